@@ -1,0 +1,5 @@
+"""``python -m finegrid``."""
+
+from finegrid.cli import main
+
+main()

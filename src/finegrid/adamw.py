@@ -1,0 +1,73 @@
+"""The optimizer's step: torch's fused AdamW, made to run with or without bias correction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from finegrid.tricks.base import ParamGroup
+
+BETAS = (0.9, 0.999)  # Devlin et al. 2019, appendix A.2; also torch's defaults
+EPS = 1e-8
+
+
+@dataclass
+class Moments:
+    first: Tensor
+    second: Tensor
+
+
+class AdamW:
+    """AdamW over parameter groups. Parameters that get no gradient are left alone."""
+
+    def __init__(self, groups: Iterable[ParamGroup], bias_correction: bool = True) -> None:
+        self.groups = list(groups)
+        self.bias_correction = bias_correction
+        self.steps = 0
+        self.moments: dict[Tensor, Moments] = {}
+
+    @torch.no_grad()
+    def step(self, factor: float) -> None:
+        """Update once, at ``factor`` times every group's rate."""
+        self.steps += 1
+        for group in self.groups:
+            params = [p for p in group["params"] if p.grad is not None]
+            for p in params:
+                if p not in self.moments:
+                    self.moments[p] = Moments(torch.zeros_like(p), torch.zeros_like(p))
+            if params:
+                self._fused(params, group["lr"] * factor, group["weight_decay"])
+
+    def _fused(self, params: list[Tensor], rate: float, decay: float) -> None:
+        eps = EPS
+        if not self.bias_correction:
+            # The kernel always corrects. These three undo it exactly:
+            # rate' / (1 - b1^t) * m / (sqrt(v) / sqrt(1 - b2^t) + eps') = rate * m / (sqrt(v) + eps)
+            root = (1 - BETAS[1] ** self.steps) ** 0.5
+            undo = (1 - BETAS[0] ** self.steps) / root
+            rate, eps, decay = rate * undo, eps / root, decay / undo
+        moments = [self.moments[p] for p in params]
+        step = torch.tensor(float(self.steps), device=params[0].device)
+        torch._fused_adamw_(
+            params,
+            [p.grad for p in params if p.grad is not None],
+            [moment.first for moment in moments],
+            [moment.second for moment in moments],
+            [],
+            [step] * len(params),
+            lr=rate,
+            beta1=BETAS[0],
+            beta2=BETAS[1],
+            weight_decay=decay,
+            eps=eps,
+            amsgrad=False,
+            maximize=False,
+        )
+
+    def zero_grad(self) -> None:
+        for group in self.groups:
+            for p in group["params"]:
+                p.grad = None

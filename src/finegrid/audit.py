@@ -1,0 +1,90 @@
+"""``audit.json``: what only the model and the data can tell about a study, kept where torch is not needed.
+
+Fingerprints, the reduction of every row to the run that stands for it, and the cost of a step.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from finegrid.design import Row
+from finegrid.recipe import ENGINE, Levels, Recipe
+
+
+class RowAudit(BaseModel):
+    """What became of one row of the table."""
+
+    model_config = ConfigDict(frozen=True)
+
+    moved: Levels  # the row's recipe, as levels that differ from the defaults
+    run: Levels  # the same without inert levels: rows with equal ``run`` are one run
+    inert: dict[str, str]  # factor -> why its level does nothing here
+
+
+class Cost(BaseModel):
+    """What one kind of run costs, measured on a few steps."""
+
+    model_config = ConfigDict(frozen=True)
+
+    shared: Levels  # the levels that decide the cost
+    step_seconds: float  # of a run, without its frozen prefix
+    prefix_seconds: float  # of a step's frozen prefix, which a family shares
+    evaluation_seconds: float  # dev, once
+    test_seconds: float
+    memory: int  # peak bytes of a process that trains one such run
+
+
+class Audit(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    engine: int
+    fingerprints: dict[str, str]
+    labels: list[str]
+    sizes: dict[str, int]  # texts per split
+    tokens: dict[str, float]  # mean, longest, and the share that max_length cuts
+    majority: dict[str, dict[str, Any]]  # scores of always predicting the most frequent training class
+    warnings: list[str]
+    rows: list[RowAudit]
+    costs: list[Cost]
+    versions: dict[str, str]
+
+    def row(self, row: Row) -> RowAudit | None:
+        """The audit of a row, if it was audited as it is now."""
+        moved = row.recipe.moved()
+        return next((audited for audited in self.rows if audited.moved == moved), None)
+
+    def covers(self, rows: list[Row]) -> bool:
+        return self.engine == ENGINE and all(self.row(row) for row in rows)
+
+    def cost(self, recipe: Recipe) -> Cost | None:
+        shared = cost_levels(recipe)
+        return next((cost for cost in self.costs if cost.shared == shared), None)
+
+
+def cost_levels(recipe: Recipe) -> Levels:
+    """The levels that decide what a step costs, and that members of a family share."""
+    cheap = ("reinit.", "optimizer.", "schedule.")
+    return {name: level for name, level in recipe.moved().items() if not name.startswith(cheap)}
+
+
+def load_audit(folder: Path) -> Audit | None:
+    """Read ``audit.json``; None if there is none, or one of another version (it will be made anew)."""
+    try:
+        return Audit.model_validate_json((folder / "audit.json").read_bytes(), strict=True)
+    except (OSError, ValidationError):
+        return None
+
+
+def save_audit(folder: Path, audit: Audit) -> None:
+    temporary = folder / "audit.json.tmp"
+    text = json.dumps(audit.model_dump(), ensure_ascii=False, indent=1)
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(folder / "audit.json")

@@ -1,0 +1,146 @@
+"""Canonical form: a recipe reduced to what can reach the loss. Recipes with equal forms are one run.
+
+Found from the model itself, not from a list: a fresh model is prepared as the recipe says, one backward
+pass with everything trainable tells which tensors reach the loss, and the form holds the initial values of
+those, which of them train, their rates and decays, the schedule, the active dropout sites, and the order
+and portions of the data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from finegrid.data.batches import pack
+from finegrid.errors import InputError
+from finegrid.model.classifier import Classifier
+from finegrid.recipe import DEFAULTS, Levels, Recipe
+from finegrid.tricks.base import Trick
+from finegrid.workbench import Workbench
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """A recipe without the levels that do nothing in it."""
+
+    levels: Levels  # moved from the defaults, and not inert
+    inert: dict[str, str]  # factor -> why its level does nothing here
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a recipe makes of the model before training."""
+
+    model: Classifier
+    initial: dict[str, str]  # hash of the initial values of every parameter
+    reaching: frozenset[str]  # parameters that get a gradient if everything trains
+    sites: tuple[str, ...]  # active dropout sites
+
+
+class Canonicaliser:
+    """Reduces recipes of one study. Preparations are remembered: 64 recipes need eight models."""
+
+    def __init__(self, bench: Workbench, seed: int) -> None:
+        self.bench = bench
+        self.seed = seed
+        self._prepared: dict[Any, Prepared] = {}
+        self._forms: dict[Recipe, str] = {}
+
+    def reduce(self, recipe: Recipe) -> Reduction:
+        """Drop, one by one, the moved levels that change nothing."""
+        inert = {}
+        for factor in recipe.moved():
+            try:
+                without = recipe.at({factor: DEFAULTS[factor]})
+            except InputError:
+                continue
+            if without.problems(self.bench.study.checkpoint):
+                continue
+            if self.form(without) == self.form(recipe):
+                inert[factor] = self.reason(recipe, without)
+                recipe = without
+        return Reduction(recipe.moved(), inert)
+
+    def form(self, recipe: Recipe) -> str:
+        """A hash of all that can reach the loss."""
+        if recipe not in self._forms:
+            digest = hashlib.sha256(repr(self._parts(recipe)).encode())
+            self._forms[recipe] = digest.hexdigest()
+        return self._forms[recipe]
+
+    def _parts(self, recipe: Recipe) -> list[object]:
+        prepared = self.prepare(recipe)
+        model = prepared.model
+        groups = recipe.optimizer.param_groups(model)
+        for trick in recipe.tricks:
+            groups = trick.param_groups(groups, model)
+        hypers = {p: (g["lr"], g["weight_decay"]) for g in groups for p in g["params"]}
+        tensors = [
+            (name, prepared.initial[name], hypers.get(p) if p.requires_grad else None)
+            for name, p in model.named_parameters()
+            if name in prepared.reaching
+        ]
+        steps = self.bench.steps_per_epoch(recipe) * recipe.training.epochs
+        rates = np.array([recipe.schedule.factor(step, steps) for step in range(steps)])
+        return [
+            model.pooling,
+            min(recipe.model.max_length, self.bench.longest),
+            tensors,
+            prepared.sites,
+            asdict(recipe.training),
+            recipe.optimizer.bias_correction,
+            hashlib.sha256(rates.tobytes()).hexdigest(),
+            [repr(trick) for trick in recipe.tricks if acts_on_steps(trick)],
+        ]
+
+    def prepare(self, recipe: Recipe) -> Prepared:
+        tricks = [trick for trick in recipe.tricks if type(trick).prepare_model is not Trick.prepare_model]
+        key = (recipe.model.pooling, *tricks)
+        if key not in self._prepared:
+            model = self.bench.classifier(recipe, self.seed)
+            for trick in tricks:
+                trick.prepare_model(model)
+            initial = {name: hash_values(p) for name, p in model.named_parameters()}
+            sites = tuple(f"{name} {site.dropped}" for name, site in model.dropouts.items() if site.active)
+            self._prepared[key] = Prepared(model, initial, self._reaching(model, recipe), sites)
+        return self._prepared[key]
+
+    def _reaching(self, model: Classifier, recipe: Recipe) -> frozenset[str]:
+        """One backward pass with everything trainable; what the recipe froze is frozen again afterwards."""
+        frozen = [p for p in model.parameters() if not p.requires_grad]
+        frozen_layers, model.frozen_layers = model.frozen_layers, 0
+        model.requires_grad_(True)
+        rows = np.arange(min(2, len(self.bench.tokens.train)))
+        batch = pack(self.bench.tokens.train, rows, recipe.model.max_length, self.bench.device)
+        F.cross_entropy(model(batch), batch.labels).backward()
+        reaching = frozenset(name for name, p in model.named_parameters() if p.grad is not None)
+        model.zero_grad(set_to_none=True)
+        model.frozen_layers = frozen_layers
+        for p in frozen:
+            p.requires_grad_(False)
+        return reaching
+
+    def reason(self, recipe: Recipe, without: Recipe) -> str:
+        """Why two recipes are one."""
+        a, b = self.prepare(recipe), self.prepare(without)
+        changed = [name for name in a.initial if a.initial[name] != b.initial[name]]
+        if changed:
+            tensors = ", ".join(name.removeprefix("encoder.") for name in changed[:2])
+            return f'{tensors} never reach the loss under model.pooling = "{recipe.model.pooling}"'
+        return "it changes no tensor, rate, decay or dropout site that reaches the loss"
+
+
+def acts_on_steps(trick: Trick) -> bool:
+    """Whether a strategy is switched on and touches the loss, the gradients or the evaluated weights."""
+    seams = ("wrap_loss", "after_backward", "averager")
+    overrides = any(getattr(type(trick), seam) is not getattr(Trick, seam) for seam in seams)
+    return overrides and trick != type(trick)()
+
+
+def hash_values(tensor: torch.Tensor) -> str:
+    return hashlib.sha256(tensor.detach().cpu().contiguous().numpy().tobytes()).hexdigest()

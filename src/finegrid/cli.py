@@ -1,0 +1,210 @@
+"""The command line: parse, call, print. No logic."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from finegrid import __version__
+from finegrid.audit import load_audit
+from finegrid.demo import prepare
+from finegrid.errors import InputError
+from finegrid.init import Wishes, write_study
+from finegrid.outlook import Outlook, plan_lines, status_lines
+from finegrid.progress import Show, warn
+from finegrid.recipe import card
+from finegrid.runner import Runner, WorkerBrokeError
+from finegrid.study import RunSettings, Study, load_study, override
+from finegrid.table import make_table, render, summary_lines
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Which BERT fine-tuning strategies are worth it on your data, and what do they cost?",
+)
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The study folder.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Processes that train. Default: what cores and memory carry.")]
+Device = Annotated[str | None, typer.Option(help="cpu or cuda. Default: study.toml's.")]
+Precision = Annotated[str | None, typer.Option(help="fp32 or bf16. Default: study.toml's.")]
+Seeds = Annotated[int | None, typer.Option(min=1, help="How many seeds. Default: study.toml's.")]
+
+
+@app.command()
+def init(
+    train: Annotated[Path, typer.Option(help="Training texts: CSV, TSV, JSONL or Parquet.")],
+    out: Annotated[Path, typer.Option(help="The study folder to make.")],
+    model: Annotated[str, typer.Option(help="Checkpoint: a folder, a hub id, or mini-zh.")] = "mini-zh",
+    dev: Annotated[Path | None, typer.Option(help="Texts that choose epochs. Default: a part of train.")] = None,
+    test: Annotated[Path | None, typer.Option(help="Texts that measure. Default: a part of train.")] = None,
+    preset: Annotated[str, typer.Option(help="The grid to run.")] = "thucnews64",
+    text: Annotated[list[str] | None, typer.Option(help="Text column, by name or number; twice for pairs.")] = None,
+    label: Annotated[str | None, typer.Option(help="Label column, by name or number.")] = None,
+    header: Annotated[bool | None, typer.Option(help="Whether the first row names the columns.")] = None,
+    score: Annotated[str, typer.Option(help="macro-f1, accuracy, mcc or f1:<label>.")] = "macro-f1",
+    seeds: Annotated[int, typer.Option(min=1, help="Replicates of every recipe.")] = 1,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="factor=level of the baseline; repeat.")] = None,
+) -> None:
+    """Write a commented study.toml for your files, after checking them."""
+    wishes = Wishes(
+        train=train,
+        dev=dev,
+        test=test,
+        model=model,
+        preset=preset,
+        text=tuple(text or ()),
+        label=label,
+        header=header,
+        score=score,
+        seeds=seeds,
+        levels=tuple(set_ or ()),
+    )
+    for warning in write_study(out, wishes):
+        warn(warning)
+    print(f"wrote {out / 'study.toml'}; look at it, then: finegrid run {out}")
+
+
+@app.command()
+def plan(
+    folder: Folder,
+    probe: Annotated[bool, typer.Option("--probe", help="Look at the model: inert levels, time, memory.")] = False,
+    workers: Workers = None,
+    device: Device = None,
+    precision: Precision = None,
+    seeds: Seeds = None,
+    as_json: Json = False,
+) -> None:
+    """Say what a study will run, and what it will take."""
+    study, settings = load(folder, device, precision)
+    if probe:
+        with Show(study.head.score) as watcher:
+            Runner(study, settings, watcher=watcher).audit()
+    look = outlook(study, settings, seeds, workers)
+    tell(look, plan_lines(look), as_json)
+
+
+@app.command()
+def run(
+    folder: Folder,
+    seeds: Seeds = None,
+    workers: Workers = None,
+    device: Device = None,
+    precision: Precision = None,
+    mix: Annotated[bool, typer.Option("--mix", help="Allow runs of several devices, precisions, threads.")] = False,
+) -> None:
+    """Train what is still missing. Running again resumes."""
+    study, settings = load(folder, device, precision)
+    train(study, settings, workers, seeds, mix)
+    for line in summary_lines(make_table(study, load_audit(folder))):
+        print(line)
+    print(f"the table: finegrid table {folder}")
+    exit_by(study, settings, seeds)
+
+
+@app.command()
+def status(folder: Folder, as_json: Json = False) -> None:
+    """Say what is done, what failed, and what is left."""
+    study, settings = load(folder, None, None)
+    look = outlook(study, settings, None, None)
+    tell(look, status_lines(look), as_json)
+
+
+@app.command()
+def table(
+    folder: Folder,
+    style: Annotated[str, typer.Option("--format", help="markdown, csv or json.")] = "markdown",
+) -> None:
+    """Print the study's table, in the order of the design."""
+    if style not in ("markdown", "csv", "json"):
+        raise typer.BadParameter(f'"{style}" is not a format. Expected markdown, csv or json.', param_hint="--format")
+    print(render(make_table(load_study(folder), load_audit(folder)), style))
+
+
+@app.command()
+def explain(factor: Annotated[str, typer.Argument(help="reinit.layers, or a whole part: reinit.")]) -> None:
+    """Print the card of a factor: paper, idea, levels, deviations."""
+    print(card(factor))
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where to.")] = Path("finegrid-demo"),
+    workers: Workers = None,
+) -> None:
+    """Run the 64 recipes on the embedded data set and checkpoint. Resumes an unfinished demo."""
+    prepare(folder)
+    study, settings = load(folder, None, None)
+    train(study, settings, workers, None, mix=False)
+    made = make_table(study, load_audit(folder))
+    print(render(made, "markdown"))
+    for line in summary_lines(made):
+        print(line)
+    print(f"files: {folder}/study.toml, audit.json, runs.jsonl, predictions/")
+    exit_by(study, settings, None)
+
+
+def load(folder: Path, device: str | None, precision: str | None) -> tuple[Study, RunSettings]:
+    study = load_study(folder)
+    return study, override(study.head.run, device=device, precision=precision)
+
+
+def train(
+    study: Study, settings: RunSettings, workers: int | None, seeds: int | None, mix: bool
+) -> None:
+    numbers = range(seeds) if seeds else None
+    with Show(study.head.score) as watcher:
+        Runner(study, settings, workers, numbers, mix, watcher).run()
+
+
+def outlook(study: Study, settings: RunSettings, seeds: int | None, workers: int | None) -> Outlook:
+    numbers = tuple(range(seeds)) if seeds else study.head.design.numbers
+    audit = load_audit(study.folder)
+    fits = audit is not None and audit.covers(study.rows)
+    return Outlook(study, settings, audit if fits else None, numbers, workers)
+
+
+def tell(look: Outlook, lines: list[str], as_json: bool) -> None:
+    print(json.dumps(look.as_json(), ensure_ascii=False, indent=1) if as_json else "\n".join(lines))
+    if not as_json and look.audit is not None:
+        for warning in look.audit.warnings:
+            warn(warning)
+
+
+def exit_by(study: Study, settings: RunSettings, seeds: int | None) -> None:
+    """Exit code 1 where runs diverged or failed."""
+    states = outlook(study, settings, seeds, None).states().values()
+    bad = sum(state in ("failed", "diverged") for state in states)
+    if bad:
+        print(f"{bad} of {len(states)} runs failed or diverged; finegrid status {study.folder}", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+@app.callback(invoke_without_command=True)
+def version(show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if show:
+        print(__version__)
+        raise typer.Exit
+
+
+def main() -> NoReturn:
+    """Run the command line. Exit codes: 0 done, 1 some runs failed, 2 wrong input, 130 after Ctrl-C."""
+    try:
+        app(standalone_mode=False)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    except typer.Exit as ended:
+        sys.exit(ended.exit_code)
+    except WorkerBrokeError as error:
+        print(f"finegrid could not start training:\n{error}", file=sys.stderr)
+        sys.exit(1)
+    except (KeyboardInterrupt, typer.Abort):
+        print("stopped; the same command goes on", file=sys.stderr)
+        sys.exit(130)
+    sys.exit(0)

@@ -1,0 +1,79 @@
+"""Packed batches: texts side by side in one flat array of tokens, sorted by length within the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from finegrid.data.tokens import TokenisedSplit
+from finegrid.model.attention import Group, group_by_length
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """What frozen layers at the bottom make of a batch: the same for every run of a family."""
+
+    hidden: Tensor  # [tokens, width], the output of the last frozen layer
+    first: Tensor  # [tokens, width], the output of the first layer, which first-last pooling reads
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some texts, packed. No padding: every token is real."""
+
+    ids: Tensor  # [tokens]
+    positions: Tensor  # [tokens], counted from 0 in each text
+    types: Tensor  # [tokens], 0 or 1: which text of a pair
+    groups: tuple[Group, ...]
+    starts: Tensor  # [texts], where each text begins
+    labels: Tensor  # [texts]
+    rows: NDArray[np.int64]  # [texts], which text of the split each is
+    prefix: Prefix | None = None
+
+    def with_prefix(self, prefix: Prefix) -> Batch:
+        return replace(self, prefix=prefix)
+
+
+def pack(split: TokenisedSplit, rows: NDArray[np.int64], max_length: int, device: torch.device) -> Batch:
+    """Pack the given texts of a split, cut to ``max_length`` tokens each, shortest first."""
+    lengths = np.minimum(split.lengths[rows], max_length)
+    order = np.argsort(lengths, kind="stable")
+    rows, lengths = rows[order], lengths[order]
+    pieces = [split.text(row, max_length) for row in rows]
+    ends = np.cumsum(lengths)
+    starts = ends - lengths
+    positions = np.arange(ends[-1]) - np.repeat(starts, lengths)
+
+    def tensor(array: NDArray[np.int64]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array, dtype=np.int64)).to(device)
+
+    return Batch(
+        ids=tensor(np.concatenate([ids for ids, _ in pieces])),
+        positions=tensor(positions),
+        types=tensor(np.concatenate([types for _, types in pieces])),
+        groups=group_by_length(lengths),
+        starts=tensor(starts),
+        labels=tensor(split.labels[rows]),
+        rows=rows,
+    )
+
+
+def training_batches(order: NDArray[np.int64], batch_size: int) -> Iterator[NDArray[np.int64]]:
+    """Cut a random order into batches. Never re-sorted by length across batches: that would change the recipe."""
+    for start in range(0, len(order), batch_size):
+        yield order[start : start + batch_size]
+
+
+def evaluation_batches(
+    lengths: Sequence[int] | NDArray[np.int64], tokens: int
+) -> Iterator[NDArray[np.int64]]:
+    """Cut texts, shortest first, into batches of about ``tokens`` tokens; order does not matter here."""
+    order = np.argsort(lengths, kind="stable").astype(np.int64)
+    batch = np.cumsum(np.asarray(lengths)[order]) // tokens
+    for value in np.unique(batch):
+        yield order[batch == value]

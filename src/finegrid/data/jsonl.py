@@ -1,0 +1,65 @@
+"""JSON lines to rows: one object a line, columns by key."""
+
+import json
+from collections.abc import Sequence
+
+from finegrid.data.columns import did_you_mean
+from finegrid.data.findings import FileFindings, several, shown
+
+
+def read_jsonl(
+    text: str, wanted: Sequence[str | int], findings: FileFindings
+) -> list[tuple[int, list[object]]]:
+    """Line number and wanted values of each row."""
+    if not all(_is_key(column, findings) for column in wanted):
+        return []
+    if text.lstrip().startswith("["):
+        findings.problem(
+            "JSON", "a JSON list, expected one object a line. Write each element on its own line"
+        )
+        return []
+    cells: list[tuple[int, list[object]]] = []
+    for number, row in read_objects(text, findings):
+        missing = [column for column in wanted if column not in row]
+        for column in missing:
+            close = did_you_mean(str(column), list(row))
+            what = f"no key {shown(column)}.{close} Found: {several(list(row)) or 'no keys'}"
+            findings.problem(f"no key {shown(column)}", what, number)
+        if not missing:
+            cells.append((number, [row[str(column)] for column in wanted]))
+    return cells
+
+
+def read_objects(text: str, findings: FileFindings) -> list[tuple[int, dict[str, object]]]:
+    """The object of each line, with its line number; blank lines at the end are left out."""
+    # Inside JSON a line end can only be LF or CR; U+2028 is an ordinary character of a string.
+    lines = text.rstrip().split("\n" if "\n" in text else "\r")
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            findings.problem("empty line", "an empty line. Take it out", number)
+        elif (row := _parse(line, number, findings)) is not None:
+            rows.append((number, row))
+    return rows
+
+
+def _parse(line: str, number: int, findings: FileFindings) -> dict[str, object] | None:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        what = f"no JSON from column {error.colno} on: {error.msg}: {shown(line[max(0, error.pos - 10) :])}"
+        findings.problem("JSON", what, number)
+        return None
+    except (ValueError, RecursionError):  # numbers of thousands of digits, brackets nested without end
+        findings.problem("JSON", f"JSON that is too big or too deep: {shown(line)}", number)
+        return None
+    if isinstance(row, dict):
+        return row
+    findings.problem("JSON", f'{shown(row)}, expected an object like {{"text": ..., "label": ...}}', number)
+    return None
+
+
+def _is_key(column: str | int, findings: FileFindings) -> bool:
+    if isinstance(column, int):
+        findings.problem("column", f"JSON lines have no column {column}. Give the key by name")
+    return isinstance(column, str)

@@ -1,0 +1,74 @@
+"""Parquet to rows, through pyarrow."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from finegrid.data.columns import find_columns
+from finegrid.data.findings import FileFindings, shown
+
+# A damaged file may raise almost anything that pyarrow knows; all of it derives from these.
+UNREADABLE = (pa.ArrowException, OSError, ValueError, KeyError, TypeError, NotImplementedError, MemoryError)
+
+
+def read_parquet(
+    path: Path, wanted: Sequence[str | int], findings: FileFindings
+) -> list[tuple[int, list[object]]]:
+    """Row number from 1 and wanted values of each row."""
+    findings.unit = "row"
+    try:
+        with pq.ParquetFile(path) as file:
+            names = [str(name) for name in file.schema_arrow.names]
+            columns = find_columns(wanted, names, findings)
+            if columns is None or not _readable_types(file.schema_arrow, columns, findings):
+                return []
+            table = file.read(columns=[names[index] for index in columns])
+            values = [table.column(names[index]).to_pylist() for index in columns]
+    except UNREADABLE as error:
+        _report(error, findings)
+        return []
+    return [(number, list(cells)) for number, cells in enumerate(zip(*values, strict=True), start=1)]
+
+
+def read_simple_columns(path: Path, findings: FileFindings) -> dict[str | int, list[object]]:
+    """Values of all columns that may be texts or labels, by name."""
+    try:
+        with pq.ParquetFile(path) as file:
+            schema = file.schema_arrow
+            names = [name for name, kind in zip(schema.names, schema.types, strict=True) if is_label(kind)]
+            table = file.read(columns=names)
+            return {name: table.column(name).to_pylist() for name in names if names.count(name) == 1}
+    except UNREADABLE as error:
+        _report(error, findings)
+        return {}
+
+
+def is_text(kind: Any) -> bool:
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def is_label(kind: Any) -> bool:
+    value = kind.value_type if pa.types.is_dictionary(kind) else kind
+    whole = pa.types.is_integer(value) or pa.types.is_boolean(value)
+    # pandas turns whole numbers into floating ones as soon as one value is missing.
+    return bool(is_text(kind) or whole or pa.types.is_floating(value) or pa.types.is_null(value))
+
+
+def _readable_types(schema: Any, columns: list[int], findings: FileFindings) -> bool:
+    *texts, label = columns
+    wrong = [(index, "text") for index in texts if not is_text(schema.types[index])]
+    if not is_label(schema.types[label]):
+        wrong.append((label, "words or whole numbers"))
+    for index, expected in wrong:
+        name, kind = shown(schema.names[index]), schema.types[index]
+        findings.problem("column type", f"column {name} is of type {shown(str(kind))}, expected {expected}")
+    return not wrong
+
+
+def _report(error: BaseException, findings: FileFindings) -> None:
+    what = f"not readable as Parquet: {str(error)[:100]!r}. Write the file again"
+    findings.problem("Parquet", what)

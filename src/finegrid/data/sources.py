@@ -1,0 +1,64 @@
+"""What the user says about their data: the ``[data]`` table of study.toml."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Column = Annotated[str, Field(min_length=1)] | Annotated[int, Field(strict=True, ge=1)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+Format = Literal["csv", "tsv", "jsonl", "parquet"]
+Quoting = Literal["rfc4180", "none"]
+Encoding = Literal["auto", "utf-8", "gb18030"]
+
+
+class DataSettings(BaseModel):
+    """Where the texts and labels are. Paths are relative to a folder that is given when loading.
+
+    A column is a name, or a number counted from 1. Two text columns make a text pair.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    train: Path
+    dev: Path | None = None
+    test: Path | None = None
+    text: Column | tuple[Column, Column] = "text"
+    label: Column = "label"
+    header: bool = True  # CSV and TSV only
+    format: Literal["auto"] | Format = "auto"  # auto: by each file's ending
+    quoting: Quoting = "rfc4180"  # CSV and TSV only; "none": every line is a row, quotes are ordinary text
+    encoding: Encoding = "auto"
+    train_size: Annotated[int, Field(strict=True, ge=1)] | None = None  # draw so many of the training texts
+    dev_share: Share = 0.1  # of the train file's texts, for a part that has no file of its own
+    test_share: Share = 0.2
+    split_seed: Annotated[int, Field(strict=True)] = 0
+
+    @property
+    def columns(self) -> tuple[str | int, ...]:
+        """The text column or columns, then the label column."""
+        texts = self.text if isinstance(self.text, tuple) else (self.text,)
+        return (*texts, self.label)
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The parts that must be split off the train file, and how much of it each takes."""
+        shares = {"dev": self.dev_share, "test": self.test_share}
+        return {part: share for part, share in shares.items() if getattr(self, part) is None}
+
+    @property
+    def draws(self) -> bool:
+        """Whether rows of the train file are to be drawn."""
+        return bool(self.shares) or self.train_size is not None
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """The parts that have a file of their own; always ``train``."""
+        named = {"train": self.train, "dev": self.dev, "test": self.test}
+        return {part: path for part, path in named.items() if path is not None}
+
+    @model_validator(mode="after")
+    def _leave_something_to_train_on(self) -> Self:
+        if sum(self.shares.values()) >= 1:
+            raise ValueError("dev_share + test_share is 1 or more, which leaves no texts to train on")
+        return self

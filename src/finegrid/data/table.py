@@ -1,0 +1,120 @@
+"""The checked table of a study: texts and labels of train, dev and test."""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from finegrid.data.check import unknown_labels, warnings
+from finegrid.data.findings import FileFindings, shown
+from finegrid.data.read import Rows, read_rows
+from finegrid.data.sources import DataSettings
+from finegrid.data.split import Parts, draw
+from finegrid.data.split_file import first_line, read_split, write_split
+from finegrid.errors import InputError, Problem
+
+PARTS = ("train", "dev", "test")
+WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """The texts of train, dev or test, in the order of their file."""
+
+    texts: list[tuple[str, ...]]  # 1-tuples, or 2-tuples of a text pair
+    labels: NDArray[np.int64]  # [texts], indices into Table.labels
+    ids: NDArray[np.int64]  # [texts], data rows of the file they came from, counted from 1
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Everything a study knows about its data."""
+
+    labels: tuple[str, ...]  # class names, in numerical order if all are whole numbers
+    train: Split
+    dev: Split
+    test: Split
+    warnings: tuple[str, ...]  # findings that do not stop the study, with counts and examples
+
+    def fingerprint(self) -> str:
+        """16 hex digits that stand for labels, texts and ids, whatever files they came from."""
+        splits = [
+            [split.texts, split.labels.tolist(), split.ids.tolist()]
+            for split in (self.train, self.dev, self.test)
+        ]
+        content = json.dumps([self.labels, splits], separators=(",", ":")).encode()
+        return hashlib.sha256(content).hexdigest()[:16]
+
+    def majority(self) -> int:
+        """Index of the most frequent training label."""
+        return int(np.argmax(np.bincount(self.train.labels)))
+
+
+def load_table(settings: DataSettings, base: Path, split_file: Path | None = None) -> Table:
+    """Read, check and split the user's files, with paths relative to ``base``.
+
+    What has to be drawn is read from ``split_file``, or drawn and written there. Raises InputError with all
+    problems of all files; then nothing has been written.
+    """
+    findings = {part: FileFindings(str(path)) for part, path in settings.files.items()}
+    rows = {part: read_rows(path, base, settings, findings[part]) for part, path in settings.files.items()}
+    problems = [problem for found in findings.values() for problem in found.problems()]
+    names = _in_order(set(rows["train"].labels))
+    parts: Parts = {}
+    if not findings["train"]:
+        problems += _label_problems({part: rows[part] for part in rows if not findings[part]}, names)
+        try:
+            parts = _parts(rows["train"], names, settings, split_file)
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError("data", problems)
+    if split_file is not None and settings.draws and not split_file.exists():
+        write_split(split_file, parts, first_line(rows["train"].texts, rows["train"].labels, settings))
+    drawn = {part: rows["train"].take(indices) for part, indices in parts.items()}
+    by_part = {part: {**rows, **drawn}[part] for part in PARTS}
+    told = [warning for found in findings.values() for warning in found.warnings]
+    splits = {part: _as_split(by_part[part], names) for part in PARTS}
+    return Table(names, **splits, warnings=(*told, *warnings(by_part)))
+
+
+def _label_problems(rows: dict[str, Rows], names: tuple[str, ...]) -> list[Problem]:
+    if len(names) == 1:
+        what = f"one class only, {shown(names[0])}. Expected two or more: is this the right label column?"
+        return [Problem(rows["train"].file, what)]
+    others = {part: own for part, own in rows.items() if part != "train"}
+    return [problem for part, own in others.items() for problem in unknown_labels(part, own, names)]
+
+
+def _parts(rows: Rows, names: tuple[str, ...], settings: DataSettings, split_file: Path | None) -> Parts:
+    """Indices of the train file's rows by part: as the split file says, or drawn."""
+    if not settings.draws:
+        return {"train": np.arange(len(rows))}
+    if split_file is not None and split_file.exists():
+        return read_split(split_file, rows.labels, settings, first_line(rows.texts, rows.labels, settings))
+    return draw(rows.texts, _indices(rows, names), names, settings, rows.file)
+
+
+def _in_order(labels: set[str]) -> tuple[str, ...]:
+    if all(WHOLE.fullmatch(label) for label in labels):
+        return tuple(sorted(labels, key=lambda label: (int(label), label)))
+    return tuple(sorted(labels))
+
+
+def _indices(rows: Rows, names: tuple[str, ...]) -> NDArray[np.int64]:
+    index = {name: number for number, name in enumerate(names)}
+    return np.array([index[label] for label in rows.labels], dtype=np.int64)
+
+
+def _as_split(rows: Rows, names: tuple[str, ...]) -> Split:
+    labels, ids = _indices(rows, names), rows.ids.copy()
+    for array in (labels, ids):
+        array.setflags(write=False)
+    return Split(rows.texts, labels, ids)

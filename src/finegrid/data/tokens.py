@@ -1,0 +1,177 @@
+"""Texts to token numbers: once per study, cached by content, kept as flat arrays."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from finegrid.data.table import Split, Table
+
+
+class Piece(NamedTuple):
+    """One element of a template: a special token, or the place of the first or second text."""
+
+    token: int  # the special token's number; -1 where a text goes
+    type: int
+    text: int  # 0 or 1 where a text goes; -1 for a special token
+
+
+@dataclass(frozen=True)
+class Template:
+    """How a tokeniser wraps one text, or a pair, in special tokens: ``[CLS] A [SEP]``."""
+
+    pieces: tuple[Piece, ...]
+
+    @property
+    def specials(self) -> int:
+        return sum(piece.text < 0 for piece in self.pieces)
+
+
+@dataclass(frozen=True)
+class TokenisedSplit:
+    """The texts of one split as flat arrays, without special tokens and uncut.
+
+    Whole texts are kept so that ``model.max_length`` may be a factor without tokenising anything twice.
+    """
+
+    tokens: NDArray[np.int32]  # all texts, end to end; of a pair, the first then the second
+    bounds: NDArray[np.int64]  # [texts * parts + 1], where each part begins
+    parts: int  # 1, or 2 for text pairs
+    labels: NDArray[np.int64]  # [texts]
+    ids: NDArray[np.int64]  # [texts], row numbers in the user's file
+    template: Template
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """``[texts]``, in tokens, special ones counted, before cutting."""
+        parts = np.diff(self.bounds).reshape(len(self), self.parts)
+        return np.asarray(parts.sum(axis=1) + self.template.specials, dtype=np.int64)
+
+    def text(self, row: int | np.int64, max_length: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Token numbers and types of one text (or pair), special tokens added, cut to ``max_length``."""
+        texts = [
+            self.tokens[self.bounds[part] : self.bounds[part + 1]]
+            for part in range(int(row) * self.parts, (int(row) + 1) * self.parts)
+        ]
+        keep = cut(tuple(len(text) for text in texts), max_length - self.template.specials)
+        ids: list[NDArray[np.int32]] = []
+        types: list[int] = []
+        for piece in self.template.pieces:
+            if piece.text < 0:
+                ids.append(np.array([piece.token], dtype=np.int32))
+                types.append(piece.type)
+            else:
+                ids.append(texts[piece.text][: keep[piece.text]])
+                types.extend([piece.type] * keep[piece.text])
+        return np.concatenate(ids).astype(np.int64), np.array(types, dtype=np.int64)
+
+
+def cut(lengths: tuple[int, ...], budget: int) -> tuple[int, ...]:
+    """How much of each text of a pair fits the budget: the longer one is cut first, as Hugging Face does."""
+    if sum(lengths) <= budget:
+        return lengths
+    if len(lengths) == 1:
+        return (budget,)
+    first, second = lengths
+    shorter = min(first, second, budget // 2)
+    if first <= second:
+        return (shorter, budget - shorter)
+    return (budget - shorter, shorter)
+
+
+@dataclass(frozen=True)
+class Tokenised:
+    """A study's texts, ready to be packed."""
+
+    train: TokenisedSplit
+    dev: TokenisedSplit
+    test: TokenisedSplit
+    labels: tuple[str, ...]
+    fingerprint: str  # of the tokeniser
+
+
+def tokenise(table: Table, tokenizer: Any, cache: Path) -> Tokenised:
+    """Tokenise a table, or read what an earlier call kept in ``cache`` for the same texts and tokeniser.
+
+    Args:
+        table: the checked texts.
+        tokenizer: a ``tokenizers.Tokenizer``.
+        cache: a folder; one ``.npz`` per table and tokeniser is kept there.
+    """
+    fingerprint = tokenizer_fingerprint(tokenizer)
+    key = hashlib.sha256(f"{table.fingerprint()}/{fingerprint}".encode()).hexdigest()[:16]
+    path = cache / f"tokens-{key}.npz"
+    arrays = load_arrays(path)
+    if arrays is None:
+        arrays = {}
+        for name in ("train", "dev", "test"):
+            split: Split = getattr(table, name)
+            arrays[f"{name}_tokens"], arrays[f"{name}_bounds"] = encode(split.texts, tokenizer)
+        save_arrays_(path, arrays)
+    parts = len(table.train.texts[0])
+    wrap = template(tokenizer, parts)
+
+    def split_of(name: str) -> TokenisedSplit:
+        split: Split = getattr(table, name)
+        tokens, bounds = arrays[f"{name}_tokens"], arrays[f"{name}_bounds"]
+        return TokenisedSplit(tokens, bounds, parts, split.labels, split.ids, wrap)
+
+    return Tokenised(split_of("train"), split_of("dev"), split_of("test"), table.labels, fingerprint)
+
+
+def encode(texts: list[tuple[str, ...]], tokenizer: Any) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Flat token numbers and bounds of all parts of all texts, each distinct text tokenised once."""
+    flat = [part for text in texts for part in text]
+    distinct = list(dict.fromkeys(flat))
+    encoded = tokenizer.encode_batch_fast(distinct, add_special_tokens=False)
+    numbers = {text: np.array(one.ids, dtype=np.int32) for text, one in zip(distinct, encoded, strict=True)}
+    pieces = [numbers[part] for part in flat]
+    bounds = np.concatenate([[0], np.cumsum([len(piece) for piece in pieces])]).astype(np.int64)
+    return np.concatenate(pieces) if pieces else np.empty(0, dtype=np.int32), bounds
+
+
+def template(tokenizer: Any, parts: int) -> Template:
+    """Read off a sample how this tokeniser wraps ``parts`` texts."""
+    sample = tokenizer.encode("a", "a", add_special_tokens=True) if parts == 2 else tokenizer.encode("a")
+    pieces: list[Piece] = []
+    for token, kind, text in zip(sample.ids, sample.type_ids, sample.sequence_ids, strict=True):
+        if text is None:
+            pieces.append(Piece(token, kind, -1))
+        elif not any(piece.text == text for piece in pieces):
+            pieces.append(Piece(-1, kind, text))
+    return Template(tuple(pieces))
+
+
+def tokenizer_fingerprint(tokenizer: Any) -> str:
+    return hashlib.sha256(tokenizer.to_str().encode()).hexdigest()[:16]
+
+
+def load_arrays(path: Path) -> dict[str, NDArray[Any]] | None:
+    """The cached arrays, or None where there are none that can be read."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError, KeyError):
+        return None  # absent, or cut short by a crash: it is only a cache
+
+
+def save_arrays_(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
+    """Write atomically: a reader sees the whole file or none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+    with os.fdopen(handle, "wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
+        file.flush()
+        os.fsync(file.fileno())
+    Path(temporary).replace(path)

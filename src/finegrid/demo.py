@@ -1,0 +1,41 @@
+"""The main job on the embedded default: preset thucnews64 on our own headlines with our own checkpoint."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from finegrid.errors import input_error
+from finegrid.init import Wishes, study_toml
+from finegrid.model.families import EMBEDDED
+
+HEADLINES = Path(__file__).parent / "assets" / "headlines"
+
+
+def prepare(folder: Path) -> None:
+    """Make the demo's study folder, or recognise one that was made before.
+
+    Raises:
+        InputError: the folder holds something else.
+    """
+    data = folder / "data"
+    wishes = Wishes(
+        train=data / "train.tsv",
+        dev=data / "dev.tsv",
+        test=data / "test.tsv",
+        text=("text",),
+        label="label",
+        header=True,
+        model=EMBEDDED,
+    )
+    wanted = study_toml(folder, wishes)
+    path = folder / "study.toml"
+    if path.exists():
+        if path.read_text(encoding="utf-8") != wanted:
+            what = "is not the demo's study. Use `finegrid run` for it, or another folder for the demo."
+            raise input_error(str(folder), "study.toml", what)
+        return
+    if folder.exists() and {entry.name for entry in folder.iterdir()} - {"data"}:
+        raise input_error(str(folder), "demo", "the folder is not empty. Choose another one.")
+    shutil.copytree(HEADLINES, data, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.md"))
+    path.write_text(wanted, encoding="utf-8")

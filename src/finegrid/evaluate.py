@@ -1,0 +1,44 @@
+"""Predictions of one or several models over a split."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from finegrid.data.batches import Batch
+from finegrid.model.classifier import Classifier
+
+Logits = NDArray[np.float32]  # [texts, classes], in the order of the split
+
+
+@torch.no_grad()
+def predict(
+    models: Sequence[Classifier], batches: Iterator[Batch], texts: int, autocast: AbstractContextManager[None]
+) -> list[Logits]:
+    """Logits of every model, without dropout.
+
+    The models are of one family: the frozen bottom of a batch is computed once, by the first of them.
+    """
+    logits = [np.empty((texts, model.head.linear.out_features), dtype=np.float32) for model in models]
+    with autocast, ExitStack() as stack:
+        for model in models:
+            stack.enter_context(evaluating(model))
+        for batch in batches:
+            shared = batch.with_prefix(models[0].prefix(batch))
+            for model, out in zip(models, logits, strict=True):
+                out[batch.rows] = model(shared).float().cpu().numpy()
+    return logits
+
+
+@contextmanager
+def evaluating(model: Classifier) -> Iterator[None]:
+    """Evaluation mode, and training mode again."""
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train()

@@ -1,0 +1,185 @@
+"""Write a commented study.toml for the user's files, after everything in it has been checked."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from finegrid.data.sniff import Sniffed, sniff
+from finegrid.data.table import load_table
+from finegrid.errors import InputError, Problem, input_error
+from finegrid.model.families import EMBEDDED, inspect, resolve
+from finegrid.presets import PRESETS
+from finegrid.recipe import DEFAULTS, Levels, unknown_factor
+from finegrid.study import load_study
+
+# What suits the embedded checkpoint; chosen by a trial on dev (docs/results.md), not by taste.
+EMBEDDED_LEVELS: Levels = {"optimizer.rate": 5e-4, "training.batch_size": 32, "training.epochs": 3}
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the user asks `finegrid init` for. None: find it out."""
+
+    train: Path
+    model: str
+    dev: Path | None = None
+    test: Path | None = None
+    preset: str = "thucnews64"
+    text: tuple[str, ...] = ()
+    label: str | None = None
+    header: bool | None = None
+    score: str = "macro-f1"
+    seeds: int = 1
+    threads: int = 1
+    levels: Sequence[str] = ()  # "optimizer.rate=5e-4"
+
+
+def write_study(folder: Path, wishes: Wishes) -> list[str]:
+    """Make a study folder. Returns the warnings about the data.
+
+    Raises:
+        InputError: anything wrong with files, columns, model or settings; then nothing is written.
+    """
+    if (folder / "study.toml").exists():
+        raise input_error(str(folder), "study.toml", "exists already. Edit it, or choose another --out.")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise input_error(str(folder), "--out", "exists and is not an empty folder. Choose another --out.")
+    # A sibling of the same depth: relative paths mean the same there.
+    draft = folder.parent / f".{folder.name}.draft"
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    try:
+        (draft / "study.toml").write_text(study_toml(draft, wishes), encoding="utf-8")
+        study = load_study(draft)
+        table = load_table(study.head.data, draft)
+        if folder.exists():
+            folder.rmdir()
+        draft.replace(folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return list(table.warnings)
+
+
+def study_toml(folder: Path, wishes: Wishes) -> str:
+    """The text of study.toml; ``folder`` is where it will lie."""
+    if wishes.preset not in PRESETS:
+        what = f'"{wishes.preset}" is not a preset. Known: {", ".join(PRESETS)}.'
+        raise input_error("command line", "--preset", what)
+    model = model_name(wishes.model, folder)
+    preset = PRESETS[wishes.preset](inspect(resolve(model, folder)).layers)
+    levels = {**DEFAULTS, **preset.baseline}
+    if wishes.model == EMBEDDED:
+        levels |= EMBEDDED_LEVELS
+    levels |= parse_levels(wishes.levels)
+    found = sniff_for(wishes)
+    parts: dict[str, dict[str, str]] = {}
+    for factor, level in levels.items():
+        part, knob = factor.split(".")
+        parts.setdefault(part, {})[knob] = toml(level)
+    files = {"train": wishes.train, "dev": wishes.dev, "test": wishes.test}
+    return (
+        Environment(
+            loader=PackageLoader("finegrid", "assets"),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            autoescape=False,  # TOML, not HTML: every value below goes through `toml`
+            keep_trailing_newline=True,
+        )
+        .get_template("study.toml.jinja")
+        .render(
+            files={part: toml(relative(path, folder)) for part, path in files.items() if path is not None},
+            missing=[part for part, path in files.items() if path is None],
+            columns={key: toml(value) for key, value in found.items()},
+            model=toml(model),
+            parts=parts,
+            preset=toml(wishes.preset),
+            factors={toml(name): toml(options) for name, options in preset.factors.items()},
+            score=toml(wishes.score),
+            seeds=toml(wishes.seeds),
+            threads=toml(wishes.threads),
+        )
+    )
+
+
+def sniff_for(wishes: Wishes) -> dict[str, Any]:
+    """Columns, header and quoting: as the user said, and otherwise as the file looks."""
+    texts = [column_of(name) for name in wishes.text]
+    said: dict[str, Any] = {}
+    if texts:
+        said["text"] = texts[0] if len(texts) == 1 else texts
+    if wishes.label is not None:
+        said["label"] = column_of(wishes.label)
+    if wishes.header is not None:
+        said["header"] = wishes.header
+    if {"text", "label", "header"} <= said.keys():
+        return said
+    try:
+        guess: Sniffed = sniff(wishes.train)
+    except InputError:
+        if {"text", "label"} <= said.keys():
+            return said
+        raise
+    guessed = {
+        "text": list(guess.text) if isinstance(guess.text, tuple) else guess.text,
+        "label": guess.label,
+        "header": guess.header,
+        "quoting": guess.quoting,
+    }
+    return {**guessed, **said}
+
+
+def column_of(name: str) -> str | int:
+    return int(name) if name.isdecimal() else name
+
+
+def parse_levels(settings: Sequence[str]) -> dict[str, Any]:
+    """``factor=level`` pairs of the command line, levels as TOML writes them (words need no quotes)."""
+    levels: dict[str, Any] = {}
+    problems = []
+    for setting in settings:
+        factor, equals, text = setting.partition("=")
+        if not equals:
+            problems.append(Problem("--set", f'found "{setting}", expected factor=level.'))
+        elif factor not in DEFAULTS:
+            problems.append(Problem(f'--set "{factor}"', unknown_factor(factor)))
+        else:
+            levels[factor] = parse_level(text)
+    if problems:
+        raise InputError("command line", problems)
+    return levels
+
+
+def parse_level(text: str) -> Any:
+    try:
+        return tomllib.loads(f"level = {text}")["level"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def model_name(name: str, folder: Path) -> str:
+    """Folders are written relative to the study; names of the embedded checkpoint and of the hub stay."""
+    return relative(Path(name), folder) if Path(name).is_dir() and name != EMBEDDED else name
+
+
+def relative(path: Path, folder: Path) -> str:
+    return Path(os.path.relpath(path.expanduser(), folder)).as_posix()
+
+
+def toml(value: object) -> str:
+    """A value as TOML. JSON's strings, numbers, booleans and lists are TOML's, but for two details."""
+    if isinstance(value, Mapping):
+        raise TypeError("tables are written by the template")
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(toml(item) for item in value)}]"
+    # DEL must be escaped in TOML, and JSON leaves it as it is.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,0 +1,159 @@
+"""Where the parts of a Hugging Face encoder live.
+
+The only module that spells an attribute path of a model, and so the only one that needs ``Any``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from finegrid.model.dropout import Clock, Dropout
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One encoder layer, post-LayerNorm as in BERT; the five families differ in spelling only."""
+
+    module: nn.Module
+    query: nn.Linear
+    key: nn.Linear
+    value: nn.Linear
+    attention_out: nn.Linear
+    attention_norm: nn.LayerNorm
+    up: nn.Linear
+    activation: Callable[[Tensor], Tensor]
+    down: nn.Linear
+    output_norm: nn.LayerNorm
+    heads: int
+    attention_dropout: Dropout  # on attention weights
+    hidden_dropout: Dropout  # on the attention's output; rate 0 in DistilBERT, which has none there
+    output_dropout: Dropout  # on the feed-forward output
+
+    @property
+    def dropouts(self) -> list[Dropout]:
+        return [self.attention_dropout, self.hidden_dropout, self.output_dropout]
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """The parts of an encoder, from bottom (nearest the input) to top."""
+
+    embeddings: list[nn.Module]  # ELECTRA may have two: the tables, and a projection to the layers' width
+    embed: Callable[[Tensor, Tensor, Tensor], Tensor]  # ids, positions, types [tokens] -> [tokens, width]
+    embedding_dropout: Dropout
+    layers: list[Layer]
+    pooler: nn.Module | None
+    width: int
+    initializer_range: float
+    head_dropout_rate: float
+
+    @property
+    def dropouts(self) -> list[Dropout]:
+        """All sites of the encoder, bottom to top."""
+        return [self.embedding_dropout, *(site for layer in self.layers for site in layer.dropouts)]
+
+
+def anatomy(encoder: Any, clock: Clock) -> Anatomy:
+    """Find the parts of a loaded encoder and put our dropout sites in the place of its own.
+
+    Args:
+        encoder: a ``BertModel``, ``RobertaModel``, ``ElectraModel``, ``ErnieModel`` or ``DistilBertModel``.
+        clock: tells the sites which seed and step to draw masks for.
+    """
+    config = encoder.config
+    if config.model_type == "distilbert":
+        layers = [
+            distilbert_layer(module, index, config, clock)
+            for index, module in enumerate(encoder.transformer.layer)
+        ]
+        rates = (config.dropout, config.seq_classif_dropout)
+    else:
+        layers = [bert_layer(module, index, config, clock) for index, module in enumerate(encoder.encoder.layer)]
+        head_rate = getattr(config, "classifier_dropout", None)
+        rates = (config.hidden_dropout_prob, config.hidden_dropout_prob if head_rate is None else head_rate)
+    site = Dropout("embeddings", rates[0], clock)
+    encoder.embeddings.dropout = site
+    project = getattr(encoder, "embeddings_project", None)
+    return Anatomy(
+        embeddings=[encoder.embeddings, *([project] if project is not None else [])],
+        embed=embed_function(encoder, project),
+        embedding_dropout=site,
+        layers=layers,
+        pooler=getattr(encoder, "pooler", None),
+        width=config.dim if config.model_type == "distilbert" else config.hidden_size,
+        initializer_range=config.initializer_range,
+        head_dropout_rate=rates[1],
+    )
+
+
+def embed_function(encoder: Any, project: Any) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    family = encoder.config.model_type
+    # RoBERTa numbers positions from padding_idx + 1.
+    first_position = encoder.embeddings.padding_idx + 1 if family == "roberta" else 0
+    # Some RoBERTa-like checkpoints know one type only, and were trained on pairs with all zeros.
+    one_type = family == "distilbert" or encoder.config.type_vocab_size < 2
+
+    def embed(ids: Tensor, positions: Tensor, types: Tensor) -> Tensor:
+        kwargs: dict[str, Tensor] = {"position_ids": (positions + first_position)[None]}
+        if family != "distilbert":
+            kwargs["token_type_ids"] = (types * 0 if one_type else types)[None]
+        hidden = encoder.embeddings(input_ids=ids[None], **kwargs)
+        if project is not None:
+            hidden = project(hidden)
+        packed: Tensor = hidden[0]
+        return packed
+
+    return embed
+
+
+def bert_layer(module: Any, index: int, config: Any, clock: Clock) -> Layer:
+    """BERT, RoBERTa, ELECTRA and ERNIE share this spelling."""
+    attention = module.attention
+    sites = dropout_sites(index, config.attention_probs_dropout_prob, *[config.hidden_dropout_prob] * 2, clock)
+    attention.self.dropout, attention.output.dropout, module.output.dropout = sites
+    return Layer(
+        module=module,
+        query=attention.self.query,
+        key=attention.self.key,
+        value=attention.self.value,
+        attention_out=attention.output.dense,
+        attention_norm=attention.output.LayerNorm,
+        up=module.intermediate.dense,
+        activation=module.intermediate.intermediate_act_fn,
+        down=module.output.dense,
+        output_norm=module.output.LayerNorm,
+        heads=config.num_attention_heads,
+        attention_dropout=sites[0],
+        hidden_dropout=sites[1],
+        output_dropout=sites[2],
+    )
+
+
+def distilbert_layer(module: Any, index: int, config: Any, clock: Clock) -> Layer:
+    sites = dropout_sites(index, config.attention_dropout, 0.0, config.dropout, clock)
+    module.attention.dropout, module.ffn.dropout = sites[0], sites[2]
+    return Layer(
+        module=module,
+        query=module.attention.q_lin,
+        key=module.attention.k_lin,
+        value=module.attention.v_lin,
+        attention_out=module.attention.out_lin,
+        attention_norm=module.sa_layer_norm,
+        up=module.ffn.lin1,
+        activation=module.ffn.activation,
+        down=module.ffn.lin2,
+        output_norm=module.output_layer_norm,
+        heads=config.n_heads,
+        attention_dropout=sites[0],
+        hidden_dropout=sites[1],
+        output_dropout=sites[2],
+    )
+
+
+def dropout_sites(index: int, weights: float, hidden: float, output: float, clock: Clock) -> list[Dropout]:
+    rates = {"attention": weights, "hidden": hidden, "output": output}
+    return [Dropout(f"layer.{index}.{name}", rate, clock) for name, rate in rates.items()]

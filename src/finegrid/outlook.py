@@ -1,0 +1,137 @@
+"""What `plan` and `status` tell: the design, what is inert, what is done, and what the rest will take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from finegrid import metrics
+from finegrid.audit import Audit
+from finegrid.plan import Family, family_seconds, makespan, plan_families, plan_runs
+from finegrid.progress import duration
+from finegrid.runner import default_workers
+from finegrid.study import RunSettings, Study
+
+STATES = ("done", "diverged", "failed", "left")
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """A study as it stands. Without an audit, nothing that only the model can tell."""
+
+    study: Study
+    settings: RunSettings
+    audit: Audit | None
+    seeds: Sequence[int]
+    asked_workers: int | None = None
+
+    @property
+    def workers(self) -> int:
+        assert self.audit is not None
+        return self.asked_workers or default_workers(self.settings, self.audit)
+
+    @property
+    def families(self) -> list[Family]:
+        if self.audit is None:
+            return []
+        runs = plan_runs(self.study, self.audit, self.settings.precision, self.seeds)
+        return plan_families(runs, self.settings.family_size)
+
+    def states(self) -> dict[str, str]:
+        """Run id -> done | diverged | failed | left."""
+        latest = self.study.ledger.latest()
+        runs = [run for family in self.families for run in family.runs]
+        return {run.run_id: latest[run.run_id]["status"] if run.run_id in latest else "left" for run in runs}
+
+    def degenerate(self) -> list[str]:
+        """Finished runs that are no better on dev than always naming the majority class."""
+        if self.audit is None:
+            return []
+        score = self.study.head.score
+        floor = metrics.score_of(self.audit.majority["dev"], score)
+        latest = self.study.ledger.latest()
+        done = [latest[run_id] for run_id, state in self.states().items() if state == "done"]
+        return [record["run_id"] for record in done if metrics.score_of(record["dev"], score) <= floor]
+
+    def seconds_left(self) -> float | None:
+        if self.audit is None or not self.audit.costs:
+            return None
+        states = self.states()
+        left = [f for f in self.families if any(states[run.run_id] in ("left", "failed") for run in f.runs)]
+        return makespan(left, self.audit, self.workers)
+
+    def inert(self) -> dict[str, dict[str, Any]]:
+        """Factor -> reason, and the rows in which it does nothing."""
+        found: dict[str, dict[str, Any]] = {}
+        for row in self.study.rows:
+            audited = self.audit.row(row) if self.audit else None
+            for factor, reason in (audited.inert if audited else {}).items():
+                found.setdefault(factor, {"reason": reason, "rows": []})["rows"].append(row.index)
+        return found
+
+    def as_json(self) -> dict[str, Any]:
+        states = list(self.states().values())
+        return {
+            "schema": 1,
+            "folder": str(self.study.folder),
+            "score": self.study.head.score,
+            "protocol": self.study.head.protocol,
+            "factors": dict(self.study.factors),
+            "recipes": len(self.study.rows),
+            "seeds": list(self.seeds),
+            "probed": self.audit is not None,
+            "runs": {"distinct": len(states), **{s: states.count(s) for s in STATES}} if self.audit else None,
+            "degenerate": self.degenerate(),
+            "inert": self.inert(),
+            "seconds_left": self.seconds_left(),
+            "data": self.audit.sizes if self.audit else None,
+            "tokens": self.audit.tokens if self.audit else None,
+            "costs": [cost.model_dump() for cost in self.audit.costs] if self.audit else None,
+            "warnings": self.audit.warnings if self.audit else [],
+        }
+
+
+def plan_lines(outlook: Outlook) -> list[str]:
+    """`finegrid plan` in words."""
+    study, audit = outlook.study, outlook.audit
+    recipes, seeds = len(study.rows), len(outlook.seeds)
+    lines = [f"{study.folder}: {recipes} recipes x {seeds} seed{'s' * (seeds != 1)}, score {study.head.score}"]
+    lines += [f"  {name}: {', '.join(map(str, levels))}" for name, levels in study.factors.items()]
+    if audit is None:
+        return [*lines, "not yet probed: inert levels, time and memory are not known. Try plan --probe."]
+    families = outlook.families
+    sizes = ", ".join(f"{name} {size}" for name, size in audit.sizes.items())
+    lines.append(f"data: {sizes} texts, {audit.tokens['mean']:.1f} tokens on average")
+    lines.append(f"{recipes * seeds} rows are {sum(len(f.runs) for f in families)} distinct runs")
+    for factor, found in outlook.inert().items():
+        lines.append(f"inert: {factor} in {len(found['rows'])} rows: {found['reason']}")
+    left = outlook.seconds_left()
+    if left is not None:
+        workers = outlook.workers
+        seconds = sum(family_seconds(family, audit) for family in families)
+        lines.append(
+            f"predicted: {duration(seconds)} of work, {duration(left)} left with {workers} worker"
+            f"{'s' * (workers != 1)} of {outlook.settings.threads} thread{'s' * (outlook.settings.threads != 1)}"
+        )
+        lines.append(f"memory: up to {max(cost.memory for cost in audit.costs) / 2**30:.1f} GiB per worker")
+    return lines
+
+
+def status_lines(outlook: Outlook) -> list[str]:
+    """`finegrid status` in words."""
+    if outlook.audit is None:
+        return ["not started: `finegrid run` audits the study and trains it."]
+    states = outlook.states()
+    counts = [f"{list(states.values()).count(state)} {state}" for state in STATES]
+    lines = [f"{len(states)} distinct runs: {', '.join(counts)}"]
+    latest = outlook.study.ledger.latest()
+    for run_id, state in states.items():
+        if state in ("diverged", "failed"):
+            lines.append(f"{state}: rows {latest[run_id]['stands_for']}: {latest[run_id]['reason']}")
+    if degenerate := outlook.degenerate():
+        lines.append(f"degenerate, no better than the majority class: {', '.join(degenerate)}")
+    left = outlook.seconds_left()
+    if left:
+        lines.append(f"about {duration(left)} left")
+    return lines

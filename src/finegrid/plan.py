@@ -1,0 +1,108 @@
+"""What a study will run: distinct runs, the families that share work, and what they will cost."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from finegrid.audit import Audit, cost_levels
+from finegrid.recipe import Levels, Recipe, run_id
+from finegrid.study import Precision, Study
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One distinct run. Several rows of the table may be this run."""
+
+    run_id: str
+    levels: Levels  # moved from the defaults, inert ones left out
+    seed: int
+    stands_for: tuple[int, ...]  # rows of the table, from 1
+
+    @property
+    def recipe(self) -> Recipe:
+        return Recipe().at(self.levels)
+
+
+@dataclass(frozen=True)
+class Family:
+    """Runs that are trained in lockstep. Planned from the design alone, whatever is left to do."""
+
+    runs: tuple[PlannedRun, ...]
+
+    @property
+    def family_id(self) -> str:
+        key = "/".join(run.run_id for run in self.runs)
+        return hashlib.sha256(key.encode()).hexdigest()[:12]
+
+
+def plan_runs(
+    study: Study, audit: Audit, precision: Precision, seeds: Sequence[int] | None = None
+) -> list[PlannedRun]:
+    """The distinct runs, seed after seed, so that a study stopped early is balanced over finished seeds."""
+    by_levels: dict[str, tuple[Levels, list[int]]] = {}
+    for row in study.rows:
+        audited = audit.row(row)
+        assert audited is not None  # callers check audit.covers(rows)
+        key = str(sorted(audited.run.items()))
+        by_levels.setdefault(key, (audited.run, []))[1].append(row.index)
+    return [
+        PlannedRun(identify(study, audit, precision, levels, seed), levels, seed, tuple(rows))
+        for seed in (study.head.design.numbers if seeds is None else seeds)
+        for levels, rows in by_levels.values()
+    ]
+
+
+def identify(study: Study, audit: Audit, precision: Precision, levels: Levels, seed: int) -> str:
+    return run_id(
+        levels,
+        seed,
+        fingerprints=audit.fingerprints,
+        precision=precision,
+        protocol=study.head.protocol,
+        score=study.head.score,
+    )
+
+
+def plan_families(runs: Iterable[PlannedRun], size: int) -> list[Family]:
+    """Put runs that share seed and frozen prefix into families of at most ``size``."""
+    groups: dict[str, list[PlannedRun]] = {}
+    for run in runs:
+        frozen = run.recipe.freeze.layers > 0
+        key = f"{run.seed} {sorted(cost_levels(run.recipe).items())}" if frozen else run.run_id
+        groups.setdefault(key, []).append(run)
+    return [Family(tuple(part)) for group in groups.values() for part in evenly(group, size)]
+
+
+def evenly(runs: list[PlannedRun], size: int) -> list[list[PlannedRun]]:
+    """Cut a list into parts of at most ``size``, as equal as can be."""
+    parts = -(-len(runs) // size)
+    edges = [len(runs) * part // parts for part in range(parts + 1)]
+    return [runs[begin:end] for begin, end in zip(edges, edges[1:], strict=False)]
+
+
+def steps_of(run: PlannedRun, audit: Audit) -> int:
+    training = run.recipe.training
+    return -(-audit.sizes["train"] // training.batch_size) * training.epochs
+
+
+def family_seconds(family: Family, audit: Audit) -> float:
+    """Predicted seconds of one worker for a family; 0 where nothing was measured."""
+    seconds = 0.0
+    for index, run in enumerate(family.runs):
+        cost = audit.cost(run.recipe)
+        if cost is None:
+            continue
+        steps = steps_of(run, audit)
+        seconds += steps * (cost.step_seconds + (cost.prefix_seconds if index == 0 else 0.0))
+        seconds += run.recipe.training.epochs * cost.evaluation_seconds + cost.test_seconds
+    return seconds
+
+
+def makespan(families: Sequence[Family], audit: Audit, workers: int) -> float:
+    """Predicted seconds until all families are trained: longest first, each to the worker free earliest."""
+    free = [0.0] * max(1, workers)
+    for seconds in sorted((family_seconds(family, audit) for family in families), reverse=True):
+        free[free.index(min(free))] += seconds
+    return max(free)

@@ -1,0 +1,119 @@
+"""Look at the real model and data before training: reductions, costs, and what the data are like."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+from itertools import cycle, islice
+from typing import Any
+
+import numpy as np
+
+from finegrid import metrics
+from finegrid.audit import Audit, Cost, RowAudit, cost_levels
+from finegrid.canonical import Canonicaliser
+from finegrid.data.tokens import TokenisedSplit
+from finegrid.evaluate import predict
+from finegrid.recipe import ENGINE, Recipe
+from finegrid.run import Run
+from finegrid.train import share_prefix
+from finegrid.workbench import Workbench, peak_memory, reset_peak_memory
+
+TIMED_STEPS = 3  # after one that is not timed
+
+
+def make_audit(bench: Workbench) -> Audit:
+    """Reduce every row of the study, and time one run of every kind."""
+    study = bench.study
+    metrics.check_score(study.head.score, bench.tokens.labels)
+    canonicaliser = Canonicaliser(bench, study.head.design.numbers[0])
+    rows = []
+    recipes: dict[str, Recipe] = {}
+    for row in study.rows:
+        reduction = canonicaliser.reduce(row.recipe)
+        rows.append(RowAudit(moved=row.recipe.moved(), run=reduction.levels, inert=reduction.inert))
+        recipe = Recipe().at(reduction.levels)
+        recipes.setdefault(str(cost_levels(recipe)), recipe)
+    del canonicaliser  # and its models, before memory is measured
+    splits = {"train": bench.tokens.train, "dev": bench.tokens.dev, "test": bench.tokens.test}
+    return Audit(
+        engine=ENGINE,
+        fingerprints=bench.fingerprints,
+        labels=list(bench.tokens.labels),
+        sizes={name: len(split) for name, split in splits.items()},
+        tokens=token_statistics(splits["train"], study.baseline.model.max_length),
+        majority={name: majority(bench, split) for name, split in splits.items() if name != "train"},
+        warnings=[*bench.table.warnings, *cut_warnings(splits, study.baseline.model.max_length)],
+        rows=rows,
+        costs=[measure(bench, recipe) for recipe in recipes.values()],
+        versions=versions(),
+    )
+
+
+def measure(bench: Workbench, recipe: Recipe) -> Cost:
+    """Time a few training steps, and one batch of evaluation."""
+    reset_peak_memory(bench.device)
+    run = Run(bench, "probe", recipe, seed=bench.study.head.design.numbers[0])
+    batches = islice(cycle(islice(bench.training_batches(recipe, run.seed, 0), 8)), TIMED_STEPS + 1)
+    steps, prefixes = [], []
+    for index, batch in enumerate(batches):
+        shared, prefix_seconds = share_prefix(bench, [run], batch, index)
+        start = time.perf_counter()
+        run.step(shared, index)
+        steps.append(time.perf_counter() - start)
+        prefixes.append(prefix_seconds)
+    per_token = seconds_per_token(bench, run)
+    tokens = {
+        name: int(np.minimum(split.lengths, recipe.model.max_length).sum())
+        for name, split in (("dev", bench.tokens.dev), ("test", bench.tokens.test))
+    }
+    return Cost(
+        shared=cost_levels(recipe),
+        step_seconds=float(np.median(steps[1:])),
+        prefix_seconds=float(np.median(prefixes[1:])),
+        evaluation_seconds=per_token * tokens["dev"],
+        test_seconds=per_token * tokens["test"],
+        memory=peak_memory(bench.device),
+    )
+
+
+def seconds_per_token(bench: Workbench, run: Run) -> float:
+    batch = next(bench.evaluation_batches(bench.tokens.dev, run.recipe))
+    start = time.perf_counter()
+    predict([run.model], iter([batch]), len(bench.tokens.dev), bench.autocast())
+    return (time.perf_counter() - start) / len(batch.ids)
+
+
+def token_statistics(split: TokenisedSplit, max_length: int) -> dict[str, float]:
+    lengths = split.lengths
+    cut = float((lengths > max_length).mean())
+    return {"mean": float(lengths.mean()), "longest": float(lengths.max()), "share_of_texts_cut": cut}
+
+
+def cut_warnings(splits: dict[str, TokenisedSplit], max_length: int) -> list[str]:
+    """How many texts ``max_length`` cuts, and how much of them is lost."""
+    found = []
+    for name, split in splits.items():
+        lengths = split.lengths
+        over = lengths > max_length
+        if over.any():
+            lost = float((lengths[over] - max_length).sum() / lengths[over].sum())
+            found.append(
+                f"{name}: {over.sum()} of {len(split)} texts are longer than model.max_length = {max_length} "
+                f"tokens and are cut; {lost:.0%} of their tokens are lost (the longest has {lengths.max()})."
+            )
+    return found
+
+
+def majority(bench: Workbench, split: TokenisedSplit) -> dict[str, Any]:
+    """Scores of always predicting the most frequent class of the training texts."""
+    constant = np.zeros((len(split), len(bench.tokens.labels)), dtype=np.float32)
+    constant[:, np.bincount(bench.tokens.train.labels).argmax()] = 1
+    return metrics.summary(split.labels, constant, bench.tokens.labels)
+
+
+def versions() -> dict[str, str]:
+    names: Sequence[str] = ("finegrid", "torch", "transformers", "tokenizers", "numpy")
+    return {"python": platform.python_version(), **{name: version(name) for name in names}}

@@ -1,0 +1,116 @@
+"""One run: a recipe with a seed, built up and stepped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from finegrid import metrics
+from finegrid.adamw import AdamW
+from finegrid.data.batches import Batch
+from finegrid.evaluate import Logits
+from finegrid.model.classifier import Classifier
+from finegrid.recipe import Recipe
+from finegrid.workbench import Workbench
+
+
+class DivergedError(Exception):
+    """The loss, or a prediction, is no longer a finite number."""
+
+
+def cross_entropy(model: Classifier, batch: Batch) -> Tensor:
+    return F.cross_entropy(model(batch).float(), batch.labels)
+
+
+@dataclass
+class Progress:
+    """What a run has to show so far. With its weights and moments, all that resuming needs."""
+
+    status: str = "running"  # then done | diverged | failed
+    reason: str = ""
+    best_epoch: int = 0  # from 1; 0 while there is none
+    best_score: float = -1.0  # mcc may be as low as -1: the first epoch is taken whatever it scores
+    epochs: list[dict[str, Any]] = field(default_factory=list)
+    memory: int = 0  # peak bytes of the process while the run's family trained
+    test_seconds: float = 0.0
+
+
+class Run:
+    def __init__(self, bench: Workbench, run_id: str, recipe: Recipe, seed: int) -> None:
+        self.bench, self.run_id, self.recipe, self.seed = bench, run_id, recipe, seed
+        self.model = bench.classifier(recipe, seed)
+        for trick in recipe.tricks:
+            trick.prepare_model(self.model)
+        groups = recipe.optimizer.param_groups(self.model)
+        self.loss_fn: Callable[[Classifier, Batch], Tensor] = cross_entropy
+        for trick in recipe.tricks:
+            groups = trick.param_groups(groups, self.model)
+            self.loss_fn = trick.wrap_loss(self.loss_fn)
+        self.optimizer = AdamW(groups, bias_correction=recipe.optimizer.bias_correction)
+        self.averagers = [a for trick in recipe.tricks if (a := trick.averager(self.model))]
+        self.total_steps = bench.steps_per_epoch(recipe) * recipe.training.epochs
+        self.best_weights: dict[str, Tensor] = {}
+        self.logits: dict[str, Logits] = {}  # of dev and test, at the best epoch
+        self.progress = Progress()
+
+    def step(self, batch: Batch, step: int) -> float:
+        """Train on one batch. Returns the loss.
+
+        Raises:
+            DivergedError: the loss is not finite.
+        """
+        self.model.clock.step = step
+        with self.bench.autocast():
+            loss = self.loss_fn(self.model, batch)
+        value = float(loss.detach())
+        if not np.isfinite(value):
+            raise DivergedError(f"the loss was {value} at step {step + 1} of {self.total_steps}")
+        loss.backward()  # type: ignore[no-untyped-call]
+        for trick in self.recipe.tricks:
+            trick.after_backward(self.model, batch, self.loss_fn)
+        self.optimizer.step(self.recipe.schedule.factor(step, self.total_steps))
+        self.optimizer.zero_grad()
+        for averager in self.averagers:
+            averager.update()
+        return value
+
+    def judge(self, logits: dict[str, Logits]) -> None:
+        """Take in an epoch's predictions, and keep weights and predictions if it is the best so far.
+
+        Args:
+            logits: of ``dev``; under the protocol ``best-test`` of ``test`` too, which then chooses.
+
+        Raises:
+            DivergedError: a prediction is not finite.
+        """
+        entry = self.progress.epochs[-1]
+        for name, values in logits.items():
+            if not np.isfinite(values).all():
+                raise DivergedError(f"a {name} prediction was not finite after epoch {entry['epoch']}")
+            entry[name] = self.scores(name, values)
+        chooser = "test" if self.bench.study.head.protocol == "best-test" else "dev"
+        score = metrics.score_of(entry[chooser], self.bench.study.head.score)
+        if self.progress.best_epoch == 0 or score > self.progress.best_score:  # ties go to the earliest epoch
+            self.progress.best_epoch, self.progress.best_score = entry["epoch"], score
+            self.logits = dict(logits)
+            self.best_weights = {name: p.detach().clone() for name, p in self.trained().items()}
+
+    def scores(self, split: str, logits: Logits) -> dict[str, Any]:
+        """All scores of predictions of ``dev`` or ``test``."""
+        tokens = self.bench.tokens
+        return metrics.summary(getattr(tokens, split).labels, logits, tokens.labels)
+
+    def trained(self) -> dict[str, Tensor]:
+        """Trainable parameters by name."""
+        return {name: p for name, p in self.model.named_parameters() if p.requires_grad}
+
+    @torch.no_grad()
+    def restore_best_(self) -> None:
+        for name, p in self.trained().items():
+            p.copy_(self.best_weights[name])

@@ -1,0 +1,340 @@
+"""Run what is planned minus what the ledger has, on worker processes. Running again is resuming."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import psutil
+from filelock import FileLock, Timeout
+
+from finegrid.audit import Audit, load_audit, save_audit
+from finegrid.errors import InputError, Problem, input_error
+from finegrid.ledger import Record
+from finegrid.plan import Family, PlannedRun, family_seconds, plan_families, plan_runs
+from finegrid.study import PRECISIONS, RunSettings, Study
+
+Event = dict[str, Any]
+ALIKE = ("device", "precision", "threads")  # what the runs of one study have in common, unless told otherwise
+
+
+class WorkerBrokeError(Exception):
+    """A worker could not even start; carries its traceback. A bug, or a broken installation."""
+
+
+@dataclass
+class Watcher:
+    """What the runner tells whoever watches. The command line draws progress from it."""
+
+    said: Callable[[str], None] = lambda text: None
+    planned: Callable[[Sequence[Family], Sequence[Family], Audit], None] = lambda all_, left, audit: None
+    stepped: Callable[[Family, int], None] = lambda family, steps: None
+    recorded: Callable[[Record], None] = lambda record: None
+    finished: Callable[[Family], None] = lambda family: None
+
+
+class Worker:
+    """A worker process, and the thread that reads its events."""
+
+    def __init__(self, study: Study, settings: RunSettings, index: int, events: queue.Queue[tuple[Worker, Event]]):
+        self.family: Family | None = None
+        self.sent: set[str] = set()  # run ids whose record has arrived
+        log = study.folder / "logs" / f"worker-{index}.log"
+        log.parent.mkdir(exist_ok=True)
+        environment = {
+            **os.environ,
+            **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(settings.threads)),
+            "TOKENIZERS_PARALLELISM": "false",
+            "PYTHONIOENCODING": "utf-8",
+        }
+        if settings.device == "cuda":
+            environment["CUDA_VISIBLE_DEVICES"] = visible_device(index)
+        with log.open("ab") as stderr:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "finegrid.worker", str(study.folder), settings.model_dump_json()],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                env=environment,
+                text=True,
+                encoding="utf-8",
+            )
+        self.log = log
+        self._events = events
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._events.put((self, json.loads(line)))
+        self._events.put((self, {"event": "ended", "code": self.process.wait()}))
+
+    def send(self, **job: Any) -> None:
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(json.dumps(job) + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass  # it has ended; its "ended" event says so
+
+    def train(self, family: Family, runs: Sequence[PlannedRun]) -> None:
+        self.family, self.sent = family, set()
+        jobs = [{"run_id": run.run_id, "levels": run.levels, "seed": run.seed} for run in runs]
+        self.send(do="train", family=family.family_id, runs=jobs)
+
+    def close(self) -> None:
+        if self.process.stdin is not None:
+            try:
+                self.process.stdin.close()  # the worker ends itself when its stdin closes
+            except BrokenPipeError:
+                pass
+        try:
+            self.process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def visible_device(index: int) -> str:
+    """The ``index``-th of the CUDA devices this process may use."""
+    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    devices = allowed.split(",") if allowed else [str(number) for number in range(64)]
+    return devices[index % len(devices)]
+
+
+@dataclass
+class Runner:
+    """One ``finegrid run``: the study, how to execute it, and the workers."""
+
+    study: Study
+    settings: RunSettings
+    workers: int | None = None
+    seeds: Sequence[int] | None = None
+    mix: bool = False
+    watcher: Watcher = field(default_factory=Watcher)
+
+    def __post_init__(self) -> None:
+        self._events: queue.Queue[tuple[Worker, Event]] = queue.Queue()
+        self._workers: list[Worker] = []
+        self._started = 0
+
+    def audit(self) -> Audit:
+        """Probe the model and the data, and write ``audit.json``."""
+        with locked(self.study.folder), self._closing():
+            return self._audit()
+
+    def run(self) -> list[Record]:
+        """Train what is missing. Returns the latest record of every planned run that has one.
+
+        Raises:
+            InputError: bad data or model, a folder in use, or a device or precision unlike the ledger's.
+        """
+        with locked(self.study.folder), self._closing():
+            audit = self._audit()
+            runs = plan_runs(self.study, audit, self.settings.precision, self.seeds)
+            done = self._done(runs, audit)
+            families = plan_families(runs, self.settings.family_size)
+            left = [family for family in families if any(run.run_id not in done for run in family.runs)]
+            self.watcher.planned(families, left, audit)
+            self._train(left, done, audit)
+            latest = self.study.ledger.latest()
+            return [latest[run.run_id] for run in runs if run.run_id in latest]
+
+    def _audit(self) -> Audit:
+        """The audit as it stands if it still fits the data and the model, else a new one."""
+        self.watcher.said("reading data and checkpoint")
+        first = self._start()
+        ready = self._wait_for(first, "ready")
+        audit = load_audit(self.study.folder)
+        fits = audit is not None and audit.fingerprints == ready["fingerprints"]
+        if audit is None or not fits or not audit.covers(self.study.rows):
+            if audit is not None and not fits and any(True for _ in self.study.ledger):
+                changed = [k for k, v in audit.fingerprints.items() if ready["fingerprints"].get(k) != v]
+                self.watcher.said(
+                    f"changed since the last run: {', '.join(changed)}. Finished runs stay in runs.jsonl, "
+                    "but belong to the old study; everything is run anew."
+                )
+            self.watcher.said("auditing: which levels do something, and what a step costs")
+            first.send(do="audit")
+            audit = Audit.model_validate(self._wait_for(first, "audit")["audit"])
+            save_audit(self.study.folder, audit)
+        return audit
+
+    def _done(self, runs: Sequence[PlannedRun], audit: Audit) -> set[str]:
+        """Run ids that need no training: done or diverged, here or (told so) in another precision.
+
+        Failed runs are tried again.
+        """
+        latest = self.study.ledger.latest()
+        done = set()
+        others = [precision for precision in PRECISIONS if precision != self.settings.precision]
+        twins = [plan_runs(self.study, audit, precision, self.seeds) for precision in others]
+        for run, *same in zip(runs, *twins, strict=True):
+            for twin in (run, *same):
+                record = latest.get(twin.run_id)
+                if record is None or record["status"] == "failed":
+                    continue
+                if not self.mix:
+                    self._check_alike(record)
+                done.add(run.run_id)
+        return done
+
+    def _check_alike(self, record: Record) -> None:
+        mine = self.settings.model_dump(include=set(ALIKE))
+        theirs = {name: record[name] for name in ALIKE}
+        if mine != theirs:
+            made, asked = (", ".join(f"{k} {v}" for k, v in some.items()) for some in (theirs, mine))
+            what = (
+                f"has runs made with {made}; now asked for: {asked}. Results may differ in the last digits. "
+                "Run as before, or pass --mix to go on all the same."
+            )
+            raise input_error(str(self.study.folder), "runs.jsonl", what)
+
+    def _train(self, left: Sequence[Family], done: set[str], audit: Audit) -> None:
+        # Longest first: the last to finish is then a short one.
+        waiting = deque(sorted(left, key=lambda family: -family_seconds(family, audit)))
+        count = min(len(waiting), self.workers or default_workers(self.settings, audit))
+        for _ in range(count - len(self._workers)):
+            self._start()
+        for worker in self._workers[:count]:
+            self._next(worker, waiting, done)
+        stands_for = {run.run_id: run.stands_for for family in left for run in family.runs}
+        while any(worker.family for worker in self._workers):
+            worker, event = self._events.get()
+            self._handle(worker, event, stands_for)
+            if event["event"] in ("trained", "ended"):
+                if event["event"] == "ended" and worker in self._workers:
+                    self._workers.remove(worker)
+                    worker = self._start() if waiting else worker
+                self._next(worker, waiting, done)
+
+    def _next(self, worker: Worker, waiting: deque[Family], done: set[str]) -> None:
+        if not waiting or worker not in self._workers:
+            worker.family = None
+            return
+        family = waiting.popleft()
+        worker.train(family, [run for run in family.runs if run.run_id not in done])
+
+    def _handle(self, worker: Worker, event: Event, stands_for: dict[str, tuple[int, ...]]) -> None:
+        family = worker.family
+        if event["event"] == "step" and family:
+            self.watcher.stepped(family, event["done"])
+        elif event["event"] == "record":
+            self._record(event["record"], stands_for)
+            worker.sent.add(event["record"]["run_id"])
+        elif event["event"] == "trained" and family:
+            (self.study.folder / "state" / f"{family.family_id}.safetensors").unlink(missing_ok=True)
+            self.watcher.finished(family)
+        elif event["event"] == "ended" and family:
+            self._record_lost(worker, family, event["code"], stands_for)
+            self.watcher.finished(family)
+        else:
+            raise_if_bad(event)
+
+    def _record(self, record: Record, stands_for: dict[str, tuple[int, ...]]) -> None:
+        record = {**record, "stands_for": list(stands_for[record["run_id"]])}
+        self.study.ledger.append(record)
+        self.watcher.recorded(record)
+
+    def _record_lost(
+        self, worker: Worker, family: Family, code: int, stands_for: dict[str, tuple[int, ...]]
+    ) -> None:
+        """A worker died in the middle of a family: its runs failed, and the ledger says why."""
+        reason = f"the worker process ended with {describe_exit(code)}; see {worker.log.name} in logs/"
+        latest = self.study.ledger.latest()
+        for run in family.runs:
+            if run.run_id in worker.sent or latest.get(run.run_id, {}).get("status") == "done":
+                continue
+            self._record(
+                {
+                    "schema": 1,
+                    "run_id": run.run_id,
+                    "recipe": run.levels,
+                    "seed": run.seed,
+                    "status": "failed",
+                    "reason": reason,
+                    "family": family.family_id,
+                    "threads": self.settings.threads,
+                    "precision": self.settings.precision,
+                    "device": self.settings.device,
+                },
+                stands_for,
+            )
+
+    def _start(self) -> Worker:
+        worker = Worker(self.study, self.settings, self._started, self._events)
+        self._started += 1
+        self._workers.append(worker)
+        return worker
+
+    def _wait_for(self, worker: Worker, kind: str) -> Event:
+        while True:
+            source, event = self._events.get()
+            raise_if_bad(event)
+            if source is worker and event["event"] == kind:
+                return event
+            if event["event"] == "ended":
+                message = f"the worker process ended with {describe_exit(event['code'])}; see {source.log}"
+                raise WorkerBrokeError(message)
+
+    @contextmanager
+    def _closing(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            for worker in self._workers:
+                worker.close()
+            self._workers.clear()
+
+
+def raise_if_bad(event: Event) -> None:
+    if event["event"] == "problems":
+        raise InputError(event["source"], [Problem(where, what) for where, what in event["problems"]])
+    if event["event"] == "broken":
+        raise WorkerBrokeError(event["traceback"])
+
+
+def describe_exit(code: int) -> str:
+    if code == -9:
+        return "signal 9 (killed; often: out of memory)"
+    return f"signal {-code}" if code < 0 else f"exit code {code}"
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the study for this process alone. The lock goes with the process, however it ends.
+
+    Raises:
+        InputError: another process has it.
+    """
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        what = "another finegrid run is working in this folder. Wait for it, or stop it first."
+        raise input_error(str(folder), ".lock", what) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def default_workers(settings: RunSettings, audit: Audit) -> int:
+    """As many workers as cores and memory carry; on CUDA one per device."""
+    if settings.device == "cuda":
+        allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
+        return len(allowed.split(",")) if allowed else 1
+    cores = len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else os.cpu_count() or 1
+    by_cores = max(1, cores // settings.threads)
+    memory = max((cost.memory for cost in audit.costs), default=0)
+    by_memory = int(0.8 * psutil.virtual_memory().available / memory) if memory else by_cores
+    return max(1, min(by_cores, by_memory))

@@ -1,0 +1,97 @@
+"""The state of a family between epochs: one safetensors file, replaced atomically.
+
+Random streams are stateless, so weights, moments and what the runs have to show are all there is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from finegrid.adamw import Moments
+from finegrid.run import Progress, Run
+
+
+class StateFile:
+    def __init__(self, path: Path, save_after_seconds: float) -> None:
+        self.path = path
+        self.save_after_seconds = save_after_seconds
+        self._saved_at = time.monotonic()
+
+    def save(self, runs: Sequence[Run], epochs_done: int) -> None:
+        """Save, if enough work has been done since the last time to be worth it."""
+        if time.monotonic() - self._saved_at < self.save_after_seconds:
+            return
+        tensors = {f"{run.run_id}/{name}": t for run in runs for name, t in tensors_of(run).items()}
+        about = {run.run_id: {**asdict(run.progress), "steps": run.optimizer.steps} for run in runs}
+        temporary = self.path.with_suffix(".tmp")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        metadata = {"epochs_done": str(epochs_done), "runs": json.dumps(about)}
+        save_file({name: t.contiguous().cpu() for name, t in tensors.items()}, temporary, metadata)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(self.path)
+        self._saved_at = time.monotonic()
+
+    @torch.no_grad()
+    def load_(self, runs: Sequence[Run]) -> int:
+        """Fill runs with what was saved. Returns the epochs done: 0 where nothing fitting was saved."""
+        if not self.path.exists():
+            return 0
+        try:
+            with safe_open(self.path, "pt") as file:  # type: ignore[no-untyped-call]
+                metadata = file.metadata()
+                about = json.loads(metadata["runs"])
+                if set(about) != {run.run_id for run in runs}:
+                    return 0
+                for run in runs:
+                    names = [name for name in file.keys() if name.startswith(f"{run.run_id}/")]  # noqa: SIM118
+                    saved = {name.partition("/")[2]: file.get_tensor(name) for name in names}
+                    fill_(run, saved, about[run.run_id])
+                return int(metadata["epochs_done"])
+        except SafetensorError:  # not ours, or damaged: the family starts over
+            return 0
+
+
+def tensors_of(run: Run) -> dict[str, Tensor]:
+    """Everything of a run that training changes, by name."""
+    named = run.trained()
+    tensors: dict[str, Tensor] = {f"weight/{name}": p.detach() for name, p in named.items()}
+    for name, p in named.items():
+        if p in run.optimizer.moments:
+            moments = run.optimizer.moments[p]
+            tensors |= {f"first/{name}": moments.first, f"second/{name}": moments.second}
+    tensors |= {f"best/{name}": t for name, t in run.best_weights.items()}
+    tensors |= {f"logits/{split}": torch.from_numpy(logits) for split, logits in run.logits.items()}
+    for index, averager in enumerate(run.averagers):
+        tensors |= {f"averager/{index}/{name}": t for name, t in averager.tensors().items()}
+    return tensors
+
+
+def fill_(run: Run, saved: dict[str, Tensor], about: dict[str, object]) -> None:
+    """The inverse of `tensors_of`."""
+    run.optimizer.steps = int(str(about.pop("steps")))
+    run.progress = Progress(**about)  # type: ignore[arg-type]
+    device = run.bench.device
+    for name, p in run.trained().items():
+        p.copy_(saved[f"weight/{name}"])
+        if f"first/{name}" in saved:
+            first, second = saved[f"first/{name}"].to(device), saved[f"second/{name}"].to(device)
+            run.optimizer.moments[p] = Moments(first, second)
+        if f"best/{name}" in saved:
+            run.best_weights[name] = saved[f"best/{name}"].to(device)
+    for split in ("dev", "test"):
+        if f"logits/{split}" in saved:
+            run.logits[split] = saved[f"logits/{split}"].numpy()
+    for index, averager in enumerate(run.averagers):
+        for name, t in averager.tensors().items():
+            t.copy_(saved[f"averager/{index}/{name}"])

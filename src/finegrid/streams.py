@@ -1,0 +1,36 @@
+"""Named, stateless random streams: the same seed and name give the same numbers, whatever was drawn before.
+
+Names in use. Of the study: ``split``. Of a run: ``head/<tensor>``, ``missing/<tensor>``, ``reinit/<tensor>``,
+``order/<epoch>``, ``dropout/<step>/<site>``. Because no stream depends on another, two recipes with one seed
+share head, data order and, site by site, dropout masks, and switching one site off moves no other.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Streams:
+    """All random numbers of one seed."""
+
+    seed: int
+
+    def bits(self, name: str, count: int) -> NDArray[np.uint64]:
+        """``count`` words of 64 random bits."""
+        return np.asarray(self._philox(name).random_raw(count), dtype=np.uint64)
+
+    def permutation(self, name: str, count: int) -> NDArray[np.int64]:
+        """A random order of ``range(count)``."""
+        # Sorting raw words, not Generator.permutation: numpy may change how the latter consumes its stream.
+        return np.argsort(self.bits(name, count), kind="stable").astype(np.int64)
+
+    def normal(self, name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        """Standard normal numbers."""
+        return np.random.Generator(self._philox(name)).standard_normal(shape, dtype=np.float32)
+
+    def _philox(self, name: str) -> np.random.Philox:
+        key = hashlib.sha256(f"{self.seed}/{name}".encode()).digest()[:16]
+        return np.random.Philox(key=int.from_bytes(key, "little"))

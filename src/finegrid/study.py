@@ -1,0 +1,276 @@
+"""``study.toml`` to a Study: all errors of the file at once."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from finegrid.data.sources import DataSettings
+from finegrid.design import Row, full_factorial
+from finegrid.errors import InputError, Problem, input_error
+from finegrid.ledger import Ledger
+from finegrid.metrics import check_score
+from finegrid.model.families import CheckpointInfo, inspect, resolve
+from finegrid.presets import PRESETS, Preset
+from finegrid.recipe import Level, Levels, Recipe, unknown_factor
+
+SCHEMA = 1
+Protocol = Literal["best-dev", "best-test"]
+Precision = Literal["fp32", "bf16"]
+PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")  # the reference first
+
+
+class DesignSettings(BaseModel):
+    """The ``[design]`` table."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    kind: Literal["full"] = "full"
+    seeds: Annotated[int, Field(ge=1)] | list[Annotated[int, Field(ge=0)]] = 1
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The seeds themselves: ``seeds = 3`` means 0, 1, 2."""
+        return tuple(range(self.seeds)) if isinstance(self.seeds, int) else tuple(dict.fromkeys(self.seeds))
+
+
+class RunSettings(BaseModel):
+    """The ``[run]`` table: how runs are executed, where that can reach the last digits of a result."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    threads: Annotated[int, Field(ge=1)] = 1  # per run; recorded, since sums depend on it
+    precision: Precision = "fp32"
+    device: Annotated[str, Field(pattern=r"^(cpu|cuda)$")] = "cpu"
+    family_size: Annotated[int, Field(ge=1)] = 8  # frozen runs that share their prefix
+    save_after_seconds: Annotated[float, Field(ge=0)] = 30.0  # of work since the last saved state
+
+
+class Head(BaseModel):
+    """The top level of the file, but for the parts of the recipe."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    finegrid: Annotated[int, Field(strict=True)] = SCHEMA
+    preset: str | None = None
+    score: str = "macro-f1"
+    protocol: Protocol = "best-dev"
+    data: DataSettings
+    design: DesignSettings = DesignSettings()
+    run: RunSettings = RunSettings()
+
+
+@dataclass(frozen=True)
+class Study:
+    """A checked study: everything that its folder says, before anything is trained."""
+
+    folder: Path
+    head: Head
+    checkpoint: CheckpointInfo
+    preset: Preset | None
+    baseline: Recipe
+    factors: Mapping[str, Sequence[Level]]
+
+    @property
+    def rows(self) -> list[Row]:
+        """The rows of the study's table, in order."""
+        return full_factorial(self.baseline, self.factors)
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger(self.folder / "runs.jsonl")
+
+    @property
+    def is_published_grid(self) -> bool:
+        """Whether the table has the columns and the order of the preset's published table."""
+        return self.preset is not None and self.preset.matches(self.factors)
+
+
+def load_study(folder: Path) -> Study:
+    """Read and check ``study.toml``.
+
+    Raises:
+        InputError: with all problems of the file.
+    """
+    path = folder / "study.toml"
+    source = str(path)
+    content = read_toml(path)
+    problems: list[Problem] = []
+    parts = {field.name for field in fields(Recipe)}
+    baseline_levels = take_levels(content, parts, problems)
+    name = baseline_levels.pop("model.name", None)
+    factors = take_factors(content, problems)
+    head = check_head(content, parts, problems)
+    checkpoint = check_checkpoint(name, folder, problems)
+    preset = check_preset(head, checkpoint, problems)
+    if preset is not None:
+        baseline_levels = {**preset.baseline, **baseline_levels}
+        factors = {**preset.factors, **factors}
+    baseline = check_levels(baseline_levels, problems)
+    check_factors(factors, problems)
+    if not factors and not problems:
+        problems.append(Problem("[factors]", 'nothing to vary. Add e.g. "reinit.layers" = [0, 6], or a preset.'))
+    if head is not None:
+        try:
+            check_score(head.score)
+        except InputError as error:
+            problems.extend(error.problems)
+    if not problems and checkpoint is not None and baseline is not None:
+        problems.extend(check_combinations(baseline, factors, checkpoint))
+    if problems or head is None or checkpoint is None or baseline is None:
+        raise InputError(source, list(dict.fromkeys(problems)))
+    return Study(folder, head, checkpoint, preset, baseline, factors)
+
+
+def override(settings: RunSettings, **given: str | None) -> RunSettings:
+    """Run settings with what the command line says instead.
+
+    Raises:
+        InputError: not a device or precision of ours.
+    """
+    changed = {name: value for name, value in given.items() if value is not None}
+    try:
+        return RunSettings.model_validate({**settings.model_dump(), **changed})
+    except ValidationError as error:
+        known = {"device": "cpu or cuda", "precision": "fp32 or bf16"}
+        names = [str(item["loc"][0]) for item in error.errors()]
+        problems = [Problem(f"--{name}", f"found {given[name]!r}, expected {known[name]}.") for name in names]
+        raise InputError("command line", problems) from None
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        what = "no such file. Expected a study folder; `finegrid init` makes one."
+        raise input_error(str(path.parent), path.name, what) from None
+    except UnicodeDecodeError as error:
+        raise input_error(str(path), f"byte {error.start}", "not UTF-8. Save the file as UTF-8.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise input_error(str(path), "TOML", f"{error}.") from None
+    except OSError as error:
+        raise input_error(str(path.parent), path.name, f"cannot be read: {error.strerror}.") from None
+
+
+def take_levels(content: dict[str, Any], parts: set[str], problems: list[Problem]) -> dict[str, Any]:
+    """Take the tables of the recipe's parts out of the file: the baseline, by dotted names."""
+    levels = {}
+    for part in sorted(parts & content.keys()):
+        table = content.pop(part)
+        if isinstance(table, dict):
+            levels.update({f"{part}.{knob}": level for knob, level in table.items()})
+        else:
+            problems.append(Problem(part, f"found {table!r}, expected a table: [{part}]."))
+    return levels
+
+
+def take_factors(content: dict[str, Any], problems: list[Problem]) -> dict[str, list[Any]]:
+    """Take ``[factors]`` out of the file. ``[factors.reinit] layers = [0, 6]`` works as well."""
+    table = content.pop("factors", {})
+    if not isinstance(table, dict):
+        problems.append(Problem("factors", f"found {table!r}, expected a table: [factors]."))
+        return {}
+    factors: dict[str, list[Any]] = {}
+    for name, levels in table.items():
+        nested = {f"{name}.{knob}": value for knob, value in levels.items()} if isinstance(levels, dict) else {}
+        factors.update(nested or {name: levels})
+    return factors
+
+
+def check_head(content: dict[str, Any], parts: set[str], problems: list[Problem]) -> Head | None:
+    try:
+        head = Head.model_validate(content)
+    except ValidationError as error:
+        known = [*Head.model_fields, *parts, "factors"]
+        problems.extend(head_problem(dict(item), known) for item in error.errors())
+        return None
+    if head.finegrid != SCHEMA:
+        what = f"found {head.finegrid}, but this finegrid reads schema {SCHEMA}. Use the version that wrote it."
+        problems.append(Problem("finegrid", what))
+    if head.preset is not None and head.preset not in PRESETS:
+        what = f'"{head.preset}" is not a preset. Known: {", ".join(PRESETS)}.'
+        problems.append(Problem("preset", what))
+    return head
+
+
+def head_problem(item: dict[str, Any], known: list[str]) -> Problem:
+    """One of pydantic's findings, with "did you mean" for names that do not exist."""
+    where = [str(step) for step in item["loc"]]
+    if item["type"] == "extra_forbidden":
+        names = known
+        if where[0] in ("data", "design", "run") and len(where) > 1:
+            table = {"data": DataSettings, "design": DesignSettings, "run": RunSettings}[where[0]]
+            names = list(table.model_fields)
+        close = difflib.get_close_matches(where[-1], names, n=1)
+        hint = f' Did you mean "{close[0]}"?' if close else f" Known: {', '.join(names)}."
+        return Problem(".".join(where), f"no such setting.{hint}")
+    if item["type"] == "missing":
+        what = "missing. Expected a [data] table with at least train." if where == ["data"] else "missing."
+        return Problem(".".join(where), what)
+    expected = item["msg"].replace("Input should be", "expected")
+    return Problem(".".join(where), f"found {item['input']!r}: {expected}.")
+
+
+def check_checkpoint(name: object, folder: Path, problems: list[Problem]) -> CheckpointInfo | None:
+    if not isinstance(name, str) or not name:
+        what = 'missing. Expected a folder, a hub id, or "mini-zh" (comes with finegrid).'
+        problems.append(Problem("model.name", what))
+        return None
+    try:
+        return inspect(resolve(name, folder))
+    except InputError as error:
+        problems.extend(Problem(f"model.name: {error.source}", problem.what) for problem in error.problems)
+        return None
+
+
+def check_preset(head: Head | None, checkpoint: CheckpointInfo | None, problems: list[Problem]) -> Preset | None:
+    if head is None or checkpoint is None or head.preset not in PRESETS:
+        return None
+    if checkpoint.layers < 2:
+        problems.append(Problem("preset", f"{head.preset} halves the encoder, but it has one layer."))
+        return None
+    return PRESETS[head.preset](checkpoint.layers)
+
+
+def check_levels(levels: Levels, problems: list[Problem]) -> Recipe | None:
+    try:
+        return Recipe().at(levels)
+    except InputError as error:
+        problems.extend(Problem(problem.where.strip('"'), problem.what) for problem in error.problems)
+        return None
+
+
+def check_factors(factors: Mapping[str, Any], problems: list[Problem]) -> None:
+    """Check every level of every factor by itself; combinations come later."""
+    for name, levels in factors.items():
+        where = f'factors."{name}"'
+        if name not in Recipe().levels():
+            problems.append(Problem(where, unknown_factor(name)))
+            continue
+        if not isinstance(levels, list) or len(levels) < 2:
+            problems.append(Problem(where, f"found {levels!r}, expected a list of two or more levels."))
+            continue
+        if len({(type(level), level) for level in levels if not isinstance(level, list | dict)}) < len(levels):
+            problems.append(Problem(where, f"found {levels!r}: a level stands there twice, or is not a scalar."))
+            continue
+        for level in levels:
+            try:
+                Recipe().at({name: level})
+            except InputError as error:
+                problems.extend(Problem(where, problem.what) for problem in error.problems)
+
+
+def check_combinations(
+    baseline: Recipe, factors: Mapping[str, Sequence[Level]], checkpoint: CheckpointInfo
+) -> list[Problem]:
+    """Problems of every row of the design with this checkpoint, each told once."""
+    found: dict[Problem, None] = {}
+    for row in full_factorial(baseline, factors):
+        found.update(dict.fromkeys(row.recipe.problems(checkpoint)))
+    return list(found)

@@ -1,0 +1,129 @@
+"""One family of runs, top to bottom: the only training loop.
+
+A family is one run, or several runs of one seed that freeze the same bottom layers. They walk in lockstep:
+the frozen prefix of a batch, the same function for all of them, is computed once. What follows it uses the
+same operations as in a family of one, so results are equal bit for bit.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+from finegrid.data.batches import Batch
+from finegrid.evaluate import Logits, predict
+from finegrid.run import DivergedError, Run
+from finegrid.state import StateFile
+from finegrid.workbench import Workbench, peak_memory, reset_peak_memory
+
+
+def train_family(
+    bench: Workbench, runs: Sequence[Run], state: StateFile, on_step: Callable[[int], None] = lambda done: None
+) -> None:
+    """Train runs in lockstep to their end; what became of each stands in its ``progress``.
+
+    Args:
+        bench: the study's data.
+        runs: one run, or several with equal seed, training settings and frozen layers.
+        state: where the family is saved between epochs, and goes on from.
+        on_step: called after each step with the steps done since the family began, those of earlier
+            processes included.
+    """
+    reset_peak_memory(bench.device)
+    recipe, seed = runs[0].recipe, runs[0].seed
+    first_epoch = state.load_(runs)
+    step = first_epoch * bench.steps_per_epoch(recipe)
+    for epoch in range(first_epoch, recipe.training.epochs):
+        for run in running(runs):
+            run.progress.epochs.append({"epoch": epoch + 1, "train_loss": 0.0, "train_seconds": 0.0})
+        for batch in bench.training_batches(recipe, seed, epoch):
+            alive = running(runs)
+            shared, seconds = share_prefix(bench, alive, batch, step)
+            for run in alive:
+                with guarded(run):
+                    step_one(run, shared, step, seconds / len(alive))
+            step += 1
+            on_step(step)
+        evaluate(bench, running(runs))
+        state.save(runs, epoch + 1)
+    predict_test(bench, running(runs))
+    for run in runs:
+        run.progress.memory = peak_memory(bench.device)
+
+
+def running(runs: Sequence[Run]) -> list[Run]:
+    return [run for run in runs if run.progress.status == "running"]
+
+
+@contextmanager
+def guarded(run: Run) -> Iterator[None]:
+    """A run that diverges or fails ends as that, with its reason; the others go on."""
+    try:
+        yield
+    except DivergedError as error:
+        run.progress.status, run.progress.reason = "diverged", str(error)
+    except Exception as error:  # whatever it was, the ledger tells it and the study goes on
+        run.progress.status, run.progress.reason = "failed", f"{type(error).__name__}: {error}"
+
+
+def share_prefix(bench: Workbench, runs: Sequence[Run], batch: Batch, step: int) -> tuple[Batch, float]:
+    """Compute the frozen bottom once for all runs. Returns also the seconds that took."""
+    if not runs or runs[0].model.frozen_layers == 0:
+        return batch, 0.0
+    start = time.perf_counter()
+    runs[0].model.clock.step = step
+    with bench.autocast():
+        shared = batch.with_prefix(runs[0].model.prefix(batch))
+    return shared, time.perf_counter() - start
+
+
+def step_one(run: Run, batch: Batch, step: int, prefix_seconds: float) -> None:
+    """One step of one run, its loss and seconds added to the epoch's entry."""
+    start = time.perf_counter()
+    loss = run.step(batch, step)
+    entry = run.progress.epochs[-1]
+    entry["train_loss"] += loss / run.bench.steps_per_epoch(run.recipe)
+    entry["train_seconds"] += time.perf_counter() - start + prefix_seconds
+
+
+def evaluate(bench: Workbench, runs: Sequence[Run]) -> None:
+    """Let every run judge its epoch by dev, with averaged weights where a strategy has them."""
+    if not runs:
+        return
+    splits = ["dev", "test"] if bench.study.head.protocol == "best-test" else ["dev"]
+    with ExitStack() as averaged:
+        for run in runs:
+            for averager in run.averagers:
+                averaged.enter_context(averager.applied())
+        start = time.perf_counter()
+        logits = {split: predict_split(bench, runs, split) for split in splits}
+        seconds = (time.perf_counter() - start) / len(runs)
+        for index, run in enumerate(runs):
+            run.progress.epochs[-1]["dev_seconds"] = seconds
+            with guarded(run):
+                run.judge({split: logits[split][index] for split in splits})
+
+
+def predict_test(bench: Workbench, runs: Sequence[Run]) -> None:
+    """Predict test once, with the weights of the best epoch.
+
+    Equal to keeping test predictions whenever dev improves, at a fraction of the cost.
+    """
+    if not runs:
+        return
+    start = time.perf_counter()
+    if "test" not in runs[0].logits:
+        for run in runs:
+            run.restore_best_()
+        for run, logits in zip(runs, predict_split(bench, runs, "test"), strict=True):
+            run.logits["test"] = logits
+    for run in runs:
+        run.progress.test_seconds = (time.perf_counter() - start) / len(runs)
+        run.progress.status = "done"
+
+
+def predict_split(bench: Workbench, runs: Sequence[Run], split: str) -> list[Logits]:
+    tokens = getattr(bench.tokens, split)
+    batches = bench.evaluation_batches(tokens, runs[0].recipe)
+    return predict([run.model for run in runs], batches, len(tokens), bench.autocast())

@@ -1,0 +1,18 @@
+"""How long and in what portions a run trains.
+
+Epochs  Every epoch sees all training texts once, in an order of its own. Dev chooses the best epoch.
+Batch   The last batch of an epoch may be smaller; nothing is dropped.
+"""
+
+from typing import Annotated
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from finegrid.tricks.base import STRICT, Part
+
+
+@dataclass(frozen=True, config=STRICT)
+class Training(Part):
+    epochs: Annotated[int, Field(ge=1, le=10_000, description="passes over the training texts")] = 3
+    batch_size: Annotated[int, Field(ge=1, description="texts per step")] = 32

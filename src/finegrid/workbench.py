@@ -1,0 +1,140 @@
+"""What all runs of a study share: tokens, checkpoint, device and precision. The first place that imports torch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from finegrid.data.batches import Batch, evaluation_batches, pack, training_batches
+from finegrid.data.table import Table, load_table
+from finegrid.data.tokens import Tokenised, TokenisedSplit, tokenise
+from finegrid.errors import input_error
+from finegrid.model.classifier import Classifier
+from finegrid.model.families import model_fingerprint
+from finegrid.model.load import Checkpoint, load_tokenizer
+from finegrid.recipe import Recipe
+from finegrid.streams import Streams
+from finegrid.study import Precision, RunSettings, Study
+
+EVALUATION_TOKENS = 4096  # per batch: large enough for full-speed products, small enough for the cache
+
+
+class Workbench:
+    """A study's data and checkpoint, loaded."""
+
+    def __init__(self, study: Study, settings: RunSettings) -> None:
+        self.study = study
+        self.settings = settings
+        self.device = torch.device(settings.device)
+        self.precision: Precision = settings.precision
+        self.table = load_study_table(study)
+        self.tokens = tokenise(self.table, load_tokenizer(study.checkpoint.folder), study.folder / "cache")
+        self.checkpoint = Checkpoint(study.checkpoint)
+        self.fingerprints = {
+            "data": self.table.fingerprint(),
+            "tokenizer": self.tokens.fingerprint,
+            "model": model_fingerprint(study.checkpoint.folder),
+        }
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest text of the study."""
+        splits = (self.tokens.train, self.tokens.dev, self.tokens.test)
+        return int(max(split.lengths.max() for split in splits))
+
+    def classifier(self, recipe: Recipe, seed: int) -> Classifier:
+        """A fresh model, before any strategy has touched it, in training mode."""
+        classes = len(self.tokens.labels)
+        model = Classifier(self.checkpoint.copy(), classes, recipe.model.pooling, Streams(seed))
+        for module in self.checkpoint.missing:
+            model.redraw_(model.encoder.get_submodule(module), "missing")
+        return model.to(self.device).train()
+
+    def training_batches(self, recipe: Recipe, seed: int, epoch: int) -> Iterator[Batch]:
+        """The packed batches of one epoch (counted from 0), in the order of the run's own stream."""
+        order = Streams(seed).permutation(f"order/{epoch}", len(self.tokens.train))
+        for rows in training_batches(order, recipe.training.batch_size):
+            yield self._pack(self.tokens.train, rows, recipe)
+
+    def evaluation_batches(self, split: TokenisedSplit, recipe: Recipe) -> Iterator[Batch]:
+        """All texts of a split, packed for speed: without dropout the order does not matter."""
+        lengths = np.minimum(split.lengths, recipe.model.max_length)
+        for rows in evaluation_batches(lengths, EVALUATION_TOKENS):
+            yield self._pack(split, rows, recipe)
+
+    def _pack(self, split: TokenisedSplit, rows: NDArray[np.int64], recipe: Recipe) -> Batch:
+        return pack(split, rows, recipe.model.max_length, self.device)
+
+    def steps_per_epoch(self, recipe: Recipe) -> int:
+        return -(-len(self.tokens.train) // recipe.training.batch_size)
+
+    def autocast(self) -> AbstractContextManager[None]:
+        if self.precision == "fp32":
+            return nullcontext()
+        context: AbstractContextManager[None] = torch.autocast(self.device.type, dtype=torch.bfloat16)
+        return context
+
+
+def load_study_table(study: Study) -> Table:
+    """The checked texts of a study."""
+    return load_table(study.head.data, study.folder, study.folder / "split.tsv")
+
+
+def prepare_process(settings: RunSettings) -> None:
+    """Make this process compute the same bits every time, and refuse what the machine cannot do.
+
+    Raises:
+        InputError: no such device, or no bf16 products on this processor.
+    """
+    # cuBLAS reads it when it is first used.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.set_num_threads(settings.threads)
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # not in the stubs
+    if settings.device == "cuda" and not torch.cuda.is_available():
+        raise input_error("device", "cuda", "torch sees no CUDA device here. Use --device cpu.")
+    if settings.precision == "bf16" and not has_bf16(settings.device):
+        what = "this processor has no bf16 products (AMX or AVX512-BF16). Use --precision fp32."
+        raise input_error("precision", "bf16", what)
+
+
+def has_bf16(device: str) -> bool:
+    """Whether bf16 products run in hardware. Elsewhere they are emulated, many times slower than fp32."""
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
+
+
+def peak_memory(device: torch.device) -> int:
+    """Most memory this process has used since `reset_peak_memory`, in bytes."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    import resource  # not on Windows, and there only
+    import sys
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def reset_peak_memory(device: torch.device) -> None:
+    """Start measuring anew. Where the system cannot (macOS), peaks are those of the whole process."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return
+    clear = Path("/proc/self/clear_refs")
+    if clear.exists():
+        try:
+            clear.write_text("5")  # 5 resets VmHWM: proc(5)
+        except OSError:  # a container may forbid it
+            return

@@ -1,0 +1,164 @@
+"""A worker process: takes jobs as JSON lines on stdin, answers with events as JSON lines on stdout.
+
+When stdin closes the parent is gone, however it ended, and the worker ends with it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from finegrid.errors import InputError
+from finegrid.study import RunSettings, load_study
+
+if TYPE_CHECKING:
+    from finegrid.run import Run
+    from finegrid.workbench import Workbench
+
+Job = dict[str, Any]
+REPORT_EVERY_SECONDS = 0.5
+
+
+class Channel:
+    """Events to the parent. Owns the real stdout: whatever a library prints goes to stderr instead."""
+
+    def __init__(self) -> None:
+        self._out: TextIO = os.fdopen(os.dup(1), "w", encoding="utf-8")
+        os.dup2(2, 1)
+
+    def send(self, event: str, **content: Any) -> None:
+        self._out.write(json.dumps({"event": event, **content}, ensure_ascii=True) + "\n")
+        self._out.flush()
+
+
+def main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    channel = Channel()
+    jobs: queue.Queue[Job] = queue.Queue()
+    threading.Thread(target=read_jobs, args=(jobs,), daemon=True).start()
+    folder, settings = Path(sys.argv[1]), RunSettings.model_validate_json(sys.argv[2], strict=True)
+    try:
+        work(channel, jobs, folder, settings)
+    except InputError as error:
+        problems = [[problem.where, problem.what] for problem in error.problems]
+        channel.send("problems", source=error.source, problems=problems)
+    except Exception:
+        channel.send("broken", traceback=traceback.format_exc())
+
+
+def read_jobs(jobs: queue.Queue[Job]) -> None:
+    """Queue jobs until stdin closes; then end the process at once, in the middle of whatever it does."""
+    for line in sys.stdin:
+        jobs.put(json.loads(line))
+    os._exit(0)
+
+
+def work(channel: Channel, jobs: queue.Queue[Job], folder: Path, settings: RunSettings) -> None:
+    # Torch is imported here and below, after the thread that watches the parent has started.
+    from finegrid.probe import make_audit
+    from finegrid.workbench import Workbench, prepare_process
+
+    prepare_process(settings)
+    bench = Workbench(load_study(folder), settings)
+    channel.send("ready", fingerprints=bench.fingerprints)
+    while True:
+        job = jobs.get()
+        if job["do"] == "audit":
+            channel.send("audit", audit=make_audit(bench).model_dump())
+        else:
+            train(channel, bench, job)
+
+
+def train(channel: Channel, bench: Workbench, job: Job) -> None:
+    """Train a family, write its predictions, and send its records."""
+    from finegrid.recipe import Recipe
+    from finegrid.run import Run
+    from finegrid.state import StateFile
+    from finegrid.train import train_family
+
+    reported = 0.0
+
+    def on_step(done: int) -> None:
+        nonlocal reported
+        if time.monotonic() - reported > REPORT_EVERY_SECONDS:
+            reported = time.monotonic()
+            channel.send("step", done=done)
+
+    started = time.time()
+    runs = [Run(bench, one["run_id"], Recipe().at(one["levels"]), one["seed"]) for one in job["runs"]]
+    state = StateFile(state_path(bench.study.folder, job["family"]), bench.settings.save_after_seconds)
+    train_family(bench, runs, state, on_step)
+    for run in runs:
+        if run.progress.status == "done":
+            save_predictions(bench, run)
+        channel.send("record", record=record_of(bench, run, job["family"], started))
+    channel.send("trained", family=job["family"])
+
+
+def state_path(folder: Path, family: str) -> Path:
+    return folder / "state" / f"{family}.safetensors"
+
+
+def save_predictions(bench: Workbench, run: Run) -> None:
+    """Write ``predictions/<run_id>.npz``, before its record exists."""
+    from finegrid.data.tokens import save_arrays_
+
+    dev, test = bench.tokens.dev, bench.tokens.test
+    arrays = {
+        "dev_logits": run.logits["dev"],
+        "test_logits": run.logits["test"],
+        "dev_ids": dev.ids,
+        "test_ids": test.ids,
+        "dev_gold": dev.labels,
+        "test_gold": test.labels,
+    }
+    save_arrays_(bench.study.folder / "predictions" / f"{run.run_id}.npz", arrays)
+
+
+def record_of(bench: Workbench, run: Run, family: str, started: float) -> dict[str, Any]:
+    """The ledger's record of a run that has ended."""
+    from finegrid.probe import versions
+
+    progress = run.progress
+    epochs = [entry for entry in progress.epochs if "dev_seconds" in entry]
+    train_seconds = [entry["train_seconds"] for entry in epochs]
+    done = progress.status == "done"
+    return {
+        "schema": 1,
+        "run_id": run.run_id,
+        "recipe": run.recipe.moved(),
+        "seed": run.seed,
+        "status": progress.status,
+        **({"reason": progress.reason} if progress.reason else {}),
+        "protocol": bench.study.head.protocol,
+        "best_epoch": progress.best_epoch,
+        "dev": run.scores("dev", run.logits["dev"]) if done else {},
+        "test": run.scores("test", run.logits["test"]) if done else {},
+        "epochs": epochs,
+        "seconds": {
+            "epoch": sum(train_seconds) / len(train_seconds) if train_seconds else None,
+            "train": sum(train_seconds),
+            "dev": sum(entry["dev_seconds"] for entry in epochs),
+            "test": progress.test_seconds,
+        },
+        "memory": progress.memory,
+        "family": family,
+        "threads": bench.settings.threads,
+        "precision": bench.precision,
+        "device": bench.settings.device,
+        "versions": versions(),
+        "started": started,
+        "ended": time.time(),
+    }
+
+
+if __name__ == "__main__":
+    main()
