@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow check format bench clean
+.PHONY: demo test test-slow check format cards clean
 
 demo: .venv/installed
 	$(BIN)/finegrid demo demo
@@ -34,6 +34,9 @@ format: .venv/dev-installed
 .venv/dev-installed: .venv/installed
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
+
+cards: .venv/dev-installed
+	$(BIN)/python scripts/cards.py
 
 clean:
 	rm -rf .venv demo

@@ -29,7 +29,9 @@ def main(source: Path) -> None:
         with (TARGET / f"{name}.tsv").open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, delimiter="\t", lineterminator="\n")
             writer.writerow(["text", "label"])
-            writer.writerows((*text, table.labels[k]) for text, k in zip(split.texts, split.labels, strict=True))
+            writer.writerows(
+                (*text, table.labels[k]) for text, k in zip(split.texts, split.labels, strict=True)
+            )
         print(name, len(split.texts))
     print(*table.warnings, sep="\n")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import typer
 from finegrid import __version__
 from finegrid.audit import load_audit
 from finegrid.demo import prepare
-from finegrid.errors import InputError
+from finegrid.errors import InputError, input_error, visible
 from finegrid.init import Wishes, write_study
 from finegrid.outlook import Outlook, plan_lines, status_lines
 from finegrid.progress import Show, warn
@@ -30,7 +31,9 @@ app = typer.Typer(
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The study folder.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Workers = Annotated[int | None, typer.Option(min=1, help="Processes that train. Default: what cores and memory carry.")]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Processes that train. Default: what cores and memory carry.")
+]
 Device = Annotated[str | None, typer.Option(help="cpu or cuda. Default: study.toml's.")]
 Precision = Annotated[str | None, typer.Option(help="fp32 or bf16. Default: study.toml's.")]
 Seeds = Annotated[int | None, typer.Option(min=1, help="How many seeds. Default: study.toml's.")]
@@ -41,15 +44,21 @@ def init(
     train: Annotated[Path, typer.Option(help="Training texts: CSV, TSV, JSONL or Parquet.")],
     out: Annotated[Path, typer.Option(help="The study folder to make.")],
     model: Annotated[str, typer.Option(help="Checkpoint: a folder, a hub id, or mini-zh.")] = "mini-zh",
-    dev: Annotated[Path | None, typer.Option(help="Texts that choose epochs. Default: a part of train.")] = None,
+    dev: Annotated[
+        Path | None, typer.Option(help="Texts that choose epochs. Default: a part of train.")
+    ] = None,
     test: Annotated[Path | None, typer.Option(help="Texts that measure. Default: a part of train.")] = None,
     preset: Annotated[str, typer.Option(help="The grid to run.")] = "thucnews64",
-    text: Annotated[list[str] | None, typer.Option(help="Text column, by name or number; twice for pairs.")] = None,
+    text: Annotated[
+        list[str] | None, typer.Option(help="Text column, by name or number; twice for pairs.")
+    ] = None,
     label: Annotated[str | None, typer.Option(help="Label column, by name or number.")] = None,
     header: Annotated[bool | None, typer.Option(help="Whether the first row names the columns.")] = None,
     score: Annotated[str, typer.Option(help="macro-f1, accuracy, mcc or f1:<label>.")] = "macro-f1",
     seeds: Annotated[int, typer.Option(min=1, help="Replicates of every recipe.")] = 1,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="factor=level of the baseline; repeat.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="factor=level of the baseline; repeat.")
+    ] = None,
 ) -> None:
     """Write a commented study.toml for your files, after checking them."""
     wishes = Wishes(
@@ -67,13 +76,15 @@ def init(
     )
     for warning in write_study(out, wishes):
         warn(warning)
-    print(f"wrote {out / 'study.toml'}; look at it, then: finegrid run {out}")
+    say(f"wrote {out / 'study.toml'}; look at it, then: finegrid run {out}")
 
 
 @app.command()
 def plan(
     folder: Folder,
-    probe: Annotated[bool, typer.Option("--probe", help="Look at the model: inert levels, time, memory.")] = False,
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Look at the model: inert levels, time, memory.")
+    ] = False,
     workers: Workers = None,
     device: Device = None,
     precision: Precision = None,
@@ -96,14 +107,15 @@ def run(
     workers: Workers = None,
     device: Device = None,
     precision: Precision = None,
-    mix: Annotated[bool, typer.Option("--mix", help="Allow runs of several devices, precisions, threads.")] = False,
+    mix: Annotated[
+        bool, typer.Option("--mix", help="Allow runs of several devices, precisions, threads.")
+    ] = False,
+    rows: Annotated[str | None, typer.Option(help="Only these rows of the table, e.g. 1,35,50.")] = None,
 ) -> None:
     """Train what is still missing. Running again resumes."""
     study, settings = load(folder, device, precision)
-    train(study, settings, workers, seeds, mix)
-    for line in summary_lines(make_table(study, load_audit(folder))):
-        print(line)
-    print(f"the table: finegrid table {folder}")
+    train(study, settings, workers, seeds, mix, parse_rows(rows, len(study.rows)))
+    say(*summary_lines(make_table(study, load_audit(folder))), f"the table: finegrid table {folder}")
     exit_by(study, settings, seeds)
 
 
@@ -122,7 +134,9 @@ def table(
 ) -> None:
     """Print the study's table, in the order of the design."""
     if style not in ("markdown", "csv", "json"):
-        raise typer.BadParameter(f'"{style}" is not a format. Expected markdown, csv or json.', param_hint="--format")
+        raise typer.BadParameter(
+            f'"{style}" is not a format. Expected markdown, csv or json.', param_hint="--format"
+        )
     print(render(make_table(load_study(folder), load_audit(folder)), style))
 
 
@@ -143,9 +157,7 @@ def demo(
     train(study, settings, workers, None, mix=False)
     made = make_table(study, load_audit(folder))
     print(render(made, "markdown"))
-    for line in summary_lines(made):
-        print(line)
-    print(f"files: {folder}/study.toml, audit.json, runs.jsonl, predictions/")
+    say(*summary_lines(made), f"files: {folder}/study.toml, audit.json, runs.jsonl, predictions/")
     exit_by(study, settings, None)
 
 
@@ -154,12 +166,26 @@ def load(folder: Path, device: str | None, precision: str | None) -> tuple[Study
     return study, override(study.head.run, device=device, precision=precision)
 
 
+def parse_rows(text: str | None, count: int) -> set[int] | None:
+    if text is None:
+        return None
+    numbers = text.replace(" ", "").split(",")
+    if not all(number.isdecimal() and 1 <= int(number) <= count for number in numbers):
+        raise input_error("command line", "--rows", f'found "{text}", expected numbers from 1 to {count}.')
+    return {int(number) for number in numbers}
+
+
 def train(
-    study: Study, settings: RunSettings, workers: int | None, seeds: int | None, mix: bool
+    study: Study,
+    settings: RunSettings,
+    workers: int | None,
+    seeds: int | None,
+    mix: bool,
+    rows: set[int] | None = None,
 ) -> None:
     numbers = range(seeds) if seeds else None
     with Show(study.head.score) as watcher:
-        Runner(study, settings, workers, numbers, mix, watcher).run()
+        Runner(study, settings, workers, numbers, mix, rows, watcher).run()
 
 
 def outlook(study: Study, settings: RunSettings, seeds: int | None, workers: int | None) -> Outlook:
@@ -170,10 +196,17 @@ def outlook(study: Study, settings: RunSettings, seeds: int | None, workers: int
 
 
 def tell(look: Outlook, lines: list[str], as_json: bool) -> None:
-    print(json.dumps(look.as_json(), ensure_ascii=False, indent=1) if as_json else "\n".join(lines))
-    if not as_json and look.audit is not None:
-        for warning in look.audit.warnings:
-            warn(warning)
+    if as_json:
+        print(json.dumps(look.as_json(), ensure_ascii=False, indent=1))
+        return
+    say(*lines)
+    for warning in look.audit.warnings if look.audit is not None else []:
+        warn(warning)
+
+
+def say(*lines: str) -> None:
+    """Results, on stdout."""
+    print("\n".join(map(visible, lines)))
 
 
 def exit_by(study: Study, settings: RunSettings, seeds: int | None) -> None:
@@ -181,7 +214,9 @@ def exit_by(study: Study, settings: RunSettings, seeds: int | None) -> None:
     states = outlook(study, settings, seeds, None).states().values()
     bad = sum(state in ("failed", "diverged") for state in states)
     if bad:
-        print(f"{bad} of {len(states)} runs failed or diverged; finegrid status {study.folder}", file=sys.stderr)
+        print(
+            f"{bad} of {len(states)} runs failed or diverged; finegrid status {study.folder}", file=sys.stderr
+        )
         raise typer.Exit(1)
 
 
@@ -194,17 +229,19 @@ def version(show: Annotated[bool, typer.Option("--version", help="Print the vers
 
 def main() -> NoReturn:
     """Run the command line. Exit codes: 0 done, 1 some runs failed, 2 wrong input, 130 after Ctrl-C."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal without Chinese is no reason to fail
     try:
-        app(standalone_mode=False)
+        app()
     except InputError as error:
         print(error, file=sys.stderr)
-        sys.exit(2)
-    except typer.Exit as ended:
-        sys.exit(ended.exit_code)
     except WorkerBrokeError as error:
         print(f"finegrid could not start training:\n{error}", file=sys.stderr)
-        sys.exit(1)
-    except (KeyboardInterrupt, typer.Abort):
-        print("stopped; the same command goes on", file=sys.stderr)
-        sys.exit(130)
-    sys.exit(0)
+    except OSError as error:
+        print(visible(f"cannot read or write {error.filename}: {error.strerror}"), file=sys.stderr)
+    except SystemExit as ended:
+        if ended.code == 130:
+            print("stopped; the same command goes on", file=sys.stderr)
+        raise
+    sys.exit(2)

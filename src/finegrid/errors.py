@@ -1,7 +1,12 @@
 """What the user is told when input is wrong: every problem of one source at once, and exit code 2."""
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+# Control and format characters (also those that turn the direction of writing), halves of surrogate pairs,
+# line and paragraph separators.
+UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
 @dataclass(frozen=True)
@@ -26,9 +31,16 @@ class InputError(Exception):
         lines = [f"{self.source}: {count} problem{'s' if count != 1 else ''}"]
         for problem in self.problems:
             lines.append(f"  {problem.where:<{width}}    {problem.what}".rstrip())
-        return "\n".join(lines)
+        return "\n".join(map(visible, lines))
 
 
 def input_error(source: str, where: str, what: str) -> InputError:
     """An `InputError` with a single problem."""
     return InputError(source, [Problem(where, what)])
+
+
+def visible(line: str) -> str:
+    """A line for the terminal, control characters spelled out: labels and file names may hold any."""
+    return "".join(
+        char.encode("unicode_escape").decode() if unicodedata.category(char) in UNSEEN else char for char in line
+    )

@@ -23,7 +23,7 @@ def predict(
 
     The models are of one family: the frozen bottom of a batch is computed once, by the first of them.
     """
-    logits = [np.empty((texts, model.head.linear.out_features), dtype=np.float32) for model in models]
+    logits = [np.empty((texts, model.classes), dtype=np.float32) for model in models]
     with autocast, ExitStack() as stack:
         for model in models:
             stack.enter_context(evaluating(model))

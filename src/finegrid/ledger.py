@@ -31,7 +31,9 @@ class Ledger:
         for line in self.path.read_bytes().split(b"\n"):
             try:
                 record = json.loads(line)
-            except ValueError:  # empty, or cut by a crash in the middle of a write: that run is simply not done
+            except (
+                ValueError
+            ):  # empty, or cut by a crash in the middle of a write: that run is simply not done
                 continue
             if isinstance(record, dict) and "run_id" in record:
                 yield record

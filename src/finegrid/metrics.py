@@ -15,14 +15,16 @@ PLAIN_SCORES = ("macro-f1", "accuracy", "mcc")
 
 def confusion(gold: NDArray[np.int64], predicted: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
     """``[classes, classes]`` counts; rows are gold labels, columns predictions."""
-    return np.bincount(gold * classes + predicted, minlength=classes * classes).reshape(classes, classes)
+    counts = np.bincount(gold * classes + predicted, minlength=classes * classes)
+    return counts.astype(np.int64).reshape(classes, classes)
 
 
 def f1_per_class(table: NDArray[np.int64]) -> NDArray[np.float64]:
-    """``[classes]``. A class that is never predicted has 0, and so has one that is neither gold nor predicted."""
+    """``[classes]``; 0 for a class that is never predicted, or neither gold nor predicted."""
     hits = np.diag(table).astype(float)
     both = table.sum(axis=0) + table.sum(axis=1)
-    return np.divide(2 * hits, both, out=np.zeros_like(hits), where=both > 0)
+    f1: NDArray[np.float64] = np.divide(2 * hits, both, out=np.zeros_like(hits), where=both > 0)
+    return f1
 
 
 def macro_f1(table: NDArray[np.int64]) -> float:

@@ -34,7 +34,7 @@ class Optimizer(Part):
     bias_correction: Annotated[bool, Field(description="Adam's correction of its first steps")] = True
 
     def param_groups(self, model: Classifier) -> list[ParamGroup]:
-        """Trainable parameters in two groups: those that decay, and those that do not. Empty ones are left out."""
+        """Trainable parameters: those that decay, and those that do not. An empty group is left out."""
         trainable = [p for p in model.parameters() if p.requires_grad]
         # Biases and LayerNorm are the vectors; embeddings and linear weights are the matrices.
         spared = {p for p in trainable if p.ndim < 2} if self.decay_on == "matrices" else set()

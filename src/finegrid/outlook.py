@@ -57,17 +57,17 @@ class Outlook:
     def seconds_left(self) -> float | None:
         if self.audit is None or not self.audit.costs:
             return None
-        states = self.states()
-        left = [f for f in self.families if any(states[run.run_id] in ("left", "failed") for run in f.runs)]
-        return makespan(left, self.audit, self.workers)
+        settled = [run_id for run_id, state in self.states().items() if state in ("done", "diverged")]
+        return makespan([family.without(settled) for family in self.families], self.audit, self.workers)
 
     def inert(self) -> dict[str, dict[str, Any]]:
-        """Factor -> reason, and the rows in which it does nothing."""
+        """Varied factor -> reason, and the rows in which it does nothing."""
         found: dict[str, dict[str, Any]] = {}
         for row in self.study.rows:
             audited = self.audit.row(row) if self.audit else None
-            for factor, reason in (audited.inert if audited else {}).items():
-                found.setdefault(factor, {"reason": reason, "rows": []})["rows"].append(row.index)
+            inert = audited.inert if audited else {}
+            for factor in self.study.factors.keys() & inert.keys():
+                found.setdefault(factor, {"reason": inert[factor], "rows": []})["rows"].append(row.index)
         return found
 
     def as_json(self) -> dict[str, Any]:
@@ -96,7 +96,9 @@ def plan_lines(outlook: Outlook) -> list[str]:
     """`finegrid plan` in words."""
     study, audit = outlook.study, outlook.audit
     recipes, seeds = len(study.rows), len(outlook.seeds)
-    lines = [f"{study.folder}: {recipes} recipes x {seeds} seed{'s' * (seeds != 1)}, score {study.head.score}"]
+    lines = [
+        f"{study.folder}: {recipes} recipes x {seeds} seed{'s' * (seeds != 1)}, score {study.head.score}"
+    ]
     lines += [f"  {name}: {', '.join(map(str, levels))}" for name, levels in study.factors.items()]
     if audit is None:
         return [*lines, "not yet probed: inert levels, time and memory are not known. Try plan --probe."]
@@ -108,11 +110,11 @@ def plan_lines(outlook: Outlook) -> list[str]:
         lines.append(f"inert: {factor} in {len(found['rows'])} rows: {found['reason']}")
     left = outlook.seconds_left()
     if left is not None:
-        workers = outlook.workers
+        workers, threads = outlook.workers, outlook.settings.threads
         seconds = sum(family_seconds(family, audit) for family in families)
         lines.append(
             f"predicted: {duration(seconds)} of work, {duration(left)} left with {workers} worker"
-            f"{'s' * (workers != 1)} of {outlook.settings.threads} thread{'s' * (outlook.settings.threads != 1)}"
+            f"{'s' * (workers != 1)} of {threads} thread{'s' * (threads != 1)}"
         )
         lines.append(f"memory: up to {max(cost.memory for cost in audit.costs) / 2**30:.1f} GiB per worker")
     return lines

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from finegrid.audit import Audit, cost_levels
 from finegrid.recipe import Levels, Recipe, run_id
@@ -30,6 +31,11 @@ class Family:
     """Runs that are trained in lockstep. Planned from the design alone, whatever is left to do."""
 
     runs: tuple[PlannedRun, ...]
+    left: tuple[PlannedRun, ...]  # those still to be trained
+
+    def without(self, done: Collection[str]) -> Family:
+        """The same family, with these run ids not to be trained (again)."""
+        return replace(self, left=tuple(run for run in self.left if run.run_id not in done))
 
     @property
     def family_id(self) -> str:
@@ -72,14 +78,14 @@ def plan_families(runs: Iterable[PlannedRun], size: int) -> list[Family]:
         frozen = run.recipe.freeze.layers > 0
         key = f"{run.seed} {sorted(cost_levels(run.recipe).items())}" if frozen else run.run_id
         groups.setdefault(key, []).append(run)
-    return [Family(tuple(part)) for group in groups.values() for part in evenly(group, size)]
+    return [Family(tuple(part), tuple(part)) for group in groups.values() for part in evenly(group, size)]
 
 
 def evenly(runs: list[PlannedRun], size: int) -> list[list[PlannedRun]]:
     """Cut a list into parts of at most ``size``, as equal as can be."""
     parts = -(-len(runs) // size)
     edges = [len(runs) * part // parts for part in range(parts + 1)]
-    return [runs[begin:end] for begin, end in zip(edges, edges[1:], strict=False)]
+    return [runs[begin:end] for begin, end in pairwise(edges)]
 
 
 def steps_of(run: PlannedRun, audit: Audit) -> int:
@@ -88,9 +94,9 @@ def steps_of(run: PlannedRun, audit: Audit) -> int:
 
 
 def family_seconds(family: Family, audit: Audit) -> float:
-    """Predicted seconds of one worker for a family; 0 where nothing was measured."""
+    """Predicted seconds of one worker for what is left of a family; 0 where nothing was measured."""
     seconds = 0.0
-    for index, run in enumerate(family.runs):
+    for index, run in enumerate(family.left):
         cost = audit.cost(run.recipe)
         if cost is None:
             continue

@@ -47,7 +47,14 @@ def thucnews64(layers: int) -> Preset:
         "training.batch_size": 256,
         "training.epochs": 32,
     }
-    names = ["bertadam", "weight_decay", "reinit_pooler", "reinit_layers", "frozen_layers", "warmup_proportion"]
+    names = [
+        "bertadam",
+        "weight_decay",
+        "reinit_pooler",
+        "reinit_layers",
+        "frozen_layers",
+        "warmup_proportion",
+    ]
     written = [("0", "1")] * 3 + [("0", str(half))] * 2 + [("0.0", "0.1")]
     columns = tuple(
         Column(name, factor, *levels) for name, factor, levels in zip(names, factors, written, strict=True)

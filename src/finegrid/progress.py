@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from finegrid import metrics
 from finegrid.audit import Audit
+from finegrid.errors import visible
 from finegrid.ledger import Record
 from finegrid.plan import Family, family_seconds, steps_of
 from finegrid.runner import Watcher
@@ -56,22 +57,21 @@ class Show:
         self.bar.stop()
 
     def said(self, text: str) -> None:
-        self.console.print(escape(text), highlight=False)
+        self.console.print(escape(visible(text)), highlight=False, soft_wrap=True)
 
     def planned(self, families: Sequence[Family], left: Sequence[Family], audit: Audit) -> None:
         self.audit = audit
         self.total = sum(family_seconds(family, audit) for family in left)
-        self.left_runs = sum(len(family.runs) for family in left)
+        self.left_runs = sum(len(family.left) for family in left)
         runs = sum(len(family.runs) for family in families)
         rows = {row for family in families for run in family.runs for row in run.stands_for}
-        done = f", {runs - self.left_runs} of them done" if runs > self.left_runs else ""
-        self.said(f"{len(rows)} recipes are {runs} distinct runs{done}")
+        self.said(f"{len(rows)} recipes are {runs} distinct runs; {self.left_runs} to train")
         self.started = time.monotonic()
         self.task = self.bar.add_task("training", total=max(self.total, 1e-9))
 
     def stepped(self, family: Family, steps: int) -> None:
         assert self.audit is not None
-        share = steps / max(1, max(steps_of(run, self.audit) for run in family.runs))
+        share = steps / max(1, max(steps_of(run, self.audit) for run in family.left))
         self.part[family.family_id] = share * family_seconds(family, self.audit)
         self._draw()
 
@@ -105,4 +105,4 @@ class Show:
 
 def warn(text: str) -> None:
     """A warning, on stderr."""
-    print(f"warning: {text}", file=sys.stderr)
+    print(f"warning: {visible(text)}", file=sys.stderr)

@@ -79,12 +79,14 @@ class Recipe:
 
     def problems(self, checkpoint: CheckpointInfo) -> list[Problem]:
         """What this recipe asks of a checkpoint that it cannot do. Empty if all is well."""
-        found = [problem for part in fields(self) for problem in getattr(self, part.name).problems(checkpoint)]
+        found = [
+            problem for part in fields(self) for problem in getattr(self, part.name).problems(checkpoint)
+        ]
         both = self.reinit.layers + self.freeze.layers
         if not found and self.reinit.layers and self.freeze.layers and both > checkpoint.layers:
             what = (
-                f"{self.reinit.layers} + {self.freeze.layers} layers, but the encoder has {checkpoint.layers}: "
-                "some would be drawn afresh and then never trained."
+                f"{self.reinit.layers} + {self.freeze.layers} layers, but the encoder has "
+                f"{checkpoint.layers}: some would be drawn afresh and then never trained."
             )
             found.append(Problem('"reinit.layers" + "freeze.layers"', what))
         return found
@@ -158,7 +160,9 @@ def knob_summary(part: Any, knob: str) -> str:
     from pydantic import TypeAdapter
 
     schema = TypeAdapter(type(part)).json_schema()["properties"][knob]
-    allowed = " | ".join(json.dumps(value) for value in schema["enum"]) if "enum" in schema else schema["type"]
+    allowed = (
+        " | ".join(json.dumps(value) for value in schema["enum"]) if "enum" in schema else schema["type"]
+    )
     signs = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
     bounds = [f"{sign} {schema[key]:g}" for key, sign in signs.items() if key in schema]
     described = ", ".join([allowed, *bounds])

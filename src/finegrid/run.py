@@ -71,7 +71,7 @@ class Run:
         value = float(loss.detach())
         if not np.isfinite(value):
             raise DivergedError(f"the loss was {value} at step {step + 1} of {self.total_steps}")
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         for trick in self.recipe.tricks:
             trick.after_backward(self.model, batch, self.loss_fn)
         self.optimizer.step(self.recipe.schedule.factor(step, self.total_steps))

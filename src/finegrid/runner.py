@@ -9,9 +9,10 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -20,6 +21,7 @@ from filelock import FileLock, Timeout
 from finegrid.audit import Audit, load_audit, save_audit
 from finegrid.errors import InputError, Problem, input_error
 from finegrid.ledger import Record
+from finegrid.metrics import check_score
 from finegrid.plan import Family, PlannedRun, family_seconds, plan_families, plan_runs
 from finegrid.study import PRECISIONS, RunSettings, Study
 
@@ -45,9 +47,13 @@ class Watcher:
 class Worker:
     """A worker process, and the thread that reads its events."""
 
-    def __init__(self, study: Study, settings: RunSettings, index: int, events: queue.Queue[tuple[Worker, Event]]):
+    def __init__(
+        self, study: Study, settings: RunSettings, index: int, events: queue.Queue[tuple[Worker, Event]]
+    ):
         self.family: Family | None = None
         self.sent: set[str] = set()  # run ids whose record has arrived
+        self.ready = False  # has loaded data and model: what breaks from here on is the family's affair
+        self.reason = ""  # why it broke, in its own words
         log = study.folder / "logs" / f"worker-{index}.log"
         log.parent.mkdir(exist_ok=True)
         environment = {
@@ -60,7 +66,8 @@ class Worker:
             environment["CUDA_VISIBLE_DEVICES"] = visible_device(index)
         with log.open("ab") as stderr:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "finegrid.worker", str(study.folder), settings.model_dump_json()],
+                # -P: a file random.py where the user stands is none of our modules.
+                [sys.executable, "-P", "-m", "finegrid.worker", str(study.folder), settings.model_dump_json()],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
@@ -75,7 +82,10 @@ class Worker:
     def _listen(self) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            self._events.put((self, json.loads(line)))
+            try:
+                self._events.put((self, json.loads(line)))
+            except ValueError:
+                continue  # the last line of a worker that was killed while it wrote
         self._events.put((self, {"event": "ended", "code": self.process.wait()}))
 
     def send(self, **job: Any) -> None:
@@ -86,17 +96,21 @@ class Worker:
         except BrokenPipeError:
             pass  # it has ended; its "ended" event says so
 
-    def train(self, family: Family, runs: Sequence[PlannedRun]) -> None:
+    def train(self, family: Family) -> None:
         self.family, self.sent = family, set()
-        jobs = [{"run_id": run.run_id, "levels": run.levels, "seed": run.seed} for run in runs]
+        jobs = [{"run_id": run.run_id, "levels": run.levels, "seed": run.seed} for run in family.left]
         self.send(do="train", family=family.family_id, runs=jobs)
 
+    def hang_up(self) -> None:
+        """Close its stdin: the worker then ends itself."""
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.close()
+        except BrokenPipeError:
+            pass
+
     def close(self) -> None:
-        if self.process.stdin is not None:
-            try:
-                self.process.stdin.close()  # the worker ends itself when its stdin closes
-            except BrokenPipeError:
-                pass
+        self.hang_up()
         try:
             self.process.wait(timeout=5)
         except subprocess.TimeoutExpired:
@@ -120,6 +134,7 @@ class Runner:
     workers: int | None = None
     seeds: Sequence[int] | None = None
     mix: bool = False
+    rows: Collection[int] | None = None  # train only what stands for these rows of the table
     watcher: Watcher = field(default_factory=Watcher)
 
     def __post_init__(self) -> None:
@@ -139,13 +154,17 @@ class Runner:
             InputError: bad data or model, a folder in use, or a device or precision unlike the ledger's.
         """
         with locked(self.study.folder), self._closing():
+            for name in ("predictions", "state"):  # better now than when the first run has ended
+                (self.study.folder / name).mkdir(exist_ok=True)
             audit = self._audit()
             runs = plan_runs(self.study, audit, self.settings.precision, self.seeds)
             done = self._done(runs, audit)
             families = plan_families(runs, self.settings.family_size)
-            left = [family for family in families if any(run.run_id not in done for run in family.runs)]
+            if self.rows is not None:
+                done |= {run.run_id for run in runs if not set(run.stands_for) & set(self.rows)}
+            left = [family for each in families if (family := each.without(done)).left]
             self.watcher.planned(families, left, audit)
-            self._train(left, done, audit)
+            self._train(left, audit)
             latest = self.study.ledger.latest()
             return [latest[run.run_id] for run in runs if run.run_id in latest]
 
@@ -167,6 +186,7 @@ class Runner:
             first.send(do="audit")
             audit = Audit.model_validate(self._wait_for(first, "audit")["audit"])
             save_audit(self.study.folder, audit)
+        check_score(self.study.head.score, audit.labels)
         return audit
 
     def _done(self, runs: Sequence[PlannedRun], audit: Audit) -> set[str]:
@@ -199,30 +219,30 @@ class Runner:
             )
             raise input_error(str(self.study.folder), "runs.jsonl", what)
 
-    def _train(self, left: Sequence[Family], done: set[str], audit: Audit) -> None:
+    def _train(self, left: Sequence[Family], audit: Audit) -> None:
         # Longest first: the last to finish is then a short one.
         waiting = deque(sorted(left, key=lambda family: -family_seconds(family, audit)))
         count = min(len(waiting), self.workers or default_workers(self.settings, audit))
         for _ in range(count - len(self._workers)):
             self._start()
         for worker in self._workers[:count]:
-            self._next(worker, waiting, done)
-        stands_for = {run.run_id: run.stands_for for family in left for run in family.runs}
+            self._next(worker, waiting)
+        stands_for = {run.run_id: run.stands_for for family in left for run in family.left}
         while any(worker.family for worker in self._workers):
             worker, event = self._events.get()
             self._handle(worker, event, stands_for)
             if event["event"] in ("trained", "ended"):
                 if event["event"] == "ended" and worker in self._workers:
                     self._workers.remove(worker)
+                    worker.close()
                     worker = self._start() if waiting else worker
-                self._next(worker, waiting, done)
+                self._next(worker, waiting)
 
-    def _next(self, worker: Worker, waiting: deque[Family], done: set[str]) -> None:
+    def _next(self, worker: Worker, waiting: deque[Family]) -> None:
         if not waiting or worker not in self._workers:
             worker.family = None
             return
-        family = waiting.popleft()
-        worker.train(family, [run for run in family.runs if run.run_id not in done])
+        worker.train(waiting.popleft())
 
     def _handle(self, worker: Worker, event: Event, stands_for: dict[str, tuple[int, ...]]) -> None:
         family = worker.family
@@ -234,6 +254,10 @@ class Runner:
         elif event["event"] == "trained" and family:
             (self.study.folder / "state" / f"{family.family_id}.safetensors").unlink(missing_ok=True)
             self.watcher.finished(family)
+        elif event["event"] == "ready":
+            worker.ready = True
+        elif event["event"] == "broken" and worker.ready:
+            worker.reason = event["traceback"].strip().splitlines()[-1]  # its "ended" event follows
         elif event["event"] == "ended" and family:
             self._record_lost(worker, family, event["code"], stands_for)
             self.watcher.finished(family)
@@ -249,10 +273,9 @@ class Runner:
         self, worker: Worker, family: Family, code: int, stands_for: dict[str, tuple[int, ...]]
     ) -> None:
         """A worker died in the middle of a family: its runs failed, and the ledger says why."""
-        reason = f"the worker process ended with {describe_exit(code)}; see {worker.log.name} in logs/"
-        latest = self.study.ledger.latest()
-        for run in family.runs:
-            if run.run_id in worker.sent or latest.get(run.run_id, {}).get("status") == "done":
+        reason = worker.reason or f"the worker process ended with {describe_exit(code)}"
+        for run in family.left:
+            if run.run_id in worker.sent:
                 continue
             self._record(
                 {
@@ -261,11 +284,19 @@ class Runner:
                     "recipe": run.levels,
                     "seed": run.seed,
                     "status": "failed",
-                    "reason": reason,
+                    "reason": f"{reason}; see logs/{worker.log.name}",
+                    "protocol": self.study.head.protocol,
+                    "best_epoch": 0,
+                    "dev": {},
+                    "test": {},
+                    "epochs": [],
+                    "seconds": {},
+                    "memory": 0,
                     "family": family.family_id,
                     "threads": self.settings.threads,
                     "precision": self.settings.precision,
                     "device": self.settings.device,
+                    "versions": {},
                 },
                 stands_for,
             )
@@ -281,6 +312,7 @@ class Runner:
             source, event = self._events.get()
             raise_if_bad(event)
             if source is worker and event["event"] == kind:
+                worker.ready = True
                 return event
             if event["event"] == "ended":
                 message = f"the worker process ended with {describe_exit(event['code'])}; see {source.log}"
@@ -291,6 +323,8 @@ class Runner:
         try:
             yield
         finally:
+            for worker in self._workers:
+                worker.hang_up()  # all at once, so that they end together
             for worker in self._workers:
                 worker.close()
             self._workers.clear()
@@ -333,7 +367,11 @@ def default_workers(settings: RunSettings, audit: Audit) -> int:
     if settings.device == "cuda":
         allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
         return len(allowed.split(",")) if allowed else 1
-    cores = len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else os.cpu_count() or 1
+    cores = (
+        len(psutil.Process().cpu_affinity())
+        if hasattr(psutil.Process, "cpu_affinity")
+        else os.cpu_count() or 1
+    )
     by_cores = max(1, cores // settings.threads)
     memory = max((cost.memory for cost in audit.costs), default=0)
     by_memory = int(0.8 * psutil.virtual_memory().available / memory) if memory else by_cores

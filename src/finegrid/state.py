@@ -48,7 +48,7 @@ class StateFile:
         if not self.path.exists():
             return 0
         try:
-            with safe_open(self.path, "pt") as file:  # type: ignore[no-untyped-call]
+            with safe_open(self.path, "pt") as file:
                 metadata = file.metadata()
                 about = json.loads(metadata["runs"])
                 if set(about) != {run.run_id for run in runs}:

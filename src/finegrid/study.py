@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -21,6 +23,8 @@ from finegrid.presets import PRESETS, Preset
 from finegrid.recipe import Level, Levels, Recipe, unknown_factor
 
 SCHEMA = 1
+MOST_ROWS = 4096  # twelve factors of two levels; a full factorial of more is never what somebody wants
+MOST_SEEDS = 1000
 Protocol = Literal["best-dev", "best-test"]
 Precision = Literal["fp32", "bf16"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")  # the reference first
@@ -32,7 +36,7 @@ class DesignSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     kind: Literal["full"] = "full"
-    seeds: Annotated[int, Field(ge=1)] | list[Annotated[int, Field(ge=0)]] = 1
+    seeds: Annotated[int, Field(ge=1, le=MOST_SEEDS)] | list[Annotated[int, Field(ge=0)]] = 1
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -49,7 +53,7 @@ class RunSettings(BaseModel):
     precision: Precision = "fp32"
     device: Annotated[str, Field(pattern=r"^(cpu|cuda)$")] = "cpu"
     family_size: Annotated[int, Field(ge=1)] = 8  # frozen runs that share their prefix
-    save_after_seconds: Annotated[float, Field(ge=0)] = 30.0  # of work since the last saved state
+    save_after_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30.0  # of work since the last saved state
 
 
 class Head(BaseModel):
@@ -77,7 +81,7 @@ class Study:
     baseline: Recipe
     factors: Mapping[str, Sequence[Level]]
 
-    @property
+    @cached_property
     def rows(self) -> list[Row]:
         """The rows of the study's table, in order."""
         return full_factorial(self.baseline, self.factors)
@@ -115,7 +119,9 @@ def load_study(folder: Path) -> Study:
     baseline = check_levels(baseline_levels, problems)
     check_factors(factors, problems)
     if not factors and not problems:
-        problems.append(Problem("[factors]", 'nothing to vary. Add e.g. "reinit.layers" = [0, 6], or a preset.'))
+        problems.append(
+            Problem("[factors]", 'nothing to vary. Add e.g. "reinit.layers" = [0, 6], or a preset.')
+        )
     if head is not None:
         try:
             check_score(head.score)
@@ -178,7 +184,9 @@ def take_factors(content: dict[str, Any], problems: list[Problem]) -> dict[str, 
         return {}
     factors: dict[str, list[Any]] = {}
     for name, levels in table.items():
-        nested = {f"{name}.{knob}": value for knob, value in levels.items()} if isinstance(levels, dict) else {}
+        nested = (
+            {f"{name}.{knob}": value for knob, value in levels.items()} if isinstance(levels, dict) else {}
+        )
         factors.update(nested or {name: levels})
     return factors
 
@@ -188,10 +196,17 @@ def check_head(content: dict[str, Any], parts: set[str], problems: list[Problem]
         head = Head.model_validate(content)
     except ValidationError as error:
         known = [*Head.model_fields, *parts, "factors"]
-        problems.extend(head_problem(dict(item), known) for item in error.errors())
+        found: dict[str, list[str]] = {}
+        for item in error.errors():
+            problem = head_problem(dict(item), known)
+            found.setdefault(problem.where, []).append(problem.what)
+        # A setting of several types has a finding for each.
+        problems.extend(Problem(where, " Or: ".join(whats)) for where, whats in found.items())
         return None
     if head.finegrid != SCHEMA:
-        what = f"found {head.finegrid}, but this finegrid reads schema {SCHEMA}. Use the version that wrote it."
+        what = (
+            f"found {head.finegrid}, but this finegrid reads schema {SCHEMA}. Use the version that wrote it."
+        )
         problems.append(Problem("finegrid", what))
     if head.preset is not None and head.preset not in PRESETS:
         what = f'"{head.preset}" is not a preset. Known: {", ".join(PRESETS)}.'
@@ -205,7 +220,12 @@ def head_problem(item: dict[str, Any], known: list[str]) -> Problem:
     if item["type"] == "extra_forbidden":
         names = known
         if where[0] in ("data", "design", "run") and len(where) > 1:
-            table = {"data": DataSettings, "design": DesignSettings, "run": RunSettings}[where[0]]
+            tables: dict[str, type[BaseModel]] = {
+                "data": DataSettings,
+                "design": DesignSettings,
+                "run": RunSettings,
+            }
+            table = tables[where[0]]
             names = list(table.model_fields)
         close = difflib.get_close_matches(where[-1], names, n=1)
         hint = f' Did you mean "{close[0]}"?' if close else f" Known: {', '.join(names)}."
@@ -213,8 +233,10 @@ def head_problem(item: dict[str, Any], known: list[str]) -> Problem:
     if item["type"] == "missing":
         what = "missing. Expected a [data] table with at least train." if where == ["data"] else "missing."
         return Problem(".".join(where), what)
+    if item["type"] == "value_error":
+        return Problem(".".join(where), f"{item['ctx']['error']}.")
     expected = item["msg"].replace("Input should be", "expected")
-    return Problem(".".join(where), f"found {item['input']!r}: {expected}.")
+    return Problem(".".join(where[:2]), f"found {item['input']!r}: {expected}.")
 
 
 def check_checkpoint(name: object, folder: Path, problems: list[Problem]) -> CheckpointInfo | None:
@@ -229,7 +251,9 @@ def check_checkpoint(name: object, folder: Path, problems: list[Problem]) -> Che
         return None
 
 
-def check_preset(head: Head | None, checkpoint: CheckpointInfo | None, problems: list[Problem]) -> Preset | None:
+def check_preset(
+    head: Head | None, checkpoint: CheckpointInfo | None, problems: list[Problem]
+) -> Preset | None:
     if head is None or checkpoint is None or head.preset not in PRESETS:
         return None
     if checkpoint.layers < 2:
@@ -256,14 +280,18 @@ def check_factors(factors: Mapping[str, Any], problems: list[Problem]) -> None:
         if not isinstance(levels, list) or len(levels) < 2:
             problems.append(Problem(where, f"found {levels!r}, expected a list of two or more levels."))
             continue
-        if len({(type(level), level) for level in levels if not isinstance(level, list | dict)}) < len(levels):
-            problems.append(Problem(where, f"found {levels!r}: a level stands there twice, or is not a scalar."))
-            continue
+        taken: list[Level] = []
         for level in levels:
             try:
-                Recipe().at({name: level})
+                taken.append(Recipe().at({name: level}).levels()[name])
             except InputError as error:
                 problems.extend(Problem(where, problem.what) for problem in error.problems)
+        if len(set(taken)) < len(taken):
+            problems.append(Problem(where, f"found {levels!r}: a level stands there twice. Take one out."))
+    rows = math.prod(len(levels) for levels in factors.values() if isinstance(levels, list))
+    if rows > MOST_ROWS:
+        what = f"{rows:,} combinations of levels, but a study has {MOST_ROWS:,} at most. Vary fewer factors."
+        problems.append(Problem("[factors]", what))
 
 
 def check_combinations(

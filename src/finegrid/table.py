@@ -52,11 +52,15 @@ class Table:
         if not rows:
             return None
         means = {row.index: row.mean(self.score) or 0.0 for row in rows}
-        return max(rows, key=lambda r: (means[r.index], -r.index)), min(rows, key=lambda r: (means[r.index], r.index))
+        return max(rows, key=lambda r: (means[r.index], -r.index)), min(
+            rows, key=lambda r: (means[r.index], r.index)
+        )
 
     def epoch_seconds(self) -> dict[str, float]:
         """Mean seconds per training epoch of the distinct runs that are full, and that are frozen."""
-        runs: dict[str, Record] = {r["run_id"]: r for row in self.rows for r in row.records if r["status"] == "done"}
+        runs: dict[str, Record] = {
+            r["run_id"]: r for row in self.rows for r in row.records if r["status"] == "done"
+        }
         kinds: dict[str, list[float]] = {}
         for record in runs.values():
             kind = "frozen" if record["recipe"].get("freeze.layers") else "full"

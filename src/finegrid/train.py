@@ -19,7 +19,10 @@ from finegrid.workbench import Workbench, peak_memory, reset_peak_memory
 
 
 def train_family(
-    bench: Workbench, runs: Sequence[Run], state: StateFile, on_step: Callable[[int], None] = lambda done: None
+    bench: Workbench,
+    runs: Sequence[Run],
+    state: StateFile,
+    on_step: Callable[[int], None] = lambda done: None,
 ) -> None:
     """Train runs in lockstep to their end; what became of each stands in its ``progress``.
 

@@ -1,4 +1,4 @@
-"""What all runs of a study share: tokens, checkpoint, device and precision. The first place that imports torch."""
+"""What all runs of a study share: tokens, checkpoint, device, precision. The first to import torch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from finegrid.data.batches import Batch, evaluation_batches, pack, training_batches
 from finegrid.data.table import Table, load_table
-from finegrid.data.tokens import Tokenised, TokenisedSplit, tokenise
+from finegrid.data.tokens import TokenisedSplit, tokenise
 from finegrid.errors import input_error
 from finegrid.model.classifier import Classifier
 from finegrid.model.families import model_fingerprint
@@ -107,7 +107,7 @@ def prepare_process(settings: RunSettings) -> None:
 def has_bf16(device: str) -> bool:
     """Whether bf16 products run in hardware. Elsewhere they are emulated, many times slower than fp32."""
     if device == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
 
 

@@ -20,6 +20,8 @@ from finegrid.errors import InputError
 from finegrid.study import RunSettings, load_study
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from finegrid.run import Run
     from finegrid.workbench import Workbench
 
@@ -51,6 +53,7 @@ def main() -> None:
         problems = [[problem.where, problem.what] for problem in error.problems]
         channel.send("problems", source=error.source, problems=problems)
     except Exception:
+        traceback.print_exc()  # to the log
         channel.send("broken", traceback=traceback.format_exc())
 
 
@@ -112,7 +115,7 @@ def save_predictions(bench: Workbench, run: Run) -> None:
     from finegrid.data.tokens import save_arrays_
 
     dev, test = bench.tokens.dev, bench.tokens.test
-    arrays = {
+    arrays: dict[str, NDArray[Any]] = {
         "dev_logits": run.logits["dev"],
         "test_logits": run.logits["test"],
         "dev_ids": dev.ids,

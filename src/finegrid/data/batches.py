@@ -64,7 +64,7 @@ def pack(split: TokenisedSplit, rows: NDArray[np.int64], max_length: int, device
 
 
 def training_batches(order: NDArray[np.int64], batch_size: int) -> Iterator[NDArray[np.int64]]:
-    """Cut a random order into batches. Never re-sorted by length across batches: that would change the recipe."""
+    """Cut a random order into batches, never re-sorted by length: that would change the recipe."""
     for start in range(0, len(order), batch_size):
         yield order[start : start + batch_size]
 

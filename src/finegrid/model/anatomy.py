@@ -72,7 +72,9 @@ def anatomy(encoder: Any, clock: Clock) -> Anatomy:
         ]
         rates = (config.dropout, config.seq_classif_dropout)
     else:
-        layers = [bert_layer(module, index, config, clock) for index, module in enumerate(encoder.encoder.layer)]
+        layers = [
+            bert_layer(module, index, config, clock) for index, module in enumerate(encoder.encoder.layer)
+        ]
         head_rate = getattr(config, "classifier_dropout", None)
         rates = (config.hidden_dropout_prob, config.hidden_dropout_prob if head_rate is None else head_rate)
     site = Dropout("embeddings", rates[0], clock)
@@ -113,7 +115,8 @@ def embed_function(encoder: Any, project: Any) -> Callable[[Tensor, Tensor, Tens
 def bert_layer(module: Any, index: int, config: Any, clock: Clock) -> Layer:
     """BERT, RoBERTa, ELECTRA and ERNIE share this spelling."""
     attention = module.attention
-    sites = dropout_sites(index, config.attention_probs_dropout_prob, *[config.hidden_dropout_prob] * 2, clock)
+    hidden_rate = config.hidden_dropout_prob
+    sites = dropout_sites(index, config.attention_probs_dropout_prob, hidden_rate, hidden_rate, clock)
     attention.self.dropout, attention.output.dropout, module.output.dropout = sites
     return Layer(
         module=module,

@@ -62,7 +62,9 @@ class PackedAttention(torch.autograd.Function):
         used = 0
         for group in groups:
             q, k, v = split_heads(qkv[group.rows], 3, group.texts, heads)
-            p = torch.bmm(q, k.transpose(1, 2)).mul_(scale).softmax(-1).to(qkv.dtype)  # autocast makes it float32
+            p = (
+                torch.bmm(q, k.transpose(1, 2)).mul_(scale).softmax(-1).to(qkv.dtype)
+            )  # autocast makes it float32
             dropped = p
             if mask is not None:
                 dropped = p * mask[used : used + p.numel()].view_as(p)
@@ -74,7 +76,7 @@ class PackedAttention(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor, None, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor, None, None, None]:
         qkv, mask, *kept = ctx.saved_tensors
         grad_qkv = torch.empty_like(qkv)
         used = 0

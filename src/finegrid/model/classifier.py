@@ -33,6 +33,7 @@ class Classifier(nn.Module):
         super().__init__()
         self.clock = Clock(streams)
         self.pooling = pooling
+        self.classes = classes
         self.encoder = encoder
         self.parts = anatomy(encoder, self.clock)
         self.frozen_layers = 0

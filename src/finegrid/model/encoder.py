@@ -16,10 +16,12 @@ def forward_layer(layer: Layer, x: Tensor, groups: tuple[Group, ...]) -> Tensor:
     weight = torch.cat([layer.query.weight, layer.key.weight, layer.value.weight])
     bias = torch.cat([layer.query.bias, layer.key.bias, layer.value.bias])
     qkv = F.linear(x, weight, bias)
-    context: Tensor = PackedAttention.apply(qkv, layer.heads, groups, attention_mask(layer, qkv, groups))
+    mask = attention_mask(layer, qkv, groups)
+    context: Tensor = PackedAttention.apply(qkv, layer.heads, groups, mask)  # type: ignore[no-untyped-call]
     x = layer.attention_norm(layer.hidden_dropout.add(layer.attention_out(context), x))
     expanded = layer.activation(layer.up(x))
-    return layer.output_norm(layer.output_dropout.add(layer.down(expanded), x))
+    out: Tensor = layer.output_norm(layer.output_dropout.add(layer.down(expanded), x))
+    return out
 
 
 def attention_mask(layer: Layer, qkv: Tensor, groups: tuple[Group, ...]) -> Tensor | None:

@@ -74,7 +74,9 @@ def download(hub_id: str) -> Path:
             folder = snapshot_download(hub_id, allow_patterns=[*patterns, "pytorch_model*.bin"])
     except Exception as error:  # the hub client raises a dozen kinds; the user's remedy is the same
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        what = f"neither a folder nor a hub id that could be fetched ({reason}). Check the name or the network."
+        what = (
+            f"neither a folder nor a hub id that could be fetched ({reason}). Check the name or the network."
+        )
         raise input_error("model.name", hub_id, what) from error
     return Path(folder)
 
@@ -115,7 +117,9 @@ def read_config(folder: Path) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise input_error(str(folder), "config.json", "missing. Expected a Hugging Face model folder.") from None
+        raise input_error(
+            str(folder), "config.json", "missing. Expected a Hugging Face model folder."
+        ) from None
     except (OSError, ValueError) as error:
         raise input_error(str(folder), "config.json", f"cannot be read: {error}") from error
     if not isinstance(config, dict):
@@ -128,7 +132,9 @@ def weight_files(folder: Path) -> list[Path]:
     for pattern in WEIGHT_FILES:
         if found := sorted(folder.glob(pattern)):
             return found
-    raise input_error(str(folder), "weights", "none found. Expected model.safetensors (or pytorch_model.bin).")
+    raise input_error(
+        str(folder), "weights", "none found. Expected model.safetensors (or pytorch_model.bin)."
+    )
 
 
 def model_fingerprint(folder: Path) -> str:

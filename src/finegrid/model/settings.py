@@ -1,9 +1,9 @@
 """How texts become one vector: pooling, and the longest text that is read whole.
 
-Pooling ``first-last-mean`` (Su et al. 2021, BERT-whitening; also in the THUCNews study that the preset follows):
-        mean over the real tokens of the first and the last layer. ``last-mean``: of the last layer only.
-        ``cls``: the last layer at the first token. ``pooler``: the checkpoint's own pooler (a linear layer
-        and tanh on ``cls``); ELECTRA and DistilBERT have none.
+Pooling ``first-last-mean`` (Su et al. 2021, BERT-whitening; also in the THUCNews study): mean over the real
+        tokens of the first and the last layer. ``last-mean``: of the last layer only. ``cls``: the last
+        layer at the first token. ``pooler``: the checkpoint's own pooler (a linear layer and tanh on
+        ``cls``); ELECTRA and DistilBERT have none.
 Length  Texts are cut to ``max_length`` tokens, special tokens counted.
 Note    ``pooler`` is the only pooling through which the pooler reaches the loss; under the others
         ``reinit.pooler`` is inert.

@@ -51,7 +51,7 @@ class Trick(Part):
     """
 
     def prepare_model(self, model: Classifier) -> None:
-        """Change the model in place, once, before the optimizer is built. Random numbers: ``model.redraw_``."""
+        """Change the model in place, once, before the optimizer is built. To draw: ``model.redraw_``."""
 
     def param_groups(self, groups: list[ParamGroup], model: Classifier) -> list[ParamGroup]:
         """Return the parameter groups the optimizer will receive."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, config=STRICT)
 class Freeze(Trick):
-    layers: Annotated[int, Field(ge=0, description="how many, from the bottom; any freezes the embeddings")] = 0
+    layers: Annotated[int, Field(ge=0, description="how many, from the bottom, and the embeddings")] = 0
     dropout: Annotated[bool, Field(description="whether frozen layers keep their dropout")] = True
 
     def problems(self, checkpoint: CheckpointInfo) -> list[Problem]:

@@ -1,0 +1,39 @@
+"""Checkpoints and studies on disk, made once per session: see tiny.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from tiny import open_bench, save_checkpoint, write_study
+
+from finegrid.workbench import Workbench
+
+torch.set_num_threads(1)
+torch.use_deterministic_algorithms(True)
+
+
+@pytest.fixture(scope="session")
+def checkpoint_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a tiny checkpoint of some kind (one of ``tiny.KINDS``)."""
+    made: dict[str, Path] = {}
+
+    def folder(kind: str) -> Path:
+        if kind not in made:
+            made[kind] = save_checkpoint(tmp_path_factory.mktemp(kind), kind)
+        return made[kind]
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def bert(checkpoint_of: Callable[[str], Path]) -> Path:
+    return checkpoint_of("bert")
+
+
+@pytest.fixture(scope="session")
+def bench(tmp_path_factory: pytest.TempPathFactory, bert: Path) -> Workbench:
+    """A study of short texts on the tiny BERT. Shared: never change it."""
+    return open_bench(write_study(tmp_path_factory.mktemp("study"), bert))
