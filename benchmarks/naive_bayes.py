@@ -25,7 +25,9 @@ def naive_bayes(table: Table) -> dict[str, float]:
     vectorizer = CountVectorizer(analyzer="char", ngram_range=(1, 3))
     train = vectorizer.fit_transform(["\n".join(text) for text in table.train.texts])
     parts = {"dev": table.dev, "test": table.test}
-    features = {name: vectorizer.transform(["\n".join(text) for text in part.texts]) for name, part in parts.items()}
+    features = {
+        name: vectorizer.transform(["\n".join(text) for text in part.texts]) for name, part in parts.items()
+    }
 
     def scores(alpha: float) -> dict[str, float]:
         model = MultinomialNB(alpha=alpha).fit(train, table.train.labels)

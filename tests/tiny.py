@@ -1,8 +1,10 @@
-"""Tiny checkpoints, texts and studies on disk. Models are loaded, never fresh: a loaded one behaves otherwise."""
+"""Tiny checkpoints, texts and studies on disk. Models are loaded: a fresh one is not the same."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ from finegrid.streams import Streams
 from finegrid.study import load_study
 from finegrid.workbench import Workbench
 
-WIDTH, LAYERS, HEADS, POSITIONS = 16, 4, 2, 64
+WIDTH, LAYERS, HEADS, POSITIONS = 16, 4, 2, 128
 # Every family, and the two whose config changes what an encoder is made of.
 KINDS = ("bert", "roberta", "electra", "electra-narrow", "ernie", "ernie-tasks", "distilbert")
 POOLINGS: tuple[Pooling, ...] = ("cls", "pooler", "last-mean", "first-last-mean")
@@ -36,6 +38,7 @@ LEGAL = [
 SYLLABLES = [consonant + vowel for consonant, vowel in product("bdgklmnp", "aeiou")]
 BERT_SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 ROBERTA_SPECIALS = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+FACTORS = '[factors]\n"optimizer.bias_correction" = [true, false]'
 CPU = torch.device("cpu")
 
 
@@ -151,7 +154,7 @@ def write_texts(path: Path, texts: int, seed: int, pairs: bool = False) -> None:
     lines = ["first\tsecond\tlabel" if pairs else "text\tlabel"]
     for row in range(texts):
         label = row % 3
-        cells = [sentence(generator, label, int(generator.integers(1, 9))) for _ in range(1 + pairs)]
+        cells = [sentence(generator, label, int(generator.integers(1, 7))) for _ in range(1 + pairs)]
         lines.append("\t".join([*cells, "xyz"[label]]))
     path.write_text("\n".join(lines) + "\n")
 
@@ -159,9 +162,9 @@ def write_texts(path: Path, texts: int, seed: int, pairs: bool = False) -> None:
 def write_study(
     folder: Path, checkpoint: Path, settings: str = "", head: str = "", pairs: bool = False
 ) -> Path:
-    """A study of 36 training, 15 dev and 18 test texts in three classes, with ``settings`` in its file."""
+    """A study of 24 training, 15 dev and 18 test texts in three classes, with ``settings`` in its file."""
     folder.mkdir(parents=True, exist_ok=True)
-    for seed, (part, texts) in enumerate({"train": 36, "dev": 15, "test": 18}.items()):
+    for seed, (part, texts) in enumerate({"train": 24, "dev": 15, "test": 18}.items()):
         write_texts(folder / f"{part}.tsv", texts, seed, pairs)
     columns = 'text = ["first", "second"]' if pairs else 'text = "text"'
     (folder / "study.toml").write_text(
@@ -180,7 +183,7 @@ rate = 2e-3
 [training]
 batch_size = 8
 epochs = 2
-{settings or '[factors]' + chr(10) + '"optimizer.bias_correction" = [true, false]'}
+{settings or FACTORS}
 """
     )
     return folder
@@ -231,11 +234,15 @@ def assert_same_run(a: Run, b: Run) -> None:
 
 def classifier_of(folder: Path, pooling: Pooling = "first-last-mean", seed: int = 0) -> Classifier:
     """A classifier of three classes on a loaded checkpoint, in training mode."""
-    model = Classifier(Checkpoint(inspect(folder)).copy(), 3, pooling, Streams(seed))
-    return model.train()
+    return Classifier(loaded(folder).copy(), 3, pooling, Streams(seed)).train()
 
 
-def random_split(folder: Path, lengths: list[tuple[int, ...]], seed: int = 0) -> TokenisedSplit:
+@cache
+def loaded(folder: Path) -> Checkpoint:
+    return Checkpoint(inspect(folder))
+
+
+def random_split(folder: Path, lengths: Sequence[tuple[int, ...]], seed: int = 0) -> TokenisedSplit:
     """Texts (or pairs) of random tokens, many of them repeated; ``lengths`` without special tokens."""
     parts = len(lengths[0])
     generator = np.random.default_rng(seed)

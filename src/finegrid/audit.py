@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import os
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from finegrid.design import Row
-from finegrid.recipe import ENGINE, Levels, Recipe
+from finegrid.recipe import ENGINE, Level, Levels, Recipe
 
 
 class RowAudit(BaseModel):
@@ -37,6 +38,7 @@ class Cost(BaseModel):
     evaluation_seconds: float  # dev, once
     test_seconds: float
     memory: int  # peak bytes of a process that trains one such run
+    member_memory: int = 0  # bytes that one more member of its family adds
 
 
 class Audit(BaseModel):
@@ -53,13 +55,30 @@ class Audit(BaseModel):
     costs: list[Cost]
     versions: dict[str, str]
 
+    @cached_property
+    def _by_moved(self) -> dict[frozenset[tuple[str, Level]], RowAudit]:
+        return {frozenset(audited.moved.items()): audited for audited in self.rows}
+
     def row(self, row: Row) -> RowAudit | None:
         """The audit of a row, if it was audited as it is now."""
-        moved = row.recipe.moved()
-        return next((audited for audited in self.rows if audited.moved == moved), None)
+        return self._by_moved.get(frozenset(row.recipe.moved().items()))
 
     def covers(self, rows: list[Row]) -> bool:
         return self.engine == ENGINE and all(self.row(row) for row in rows)
+
+    def inert(self, rows: list[Row]) -> dict[str, dict[str, Any]]:
+        """Varied factor -> reason, and the rows in which it does nothing."""
+        found: dict[str, dict[str, Any]] = {}
+        for row in rows:
+            audited = self.row(row)
+            inert = audited.inert if audited else {}
+            for factor in (name for name in row.levels if name in inert):
+                found.setdefault(factor, {"reason": inert[factor], "rows": []})["rows"].append(row.index)
+        return found
+
+    def worker_memory(self, family_size: int) -> int:
+        """Peak bytes of a worker with its largest family; 0 where nothing was measured."""
+        return max((cost.memory + (family_size - 1) * cost.member_memory for cost in self.costs), default=0)
 
     def cost(self, recipe: Recipe) -> Cost | None:
         shared = cost_levels(recipe)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from finegrid.data.batches import pack
 from finegrid.errors import InputError
 from finegrid.model.classifier import Classifier
 from finegrid.recipe import DEFAULTS, Levels, Recipe
+from finegrid.schedule import Schedule
 from finegrid.tricks.base import Trick
 from finegrid.workbench import Workbench
 
@@ -86,7 +88,6 @@ class Canonicaliser:
             if name in prepared.reaching
         ]
         steps = self.bench.steps_per_epoch(recipe) * recipe.training.epochs
-        rates = np.array([recipe.schedule.factor(step, steps) for step in range(steps)])
         return [
             model.pooling,
             min(recipe.model.max_length, self.bench.longest),
@@ -94,7 +95,7 @@ class Canonicaliser:
             prepared.sites,
             asdict(recipe.training),
             recipe.optimizer.bias_correction,
-            hashlib.sha256(rates.tobytes()).hexdigest(),
+            hash_rates(recipe.schedule, steps),
             [repr(trick) for trick in recipe.tricks if acts_on_steps(trick)],
         ]
 
@@ -140,6 +141,13 @@ def acts_on_steps(trick: Trick) -> bool:
     seams = ("wrap_loss", "after_backward", "averager")
     overrides = any(getattr(type(trick), seam) is not getattr(Trick, seam) for seam in seams)
     return overrides and trick != type(trick)()
+
+
+@lru_cache(maxsize=1024)
+def hash_rates(schedule: Schedule, steps: int) -> str:
+    """Of all the factors that a run's rates are multiplied by."""
+    factors = np.fromiter((schedule.factor(step, steps) for step in range(steps)), dtype=float, count=steps)
+    return hashlib.sha256(factors.tobytes()).hexdigest()
 
 
 def hash_values(tensor: torch.Tensor) -> str:

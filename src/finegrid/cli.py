@@ -15,11 +15,11 @@ from finegrid.audit import load_audit
 from finegrid.demo import prepare
 from finegrid.errors import InputError, input_error, visible
 from finegrid.init import Wishes, write_study
-from finegrid.outlook import Outlook, plan_lines, status_lines
+from finegrid.outlook import Outlook, fitting_audit, plan_lines, seeds_seen, status_lines
 from finegrid.progress import Show, warn
 from finegrid.recipe import card
 from finegrid.runner import Runner, WorkerBrokeError
-from finegrid.study import RunSettings, Study, load_study, override
+from finegrid.study import MOST_SEEDS, RunSettings, Study, load_study, override
 from finegrid.table import make_table, render, summary_lines
 
 app = typer.Typer(
@@ -36,7 +36,9 @@ Workers = Annotated[
 ]
 Device = Annotated[str | None, typer.Option(help="cpu or cuda. Default: study.toml's.")]
 Precision = Annotated[str | None, typer.Option(help="fp32 or bf16. Default: study.toml's.")]
-Seeds = Annotated[int | None, typer.Option(min=1, help="How many seeds. Default: study.toml's.")]
+Seeds = Annotated[
+    int | None, typer.Option(min=1, max=MOST_SEEDS, help="How many seeds. Default: study.toml's.")
+]
 
 
 @app.command()
@@ -189,10 +191,8 @@ def train(
 
 
 def outlook(study: Study, settings: RunSettings, seeds: int | None, workers: int | None) -> Outlook:
-    numbers = tuple(range(seeds)) if seeds else study.head.design.numbers
-    audit = load_audit(study.folder)
-    fits = audit is not None and audit.covers(study.rows)
-    return Outlook(study, settings, audit if fits else None, numbers, workers)
+    numbers = tuple(range(seeds)) if seeds else seeds_seen(study, settings)
+    return Outlook(study, settings, fitting_audit(study), numbers, workers)
 
 
 def tell(look: Outlook, lines: list[str], as_json: bool) -> None:

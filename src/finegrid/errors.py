@@ -42,5 +42,6 @@ def input_error(source: str, where: str, what: str) -> InputError:
 def visible(line: str) -> str:
     """A line for the terminal, control characters spelled out: labels and file names may hold any."""
     return "".join(
-        char.encode("unicode_escape").decode() if unicodedata.category(char) in UNSEEN else char for char in line
+        char.encode("unicode_escape").decode() if unicodedata.category(char) in UNSEEN else char
+        for char in line
     )

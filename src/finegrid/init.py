@@ -13,16 +13,17 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from finegrid.data.read import ENDINGS
 from finegrid.data.sniff import Sniffed, sniff
 from finegrid.data.table import load_table
 from finegrid.errors import InputError, Problem, input_error
 from finegrid.model.families import EMBEDDED, inspect, resolve
 from finegrid.presets import PRESETS
-from finegrid.recipe import DEFAULTS, Levels, unknown_factor
-from finegrid.study import load_study
+from finegrid.recipe import DEFAULTS, Levels, Recipe
+from finegrid.study import Study, load_study
 
 # What suits the embedded checkpoint; chosen by a trial on dev (docs/results.md), not by taste.
-EMBEDDED_LEVELS: Levels = {"optimizer.rate": 5e-4, "training.batch_size": 32, "training.epochs": 3}
+EMBEDDED_LEVELS: Levels = {"optimizer.rate": 2.5e-4, "training.batch_size": 16, "training.epochs": 5}
 
 
 @dataclass(frozen=True)
@@ -53,20 +54,34 @@ def write_study(folder: Path, wishes: Wishes) -> list[str]:
         raise input_error(str(folder), "study.toml", "exists already. Edit it, or choose another --out.")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise input_error(str(folder), "--out", "exists and is not an empty folder. Choose another --out.")
+    folder = folder.resolve()
     # A sibling of the same depth: relative paths mean the same there.
     draft = folder.parent / f".{folder.name}.draft"
     shutil.rmtree(draft, ignore_errors=True)
+    made = [parent for parent in draft.parents if not parent.exists()]
     draft.mkdir(parents=True)
     try:
         (draft / "study.toml").write_text(study_toml(draft, wishes), encoding="utf-8")
-        study = load_study(draft)
+        study = checked(draft, folder)
         table = load_table(study.head.data, draft)
-        if folder.exists():
-            folder.rmdir()
-        draft.replace(folder)
+        folder.mkdir(exist_ok=True)
+        (draft / "study.toml").replace(folder / "study.toml")
+    except InputError:
+        shutil.rmtree(draft)
+        for parent in made:
+            parent.rmdir()
+        raise
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return list(table.warnings)
+
+
+def checked(draft: Path, folder: Path) -> Study:
+    """The study in ``draft``; its problems are told as those of the ``folder`` that it is meant for."""
+    try:
+        return load_study(draft)
+    except InputError as error:
+        raise InputError(str(folder / "study.toml"), error.problems) from None
 
 
 def study_toml(folder: Path, wishes: Wishes) -> str:
@@ -75,7 +90,8 @@ def study_toml(folder: Path, wishes: Wishes) -> str:
         what = f'"{wishes.preset}" is not a preset. Known: {", ".join(PRESETS)}.'
         raise input_error("command line", "--preset", what)
     model = model_name(wishes.model, folder)
-    preset = PRESETS[wishes.preset](inspect(resolve(model, folder)).layers)
+    checkpoint = inspect(resolve(model, folder))
+    preset = PRESETS[wishes.preset](checkpoint.layers, checkpoint.has_pooler)
     levels = {**DEFAULTS, **preset.baseline}
     if wishes.model == EMBEDDED:
         levels |= EMBEDDED_LEVELS
@@ -119,9 +135,11 @@ def sniff_for(wishes: Wishes) -> dict[str, Any]:
         said["text"] = texts[0] if len(texts) == 1 else texts
     if wishes.label is not None:
         said["label"] = column_of(wishes.label)
+    if any(isinstance(column, str) for column in (*texts, said.get("label"))):
+        said["header"] = True  # only a header gives names
     if wishes.header is not None:
         said["header"] = wishes.header
-    if {"text", "label", "header"} <= said.keys():
+    if {"text", "label"} <= said.keys() and wishes.header is not None:
         return said
     try:
         guess: Sniffed = sniff(wishes.train)
@@ -135,6 +153,11 @@ def sniff_for(wishes: Wishes) -> dict[str, Any]:
         "header": guess.header,
         "quoting": guess.quoting,
     }
+    # What follows holds for dev and test as well: said only where it must be.
+    if guess.format != ENDINGS.get(wishes.train.suffix.lower()):
+        guessed["format"] = guess.format
+    if guess.encoding != "auto":
+        guessed["encoding"] = guess.encoding
     return {**guessed, **said}
 
 
@@ -150,10 +173,12 @@ def parse_levels(settings: Sequence[str]) -> dict[str, Any]:
         factor, equals, text = setting.partition("=")
         if not equals:
             problems.append(Problem("--set", f'found "{setting}", expected factor=level.'))
-        elif factor not in DEFAULTS:
-            problems.append(Problem(f'--set "{factor}"', unknown_factor(factor)))
-        else:
-            levels[factor] = parse_level(text)
+            continue
+        levels[factor.strip()] = parse_level(text.strip())
+    try:
+        Recipe().at(levels)
+    except InputError as error:
+        problems.extend(Problem(f"--set {problem.where}", problem.what) for problem in error.problems)
     if problems:
         raise InputError("command line", problems)
     return levels
@@ -172,7 +197,17 @@ def model_name(name: str, folder: Path) -> str:
 
 
 def relative(path: Path, folder: Path) -> str:
-    return Path(os.path.relpath(path.expanduser(), folder)).as_posix()
+    """Both ends as they really lie: `..` from a folder that is reached by a link leads elsewhere.
+
+    Raises:
+        InputError: a name that study.toml, which is UTF-8, cannot hold.
+    """
+    path = path.expanduser()
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise input_error("command line", str(path), "its name is not UTF-8. Rename it.") from None
+    return Path(os.path.relpath(path.parent.resolve() / path.name, folder.resolve())).as_posix()
 
 
 def toml(value: object) -> str:

@@ -7,13 +7,32 @@ from dataclasses import dataclass
 from typing import Any
 
 from finegrid import metrics
-from finegrid.audit import Audit
+from finegrid.audit import Audit, load_audit
+from finegrid.ledger import Record
 from finegrid.plan import Family, family_seconds, makespan, plan_families, plan_runs
 from finegrid.progress import duration
 from finegrid.runner import default_workers
-from finegrid.study import RunSettings, Study
+from finegrid.study import BEST_TEST, PRECISIONS, RunSettings, Study
 
 STATES = ("done", "diverged", "failed", "left")
+
+
+def fitting_audit(study: Study) -> Audit | None:
+    """The study's audit, if it was made of its rows and knows its score."""
+    audit = load_audit(study.folder)
+    if audit is None or not audit.covers(study.rows):
+        return None
+    kind, _, label = study.head.score.partition(":")
+    return audit if kind != "f1" or label in audit.labels else None
+
+
+def seeds_seen(study: Study, settings: RunSettings) -> tuple[int, ...]:
+    """The seeds of study.toml, and those that ``run --seeds`` has added."""
+    audit, latest = fitting_audit(study), study.ledger.latest()
+    numbers = study.head.design.numbers
+    others = sorted({record["seed"] for record in latest.values()} - set(numbers))
+    runs = plan_runs(study, audit, settings.precision, others) if audit else []
+    return (*numbers, *dict.fromkeys(run.seed for run in runs if run.run_id in latest))
 
 
 @dataclass(frozen=True)
@@ -38,11 +57,21 @@ class Outlook:
         runs = plan_runs(self.study, self.audit, self.settings.precision, self.seeds)
         return plan_families(runs, self.settings.family_size)
 
+    def records(self) -> dict[str, Record | None]:
+        """Planned run id -> its latest record, of this precision or (in a mixed study) of another."""
+        if self.audit is None:
+            return {}
+        latest = self.study.ledger.latest()
+        precisions = sorted(PRECISIONS, key=lambda precision: precision != self.settings.precision)
+        twins = [plan_runs(self.study, self.audit, precision, self.seeds) for precision in precisions]
+        return {
+            same[0].run_id: next((latest[run.run_id] for run in same if run.run_id in latest), None)
+            for same in zip(*twins, strict=True)
+        }
+
     def states(self) -> dict[str, str]:
         """Run id -> done | diverged | failed | left."""
-        latest = self.study.ledger.latest()
-        runs = [run for family in self.families for run in family.runs]
-        return {run.run_id: latest[run.run_id]["status"] if run.run_id in latest else "left" for run in runs}
+        return {run_id: record["status"] if record else "left" for run_id, record in self.records().items()}
 
     def degenerate(self) -> list[str]:
         """Finished runs that are no better on dev than always naming the majority class."""
@@ -50,8 +79,7 @@ class Outlook:
             return []
         score = self.study.head.score
         floor = metrics.score_of(self.audit.majority["dev"], score)
-        latest = self.study.ledger.latest()
-        done = [latest[run_id] for run_id, state in self.states().items() if state == "done"]
+        done = [record for record in self.records().values() if record and record["status"] == "done"]
         return [record["run_id"] for record in done if metrics.score_of(record["dev"], score) <= floor]
 
     def seconds_left(self) -> float | None:
@@ -62,13 +90,7 @@ class Outlook:
 
     def inert(self) -> dict[str, dict[str, Any]]:
         """Varied factor -> reason, and the rows in which it does nothing."""
-        found: dict[str, dict[str, Any]] = {}
-        for row in self.study.rows:
-            audited = self.audit.row(row) if self.audit else None
-            inert = audited.inert if audited else {}
-            for factor in self.study.factors.keys() & inert.keys():
-                found.setdefault(factor, {"reason": inert[factor], "rows": []})["rows"].append(row.index)
-        return found
+        return self.audit.inert(self.study.rows) if self.audit else {}
 
     def as_json(self) -> dict[str, Any]:
         states = list(self.states().values())
@@ -100,6 +122,7 @@ def plan_lines(outlook: Outlook) -> list[str]:
         f"{study.folder}: {recipes} recipes x {seeds} seed{'s' * (seeds != 1)}, score {study.head.score}"
     ]
     lines += [f"  {name}: {', '.join(map(str, levels))}" for name, levels in study.factors.items()]
+    lines += [BEST_TEST] * (study.head.protocol == "best-test")
     if audit is None:
         return [*lines, "not yet probed: inert levels, time and memory are not known. Try plan --probe."]
     families = outlook.families
@@ -116,7 +139,9 @@ def plan_lines(outlook: Outlook) -> list[str]:
             f"predicted: {duration(seconds)} of work, {duration(left)} left with {workers} worker"
             f"{'s' * (workers != 1)} of {threads} thread{'s' * (threads != 1)}"
         )
-        lines.append(f"memory: up to {max(cost.memory for cost in audit.costs) / 2**30:.1f} GiB per worker")
+        lines.append(
+            f"memory: up to {audit.worker_memory(outlook.settings.family_size) / 2**30:.1f} GiB per worker"
+        )
     return lines
 
 
@@ -127,10 +152,11 @@ def status_lines(outlook: Outlook) -> list[str]:
     states = outlook.states()
     counts = [f"{list(states.values()).count(state)} {state}" for state in STATES]
     lines = [f"{len(states)} distinct runs: {', '.join(counts)}"]
-    latest = outlook.study.ledger.latest()
-    for run_id, state in states.items():
-        if state in ("diverged", "failed"):
-            lines.append(f"{state}: rows {latest[run_id]['stands_for']}: {latest[run_id]['reason']}")
+    lines += [BEST_TEST] * (outlook.study.head.protocol == "best-test")
+    for record in outlook.records().values():
+        if record and record["status"] in ("diverged", "failed"):
+            rows = ", ".join(map(str, record["stands_for"]))
+            lines.append(f"{record['status']}: rows {rows}, seed {record['seed']}: {record['reason']}")
     if degenerate := outlook.degenerate():
         lines.append(f"degenerate, no better than the majority class: {', '.join(degenerate)}")
     left = outlook.seconds_left()

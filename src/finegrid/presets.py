@@ -29,8 +29,11 @@ class Preset:
         return [(name, list(levels)) for name, levels in factors.items()] == list(self.factors.items())
 
 
-def thucnews64(layers: int) -> Preset:
-    """The 64 combinations, for an encoder with this many layers; half of them are frozen or drawn afresh."""
+def thucnews64(layers: int, has_pooler: bool = True) -> Preset:
+    """The 64 combinations, for an encoder with this many layers; half of them are frozen or drawn afresh.
+
+    Of an encoder without a pooler (ELECTRA, DistilBERT) the 32 that do not touch it.
+    """
     half = layers // 2
     factors: dict[str, list[Level]] = {
         "optimizer.bias_correction": [True, False],
@@ -59,6 +62,9 @@ def thucnews64(layers: int) -> Preset:
     columns = tuple(
         Column(name, factor, *levels) for name, factor, levels in zip(names, factors, written, strict=True)
     )
+    if not has_pooler:
+        del factors["reinit.pooler"]
+        columns = tuple(column for column in columns if column.factor in factors)
     return Preset(baseline, factors, columns)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from itertools import cycle, islice
 from typing import Any
@@ -17,7 +18,7 @@ from finegrid.canonical import Canonicaliser
 from finegrid.data.tokens import TokenisedSplit
 from finegrid.evaluate import predict
 from finegrid.recipe import ENGINE, Recipe
-from finegrid.run import Run
+from finegrid.run import DivergedError, Run
 from finegrid.train import share_prefix
 from finegrid.workbench import Workbench, peak_memory, reset_peak_memory
 
@@ -61,7 +62,8 @@ def measure(bench: Workbench, recipe: Recipe) -> Cost:
     for index, batch in enumerate(batches):
         shared, prefix_seconds = share_prefix(bench, [run], batch, index)
         start = time.perf_counter()
-        run.step(shared, index)
+        with suppress(DivergedError):  # whether a recipe diverges is for its run to find out
+            run.step(shared, index)
         steps.append(time.perf_counter() - start)
         prefixes.append(prefix_seconds)
     per_token = seconds_per_token(bench, run)
@@ -76,7 +78,17 @@ def measure(bench: Workbench, recipe: Recipe) -> Cost:
         evaluation_seconds=per_token * tokens["dev"],
         test_seconds=per_token * tokens["test"],
         memory=peak_memory(bench.device),
+        member_memory=member_memory(run),
     )
+
+
+def member_memory(run: Run) -> int:
+    """Bytes of another member of a family of such runs. Full runs have families of their own: 0."""
+    if run.model.frozen_layers == 0:
+        return 0
+    weights = sum(p.numel() * p.element_size() for p in run.model.parameters())
+    trained = sum(p.numel() * p.element_size() for p in run.trained().values())
+    return weights + 4 * trained  # its gradients, two moments and the best epoch's weights
 
 
 def seconds_per_token(bench: Workbench, run: Run) -> float:

@@ -10,7 +10,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ from finegrid.plan import Family, PlannedRun, family_seconds, plan_families, pla
 from finegrid.study import PRECISIONS, RunSettings, Study
 
 Event = dict[str, Any]
+# -P: a file random.py where the user stands is none of our modules.
+WORKER = (sys.executable, "-P", "-m", "finegrid.worker")
 ALIKE = ("device", "precision", "threads")  # what the runs of one study have in common, unless told otherwise
 
 
@@ -66,8 +68,7 @@ class Worker:
             environment["CUDA_VISIBLE_DEVICES"] = visible_device(index)
         with log.open("ab") as stderr:
             self.process = subprocess.Popen(
-                # -P: a file random.py where the user stands is none of our modules.
-                [sys.executable, "-P", "-m", "finegrid.worker", str(study.folder), settings.model_dump_json()],
+                [*WORKER, str(study.folder), settings.model_dump_json()],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
@@ -104,10 +105,8 @@ class Worker:
     def hang_up(self) -> None:
         """Close its stdin: the worker then ends itself."""
         assert self.process.stdin is not None
-        try:
+        with suppress(BrokenPipeError):
             self.process.stdin.close()
-        except BrokenPipeError:
-            pass
 
     def close(self) -> None:
         self.hang_up()
@@ -186,6 +185,10 @@ class Runner:
             first.send(do="audit")
             audit = Audit.model_validate(self._wait_for(first, "audit")["audit"])
             save_audit(self.study.folder, audit)
+            for warning in audit.warnings:
+                self.watcher.said(f"warning: {warning}")
+            for factor, found in audit.inert(self.study.rows).items():
+                self.watcher.said(f"inert: {factor} in {len(found['rows'])} rows: {found['reason']}")
         check_score(self.study.head.score, audit.labels)
         return audit
 
@@ -373,6 +376,6 @@ def default_workers(settings: RunSettings, audit: Audit) -> int:
         else os.cpu_count() or 1
     )
     by_cores = max(1, cores // settings.threads)
-    memory = max((cost.memory for cost in audit.costs), default=0)
+    memory = audit.worker_memory(settings.family_size)
     by_memory = int(0.8 * psutil.virtual_memory().available / memory) if memory else by_cores
     return max(1, min(by_cores, by_memory))

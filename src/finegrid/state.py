@@ -50,16 +50,18 @@ class StateFile:
         try:
             with safe_open(self.path, "pt") as file:
                 metadata = file.metadata()
-                about = json.loads(metadata["runs"])
-                if set(about) != {run.run_id for run in runs}:
-                    return 0
-                for run in runs:
-                    names = [name for name in file.keys() if name.startswith(f"{run.run_id}/")]  # noqa: SIM118
-                    saved = {name.partition("/")[2]: file.get_tensor(name) for name in names}
-                    fill_(run, saved, about[run.run_id])
-                return int(metadata["epochs_done"])
-        except SafetensorError:  # not ours, or damaged: the family starts over
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            about = json.loads(metadata["runs"])
+            epochs_done = int(metadata["epochs_done"])
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError):
+            return 0  # not ours, or damaged: the family starts over
+        if set(about) != {run.run_id for run in runs}:
             return 0
+        for run in runs:
+            prefix = f"{run.run_id}/"
+            own = {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+            fill_(run, own, about[run.run_id])
+        return epochs_done
 
 
 def tensors_of(run: Run) -> dict[str, Tensor]:

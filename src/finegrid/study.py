@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from finegrid.data.sources import DataSettings
 from finegrid.design import Row, full_factorial
@@ -23,6 +23,7 @@ from finegrid.presets import PRESETS, Preset
 from finegrid.recipe import Level, Levels, Recipe, unknown_factor
 
 SCHEMA = 1
+BEST_TEST = "protocol best-test: epochs are chosen on the test set, so test scores are too high"
 MOST_ROWS = 4096  # twelve factors of two levels; a full factorial of more is never what somebody wants
 MOST_SEEDS = 1000
 Protocol = Literal["best-dev", "best-test"]
@@ -51,9 +52,10 @@ class RunSettings(BaseModel):
 
     threads: Annotated[int, Field(ge=1)] = 1  # per run; recorded, since sums depend on it
     precision: Precision = "fp32"
-    device: Annotated[str, Field(pattern=r"^(cpu|cuda)$")] = "cpu"
+    device: Literal["cpu", "cuda"] = "cpu"
     family_size: Annotated[int, Field(ge=1)] = 8  # frozen runs that share their prefix
-    save_after_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30.0  # of work since the last saved state
+    # Of work since the last saved state.
+    save_after_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30.0
 
 
 class Head(BaseModel):
@@ -68,6 +70,22 @@ class Head(BaseModel):
     data: DataSettings
     design: DesignSettings = DesignSettings()
     run: RunSettings = RunSettings()
+
+    @field_validator("preset")
+    @classmethod
+    def _known_preset(cls, name: str | None) -> str | None:
+        if name is not None and name not in PRESETS:
+            raise ValueError(f'"{name}" is not a preset. Known: {", ".join(PRESETS)}')
+        return name
+
+    @field_validator("score")
+    @classmethod
+    def _known_score(cls, name: str) -> str:
+        try:
+            check_score(name)
+        except InputError as error:
+            raise ValueError(error.problems[0].what) from None
+        return name
 
 
 @dataclass(frozen=True)
@@ -122,11 +140,6 @@ def load_study(folder: Path) -> Study:
         problems.append(
             Problem("[factors]", 'nothing to vary. Add e.g. "reinit.layers" = [0, 6], or a preset.')
         )
-    if head is not None:
-        try:
-            check_score(head.score)
-        except InputError as error:
-            problems.extend(error.problems)
     if not problems and checkpoint is not None and baseline is not None:
         problems.extend(check_combinations(baseline, factors, checkpoint))
     if problems or head is None or checkpoint is None or baseline is None:
@@ -208,9 +221,6 @@ def check_head(content: dict[str, Any], parts: set[str], problems: list[Problem]
             f"found {head.finegrid}, but this finegrid reads schema {SCHEMA}. Use the version that wrote it."
         )
         problems.append(Problem("finegrid", what))
-    if head.preset is not None and head.preset not in PRESETS:
-        what = f'"{head.preset}" is not a preset. Known: {", ".join(PRESETS)}.'
-        problems.append(Problem("preset", what))
     return head
 
 
@@ -234,7 +244,9 @@ def head_problem(item: dict[str, Any], known: list[str]) -> Problem:
         what = "missing. Expected a [data] table with at least train." if where == ["data"] else "missing."
         return Problem(".".join(where), what)
     if item["type"] == "value_error":
-        return Problem(".".join(where), f"{item['ctx']['error']}.")
+        return Problem(".".join(where), f"{str(item['ctx']['error']).rstrip('.')}.")
+    if item["type"] == "model_type":
+        return Problem(where[0], f"found {item['input']!r}, expected a table: [{where[0]}].")
     expected = item["msg"].replace("Input should be", "expected")
     return Problem(".".join(where[:2]), f"found {item['input']!r}: {expected}.")
 
@@ -247,19 +259,20 @@ def check_checkpoint(name: object, folder: Path, problems: list[Problem]) -> Che
     try:
         return inspect(resolve(name, folder))
     except InputError as error:
-        problems.extend(Problem(f"model.name: {error.source}", problem.what) for problem in error.problems)
+        inside = "" if error.source == "model.name" else f"{error.source}: "
+        problems.extend(Problem("model.name", f"{inside}{p.where}: {p.what}") for p in error.problems)
         return None
 
 
 def check_preset(
     head: Head | None, checkpoint: CheckpointInfo | None, problems: list[Problem]
 ) -> Preset | None:
-    if head is None or checkpoint is None or head.preset not in PRESETS:
+    if head is None or checkpoint is None or head.preset is None:
         return None
     if checkpoint.layers < 2:
         problems.append(Problem("preset", f"{head.preset} halves the encoder, but it has one layer."))
         return None
-    return PRESETS[head.preset](checkpoint.layers)
+    return PRESETS[head.preset](checkpoint.layers, checkpoint.has_pooler)
 
 
 def check_levels(levels: Levels, problems: list[Problem]) -> Recipe | None:

@@ -13,7 +13,7 @@ from finegrid.audit import Audit
 from finegrid.ledger import Record
 from finegrid.plan import identify
 from finegrid.recipe import Level, Levels
-from finegrid.study import PRECISIONS, Study
+from finegrid.study import BEST_TEST, PRECISIONS, Study
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,8 @@ def result(table: Table, row: TableRow) -> str:
 
 def render(table: Table, style: str) -> str:
     """The table as ``markdown``, ``csv`` or ``json``."""
-    header = ["index", *columns(table), "result"]
+    best_test = table.study.head.protocol == "best-test"
+    header = ["index", *columns(table), "result (best-test)" if best_test else "result"]
     lines = [[str(row.index), *cells(table, row), result(table, row)] for row in table.rows]
     if style == "json":
         return json.dumps(as_json(table), ensure_ascii=False, indent=1)
@@ -185,5 +186,5 @@ def summary_lines(table: Table) -> list[str]:
     kinds = [f"{seconds:.2f} s {kind}" for kind, seconds in table.epoch_seconds().items()]
     lines.append(f"seconds per epoch, mean over runs: {', '.join(kinds)}")
     if table.study.head.protocol == "best-test":
-        lines.append("protocol best-test: epochs were chosen on the test set, so these scores are too high")
+        lines.append(BEST_TEST)
     return lines

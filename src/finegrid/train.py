@@ -38,6 +38,8 @@ def train_family(
     first_epoch = state.load_(runs)
     step = first_epoch * bench.steps_per_epoch(recipe)
     for epoch in range(first_epoch, recipe.training.epochs):
+        if not running(runs):
+            break
         for run in running(runs):
             run.progress.epochs.append({"epoch": epoch + 1, "train_loss": 0.0, "train_seconds": 0.0})
         for batch in bench.training_batches(recipe, seed, epoch):
@@ -71,7 +73,7 @@ def guarded(run: Run) -> Iterator[None]:
 
 
 def share_prefix(bench: Workbench, runs: Sequence[Run], batch: Batch, step: int) -> tuple[Batch, float]:
-    """Compute the frozen bottom once for all runs. Returns also the seconds that took."""
+    """Compute the frozen bottom once for all runs that still run. Returns also the seconds that took."""
     if not runs or runs[0].model.frozen_layers == 0:
         return batch, 0.0
     start = time.perf_counter()

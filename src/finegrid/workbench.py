@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from finegrid.data.batches import Batch, evaluation_batches, pack, training_batches
 from finegrid.data.table import Table, load_table
-from finegrid.data.tokens import TokenisedSplit, tokenise
+from finegrid.data.tokens import Tokenised, TokenisedSplit, tokenise
 from finegrid.errors import input_error
 from finegrid.model.classifier import Classifier
 from finegrid.model.families import model_fingerprint
@@ -36,6 +36,7 @@ class Workbench:
         self.table = load_study_table(study)
         self.tokens = tokenise(self.table, load_tokenizer(study.checkpoint.folder), study.folder / "cache")
         self.checkpoint = Checkpoint(study.checkpoint)
+        check_vocabulary(self.tokens, self.checkpoint)
         self.fingerprints = {
             "data": self.table.fingerprint(),
             "tokenizer": self.tokens.fingerprint,
@@ -79,6 +80,17 @@ class Workbench:
             return nullcontext()
         context: AbstractContextManager[None] = torch.autocast(self.device.type, dtype=torch.bfloat16)
         return context
+
+
+def check_vocabulary(tokens: Tokenised, checkpoint: Checkpoint) -> None:
+    """Refuse a tokeniser whose numbers the embedding table does not have."""
+    splits = (tokens.train, tokens.dev, tokens.test)
+    largest = max(int(split.tokens.max(initial=0)) for split in splits)
+    largest = max([largest, *(piece.token for piece in tokens.train.template.pieces)])
+    rows = checkpoint.vocabulary
+    if largest >= rows:
+        what = f"gives token {largest}, but the encoder has {rows}. Are both from the same checkpoint?"
+        raise input_error(str(checkpoint.info.folder), "tokenizer", what)
 
 
 def load_study_table(study: Study) -> Table:

@@ -46,7 +46,11 @@ def main() -> None:
     channel = Channel()
     jobs: queue.Queue[Job] = queue.Queue()
     threading.Thread(target=read_jobs, args=(jobs,), daemon=True).start()
-    folder, settings = Path(sys.argv[1]), RunSettings.model_validate_json(sys.argv[2], strict=True)
+    serve(channel, jobs, Path(sys.argv[1]), RunSettings.model_validate_json(sys.argv[2], strict=True))
+
+
+def serve(channel: Channel, jobs: queue.Queue[Job], folder: Path, settings: RunSettings) -> None:
+    """Work until something is wrong; then say what."""
     try:
         work(channel, jobs, folder, settings)
     except InputError as error:
@@ -59,9 +63,11 @@ def main() -> None:
 
 def read_jobs(jobs: queue.Queue[Job]) -> None:
     """Queue jobs until stdin closes; then end the process at once, in the middle of whatever it does."""
-    for line in sys.stdin:
-        jobs.put(json.loads(line))
-    os._exit(0)
+    try:
+        for line in sys.stdin:
+            jobs.put(json.loads(line))  # fails on the last line of a parent that was killed while it wrote
+    finally:
+        os._exit(0)
 
 
 def work(channel: Channel, jobs: queue.Queue[Job], folder: Path, settings: RunSettings) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,7 +18,8 @@ import numpy as np
 import psutil
 import pytest
 
-from finegrid import cli
+from finegrid import cli, runner, worker
+from finegrid.study import RunSettings, Study
 
 WORDS = ("goal", "match", "team", "coach", "stock", "bank", "price", "market", "the", "a", "new", "old")
 CLASSES = {"sport": WORDS[:4], "money": WORDS[4:8]}
@@ -88,7 +91,11 @@ def write_data(folder: Path, train: int = 32) -> Path:
 
 
 # Three runs of two families: one full, two that share a frozen layer.
-SMALL_FACTORS = {"freeze.layers": [0, 1], "schedule.warmup_ratio": [0.0, 0.1], "reinit.pooler": [False, True]}
+SMALL_FACTORS: dict[str, Sequence[object]] = {
+    "freeze.layers": [0, 1],
+    "schedule.warmup_ratio": [0.0, 0.1],
+    "reinit.pooler": [False, True],
+}
 
 
 def write_study(
@@ -132,6 +139,49 @@ def finegrid(*arguments: str | Path, cwd: Path | None = None) -> subprocess.Comp
     )
 
 
+class Events(worker.Channel):
+    """The channel of a worker that is a thread."""
+
+    def __init__(self, put: Callable[[runner.Event], None]) -> None:
+        self._put = put
+
+    def send(self, event: str, **content: Any) -> None:
+        self._put(json.loads(json.dumps({"event": event, **content})))
+
+
+class InlineWorker(runner.Worker):
+    """A worker as a thread of this process: the same work, without loading torch once more."""
+
+    def __init__(
+        self,
+        study: Study,
+        settings: RunSettings,
+        index: int,
+        events: queue.Queue[tuple[runner.Worker, runner.Event]],
+    ) -> None:
+        self.family = None
+        self.sent: set[str] = set()
+        self.ready, self.reason = False, ""
+        self.log = study.folder / f"worker-{index}.log"
+        self._jobs: queue.Queue[worker.Job] = queue.Queue()
+        channel = Events(lambda event: events.put((self, event)))
+
+        def serve() -> None:
+            worker.serve(channel, self._jobs, study.folder, settings)
+            channel.send("ended", code=0)
+
+        threading.Thread(target=serve, daemon=True).start()
+
+    def send(self, **job: Any) -> None:
+        self._jobs.put(json.loads(json.dumps(job)))
+
+    def hang_up(self) -> None:
+        """The thread waits for jobs until the process ends."""
+
+    def close(self) -> None:
+        self.hang_up()
+
+
 class Called:
     """What the command line did, called in this process."""
 
@@ -142,9 +192,21 @@ class Called:
 Call = Callable[..., Called]
 
 
+@contextmanager
+def torch_put_back() -> Iterator[None]:
+    """Workers set torch up for their whole process, which here is that of the tests."""
+    import torch
+
+    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(strict)
+
+
 def caller(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    """The command line in this process: quick, for what needs no worker."""
+    """The command line, and its workers, in this process: quick, for what is not about processes."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(runner, "Worker", InlineWorker)
 
     def call(*arguments: str | Path) -> Called:
         monkeypatch.setattr(sys, "argv", ["finegrid", *map(str, arguments)])

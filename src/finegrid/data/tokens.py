@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -169,9 +168,9 @@ def load_arrays(path: Path) -> dict[str, NDArray[Any]] | None:
 def save_arrays_(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
     """Write atomically: a reader sees the whole file or none."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-    with os.fdopen(handle, "wb") as file:
+    temporary = path.with_name(f"{path.name}.tmp")  # one writer: the study's lock sees to that
+    with temporary.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
         file.flush()
         os.fsync(file.fileno())
-    Path(temporary).replace(path)
+    temporary.replace(path)

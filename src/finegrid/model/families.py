@@ -64,11 +64,18 @@ def resolve(name: str, base: Path) -> Path:
 
 
 def download(hub_id: str) -> Path:
-    """Fetch the files of a hub id into the Hugging Face cache; no code, no pickled objects but weights."""
+    """The files of a hub id: from the Hugging Face cache, or fetched into it. Weights and text, no code."""
     from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
     patterns = ["config.json", "tokenizer*.json", "vocab.*", "merges.txt", "special_tokens_map.json"]
     try:
+        try:
+            folder = snapshot_download(hub_id, local_files_only=True)
+            if any(list(Path(folder).glob(pattern)) for pattern in WEIGHT_FILES):
+                return Path(folder)  # so that a study goes on without a network
+        except LocalEntryNotFoundError:
+            pass
         folder = snapshot_download(hub_id, allow_patterns=[*patterns, "*.safetensors"])
         if not list(Path(folder).glob("*.safetensors")):
             folder = snapshot_download(hub_id, allow_patterns=[*patterns, "pytorch_model*.bin"])

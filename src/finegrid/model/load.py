@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from finegrid.errors import input_error
 from finegrid.model.families import CheckpointInfo, weight_files
+
+TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json")
 
 
 class Checkpoint:
@@ -19,10 +23,14 @@ class Checkpoint:
         self.info = info
         self.encoder, self.missing = load_encoder(info)
 
+    @property
+    def vocabulary(self) -> int:
+        """Rows of the table of word embeddings."""
+        table: nn.Embedding = self.encoder.get_input_embeddings()  # type: ignore[operator]
+        return table.num_embeddings
+
     def copy(self) -> nn.Module:
         """An encoder of one's own; the loaded one stays as it is."""
-        import copy
-
         return copy.deepcopy(self.encoder)
 
 
@@ -51,7 +59,7 @@ def load_encoder(info: CheckpointInfo) -> tuple[nn.Module, list[str]]:
             weights_only=True,
             output_loading_info=True,
         )
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise input_error(str(info.folder), "weights", f"cannot be loaded: {first_line(error)}") from error
     missing = sorted(report["missing_keys"])
     lost = [name for name in missing if not name.startswith("pooler.")]
@@ -65,6 +73,10 @@ def load_tokenizer(folder: Path) -> Any:
     """The fast tokeniser of a checkpoint, as a ``tokenizers.Tokenizer`` that neither cuts nor pads."""
     from transformers import AutoTokenizer
 
+    if not any((folder / name).exists() for name in TOKENIZER_FILES):
+        # transformers would make one without a vocabulary, for which every word is unknown.
+        what = f"none of {', '.join(TOKENIZER_FILES)}. Copy it from where the weights came from."
+        raise input_error(str(folder), "tokenizer", what)
     try:
         wrapped = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
         tokenizer = wrapped.backend_tokenizer

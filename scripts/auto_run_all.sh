@@ -1,0 +1,57 @@
+#!/bin/sh
+# For those who come from the published THUCNews study: runs its whole grid and prints its table in its format.
+#
+#     cd scripts; sh auto_run_all.sh
+#
+# Running again resumes. Environment, all optional; without it, the embedded data set and checkpoint:
+#     DATA_DIR         folder with train, dev and test files (.tsv .csv .txt .jsonl .parquet; dev, test optional)
+#     PRETRAINED_PATH  checkpoint: a folder, or a hub id
+#     EPOCHS           epochs of every run
+#     OUT              the study folder to make; default ../auto_run_all
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+OUT=${OUT:-$here/../auto_run_all}
+finegrid=$here/../.venv/bin/finegrid
+[ -x "$finegrid" ] || finegrid=$(command -v finegrid) || {
+    echo "finegrid is not installed. Run 'make demo' once, or 'pip install' this repository." >&2
+    exit 2
+}
+python=$(dirname "$finegrid")/python
+[ -x "$python" ] || python=python3
+
+# The file of a part of the data, in whichever format it is there.
+file_of() {
+    for ending in tsv csv txt jsonl ndjson json parquet pq; do
+        if [ -f "$DATA_DIR/$1.$ending" ]; then
+            printf '%s\n' "$DATA_DIR/$1.$ending"
+            return
+        fi
+    done
+}
+
+if [ -e "$OUT/study.toml" ]; then
+    echo "going on with $OUT/study.toml as it stands; for other data, checkpoint or epochs set another OUT" >&2
+else
+    : "${DATA_DIR:=$("$python" -c 'from finegrid.demo import HEADLINES; print(HEADLINES)')}"
+    train=$(file_of train)
+    if [ -z "$train" ]; then
+        echo "no train file in $DATA_DIR. Expected train.tsv, .csv, .txt, .jsonl or .parquet" >&2
+        exit 2
+    fi
+    set -- init --out "$OUT" --train "$train"
+    for part in dev test; do
+        file=$(file_of "$part")
+        [ -z "$file" ] || set -- "$@" "--$part" "$file"
+    done
+    [ -z "${PRETRAINED_PATH:-}" ] || set -- "$@" --model "$PRETRAINED_PATH"
+    [ -z "${EPOCHS:-}" ] || set -- "$@" --set "training.epochs=$EPOCHS"
+    "$finegrid" "$@" >&2
+fi
+
+code=0
+summary=$("$finegrid" run "$OUT") || code=$?
+[ "$code" -le 1 ] || exit "$code"
+"$finegrid" table "$OUT"
+printf '\n%s\n' "$summary"
+exit "$code"

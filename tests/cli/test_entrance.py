@@ -1,0 +1,149 @@
+"""How one comes in: help, exit codes, cards, the demo."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cli_studies import ENVIRONMENT, Call, caller, finegrid
+
+from finegrid import __version__, cli
+from finegrid.demo import prepare
+from finegrid.errors import InputError
+from finegrid.recipe import DEFAULTS
+from finegrid.study import load_study
+
+COMMANDS = ("init", "plan", "run", "status", "table", "explain", "demo")
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    return caller(monkeypatch, capsys)
+
+
+def test_the_module_and_the_script_are_the_same_program() -> None:
+    script = Path(sys.executable).with_name("finegrid")
+    for program in ([script], [sys.executable, "-m", "finegrid"]):
+        done = subprocess.run([*program, "--version"], capture_output=True, encoding="utf-8", env=ENVIRONMENT)
+        assert (done.returncode, done.stdout.strip()) == (0, __version__)
+
+
+def test_help_names_every_command(call: Call) -> None:
+    told = call("--help").stdout
+
+    assert all(command in told for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(call: Call, command: str) -> None:
+    done = call(command, "--help")
+
+    assert done.returncode == 0 and "Usage" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("nope",),
+        ("init",),
+        ("run",),
+        ("run", "/nope"),
+        ("run", "/nope", "--workers", "0"),
+        ("run", "/nope", "--device", "tpu"),
+        ("status", "/dev/null"),
+        ("table", "/nope", "--format", "html"),
+        ("explain", "reinit.layer"),
+        ("demo", "/dev/null"),
+    ],
+)
+def test_wrong_input_ends_with_2_a_message_and_no_traceback(call: Call, arguments: tuple[str, ...]) -> None:
+    done = call(*arguments)
+
+    assert done.returncode == 2
+    assert done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "factor", [*DEFAULTS, "reinit", "freeze", "optimizer", "schedule", "training", "model"]
+)
+def test_every_factor_has_a_card(call: Call, factor: str) -> None:
+    done = call("explain", factor)
+
+    assert done.returncode == 0
+    assert factor in done.stdout and "default" in done.stdout
+
+
+def test_ctrl_c_ends_with_130_and_says_how_to_go_on(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(folder: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "load_study", interrupted)
+    done = call("status", "anywhere")
+
+    assert done.returncode == 130
+    assert "the same command goes on" in done.stderr
+
+
+def test_a_terminal_that_cannot_show_chinese_gets_escapes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(raw, encoding="ascii", write_through=True))
+    monkeypatch.setattr(sys, "argv", ["finegrid", "status", str(tmp_path / "标题")])
+    with pytest.raises(SystemExit):
+        cli.main()
+
+    assert b"\\u6807\\u9898" in raw.getvalue()
+
+
+def test_modules_where_the_user_stands_are_none_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("raise SystemExit(9)")
+    done = subprocess.run(
+        [Path(sys.executable).with_name("finegrid"), "--version"], cwd=tmp_path, capture_output=True
+    )
+
+    assert done.returncode == 0
+
+
+def test_the_demo_is_the_preset_on_the_embedded_data_and_checkpoint(tmp_path: Path) -> None:
+    prepare(tmp_path / "demo")
+    study = load_study(tmp_path / "demo")
+
+    assert study.is_published_grid and len(study.rows) == 64
+    assert study.checkpoint.layers == 12
+    assert study.factors["freeze.layers"] == [0, 6]
+    assert study.baseline.training.epochs >= 3
+
+
+def test_the_demo_knows_its_folder_again_and_refuses_others(tmp_path: Path) -> None:
+    prepare(tmp_path / "demo")
+    prepare(tmp_path / "demo")
+    (tmp_path / "demo" / "study.toml").unlink()
+    prepare(tmp_path / "demo")  # killed before it had written the file
+    with (tmp_path / "demo" / "study.toml").open("a") as file:
+        file.write("# mine")
+    with pytest.raises(InputError, match="not the demo's study"):
+        prepare(tmp_path / "demo")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").touch()
+    with pytest.raises(InputError, match="not empty"):
+        prepare(tmp_path / "mine")
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["letter.txt"]
+
+
+def test_the_table_of_an_unfinished_demo_has_the_published_columns_and_levels(
+    tmp_path: Path, call: Call
+) -> None:
+    prepare(tmp_path / "demo")
+    lines = call("table", tmp_path / "demo", "--format", "csv").stdout.splitlines()
+    published = (Path(__file__).parent / "thucnews64-levels.csv").read_text().splitlines()
+
+    assert [line.rsplit(",", 1)[0] for line in lines] == published
+    assert finegrid("plan", tmp_path / "demo", "--json").returncode == 0
+    assert json.loads(call("plan", tmp_path / "demo", "--json").stdout)["recipes"] == 64

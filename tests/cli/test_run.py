@@ -1,0 +1,293 @@
+"""`finegrid run`, `table`, `status`, `plan` on a tiny study: what is trained, written and printed."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cli_studies import (
+    Call,
+    caller,
+    finegrid,
+    make_checkpoint,
+    records,
+    texts,
+    torch_put_back,
+    write_data,
+    write_study,
+    write_tsv,
+)
+
+# design.md, section 3.
+FIELDS = {
+    *("schema", "run_id", "recipe", "stands_for", "seed", "status", "best_epoch", "dev", "test", "epochs"),
+    *("seconds", "memory", "family", "threads", "precision", "device", "versions"),
+}
+RUNS_OF_ROWS = [(1, 2), (3, 4), (5, 6), (7, 8)]  # reinit.pooler, the last factor, is inert
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("home")
+    write_data(folder / "data")
+    make_checkpoint(folder / "model")
+    write_study(folder / "study", Path("../model"), design="seeds = [0]")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def first(home: Path) -> subprocess.CompletedProcess[str]:
+    """The study's run."""
+    return finegrid("run", home / "study", "--workers", "1")
+
+
+@pytest.fixture
+def study(home: Path, first: subprocess.CompletedProcess[str], tmp_path: Path) -> Path:
+    """A finished study, to be changed."""
+    assert first.returncode == 0, first.stderr
+    shutil.copytree(home, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "study"
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Call]:
+    with torch_put_back():
+        yield caller(monkeypatch, capsys)
+
+
+def change(study: Path, old: str, new: str) -> None:
+    text = (study / "study.toml").read_text()
+    assert old in text
+    (study / "study.toml").write_text(text.replace(old, new))
+
+
+def test_results_go_to_stdout_and_progress_to_stderr(first: subprocess.CompletedProcess[str]) -> None:
+    assert first.returncode == 0
+    assert re.match(r"best row \d: macro-f1 0\.\d{4} on test \(epoch \d of 2, ", first.stdout)
+    assert "worst row" in first.stdout and "s full" in first.stdout and "s frozen" in first.stdout
+    assert "8 recipes are 4 distinct runs" in first.stderr
+    assert "run 4 of 4: rows " in first.stderr
+    assert "run 4 of 4" not in first.stdout
+
+
+def test_every_planned_run_has_a_record_with_all_its_fields(study: Path) -> None:
+    found = records(study)
+
+    assert len(found) == 4
+    assert sorted(tuple(record["stands_for"]) for record in found) == RUNS_OF_ROWS
+    for record in found:
+        assert record.keys() >= FIELDS
+        assert record["status"] == "done" and record["seed"] == 0
+        assert record["recipe"]["optimizer.rate"] == 0.01 and "reinit.pooler" not in record["recipe"]
+        assert [epoch["epoch"] for epoch in record["epochs"]] == [1, 2]
+        assert (
+            record["best_epoch"] == max(record["epochs"], key=lambda epoch: epoch["dev"]["macro-f1"])["epoch"]
+        )
+        assert record["dev"] == record["epochs"][record["best_epoch"] - 1]["dev"]
+        assert record["memory"] > 0
+        assert 0 < record["seconds"]["epoch"] <= record["seconds"]["train"]
+
+
+def test_frozen_runs_of_a_seed_are_one_family(study: Path) -> None:
+    frozen = [record["family"] for record in records(study) if "freeze.layers" in record["recipe"]]
+    full = [record["family"] for record in records(study) if "freeze.layers" not in record["recipe"]]
+
+    assert len(frozen) == 2 and len(set(frozen)) == 1
+    assert len(set(full)) == 2
+
+
+def test_predictions_are_plain_arrays_and_give_the_recorded_scores(study: Path) -> None:
+    labels = {name: [line.split("\t")[1] for line in lines[1:]] for name, lines in data_lines(study).items()}
+    for record in records(study):
+        with np.load(study / "predictions" / f"{record['run_id']}.npz", allow_pickle=False) as file:
+            arrays = dict(file)
+        assert set(arrays) == {
+            f"{part}_{what}" for part in ("dev", "test") for what in ("logits", "ids", "gold")
+        }
+        for part, count in (("dev", 12), ("test", 16)):
+            assert arrays[f"{part}_logits"].shape == (count, 2)
+            assert arrays[f"{part}_logits"].dtype == np.float32
+            assert arrays[f"{part}_ids"].tolist() == list(range(1, count + 1))
+            named = [("money", "sport")[index] for index in arrays[f"{part}_gold"]]
+            assert named == labels[part]
+            right = arrays[f"{part}_logits"].argmax(axis=1) == arrays[f"{part}_gold"]
+            assert record[part]["accuracy"] == pytest.approx(right.mean())
+
+
+def data_lines(study: Path) -> dict[str, list[str]]:
+    return {
+        part: (study.parent / "data" / f"{part}.tsv").read_text().splitlines() for part in ("dev", "test")
+    }
+
+
+def test_every_row_of_the_table_is_printed_once_merged_ones_included(study: Path, call: Call) -> None:
+    markdown = call("table", study).stdout.splitlines()
+    rows = list(csv.reader(io.StringIO(call("table", study, "--format", "csv").stdout)))
+    parsed = json.loads(call("table", study, "--format", "json").stdout)
+    scores = {row: record["test"]["macro-f1"] for record in records(study) for row in record["stands_for"]}
+
+    assert markdown[0] == "| index | freeze.layers | schedule.warmup_ratio | reinit.pooler | result |"
+    assert rows[0] == ["index", "freeze.layers", "schedule.warmup_ratio", "reinit.pooler", "result"]
+    assert [line.strip("| ").split(" | ") for line in markdown[2:]] == rows[1:]
+    assert [row[0] for row in rows[1:]] == [str(index) for index in range(1, 9)]
+    assert [row[-1] for row in rows[1:]] == [f"{scores[index]:.4f}" for index in range(1, 9)]
+    assert rows[4][1:4] == ["0", "0.1", "true"]
+    assert [row["same_as"] for row in parsed["rows"]] == [1, 1, 3, 3, 5, 5, 7, 7]
+    assert [row["result"] for row in parsed["rows"]] == [scores[index] for index in range(1, 9)]
+
+
+def test_what_programs_read_is_json(study: Path, call: Call) -> None:
+    status = json.loads(call("status", study, "--json").stdout)
+    plan = json.loads(call("plan", study, "--json", "--seeds", "3").stdout)
+
+    assert status["runs"] == {"distinct": 4, "done": 4, "diverged": 0, "failed": 0, "left": 0}
+    assert plan["runs"] == {"distinct": 12, "done": 4, "diverged": 0, "failed": 0, "left": 8}
+    assert plan["seeds"] == [0, 1, 2]
+    assert plan["inert"]["reinit.pooler"]["rows"] == [2, 4, 6, 8]
+    assert plan["seconds_left"] > 0 and status["seconds_left"] == 0
+
+
+def test_plan_says_in_words_what_is_inert_and_what_it_takes(study: Path, call: Call) -> None:
+    told = call("plan", study).stdout
+
+    assert "8 rows are 4 distinct runs" in told
+    assert (
+        "inert: reinit.pooler in 4 rows: pooler.dense.weight never reach the loss under model.pooling" in told
+    )
+    assert "predicted: " in told and "GiB per worker" in told
+
+
+def test_a_study_that_was_never_probed_says_so(home: Path, tmp_path: Path, call: Call) -> None:
+    shutil.copytree(home / "data", tmp_path / "data")
+    fresh = write_study(tmp_path / "fresh", home / "model")
+
+    assert "not yet probed" in call("plan", fresh).stdout
+    assert "not started" in call("status", fresh).stdout
+    assert json.loads(call("plan", fresh, "--json").stdout)["runs"] is None
+    assert call("table", fresh).stdout.splitlines()[2] == "| 1 | 0 | 0.0 | false |  |"
+
+
+def test_probing_looks_at_the_model_and_trains_nothing(home: Path, tmp_path: Path, call: Call) -> None:
+    shutil.copytree(home / "data", tmp_path / "data")
+    fresh = write_study(tmp_path / "fresh", home / "model")
+    told = call("plan", fresh, "--probe").stdout
+
+    assert "8 rows are 4 distinct runs" in told
+    assert (fresh / "audit.json").exists() and not (fresh / "runs.jsonl").exists()
+    assert json.loads(call("status", fresh, "--json").stdout)["runs"]["left"] == 4
+
+
+def test_another_precision_is_a_run_of_its_own_and_counts_when_mixed(
+    study: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("finegrid.workbench.has_bf16", lambda device: True)  # slow where emulated, but right
+    refused = call("run", study, "--precision", "bf16")
+    assert refused.returncode == 2 and "precision fp32" in refused.stderr and "--mix" in refused.stderr
+
+    before = {record["run_id"] for record in records(study)}
+    (study / "runs.jsonl").unlink()
+    assert call("run", study, "--precision", "bf16").returncode == 0
+    assert before.isdisjoint(record["run_id"] for record in records(study))
+    assert {record["precision"] for record in records(study)} == {"bf16"}
+    assert json.loads(call("status", study, "--json").stdout)["runs"]["done"] == 4
+    assert "| 8 | 1 | 0.1 | true | 0." in call("table", study).stdout
+
+
+def test_running_again_trains_nothing_and_more_seeds_train_only_those(study: Path, call: Call) -> None:
+    ledger = (study / "runs.jsonl").read_bytes()
+    again = call("run", study)
+
+    assert again.returncode == 0
+    assert (study / "runs.jsonl").read_bytes() == ledger
+
+    more = call("run", study, "--seeds", "2")
+    assert more.returncode == 0
+    assert (study / "runs.jsonl").read_bytes().startswith(ledger)
+    assert [record["seed"] for record in records(study)] == [0] * 4 + [1] * 4
+    assert json.loads(call("status", study, "--json").stdout)["runs"]["done"] == 8
+    row = json.loads(call("table", study, "--format", "json").stdout)["rows"][0]
+    assert row["result"] == pytest.approx(np.mean([run["test"] for run in row["runs"]]))
+    assert len(row["runs"]) == 2
+
+
+def test_other_threads_are_refused_with_advice_unless_mixing_is_allowed(study: Path, call: Call) -> None:
+    ledger = (study / "runs.jsonl").read_bytes()
+    change(study, "[run]", "[run]\nthreads = 2")
+    refused = call("run", study)
+
+    assert refused.returncode == 2
+    assert "threads 1" in refused.stderr and "threads 2" in refused.stderr and "--mix" in refused.stderr
+    assert call("run", study, "--mix").returncode == 0
+    assert (study / "runs.jsonl").read_bytes() == ledger
+
+
+def test_changed_data_are_told_and_everything_is_run_anew(study: Path, call: Call) -> None:
+    before = records(study)
+    write_tsv(study.parent / "data" / "train.tsv", texts(34, seed=7))
+    again = call("run", study)
+
+    assert again.returncode == 0
+    assert "changed since the last run: data" in again.stderr
+    after = records(study)
+    assert after[:4] == before
+    assert len({record["run_id"] for record in after}) == 8
+    assert json.loads(call("status", study, "--json").stdout)["runs"]["done"] == 4
+
+
+def test_a_score_of_a_label_that_does_not_exist_is_refused_before_training(study: Path, call: Call) -> None:
+    change(study, "\n[data]", 'score = "f1:weather"\n[data]')
+    ledger = (study / "runs.jsonl").read_bytes()
+    refused = call("run", study)
+
+    assert refused.returncode == 2
+    assert '"f1:weather" is not a score' in refused.stderr and "money, sport" in refused.stderr
+    assert (study / "runs.jsonl").read_bytes() == ledger
+    assert call("status", study).returncode == 0
+    assert call("table", study).returncode == 0
+
+
+def test_only_some_rows_are_trained_when_asked_for(study: Path, call: Call) -> None:
+    (study / "runs.jsonl").unlink()
+
+    assert call("run", study, "--rows", "2, 7").returncode == 0
+    assert sorted(record["stands_for"] for record in records(study)) == [[1, 2], [7, 8]]
+    assert call("run", study, "--rows", "9").returncode == 2
+
+
+def test_any_training_setting_may_be_a_factor(home: Path, tmp_path: Path, call: Call) -> None:
+    pairs = [(text, f"new {text}", label) for text, label in texts(50)]
+    write_tsv(tmp_path / "data" / "all.tsv", pairs, "text_a\ttext_b\tlabel")
+    factors: dict[str, list[object]] = {
+        "optimizer.rate": [0.01, 0.001],
+        "training.epochs": [1, 2],
+        "training.batch_size": [8, 32],
+        "model.pooling": ["cls", "pooler"],
+        "model.max_length": [6, 24],
+    }
+    data = 'train = "../data/all.tsv"\ntext = ["text_a", "text_b"]'
+    study = write_study(tmp_path / "study", home / "model", factors, data=data)
+    done = call("run", study)
+
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(call("table", study, "--format", "json").stdout)["rows"]
+    by_row = {row: record for record in records(study) for row in record["stands_for"]}
+    assert len(rows) == len(by_row) == 32
+    for row in rows:
+        record = by_row[row["index"]]
+        assert row["levels"].items() <= (defaults() | record["recipe"]).items()
+        assert len(record["epochs"]) == row["levels"]["training.epochs"]
+    assert (study / "split.tsv").exists()
+
+
+def defaults() -> dict[str, object]:
+    from finegrid.recipe import DEFAULTS
+
+    return {**DEFAULTS, "model.max_length": 12}

@@ -1,0 +1,190 @@
+"""What a study will run, in which families, and what it will cost."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny import open_bench, write_study
+
+from finegrid.audit import Audit, Cost, RowAudit, cost_levels
+from finegrid.plan import Family, PlannedRun, evenly, family_seconds, makespan, plan_families, plan_runs
+from finegrid.probe import make_audit
+from finegrid.recipe import Levels
+from finegrid.study import Study
+
+SEEDS = "[design]\nseeds = 2\n[factors]"
+GRID = 'preset = "thucnews64"'
+
+
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory: pytest.TempPathFactory, bert: Path) -> tuple[Study, Audit]:
+    """The published grid with two seeds, and its audit."""
+    bench = open_bench(write_study(tmp_path_factory.mktemp("grid"), bert, settings=SEEDS, head=GRID))
+    return bench.study, make_audit(bench)
+
+
+def run(name: str, seed: int = 0, **levels: int | bool) -> PlannedRun:
+    moved: Levels = {key.replace("__", "."): level for key, level in levels.items()}
+    return PlannedRun(name, moved, seed, (1,))
+
+
+def audit_of(*costs: Cost) -> Audit:
+    return Audit(
+        engine=1,
+        fingerprints={},
+        labels=["a", "b"],
+        sizes={"train": 100, "dev": 10, "test": 10},
+        tokens={},
+        majority={},
+        warnings=[],
+        rows=[],
+        costs=list(costs),
+        versions={},
+    )
+
+
+def test_a_grid_of_64_rows_and_two_seeds_is_64_runs(planned: tuple[Study, Audit]) -> None:
+    study, audit = planned
+    runs = plan_runs(study, audit, "fp32")
+
+    assert len(runs) == len({run.run_id for run in runs}) == 64
+    assert [run.seed for run in runs] == [0] * 32 + [1] * 32
+    for seed in (0, 1):
+        stands = sorted(row for run in runs if run.seed == seed for row in run.stands_for)
+        assert stands == list(range(1, 65))
+    assert all(len(run.stands_for) == 2 for run in runs)
+
+
+def test_precision_and_seed_make_other_run_ids(planned: tuple[Study, Audit]) -> None:
+    study, audit = planned
+    fp32, bf16 = (plan_runs(study, audit, precision) for precision in ("fp32", "bf16"))
+
+    assert not {run.run_id for run in fp32} & {run.run_id for run in bf16}
+
+
+def test_frozen_runs_of_a_seed_are_families_and_others_are_alone(planned: tuple[Study, Audit]) -> None:
+    runs = plan_runs(*planned, "fp32")
+    families = plan_families(runs, size=8)
+
+    assert sorted(run.run_id for family in families for run in family.runs) == sorted(r.run_id for r in runs)
+    assert sorted(len(family.runs) for family in families) == [1] * 32 + [8] * 4
+    for family in families:
+        assert len({run.seed for run in family.runs}) == 1
+        assert len({run.recipe.freeze for run in family.runs}) == 1
+        assert len(family.runs) == 1 or family.runs[0].recipe.freeze.layers > 0
+
+
+@pytest.mark.parametrize(
+    "levels",
+    [
+        {"freeze.layers": 1},
+        {"freeze.dropout": False},
+        {"model.pooling": "cls"},
+        {"model.max_length": 20},
+        {"training.batch_size": 3},
+        {"training.epochs": 9},
+    ],
+    ids=str,
+)
+def test_what_the_prefix_or_the_steps_depend_on_parts_families(levels: Levels) -> None:
+    ours = PlannedRun("a", {"freeze.layers": 2}, 0, (1,))
+    theirs = PlannedRun("b", {"freeze.layers": 2, **levels}, 0, (2,))
+    other_seed = PlannedRun("c", {"freeze.layers": 2}, 1, (3,))
+
+    assert [len(family.runs) for family in plan_families([ours, theirs, other_seed], 8)] == [1, 1, 1]
+
+
+def test_what_they_do_not_depend_on_does_not() -> None:
+    levels: list[Levels] = [
+        {},
+        {"reinit.layers": 2},
+        {"optimizer.rate": 1e-3},
+        {"optimizer.decay_on": "matrices"},
+        {"schedule.warmup_ratio": 0.1},
+    ]
+    runs = [PlannedRun(str(i), {"freeze.layers": 2, **own}, 0, (i,)) for i, own in enumerate(levels)]
+
+    assert [len(family.runs) for family in plan_families(runs, 8)] == [5]
+
+
+def test_members_do_not_depend_on_what_is_done() -> None:
+    runs = [run(str(index), freeze__layers=2) for index in range(5)]
+    (family,) = plan_families(runs, 8)
+    for count in range(6):
+        for done in combinations([run.run_id for run in runs], count):
+            rest = family.without(done)
+            assert rest.runs == family.runs and rest.family_id == family.family_id
+            assert [r.run_id for r in rest.left] == [r.run_id for r in runs if r.run_id not in done]
+
+
+def test_a_family_is_named_by_its_members() -> None:
+    a, b, c = (run(name, freeze__layers=2) for name in "abc")
+
+    assert len({Family(runs, runs).family_id for runs in ((a,), (a, b), (a, c), (a, b, c))}) == 4
+
+
+@given(st.integers(1, 60), st.integers(1, 12))
+def test_parts_are_as_equal_as_can_be(count: int, size: int) -> None:
+    runs = [run(str(index)) for index in range(count)]
+    parts = evenly(runs, size)
+    lengths = [len(part) for part in parts]
+
+    assert [r for part in parts for r in part] == runs
+    assert len(parts) == -(-count // size)
+    assert max(lengths) <= size and max(lengths) - min(lengths) <= 1
+
+
+def cost(shared: Levels, step: float, prefix: float = 0.0) -> Cost:
+    return Cost(
+        shared=shared,
+        step_seconds=step,
+        prefix_seconds=prefix,
+        evaluation_seconds=10,
+        test_seconds=3,
+        memory=1,
+    )
+
+
+def test_a_familys_seconds_by_hand() -> None:
+    """Twelve steps (4 an epoch of 100 texts by 32): the prefix once, everything else for each run."""
+    audit = audit_of(cost({"freeze.layers": 2}, step=2.0, prefix=0.5))
+    runs = [run(str(index), freeze__layers=2) for index in range(3)]
+    (family,) = plan_families(runs, 8)
+
+    assert family_seconds(family, audit) == pytest.approx(12 * (3 * 2.0 + 0.5) + 3 * (3 * 10 + 3))
+    assert family_seconds(family.without({"0", "1"}), audit) == pytest.approx(12 * 2.5 + 33)
+    assert family_seconds(family.without({"0", "1", "2"}), audit) == 0
+
+
+def test_a_makespan_by_hand() -> None:
+    """Seconds 7, 5, 4, 4: two workers need 11 (7 + 4 and 5 + 4)."""
+    kinds = {7: {"freeze.layers": 1}, 5: {"freeze.layers": 2}, 4: {"freeze.layers": 3}}
+    audit = audit_of(*(cost(dict(shared), step=(s * 100 - 33) / 12) for s, shared in kinds.items()))
+    names = [(1, "a"), (2, "b"), (3, "c"), (3, "d")]
+    families = [Family((r,), (r,)) for layers, name in names for r in [run(name, freeze__layers=layers)]]
+
+    assert makespan(families, audit, workers=1) == pytest.approx(2000)
+    assert makespan(families, audit, workers=2) == pytest.approx(1100)
+    assert makespan(families, audit, workers=9) == pytest.approx(700)
+    assert makespan([], audit, workers=2) == 0
+
+
+def test_the_audit_measures_every_kind_of_run(planned: tuple[Study, Audit]) -> None:
+    study, audit = planned
+    for planned_run in plan_runs(study, audit, "fp32"):
+        found = audit.cost(planned_run.recipe)
+        assert found is not None and found.step_seconds > 0 and found.memory > 0
+        assert (found.prefix_seconds > 0) == (planned_run.recipe.freeze.layers > 0)
+        assert found.shared == cost_levels(planned_run.recipe)
+
+
+def test_an_audit_covers_the_rows_it_was_made_for(planned: tuple[Study, Audit]) -> None:
+    study, audit = planned
+    assert audit.covers(study.rows)
+    assert not audit.model_copy(update={"rows": audit.rows[1:]}).covers(study.rows)
+    assert not audit.model_copy(update={"engine": -1}).covers(study.rows)
+    assert all(isinstance(row, RowAudit) for row in audit.rows)
