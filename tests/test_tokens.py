@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -195,8 +196,6 @@ def test_a_damaged_cache_is_made_anew(table: Table, bert: Path, tmp_path: Path, 
 
 
 def test_other_texts_and_other_tokenizers_have_other_caches(table: Table, bert: Path, tmp_path: Path) -> None:
-    from dataclasses import replace
-
     cache = tmp_path / "cache"
     tokenise(table, load_tokenizer(bert), cache)
     changed = replace(table, dev=replace(table.dev, texts=[("pu",), *table.dev.texts[1:]]))

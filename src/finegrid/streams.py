@@ -1,8 +1,9 @@
 """Named, stateless random streams: the same seed and name give the same numbers, whatever was drawn before.
 
-Names in use. Of the study: ``split``. Of a run: ``head/<tensor>``, ``missing/<tensor>``, ``reinit/<tensor>``,
-``order/<epoch>``, ``dropout/<step>/<site>``. Because no stream depends on another, two recipes with one seed
-share head, data order and, site by site, dropout masks, and switching one site off moves no other.
+Names in use. Of the study: ``split``, ``split/train_size``. Of a run: ``head/<tensor>``,
+``missing/<tensor>``, ``reinit/<tensor>``, ``order/<epoch>``, ``dropout/<step>/<site>``. Because no stream
+depends on another, two recipes with one seed share head, data order and, site by site, dropout masks, and
+switching one site off moves no other.
 """
 
 import hashlib

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 from finegrid import metrics
@@ -57,7 +58,7 @@ class Table:
         )
 
     def epoch_seconds(self) -> dict[str, float]:
-        """Mean seconds per training epoch of the distinct runs that are full, and that are frozen."""
+        """Median seconds per training epoch of the distinct runs that are full, and that are frozen."""
         runs: dict[str, Record] = {
             r["run_id"]: r for row in self.rows for r in row.records if r["status"] == "done"
         }
@@ -65,7 +66,7 @@ class Table:
         for record in runs.values():
             kind = "frozen" if record["recipe"].get("freeze.layers") else "full"
             kinds.setdefault(kind, []).append(record["seconds"]["epoch"])
-        return {kind: sum(seconds) / len(seconds) for kind, seconds in sorted(kinds.items(), reverse=True)}
+        return {kind: median(seconds) for kind, seconds in sorted(kinds.items(), reverse=True)}
 
 
 def make_table(study: Study, audit: Audit | None) -> Table:
@@ -184,7 +185,7 @@ def summary_lines(table: Table) -> list[str]:
             f"(epoch {record['best_epoch']} of {epochs}, {record['seconds']['epoch']:.2f} s per epoch)"
         )
     kinds = [f"{seconds:.2f} s {kind}" for kind, seconds in table.epoch_seconds().items()]
-    lines.append(f"seconds per epoch, mean over runs: {', '.join(kinds)}")
+    lines.append(f"seconds per epoch, median over runs: {', '.join(kinds)}")
     if table.study.head.protocol == "best-test":
         lines.append(BEST_TEST)
     return lines

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -128,8 +129,6 @@ def test_types_of_a_pair_reach_the_logits(bert: Path) -> None:
     batch = pack_all(split)
     assert set(batch.types.tolist()) == {0, 1}
 
-    from dataclasses import replace
-
     assert not torch.equal(model(batch), model(replace(batch, types=torch.zeros_like(batch.types))))
 
 
@@ -139,8 +138,6 @@ def test_texts_of_a_batch_do_not_attend_to_each_other(bert: Path) -> None:
     together = model(pack_all(split))
     changed = split.tokens.copy()
     changed[:5] = 30  # another first text
-
-    from dataclasses import replace
 
     after = model(pack_all(replace(split, tokens=changed)))
 

@@ -1,0 +1,62 @@
+"""The data set and checkpoint that come with finegrid are what their cards say."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from finegrid.data.sources import DataSettings
+from finegrid.data.table import Table, load_table
+from finegrid.demo import HEADLINES, prepare
+from finegrid.model.families import embedded_checkpoint, inspect
+
+ROOT = Path(__file__).parent.parent
+
+
+def headlines() -> Table:
+    files = {part: Path(f"{part}.tsv") for part in ("train", "dev", "test")}
+    return load_table(DataSettings.model_validate(files), HEADLINES)
+
+
+def test_headlines_are_split_evenly_and_share_no_text() -> None:
+    table = headlines()
+
+    assert [len(split.texts) for split in (table.train, table.dev, table.test)] == [1500, 500, 1000]
+    for split, per_class in ((table.train, 150), (table.dev, 50), (table.test, 100)):
+        assert [int((split.labels == label).sum()) for label in range(10)] == [per_class] * 10
+    assert table.warnings == ()
+
+
+def test_checkpoint_is_the_one_its_card_names() -> None:
+    folder = embedded_checkpoint()
+    digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+
+    assert digest in (folder / "README.md").read_text(encoding="utf-8")
+    assert inspect(folder).layers == 12
+
+
+@pytest.mark.slow
+def test_the_demo_baseline_beats_naive_bayes_on_the_same_split(tmp_path: Path) -> None:
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    try:
+        from naive_bayes import naive_bayes
+    finally:
+        sys.path.pop(0)
+    from finegrid.audit import load_audit
+    from finegrid.study import load_study
+    from finegrid.table import make_table
+
+    prepare(tmp_path / "demo")
+    subprocess.run(
+        [sys.executable, "-m", "finegrid", "run", str(tmp_path / "demo"), "--rows", "1"], check=True
+    )
+    baseline = make_table(load_study(tmp_path / "demo"), load_audit(tmp_path / "demo")).rows[0]
+    bayes = naive_bayes(headlines())
+
+    for split in ("dev", "test"):
+        score = baseline.mean("macro-f1", split)
+        assert score is not None and score > bayes[split]
