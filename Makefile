@@ -8,7 +8,7 @@ demo: .venv/installed
 	$(BIN)/finegrid demo demo
 
 test: .venv/dev-installed
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist loadfile
 
 test-slow: .venv/dev-installed
 	$(BIN)/pytest -m slow
