@@ -6,13 +6,13 @@ Fingerprints, the reduction of every row to the run that stands for it, and the 
 from __future__ import annotations
 
 import json
-import os
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from finegrid.atomic import replacing
 from finegrid.design import Row
 from finegrid.recipe import ENGINE, Level, Levels, Recipe
 
@@ -100,10 +100,6 @@ def load_audit(folder: Path) -> Audit | None:
 
 
 def save_audit(folder: Path, audit: Audit) -> None:
-    temporary = folder / "audit.json.tmp"
     text = json.dumps(audit.model_dump(), ensure_ascii=False, indent=1)
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(folder / "audit.json")
+    with replacing(folder / "audit.json") as draft:
+        draft.write_text(text + "\n", encoding="utf-8")

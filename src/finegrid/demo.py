@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from finegrid.atomic import replacing
 from finegrid.errors import input_error
 from finegrid.init import Wishes, study_toml
 from finegrid.model.families import EMBEDDED
@@ -35,7 +36,8 @@ def prepare(folder: Path) -> None:
             what = "is not the demo's study. Use `finegrid run` for it, or another folder for the demo."
             raise input_error(str(folder), "study.toml", what)
         return
-    if folder.exists() and {entry.name for entry in folder.iterdir()} - {"data"}:
+    if folder.exists() and {entry.name for entry in folder.iterdir()} - {"data", "study.toml.tmp"}:
         raise input_error(str(folder), "demo", "the folder is not empty. Choose another one.")
     shutil.copytree(HEADLINES, data, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.md"))
-    path.write_text(wanted, encoding="utf-8")
+    with replacing(path) as draft:
+        draft.write_text(wanted, encoding="utf-8")

@@ -6,7 +6,6 @@ Random streams are stateless, so weights, moments and what the runs have to show
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -18,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from finegrid.adamw import Moments
+from finegrid.atomic import replacing
 from finegrid.run import Progress, Run
 
 
@@ -33,13 +33,9 @@ class StateFile:
             return
         tensors = {f"{run.run_id}/{name}": t for run in runs for name, t in tensors_of(run).items()}
         about = {run.run_id: {**asdict(run.progress), "steps": run.optimizer.steps} for run in runs}
-        temporary = self.path.with_suffix(".tmp")
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         metadata = {"epochs_done": str(epochs_done), "runs": json.dumps(about)}
-        save_file({name: t.contiguous().cpu() for name, t in tensors.items()}, temporary, metadata)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(self.path)
+        with replacing(self.path) as draft:
+            save_file({name: t.contiguous().cpu() for name, t in tensors.items()}, draft, metadata)
         self._saved_at = time.monotonic()
 
     @torch.no_grad()

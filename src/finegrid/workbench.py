@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from finegrid.data.batches import Batch, evaluation_batches, pack, training_batches
 from finegrid.data.table import Table, load_table
 from finegrid.data.tokens import Tokenised, TokenisedSplit, tokenise
-from finegrid.errors import input_error
+from finegrid.errors import InputError, Problem, input_error
 from finegrid.model.classifier import Classifier
 from finegrid.model.families import model_fingerprint
 from finegrid.model.load import Checkpoint, load_tokenizer
@@ -37,6 +37,7 @@ class Workbench:
         self.tokens = tokenise(self.table, load_tokenizer(study.checkpoint.folder), study.folder / "cache")
         self.checkpoint = Checkpoint(study.checkpoint)
         check_vocabulary(self.tokens, self.checkpoint)
+        check_lengths(study, self.tokens.train.template.specials)
         self.fingerprints = {
             "data": self.table.fingerprint(),
             "tokenizer": self.tokens.fingerprint,
@@ -91,6 +92,20 @@ def check_vocabulary(tokens: Tokenised, checkpoint: Checkpoint) -> None:
     if largest >= rows:
         what = f"gives token {largest}, but the encoder has {rows}. Are both from the same checkpoint?"
         raise input_error(str(checkpoint.info.folder), "tokenizer", what)
+
+
+def check_lengths(study: Study, specials: int) -> None:
+    """Refuse a ``max_length`` that the tokeniser's special tokens alone would fill."""
+    lengths = {row.recipe.model.max_length for row in study.rows}
+    problems = [
+        Problem(
+            "model.max_length", f"{length}, but {specials} special tokens and a word need {specials + 1}."
+        )
+        for length in sorted(lengths)
+        if length <= specials
+    ]
+    if problems:
+        raise InputError(str(study.folder / "study.toml"), problems)
 
 
 def load_study_table(study: Study) -> Table:

@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from finegrid.atomic import replacing
 from finegrid.data.findings import FileFindings, several, shown
 from finegrid.data.sources import DataSettings
 from finegrid.data.split import Parts
@@ -34,14 +34,9 @@ def write_split(path: Path, parts: Parts, first: str) -> None:
     lines = [first, COLUMNS]
     for part, rows in parts.items():
         lines += [f"{part}\t{row + 1}" for row in rows]
-    draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with replacing(path) as draft:
             draft.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
     except OSError as error:
         raise input_error("data", path.name, f"cannot be written: {error}") from error
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
+
+from finegrid.atomic import replacing
 
 if TYPE_CHECKING:
     from finegrid.data.table import Split, Table
@@ -161,16 +163,11 @@ def load_arrays(path: Path) -> dict[str, NDArray[Any]] | None:
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, KeyError):
+    except (OSError, ValueError, EOFError, KeyError, BadZipFile):
         return None  # absent, or cut short by a crash: it is only a cache
 
 
 def save_arrays_(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
     """Write atomically: a reader sees the whole file or none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.tmp")  # one writer: the study's lock sees to that
-    with temporary.open("wb") as file:
+    with replacing(path) as draft, draft.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
