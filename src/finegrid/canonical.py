@@ -52,6 +52,7 @@ class Canonicaliser:
         self.seed = seed
         self._prepared: dict[Any, Prepared] = {}
         self._forms: dict[Recipe, str] = {}
+        self._runs: dict[str, Levels] = {}  # by form: equal forms are one run, also where none is a default
 
     def reduce(self, recipe: Recipe) -> Reduction:
         """Drop, one by one, the moved levels that change nothing."""
@@ -66,7 +67,7 @@ class Canonicaliser:
             if self.form(without) == self.form(recipe):
                 inert[factor] = self.reason(recipe, without)
                 recipe = without
-        return Reduction(recipe.moved(), inert)
+        return Reduction(self._runs.setdefault(self.form(recipe), recipe.moved()), inert)
 
     def form(self, recipe: Recipe) -> str:
         """A hash of all that can reach the loss."""

@@ -101,6 +101,16 @@ class Run:
             self.logits = dict(logits)
             self.best_weights = {name: p.detach().clone() for name, p in self.trained().items()}
 
+    def take_test(self, logits: Logits) -> None:
+        """Take in the predictions of test at the best epoch.
+
+        Raises:
+            DivergedError: a prediction is not finite.
+        """
+        if not np.isfinite(logits).all():
+            raise DivergedError(f"a test prediction was not finite at epoch {self.progress.best_epoch}")
+        self.logits["test"] = logits
+
     def scores(self, split: str, logits: Logits) -> dict[str, Any]:
         """All scores of predictions of ``dev`` or ``test``."""
         tokens = self.bench.tokens

@@ -25,7 +25,7 @@ class Schedule(Part):
 
     def factor(self, step: int, total: int) -> float:
         """What the rate is multiplied by at ``step`` (from 0) of ``total`` steps."""
-        # Rounded first: 0.1 * 30 is 3.0000000000000004, and must not warm up for 4 steps.
+        # Rounded first: 0.07 * 100 is 7.000000000000001, and must not warm up for 8 steps.
         warmup = math.ceil(round(self.warmup_ratio * total, 9))
         if step < warmup:
             return step / warmup

@@ -51,7 +51,8 @@ class StateFile:
             epochs_done = int(metadata["epochs_done"])
         except (SafetensorError, OSError, KeyError, TypeError, ValueError):
             return 0  # not ours, or damaged: the family starts over
-        if set(about) != {run.run_id for run in runs}:
+        weights = {f"{run.run_id}/weight/{name}" for run in runs for name in run.trained()}
+        if set(about) != {run.run_id for run in runs} or not weights <= tensors.keys():
             return 0
         for run in runs:
             prefix = f"{run.run_id}/"

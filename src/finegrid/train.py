@@ -122,8 +122,9 @@ def predict_test(bench: Workbench, runs: Sequence[Run]) -> None:
         for run in runs:
             run.restore_best_()
         for run, logits in zip(runs, predict_split(bench, runs, "test"), strict=True):
-            run.logits["test"] = logits
-    for run in runs:
+            with guarded(run):
+                run.take_test(logits)
+    for run in running(runs):
         run.progress.test_seconds = (time.perf_counter() - start) / len(runs)
         run.progress.status = "done"
 

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from finegrid.data.table import Split, Table
 
 
+ARRAYS = {f"{part}_{kind}" for part in ("train", "dev", "test") for kind in ("tokens", "bounds")}
+
+
 class Piece(NamedTuple):
     """One element of a template: a special token, or the place of the first or second text."""
 
@@ -114,7 +117,7 @@ def tokenise(table: Table, tokenizer: Any, cache: Path) -> Tokenised:
     key = hashlib.sha256(f"{table.fingerprint()}/{fingerprint}".encode()).hexdigest()[:16]
     path = cache / f"tokens-{key}.npz"
     arrays = load_arrays(path)
-    if arrays is None:
+    if arrays is None or arrays.keys() != ARRAYS:
         arrays = {}
         for name in ("train", "dev", "test"):
             split: Split = getattr(table, name)
@@ -161,7 +164,7 @@ def tokenizer_fingerprint(tokenizer: Any) -> str:
 def load_arrays(path: Path) -> dict[str, NDArray[Any]] | None:
     """The cached arrays, or None where there are none that can be read."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, KeyError, BadZipFile):
         return None  # absent, or cut short by a crash: it is only a cache

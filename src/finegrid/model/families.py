@@ -24,7 +24,7 @@ FAMILIES = {
 WITHOUT_POOLER = {"electra", "distilbert"}
 EMBEDDED = "mini-zh"  # the checkpoint that comes with finegrid
 # Files that decide what a checkpoint computes; anything else in the folder is ignored.
-WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin")
+WEIGHT_FILES = ("model.safetensors", "model-*.safetensors", "pytorch_model.bin", "pytorch_model-*.bin")
 
 
 @dataclass(frozen=True)
@@ -109,9 +109,9 @@ def inspect(folder: Path) -> CheckpointInfo:
     if relative != "absolute":
         what = f'position_embedding_type "{relative}" is not supported; only "absolute" is.'
         raise input_error(str(folder), "config.json", what)
-    layers = int(config.get("n_layers" if family == "distilbert" else "num_hidden_layers", 0))
-    positions = int(config.get("max_position_embeddings", 0))
-    if layers < 1 or positions < 1:
+    layers = config.get("n_layers" if family == "distilbert" else "num_hidden_layers")
+    positions = config.get("max_position_embeddings")
+    if not isinstance(layers, int) or not isinstance(positions, int) or layers < 1 or positions < 1:
         problems = [Problem("config.json", "no number of layers or positions; the file looks incomplete.")]
         raise InputError(str(folder), problems)
     if family == "roberta":
