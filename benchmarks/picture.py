@@ -1,4 +1,4 @@
-"""The README's picture of a finished study: every distinct run, its score against its seconds per epoch.
+"""The README's picture: the score of every distinct run of a finished ``thucnews64`` study.
 
 python benchmarks/picture.py STUDY_FOLDER OUT.svg
 """
@@ -16,32 +16,29 @@ from finegrid.table import make_table
 
 
 def picture(folder: Path) -> alt.Chart:
+    """One point per distinct run of a finished ``thucnews64`` study."""
     table = make_table(load_study(folder), load_audit(folder))
-    points = []
-    for row in table.finished():
-        if row.same_as != row.index:
-            continue
-        seconds = [record["seconds"]["epoch"] for record in row.records if record["status"] == "done"]
-        points.append(
-            {
-                "seconds": sum(seconds) / len(seconds),
-                "score": row.mean(table.score),
-                "layers": f"{row.levels['reinit.layers']} drawn afresh, {row.levels['freeze.layers']} frozen",
-                "warmup": f"warmup {row.levels['schedule.warmup_ratio']}",
-                "adam": "Adam" if row.levels["optimizer.bias_correction"] else "BertAdam",
-            }
-        )
+    points = [
+        {
+            "score": row.mean(table.score),
+            "layers": f"{row.levels['reinit.layers']} drawn afresh, {row.levels['freeze.layers']} frozen",
+            "warmup": f"warmup {row.levels['schedule.warmup_ratio']}",
+            "adam": "Adam" if row.levels["optimizer.bias_correction"] else "BertAdam",
+        }
+        for row in table.finished()
+        if row.same_as == row.index
+    ]
     chart: alt.Chart = (
-        alt.Chart(alt.InlineData(values=points), width=520, height=300)
-        .mark_point(filled=True, size=70, opacity=0.85)
+        alt.Chart(alt.InlineData(values=points), width=560, height=200)
+        .mark_point(filled=True, size=90)
         .encode(
-            x=alt.X("seconds:Q", title="seconds per epoch", scale=alt.Scale(zero=True)),
-            y=alt.Y("score:Q", title=f"{table.score} on test", scale=alt.Scale(zero=False)),
-            color=alt.Color("layers:N", title="layers"),
-            shape=alt.Shape("adam:N", title="bias correction"),
-            opacity=alt.Opacity("warmup:N", title="schedule", scale=alt.Scale(range=[0.45, 1])),
+            x=alt.X("score:Q", title=f"{table.score} on test", scale=alt.Scale(zero=False)),
+            y=alt.Y("layers:N", title=None),
+            color=alt.Color("adam:N", title="bias correction"),
+            shape=alt.Shape("warmup:N", title="schedule"),
+            opacity=alt.value(0.75),
         )
-        .properties(title=f"{len(points)} runs, one seed each")
+        .properties(title=f"The {len(points)} distinct runs, one seed each")
     )
     return chart
 
