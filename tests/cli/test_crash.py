@@ -92,9 +92,12 @@ def test_a_study_killed_in_every_way_equals_one_that_was_never_killed(
     # Ctrl-C while it trains; before that, a second run is refused and the first goes on.
     with started("run", study, "--workers", "1") as parent:
         wait_until(lambda: (study / "audit.json").exists())
+        (worker,) = workers_of(study)
+        worker.suspend()  # or the study may end while the second run is refused
         second = finegrid("run", study)
         assert second.returncode == 2 and "another finegrid run" in second.stderr
         assert parent.poll() is None and len(workers_of(study)) == 1
+        worker.resume()
         os.killpg(parent.pid, signal.SIGINT)
         parent.wait(10)
         assert parent.returncode == 130
