@@ -44,7 +44,7 @@ class Show:
         )
         self.task: TaskID | None = None
         self.audit: Audit | None = None
-        self.total = self.finished_seconds = 0.0
+        self.total = 0.0
         self.part: dict[str, float] = {}  # predicted seconds already done, by family
         self.left_runs = self.done_runs = 0
         self.started = 0.0

@@ -24,6 +24,7 @@ from finegrid.ledger import Record
 from finegrid.metrics import check_score
 from finegrid.plan import Family, PlannedRun, family_seconds, plan_families, plan_runs
 from finegrid.study import PRECISIONS, RunSettings, Study
+from finegrid.worker import state_path
 
 Event = dict[str, Any]
 # -P: a file random.py where the user stands is none of our modules.
@@ -255,7 +256,7 @@ class Runner:
             self._record(event["record"], stands_for)
             worker.sent.add(event["record"]["run_id"])
         elif event["event"] == "trained" and family:
-            (self.study.folder / "state" / f"{family.family_id}.safetensors").unlink(missing_ok=True)
+            state_path(self.study.folder, family.family_id).unlink(missing_ok=True)
             self.watcher.finished(family)
         elif event["event"] == "ready":
             worker.ready = True
