@@ -148,7 +148,7 @@ LOOKS: dict[str, SNAPSHOT] = {
     "order": lambda bench, run: [b.rows.tolist() for b in bench.training_batches(run.recipe, run.seed, 1)],
     "masks": lambda bench, run: masks(run.model),
     "active sites": lambda bench, run: sorted(n for n, site in run.model.dropouts.items() if site.active),
-    "lengths": lambda bench, run: max(len(b.ids) for b in bench.training_batches(run.recipe, run.seed, 0)),
+    "lengths": lambda bench, run: max(b.real_tokens for b in bench.training_batches(run.recipe, run.seed, 0)),
     "pooling": lambda bench, run: run.model.pooling,
 }
 CHANGES: dict[str, set[str]] = {

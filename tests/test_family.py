@@ -38,8 +38,8 @@ EPOCHS, STEPS = 3, 3  # per epoch
 
 
 def four(bench: Workbench, **levels: Any) -> list[Recipe]:
-    """Four recipes that freeze the same two layers."""
-    frozen = {"freeze__layers": 2, "training__epochs": EPOCHS, **levels}
+    """Four recipes that freeze the same two layers, unless told otherwise."""
+    frozen: dict[str, Any] = {"freeze__layers": 2, "training__epochs": EPOCHS, **levels}
     return [
         recipe_of(bench, **frozen),
         recipe_of(bench, **frozen, reinit__layers=2),
@@ -49,9 +49,12 @@ def four(bench: Workbench, **levels: Any) -> list[Recipe]:
 
 
 @pytest.mark.parametrize("pooling", ["first-last-mean", "pooler"])
-@pytest.mark.parametrize("dropout", [True, False])
-def test_a_family_of_four_is_four_families_of_one(bench: Workbench, pooling: str, dropout: bool) -> None:
-    recipes = four(bench, model__pooling=pooling, freeze__dropout=dropout, training__epochs=2)
+@pytest.mark.parametrize(("frozen", "dropout"), [(2, True), (2, False), (0, True)])
+def test_a_family_of_four_is_four_families_of_one(
+    bench: Workbench, pooling: str, frozen: int, dropout: bool
+) -> None:
+    levels = {"model__pooling": pooling, "freeze__layers": frozen, "freeze__dropout": dropout}
+    recipes = four(bench, **levels, training__epochs=2)
     together = train(bench, *recipes)
 
     for run, recipe in zip(together, recipes, strict=True):

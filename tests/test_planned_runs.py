@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from tiny import open_bench, write_study
 
 from finegrid.audit import Audit, Cost, RowAudit, cost_levels
+from finegrid.capacity import GIB, Capacity, capacity, cores
 from finegrid.plan import Family, PlannedRun, evenly, family_seconds, makespan, plan_families, plan_runs
 from finegrid.probe import make_audit
 from finegrid.recipe import Levels
-from finegrid.study import Study
+from finegrid.study import RunSettings, Study
 
 SEEDS = "[design]\nseeds = 2\n[factors]"
 GRID = 'preset = "thucnews64"'
@@ -66,16 +67,19 @@ def test_precision_and_seed_make_other_run_ids(planned: tuple[Study, Audit]) -> 
     assert not {run.run_id for run in fp32} & {run.run_id for run in bf16}
 
 
-def test_frozen_runs_of_a_seed_are_families_and_others_are_alone(planned: tuple[Study, Audit]) -> None:
+def eight(run: PlannedRun) -> int:
+    return 8
+
+
+def test_runs_of_a_seed_whose_steps_cost_the_same_are_families(planned: tuple[Study, Audit]) -> None:
     runs = plan_runs(*planned, "fp32")
-    families = plan_families(runs, size=8)
+    families = plan_families(runs, eight)
 
     assert sorted(run.run_id for family in families for run in family.runs) == sorted(r.run_id for r in runs)
-    assert sorted(len(family.runs) for family in families) == [1] * 32 + [8] * 4
+    assert [len(family.runs) for family in families] == [8] * 8
     for family in families:
         assert len({run.seed for run in family.runs}) == 1
         assert len({run.recipe.freeze for run in family.runs}) == 1
-        assert len(family.runs) == 1 or family.runs[0].recipe.freeze.layers > 0
 
 
 @pytest.mark.parametrize(
@@ -95,7 +99,7 @@ def test_what_the_prefix_or_the_steps_depend_on_parts_families(levels: Levels) -
     theirs = PlannedRun("b", {"freeze.layers": 2, **levels}, 0, (2,))
     other_seed = PlannedRun("c", {"freeze.layers": 2}, 1, (3,))
 
-    assert [len(family.runs) for family in plan_families([ours, theirs, other_seed], 8)] == [1, 1, 1]
+    assert [len(family.runs) for family in plan_families([ours, theirs, other_seed], eight)] == [1, 1, 1]
 
 
 def test_what_they_do_not_depend_on_does_not() -> None:
@@ -108,12 +112,12 @@ def test_what_they_do_not_depend_on_does_not() -> None:
     ]
     runs = [PlannedRun(str(i), {"freeze.layers": 2, **own}, 0, (i,)) for i, own in enumerate(levels)]
 
-    assert [len(family.runs) for family in plan_families(runs, 8)] == [5]
+    assert [len(family.runs) for family in plan_families(runs, eight)] == [5]
 
 
 def test_members_do_not_depend_on_what_is_done() -> None:
     runs = [run(str(index), freeze__layers=2) for index in range(5)]
-    (family,) = plan_families(runs, 8)
+    (family,) = plan_families(runs, eight)
     for count in range(6):
         for done in combinations([run.run_id for run in runs], count):
             rest = family.without(done)
@@ -138,22 +142,53 @@ def test_parts_are_as_equal_as_can_be(count: int, size: int) -> None:
     assert max(lengths) <= size and max(lengths) - min(lengths) <= 1
 
 
-def cost(shared: Levels, step: float, prefix: float = 0.0) -> Cost:
+def cost(shared: Levels, step: float, prefix: float = 0.0, gib: float = 0.0, member_gib: float = 0.0) -> Cost:
     return Cost(
         shared=shared,
         step_seconds=step,
         prefix_seconds=prefix,
         evaluation_seconds=10,
         test_seconds=3,
-        memory=1,
+        memory=int(gib * GIB),
+        member_memory=int(member_gib * GIB),
     )
+
+
+@pytest.mark.parametrize(
+    ("memory", "frozen", "size"),
+    [(64, 2, 8), (16, 2, 4), (10, 2, 1), (1, 2, 1), (64, 0, 1)],
+    ids=["enough", "some", "for one only", "too little", "nothing frozen, and large"],
+)
+def test_families_are_as_large_as_memory_allows(memory: float, frozen: int, size: int) -> None:
+    """Two workers of one thread; the first run of a family takes 4 GiB, each other one 1.25."""
+    shared: Levels = {"freeze.layers": frozen} if frozen else {}
+    audit = audit_of(cost(shared, 1.0, gib=4, member_gib=1.25))
+    room = Capacity(audit, workers=2, worker_bytes=int(memory / 2 * GIB), family_size=8)
+
+    assert room.size_of(PlannedRun("a", shared, 0, (1,))) == size
+
+
+def test_small_runs_that_freeze_nothing_have_families_too() -> None:
+    audit = audit_of(cost({}, 1.0, gib=0.5, member_gib=0.2))
+
+    assert Capacity(audit, 2, 8 * GIB, 8).size_of(run("a")) == 8
+
+
+def test_workers_and_families_share_the_memory_that_they_are_given() -> None:
+    audit = audit_of(cost({}, 1.0, gib=4, member_gib=0.1))
+    room = capacity(RunSettings(memory=4.35), audit)
+
+    assert (room.workers, room.size_of(run("a"))) == (1, 4)
+    assert capacity(RunSettings(memory=1e6), audit).workers == cores()
+    assert capacity(RunSettings(threads=cores(), memory=1e6), audit).workers == 1
+    assert capacity(RunSettings(memory=0.1), audit).workers == 1
 
 
 def test_a_familys_seconds_by_hand() -> None:
     """Twelve steps (4 an epoch of 100 texts by 32): the prefix once, everything else for each run."""
     audit = audit_of(cost({"freeze.layers": 2}, step=2.0, prefix=0.5))
     runs = [run(str(index), freeze__layers=2) for index in range(3)]
-    (family,) = plan_families(runs, 8)
+    (family,) = plan_families(runs, eight)
 
     assert family_seconds(family, audit) == pytest.approx(12 * (3 * 2.0 + 0.5) + 3 * (3 * 10 + 3))
     assert family_seconds(family.without({"0", "1"}), audit) == pytest.approx(12 * 2.5 + 33)

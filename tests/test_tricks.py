@@ -9,6 +9,7 @@ import torch
 from tiny import open_bench, recipe_of, train, weights, write_study
 from torch import Tensor
 
+from finegrid.data.batches import GRAIN
 from finegrid.recipe import Recipe
 from finegrid.run import Run
 from finegrid.schedule import Schedule
@@ -175,7 +176,8 @@ def test_every_training_text_is_seen_once_an_epoch_and_in_another_order(bench: W
 def test_a_batch_holds_the_labels_of_its_own_texts(bench: Workbench) -> None:
     for batch in bench.training_batches(recipe_of(bench), 0, 0):
         assert batch.labels.tolist() == bench.tokens.train.labels[batch.rows].tolist()
-        bounds = [*batch.starts.tolist(), len(batch.ids)]
+        bounds = [*batch.starts.tolist(), batch.real_tokens]
+        assert len(batch.ids) % GRAIN == 0 and batch.real_tokens <= len(batch.ids) < batch.real_tokens + GRAIN
         for text, row in enumerate(batch.rows):
             ids, types = bench.tokens.train.text(row, 32)
             part = slice(bounds[text], bounds[text + 1])

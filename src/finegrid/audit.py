@@ -76,10 +76,6 @@ class Audit(BaseModel):
                 found.setdefault(factor, {"reason": inert[factor], "rows": []})["rows"].append(row.index)
         return found
 
-    def worker_memory(self, family_size: int) -> int:
-        """Peak bytes of a worker with its largest family; 0 where nothing was measured."""
-        return max((cost.memory + (family_size - 1) * cost.member_memory for cost in self.costs), default=0)
-
     def cost(self, recipe: Recipe) -> Cost | None:
         shared = cost_levels(recipe)
         return next((cost for cost in self.costs if cost.shared == shared), None)

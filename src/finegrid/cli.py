@@ -36,6 +36,9 @@ Workers = Annotated[
 ]
 Device = Annotated[str | None, typer.Option(help="cpu or cuda. Default: study.toml's.")]
 Precision = Annotated[str | None, typer.Option(help="fp32 or bf16. Default: study.toml's.")]
+Memory = Annotated[
+    float | None, typer.Option(min=0.1, help="GiB for all workers together. Default: 60 % of the machine's.")
+]
 Seeds = Annotated[
     int | None, typer.Option(min=1, max=MOST_SEEDS, help="How many seeds. Default: study.toml's.")
 ]
@@ -90,11 +93,12 @@ def plan(
     workers: Workers = None,
     device: Device = None,
     precision: Precision = None,
+    memory: Memory = None,
     seeds: Seeds = None,
     as_json: Json = False,
 ) -> None:
     """Say what a study will run, and what it will take."""
-    study, settings = load(folder, device, precision)
+    study, settings = load(folder, device=device, precision=precision, memory=memory)
     if probe:
         with Show(study.head.score) as watcher:
             Runner(study, settings, watcher=watcher).audit()
@@ -109,13 +113,14 @@ def run(
     workers: Workers = None,
     device: Device = None,
     precision: Precision = None,
+    memory: Memory = None,
     mix: Annotated[
         bool, typer.Option("--mix", help="Allow runs of several devices, precisions, threads.")
     ] = False,
     rows: Annotated[str | None, typer.Option(help="Only these rows of the table, e.g. 1,35,50.")] = None,
 ) -> None:
     """Train what is still missing. Running again resumes."""
-    study, settings = load(folder, device, precision)
+    study, settings = load(folder, device=device, precision=precision, memory=memory)
     train(study, settings, workers, seeds, mix, parse_rows(rows, len(study.rows)))
     say(*summary_lines(make_table(study, load_audit(folder))), f"the table: finegrid table {folder}")
     exit_by(study, settings, seeds)
@@ -124,7 +129,7 @@ def run(
 @app.command()
 def status(folder: Folder, as_json: Json = False) -> None:
     """Say what is done, what failed, and what is left."""
-    study, settings = load(folder, None, None)
+    study, settings = load(folder)
     look = outlook(study, settings, None, None)
     tell(look, status_lines(look), as_json)
 
@@ -155,7 +160,7 @@ def demo(
 ) -> None:
     """Run the 64 recipes on the embedded data set and checkpoint. Resumes an unfinished demo."""
     prepare(folder)
-    study, settings = load(folder, None, None)
+    study, settings = load(folder)
     train(study, settings, workers, None, mix=False)
     made = make_table(study, load_audit(folder))
     print(render(made, "markdown"))
@@ -163,9 +168,9 @@ def demo(
     exit_by(study, settings, None)
 
 
-def load(folder: Path, device: str | None, precision: str | None) -> tuple[Study, RunSettings]:
+def load(folder: Path, **given: str | float | None) -> tuple[Study, RunSettings]:
     study = load_study(folder)
-    return study, override(study.head.run, device=device, precision=precision)
+    return study, override(study.head.run, **given)
 
 
 def parse_rows(text: str | None, count: int) -> set[int] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack
 
 import numpy as np
 import torch
@@ -16,29 +16,17 @@ Logits = NDArray[np.float32]  # [texts, classes], in the order of the split
 
 
 @torch.no_grad()
-def predict(
-    models: Sequence[Classifier], batches: Iterator[Batch], texts: int, autocast: AbstractContextManager[None]
-) -> list[Logits]:
+def predict(models: Sequence[Classifier], batches: Iterator[Batch], texts: int) -> list[Logits]:
     """Logits of every model, without dropout.
 
     The models are of one family: the frozen bottom of a batch is computed once, by the first of them.
     """
     logits = [np.empty((texts, model.classes), dtype=np.float32) for model in models]
-    with autocast, ExitStack() as stack:
+    with ExitStack() as stack:
         for model in models:
-            stack.enter_context(evaluating(model))
+            stack.enter_context(model.evaluating())
         for batch in batches:
-            shared = batch.with_prefix(models[0].prefix(batch))
+            shared = models[0].shared(batch)
             for model, out in zip(models, logits, strict=True):
                 out[batch.rows] = model(shared).float().cpu().numpy()
     return logits
-
-
-@contextmanager
-def evaluating(model: Classifier) -> Iterator[None]:
-    """Evaluation mode, and training mode again."""
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train()

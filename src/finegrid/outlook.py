@@ -8,10 +8,10 @@ from typing import Any
 
 from finegrid import metrics
 from finegrid.audit import Audit, load_audit
+from finegrid.capacity import capacity
 from finegrid.ledger import Record
-from finegrid.plan import Family, family_seconds, makespan, plan_families, plan_runs
+from finegrid.plan import Family, family_memory, family_seconds, makespan, plan_families, plan_runs
 from finegrid.progress import duration
-from finegrid.runner import default_workers
 from finegrid.study import BEST_TEST, PRECISIONS, RunSettings, Study
 
 STATES = ("done", "diverged", "failed", "left")
@@ -48,14 +48,14 @@ class Outlook:
     @property
     def workers(self) -> int:
         assert self.audit is not None
-        return self.asked_workers or default_workers(self.settings, self.audit)
+        return self.asked_workers or capacity(self.settings, self.audit).workers
 
     @property
     def families(self) -> list[Family]:
         if self.audit is None:
             return []
         runs = plan_runs(self.study, self.audit, self.settings.precision, self.seeds)
-        return plan_families(runs, self.settings.family_size)
+        return plan_families(runs, capacity(self.settings, self.audit).size_of)
 
     def records(self) -> dict[str, Record | None]:
         """Planned run id -> its latest record, of this precision or (in a mixed study) of another."""
@@ -139,9 +139,8 @@ def plan_lines(outlook: Outlook) -> list[str]:
             f"predicted: {duration(seconds)} of work, {duration(left)} left with {workers} worker"
             f"{'s' * (workers != 1)} of {threads} thread{'s' * (threads != 1)}"
         )
-        lines.append(
-            f"memory: up to {audit.worker_memory(outlook.settings.family_size) / 2**30:.1f} GiB per worker"
-        )
+        most = max(family_memory(family, audit) for family in families)
+        lines.append(f"memory: up to {most / 2**30:.1f} GiB per worker")
     return lines
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -71,14 +71,19 @@ def identify(study: Study, audit: Audit, precision: Precision, levels: Levels, s
     )
 
 
-def plan_families(runs: Iterable[PlannedRun], size: int) -> list[Family]:
-    """Put runs that share seed and frozen prefix into families of at most ``size``."""
+def plan_families(runs: Iterable[PlannedRun], size_of: Callable[[PlannedRun], int]) -> list[Family]:
+    """Put runs of one seed whose steps cost the same into families.
+
+    Args:
+        runs: all that are planned, whatever is done already.
+        size_of: how many runs like this one a family may have.
+    """
     groups: dict[str, list[PlannedRun]] = {}
     for run in runs:
-        frozen = run.recipe.freeze.layers > 0
-        key = f"{run.seed} {sorted(cost_levels(run.recipe).items())}" if frozen else run.run_id
+        key = f"{run.seed} {sorted(cost_levels(run.recipe).items())}"
         groups.setdefault(key, []).append(run)
-    return [Family(tuple(part), tuple(part)) for group in groups.values() for part in evenly(group, size)]
+    parts = [part for group in groups.values() for part in evenly(group, size_of(group[0]))]
+    return [Family(tuple(part), tuple(part)) for part in parts]
 
 
 def evenly(runs: list[PlannedRun], size: int) -> list[list[PlannedRun]]:
@@ -104,6 +109,12 @@ def family_seconds(family: Family, audit: Audit) -> float:
         seconds += steps * (cost.step_seconds + (cost.prefix_seconds if index == 0 else 0.0))
         seconds += run.recipe.training.epochs * cost.evaluation_seconds + cost.test_seconds
     return seconds
+
+
+def family_memory(family: Family, audit: Audit) -> int:
+    """Predicted peak bytes of a worker that trains the family; 0 where nothing was measured."""
+    cost = audit.cost(family.runs[0].recipe)
+    return cost.memory + (len(family.runs) - 1) * cost.member_memory if cost else 0
 
 
 def makespan(families: Sequence[Family], audit: Audit, workers: int) -> float:

@@ -83,9 +83,7 @@ def measure(bench: Workbench, recipe: Recipe) -> Cost:
 
 
 def member_memory(run: Run) -> int:
-    """Bytes of another member of a family of such runs. Full runs have families of their own: 0."""
-    if run.model.frozen_layers == 0:
-        return 0
+    """Bytes of another member of a family of such runs."""
     weights = sum(p.numel() * p.element_size() for p in run.model.parameters())
     trained = sum(p.numel() * p.element_size() for p in run.trained().values())
     return weights + 4 * trained  # its gradients, two moments and the best epoch's weights
@@ -94,8 +92,8 @@ def member_memory(run: Run) -> int:
 def seconds_per_token(bench: Workbench, run: Run) -> float:
     batch = next(bench.evaluation_batches(bench.tokens.dev, run.recipe))
     start = time.perf_counter()
-    predict([run.model], iter([batch]), len(bench.tokens.dev), bench.autocast())
-    return (time.perf_counter() - start) / len(batch.ids)
+    predict([run.model], iter([batch]), len(bench.tokens.dev))
+    return (time.perf_counter() - start) / batch.real_tokens
 
 
 def token_statistics(split: TokenisedSplit, max_length: int) -> dict[str, float]:

@@ -66,8 +66,7 @@ class Run:
             DivergedError: the loss is not finite.
         """
         self.model.clock.step = step
-        with self.bench.autocast():
-            loss = self.loss_fn(self.model, batch)
+        loss = self.loss_fn(self.model, batch)
         value = float(loss.detach())
         if not np.isfinite(value):
             raise DivergedError(f"the loss was {value} at step {step + 1} of {self.total_steps}")

@@ -53,7 +53,9 @@ class RunSettings(BaseModel):
     threads: Annotated[int, Field(ge=1)] = 1  # per run; recorded, since sums depend on it
     precision: Precision = "fp32"
     device: Literal["cpu", "cuda"] = "cpu"
-    family_size: Annotated[int, Field(ge=1)] = 8  # frozen runs that share their prefix
+    family_size: Annotated[int, Field(ge=1)] = 8  # runs that walk in lockstep and share what they can
+    # GiB, of all workers together. Families are made small enough to fit.
+    memory: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     # Of work since the last saved state.
     save_after_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30.0
 
@@ -147,17 +149,17 @@ def load_study(folder: Path) -> Study:
     return Study(folder, head, checkpoint, preset, baseline, factors)
 
 
-def override(settings: RunSettings, **given: str | None) -> RunSettings:
+def override(settings: RunSettings, **given: str | float | None) -> RunSettings:
     """Run settings with what the command line says instead.
 
     Raises:
-        InputError: not a device or precision of ours.
+        InputError: not a device or precision of ours, or no amount of memory.
     """
     changed = {name: value for name, value in given.items() if value is not None}
     try:
         return RunSettings.model_validate({**settings.model_dump(), **changed})
     except ValidationError as error:
-        known = {"device": "cpu or cuda", "precision": "fp32 or bf16"}
+        known = {"device": "cpu or cuda", "precision": "fp32 or bf16", "memory": "GiB, more than 0"}
         names = [str(item["loc"][0]) for item in error.errors()]
         problems = [Problem(f"--{name}", f"found {given[name]!r}, expected {known[name]}.") for name in names]
         raise InputError("command line", problems) from None

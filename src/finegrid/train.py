@@ -1,8 +1,8 @@
 """One family of runs, top to bottom: the only training loop.
 
-A family is one run, or several runs of one seed that freeze the same bottom layers. They walk in lockstep:
-the frozen prefix of a batch, the same function for all of them, is computed once. What follows it uses the
-same operations as in a family of one, so results are equal bit for bit.
+A family is one run, or several runs of one seed whose steps cost the same. They walk in lockstep: a batch is
+packed, its dropout masks are drawn, and its frozen prefix is computed once for all of them. What follows
+uses the same operations as in a family of one, so results are equal bit for bit.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 
 from finegrid.data.batches import Batch
 from finegrid.evaluate import Logits, predict
+from finegrid.model.dropout import MaskBook
 from finegrid.run import DivergedError, Run
 from finegrid.state import StateFile
 from finegrid.workbench import Workbench, peak_memory, reset_peak_memory
@@ -34,6 +35,7 @@ def train_family(
             processes included.
     """
     reset_peak_memory(bench.device)
+    share_masks(runs)
     recipe, seed = runs[0].recipe, runs[0].seed
     first_epoch = state.load_(runs)
     step = first_epoch * bench.steps_per_epoch(recipe)
@@ -57,6 +59,14 @@ def train_family(
         run.progress.memory = peak_memory(bench.device)
 
 
+def share_masks(runs: Sequence[Run]) -> None:
+    """Let runs draw their dropout masks together. A run alone has no use for keeping them."""
+    if len(runs) > 1:
+        book = MaskBook()
+        for run in runs:
+            run.model.clock.book = book
+
+
 def running(runs: Sequence[Run]) -> list[Run]:
     return [run for run in runs if run.progress.status == "running"]
 
@@ -74,13 +84,12 @@ def guarded(run: Run) -> Iterator[None]:
 
 def share_prefix(bench: Workbench, runs: Sequence[Run], batch: Batch, step: int) -> tuple[Batch, float]:
     """Compute the frozen bottom once for all runs that still run. Returns also the seconds that took."""
-    if not runs or runs[0].model.frozen_layers == 0:
+    if not runs:
         return batch, 0.0
     start = time.perf_counter()
     runs[0].model.clock.step = step
-    with bench.autocast():
-        shared = batch.with_prefix(runs[0].model.prefix(batch))
-    return shared, time.perf_counter() - start
+    shared = runs[0].model.shared(batch)
+    return shared, 0.0 if shared is batch else time.perf_counter() - start
 
 
 def step_one(run: Run, batch: Batch, step: int, prefix_seconds: float) -> None:
@@ -132,4 +141,4 @@ def predict_test(bench: Workbench, runs: Sequence[Run]) -> None:
 def predict_split(bench: Workbench, runs: Sequence[Run], split: str) -> list[Logits]:
     tokens = getattr(bench.tokens, split)
     batches = bench.evaluation_batches(tokens, runs[0].recipe)
-    return predict([run.model for run in runs], batches, len(tokens), bench.autocast())
+    return predict([run.model for run in runs], batches, len(tokens))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +55,7 @@ class Workbench:
         model = Classifier(self.checkpoint.copy(), classes, recipe.model.pooling, Streams(seed))
         for module in self.checkpoint.missing:
             model.redraw_(model.encoder.get_submodule(module), "missing")
+        model.compute = torch.bfloat16 if self.precision == "bf16" else None
         return model.to(self.device).train()
 
     def training_batches(self, recipe: Recipe, seed: int, epoch: int) -> Iterator[Batch]:
@@ -75,12 +75,6 @@ class Workbench:
 
     def steps_per_epoch(self, recipe: Recipe) -> int:
         return -(-len(self.tokens.train) // recipe.training.batch_size)
-
-    def autocast(self) -> AbstractContextManager[None]:
-        if self.precision == "fp32":
-            return nullcontext()
-        context: AbstractContextManager[None] = torch.autocast(self.device.type, dtype=torch.bfloat16)
-        return context
 
 
 def check_vocabulary(tokens: Tokenised, checkpoint: Checkpoint) -> None:

@@ -25,7 +25,7 @@ from cli_studies import (
     write_study,
 )
 
-RUNS = 4  # of three families: two full runs, and two that share a frozen layer
+RUNS = 4  # of two families: two full runs, and two that share a frozen layer
 FACTORS: dict[str, Sequence[object]] = {"freeze.layers": [0, 1], "schedule.warmup_ratio": [0.0, 0.1]}
 
 

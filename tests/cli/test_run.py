@@ -96,12 +96,12 @@ def test_every_planned_run_has_a_record_with_all_its_fields(study: Path) -> None
         assert 0 < record["seconds"]["epoch"] <= record["seconds"]["train"]
 
 
-def test_frozen_runs_of_a_seed_are_one_family(study: Path) -> None:
+def test_runs_that_freeze_the_same_are_one_family(study: Path) -> None:
     frozen = [record["family"] for record in records(study) if "freeze.layers" in record["recipe"]]
     full = [record["family"] for record in records(study) if "freeze.layers" not in record["recipe"]]
 
-    assert len(frozen) == 2 and len(set(frozen)) == 1
-    assert len(set(full)) == 2
+    assert len(frozen) == len(full) == 2
+    assert len(set(frozen)) == len(set(full)) == 1 and frozen[0] != full[0]
 
 
 def test_predictions_are_plain_arrays_and_give_the_recorded_scores(study: Path) -> None:

@@ -35,9 +35,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def study(home: Path, tmp_path: Path) -> Path:
-    """Two runs, not yet begun."""
+    """Two runs, not yet begun, each on its own."""
     shutil.copytree(home, tmp_path, dirs_exist_ok=True)
-    return write_study(tmp_path / "study", Path("../model"), {"reinit.layers": [1, 0]})
+    factors = {"reinit.layers": [1, 0]}
+    return write_study(tmp_path / "study", Path("../model"), factors, run="family_size = 1")
 
 
 @pytest.fixture

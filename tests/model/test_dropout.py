@@ -11,8 +11,9 @@ import torch
 from tiny import KINDS, LAYERS, classifier_of, pack_all, random_split
 from torch import Tensor
 
-from finegrid.model.attention import PackedAttention, group_by_length
-from finegrid.model.dropout import Clock, Dropout
+from finegrid.model.attention import Dropped, attend, attend_backward, group_ends, lay_out
+from finegrid.model.dropout import Clock, Dropout, MaskBook
+from finegrid.model.encoder import add_residual, through_dropout
 from finegrid.streams import Streams
 
 
@@ -78,9 +79,28 @@ def test_a_second_pass_within_a_step_gets_a_mask_of_its_own() -> None:
 
 def test_adding_a_residual_uses_the_same_mask() -> None:
     x, residual = torch.randn(2, 50, 8, generator=torch.Generator().manual_seed(0))
+    dropped = site().draw(x.numel(), x.device)
 
     # One rounding less.
-    torch.testing.assert_close(site().add(x, residual), site()(x) + residual, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(add_residual(residual, x, dropped), site()(x) + residual, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(through_dropout(x, dropped), site()(x), rtol=1e-6, atol=1e-6)
+
+
+def test_a_family_draws_a_mask_once_and_gets_the_masks_of_running_alone() -> None:
+    book = MaskBook()
+    runs = [site(), site()]
+    for run in runs:
+        run.clock.book = book
+
+    first, second = (run.draw(1000, torch.device("cpu")) for run in runs)
+    alone = site().draw(1000, torch.device("cpu"))
+    assert first is not None and second is not None and alone is not None
+    assert first.keep is second.keep and torch.equal(first.keep, alone.keep)
+
+    for run in runs:
+        run.clock.step = 1
+    assert torch.equal(masks(runs[0]), masks(site(step=1)))
+    assert len(book.masks) == 1  # those of step 0 are gone
 
 
 def test_gradients_pass_where_values_pass() -> None:
@@ -152,36 +172,69 @@ def test_dropout_leaves_torchs_generator_alone(bert: Path) -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
+LENGTHS = [[3, 3, 5], [1, 2, 2, 4], [4], [2, 9, 17], [7, 8, 8, 30]]
+
+
+def random_qkv(tokens: int, width: int) -> Tensor:
+    return torch.randn(
+        tokens, 3 * width, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
+    ).requires_grad_()
+
+
+def textbook(qkv: Tensor, lengths: list[int], heads: int, factors: Callable[[int], Tensor]) -> Tensor:
+    """Attention text by text; ``factors(text)`` multiplies its ``[heads, length, length]`` weights."""
+    out, start = [], 0
+    for text, length in enumerate(lengths):
+        q, k, v = qkv[start : start + length].view(length, 3, heads, -1).permute(1, 2, 0, 3)
+        weights = torch.softmax(q @ k.transpose(1, 2) / q.shape[-1] ** 0.5, -1)
+        out.append((weights * factors(text) @ v).permute(1, 0, 2).reshape(length, -1))
+        start += length
+    return torch.cat(out)
+
+
 @pytest.mark.parametrize("masked", [False, True], ids=["no mask", "mask"])
-@pytest.mark.parametrize("lengths", [[3, 3, 5], [1, 2, 2, 4], [4]], ids=str)
-def test_attentions_backward_is_the_derivative_of_its_forward(lengths: list[int], masked: bool) -> None:
-    heads, width = 2, 6
-    groups = group_by_length(np.array(lengths))
-    generator = torch.Generator().manual_seed(0)
-    qkv = torch.randn(sum(lengths), 3 * width, dtype=torch.float64, generator=generator, requires_grad=True)
-    count = sum(group.weights(heads) for group in groups)
-    mask = (torch.rand(count, generator=generator) > 0.3).double() / 0.7 if masked else None
+@pytest.mark.parametrize("lengths", LENGTHS, ids=str)
+def test_attention_and_its_gradient_equal_the_textbook_formula(lengths: list[int], masked: bool) -> None:
+    """With texts padded inside groups, and tokens at the end that belong to no text."""
+    heads, width, tokens = 2, 6, 64
+    layout = lay_out(np.array(lengths), tokens, heads, torch.device("cpu"))
+    qkv = random_qkv(tokens, width)
+    keep = (torch.rand(layout.weights, generator=torch.Generator().manual_seed(1)) > 0.3).to(torch.uint8)
+    dropped = Dropped(keep, 1 / 0.7) if masked else None
 
-    def attend(qkv: Tensor) -> Tensor:
-        out: Tensor = PackedAttention.apply(qkv, heads, groups, mask)  # type: ignore[no-untyped-call]
-        return out
+    def factors(text: int) -> Tensor:
+        first = 0
+        for group in layout.groups:
+            if text < first + group.texts:
+                own = keep[group.weights].view(group.texts, heads, group.length, group.length)[text - first]
+                return own[:, : lengths[text], : lengths[text]].double() / 0.7 if masked else torch.ones(1)
+            first += group.texts
+        raise AssertionError("no group has this text")
 
-    assert torch.autograd.gradcheck(attend, (qkv,))
+    expected = textbook(qkv, lengths, heads, factors)
+    grad = torch.randn(expected.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    (expected_grad,) = torch.autograd.grad(expected, qkv, grad)
+    ours, weights = attend(qkv.detach(), layout, dropped)
+    filled = torch.zeros_like(ours)
+    filled[: len(grad)] = grad
+    ours_grad = attend_backward(filled, qkv.detach(), weights, layout, dropped)
+
+    real = sum(lengths)
+    torch.testing.assert_close(ours[:real], expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(ours_grad[:real], expected_grad[:real], rtol=1e-11, atol=1e-12)
+    assert torch.isfinite(ours).all() and (ours_grad[real:] == 0).all()
 
 
-def test_attention_equals_the_textbook_formula_with_dropped_weights() -> None:
-    heads, width, lengths = 2, 6, [2, 3, 3]
-    groups = group_by_length(np.array(lengths))
-    generator = torch.Generator().manual_seed(0)
-    qkv = torch.randn(sum(lengths), 3 * width, dtype=torch.float64, generator=generator)
-    mask = torch.rand(sum(group.weights(heads) for group in groups), generator=generator).double()
-    ours: Tensor = PackedAttention.apply(qkv, heads, groups, mask)  # type: ignore[no-untyped-call]
+@pytest.mark.parametrize("group_cost", [0, 500, 10**9])
+@pytest.mark.parametrize("lengths", LENGTHS, ids=str)
+def test_groups_are_the_cheapest_of_all_ways_to_cut(lengths: list[int], group_cost: int) -> None:
+    from itertools import combinations
 
-    start = used = 0
-    for length in lengths:
-        q, k, v = qkv[start : start + length].view(length, 3, heads, width // heads).permute(1, 2, 0, 3)
-        weights = torch.softmax(q @ k.transpose(1, 2) / (width // heads) ** 0.5, -1)
-        factors = mask[used : used + heads * length * length].view(heads, length, length)
-        expected = (weights * factors @ v).permute(1, 0, 2).reshape(length, width)
-        torch.testing.assert_close(ours[start : start + length], expected, rtol=1e-12, atol=1e-12)
-        start, used = start + length, used + heads * length * length
+    def cost(ends: tuple[int, ...]) -> int:
+        pieces = zip((0, *ends[:-1]), ends, strict=True)
+        return sum(group_cost + 2 * (b - a) * (-(-lengths[b - 1] // 8) * 8) ** 2 for a, b in pieces)
+
+    inner = range(1, len(lengths))
+    ways = [(*cuts, len(lengths)) for n in range(len(lengths)) for cuts in combinations(inner, n)]
+
+    assert cost(tuple(group_ends(lengths, 2, group_cost))) == min(map(cost, ways))

@@ -6,7 +6,6 @@ The oracle is ``eager`` because transformers leaves the mask out for attention n
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -152,7 +151,7 @@ def test_predictions_do_not_depend_on_the_company_a_text_keeps(bert: Path, pooli
 
     def predicted(tokens: int) -> Any:
         batches = (pack(split, rows, 64, CPU) for rows in evaluation_batches(split.lengths, tokens))
-        (logits,) = predict([model], batches, len(split), nullcontext())
+        (logits,) = predict([model], batches, len(split))
         return logits
 
     alone = np.concatenate([model(pack_all(split, np.array([row]))).detach() for row in range(len(split))])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -11,7 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from finegrid.data.tokens import TokenisedSplit
-from finegrid.model.attention import Group, group_by_length
+from finegrid.model.attention import Layout, lay_out, round_up
+
+# Packed batches are filled up to multiples of so many tokens, with tokens that belong to no text and get no
+# gradient. Without, almost every batch would be of a size of its own, and oneDNN compile its products anew.
+GRAIN = 32
 
 
 @dataclass(frozen=True)
@@ -24,16 +28,27 @@ class Prefix:
 
 @dataclass(frozen=True)
 class Batch:
-    """Some texts, packed. No padding: every token is real."""
+    """Some texts, packed one after the other, shortest first."""
 
-    ids: Tensor  # [tokens]
+    ids: Tensor  # [tokens]: the texts', then fewer than GRAIN that belong to no text
     positions: Tensor  # [tokens], counted from 0 in each text
     types: Tensor  # [tokens], 0 or 1: which text of a pair
-    groups: tuple[Group, ...]
+    lengths: NDArray[np.int64]  # [texts], sorted
     starts: Tensor  # [texts], where each text begins
     labels: Tensor  # [texts]
     rows: NDArray[np.int64]  # [texts], which text of the split each is
     prefix: Prefix | None = None
+    _layouts: dict[int, Layout] = field(default_factory=dict)  # by number of heads, made when first asked for
+
+    def layout(self, heads: int) -> Layout:
+        """Where the texts lie during attention."""
+        if heads not in self._layouts:
+            self._layouts[heads] = lay_out(self.lengths, len(self.ids), heads, self.ids.device)
+        return self._layouts[heads]
+
+    @property
+    def real_tokens(self) -> int:
+        return int(self.lengths.sum())
 
     def with_prefix(self, prefix: Prefix) -> Batch:
         return replace(self, prefix=prefix)
@@ -49,14 +64,16 @@ def pack(split: TokenisedSplit, rows: NDArray[np.int64], max_length: int, device
     starts = ends - lengths
     positions = np.arange(ends[-1]) - np.repeat(starts, lengths)
 
-    def tensor(array: NDArray[np.int64]) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array, dtype=np.int64)).to(device)
+    filling = np.zeros(round_up(int(ends[-1]), GRAIN) - ends[-1], dtype=np.int64)
+
+    def tensor(*arrays: NDArray[np.int64]) -> Tensor:
+        return torch.from_numpy(np.concatenate(arrays).astype(np.int64)).to(device)
 
     return Batch(
-        ids=tensor(np.concatenate([ids for ids, _ in pieces])),
-        positions=tensor(positions),
-        types=tensor(np.concatenate([types for _, types in pieces])),
-        groups=group_by_length(lengths),
+        ids=tensor(*(ids for ids, _ in pieces), filling),
+        positions=tensor(positions, filling),
+        types=tensor(*(types for _, types in pieces), filling),
+        lengths=lengths,
         starts=tensor(starts),
         labels=tensor(split.labels[rows]),
         rows=rows,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,7 +13,7 @@ from torch import Tensor, nn
 from finegrid.data.batches import Batch, Prefix
 from finegrid.model.anatomy import anatomy
 from finegrid.model.dropout import Clock, Dropout
-from finegrid.model.encoder import forward_layer
+from finegrid.model.encoder import Copies, copy_weights, forward_layer
 from finegrid.streams import Streams
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ class Classifier(nn.Module):
         self.encoder = encoder
         self.parts = anatomy(encoder, self.clock)
         self.frozen_layers = 0
+        self.compute: torch.dtype | None = None  # of the encoder's products; None: that of its weights
+        self._held: dict[int, Copies] = {}  # by layer, where weights stay as they are
         self.head = nn.Sequential(
             OrderedDict(
                 norm=nn.LayerNorm(self.parts.width),
@@ -78,21 +82,51 @@ class Classifier(nn.Module):
         prefix = batch.prefix or self.prefix(batch)
         hidden, first = prefix.hidden, prefix.first
         for index in range(self.frozen_layers, len(self.parts.layers)):
-            hidden = forward_layer(self.parts.layers[index], hidden, batch.groups)
+            hidden = self._layer(index, hidden, batch, self._held.get(index))
             if index == 0:
                 first = hidden
         logits: Tensor = self.head(self.pool(first, hidden, batch))
         return logits
+
+    def shared(self, batch: Batch) -> Batch:
+        """The batch for all runs of this one's family: with the frozen bottom computed, if there is one."""
+        return batch.with_prefix(self.prefix(batch)) if self.frozen_layers else batch
 
     def prefix(self, batch: Batch) -> Prefix:
         """Run the frozen bottom: nothing but embeddings where nothing is frozen."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.frozen_layers == 0):
             hidden = first = self.parts.embed(batch.ids, batch.positions, batch.types)
             for index in range(self.frozen_layers):
-                hidden = forward_layer(self.parts.layers[index], hidden, batch.groups)
+                if index not in self._held:
+                    self._hold_(index)
+                hidden = self._layer(index, hidden, batch, self._held[index])
                 if index == 0:
                     first = hidden
         return Prefix(hidden, first)
+
+    def _layer(self, index: int, hidden: Tensor, batch: Batch, held: Copies | None) -> Tensor:
+        layer = self.parts.layers[index]
+        copies = held or copy_weights(layer, self._compute_type(index))
+        return forward_layer(layer, hidden, batch.layout(layer.heads), copies)
+
+    def _hold_(self, index: int) -> None:
+        self._held[index] = copy_weights(self.parts.layers[index], self._compute_type(index))
+
+    def _compute_type(self, index: int) -> torch.dtype:
+        return self.compute or self.parts.layers[index].up.weight.dtype
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Evaluation mode, with the weights as they are on entering, and training mode again."""
+        self.eval()
+        for index in range(self.frozen_layers, len(self.parts.layers)):
+            self._hold_(index)
+        try:
+            yield
+        finally:
+            for index in range(self.frozen_layers, len(self.parts.layers)):
+                del self._held[index]
+            self.train()
 
     def pool(self, first: Tensor, last: Tensor, batch: Batch) -> Tensor:
         """``[tokens, width]`` to ``[texts, width]``. Means run over real tokens only."""
@@ -110,7 +144,7 @@ class Classifier(nn.Module):
 
 def mean_over_tokens(hidden: Tensor, batch: Batch) -> Tensor:
     """``[tokens, width]`` to ``[texts, width]``."""
-    sums = hidden.new_zeros(len(batch.labels), hidden.shape[1])
-    lengths = torch.diff(batch.starts, append=batch.starts.new_tensor([len(batch.ids)]))
-    owner = torch.repeat_interleave(torch.arange(len(lengths), device=lengths.device), lengths)
-    return sums.index_add(0, owner, hidden) / lengths[:, None]
+    lengths = torch.from_numpy(batch.lengths).to(hidden.device)
+    owner = torch.repeat_interleave(torch.arange(len(lengths), device=hidden.device), lengths)
+    sums = hidden.new_zeros(len(lengths), hidden.shape[1])
+    return sums.index_add(0, owner, hidden[: len(owner)]) / lengths[:, None]

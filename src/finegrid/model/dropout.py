@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from finegrid.model.attention import Dropped
 from finegrid.streams import Streams
 
 LEVELS = 1 << 16  # 16 random bits per mask: 8 would turn a rate of 0.1 into 0.1016
+
+
+@dataclass
+class MaskBook:
+    """The masks of one step, drawn once for all runs of a family: they have the seed in common."""
+
+    step: int = -1
+    masks: dict[tuple[str, int], Tensor] = field(default_factory=dict)
+
+    def turn_to_(self, step: int) -> None:
+        if step != self.step:
+            self.step = step
+            self.masks.clear()
 
 
 @dataclass
@@ -19,6 +33,24 @@ class Clock:
 
     streams: Streams
     step: int = 0
+    book: MaskBook | None = None  # of the run's family, if it has company
+
+    def keep(self, site: str, dropped: int, count: int, device: torch.device) -> Tensor:
+        """``[count]`` of 1 or 0, uint8: 0 for ``dropped`` of 65,536 values."""
+        name = f"dropout/{self.step}/{site}"
+        if self.book is None:
+            return self._draw(name, dropped, count, device)
+        self.book.turn_to_(self.step)
+        if (name, count) not in self.book.masks:
+            self.book.masks[name, count] = self._draw(name, dropped, count, device)
+        return self.book.masks[name, count]
+
+    def _draw(self, name: str, dropped: int, count: int, device: torch.device) -> Tensor:
+        words = self.streams.bits(name, -(-count // 4))
+        bits = torch.from_numpy(words.view(np.int16)[:count])
+        # int16 spans -32768 to 32767: the comparison drops exactly `dropped` of the 65,536 values. In place,
+        # it stays int16, which torch compares and converts ten times faster than it makes bools.
+        return bits.ge_(dropped - LEVELS // 2).to(device, torch.uint8)
 
 
 class Dropout(nn.Module):
@@ -36,33 +68,21 @@ class Dropout(nn.Module):
     def active(self) -> bool:
         return self.training and not self.silenced and self.dropped > 0
 
-    @property
-    def scale(self) -> float:
-        """What survivors are multiplied by, so that the expectation stays."""
-        return LEVELS / (LEVELS - self.dropped)
-
-    def mask(self, count: int, device: torch.device, dtype: torch.dtype) -> Tensor:
-        """``[count]`` factors, 0 or ``scale``, for one pass over this site."""
+    def draw(self, count: int, device: torch.device) -> Dropped | None:
+        """A mask for one pass of ``count`` elements; None where nothing is dropped."""
+        if not self.active:
+            return None
         step, passes = self._calls
         passes = passes + 1 if step == self.clock.step else 0
         self._calls = (self.clock.step, passes)
-        name = f"dropout/{self.clock.step}/{self.site}" + (f"/{passes}" if passes else "")
-        words = self.clock.streams.bits(name, -(-count // 4))
-        bits = torch.from_numpy(words.view(np.int16)[:count])
-        # int16 spans -32768 to 32767: the comparison drops exactly `dropped` of the 65,536 values.
-        keep = bits.to(device, non_blocking=True) >= self.dropped - LEVELS // 2
-        return keep.to(dtype).mul_(self.scale)
+        site = self.site + (f"/{passes}" if passes else "")
+        # The scale of survivors keeps the expectation.
+        scale = LEVELS / (LEVELS - self.dropped)
+        return Dropped(self.clock.keep(site, self.dropped, count, device), scale)
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.active:
-            return x
-        return x * self.mask(x.numel(), x.device, x.dtype).view_as(x)
-
-    def add(self, x: Tensor, residual: Tensor) -> Tensor:
-        """``dropout(x) + residual`` in one pass over memory."""
-        if not self.active:
-            return x + residual
-        return torch.addcmul(residual, x, self.mask(x.numel(), x.device, x.dtype).view_as(x))
+        dropped = self.draw(x.numel(), x.device)
+        return x if dropped is None else x * dropped.keep.view_as(x).to(x.dtype).mul_(dropped.scale)
 
     def extra_repr(self) -> str:
         return f"{self.site}, rate={self.dropped / LEVELS:g}"

@@ -1,0 +1,33 @@
+"""Linear layers and their gradients, on the fastest matrix products that torch has here."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+# torch's own float32 products go through MKL, which keeps to AVX2 on AMD processors: 110 GFLOP/s on a Zen 5
+# core, where oneDNN reaches 240. bf16 products go through oneDNN already.
+ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+
+
+def by_onednn(x: Tensor) -> bool:
+    return ONEDNN and x.dtype == torch.float32 and x.device.type == "cpu"
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """``x @ weight.T + bias``: ``[rows, in]``, ``[out, in]`` to ``[rows, out]``. No gradient is recorded."""
+    if by_onednn(x):
+        out: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+        return out
+    return F.linear(x, weight, bias)
+
+
+def grad_input(grad: Tensor, weight: Tensor) -> Tensor:
+    """``[rows, out]``, ``[out, in]`` to ``[rows, in]``."""
+    return linear(grad, weight.t(), None)
+
+
+def grad_weight(grad: Tensor, x: Tensor) -> Tensor:
+    """``[rows, out]``, ``[rows, in]`` to ``[out, in]``."""
+    return linear(grad.t(), x.t(), None)
