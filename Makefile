@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow check format cards clean
+.PHONY: demo test test-slow check format cards bench clean
 
 demo: .venv/installed
 	$(BIN)/finegrid demo demo
@@ -33,6 +33,14 @@ format: .venv/dev-installed
 
 .venv/dev-installed: .venv/installed
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+# Speed against the published study's loop and Hugging Face's Trainer; about half an hour on two cores.
+bench: .venv/bench-installed
+	$(BIN)/python benchmarks/speed.py --out speed.json
+
+.venv/bench-installed: .venv/dev-installed
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,bench]'
 	touch $@
 
 cards: .venv/dev-installed

@@ -61,6 +61,14 @@ def test_a_family_of_four_is_four_families_of_one(
         assert_same_run(run, train(bench, recipe)[0])
 
 
+def test_a_family_keeps_one_copy_of_what_it_freezes(bench: Workbench) -> None:
+    first, *others = train(bench, *four(bench, training__epochs=1))
+    ours = dict(first.model.named_parameters())
+    for run in others:
+        for name, p in run.model.named_parameters():
+            assert (p is ours[name]) == (not p.requires_grad), name
+
+
 def test_members_of_a_family_do_end_up_different(bench: Workbench) -> None:
     runs = train(bench, *four(bench))
 

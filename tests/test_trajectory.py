@@ -72,7 +72,10 @@ class PlainLoop:
         spared = recipe.optimizer.decay_on == "matrices"
         decay = recipe.optimizer.weight_decay
         self.optimizer = torch.optim.AdamW(
-            [{"params": [p], "weight_decay": 0.0 if spared and p.ndim < 2 else decay} for p in self.parameters()],
+            [
+                {"params": [p], "weight_decay": 0.0 if spared and p.ndim < 2 else decay}
+                for p in self.parameters()
+            ],
             lr=recipe.optimizer.rate,
         )
 

@@ -157,10 +157,12 @@ def explain(factor: Annotated[str, typer.Argument(help="reinit.layers, or a whol
 def demo(
     folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where to.")] = Path("finegrid-demo"),
     workers: Workers = None,
+    device: Device = None,
+    precision: Precision = None,
 ) -> None:
     """Run the 64 recipes on the embedded data set and checkpoint. Resumes an unfinished demo."""
     prepare(folder)
-    study, settings = load(folder)
+    study, settings = load(folder, device=device, precision=precision)
     train(study, settings, workers, None, mix=False)
     made = make_table(study, load_audit(folder))
     print(render(made, "markdown"))

@@ -84,9 +84,8 @@ def measure(bench: Workbench, recipe: Recipe) -> Cost:
 
 def member_memory(run: Run) -> int:
     """Bytes of another member of a family of such runs."""
-    weights = sum(p.numel() * p.element_size() for p in run.model.parameters())
     trained = sum(p.numel() * p.element_size() for p in run.trained().values())
-    return weights + 4 * trained  # its gradients, two moments and the best epoch's weights
+    return 5 * trained  # weights, gradients, two moments and the best epoch's weights
 
 
 def seconds_per_token(bench: Workbench, run: Run) -> float:

@@ -8,12 +8,11 @@ uses the same operations as in a family of one, so results are equal bit for bit
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from finegrid.data.batches import Batch
 from finegrid.evaluate import Logits, predict
-from finegrid.model.dropout import MaskBook
 from finegrid.run import DivergedError, Run
 from finegrid.state import StateFile
 from finegrid.workbench import Workbench, peak_memory, reset_peak_memory
@@ -21,21 +20,21 @@ from finegrid.workbench import Workbench, peak_memory, reset_peak_memory
 
 def train_family(
     bench: Workbench,
-    runs: Sequence[Run],
+    members: Iterable[Run],
     state: StateFile,
     on_step: Callable[[int], None] = lambda done: None,
-) -> None:
-    """Train runs in lockstep to their end; what became of each stands in its ``progress``.
+) -> list[Run]:
+    """Train runs in lockstep to their end. Returns them; what became of each stands in its ``progress``.
 
     Args:
         bench: the study's data.
-        runs: one run, or several with equal seed, training settings and frozen layers.
+        members: one run, or several with equal seed, training settings and frozen layers.
         state: where the family is saved between epochs, and goes on from.
         on_step: called after each step with the steps done since the family began, those of earlier
             processes included.
     """
     reset_peak_memory(bench.device)
-    share_masks(runs)
+    runs = gather(members)
     recipe, seed = runs[0].recipe, runs[0].seed
     first_epoch = state.load_(runs)
     step = first_epoch * bench.steps_per_epoch(recipe)
@@ -57,14 +56,17 @@ def train_family(
     predict_test(bench, running(runs))
     for run in runs:
         run.progress.memory = peak_memory(bench.device)
+    return runs
 
 
-def share_masks(runs: Sequence[Run]) -> None:
-    """Let runs draw their dropout masks together. A run alone has no use for keeping them."""
-    if len(runs) > 1:
-        book = MaskBook()
-        for run in runs:
-            run.model.clock.book = book
+def gather(runs: Iterable[Run]) -> list[Run]:
+    """Let runs share what is equal in all of a family: dropout masks, and the weights that they freeze."""
+    family: list[Run] = []
+    for run in runs:  # one after the other, so that no more than one has frozen weights of its own
+        if family:
+            run.model.share_(family[0].model)
+        family.append(run)
+    return family
 
 
 def running(runs: Sequence[Run]) -> list[Run]:

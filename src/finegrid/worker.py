@@ -105,10 +105,10 @@ def train(channel: Channel, bench: Workbench, job: Job) -> None:
             channel.send("step", done=done)
 
     started = time.time()
-    runs = [Run(bench, one["run_id"], Recipe().at(one["levels"]), one["seed"]) for one in job["runs"]]
+    members = (Run(bench, one["run_id"], Recipe().at(one["levels"]), one["seed"]) for one in job["runs"])
     state = StateFile(state_path(bench.study.folder, job["family"]), bench.settings.save_after_seconds)
     with long_lived_left_alone():
-        train_family(bench, runs, state, on_step)
+        runs = train_family(bench, members, state, on_step)
     for run in runs:
         if run.progress.status == "done":
             save_predictions(bench, run)

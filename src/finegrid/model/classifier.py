@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from finegrid.data.batches import Batch, Prefix
 from finegrid.model.anatomy import anatomy
-from finegrid.model.dropout import Clock, Dropout
+from finegrid.model.dropout import Clock, Dropout, MaskBook
 from finegrid.model.encoder import Copies, copy_weights, forward_layer
 from finegrid.streams import Streams
 
@@ -76,6 +76,16 @@ class Classifier(nn.Module):
     def _draw_(self, weight: Tensor, stream: str) -> None:
         normal = torch.from_numpy(self.clock.streams.normal(stream, tuple(weight.shape)))
         weight.copy_(normal.mul_(self.parts.initializer_range))
+
+    def share_(self, other: Classifier) -> None:
+        """Take from another run of the family what both have: dropout masks, and frozen weights."""
+        other.clock.book = self.clock.book = other.clock.book or MaskBook()
+        theirs = dict(other.named_modules())
+        for name, module in self.named_modules():
+            for key, p in module.named_parameters(recurse=False):
+                twin = getattr(theirs[name], key)
+                if not p.requires_grad and not twin.requires_grad and torch.equal(p, twin):
+                    setattr(module, key, twin)
 
     def forward(self, batch: Batch) -> Tensor:
         """Logits ``[texts, classes]``, in the batch's own (packed) order."""

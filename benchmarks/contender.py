@@ -1,0 +1,288 @@
+"""One contender of the speed benchmark, in a process of its own: trains for a while and says how far it got.
+
+Started by ``speed.py`` with its job as JSON. Prints ``ready`` when it has warmed up, waits for a line on
+stdin, so that several processes begin together, and prints its figures as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+LENGTH = 44  # tokens at most, as in the published study
+WARM_STEPS = 2
+PRODUCTS = ("mm", "addmm", "bmm", "baddbmm", "_linear_pointwise", "mkldnn_linear")
+
+
+@dataclass(frozen=True)
+class Job:
+    contender: str  # origin | trainer | finegrid
+    checkpoint: str
+    titles: str  # a TSV file with header, text and label
+    batch_size: int
+    frozen: int  # layers
+    family: int  # runs in lockstep; finegrid only
+    threads: int
+    precision: str  # fp32 | bf16
+    seconds: float  # to train after the warm-up, at the least
+    steps: int  # to train after the warm-up, at the least
+
+
+Step = Callable[[], int]  # trains on one batch (for finegrid: every run of the family does); real tokens
+
+
+@dataclass
+class Inside:
+    """Seconds that finegrid's steps spent in forward, backward and optimizer."""
+
+    seconds: float = 0.0
+
+    def timed(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*arguments: Any) -> Any:
+            start = time.perf_counter()
+            result = call(*arguments)
+            self.seconds += time.perf_counter() - start
+            return result
+
+        return wrapped
+
+
+def read_titles(path: str) -> tuple[list[str], list[int]]:
+    rows = [line.split("\t") for line in Path(path).read_text(encoding="utf-8").splitlines()[1:]]
+    names = sorted({label for _, label in rows})
+    return [text for text, _ in rows], [names.index(label) for _, label in rows]
+
+
+class Origin(nn.Module):
+    """The published study's model: mean of first and last layer over all 44 places, padding included."""
+
+    def __init__(self, checkpoint: str, classes: int) -> None:
+        super().__init__()
+        from transformers import BertModel
+
+        self.bert = BertModel.from_pretrained(checkpoint, dtype=torch.float32)
+        self.norm = nn.LayerNorm(self.bert.config.hidden_size)
+        self.dropout = nn.Dropout(0.1)
+        self.linear = nn.Linear(self.bert.config.hidden_size, classes)
+
+    def forward(self, **inputs: Any) -> Any:
+        states = self.bert(**inputs, output_hidden_states=True).hidden_states
+        return self.linear(self.dropout(self.norm(((states[1] + states[-1]) / 2).mean(1))))
+
+
+def freeze_(bert: Any, layers: int) -> None:
+    if layers:
+        for module in (bert.embeddings, *bert.encoder.layer[:layers]):
+            module.requires_grad_(False)
+
+
+def origin(job: Job) -> Step:
+    """The published loop: tokenised per batch, padded to 44, float32."""
+    from transformers import AutoTokenizer, get_linear_schedule_with_warmup
+
+    texts, labels = read_titles(job.titles)
+    tokenizer = AutoTokenizer.from_pretrained(job.checkpoint)
+    model = Origin(job.checkpoint, max(labels) + 1).train()
+    freeze_(model.bert, job.frozen)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-5, weight_decay=0.01)
+    schedule = get_linear_schedule_with_warmup(optimizer, 0, 10_000)
+    order = shuffled(len(texts), job.batch_size)
+
+    def step() -> int:
+        rows = next(order)
+        batch = tokenizer(
+            [texts[row] for row in rows],
+            padding="max_length",
+            truncation=True,
+            max_length=LENGTH,
+            return_tensors="pt",
+        )
+        loss = F.cross_entropy(model(**batch), torch.tensor([labels[row] for row in rows]))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        return int(batch["attention_mask"].sum())
+
+    return step
+
+
+def shuffled(count: int, batch_size: int) -> Iterator[list[int]]:
+    generator = torch.Generator().manual_seed(0)
+    while True:
+        order = torch.randperm(count, generator=generator)
+        for start in range(0, count - batch_size + 1, batch_size):
+            yield order[start : start + batch_size].tolist()
+
+
+def trainer(job: Job) -> Step:
+    """Hugging Face's Trainer: tokenised beforehand, padded to the longest of a batch, fused AdamW.
+
+    Its own training step and data loader are driven one step at a time, so that it is timed as the others.
+    """
+    import tempfile
+
+    from transformers import (
+        AutoModelForSequenceClassification,
+        AutoTokenizer,
+        DataCollatorWithPadding,
+        Trainer,
+        TrainingArguments,
+    )
+
+    texts, labels = read_titles(job.titles)
+    tokenizer = AutoTokenizer.from_pretrained(job.checkpoint)
+    encoded = tokenizer(texts, truncation=True, max_length=LENGTH)["input_ids"]
+    rows = [{"input_ids": ids, "labels": label} for ids, label in zip(encoded, labels, strict=True)]
+    model = AutoModelForSequenceClassification.from_pretrained(
+        job.checkpoint, num_labels=max(labels) + 1, dtype=torch.float32
+    )
+    freeze_(model.bert, job.frozen)
+    arguments = TrainingArguments(
+        output_dir=tempfile.mkdtemp(),
+        per_device_train_batch_size=job.batch_size,
+        learning_rate=5e-5,
+        weight_decay=0.01,
+        optim="adamw_torch_fused",
+        bf16=job.precision == "bf16",
+        use_cpu=True,
+        report_to=[],
+        save_strategy="no",
+        logging_strategy="no",
+        disable_tqdm=True,
+        max_grad_norm=0.0,
+        dataloader_drop_last=True,
+    )
+    trainer = Trainer(
+        model=model,
+        args=arguments,
+        train_dataset=rows,
+        data_collator=DataCollatorWithPadding(tokenizer),
+    )
+    trainer.create_optimizer_and_scheduler(10_000)
+    wrapped, optimizer = trainer.accelerator.prepare(model.train(), trainer.optimizer)
+
+    def batches() -> Iterator[Any]:
+        while True:
+            yield from trainer.get_train_dataloader()
+
+    stream = batches()
+
+    def step() -> int:
+        batch = next(stream)
+        trainer.training_step(wrapped, batch)
+        optimizer.step()
+        trainer.lr_scheduler.step()
+        wrapped.zero_grad()
+        return int(batch["attention_mask"].sum())
+
+    return step
+
+
+def finegrid(job: Job, inside: Inside) -> Step:
+    """A family of runs, as a worker of ``finegrid run`` trains it."""
+    import gc
+    import tempfile
+
+    from finegrid.recipe import Recipe
+    from finegrid.run import Run
+    from finegrid.study import RunSettings, load_study
+    from finegrid.train import gather, share_prefix
+    from finegrid.workbench import Workbench, prepare_process
+
+    folder = Path(tempfile.mkdtemp())
+    titles = json.dumps(str(Path(job.titles).resolve()))
+    (folder / "study.toml").write_text(
+        f"[data]\ntrain = {titles}\n[model]\nname = {json.dumps(job.checkpoint)}\nmax_length = {LENGTH}\n"
+        f"[training]\nbatch_size = {job.batch_size}\n[factors]\n"
+        '"optimizer.decay_on" = ["all", "matrices"]\n'
+    )
+    settings = RunSettings.model_validate({"threads": job.threads, "precision": job.precision})
+    prepare_process(settings)
+    bench = Workbench(load_study(folder), settings)
+    recipe = bench.study.baseline.at({"freeze.layers": job.frozen})
+    assert isinstance(recipe, Recipe)
+    runs = gather(Run(bench, f"run-{index}", recipe, seed=0) for index in range(job.family))
+    for run in runs:
+        run.loss_fn = inside.timed(run.loss_fn)
+        run.optimizer.step = inside.timed(run.optimizer.step)  # type: ignore[method-assign]
+    torch.Tensor.backward = inside.timed(torch.Tensor.backward)  # type: ignore[method-assign]
+    gc.freeze()
+
+    def batches() -> Iterator[Any]:
+        epoch = 0
+        while True:
+            yield from bench.training_batches(recipe, 0, epoch)
+            epoch += 1
+
+    stream = enumerate(batches())
+
+    def step() -> int:
+        index, batch = next(stream)
+        shared, prefix_seconds = share_prefix(bench, runs, batch, index)
+        inside.seconds += prefix_seconds
+        for run in runs:
+            run.step(shared, index % run.total_steps)
+        return int(batch.real_tokens) * len(runs)
+
+    return step
+
+
+def share_of_products(step: Step) -> float:
+    """The share of a step's time that is spent in matrix products."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        step()
+    events = profile.key_averages()
+    total = sum(event.self_cpu_time_total for event in events)
+    products = sum(event.self_cpu_time_total for event in events if event.key.split("::")[-1] in PRODUCTS)
+    return float(products / total)
+
+
+def peak_bytes() -> int:
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1])
+
+
+def main() -> None:
+    job = Job(**json.loads(sys.argv[1]))
+    torch.set_num_threads(job.threads)
+    torch.manual_seed(0)
+    before = peak_bytes()
+    inside = Inside()
+    step = (
+        finegrid(job, inside)
+        if job.contender == "finegrid"
+        else {"origin": origin, "trainer": trainer}[job.contender](job)
+    )
+    for _ in range(WARM_STEPS):
+        step()
+    print("ready", flush=True)
+    sys.stdin.readline()
+    seconds: list[float] = []
+    tokens, inside.seconds = 0, 0.0
+    while sum(seconds) < job.seconds or len(seconds) < job.steps:
+        start = time.perf_counter()
+        tokens += step()
+        seconds.append(time.perf_counter() - start)
+    figures = {
+        "tokens": tokens,
+        "seconds": sum(seconds),
+        "steps": len(seconds),
+        "bytes": peak_bytes() - before,
+        "outside": 1 - inside.seconds / sum(seconds),
+        "products": share_of_products(step),
+    }
+    print(json.dumps(figures), flush=True)
+
+
+if __name__ == "__main__":
+    main()

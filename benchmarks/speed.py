@@ -1,0 +1,256 @@
+"""finegrid's speed against the published study's loop and Hugging Face's Trainer, in one run.
+
+    python benchmarks/speed.py [--shapes mini base] [--batches 32 256] [--rounds 3] [--out speed.json]
+
+Contenders take turns, each in processes of its own, for several rounds; medians are quoted, with minimum and
+maximum, and ratios last. Tokens are real ones, padding not counted. Titles come from ``--titles`` (a TSV file
+with a header), by default the embedded headlines. ``base`` is BERT-base's shape with random weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass, field, replace
+from itertools import product
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import psutil
+from contender import Job
+
+from finegrid.demo import HEADLINES
+from finegrid.model.families import embedded_checkpoint
+
+LAYERS = 12
+EPOCHS, TEXTS = 32, 54_000  # of the published grid, for the projection
+
+
+@dataclass
+class Entry:
+    """One contender under one load: how it is run, and what it reached, round after round."""
+
+    name: str
+    shape: str
+    job: Job
+    workers: int
+    tokens_per_second: list[float] = field(default_factory=list)
+    gib: list[float] = field(default_factory=list)
+    products: list[float] = field(default_factory=list)
+
+    @property
+    def load(self) -> str:
+        return f"{self.shape}, batch {self.job.batch_size}, {'six frozen' if self.job.frozen else 'full'}"
+
+
+def make_base(folder: Path) -> Path:
+    """A checkpoint of BERT-base's shape with random weights, and the embedded tokeniser."""
+    import shutil
+
+    import torch
+    from transformers import BertConfig, BertModel
+
+    torch.manual_seed(0)
+    BertModel(BertConfig(vocab_size=21128)).save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json", "vocab.txt"):
+        shutil.copy(embedded_checkpoint() / name, folder / name)
+    return folder
+
+
+def product_rate(dtype: str, threads: int) -> float:
+    """TFLOP/s of large matrix products on all cores, in a process of its own."""
+    program = (
+        "import time, torch\n"
+        f"torch.set_num_threads({threads})\n"
+        f"a, b = (torch.randn(2048, 2048, dtype=torch.{dtype}) for _ in 'ab')\n"
+        "linear = torch.ops.mkldnn._linear_pointwise if torch.backends.mkldnn.is_available() else None\n"
+        "f = (lambda: linear(a, b, None, 'none', [], '')) if linear else (lambda: a @ b.t())\n"
+        "f(); times = []\n"
+        "for _ in range(9):\n"
+        "    start = time.perf_counter(); f(); times.append(time.perf_counter() - start)\n"
+        "print(2 * 2048 ** 3 / sorted(times)[4] / 1e12)"
+    )
+    return float(subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout)
+
+
+def measure_(entry: Entry) -> None:
+    """One round: all workers of the contender at once."""
+    program = [sys.executable, str(Path(__file__).parent / "contender.py"), json.dumps(asdict(entry.job))]
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(entry.job.threads))
+    environment = {**os.environ, **threads, "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
+    if entry.name == "finegrid":
+        from finegrid.runner import ALLOCATOR
+
+        environment |= ALLOCATOR
+    processes = [
+        subprocess.Popen(
+            program,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=environment,
+        )
+        for _ in range(entry.workers)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        if process.stdout.readline().strip() != "ready":
+            raise SystemExit(f"{entry.name} did not start: run contender.py by hand with {program[-1]}")
+    figures = []
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in processes:
+        assert process.stdout is not None
+        figures.append(json.loads(process.stdout.readline()))
+        process.wait()
+    entry.tokens_per_second.append(sum(f["tokens"] / f["seconds"] for f in figures))
+    entry.gib.append(sum(f["bytes"] for f in figures) / 2**30)
+    entry.products.append(median(f["products"] for f in figures))
+
+
+def entries(arguments: argparse.Namespace, checkpoints: dict[str, str], bf16: bool) -> list[Entry]:
+    """Every contender under every load, as its users would run it on this machine."""
+    cores = len(psutil.Process().cpu_affinity() or [0])
+    fast = "bf16" if bf16 else "fp32"
+    found = []
+    for shape, batch_size, frozen in product(arguments.shapes, arguments.batches, (0, LAYERS // 2)):
+        small = shape == "mini"
+        job = Job(
+            contender="origin",
+            checkpoint=checkpoints[shape],
+            titles=arguments.titles,
+            batch_size=batch_size,
+            frozen=frozen,
+            family=1,
+            threads=cores,
+            precision="fp32",
+            seconds=arguments.seconds,
+            steps=1,
+        )
+        found.append(Entry("origin", shape, job, 1))
+        # A Trainer's user may run one process on all cores, or one on each: both are measured.
+        for workers in (1, cores):
+            theirs = replace(job, contender="trainer", precision=fast, threads=cores // workers)
+            found.append(Entry(f"trainer x{workers}", shape, theirs, workers))
+        family = 8 if small else (arguments.base_family if frozen else 1)
+        ours = replace(job, contender="finegrid", precision=fast, threads=1, family=family)
+        found.append(Entry("finegrid", shape, ours, cores))
+        if bf16:
+            found.append(Entry("finegrid fp32", shape, replace(ours, precision="fp32"), cores))
+    return found
+
+
+def spread(values: list[float], style: str = "{:,.0f}") -> str:
+    low, middle, high = (style.format(f(values)) for f in (min, median, max))
+    return f"{middle} ({low} to {high})"
+
+
+def flops_per_token(shape: str, frozen: int, family: int) -> float:
+    """Of the encoder's linear layers: twice a weight forward, four times backward; attention is left out."""
+    width = 192 if shape == "mini" else 768
+    layer = 12 * width * width
+    trained = 6 * layer * (LAYERS - frozen)
+    return trained + 2 * layer * frozen / family
+
+
+def report(measured: list[Entry], rates: dict[str, float], mean_tokens: float) -> str:
+    lines = [
+        f"{platform.machine()}, {psutil.cpu_count()} cores; products: "
+        + ", ".join(f"{rate:.2f} TFLOP/s in {dtype}" for dtype, rate in rates.items()),
+        "",
+        "| load | contender | processes x threads | real tokens/s | s per epoch of 54,000 | GiB | products "
+        "| of bf16 rate |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for e in measured:
+        speed = median(e.tokens_per_second)
+        reached = speed * flops_per_token(e.shape, e.job.frozen, e.job.family) / rates["bfloat16"] / 1e12
+        lines.append(
+            f"| {e.load} | {e.name} | {e.workers} x {e.job.threads}"
+            f"{f', families of {e.job.family}' if e.job.family > 1 else ''} "
+            f"| {spread(e.tokens_per_second)} | {TEXTS * mean_tokens / speed:,.1f} | {median(e.gib):.2f} "
+            f"| {median(e.products):.0%} | {reached:.0%} |"
+        )
+    return "\n".join([*lines, "", *ratios(measured, mean_tokens)])
+
+
+def ratios(measured: list[Entry], mean_tokens: float) -> list[str]:
+    """Tokens per second against the others under the same load, and the whole grid as a projection."""
+    speeds = {(e.load, e.name): median(e.tokens_per_second) for e in measured}
+    lines = ["| load | times origin | times trainer (its better way) |", "| --- | --- | --- |"]
+    for load, name in speeds:
+        if name.startswith("finegrid"):
+            rival = max(v for (other, n), v in speeds.items() if other == load and n.startswith("trainer"))
+            ours, theirs = speeds[load, name], speeds[load, "origin"]
+            lines.append(f"| {load}, {name} | {ours / theirs:.1f} | {ours / rival:.1f} |")
+    lines.append("")
+    for shape, batch_size in dict.fromkeys((e.shape, e.job.batch_size) for e in measured):
+        hours = {}
+        for name, runs in (("origin", 32), ("finegrid", 16)):  # of each kind; half of our rows are inert
+            kinds = [f"{shape}, batch {batch_size}, {kind}" for kind in ("full", "six frozen")]
+            tokens = EPOCHS * TEXTS * mean_tokens
+            hours[name] = sum(runs * tokens / speeds[kind, name] for kind in kinds) / 3600
+        lines.append(
+            f"thucnews64, {shape}, batch {batch_size}, {EPOCHS} epochs of training, projected: origin "
+            f"{hours['origin']:,.0f} h, finegrid {hours['finegrid']:,.1f} h: "
+            f"{hours['origin'] / hours['finegrid']:.1f} times"
+        )
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--shapes", nargs="+", default=["mini", "base"], choices=["mini", "base"])
+    parser.add_argument("--batches", nargs="+", type=int, default=[32, 256])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=10.0, help="per contender, load and round")
+    parser.add_argument("--base-family", type=int, default=8, help="frozen runs of a family at base shape")
+    parser.add_argument("--titles", default=str(HEADLINES / "train.tsv"))
+    parser.add_argument("--out", type=Path, help="where to keep all figures as JSON")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        checkpoints = {"mini": str(embedded_checkpoint())}
+        if "base" in arguments.shapes:
+            checkpoints["base"] = str(make_base(Path(scratch) / "base"))
+        cores = len(psutil.Process().cpu_affinity() or [0])
+        rates = {dtype: product_rate(dtype, cores) for dtype in ("float32", "bfloat16")}
+        measured = entries(arguments, checkpoints, rates["bfloat16"] > 1.2 * rates["float32"])
+        for number in range(arguments.rounds):
+            for entry in measured:
+                start = time.monotonic()
+                measure_(entry)
+                print(
+                    f"round {number + 1}: {entry.load}, {entry.name}: {entry.tokens_per_second[-1]:,.0f} "
+                    f"tokens/s ({time.monotonic() - start:.0f} s)",
+                    file=sys.stderr,
+                    flush=True,
+                )
+    print(report(measured, rates, mean_tokens(arguments.titles)))
+    if arguments.out:
+        kept: dict[str, Any] = {"rates": rates, "entries": [asdict(entry) for entry in measured]}
+        arguments.out.write_text(json.dumps(kept, indent=1))
+
+
+def mean_tokens(titles: str) -> float:
+    """Tokens of a title, special ones counted, cut to 44."""
+    from contender import LENGTH, read_titles
+    from transformers import AutoTokenizer
+
+    texts, _ = read_titles(titles)
+    tokenizer = AutoTokenizer.from_pretrained(embedded_checkpoint())
+    lengths = [len(ids) for ids in tokenizer(texts, truncation=True, max_length=LENGTH)["input_ids"]]
+    return sum(lengths) / len(lengths)
+
+
+if __name__ == "__main__":
+    main()
