@@ -169,6 +169,7 @@ def trainer(job: Job) -> Step:
         data_collator=DataCollatorWithPadding(tokenizer),
     )
     trainer.create_optimizer_and_scheduler(10_000)
+    trainer.current_gradient_accumulation_steps = 1  # train() sets it
     wrapped, optimizer = trainer.accelerator.prepare(model.train(), trainer.optimizer)
 
     def batches() -> Iterator[Any]:
