@@ -23,6 +23,10 @@ class Streams:
         """``count`` words of 64 random bits."""
         return np.asarray(self._philox(name).random_raw(count), dtype=np.uint64)
 
+    def key(self, name: str) -> int:
+        """64 bits that stand for a stream, for generators that run elsewhere. Signed, as torch wants them."""
+        return int.from_bytes(self._digest(name)[:8], "little", signed=True)
+
     def permutation(self, name: str, count: int) -> NDArray[np.int64]:
         """A random order of ``range(count)``."""
         # Sorting raw words, not Generator.permutation: numpy may change how the latter consumes its stream.
@@ -33,5 +37,7 @@ class Streams:
         return np.random.Generator(self._philox(name)).standard_normal(shape, dtype=np.float32)
 
     def _philox(self, name: str) -> np.random.Philox:
-        key = hashlib.sha256(f"{self.seed}/{name}".encode()).digest()[:16]
-        return np.random.Philox(key=int.from_bytes(key, "little"))
+        return np.random.Philox(key=int.from_bytes(self._digest(name)[:16], "little"))
+
+    def _digest(self, name: str) -> bytes:
+        return hashlib.sha256(f"{self.seed}/{name}".encode()).digest()

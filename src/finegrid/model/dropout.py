@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from finegrid.model.attention import Dropped
+from finegrid.model.counter import counter_words
 from finegrid.streams import Streams
 
 LEVELS = 1 << 16  # 16 random bits per mask: 8 would turn a rate of 0.1 into 0.1016
@@ -46,11 +47,14 @@ class Clock:
         return self.book.masks[name, count]
 
     def _draw(self, name: str, dropped: int, count: int, device: torch.device) -> Tensor:
-        words = self.streams.bits(name, -(-count // 4))
-        bits = torch.from_numpy(words.view(np.int16)[:count])
+        words = -(-count // 4)
+        if device.type == "cuda":  # drawn there: sending masks over would take longer than a step
+            bits = counter_words(self.streams.key(name), words, device).view(torch.int16)[:count]
+        else:
+            bits = torch.from_numpy(self.streams.bits(name, words).view(np.int16)[:count])
         # int16 spans -32768 to 32767: the comparison drops exactly `dropped` of the 65,536 values. In place,
         # it stays int16, which torch compares and converts ten times faster than it makes bools.
-        return bits.ge_(dropped - LEVELS // 2).to(device, torch.uint8)
+        return bits.ge_(dropped - LEVELS // 2).to(torch.uint8)
 
 
 class Dropout(nn.Module):
