@@ -7,15 +7,16 @@ from dataclasses import dataclass
 
 import psutil
 
-from finegrid.audit import Audit
+from finegrid.audit import Audit, Cost
 from finegrid.plan import PlannedRun
 from finegrid.study import RunSettings
 
 GIB = 2**30
 SHARE = 0.6  # of the machine's memory, unless study.toml or the command line say otherwise
-# Runs that freeze nothing share only batches and dropout masks. That is worth waiting for each other where
-# models are small; of large ones a lost worker would cost too much work.
-SMALL_MEMBER = 256 * 2**20
+# Runs that freeze nothing share only batches and dropout masks: 5 % of a small step. Not worth it where an
+# epoch of them all takes more than a minute of one core, which is what a killed worker may lose.
+SHORT_EPOCH_FLOP = 1.5e13
+COPIES = 20  # bytes of a member per parameter it trains: weight, gradient, two moments, the best epoch's
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,15 @@ class Capacity:
         frozen = run.recipe.freeze.layers > 0
         if cost is None or not cost.member_memory:
             return self.family_size if frozen else 1
-        if not frozen and cost.member_memory > SMALL_MEMBER:
-            return 1
-        if not self.worker_bytes:
-            return self.family_size
-        others = (self.worker_bytes - cost.memory) // cost.member_memory
-        return max(1, min(self.family_size, 1 + others))
+        most = self.family_size if frozen else min(self.family_size, self._in_a_short_epoch(cost))
+        if self.worker_bytes:
+            most = min(most, 1 + (self.worker_bytes - cost.memory) // cost.member_memory)
+        return max(1, most)
+
+    def _in_a_short_epoch(self, cost: Cost) -> int:
+        """How many runs of this kind take a short epoch together: six operations a parameter and token."""
+        tokens = self.audit.sizes["train"] * self.audit.tokens["mean"]
+        return int(SHORT_EPOCH_FLOP / (6 * tokens * cost.member_memory / COPIES))
 
 
 def capacity(settings: RunSettings, audit: Audit) -> Capacity:

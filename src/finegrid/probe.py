@@ -85,7 +85,7 @@ def measure(bench: Workbench, recipe: Recipe) -> Cost:
 def member_memory(run: Run) -> int:
     """Bytes of another member of a family of such runs."""
     trained = sum(p.numel() * p.element_size() for p in run.trained().values())
-    return 5 * trained  # weights, gradients, two moments and the best epoch's weights
+    return 5 * trained  # weights, gradients, two moments and the best epoch's weights: capacity.COPIES
 
 
 def seconds_per_token(bench: Workbench, run: Run) -> float:
