@@ -20,11 +20,13 @@ from finegrid.study import load_study
 from finegrid.table import make_table
 
 SEEDS = 3
-# (batch size, epochs, rates)
+# (batch size, epochs, rates, precision)
 TRIED = [
-    (32, 5, (2e-4, 4e-4)),
-    (16, 5, (1e-4, 1.5e-4, 2.5e-4)),
-    (8, 3, (1.5e-4,)),
+    (8, 3, (1.5e-4,), "fp32"),
+    (16, 5, (1e-4, 1.5e-4, 2.5e-4), "fp32"),
+    (32, 5, (2e-4, 4e-4), "fp32"),
+    (32, 8, (2e-4, 3e-4), "auto"),
+    (32, 8, (2e-4,), "fp32"),
 ]
 
 
@@ -32,7 +34,7 @@ def finegrid(*arguments: str) -> None:
     subprocess.run([sys.executable, "-m", "finegrid", *arguments], check=True, stdout=sys.stderr)
 
 
-def baseline_on_dev(study: Path, batch_size: int, epochs: int, rate: float) -> list[float]:
+def baseline_on_dev(study: Path, batch_size: int, epochs: int, rate: float, precision: str) -> list[float]:
     """Macro-F1 of the baseline at its best epoch, 0 to 1, one per seed."""
     if not (study / "study.toml").exists():
         files = [f"--{part}={HEADLINES / part}.tsv" for part in ("train", "dev", "test")]
@@ -42,18 +44,22 @@ def baseline_on_dev(study: Path, batch_size: int, epochs: int, rate: float) -> l
             f"optimizer.rate={rate}",
         ]
         finegrid("init", *files, f"--out={study}", *(f"--set={setting}" for setting in settings))
-    finegrid("run", str(study), "--rows=1", f"--seeds={SEEDS}")
+    finegrid("run", str(study), "--rows=1", f"--seeds={SEEDS}", f"--precision={precision}")
     return make_table(load_study(study), load_audit(study)).rows[0].scores("macro-f1", "dev")
 
 
 def main(folder: Path) -> None:
-    print("| batch size | epochs | rate | macro-f1 on dev: mean | by seed |")
-    print("| --- | --- | --- | --- | --- |")
-    for batch_size, epochs, rates in TRIED:
+    print("| batch size | epochs | rate | precision | macro-f1 on dev: mean | by seed |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for batch_size, epochs, rates, precision in TRIED:
         for rate in rates:
-            scores = baseline_on_dev(folder / f"{batch_size}-{epochs}-{rate:g}", batch_size, epochs, rate)
+            study = folder / f"{batch_size}-{epochs}-{rate:g}-{precision}"
+            scores = baseline_on_dev(study, batch_size, epochs, rate, precision)
             each = ", ".join(f"{score:.3f}" for score in scores)
-            print(f"| {batch_size} | {epochs} | {rate:g} | {mean(scores):.3f} | {each} |", flush=True)
+            print(
+                f"| {batch_size} | {epochs} | {rate:g} | {precision} | {mean(scores):.3f} | {each} |",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ Workers = Annotated[
     int | None, typer.Option(min=1, help="Processes that train. Default: what cores and memory carry.")
 ]
 Device = Annotated[str | None, typer.Option(help="cpu or cuda. Default: study.toml's.")]
-Precision = Annotated[str | None, typer.Option(help="fp32 or bf16. Default: study.toml's.")]
+Precision = Annotated[str | None, typer.Option(help="fp32, bf16 or auto. Default: study.toml's.")]
 Memory = Annotated[
     float | None, typer.Option(min=0.1, help="GiB for all workers together. Default: 60 % of the machine's.")
 ]

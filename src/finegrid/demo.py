@@ -9,6 +9,7 @@ from finegrid.atomic import replacing
 from finegrid.errors import input_error
 from finegrid.init import Wishes, study_toml
 from finegrid.model.families import EMBEDDED
+from finegrid.precision import AUTO
 
 HEADLINES = Path(__file__).parent / "assets" / "headlines"
 
@@ -28,6 +29,7 @@ def prepare(folder: Path) -> None:
         label="label",
         header=True,
         model=EMBEDDED,
+        precision=AUTO,
     )
     wanted = study_toml(folder, wishes)
     path = folder / "study.toml"

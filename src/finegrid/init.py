@@ -23,7 +23,7 @@ from finegrid.recipe import DEFAULTS, Levels, Recipe
 from finegrid.study import Study, load_study
 
 # What suits the embedded checkpoint; chosen by a trial on dev (docs/results.md), not by taste.
-EMBEDDED_LEVELS: Levels = {"optimizer.rate": 2.5e-4, "training.batch_size": 16, "training.epochs": 5}
+EMBEDDED_LEVELS: Levels = {"optimizer.rate": 2e-4, "training.batch_size": 32, "training.epochs": 8}
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class Wishes:
     score: str = "macro-f1"
     seeds: int = 1
     threads: int = 1
+    precision: str = "fp32"
     levels: Sequence[str] = ()  # "optimizer.rate=5e-4"
 
 
@@ -123,6 +124,7 @@ def study_toml(folder: Path, wishes: Wishes) -> str:
             score=toml(wishes.score),
             seeds=toml(wishes.seeds),
             threads=toml(wishes.threads),
+            precision=toml(wishes.precision),
         )
     )
 

@@ -11,8 +11,9 @@ from finegrid.audit import Audit, load_audit
 from finegrid.capacity import capacity
 from finegrid.ledger import Record
 from finegrid.plan import Family, family_memory, family_seconds, makespan, plan_families, plan_runs
+from finegrid.precision import PRECISIONS
 from finegrid.progress import duration
-from finegrid.study import BEST_TEST, PRECISIONS, RunSettings, Study
+from finegrid.study import BEST_TEST, RunSettings, Study
 
 STATES = ("done", "diverged", "failed", "left")
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from finegrid.audit import Audit, cost_levels
+from finegrid.precision import Precision
 from finegrid.recipe import Levels, Recipe, run_id
-from finegrid.study import Precision, Study
+from finegrid.study import Study
 
 
 @dataclass(frozen=True)

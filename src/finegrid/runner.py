@@ -23,7 +23,8 @@ from finegrid.errors import InputError, Problem, input_error
 from finegrid.ledger import Record
 from finegrid.metrics import check_score
 from finegrid.plan import Family, PlannedRun, family_seconds, plan_families, plan_runs
-from finegrid.study import PRECISIONS, RunSettings, Study
+from finegrid.precision import PRECISIONS
+from finegrid.study import RunSettings, Study
 from finegrid.worker import state_path
 
 Event = dict[str, Any]

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from finegrid.data.sources import DataSettings
 from finegrid.design import Row, full_factorial
@@ -19,6 +19,7 @@ from finegrid.errors import InputError, Problem, input_error
 from finegrid.ledger import Ledger
 from finegrid.metrics import check_score
 from finegrid.model.families import CheckpointInfo, inspect, resolve
+from finegrid.precision import AUTO, Precision, fastest_precision
 from finegrid.presets import PRESETS, Preset
 from finegrid.recipe import Level, Levels, Recipe, unknown_factor
 
@@ -27,8 +28,6 @@ BEST_TEST = "protocol best-test: epochs are chosen on the test set, so test scor
 MOST_ROWS = 4096  # twelve factors of two levels; a full factorial of more is never what somebody wants
 MOST_SEEDS = 1000
 Protocol = Literal["best-dev", "best-test"]
-Precision = Literal["fp32", "bf16"]
-PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")  # the reference first
 
 
 class DesignSettings(BaseModel):
@@ -58,6 +57,13 @@ class RunSettings(BaseModel):
     memory: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     # Of work since the last saved state.
     save_after_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _resolve_precision(cls, table: Any) -> Any:
+        if isinstance(table, dict) and table.get("precision") == AUTO:
+            return {**table, "precision": fastest_precision(table.get("device", "cpu"))}
+        return table
 
 
 class Head(BaseModel):
@@ -159,7 +165,7 @@ def override(settings: RunSettings, **given: str | float | None) -> RunSettings:
     try:
         return RunSettings.model_validate({**settings.model_dump(), **changed})
     except ValidationError as error:
-        known = {"device": "cpu or cuda", "precision": "fp32 or bf16", "memory": "GiB, more than 0"}
+        known = {"device": "cpu or cuda", "precision": "fp32, bf16 or auto", "memory": "GiB, more than 0"}
         names = [str(item["loc"][0]) for item in error.errors()]
         problems = [Problem(f"--{name}", f"found {given[name]!r}, expected {known[name]}.") for name in names]
         raise InputError("command line", problems) from None

@@ -13,8 +13,9 @@ from finegrid import metrics
 from finegrid.audit import Audit
 from finegrid.ledger import Record
 from finegrid.plan import identify
+from finegrid.precision import PRECISIONS
 from finegrid.recipe import Level, Levels
-from finegrid.study import BEST_TEST, PRECISIONS, Study
+from finegrid.study import BEST_TEST, Study
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,10 @@ from finegrid.errors import InputError, Problem, input_error
 from finegrid.model.classifier import Classifier
 from finegrid.model.families import model_fingerprint
 from finegrid.model.load import Checkpoint, load_tokenizer
+from finegrid.precision import Precision
 from finegrid.recipe import Recipe
 from finegrid.streams import Streams
-from finegrid.study import Precision, RunSettings, Study
+from finegrid.study import RunSettings, Study
 
 EVALUATION_TOKENS = 4096  # per batch: large enough for full-speed products, small enough for the cache
 

@@ -1,0 +1,52 @@
+"""``precision = "auto"`` is bf16 where the processor has bf16 products; settled before anything runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tiny import write_study
+
+from finegrid import precision
+from finegrid.precision import fastest_precision
+from finegrid.study import RunSettings, load_study, override
+
+CPUS = {
+    "AMX": ("flags\t\t: fpu sse2 avx512f avx512_bf16 amx_bf16 amx_tile\n", "bf16"),
+    "Zen 4": ("processor\t: 0\nflags\t\t: fpu avx2 avx512f avx512_bf16\nflags\t: none\n", "bf16"),
+    "Zen 3": ("flags\t\t: fpu sse2 avx avx2 fma\n", "fp32"),
+    "ARM": ("Features\t: fp asimd bf16\n", "fp32"),
+    "nothing": ("", "fp32"),
+}
+
+
+@pytest.fixture
+def cpuinfo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(precision, "CPUINFO", tmp_path / "cpuinfo")
+    return tmp_path / "cpuinfo"
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+def test_the_processor_decides(cpuinfo: Path, cpu: str) -> None:
+    text, expected = CPUS[cpu]
+    cpuinfo.write_text(text)
+
+    assert fastest_precision("cpu") == expected
+    assert fastest_precision("cuda") == "bf16"
+
+
+def test_a_system_that_does_not_tell_gets_the_reference(cpuinfo: Path) -> None:
+    assert fastest_precision("cpu") == "fp32"
+
+
+def test_auto_is_resolved_in_study_toml_and_on_the_command_line(
+    cpuinfo: Path, tmp_path: Path, bert: Path
+) -> None:
+    cpuinfo.write_text(CPUS["AMX"][0])
+    settings = '[run]\nprecision = "auto"\n[factors]\n"reinit.layers" = [0, 1]'
+    study = load_study(write_study(tmp_path / "study", bert, settings))
+
+    assert study.head.run.precision == "bf16"
+    assert override(RunSettings(), precision="auto").precision == "bf16"
+    assert override(study.head.run, precision="fp32").precision == "fp32"
+    assert RunSettings().precision == "fp32"
