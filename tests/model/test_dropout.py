@@ -214,10 +214,10 @@ def test_attention_and_its_gradient_equal_the_textbook_formula(lengths: list[int
     expected = textbook(qkv, lengths, heads, factors)
     grad = torch.randn(expected.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     (expected_grad,) = torch.autograd.grad(expected, qkv, grad)
-    ours, weights = attend(qkv.detach(), layout, dropped)
+    ours, attended = attend(qkv.detach(), layout, dropped)
     filled = torch.zeros_like(ours)
     filled[: len(grad)] = grad
-    ours_grad = attend_backward(filled, qkv.detach(), weights, layout, dropped)
+    ours_grad = attend_backward(filled, attended, layout, dropped)
 
     real = sum(lengths)
     torch.testing.assert_close(ours[:real], expected, rtol=1e-12, atol=1e-12)

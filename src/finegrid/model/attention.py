@@ -131,7 +131,16 @@ class Dropped:
         return x * self.keep.view_as(x).to(x.dtype)
 
 
-def attend(qkv: Tensor, layout: Layout, dropped: Dropped | None) -> tuple[Tensor, Tensor]:
+@dataclass(frozen=True)
+class Attended:
+    """What the backward pass of `attend` needs."""
+
+    parts: Tensor  # [3, places, head width]: queries, keys and values, laid out
+    weights: Tensor  # [layout.weights] before dropout, at least float32
+    kept: Tensor  # the same after dropout (but for its scale), in the type of the products
+
+
+def attend(qkv: Tensor, layout: Layout, dropped: Dropped | None) -> tuple[Tensor, Attended]:
     """Attend within each text.
 
     Args:
@@ -140,8 +149,7 @@ def attend(qkv: Tensor, layout: Layout, dropped: Dropped | None) -> tuple[Tensor
         dropped: dropout of ``layout.weights`` attention weights, or None.
 
     Returns:
-        The context ``[tokens, width]``, and the attention weights ``[layout.weights]`` (before dropout, at
-        least float32) that the backward pass needs.
+        The context ``[tokens, width]``, and what the backward pass needs.
     """
     width = qkv.shape[1] // 3 // layout.heads
     parts = qkv.view(-1, width).index_select(0, layout.parts).view(3, -1, width)
@@ -162,18 +170,19 @@ def attend(qkv: Tensor, layout: Layout, dropped: Dropped | None) -> tuple[Tensor
     for group, (_, _, v), (p,) in by_group(layout, parts, kept):
         out = context[group.places].view(v.shape)
         torch.baddbmm(out, p, v, beta=0, alpha=scale, out=out)
-    return context.index_select(0, layout.rows_back).view(len(qkv), -1), weights
+    merged = context.index_select(0, layout.rows_back).view(len(qkv), -1)
+    return merged, Attended(parts, weights, kept)
 
 
 def attend_backward(
-    grad_context: Tensor, qkv: Tensor, weights: Tensor, layout: Layout, dropped: Dropped | None
+    grad_context: Tensor, attended: Attended, layout: Layout, dropped: Dropped | None
 ) -> Tensor:
     """The gradient ``[tokens, 3 * width]`` of what went into `attend`."""
-    width = qkv.shape[1] // 3 // layout.heads
-    parts = qkv.view(-1, width).index_select(0, layout.parts).view(3, -1, width)
+    parts, weights, kept = attended.parts, attended.weights, attended.kept
+    width = parts.shape[-1]
     grad_places = grad_context.view(-1, width).index_select(0, layout.rows)
     scale = 1.0 if dropped is None else dropped.scale
-    grad_weights = qkv.new_empty(layout.weights)
+    grad_weights = parts.new_empty(layout.weights)
     for group, (_, _, v), (grad_p,) in by_group(layout, parts, grad_weights):
         grad = grad_places[group.places].view(v.shape)
         torch.baddbmm(grad_p, grad, v.transpose(1, 2), beta=0, alpha=scale, out=grad_p)
@@ -183,8 +192,7 @@ def attend_backward(
     grad_scores = torch.empty_like(weights)
     for _, _, (grad_p, p, grad_score) in by_group(layout, parts, grad_weights, weights, grad_scores):
         torch._softmax_backward_data(grad_p, p, -1, p.dtype, grad_input=grad_score)
-    grad_scores = grad_scores.to(qkv.dtype)
-    kept = (weights if dropped is None else dropped.of(weights)).to(qkv.dtype)
+    grad_scores = grad_scores.to(parts.dtype)
     grad_parts = torch.empty_like(parts)
     alpha = width**-0.5  # of the scores
     for group, (q, k, _), (grad_score, p) in by_group(layout, parts, grad_scores, kept):
@@ -193,7 +201,7 @@ def attend_backward(
         torch.baddbmm(grad_q, grad_score, k, beta=0, alpha=alpha, out=grad_q)
         torch.baddbmm(grad_k, grad_score.transpose(1, 2), q, beta=0, alpha=alpha, out=grad_k)
         torch.baddbmm(grad_v, p.transpose(1, 2), grad, beta=0, alpha=scale, out=grad_v)
-    grad_qkv = grad_parts.view(-1, width).index_select(0, layout.parts_back).view(len(qkv), -1)
+    grad_qkv = grad_parts.view(-1, width).index_select(0, layout.parts_back).view(len(grad_context), -1)
     grad_qkv[layout.real_tokens :].zero_()
     return grad_qkv
 

@@ -80,24 +80,24 @@ class AttentionHalf(torch.autograd.Function):
         dropped = layer.hidden_dropout.draw(x.numel(), x.device)
         h = x.to(copies.qkv[0].dtype)
         qkv = linear(h, *copies.qkv)
-        context, weights = attend(qkv, layout, weight_dropped)
+        context, attended = attend(qkv, layout, weight_dropped)
         total = add_residual(x, linear(context, *copies.attention_out), dropped)
         out, mean, rstd = normalise(layer.attention_norm, total)
-        ctx.save_for_backward(h, qkv, weights, context, total, mean, rstd)
-        ctx.rest = layer, layout, copies, weight_dropped, dropped
+        ctx.save_for_backward(h, context, total, mean, rstd)
+        ctx.rest = layer, layout, copies, attended, weight_dropped, dropped
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, ...]:
-        h, qkv, weights, context, total, mean, rstd = ctx.saved_tensors
-        layer, layout, copies, weight_dropped, dropped = ctx.rest
+        h, context, total, mean, rstd = ctx.saved_tensors
+        layer, layout, copies, attended, weight_dropped, dropped = ctx.rest
         needs = ctx.needs_input_grad
         grad_total, *norm = normalise_backward(layer.attention_norm, grad_out, total, mean, rstd)
         grad_y = through_dropout(grad_total, dropped).to(h.dtype)
         out = grads_of_linear(grad_y, context, needs[7:9], grad_out.dtype)
         grad_context = grad_input(grad_y, copies.attention_out[0])
-        grad_qkv = attend_backward(grad_context, qkv, weights, layout, weight_dropped)
+        grad_qkv = attend_backward(grad_context, attended, layout, weight_dropped)
         weight, bias = grads_of_linear(grad_qkv, h, (any(needs[1:4]), any(needs[4:7])), grad_out.dtype)
         thirds = [*thirds_of(weight), *thirds_of(bias)]
         grad_x = grad_total.add_(grad_input(grad_qkv, copies.qkv[0])) if needs[0] else None
