@@ -41,6 +41,7 @@ def test_checkpoint_is_the_one_its_card_names() -> None:
 
 @pytest.mark.slow
 def test_the_demo_baseline_beats_naive_bayes_on_the_same_split(tmp_path: Path) -> None:
+    """On average over three seeds: a single one moves by two points with the last digits of a sum."""
     sys.path.insert(0, str(ROOT / "benchmarks"))
     try:
         from naive_bayes import naive_bayes
@@ -52,7 +53,8 @@ def test_the_demo_baseline_beats_naive_bayes_on_the_same_split(tmp_path: Path) -
 
     prepare(tmp_path / "demo")
     subprocess.run(
-        [sys.executable, "-m", "finegrid", "run", str(tmp_path / "demo"), "--rows", "1"], check=True
+        [sys.executable, "-m", "finegrid", "run", str(tmp_path / "demo"), "--rows=1", "--seeds=3"],
+        check=True,
     )
     baseline = make_table(load_study(tmp_path / "demo"), load_audit(tmp_path / "demo")).rows[0]
     bayes = naive_bayes(headlines())
