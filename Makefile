@@ -35,7 +35,8 @@ format: .venv/dev-installed
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-# Speed against the published study's loop and Hugging Face's Trainer; about half an hour on two cores.
+# Speed against the published study's loop and Hugging Face's Trainer; on two cores an hour and more. Ctrl-C
+# prints what there is.
 bench: .venv/bench-installed
 	$(BIN)/python benchmarks/speed.py --out speed.json
 

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from pathlib import Path
@@ -209,15 +210,17 @@ def ratios(measured: list[Entry], mean_tokens: float) -> list[str]:
     speeds = {(e.load, e.name): median(e.tokens_per_second) for e in measured}
     lines = ["| load | times origin | times trainer (its better way) |", "| --- | --- | --- |"]
     for load, name in speeds:
-        if name.startswith("finegrid"):
+        if name.startswith("finegrid"):  # measured last of its load: the others are there
             rival = max(v for (other, n), v in speeds.items() if other == load and n.startswith("trainer"))
             ours, theirs = speeds[load, name], speeds[load, "origin"]
             lines.append(f"| {load}, {name} | {ours / theirs:.1f} | {ours / rival:.1f} |")
     lines.append("")
     for shape, batch_size in dict.fromkeys((e.shape, e.job.batch_size) for e in measured):
         hours = {}
+        kinds = [f"{shape}, batch {batch_size}, {kind}" for kind in ("full", "six frozen")]
+        if (kinds[-1], "finegrid") not in speeds:
+            continue
         for name, runs in (("origin", 32), ("finegrid", 16)):  # of each kind; half of our rows are inert
-            kinds = [f"{shape}, batch {batch_size}, {kind}" for kind in ("full", "six frozen")]
             tokens = EPOCHS * TEXTS * mean_tokens
             hours[name] = sum(runs * tokens / speeds[kind, name] for kind in kinds) / 3600
         lines.append(
@@ -245,20 +248,27 @@ def main() -> None:
         cores = len(psutil.Process().cpu_affinity() or [0])
         rates = {dtype: product_rate(dtype, cores) for dtype in ("float32", "bfloat16")}
         measured = entries(arguments, checkpoints, rates["bfloat16"] > 1.2 * rates["float32"])
-        for number in range(arguments.rounds):
-            for entry in measured:
-                start = time.monotonic()
-                measure_(entry)
-                print(
-                    f"round {number + 1}: {entry.load}, {entry.name}: {entry.tokens_per_second[-1]:,.0f} "
-                    f"tokens/s ({time.monotonic() - start:.0f} s)",
-                    file=sys.stderr,
-                    flush=True,
-                )
+        with suppress(KeyboardInterrupt):  # what has been measured is worth printing
+            for number in range(arguments.rounds):
+                for entry in measured:
+                    start = time.monotonic()
+                    measure_(entry)
+                    print(
+                        f"round {number + 1}: {entry.load}, {entry.name}: "
+                        f"{entry.tokens_per_second[-1]:,.0f} tokens/s ({time.monotonic() - start:.0f} s)",
+                        file=sys.stderr,
+                        flush=True,
+                    )
+                    keep(arguments.out, rates, measured)
+    measured = [entry for entry in measured if entry.tokens_per_second]
     print(report(measured, rates, mean_tokens(arguments.titles)))
-    if arguments.out:
+
+
+def keep(path: Path | None, rates: dict[str, float], measured: list[Entry]) -> None:
+    """All figures so far, as JSON."""
+    if path is not None:
         kept: dict[str, Any] = {"rates": rates, "entries": [asdict(entry) for entry in measured]}
-        arguments.out.write_text(json.dumps(kept, indent=1))
+        path.write_text(json.dumps(kept, indent=1))
 
 
 def mean_tokens(titles: str) -> float:
