@@ -27,6 +27,7 @@ from typing import Any
 import psutil
 from contender import Job
 
+from finegrid.capacity import cores as available_cores
 from finegrid.demo import HEADLINES
 from finegrid.model.families import embedded_checkpoint
 
@@ -123,7 +124,7 @@ def measure_(entry: Entry) -> None:
 
 def entries(arguments: argparse.Namespace, checkpoints: dict[str, str], bf16: bool) -> list[Entry]:
     """Every contender under every load, as its users would run it on this machine."""
-    cores = len(psutil.Process().cpu_affinity() or [0])
+    cores = available_cores()
     fast = "bf16" if bf16 else "fp32"
     found = []
     for shape, batch_size, frozen in product(arguments.shapes, arguments.batches, (0, LAYERS // 2)):
@@ -245,7 +246,7 @@ def main() -> None:
         checkpoints = {"mini": str(embedded_checkpoint())}
         if "base" in arguments.shapes:
             checkpoints["base"] = str(make_base(Path(scratch) / "base"))
-        cores = len(psutil.Process().cpu_affinity() or [0])
+        cores = available_cores()
         rates = {dtype: product_rate(dtype, cores) for dtype in ("float32", "bfloat16")}
         measured = entries(arguments, checkpoints, rates["bfloat16"] > 1.2 * rates["float32"])
         with suppress(KeyboardInterrupt):  # what has been measured is worth printing

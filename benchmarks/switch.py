@@ -9,6 +9,7 @@ the mean over recipes: seeds are blocks. Running it again goes on where it stopp
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -53,9 +54,7 @@ def scores(study: Path, switch: str, side: str, seeds: int) -> dict[str, np.ndar
         files = [f"--{part}={HEADLINES / part}.tsv" for part in ("train", "dev", "test")]
         finegrid("init", *files, f"--out={study}", *(f"--set={setting}" for setting in settings))
         levels = {**COMMON, **FACTORS[switch]}
-        lines = [
-            f'"{name}" = {str(values).lower().replace(chr(39), chr(34))}' for name, values in levels.items()
-        ]
+        lines = [f'"{name}" = {json.dumps(values)}' for name, values in levels.items()]
         text = (study / "study.toml").read_text(encoding="utf-8")
         text = text.replace('preset = "thucnews64"\n', "")
         text = text.replace("[factors]\n", "\n".join(["[factors]", *lines, ""]))
