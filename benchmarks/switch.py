@@ -3,13 +3,13 @@
     python benchmarks/switch.py precision FOLDER [SEEDS]        # bf16 against fp32
     python benchmarks/switch.py freeze.dropout FOLDER [SEEDS]   # frozen layers without dropout, and with
 
-Pairs have recipe, seed, data order and dropout masks in common. The interval is Student's over the seeds, of
-the mean over recipes: seeds are blocks. Running it again goes on where it stopped.
+All are rows of `thucnews64`; both commands share the runs of FOLDER/bf16. Pairs have recipe, seed, data order
+and dropout masks in common. The interval is Student's over the seeds, of the mean over recipes: seeds are
+blocks. Running it again goes on where it stopped.
 """
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -22,24 +22,16 @@ from finegrid.demo import HEADLINES
 from finegrid.study import load_study
 from finegrid.table import make_table
 
-HALF = 6
-Factors = dict[str, list[object]]
-FACTORS: dict[str, Factors] = {
-    "precision": {"freeze.layers": [0, HALF]},
-    "freeze.dropout": {"optimizer.decay_on": ["all", "matrices"]},
+# The study of each side: settings of its baseline, and options of `finegrid run`.
+SIDES: dict[str, tuple[list[str], list[str]]] = {
+    "bf16": ([], ["--precision=bf16"]),
+    "fp32": ([], ["--precision=fp32"]),
+    "without-dropout": (["freeze.dropout=false"], ["--precision=bf16"]),
 }
-COMMON: Factors = {
-    "optimizer.bias_correction": [True, False],
-    "reinit.layers": [0, HALF],
-    "schedule.warmup_ratio": [0.0, 0.1],
-}
-# The switch on and off: settings of the baseline, and options of `finegrid run`.
-SWITCHES: dict[str, dict[str, tuple[list[str], list[str]]]] = {
-    "precision": {"on": ([], ["--precision=bf16"]), "off": ([], ["--precision=fp32"])},
-    "freeze.dropout": {
-        "on": ([f"freeze.layers={HALF}", "freeze.dropout=false"], []),
-        "off": ([f"freeze.layers={HALF}", "freeze.dropout=true"], []),
-    },
+# The sides on and off, and a level: its 16 rows are compared, without copies by the pooler.
+SWITCHES: dict[str, tuple[str, str, str, object]] = {
+    "precision": ("bf16", "fp32", "optimizer.decay_on", "all"),
+    "freeze.dropout": ("without-dropout", "bf16", "freeze.layers", 6),
 }
 
 
@@ -47,25 +39,34 @@ def finegrid(*arguments: str) -> None:
     subprocess.run([sys.executable, "-m", "finegrid", *arguments], check=True, stdout=sys.stderr)
 
 
-def scores(study: Path, switch: str, side: str, seeds: int) -> dict[str, np.ndarray]:
-    """Train what is missing. Returns points ``[recipes, seeds]`` on dev and test."""
-    settings, options = SWITCHES[switch][side]
-    if not (study / "study.toml").exists():
+def prepared(folder: Path, side: str) -> Path:
+    """The study folder of one side, made where it is missing."""
+    if not (folder / side / "study.toml").exists():
         files = [f"--{part}={HEADLINES / part}.tsv" for part in ("train", "dev", "test")]
-        finegrid("init", *files, f"--out={study}", *(f"--set={setting}" for setting in settings))
-        levels = {**COMMON, **FACTORS[switch]}
-        lines = [f'"{name}" = {json.dumps(values)}' for name, values in levels.items()]
-        text = (study / "study.toml").read_text(encoding="utf-8")
-        text = text.replace('preset = "thucnews64"\n', "")
-        text = text.replace("[factors]\n", "\n".join(["[factors]", *lines, ""]))
-        (study / "study.toml").write_text(text, encoding="utf-8")
-    finegrid("run", str(study), f"--seeds={seeds}", *options)
-    rows = make_table(load_study(study), load_audit(study)).rows
-    return {part: 100 * np.array([row.scores("macro-f1", part) for row in rows]) for part in ("dev", "test")}
+        settings = [f"--set={setting}" for setting in SIDES[side][0]]
+        finegrid("init", *files, f"--out={folder / side}", *settings)
+    return folder / side
+
+
+def scores(study: Path, side: str, factor: str, level: object, seeds: int) -> dict[str, np.ndarray]:
+    """Train what is missing of the rows at this level. Returns points ``[recipes, seeds]`` of dev, test."""
+    rows = [
+        row.index
+        for row in load_study(study).rows
+        if row.levels[factor] == level and not row.levels["reinit.pooler"]
+    ]
+    options = [f"--rows={','.join(map(str, rows))}", f"--seeds={seeds}", *SIDES[side][1]]
+    finegrid("run", str(study), *options)
+    table = make_table(load_study(study), load_audit(study)).rows
+    return {
+        part: 100 * np.array([table[row - 1].scores("macro-f1", part)[:seeds] for row in rows])
+        for part in ("dev", "test")
+    }
 
 
 def main(switch: str, folder: Path, seeds: int = 8) -> None:
-    on, off = (scores(folder / side, switch, side, seeds) for side in ("on", "off"))
+    first, second, factor, level = SWITCHES[switch]
+    on, off = (scores(prepared(folder, side), side, factor, level, seeds) for side in (first, second))
     print("| split | recipes x seeds | off | on | on - off, points | 90 % interval | largest of one run |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for part in ("dev", "test"):

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Level = bool | int | float | str
 Levels = dict[str, Level]  # by dotted factor name
 
-ENGINE = 2  # raised when numerics change, so that old and new runs are never taken for the same
+ENGINE = 3  # raised when numerics change, so that old and new runs are never taken for the same
 
 
 @dataclass(frozen=True)
