@@ -229,7 +229,7 @@ def finegrid(job: Job, inside: Inside) -> Step:
 
     def step() -> int:
         index, batch = next(stream)
-        shared, prefix_seconds = share_prefix(bench, runs, batch, index)
+        shared, prefix_seconds = share_prefix(runs, batch, index)
         inside.seconds += prefix_seconds
         for run in runs:
             run.step(shared, index % run.total_steps)

@@ -60,7 +60,7 @@ def measure(bench: Workbench, recipe: Recipe) -> Cost:
     batches = islice(cycle(islice(bench.training_batches(recipe, run.seed, 0), 8)), TIMED_STEPS + 1)
     steps, prefixes = [], []
     for index, batch in enumerate(batches):
-        shared, prefix_seconds = share_prefix(bench, [run], batch, index)
+        shared, prefix_seconds = share_prefix([run], batch, index)
         start = time.perf_counter()
         with suppress(DivergedError):  # whether a recipe diverges is for its run to find out
             run.step(shared, index)
@@ -74,12 +74,17 @@ def measure(bench: Workbench, recipe: Recipe) -> Cost:
     return Cost(
         shared=cost_levels(recipe),
         step_seconds=float(np.median(steps[1:])),
-        prefix_seconds=float(np.median(prefixes[1:])),
+        prefix_seconds=float(np.median(prefixes[1:])) / times_computed(run),
         evaluation_seconds=per_token * tokens["dev"],
         test_seconds=per_token * tokens["test"],
         memory=peak_memory(bench.device),
         member_memory=member_memory(run),
     )
+
+
+def times_computed(run: Run) -> int:
+    """In how many epochs' stead a frozen prefix is computed: once for all of them where it never changes."""
+    return run.recipe.training.epochs if run.model.prefix_is_constant else 1
 
 
 def member_memory(run: Run) -> int:

@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 
 from finegrid.data.batches import Batch
 from finegrid.evaluate import Logits, predict
+from finegrid.frozen import FrozenPrefix, frozen_prefix
 from finegrid.run import DivergedError, Run
 from finegrid.state import StateFile
 from finegrid.workbench import Workbench, peak_memory, reset_peak_memory
@@ -38,6 +39,7 @@ def train_family(
     recipe, seed = runs[0].recipe, runs[0].seed
     first_epoch = state.load_(runs)
     step = first_epoch * bench.steps_per_epoch(recipe)
+    known = frozen_prefix(runs[0])
     for epoch in range(first_epoch, recipe.training.epochs):
         if not running(runs):
             break
@@ -45,7 +47,7 @@ def train_family(
             run.progress.epochs.append({"epoch": epoch + 1, "train_loss": 0.0, "train_seconds": 0.0})
         for batch in bench.training_batches(recipe, seed, epoch):
             alive = running(runs)
-            shared, seconds = share_prefix(bench, alive, batch, step)
+            shared, seconds = share_prefix(alive, batch, step, known)
             for run in alive:
                 with guarded(run):
                     step_one(run, shared, step, seconds / len(alive))
@@ -84,13 +86,22 @@ def guarded(run: Run) -> Iterator[None]:
         run.progress.status, run.progress.reason = "failed", f"{type(error).__name__}: {error}"
 
 
-def share_prefix(bench: Workbench, runs: Sequence[Run], batch: Batch, step: int) -> tuple[Batch, float]:
-    """Compute the frozen bottom once for all runs that still run. Returns also the seconds that took."""
+def share_prefix(
+    runs: Sequence[Run], batch: Batch, step: int, known: FrozenPrefix | None = None
+) -> tuple[Batch, float]:
+    """Compute the frozen bottom once for all runs that still run. Returns also the seconds that took.
+
+    Args:
+        runs: of one family.
+        batch: of training texts.
+        step: counted from 0.
+        known: where the bottom's output is looked up, if it is the same in every step.
+    """
     if not runs:
         return batch, 0.0
     start = time.perf_counter()
     runs[0].model.clock.step = step
-    shared = runs[0].model.shared(batch)
+    shared = known.of(batch) if known else runs[0].model.shared(batch)
     return shared, 0.0 if shared is batch else time.perf_counter() - start
 
 

@@ -61,6 +61,13 @@ def study(home: Path, tmp_path: Path) -> Path:
     return tmp_path / "study"
 
 
+def test_two_workers_compute_what_one_does(study: Path, undisturbed: dict[str, Any]) -> None:
+    done = finegrid("run", study, "--workers", "2")
+
+    assert done.returncode == 0, done.stderr
+    assert finished(study) == undisturbed
+
+
 def saved_epochs(study: Path) -> dict[str, list[dict[str, Any]]]:
     """By run id, the epochs in the state files."""
     found = {}

@@ -191,4 +191,5 @@ def test_no_gradient_reaches_a_frozen_prefix(bert: Path) -> None:
     Freeze(layers=2).prepare_model(model)
     prefix = model.prefix(pack_all(random_split(bert, TEXTS)))
 
+    assert prefix.first is not None
     assert not prefix.hidden.requires_grad and not prefix.first.requires_grad

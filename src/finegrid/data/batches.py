@@ -23,7 +23,7 @@ class Prefix:
     """What frozen layers at the bottom make of a batch: the same for every run of a family."""
 
     hidden: Tensor  # [tokens, width], the output of the last frozen layer
-    first: Tensor  # [tokens, width], the output of the first layer, which first-last pooling reads
+    first: Tensor | None  # [texts, width], means of the first layer's output, if that is frozen
 
 
 @dataclass(frozen=True)

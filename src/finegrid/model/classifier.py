@@ -94,7 +94,7 @@ class Classifier(nn.Module):
         for index in range(self.frozen_layers, len(self.parts.layers)):
             hidden = self._layer(index, hidden, batch, self._held.get(index))
             if index == 0:
-                first = hidden
+                first = mean_over_tokens(hidden, batch)
         logits: Tensor = self.head(self.pool(first, hidden, batch))
         return logits
 
@@ -105,14 +105,21 @@ class Classifier(nn.Module):
     def prefix(self, batch: Batch) -> Prefix:
         """Run the frozen bottom: nothing but embeddings where nothing is frozen."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.frozen_layers == 0):
-            hidden = first = self.parts.embed(batch.ids, batch.positions, batch.types)
+            hidden, first = self.parts.embed(batch.ids, batch.positions, batch.types), None
             for index in range(self.frozen_layers):
                 if index not in self._held:
                     self._hold_(index)
                 hidden = self._layer(index, hidden, batch, self._held[index])
                 if index == 0:
-                    first = hidden
+                    first = mean_over_tokens(hidden, batch)
         return Prefix(hidden, first)
+
+    @property
+    def prefix_is_constant(self) -> bool:
+        """Whether the frozen bottom makes the same of a text in every step: nothing in it is dropped."""
+        frozen = self.parts.layers[: self.frozen_layers]
+        sites = [self.parts.embedding_dropout, *(site for layer in frozen for site in layer.dropouts)]
+        return self.frozen_layers > 0 and not any(site.active for site in sites)
 
     def _layer(self, index: int, hidden: Tensor, batch: Batch, held: Copies | None) -> Tensor:
         layer = self.parts.layers[index]
@@ -138,8 +145,14 @@ class Classifier(nn.Module):
                 del self._held[index]
             self.train()
 
-    def pool(self, first: Tensor, last: Tensor, batch: Batch) -> Tensor:
-        """``[tokens, width]`` to ``[texts, width]``. Means run over real tokens only."""
+    def pool(self, first: Tensor | None, last: Tensor, batch: Batch) -> Tensor:
+        """One vector a text, ``[texts, width]``. Means run over real tokens only.
+
+        Args:
+            first: ``[texts, width]``, means of the first layer's output.
+            last: ``[tokens, width]``, the last layer's output.
+            batch: where the texts lie.
+        """
         if self.pooling == "cls":
             return last[batch.starts]
         if self.pooling == "pooler":
@@ -148,8 +161,9 @@ class Classifier(nn.Module):
             return pooled
         if self.pooling == "last-mean":
             return mean_over_tokens(last, batch)
+        assert first is not None  # every encoder has a first layer
         # The mean of means equals the mean over tokens of (first + last) / 2, with half the additions.
-        return (mean_over_tokens(first, batch) + mean_over_tokens(last, batch)) / 2
+        return (first + mean_over_tokens(last, batch)) / 2
 
 
 def mean_over_tokens(hidden: Tensor, batch: Batch) -> Tensor:
