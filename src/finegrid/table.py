@@ -12,9 +12,8 @@ from typing import Any
 from finegrid import metrics
 from finegrid.audit import Audit
 from finegrid.ledger import Record
-from finegrid.plan import identify
-from finegrid.precision import PRECISIONS
 from finegrid.recipe import Level, Levels
+from finegrid.results import records_by_seed
 from finegrid.study import BEST_TEST, Study
 
 
@@ -78,15 +77,12 @@ def make_table(study: Study, audit: Audit | None) -> Table:
     first: dict[str, int] = {}
     for row in study.rows:
         audited = audit.row(row) if audit else None
-        records: list[Record] = []
-        if audit is not None and audited is not None:
-            for seed in seeds:
-                ids = [identify(study, audit, precision, audited.run, seed) for precision in PRECISIONS]
-                # A mixed study may have either; where it has both, the reference precision speaks.
-                records.extend([latest[run_id] for run_id in ids if run_id in latest][:1])
+        records = records_by_seed(study, audit, audited.run, seeds, latest) if audit and audited else {}
         key = str(sorted(audited.run.items())) if audited else str(row.index)
         same = first.setdefault(key, row.index)
-        rows.append(TableRow(row.index, row.levels, tuple(records), same, audited.inert if audited else {}))
+        rows.append(
+            TableRow(row.index, row.levels, tuple(records.values()), same, audited.inert if audited else {})
+        )
     return Table(study, audit, tuple(rows))
 
 

@@ -1,0 +1,259 @@
+"""What a study has shown so far: its distinct recipes, their runs, and what is missing.
+
+Verdicts and reports read this, whether the runs are ours or a table's from elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from finegrid import metrics
+from finegrid.audit import Audit
+from finegrid.errors import input_error
+from finegrid.ledger import Record
+from finegrid.outlook import fitting_audit
+from finegrid.plan import identify
+from finegrid.precision import PRECISIONS
+from finegrid.recipe import Level, Levels, Recipe
+from finegrid.study import Protocol, Study
+
+Points = NDArray[np.float64]
+SPLITS = ("dev", "test")
+
+
+@dataclass(frozen=True)
+class Distinct:
+    """One distinct recipe: what was trained, and the rows of the table that it stands for."""
+
+    rows: tuple[int, ...]
+    levels: Levels  # of the active factors, those that exist in it
+    run: Levels  # all that it moves from the defaults
+    records: Mapping[int, Record]  # by seed, the latest
+
+    def done(self, seed: int) -> Record | None:
+        record = self.records.get(seed)
+        return record if record is not None and record["status"] == "done" else None
+
+
+@dataclass(frozen=True)
+class Results:
+    """The runs of a study, by distinct recipe and seed."""
+
+    folder: Path
+    score: str
+    protocol: Protocol
+    audit: Audit | None  # None: a table from elsewhere
+    factors: Mapping[
+        str, Sequence[Level]
+    ]  # without those that do nothing anywhere; first the baseline's level
+    inert: Mapping[str, str]  # those that do nothing anywhere, and why
+    recipes: tuple[Distinct, ...]
+    seeds: tuple[int, ...]
+
+    def points(self, split: str) -> Points:
+        """Scores ``[recipes, seeds]``, 0 to 100; nan where no run has finished."""
+        return self._each(lambda record: 100 * metrics.score_of(record[split], self.score))
+
+    def seconds(self) -> Points:
+        """What a run took, ``[recipes, seeds]``: training, dev after every epoch, and test."""
+        return self._each(lambda record: sum(record["seconds"][part] for part in ("train", "dev", "test")))
+
+    def memory(self) -> Points:
+        """Peak bytes of a process that trains one run of a recipe alone, ``[recipes]``, as probed."""
+        if self.audit is None:
+            return np.full(len(self.recipes), np.nan)
+        costs = [self.audit.cost(Recipe().at(recipe.run)) for recipe in self.recipes]
+        return np.array([cost.memory if cost else np.nan for cost in costs])
+
+    def _each(self, value: Callable[[Record], float]) -> Points:
+        found = np.full((len(self.recipes), len(self.seeds)), np.nan)
+        for at, record in self.finished():
+            found[at] = value(record)
+        return found
+
+    def finished(self) -> Iterator[tuple[tuple[int, int], Record]]:
+        """Every finished run, with its place ``(recipe, seed)``."""
+        for r, recipe in enumerate(self.recipes):
+            for s, seed in enumerate(self.seeds):
+                if (record := recipe.done(seed)) is not None:
+                    yield (r, s), record
+
+    @cached_property
+    def baseline(self) -> int:
+        """Index of the recipe that all others differ from: every factor at its first level."""
+        first = {name: levels[0] for name, levels in self.factors.items()}
+        for index, recipe in enumerate(self.recipes):
+            if all(recipe.levels.get(name, level) == level for name, level in first.items()):
+                return index
+        raise AssertionError("every design has its baseline")
+
+    def missing(self) -> dict[str, list[tuple[int, int]]]:
+        """Runs that cannot be counted, by what became of them: ``(first row, seed)``."""
+        found: dict[str, list[tuple[int, int]]] = {"left": [], "diverged": [], "failed": []}
+        for recipe in self.recipes:
+            for seed in self.seeds:
+                record = recipe.records.get(seed)
+                status = record["status"] if record else "left"
+                if status != "done":
+                    found[status].append((recipe.rows[0], seed))
+        return found
+
+    def predictions(self, split: str) -> Predictions | None:
+        """What every finished run predicts of every text; None for a table from
+        elsewhere, and where no run has finished.
+
+        Raises:
+            InputError: a file is missing or damaged, or runs were scored on different texts.
+        """
+        if self.audit is None:
+            return None
+        gold: NDArray[np.int64] | None = None
+        predicted: NDArray[np.int16] | None = None
+        for at, record in self.finished():
+            arrays = read_predictions(self.folder, record["run_id"], split)
+            if gold is None or predicted is None:
+                gold = arrays.gold
+                predicted = np.full((len(self.recipes), len(self.seeds), len(gold)), -1, dtype=np.int16)
+            if not np.array_equal(gold, arrays.gold):
+                what = f"run {record['run_id']} was scored on other texts than the runs before it."
+                raise input_error(str(self.folder), "predictions", what)
+            predicted[at] = arrays.logits.argmax(axis=1)
+        if gold is None or predicted is None:
+            return None
+        return Predictions(gold, predicted, len(self.audit.labels))
+
+
+@dataclass(frozen=True)
+class Predictions:
+    gold: NDArray[np.int64]  # [texts], class numbers
+    predicted: NDArray[np.int16]  # [recipes, seeds, texts], class numbers; -1 where no run has finished
+    classes: int
+
+
+@dataclass(frozen=True)
+class RunPredictions:
+    gold: NDArray[np.int64]  # [texts]
+    logits: NDArray[np.float32]  # [texts, classes]
+    ids: NDArray[np.int64]  # [texts], lines of the user's file
+
+
+def read_predictions(folder: Path, run_id: str, split: str) -> RunPredictions:
+    """What a run predicted of dev or test.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    path = folder / "predictions" / f"{run_id}.npz"
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return RunPredictions(*(file[f"{split}_{name}"] for name in ("gold", "logits", "ids")))
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        what = f"cannot be read ({type(error).__name__}). Take its line out of runs.jsonl and run again."
+        raise input_error(str(folder), f"predictions/{path.name}", what) from None
+
+
+def load_results(study: Study) -> Results:
+    """Join design, audit and ledger.
+
+    Raises:
+        InputError: the study has not been started, or has changed since it was audited.
+    """
+    audit = fitting_audit(study)
+    if audit is None:
+        what = "this study has not been started, or its factors have changed. `finegrid run` trains it."
+        raise input_error(str(study.folder), "audit.json", what)
+    latest = study.ledger.latest()
+    exists = existing(study, audit)
+    groups: dict[str, list[int]] = {}
+    for position, row in enumerate(study.rows):
+        audited = audit.row(row)
+        assert audited is not None  # a fitting audit covers all rows
+        groups.setdefault(str(sorted(audited.run.items())), []).append(position)
+    seeds = sorted({*study.head.design.numbers, *(record["seed"] for record in latest.values())})
+    recipes = []
+    for positions in groups.values():
+        row = study.rows[positions[0]]
+        audited = audit.row(row)
+        assert audited is not None
+        records = records_by_seed(study, audit, audited.run, seeds, latest)
+        levels = {name: level for name, level in row.levels.items() if exists[name][positions[0]]}
+        rows = tuple(study.rows[position].index for position in positions)
+        recipes.append(Distinct(rows, levels, audited.run, records))
+    shown = [
+        seed for seed in seeds if seed in study.head.design.numbers or any(seed in r.records for r in recipes)
+    ]
+    factors = {name: levels for name, levels in study.factors.items() if any(exists[name])}
+    whole = audit.inert(study.rows)
+    inert = {name: whole[name]["reason"] for name in study.factors if not any(exists[name])}
+    about = (study.folder, study.head.score, study.head.protocol, audit)
+    return Results(*about, factors, inert, tuple(recipes), tuple(shown))
+
+
+def records_by_seed(
+    study: Study, audit: Audit, run: Levels, seeds: Sequence[int], latest: Mapping[str, Record]
+) -> dict[int, Record]:
+    """The latest record of a recipe with every seed that has one.
+
+    Args:
+        study: the study.
+        audit: its audit.
+        run: the recipe's levels, inert ones left out.
+        seeds: those asked for.
+        latest: the ledger, by run id.
+    """
+    found = {}
+    for seed in seeds:
+        ids = [identify(study, audit, precision, run, seed) for precision in PRECISIONS]
+        # A mixed study may have either; where it has both, the reference precision speaks.
+        if (first := next((run_id for run_id in ids if run_id in latest), None)) is not None:
+            found[seed] = latest[first]
+    return found
+
+
+def existing(study: Study, audit: Audit) -> dict[str, list[bool]]:
+    """By varied factor and row: whether the factor does anything there.
+
+    A moved level that does nothing is known from the audit. A level at its default has nothing to do by
+    itself; it exists where moving it would do something: where some other factor is at a level at which
+    no moved level of it is inert.
+    """
+    found: dict[str, list[bool]] = {}
+    for name in study.factors:
+        inert = [name in (audited.inert if (audited := audit.row(row)) else {}) for row in study.rows]
+        moved = [row.recipe.levels()[name] != Recipe().levels()[name] for row in study.rows]
+        if not any(inert):
+            found[name] = [True] * len(study.rows)
+            continue
+        silencer = silencing(study, name, inert, moved)
+        if silencer is None:
+            found[name] = [
+                not all(i for i, m in zip(inert, moved, strict=True) if m) and not i for i in inert
+            ]
+            continue
+        other, levels = silencer
+        found[name] = [row.levels[other] not in levels for row in study.rows]
+    return found
+
+
+def silencing(
+    study: Study, name: str, inert: Sequence[bool], moved: Sequence[bool]
+) -> tuple[str, set[Level]] | None:
+    """The factor that decides whether another is inert, and its levels at which it is."""
+    for other in study.factors:
+        if other == name:
+            continue
+        at: dict[Level, set[bool]] = {}
+        for row, is_inert, is_moved in zip(study.rows, inert, moved, strict=True):
+            if is_moved:
+                at.setdefault(row.levels[other], set()).add(is_inert)
+        if len(at) > 1 and all(len(answers) == 1 for answers in at.values()):
+            silent = {level for level, answers in at.items() if answers == {True}}
+            if silent and len(silent) < len(at):
+                return other, silent
+    return None
