@@ -17,6 +17,10 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 SLOW = ("torch", "transformers", "pyarrow", "tokenizers", "sklearn")
 # What `plan`, `status` and `table` need. Nothing after the ledger imports torch.
 LIGHT = [
+    "aliases",
+    "confounding",
+    "design",
+    "fraction",
     "cli",
     "study",
     "recipe",

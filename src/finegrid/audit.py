@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from finegrid.atomic import replacing
 from finegrid.design import Row
-from finegrid.recipe import ENGINE, Level, Levels, Recipe
+from finegrid.recipe import DEFAULTS, ENGINE, Level, Levels, Recipe
 
 
 class RowAudit(BaseModel):
@@ -74,6 +74,16 @@ class Audit(BaseModel):
             inert = audited.inert if audited else {}
             for factor in (name for name in row.levels if name in inert):
                 found.setdefault(factor, {"reason": inert[factor], "rows": []})["rows"].append(row.index)
+        return found
+
+    def inert_everywhere(self, rows: list[Row]) -> set[str]:
+        """Varied factors that do nothing in any row: no effect of theirs can be other than 0."""
+        found = set()
+        for factor, known in self.inert(rows).items():
+            # At its default a level is nothing that could be left out: the other levels decide.
+            moved = [row.index for row in rows if row.levels[factor] != DEFAULTS[factor]]
+            if known["rows"] == moved:
+                found.add(factor)
         return found
 
     def cost(self, recipe: Recipe) -> Cost | None:

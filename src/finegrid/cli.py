@@ -61,6 +61,8 @@ def init(
     header: Annotated[bool | None, typer.Option(help="Whether the first row names the columns.")] = None,
     score: Annotated[str, typer.Option(help="macro-f1, accuracy, mcc or f1:<label>.")] = "macro-f1",
     seeds: Annotated[int, typer.Option(min=1, help="Replicates of every recipe.")] = 1,
+    design: Annotated[str, typer.Option(help="full, fractional or one-at-a-time.")] = "full",
+    resolution: Annotated[str | None, typer.Option(help="Of a fraction: III, IV or V. Default: IV.")] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="factor=level of the baseline; repeat.")
     ] = None,
@@ -77,6 +79,8 @@ def init(
         header=header,
         score=score,
         seeds=seeds,
+        design=design,
+        resolution=resolution,
         levels=tuple(set_ or ()),
     )
     for warning in write_study(out, wishes):

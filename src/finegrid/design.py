@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Literal
 
+from finegrid.errors import Problem
+from finegrid.fraction import fraction
 from finegrid.recipe import Level, Levels, Recipe
+
+Kind = Literal["full", "fractional", "one-at-a-time"]
+Resolution = Literal[3, 4, 5]
+Factors = Mapping[str, Sequence[Level]]
+MOST_ROWS = 4096  # twelve factors of two levels; a full factorial of more is never what somebody wants
 
 
 @dataclass(frozen=True)
@@ -18,10 +27,72 @@ class Row:
     recipe: Recipe
 
 
-def full_factorial(baseline: Recipe, factors: Mapping[str, Sequence[Level]]) -> list[Row]:
+def plan_rows(kind: Kind, resolution: Resolution, baseline: Recipe, factors: Factors) -> list[Row]:
+    """The rows of a design that `design_problems` has nothing against. Row 1 has every first level."""
+    if kind == "full":
+        return full_factorial(baseline, factors)
+    if kind == "fractional":
+        return fractional(baseline, factors, resolution)
+    return one_at_a_time(baseline, factors)
+
+
+def full_factorial(baseline: Recipe, factors: Factors) -> list[Row]:
     """Every combination of levels, counting like binary digits: the first factor changes slowest."""
+    return numbered(baseline, factors, product(*factors.values()))
+
+
+def fractional(baseline: Recipe, factors: Factors, resolution: Resolution) -> list[Row]:
+    """The smallest fraction of two-level factors that reaches a resolution, in the order of the full one.
+
+    Where no fraction does, that is every combination.
+    """
+    bits = fraction(len(factors), resolution)
+    combinations = (
+        [levels[bit] for levels, bit in zip(factors.values(), row, strict=True)] for row in bits.tolist()
+    )
+    return numbered(baseline, factors, combinations)
+
+
+def one_at_a_time(baseline: Recipe, factors: Factors) -> list[Row]:
+    """The first level of everything, then every other level of every factor by itself."""
+    first = {name: levels[0] for name, levels in factors.items()}
+    moved = [{**first, name: level} for name, levels in factors.items() for level in levels[1:]]
+    return numbered(baseline, factors, (levels.values() for levels in [first, *moved]))
+
+
+def numbered(baseline: Recipe, factors: Factors, combinations: Iterable[Iterable[Level]]) -> list[Row]:
+    """Rows from 1; a combination has a level for every factor."""
     rows = []
-    for index, combination in enumerate(product(*factors.values()), start=1):
+    for index, combination in enumerate(combinations, start=1):
         levels = dict(zip(factors, combination, strict=True))
         rows.append(Row(index, levels, baseline.at(levels)))
     return rows
+
+
+def design_problems(kind: Kind, resolution: Resolution, factors: Factors) -> list[Problem]:
+    """What a kind of design cannot do with these factors."""
+    if kind == "fractional":
+        many = {name: len(levels) for name, levels in factors.items() if len(levels) > 2}
+        if many:
+            return [Problem(f'factors."{name}"', more_than_two(count)) for name, count in many.items()]
+    rows = count_rows(kind, resolution, factors)
+    if rows <= MOST_ROWS:
+        return []
+    instead = "Vary fewer factors" + (', or set design.kind = "fractional"' if kind == "full" else "")
+    found = f"{rows:,} combinations of levels, but a study has {MOST_ROWS:,} at most. {instead}."
+    return [Problem("[factors]", found)]
+
+
+def more_than_two(count: int) -> str:
+    return (
+        f'{count} levels, but a fraction takes two of each factor. Keep two, or set design.kind = "full" or '
+        '"one-at-a-time".'
+    )
+
+
+def count_rows(kind: Kind, resolution: Resolution, factors: Factors) -> int:
+    """How many rows a design has, without making them: there may be billions."""
+    if kind == "fractional":
+        return len(fraction(len(factors), resolution))
+    sizes = [len(levels) for levels in factors.values()]
+    return math.prod(sizes) if kind == "full" else 1 + sum(sizes) - len(sizes)

@@ -40,6 +40,8 @@ class Wishes:
     header: bool | None = None
     score: str = "macro-f1"
     seeds: int = 1
+    design: str = "full"
+    resolution: str | None = None  # of a fraction: "IV" or "4"
     threads: int = 1
     precision: str = "fp32"
     levels: Sequence[str] = ()  # "optimizer.rate=5e-4"
@@ -123,6 +125,8 @@ def study_toml(folder: Path, wishes: Wishes) -> str:
             factors={toml(name): toml(options) for name, options in preset.factors.items()},
             score=toml(wishes.score),
             seeds=toml(wishes.seeds),
+            design=toml(wishes.design),
+            resolution=None if wishes.resolution is None else toml(column_of(wishes.resolution)),
             threads=toml(wishes.threads),
             precision=toml(wishes.precision),
         )

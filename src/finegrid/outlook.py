@@ -9,6 +9,7 @@ from typing import Any
 from finegrid import metrics
 from finegrid.audit import Audit, load_audit
 from finegrid.capacity import capacity
+from finegrid.confounding import design_json, design_lines
 from finegrid.ledger import Record
 from finegrid.plan import Family, family_memory, family_seconds, makespan, plan_families, plan_runs
 from finegrid.precision import PRECISIONS
@@ -93,6 +94,10 @@ class Outlook:
         """Varied factor -> reason, and the rows in which it does nothing."""
         return self.audit.inert(self.study.rows) if self.audit else {}
 
+    def inert_everywhere(self) -> set[str]:
+        """Varied factors that do nothing in any row."""
+        return self.audit.inert_everywhere(self.study.rows) if self.audit else set()
+
     def as_json(self) -> dict[str, Any]:
         states = list(self.states().values())
         return {
@@ -101,6 +106,7 @@ class Outlook:
             "score": self.study.head.score,
             "protocol": self.study.head.protocol,
             "factors": dict(self.study.factors),
+            "design": design_json(self.study, self.inert_everywhere()),
             "recipes": len(self.study.rows),
             "seeds": list(self.seeds),
             "probed": self.audit is not None,
@@ -123,6 +129,7 @@ def plan_lines(outlook: Outlook) -> list[str]:
         f"{study.folder}: {recipes} recipes x {seeds} seed{'s' * (seeds != 1)}, score {study.head.score}"
     ]
     lines += [f"  {name}: {', '.join(map(str, levels))}" for name, levels in study.factors.items()]
+    lines += design_lines(study, outlook.inert_everywhere())
     lines += [BEST_TEST] * (study.head.protocol == "best-test")
     if audit is None:
         return [*lines, "not yet probed: inert levels, time and memory are not known. Try plan --probe."]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -14,8 +13,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from finegrid.data.sources import DataSettings
-from finegrid.design import Row, full_factorial
+from finegrid.design import Kind, Resolution, Row, design_problems, plan_rows
 from finegrid.errors import InputError, Problem, input_error
+from finegrid.fraction import ROMAN
 from finegrid.ledger import Ledger
 from finegrid.metrics import check_score
 from finegrid.model.families import CheckpointInfo, inspect, resolve
@@ -25,8 +25,8 @@ from finegrid.recipe import Level, Levels, Recipe, unknown_factor
 
 SCHEMA = 1
 BEST_TEST = "protocol best-test: epochs are chosen on the test set, so test scores are too high"
-MOST_ROWS = 4096  # twelve factors of two levels; a full factorial of more is never what somebody wants
 MOST_SEEDS = 1000
+ROMAN_RESOLUTIONS = {roman: number for number, roman in ROMAN.items()}
 Protocol = Literal["best-dev", "best-test"]
 
 
@@ -35,8 +35,21 @@ class DesignSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    kind: Literal["full"] = "full"
+    kind: Kind = "full"
+    resolution: Resolution = 4  # of a fraction; IV leaves main effects clear of two-factor interactions
     seeds: Annotated[int, Field(ge=1, le=MOST_SEEDS)] | list[Annotated[int, Field(ge=0)]] = 1
+
+    @field_validator("resolution", mode="before")
+    @classmethod
+    def _roman_or_not(cls, value: Any) -> Any:
+        return ROMAN_RESOLUTIONS.get(value, value) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _resolution_of_a_fraction(self) -> DesignSettings:
+        if "resolution" in self.model_fields_set and self.kind != "fractional":
+            what = f'found a resolution, but kind = "{self.kind}" has none.'
+            raise ValueError(f'{what} Take it out, or set kind = "fractional"')
+        return self
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -110,7 +123,8 @@ class Study:
     @cached_property
     def rows(self) -> list[Row]:
         """The rows of the study's table, in order."""
-        return full_factorial(self.baseline, self.factors)
+        design = self.head.design
+        return plan_rows(design.kind, design.resolution, self.baseline, self.factors)
 
     @property
     def ledger(self) -> Ledger:
@@ -119,7 +133,8 @@ class Study:
     @property
     def is_published_grid(self) -> bool:
         """Whether the table has the columns and the order of the preset's published table."""
-        return self.preset is not None and self.preset.matches(self.factors)
+        whole = self.head.design.kind == "full"
+        return whole and self.preset is not None and self.preset.matches(self.factors)
 
 
 def load_study(folder: Path) -> Study:
@@ -148,8 +163,11 @@ def load_study(folder: Path) -> Study:
         problems.append(
             Problem("[factors]", 'nothing to vary. Add e.g. "reinit.layers" = [0, 6], or a preset.')
         )
-    if not problems and checkpoint is not None and baseline is not None:
-        problems.extend(check_combinations(baseline, factors, checkpoint))
+    if head is not None and all(isinstance(levels, list) for levels in factors.values()):
+        problems.extend(design_problems(head.design.kind, head.design.resolution, factors))
+    if not problems and checkpoint is not None and baseline is not None and head is not None:
+        rows = plan_rows(head.design.kind, head.design.resolution, baseline, factors)
+        problems.extend(check_combinations(rows, checkpoint))
     if problems or head is None or checkpoint is None or baseline is None:
         raise InputError(source, list(dict.fromkeys(problems)))
     return Study(folder, head, checkpoint, preset, baseline, factors)
@@ -309,17 +327,11 @@ def check_factors(factors: Mapping[str, Any], problems: list[Problem]) -> None:
                 problems.extend(Problem(where, problem.what) for problem in error.problems)
         if len(set(taken)) < len(taken):
             problems.append(Problem(where, f"found {levels!r}: a level stands there twice. Take one out."))
-    rows = math.prod(len(levels) for levels in factors.values() if isinstance(levels, list))
-    if rows > MOST_ROWS:
-        what = f"{rows:,} combinations of levels, but a study has {MOST_ROWS:,} at most. Vary fewer factors."
-        problems.append(Problem("[factors]", what))
 
 
-def check_combinations(
-    baseline: Recipe, factors: Mapping[str, Sequence[Level]], checkpoint: CheckpointInfo
-) -> list[Problem]:
+def check_combinations(rows: Sequence[Row], checkpoint: CheckpointInfo) -> list[Problem]:
     """Problems of every row of the design with this checkpoint, each told once."""
     found: dict[Problem, None] = {}
-    for row in full_factorial(baseline, factors):
+    for row in rows:
         found.update(dict.fromkeys(row.recipe.problems(checkpoint)))
     return list(found)
