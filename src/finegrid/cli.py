@@ -14,6 +14,11 @@ from finegrid import __version__
 from finegrid.audit import load_audit
 from finegrid.demo import prepare
 from finegrid.errors import InputError, input_error, visible
+from finegrid.examples import example as find_example
+from finegrid.imported import Imported, load_imported, save_imported
+from finegrid.imported_table import imported_lines, render_imported
+from finegrid.importing import DECLARED, import_table
+from finegrid.importing import Wishes as ImportWishes
 from finegrid.init import Wishes, write_study
 from finegrid.outlook import Outlook, fitting_audit, plan_lines, seeds_seen, status_lines
 from finegrid.progress import Show, warn
@@ -148,7 +153,41 @@ def table(
         raise typer.BadParameter(
             f'"{style}" is not a format. Expected markdown, csv or json.', param_hint="--format"
         )
+    imported = load_imported(folder)
+    if imported is not None:
+        print(render_imported(imported, style))
+        return
     print(render(make_table(load_study(folder), load_audit(folder)), style))
+
+
+@app.command("import")
+def import_(
+    table: Annotated[
+        Path, typer.Argument(metavar="TABLE", help="Recipes and results: CSV, TSV or a markdown table.")
+    ],
+    out: Annotated[Path, typer.Option(help="The folder to make.")],
+    inert: Annotated[
+        list[str] | None,
+        typer.Option(help="A factor without effect: rows that differ in it alone are repeats; repeat."),
+    ] = None,
+    result: Annotated[str | None, typer.Option(help="Column of the results. Default: by its name.")] = None,
+    seconds: Annotated[str | None, typer.Option(help="Column of seconds. Default: by its name.")] = None,
+    baseline: Annotated[
+        list[str] | None, typer.Option(help="factor=level of the baseline. Default: the first row's; repeat.")
+    ] = None,
+) -> None:
+    """Take over a table of recipes and results from anywhere. Nothing is trained."""
+    declared = dict.fromkeys(inert or (), DECLARED)
+    keep(out, import_table(table, ImportWishes(result, seconds, declared, tuple(baseline or ()))))
+
+
+@app.command()
+def example(
+    name: Annotated[str, typer.Argument(help="thucnews64-published.")],
+    out: Annotated[Path, typer.Option(help="The folder to make.")],
+) -> None:
+    """Make the folder of a published table that comes with finegrid."""
+    keep(out, find_example(name))
 
 
 @app.command()
@@ -172,6 +211,14 @@ def demo(
     print(render(made, "markdown"))
     say(*summary_lines(made), f"files: {folder}/study.toml, audit.json, runs.jsonl, predictions/")
     exit_by(study, settings, None)
+
+
+def keep(folder: Path, imported: Imported) -> None:
+    """Write an imported table, and say how it was understood."""
+    save_imported(folder, imported)
+    for warning in imported.warnings:
+        warn(warning)
+    say(*imported_lines(imported), f"wrote {folder / 'imported.json'}; now: finegrid verdict {folder}")
 
 
 def load(folder: Path, **given: str | float | None) -> tuple[Study, RunSettings]:

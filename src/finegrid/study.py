@@ -16,6 +16,8 @@ from finegrid.data.sources import DataSettings
 from finegrid.design import Kind, Resolution, Row, design_problems, plan_rows
 from finegrid.errors import InputError, Problem, input_error
 from finegrid.fraction import ROMAN
+from finegrid.imported import FILE as IMPORTED
+from finegrid.imported import NOTHING_TO_RUN
 from finegrid.ledger import Ledger
 from finegrid.metrics import check_score
 from finegrid.model.families import CheckpointInfo, inspect, resolve
@@ -193,6 +195,9 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
+        if (path.parent / IMPORTED).exists():
+            what = f"{NOTHING_TO_RUN} {path.parent}"
+            raise input_error(str(path.parent), IMPORTED, what) from None
         what = "no such file. Expected a study folder; `finegrid init` makes one."
         raise input_error(str(path.parent), path.name, what) from None
     except UnicodeDecodeError as error:

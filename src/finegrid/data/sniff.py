@@ -47,7 +47,7 @@ def sniff(path: Path) -> Sniffed:
     encoding: Encoding = "gb18030" if findings.warnings else "auto"
     if kind == "jsonl":
         return Sniffed(kind, True, *_guess(_jsonl_columns(text, findings), findings), encoding, "rfc4180")
-    kind = _separated_by(text, kind)
+    kind = separated_by(text, kind)
     lines, quoting = _lines(text, "," if kind == "csv" else "\t", findings)
     header = _has_header(lines)
     return Sniffed(kind, header, *_guess(_columns(lines, header), findings), encoding, quoting)
@@ -66,7 +66,7 @@ def _format(path: Path, raw: bytes) -> Format:
     return "jsonl" if raw.lstrip().startswith(b"{") else "tsv"
 
 
-def _separated_by(text: str, kind: Format) -> Format:
+def separated_by(text: str, kind: Format) -> Format:
     """The kind that the ending says, unless the first line has only the other kind's separator."""
     first = text.lstrip("\r\n").split("\n", 1)[0]
     if ("\t" in first) != ("," in first):

@@ -1,0 +1,85 @@
+"""Markdown tables to rows of plain cells: pipes, a line of dashes under the header (GitHub's flavour)."""
+
+import re
+from itertools import pairwise
+
+from finegrid.data.delimited import Line
+from finegrid.data.findings import FileFindings
+
+DASHES = re.compile(r"\s*\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?\s*")
+BAR = re.compile(r"(?<!\\)(?:\\\\)*\|")  # a bar that no backslash escapes
+EMPHASIS = re.compile(r"(\*{1,3}|_{1,3}|`+|~~)(?=\S)((?:(?!\1).)+)(?<=[^\s\\])\1", re.DOTALL)
+ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")  # before any ASCII punctuation: CommonMark 0.31, section 2.4
+SPECIAL = re.compile(r"[\\|<>*`~&]|^_|_$")
+
+
+def is_markdown(text: str) -> bool:
+    return bool(_tables(_lines(text)))
+
+
+def read_markdown(text: str, findings: FileFindings) -> list[Line]:
+    """Line number and cells of the header and of each row of the only table of a text."""
+    lines = _lines(text)
+    starts = _tables(lines)
+    if len(starts) > 1:
+        places = ", ".join(str(start + 1) for start in starts)
+        what = (
+            f"{len(starts)} tables, in lines {places}; expected one. Copy the one you want into its own file"
+        )
+        findings.problem("tables", what)
+        return []
+    (start,) = starts
+    stop = start + 2
+    while stop < len(lines) and lines[stop].strip():
+        stop += 1
+    return [(number + 1, _cells(lines[number])) for number in (start, *range(start + 2, stop))]
+
+
+def unmarked(cell: str) -> str:
+    """A cell without bold, italics, code marks and backslashes."""
+    cell = cell.strip()
+    while match := EMPHASIS.fullmatch(cell):
+        cell = match[2].strip()
+    return ESCAPE.sub(r"\1", cell)
+
+
+def marked(cell: str) -> str:
+    """A cell of a markdown table that shows just this text, whatever it is. `unmarked` undoes it."""
+    return SPECIAL.sub(r"\\\g<0>", cell)
+
+
+def _lines(text: str) -> list[str]:
+    line_end = "\n" if "\n" in text else "\r"
+    return [line.rstrip("\r") for line in text.split(line_end)]
+
+
+def _tables(lines: list[str]) -> list[int]:
+    """Where headers stand: lines with a bar, above a line of as many dashes."""
+    return [
+        index
+        for index, (line, below) in enumerate(pairwise(lines))
+        if "|" in line
+        and "|" in below
+        and DASHES.fullmatch(below)
+        and len(_split(line)) == len(_split(below))
+        and not DASHES.fullmatch(line)
+    ]
+
+
+def _cells(line: str) -> list[str]:
+    return [unmarked(cell) for cell in _split(line)]
+
+
+def _split(line: str) -> list[str]:
+    """Cells between bars; those at the two ends may be left out."""
+    cells, start = [], 0
+    line = line.strip()
+    for bar in BAR.finditer(line):
+        cells.append(line[start : bar.end() - 1])
+        start = bar.end()
+    cells.append(line[start:])
+    if len(cells) > 1 and not cells[0].strip():
+        cells.pop(0)
+    if len(cells) > 1 and not cells[-1].strip():
+        cells.pop()
+    return cells
