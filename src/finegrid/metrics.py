@@ -71,3 +71,76 @@ def check_score(name: str, labels: Sequence[str] | None = None) -> None:
     if labels is not None:
         what += f" with one of the labels {', '.join(labels)}"
     raise InputError("study.toml", [Problem("score", f"{what}.")])
+
+
+def influence(
+    gold: NDArray[np.int64],
+    predicted: NDArray[np.int64],
+    classes: int,
+    score: str,
+    labels: Sequence[str] = (),
+) -> NDArray[np.float32]:
+    """What each text contributes to a score, in points (0 to 100): the infinitesimal jackknife.
+
+    The value of a text is the derivative of the score by that text's weight, times the number of texts: the
+    score of a sample with slightly other weights is the score + the weighted mean of these values. They sum
+    to zero, and their variance over the number of texts is the sampling variance of the score (Efron &
+    Tibshirani 1993, chapter 21). The score is a function of the confusion table, so there are only
+    ``classes ** 2`` distinct values per run.
+
+    Args:
+        gold: ``[texts]``.
+        predicted: ``[..., texts]``, any number of runs on the same texts.
+        score: ``macro-f1``, ``accuracy``, ``mcc`` or ``f1:<label>``; the last needs ``labels``.
+
+    Returns:
+        ``[..., texts]``, float32: points are of order 100, a few decimals suffice, and a study of 64
+        recipes and 8 seeds on 10,000 texts fits into 20 MB.
+    """
+    texts = predicted.shape[-1]
+    runs = predicted.reshape(-1, texts)
+    values = np.empty(runs.shape, dtype=np.float32)
+    for run, labels_of_run in enumerate(runs):
+        cells = influence_of_cells(confusion(gold, labels_of_run, classes), score, labels)
+        values[run] = cells.astype(np.float32).ravel()[gold * classes + labels_of_run]
+    return values.reshape(predicted.shape)
+
+
+def influence_of_cells(
+    table: NDArray[np.int64], score: str, labels: Sequence[str] = ()
+) -> NDArray[np.float64]:
+    """``[classes, classes]``, points: the `influence` of a text in each cell of the confusion table."""
+    kind, _, label = score.partition(":")
+    if kind == "f1":
+        return 100 * _f1_influence(table)[list(labels).index(label)]
+    if kind == "macro-f1":
+        return np.asarray(100 * _f1_influence(table)[table.sum(axis=1) > 0].mean(axis=0))
+    if kind == "accuracy":
+        return 100 * (np.eye(len(table)) - np.trace(table) / table.sum())
+    return 100 * _mcc_influence(table)
+
+
+def _f1_influence(table: NDArray[np.int64]) -> NDArray[np.float64]:
+    """``[class, gold, predicted]``: f1 = 2 hits / both, so d f1 = (2 d hits - f1 d both) / both."""
+    classes = len(table)
+    both = (table.sum(axis=0) + table.sum(axis=1)).astype(float)
+    eye = np.eye(classes)
+    hit = eye[:, :, None] * eye[:, None, :]
+    either = eye[:, :, None] + eye[:, None, :]
+    change = 2 * hit - f1_per_class(table)[:, None, None] * either
+    per_text = np.divide(table.sum(), both, out=np.zeros(classes), where=both > 0)
+    return np.asarray(change * per_text[:, None, None])
+
+
+def _mcc_influence(table: NDArray[np.int64]) -> NDArray[np.float64]:
+    """``[gold, predicted]``: the derivative of (hits total - gold . predicted) / sqrt(a b), a and b as below."""
+    total, hits = float(table.sum()), float(np.trace(table))
+    gold, predicted = table.sum(axis=1).astype(float), table.sum(axis=0).astype(float)
+    a, b = total**2 - predicted @ predicted, total**2 - gold @ gold
+    if a * b <= 0:
+        return np.zeros(table.shape)
+    above = hits * total - gold @ predicted
+    d_above = total * np.eye(len(table)) + hits - predicted[:, None] - gold[None, :]
+    d_a = 2 * total - 2 * predicted[None, :]
+    d_b = 2 * total - 2 * gold[:, None]
+    return np.asarray(total * (d_above - above / 2 * (d_a / a + d_b / b)) / np.sqrt(a * b))
