@@ -42,8 +42,13 @@ def grid(tmp_path_factory: pytest.TempPathFactory, bert: Path) -> Workbench:
 
 
 @pytest.fixture(scope="module")
-def canonicaliser(bench: Workbench) -> Canonicaliser:
-    return Canonicaliser(bench, seed=0)
+def prover(bench: Workbench) -> Prover:
+    return Prover(bench, Canonicaliser(bench, seed=0))
+
+
+@pytest.fixture(scope="module")
+def found(grid: Workbench) -> dict[str, Proof]:
+    return proofs_of(grid)
 
 
 def proofs_of(bench: Workbench) -> dict[str, Proof]:
@@ -52,30 +57,26 @@ def proofs_of(bench: Workbench) -> dict[str, Proof]:
 
 @pytest.mark.parametrize("factor", ON)
 def test_every_factor_proves_its_own_thing_and_nothing_else(
-    factor: str, bench: Workbench, canonicaliser: Canonicaliser
+    factor: str, bench: Workbench, prover: Prover
 ) -> None:
     pair = Pair(base(bench, factor), on(bench, factor), {})
-    proof = Prover(bench, canonicaliser).shown(factor, ON[factor], pair, "")
+    proof = prover.shown(factor, ON[factor], pair, "")
 
     assert proof.changes and not proof.beyond and not proof.warning
     assert proof.line.endswith("; nothing else")
 
 
 @pytest.mark.parametrize("factor", ON)
-def test_a_level_against_itself_shows_nothing(
-    factor: str, bench: Workbench, canonicaliser: Canonicaliser
-) -> None:
+def test_a_level_against_itself_shows_nothing(factor: str, bench: Workbench, prover: Prover) -> None:
     pair = Pair(on(bench, factor), on(bench, factor), {})
-    proof = Prover(bench, canonicaliser).shown(factor, ON[factor], pair, "")
+    proof = prover.shown(factor, ON[factor], pair, "")
 
     assert (proof.changes, proof.beyond, proof.gradients, proof.updated) == ([], [], 0, 0)
     assert proof.loss is not None and proof.loss[0] == proof.loss[1]
 
 
-def test_proofs_tell_which_tensors_change(grid: Workbench) -> None:
+def test_proofs_tell_which_tensors_change(found: dict[str, Proof]) -> None:
     """A tiny BERT has four layers of 16 tensors, eight of them vectors or LayerNorms."""
-    found = proofs_of(grid)
-
     assert found["reinit.layers"].line == (
         "reinit.layers = 2: starts 32 tensors of layers 3-4 from other values; nothing else"
     )
@@ -92,8 +93,18 @@ def test_proofs_tell_which_tensors_change(grid: Workbench) -> None:
     assert found["optimizer.decay_on"].gradients == 0
 
 
-def test_a_level_that_does_nothing_at_the_baseline_is_proved_where_it_does(grid: Workbench) -> None:
-    proof = proofs_of(grid)["freeze.dropout"]
+def test_what_the_optimizer_does_shows_under_warmup_whose_first_rate_is_0(
+    bench: Workbench, prover: Prover
+) -> None:
+    first = bench.study.baseline.at({"schedule.warmup_ratio": 0.3})
+    pair = Pair(first, first.at({"optimizer.bias_correction": False}), {})
+    (change,) = prover.shown("optimizer.bias_correction", False, pair, "").changes
+
+    assert change.aspect == "update" and change.count > 60
+
+
+def test_a_level_that_does_nothing_at_the_baseline_is_proved_where_it_does(found: dict[str, Proof]) -> None:
+    proof = found["freeze.dropout"]
 
     assert proof.given == {"freeze.layers": 2}
     assert proof.line == (
@@ -102,8 +113,8 @@ def test_a_level_that_does_nothing_at_the_baseline_is_proved_where_it_does(grid:
     )
 
 
-def test_a_level_that_does_nothing_anywhere_is_named_with_its_reason(grid: Workbench) -> None:
-    proof = proofs_of(grid)["reinit.pooler"]
+def test_a_level_that_does_nothing_anywhere_is_named_with_its_reason(found: dict[str, Proof]) -> None:
+    proof = found["reinit.pooler"]
 
     assert "never reach the loss" in proof.reason and proof.line.startswith("reinit.pooler = true: nothing; ")
     assert not proof.warning and not proof.changes and not proof.beyond
@@ -201,7 +212,8 @@ def test_a_loss_that_is_wrapped_for_nothing_or_without_saying_so_is_caught(
     monkeypatch.setattr(Reinit, "prepare_model", Trick.prepare_model)
     monkeypatch.setattr(Reinit, "wrap_loss", wrap)
 
-    assert told in caught(grid, "reinit.layers")
+    assert told in (warning := caught(grid, "reinit.layers"))
+    assert "gradients" not in warning  # another loss explains them
 
 
 def test_a_trick_that_moves_gradients_in_secret_is_caught(
