@@ -41,6 +41,59 @@ class Cost(BaseModel):
     member_memory: int = 0  # bytes that one more member of its family adds
 
 
+class Change(BaseModel):
+    """One aspect in which a level makes a run another one."""
+
+    model_config = ConfigDict(frozen=True)
+
+    aspect: str  # one of tricks.base.Aspect
+    count: int  # of tensors, or dropout sites; 1 of what there is one of
+    where: str  # "layers 7-12"; empty where there is no place
+    words: str
+
+
+class Proof(BaseModel):
+    """What one step on the real model shows of a level, against the factor's first level."""
+
+    model_config = ConfigDict(frozen=True)
+
+    factor: str
+    level: Level
+    given: Levels = {}  # other varied factors that were not at their first level, since it does nothing there
+    reason: str = ""  # why the level does nothing in any row; empty where it does something
+    changes: list[Change] = []  # what it may change, and does
+    beyond: list[Change] = []  # what it changes without saying so
+    loss: tuple[float | None, float | None] | None = None  # of the step at the first level, and at this one
+    gradients: int = 0  # tensors with another gradient
+    updated: int = 0  # tensors with other values after the step
+
+    @property
+    def subject(self) -> str:
+        given = ", ".join(f"{name} = {json.dumps(level)}" for name, level in self.given.items())
+        return f"{self.factor} = {json.dumps(self.level, ensure_ascii=False)}{given and f' (with {given})'}"
+
+    @property
+    def line(self) -> str:
+        """The proof in words."""
+        if self.reason:
+            return f"{self.subject}: nothing; {self.reason}"
+        more = ", ".join(change.words for change in self.beyond)
+        if not self.changes and not more:
+            return f"{self.subject}: no change that one step shows"
+        told = ", ".join(change.words for change in self.changes) or "nothing of its own"
+        return f"{self.subject}: {told}; {f'and beyond its own thing: {more}' if more else 'nothing else'}"
+
+    @property
+    def warning(self) -> str:
+        """What is wrong with the level; empty if nothing is."""
+        if self.beyond:
+            more = ", ".join(change.words for change in self.beyond)
+            return f"{self.subject} changes more than its own thing: {more}. Its effect cannot be told apart."
+        if not self.reason and not self.changes:
+            return f"{self.subject}: one step on the model shows no change. It may do nothing."
+        return ""
+
+
 class Audit(BaseModel):
     model_config = ConfigDict(frozen=True)
 
@@ -54,6 +107,7 @@ class Audit(BaseModel):
     rows: list[RowAudit]
     costs: list[Cost]
     versions: dict[str, str]
+    proofs: list[Proof] = []  # of every level but the first of every varied factor
 
     @cached_property
     def _by_moved(self) -> dict[frozenset[tuple[str, Level]], RowAudit]:

@@ -13,12 +13,13 @@ Differs The THUCNews study changed Adam's eps (1e-8 to 1e-6) together with the d
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from finegrid.tricks.base import STRICT, ParamGroup, Part
+from finegrid.tricks.base import STRICT, Claim, ParamGroup, Part
 
 if TYPE_CHECKING:
     from finegrid.model.classifier import Classifier
@@ -26,6 +27,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, config=STRICT)
 class Optimizer(Part):
+    touches: ClassVar[Mapping[str, Claim]] = {
+        "rate": {"rates": "all"},
+        "weight_decay": {"decays": "all"},
+        "decay_on": {"decays": "vectors"},
+        "bias_correction": {"update": "all"},
+    }
+
     rate: Annotated[float, Field(gt=0, le=1, description="peak learning rate")] = 5e-5
     weight_decay: Annotated[float, Field(ge=0, le=1, description="decoupled weight decay")] = 0.01
     decay_on: Annotated[

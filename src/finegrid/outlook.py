@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from finegrid import metrics
-from finegrid.audit import Audit, load_audit
+from finegrid.audit import Audit, Proof, load_audit
 from finegrid.capacity import capacity
 from finegrid.confounding import design_json, design_lines
 from finegrid.ledger import Record
@@ -94,6 +94,12 @@ class Outlook:
         """Varied factor -> reason, and the rows in which it does nothing."""
         return self.audit.inert(self.study.rows) if self.audit else {}
 
+    def proofs(self) -> list[Proof]:
+        """What the audit showed of the levels that are varied now."""
+        factors = self.study.factors
+        proofs = self.audit.proofs if self.audit else []
+        return [proof for proof in proofs if proof.level in list(factors.get(proof.factor, []))[1:]]
+
     def inert_everywhere(self) -> set[str]:
         """Varied factors that do nothing in any row."""
         return self.audit.inert_everywhere(self.study.rows) if self.audit else set()
@@ -113,6 +119,7 @@ class Outlook:
             "runs": {"distinct": len(states), **{s: states.count(s) for s in STATES}} if self.audit else None,
             "degenerate": self.degenerate(),
             "inert": self.inert(),
+            "proofs": [proof.model_dump() for proof in self.proofs()],
             "seconds_left": self.seconds_left(),
             "data": self.audit.sizes if self.audit else None,
             "tokens": self.audit.tokens if self.audit else None,
@@ -139,6 +146,7 @@ def plan_lines(outlook: Outlook) -> list[str]:
     lines.append(f"{recipes * seeds} rows are {sum(len(f.runs) for f in families)} distinct runs")
     for factor, found in outlook.inert().items():
         lines.append(f"inert: {factor} in {len(found['rows'])} rows: {found['reason']}")
+    lines += [proof.line for proof in outlook.proofs() if not proof.reason]
     left = outlook.seconds_left()
     if left is not None:
         workers, threads = outlook.workers, outlook.settings.threads

@@ -17,6 +17,7 @@ from finegrid.audit import Audit, Cost, RowAudit, cost_levels
 from finegrid.canonical import Canonicaliser
 from finegrid.data.tokens import TokenisedSplit
 from finegrid.evaluate import predict
+from finegrid.proof import Prover
 from finegrid.recipe import ENGINE, Recipe
 from finegrid.run import DivergedError, Run
 from finegrid.train import share_prefix
@@ -37,6 +38,7 @@ def make_audit(bench: Workbench) -> Audit:
         rows.append(RowAudit(moved=row.recipe.moved(), run=reduction.levels, inert=reduction.inert))
         recipe = Recipe().at(reduction.levels)
         recipes.setdefault(str(cost_levels(recipe)), recipe)
+    proofs = Prover(bench, canonicaliser).proofs()
     del canonicaliser  # and its models, before memory is measured
     splits = {"train": bench.tokens.train, "dev": bench.tokens.dev, "test": bench.tokens.test}
     return Audit(
@@ -46,10 +48,15 @@ def make_audit(bench: Workbench) -> Audit:
         sizes={name: len(split) for name, split in splits.items()},
         tokens=token_statistics(splits["train"], study.baseline.model.max_length),
         majority={name: majority(bench, split) for name, split in splits.items() if name != "train"},
-        warnings=[*bench.table.warnings, *cut_warnings(splits, study.baseline.model.max_length)],
+        warnings=[
+            *bench.table.warnings,
+            *cut_warnings(splits, study.baseline.model.max_length),
+            *(proof.warning for proof in proofs if proof.warning),
+        ],
         rows=rows,
         costs=[measure(bench, recipe) for recipe in recipes.values()],
         versions=versions(),
+        proofs=proofs,
     )
 
 

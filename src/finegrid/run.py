@@ -65,6 +65,16 @@ class Run:
         Raises:
             DivergedError: the loss is not finite.
         """
+        value = self.backward(batch, step)
+        self.update(step)
+        return value
+
+    def backward(self, batch: Batch, step: int) -> float:
+        """The first half of a step: leaves gradients. Returns the loss.
+
+        Raises:
+            DivergedError: the loss is not finite.
+        """
         self.model.clock.step = step
         loss = self.loss_fn(self.model, batch)
         value = float(loss.detach())
@@ -73,11 +83,14 @@ class Run:
         loss.backward()
         for trick in self.recipe.tricks:
             trick.after_backward(self.model, batch, self.loss_fn)
+        return value
+
+    def update(self, step: int) -> None:
+        """The second half of a step: spends the gradients."""
         self.optimizer.step(self.recipe.schedule.factor(step, self.total_steps))
         self.optimizer.zero_grad()
         for averager in self.averagers:
             averager.update()
-        return value
 
     def judge(self, logits: dict[str, Logits]) -> None:
         """Take in an epoch's predictions, and keep weights and predictions if it is the best so far.

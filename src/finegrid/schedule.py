@@ -11,16 +11,19 @@ Exactly Of T steps, W = ceil(warmup_ratio * T) warm up. The factor at step t, co
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from finegrid.tricks.base import STRICT, Part
+from finegrid.tricks.base import STRICT, Claim, Part
 
 
 @dataclass(frozen=True, config=STRICT)
 class Schedule(Part):
+    touches: ClassVar[Mapping[str, Claim]] = {"warmup_ratio": {"rates": "all"}}
+
     warmup_ratio: Annotated[float, Field(ge=0, lt=1, description="share of all steps with rising rate")] = 0.0
 
     def factor(self, step: int, total: int) -> float:

@@ -117,6 +117,10 @@ def test_a_probed_plan_leaves_inert_factors_out_and_says_what_they_cost(
     study = write_study(home / tmp_path.name, Path("../model"), FOUR, design='kind = "fractional"')
     told = call("plan", study, "--probe").stdout
 
+    assert "freeze.layers = 1: freezes 21 tensors of embeddings, layer 1; nothing else" in told
+    proofs = json.loads(call("plan", study, "--json").stdout)["proofs"]
+    assert [proof["factor"] for proof in proofs] == list(FOUR)
+    assert [proof["reason"] != "" for proof in proofs] == [False, False, False, True]
     assert "reinit.pooler: inert in every row; without it, as many rows would be every combination" in told
     assert "measured together" not in told
     assert json.loads(call("plan", study, "--json").stdout)["design"]["aliases"] == []

@@ -11,13 +11,14 @@ Note    ``pooler`` is the only pooling through which the pooler reaches the loss
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from finegrid.errors import Problem
-from finegrid.tricks.base import STRICT, Part
+from finegrid.tricks.base import STRICT, Claim, Part
 
 if TYPE_CHECKING:
     from finegrid.model.families import CheckpointInfo
@@ -27,6 +28,11 @@ Pooling = Literal["cls", "pooler", "last-mean", "first-last-mean"]
 
 @dataclass(frozen=True, config=STRICT)
 class ModelSettings(Part):
+    touches: ClassVar[Mapping[str, Claim]] = {
+        "pooling": {"pooling": "all"},
+        "max_length": {"data": "all"},
+    }
+
     pooling: Annotated[Pooling, Field(description="how token vectors become one")] = "first-last-mean"
     max_length: Annotated[int, Field(ge=3, description="tokens; longer texts are cut")] = 128
 

@@ -9,13 +9,14 @@ Differs Frozen layers keep their dropout, as in the THUCNews study, whose code c
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from finegrid.errors import Problem
-from finegrid.tricks.base import STRICT, Trick
+from finegrid.tricks.base import STRICT, Claim, Trick
 
 if TYPE_CHECKING:
     from finegrid.model.classifier import Classifier
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, config=STRICT)
 class Freeze(Trick):
+    touches: ClassVar[Mapping[str, Claim]] = {
+        "layers": {"trained": "bottom layers"},
+        "dropout": {"sites": "bottom layers"},
+    }
+
     layers: Annotated[int, Field(ge=0, description="how many, from the bottom, and the embeddings")] = 0
     dropout: Annotated[bool, Field(description="whether frozen layers keep their dropout")] = True
 

@@ -11,13 +11,14 @@ Note    The pooler matters only where it is read: under ``model.pooling = "poole
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from finegrid.errors import Problem
-from finegrid.tricks.base import STRICT, Trick
+from finegrid.tricks.base import STRICT, Claim, Trick
 
 if TYPE_CHECKING:
     from finegrid.model.classifier import Classifier
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, config=STRICT)
 class Reinit(Trick):
+    touches: ClassVar[Mapping[str, Claim]] = {
+        "pooler": {"initial": "pooler"},
+        "layers": {"initial": "top layers"},
+    }
+
     pooler: Annotated[bool, Field(description="draw the pooler afresh")] = False
     layers: Annotated[int, Field(ge=0, description="how many layers to draw afresh, from the top")] = 0
 
