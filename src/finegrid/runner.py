@@ -94,11 +94,12 @@ class Worker:
 
     def _listen(self) -> None:
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            try:
-                self._events.put((self, json.loads(line)))
-            except ValueError:
-                continue  # the last line of a worker that was killed while it wrote
+        with self.process.stdout as lines:
+            for line in lines:
+                try:
+                    self._events.put((self, json.loads(line)))
+                except ValueError:
+                    continue  # the last line of a worker that was killed while it wrote
         self._events.put((self, {"event": "ended", "code": self.process.wait()}))
 
     def send(self, **job: Any) -> None:
