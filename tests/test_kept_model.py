@@ -23,14 +23,14 @@ from finegrid.errors import InputError
 from finegrid.fit import check_out, wished_recipe
 from finegrid.fitted import Fitted, load_fitted
 from finegrid.ledger import Ledger
-from finegrid.model.kept import keep_model, load_model, replacing_folder
+from finegrid.model.kept import load_model, replacing_folder
 from finegrid.predict import Predictions, predict_file, put, style_of
 from finegrid.recipe import Recipe
 from finegrid.run import Run
 from finegrid.runner import Runner
 from finegrid.study import RunSettings, load_study
 from finegrid.workbench import Workbench
-from finegrid.worker import fitted_of, record_of
+from finegrid.worker import fitted_of, keep, record_of
 
 ONE_THREAD = RunSettings(threads=1)
 FACTORS = '[factors]\n"reinit.layers" = [0, 1]\n"freeze.layers" = [0, 2]'
@@ -41,11 +41,10 @@ def finegrid(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def keep(bench: Workbench, run: Run, recipe: Recipe, out: Path) -> Path:
-    """As the worker does."""
-    run.restore_best_()
+def kept(bench: Workbench, run: Run, recipe: Recipe, out: Path) -> Path:
+    """As the worker keeps it."""
     record = {**record_of(bench, run, "family", 0.0), "stands_for": [1]}
-    keep_model(run.model, bench.study.checkpoint.folder, fitted_of(bench, recipe, record), out)
+    keep(bench, run, fitted_of(bench, recipe, record), out)
     return out
 
 
@@ -77,9 +76,9 @@ def test_a_fit_is_the_studys_run_bit_by_bit(finished: Path) -> None:
         record["test"],
         record["best_epoch"],
     )
-    with np.load(finished / "predictions" / f"{fitted.run_id}.npz", allow_pickle=False) as kept:
+    with np.load(finished / "predictions" / f"{fitted.run_id}.npz", allow_pickle=False) as arrays:
         for split, predictions in found.items():
-            assert np.array_equal(predictions.logits, kept[f"{split}_logits"])
+            assert np.array_equal(predictions.logits, arrays[f"{split}_logits"])
     assert found["dev"].scores() == record["dev"]
 
 
@@ -107,7 +106,7 @@ def test_transformers_loads_what_was_kept(
     bench = open_bench(write_study(tmp_path / "study", checkpoint_of(kind)))
     recipe = recipe_of(bench, reinit__layers=1)
     (run,) = train(bench, recipe)
-    out = keep(bench, run, recipe, tmp_path / "kept")
+    out = kept(bench, run, recipe, tmp_path / "kept")
     plain = AutoModel.from_pretrained(out).eval()
     tokenizer = AutoTokenizer.from_pretrained(out)
     texts = [text for (text,) in bench.table.dev.texts]
@@ -132,7 +131,7 @@ def test_transformers_loads_what_was_kept(
 def test_every_pooling_predicts_as_in_its_run(bench: Workbench, tmp_path: Path, pooling: str) -> None:
     recipe = recipe_of(bench, model__pooling=pooling)
     (run,) = train(bench, recipe)
-    out = keep(bench, run, recipe, tmp_path / "kept")
+    out = kept(bench, run, recipe, tmp_path / "kept")
     found = predicted(out, bench.study.folder / "dev.tsv")
     shares = torch.softmax(torch.from_numpy(run.logits["dev"]).double(), 1).numpy()
 
@@ -140,12 +139,14 @@ def test_every_pooling_predicts_as_in_its_run(bench: Workbench, tmp_path: Path, 
     assert np.abs(found.probabilities - shares).max() < 1e-12
 
 
-def test_the_best_epoch_is_kept_and_not_the_last(bench: Workbench, tmp_path: Path) -> None:
-    """At this rate dev is best after the first of four epochs."""
+@pytest.mark.parametrize("protocol", ["best-dev", "best-test"])
+def test_the_best_epoch_is_kept_and_not_the_last(tmp_path: Path, bert: Path, protocol: str) -> None:
+    """At this rate the first of four epochs is the best."""
+    bench = open_bench(write_study(tmp_path / "study", bert, head=f'protocol = "{protocol}"'))
     recipe = recipe_of(bench, training__epochs=4, optimizer__rate=0.2)
     (run,) = train(bench, recipe)
     assert run.progress.best_epoch < 4
-    out = keep(bench, run, recipe, tmp_path / "kept")
+    out = kept(bench, run, recipe, tmp_path / "kept")
 
     assert np.array_equal(predicted(out, bench.study.folder / "dev.tsv").logits, run.logits["dev"])
 
@@ -153,7 +154,7 @@ def test_the_best_epoch_is_kept_and_not_the_last(bench: Workbench, tmp_path: Pat
 def test_pairs_are_read_as_pairs(tmp_path: Path, bert: Path) -> None:
     bench = open_bench(write_study(tmp_path / "study", bert, pairs=True))
     (run,) = train(bench, bench.study.baseline)
-    out = keep(bench, run, bench.study.baseline, tmp_path / "kept")
+    out = kept(bench, run, bench.study.baseline, tmp_path / "kept")
     found = predicted(out, bench.study.folder / "dev.tsv")
 
     assert found.read.names == ("first", "second")

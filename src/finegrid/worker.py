@@ -104,8 +104,7 @@ def train(channel: Channel, bench: Workbench, job: Job) -> None:
 
 
 def fit(channel: Channel, bench: Workbench, job: Job) -> None:
-    """Train one run, and keep its model as it was at the best epoch."""
-    from finegrid.model.kept import keep_model
+    """Train one run, and keep its model."""
     from finegrid.recipe import Recipe
     from finegrid.workbench import check_lengths
 
@@ -115,10 +114,21 @@ def fit(channel: Channel, bench: Workbench, job: Job) -> None:
     (run,) = train_members(channel, bench, job)
     record = record_of(bench, run, job["family"], started)
     if run.progress.status == "done":
-        run.restore_best_()
-        fitted = fitted_of(bench, recipe, {**record, "stands_for": job["stands_for"]})
-        keep_model(run.model, bench.study.checkpoint.folder, fitted, Path(job["out"]))
+        keep(
+            bench,
+            run,
+            fitted_of(bench, recipe, {**record, "stands_for": job["stands_for"]}),
+            Path(job["out"]),
+        )
     channel.send("fitted", record=record)
+
+
+def keep(bench: Workbench, run: Run, fitted: Fitted, out: Path) -> None:
+    """Write the model of a run as it was at its best epoch."""
+    from finegrid.model.kept import keep_model
+
+    run.restore_best_()  # after best-test, its weights are still those of the last epoch
+    keep_model(run.model, bench.study.checkpoint.folder, fitted, out)
 
 
 def fitted_of(bench: Workbench, recipe: Recipe, record: dict[str, Any]) -> Fitted:
