@@ -144,6 +144,7 @@ def test_the_first_row_is_the_baseline_unless_told(tmp_path: Path) -> None:
         (["0.9376", "1"], [93.76, 100], "0 to 1"),
         (["93.76", "100"], [93.76, 100], "0 to 100"),
         (["0.5%", "93.76 %"], [0.5, 93.76], "0 to 100"),
+        (["0.5%", "0.7 %"], [0.5, 0.7], "0 to 100"),
         (["**93.76**", "_0_"], [93.76, 0], "0 to 100"),
         (["-0.25", ".5"], [-25, 50], "0 to 1"),
     ],
@@ -255,7 +256,7 @@ def test_markdown_is_found_among_prose_and_its_ragged_rows_are_told(tmp_path: Pa
 
 def test_byte_order_marks_line_ends_tabs_and_chinese_are_read(tmp_path: Path) -> None:
     text = "序号\t冻结\t预热,比例\t准确率\r\n1\t是\t0\t0.91\r\n2\t否\t0.1\t0.92\r\n"
-    imported = read(tmp_path, b"\xef\xbb\xbf" + text.encode(), "表.tsv")
+    imported = read(tmp_path, b"\xef\xbb\xbf\r\n" + text.encode(), "表.tsv")
 
     assert imported.factors == {"冻结": ["是", "否"], "预热,比例": [0.0, 0.1]} and imported.score == "准确率"
     chinese = read(tmp_path, text.encode("gb18030"), "table.tsv")

@@ -12,15 +12,19 @@ import typer
 
 from finegrid import __version__
 from finegrid.audit import load_audit
+from finegrid.capacity import cores
+from finegrid.data.texts import Asked
 from finegrid.demo import prepare
 from finegrid.errors import InputError, input_error, visible
 from finegrid.examples import example as find_example
+from finegrid.fit import check_out, fitted_lines, wished_recipe
 from finegrid.imported import Imported, load_imported, save_imported
 from finegrid.imported_table import imported_lines, render_imported
 from finegrid.importing import DECLARED, import_table
 from finegrid.importing import Wishes as ImportWishes
-from finegrid.init import Wishes, write_study
+from finegrid.init import Wishes, column_of, write_study
 from finegrid.outlook import Outlook, fitting_audit, plan_lines, seeds_seen, status_lines
+from finegrid.predict import predict_file, put, score_lines, style_of
 from finegrid.progress import Show, warn
 from finegrid.recipe import card
 from finegrid.runner import Runner, WorkerBrokeError
@@ -158,6 +162,61 @@ def table(
         print(render_imported(imported, style))
         return
     print(render(make_table(load_study(folder), load_audit(folder)), style))
+
+
+@app.command()
+def fit(
+    folder: Folder,
+    recipe: Annotated[
+        str | None, typer.Option(help="A row of the table, baseline, or factor=level,... on top of it.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Where the model goes. Default: DIR/models/best.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Default: the study's first.")] = None,
+    device: Device = None,
+    precision: Precision = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a model that is there already.")] = False,
+) -> None:
+    """Train one recipe of a study and keep its model. Running again resumes."""
+    study, settings = load(folder, device=device, precision=precision)
+    wished = wished_recipe(study, recipe)
+    place = check_out(out or folder / "models" / "best", force)
+    with Show(study.head.score) as watcher:
+        number = study.head.design.numbers[0] if seed is None else seed
+        record = Runner(study, settings, watcher=watcher).fit(wished, number, place)
+    if record["status"] != "done":
+        print(visible(f"no model was kept: the run {record['status']}: {record['reason']}"), file=sys.stderr)
+        raise typer.Exit(1)
+    say(*fitted_lines(record, study.head.score), f"wrote {place}; now: finegrid predict {place} FILE")
+
+
+@app.command("predict")
+def predict_(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A folder that finegrid fit wrote.")],
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="Texts: CSV, TSV, JSONL, Parquet, or .txt with a text a line."),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="FILE.tsv or FILE.jsonl. Default: TSV to the terminal.")
+    ] = None,
+    text: Annotated[
+        list[str] | None, typer.Option(help="Text column, by name or number; twice for pairs.")
+    ] = None,
+    label: Annotated[str | None, typer.Option(help="Label column, by name or number, to score.")] = None,
+    header: Annotated[bool | None, typer.Option(help="Whether the first row names the columns.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda. Default: cpu.")] = None,
+    precision: Annotated[str | None, typer.Option(help="fp32, bf16 or auto. Default: fp32.")] = None,
+) -> None:
+    """Label the texts of a file with a model that was kept."""
+    style = style_of(out)
+    asked = Asked(tuple(map(column_of, text or ())), None if label is None else column_of(label), header)
+    settings = override(RunSettings(threads=cores()), device=device, precision=precision)
+    found = predict_file(model, file, asked, settings)
+    put(found, style, out)
+    for warning in found.warnings:
+        warn(warning)
+    for line in score_lines(found):
+        print(visible(line), file=sys.stderr)
 
 
 @app.command("import")

@@ -9,8 +9,8 @@ from typing import Any
 
 from finegrid.data.markdown import marked
 from finegrid.errors import visible
+from finegrid.import_levels import written
 from finegrid.imported import Imported, ImportedRow
-from finegrid.importing import written
 from finegrid.presets import PRESETS, Preset
 
 

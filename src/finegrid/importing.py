@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import dropwhile
 from pathlib import Path
-from typing import Literal
 
 from finegrid.data.columns import did_you_mean
-from finegrid.data.delimited import Line, read_lines
+from finegrid.data.delimited import Line, is_blank, read_lines
 from finegrid.data.encoding import decode
 from finegrid.data.findings import FileFindings, counted, several, shown
-from finegrid.data.markdown import is_markdown, read_markdown, unmarked
+from finegrid.data.markdown import is_markdown, read_markdown
 from finegrid.data.read import ENDINGS, read_bytes
 from finegrid.data.sniff import separated_by
 from finegrid.errors import InputError, visible
-from finegrid.imported import Imported, ImportedRow
-from finegrid.presets import PRESETS
+from finegrid.import_levels import parse_levels, plain_levels, published_levels, written
+from finegrid.import_roles import find_roles
+from finegrid.import_rows import make_rows, seconds_per, take_results
+from finegrid.imported import Imported
 from finegrid.recipe import Level
-from finegrid.roles import Roles, find_roles
 
-WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
-NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 DECLARED = "declared to be without effect when the table was imported"
-MOST_LEVELS = 8  # from so many rows on, a factor with another level in each looks like a result
 
 
 @dataclass(frozen=True)
@@ -98,6 +94,7 @@ def read_table(path: Path, findings: FileFindings) -> tuple[list[str], list[Line
     else:
         kind = separated_by(text, ENDINGS.get(path.suffix.lower(), "csv"))
         lines = read_lines(text, "\t" if kind == "tsv" else ",", "rfc4180", findings)
+        lines = list(dropwhile(lambda line: is_blank(line[1]), lines))
     if not lines or (lines[0][0] > 1 and findings):  # the header is broken, and the problem is noted
         if not findings:
             findings.problem("empty file", "no rows. Expected names of columns, then a row per recipe")
@@ -123,70 +120,6 @@ def whole_rows(lines: list[Line], width: int, findings: FileFindings) -> list[Li
     if not rows and not findings:
         findings.problem("rows", "a header without rows. Expected a row per recipe")
     return rows
-
-
-def number(cell: str) -> float | None:
-    """A finite number as it is written in code, or None."""
-    value = float(cell) if NUMBER.fullmatch(cell) else math.inf
-    return value + 0.0 if math.isfinite(value) else None  # + 0.0 makes 0.0 of -0.0
-
-
-def published_levels(
-    columns: Mapping[str, list[str]], findings: FileFindings
-) -> dict[str, list[Level]] | None:
-    """``[rows]`` levels of our factors, if these are the columns and levels of preset thucnews64."""
-    cells = {name.casefold(): [number(cell) for cell in own] for name, own in columns.items()}
-    layers = [value for name in ("reinit_layers", "frozen_layers") for value in cells.get(name, []) if value]
-    half = int(max(layers, default=1))
-    preset = PRESETS["thucnews64"](2 * max(half, 1), "reinit_pooler" in cells)
-    if len(cells) < len(columns) or set(cells) != {column.name for column in preset.columns}:
-        return None
-    levels: dict[str, list[Level]] = {}
-    for name in cells:
-        column = next(column for column in preset.columns if column.name == name)
-        off, on = preset.factors[column.factor]
-        meaning = {float(column.off): off, float(column.on): on}
-        strange = next((row for row, value in enumerate(cells[name]) if value not in meaning), None)
-        if strange is not None:
-            cell = next(own[strange] for column, own in columns.items() if column.casefold() == name)
-            findings.warnings.append(
-                f"columns are named like those of the preset thucnews64, but {shown(name)} has the level "
-                f"{shown(cell)}: names and levels were taken as they are"
-            )
-            return None
-        levels[column.factor] = [meaning[value] for value in cells[name] if value is not None]
-    return levels
-
-
-def plain_levels(
-    columns: Mapping[str, list[str]], lines: list[Line], findings: FileFindings
-) -> dict[str, list[Level]]:
-    """``[rows]`` levels of each column: whole numbers, numbers, true and false, or text."""
-    varied = {}
-    for name, cells in columns.items():
-        for (place, _), cell in zip(lines, cells, strict=True):
-            if not cell:
-                what = f'no level of {shown(name)}. Fill it in (for "does not apply", write none)'
-                findings.problem("no level", what, place)
-        varied[name] = parse_levels(cells)
-        if len(set(varied[name])) == len(cells) >= MOST_LEVELS:
-            findings.warnings.append(
-                f"factor {shown(name)} has another level in every row. If it is a result, take the column out"
-            )
-    return varied
-
-
-def parse_levels(cells: Sequence[str]) -> list[Level]:
-    """Levels of one column, all of one type, so that 6 and 6.0 are the same and 6 and "none" comparable."""
-    if all(WHOLE.fullmatch(cell) for cell in cells):
-        return [int(cell) for cell in cells]
-    numbers = [number(cell) for cell in cells]
-    if None not in numbers:
-        return [value for value in numbers if value is not None]
-    words = [cell.casefold() for cell in cells]
-    if set(words) <= {"true", "false"}:
-        return [word == "true" for word in words]
-    return list(cells)
 
 
 def constant_notes(factors: Mapping[str, list[Level]]) -> list[str]:
@@ -247,127 +180,3 @@ def take_baseline(
             continue
         levels.remove(fitting[0])
         levels.insert(0, fitting[0])
-
-
-def written(level: Level) -> str:
-    """A level as it would be written in a table."""
-    return str(level).lower() if isinstance(level, bool) else str(level)
-
-
-def take_results(cells: Sequence[tuple[int, str]], findings: FileFindings) -> tuple[str, list[float | None]]:
-    """The scale that was taken, in words, and ``[rows]`` points 0 to 100."""
-    plain = [unmarked(cell) for _, cell in cells]
-    values = [number(cell.removesuffix("%").rstrip()) for cell in plain]
-    missing = [(place, cell) for (place, cell), value in zip(cells, values, strict=True) if value is None]
-    found = [abs(value) for value in values if value is not None]
-    if not found:
-        what = f"no result is a number, e.g. {shown(cells[0][1])}. Name another column with --result"
-        findings.problem("results", what)
-        return "", values
-    if missing:
-        listed = "; ".join(f"line {place}: {shown(cell)}" for place, cell in missing[:10])
-        more = f" and {len(missing) - 10:,} more" if len(missing) > 10 else ""
-        findings.warnings.append(f"{counted(len(missing), 'row')} without a result ({listed}{more})")
-    percent = any(cell.endswith("%") for cell in plain)
-    if max(found) <= 1 and not percent:
-        return "0 to 1", [None if value is None else round(100 * value, 10) for value in values]
-    for (place, cell), value, text in zip(cells, values, plain, strict=True):
-        if value is None:
-            continue
-        if abs(value) > 100:
-            findings.problem("result", f"result {shown(cell)}, expected 0 to 1 or 0 to 100", place)
-        elif 0 < abs(value) <= 1 and not text.endswith("%"):
-            what = (
-                f"result {shown(cell)}, while others go up to {max(found):g}: both 0 to 1 and 0 to 100 in "
-                "one column. Write all of them alike"
-            )
-            findings.problem("result", what, place)
-    return "0 to 100", values
-
-
-def make_rows(
-    lines: list[Line],
-    roles: Roles,
-    varied: Mapping[str, list[Level]],
-    results: tuple[str, list[float | None]],
-    findings: FileFindings,
-) -> list[ImportedRow]:
-    """The rows, each with its own place among the repeats of its recipe."""
-    _, points = results
-    indices = take_whole(lines, roles.index, "index", findings) if roles.index is not None else None
-    seeds = take_whole(lines, roles.seed, "seed", findings) if roles.seed is not None else None
-    seconds = take_seconds(lines, roles.seconds, findings)
-    rows = [
-        ImportedRow(
-            index=position + 1 if indices is None else indices[position],
-            levels={name: levels[position] for name, levels in varied.items()},
-            seed=None if seeds is None else seeds[position],
-            result=points[position],
-            seconds=seconds[position],
-        )
-        for position in range(len(lines))
-    ]
-    check_repeats(rows, [place for place, _ in lines], indices is not None, seeds is not None, findings)
-    return rows
-
-
-def take_whole(lines: list[Line], column: int, name: str, findings: FileFindings) -> list[int]:
-    """``[rows]`` whole numbers of 0 or more; 0 where there is a problem."""
-    numbers = []
-    for place, cells in lines:
-        cell = unmarked(cells[column])
-        value = number(cell)
-        if value is None or not 0 <= value < 2**53 or value != int(value):
-            what = f"{name} {shown(cells[column])}, expected a whole number. Correct it"
-            findings.problem(name, what, place)
-            value = 0
-        numbers.append(int(value))
-    return numbers
-
-
-def take_seconds(lines: list[Line], column: int | None, findings: FileFindings) -> list[float | None]:
-    if column is None:
-        return [None] * len(lines)
-    seconds = [number(unmarked(cells[column])) for _, cells in lines]
-    absent = [place for (place, _), value in zip(lines, seconds, strict=True) if value is None]
-    for (place, cells), value in zip(lines, seconds, strict=True):
-        if value is not None and value < 0:
-            findings.problem("seconds", f"seconds {shown(cells[column])}, expected 0 or more", place)
-    if absent:
-        places = ", ".join(map(str, absent[:10])) + (" ..." if len(absent) > 10 else "")
-        findings.warnings.append(f"{counted(len(absent), 'row')} without seconds (lines {places})")
-    return seconds
-
-
-def seconds_per(name: str) -> Literal["epoch", "run"]:
-    return "epoch" if "epoch" in name.casefold() else "run"
-
-
-def check_repeats(
-    rows: Sequence[ImportedRow], places: Sequence[int], indexed: bool, seeded: bool, findings: FileFindings
-) -> None:
-    """Problems where one run stands in two rows, or one index for two recipes; warnings for other repeats."""
-    by_index: dict[int, int] = {}
-    by_recipe: dict[tuple[object, ...], int] = {}
-    repeats: list[tuple[int, int]] = []
-    for position, row in enumerate(rows):
-        before = by_index.setdefault(row.index, position)
-        if indexed and before != position and (not seeded or rows[before].levels != row.levels):
-            other = (
-                "another recipe" if rows[before].levels != row.levels else "the same recipe, without seeds"
-            )
-            what = f"index {row.index} stands in line {places[before]} too, for {other}. Number the rows anew"
-            findings.problem("index", what, places[position])
-        recipe = (*row.levels.values(), row.seed)
-        same = by_recipe.setdefault(recipe, position)
-        if same != position and seeded:
-            what = f"the same recipe and seed as in line {places[same]}. Take one of them out"
-            findings.problem("repeat", what, places[position])
-        elif same != position:
-            repeats.append((places[same], places[position]))
-    if repeats:
-        first, second = repeats[0]
-        findings.warnings.append(
-            f"{counted(len(repeats), 'row')} with the recipe of an earlier one (e.g. lines {first} and "
-            f"{second}); taken as runs with other seeds. If they are copies, take them out"
-        )

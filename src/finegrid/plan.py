@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from finegrid.audit import Audit, cost_levels
+from finegrid.design import Row
 from finegrid.precision import Precision
 from finegrid.recipe import Levels, Recipe, run_id
 from finegrid.study import Study
@@ -59,6 +60,14 @@ def plan_runs(
         for seed in (study.head.design.numbers if seeds is None else seeds)
         for levels, rows in by_levels.values()
     ]
+
+
+def plan_run(study: Study, audit: Audit, precision: Precision, recipe: Recipe, seed: int) -> PlannedRun:
+    """One run of any recipe. Where the study has it, that is the study's run, inert levels left out."""
+    audited = audit.row(Row(0, {}, recipe))
+    levels = audited.run if audited else recipe.moved()
+    rows = [row.index for row in study.rows if (own := audit.row(row)) and own.run == levels]
+    return PlannedRun(identify(study, audit, precision, levels, seed), levels, seed, tuple(rows))
 
 
 def identify(study: Study, audit: Audit, precision: Precision, levels: Levels, seed: int) -> str:

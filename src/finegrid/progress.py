@@ -65,7 +65,8 @@ class Show:
         self.left_runs = sum(len(family.left) for family in left)
         runs = sum(len(family.runs) for family in families)
         rows = {row for family in families for run in family.runs for row in run.stands_for}
-        self.said(f"{len(rows)} recipes are {runs} distinct runs; {self.left_runs} to train")
+        if runs > 1:
+            self.said(f"{len(rows)} recipes are {runs} distinct runs; {self.left_runs} to train")
         self.started = time.monotonic()
         self.task = self.bar.add_task("training", total=max(self.total, 1e-9))
 

@@ -17,13 +17,15 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from finegrid import metrics
 from finegrid.audit import Audit, load_audit, save_audit
 from finegrid.capacity import capacity
 from finegrid.errors import InputError, Problem, input_error
 from finegrid.ledger import Record
 from finegrid.metrics import check_score
-from finegrid.plan import Family, PlannedRun, family_seconds, plan_families, plan_runs
+from finegrid.plan import Family, PlannedRun, family_seconds, plan_families, plan_run, plan_runs
 from finegrid.precision import PRECISIONS
+from finegrid.recipe import Recipe
 from finegrid.study import RunSettings, Study
 from finegrid.worker import state_path
 
@@ -92,11 +94,12 @@ class Worker:
 
     def _listen(self) -> None:
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            try:
-                self._events.put((self, json.loads(line)))
-            except ValueError:
-                continue  # the last line of a worker that was killed while it wrote
+        with self.process.stdout as lines:
+            for line in lines:
+                try:
+                    self._events.put((self, json.loads(line)))
+                except ValueError:
+                    continue  # the last line of a worker that was killed while it wrote
         self._events.put((self, {"event": "ended", "code": self.process.wait()}))
 
     def send(self, **job: Any) -> None:
@@ -176,6 +179,41 @@ class Runner:
             self._train(left, audit)
             latest = self.study.ledger.latest()
             return [latest[run.run_id] for run in runs if run.run_id in latest]
+
+    def fit(self, recipe: Recipe, seed: int, out: Path) -> Record:
+        """Train one recipe and keep its model in ``out``. Returns its record, which the ledger does not get.
+
+        Raises:
+            InputError: bad data or model, or a folder in use.
+        """
+        with locked(self.study.folder), self._closing():
+            (self.study.folder / "state").mkdir(exist_ok=True)
+            audit = self._audit()
+            run = plan_run(self.study, audit, self.settings.precision, recipe, seed)
+            family = Family((run,), (run,))
+            self.watcher.planned([family], [family], audit)
+            worker = self._workers[0]
+            worker.family = family
+            one = {"run_id": run.run_id, "levels": run.levels, "seed": run.seed}
+            # Its state is not that of the study's family of this run, which may have other members.
+            name = f"fit-{run.run_id}"
+            about = {"recipe": recipe.moved(), "stands_for": run.stands_for, "out": str(out)}
+            worker.send(do="fit", family=name, runs=[one], **about)
+            record: Record = {**self._wait_for(worker, "fitted")["record"], "stands_for": run.stands_for}
+            state_path(self.study.folder, name).unlink(missing_ok=True)
+            self.watcher.finished(family)
+            self._compare(record)
+            return record
+
+    def _compare(self, record: Record) -> None:
+        """Say so where the ledger has other scores for the same run."""
+        known = self.study.ledger.latest().get(record["run_id"], {})
+        if known.get("status") == record["status"] == "done" and known["dev"] != record["dev"]:
+            scores = [metrics.score_of(each["dev"], self.study.head.score) for each in (known, record)]
+            self.watcher.said(
+                f"warning: in runs.jsonl this run has {scores[0]:.4f} on dev, here it has {scores[1]:.4f}: "
+                "another machine, device, number of threads or version of a library"
+            )
 
     def _audit(self) -> Audit:
         """The audit as it stands if it still fits the data and the model, else a new one."""
@@ -324,6 +362,8 @@ class Runner:
         while True:
             source, event = self._events.get()
             raise_if_bad(event)
+            if event["event"] == "step" and source.family:
+                self.watcher.stepped(source.family, event["done"])
             if source is worker and event["event"] == kind:
                 worker.ready = True
                 return event

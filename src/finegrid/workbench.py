@@ -37,7 +37,8 @@ class Workbench:
         self.tokens = tokenise(self.table, load_tokenizer(study.checkpoint.folder), study.folder / "cache")
         self.checkpoint = Checkpoint(study.checkpoint)
         check_vocabulary(self.tokens, self.checkpoint)
-        check_lengths(study, self.tokens.train.template.specials)
+        lengths = {row.recipe.model.max_length for row in study.rows}
+        check_lengths(lengths, self.tokens.train.template.specials, str(study.folder / "study.toml"))
         self.fingerprints = {
             "data": self.table.fingerprint(),
             "tokenizer": self.tokens.fingerprint,
@@ -89,9 +90,8 @@ def check_vocabulary(tokens: Tokenised, checkpoint: Checkpoint) -> None:
         raise input_error(str(checkpoint.info.folder), "tokenizer", what)
 
 
-def check_lengths(study: Study, specials: int) -> None:
+def check_lengths(lengths: set[int], specials: int, source: str) -> None:
     """Refuse a ``max_length`` that the tokeniser's special tokens alone would fill."""
-    lengths = {row.recipe.model.max_length for row in study.rows}
     problems = [
         Problem(
             "model.max_length", f"{length}, but {specials} special tokens and a word need {specials + 1}."
@@ -100,7 +100,7 @@ def check_lengths(study: Study, specials: int) -> None:
         if length <= specials
     ]
     if problems:
-        raise InputError(str(study.folder / "study.toml"), problems)
+        raise InputError(source, problems)
 
 
 def load_study_table(study: Study) -> Table:

@@ -25,6 +25,8 @@ from finegrid.study import RunSettings, load_study
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from finegrid.fitted import Fitted
+    from finegrid.recipe import Recipe
     from finegrid.run import Run
     from finegrid.workbench import Workbench
 
@@ -85,12 +87,78 @@ def work(channel: Channel, jobs: queue.Queue[Job], folder: Path, settings: RunSe
         job = jobs.get()
         if job["do"] == "audit":
             channel.send("audit", audit=make_audit(bench).model_dump())
+        elif job["do"] == "fit":
+            fit(channel, bench, job)
         else:
             train(channel, bench, job)
 
 
 def train(channel: Channel, bench: Workbench, job: Job) -> None:
     """Train a family, write its predictions, and send its records."""
+    started = time.time()
+    for run in train_members(channel, bench, job):
+        if run.progress.status == "done":
+            save_predictions(bench, run)
+        channel.send("record", record=record_of(bench, run, job["family"], started))
+    channel.send("trained", family=job["family"])
+
+
+def fit(channel: Channel, bench: Workbench, job: Job) -> None:
+    """Train one run, and keep its model."""
+    from finegrid.recipe import Recipe
+    from finegrid.workbench import check_lengths
+
+    started = time.time()
+    recipe = Recipe().at(job["recipe"])
+    check_lengths({recipe.model.max_length}, bench.tokens.train.template.specials, "--recipe")
+    (run,) = train_members(channel, bench, job)
+    record = record_of(bench, run, job["family"], started)
+    if run.progress.status == "done":
+        keep(
+            bench,
+            run,
+            fitted_of(bench, recipe, {**record, "stands_for": job["stands_for"]}),
+            Path(job["out"]),
+        )
+    channel.send("fitted", record=record)
+
+
+def keep(bench: Workbench, run: Run, fitted: Fitted, out: Path) -> None:
+    """Write the model of a run as it was at its best epoch."""
+    from finegrid.model.kept import keep_model
+
+    run.restore_best_()  # after best-test, its weights are still those of the last epoch
+    keep_model(run.model, bench.study.checkpoint.folder, fitted, out)
+
+
+def fitted_of(bench: Workbench, recipe: Recipe, record: dict[str, Any]) -> Fitted:
+    """What a kept model has to say about itself.
+
+    Args:
+        bench: the study.
+        recipe: as it was asked for. The run's own leaves out what is inert with the study's texts, such as a
+            ``max_length`` that none of them exceeds; texts to come may be longer.
+        record: of the run.
+    """
+    from finegrid.fitted import Fitted
+
+    told = ("run_id", "seed", "stands_for", "best_epoch", "protocol", "dev", "test")
+    made = ("precision", "threads", "device", "versions")
+    return Fitted(
+        labels=list(bench.tokens.labels),
+        pooling=recipe.model.pooling,
+        max_length=recipe.model.max_length,
+        recipe=recipe.moved(),
+        texts=2 if bench.tokens.train.parts == 2 else 1,
+        columns=list(bench.study.head.data.columns),
+        score=bench.study.head.score,
+        fingerprints=bench.fingerprints,
+        **{name: record[name] for name in (*told, *made)},
+    )
+
+
+def train_members(channel: Channel, bench: Workbench, job: Job) -> list[Run]:
+    """Train the runs of a job in lockstep, and report their steps."""
     from finegrid.recipe import Recipe
     from finegrid.run import Run
     from finegrid.state import StateFile
@@ -104,16 +172,10 @@ def train(channel: Channel, bench: Workbench, job: Job) -> None:
             reported = time.monotonic()
             channel.send("step", done=done)
 
-    started = time.time()
     members = (Run(bench, one["run_id"], Recipe().at(one["levels"]), one["seed"]) for one in job["runs"])
     state = StateFile(state_path(bench.study.folder, job["family"]), bench.settings.save_after_seconds)
     with long_lived_left_alone():
-        runs = train_family(bench, members, state, on_step)
-    for run in runs:
-        if run.progress.status == "done":
-            save_predictions(bench, run)
-        channel.send("record", record=record_of(bench, run, job["family"], started))
-    channel.send("trained", family=job["family"])
+        return train_family(bench, members, state, on_step)
 
 
 @contextmanager

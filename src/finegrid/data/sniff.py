@@ -49,7 +49,7 @@ def sniff(path: Path) -> Sniffed:
         return Sniffed(kind, True, *_guess(_jsonl_columns(text, findings), findings), encoding, "rfc4180")
     kind = separated_by(text, kind)
     lines, quoting = _lines(text, "," if kind == "csv" else "\t", findings)
-    header = _has_header(lines)
+    header = has_header(lines)
     return Sniffed(kind, header, *_guess(_columns(lines, header), findings), encoding, quoting)
 
 
@@ -85,7 +85,7 @@ def _lines(text: str, separator: str, findings: FileFindings) -> tuple[list[Line
     return plain, "none"
 
 
-def _has_header(lines: list[Line]) -> bool:
+def has_header(lines: list[Line]) -> bool:
     names = {cell.strip().casefold() for cell in lines[0][1]} if lines else set()
     return not KNOWN_NAMES.isdisjoint(names) and not looks_like_data(lines)
 
@@ -116,10 +116,10 @@ def _parquet_columns(path: Path, findings: FileFindings) -> Columns:
 
 def _guess(columns: Columns, findings: FileFindings) -> tuple[TextColumn, str | int]:
     """The text column or pair, and the label column: by name if names tell, else by values."""
-    text: TextColumn | None = _pair(columns)
+    text: TextColumn | None = text_pair(columns)
     label = _label(columns, text if isinstance(text, tuple) else ())
     if text is None:
-        text = _text({name: values for name, values in columns.items() if name != label})
+        text = text_column({name: values for name, values in columns.items() if name != label})
     if text is None or label is None:
         missing = " and ".join(
             name for name, column in (("--text", text), ("--label", label)) if column is None
@@ -129,7 +129,7 @@ def _guess(columns: Columns, findings: FileFindings) -> tuple[TextColumn, str | 
     return text, label
 
 
-def _pair(columns: Columns) -> tuple[str | int, str | int] | None:
+def text_pair(columns: Columns) -> tuple[str | int, str | int] | None:
     folded = {str(name).casefold(): name for name in columns}
     for first, second in PAIR_NAMES:
         if first in folded and second in folded:
@@ -154,7 +154,7 @@ def _has_few_values(values: Sequence[object]) -> bool:
     return simple and 0 < distinct <= min(MOST_CLASSES, len(values) / 2)
 
 
-def _text(columns: Columns) -> str | int | None:
+def text_column(columns: Columns) -> str | int | None:
     """The column with the longest strings, of those that are named like texts if there are any."""
     strings = {
         name: fmean(len(str(value)) for value in values)
