@@ -250,6 +250,26 @@ def example(
 
 
 @app.command()
+def verdict(
+    folder: Folder,
+    margin: Annotated[float, typer.Option(min=0.0, help="Points; smaller differences are none.")] = 0.2,
+    lang: Annotated[str, typer.Option(help="en or zh.")] = "en",
+    as_json: Json = False,
+) -> None:
+    """Say what each strategy is worth, with an interval, and which recipe to use."""
+    from finegrid.results import any_results
+    from finegrid.verdict import as_json as spelled
+    from finegrid.verdict import judge
+    from finegrid.verdict_words import as_lang, print_verdict
+
+    found = judge(any_results(folder), margin)
+    if as_json:
+        print(json.dumps(spelled(found), ensure_ascii=False, indent=1))
+    else:
+        print_verdict(found, as_lang(lang))
+
+
+@app.command()
 def explain(factor: Annotated[str, typer.Argument(help="reinit.layers, or a whole part: reinit.")]) -> None:
     """Print the card of a factor: paper, idea, levels, deviations."""
     print(card(factor))

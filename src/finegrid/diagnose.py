@@ -22,7 +22,17 @@ class Warning:
 
 def diagnose(results: Results) -> list[Warning]:
     """All warnings about what a study has shown so far."""
-    checks = (unfinished, ended_badly, degenerate, rising, few_seeds, chosen_on_test, mixed, identical)
+    checks = (
+        unfinished,
+        ended_badly,
+        degenerate,
+        rising,
+        few_seeds,
+        unplanned_seeds,
+        chosen_on_test,
+        mixed,
+        identical,
+    )
     return [warning for check in checks for warning in check(results)]
 
 
@@ -91,6 +101,19 @@ def few_seeds(results: Results) -> Iterator[Warning]:
             "one-seed",
             "only one seed has run: what a strategy does and the luck of a run can hardly be told apart",
             f"`finegrid run {results.folder} --seeds 3`.",
+        )
+
+
+def unplanned_seeds(results: Results) -> Iterator[Warning]:
+    """Who looks, and then adds seeds until something shows, finds more than there is."""
+    ran = {seed for recipe in results.recipes for seed in recipe.records}
+    added = sorted(ran - set(results.planned_seeds))
+    if added:
+        yield Warning(
+            "unplanned-seeds",
+            f"seeds {', '.join(map(str, added))} are not in study.toml: they were added later",
+            "If they were added after a look at the results, intervals are too narrow. `run --until-decided` "
+            "adds seeds at looks fixed beforehand.",
         )
 
 

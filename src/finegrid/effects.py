@@ -171,10 +171,32 @@ class _Chance:
 
     def of(self, family: list[Contrast]) -> Noise:
         """Of the contrasts that are given."""
-        weights, _ = weights_of(family, self.filled)
+        return self.of_weights(weights_of(family, self.filled)[0])
+
+    def of_weights(self, weights: Floats) -> Noise:
+        """``weights``: ``[effects, kept recipes]``."""
         if self.filled.seeds > 1:
             return between_seeds(self.filled, weights)
         return one_seed(self.filled, weights, self.leftover, self.reference, self.repeats)
+
+
+def recipe_scores(outcomes: Outcomes) -> list[tuple[float, Interval]]:
+    """Of every recipe: its mean score, and the 95 % interval for other seeds and other texts.
+
+    nan, and an interval without ends, where no run has finished.
+    """
+    filled = fill(outcomes)
+    mains = main_contrasts(outcomes.factors, outcomes.recipes, filled.kept)
+    products = [
+        one.contrast for one in interaction_contrasts(outcomes.factors, outcomes.recipes, filled.kept)
+    ]
+    noise = _Chance(outcomes, filled, [mains, products]).of_weights(np.eye(len(filled.score)))
+    nothing = (np.nan, Interval(-np.inf, np.inf))
+    found = [nothing] * len(outcomes.recipes)
+    each = zip(np.flatnonzero(filled.kept), filled.score.mean(axis=1), noise.variance, noise.df, strict=True)
+    for row, mean, variance, df in each:
+        found[row] = (float(mean), plain_interval(float(mean), float(np.sqrt(variance)), float(df)))
+    return found
 
 
 def _effects(
@@ -247,6 +269,9 @@ def _notes(contrast: Contrast) -> tuple[str, ...]:
     return tuple(notes)
 
 
+WORTH_SAYING = 0.01  # of a run's seconds; what is less is no reason to use anything
+
+
 @dataclass(frozen=True)
 class Cost:
     """A comparison in seconds or bytes.
@@ -255,7 +280,7 @@ class Cost:
         difference: In the unit of the input, mean of recipes and seeds, with its plain interval.
         ratio: Of geometric means, 1 is equal, with its plain interval; a run that the machine held up moves
             it less.
-        surely_less: Holm's test over all comparisons says that the ratio is below 1.
+        surely_less: Holm's test over all comparisons says that at least `WORTH_SAYING` of it is saved.
     """
 
     contrast: Contrast
@@ -285,7 +310,7 @@ def costs(outcomes: Outcomes, spent: Floats, alpha: float = 0.05) -> list[Cost]:
                 absolute.plain,
                 float(np.exp(relative.estimate)),
                 bounds,
-                relative.adjusted.high < 0,
+                relative.adjusted.high < np.log1p(-WORTH_SAYING),
             )
         )
     return found

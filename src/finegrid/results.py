@@ -14,17 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finegrid import metrics
-from finegrid.audit import Audit
+from finegrid.audit import Audit, cost_levels
 from finegrid.errors import input_error
+from finegrid.imported import Imported, ImportedRow, load_imported
 from finegrid.ledger import Record
 from finegrid.outlook import fitting_audit
 from finegrid.plan import identify
 from finegrid.precision import PRECISIONS
 from finegrid.recipe import Level, Levels, Recipe
-from finegrid.study import Protocol, Study
+from finegrid.study import Protocol, Study, load_study
 
 Points = NDArray[np.float64]
-SPLITS = ("dev", "test")
+HOLDS_AT = ("optimizer.rate", "training.epochs", "training.batch_size", "model.pooling")
 
 
 @dataclass(frozen=True)
@@ -54,15 +55,33 @@ class Results:
     ]  # without those that do nothing anywhere; first the baseline's level
     inert: Mapping[str, str]  # those that do nothing anywhere, and why
     recipes: tuple[Distinct, ...]
-    seeds: tuple[int, ...]
+    seeds: tuple[int, ...]  # of repeats: 0, 1, ... with nothing in common
+    planned_seeds: tuple[int, ...]
+    holds_at: Levels  # what every recipe has in common and a verdict may depend on
+    seconds_per: str = "run"  # or "epoch"
+    repeats: bool = False  # whether "seeds" are just repeats of the same recipes
+    notes: tuple[str, ...] = ()  # where it comes from, and warnings about the data
 
     def points(self, split: str) -> Points:
-        """Scores ``[recipes, seeds]``, 0 to 100; nan where no run has finished."""
+        """Scores ``[recipes, seeds]``, 0 to 100; nan where no run has finished. A table has ``test`` only."""
         return self._each(lambda record: 100 * metrics.score_of(record[split], self.score))
+
+    def means(self, split: str) -> Points:
+        """Mean over the seeds that have finished, ``[recipes]``; nan where none has."""
+        points = self.points(split)
+        count = np.isfinite(points).sum(axis=1)
+        total = np.nansum(points, axis=1)
+        means: Points = np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
+        return means
 
     def seconds(self) -> Points:
         """What a run took, ``[recipes, seeds]``: training, dev after every epoch, and test."""
-        return self._each(lambda record: sum(record["seconds"][part] for part in ("train", "dev", "test")))
+
+        def whole(record: Record) -> float:
+            seconds: dict[str, float] | None = record["seconds"]
+            return float(sum(seconds[part] for part in ("train", "dev", "test"))) if seconds else np.nan
+
+        return self._each(whole)
 
     def memory(self) -> Points:
         """Peak bytes of a process that trains one run of a recipe alone, ``[recipes]``, as probed."""
@@ -70,6 +89,26 @@ class Results:
             return np.full(len(self.recipes), np.nan)
         costs = [self.audit.cost(Recipe().at(recipe.run)) for recipe in self.recipes]
         return np.array([cost.memory if cost else np.nan for cost in costs])
+
+    def run_seconds(self) -> Points:
+        """What a run of each recipe takes, ``[recipes]``: the median over all that cost the same.
+
+        Recipes that differ in nothing that costs time share a figure, so that a busy machine does not decide
+        which of them is the cheapest.
+        """
+        seconds = self.seconds()
+        kinds = [self._kind(recipe) for recipe in self.recipes]
+        found = np.full(len(kinds), np.nan)
+        for kind in set(kinds):
+            alike = [index for index, other in enumerate(kinds) if other == kind]
+            values = seconds[alike][np.isfinite(seconds[alike])]
+            if len(values):
+                found[alike] = np.median(values)
+        return found
+
+    def _kind(self, recipe: Distinct) -> str:
+        levels = recipe.levels if self.audit is None else cost_levels(Recipe().at(recipe.run))
+        return repr(sorted(levels.items()))
 
     def _each(self, value: Callable[[Record], float]) -> Points:
         found = np.full((len(self.recipes), len(self.seeds)), np.nan)
@@ -158,6 +197,16 @@ def read_predictions(folder: Path, run_id: str, split: str) -> RunPredictions:
         raise input_error(str(folder), f"predictions/{path.name}", what) from None
 
 
+def any_results(folder: Path) -> Results:
+    """Of a study, or of an imported table.
+
+    Raises:
+        InputError: neither, or a study that has not been started.
+    """
+    imported = load_imported(folder)
+    return imported_results(folder, imported) if imported else load_results(load_study(folder))
+
+
 def load_results(study: Study) -> Results:
     """Join design, audit and ledger.
 
@@ -191,8 +240,68 @@ def load_results(study: Study) -> Results:
     factors = {name: levels for name, levels in study.factors.items() if any(exists[name])}
     whole = audit.inert(study.rows)
     inert = {name: whole[name]["reason"] for name in study.factors if not any(exists[name])}
-    about = (study.folder, study.head.score, study.head.protocol, audit)
-    return Results(*about, factors, inert, tuple(recipes), tuple(shown))
+    common = {name: level for name, level in study.baseline.levels().items() if name in HOLDS_AT}
+    holds_at = {name: level for name, level in common.items() if name not in study.factors}
+    return Results(
+        folder=study.folder,
+        score=study.head.score,
+        protocol=study.head.protocol,
+        audit=audit,
+        factors=factors,
+        inert=inert,
+        recipes=tuple(recipes),
+        seeds=tuple(shown),
+        planned_seeds=study.head.design.numbers,
+        holds_at=holds_at,
+        notes=tuple(audit.warnings),
+    )
+
+
+def imported_results(folder: Path, imported: Imported) -> Results:
+    """A table from elsewhere, its rows in the place of runs."""
+    has_seeds = all(row.seed is not None for row in imported.rows)
+    rows_of: dict[tuple[Level, ...], list[ImportedRow]] = {}
+    for row in imported.rows:
+        rows_of.setdefault(imported.recipe_of(row), []).append(row)
+    active = {name: levels for name, levels in imported.factors.items() if name not in imported.inert}
+    recipes = []
+    for rows in rows_of.values():
+        levels = {name: rows[0].levels[name] for name in active}
+        records: dict[int, Record] = {}
+        for number, row in enumerate(rows):
+            seed = row.seed if has_seeds else number
+            while seed in records:  # the same recipe and seed twice
+                seed = max(records) + 1
+            assert seed is not None
+            records[seed] = imported_record(imported.score, row)
+        recipes.append(Distinct(tuple(dict.fromkeys(row.index for row in rows)), levels, {}, records))
+    seeds = tuple(sorted({seed for recipe in recipes for seed in recipe.records}))
+    notes = (*imported.notes, *imported.warnings)
+    return Results(
+        folder=folder,
+        score=imported.score,
+        protocol="best-dev",
+        audit=None,
+        factors=active,
+        inert=imported.inert,
+        recipes=tuple(recipes),
+        seeds=seeds,
+        planned_seeds=seeds,
+        holds_at={},
+        seconds_per=imported.seconds_per or "run",
+        repeats=not has_seeds,
+        notes=notes,
+    )
+
+
+def imported_record(score: str, row: ImportedRow) -> Record:
+    """A row of a table as far as it goes as a record."""
+    if row.result is None:
+        return {"status": "left"}
+    kind, _, label = score.partition(":")
+    value = row.result / 100
+    seconds = {"train": row.seconds, "dev": 0.0, "test": 0.0} if row.seconds is not None else None
+    return {"status": "done", "test": {kind: {label: value} if label else value}, "seconds": seconds}
 
 
 def records_by_seed(

@@ -1,0 +1,254 @@
+"""A study's verdict: what each strategy is worth, what it costs, and which recipe to use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from finegrid import metrics
+from finegrid.best import BestSet, best_set
+from finegrid.contrasts import Contrast
+from finegrid.decide import INTERACT, MARGIN, Interval, Needs
+from finegrid.diagnose import Warning, diagnose
+from finegrid.effects import Analysis, Cost, Effect, Interaction, analyse, costs, recipe_scores, surely_less
+from finegrid.outcomes import Outcomes
+from finegrid.results import Results
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Everything that `finegrid verdict` and the report tell; points in 0 to 100."""
+
+    results: Results
+    margin: float
+    analysis: Analysis
+    seconds: dict[str, Cost]  # by name of the comparison; empty where no seconds are known
+    best: BestSet | None
+    chosen_on: str  # the split that the best set looked at
+    recommended: int | None  # of ``results.recipes``
+    scores: tuple[tuple[float, Interval], ...]  # of every recipe on test: mean, 95 % interval
+    warnings: tuple[Warning, ...]
+
+    def of(self, effect: Effect) -> Cost | None:
+        return self.seconds.get(key(effect.contrast))
+
+    def memory(self, effect: Effect) -> float:
+        """What a level does to the peak memory of a run, in bytes; nan where it was not probed."""
+        weights, memory = effect.contrast.weights, self.results.memory()
+        return float(weights @ memory) if weights is not None else np.nan
+
+    def runs(self, needs: Needs) -> int:
+        """How many runs more seeds take: every distinct recipe with each."""
+        seeds = (needs.seeds or self.analysis.seeds) - self.analysis.seeds
+        return len(self.results.recipes) * int(seeds)
+
+    def hours(self, needs: Needs) -> float:
+        """Of one worker; nan where seconds are not those of runs."""
+        if self.results.seconds_per != "run":
+            return np.nan
+        known = self.results.run_seconds()
+        known = known[np.isfinite(known)]
+        return float(known.mean() * self.runs(needs) / 3600) if len(known) else np.nan
+
+    def frontier(self) -> list[int]:
+        """Recipes that no other one beats in both score (on the split that chooses) and seconds, cheapest
+        first."""
+        scores = self.results.means(self.chosen_on)
+        seconds = self.results.run_seconds()
+        known = np.flatnonzero(np.isfinite(scores) & np.isfinite(seconds))
+        kept: list[int] = []
+        for index in sorted(known, key=lambda i: (seconds[i], -scores[i])):
+            if not kept or scores[index] > scores[kept[-1]]:
+                kept.append(int(index))
+        return kept
+
+
+def key(contrast: Contrast) -> str:
+    return " x ".join(f"{one.factor} = {one.level!r}" for one in contrast.comparisons)
+
+
+def judge(results: Results, margin: float = MARGIN, alpha: float = 0.05) -> Verdict:
+    """Analyse what a study has shown so far.
+
+    Args:
+        results: of a study or an imported table.
+        margin: points; smaller differences are none.
+        alpha: chance of any wrong word; of one look, where there are several.
+
+    Raises:
+        InputError: predictions that cannot be read.
+    """
+    test = outcomes_of(results, "test")
+    spent = costs(test, results.seconds()) if np.isfinite(results.seconds()).any() else []
+    analysis = analyse(test, margin, alpha, surely_less(spent))
+    chosen_on = "dev" if results.audit is not None and results.protocol == "best-dev" else "test"
+    best = best_set(outcomes_of(results, "dev") if chosen_on == "dev" else test)
+    return Verdict(
+        results=results,
+        margin=margin,
+        analysis=analysis,
+        seconds={key(one.contrast): one for one in spent},
+        best=best,
+        chosen_on=chosen_on,
+        recommended=cheapest(results, best, chosen_on) if best else None,
+        scores=tuple(recipe_scores(test)),
+        warnings=tuple(diagnose(results)),
+    )
+
+
+def outcomes_of(results: Results, split: str) -> Outcomes:
+    """Scores, and what each text contributes to them."""
+    recipes = [recipe.levels for recipe in results.recipes]
+    points = results.points(split)
+    if results.repeats:
+        return Outcomes.of_repeats(results.factors, recipes, points)
+    found = results.predictions(split)
+    if found is None or results.audit is None:
+        return Outcomes(results.factors, recipes, points)
+    finished = np.isfinite(points)
+    influence = np.zeros(found.predicted.shape, dtype=np.float32)
+    influence[finished] = metrics.influence(
+        found.gold,
+        found.predicted[finished].astype(np.int64),
+        found.classes,
+        results.score,
+        results.audit.labels,
+    )
+    return Outcomes(results.factors, recipes, points, influence)
+
+
+def cheapest(results: Results, best: BestSet, split: str) -> int:
+    """The recipe of the best set that takes the fewest seconds; of several, the one with the best mean."""
+    means, seconds = results.means(split), np.nan_to_num(results.run_seconds(), nan=np.inf)
+    return min(best.members, key=lambda index: (seconds[index], -means[index]))
+
+
+def as_json(verdict: Verdict) -> dict[str, Any]:
+    """What programs read. Points in 0 to 100, seconds per run, bytes; None where something is not known."""
+    results, analysis = verdict.results, verdict.analysis
+    return {
+        "schema": SCHEMA,
+        "score": results.score,
+        "protocol": results.protocol,
+        "margin": verdict.margin,
+        "seeds": analysis.seeds,
+        "texts": analysis.texts,
+        "recipes": len(results.recipes),
+        "noise": {"method": analysis.method, "run_sd": number(analysis.run_sd)},
+        "holds_at": results.holds_at,
+        "seconds_per": results.seconds_per,
+        "factors": [factor_json(verdict, effect) for effect in analysis.effects],
+        "interactions": [interaction_json(one) for one in analysis.interactions],
+        "inert": dict(results.inert),
+        "missing": {status: len(runs) for status, runs in results.missing().items()},
+        "best": best_json(verdict),
+        "frontier": [recipe_json(verdict, index) for index in verdict.frontier()],
+        "warnings": [{"kind": w.kind, "what": w.what, "advice": w.advice} for w in verdict.warnings],
+        "notes": list(results.notes),
+    }
+
+
+def effect_json(effect: Effect) -> dict[str, Any]:
+    return {
+        "effect": number(effect.estimate),
+        "low": number(effect.plain.low),
+        "high": number(effect.plain.high),
+        "adjusted": [number(effect.adjusted.low), number(effect.adjusted.high)],
+        "se": number(effect.se),
+        "df": number(effect.df),
+        "p": number(effect.p),
+        "notes": list(effect.notes),
+        "aliases": list(effect.contrast.aliases),
+    }
+
+
+def factor_json(verdict: Verdict, effect: Effect) -> dict[str, Any]:
+    one, cost = effect.comparison, verdict.of(effect)
+    return {
+        "factor": one.factor,
+        "levels": [one.baseline, one.level],
+        **effect_json(effect),
+        "seconds": number(cost.difference) if cost else None,
+        "seconds_interval": pair(cost.difference_interval) if cost else None,
+        "seconds_ratio": number(cost.ratio) if cost else None,
+        "memory": number(verdict.memory(effect)),
+        "verdict": str(effect.decision),
+        "needs": needs_json(verdict, effect.needs),
+    }
+
+
+def needs_json(verdict: Verdict, needs: Needs | None) -> dict[str, Any] | None:
+    if needs is None:
+        return None
+    return {
+        "seeds": needs.seeds,
+        "texts": needs.texts,
+        "runs": verdict.runs(needs),
+        "hours": number(verdict.hours(needs)),
+    }
+
+
+def interaction_json(one: Interaction) -> dict[str, Any]:
+    pairs = [(c.factor, c.level, c.baseline) for c in one.effect.contrast.comparisons]
+    return {
+        "factors": [factor for factor, _, _ in pairs],
+        "levels": [[baseline, level] for _, level, baseline in pairs],
+        **effect_json(one.effect),
+        "verdict": str(one.effect.decision),
+        "matters": one.effect.decision is not None and one.effect.decision.word == INTERACT,
+        "conditional": [
+            {
+                "factor": effect.comparison.factor,
+                "given": list(effect.contrast.given or ()),
+                "effect": number(effect.estimate),
+                "low": number(effect.plain.low),
+                "high": number(effect.plain.high),
+            }
+            for effect in one.conditional
+        ],
+    }
+
+
+def best_json(verdict: Verdict) -> dict[str, Any] | None:
+    best = verdict.best
+    if best is None or verdict.recommended is None:
+        return None
+    return {
+        "chosen_on": verdict.chosen_on,
+        "noise": best.noise,
+        "set": [recipe_json(verdict, index) for index in best.members],
+        "rows": sorted(row for index in best.members for row in verdict.results.recipes[index].rows),
+        "recommended": recipe_json(verdict, verdict.recommended),
+        "baseline": recipe_json(verdict, verdict.results.baseline),
+    }
+
+
+def recipe_json(verdict: Verdict, index: int) -> dict[str, Any]:
+    recipe = verdict.results.recipes[index]
+    mean, interval = verdict.scores[index]
+    return {
+        "rows": list(recipe.rows),
+        "levels": recipe.levels,
+        "test": number(mean),
+        "test_interval": pair(interval),
+        "seconds": number(float(verdict.results.run_seconds()[index])),
+    }
+
+
+def pair(interval: Interval) -> list[float | None]:
+    return [number(interval.low), number(interval.high)]
+
+
+def number(value: float) -> float | None:
+    """JSON has no nan and no infinity."""
+    return round(float(value), 6) if np.isfinite(value) else None
+
+
+def mattering(interactions: Sequence[Interaction]) -> list[Interaction]:
+    """Those whose adjusted interval leaves out 0 and is not within the margin."""
+    return [one for one in interactions if one.effect.decision and one.effect.decision.word == INTERACT]
