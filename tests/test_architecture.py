@@ -39,6 +39,8 @@ LIGHT = [
     "fitted",
     "predict",
     "table",
+    "verdict",
+    "verdict_words",
     "metrics",
     "presets",
     "worker",
