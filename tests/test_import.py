@@ -6,8 +6,10 @@ import json
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from itertools import product
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -261,6 +263,21 @@ def test_byte_order_marks_line_ends_tabs_and_chinese_are_read(tmp_path: Path) ->
     assert imported.factors == {"冻结": ["是", "否"], "预热,比例": [0.0, 0.1]} and imported.score == "准确率"
     chinese = read(tmp_path, text.encode("gb18030"), "table.tsv")
     assert chinese.factors == imported.factors and "GB18030" in chinese.warnings[0]
+
+
+def test_semicolons_separate_where_nothing_else_does(tmp_path: Path) -> None:
+    imported = read(tmp_path, "way;f1\na, b;0.5\nc;0.6\n")
+
+    assert imported.factors == {"way": ["a, b", "c"]}
+
+
+@given(st.text(st.sampled_from('a1.,;\t|-*_"\\\r\n %:x\u2028f'), max_size=60))
+def test_whatever_a_file_holds_it_is_imported_or_refused(text: str) -> None:
+    with TemporaryDirectory() as folder, suppress(InputError):
+        imported = read(Path(folder), f"a,f1\n{text}")
+        save_imported(Path(folder) / "out", imported)
+        assert load_imported(Path(folder) / "out") == imported
+        render_imported(imported, "markdown")
 
 
 def test_hostile_names_are_kept_and_shown_harmlessly(tmp_path: Path) -> None:

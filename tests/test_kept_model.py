@@ -9,16 +9,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from tiny import CPU, KINDS, open_bench, recipe_of, train, write_study
 
 from finegrid.data.batches import pack
-from finegrid.data.texts import Asked
+from finegrid.data.texts import Asked, read_texts
 from finegrid.errors import InputError
 from finegrid.fit import check_out, wished_recipe
 from finegrid.fitted import Fitted, load_fitted
@@ -32,6 +36,7 @@ from finegrid.study import RunSettings, load_study
 from finegrid.workbench import Workbench
 from finegrid.worker import fitted_of, keep, record_of
 
+ENDINGS = [".csv", ".tsv", ".txt", ".jsonl", ".parquet"]
 ONE_THREAD = RunSettings(threads=1)
 FACTORS = '[factors]\n"reinit.layers" = [0, 1]\n"freeze.layers" = [0, 2]'
 
@@ -371,3 +376,12 @@ def test_the_command_line_predicts(finished: Path) -> None:
     assert len(lines) == 16 and "on 15 texts" in done.stderr and "macro-f1" in done.stderr
     with pytest.raises(InputError, match="jsonl"):
         style_of(Path("out.xlsx"))
+
+
+@given(st.text(st.sampled_from('ab1.,;\t{}[]:"\\\r\n \u2028x\ufeff'), max_size=60), st.sampled_from(ENDINGS))
+def test_whatever_a_file_holds_it_is_read_or_refused(text: str, ending: str) -> None:
+    with TemporaryDirectory() as folder, suppress(InputError):
+        path = Path(folder) / f"a{ending}"
+        path.write_text(text, encoding="utf-8", newline="")
+        read = read_texts(path, 1, Asked(usual=("text", "label")))
+        assert read.texts and all(len(row) == 1 and row[0].strip() for row in read.texts)

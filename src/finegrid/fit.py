@@ -10,7 +10,7 @@ from finegrid.fitted import FILE
 from finegrid.init import parse_levels
 from finegrid.ledger import Record
 from finegrid.recipe import Recipe
-from finegrid.study import Study
+from finegrid.study import BEST_TEST, Study
 
 WAYS = 'a row of the table (12), baseline, or levels on top of it ("reinit.layers=6,optimizer.rate=1e-4")'
 
@@ -56,7 +56,8 @@ def fitted_lines(record: Record, score: str) -> list[str]:
     rows = f"rows {', '.join(map(str, record['stands_for']))}, " if record["stands_for"] else ""
     epoch = f"epoch {record['best_epoch']} of {len(record['epochs'])}"
     scores = f"{score} {dev:.4f} on dev, {test:.4f} on test"
-    return [f"run {record['run_id']} ({rows}seed {record['seed']}): {scores} ({epoch})"]
+    line = f"run {record['run_id']} ({rows}seed {record['seed']}): {scores} ({epoch})"
+    return [line, BEST_TEST] if record["protocol"] == "best-test" else [line]
 
 
 def check_out(out: Path, force: bool) -> Path:

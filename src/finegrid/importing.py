@@ -92,8 +92,7 @@ def read_table(path: Path, findings: FileFindings) -> tuple[list[str], list[Line
     if is_markdown(text):
         lines = read_markdown(text, findings)
     else:
-        kind = separated_by(text, ENDINGS.get(path.suffix.lower(), "csv"))
-        lines = read_lines(text, "\t" if kind == "tsv" else ",", "rfc4180", findings)
+        lines = read_lines(text, separator_of(text, path), "rfc4180", findings)
         lines = list(dropwhile(lambda line: is_blank(line[1]), lines))
     if not lines or (lines[0][0] > 1 and findings):  # the header is broken, and the problem is noted
         if not findings:
@@ -101,6 +100,14 @@ def read_table(path: Path, findings: FileFindings) -> tuple[list[str], list[Line
         return [], []
     header = [name.strip() for name in lines[0][1]]
     return header, whole_rows(lines[1:], len(header), findings)
+
+
+def separator_of(text: str, path: Path) -> str:
+    """Comma or tab, as the file's data; or a semicolon, as spreadsheets write where commas are decimal."""
+    first = text.lstrip().split("\n", 1)[0]
+    if ";" in first and "," not in first and "\t" not in first:
+        return ";"
+    return "\t" if separated_by(text, ENDINGS.get(path.suffix.lower(), "csv")) == "tsv" else ","
 
 
 def whole_rows(lines: list[Line], width: int, findings: FileFindings) -> list[Line]:
