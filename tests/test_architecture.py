@@ -26,6 +26,9 @@ LIGHT = [
     "ledger",
     "table",
     "metrics",
+    "effects",
+    "best",
+    "power",
     "presets",
     "worker",
 ]
