@@ -19,17 +19,19 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import optimize, stats
 
 from finegrid import metrics
 from finegrid.effects import Analysis, analyse
 from finegrid.outcomes import Floats, Outcomes
+from finegrid.power import detectable
 from finegrid.recipe import Levels
+from finegrid.variance import Components
 
 CLASSES = 4
 EASE = np.array([1.0, 1.3, 1.6, 0.8])  # latent units; the classes are about 80 to 95 % right
@@ -217,6 +219,46 @@ def wrong_sign(word: str, truth: float) -> bool:
     return (word == "use" and truth < 1e-9) or (word == "do not use" and truth > -1e-9)
 
 
+@dataclass(frozen=True)
+class Power:
+    """How often the right word comes at the effect that `detectable` names."""
+
+    case: str
+    studies: int
+    effect: float  # points
+    found: float  # share of studies
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"| {self.case} | {self.studies} | {self.effect:.2f} | {self.found:.1%} |"
+
+
+POWER_HEADER = "| power | studies | detectable effect | *use* |\n| --- | --- | --- | --- |"
+POWER_SEEDS = (2, 3, 5, 8)
+
+
+def power_report(seeds: int, studies: int, pilots: int = 100) -> Power:
+    """One factor has the effect that is called detectable, the others none.
+
+    Components come from pilot studies of the same kind with many seeds, as a plan takes them from a ledger.
+    """
+    started = time.monotonic()
+    nothing = Case(f"{seeds} seeds", effects=(0.0,) * 4, seeds=seeds)
+    pilot = replace(nothing, name="pilot", seeds=8)
+    ones = [effect.one for analysis in simulate(pilot, pilots) for effect in analysis.effects]
+    one = Components(
+        *(np.mean(part) for part in zip(*((e.seed, e.text, e.seed_text) for e in ones), strict=True))
+    )
+    effect = detectable(one, seeds, nothing.texts, len(nothing.effects))
+
+    def off(latent: float) -> float:
+        return float(true_effects(replace(nothing, effects=(latent, 0.0, 0.0, 0.0)))[0]) - effect
+
+    real = replace(nothing, effects=(float(optimize.brentq(off, 0.0, 0.5, xtol=1e-4)), 0.0, 0.0, 0.0))
+    found = [str(analysis.effects[0].decision) == "use" for analysis in simulate(real, studies)]
+    return Power(nothing.name, studies, effect, float(np.mean(found)), time.monotonic() - started)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--studies", type=int, default=500)
@@ -226,6 +268,10 @@ def main() -> None:
     for case in CASES:
         if asked.case in case.name:
             print(report(case, asked.studies), flush=True)
+    if asked.case in "power":
+        print(f"\n{POWER_HEADER}", flush=True)
+        for seeds in POWER_SEEDS:
+            print(power_report(seeds, asked.studies), flush=True)
 
 
 if __name__ == "__main__":

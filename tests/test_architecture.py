@@ -42,6 +42,9 @@ LIGHT = [
     "verdict",
     "verdict_words",
     "metrics",
+    "effects",
+    "best",
+    "power",
     "presets",
     "worker",
 ]

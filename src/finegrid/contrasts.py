@@ -137,7 +137,7 @@ class _Design:
     # Matched pairs and quadruples
 
     def family(self, recipe: Levels, moved: Sequence[Comparison]) -> list[tuple[int, float]] | None:
-        """Rows and signs of the recipes that differ from this in the moved factors alone, if all are there."""
+        """Rows and signs of the recipes that differ from this one in the moved factors alone; or None."""
         found = []
         names = {one.factor for one in moved}
         rest = {f: level for f, level in recipe.items() if f not in names}

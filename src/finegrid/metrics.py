@@ -133,7 +133,7 @@ def _f1_influence(table: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def _mcc_influence(table: NDArray[np.int64]) -> NDArray[np.float64]:
-    """``[gold, predicted]``: the derivative of (hits total - gold . predicted) / sqrt(a b), a and b as below."""
+    """``[gold, predicted]``: the derivative of (hits total - gold . predicted) / sqrt(a b)."""
     total, hits = float(table.sum()), float(np.trace(table))
     gold, predicted = table.sum(axis=1).astype(float), table.sum(axis=0).astype(float)
     a, b = total**2 - predicted @ predicted, total**2 - gold @ gold

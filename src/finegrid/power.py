@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import optimize, special
 
-from finegrid.decide import MARGIN, reach
-from finegrid.variance import FEW_SEEDS, Components, expected_chance
+from finegrid.decide import MARGIN
+from finegrid.outcomes import Floats
+from finegrid.variance import FEW_SEEDS, Components, Noise, moderated
+
+DRAWS = 2000  # studies' worth of mean squares; the effect found is good to about 1 %
 
 
 def detectable(
@@ -22,38 +25,57 @@ def detectable(
 ) -> float:
     """The smallest effect, in points, that is found (*use* or *do not use*) with this power.
 
-    The comparison stands among others at the first step of Holm's test, as one effect among zeros does;
-    where others are real too, the power is higher.
+    The comparison stands among others at the first step of Holm's test, as one effect among zeros does; where
+    others are real too, the power is higher. With narrow intervals, an effect must also not be "no difference
+    beyond the margin". Noise is estimated in each study anew, as `analyse` does it, so its mean squares are
+    drawn, by a fixed generator; the estimate itself is taken as normal.
 
     Args:
         one: Components of the effect, one value each: of a run times the contrast's size (`of_run`), or
-            measured.
+            measured. All compared effects are taken to be equally noisy.
         texts: 0 leaves the test texts out.
         comparisons: How many effects share ``alpha``.
-        df_seed: Degrees of freedom of the noise between seeds. By default what moderation gives below six
-            seeds when all effects are equally noisy, and seeds - 1 from there.
+        df_seed: Only for one seed: degrees of freedom of what stands in for the noise between runs.
 
     Returns:
         inf where one seed gives no degrees of freedom.
     """
-    if df_seed is None:
-        shared = comparisons if comparisons > 2 and seeds < FEW_SEEDS else 1
-        df_seed = shared * (seeds - 1.0)
-    if df_seed <= 0:
+    if seeds == 1 and not df_seed:
         return np.inf
-    se, df = expected_chance(one, seeds, texts, df_seed)
+    se = float(np.sqrt(one.variance(seeds, max(texts, 1))))
     if se == 0:
         return margin
-    clear = reach(1.0, df, alpha / comparisons)  # in standard errors, away from zero
+    noise = _drawn(one, seeds, texts, comparisons, df_seed)
+    half = special.stdtrit(noise.df, 1 - alpha / comparisons / 2) * np.sqrt(noise.variance)
+    least = np.maximum(half, margin - half)
 
     def missed(effect: float) -> float:
-        return float(stats.nct.cdf(clear, df, effect)) - (1 - power)
+        return float(special.ndtr((least - effect) / se).mean()) - (1 - power)
 
-    found = se * float(optimize.brentq(missed, 0.0, clear + 20.0))
-    # With a narrow interval, an effect must also not be "no difference beyond the margin": its upper bound
-    # is above.
-    beyond = margin - se * clear + se * float(stats.norm.isf(1 - power))
-    return max(found, beyond)
+    return float(optimize.brentq(missed, 0.0, float(least.max()) + 10 * se))
+
+
+def _drawn(one: Components, seeds: int, texts: int, comparisons: int, df_seed: float | None) -> Noise:
+    """The noise that as many studies would find for one of their effects."""
+    random = np.random.default_rng(0)
+    sizes = max(seeds, 1), max(texts, 1)
+    both = float(one.seed_text) / (sizes[0] * sizes[1])
+
+    def mean_squares(expected: float, df: float, each: int = 1) -> Floats:
+        return expected * random.chisquare(max(df, 1.0), (DRAWS, each)) / max(df, 1.0)
+
+    df = df_seed if seeds == 1 and df_seed else seeds - 1.0
+    shared = comparisons > 2 and 1 < seeds < FEW_SEEDS
+    seed = mean_squares(float(one.seed) / sizes[0] + both, df, comparisons if shared else 1)
+    dfs = np.full(seed.shape, df)
+    if shared:
+        pairs = [moderated(each, own) for each, own in zip(seed, dfs, strict=True)]
+        seed, dfs = np.array([pair[0] for pair in pairs]), np.array([pair[1] for pair in pairs])
+    text = mean_squares(float(one.text) / sizes[1] + both, sizes[1] - 1.0)[:, 0]
+    seed_text = mean_squares(both, (sizes[0] - 1.0) * (sizes[1] - 1.0))[:, 0]
+    if not texts:
+        text, seed_text = np.zeros(DRAWS), np.zeros(DRAWS)
+    return Noise(seed[:, 0], text, seed_text, dfs[:, 0], seeds, texts, "drawn", np.nan)
 
 
 def of_run(run_sd: float, size: float, text_sd: float = 0.0, seed_text_sd: float = 0.0) -> Components:
@@ -62,7 +84,8 @@ def of_run(run_sd: float, size: float, text_sd: float = 0.0, seed_text_sd: float
     Args:
         run_sd: Standard deviation of the score between seeds, beyond single texts, points.
         size: Sum of squared weights of the contrast: 4 / recipes for a main effect of a full two-level
-            design, 2 for one recipe against one other.
+            design,
+            2 for one recipe against one other.
         text_sd, seed_text_sd: Of the influence values of one text: what stays over seeds, and what does not.
     """
     return Components(*(np.array(size * sd**2) for sd in (run_sd, text_sd, seed_text_sd)))
