@@ -6,12 +6,13 @@ import io
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from finegrid import __version__
 from finegrid.audit import load_audit
+from finegrid.budget_time import parse_budget
 from finegrid.capacity import cores
 from finegrid.data.texts import Asked
 from finegrid.demo import prepare
@@ -23,7 +24,7 @@ from finegrid.imported_table import imported_lines, render_imported
 from finegrid.importing import DECLARED, import_table
 from finegrid.importing import Wishes as ImportWishes
 from finegrid.init import Wishes, column_of, write_study
-from finegrid.outlook import Outlook, fitting_audit, plan_lines, seeds_seen, status_lines
+from finegrid.outlook import Outlook, fitting_audit, plan_lines, probed, seeds_seen, status_lines
 from finegrid.predict import predict_file, put, score_lines, style_of
 from finegrid.progress import Show, warn
 from finegrid.recipe import card
@@ -108,15 +109,27 @@ def plan(
     precision: Precision = None,
     memory: Memory = None,
     seeds: Seeds = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(help="Choose design and seeds for this time: 3h, 90m, 1h30m. Probes if need be."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Say what a study will run, and what it will take."""
+    seconds = None if budget is None else parse_budget(budget, seeds)
     study, settings = load(folder, device=device, precision=precision, memory=memory)
-    if probe:
+    if probe or (seconds is not None and not probed(study)):
         with Show(study.head.score) as watcher:
             Runner(study, settings, watcher=watcher).audit()
     look = outlook(study, settings, seeds, workers)
-    tell(look, plan_lines(look), as_json)
+    if seconds is None:
+        tell(look, plan_lines(look), as_json)
+        return
+    from finegrid.budget import plan_budget
+    from finegrid.budget_words import budget_json, budget_lines
+
+    bought = plan_budget(look, seconds)
+    tell(look, [*plan_lines(look), *budget_lines(bought)], as_json, {"budget": budget_json(bought)})
 
 
 @app.command()
@@ -332,9 +345,9 @@ def outlook(study: Study, settings: RunSettings, seeds: int | None, workers: int
     return Outlook(study, settings, fitting_audit(study), numbers, workers)
 
 
-def tell(look: Outlook, lines: list[str], as_json: bool) -> None:
+def tell(look: Outlook, lines: list[str], as_json: bool, more: dict[str, Any] | None = None) -> None:
     if as_json:
-        print(json.dumps(look.as_json(), ensure_ascii=False, indent=1))
+        print(json.dumps({**look.as_json(), **(more or {})}, ensure_ascii=False, indent=1))
         return
     say(*lines)
     for warning in look.audit.warnings if look.audit is not None else []:

@@ -28,6 +28,12 @@ def fitting_audit(study: Study) -> Audit | None:
     return audit if kind != "f1" or label in audit.labels else None
 
 
+def probed(study: Study) -> bool:
+    """Whether an audit tells what the study's rows cost."""
+    audit = fitting_audit(study)
+    return audit is not None and bool(audit.costs)
+
+
 def seeds_seen(study: Study, settings: RunSettings) -> tuple[int, ...]:
     """The seeds of study.toml, and those that ``run --seeds`` has added."""
     audit, latest = fitting_audit(study), study.ledger.latest()

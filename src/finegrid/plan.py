@@ -128,8 +128,13 @@ def family_memory(family: Family, audit: Audit) -> int:
 
 
 def makespan(families: Sequence[Family], audit: Audit, workers: int) -> float:
-    """Predicted seconds until all families are trained: longest first, each to the worker free earliest."""
+    """Predicted seconds until all families are trained."""
+    return share_out([family_seconds(family, audit) for family in families], workers)
+
+
+def share_out(jobs: Iterable[float], workers: int) -> float:
+    """Seconds until all jobs are done: longest first, each to the worker free earliest."""
     free = [0.0] * max(1, workers)
-    for seconds in sorted((family_seconds(family, audit) for family in families), reverse=True):
+    for seconds in sorted(jobs, reverse=True):
         free[free.index(min(free))] += seconds
     return max(free)

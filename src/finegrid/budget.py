@@ -1,0 +1,296 @@
+"""Which design and how many seeds a budget of time buys, and how small an effect they can show."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import count, islice
+
+import numpy as np
+
+from finegrid.audit import Audit
+from finegrid.capacity import capacity
+from finegrid.confounding import bits_of
+from finegrid.contrasts import InteractionContrast, interaction_contrasts, main_contrasts, residual_basis
+from finegrid.decide import MARGIN, MOST_SEEDS
+from finegrid.design import Kind, Resolution, design_problems
+from finegrid.fraction import ROMAN, resolution_of
+from finegrid.ledger import Record
+from finegrid.outlook import Outlook
+from finegrid.plan import Family, PlannedRun, family_seconds, identify, plan_families, plan_runs, share_out
+from finegrid.power import detectable
+from finegrid.precision import PRECISIONS
+from finegrid.results import Results, load_results
+from finegrid.spread import Spread, size_of, spread_of
+from finegrid.study import DesignSettings, Study
+from finegrid.variance import LEAST_LENTH, LEAST_RESIDUAL, Components
+
+# Variances are not known to a tenth, so what is a tenth smaller is no reason for fewer seeds than three, or
+# for effects that are measured together.
+ALIKE = 1.1
+ENOUGH_SEEDS = 3
+KINDS: tuple[tuple[Kind, Resolution], ...] = (
+    ("full", 4),
+    ("fractional", 5),
+    ("fractional", 4),
+    ("fractional", 3),
+    ("one-at-a-time", 4),
+)
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What a design of the study's factors shows, whatever the seeds.
+
+    Attributes:
+        study: the same study, in this design.
+        reached: resolution of a fraction; None where no effects are measured together at all.
+        recipes: distinct ones.
+        comparisons: main effects, every level but the first.
+        size: of the largest contrast of a main effect; inf where one is not measured.
+        leftover: degrees of freedom of the noise when there is one seed only.
+        aliased: main effects, and interactions of two, that are measured together with others.
+        interactions: of two factors that are measured.
+        unseen: factors that do something in other designs, but nothing in this one.
+    """
+
+    study: Study
+    reached: int | None
+    recipes: int
+    comparisons: int
+    size: float
+    leftover: float
+    aliased: tuple[int, int]
+    interactions: int
+    unseen: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> Kind:
+        return self.study.head.design.kind
+
+    @property
+    def clear(self) -> int:
+        """How much of it can be told apart, for comparing designs: the higher, the more."""
+        if self.kind == "one-at-a-time":
+            return 0
+        if self.aliased[0]:
+            return 1
+        if self.aliased[1]:
+            return 2
+        return 4 if self.kind == "full" else 3
+
+    def detects(self, spread: Spread, seeds: int, texts: int) -> float:
+        """Points; the smallest main effect found with 80 % power. inf where noise cannot be measured."""
+        if not np.isfinite(self.size) or self.unseen:
+            return np.inf
+        df = self.leftover if seeds == 1 else None
+        return detectable(spread.of(self.size), seeds, texts, self.comparisons, df_seed=df)
+
+    def floor(self, spread: Spread, texts: int) -> float:
+        """What `detects` comes to with any number of seeds."""
+        if not np.isfinite(self.size) or self.unseen:
+            return np.inf
+        rest = Components(np.array(0.0), spread.of(self.size).text, np.array(0.0))
+        return detectable(rest, 2, texts, self.comparisons)
+
+
+@dataclass(frozen=True)
+class Option:
+    """A design with a number of seeds."""
+
+    sight: Sight
+    seeds: tuple[int, ...]
+    left: int  # runs that are not in the ledger
+    seconds: float  # that those take
+    detects: float  # points
+
+    @property
+    def order(self) -> tuple[bool, int, float, float, int]:
+        """Among options that detect about the same; the first is the best."""
+        few = len(self.seeds) < ENOUGH_SEEDS
+        return few, -self.sight.clear, round(self.detects, 2), self.seconds, len(self.seeds)
+
+
+@dataclass(frozen=True)
+class BudgetPlan:
+    """What a budget buys.
+
+    Attributes:
+        chosen: None if nothing fits.
+        instead: the best of every other design that fits.
+        smallest: the design that takes least, with one seed.
+        two_seeds: Seconds of the chosen design with two seeds, where one is all that fits.
+        not_compared: designs whose rows have not been audited.
+    """
+
+    outlook: Outlook
+    seconds: float
+    spread: Spread
+    texts: int
+    chosen: Option | None
+    instead: tuple[Option, ...]
+    smallest: Option
+    two_seeds: float | None
+    not_compared: tuple[str, ...]
+    margin: float = MARGIN
+
+
+def plan_budget(outlook: Outlook, seconds: float) -> BudgetPlan:
+    """Choose a design and seeds for a study that has been audited.
+
+    Args:
+        outlook: of the study; its seeds do not matter.
+        seconds: of wall-clock time, for what is not done yet.
+
+    Raises:
+        InputError: predictions of finished runs that cannot be read.
+    """
+    study, audit = outlook.study, outlook.audit
+    assert audit is not None  # the caller has probed
+    spread, texts = spread_of(load_results(study), audit), audit.sizes["test"]
+    sights, missing = all_sights(study, audit)
+    latest = study.ledger.latest()
+    tables = {name: list(options(outlook, sight, spread, seconds, latest)) for name, sight in sights.items()}
+    best = {name: choice for name, table in tables.items() if (choice := choose(table, seconds))}
+    chosen = choose([option for table in tables.values() for option in table], seconds)
+    others = [option for option in best.values() if chosen is None or option.sight is not chosen.sight]
+    two = None
+    if chosen is not None and len(chosen.seeds) == 1:
+        own = next(table for table in tables.values() if chosen in table)
+        two = next((option.seconds for option in own[1:2] if option.seconds > seconds), None)
+    return BudgetPlan(
+        outlook=outlook,
+        seconds=seconds,
+        spread=spread,
+        texts=texts,
+        chosen=chosen,
+        instead=tuple(sorted(others, key=lambda option: option.detects)),
+        smallest=min((table[0] for table in tables.values()), key=lambda option: option.seconds),
+        two_seeds=two,
+        not_compared=missing,
+    )
+
+
+def choose(table: Sequence[Option], seconds: float) -> Option | None:
+    """Of what fits and detects nearly the smallest main effect: three seeds, clear effects, little time."""
+    fitting = [option for option in table if option.seconds <= seconds]
+    smallest = min((option.detects for option in fitting), default=math.inf)
+    near = [option for option in fitting if option.detects <= smallest * ALIKE]
+    return min(near, key=lambda option: option.order, default=None)
+
+
+def options(
+    outlook: Outlook, sight: Sight, spread: Spread, budget: float, latest: dict[str, Record]
+) -> Iterator[Option]:
+    """One seed, two, ... up to the first number that takes longer than the budget."""
+    audit, settings = outlook.audit, outlook.settings
+    assert audit is not None
+    study = sight.study
+    first = plan_runs(study, audit, settings.precision, [0])
+    families = plan_families(first, capacity(settings, audit).size_of)  # alike for every seed
+    whole = [family_seconds(family, audit) for family in families]
+    ran = {record["seed"] for record in latest.values()}
+    took: list[float] = []
+    left, numbers = 0, seed_numbers(outlook.study)
+    for seeds in range(1, MOST_SEEDS + 1):
+        seed = next(numbers)
+        rest = [without_settled(study, audit, family, seed, latest) for family in families if seed in ran]
+        took += [family_seconds(family, audit) for family in rest] if rest else whole
+        left += sum(len(family.left) for family in rest or families)
+        seconds = share_out(took, outlook.workers)
+        detects = sight.detects(spread, seeds, audit.sizes["test"])
+        yield Option(sight, first_seeds(outlook.study, seeds), left, seconds, detects)
+        if seconds > budget:
+            return
+
+
+def without_settled(
+    study: Study, audit: Audit, family: Family, seed: int, latest: dict[str, Record]
+) -> Family:
+    """The family in another seed, less the runs that the runner would leave: done or diverged."""
+
+    def settled(run: PlannedRun) -> bool:
+        twins = (identify(study, audit, precision, run.levels, seed) for precision in PRECISIONS)
+        return any(twin in latest and latest[twin]["status"] != "failed" for twin in twins)
+
+    return family.without([run.run_id for run in family.left if settled(run)])
+
+
+def seed_numbers(study: Study) -> Iterator[int]:
+    """Those of study.toml, then 0, 1, ... as far as they are free."""
+    own = study.head.design.numbers
+    yield from own
+    yield from (number for number in count() if number not in own)
+
+
+def first_seeds(study: Study, seeds: int) -> tuple[int, ...]:
+    return tuple(islice(seed_numbers(study), seeds))
+
+
+def all_sights(study: Study, audit: Audit) -> tuple[dict[str, Sight], tuple[str, ...]]:
+    """Every different design of these factors by name, and the names of those that were not audited."""
+    found: dict[str, Sight] = {}
+    tables: list[set[str]] = []  # of distinct recipes
+    missing: list[str] = []
+    live: dict[str, None] = {}
+    for kind, resolution in KINDS:
+        if design_problems(kind, resolution, study.factors):
+            continue
+        other = in_design(study, kind, resolution)
+        name = kind if kind != "fractional" else f"fraction of resolution {ROMAN[resolution]}"
+        if not audit.covers(other.rows):
+            missing.append(name)
+            continue
+        results = load_results(other)
+        table = {str(sorted(recipe.run.items())) for recipe in results.recipes}
+        if table in tables:
+            continue
+        tables.append(table)
+        live.update(dict.fromkeys(results.factors))
+        found[name] = sight_of(other, results)
+    for name, sight in found.items():
+        shown = load_results(sight.study).factors
+        found[name] = replace(sight, unseen=tuple(factor for factor in live if factor not in shown))
+    return found, tuple(missing)
+
+
+def in_design(study: Study, kind: Kind, resolution: Resolution) -> Study:
+    """The same study with other rows."""
+    given = {"resolution": resolution} if kind == "fractional" else {}
+    design = DesignSettings(kind=kind, seeds=study.head.design.seeds, **given)
+    return replace(study, head=study.head.model_copy(update={"design": design}))
+
+
+def sight_of(study: Study, results: Results) -> Sight:
+    """What a design shows once all its runs have finished."""
+    recipes = [recipe.levels for recipe in results.recipes]
+    ran = np.ones(len(recipes), dtype=bool)
+    mains = main_contrasts(results.factors, recipes, ran)
+    crossed = [
+        one
+        for one in interaction_contrasts(results.factors, recipes, ran)
+        if one.contrast.weights is not None
+    ]
+    fractional = study.head.design.kind == "fractional"
+    return Sight(
+        study=study,
+        reached=resolution_of(bits_of(study)) if fractional else None,
+        recipes=len(recipes),
+        comparisons=len(mains),
+        size=max((size_of(one.weights) for one in mains), default=math.inf),
+        leftover=leftover_df(residual_basis(results.factors, recipes, ran).shape[1], len(mains), crossed),
+        aliased=(
+            sum(bool(one.aliases) for one in mains),
+            sum(bool(one.contrast.aliases) for one in crossed),
+        ),
+        interactions=len(crossed),
+    )
+
+
+def leftover_df(leftover: int, mains: int, crossed: Sequence[InteractionContrast]) -> float:
+    """Of one seed, as `variance.one_seed` takes them; 0 where it can say nothing."""
+    if leftover >= LEAST_RESIDUAL:
+        return float(leftover)
+    contrasts = mains + len(crossed)
+    return contrasts / 3 if contrasts >= LEAST_LENTH else 0.0
