@@ -49,6 +49,7 @@ Precision = Annotated[str | None, typer.Option(help="fp32, bf16 or auto. Default
 Memory = Annotated[
     float | None, typer.Option(min=0.1, help="GiB for all workers together. Default: 60 % of the machine's.")
 ]
+Margin = Annotated[float, typer.Option(min=0.0, help="Points; smaller differences are none.")]
 Seeds = Annotated[
     int | None, typer.Option(min=1, max=MOST_SEEDS, help="How many seeds. Default: study.toml's.")
 ]
@@ -144,9 +145,25 @@ def run(
         bool, typer.Option("--mix", help="Allow runs of several devices, precisions, threads.")
     ] = False,
     rows: Annotated[str | None, typer.Option(help="Only these rows of the table, e.g. 1,35,50.")] = None,
+    until_decided: Annotated[
+        bool, typer.Option("--until-decided", help="Add seeds, at planned looks, until every verdict is in.")
+    ] = False,
+    budget: Annotated[
+        str | None, typer.Option(help="With --until-decided: stop before this time is over, e.g. 3h, 90m.")
+    ] = None,
+    margin: Margin = 0.2,
 ) -> None:
     """Train what is still missing. Running again resumes."""
     study, settings = load(folder, device=device, precision=precision, memory=memory)
+    if until_decided:
+        check_alone(rows, seeds)
+        ended = add_seeds(study, settings, workers, mix, budget, margin)
+        say(ended, f"the verdict: finegrid verdict {folder}")
+        exit_by(load_study(folder), settings, None)
+        return
+    if budget is not None:
+        what = f'found "{budget}" without --until-decided. `finegrid plan --budget` says what fits into it.'
+        raise input_error("command line", "--budget", what)
     train(study, settings, workers, seeds, mix, parse_rows(rows, len(study.rows)))
     say(*summary_lines(make_table(study, load_audit(folder))), f"the table: finegrid table {folder}")
     exit_by(study, settings, seeds)
@@ -265,17 +282,17 @@ def example(
 @app.command()
 def verdict(
     folder: Folder,
-    margin: Annotated[float, typer.Option(min=0.0, help="Points; smaller differences are none.")] = 0.2,
+    margin: Margin = 0.2,
     lang: Annotated[str, typer.Option(help="en or zh.")] = "en",
     as_json: Json = False,
 ) -> None:
     """Say what each strategy is worth, with an interval, and which recipe to use."""
+    from finegrid.looks import settled
     from finegrid.results import any_results
     from finegrid.verdict import as_json as spelled
-    from finegrid.verdict import judge
     from finegrid.verdict_words import as_lang, print_verdict
 
-    found = judge(any_results(folder), margin)
+    found = settled(any_results(folder), margin)
     if as_json:
         print(json.dumps(spelled(found), ensure_ascii=False, indent=1))
     else:
@@ -316,6 +333,35 @@ def keep(folder: Path, imported: Imported) -> None:
 def load(folder: Path, **given: str | float | None) -> tuple[Study, RunSettings]:
     study = load_study(folder)
     return study, override(study.head.run, **given)
+
+
+def check_alone(rows: str | None, seeds: int | None) -> None:
+    """The looks of a study decide on whole seeds of all rows."""
+    for option, value in (("--rows", rows), ("--seeds", seeds)):
+        if value is not None:
+            what = f"found {value} together with --until-decided, which chooses itself. Leave one out."
+            raise input_error("command line", option, what)
+
+
+def add_seeds(
+    study: Study, settings: RunSettings, workers: int | None, mix: bool, budget: str | None, margin: float
+) -> str:
+    """Train until every strategy has its verdict, or no more is to be had. Returns why it ended."""
+    from finegrid.looks import until_decided, write_looks
+
+    seconds = float("inf") if budget is None else parse_budget(budget)
+    if study.head.design.looks is None:
+        write_looks(study.folder)
+        study = load_study(study.folder)
+
+    def predicted(seeds: int) -> float:
+        look = outlook(study, settings, seeds, workers)
+        return look.seconds_left() or 0.0
+
+    def train_seeds(seeds: int) -> None:
+        train(study, settings, workers, seeds, mix)
+
+    return until_decided(study, train_seeds, predicted, seconds, margin, say)
 
 
 def parse_rows(text: str | None, count: int) -> set[int] | None:

@@ -5,8 +5,8 @@ Verdicts and reports read this, whether the runs are ours or a table's from else
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -61,6 +61,14 @@ class Results:
     seconds_per: str = "run"  # or "epoch"
     repeats: bool = False  # whether "seeds" are just repeats of the same recipes
     notes: tuple[str, ...] = ()  # where it comes from, and warnings about the data
+
+    def of_seeds(self, seeds: Collection[int]) -> Results:
+        """As if only these had run."""
+        recipes = tuple(
+            replace(recipe, records={s: r for s, r in recipe.records.items() if s in seeds})
+            for recipe in self.recipes
+        )
+        return replace(self, recipes=recipes, seeds=tuple(seed for seed in self.seeds if seed in seeds))
 
     def points(self, split: str) -> Points:
         """Scores ``[recipes, seeds]``, 0 to 100; nan where no run has finished. A table has ``test`` only."""
@@ -251,7 +259,7 @@ def load_results(study: Study) -> Results:
         inert=inert,
         recipes=tuple(recipes),
         seeds=tuple(shown),
-        planned_seeds=study.head.design.numbers,
+        planned_seeds=study.head.design.planned,
         holds_at=holds_at,
         notes=tuple(audit.warnings),
     )

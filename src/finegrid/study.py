@@ -28,6 +28,7 @@ from finegrid.recipe import Level, Levels, Recipe, unknown_factor
 SCHEMA = 1
 BEST_TEST = "protocol best-test: epochs are chosen on the test set, so test scores are too high"
 MOST_SEEDS = 1000
+LOOKS = (3, 5, 8, 12, 20)  # seeds after which `run --until-decided` looks, unless study.toml says otherwise
 ROMAN_RESOLUTIONS = {roman: number for number, roman in ROMAN.items()}
 Protocol = Literal["best-dev", "best-test"]
 
@@ -40,6 +41,14 @@ class DesignSettings(BaseModel):
     kind: Kind = "full"
     resolution: Resolution = 4  # of a fraction; IV leaves main effects clear of two-factor interactions
     seeds: Annotated[int, Field(ge=1, le=MOST_SEEDS)] | list[Annotated[int, Field(ge=0)]] = 1
+    looks: Annotated[list[Annotated[int, Field(ge=2, le=MOST_SEEDS)]], Field(min_length=1)] | None = None
+
+    @field_validator("looks")
+    @classmethod
+    def _rising(cls, looks: list[int] | None) -> list[int] | None:
+        if looks is not None and sorted(set(looks)) != looks:
+            raise ValueError(f"found {looks}, expected rising numbers of seeds, e.g. {list(LOOKS)}")
+        return looks
 
     @field_validator("resolution", mode="before")
     @classmethod
@@ -57,6 +66,11 @@ class DesignSettings(BaseModel):
     def numbers(self) -> tuple[int, ...]:
         """The seeds themselves: ``seeds = 3`` means 0, 1, 2."""
         return tuple(range(self.seeds)) if isinstance(self.seeds, int) else tuple(dict.fromkeys(self.seeds))
+
+    @property
+    def planned(self) -> tuple[int, ...]:
+        """The seeds, and those that a planned look may add."""
+        return tuple(dict.fromkeys((*self.numbers, *range(max(self.looks or [0])))))
 
 
 class RunSettings(BaseModel):
