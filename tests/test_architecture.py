@@ -28,6 +28,7 @@ LIGHT = [
     "metrics",
     "effects",
     "best",
+    "costs",
     "power",
     "presets",
     "worker",

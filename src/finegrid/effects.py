@@ -1,6 +1,6 @@
 """What each factor of a study is worth: effects, their chance, and a decision for each.
 
-    seconds = costs(outcomes, seconds_per_run)    # main effects in seconds (or bytes)
+    seconds = costs(outcomes, seconds_per_run)    # finegrid.costs: main effects in seconds (or bytes)
     analysis = analyse(outcomes, margin=0.2, faster=surely_less(seconds))
     chosen = best_set(outcomes_on_dev)            # finegrid.best
     smallest = detectable(of_run(...), ...)       # finegrid.power
@@ -12,7 +12,7 @@ knows studies, ledgers or files.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -41,7 +41,7 @@ from finegrid.decide import (
     p_values,
     plain_interval,
 )
-from finegrid.outcomes import Filled, Floats, Outcomes, fill
+from finegrid.outcomes import Filled, Outcomes, fill
 from finegrid.variance import Components, Noise, between_seeds, one_seed
 
 
@@ -187,6 +187,8 @@ def _effects(
 ) -> list[Effect]:
     """``alpha`` None: neither adjusted nor decided."""
     weights, given = weights_of(family, filled)
+    if not given:
+        return [_not_given(contrast) for contrast in family]
     estimate = weights @ filled.score.mean(axis=1)
     se, df = np.sqrt(noise.variance), noise.df
     plain = [plain_interval(*each) for each in zip(estimate, se, df, strict=True)]
@@ -245,56 +247,3 @@ def _notes(contrast: Contrast) -> tuple[str, ...]:
     if contrast.aliases:
         notes.append(f"aliased: this design cannot tell it from {', '.join(contrast.aliases)}")
     return tuple(notes)
-
-
-@dataclass(frozen=True)
-class Cost:
-    """A comparison in seconds or bytes.
-
-    Attributes:
-        difference: In the unit of the input, mean of recipes and seeds, with its plain interval.
-        ratio: Of geometric means, 1 is equal, with its plain interval; a run that the machine held up moves
-            it less.
-        surely_less: Holm's test over all comparisons says that the ratio is below 1.
-    """
-
-    contrast: Contrast
-    difference: float
-    difference_interval: Interval
-    ratio: float
-    ratio_interval: Interval
-    surely_less: bool
-
-
-def costs(outcomes: Outcomes, spent: Floats, alpha: float = 0.05) -> list[Cost]:
-    """Main effects in what a run costs.
-
-    ``spent``: ``[recipes, seeds]``, above 0, nan where a run is missing.
-    """
-    log = replace(outcomes, score=np.log(spent), influence=None, repeats=None)
-    plain = replace(outcomes, score=spent, influence=None, repeats=None)
-    found = []
-    for relative, absolute in zip(
-        analyse(log, 0.0, alpha).effects, analyse(plain, 0.0, alpha).effects, strict=True
-    ):
-        bounds = Interval(float(np.exp(relative.plain.low)), float(np.exp(relative.plain.high)))
-        found.append(
-            Cost(
-                relative.contrast,
-                absolute.estimate,
-                absolute.plain,
-                float(np.exp(relative.estimate)),
-                bounds,
-                relative.adjusted.high < 0,
-            )
-        )
-    return found
-
-
-def surely_less(found: Sequence[Cost]) -> frozenset[tuple[str, object]]:
-    """``(factor, level)`` of the comparisons that surely cost less than the baseline's level."""
-    return frozenset(
-        (one.contrast.comparisons[0].factor, one.contrast.comparisons[0].level)
-        for one in found
-        if one.surely_less
-    )
