@@ -181,9 +181,9 @@ def moderated(variance: Floats, df: Floats) -> tuple[Floats, Floats]:
 
     How much they have in common is estimated as in Smyth (2004, section 6.2): the less their logarithms
     spread beyond chance, the more degrees of freedom the common part adds. Two changes, because with few
-    effects and seeds that estimate is often "no spread at all" when one effect does vary more by seed than the
-    others: the common part adds at most `MOST_SHARED` times an effect's own degrees of freedom and none beyond
-    `MOST_DF`, and no variance is drawn below its own value.
+    effects and seeds that estimate is often "no spread at all" when one effect does vary more by seed than
+    the others: the common part adds at most `MOST_SHARED` times an effect's own degrees of freedom and none
+    beyond `MOST_DF`, and no variance is drawn below its own value.
     """
     usable = (variance > 0) & (df > 0) & np.isfinite(variance)
     if usable.sum() < 3:
