@@ -105,7 +105,7 @@ def _total(seed: Floats, text: Floats, seed_text: Floats) -> Floats:
     return np.maximum(np.maximum(seed + text - seed_text, seed), text)
 
 
-def between_seeds(filled: Filled, weights: Floats, moderate: bool = True) -> Noise:
+def between_seeds(filled: Filled, weights: Floats) -> Noise:
     """From two seeds up. ``weights``: ``[effects, kept recipes]``, one family of effects."""
     seeds = filled.seeds
     per_seed = weights @ filled.score  # [effects, seeds], points
@@ -117,11 +117,12 @@ def between_seeds(filled: Filled, weights: Floats, moderate: bool = True) -> Noi
     size = (weights**2).sum(axis=1)
     run_variance = seed * seeds / size
     method = "between seeds"
-    if moderate and seeds <= MOST_DF and len(weights) > 2:
+    known = run_variance[np.isfinite(run_variance)]
+    run_sd = float(np.sqrt(known.mean())) if len(known) else np.nan
+    if seeds <= MOST_DF and len(weights) > 2:
         run_variance, df = moderated(run_variance, df)
         seed = run_variance * size / seeds
         method = "between seeds, moderated"
-    run_sd = float(np.sqrt(run_variance.mean())) if len(weights) else np.nan
     shared = seed_text * np.where(np.isfinite(inflation), inflation, 1.0)
     return Noise(seed, text, shared, df, seeds, texts, method, run_sd)
 
