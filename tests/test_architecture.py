@@ -44,6 +44,7 @@ LIGHT = [
     "metrics",
     "effects",
     "best",
+    "costs",
     "power",
     "presets",
     "worker",

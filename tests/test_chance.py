@@ -67,7 +67,7 @@ def test_effects_are_those_of_a_blocked_anova_in_statsmodels(lost: int) -> None:
 
 def test_with_many_seeds_an_interval_is_that_of_the_paired_t_test() -> None:
     recipes = full(TWO)
-    score = scored(recipes, mean, seeds=9, noise=0.6)
+    score = scored(recipes, mean, seeds=17, noise=0.6)
     for effect in analyse(Outcomes(TWO, recipes, score)).effects:
         up = np.array([r[effect.contrast.name] == 1 for r in recipes])
         expected = stats.ttest_rel(score[up].mean(axis=0), score[~up].mean(axis=0)).confidence_interval()
@@ -119,9 +119,13 @@ def test_moderation_draws_upwards_only_and_less_the_more_variances_differ() -> N
     assert (apart >= [0.001, 0.1, 1.0, 10.0, 100.0, 0.01]).all() and (fewer < 6).all()
 
 
-def test_from_six_seeds_on_nothing_is_moderated() -> None:
+def test_moderation_fades_out_and_one_more_seed_never_takes_degrees_of_freedom() -> None:
+    alike = np.array([0.9, 1.0, 1.1, 1.2, 0.8, 1.0])
+    dfs = [moderated(alike, np.full(6, seeds - 1.0))[1][0] for seeds in range(2, 20)]
+    assert dfs == [4, 8, 12, *[16] * 13, 17, 18]
+
     recipes = full(TWO)
-    for seeds, method in [(5, "between seeds, moderated"), (6, "between seeds")]:
+    for seeds, method in [(16, "between seeds, moderated"), (17, "between seeds")]:
         analysis = analyse(Outcomes(TWO, recipes, scored(recipes, mean, seeds, noise=1.0)))
         assert analysis.method == method
 
@@ -148,7 +152,7 @@ def test_one_seed_names_where_its_noise_comes_from() -> None:
 def test_lenths_method_by_hand() -> None:
     # s0 = 1.5 x 4 = 6; 100 is beyond 2.5 s0 = 15; PSE = 1.5 x the median of the other six.
     squared, df = lenth(np.array([1, -2, 3, -4, 5, -6, 100.0]))
-    assert (squared, df) == (pytest.approx((1.5 * 3.5) ** 2), pytest.approx(7 / 3))
+    assert [squared, df] == pytest.approx([(1.5 * 3.5) ** 2, 7 / 3])
 
 
 def test_copies_of_recipes_as_repeats_change_noise_only() -> None:

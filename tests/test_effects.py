@@ -10,7 +10,8 @@ import pytest
 from effects_samples import full, published, scored
 
 from finegrid.best import best_set
-from finegrid.effects import Analysis, analyse, costs, surely_less
+from finegrid.costs import costs, surely_less
+from finegrid.effects import Analysis, analyse
 from finegrid.outcomes import Outcomes
 from finegrid.recipe import Level, Levels
 
@@ -109,14 +110,14 @@ def test_a_child_counts_where_it_exists_and_its_parent_with_the_child_at_baselin
 def test_one_at_a_time_compares_each_with_the_baseline_and_shares_its_noise() -> None:
     factors: dict[str, list[Level]] = {"a": [0, 1], "b": [0, 1, 2]}
     recipes: list[Levels] = [{"a": 0, "b": 0}, {"a": 1, "b": 0}, {"a": 0, "b": 1}, {"a": 0, "b": 2}]
-    score = scored(recipes, lambda r: 50.0 + r["a"] - float(r["b"]), seeds=8, noise=0.5)  # type: ignore[operator]
+    score = scored(recipes, lambda r: 50.0 + r["a"] - float(r["b"]), seeds=17, noise=0.5)  # type: ignore[operator]
     analysis = analyse(Outcomes(factors, recipes, score))
 
     assert not analysis.interactions
     for effect, row in zip(analysis.effects, (1, 2, 3), strict=True):
         difference = score[row] - score[0]
         assert effect.estimate == pytest.approx(difference.mean())
-        assert effect.se == pytest.approx(difference.std(ddof=1) / np.sqrt(8))
+        assert effect.se == pytest.approx(difference.std(ddof=1) / np.sqrt(17))
         assert not effect.contrast.aliases
 
 
@@ -207,6 +208,14 @@ def test_a_level_that_never_ran_is_open_and_not_an_error() -> None:
     assert np.isnan(a.estimate) and str(a.decision) == "cannot tell yet"
     assert a.notes == ("not estimable: the runs that finished do not show it",)
     assert b.estimate == pytest.approx(1.0)
+
+
+def test_a_study_without_runs_or_without_factors_has_nothing_to_say() -> None:
+    nothing = analyse(Outcomes(TWO, full(TWO), np.full((8, 3), np.nan)))
+
+    assert {str(e.decision) for e in nothing.effects} == {"cannot tell yet"} and len(nothing.empty) == 8
+    assert best_set(Outcomes(TWO, full(TWO), np.full((8, 3), np.nan))) is None
+    assert analyse(Outcomes({}, [{}], np.array([[90.0, 91.0]]))).effects == ()
 
 
 def test_recipes_that_share_no_seed_are_not_compared() -> None:

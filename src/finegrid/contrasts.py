@@ -266,12 +266,13 @@ class _Design:
         parts = []
         for term in terms:
             width = int(np.prod([len(self.factors[f]) - 1 for f in term]))
-            part = np.zeros(width)
+            part: Floats = np.zeros(width)
             if term == names:
                 part = np.ones(1)
                 for name in names:
                     one = by_name[name]
-                    part = np.kron(part, self.code(name, one.level) - self.code(name, one.baseline))
+                    step = self.code(name, one.level) - self.code(name, one.baseline)
+                    part = np.asarray(np.kron(part, step), dtype=float)
                 part = part * (0.5 if len(moved) == 2 else 1.0)
             elif len(moved) == 1 and len(term) == 1 and self.appears(term[0], moved[0]):
                 part = self.appears(term[0], moved[0]) * self.code(term[0], self.factors[term[0]][0])

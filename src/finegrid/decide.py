@@ -10,7 +10,7 @@ import numpy as np
 from scipy import special, stats
 
 from finegrid.outcomes import Floats
-from finegrid.variance import FEW_SEEDS, Components, expected_chance
+from finegrid.variance import MOST_DF, Components, expected_chance
 
 USE, DO_NOT_USE, OPEN, INTERACT = "use", "do not use", "cannot tell yet", "they interact"
 NO_DIFFERENCE = "no difference beyond {margin:g}"
@@ -140,11 +140,10 @@ class Ahead:
     margin: float = MARGIN
 
     def settled(self, seeds: int, texts: int) -> bool:
-        df_seed = seeds - 1.0
-        if seeds < FEW_SEEDS and self.seeds > 1:  # moderated noise has more
-            df_seed *= max(self.df_seed / (self.seeds - 1), 1.0)
-        elif seeds == self.seeds:
-            df_seed = self.df_seed
+        df_seed = self.df_seed
+        if seeds != self.seeds:
+            borrowing = self.df_seed / (self.seeds - 1) if self.seeds > 1 else 1.0
+            df_seed = max(seeds - 1.0, min(borrowing * (seeds - 1), MOST_DF))
         half = reach(*expected_chance(self.one, seeds, texts, df_seed), self.alpha)
         return abs(self.estimate) > half or abs(self.estimate) + half <= self.margin
 

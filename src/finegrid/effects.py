@@ -1,6 +1,6 @@
 """What each factor of a study is worth: effects, their chance, and a decision for each.
 
-    seconds = costs(outcomes, seconds_per_run)    # main effects in seconds (or bytes)
+    seconds = costs(outcomes, seconds_per_run)    # finegrid.costs: main effects in seconds (or bytes)
     analysis = analyse(outcomes, margin=0.2, faster=surely_less(seconds))
     chosen = best_set(outcomes_on_dev)            # finegrid.best
     smallest = detectable(of_run(...), ...)       # finegrid.power
@@ -12,7 +12,7 @@ knows studies, ledgers or files.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -41,7 +41,7 @@ from finegrid.decide import (
     p_values,
     plain_interval,
 )
-from finegrid.outcomes import Filled, Floats, Outcomes, fill
+from finegrid.outcomes import Filled, Outcomes, fill
 from finegrid.variance import Components, Noise, between_seeds, one_seed
 
 
@@ -209,6 +209,8 @@ def _effects(
 ) -> list[Effect]:
     """``alpha`` None: neither adjusted nor decided."""
     weights, given = weights_of(family, filled)
+    if not given:
+        return [_not_given(contrast) for contrast in family]
     estimate = weights @ filled.score.mean(axis=1)
     se, df = np.sqrt(noise.variance), noise.df
     plain = [plain_interval(*each) for each in zip(estimate, se, df, strict=True)]
@@ -267,6 +269,7 @@ def _notes(contrast: Contrast) -> tuple[str, ...]:
     if contrast.aliases:
         notes.append(f"aliased: this design cannot tell it from {', '.join(contrast.aliases)}")
     return tuple(notes)
+<<<<<<< HEAD
 
 
 WORTH_SAYING = 0.01  # of a run's seconds; what is less is no reason to use anything
@@ -323,3 +326,5 @@ def surely_less(found: Sequence[Cost]) -> frozenset[tuple[str, object]]:
         for one in found
         if one.surely_less
     )
+=======
+>>>>>>> stats

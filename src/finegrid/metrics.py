@@ -112,11 +112,11 @@ def influence_of_cells(
     """``[classes, classes]``, points: the `influence` of a text in each cell of the confusion table."""
     kind, _, label = score.partition(":")
     if kind == "f1":
-        return 100 * _f1_influence(table)[list(labels).index(label)]
+        return np.asarray(100 * _f1_influence(table)[list(labels).index(label)])
     if kind == "macro-f1":
         return np.asarray(100 * _f1_influence(table)[table.sum(axis=1) > 0].mean(axis=0))
     if kind == "accuracy":
-        return 100 * (np.eye(len(table)) - np.trace(table) / table.sum())
+        return np.asarray(100 * (np.eye(len(table)) - np.trace(table) / table.sum()))
     return 100 * _mcc_influence(table)
 
 

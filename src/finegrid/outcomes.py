@@ -101,19 +101,20 @@ class Filled:
 
     @property
     def seeds(self) -> int:
-        return self.score.shape[1]
+        return int(self.score.shape[1])
 
 
 def fill(outcomes: Outcomes) -> Filled:
     """Complete the table of runs."""
-    rows, columns = outcomes.ran.any(axis=1), outcomes.ran.any(axis=0)
+    rows = np.asarray(outcomes.ran.any(axis=1))
+    columns = np.asarray(outcomes.ran.any(axis=0))
     ran = outcomes.ran[np.ix_(rows, columns)]
     score = outcomes.score[np.ix_(rows, columns)].astype(float)
     influence = outcomes.influence
     if influence is not None and not (rows.all() and columns.all()):
         influence = influence[np.ix_(rows, columns)]
     if ran.all():
-        return Filled(rows, ran, ran.all(axis=1), score, influence, None)
+        return Filled(rows, ran, np.ones(len(ran), dtype=bool), score, influence, None)
     operator, connected = _operator(ran)
     gap = operator[~ran]  # [missing, finished runs]
     score[~ran] = gap @ score[ran]
@@ -138,4 +139,4 @@ def _operator(ran: NDArray[np.bool_]) -> tuple[Floats, NDArray[np.bool_]]:
     unconnected = np.zeros(ran.shape, dtype=bool)
     unconnected[~ran] = alone
     operator[unconnected] = 0.0
-    return operator, ~unconnected.any(axis=1)
+    return operator, np.asarray(~unconnected.any(axis=1))

@@ -7,7 +7,7 @@ from scipy import optimize, special
 
 from finegrid.decide import MARGIN
 from finegrid.outcomes import Floats
-from finegrid.variance import FEW_SEEDS, Components, Noise, moderated
+from finegrid.variance import MOST_DF, Components, Noise, moderated
 
 DRAWS = 2000  # studies' worth of mean squares; the effect found is good to about 1 %
 
@@ -65,7 +65,7 @@ def _drawn(one: Components, seeds: int, texts: int, comparisons: int, df_seed: f
         return expected * random.chisquare(max(df, 1.0), (DRAWS, each)) / max(df, 1.0)
 
     df = df_seed if seeds == 1 and df_seed else seeds - 1.0
-    shared = comparisons > 2 and 1 < seeds < FEW_SEEDS
+    shared = comparisons > 2 and 1 < seeds <= MOST_DF
     seed = mean_squares(float(one.seed) / sizes[0] + both, df, comparisons if shared else 1)
     dfs = np.full(seed.shape, df)
     if shared:

@@ -18,8 +18,10 @@ from scipy import special
 
 from finegrid.outcomes import Filled, Floats
 
-FEW_SEEDS = 6  # below it, noise between seeds is moderated
-MOST_SHARED = 3.0  # times its own; docs/statistics.md has the simulation
+# How many degrees of freedom an effect may borrow from its family; docs/statistics.md has the simulation.
+# Borrowing fades out between 5 and 17 seeds: were it to end at once, one more seed would widen intervals.
+MOST_SHARED = 3.0  # times its own
+MOST_DF = 16.0  # own and borrowed, what five seeds have at most
 LEAST_RESIDUAL = (
     4  # degrees of freedom from which pooled high-order interactions are better than Lenth's method
 )
@@ -103,7 +105,7 @@ def _total(seed: Floats, text: Floats, seed_text: Floats) -> Floats:
     return np.maximum(np.maximum(seed + text - seed_text, seed), text)
 
 
-def between_seeds(filled: Filled, weights: Floats, moderate: bool = True) -> Noise:
+def between_seeds(filled: Filled, weights: Floats) -> Noise:
     """From two seeds up. ``weights``: ``[effects, kept recipes]``, one family of effects."""
     seeds = filled.seeds
     per_seed = weights @ filled.score  # [effects, seeds], points
@@ -115,11 +117,12 @@ def between_seeds(filled: Filled, weights: Floats, moderate: bool = True) -> Noi
     size = (weights**2).sum(axis=1)
     run_variance = seed * seeds / size
     method = "between seeds"
-    if moderate and seeds < FEW_SEEDS and len(weights) > 2:
+    known = run_variance[np.isfinite(run_variance)]
+    run_sd = float(np.sqrt(known.mean())) if len(known) else np.nan
+    if seeds <= MOST_DF and len(weights) > 2:
         run_variance, df = moderated(run_variance, df)
         seed = run_variance * size / seeds
         method = "between seeds, moderated"
-    run_sd = float(np.sqrt(run_variance.mean())) if len(weights) else np.nan
     shared = seed_text * np.where(np.isfinite(inflation), inflation, 1.0)
     return Noise(seed, text, shared, df, seeds, texts, method, run_sd)
 
@@ -180,8 +183,8 @@ def moderated(variance: Floats, df: Floats) -> tuple[Floats, Floats]:
     How much they have in common is estimated as in Smyth (2004, section 6.2): the less their logarithms
     spread beyond chance, the more degrees of freedom the common part adds. Two changes, because with few
     effects and seeds that estimate is often "no spread at all" when one effect does vary more by seed than
-    the others: the common part adds at most `MOST_SHARED` times an effect's own degrees of freedom, and no
-    variance is drawn below its own value.
+    the others: the common part adds at most `MOST_SHARED` times an effect's own degrees of freedom and none
+    beyond `MOST_DF`, and no variance is drawn below its own value.
     """
     usable = (variance > 0) & (df > 0) & np.isfinite(variance)
     if usable.sum() < 3:
@@ -190,7 +193,8 @@ def moderated(variance: Floats, df: Floats) -> tuple[Floats, Floats]:
     logs = np.log(variance[usable]) - special.digamma(half) + np.log(half)
     spread = logs.var(ddof=1) - special.polygamma(1, half).mean()
     common_df = 2 * _trigamma_inverse(spread) if spread > 0 else np.inf
-    added = np.where(usable, np.minimum(common_df, MOST_SHARED * df), 0.0)
+    most = np.minimum(MOST_SHARED * df, np.maximum(MOST_DF - df, 0.0))
+    added = np.where(usable, np.minimum(common_df, most), 0.0)
     drawn = (added * variance[usable].mean() + df * np.where(usable, variance, 0.0)) / (added + df)
     return np.where(usable, np.maximum(drawn, variance), variance), df + added
 

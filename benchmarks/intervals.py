@@ -1,7 +1,7 @@
 """How often the intervals of `finegrid verdict` hold the truth: simulated studies whose truth is known.
 
-    python benchmarks/coverage.py --studies 10000            # every case; hours on one core
-    python benchmarks/coverage.py --studies 500 --case missing
+    python benchmarks/intervals.py --studies 10000            # every case; hours on one core
+    python benchmarks/intervals.py --studies 500 --case missing
 
 A study is simulated at the level of predictions. Text t, of class g, is classified rightly by the run of
 recipe r and seed s if

@@ -1,0 +1,66 @@
+"""What each factor costs: its main effects in seconds, or in bytes of memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from finegrid.contrasts import Contrast
+from finegrid.decide import Interval
+from finegrid.effects import analyse
+from finegrid.outcomes import Floats, Outcomes
+
+
+@dataclass(frozen=True)
+class Cost:
+    """A comparison in seconds or bytes.
+
+    Attributes:
+        difference: In the unit of the input, mean of recipes and seeds, with its plain interval.
+        ratio: Of geometric means, 1 is equal, with its plain interval; a run that the machine held up moves
+            it less.
+        surely_less: Holm's test over all comparisons says that the ratio is below 1.
+    """
+
+    contrast: Contrast
+    difference: float
+    difference_interval: Interval
+    ratio: float
+    ratio_interval: Interval
+    surely_less: bool
+
+
+def costs(outcomes: Outcomes, spent: Floats, alpha: float = 0.05) -> list[Cost]:
+    """Main effects in what a run costs.
+
+    ``spent``: ``[recipes, seeds]``, above 0, nan where a run is missing.
+    """
+    log = replace(outcomes, score=np.log(spent), influence=None, repeats=None)
+    plain = replace(outcomes, score=spent, influence=None, repeats=None)
+    found = []
+    for relative, absolute in zip(
+        analyse(log, 0.0, alpha).effects, analyse(plain, 0.0, alpha).effects, strict=True
+    ):
+        bounds = Interval(float(np.exp(relative.plain.low)), float(np.exp(relative.plain.high)))
+        found.append(
+            Cost(
+                relative.contrast,
+                absolute.estimate,
+                absolute.plain,
+                float(np.exp(relative.estimate)),
+                bounds,
+                relative.adjusted.high < 0,
+            )
+        )
+    return found
+
+
+def surely_less(found: Sequence[Cost]) -> frozenset[tuple[str, object]]:
+    """``(factor, level)`` of the comparisons that surely cost less than the baseline's level."""
+    return frozenset(
+        (one.contrast.comparisons[0].factor, one.contrast.comparisons[0].level)
+        for one in found
+        if one.surely_less
+    )
