@@ -18,6 +18,10 @@ SLOW = ("torch", "transformers", "pyarrow", "tokenizers", "sklearn")
 # What `plan`, `status` and `table` need. Nothing after the ledger imports torch.
 LIGHT = [
     "aliases",
+    "budget",
+    "budget_time",
+    "budget_words",
+    "spread",
     "confounding",
     "design",
     "fraction",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,29 @@ def test_the_demo_baseline_beats_naive_bayes_on_the_same_split(tmp_path: Path) -
     for split in ("dev", "test"):
         score = baseline.mean("macro-f1", split)
         assert score is not None and score > bayes[split]
+
+
+@pytest.mark.slow
+def test_predicted_time_is_within_a_quarter_of_the_measured(tmp_path: Path) -> None:
+    """Four rows of the embedded default, two of them frozen, on a machine that does nothing else."""
+    from finegrid.outlook import Outlook, fitting_audit
+    from finegrid.runner import Runner, Watcher
+    from finegrid.study import load_study
+
+    prepare(tmp_path / "demo")
+    file = tmp_path / "demo" / "study.toml"
+    factors = '[factors]\n"freeze.layers" = [0, 6]\n"optimizer.bias_correction" = [true, false]\n'
+    text = file.read_text(encoding="utf-8").replace("[factors]\n", factors)
+    file.write_text(text.replace('preset = "thucnews64"\n', ""), encoding="utf-8")
+    study = load_study(tmp_path / "demo")
+    Runner(study, study.head.run).audit()
+    predicted = Outlook(study, study.head.run, fitting_audit(study), (0,)).seconds_left()
+    begun: list[float] = []
+    records = Runner(
+        study, study.head.run, watcher=Watcher(planned=lambda *_: begun.append(time.monotonic()))
+    ).run()
+    measured = time.monotonic() - begun[0]
+
+    print(f"predicted {predicted:.1f} s, measured {measured:.1f} s")
+    assert [record["status"] for record in records] == ["done"] * 4
+    assert predicted == pytest.approx(measured, rel=0.25)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count, islice
 
@@ -13,7 +13,7 @@ from finegrid.audit import Audit
 from finegrid.capacity import capacity
 from finegrid.confounding import bits_of
 from finegrid.contrasts import InteractionContrast, interaction_contrasts, main_contrasts, residual_basis
-from finegrid.decide import MARGIN, MOST_SEEDS
+from finegrid.decide import MOST_SEEDS
 from finegrid.design import Kind, Resolution, design_problems
 from finegrid.fraction import ROMAN, resolution_of
 from finegrid.ledger import Record
@@ -63,7 +63,7 @@ class Sight:
     leftover: float
     aliased: tuple[int, int]
     interactions: int
-    unseen: tuple[str, ...] = ()
+    unseen: tuple[str, ...]
 
     @property
     def kind(self) -> Kind:
@@ -133,7 +133,6 @@ class BudgetPlan:
     smallest: Option
     two_seeds: float | None
     not_compared: tuple[str, ...]
-    margin: float = MARGIN
 
 
 def plan_budget(outlook: Outlook, seconds: float) -> BudgetPlan:
@@ -151,22 +150,22 @@ def plan_budget(outlook: Outlook, seconds: float) -> BudgetPlan:
     spread, texts = spread_of(load_results(study), audit), audit.sizes["test"]
     sights, missing = all_sights(study, audit)
     latest = study.ledger.latest()
-    tables = {name: list(options(outlook, sight, spread, seconds, latest)) for name, sight in sights.items()}
-    best = {name: choice for name, table in tables.items() if (choice := choose(table, seconds))}
-    chosen = choose([option for table in tables.values() for option in table], seconds)
-    others = [option for option in best.values() if chosen is None or option.sight is not chosen.sight]
+    tables = [list(options(outlook, sight, spread, seconds, latest)) for sight in sights]
+    chosen = choose([option for table in tables for option in table], seconds)
+    others = [choose(table, seconds) for table in tables if not chosen or table[0].sight is not chosen.sight]
+    instead = sorted((option for option in others if option), key=lambda option: option.detects)
     two = None
     if chosen is not None and len(chosen.seeds) == 1:
-        own = next(table for table in tables.values() if chosen in table)
-        two = next((option.seconds for option in own[1:2] if option.seconds > seconds), None)
+        second = next(table for table in tables if table[0].sight is chosen.sight)[1]
+        two = second.seconds if second.seconds > seconds else None
     return BudgetPlan(
         outlook=outlook,
         seconds=seconds,
         spread=spread,
         texts=texts,
         chosen=chosen,
-        instead=tuple(sorted(others, key=lambda option: option.detects)),
-        smallest=min((table[0] for table in tables.values()), key=lambda option: option.seconds),
+        instead=tuple(instead),
+        smallest=min((table[0] for table in tables), key=lambda option: option.seconds),
         two_seeds=two,
         not_compared=missing,
     )
@@ -228,31 +227,26 @@ def first_seeds(study: Study, seeds: int) -> tuple[int, ...]:
     return tuple(islice(seed_numbers(study), seeds))
 
 
-def all_sights(study: Study, audit: Audit) -> tuple[dict[str, Sight], tuple[str, ...]]:
-    """Every different design of these factors by name, and the names of those that were not audited."""
-    found: dict[str, Sight] = {}
-    tables: list[set[str]] = []  # of distinct recipes
-    missing: list[str] = []
-    live: dict[str, None] = {}
+def all_sights(study: Study, audit: Audit) -> tuple[list[Sight], tuple[str, ...]]:
+    """Every different design of these factors, and the names of those that have rows without an audit."""
+    found: list[tuple[Study, Results]] = []
+    tables: list[set[str]] = []  # what is compared already, by distinct recipes
+    missing: dict[str, str] = {}  # rows -> name of the design
     for kind, resolution in KINDS:
         if design_problems(kind, resolution, study.factors):
             continue
         other = in_design(study, kind, resolution)
-        name = kind if kind != "fractional" else f"fraction of resolution {ROMAN[resolution]}"
         if not audit.covers(other.rows):
-            missing.append(name)
+            name = kind if kind != "fractional" else f"a fraction of resolution {ROMAN[resolution]}"
+            missing.setdefault(str([row.levels for row in other.rows]), name)
             continue
         results = load_results(other)
         table = {str(sorted(recipe.run.items())) for recipe in results.recipes}
-        if table in tables:
-            continue
-        tables.append(table)
-        live.update(dict.fromkeys(results.factors))
-        found[name] = sight_of(other, results)
-    for name, sight in found.items():
-        shown = load_results(sight.study).factors
-        found[name] = replace(sight, unseen=tuple(factor for factor in live if factor not in shown))
-    return found, tuple(missing)
+        if table not in tables:
+            tables.append(table)
+            found.append((other, results))
+    live = dict.fromkeys(factor for _, results in found for factor in results.factors)
+    return [sight_of(other, results, live) for other, results in found], tuple(missing.values())
 
 
 def in_design(study: Study, kind: Kind, resolution: Resolution) -> Study:
@@ -262,8 +256,8 @@ def in_design(study: Study, kind: Kind, resolution: Resolution) -> Study:
     return replace(study, head=study.head.model_copy(update={"design": design}))
 
 
-def sight_of(study: Study, results: Results) -> Sight:
-    """What a design shows once all its runs have finished."""
+def sight_of(study: Study, results: Results, live: Collection[str]) -> Sight:
+    """What a design shows once all its runs have finished. ``live``: factors that do something somewhere."""
     recipes = [recipe.levels for recipe in results.recipes]
     ran = np.ones(len(recipes), dtype=bool)
     mains = main_contrasts(results.factors, recipes, ran)
@@ -285,6 +279,7 @@ def sight_of(study: Study, results: Results) -> Sight:
             sum(bool(one.contrast.aliases) for one in crossed),
         ),
         interactions=len(crossed),
+        unseen=tuple(factor for factor in live if factor not in results.factors),
     )
 
 
