@@ -6,6 +6,7 @@ import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count, islice
+from typing import Any
 
 import numpy as np
 
@@ -251,7 +252,7 @@ def all_sights(study: Study, audit: Audit) -> tuple[list[Sight], tuple[str, ...]
 
 def in_design(study: Study, kind: Kind, resolution: Resolution) -> Study:
     """The same study with other rows."""
-    given = {"resolution": resolution} if kind == "fractional" else {}
+    given: dict[str, Any] = {"resolution": resolution} if kind == "fractional" else {}
     design = DesignSettings(kind=kind, seeds=study.head.design.seeds, **given)
     return replace(study, head=study.head.model_copy(update={"design": design}))
 

@@ -27,7 +27,7 @@ from finegrid.init import Wishes, column_of, write_study
 from finegrid.outlook import Outlook, fitting_audit, plan_lines, probed, seeds_seen, status_lines
 from finegrid.predict import predict_file, put, score_lines, style_of
 from finegrid.progress import Show, warn
-from finegrid.recipe import card
+from finegrid.recipe import Recipe, card
 from finegrid.runner import Runner, WorkerBrokeError
 from finegrid.study import MOST_SEEDS, RunSettings, Study, load_study, override
 from finegrid.table import make_table, render, summary_lines
@@ -198,7 +198,10 @@ def table(
 def fit(
     folder: Folder,
     recipe: Annotated[
-        str | None, typer.Option(help="A row of the table, baseline, or factor=level,... on top of it.")
+        str | None,
+        typer.Option(
+            help="A row of the table, baseline, or factor=level,... on top of it. Default: the verdict's."
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Where the model goes. Default: DIR/models/best.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Default: the study's first.")] = None,
@@ -208,7 +211,7 @@ def fit(
 ) -> None:
     """Train one recipe of a study and keep its model. Running again resumes."""
     study, settings = load(folder, device=device, precision=precision)
-    wished = wished_recipe(study, recipe)
+    wished = wished_recipe(study, recipe) if recipe else recommended(study)
     place = check_out(out or folder / "models" / "best", force)
     with Show(study.head.score) as watcher:
         number = study.head.design.numbers[0] if seed is None else seed
@@ -300,6 +303,36 @@ def verdict(
 
 
 @app.command()
+def confirm(
+    folder: Folder,
+    test: Annotated[
+        Path | None, typer.Option(help="Fresh labelled texts. Default: the study's own test texts.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=2, max=MOST_SEEDS, help="How many, not used before.")] = 5,
+    workers: Workers = None,
+    as_json: Json = False,
+) -> None:
+    """Train the recommended recipe and the baseline on fresh seeds, and compare them. Resumes."""
+    from finegrid.confirm import compare, prepare, two_rows
+    from finegrid.results import load_results
+    from finegrid.verdict import judge
+
+    study = load_study(folder)
+    results = load_results(study)
+    recommended = judge(results).recommended
+    if recommended is None:
+        raise input_error(str(folder), "verdict", "no run has finished yet. `finegrid run` trains the study.")
+    place = prepare(study, results, results.recipes[recommended], seeds, test)
+    small, settings = load(place)
+    train(small, settings, workers, None, mix=False, rows=two_rows(place))
+    found = compare(results, results.recipes[recommended], place, fresh_texts=test is not None)
+    if as_json:
+        print(json.dumps(found.as_json(), ensure_ascii=False, indent=1))
+    else:
+        say(*found.lines())
+
+
+@app.command()
 def explain(factor: Annotated[str, typer.Argument(help="reinit.layers, or a whole part: reinit.")]) -> None:
     """Print the card of a factor: paper, idea, levels, deviations."""
     print(card(factor))
@@ -333,6 +366,13 @@ def keep(folder: Path, imported: Imported) -> None:
 def load(folder: Path, **given: str | float | None) -> tuple[Study, RunSettings]:
     study = load_study(folder)
     return study, override(study.head.run, **given)
+
+
+def recommended(study: Study) -> Recipe:
+    """The verdict's, where there is one; else a word on how to name another."""
+    from finegrid.verdict import recommended_recipe
+
+    return recommended_recipe(study) or wished_recipe(study, None)
 
 
 def check_alone(rows: str | None, seeds: int | None) -> None:

@@ -12,6 +12,8 @@ from finegrid.decide import Interval
 from finegrid.effects import analyse
 from finegrid.outcomes import Floats, Outcomes
 
+WORTH_SAYING = 0.01  # of a run's seconds; what is less is no reason to use anything
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -21,7 +23,7 @@ class Cost:
         difference: In the unit of the input, mean of recipes and seeds, with its plain interval.
         ratio: Of geometric means, 1 is equal, with its plain interval; a run that the machine held up moves
             it less.
-        surely_less: Holm's test over all comparisons says that the ratio is below 1.
+        surely_less: Holm's test over all comparisons says that at least `WORTH_SAYING` of it is saved.
     """
 
     contrast: Contrast
@@ -51,7 +53,7 @@ def costs(outcomes: Outcomes, spent: Floats, alpha: float = 0.05) -> list[Cost]:
                 absolute.plain,
                 float(np.exp(relative.estimate)),
                 bounds,
-                relative.adjusted.high < 0,
+                relative.adjusted.high < np.log1p(-WORTH_SAYING),
             )
         )
     return found

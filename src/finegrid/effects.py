@@ -41,7 +41,7 @@ from finegrid.decide import (
     p_values,
     plain_interval,
 )
-from finegrid.outcomes import Filled, Outcomes, fill
+from finegrid.outcomes import Filled, Floats, Outcomes, fill
 from finegrid.variance import Components, Noise, between_seeds, one_seed
 
 
@@ -269,62 +269,3 @@ def _notes(contrast: Contrast) -> tuple[str, ...]:
     if contrast.aliases:
         notes.append(f"aliased: this design cannot tell it from {', '.join(contrast.aliases)}")
     return tuple(notes)
-<<<<<<< HEAD
-
-
-WORTH_SAYING = 0.01  # of a run's seconds; what is less is no reason to use anything
-
-
-@dataclass(frozen=True)
-class Cost:
-    """A comparison in seconds or bytes.
-
-    Attributes:
-        difference: In the unit of the input, mean of recipes and seeds, with its plain interval.
-        ratio: Of geometric means, 1 is equal, with its plain interval; a run that the machine held up moves
-            it less.
-        surely_less: Holm's test over all comparisons says that at least `WORTH_SAYING` of it is saved.
-    """
-
-    contrast: Contrast
-    difference: float
-    difference_interval: Interval
-    ratio: float
-    ratio_interval: Interval
-    surely_less: bool
-
-
-def costs(outcomes: Outcomes, spent: Floats, alpha: float = 0.05) -> list[Cost]:
-    """Main effects in what a run costs.
-
-    ``spent``: ``[recipes, seeds]``, above 0, nan where a run is missing.
-    """
-    log = replace(outcomes, score=np.log(spent), influence=None, repeats=None)
-    plain = replace(outcomes, score=spent, influence=None, repeats=None)
-    found = []
-    for relative, absolute in zip(
-        analyse(log, 0.0, alpha).effects, analyse(plain, 0.0, alpha).effects, strict=True
-    ):
-        bounds = Interval(float(np.exp(relative.plain.low)), float(np.exp(relative.plain.high)))
-        found.append(
-            Cost(
-                relative.contrast,
-                absolute.estimate,
-                absolute.plain,
-                float(np.exp(relative.estimate)),
-                bounds,
-                relative.adjusted.high < np.log1p(-WORTH_SAYING),
-            )
-        )
-    return found
-
-
-def surely_less(found: Sequence[Cost]) -> frozenset[tuple[str, object]]:
-    """``(factor, level)`` of the comparisons that surely cost less than the baseline's level."""
-    return frozenset(
-        (one.contrast.comparisons[0].factor, one.contrast.comparisons[0].level)
-        for one in found
-        if one.surely_less
-    )
-=======
->>>>>>> stats

@@ -59,7 +59,11 @@ class Noise:
 
     @property
     def df(self) -> Floats:
-        """``[effects]``: Satterthwaite's."""
+        """``[effects]``: Satterthwaite's, but not below those of the scarcer source.
+
+        Where two sources nearly cancel, as with a handful of texts, his formula counts the uncertainty of
+        both and the size of neither.
+        """
         df_text = max(self.texts - 1, 1)
         below = (
             self.seed**2 / self.df_seed
@@ -67,7 +71,8 @@ class Noise:
         )
         with np.errstate(invalid="ignore", divide="ignore"):
             df = self.variance**2 / below
-        return np.where(below > 0, df, self.df_seed)
+        least = np.minimum(self.df_seed, df_text) if self.texts else self.df_seed
+        return np.where(below > 0, np.maximum(df, least), self.df_seed)
 
     def single(self) -> Components:
         """Variances of one seed, of one text and of one text in one seed."""

@@ -11,11 +11,14 @@ import numpy as np
 from finegrid import metrics
 from finegrid.best import BestSet, best_set
 from finegrid.contrasts import Contrast
+from finegrid.costs import Cost, costs, surely_less
 from finegrid.decide import INTERACT, MARGIN, Interval, Needs
 from finegrid.diagnose import Warning, diagnose
-from finegrid.effects import Analysis, Cost, Effect, Interaction, analyse, costs, recipe_scores, surely_less
+from finegrid.effects import Analysis, Effect, Interaction, analyse, recipe_scores
 from finegrid.outcomes import Outcomes
-from finegrid.results import Results
+from finegrid.recipe import Recipe
+from finegrid.results import Results, load_results
+from finegrid.study import Study
 
 SCHEMA = 1
 
@@ -126,6 +129,18 @@ def cheapest(results: Results, best: BestSet, split: str) -> int:
     """The recipe of the best set that takes the fewest seconds; of several, the one with the best mean."""
     means, seconds = results.means(split), np.nan_to_num(results.run_seconds(), nan=np.inf)
     return min(best.members, key=lambda index: (seconds[index], -means[index]))
+
+
+def recommended_recipe(study: Study) -> Recipe | None:
+    """What the verdict recommends; None where no run has finished."""
+    if not any(record["status"] == "done" for record in study.ledger.latest().values()):
+        return None
+    results = load_results(study)
+    index = judge(results).recommended
+    if index is None:
+        return None
+    rows = {row.index: row.recipe for row in study.rows}
+    return rows[results.recipes[index].rows[0]]
 
 
 def as_json(verdict: Verdict) -> dict[str, Any]:

@@ -1,0 +1,174 @@
+"""`finegrid confirm`: what was chosen is trained once more, on seeds and texts that chose nothing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cli_studies import Call, caller, torch_put_back
+from pretend import pretend
+from tiny import open_bench, write_study, write_texts
+
+from finegrid.audit import load_audit, save_audit
+from finegrid.plan import PlannedRun
+from finegrid.probe import make_audit
+from finegrid.study import load_study
+
+SETTINGS = """[design]
+seeds = 3
+[factors]
+"optimizer.bias_correction" = [true, false]
+"reinit.layers" = [0, 2]
+"schedule.warmup_ratio" = [0.0, 0.5]
+"""
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory, bert: Path) -> Path:
+    """A study whose ledger says that re-initialising with warmup is the best by far."""
+    folder = write_study(tmp_path_factory.mktemp("study"), bert, SETTINGS, 'score = "accuracy"\n')
+    bench = open_bench(folder)
+    audit = make_audit(bench)
+    save_audit(folder, audit)
+
+    def hits(run: PlannedRun) -> int:
+        good = sum(60 for name in ("reinit.layers", "schedule.warmup_ratio") if name in run.levels)
+        return 120 + good - 30 * ("optimizer.bias_correction" in run.levels) + run.seed
+
+    pretend(bench.study, audit, hits, range(3))
+    return folder
+
+
+@pytest.fixture
+def study(judged: Path, tmp_path: Path) -> Path:
+    shutil.copytree(judged, tmp_path / "study")
+    return tmp_path / "study"
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Call]:
+    with torch_put_back():
+        yield caller(monkeypatch, capsys)
+
+
+def small(study: Path) -> Path:
+    (folder,) = study.glob("confirm-*")
+    return folder
+
+
+def test_the_chosen_recipe_meets_the_baseline_on_seeds_that_chose_nothing(study: Path, call: Call) -> None:
+    before = (study / "runs.jsonl").read_bytes()
+    done = call("confirm", study, "--seeds", "2", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+
+    assert found["levels"] == {"reinit.layers": 2, "schedule.warmup_ratio": 0.5}
+    assert found["study"]["difference"] == pytest.approx(40)
+    assert (found["study"]["seeds"], found["fresh"]["seeds"]) == (3, 2)
+    records = [json.loads(line) for line in (small(study) / "runs.jsonl").read_text().splitlines()]
+    assert sorted(record["seed"] for record in records) == [3, 3, 4, 4]
+    moved = [record["recipe"].keys() & found["levels"].keys() for record in records]
+    assert sorted(map(len, moved)) == [0, 0, 2, 2]
+    # What it says is what was trained.
+    accuracy = {
+        chosen: sum(
+            r["test"]["accuracy"] for r in records if bool(r["recipe"].keys() & found["levels"]) == chosen
+        )
+        for chosen in (True, False)
+    }
+    fresh = found["fresh"]
+    assert fresh["recommended"] == pytest.approx(50 * accuracy[True])
+    assert fresh["difference"] == pytest.approx(50 * (accuracy[True] - accuracy[False]))
+    # The study itself stays as it was.
+    assert (study / "runs.jsonl").read_bytes() == before
+
+
+def test_the_same_command_trains_nothing_twice(study: Path, call: Call) -> None:
+    first = call("confirm", study, "--seeds", "2")
+    ledger = (small(study) / "runs.jsonl").read_bytes()
+    again = call("confirm", study, "--seeds", "2")
+
+    assert again.stdout == first.stdout and "seeds not used before, the study's test texts" in first.stdout
+    assert (small(study) / "runs.jsonl").read_bytes() == ledger
+
+
+def test_it_trains_as_the_study_does(study: Path, call: Call) -> None:
+    call("confirm", study, "--seeds", "2")
+    ours, theirs = load_study(small(study)), load_study(study)
+
+    assert ours.baseline == theirs.baseline
+    assert ours.head.run == theirs.head.run
+    assert (ours.head.score, ours.head.protocol) == (theirs.head.score, theirs.head.protocol)
+    audits = [load_audit(study), load_audit(small(study))]
+    assert audits[0] is not None and audits[1] is not None
+    assert audits[0].fingerprints["model"] == audits[1].fingerprints["model"]
+    assert audits[0].sizes == audits[1].sizes and audits[0].labels == audits[1].labels
+
+
+def test_fresh_texts_are_what_is_scored(study: Path, tmp_path: Path, call: Call) -> None:
+    write_texts(tmp_path / "fresh.tsv", 30, seed=99)
+    done = call("confirm", study, "--seeds", "2", "--test", tmp_path / "fresh.tsv", "--json")
+    assert done.returncode == 0, done.stderr
+
+    found = json.loads(done.stdout)
+    assert found["fresh_texts"] and found["fresh"]["texts"] == 30 and found["study"]["texts"] == 300
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("text\tlabel\nba be bi\tqueer\n", "labels that the study does not know: queer"),
+        ("text\nba be bi\n", "no labels"),
+        (None, "texts are in the study already"),
+    ],
+)
+def test_fresh_texts_that_cannot_be_used_are_refused(
+    study: Path, tmp_path: Path, call: Call, content: str | None, told: str
+) -> None:
+    (tmp_path / "fresh.tsv").write_text(content or (study / "dev.tsv").read_text())
+    done = call("confirm", study, "--test", tmp_path / "fresh.tsv")
+
+    assert done.returncode == 2 and told in done.stderr
+    assert not list(study.glob("confirm-*"))
+
+
+def test_a_baseline_that_is_the_best_needs_no_confirming(tmp_path: Path, judged: Path, call: Call) -> None:
+    shutil.copytree(judged, tmp_path / "study")
+    (tmp_path / "study" / "runs.jsonl").unlink()
+    study = load_study(tmp_path / "study")
+    audit = load_audit(study.folder)
+    assert audit is not None
+    pretend(study, audit, lambda run: 250 - 60 * len(run.levels) + run.seed, range(3))
+    done = call("confirm", study.folder)
+
+    assert done.returncode == 2 and "the recommended recipe is the baseline" in done.stderr
+
+
+def test_a_split_that_was_drawn_is_kept(tmp_path: Path, judged: Path, call: Call) -> None:
+    shutil.copytree(judged, tmp_path / "study")
+    folder = tmp_path / "study"
+    write_texts(folder / "train.tsv", 90, seed=5)
+    text = (folder / "study.toml").read_text()
+    (folder / "study.toml").write_text(text.replace('dev = "dev.tsv"\ntest = "test.tsv"\n', ""))
+    bench = open_bench(folder)
+    audit = make_audit(bench)
+    save_audit(folder, audit)
+    (folder / "runs.jsonl").unlink()
+    pretend(bench.study, audit, lambda run: 150 + 60 * ("reinit.layers" in run.levels) + run.seed, range(2))
+    done = call("confirm", folder, "--seeds", "2")
+
+    assert done.returncode == 0, done.stderr
+    ours = load_audit(small(folder))
+    assert ours is not None and ours.sizes == audit.sizes
+
+
+def test_a_fit_without_a_recipe_is_of_the_recommended_one(study: Path, call: Call) -> None:
+    done = call("fit", study)
+    assert done.returncode == 0, done.stderr
+
+    kept = json.loads((study / "models" / "best" / "finegrid.json").read_text())
+    assert kept["recipe"]["reinit.layers"] == 2 and kept["recipe"]["schedule.warmup_ratio"] == 0.5
+    assert "optimizer.bias_correction" not in kept["recipe"]
