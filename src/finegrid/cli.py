@@ -341,17 +341,18 @@ def explain(factor: Annotated[str, typer.Argument(help="reinit.layers, or a whol
 @app.command()
 def demo(
     folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where to.")] = Path("finegrid-demo"),
+    seeds: Annotated[int, typer.Option(min=1, max=MOST_SEEDS, help="Replicates of every recipe.")] = 1,
     workers: Workers = None,
     device: Device = None,
     precision: Precision = None,
 ) -> None:
     """Run the 64 recipes on the embedded data set and checkpoint. Resumes an unfinished demo."""
-    prepare(folder)
+    prepare(folder, seeds)
     study, settings = load(folder, device=device, precision=precision)
     train(study, settings, workers, None, mix=False)
     made = make_table(study, load_audit(folder))
     print(render(made, "markdown"))
-    say(*summary_lines(made), f"files: {folder}/study.toml, audit.json, runs.jsonl, predictions/")
+    say(*summary_lines(made), f"what each strategy is worth: finegrid verdict {folder}")
     exit_by(study, settings, None)
 
 

@@ -14,8 +14,8 @@ from finegrid.precision import AUTO
 HEADLINES = Path(__file__).parent / "assets" / "headlines"
 
 
-def prepare(folder: Path) -> None:
-    """Make the demo's study folder, or recognise one that was made before.
+def prepare(folder: Path, seeds: int = 1) -> None:
+    """Make the demo's study folder, or recognise one that was made before with as many seeds.
 
     Raises:
         InputError: the folder holds something else.
@@ -30,12 +30,15 @@ def prepare(folder: Path) -> None:
         header=True,
         model=EMBEDDED,
         precision=AUTO,
+        seeds=seeds,
     )
     wanted = study_toml(folder, wishes)
     path = folder / "study.toml"
     if path.exists():
         if path.read_text(encoding="utf-8") != wanted:
-            what = "is not the demo's study. Use `finegrid run` for it, or another folder for the demo."
+            what = (
+                "is not the demo's study (with as many seeds). Use `finegrid run` for it, or another folder."
+            )
             raise input_error(str(folder), "study.toml", what)
         return
     if folder.exists() and {entry.name for entry in folder.iterdir()} - {"data", "study.toml.tmp"}:

@@ -12,7 +12,7 @@ from finegrid import metrics
 from finegrid.best import BestSet, best_set
 from finegrid.contrasts import Contrast
 from finegrid.costs import Cost, costs, surely_less
-from finegrid.decide import INTERACT, MARGIN, Interval, Needs
+from finegrid.decide import DO_NOT_USE, INTERACT, MARGIN, USE, Interval, Needs
 from finegrid.diagnose import Warning, diagnose
 from finegrid.effects import Analysis, Effect, Interaction, analyse, recipe_scores
 from finegrid.outcomes import Outcomes
@@ -33,7 +33,8 @@ class Verdict:
     seconds: dict[str, Cost]  # by name of the comparison; empty where no seconds are known
     best: BestSet | None
     chosen_on: str  # the split that the best set looked at
-    recommended: int | None  # of ``results.recipes``
+    eligible: tuple[int, ...]  # those of the best set that no decision on that split speaks against
+    recommended: int | None  # of ``results.recipes``: the cheapest of these
     scores: tuple[tuple[float, Interval], ...]  # of every recipe on test: mean, 95 % interval
     warnings: tuple[Warning, ...]
 
@@ -90,7 +91,10 @@ def judge(results: Results, margin: float = MARGIN, alpha: float = 0.05) -> Verd
     spent = costs(test, results.seconds()) if np.isfinite(results.seconds()).any() else []
     analysis = analyse(test, margin, alpha, surely_less(spent))
     chosen_on = "dev" if results.audit is not None and results.protocol == "best-dev" else "test"
-    best = best_set(outcomes_of(results, "dev") if chosen_on == "dev" else test)
+    choosing = outcomes_of(results, "dev") if chosen_on == "dev" else test
+    best = best_set(choosing)
+    chosen = analysis if choosing is test else analyse(choosing, margin, alpha)
+    eligible = agreeing(results, best, chosen) if best else ()
     return Verdict(
         results=results,
         margin=margin,
@@ -98,7 +102,8 @@ def judge(results: Results, margin: float = MARGIN, alpha: float = 0.05) -> Verd
         seconds={key(one.contrast): one for one in spent},
         best=best,
         chosen_on=chosen_on,
-        recommended=cheapest(results, best, chosen_on) if best else None,
+        eligible=eligible,
+        recommended=cheapest(results, eligible, chosen_on) if best else None,
         scores=tuple(recipe_scores(test)),
         warnings=tuple(diagnose(results)),
     )
@@ -125,10 +130,29 @@ def outcomes_of(results: Results, split: str) -> Outcomes:
     return Outcomes(results.factors, recipes, points, influence)
 
 
-def cheapest(results: Results, best: BestSet, split: str) -> int:
-    """The recipe of the best set that takes the fewest seconds; of several, the one with the best mean."""
+def agreeing(results: Results, best: BestSet, analysis: Analysis) -> tuple[int, ...]:
+    """Those of the best set that have what is to be used, and nothing that is not; all, if there are none.
+
+    With few seeds the set is wide: single recipes are compared, one by one. A factor's effect is the mean over
+    all of them, so it may well be clear that some of the set only had luck.
+    """
+
+    def agrees(index: int) -> bool:
+        levels = results.recipes[index].levels
+        for effect in analysis.effects:
+            one, word = effect.comparison, effect.decision.word if effect.decision else ""
+            level = levels.get(one.factor, one.baseline)
+            if (word == DO_NOT_USE and level == one.level) or (word == USE and level == one.baseline):
+                return False
+        return True
+
+    return tuple(index for index in best.members if agrees(index)) or best.members
+
+
+def cheapest(results: Results, members: Sequence[int], split: str) -> int:
+    """The recipe that takes the fewest seconds; of several, the one with the best mean."""
     means, seconds = results.means(split), np.nan_to_num(results.run_seconds(), nan=np.inf)
-    return min(best.members, key=lambda index: (seconds[index], -means[index]))
+    return min(members, key=lambda index: (seconds[index], -means[index]))
 
 
 def recommended_recipe(study: Study) -> Recipe | None:
@@ -237,6 +261,7 @@ def best_json(verdict: Verdict) -> dict[str, Any] | None:
         "chosen_on": verdict.chosen_on,
         "noise": best.noise,
         "set": [recipe_json(verdict, index) for index in best.members],
+        "eligible": [list(verdict.results.recipes[index].rows) for index in verdict.eligible],
         "rows": sorted(row for index in best.members for row in verdict.results.recipes[index].rows),
         "recommended": recipe_json(verdict, verdict.recommended),
         "baseline": recipe_json(verdict, verdict.results.baseline),

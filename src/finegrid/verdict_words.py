@@ -48,6 +48,8 @@ ENGLISH = {
     "recommended": "recommended: {levels} (row {row}), {score}{seconds}",
     "baseline": "the baseline itself",
     "best set": "the cheapest of {count} recipes that cannot be told from the best on {split}: rows {rows}",
+    "eligible": "the cheapest of {some} that no verdict on {split} speaks against, of {count} recipes that "
+    "cannot be told from the best there: rows {rows}",
     "frontier": "score against seconds, the best for its time:",
     "holds": "all this holds at {levels}",
     "missing": "left out: {missing}",
@@ -90,6 +92,8 @@ CHINESE = {
     "recommended": "推荐：{levels}（第 {row} 行），{score}{seconds}",
     "baseline": "即基线",
     "best set": "在{split}上与最佳配方无法区分的 {count} 个配方中最省时的一个：第 {rows} 行",
+    "eligible": "在{split}上与最佳配方无法区分的 {count} 个配方中，有 {some} 个不违背该处的任何结论，"
+    "其中最省时的一个：第 {rows} 行",
     "frontier": "得分与时间的前沿：",
     "holds": "以上结论的前提：{levels}",
     "missing": "未计入：{missing}",
@@ -272,9 +276,13 @@ def best_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
         row=results.recipes[verdict.recommended].rows[0],
         **score_and_seconds(verdict, verdict.recommended, lang),
     )
-    rows = sorted(results.recipes[index].rows[0] for index in verdict.best.members)
-    yield "  " + words["best set"].format(
-        count=len(rows), split=words[verdict.chosen_on], rows=", ".join(map(str, rows))
+    members, eligible = verdict.best.members, verdict.eligible
+    rows = sorted(results.recipes[index].rows[0] for index in eligible)
+    yield "  " + words["best set" if len(eligible) == len(members) else "eligible"].format(
+        some=len(eligible),
+        count=len(members),
+        split=words[verdict.chosen_on],
+        rows=", ".join(map(str, rows)),
     )
     if len(frontier := verdict.frontier()) > 1:
         yield words["frontier"]

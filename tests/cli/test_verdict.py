@@ -138,6 +138,22 @@ def test_the_recommended_recipe_is_the_cheapest_of_the_best(probed: Any, tmp_pat
     assert len(best["set"]) == 16 and best["chosen_on"] == "dev"
 
 
+def test_nothing_is_recommended_that_a_verdict_speaks_against(probed: Any, tmp_path: Path) -> None:
+    study = copied(probed(GRID, SEEDS), tmp_path / "study")
+
+    def noisy(run: PlannedRun) -> int:
+        """Freezing loses two points in the mean, but single recipes are too noisy to be told apart."""
+        luck = np.random.default_rng([run.seed, int(run.run_id, 16)]).normal(0, 2 * POINT)
+        return round(60 * POINT - 3 * POINT * ("freeze.layers" in run.levels) + luck)
+
+    fill(study, noisy)
+    found = verdict_of(study)
+    frozen = [one for one in found["best"]["set"] if one["levels"]["freeze.layers"]]
+
+    assert factors(found)["freeze.layers"]["verdict"] == "do not use"
+    assert frozen and found["best"]["recommended"]["levels"]["freeze.layers"] == 0
+
+
 def test_the_frontier_has_no_recipe_that_another_beats(probed: Any, tmp_path: Path) -> None:
     study = copied(probed(GRID, SEEDS), tmp_path / "study")
     fill(study, known)
