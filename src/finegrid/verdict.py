@@ -133,7 +133,7 @@ def outcomes_of(results: Results, split: str) -> Outcomes:
 def agreeing(results: Results, best: BestSet, analysis: Analysis) -> tuple[int, ...]:
     """Those of the best set that have what is to be used, and nothing that is not; all, if there are none.
 
-    With few seeds the set is wide: single recipes are compared, one by one. A factor's effect is the mean over
+    With few seeds the set is wide, since single recipes are compared. A factor's effect is the mean over
     all of them, so it may well be clear that some of the set only had luck.
     """
 
