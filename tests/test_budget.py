@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -111,9 +112,13 @@ def train(study: Study, seeds: Sequence[int], status: str = "done", rows: int = 
             continue
         named = np.where(rng.random(TEXTS) < 0.8, gold, (gold + 1) % 3)
         score = {"macro-f1": float((named == gold).mean())}
-        arrays = {"gold": gold, "logits": np.eye(3, dtype=np.float32)[named], "ids": np.arange(TEXTS)}
+        arrays: dict[str, np.ndarray[Any, Any]] = {
+            "gold": gold,
+            "logits": np.eye(3, dtype=np.float32)[named],
+            "ids": np.arange(TEXTS),
+        }
         file = {f"{split}_{name}": array for split in ("dev", "test") for name, array in arrays.items()}
-        np.savez(study.folder / "predictions" / f"{run.run_id}.npz", **file)
+        np.savez(study.folder / "predictions" / f"{run.run_id}.npz", allow_pickle=False, **file)
         seconds = {"train": 1.0, "dev": 0.0, "test": 0.0}
         record = {"run_id": run.run_id, "seed": run.seed, "status": status, "dev": score, "test": score}
         study.ledger.append({**record, "seconds": seconds, "recipe": {}, "stands_for": list(run.stands_for)})
@@ -168,7 +173,7 @@ DESIGNS: list[tuple[Kind, Resolution]] = [
 ]
 
 
-def brute_force(study: Study, budget: float) -> list[tuple[float, bool, int, float, str, int]]:
+def brute_force(study: Study, budget: float) -> list[tuple[float, bool, int, float, Kind, int]]:
     """All that fits: points, few seeds, how unclear, seconds, kind, seeds. Time as `finegrid plan` tells it,
     contrasts by the book: 4 / recipes, 2 for one recipe against another.
     """
@@ -444,11 +449,11 @@ def test_a_measured_spread_finds_what_recipes_share_and_what_is_their_own() -> N
     run, shared = (1.5, 60.0, 90.0), (0.5, 150.0, 40.0)
     rng = np.random.default_rng(3)
     factors = {name: [0, 1] for name in "abcde"}
-    recipes = [dict(zip("abcde", map(int, f"{row:05b}"), strict=True)) for row in range(32)]
-    signs = np.array([[level - 0.5 for level in recipe.values()] for recipe in recipes])
+    recipes: list[Levels] = [dict(zip("abcde", map(int, f"{row:05b}"), strict=True)) for row in range(32)]
+    signs = np.array([[float(level) - 0.5 for level in recipe.values()] for recipe in recipes])
     seeds, texts = 12, 800
 
-    def draw(part: int, *shape: int) -> np.ndarray:
+    def draw(part: int, *shape: int) -> np.ndarray[Any, Any]:
         own = rng.normal(0, run[part] ** 0.5, (32, *shape))
         return own + np.tensordot(signs, rng.normal(0, shared[part] ** 0.5, (5, *shape)), 1)
 

@@ -108,7 +108,7 @@ def variance_words(plan: BudgetPlan) -> str:
         f"assumed, no two seeds have finished: {spread.error:.1f} % of texts wrong ({source}); two seeds of "
         f"a recipe differ in {spread.error * SEEDS_DISAGREE:.1f} % of texts, two recipes in "
         f"{spread.error * RECIPES_DISAGREE:.1f} %; a run's own luck {RUN_LUCK * spread.error:.2f} points "
-        f"beyond that, {luck(plan):.2f} in all"
+        f"beyond that, {luck(plan):.2f} in all. Two finished seeds replace this"
     )
 
 
