@@ -118,7 +118,8 @@ def warnings(plan: BudgetPlan) -> list[str]:
         name = f"{design_words(smallest.sight)} ({counted(smallest.sight.recipes, 'distinct recipe')})"
         return [f"the smallest design, {name} x 1 seed, would take {duration(smallest.seconds)}."]
     if plan.two_seeds is not None:
-        what = "one seed is all that fits: it shows a run's luck only through what should be no effect"
+        fits = "one seed is all that fits" if plan.two_seeds > plan.seconds else "one seed"
+        what = f"{fits}: it shows a run's luck only through what should be no effect"
         return [f"{what}. Two seeds of this design would take {duration(plan.two_seeds)}."]
     return []
 
