@@ -108,7 +108,7 @@ def variance_words(plan: BudgetPlan) -> str:
         f"assumed, no two seeds have finished: {spread.error:.1f} % of texts wrong ({source}); two seeds of "
         f"a recipe differ in {spread.error * SEEDS_DISAGREE:.1f} % of texts, two recipes in "
         f"{spread.error * RECIPES_DISAGREE:.1f} %; a run's own luck {RUN_LUCK * spread.error:.2f} points "
-        f"beyond that, {luck(plan):.2f} in all"
+        f"beyond that, {luck(plan):.2f} in all. Two finished seeds replace this"
     )
 
 
@@ -118,7 +118,8 @@ def warnings(plan: BudgetPlan) -> list[str]:
         name = f"{design_words(smallest.sight)} ({counted(smallest.sight.recipes, 'distinct recipe')})"
         return [f"the smallest design, {name} x 1 seed, would take {duration(smallest.seconds)}."]
     if plan.two_seeds is not None:
-        what = "one seed is all that fits: it shows a run's luck only through what should be no effect"
+        fits = "one seed is all that fits" if plan.two_seeds > plan.seconds else "one seed"
+        what = f"{fits}: it shows a run's luck only through what should be no effect"
         return [f"{what}. Two seeds of this design would take {duration(plan.two_seeds)}."]
     return []
 
