@@ -195,8 +195,7 @@ def brute_force(study: Study, budget: float) -> list[tuple[float, bool, int, flo
             if seconds > budget:
                 break
             one = spread.of(sizes.get(kind, 4 / recipes))
-            # Below six seeds noise is moderated: two and a half times the degrees of freedom.
-            df = one_seed[recipes] if seeds == 1 else (seeds - 1) * (2.5 if seeds < 6 else 1)
+            df = one_seed[recipes] if seeds == 1 else None
             points = detectable(one, seeds, TEXTS, 5, df_seed=df)
             found.append((points, seeds < 3, unclear, seconds, kind, seeds))
     return found

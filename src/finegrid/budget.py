@@ -25,15 +25,12 @@ from finegrid.precision import PRECISIONS
 from finegrid.results import Results, load_results
 from finegrid.spread import Spread, size_of, spread_of
 from finegrid.study import DesignSettings, Study
-from finegrid.variance import FEW_SEEDS, LEAST_LENTH, LEAST_RESIDUAL, Components
+from finegrid.variance import LEAST_LENTH, LEAST_RESIDUAL, Components
 
 # Variances are not known to a tenth, so what is a tenth smaller is no reason for fewer seeds than three, or
 # for effects that are measured together.
 ALIKE = 1.1
 ENOUGH_SEEDS = 3
-# Moderation gives up to three times the degrees of freedom. With three, 75 % of 600 simulated studies of 32
-# recipes and three seeds found the effect that 80 % should find.
-MODERATED = 2.5
 KINDS: tuple[tuple[Kind, Resolution], ...] = (
     ("full", 4),
     ("fractional", 5),
@@ -89,14 +86,7 @@ class Sight:
         if not np.isfinite(self.size) or self.unseen:
             return np.inf
         one = spread.of(self.size)
-        return detectable(one, seeds, texts, self.comparisons, df_seed=self.df_seed(seeds))
-
-    def df_seed(self, seeds: int) -> float:
-        """Degrees of freedom of the noise between seeds, as the verdict will have them on average."""
-        if seeds == 1:
-            return self.leftover
-        moderated = seeds < FEW_SEEDS and self.comparisons > 2
-        return (seeds - 1.0) * (MODERATED if moderated else 1)
+        return detectable(one, seeds, texts, self.comparisons, df_seed=self.leftover if seeds == 1 else None)
 
     def floor(self, spread: Spread, texts: int) -> float:
         """What `detects` comes to with any number of seeds."""

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, config=STRICT)
 class Freeze(Trick):
     touches: ClassVar[Mapping[str, Claim]] = {
-        "layers": {"trained": "bottom layers"},
+        # Sites: where the baseline says dropout = false, freezing silences what it freezes.
+        "layers": {"trained": "bottom layers", "sites": "bottom layers"},
         "dropout": {"sites": "bottom layers"},
     }
 
