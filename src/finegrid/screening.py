@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 
 import numpy as np
 
 from finegrid.decide import DO_NOT_USE, Decision, Interval
-from finegrid.design import screened
 from finegrid.effects import Effect, analyse
+from finegrid.phases import phases_lines, screen_lines
 from finegrid.results import Results, load_results
 from finegrid.screen import Screen, Screened, save_screen
 from finegrid.study import Study
@@ -40,7 +40,8 @@ def decide_screen(study: Study, margin: float) -> list[str]:
         return ["every run of phase 1 has diverged: nothing can be decided"]
     screen = screen_of(study, results, margin)
     save_screen(study.folder, screen)
-    return [*screen_lines(screen), after_line(study, screen)]
+    after = replace(study, screen=screen)
+    return [*screen_lines(screen), *phases_lines(after, results.audit, seeds)]
 
 
 def screen_of(study: Study, results: Results, margin: float) -> Screen:
@@ -92,27 +93,3 @@ def ends(interval: Interval) -> tuple[float | None, float | None]:
 
 def known(value: float) -> float | None:
     return round(float(value), 6) if np.isfinite(value) else None
-
-
-def screen_lines(screen: Screen) -> list[str]:
-    """Every factor, and what became of it."""
-    seeds = f"{len(screen.seeds)} seed{'s' * (len(screen.seeds) != 1)}"
-    lines = [f"decided on dev from {screen.rows} rows x {seeds}, margin {screen.margin:g} points:"]
-    for name, one in screen.factors.items():
-        low, high = one.adjusted
-        around = "" if low is None or high is None else f" ({low:+.2f} to {high:+.2f})"
-        told = "not estimable" if one.effect is None else f"{one.effect:+.2f}{around}"
-        became = "goes on" if one.survives else "dropped, stays at its first level"
-        lines.append(f"  {name} = {json.dumps(one.level)}: {became}; {told}, {one.decision}")
-    return lines
-
-
-def after_line(study: Study, screen: Screen) -> str:
-    """What phase 2 is."""
-    count = len(screen.survivors)
-    if not count:
-        return "no factor goes on, so there is no phase 2"
-    rows = screened(study.baseline, study.factors, study.head.design.resolution, screen.survivors)
-    more = len(rows) - screen.rows
-    those = f"{count} factor{'s' * (count != 1)}"
-    return f"phase 2: every combination of {those}, {more} rows more than in the fraction"
