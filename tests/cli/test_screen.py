@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from pretend import TEXTS, pretend
 from tiny import open_bench, write_study
 
 from finegrid.audit import load_audit, save_audit
+from finegrid.budget import in_design
 from finegrid.decide import reach
+from finegrid.design import Kind
 from finegrid.errors import InputError
 from finegrid.plan import PlannedRun
 from finegrid.probe import make_audit
@@ -24,8 +27,9 @@ from finegrid.results import load_results
 from finegrid.screen import load_screen
 from finegrid.screening import decide_screen
 from finegrid.study import Study, load_study
-from finegrid.verdict import judge
+from finegrid.verdict import blocks_of, judge, noted
 
+KINDS: tuple[Kind, ...] = ("full", "fractional")
 FIVE = {
     "optimizer.bias_correction": "[true, false]",
     "optimizer.decay_on": '["all", "matrices"]',
@@ -156,6 +160,26 @@ def test_survivors_are_judged_by_their_own_design_and_the_dropped_by_the_fractio
     assert blurred[BIAS].estimate == pytest.approx(2 - 6, abs=0.6)
 
 
+def test_a_survivor_that_needs_a_dropped_factor_is_measured_in_the_fraction(study: Study) -> None:
+    """As if bias correction did something only where layers are frozen, and freezing was dropped."""
+    results = load_results(decided(study))
+    recipes = [
+        replace(one, levels={n: v for n, v in one.levels.items() if n != BIAS or one.levels[FROZEN] == 2})
+        for one in results.recipes
+    ]
+    conditional = replace(results, recipes=tuple(recipes))
+    own, fraction = blocks_of(conditional)
+    effects = {
+        one.comparison.factor: noted(one, conditional) for one in judge(results, MARGIN).analysis.effects
+    }
+
+    assert own.given == own.factors == (WARM,) and fraction.given == tuple(FIVE)
+    assert (
+        effects[BIAS].notes[-1].startswith("does nothing with the dropped factors at their first level, so")
+    )
+    assert not any("fraction" in note for note in effects[WARM].notes)
+
+
 def test_all_factors_are_one_family_of_comparisons(study: Study) -> None:
     """The widest adjusted interval is Bonferroni's over five, not over the two that went on."""
     after = decided(study)
@@ -282,6 +306,12 @@ def test_plan_and_status_say_which_phase_it_is(study: Study, call: Call) -> None
     assert f"  {FROZEN} = 2: dropped" in call("plan", study.folder).stdout
 
 
+def test_other_designs_for_a_budget_have_their_own_rows(study: Study) -> None:
+    after = decided(study)
+
+    assert [len(in_design(after, kind, 3).rows) for kind in KINDS] == [32, 8]
+
+
 def test_seeds_are_not_added_before_the_decision(study: Study, call: Call) -> None:
     done = call("run", study.folder, "--until-decided")
 
@@ -292,7 +322,6 @@ TINY: dict[str, list[object]] = {
     "optimizer.bias_correction": [True, False],
     "freeze.layers": [0, 1],
     "schedule.warmup_ratio": [0.0, 0.3],
-    "optimizer.decay_on": ["all", "matrices"],
 }
 
 
@@ -317,10 +346,10 @@ def test_a_screen_runs_end_to_end_in_one_call(home: Path, tmp_path: Path, call: 
     study = load_study(folder)
 
     assert ran.returncode == 0, ran.stderr
-    assert "decided on dev from 8 rows x 2 seeds" in ran.stdout and "screen, phase 2: every" in ran.stdout
+    assert "decided on dev from 4 rows x 2 seeds" in ran.stdout and "screen, phase 2: every" in ran.stdout
     assert study.screen is not None and len(study.screen.survivors) >= 2
     found = records(folder)
-    assert len(found) == len({record["run_id"] for record in found}) == 2 * len(study.rows) > 16
+    assert len(found) == len({record["run_id"] for record in found}) == 2 * len(study.rows) > 8
     again = call("run", folder, "--workers", "1")
     assert again.returncode == 0 and "decided on dev" not in again.stdout
     assert len(records(folder)) == len(found)
@@ -338,7 +367,7 @@ def test_a_screen_that_stopped_between_its_phases_goes_on(home: Path, tmp_path: 
     some = call("run", folder, "--workers", "1", "--seeds", "1")  # not all seeds of the study
     assert "phase 1 is not over" in some.stdout and load_screen(folder) is None
     study = load_study(folder)
-    assert call("run", folder, "--workers", "1", "--rows", "1,2,3,4,5,6,7,8").returncode == 0
+    assert call("run", folder, "--workers", "1", "--rows", "1,2,3,4").returncode == 0
     decide_screen(study, 0.0)  # and killed here: decided, but nothing of phase 2 is audited
     assert "phase 2 is not started: `finegrid run` goes on" in call("status", folder).stdout
     before = records(folder)
@@ -346,8 +375,8 @@ def test_a_screen_that_stopped_between_its_phases_goes_on(home: Path, tmp_path: 
     after = records(folder)
 
     assert ran.returncode == 0, ran.stderr
-    assert after[: len(before)] == before and len(before) == 16
-    assert len(after) == len({record["run_id"] for record in after}) == 2 * len(load_study(folder).rows) > 16
+    assert after[: len(before)] == before and len(before) == 8
+    assert len(after) == len({record["run_id"] for record in after}) == 2 * len(load_study(folder).rows) > 8
 
 
 def test_other_data_do_not_keep_the_decision(study: Study, call: Call) -> None:
