@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from effects_samples import full, published, scored
 
+import finegrid
 from finegrid.best import best_set
 from finegrid.costs import costs, surely_less
 from finegrid.effects import Analysis, analyse
@@ -264,12 +264,9 @@ def test_arrays_that_do_not_agree_are_refused(change: dict[str, object], message
         Outcomes(**(given | change))  # type: ignore[arg-type]
 
 
-PUBLISHED = Path(os.environ.get("FINEGRID_PUBLISHED", Path(__file__).parents[2] / "shared/data")) / (
-    "thucnews64-published.csv"
-)
+PUBLISHED = Path(finegrid.__file__).parent / "assets" / "examples" / "thucnews64-published.csv"
 
 
-@pytest.mark.skipif(not PUBLISHED.exists(), reason="the published table is not here")
 def test_the_published_table_gives_the_known_effects() -> None:
     outcomes = published(PUBLISHED)
     analysis = analyse(outcomes)

@@ -258,7 +258,7 @@ def in_design(study: Study, kind: Kind, resolution: Resolution) -> Study:
     """The same study with other rows."""
     given: dict[str, Any] = {"resolution": resolution} if kind == "fractional" else {}
     design = DesignSettings(kind=kind, seeds=study.head.design.seeds, **given)
-    return replace(study, head=study.head.model_copy(update={"design": design}))
+    return replace(study, head=study.head.model_copy(update={"design": design}), screen=None)
 
 
 def sight_of(study: Study, results: Results, live: Collection[str]) -> Sight:

@@ -72,8 +72,10 @@ def init(
     header: Annotated[bool | None, typer.Option(help="Whether the first row names the columns.")] = None,
     score: Annotated[str, typer.Option(help="macro-f1, accuracy, mcc or f1:<label>.")] = "macro-f1",
     seeds: Annotated[int, typer.Option(min=1, help="Replicates of every recipe.")] = 1,
-    design: Annotated[str, typer.Option(help="full, fractional or one-at-a-time.")] = "full",
-    resolution: Annotated[str | None, typer.Option(help="Of a fraction: III, IV or V. Default: IV.")] = None,
+    design: Annotated[str, typer.Option(help="full, fractional, one-at-a-time or screen.")] = "full",
+    resolution: Annotated[
+        str | None, typer.Option(help="Of a fraction or screen: III, IV or V. Default: IV.")
+    ] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="factor=level of the baseline; repeat.")
     ] = None,
@@ -157,6 +159,7 @@ def run(
     study, settings = load(folder, device=device, precision=precision, memory=memory)
     if until_decided:
         check_alone(rows, seeds)
+        check_decided(study)
         ended = add_seeds(study, settings, workers, mix, budget, margin)
         say(ended, f"the verdict: finegrid verdict {folder}")
         exit_by(load_study(folder), settings, None)
@@ -165,6 +168,10 @@ def run(
         what = f'found "{budget}" without --until-decided. `finegrid plan --budget` says what fits into it.'
         raise input_error("command line", "--budget", what)
     train(study, settings, workers, seeds, mix, parse_rows(rows, len(study.rows)))
+    if study.undecided and rows is None:
+        study = screen(study, margin)
+        if len(study.rows) > len(study.first_rows):
+            train(study, settings, workers, seeds, mix)
     say(*summary_lines(make_table(study, load_audit(folder))), f"the table: finegrid table {folder}")
     exit_by(study, settings, seeds)
 
@@ -382,6 +389,21 @@ def check_alone(rows: str | None, seeds: int | None) -> None:
         if value is not None:
             what = f"found {value} together with --until-decided, which chooses itself. Leave one out."
             raise input_error("command line", option, what)
+
+
+def check_decided(study: Study) -> None:
+    """Looks add seeds to a table; that of an undecided screen still grows."""
+    if study.undecided:
+        what = "this screen is not decided yet. `finegrid run` without --until-decided does that first."
+        raise input_error("command line", "--until-decided", what)
+
+
+def screen(study: Study, margin: float) -> Study:
+    """Decide a screen if it can be decided. Returns the study with the rows that it then has."""
+    from finegrid.screening import decide_screen
+
+    say(*decide_screen(study, margin))
+    return load_study(study.folder)
 
 
 def add_seeds(

@@ -8,18 +8,22 @@ from typing import Any
 import numpy as np
 
 from finegrid.aliases import Aliases, alias_lines, aliases, as_json
+from finegrid.design import OF_FRACTIONS
 from finegrid.fraction import ROMAN, Bits, fraction, resolution_of
 from finegrid.study import Study
 
 
 def study_aliases(study: Study, inert: Collection[str] = ()) -> Aliases:
-    """The aliases of a study's factors, but for those that do nothing in any row: their effects are 0."""
+    """The aliases of a study's factors, but for those that do nothing in any row: their effects are 0.
+
+    Of a screen, those of phase 1.
+    """
     live = {name: levels for name, levels in study.factors.items() if name not in inert}
-    return aliases(live, study.rows)
+    return aliases(live, study.first_rows)
 
 
 def design_json(study: Study, inert: Collection[str] = ()) -> dict[str, Any]:
-    fractional = study.head.design.kind == "fractional"
+    fractional = study.head.design.kind in OF_FRACTIONS
     return {
         "kind": study.head.design.kind,
         "resolution": resolution_of(bits_of(study)) if fractional else None,
@@ -39,7 +43,7 @@ def design_lines(study: Study, inert: Collection[str] = ()) -> list[str]:
             "one at a time: each effect is measured with all other factors at their first level; "
             "interactions are not measured"
         ]
-    return fraction_lines(study, inert) if study.head.design.kind == "fractional" else []
+    return fraction_lines(study, inert) if study.head.design.kind in OF_FRACTIONS else []
 
 
 def fraction_lines(study: Study, inert: Collection[str]) -> list[str]:
@@ -48,7 +52,7 @@ def fraction_lines(study: Study, inert: Collection[str]) -> list[str]:
     if reached is None:
         asked = ROMAN[study.head.design.resolution]
         return [f"no fraction of the {whole} combinations has resolution {asked}: all of them are run"]
-    lines = [f"a fraction of resolution {roman(reached)}: {len(study.rows)} of {whole} combinations"]
+    lines = [f"a fraction of resolution {roman(reached)}: {len(study.first_rows)} of {whole} combinations"]
     lines += [f"  {line}" for line in alias_lines(study_aliases(study, inert))]
     return lines + wasted_lines(study, inert, reached)
 
@@ -61,7 +65,7 @@ def wasted_lines(study: Study, inert: Collection[str], reached: int) -> list[str
     better = resolution_of(left)
     names = ", ".join(name for name in study.factors if name in inert)
     them = "it" if len(inert) == 1 else "them"
-    if len(left) < len(study.rows):
+    if len(left) < len(study.first_rows):
         return [f"{names}: inert in every row; without {them}, {len(left)} rows would do"]
     if better is None or better > reached:
         reach = "be every combination" if better is None else f"reach resolution {roman(better)}"
@@ -70,9 +74,13 @@ def wasted_lines(study: Study, inert: Collection[str], reached: int) -> list[str
 
 
 def bits_of(study: Study) -> Bits:
-    """The rows of a study of two-level factors as bits ``[rows, factors]``: 1 for the second level."""
+    """The rows of a study of two-level factors as bits ``[rows, factors]``: 1 for the second level.
+
+    Of a screen, those of phase 1.
+    """
+    factors = study.factors.items()
     return np.array(
-        [[row.levels[name] == levels[1] for name, levels in study.factors.items()] for row in study.rows],
+        [[row.levels[name] == levels[1] for name, levels in factors] for row in study.first_rows],
         dtype=np.int8,
     )
 

@@ -1,6 +1,7 @@
 """Effects as weights over recipes: which recipes a comparison compares, in every kind of design.
 
-Two ways, the first wherever it works:
+In a patchwork of designs, where it says which those are (`Block`), every effect comes from one of them. Two
+ways, the first wherever it works:
 
 *Matched.* Every recipe with the level in question has a partner that differs in this factor alone: full
 designs, one-at-a-time designs, and full designs with conditional factors. The effect is the mean difference
@@ -8,20 +9,20 @@ over these pairs, which in a full design is the difference of equally weighted m
 only one of the two has (``freeze.dropout`` where nothing is frozen) must be at its baseline level in the
 other.
 
-*Least squares.* Fractions and patchworks of designs: the model of main effects and two-factor interactions.
-What it cannot tell apart is named in ``aliases``.
+*Least squares.* Fractions, and patchworks that do not say what they are made of: the model of main effects
+and two-factor interactions. What it cannot tell apart is named in ``aliases``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations, product
 
 import numpy as np
 from numpy.typing import NDArray
 
-from finegrid.outcomes import Filled, Floats
+from finegrid.outcomes import Block, Filled, Floats
 from finegrid.recipe import Level, Levels
 
 Factors = Mapping[str, Sequence[Level]]
@@ -71,20 +72,61 @@ class InteractionContrast:
     conditional: tuple[Contrast, ...] = field(default=())
 
 
-def main_contrasts(factors: Factors, recipes: Sequence[Levels], ran: NDArray[np.bool_]) -> list[Contrast]:
+def main_contrasts(
+    factors: Factors, recipes: Sequence[Levels], ran: NDArray[np.bool_], blocks: Sequence[Block] = ()
+) -> list[Contrast]:
     """Every non-baseline level of every factor. ``ran``: ``[recipes]``, which have any run."""
-    design = _Design(factors, recipes, ran)
-    return [design.main(comparison) for comparison in _comparisons(factors)]
+    if not blocks:
+        design = _Design(factors, recipes, ran)
+        return [design.main(comparison) for comparison in _comparisons(factors)]
+    found: dict[Comparison, Contrast] = {}
+    for block in blocks:
+        for contrast in main_contrasts(*_alone(block, factors, recipes, ran)):
+            (one,) = contrast.comparisons
+            if one.factor in block.given:
+                found.setdefault(one, _among_all(contrast, block))
+    return [found[comparison] for comparison in _comparisons(factors)]
 
 
 def interaction_contrasts(
-    factors: Factors, recipes: Sequence[Levels], ran: NDArray[np.bool_]
+    factors: Factors, recipes: Sequence[Levels], ran: NDArray[np.bool_], blocks: Sequence[Block] = ()
 ) -> list[InteractionContrast]:
     """Every pair of comparisons of two factors that the design shows."""
-    design = _Design(factors, recipes, ran)
     pairs = combinations(list(_comparisons(factors)), 2)
-    found = [design.interaction(a, b) for a, b in pairs if a.factor != b.factor]
-    return [one for one in found if one is not None]
+    if not blocks:
+        design = _Design(factors, recipes, ran)
+        found = [design.interaction(a, b) for a, b in pairs if a.factor != b.factor]
+        return [one for one in found if one is not None]
+    shown: dict[tuple[Comparison, ...], InteractionContrast] = {}
+    for block in blocks:
+        for one in interaction_contrasts(*_alone(block, factors, recipes, ran)):
+            if all(each.factor in block.given for each in one.contrast.comparisons):
+                conditional = tuple(_among_all(each, block) for each in one.conditional)
+                whole = InteractionContrast(_among_all(one.contrast, block), conditional)
+                shown.setdefault(one.contrast.comparisons, whole)
+    return [shown[pair] for pair in pairs if pair in shown]
+
+
+def _alone(
+    block: Block, factors: Factors, recipes: Sequence[Levels], ran: NDArray[np.bool_]
+) -> tuple[Factors, list[Levels], NDArray[np.bool_]]:
+    """A block as a design of its own: its factors and recipes, and which of those have any run."""
+    own = {name: levels for name, levels in factors.items() if name in block.factors}
+    levels = [
+        {name: level for name, level in recipe.items() if name in own}
+        for recipe, is_in in zip(recipes, block.recipes, strict=True)
+        if is_in
+    ]
+    return own, levels, ran[block.recipes]
+
+
+def _among_all(contrast: Contrast, block: Block) -> Contrast:
+    """The same, with weights over all recipes instead of the block's."""
+    if contrast.weights is None:
+        return contrast
+    weights = np.zeros(len(block.recipes))
+    weights[block.recipes] = contrast.weights
+    return replace(contrast, weights=weights)
 
 
 def residual_basis(factors: Factors, recipes: Sequence[Levels], ran: NDArray[np.bool_]) -> Floats:

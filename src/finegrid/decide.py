@@ -42,6 +42,11 @@ class Decision:
     measurable: bool = False
     for_speed: bool = False
 
+    @property
+    def is_none(self) -> bool:
+        """Whether it says that there is no difference beyond the margin."""
+        return self.word.startswith(NO_DIFFERENCE.partition("{")[0])
+
     def __str__(self) -> str:
         added = [MEASURABLE] * self.measurable + [FOR_SPEED] * self.for_speed
         return ", ".join([self.word, *added])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Literal
@@ -12,7 +12,8 @@ from finegrid.errors import Problem
 from finegrid.fraction import fraction
 from finegrid.recipe import Level, Levels, Recipe
 
-Kind = Literal["full", "fractional", "one-at-a-time"]
+Kind = Literal["full", "fractional", "one-at-a-time", "screen"]
+OF_FRACTIONS: tuple[Kind, ...] = ("fractional", "screen")
 Resolution = Literal[3, 4, 5]
 Factors = Mapping[str, Sequence[Level]]
 MOST_ROWS = 4096  # twelve factors of two levels; a full factorial of more is never what somebody wants
@@ -28,10 +29,13 @@ class Row:
 
 
 def plan_rows(kind: Kind, resolution: Resolution, baseline: Recipe, factors: Factors) -> list[Row]:
-    """The rows of a design that `design_problems` has nothing against. Row 1 has every first level."""
+    """The rows of a design that `design_problems` has nothing against. Row 1 has every first level.
+
+    Of a screen, those of its fraction: `screened` has the rest.
+    """
     if kind == "full":
         return full_factorial(baseline, factors)
-    if kind == "fractional":
+    if kind in OF_FRACTIONS:
         return fractional(baseline, factors, resolution)
     return one_at_a_time(baseline, factors)
 
@@ -53,6 +57,20 @@ def fractional(baseline: Recipe, factors: Factors, resolution: Resolution) -> li
     return numbered(baseline, factors, combinations)
 
 
+def screened(
+    baseline: Recipe, factors: Factors, resolution: Resolution, survivors: Collection[str]
+) -> list[Row]:
+    """A fraction of all factors, then what it lacks of every combination of the survivors.
+
+    The other factors are at their first level in the rows that are added.
+    """
+    first = fractional(baseline, factors, resolution)
+    combinations = product(*(lv if name in survivors else lv[:1] for name, lv in factors.items()))
+    taken = {tuple(row.levels.values()) for row in first}
+    more = (levels for levels in combinations if levels not in taken)
+    return numbered(baseline, factors, [*(row.levels.values() for row in first), *more])
+
+
 def one_at_a_time(baseline: Recipe, factors: Factors) -> list[Row]:
     """The first level of everything, then every other level of every factor by itself."""
     first = {name: levels[0] for name, levels in factors.items()}
@@ -71,14 +89,16 @@ def numbered(baseline: Recipe, factors: Factors, combinations: Iterable[Iterable
 
 def design_problems(kind: Kind, resolution: Resolution, factors: Factors) -> list[Problem]:
     """What a kind of design cannot do with these factors."""
-    if kind == "fractional":
+    if kind in OF_FRACTIONS:
         many = {name: len(levels) for name, levels in factors.items() if len(levels) > 2}
         if many:
             return [Problem(f'factors."{name}"', more_than_two(count)) for name, count in many.items()]
-    rows = count_rows(kind, resolution, factors)
+    # A screen may come to have every combination.
+    rows = count_rows("full" if kind == "screen" else kind, resolution, factors)
     if rows <= MOST_ROWS:
         return []
-    instead = "Vary fewer factors" + (', or set design.kind = "fractional"' if kind == "full" else "")
+    smaller = ', or set design.kind = "fractional"' if kind in ("full", "screen") else ""
+    instead = f"Vary fewer factors{smaller}"
     found = f"{rows:,} combinations of levels, but a study has {MOST_ROWS:,} at most. {instead}."
     return [Problem("[factors]", found)]
 
@@ -92,7 +112,7 @@ def more_than_two(count: int) -> str:
 
 def count_rows(kind: Kind, resolution: Resolution, factors: Factors) -> int:
     """How many rows a design has, without making them: there may be billions."""
-    if kind == "fractional":
+    if kind in OF_FRACTIONS:
         return len(fraction(len(factors), resolution))
     sizes = [len(levels) for levels in factors.values()]
     return math.prod(sizes) if kind == "full" else 1 + sum(sizes) - len(sizes)

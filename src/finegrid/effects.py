@@ -128,8 +128,9 @@ def analyse(
         faster: ``(factor, level)`` of comparisons that are surely faster (`surely_less`).
     """
     filled = fill(outcomes)
-    mains = main_contrasts(outcomes.factors, outcomes.recipes, filled.kept)
-    crossed = interaction_contrasts(outcomes.factors, outcomes.recipes, filled.kept)
+    of = (outcomes.factors, outcomes.recipes, filled.kept, outcomes.blocks)
+    mains = main_contrasts(*of)
+    crossed = interaction_contrasts(*of)
     families = [
         mains,
         [one.contrast for one in crossed],
@@ -186,10 +187,9 @@ def recipe_scores(outcomes: Outcomes) -> list[tuple[float, Interval]]:
     nan, and an interval without ends, where no run has finished.
     """
     filled = fill(outcomes)
-    mains = main_contrasts(outcomes.factors, outcomes.recipes, filled.kept)
-    products = [
-        one.contrast for one in interaction_contrasts(outcomes.factors, outcomes.recipes, filled.kept)
-    ]
+    of = (outcomes.factors, outcomes.recipes, filled.kept, outcomes.blocks)
+    mains = main_contrasts(*of)
+    products = [one.contrast for one in interaction_contrasts(*of)]
     noise = _Chance(outcomes, filled, [mains, products]).of_weights(np.eye(len(filled.score)))
     nothing = (np.nan, Interval(-np.inf, np.inf))
     found = [nothing] * len(outcomes.recipes)

@@ -16,6 +16,21 @@ Values = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
+class Block:
+    """Recipes of a patchwork of designs that are a design of their own, and the effects taken from it.
+
+    Attributes:
+        recipes: ``[recipes]``, which belong to it.
+        factors: Those that are varied in it; the others are at their baseline level.
+        given: Factors whose effects it gives, and whose interactions with each other.
+    """
+
+    recipes: NDArray[np.bool_]
+    factors: tuple[str, ...]
+    given: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Outcomes:
     """The distinct recipes of a study and their scores.
 
@@ -29,6 +44,8 @@ class Outcomes:
             read.
         repeats: ``[recipes, repeats]``, points; true repeats of each recipe, with nothing shared between the
             columns. Only imported tables have them, and then ``score`` is their mean, ``[recipes, 1]``.
+        blocks: Designs that this is a patchwork of; an effect comes from the first that gives it. Empty: one
+            design.
 
     Raises:
         ValueError: shapes that do not agree, or levels that the factors do not list.
@@ -39,6 +56,7 @@ class Outcomes:
     score: Floats
     influence: Values | None = None
     repeats: Floats | None = None
+    blocks: tuple[Block, ...] = ()
 
     def __post_init__(self) -> None:
         shape = self.score.shape

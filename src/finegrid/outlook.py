@@ -11,6 +11,7 @@ from finegrid.audit import Audit, Proof, load_audit
 from finegrid.capacity import capacity
 from finegrid.confounding import design_json, design_lines
 from finegrid.ledger import Record
+from finegrid.phases import phases_json, phases_lines, screen_lines
 from finegrid.plan import Family, family_memory, family_seconds, makespan, plan_families, plan_runs
 from finegrid.precision import PRECISIONS
 from finegrid.progress import duration
@@ -119,6 +120,7 @@ class Outlook:
             "protocol": self.study.head.protocol,
             "factors": dict(self.study.factors),
             "design": design_json(self.study, self.inert_everywhere()),
+            "screen": phases_json(self.study, load_audit(self.study.folder), self.seeds),
             "recipes": len(self.study.rows),
             "seeds": list(self.seeds),
             "probed": self.audit is not None,
@@ -143,6 +145,8 @@ def plan_lines(outlook: Outlook) -> list[str]:
     ]
     lines += [f"  {name}: {', '.join(map(str, levels))}" for name, levels in study.factors.items()]
     lines += design_lines(study, outlook.inert_everywhere())
+    lines += phases_lines(study, load_audit(study.folder), outlook.seeds)
+    lines += screen_lines(study.screen) if study.screen is not None else []
     lines += [BEST_TEST] * (study.head.protocol == "best-test")
     if audit is None:
         return [*lines, "not yet probed: inert levels, time and memory are not known. Try plan --probe."]
@@ -168,11 +172,14 @@ def plan_lines(outlook: Outlook) -> list[str]:
 
 def status_lines(outlook: Outlook) -> list[str]:
     """`finegrid status` in words."""
+    phases = phases_lines(outlook.study, load_audit(outlook.study.folder), outlook.seeds)
+    if outlook.audit is None and outlook.study.screen is not None:
+        return [*phases, "phase 2 is not started: `finegrid run` goes on with it."]
     if outlook.audit is None:
         return ["not started: `finegrid run` audits the study and trains it."]
     states = outlook.states()
     counts = [f"{list(states.values()).count(state)} {state}" for state in STATES]
-    lines = [f"{len(states)} distinct runs: {', '.join(counts)}"]
+    lines = [f"{len(states)} distinct runs: {', '.join(counts)}", *phases]
     lines += [BEST_TEST] * (outlook.study.head.protocol == "best-test")
     for record in outlook.records().values():
         if record and record["status"] in ("diverged", "failed"):

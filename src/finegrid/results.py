@@ -22,6 +22,7 @@ from finegrid.outlook import fitting_audit
 from finegrid.plan import identify
 from finegrid.precision import PRECISIONS
 from finegrid.recipe import Level, Levels, Recipe
+from finegrid.screen import Screen
 from finegrid.study import Protocol, Study, load_study
 
 Points = NDArray[np.float64]
@@ -61,6 +62,7 @@ class Results:
     seconds_per: str = "run"  # or "epoch"
     repeats: bool = False  # whether "seeds" are just repeats of the same recipes
     notes: tuple[str, ...] = ()  # where it comes from, and warnings about the data
+    screen: Screen | None = None  # where phase 1 has decided which factors there is more to see of
 
     def of_seeds(self, seeds: Collection[int]) -> Results:
         """As if only these had run."""
@@ -262,6 +264,7 @@ def load_results(study: Study) -> Results:
         planned_seeds=study.head.design.planned,
         holds_at=holds_at,
         notes=tuple(audit.warnings),
+        screen=study.screen,
     )
 
 

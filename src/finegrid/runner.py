@@ -26,6 +26,7 @@ from finegrid.metrics import check_score
 from finegrid.plan import Family, PlannedRun, family_seconds, plan_families, plan_run, plan_runs
 from finegrid.precision import PRECISIONS
 from finegrid.recipe import Recipe
+from finegrid.screen import FILE as SCREEN
 from finegrid.study import RunSettings, Study
 from finegrid.worker import state_path
 
@@ -238,7 +239,18 @@ class Runner:
             for factor, found in audit.inert(self.study.rows).items():
                 self.watcher.said(f"inert: {factor} in {len(found['rows'])} rows: {found['reason']}")
         check_score(self.study.head.score, audit.labels)
+        self._check_screen(audit)
         return audit
+
+    def _check_screen(self, audit: Audit) -> None:
+        """What was decided on other data or another model decides nothing here."""
+        screen = self.study.screen
+        if screen is None or screen.fingerprints == audit.fingerprints:
+            return
+        now = audit.fingerprints
+        changed = ", ".join(name for name, was in screen.fingerprints.items() if now.get(name) != was)
+        what = f"decided before these changed: {changed}. Put them back, or remove the file to screen anew."
+        raise input_error(str(self.study.folder), SCREEN, what)
 
     def _done(self, runs: Sequence[PlannedRun], audit: Audit) -> set[str]:
         """Run ids that need no training: done or diverged, here or (told so) in another precision.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from finegrid.data.sources import DataSettings
-from finegrid.design import Kind, Resolution, Row, design_problems, plan_rows
+from finegrid.design import OF_FRACTIONS, Kind, Resolution, Row, design_problems, plan_rows, screened
 from finegrid.errors import InputError, Problem, input_error
 from finegrid.fraction import ROMAN
 from finegrid.imported import FILE as IMPORTED
@@ -24,9 +24,14 @@ from finegrid.model.families import CheckpointInfo, inspect, resolve
 from finegrid.precision import AUTO, Precision, fastest_precision
 from finegrid.presets import PRESETS, Preset
 from finegrid.recipe import Level, Levels, Recipe, unknown_factor
+from finegrid.screen import Asked, Screen, load_screen, screen_problems
 
 SCHEMA = 1
 BEST_TEST = "protocol best-test: epochs are chosen on the test set, so test scores are too high"
+SCREEN_ON_TEST = (
+    "best-test chooses epochs on the test set, but a screen must decide without it. "
+    'Set protocol = "best-dev", or another design.kind.'
+)
 MOST_SEEDS = 1000
 LOOKS = (3, 5, 8, 12, 20)  # seeds after which `run --until-decided` looks, unless study.toml says otherwise
 ROMAN_RESOLUTIONS = {roman: number for number, roman in ROMAN.items()}
@@ -57,9 +62,9 @@ class DesignSettings(BaseModel):
 
     @model_validator(mode="after")
     def _resolution_of_a_fraction(self) -> DesignSettings:
-        if "resolution" in self.model_fields_set and self.kind != "fractional":
+        if "resolution" in self.model_fields_set and self.kind not in OF_FRACTIONS:
             what = f'found a resolution, but kind = "{self.kind}" has none.'
-            raise ValueError(f'{what} Take it out, or set kind = "fractional"')
+            raise ValueError(f'{what} Take it out, or set kind = "fractional" or "screen"')
         return self
 
     @property
@@ -135,12 +140,36 @@ class Study:
     preset: Preset | None
     baseline: Recipe
     factors: Mapping[str, Sequence[Level]]
+    screen: Screen | None = None  # what phase 1 of a screen has decided; None of other designs, and before
 
     @cached_property
     def rows(self) -> list[Row]:
         """The rows of the study's table, in order."""
+        if self.screen is None:
+            return self.first_rows
+        resolution = self.head.design.resolution
+        return screened(self.baseline, self.factors, resolution, self.screen.survivors)
+
+    @cached_property
+    def first_rows(self) -> list[Row]:
+        """The rows that are there from the start: of a screen, those of phase 1; else all."""
         design = self.head.design
         return plan_rows(design.kind, design.resolution, self.baseline, self.factors)
+
+    @property
+    def undecided(self) -> bool:
+        """Whether this is a screen in phase 1, to which rows may come."""
+        return self.head.design.kind == "screen" and self.screen is None
+
+    @property
+    def asked(self) -> Asked:
+        return Asked(
+            score=self.head.score,
+            protocol=self.head.protocol,
+            resolution=self.head.design.resolution,
+            baseline=self.baseline.levels(),
+            factors={name: list(levels) for name, levels in self.factors.items()},
+        )
 
     @property
     def ledger(self) -> Ledger:
@@ -181,12 +210,21 @@ def load_study(folder: Path) -> Study:
         )
     if head is not None and all(isinstance(levels, list) for levels in factors.values()):
         problems.extend(design_problems(head.design.kind, head.design.resolution, factors))
+    if head is not None and head.design.kind == "screen" and head.protocol == "best-test":
+        problems.append(Problem("protocol", SCREEN_ON_TEST))
     if not problems and checkpoint is not None and baseline is not None and head is not None:
-        rows = plan_rows(head.design.kind, head.design.resolution, baseline, factors)
+        kind: Kind = "full" if head.design.kind == "screen" else head.design.kind  # all may survive
+        rows = plan_rows(kind, head.design.resolution, baseline, factors)
         problems.extend(check_combinations(rows, checkpoint))
     if problems or head is None or checkpoint is None or baseline is None:
         raise InputError(source, list(dict.fromkeys(problems)))
-    return Study(folder, head, checkpoint, preset, baseline, factors)
+    study = Study(folder, head, checkpoint, preset, baseline, factors)
+    if head.design.kind != "screen":
+        return study
+    screen = load_screen(folder)
+    if screen is not None and (unfit := screen_problems(screen, study.asked)):
+        raise InputError(str(folder / "screen.json"), unfit)
+    return replace(study, screen=screen)
 
 
 def override(settings: RunSettings, **given: str | float | None) -> RunSettings:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,10 @@ from finegrid.costs import Cost, costs, surely_less
 from finegrid.decide import DO_NOT_USE, INTERACT, MARGIN, USE, Interval, Needs
 from finegrid.diagnose import Warning, diagnose
 from finegrid.effects import Analysis, Effect, Interaction, analyse, recipe_scores
-from finegrid.outcomes import Outcomes
+from finegrid.outcomes import Block, Outcomes
 from finegrid.recipe import Recipe
 from finegrid.results import Results, load_results
+from finegrid.screen import Screen
 from finegrid.study import Study
 
 SCHEMA = 1
@@ -90,6 +91,9 @@ def judge(results: Results, margin: float = MARGIN, alpha: float = 0.05) -> Verd
     test = outcomes_of(results, "test")
     spent = costs(test, results.seconds()) if np.isfinite(results.seconds()).any() else []
     analysis = analyse(test, margin, alpha, surely_less(spent))
+    if results.screen is not None:
+        effects = tuple(noted(effect, results) for effect in analysis.effects)
+        analysis = replace(analysis, effects=effects)
     chosen_on = "dev" if results.audit is not None and results.protocol == "best-dev" else "test"
     choosing = outcomes_of(results, "dev") if chosen_on == "dev" else test
     best = best_set(choosing)
@@ -109,15 +113,50 @@ def judge(results: Results, margin: float = MARGIN, alpha: float = 0.05) -> Verd
     )
 
 
+def noted(effect: Effect, results: Results) -> Effect:
+    """With a note where the effect is not from the full design of a screen's survivors."""
+    name, screen = effect.comparison.factor, results.screen
+    if screen is None or name in blocks_of(results)[0].given:
+        return effect
+    if name in screen.survivors:
+        why = "does nothing with the dropped factors at their first level"
+    else:
+        why = f"dropped on dev ({screen.factors[name].decision})"
+    note = (
+        f"{why}, so measured in the fraction of {screen.rows} rows alone; `finegrid plan` says what such a "
+        "fraction measures together"
+    )
+    return replace(effect, notes=(*effect.notes, note))
+
+
+def blocks_of(results: Results) -> tuple[Block, ...]:
+    """Of a decided screen: every combination of the survivors, and the fraction, which gives the rest."""
+    if results.screen is None:
+        return ()
+    dropped = [name for name in results.factors if name not in results.screen.survivors]
+    first = {name: results.factors[name][0] for name in dropped}
+    whole = [all(r.levels.get(name, first[name]) == first[name] for name in dropped) for r in results.recipes]
+    # A factor may do something only where a dropped one is off its first level.
+    shown = {name for r, inside in zip(results.recipes, whole, strict=True) if inside for name in r.levels}
+    survivors = tuple(name for name in results.factors if name in shown and name not in dropped)
+    fraction = [r.rows[0] <= results.screen.rows for r in results.recipes]
+    everything = tuple(results.factors)
+    return (
+        Block(np.array(whole), survivors, survivors),
+        Block(np.array(fraction), everything, everything),
+    )
+
+
 def outcomes_of(results: Results, split: str) -> Outcomes:
     """Scores, and what each text contributes to them."""
+    blocks = blocks_of(results)
     recipes = [recipe.levels for recipe in results.recipes]
     points = results.points(split)
     if results.repeats:
         return Outcomes.of_repeats(results.factors, recipes, points)
     found = results.predictions(split)
     if found is None or results.audit is None:
-        return Outcomes(results.factors, recipes, points)
+        return Outcomes(results.factors, recipes, points, blocks=blocks)
     finished = np.isfinite(points)
     influence = np.zeros(found.predicted.shape, dtype=np.float32)
     influence[finished] = metrics.influence(
@@ -127,7 +166,7 @@ def outcomes_of(results: Results, split: str) -> Outcomes:
         results.score,
         results.audit.labels,
     )
-    return Outcomes(results.factors, recipes, points, influence)
+    return Outcomes(results.factors, recipes, points, influence, blocks=blocks)
 
 
 def agreeing(results: Results, best: BestSet, analysis: Analysis) -> tuple[int, ...]:
@@ -184,6 +223,7 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
         "factors": [factor_json(verdict, effect) for effect in analysis.effects],
         "interactions": [interaction_json(one) for one in analysis.interactions],
         "inert": dict(results.inert),
+        "screen": screen_json(results.screen),
         "missing": {status: len(runs) for status, runs in results.missing().items()},
         "best": best_json(verdict),
         "frontier": [recipe_json(verdict, index) for index in verdict.frontier()],
@@ -278,6 +318,14 @@ def recipe_json(verdict: Verdict, index: int) -> dict[str, Any]:
         "test_interval": pair(interval),
         "seconds": number(float(verdict.results.run_seconds()[index])),
     }
+
+
+def screen_json(screen: Screen | None) -> dict[str, Any] | None:
+    """What phase 1 of a screen decided; None of other designs, and before."""
+    if screen is None:
+        return None
+    told = screen.model_dump(include={"margin", "seeds", "rows", "factors"})
+    return {"survivors": screen.survivors, **told}
 
 
 def pair(interval: Interval) -> list[float | None]:

@@ -158,7 +158,7 @@ def test_init_writes_the_design_of_a_preset(
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        (("--design", "half"), "found 'half': expected 'full', 'fractional' or 'one-at-a-time'"),
+        (("--design", "half"), "found 'half': expected 'full', 'fractional', 'one-at-a-time' or 'screen'"),
         (("--design", "fractional", "--resolution", "2"), "found 2: expected 3, 4 or 5"),
         (("--design", "fractional", "--resolution", "VI"), "design.resolution"),
         (("--resolution", "IV"), 'found a resolution, but kind = "full" has none'),
