@@ -185,12 +185,12 @@ def simulate(case: Case, studies: int, seed: int = 1) -> Iterator[Analysis]:
         yield analyse(draw(case, random))
 
 
-def report(case: Case, studies: int) -> Report:
+def report(case: Case, studies: int, seed: int = 1) -> Report:
     started = time.monotonic()
     truth = true_effects(case)
     margin = 0.2
     covered, width, joint, sign, none = [], [], [], [], []
-    for analysis in simulate(case, studies):
+    for analysis in simulate(case, studies, seed):
         effects = analysis.effects
         plain, adjusted = [e.plain for e in effects], [e.adjusted for e in effects]
         words = [str(e.decision) for e in effects]
@@ -263,11 +263,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--studies", type=int, default=500)
     parser.add_argument("--case", default="", help="only cases whose name contains this")
+    parser.add_argument("--seed", type=int, default=1, help="of the draws; the docs' table has 1")
     asked = parser.parse_args()
     print(HEADER, flush=True)
     for case in CASES:
         if asked.case in case.name:
-            print(report(case, asked.studies), flush=True)
+            print(report(case, asked.studies, asked.seed), flush=True)
     if asked.case in "power":
         print(f"\n{POWER_HEADER}", flush=True)
         for seeds in POWER_SEEDS:
