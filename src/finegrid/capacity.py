@@ -16,6 +16,7 @@ SHARE = 0.6  # of the machine's memory, unless study.toml or the command line sa
 # Runs that freeze nothing share only batches and dropout masks: 5 % of a small step. Not worth it where an
 # epoch of them all takes more than a minute of one core, which is what a killed worker may lose.
 SHORT_EPOCH_FLOP = 1.5e13
+SHORT_EPOCH_FLOP_CUDA = 1e16  # a minute of a GPU at 0.2 PFLOP/s: an estimate, not measured
 COPIES = 20  # bytes of a member per parameter it trains: weight, gradient, two moments, the best epoch's
 
 
@@ -25,6 +26,8 @@ class Capacity:
     workers: int
     worker_bytes: int  # that each may use; 0: not known
     family_size: int
+    stack_size: int = 1
+    short_epoch_flop: float = SHORT_EPOCH_FLOP
 
     def size_of(self, run: PlannedRun) -> int:
         """How many runs like this one may make a family."""
@@ -34,13 +37,15 @@ class Capacity:
             return self.family_size if frozen else 1
         most = self.family_size if frozen else min(self.family_size, self._in_a_short_epoch(cost))
         if self.worker_bytes:
-            most = min(most, 1 + (self.worker_bytes - cost.memory) // cost.member_memory)
+            # Stacked runs have their activations at once: each takes what a run alone takes, or less.
+            member = cost.member_memory if self.stack_size == 1 else cost.memory
+            most = min(most, 1 + (self.worker_bytes - cost.memory) // member)
         return max(1, most)
 
     def _in_a_short_epoch(self, cost: Cost) -> int:
         """How many runs of this kind take a short epoch together: six operations a parameter and token."""
         tokens = self.audit.sizes["train"] * self.audit.tokens["mean"]
-        return int(SHORT_EPOCH_FLOP / (6 * tokens * cost.member_memory / COPIES))
+        return int(self.short_epoch_flop / (6 * tokens * cost.member_memory / COPIES))
 
 
 def capacity(settings: RunSettings, audit: Audit) -> Capacity:
@@ -48,12 +53,13 @@ def capacity(settings: RunSettings, audit: Audit) -> Capacity:
     if settings.device == "cuda":
         allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
         devices = len(allowed.split(",")) if allowed else 1
-        return Capacity(audit, devices, int((settings.memory or 0) * GIB), settings.family_size)
+        shared = settings.family_size, settings.stack_size, SHORT_EPOCH_FLOP_CUDA
+        return Capacity(audit, devices, int((settings.memory or 0) * GIB), *shared)
     budget = settings.memory * GIB if settings.memory else SHARE * psutil.virtual_memory().total
     largest = max((cost.memory for cost in audit.costs), default=0)
     by_memory = int(budget / largest) if largest else cores()
     workers = max(1, min(cores() // settings.threads, by_memory))
-    return Capacity(audit, workers, int(budget / workers), settings.family_size)
+    return Capacity(audit, workers, int(budget / workers), settings.family_size, settings.stack_size)
 
 
 def cores() -> int:

@@ -125,7 +125,7 @@ def chosen_on_test(results: Results) -> Iterator[Warning]:
 
 
 def mixed(results: Results) -> Iterator[Warning]:
-    for name in ("device", "precision", "threads"):
+    for name in ("device", "precision", "threads", "stack"):
         values = sorted({str(record[name]) for _, record in results.finished() if name in record})
         if len(values) > 1:
             yield Warning(

@@ -6,12 +6,15 @@ import hashlib
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import TypeVar
 
 from finegrid.audit import Audit, cost_levels
 from finegrid.design import Row
 from finegrid.precision import Precision
 from finegrid.recipe import Levels, Recipe, run_id
 from finegrid.study import Study
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ def plan_families(runs: Iterable[PlannedRun], size_of: Callable[[PlannedRun], in
     return [Family(tuple(part), tuple(part)) for part in parts]
 
 
-def evenly(runs: list[PlannedRun], size: int) -> list[list[PlannedRun]]:
+def evenly(runs: list[T], size: int) -> list[list[T]]:
     """Cut a list into parts of at most ``size``, as equal as can be."""
     parts = -(-len(runs) // size)
     edges = [len(runs) * part // parts for part in range(parts + 1)]

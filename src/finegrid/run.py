@@ -78,12 +78,20 @@ class Run:
         self.model.clock.step = step
         loss = self.loss_fn(self.model, batch)
         value = float(loss.detach())
-        if not np.isfinite(value):
-            raise DivergedError(f"the loss was {value} at step {step + 1} of {self.total_steps}")
+        self.check(value, step)
         loss.backward()
         for trick in self.recipe.tricks:
             trick.after_backward(self.model, batch, self.loss_fn)
         return value
+
+    def check(self, loss: float, step: int) -> None:
+        """Refuse a loss that is not finite.
+
+        Raises:
+            DivergedError: it is not.
+        """
+        if not np.isfinite(loss):
+            raise DivergedError(f"the loss was {loss} at step {step + 1} of {self.total_steps}")
 
     def update(self, step: int) -> None:
         """The second half of a step: spends the gradients."""

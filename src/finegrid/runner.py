@@ -65,6 +65,7 @@ class Worker:
         self, study: Study, settings: RunSettings, index: int, events: queue.Queue[tuple[Worker, Event]]
     ):
         self.family: Family | None = None
+        self.stacks = settings.stack_size > 1
         self.sent: set[str] = set()  # run ids whose record has arrived
         self.ready = False  # has loaded data and model: what breaks from here on is the family's affair
         self.reason = ""  # why it broke, in its own words
@@ -113,7 +114,9 @@ class Worker:
 
     def train(self, family: Family) -> None:
         self.family, self.sent = family, set()
-        jobs = [{"run_id": run.run_id, "levels": run.levels, "seed": run.seed} for run in family.left]
+        # A stack rounds by how many it has: after a kill it is formed anew, whole.
+        runs = family.runs if self.stacks else family.left
+        jobs = [{"run_id": run.run_id, "levels": run.levels, "seed": run.seed} for run in runs]
         self.send(do="train", family=family.family_id, runs=jobs)
 
     def hang_up(self) -> None:
@@ -213,7 +216,7 @@ class Runner:
             scores = [metrics.score_of(each["dev"], self.study.head.score) for each in (known, record)]
             self.watcher.said(
                 f"warning: in runs.jsonl this run has {scores[0]:.4f} on dev, here it has {scores[1]:.4f}: "
-                "another machine, device, number of threads or version of a library"
+                "another machine, device, number of threads, stack or version of a library"
             )
 
     def _audit(self) -> Audit:
@@ -272,8 +275,8 @@ class Runner:
         return done
 
     def _check_alike(self, record: Record) -> None:
-        mine = self.settings.model_dump(include=set(ALIKE))
-        theirs = {name: record[name] for name in ALIKE}
+        mine = {**self.settings.model_dump(include=set(ALIKE)), "stack": self.settings.stack_size}
+        theirs = {**{name: record[name] for name in ALIKE}, "stack": record.get("stack", 1)}
         if mine != theirs:
             made, asked = (", ".join(f"{k} {v}" for k, v in some.items()) for some in (theirs, mine))
             what = (
@@ -312,7 +315,8 @@ class Runner:
         if event["event"] == "step" and family:
             self.watcher.stepped(family, event["done"])
         elif event["event"] == "record":
-            self._record(event["record"], stands_for)
+            if event["record"]["run_id"] in stands_for:  # else it only kept company
+                self._record(event["record"], stands_for)
             worker.sent.add(event["record"]["run_id"])
         elif event["event"] == "trained" and family:
             state_path(self.study.folder, family.family_id).unlink(missing_ok=True)
@@ -357,6 +361,7 @@ class Runner:
                     "memory": 0,
                     "family": family.family_id,
                     "threads": self.settings.threads,
+                    "stack": self.settings.stack_size,
                     "precision": self.settings.precision,
                     "device": self.settings.device,
                     "versions": {},

@@ -87,10 +87,17 @@ class RunSettings(BaseModel):
     precision: Precision = "fp32"
     device: Literal["cpu", "cuda"] = "cpu"
     family_size: Annotated[int, Field(ge=1)] = 8  # runs that walk in lockstep and share what they can
+    # Runs of a family whose products are one batched product; recorded, since it rounds otherwise.
+    stack: Annotated[int, Field(ge=1)] | None = None
     # GiB, of all workers together. Families are made small enough to fit.
     memory: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     # Of work since the last saved state.
     save_after_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30.0
+
+    @property
+    def stack_size(self) -> int:
+        """As asked for. Else whole families on a GPU, where calls cost the most, and no stacks on CPUs."""
+        return self.stack or (self.family_size if self.device == "cuda" else 1)
 
     @model_validator(mode="before")
     @classmethod

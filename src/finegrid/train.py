@@ -2,7 +2,8 @@
 
 A family is one run, or several runs of one seed whose steps cost the same. They walk in lockstep: a batch is
 packed, its dropout masks are drawn, and its frozen prefix is computed once for all of them. What follows
-uses the same operations as in a family of one, so results are equal bit for bit.
+uses the same operations as in a family of one, so results are equal bit for bit; unless runs are stacked,
+which is equal to rounding.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from contextlib import ExitStack, contextmanager
 from finegrid.data.batches import Batch
 from finegrid.evaluate import Logits, predict
 from finegrid.frozen import FrozenPrefix, frozen_prefix
+from finegrid.plan import evenly
 from finegrid.run import DivergedError, Run
+from finegrid.stack import Stack, can_stack
 from finegrid.state import StateFile
 from finegrid.workbench import Workbench, peak_memory, reset_peak_memory
 
@@ -40,6 +43,7 @@ def train_family(
     first_epoch = state.load_(runs)
     step = first_epoch * bench.steps_per_epoch(recipe)
     known = frozen_prefix(runs[0])
+    stacks, single = stack_up(runs, bench.settings.stack_size)
     for epoch in range(first_epoch, recipe.training.epochs):
         if not running(runs):
             break
@@ -48,7 +52,9 @@ def train_family(
         for batch in bench.training_batches(recipe, seed, epoch):
             alive = running(runs)
             shared, seconds = share_prefix(alive, batch, step, known)
-            for run in alive:
+            for stack in stacks:
+                step_stack(stack, shared, step, seconds / max(1, len(alive)))
+            for run in running(single):
                 with guarded(run):
                     step_one(run, shared, step, seconds / len(alive))
             step += 1
@@ -75,15 +81,30 @@ def running(runs: Sequence[Run]) -> list[Run]:
     return [run for run in runs if run.progress.status == "running"]
 
 
+def stack_up(runs: Sequence[Run], size: int) -> tuple[list[Stack], list[Run]]:
+    """Stacks of at most ``size`` runs, and the runs that step by themselves: all, whoever still runs."""
+    if size == 1 or not all(can_stack(run) for run in runs):
+        return [], list(runs)
+    parts = evenly(list(runs), size)
+    return [Stack(part) for part in parts if len(part) > 1], [
+        run for part in parts if len(part) == 1 for run in part
+    ]
+
+
 @contextmanager
-def guarded(run: Run) -> Iterator[None]:
-    """A run that diverges or fails ends as that, with its reason; the others go on."""
+def guarded(*runs: Run) -> Iterator[None]:
+    """Runs that diverge or fail end as that, with the reason; the others go on."""
     try:
         yield
     except DivergedError as error:
-        run.progress.status, run.progress.reason = "diverged", str(error)
+        end(runs, "diverged", str(error))
     except Exception as error:  # whatever it was, the ledger tells it and the study goes on
-        run.progress.status, run.progress.reason = "failed", f"{type(error).__name__}: {error}"
+        end(runs, "failed", f"{type(error).__name__}: {error}")
+
+
+def end(runs: Iterable[Run], status: str, reason: str) -> None:
+    for run in runs:
+        run.progress.status, run.progress.reason = status, reason
 
 
 def share_prefix(
@@ -112,6 +133,27 @@ def step_one(run: Run, batch: Batch, step: int, prefix_seconds: float) -> None:
     entry = run.progress.epochs[-1]
     entry["train_loss"] += loss / run.bench.steps_per_epoch(run.recipe)
     entry["train_seconds"] += time.perf_counter() - start + prefix_seconds
+
+
+def step_stack(stack: Stack, batch: Batch, step: int, prefix_seconds: float) -> None:
+    """One step of stacked runs. Its seconds are shared among those that still run."""
+    alive = running(stack.runs)
+    start = time.perf_counter()
+    losses: list[float] = []
+    if alive:
+        with guarded(*alive):
+            losses = stack.backward(batch, step).tolist()
+    for run, loss in zip(stack.runs, losses, strict=False):
+        if run not in alive:
+            run.optimizer.zero_grad()
+            continue
+        with guarded(run):
+            run.check(loss, step)
+            run.update(step)
+            run.progress.epochs[-1]["train_loss"] += loss / run.bench.steps_per_epoch(run.recipe)
+    for run in alive:
+        seconds = (time.perf_counter() - start) / len(alive)
+        run.progress.epochs[-1]["train_seconds"] += seconds + prefix_seconds
 
 
 def evaluate(bench: Workbench, runs: Sequence[Run]) -> None:

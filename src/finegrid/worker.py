@@ -238,6 +238,7 @@ def record_of(bench: Workbench, run: Run, family: str, started: float) -> dict[s
         "memory": progress.memory,
         "family": family,
         "threads": bench.settings.threads,
+        "stack": bench.settings.stack_size,
         "precision": bench.precision,
         "device": bench.settings.device,
         "versions": versions(),

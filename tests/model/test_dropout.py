@@ -11,7 +11,7 @@ import torch
 from tiny import KINDS, LAYERS, classifier_of, pack_all, random_split
 from torch import Tensor
 
-from finegrid.model.attention import Dropped, attend, attend_backward, group_ends, lay_out
+from finegrid.model.attention import Dropped, attend, attend_backward, cut, group_ends, lay_out
 from finegrid.model.dropout import Clock, Dropout, MaskBook
 from finegrid.model.encoder import add_residual, through_dropout
 from finegrid.streams import Streams
@@ -192,12 +192,16 @@ def textbook(qkv: Tensor, lengths: list[int], heads: int, factors: Callable[[int
     return torch.cat(out)
 
 
+@pytest.mark.parametrize("known", [True, False], ids=["", "real tokens known to the device alone"])
 @pytest.mark.parametrize("masked", [False, True], ids=["no mask", "mask"])
 @pytest.mark.parametrize("lengths", LENGTHS, ids=str)
-def test_attention_and_its_gradient_equal_the_textbook_formula(lengths: list[int], masked: bool) -> None:
+def test_attention_and_its_gradient_equal_the_textbook_formula(
+    lengths: list[int], masked: bool, known: bool
+) -> None:
     """With texts padded inside groups, and tokens at the end that belong to no text."""
     heads, width, tokens = 2, 6, 64
-    layout = lay_out(np.array(lengths), tokens, heads, torch.device("cpu"))
+    cuts = cut(np.array(lengths), heads)
+    layout = lay_out(torch.tensor(lengths), cuts, tokens, heads, real_tokens=sum(lengths) if known else None)
     qkv = random_qkv(tokens, width)
     keep = (torch.rand(layout.weights, generator=torch.Generator().manual_seed(1)) > 0.3).to(torch.uint8)
     dropped = Dropped(keep, 1 / 0.7) if masked else None

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from finegrid.data.tokens import TokenisedSplit
-from finegrid.model.attention import Layout, lay_out, round_up
+from finegrid.model.attention import Layout, cut, lay_out, round_up
 
 # Packed batches are filled up to multiples of so many tokens, with tokens that belong to no text and get no
 # gradient. Without, almost every batch would be of a size of its own, and oneDNN compile its products anew.
@@ -38,13 +38,22 @@ class Batch:
     labels: Tensor  # [texts]
     rows: NDArray[np.int64]  # [texts], which text of the split each is
     prefix: Prefix | None = None
-    _layouts: dict[int, Layout] = field(default_factory=dict)  # by number of heads, made when first asked for
+    _layouts: dict[tuple[int, int], Layout] = field(default_factory=dict)  # made when first asked for
 
-    def layout(self, heads: int) -> Layout:
-        """Where the texts lie during attention."""
-        if heads not in self._layouts:
-            self._layouts[heads] = lay_out(self.lengths, len(self.ids), heads, self.ids.device)
-        return self._layouts[heads]
+    def layout(self, heads: int, runs: int = 1) -> Layout:
+        """Where the texts lie during attention, of one run or of several that are stacked."""
+        if (heads, runs) not in self._layouts:
+            lengths = torch.from_numpy(self.lengths).to(self.ids.device)
+            about = cut(self.lengths, heads), len(self.ids), heads, runs, self.real_tokens
+            self._layouts[heads, runs] = lay_out(lengths, *about)
+        return self._layouts[heads, runs]
+
+    def means(self, hidden: Tensor) -> Tensor:
+        """Means over the tokens of each text: ``[tokens, width]`` to ``[texts, width]``."""
+        lengths = torch.from_numpy(self.lengths).to(hidden.device)
+        owner = torch.repeat_interleave(torch.arange(len(lengths), device=hidden.device), lengths)
+        sums = hidden.new_zeros(len(lengths), hidden.shape[1])
+        return sums.index_add(0, owner, hidden[: len(owner)]) / lengths[:, None]
 
     @property
     def real_tokens(self) -> int:

@@ -36,10 +36,15 @@ class Group:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a packed batch lies during attention. The same for all layers and all runs of a family."""
+    """Where a packed batch lies during attention. The same for all layers and all runs of a family.
+
+    Of several runs stacked, ``tokens`` and ``texts`` are those of all runs, run after run.
+    """
 
     heads: int
-    real_tokens: int  # what follows in the batch belongs to no text
+    runs: int
+    real_tokens: int | None  # of one run: what follows belongs to no text. None: only the device knows
+    real: Tensor  # [tokens, 1], True where a token belongs to a text
     groups: tuple[Group, ...]
     places: int  # padded tokens of all groups, times heads
     weights: int  # attention weights of all groups
@@ -47,6 +52,24 @@ class Layout:
     rows: Tensor  # [places], rows of ``[tokens * heads, head width]``
     parts_back: Tensor  # [tokens * 3 * heads], places: the inverse of ``parts``
     rows_back: Tensor  # [tokens * heads], places: the inverse of ``rows``
+
+    def for_all_runs(self, dropped: Dropped | None) -> Dropped | None:
+        """Dropout of one run's attention weights, repeated for all runs: they have the seed in common."""
+        if dropped is None or self.runs == 1:
+            return dropped
+        sizes = [(group.weights.stop - group.weights.start) // self.runs for group in self.groups]
+        keep = [part.repeat(self.runs) for part in dropped.keep.split(sizes)]
+        return Dropped(torch.cat(keep), dropped.scale)
+
+
+# Of attention's groups: the texts before its end, and the tokens it is padded to.
+Cuts = tuple[tuple[int, int], ...]
+
+
+def cut(lengths: NDArray[np.int64], heads: int, group_cost: int = GROUP_COST) -> Cuts:
+    """The cheapest groups for sorted lengths."""
+    ends = group_ends(lengths.tolist(), heads, group_cost)
+    return tuple((end, round_up(int(lengths[end - 1]), GRAIN)) for end in ends)
 
 
 def group_ends(lengths: Sequence[int], heads: int, group_cost: int = GROUP_COST) -> list[int]:
@@ -73,49 +96,60 @@ def round_up(number: int, grain: int) -> int:
     return -(-number // grain) * grain
 
 
-def lay_out(lengths: NDArray[np.int64], tokens: int, heads: int, device: torch.device) -> Layout:
-    """Plan attention.
+def lay_out(
+    lengths: Tensor, cuts: Cuts, tokens: int, heads: int, runs: int = 1, real_tokens: int | None = None
+) -> Layout:
+    """Plan attention, from the lengths to the last index where they are.
 
     Args:
         lengths: ``[texts]``, sorted: texts of so many tokens, packed one after the other.
+        cuts: of the texts into groups; no text may be longer than its group.
         tokens: of the packed batch; at the end there may be some that belong to no text.
         heads: of the model.
-        device: where the batch is.
+        runs: stacked runs, one after the other, each with all these texts.
+        real_tokens: the sum of the lengths, where it is known here.
     """
-    starts = np.cumsum(lengths) - lengths
-    groups, rows, rows_back = [], [], []
+
+    def count(number: int) -> Tensor:
+        return torch.arange(number, device=lengths.device)
+
+    ends = lengths.cumsum(0)
+    starts, head, of_run = ends - lengths, count(heads), count(runs)[:, None]
+    groups, rows = [], []
+    # Of every text: the place of its first token in the first run; places to the next run, to the next head.
+    begins, strides, padded = [], [], []
     places = weights = first = 0
-    for end in group_ends(lengths.tolist(), heads):
-        own, begin = lengths[first:end], starts[first:end]
-        texts, length = end - first, round_up(int(own[-1]), GRAIN)
-        position, head = np.arange(length), np.arange(heads)
+    for end, length in cuts:
+        texts, own = end - first, lengths[first:end].repeat(runs)[:, None]
+        position = count(length)
         # A padded place repeats the text's last token; ``padding`` and ``real`` keep it out of everything.
-        token = begin[:, None] + np.minimum(position, own[:, None] - 1)
-        rows.append((token[:, None, :] * heads + head[None, :, None]).reshape(-1))
-        place = places + np.arange(texts * heads * length).reshape(texts, heads, length).transpose(0, 2, 1)
-        rows_back.append(place[position < own[:, None]].reshape(-1))
-        size, area = texts * heads * length, texts * heads * length * length
-        here = slice(places, places + size), slice(weights, weights + area)
-        groups.append(Group(texts, length, *here, *masks(own, length, device)))
-        places, weights, first = places + size, weights + area, end
-    row, back = np.concatenate(rows), np.zeros((tokens, heads), dtype=np.int64)
-    back[: lengths.sum()] = np.concatenate(rows_back).reshape(-1, heads)
-    token, head = row // heads, row % heads
-    part = np.arange(3)
-    parts = (token * 3 * heads + head)[None] + part[:, None] * heads
-    parts_back = back[:, None, :] + part[None, :, None] * places
+        token = (starts[first:end] + of_run * tokens).view(-1, 1) + torch.minimum(position, own - 1)
+        rows.append((token[:, None, :] * heads + head[:, None]).view(-1))
+        area = heads * length
+        begins.append(places + count(texts) * area)
+        strides.append(torch.full_like(starts[first:end], texts * area))
+        padded.append(torch.full_like(starts[first:end], length))
+        size = texts * runs * area
+        here = slice(places, places + size), slice(weights, weights + size * length)
+        groups.append(Group(texts * runs, length, *here, *masks(position < own)))
+        places, weights, first = places + size, weights + size * length, end
+    row, part = torch.cat(rows), count(3)[:, None]
+    parts = (row // heads * 3 * heads + row % heads) + part * heads
+    owner = torch.searchsorted(ends, count(tokens), right=True)
+    real, owner = owner < first, owner.clamp(max=first - 1)
+    begin, stride, length_of = (torch.cat(each)[owner] for each in (begins, strides, padded))
+    place = (begin + count(tokens) - starts[owner] + of_run * stride)[..., None] + length_of[:, None] * head
+    back = place.mul_(real[:, None]).view(runs * tokens, heads)
+    parts_back = back[:, None, :] + part * places
+    indices = (parts.view(-1), row, parts_back.view(-1), back.view(-1))
+    return Layout(
+        heads, runs, real_tokens, real.repeat(runs)[:, None], tuple(groups), places, weights, *indices
+    )
 
-    def tensor(array: NDArray[np.int64]) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array.reshape(-1))).to(device)
 
-    indices = (tensor(parts), tensor(row), tensor(parts_back), tensor(back))
-    return Layout(heads, int(lengths.sum()), tuple(groups), places, weights, *indices)
-
-
-def masks(lengths: NDArray[np.int64], longest: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """``padding`` and ``real`` of a `Group`."""
-    real = torch.from_numpy(np.arange(longest) < lengths[:, None]).to(device)
-    padding = torch.zeros(real.shape, device=device).masked_fill_(~real, -torch.inf)
+def masks(real: Tensor) -> tuple[Tensor, Tensor]:
+    """``padding`` and ``real`` of a `Group`, from which places are real: ``[texts, length]``."""
+    padding = torch.zeros(real.shape, device=real.device).masked_fill_(~real, -torch.inf)
     return padding[:, None, None, :], real.float()[:, None, :, None]
 
 
@@ -128,7 +162,7 @@ class Dropped:
 
     def of(self, x: Tensor) -> Tensor:
         """``x`` with its dropped elements at 0; ``scale`` is left to whoever uses it next."""
-        return x * self.keep.view_as(x).to(x.dtype)
+        return x * self.keep.view(x.shape[-2:]).to(x.dtype)  # stacked runs have one mask for all of them
 
 
 @dataclass(frozen=True)
@@ -144,7 +178,7 @@ def attend(qkv: Tensor, layout: Layout, dropped: Dropped | None) -> tuple[Tensor
     """Attend within each text.
 
     Args:
-        qkv: ``[tokens, 3 * width]``, queries, keys and values side by side.
+        qkv: ``[tokens, 3 * width]``, queries, keys and values side by side; of stacked runs, run after run.
         layout: where the texts lie.
         dropped: dropout of ``layout.weights`` attention weights, or None.
 
@@ -202,7 +236,9 @@ def attend_backward(
         torch.baddbmm(grad_k, grad_score.transpose(1, 2), q, beta=0, alpha=alpha, out=grad_k)
         torch.baddbmm(grad_v, p.transpose(1, 2), grad, beta=0, alpha=scale, out=grad_v)
     grad_qkv = grad_parts.view(-1, width).index_select(0, layout.parts_back).view(len(grad_context), -1)
-    grad_qkv[layout.real_tokens :].zero_()
+    if layout.real_tokens is None:
+        return grad_qkv.mul_(layout.real)
+    grad_qkv.view(layout.runs, -1, grad_qkv.shape[1])[:, layout.real_tokens :].zero_()
     return grad_qkv
 
 

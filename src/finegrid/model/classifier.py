@@ -94,7 +94,7 @@ class Classifier(nn.Module):
         for index in range(self.frozen_layers, len(self.parts.layers)):
             hidden = self._layer(index, hidden, batch, self._held.get(index))
             if index == 0:
-                first = mean_over_tokens(hidden, batch)
+                first = batch.means(hidden)
         logits: Tensor = self.head(self.pool(first, hidden, batch))
         return logits
 
@@ -111,7 +111,7 @@ class Classifier(nn.Module):
                     self._hold_(index)
                 hidden = self._layer(index, hidden, batch, self._held[index])
                 if index == 0:
-                    first = mean_over_tokens(hidden, batch)
+                    first = batch.means(hidden)
         return Prefix(hidden, first)
 
     @property
@@ -160,15 +160,7 @@ class Classifier(nn.Module):
             pooled: Tensor = self.parts.pooler(last[batch.starts][:, None])
             return pooled
         if self.pooling == "last-mean":
-            return mean_over_tokens(last, batch)
+            return batch.means(last)
         assert first is not None  # every encoder has a first layer
         # The mean of means equals the mean over tokens of (first + last) / 2, with half the additions.
-        return (first + mean_over_tokens(last, batch)) / 2
-
-
-def mean_over_tokens(hidden: Tensor, batch: Batch) -> Tensor:
-    """``[tokens, width]`` to ``[texts, width]``."""
-    lengths = torch.from_numpy(batch.lengths).to(hidden.device)
-    owner = torch.repeat_interleave(torch.arange(len(lengths), device=hidden.device), lengths)
-    sums = hidden.new_zeros(len(lengths), hidden.shape[1])
-    return sums.index_add(0, owner, hidden[: len(owner)]) / lengths[:, None]
+        return (first + batch.means(last)) / 2

@@ -32,14 +32,18 @@ class Copies:
 def copy_weights(layer: Layer, dtype: torch.dtype) -> Copies:
     """Weights as they are now. Where nothing has to be converted, the very tensors."""
     three = (layer.query, layer.key, layer.value)
-    weight, bias = torch.cat([one.weight for one in three]), torch.cat([one.bias for one in three])
+    weight = torch.cat([one.weight for one in three], -2)
+    bias = torch.cat([one.bias for one in three], -1)
     others = (layer.attention_out, layer.up, layer.down)
     pairs = [(weight, bias), *((one.weight, one.bias) for one in others)]
     return Copies(*((weight.to(dtype), bias.to(dtype)) for weight, bias in pairs))
 
 
 def forward_layer(layer: Layer, x: Tensor, layout: Layout, copies: Copies) -> Tensor:
-    """One post-LayerNorm layer. ``[tokens, width]`` to ``[tokens, width]``."""
+    """One post-LayerNorm layer. ``[tokens, width]`` to ``[tokens, width]``.
+
+    Of stacked runs, all weights and ``x`` have one more dimension, the first; they share dropout masks.
+    """
     attended: Tensor = AttentionHalf.apply(  # type: ignore[no-untyped-call]
         x,
         layer.query.weight,
@@ -76,11 +80,13 @@ class AttentionHalf(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, *rest: Any) -> Tensor:
         layer, layout, copies = rest[-3:]
-        weight_dropped = layer.attention_dropout.draw(layout.weights, x.device)
-        dropped = layer.hidden_dropout.draw(x.numel(), x.device)
+        one = layer.attention_dropout.draw(layout.weights // layout.runs, x.device)
+        weight_dropped = layout.for_all_runs(one)
+        dropped = layer.hidden_dropout.draw(x.shape[-2:].numel(), x.device)
         h = x.to(copies.qkv[0].dtype)
         qkv = linear(h, *copies.qkv)
-        context, attended = attend(qkv, layout, weight_dropped)
+        context, attended = attend(qkv.flatten(0, -2), layout, weight_dropped)
+        context = context.view_as(h)
         total = add_residual(x, linear(context, *copies.attention_out), dropped)
         out, mean, rstd = normalise(layer.attention_norm, total)
         ctx.save_for_backward(h, context, total, mean, rstd)
@@ -97,9 +103,10 @@ class AttentionHalf(torch.autograd.Function):
         grad_y = through_dropout(grad_total, dropped).to(h.dtype)
         out = grads_of_linear(grad_y, context, needs[7:9], grad_out.dtype)
         grad_context = grad_input(grad_y, copies.attention_out[0])
-        grad_qkv = attend_backward(grad_context, attended, layout, weight_dropped)
+        grad_qkv = attend_backward(grad_context.flatten(0, -2), attended, layout, weight_dropped)
+        grad_qkv = grad_qkv.view(*h.shape[:-1], -1)
         weight, bias = grads_of_linear(grad_qkv, h, (any(needs[1:4]), any(needs[4:7])), grad_out.dtype)
-        thirds = [*thirds_of(weight), *thirds_of(bias)]
+        thirds = [*thirds_of(weight, -2), *thirds_of(bias, -1)]
         grad_x = grad_total.add_(grad_input(grad_qkv, copies.qkv[0])) if needs[0] else None
         return (grad_x, *thirds, *out, *norm, None, None, None)
 
@@ -110,7 +117,7 @@ class FeedForwardHalf(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, *rest: Any) -> Tensor:
         layer, copies = rest[-2:]
-        dropped = layer.output_dropout.draw(x.numel(), x.device)
+        dropped = layer.output_dropout.draw(x.shape[-2:].numel(), x.device)
         h = x.to(copies.up[0].dtype)
         wide = linear(h, *copies.up).requires_grad_()
         with torch.enable_grad():  # whatever activation the checkpoint has, it knows its own derivative
@@ -140,7 +147,7 @@ def add_residual(x: Tensor, y: Tensor, dropped: Dropped | None) -> Tensor:
     """``x + dropout(y)``."""
     if dropped is None:
         return x + y
-    keep = dropped.keep.view_as(x).to(x.dtype)
+    keep = dropped.keep.view(x.shape[-2:]).to(x.dtype)
     return torch.addcmul(x, y.to(x.dtype), keep, value=dropped.scale)
 
 
@@ -151,18 +158,27 @@ def through_dropout(grad: Tensor, dropped: Dropped | None) -> Tensor:
 
 def normalise(norm: Any, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """LayerNorm, and the mean and reciprocal deviation that its backward pass needs."""
-    return torch.native_layer_norm(x, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
+    if norm.weight.ndim == 1:
+        return torch.native_layer_norm(x, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
+    out, mean, rstd = torch.native_layer_norm(x, norm.normalized_shape, None, None, norm.eps)
+    return torch.addcmul(norm.bias[:, None], out, norm.weight[:, None]), mean, rstd
 
 
 def normalise_backward(
     norm: Any, grad: Tensor, x: Tensor, mean: Tensor, rstd: Tensor
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """Gradients of input, weight and bias; None for a frozen weight or bias."""
-    wanted = [True, norm.weight.requires_grad, norm.bias.requires_grad]
-    grads: tuple[Tensor, Tensor | None, Tensor | None] = torch.ops.aten.native_layer_norm_backward(
-        grad.contiguous(), x, norm.normalized_shape, mean, rstd, norm.weight, norm.bias, wanted
-    )
-    return grads
+    backward, shape = torch.ops.aten.native_layer_norm_backward, norm.normalized_shape
+    if norm.weight.ndim == 1:
+        wanted = [True, norm.weight.requires_grad, norm.bias.requires_grad]
+        grads: tuple[Tensor, Tensor | None, Tensor | None] = backward(
+            grad.contiguous(), x, shape, mean, rstd, norm.weight, norm.bias, wanted
+        )
+        return grads
+    weighted = grad * norm.weight[:, None]
+    grad_x: Tensor = backward(weighted, x, shape, mean, rstd, None, None, [True, False, False])[0]
+    normal = (x - mean).mul_(rstd)
+    return grad_x, normal.mul_(grad).sum(-2), grad.sum(-2)
 
 
 def grads_of_linear(
@@ -170,9 +186,9 @@ def grads_of_linear(
 ) -> tuple[Tensor | None, Tensor | None]:
     """Gradients of weight and bias, those that are needed."""
     weight = grad_weight(grad, x).to(dtype) if needs[0] else None
-    bias = grad.sum(0).to(dtype) if needs[1] else None
+    bias = grad.sum(-2).to(dtype) if needs[1] else None
     return weight, bias
 
 
-def thirds_of(grad: Tensor | None) -> tuple[Tensor | None, ...]:
-    return (None, None, None) if grad is None else grad.chunk(3)
+def thirds_of(grad: Tensor | None, dim: int) -> tuple[Tensor | None, ...]:
+    return (None, None, None) if grad is None else grad.chunk(3, dim)

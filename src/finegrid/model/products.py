@@ -1,4 +1,7 @@
-"""Linear layers and their gradients, on the fastest matrix products that torch has here."""
+"""Linear layers and their gradients, on the fastest matrix products that torch has here.
+
+Every argument may have a leading dimension of runs: stacked runs are one batched product.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,9 @@ def by_onednn(x: Tensor) -> bool:
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """``x @ weight.T + bias``: ``[rows, in]``, ``[out, in]`` to ``[rows, out]``. No gradient is recorded."""
+    if x.ndim == 3:
+        product = x, weight.transpose(1, 2)
+        return torch.bmm(*product) if bias is None else torch.baddbmm(bias[:, None], *product)
     if by_onednn(x):
         out: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
         return out
@@ -25,9 +31,9 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 def grad_input(grad: Tensor, weight: Tensor) -> Tensor:
     """``[rows, out]``, ``[out, in]`` to ``[rows, in]``."""
-    return linear(grad, weight.t(), None)
+    return linear(grad, weight.mT, None)
 
 
 def grad_weight(grad: Tensor, x: Tensor) -> Tensor:
     """``[rows, out]``, ``[rows, in]`` to ``[out, in]``."""
-    return linear(grad.t(), x.t(), None)
+    return linear(grad.mT, x.mT, None)

@@ -1,0 +1,55 @@
+"""Encoder layers of several runs as one layer, whose weights have a leading dimension of runs."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from finegrid.model.anatomy import Layer
+
+PARTS = ("query", "key", "value", "attention_out", "attention_norm", "up", "down", "output_norm")
+
+
+@dataclass(frozen=True)
+class Stacked:
+    """One parameter of every run, and the tensor that holds them all: the runs' are views of it."""
+
+    whole: nn.Parameter  # [runs, ...]
+    own: tuple[nn.Parameter, ...]
+
+    def hand_out_gradients_(self) -> None:
+        """Give every run its part of the gradient."""
+        grads = [None] * len(self.own) if self.whole.grad is None else self.whole.grad
+        for p, grad in zip(self.own, grads, strict=True):
+            p.grad = grad
+        self.whole.grad = None
+
+
+def stack_layers_(layers: Sequence[Layer]) -> tuple[Layer, list[Stacked]]:
+    """Make one layer of the same layer of several runs. Their parameters keep their values, but move into it.
+
+    Its dropout is that of the first: runs of one family draw the same masks.
+    """
+    stacked: list[Stacked] = []
+    modules: dict[str, Any] = {}
+    for part in PARTS:
+        modules[part] = twin = copy.deepcopy(getattr(layers[0], part))
+        for name in ("weight", "bias"):
+            own = tuple(getattr(getattr(layer, part), name) for layer in layers)
+            whole = nn.Parameter(join_(own))
+            setattr(twin, name, whole)
+            stacked.append(Stacked(whole, own))
+    return replace(layers[0], **modules), stacked
+
+
+@torch.no_grad()
+def join_(own: Sequence[nn.Parameter]) -> Tensor:
+    whole = torch.stack(tuple(own))
+    for p, part in zip(own, whole, strict=True):
+        p.data = part
+    return whole

@@ -1,0 +1,219 @@
+"""Stacked runs against the same runs alone: equal to rounding, and recorded as what they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny import POOLINGS, open_bench, recipe_of, train, weights, without_seconds, write_study
+
+from finegrid.data.batches import Batch
+from finegrid.model.attention import cut, lay_out
+from finegrid.recipe import Recipe
+from finegrid.run import Run
+from finegrid.stack import Stack, can_stack
+from finegrid.state import StateFile
+from finegrid.train import gather, stack_up, train_family
+from finegrid.tricks.base import Trick
+from finegrid.workbench import Workbench
+
+STEPS = 50
+
+
+def varied(bench: Workbench, **levels: Any) -> list[Recipe]:
+    """Recipes that differ in all that members of a family may differ in."""
+    return [
+        recipe_of(bench, **levels),
+        recipe_of(bench, **levels, reinit__layers=2, schedule__warmup_ratio=0.1),
+        recipe_of(bench, **levels, optimizer__bias_correction=False),
+        recipe_of(bench, **levels, optimizer__decay_on="matrices", optimizer__rate=1e-3, reinit__pooler=True),
+    ]
+
+
+def runs_of(bench: Workbench, recipes: list[Recipe], dtype: torch.dtype = torch.float32) -> list[Run]:
+    runs = [Run(bench, f"run-{index}", recipe, 0) for index, recipe in enumerate(recipes)]
+    for run in runs:
+        run.model.to(dtype)
+    return gather(runs)
+
+
+def batches(bench: Workbench, recipe: Recipe) -> list[Batch]:
+    epochs = range(recipe.training.epochs)
+    return [batch for epoch in epochs for batch in bench.training_batches(recipe, 0, epoch)]
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("frozen", [0, 2])
+def test_fifty_stacked_steps_equal_fifty_steps_alone(bench: Workbench, frozen: int, pooling: str) -> None:
+    """1e-4 relative in float32, in losses and in every tensor, with dropout on."""
+    levels = {"freeze__layers": frozen, "model__pooling": pooling, "training__epochs": 17}
+    recipes = varied(bench, **levels)
+    stacked, alone = runs_of(bench, recipes), runs_of(bench, recipes)
+    stack = Stack(stacked)
+    for step, batch in enumerate(batches(bench, recipes[0])[:STEPS]):
+        losses = stack.backward(stacked[0].model.shared(batch), step).tolist()
+        expected = [run.step(run.model.shared(batch), step) for run in alone]
+        for run in stacked:
+            run.update(step)
+        assert losses == pytest.approx(expected, rel=1e-4)
+
+    assert step + 1 == STEPS
+    for one, other in zip(stacked, alone, strict=True):
+        for name, p in weights(other).items():
+            # The gradient of the keys' bias is zero but for rounding, which Adam magnifies.
+            if not name.endswith("key.bias"):
+                assert (weights(one)[name] - p).norm() <= 1e-4 * p.norm(), name
+
+
+@pytest.mark.parametrize("frozen", [0, 2])
+def test_gradients_of_a_stack_are_those_of_running_alone(bench: Workbench, frozen: int) -> None:
+    """In float64, where nothing but rounding could hide."""
+    recipes = varied(bench, freeze__layers=frozen)
+    stacked, alone = runs_of(bench, recipes, torch.float64), runs_of(bench, recipes, torch.float64)
+    batch = batches(bench, recipes[0])[0]
+    Stack(stacked).backward(stacked[0].model.shared(batch), 0)
+    for run in alone:
+        run.backward(run.model.shared(batch), 0)
+
+    for one, other in zip(stacked, alone, strict=True):
+        theirs = dict(other.model.named_parameters())
+        for name, p in one.model.named_parameters():
+            assert (p.grad is None) == (theirs[name].grad is None), name
+            if p.grad is not None:
+                torch.testing.assert_close(p.grad, theirs[name].grad, rtol=1e-9, atol=1e-12, msg=name)
+
+
+def test_the_weights_of_stacked_runs_stay_their_own(bench: Workbench) -> None:
+    recipes = varied(bench)
+    runs = runs_of(bench, recipes)
+    before = [{name: p.clone() for name, p in weights(run).items()} for run in runs]
+    stack = Stack(runs)
+    with torch.no_grad():
+        stack.stacked[0].whole[1].fill_(7.0)
+
+    for index, (run, was) in enumerate(zip(runs, before, strict=True)):
+        changed = {name for name, p in weights(run).items() if not torch.equal(p, was[name])}
+        assert changed == ({"encoder.encoder.layer.0.attention.self.query.weight"} if index == 1 else set())
+
+
+def trained(bench: Workbench, recipes: list[Recipe], on_step: Any = lambda done: None) -> list[Run]:
+    """A family, as a worker trains it."""
+    return train_family(
+        bench, runs_of(bench, recipes), StateFile(bench.study.folder / "nowhere", 1e9), on_step
+    )
+
+
+@pytest.fixture(scope="module")
+def pairwise(tmp_path_factory: pytest.TempPathFactory, bert: Path) -> Workbench:
+    """A study whose runs are stacked in twos."""
+    return open_bench(write_study(tmp_path_factory.mktemp("stacked"), bert), stack=2)
+
+
+def test_a_stacked_family_trains_to_what_its_runs_do_alone(bench: Workbench, pairwise: Workbench) -> None:
+    for run, recipe in zip(trained(pairwise, varied(bench)), varied(bench), strict=True):
+        (alone,) = train(bench, recipe)
+        assert run.progress.status == "done"
+        for mine, theirs in zip(run.progress.epochs, alone.progress.epochs, strict=True):
+            assert mine["train_loss"] == pytest.approx(theirs["train_loss"], rel=1e-4)
+        for split, logits in run.logits.items():
+            torch.testing.assert_close(
+                torch.from_numpy(logits), torch.from_numpy(alone.logits[split]), rtol=1e-3, atol=1e-4
+            )
+
+
+def test_equal_stacks_train_to_equal_bits(pairwise: Workbench) -> None:
+    first, second = (trained(pairwise, varied(pairwise)) for _ in range(2))
+
+    for one, other in zip(first, second, strict=True):
+        assert without_seconds(one.progress.epochs) == without_seconds(other.progress.epochs)
+        assert all(torch.equal(p, weights(other)[name]) for name, p in weights(one).items())
+
+
+def test_a_diverged_run_leaves_the_others_of_its_stack_alone(pairwise: Workbench) -> None:
+    runs: list[Run] = []
+
+    def on_step(done: int) -> None:
+        if done == 2:
+            with torch.no_grad():
+                runs[0].model.get_parameter("head.linear.bias").fill_(float("nan"))
+
+    runs += runs_of(pairwise, varied(pairwise))
+    train_family(pairwise, runs, StateFile(pairwise.study.folder / "nowhere", 1e9), on_step)
+    well = trained(pairwise, varied(pairwise))
+
+    assert [run.progress.status for run in runs] == ["diverged", "done", "done", "done"]
+    assert runs[0].progress.reason == "the loss was nan at step 3 of 6"
+    for one, other in list(zip(runs, well, strict=True))[1:]:
+        assert without_seconds(one.progress.epochs) == without_seconds(other.progress.epochs)
+
+
+def test_a_stacked_family_resumes_to_the_same_bits(pairwise: Workbench, tmp_path: Path) -> None:
+    class Killed(Exception):
+        pass
+
+    def kill(done: int) -> None:
+        if done == 4:
+            raise Killed
+
+    path = tmp_path / "state.safetensors"
+    with pytest.raises(Killed):
+        train_family(pairwise, runs_of(pairwise, varied(pairwise)), StateFile(path, 0.0), kill)
+    assert path.exists()
+    resumed = train_family(pairwise, runs_of(pairwise, varied(pairwise)), StateFile(path, 0.0))
+
+    for one, other in zip(resumed, trained(pairwise, varied(pairwise)), strict=True):
+        assert without_seconds(one.progress.epochs) == without_seconds(other.progress.epochs)
+        assert all(torch.equal(p, weights(other)[name]) for name, p in weights(one).items())
+
+
+def test_stacks_are_as_even_as_can_be(bench: Workbench) -> None:
+    runs = runs_of(bench, varied(bench))
+
+    def sizes(size: int) -> list[int]:
+        stacks, single = stack_up(runs, size)
+        return [len(stack.runs) for stack in stacks] + [1] * len(single)
+
+    assert [sizes(size) for size in (1, 2, 3, 8)] == [[1, 1, 1, 1], [2, 2], [2, 2], [4]]
+
+
+def test_a_run_with_a_loss_or_gradients_of_its_own_is_not_stacked(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class OwnLoss(Trick):
+        def wrap_loss(self, loss_fn: Any) -> Any:
+            return lambda model, batch: 2 * loss_fn(model, batch)
+
+    class OwnGradients(Trick):
+        def after_backward(self, model: Any, batch: Any, loss_fn: Any) -> None:
+            return
+
+    assert can_stack(runs_of(bench, varied(bench))[0])
+    for trick in (OwnLoss(), OwnGradients()):
+        with monkeypatch.context() as patch:
+            patch.setattr(Recipe, "tricks", property(lambda self, trick=trick: [self.reinit, trick]))
+            runs = runs_of(bench, varied(bench))
+            assert not can_stack(runs[0])
+            assert stack_up(runs, 4) == ([], runs)
+
+
+@pytest.mark.parametrize("lengths", [[3, 4, 4, 9, 17, 17, 30], [2], [8, 8, 8]], ids=str)
+def test_a_layout_of_three_runs_is_three_layouts(lengths: list[int]) -> None:
+    heads, tokens, runs = 2, 128, 3
+    import numpy as np
+
+    cuts = cut(np.array(lengths), heads, 500)
+    one = lay_out(torch.tensor(lengths), cuts, tokens, heads, 1, sum(lengths))
+    all_ = lay_out(torch.tensor(lengths), cuts, tokens, heads, runs, sum(lengths))
+    real = (one.real[:, 0], all_.real.view(runs, tokens))
+    assert all(torch.equal(real[0], mine) for mine in real[1])
+    for mine, theirs in zip(one.groups, all_.groups, strict=True):
+        own = one.rows[mine.places]
+        for run, rows in enumerate(all_.rows[theirs.places].view(runs, -1)):
+            assert torch.equal(rows, own + run * tokens * heads)
+    back = all_.rows_back.view(runs, tokens, heads)
+    for run in range(runs):
+        where = all_.rows[back[run][real[0]]]  # the inverse, on real tokens
+        there = (torch.arange(tokens)[:, None] + run * tokens) * heads + torch.arange(heads)
+        assert torch.equal(where, there[real[0]])
