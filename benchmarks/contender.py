@@ -194,10 +194,11 @@ def finegrid(job: Job, inside: Inside) -> Step:
     import gc
     import tempfile
 
+    from finegrid.lockstep import share_prefix
     from finegrid.recipe import Recipe
     from finegrid.run import Run
     from finegrid.study import RunSettings, load_study
-    from finegrid.train import gather, share_prefix
+    from finegrid.train import gather
     from finegrid.workbench import Workbench, prepare_process
 
     folder = Path(tempfile.mkdtemp())

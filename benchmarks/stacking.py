@@ -27,10 +27,11 @@ if os.environ.get("MALLOC_TOP_PAD_") is None:  # as a worker of `finegrid run` h
 
 from finegrid.data.batches import Batch
 from finegrid.demo import HEADLINES
+from finegrid.lockstep import share_prefix, stack_up
 from finegrid.model.families import embedded_checkpoint
 from finegrid.run import Run
 from finegrid.study import RunSettings, load_study
-from finegrid.train import gather, share_prefix, stack_up
+from finegrid.train import gather
 from finegrid.workbench import Workbench, prepare_process
 
 WARM = 4

@@ -10,12 +10,13 @@ import torch
 from tiny import POOLINGS, open_bench, recipe_of, train, weights, without_seconds, write_study
 
 from finegrid.data.batches import Batch
+from finegrid.lockstep import stack_up
 from finegrid.model.attention import cut, lay_out
 from finegrid.recipe import Recipe
 from finegrid.run import Run
 from finegrid.stack import Stack, can_stack
 from finegrid.state import StateFile
-from finegrid.train import gather, stack_up, train_family
+from finegrid.train import gather, train_family
 from finegrid.tricks.base import Trick
 from finegrid.workbench import Workbench
 
@@ -178,24 +179,29 @@ def test_stacks_are_as_even_as_can_be(bench: Workbench) -> None:
     assert [sizes(size) for size in (1, 2, 3, 8)] == [[1, 1, 1, 1], [2, 2], [2, 2], [4]]
 
 
+class OwnLoss(Trick):
+    def wrap_loss(self, loss_fn: Any) -> Any:
+        def twice(model: Any, batch: Any) -> Any:
+            return 2 * loss_fn(model, batch)
+
+        return twice
+
+
+class OwnGradients(Trick):
+    def after_backward(self, model: Any, batch: Any, loss_fn: Any) -> None:
+        return
+
+
+@pytest.mark.parametrize("trick", [OwnLoss(), OwnGradients()], ids=["loss", "gradients"])
 def test_a_run_with_a_loss_or_gradients_of_its_own_is_not_stacked(
-    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch, trick: Trick
 ) -> None:
-    class OwnLoss(Trick):
-        def wrap_loss(self, loss_fn: Any) -> Any:
-            return lambda model, batch: 2 * loss_fn(model, batch)
-
-    class OwnGradients(Trick):
-        def after_backward(self, model: Any, batch: Any, loss_fn: Any) -> None:
-            return
-
     assert can_stack(runs_of(bench, varied(bench))[0])
-    for trick in (OwnLoss(), OwnGradients()):
-        with monkeypatch.context() as patch:
-            patch.setattr(Recipe, "tricks", property(lambda self, trick=trick: [self.reinit, trick]))
-            runs = runs_of(bench, varied(bench))
-            assert not can_stack(runs[0])
-            assert stack_up(runs, 4) == ([], runs)
+    monkeypatch.setattr(Recipe, "tricks", property(lambda self: [trick]))
+    runs = runs_of(bench, varied(bench))
+
+    assert not can_stack(runs[0])
+    assert stack_up(runs, 4) == ([], runs)
 
 
 @pytest.mark.parametrize("lengths", [[3, 4, 4, 9, 17, 17, 30], [2], [8, 8, 8]], ids=str)

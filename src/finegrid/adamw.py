@@ -12,6 +12,7 @@ from finegrid.tricks.base import ParamGroup
 
 BETAS = (0.9, 0.999)  # Devlin et al. 2019, appendix A.2; also torch's defaults
 EPS = 1e-8
+UNCORRECTED = 1e9  # a step number at which Adam's corrections are 1 to the last bit
 
 
 @dataclass
@@ -34,12 +35,28 @@ class AdamW:
         """Update once, at ``factor`` times every group's rate."""
         self.steps += 1
         for group in self.groups:
-            params = [p for p in group["params"] if p.grad is not None]
-            for p in params:
-                if p not in self.moments:
-                    self.moments[p] = Moments(torch.zeros_like(p), torch.zeros_like(p))
-            if params:
+            if params := self._with_moments(group):
                 self._fused(params, group["lr"] * factor, group["weight_decay"])
+
+    @torch.no_grad()
+    def step_by_tensors(self, rates: Tensor, count: Tensor) -> None:
+        """The same, but for rounding, with all that changes from step to step in tensors, for CUDA graphs.
+
+        Args:
+            rates: ``[groups]``, the schedule's factor included.
+            count: Adam's number of the step, from 1; `UNCORRECTED` without bias correction.
+        """
+        for group, rate in zip(self.groups, rates, strict=False):
+            if params := self._with_moments(group):
+                self._call(params, rate, EPS, group["weight_decay"], count)
+
+    def _with_moments(self, group: ParamGroup) -> list[Tensor]:
+        """The parameters of a group that have a gradient."""
+        params = [p for p in group["params"] if p.grad is not None]
+        for p in params:
+            if p not in self.moments:
+                self.moments[p] = Moments(torch.zeros_like(p), torch.zeros_like(p))
+        return params
 
     def _fused(self, params: list[Tensor], rate: float, decay: float) -> None:
         eps = EPS
@@ -49,15 +66,20 @@ class AdamW:
             root = (1 - BETAS[1] ** self.steps) ** 0.5
             undo = (1 - BETAS[0] ** self.steps) / root
             rate, eps, decay = rate * undo, eps / root, decay / undo
+        count = torch.tensor(float(self.steps), device=params[0].device)
+        self._call(params, rate, eps, decay, count)
+
+    def _call(
+        self, params: list[Tensor], rate: float | Tensor, eps: float, decay: float, count: Tensor
+    ) -> None:
         moments = [self.moments[p] for p in params]
-        step = torch.tensor(float(self.steps), device=params[0].device)
         torch._fused_adamw_(
             params,
             [p.grad for p in params if p.grad is not None],
             [moment.first for moment in moments],
             [moment.second for moment in moments],
             [],
-            [step] * len(params),
+            [count] * len(params),
             lr=rate,
             beta1=BETAS[0],
             beta2=BETAS[1],

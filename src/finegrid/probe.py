@@ -17,10 +17,10 @@ from finegrid.audit import Audit, Cost, RowAudit, cost_levels
 from finegrid.canonical import Canonicaliser
 from finegrid.data.tokens import TokenisedSplit
 from finegrid.evaluate import predict
+from finegrid.lockstep import share_prefix
 from finegrid.proof import Prover
 from finegrid.recipe import ENGINE, Recipe
 from finegrid.run import DivergedError, Run
-from finegrid.train import share_prefix
 from finegrid.workbench import Workbench, peak_memory, reset_peak_memory
 
 TIMED_STEPS = 3  # after one that is not timed

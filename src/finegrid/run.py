@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -144,3 +145,23 @@ class Run:
     def restore_best_(self) -> None:
         for name, p in self.trained().items():
             p.copy_(self.best_weights[name])
+
+
+def running(runs: Sequence[Run]) -> list[Run]:
+    return [run for run in runs if run.progress.status == "running"]
+
+
+@contextmanager
+def guarded(*runs: Run) -> Iterator[None]:
+    """Runs that diverge or fail end as that, with the reason; the others go on."""
+    try:
+        yield
+    except DivergedError as error:
+        end(runs, "diverged", str(error))
+    except Exception as error:  # whatever it was, the ledger tells it and the study goes on
+        end(runs, "failed", f"{type(error).__name__}: {error}")
+
+
+def end(runs: Iterable[Run], status: str, reason: str) -> None:
+    for run in runs:
+        run.progress.status, run.progress.reason = status, reason

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from finegrid.data.batches import Batch
+from finegrid.data.batches import Packed
 from finegrid.model.encoder import copy_weights, forward_layer
 from finegrid.model.stacked import stack_layers_
 from finegrid.run import Run, cross_entropy
@@ -31,7 +31,7 @@ class Stack:
         self.layers = [layer for layer, _ in pairs]
         self.stacked = [one for _, some in pairs for one in some]
 
-    def forward(self, batch: Batch) -> Tensor:
+    def forward(self, batch: Packed) -> Tensor:
         """Cross-entropy of every run, ``[runs]``. Embeddings, pooling and head are computed run by run."""
         prefixes = [batch.prefix or model.prefix(batch) for model in self.models]
         hidden = torch.stack([prefix.hidden for prefix in prefixes])
@@ -48,12 +48,12 @@ class Stack:
         ]
         return torch.stack([F.cross_entropy(one.float(), batch.labels) for one in logits])
 
-    def backward(self, batch: Batch, step: int) -> Tensor:
+    def backward(self, batch: Packed, step: int) -> Tensor:
         """Leave every run its gradients. Returns the losses ``[runs]``."""
         for model in self.models:
             model.clock.step = step
         losses = self.forward(batch)
-        losses.sum().backward()  # type: ignore[no-untyped-call]
+        losses.sum().backward()
         for one in self.stacked:
             one.hand_out_gradients_()
         return losses.detach()

@@ -9,16 +9,14 @@ which is equal to rounding.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 
-from finegrid.data.batches import Batch
 from finegrid.evaluate import Logits, predict
-from finegrid.frozen import FrozenPrefix, frozen_prefix
-from finegrid.plan import evenly
-from finegrid.run import DivergedError, Run
-from finegrid.stack import Stack, can_stack
+from finegrid.lockstep import Lockstep
+from finegrid.run import Run, guarded, running
 from finegrid.state import StateFile
+from finegrid.whole import WholeSteps, can_step_whole
 from finegrid.workbench import Workbench, peak_memory, reset_peak_memory
 
 
@@ -39,32 +37,33 @@ def train_family(
     """
     reset_peak_memory(bench.device)
     runs = gather(members)
-    recipe, seed = runs[0].recipe, runs[0].seed
+    recipe = runs[0].recipe
     first_epoch = state.load_(runs)
     step = first_epoch * bench.steps_per_epoch(recipe)
-    known = frozen_prefix(runs[0])
-    stacks, single = stack_up(runs, bench.settings.stack_size)
+    walk = walk_of(bench, runs)
     for epoch in range(first_epoch, recipe.training.epochs):
         if not running(runs):
             break
         for run in running(runs):
             run.progress.epochs.append({"epoch": epoch + 1, "train_loss": 0.0, "train_seconds": 0.0})
-        for batch in bench.training_batches(recipe, seed, epoch):
-            alive = running(runs)
-            shared, seconds = share_prefix(alive, batch, step, known)
-            for stack in stacks:
-                step_stack(stack, shared, step, seconds / max(1, len(alive)))
-            for run in running(single):
-                with guarded(run):
-                    step_one(run, shared, step, seconds / len(alive))
+        for batch in walk.batches(epoch):
+            walk.step(batch, step)
             step += 1
             on_step(step)
+        walk.settle()
         evaluate(bench, running(runs))
         state.save(runs, epoch + 1)
     predict_test(bench, running(runs))
     for run in runs:
         run.progress.memory = peak_memory(bench.device)
     return runs
+
+
+def walk_of(bench: Workbench, runs: Sequence[Run]) -> Lockstep | WholeSteps:
+    """How a family walks: on a GPU with whole steps in a graph if it can, else in lockstep."""
+    if bench.device.type == "cuda" and can_step_whole(runs, bench.settings.stack_size):
+        return WholeSteps(bench, runs)
+    return Lockstep(bench, runs)
 
 
 def gather(runs: Iterable[Run]) -> list[Run]:
@@ -75,85 +74,6 @@ def gather(runs: Iterable[Run]) -> list[Run]:
             run.model.share_(family[0].model)
         family.append(run)
     return family
-
-
-def running(runs: Sequence[Run]) -> list[Run]:
-    return [run for run in runs if run.progress.status == "running"]
-
-
-def stack_up(runs: Sequence[Run], size: int) -> tuple[list[Stack], list[Run]]:
-    """Stacks of at most ``size`` runs, and the runs that step by themselves: all, whoever still runs."""
-    if size == 1 or not all(can_stack(run) for run in runs):
-        return [], list(runs)
-    parts = evenly(list(runs), size)
-    return [Stack(part) for part in parts if len(part) > 1], [
-        run for part in parts if len(part) == 1 for run in part
-    ]
-
-
-@contextmanager
-def guarded(*runs: Run) -> Iterator[None]:
-    """Runs that diverge or fail end as that, with the reason; the others go on."""
-    try:
-        yield
-    except DivergedError as error:
-        end(runs, "diverged", str(error))
-    except Exception as error:  # whatever it was, the ledger tells it and the study goes on
-        end(runs, "failed", f"{type(error).__name__}: {error}")
-
-
-def end(runs: Iterable[Run], status: str, reason: str) -> None:
-    for run in runs:
-        run.progress.status, run.progress.reason = status, reason
-
-
-def share_prefix(
-    runs: Sequence[Run], batch: Batch, step: int, known: FrozenPrefix | None = None
-) -> tuple[Batch, float]:
-    """Compute the frozen bottom once for all runs that still run. Returns also the seconds that took.
-
-    Args:
-        runs: of one family.
-        batch: of training texts.
-        step: counted from 0.
-        known: where the bottom's output is looked up, if it is the same in every step.
-    """
-    if not runs:
-        return batch, 0.0
-    start = time.perf_counter()
-    runs[0].model.clock.step = step
-    shared = known.of(batch) if known else runs[0].model.shared(batch)
-    return shared, 0.0 if shared is batch else time.perf_counter() - start
-
-
-def step_one(run: Run, batch: Batch, step: int, prefix_seconds: float) -> None:
-    """One step of one run, its loss and seconds added to the epoch's entry."""
-    start = time.perf_counter()
-    loss = run.step(batch, step)
-    entry = run.progress.epochs[-1]
-    entry["train_loss"] += loss / run.bench.steps_per_epoch(run.recipe)
-    entry["train_seconds"] += time.perf_counter() - start + prefix_seconds
-
-
-def step_stack(stack: Stack, batch: Batch, step: int, prefix_seconds: float) -> None:
-    """One step of stacked runs. Its seconds are shared among those that still run."""
-    alive = running(stack.runs)
-    start = time.perf_counter()
-    losses: list[float] = []
-    if alive:
-        with guarded(*alive):
-            losses = stack.backward(batch, step).tolist()
-    for run, loss in zip(stack.runs, losses, strict=False):
-        if run not in alive:
-            run.optimizer.zero_grad()
-            continue
-        with guarded(run):
-            run.check(loss, step)
-            run.update(step)
-            run.progress.epochs[-1]["train_loss"] += loss / run.bench.steps_per_epoch(run.recipe)
-    for run in alive:
-        seconds = (time.perf_counter() - start) / len(alive)
-        run.progress.epochs[-1]["train_seconds"] += seconds + prefix_seconds
 
 
 def evaluate(bench: Workbench, runs: Sequence[Run]) -> None:

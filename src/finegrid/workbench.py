@@ -65,9 +65,13 @@ class Workbench:
 
     def training_batches(self, recipe: Recipe, seed: int, epoch: int) -> Iterator[Batch]:
         """The packed batches of one epoch (counted from 0), in the order of the run's own stream."""
-        order = Streams(seed).permutation(f"order/{epoch}", len(self.tokens.train))
-        for rows in training_batches(order, recipe.training.batch_size):
+        for rows in self.training_rows(recipe, seed, epoch):
             yield self._pack(self.tokens.train, rows, recipe)
+
+    def training_rows(self, recipe: Recipe, seed: int, epoch: int) -> Iterator[NDArray[np.int64]]:
+        """Which texts are in each of those batches."""
+        order = Streams(seed).permutation(f"order/{epoch}", len(self.tokens.train))
+        return training_batches(order, recipe.training.batch_size)
 
     def evaluation_batches(self, split: TokenisedSplit, recipe: Recipe) -> Iterator[Batch]:
         """All texts of a split, packed for speed: without dropout the order does not matter."""

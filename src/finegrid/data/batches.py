@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -24,6 +25,25 @@ class Prefix:
 
     hidden: Tensor  # [tokens, width], the output of the last frozen layer
     first: Tensor | None  # [texts, width], means of the first layer's output, if that is frozen
+
+
+class Packed(Protocol):
+    """What a model sees of a batch."""
+
+    @property
+    def ids(self) -> Tensor: ...
+    @property
+    def positions(self) -> Tensor: ...
+    @property
+    def types(self) -> Tensor: ...
+    @property
+    def starts(self) -> Tensor: ...
+    @property
+    def labels(self) -> Tensor: ...
+    @property
+    def prefix(self) -> Prefix | None: ...
+    def layout(self, heads: int, runs: int = 1) -> Layout: ...
+    def means(self, hidden: Tensor) -> Tensor: ...
 
 
 @dataclass(frozen=True)

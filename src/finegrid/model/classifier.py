@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from finegrid.data.batches import Batch, Prefix
+from finegrid.data.batches import Batch, Packed, Prefix
 from finegrid.model.anatomy import anatomy
 from finegrid.model.dropout import Clock, Dropout, MaskBook
 from finegrid.model.encoder import Copies, copy_weights, forward_layer
@@ -87,7 +87,7 @@ class Classifier(nn.Module):
                 if not p.requires_grad and not twin.requires_grad and torch.equal(p, twin):
                     setattr(module, key, twin)
 
-    def forward(self, batch: Batch) -> Tensor:
+    def forward(self, batch: Packed) -> Tensor:
         """Logits ``[texts, classes]``, in the batch's own (packed) order."""
         prefix = batch.prefix or self.prefix(batch)
         hidden, first = prefix.hidden, prefix.first
@@ -102,7 +102,7 @@ class Classifier(nn.Module):
         """The batch for all runs of this one's family: with the frozen bottom computed, if there is one."""
         return batch.with_prefix(self.prefix(batch)) if self.frozen_layers else batch
 
-    def prefix(self, batch: Batch) -> Prefix:
+    def prefix(self, batch: Packed) -> Prefix:
         """Run the frozen bottom: nothing but embeddings where nothing is frozen."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.frozen_layers == 0):
             hidden, first = self.parts.embed(batch.ids, batch.positions, batch.types), None
@@ -121,7 +121,7 @@ class Classifier(nn.Module):
         sites = [self.parts.embedding_dropout, *(site for layer in frozen for site in layer.dropouts)]
         return self.frozen_layers > 0 and not any(site.active for site in sites)
 
-    def _layer(self, index: int, hidden: Tensor, batch: Batch, held: Copies | None) -> Tensor:
+    def _layer(self, index: int, hidden: Tensor, batch: Packed, held: Copies | None) -> Tensor:
         layer = self.parts.layers[index]
         copies = held or copy_weights(layer, self._compute_type(index))
         return forward_layer(layer, hidden, batch.layout(layer.heads), copies)
@@ -145,7 +145,7 @@ class Classifier(nn.Module):
                 del self._held[index]
             self.train()
 
-    def pool(self, first: Tensor | None, last: Tensor, batch: Batch) -> Tensor:
+    def pool(self, first: Tensor | None, last: Tensor, batch: Packed) -> Tensor:
         """One vector a text, ``[texts, width]``. Means run over real tokens only.
 
         Args:

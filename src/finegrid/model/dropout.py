@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -35,21 +36,24 @@ class Clock:
     streams: Streams
     step: int = 0
     book: MaskBook | None = None  # of the run's family, if it has company
+    keys: Mapping[str, Tensor] | None = (
+        None  # of this step's streams by site, where a captured step reads them
+    )
 
     def keep(self, site: str, dropped: int, count: int, device: torch.device) -> Tensor:
         """``[count]`` of 1 or 0, uint8: 0 for ``dropped`` of 65,536 values."""
-        name = f"dropout/{self.step}/{site}"
         if self.book is None:
-            return self._draw(name, dropped, count, device)
+            return self._draw(site, dropped, count, device)
         self.book.turn_to_(self.step)
-        if (name, count) not in self.book.masks:
-            self.book.masks[name, count] = self._draw(name, dropped, count, device)
-        return self.book.masks[name, count]
+        if (site, count) not in self.book.masks:
+            self.book.masks[site, count] = self._draw(site, dropped, count, device)
+        return self.book.masks[site, count]
 
-    def _draw(self, name: str, dropped: int, count: int, device: torch.device) -> Tensor:
-        words = -(-count // 4)
-        if device.type == "cuda":  # drawn there: sending masks over would take longer than a step
-            bits = counter_words(self.streams.key(name), words, device).view(torch.int16)[:count]
+    def _draw(self, site: str, dropped: int, count: int, device: torch.device) -> Tensor:
+        name, words = f"dropout/{self.step}/{site}", -(-count // 4)
+        if self.keys is not None or device.type == "cuda":  # sending masks over would take longer than a step
+            key = self.streams.key(name) if self.keys is None else self.keys[site]
+            bits = counter_words(key, words, device).view(torch.int16)[:count]
         else:
             bits = torch.from_numpy(self.streams.bits(name, words).view(np.int16)[:count])
         # int16 spans -32768 to 32767: the comparison drops exactly `dropped` of the 65,536 values. In place,

@@ -21,12 +21,20 @@ def by_onednn(x: Tensor) -> bool:
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """``x @ weight.T + bias``: ``[rows, in]``, ``[out, in]`` to ``[rows, out]``. No gradient is recorded."""
     if x.ndim == 3:
-        product = x, weight.transpose(1, 2)
-        return torch.bmm(*product) if bias is None else torch.baddbmm(bias[:, None], *product)
+        return linear_of_runs(x, weight, bias)
     if by_onednn(x):
         out: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
         return out
     return F.linear(x, weight, bias)
+
+
+def linear_of_runs(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """The same with a leading dimension of runs."""
+    if by_onednn(x):  # torch's batched float32 products go through MKL: run by run is twice as fast
+        biases = [None] * len(x) if bias is None else bias
+        return torch.stack([linear(*own) for own in zip(x, weight, biases, strict=True)])
+    product = x, weight.mT
+    return torch.bmm(*product) if bias is None else torch.baddbmm(bias[:, None], *product)
 
 
 def grad_input(grad: Tensor, weight: Tensor) -> Tensor:

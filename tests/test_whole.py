@@ -1,0 +1,394 @@
+"""Whole steps of fixed shape, as far as a CPU can show: what they compute, and that a graph can hold them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from test_stack import batches, runs_of, varied
+from tiny import CPU, POOLINGS, open_bench, recipe_of, train, weights, write_study
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import finegrid.train
+from finegrid.adamw import UNCORRECTED, AdamW
+from finegrid.data.batches import Batch, pack
+from finegrid.data.fixed import FixedBatch, Shape, batch_of, integers_of, plan_shapes
+from finegrid.lockstep import share_prefix
+from finegrid.model.dropout import Clock
+from finegrid.recipe import Recipe
+from finegrid.replay import WARM_CALLS, Replayed
+from finegrid.run import Run
+from finegrid.stack import Stack
+from finegrid.state import StateFile
+from finegrid.train import train_family, walk_of
+from finegrid.whole import WholeStep, WholeSteps, can_step_whole
+from finegrid.workbench import Workbench
+
+HEADS, STEPS = 2, 50
+
+
+def silence_(runs: list[Run]) -> None:
+    for run in runs:
+        for site in run.model.dropouts.values():
+            site.silenced = True
+
+
+def fixed(batch: Batch, extra: int = 0, longer: int = 0) -> FixedBatch:
+    """A batch with ``extra`` tokens more than it needs, attention padded by ``longer``."""
+    (shape,) = plan_shapes([batch.lengths], HEADS).values()
+    cuts = tuple((end, length + longer) for end, length in shape.cuts)
+    shape = Shape(shape.texts, shape.tokens + extra, cuts)
+    return batch_of(torch.from_numpy(integers_of(batch, shape)), shape)
+
+
+def gradients(run: Run) -> dict[str, Tensor]:
+    return {name: p.grad for name, p in run.model.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize(("extra", "longer"), [(0, 0), (64, 8), (448, 40)])
+@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("frozen", [0, 2])
+def test_filling_up_changes_neither_loss_nor_gradients(
+    bench: Workbench, frozen: int, pooling: str, extra: int, longer: int
+) -> None:
+    """In float64 against the ordinary step, which has few tokens that belong to no text."""
+    recipes = varied(bench, freeze__layers=frozen, model__pooling=pooling)[:2]
+    ordinary, whole = (runs_of(bench, recipes, torch.float64) for _ in range(2))
+    silence_(ordinary + whole)
+    batch = batches(bench, recipes[0])[1]
+    losses = Stack(whole).backward(fixed(batch, extra, longer), 0).tolist()
+    expected = [run.backward(run.model.shared(batch), 0) for run in ordinary]
+
+    assert losses == pytest.approx(expected, rel=1e-12)
+    for one, other in zip(whole, ordinary, strict=True):
+        assert gradients(one).keys() == gradients(other).keys()
+        for name, grad in gradients(other).items():
+            torch.testing.assert_close(gradients(one)[name], grad, rtol=1e-9, atol=1e-13, msg=name)
+
+
+def test_what_fills_up_does_not_reach_the_loss(bench: Workbench) -> None:
+    """Other tokens there, of any kind, change not a bit of loss or gradients."""
+    found = []
+    for token in (0, 7):
+        runs = runs_of(bench, varied(bench)[:2])
+        batch = fixed(batches(bench, runs[0].recipe)[0], extra=64)
+        batch.ids[int(batch.lengths.sum()) :] = token
+        losses = Stack(runs).backward(batch, 3)
+        found.append([losses, *(grad for run in runs for grad in gradients(run).values())])
+
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+
+
+def test_real_tokens_keep_their_masks_however_much_is_filled_up(bench: Workbench) -> None:
+    (run,) = runs_of(bench, varied(bench)[:1])
+    site, clock = run.model.dropouts["layer.0.hidden"], run.model.clock
+    clock.keys = {"layer.0.hidden": torch.tensor(clock.streams.key("dropout/5/layer.0.hidden"))}
+    drawn = []
+    for clock.step, tokens in enumerate((64, 128)):
+        dropped = site.draw(tokens * 16, CPU)
+        assert dropped is not None
+        drawn.append(dropped.keep)
+
+    assert torch.equal(drawn[0], drawn[1][: 64 * 16])
+
+
+def draw_by_counter_(runs: list[Run]) -> None:
+    """Ordinary steps with the masks that a GPU would draw."""
+
+    def keep(clock: Clock, site: str, dropped: int, count: int, device: torch.device) -> Tensor:
+        key = clock.streams.key(f"dropout/{clock.step}/{site}")
+        twin = Clock(clock.streams, clock.step, keys={site: torch.tensor(key)})
+        return Clock.keep(twin, site, dropped, count, device)
+
+    for run in runs:
+        run.model.clock.keep = keep.__get__(run.model.clock)  # type: ignore[method-assign]
+
+
+def whole_of(runs: list[Run], rows: list[Batch]) -> dict[int, WholeStep]:
+    shapes = plan_shapes((batch.lengths for batch in rows), HEADS)
+    stack = Stack(runs)
+    return {texts: WholeStep(stack, shape, CPU) for texts, shape in shapes.items()}
+
+
+@pytest.mark.parametrize("frozen", [0, 2])
+def test_fifty_whole_steps_follow_fifty_ordinary_ones(bench: Workbench, frozen: int) -> None:
+    """In float32, dropout on, from the same masks: the ordinary step gets the filled-up batch."""
+    recipes = varied(bench, freeze__layers=frozen, training__epochs=17)[1:3]
+    ordinary, ours = runs_of(bench, recipes), runs_of(bench, recipes)
+    draw_by_counter_(ordinary)
+    rows = batches(bench, recipes[0])[:STEPS]
+    (step_whole,) = whole_of(ours, rows).values()
+    for step, batch in enumerate(rows):
+        step_whole.fill_(batch, step)
+        step_whole.replayed()
+        same: Any = batch_of(torch.from_numpy(integers_of(batch, step_whole.shape)), step_whole.shape)
+        shared, _ = share_prefix(ordinary, same, step)
+        expected = [run.step(shared, step) for run in ordinary]
+        assert step_whole.losses.tolist() == pytest.approx(expected, rel=1e-4)
+
+    for one, other in zip(ours, ordinary, strict=True):
+        assert one.optimizer.steps == other.optimizer.steps == STEPS
+        for name, p in weights(other).items():
+            if not name.endswith("key.bias"):  # its gradient is zero but for rounding, which Adam magnifies
+                assert (weights(one)[name] - p).norm() <= 1e-4 * p.norm(), name
+
+
+class Recorder(TorchDispatchMode):
+    """Keeps every call with its very tensors, and makes the calls again, as a CUDA graph does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[Any, Any, Any, Any]] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        self.calls.append((func, args, kwargs or {}, out))
+        return out
+
+    @torch.no_grad()
+    def replay(self) -> None:
+        for func, args, kwargs, out in self.calls:
+            again = func(*args, **kwargs)
+            pairs = zip(tensors_in(out), tensors_in(again), strict=True)
+            for mine, theirs in pairs:
+                if mine.data_ptr() != theirs.data_ptr():
+                    mine.copy_(theirs)
+
+
+def tensors_in(out: Any) -> list[Tensor]:
+    if isinstance(out, Tensor):
+        return [out]
+    return [t for one in out for t in tensors_in(one)] if isinstance(out, (tuple, list)) else []
+
+
+@pytest.mark.parametrize(
+    "levels", [{}, {"freeze__layers": 2}, {"freeze__layers": 2, "freeze__dropout": False}]
+)
+def test_calls_recorded_once_and_made_again_train_as_calling_does(
+    bench: Workbench, levels: dict[str, Any]
+) -> None:
+    """So nothing of a step is left in Python: not a rate, not a mask, not a length."""
+    recipes = varied(bench, **levels, training__epochs=5)[1:3]
+    replayed, called = runs_of(bench, recipes), runs_of(bench, recipes)
+    rows = batches(bench, recipes[0])
+    first, second = WholeSteps(bench, replayed), WholeSteps(bench, called)
+    recorder: Recorder | None = None
+    for step, batch in enumerate(rows):
+        for walk in (first, second):
+            whole = walk.steps[len(batch.rows)]
+            whole.fill_(walk.known.of(batch) if walk.known else batch, step)
+        ours = first.steps[len(batch.rows)]
+        if step < WARM_CALLS:
+            ours.compute()
+        elif recorder is None:
+            with Recorder() as recorder:
+                ours.compute()
+        else:
+            recorder.replay()
+        second.steps[len(batch.rows)].compute()
+        assert torch.equal(ours.losses, second.steps[len(batch.rows)].losses), step
+
+    assert recorder is not None and step > WARM_CALLS + 5
+    for one, other in zip(replayed, called, strict=True):
+        assert all(torch.equal(p, weights(other)[name]) for name, p in weights(one).items())
+
+
+# What makes the host wait for the device, or brings it something that only the host knows.
+WAITS = {"_local_scalar_dense", "nonzero", "masked_select", "repeat_interleave", "lift_fresh", "_unique2"}
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_a_whole_step_never_asks_the_device(bench: Workbench, pooling: str) -> None:
+    runs = runs_of(bench, varied(bench, model__pooling=pooling))
+    rows = batches(bench, runs[0].recipe)
+    whole = whole_of(runs, rows)[len(rows[0].rows)]
+    whole.fill_(rows[0], 0)
+    with Recorder() as recorder:
+        whole.compute()
+
+    names = {func.name().split("::")[1].split(".")[0] for func, *_ in recorder.calls}
+    assert not names & WAITS
+    for func, args, *_ in recorder.calls:
+        if "index" in func.name():  # by a mask, it would have to count what is True
+            assert all(t.dtype != torch.bool for one in args[1:] for t in tensors_in(one))
+
+
+def test_an_ordinary_step_does_ask_the_device(bench: Workbench) -> None:
+    """What the test above looks for is there to be found."""
+    runs = runs_of(bench, varied(bench)[:1])
+    with Recorder() as recorder:
+        runs[0].step(batches(bench, runs[0].recipe)[0], 0)
+
+    names = {func.name().split("::")[1].split(".")[0] for func, *_ in recorder.calls}
+    assert {"_local_scalar_dense", "repeat_interleave"} <= names
+
+
+@pytest.mark.parametrize("correct", [True, False])
+def test_rates_in_tensors_update_as_rates_in_python_do(correct: bool) -> None:
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(7, 5), (3,), (40, 33)]
+    starts = [torch.randn(shape, generator=generator) for shape in shapes]
+    ends = []
+    for by_tensors in (False, True):
+        params = [torch.nn.Parameter(start.clone()) for start in starts]
+        groups = [
+            {"params": params[:1], "lr": 1e-2, "weight_decay": 0.1},
+            {"params": params[1:], "lr": 3e-3, "weight_decay": 0.0},
+        ]
+        optimizer = AdamW(groups, correct)
+        grads = torch.Generator().manual_seed(1)
+        for step in range(STEPS):
+            for p in params:
+                p.grad = torch.randn(p.shape, generator=grads)
+            factor = 1 - step / STEPS
+            if by_tensors:
+                rates = torch.tensor([1e-2 * factor, 3e-3 * factor])
+                optimizer.step_by_tensors(rates, torch.tensor(step + 1.0 if correct else UNCORRECTED))
+            else:
+                optimizer.step(factor)
+        ends.append(params)
+
+    for one, other, start in zip(*ends, starts, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+        assert not torch.equal(one, start)
+
+
+def test_a_shape_has_room_for_all_batches_and_little_more(bench: Workbench) -> None:
+    generator = np.random.default_rng(0)
+    all_ = [np.clip(generator.normal(20, 6, 256).astype(np.int64), 3, 44) for _ in range(200)]
+    all_ += [lengths[:240] for lengths in all_[:5]]
+    shapes = plan_shapes(all_, heads=12)
+
+    assert sorted(shapes) == [240, 256]  # the last batch of an epoch is smaller
+    for lengths in all_:
+        shape, first = shapes[len(lengths)], 0
+        assert lengths.sum() <= shape.tokens and shape.cuts[-1][0] == shape.texts == len(lengths)
+        for end, length in shape.cuts:
+            assert np.sort(lengths)[first:end].max() <= length
+            first = end
+    mean = np.mean([lengths.sum() for lengths in all_[:200]])
+    assert shapes[256].tokens < 1.08 * mean
+
+
+def test_the_batch_on_the_device_is_the_batch_on_the_host(bench: Workbench) -> None:
+    recipe = recipe_of(bench)
+    rows = next(iter(bench.training_rows(recipe, 0, 0)))
+    batch = pack(bench.tokens.train, rows, recipe.model.max_length, CPU)
+    ours, real = fixed(batch, extra=64), batch.real_tokens
+
+    for name in ("ids", "types", "positions"):
+        assert torch.equal(getattr(ours, name)[:real], getattr(batch, name)[:real]), name
+        assert (getattr(ours, name)[real:] == 0).all()
+    assert torch.equal(ours.starts, batch.starts) and torch.equal(ours.labels, batch.labels)
+    hidden = torch.randn(ours.shape.tokens, 16, dtype=torch.float64)
+    torch.testing.assert_close(ours.means(hidden), batch.means(hidden))
+
+
+def trained(bench: Workbench, recipes: list[Recipe]) -> list[Run]:
+    return train_family(bench, runs_of(bench, recipes), StateFile(bench.study.folder / "no", 1e9))
+
+
+@pytest.fixture
+def whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Families walk with whole steps, as they do on a GPU."""
+    monkeypatch.setattr(finegrid.train, "walk_of", WholeSteps)
+
+
+@pytest.mark.parametrize(
+    "levels", [{}, {"freeze__layers": 2, "freeze__dropout": False}], ids=["full", "looked up"]
+)
+def test_a_family_trained_whole_trains_to_what_its_runs_do_alone(
+    tmp_path: Path, bert: Path, whole: None, monkeypatch: pytest.MonkeyPatch, levels: dict[str, Any]
+) -> None:
+    """With a last batch that is smaller. Without dropout: masks follow the layout."""
+    bench = open_bench(write_study(tmp_path, bert))
+    changed = {"training__batch_size": 9, **levels}
+    init = Run.__init__
+
+    def silent(self: Run, *arguments: Any, **named: Any) -> None:
+        init(self, *arguments, **named)
+        silence_([self])
+
+    monkeypatch.setattr(Run, "__init__", silent)
+    ours = trained(bench, varied(bench, **changed))
+    monkeypatch.undo()
+    monkeypatch.setattr(Run, "__init__", silent)
+    for run, recipe in zip(ours, varied(bench, **changed), strict=True):
+        (alone,) = train(bench, recipe)
+        assert run.progress.status == "done"
+        for mine, theirs in zip(run.progress.epochs, alone.progress.epochs, strict=True):
+            assert mine["train_loss"] == pytest.approx(theirs["train_loss"], rel=1e-4)
+            assert mine["train_seconds"] > 0
+
+
+def test_a_run_that_diverges_in_a_whole_step_is_found_at_the_end_of_the_epoch(
+    bench: Workbench, whole: None
+) -> None:
+    runs = runs_of(bench, varied(bench))
+
+    def on_step(done: int) -> None:
+        if done == 1:
+            with torch.no_grad():
+                runs[1].model.get_parameter("head.linear.bias").fill_(float("nan"))
+
+    train_family(bench, runs, StateFile(bench.study.folder / "no", 1e9), on_step)
+
+    assert [run.progress.status for run in runs] == ["done", "diverged", "done", "done"]
+    assert runs[1].progress.reason == "the loss was nan at step 2 of 6"
+
+
+class Event:
+    """A CUDA graph, as far as `Replayed` knows one."""
+
+    def __init__(self, log: list[str], broken: bool) -> None:
+        self.log, self.broken = log, broken
+
+    def replay(self) -> None:
+        self.log.append("replay")
+
+
+class Captured:
+    def __init__(self, graph: Event, stream: Any) -> None:
+        self.graph = graph
+
+    def __enter__(self) -> None:
+        self.graph.log.append("capture")
+        if self.graph.broken:
+            raise RuntimeError("operation not permitted when stream is capturing\nand more")
+
+    def __exit__(self, *error: Any) -> None:
+        return
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_function_is_captured_after_some_calls_or_called_for_good(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], broken: bool
+) -> None:
+    log: list[str] = []
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: None)
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: Event(log, broken))
+    monkeypatch.setattr(torch.cuda, "graph", Captured)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    replayed = Replayed(lambda: log.append("call"), torch.device("cuda"))
+    for _ in range(WARM_CALLS + 2):
+        replayed()
+
+    after = ["call", "call"] if broken else ["call", "replay", "replay"]  # the first is the capture's own
+    assert log == ["call"] * WARM_CALLS + ["capture"] + after
+    told = capsys.readouterr().err
+    assert told == (
+        "no CUDA graph (RuntimeError: operation not permitted when stream is capturing): stepping without\n"
+        if broken
+        else ""
+    )
+
+
+def test_on_a_cpu_families_walk_in_lockstep(bench: Workbench) -> None:
+    runs = runs_of(bench, varied(bench))
+
+    assert not isinstance(walk_of(bench, runs), WholeSteps)
+    assert can_step_whole(runs, 4) and not can_step_whole(runs, 3)
