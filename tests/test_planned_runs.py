@@ -168,6 +168,27 @@ def test_families_are_as_large_as_memory_allows(memory: float, frozen: int, size
     assert room.size_of(PlannedRun("a", shared, 0, (1,))) == size
 
 
+def test_stacked_runs_take_their_activations_into_account() -> None:
+    """Each what a run takes alone: three of 4 GiB fit into 12, where one by one all eight do."""
+    audit = audit_of(cost({"freeze.layers": 2}, 1.0, gib=4, member_gib=1.25))
+    sizes = [
+        Capacity(audit, 1, 13 * GIB, 8, stack).size_of(run("a", freeze__layers=2)) for stack in (1, 2, 8)
+    ]
+
+    assert sizes == [8, 3, 3]
+
+
+def test_families_fit_the_gpu_that_was_probed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """0.8 of 24 GiB, where a run takes 4; and long epochs are no reason against families there."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    audit = audit_of(cost({}, 1.0, gib=4, member_gib=1.25)).model_copy(
+        update={"device_memory": 24 * GIB, "sizes": {"train": 54_000}}
+    )
+
+    assert capacity(RunSettings(device="cuda"), audit).size_of(run("a")) == 4
+    assert capacity(RunSettings(device="cuda", memory=9), audit).size_of(run("a")) == 2
+
+
 @pytest.mark.parametrize(("texts", "size"), [(100, 8), (20_000, 4), (80_000, 1), (10_000_000, 1)])
 def test_runs_that_freeze_nothing_wait_for_each_other_through_short_epochs_only(
     texts: int, size: int

@@ -40,6 +40,10 @@ class Cost(BaseModel):
     memory: int  # peak bytes of a process that trains one such run
     member_memory: int = 0  # bytes that one more member of its family adds
 
+    def member(self, stacked: bool) -> int:
+        """Bytes that one more member adds. Stacked runs have their activations at once, each its own."""
+        return self.memory if stacked and self.member_memory else self.member_memory
+
 
 class Change(BaseModel):
     """One aspect in which a level makes a run another one."""
@@ -108,6 +112,7 @@ class Audit(BaseModel):
     costs: list[Cost]
     versions: dict[str, str]
     proofs: list[Proof] = []  # of every level but the first of every varied factor
+    device_memory: int = 0  # bytes of the GPU that this was measured on; 0: on none
 
     @cached_property
     def _by_moved(self) -> dict[frozenset[tuple[str, Level]], RowAudit]:

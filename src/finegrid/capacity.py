@@ -13,6 +13,7 @@ from finegrid.study import RunSettings
 
 GIB = 2**30
 SHARE = 0.6  # of the machine's memory, unless study.toml or the command line say otherwise
+SHARE_CUDA = 0.8  # of a GPU's, which is shared with no one
 # Runs that freeze nothing share only batches and dropout masks: 5 % of a small step. Not worth it where an
 # epoch of them all takes more than a minute of one core, which is what a killed worker may lose.
 SHORT_EPOCH_FLOP = 1.5e13
@@ -37,9 +38,7 @@ class Capacity:
             return self.family_size if frozen else 1
         most = self.family_size if frozen else min(self.family_size, self._in_a_short_epoch(cost))
         if self.worker_bytes:
-            # Stacked runs have their activations at once: each takes what a run alone takes, or less.
-            member = cost.member_memory if self.stack_size == 1 else cost.memory
-            most = min(most, 1 + (self.worker_bytes - cost.memory) // member)
+            most = min(most, 1 + (self.worker_bytes - cost.memory) // cost.member(self.stack_size > 1))
         return max(1, most)
 
     def _in_a_short_epoch(self, cost: Cost) -> int:
@@ -54,7 +53,8 @@ def capacity(settings: RunSettings, audit: Audit) -> Capacity:
         allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
         devices = len(allowed.split(",")) if allowed else 1
         shared = settings.family_size, settings.stack_size, SHORT_EPOCH_FLOP_CUDA
-        return Capacity(audit, devices, int((settings.memory or 0) * GIB), *shared)
+        budget = settings.memory * GIB / devices if settings.memory else SHARE_CUDA * audit.device_memory
+        return Capacity(audit, devices, int(budget), *shared)
     budget = settings.memory * GIB if settings.memory else SHARE * psutil.virtual_memory().total
     largest = max((cost.memory for cost in audit.costs), default=0)
     by_memory = int(budget / largest) if largest else cores()

@@ -126,7 +126,8 @@ def chosen_on_test(results: Results) -> Iterator[Warning]:
 
 def mixed(results: Results) -> Iterator[Warning]:
     for name in ("device", "precision", "threads", "stack"):
-        values = sorted({str(record[name]) for _, record in results.finished() if name in record})
+        known = [{"stack": 1, **record} for _, record in results.finished()]  # older ones do not tell
+        values = sorted({str(record[name]) for record in known if name in record})
         if len(values) > 1:
             yield Warning(
                 "mixed",

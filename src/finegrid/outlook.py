@@ -165,7 +165,7 @@ def plan_lines(outlook: Outlook) -> list[str]:
             f"predicted: {duration(seconds)} of work, {duration(left)} left with {workers} worker"
             f"{'s' * (workers != 1)} of {threads} thread{'s' * (threads != 1)}"
         )
-        most = max(family_memory(family, audit) for family in families)
+        most = max(family_memory(family, audit, outlook.settings.stack_size > 1) for family in families)
         lines.append(f"memory: up to {most / 2**30:.1f} GiB per worker")
     return lines
 

@@ -124,10 +124,10 @@ def family_seconds(family: Family, audit: Audit) -> float:
     return seconds
 
 
-def family_memory(family: Family, audit: Audit) -> int:
+def family_memory(family: Family, audit: Audit, stacked: bool = False) -> int:
     """Predicted peak bytes of a worker that trains the family; 0 where nothing was measured."""
     cost = audit.cost(family.runs[0].recipe)
-    return cost.memory + (len(family.runs) - 1) * cost.member_memory if cost else 0
+    return cost.memory + (len(family.runs) - 1) * cost.member(stacked) if cost else 0
 
 
 def makespan(families: Sequence[Family], audit: Audit, workers: int) -> float:

@@ -21,7 +21,7 @@ from finegrid.lockstep import share_prefix
 from finegrid.proof import Prover
 from finegrid.recipe import ENGINE, Recipe
 from finegrid.run import DivergedError, Run
-from finegrid.workbench import Workbench, peak_memory, reset_peak_memory
+from finegrid.workbench import Workbench, peak_memory, reset_peak_memory, total_memory
 
 TIMED_STEPS = 3  # after one that is not timed
 
@@ -57,6 +57,7 @@ def make_audit(bench: Workbench) -> Audit:
         costs=[measure(bench, recipe) for recipe in recipes.values()],
         versions=versions(),
         proofs=proofs,
+        device_memory=total_memory(bench.device),
     )
 
 

@@ -65,7 +65,6 @@ class Worker:
         self, study: Study, settings: RunSettings, index: int, events: queue.Queue[tuple[Worker, Event]]
     ):
         self.family: Family | None = None
-        self.stacks = settings.stack_size > 1
         self.sent: set[str] = set()  # run ids whose record has arrived
         self.ready = False  # has loaded data and model: what breaks from here on is the family's affair
         self.reason = ""  # why it broke, in its own words
@@ -112,10 +111,10 @@ class Worker:
         except BrokenPipeError:
             pass  # it has ended; its "ended" event says so
 
-    def train(self, family: Family) -> None:
+    def train(self, family: Family, whole: bool) -> None:
+        """Train what is left of a family, or all of it anew: a stack rounds by how many it has."""
         self.family, self.sent = family, set()
-        # A stack rounds by how many it has: after a kill it is formed anew, whole.
-        runs = family.runs if self.stacks else family.left
+        runs = family.runs if whole else family.left
         jobs = [{"run_id": run.run_id, "levels": run.levels, "seed": run.seed} for run in runs]
         self.send(do="train", family=family.family_id, runs=jobs)
 
@@ -308,7 +307,7 @@ class Runner:
         if not waiting or worker not in self._workers:
             worker.family = None
             return
-        worker.train(waiting.popleft())
+        worker.train(waiting.popleft(), whole=self.settings.stack_size > 1)
 
     def _handle(self, worker: Worker, event: Event, stands_for: dict[str, tuple[int, ...]]) -> None:
         family = worker.family

@@ -25,7 +25,8 @@ from finegrid.recipe import Recipe
 from finegrid.streams import Streams
 from finegrid.study import RunSettings, Study
 
-EVALUATION_TOKENS = 4096  # per batch: large enough for full-speed products, small enough for the cache
+# Per batch of evaluation: large enough for full-speed products; on CPUs small enough for the cache.
+EVALUATION_TOKENS = {"cpu": 4096, "cuda": 32768}
 
 
 class Workbench:
@@ -76,7 +77,7 @@ class Workbench:
     def evaluation_batches(self, split: TokenisedSplit, recipe: Recipe) -> Iterator[Batch]:
         """All texts of a split, packed for speed: without dropout the order does not matter."""
         lengths = np.minimum(split.lengths, recipe.model.max_length)
-        for rows in evaluation_batches(lengths, EVALUATION_TOKENS):
+        for rows in evaluation_batches(lengths, EVALUATION_TOKENS[self.device.type]):
             yield self._pack(split, rows, recipe)
 
     def _pack(self, split: TokenisedSplit, rows: NDArray[np.int64], recipe: Recipe) -> Batch:
@@ -154,6 +155,11 @@ def peak_memory(device: torch.device) -> int:
 
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def total_memory(device: torch.device) -> int:
+    """Bytes of a GPU; 0 of a CPU, whose memory can be asked for without torch."""
+    return torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else 0
 
 
 def give_back_memory() -> None:

@@ -36,7 +36,7 @@ def apply(
         what = f"gives token {split.tokens.max()}, but the encoder has {known}. Fit the model again."
         raise input_error(str(folder), "tokenizer", what)
     lengths = np.minimum(split.lengths, fitted.max_length)
-    rows = evaluation_batches(lengths, EVALUATION_TOKENS)
+    rows = evaluation_batches(lengths, EVALUATION_TOKENS[settings.device])
     batches = (pack(split, some, fitted.max_length, device) for some in rows)
     (logits,) = predict([model], batches, len(texts))
     return logits, int((split.lengths > fitted.max_length).sum())

@@ -1,0 +1,200 @@
+"""finegrid on one GPU: seconds per epoch of 54,000 titles, and the published grid projected from them.
+
+    python benchmarks/gpu.py [--shape base] [--texts 54000] [--epochs 2] [--out gpu.json]
+    python benchmarks/gpu.py --device cpu --shape mini --texts 128 --batch 16 --family 2   # a dry run
+
+Runs are trained as a worker of ``finegrid run --device cuda`` trains them: a family is one stack, its step a
+CUDA graph. The first epoch, in which graphs are captured, is timed by itself. Titles are the embedded ones,
+over and over, or those of ``--titles``. The figures to reach, for one H200 at base shape: 2.2 s per epoch of
+a full run, 1.2 s per epoch of a run in a frozen family, 35 minutes for the grid.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from itertools import cycle, islice
+from pathlib import Path
+from random import Random
+from statistics import median
+
+import torch
+from speed import EPOCHS, LAYERS, TEXTS, flops_per_token, make_base
+
+from finegrid.demo import HEADLINES
+from finegrid.lockstep import Lockstep
+from finegrid.model.families import embedded_checkpoint
+from finegrid.precision import fastest_precision
+from finegrid.run import Run, running
+from finegrid.study import RunSettings, load_study
+from finegrid.train import evaluate, gather, predict_split, walk_of
+from finegrid.whole import WholeSteps
+from finegrid.workbench import Workbench, peak_memory, prepare_process, reset_peak_memory
+
+JUDGED = 10_000  # texts of dev, and of test, in the published study
+LENGTH = 44
+DISTINCT = {0: 16, LAYERS // 2: 16}  # runs of the published grid by frozen layers; half of its rows are inert
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a family took. Seconds are of one of its runs, for 54,000 titles, or 10,000 to be judged."""
+
+    frozen: int
+    family: int
+    first_epoch: float  # of the family: with warm-up and capture
+    epoch: float
+    epoch_spread: tuple[float, float]
+    judging: float
+    gib: float
+    graphs: int  # captured; 0: stepped without
+    tokens_per_second: float  # real ones, of all runs
+    tflops: float  # of the encoder's products
+
+    @property
+    def grid_seconds(self) -> float:
+        """Of all runs of this kind in the published grid: training, dev every epoch, test once."""
+        runs = DISTINCT[self.frozen]
+        each = EPOCHS * (self.epoch + self.judging) + self.judging
+        return runs * each + (self.first_epoch - self.epoch * self.family) * runs / self.family
+
+
+def write_titles(path: Path, source: Path, texts: int) -> None:
+    """A file of exactly so many titles: those of the source in a random order, over and over."""
+    header, *lines = source.read_text(encoding="utf-8").splitlines()
+    Random(0).shuffle(lines)
+    path.write_text("\n".join([header, *islice(cycle(lines), texts)]) + "\n", encoding="utf-8")
+
+
+def open_bench(arguments: argparse.Namespace, folder: Path) -> Workbench:
+    judged = round(arguments.texts * JUDGED / TEXTS)
+    for name, texts in (("train", arguments.texts), ("dev", judged), ("test", judged)):
+        write_titles(folder / f"{name}.tsv", arguments.titles, texts)
+    small = arguments.shape == "mini"
+    checkpoint = embedded_checkpoint() if small else make_base(folder / "base")
+    (folder / "study.toml").write_text(
+        '[data]\ntrain = "train.tsv"\ndev = "dev.tsv"\ntest = "test.tsv"\n'
+        f"[model]\nname = {json.dumps(str(checkpoint))}\nmax_length = {LENGTH}\n"
+        f"[training]\nbatch_size = {arguments.batch}\nepochs = {1 + arguments.epochs}\n"
+        '[factors]\n"optimizer.decay_on" = ["all", "matrices"]\n'
+    )
+    settings = RunSettings.model_validate(
+        {
+            "device": arguments.device,
+            "precision": fastest_precision(arguments.device),
+            "family_size": arguments.family,
+            "stack": arguments.family,
+        }
+    )
+    prepare_process(settings)
+    return Workbench(load_study(folder), settings)
+
+
+def measure(bench: Workbench, frozen: int, family: int, epochs: int, shape: str) -> Figures:
+    """Train a family for one epoch and ``epochs`` more, and judge it after each."""
+    reset_peak_memory(bench.device)
+    recipe = bench.study.baseline.at({"freeze.layers": frozen})
+    runs = gather(Run(bench, f"run-{index}", recipe, 0) for index in range(family))
+    walk = walk_of(bench, runs) if bench.device.type == "cuda" else WholeSteps(bench, runs)
+    trained, judged, step = [], [], 0
+    for epoch in range(1 + epochs):
+        for run in runs:
+            run.progress.epochs.append({"epoch": epoch + 1, "train_loss": 0.0, "train_seconds": 0.0})
+
+        def train(epoch: int = epoch) -> None:
+            nonlocal step
+            for batch in walk.batches(epoch):
+                walk.step(batch, step)
+                step += 1
+            walk.settle()
+
+        trained.append(seconds(bench, train))
+        judged.append(seconds(bench, lambda: evaluate(bench, running(runs))))
+        told = [run.progress.reason for run in runs if run.progress.status != "running"]
+        if told:
+            raise SystemExit(f"a run ended early: {told[0]}")
+    seconds(bench, lambda: predict_split(bench, runs, "test"))
+    scale = TEXTS / len(bench.tokens.train) / family
+    own = [scale * one for one in trained[1:]]
+    lengths = bench.tokens.train.lengths.clip(max=LENGTH)
+    speed = float(lengths.sum()) * family / median(trained[1:])
+    return Figures(
+        frozen,
+        family,
+        trained[0] * TEXTS / len(bench.tokens.train),
+        median(own),
+        (min(own), max(own)),
+        median(judged[1:]) / len(bench.tokens.dev) * JUDGED / family,
+        peak_memory(bench.device) / 2**30,
+        graphs(walk),
+        speed,
+        speed * flops_per_token(shape, frozen, family) / 1e12,
+    )
+
+
+def graphs(walk: WholeSteps | Lockstep) -> int:
+    steps = walk.steps.values() if isinstance(walk, WholeSteps) else ()
+    return sum(one.replayed.graph is not None for one in steps)
+
+
+def seconds(bench: Workbench, action: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    action()
+    if bench.device.type == "cuda":
+        torch.cuda.synchronize(bench.device)
+    return time.perf_counter() - start
+
+
+def report(measured: list[Figures], device: str, texts: int) -> str:
+    lines = [
+        f"{device}; seconds are scaled to {TEXTS:,} titles from {texts:,}",
+        "",
+        "| runs | s per run-epoch | s to judge 10,000 | s of the family's first epoch | real tokens/s "
+        "| TFLOP/s of products | GiB | graphs |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for one in measured:
+        kind = "six frozen" if one.frozen else "full"
+        low, high = one.epoch_spread
+        lines.append(
+            f"| {one.family} {kind} | {one.epoch:.2f} ({low:.2f} to {high:.2f}) | {one.judging:.2f} "
+            f"| {one.first_epoch:.1f} | {one.tokens_per_second:,.0f} | {one.tflops:.2f} | {one.gib:.1f} "
+            f"| {one.graphs} |"
+        )
+    total, named = 0.0, []
+    for frozen in DISTINCT:
+        best = min((one for one in measured if one.frozen == frozen), key=lambda one: one.grid_seconds)
+        total += best.grid_seconds
+        named.append(f"{DISTINCT[frozen]} {'six frozen' if frozen else 'full'} in families of {best.family}")
+    lines += ["", f"thucnews64, {EPOCHS} epochs, projected ({', '.join(named)}): {total / 60:.1f} minutes"]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
+    parser.add_argument("--shape", default="base", choices=["mini", "base"])
+    parser.add_argument("--batch", type=int, default=256)
+    parser.add_argument("--family", type=int, default=8)
+    parser.add_argument("--texts", type=int, default=TEXTS)
+    parser.add_argument("--epochs", type=int, default=2, help="after the first")
+    parser.add_argument("--titles", type=Path, default=HEADLINES / "train.tsv")
+    parser.add_argument("--out", type=Path, help="where to keep all figures as JSON")
+    arguments = parser.parse_args()
+    measured = []
+    with tempfile.TemporaryDirectory() as scratch:
+        bench = open_bench(arguments, Path(scratch))
+        for frozen, family in ((0, 1), (0, arguments.family), (LAYERS // 2, arguments.family)):
+            measured.append(measure(bench, frozen, family, arguments.epochs, arguments.shape))
+            if arguments.out:
+                arguments.out.write_text(json.dumps([asdict(one) for one in measured], indent=1))
+    name = torch.cuda.get_device_name() if arguments.device == "cuda" else "a CPU: a dry run"
+    print(report(measured, name, arguments.texts))
+
+
+if __name__ == "__main__":
+    main()
