@@ -5,6 +5,7 @@
 Contenders take turns, each in processes of its own, for several rounds; medians are quoted, with minimum and
 maximum, and ratios last. Tokens are real ones, padding not counted. Titles come from ``--titles`` (a TSV file
 with a header), by default the embedded headlines. ``base`` is BERT-base's shape with random weights.
+On a GPU: ``benchmarks/gpu.py``.
 """
 
 from __future__ import annotations

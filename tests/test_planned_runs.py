@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import open_bench, write_study
 
+import finegrid.capacity
 from finegrid.audit import Audit, Cost, RowAudit, cost_levels
 from finegrid.capacity import GIB, Capacity, capacity, cores
 from finegrid.plan import Family, PlannedRun, evenly, family_seconds, makespan, plan_families, plan_runs
@@ -168,6 +169,21 @@ def test_families_are_as_large_as_memory_allows(memory: float, frozen: int, size
     assert room.size_of(PlannedRun("a", shared, 0, (1,))) == size
 
 
+def test_there_is_a_worker_for_every_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def workers() -> int:
+        return capacity(RunSettings(device="cuda"), audit_of(cost({}, 1.0, gib=4))).workers
+
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(finegrid.capacity, "NVIDIA", tmp_path / "none")
+    assert workers() == 1
+    monkeypatch.setattr(finegrid.capacity, "NVIDIA", tmp_path)
+    for gpu in ("0000:17:00.0", "0000:65:00.0"):
+        (tmp_path / gpu).mkdir()
+    assert workers() == 2
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,3")
+    assert workers() == 3
+
+
 def test_stacked_runs_take_their_activations_into_account() -> None:
     """Each what a run takes alone: three of 4 GiB fit into 12, where one by one all eight do."""
     audit = audit_of(cost({"freeze.layers": 2}, 1.0, gib=4, member_gib=1.25))
@@ -180,7 +196,7 @@ def test_stacked_runs_take_their_activations_into_account() -> None:
 
 def test_families_fit_the_gpu_that_was_probed(monkeypatch: pytest.MonkeyPatch) -> None:
     """0.8 of 24 GiB, where a run takes 4; and long epochs are no reason against families there."""
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     audit = audit_of(cost({}, 1.0, gib=4, member_gib=1.25)).model_copy(
         update={"device_memory": 24 * GIB, "sizes": {"train": 54_000}}
     )

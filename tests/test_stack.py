@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from tiny import POOLINGS, open_bench, recipe_of, train, weights, without_seconds, write_study
 
 from finegrid.data.batches import Batch
 from finegrid.lockstep import stack_up
-from finegrid.model.attention import cut, lay_out
+from finegrid.model.attention import Dropped, cut, lay_out
 from finegrid.recipe import Recipe
 from finegrid.run import Run
 from finegrid.stack import Stack, can_stack
@@ -207,14 +208,17 @@ def test_a_run_with_a_loss_or_gradients_of_its_own_is_not_stacked(
 @pytest.mark.parametrize("lengths", [[3, 4, 4, 9, 17, 17, 30], [2], [8, 8, 8]], ids=str)
 def test_a_layout_of_three_runs_is_three_layouts(lengths: list[int]) -> None:
     heads, tokens, runs = 2, 128, 3
-    import numpy as np
-
     cuts = cut(np.array(lengths), heads, 500)
     one = lay_out(torch.tensor(lengths), cuts, tokens, heads, 1, sum(lengths))
     all_ = lay_out(torch.tensor(lengths), cuts, tokens, heads, runs, sum(lengths))
     real = (one.real[:, 0], all_.real.view(runs, tokens))
     assert all(torch.equal(real[0], mine) for mine in real[1])
+    dropped = Dropped((torch.arange(one.weights) % 251).to(torch.uint8), 1.1)
+    spread = all_.for_all_runs(dropped)
+    assert spread is not None and one.for_all_runs(dropped) is dropped
     for mine, theirs in zip(one.groups, all_.groups, strict=True):
+        keep = spread.keep[theirs.weights].view(runs, -1)
+        assert all(torch.equal(each, dropped.keep[mine.weights]) for each in keep)
         own = one.rows[mine.places]
         for run, rows in enumerate(all_.rows[theirs.places].view(runs, -1)):
             assert torch.equal(rows, own + run * tokens * heads)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
@@ -13,6 +14,7 @@ from finegrid.study import RunSettings
 
 GIB = 2**30
 SHARE = 0.6  # of the machine's memory, unless study.toml or the command line say otherwise
+NVIDIA = Path("/proc/driver/nvidia/gpus")  # where its driver on Linux lists them
 SHARE_CUDA = 0.8  # of a GPU's, which is shared with no one
 # Runs that freeze nothing share only batches and dropout masks: 5 % of a small step. Not worth it where an
 # epoch of them all takes more than a minute of one core, which is what a killed worker may lose.
@@ -50,8 +52,7 @@ class Capacity:
 def capacity(settings: RunSettings, audit: Audit) -> Capacity:
     """Depends on the machine and the settings, not on what else runs there: families stay the same."""
     if settings.device == "cuda":
-        allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
-        devices = len(allowed.split(",")) if allowed else 1
+        devices = gpus()
         shared = settings.family_size, settings.stack_size, SHORT_EPOCH_FLOP_CUDA
         budget = settings.memory * GIB / devices if settings.memory else SHARE_CUDA * audit.device_memory
         return Capacity(audit, devices, int(budget), *shared)
@@ -60,6 +61,14 @@ def capacity(settings: RunSettings, audit: Audit) -> Capacity:
     by_memory = int(budget / largest) if largest else cores()
     workers = max(1, min(cores() // settings.threads, by_memory))
     return Capacity(audit, workers, int(budget / workers), settings.family_size, settings.stack_size)
+
+
+def gpus() -> int:
+    """GPUs that this process may use, told without torch."""
+    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if allowed:
+        return len(allowed.split(","))
+    return len(list(NVIDIA.iterdir())) if NVIDIA.is_dir() else 1
 
 
 def cores() -> int:
