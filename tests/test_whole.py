@@ -50,7 +50,7 @@ def gradients(run: Run) -> dict[str, Tensor]:
     return {name: p.grad for name, p in run.model.named_parameters() if p.grad is not None}
 
 
-@pytest.mark.parametrize(("extra", "longer"), [(0, 0), (64, 8), (448, 40)])
+@pytest.mark.parametrize(("extra", "longer"), [(0, 0), (448, 40)])
 @pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize("frozen", [0, 2])
 def test_filling_up_changes_neither_loss_nor_gradients(
