@@ -297,10 +297,11 @@ def verdict(
     as_json: Json = False,
 ) -> None:
     """Say what each strategy is worth, with an interval, and which recipe to use."""
+    from finegrid.lang import as_lang
     from finegrid.looks import settled
     from finegrid.results import any_results
     from finegrid.verdict import as_json as spelled
-    from finegrid.verdict_words import as_lang, print_verdict
+    from finegrid.verdict_words import print_verdict
 
     found = settled(any_results(folder), margin)
     if as_json:
