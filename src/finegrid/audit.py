@@ -107,6 +107,7 @@ class Audit(BaseModel):
     rows: list[RowAudit]
     costs: list[Cost]
     versions: dict[str, str]
+    machine: dict[str, str] = {}  # where the costs were measured
     proofs: list[Proof] = []  # of every level but the first of every varied factor
 
     @cached_property

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from finegrid.atomic import replacing
-from finegrid.data.table import Split, Table, load_table
+from finegrid.data.table import Split, Table
 from finegrid.data.texts import Asked, Texts, read_texts
 from finegrid.decide import Interval
 from finegrid.effects import analyse
@@ -105,7 +105,7 @@ def prepare(study: Study, results: Results, chosen: Distinct, count: int, test: 
     if not moved:
         what = "the recommended recipe is the baseline: there is nothing to confirm."
         raise input_error(str(study.folder), "verdict", what)
-    table = load_table(study.head.data, study.folder, study.folder / "split.tsv")
+    table = study.read_table()
     fresh = read_fresh(test, study, table) if test else None
     first = max(max(results.planned_seeds), max(results.seeds)) + 1
     parts = {

@@ -74,9 +74,14 @@ class Results:
         )
         return replace(self, recipes=recipes, seeds=tuple(seed for seed in self.seeds if seed in seeds))
 
-    def points(self, split: str) -> Points:
-        """Scores ``[recipes, seeds]``, 0 to 100; nan where no run has finished. A table has ``test`` only."""
-        return self._each(lambda record: 100 * metrics.score_of(record[split], self.score))
+    def points(self, split: str, score: str | None = None) -> Points:
+        """Scores ``[recipes, seeds]``, 0 to 100; nan where no run has finished. A table has ``test`` only.
+
+        Args:
+            split: dev or test.
+            score: another one than the study's, of those that every record has.
+        """
+        return self._each(lambda record: 100 * metrics.score_of(record[split], score or self.score))
 
     def means(self, split: str) -> Points:
         """Mean over the seeds that have finished, ``[recipes]``; nan where none has."""

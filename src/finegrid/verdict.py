@@ -148,11 +148,11 @@ def blocks_of(results: Results) -> tuple[Block, ...]:
     )
 
 
-def outcomes_of(results: Results, split: str) -> Outcomes:
-    """Scores, and what each text contributes to them."""
+def outcomes_of(results: Results, split: str, score: str | None = None) -> Outcomes:
+    """Scores, and what each text contributes to them; of another score than the study's if asked."""
     blocks = blocks_of(results)
     recipes = [recipe.levels for recipe in results.recipes]
-    points = results.points(split)
+    points = results.points(split, score)
     if results.repeats:
         return Outcomes.of_repeats(results.factors, recipes, points)
     found = results.predictions(split)
@@ -164,7 +164,7 @@ def outcomes_of(results: Results, split: str) -> Outcomes:
         found.gold,
         found.predicted[finished].astype(np.int64),
         found.classes,
-        results.score,
+        score or results.score,
         results.audit.labels,
     )
     return Outcomes(results.factors, recipes, points, influence, blocks=blocks)
