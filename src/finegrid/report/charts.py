@@ -7,12 +7,16 @@ from collections.abc import Callable
 from finegrid.lang import Lang
 from finegrid.report.chart.drawn import Drawn, Spec, spec_of
 from finegrid.report.chart.forest import forest
+from finegrid.report.chart.frontier import frontier
 from finegrid.report.chart.look import Facts, Look, Width
+from finegrid.report.chart.seeds import seeds
 from finegrid.report.palette import Theme
 
 # In the order of the page.
 DRAW: dict[str, Callable[[Facts, Look], Drawn | None]] = {
     "forest": forest,
+    "frontier": frontier,
+    "seeds": seeds,
 }
 
 

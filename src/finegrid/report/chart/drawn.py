@@ -75,13 +75,19 @@ class Rows:
     count: int
     step: float
     top: float = 0
+    top_if_narrow: float | None = None  # rows then share the room that is left
 
     @property
     def height(self) -> float:
         return self.top + self.count * self.step
 
+    @property
+    def y_of_heads(self) -> str:
+        """An expression of pixels: what lies above is no row."""
+        return f"(narrow ? {self.top if self.top_if_narrow is None else self.top_if_narrow} : {self.top})"
+
     def y(self, field: str = "row") -> alt.Y:
-        ends = scale(-0.5, self.count - 0.5, self.top, self.height)
+        ends = scale(-0.5, self.count - 0.5, self.y_of_heads, self.height)
         return alt.Y(f"{field}:Q", scale=ends, axis=None)
 
     def texts(self, data: str, field: str, x: str | float, **mark: Any) -> alt.Chart:

@@ -61,6 +61,7 @@ class Look:
             "font": FONT,
             "padding": 4 if self.width == "container" else 20,
             "view": {"stroke": None},
+            "mark": {"aria": False},  # the description tells it; a mark's own would repeat raw fields
             "axis": {
                 "domainColor": colour.faint,
                 "gridColor": colour.line,

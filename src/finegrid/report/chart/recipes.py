@@ -24,8 +24,9 @@ def recipe_row(recipe: Facts, look: Look) -> Row:
     spent = recipe["seconds"]
     return {
         "recipe": shown(look.levels(recipe["moved"]), LONGEST_TOLD),
-        "rows": " · ".join(map(str, recipe["rows"])),
+        "rows": ", ".join(map(str, recipe["rows"])),
         "role": role_of(recipe),
+        "on_frontier": recipe["on_frontier"],
         "role_word": look.word(role_of(recipe)),
         "test": recipe["test"],
         "low": low,
