@@ -52,6 +52,10 @@ def spec_of(drawn: Drawn, look: Look) -> Spec:
     return spec
 
 
+def layered(*layers: alt.Chart | alt.LayerChart) -> alt.LayerChart:
+    return alt.LayerChart(layer=list(layers))
+
+
 def expr(text: str) -> alt.ExprRef:
     return alt.ExprRef(expr=text)
 
@@ -97,12 +101,13 @@ class Rows:
 
     def lines(self, data: str, colour: str) -> alt.Chart:
         """Hairlines between the rows, from the field ``edge``."""
-        mark = alt.Chart(alt.NamedData(data)).mark_rule(color=colour, strokeWidth=1, x=0, x2=expr("width"))
+        rules = alt.Chart(alt.NamedData(data))
+        mark: alt.Chart = rules.mark_rule(color=colour, strokeWidth=1, x=0, x2=expr("width"))
         return mark.encode(y=self.y("edge"))
 
     def hover(self, data: str, tips: Sequence[alt.Tooltip]) -> alt.Chart:
         """What is told of a row wherever the pointer is in it."""
-        mark = alt.Chart(alt.NamedData(data)).mark_rect(opacity=0, x=0, x2=expr("width"))
+        mark: alt.Chart = alt.Chart(alt.NamedData(data)).mark_rect(opacity=0, x=0, x2=expr("width"))
         return mark.encode(y=self.y("from"), y2="edge:Q", tooltip=list(tips))
 
 
