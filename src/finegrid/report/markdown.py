@@ -9,7 +9,9 @@ from finegrid.report.chart.forest import decision, interval_text, missing, sampl
 from finegrid.report.chart.look import Facts, Look, level_name, plain, shown, signed
 
 MOST = 20  # recipes of the best set
-SPECIAL = {char: f"\\{char}" for char in "\\`*[]|"} | {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+SPECIAL = str.maketrans(
+    {char: f"\\{char}" for char in "\\`*[]|"} | {"&": "&amp;", "<": "&lt;", ">": "&gt;"},
+)
 
 
 def markdown(facts: Facts, lang: Lang = "en") -> str:
@@ -28,7 +30,7 @@ def markdown(facts: Facts, lang: Lang = "en") -> str:
 
 def escaped(text: str) -> str:
     """The user's words as words: no markup of Markdown or HTML, one line, control characters spelled out."""
-    return shown(text, 400).translate(str.maketrans(SPECIAL))
+    return shown(text, 400).translate(SPECIAL)
 
 
 def table(heads: Sequence[str], right: Sequence[bool], rows: Sequence[Sequence[str]]) -> str:
