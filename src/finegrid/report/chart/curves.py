@@ -14,6 +14,7 @@ from finegrid.report.chart.recipes import role_of
 TOP, SCORES, GAP, LOSSES = 26, 210, 44, 120  # pixels: room, height of the upper part, room, of the lower
 HEIGHT = TOP + SCORES + GAP + LOSSES
 MOST = 200  # faint lines; of more the first seed's alone, then every so manieth
+MOST_TICKS = 12
 ROLES = ("recommended", "baseline", "other")
 
 
@@ -70,15 +71,17 @@ def points_of(run: int, one: Facts, role: str, look: Look) -> Iterator[Row]:
 
 def layers(facts: Facts, look: Look, with_loss: bool) -> list[alt.LayerChart]:
     score = look.word("points of", score=shown(facts["verdict"]["score"], 40))
-    upper = part(look, "dev", look.word("on dev", score=score), TOP, TOP + SCORES)
+    last = max(len(one["dev"]) for one in facts["curves"])
+    ticks = list(range(1, last + 1, -(-last // MOST_TICKS)))
+    upper = part(look, "dev", look.word("on dev", score=score), ticks, TOP, TOP + SCORES)
     if not with_loss:
         return [upper]
-    lower = part(look, "loss", look.word("loss"), TOP + SCORES + GAP, HEIGHT)
+    lower = part(look, "loss", look.word("loss"), ticks, TOP + SCORES + GAP, HEIGHT)
     both: alt.LayerChart = layered(upper, lower).resolve_scale(y="independent")
     return [both]
 
 
-def part(look: Look, field: str, title: str, top: float, bottom: float) -> alt.LayerChart:
+def part(look: Look, field: str, title: str, ticks: list[int], top: float, bottom: float) -> alt.LayerChart:
     """Lines over epochs between two heights."""
     colour = look.colour
     inks = alt.Scale(
@@ -102,7 +105,7 @@ def part(look: Look, field: str, title: str, top: float, bottom: float) -> alt.L
     x = alt.X(
         "epoch:Q",
         scale=alt.Scale(nice=False, zero=False, padding=12),
-        axis=alt.Axis(title=look.word("epoch"), grid=False, tickMinStep=1, format="d"),
+        axis=alt.Axis(title=look.word("epoch"), grid=False, values=ticks, format="d"),
     )
     legend = alt.Legend(orient="top", symbolType="stroke", symbolStrokeWidth=2.5, symbolOpacity=1, offset=6)
     ink = alt.Color("role:N", scale=inks, legend=legend if field == "dev" else None)
