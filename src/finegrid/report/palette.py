@@ -11,11 +11,12 @@ from typing import Literal, get_args
 
 Theme = Literal["light", "dark"]
 THEMES: tuple[Theme, ...] = get_args(Theme)
-# What a browser or a drawing program has; the last ones for Chinese.
-FONT = (
-    'Inter, "Helvetica Neue", "Liberation Sans", Arial, "PingFang SC", "Microsoft YaHei", '
-    '"Noto Sans CJK SC", "Noto Sans SC", sans-serif'
-)
+# What a browser or a drawing program has. A browser looks for every letter in the next font; what draws PNG
+# files takes the first font for all of a text, so a figure with Chinese in it asks for one that has both.
+LATIN = 'Inter, "Helvetica Neue", "Liberation Sans", Arial'
+CHINESE = '"PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC"'
+FONT = f"{LATIN}, {CHINESE}, sans-serif"
+FONT_FOR_CHINESE = f"{CHINESE}, {LATIN}, sans-serif"
 
 
 @dataclass(frozen=True)
