@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -16,6 +14,7 @@ from finegrid.report import numerals, sentences
 from finegrid.report.bilingual import HTML_LANG, code, join, say, user
 from finegrid.report.card_parts import card_parts
 from finegrid.report.embed import interned, script_hash, script_json, svg_address
+from finegrid.report.figure_set import Figures, bundle, draw_figures
 from finegrid.report.palette import FONT, THEMES, colours
 from finegrid.report.strip import Strip
 from finegrid.report.words import WORDS
@@ -23,28 +22,6 @@ from finegrid.table import written
 
 ASSETS = files("finegrid") / "assets" / "report"
 FIRST = 10  # texts shown before the rest is folded
-
-Specs = Mapping[str, Mapping[str, Mapping[str, Any]]]  # language, theme, name of the chart
-Pictures = Mapping[str, Mapping[str, str]]  # language, name of the chart -> SVG
-
-
-@dataclass(frozen=True)
-class Figures:
-    """The charts of a page.
-
-    Attributes:
-        specs: Vega-Lite specifications by language, theme and name.
-        pictures: The same as SVG, in light colours, by language and name; shown in print, without scripts, and
-            until a script has drawn the chart. May be empty.
-    """
-
-    specs: Specs = field(default_factory=dict)
-    pictures: Pictures = field(default_factory=dict)
-
-    @property
-    def names(self) -> list[str]:
-        found = [*(name for themes in self.specs.values() for one in themes.values() for name in one)]
-        return list(dict.fromkeys([*found, *(name for one in self.pictures.values() for name in one)]))
 
 
 def render_page(
@@ -59,7 +36,7 @@ def render_page(
             one by ``window.finegrid.refresh(document)``. It has no pictures for pages without scripts.
         figures: other charts than those of the facts.
     """
-    figures = drawn(facts, live) if figures is None else figures
+    figures = draw_figures(facts, pictures=not live) if figures is None else figures
     scripts = [bundle(), asset("report.js")] if figures.specs else [asset("report.js")]
     return environment().get_template("page.html.jinja").render(
         facts=facts,
@@ -74,7 +51,7 @@ def render_page(
         font=Markup(FONT),
         scripts=[Markup(script) for script in scripts],
         charts=script_json(interned(figures.specs)),
-        names=figures.names,
+        captions=figures.captions,
         pictures={lang: dict(each) for lang, each in figures.pictures.items()},
         ordered=sorted(facts["recipes"], key=lambda one: -1.0 if one["test"] is None else one["test"], reverse=True),
         shown_field=Markup('<b class="count">{}</b>').format(len(facts["recipes"])),
@@ -83,10 +60,6 @@ def render_page(
         lacking=sentences.lacking(facts),
         facts_json=script_json(facts),
     )
-
-
-def drawn(facts: dict[str, Any], live: bool) -> Figures:
-    return Figures()
 
 
 def policy(scripts: list[str], live: bool) -> str:
@@ -108,14 +81,6 @@ def policy(scripts: list[str], live: bool) -> str:
 @cache
 def asset(name: str) -> str:
     return (ASSETS / name).read_text(encoding="utf-8")
-
-
-@cache
-def bundle() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script."""
-    import vl_convert  # it takes a moment that a page without charts need not spend
-
-    return str(vl_convert.javascript_bundle())
 
 
 @cache

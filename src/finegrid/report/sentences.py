@@ -73,8 +73,9 @@ def verdict_sentences(verdict: Facts) -> Iterator[Both]:
         yield say("s open", names=listed(unclear))
     if verdict["inert"]:
         yield say("s inert", names=join(code(name) for name in verdict["inert"]))
-    if len(every) > 1:
-        yield say("s intervals", count=len(every))
+    looked_at = len(every) + len(verdict["interactions"])
+    if looked_at > 1:
+        yield say("s intervals", count=looked_at)
 
 
 def use_sentence(key: str, one: Facts, **more: Any) -> Both:
