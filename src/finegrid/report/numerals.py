@@ -63,7 +63,7 @@ def time(seconds: float | None) -> Both:
         spent = f"{seconds:.1f}" if seconds < 100 else f"{seconds:.0f}"
         return Both(Markup(f"{spent}&nbsp;s"), Markup(f"{spent}&nbsp;秒"))
     whole = round(seconds)
-    if whole < 7200:
+    if whole < 5400:
         minutes, rest = divmod(whole, 60)
         return Both(Markup(f"{minutes}&nbsp;min {rest}&nbsp;s"), Markup(f"{minutes} 分 {rest} 秒"))
     hours, minutes = divmod(round(seconds / 60), 60)
@@ -80,9 +80,9 @@ def levels(found: Mapping[str, Any]) -> Both:
     return join(level(*one) for one in found.items()) if found else say("baseline")
 
 
-def rows(numbers: Sequence[int]) -> Both:
-    listed = ", ".join(map(str, numbers))
-    return say("row" if len(numbers) == 1 else "rows", rows=listed)
+def stands_in(rows: Sequence[int]) -> Both:
+    """Where the design has a recipe."""
+    return say("stands in row" if len(rows) == 1 else "stands in rows", rows=", ".join(map(str, rows)))
 
 
 def score_name(name: str) -> Both:
