@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from finegrid.lang import Lang
+from finegrid.report.chart.classes import classes
+from finegrid.report.chart.confusion import confusion
+from finegrid.report.chart.curves import curves
 from finegrid.report.chart.drawn import Drawn, Spec, spec_of
 from finegrid.report.chart.forest import forest
 from finegrid.report.chart.frontier import frontier
+from finegrid.report.chart.interactions import interactions
 from finegrid.report.chart.look import Facts, Look, Width
 from finegrid.report.chart.seeds import seeds
 from finegrid.report.palette import Theme
@@ -16,7 +20,11 @@ from finegrid.report.palette import Theme
 DRAW: dict[str, Callable[[Facts, Look], Drawn | None]] = {
     "forest": forest,
     "frontier": frontier,
+    "interactions": interactions,
     "seeds": seeds,
+    "curves": curves,
+    "classes": classes,
+    "confusion": confusion,
 }
 
 

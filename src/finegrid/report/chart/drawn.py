@@ -52,6 +52,10 @@ def spec_of(drawn: Drawn, look: Look) -> Spec:
     return spec
 
 
+def layered(*layers: alt.Chart | alt.LayerChart) -> alt.LayerChart:
+    return alt.LayerChart(layer=list(layers))
+
+
 def expr(text: str) -> alt.ExprRef:
     return alt.ExprRef(expr=text)
 
@@ -67,12 +71,12 @@ class Rows:
     """Lines of a figure, one below the other, by the field ``row``.
 
     Attributes:
-        count: of them.
+        count: of them, also with room for headings.
         step: pixels from one to the next.
         top: pixels above the first.
     """
 
-    count: int
+    count: float
     step: float
     top: float = 0
     top_if_narrow: float | None = None  # rows then share the room that is left
@@ -93,17 +97,22 @@ class Rows:
     def texts(self, data: str, field: str, x: str | float, **mark: Any) -> alt.Chart:
         """A column of words."""
         place = expr(x) if isinstance(x, str) else x
-        return alt.Chart(alt.NamedData(data)).mark_text(x=place, **mark).encode(text=f"{field}:N", y=self.y())
+        column: alt.Chart = alt.Chart(alt.NamedData(data)).mark_text(x=place, **mark)
+        placed_: alt.Chart = column.encode(text=f"{field}:N", y=self.y())
+        return placed_
 
     def lines(self, data: str, colour: str) -> alt.Chart:
         """Hairlines between the rows, from the field ``edge``."""
-        mark = alt.Chart(alt.NamedData(data)).mark_rule(color=colour, strokeWidth=1, x=0, x2=expr("width"))
-        return mark.encode(y=self.y("edge"))
+        rules = alt.Chart(alt.NamedData(data))
+        mark: alt.Chart = rules.mark_rule(color=colour, strokeWidth=1, x=0, x2=expr("width"))
+        drawn: alt.Chart = mark.encode(y=self.y("edge"))
+        return drawn
 
     def hover(self, data: str, tips: Sequence[alt.Tooltip]) -> alt.Chart:
         """What is told of a row wherever the pointer is in it."""
-        mark = alt.Chart(alt.NamedData(data)).mark_rect(opacity=0, x=0, x2=expr("width"))
-        return mark.encode(y=self.y("from"), y2="edge:Q", tooltip=list(tips))
+        mark: alt.Chart = alt.Chart(alt.NamedData(data)).mark_rect(opacity=0, x=0, x2=expr("width"))
+        told: alt.Chart = mark.encode(y=self.y("from"), y2="edge:Q", tooltip=list(tips))
+        return told
 
 
 def placed(rows: Sequence[Row]) -> list[Row]:

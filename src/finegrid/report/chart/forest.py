@@ -8,7 +8,7 @@ from typing import Any, Literal
 import altair as alt
 
 from finegrid.decide import DO_NOT_USE, FOR_SPEED, MEASURABLE, OPEN, USE
-from finegrid.report.chart.drawn import Drawn, Rows, expr, placed, scale
+from finegrid.report.chart.drawn import Drawn, Rows, expr, layered, placed, scale
 from finegrid.report.chart.look import LONGEST_TOLD, Facts, Look, Row, level_name, plain, shown, signed
 
 Kind = Literal["use", "avoid", "open", "same", "unknown"]
@@ -65,7 +65,7 @@ def forest(facts: Facts, look: Look) -> Drawn | None:
         "heads": heads(look, verdict, bool(timed)),
     }
     return Drawn(
-        alt.layer(*layers).resolve_scale(x="independent"),
+        layered(*layers).resolve_scale(x="independent"),
         data,
         grid.height,
         look.word("forest title", score=shown(verdict["score"])),
@@ -85,7 +85,7 @@ def row_of(one: Facts, verdict: Facts, look: Look) -> Row:
     kind = kind_of(one["verdict"])
     has_interval = one["low"] is not None
     adjusted = one["adjusted"] if None not in one["adjusted"] else (one["low"], one["high"])
-    spent = one["seconds_interval"] or [None, None]
+    spent: list[Any] = one["seconds_interval"] or [None, None]
     marked = bool(one["notes"] or one["aliases"])
     name = level_name(one["factor"], one["levels"][1])
     told = [*one["notes"], *(look.word("alias", other=other) for other in one["aliases"])]
@@ -106,7 +106,7 @@ def row_of(one: Facts, verdict: Facts, look: Look) -> Row:
         "seconds_low": spent[0],
         "seconds_high": spent[1],
         "seconds_text": "" if one["seconds"] is None else signed(one["seconds"], 1),
-        "seconds_interval_text": "" if None in spent else look.between(*spent, digits=1),
+        "seconds_interval_text": "" if None in spent else look.between(spent[0], spent[1], 1),
         "told": shown("; ".join(told), LONGEST_TOLD),
     }
 
@@ -175,7 +175,7 @@ def effects(grid: Rows, look: Look, low: float, high: float, verdict: Facts) -> 
         .encode(x=f"{field}:Q", y=grid.y(), color=stroke)
         for data, side, field in (("below", "left", "adjusted_low"), ("above", "right", "adjusted_high"))
     ]
-    return alt.layer(
+    return layered(
         margin.mark_rect(color=colour.band, yOffset=lane).encode(
             y=grid.y("from"),
             y2="edge:Q",
@@ -250,7 +250,7 @@ def seconds(grid: Rows, look: Look, timed: Sequence[Row]) -> list[Any]:
     zero, rows = alt.Chart(alt.NamedData("margin")), alt.Chart(alt.NamedData("timed"))
     head: dict[str, Any] = {"y": 10, "align": "right", "color": colour.muted, "fontSize": 11}
     return [
-        alt.layer(
+        layered(
             zero.mark_rule(color=colour.ink, strokeWidth=1, opacity=wide).encode(
                 y=grid.y("from"), y2="edge:Q", x=alt.X("zero:Q", scale=ends, axis=axis)
             ),

@@ -7,7 +7,7 @@ from typing import Any
 
 import altair as alt
 
-from finegrid.report.chart.drawn import Drawn, expr
+from finegrid.report.chart.drawn import Drawn, expr, layered
 from finegrid.report.chart.look import Facts, Look, Row, shown
 from finegrid.report.chart.recipes import ROLES, recipe_row
 
@@ -39,7 +39,7 @@ def frontier(facts: Facts, look: Look) -> Drawn | None:
         "below": [row for row in told if row["below"]],
     }
     return Drawn(
-        alt.layer(*layers(facts, look, known)),
+        layered(*layers(facts, look, known)),
         data,
         HEIGHT,
         look.word("frontier title", score=shown(facts["verdict"]["score"])),
@@ -80,7 +80,7 @@ def weight(row: Row) -> Row:
 
 
 def most_beside(rows: Sequence[Row]) -> int:
-    return max(1, round(2 * max(row["shift"] for row in rows)) + 1)
+    return max(1, round(2 * max(float(row["shift"]) for row in rows)) + 1)
 
 
 def layers(facts: Facts, look: Look, known: Sequence[Row]) -> Iterator[alt.Chart]:
@@ -127,7 +127,7 @@ def tips(look: Look) -> list[alt.Tooltip]:
 
 
 def label(look: Look, ink: alt.Color, below: bool, halo: bool) -> alt.Chart:
-    """Names of the few recipes that have one, above their interval or below it, first a halo and then words."""
+    """Names of the few recipes that have one, above or below the interval; first a halo, then words."""
     words: dict[str, Any] = {
         "dy": 13 if below else -12,
         "xOffset": expr("datum.shift * gap"),
@@ -137,8 +137,8 @@ def label(look: Look, ink: alt.Color, below: bool, halo: bool) -> alt.Chart:
     }
     if halo:
         words |= {"stroke": look.colour.card, "strokeWidth": 5, "strokeJoin": "round"}
-    named = alt.Chart(alt.NamedData("below" if below else "above")).mark_text(**words)
-    encoded = named.encode(x="seconds:Q", y="low:Q" if below else "high:Q", text="name:N")
+    named: alt.Chart = alt.Chart(alt.NamedData("below" if below else "above")).mark_text(**words)
+    encoded: alt.Chart = named.encode(x="seconds:Q", y="low:Q" if below else "high:Q", text="name:N")
     return encoded if halo else encoded.encode(color=ink)
 
 

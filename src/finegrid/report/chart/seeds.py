@@ -7,7 +7,7 @@ from typing import Any
 
 import altair as alt
 
-from finegrid.report.chart.drawn import Drawn, Rows, expr, placed, scale
+from finegrid.report.chart.drawn import Drawn, Rows, expr, layered, placed, scale
 from finegrid.report.chart.look import Facts, Look, Row, level_name, plain, shown
 from finegrid.report.chart.recipes import ROLES, recipe_row
 
@@ -49,7 +49,7 @@ def seeds(facts: Facts, look: Look) -> Drawn | None:
         "heads": [{name: look.word(f"head {name}") for name in ("rows", "interval")}],
     }
     return Drawn(
-        alt.layer(*layers(grid, look, facts, levels, *reach(dots, known))),
+        layered(*layers(grid, look, facts, levels, *reach(dots, known))),
         data,
         grid.height,
         look.word("seeds title", score=shown(facts["verdict"]["score"])),
@@ -120,7 +120,7 @@ def layers(grid: Rows, look: Look, facts: Facts, levels: Sequence[Row], low: flo
     small: dict[str, Any] = {"align": "right", "color": quiet, "fontSize": 11}
     return [
         grid.lines("rows", colour.line),
-        alt.layer(
+        layered(
             alt.Chart(alt.NamedData("baseline"))
             .mark_rule(
                 color=colour.ink,
