@@ -112,7 +112,7 @@ def layers(grid: Rows, look: Look, count: int, size: int) -> list[Any]:
         for data in ("right", "wrong")
     ]
     return [
-        layered(*cells).resolve_scale(color="independent"),
+        layered(*cells, color=True),
         *numbers,
         grid.texts("labels", "label", "start - 10", align="right", fontSize=size, limit=expr("start - 14")),
         labels.mark_text(

@@ -7,7 +7,7 @@ from typing import Any
 
 import altair as alt
 
-from finegrid.report.chart.drawn import Drawn, layered
+from finegrid.report.chart.drawn import Drawn, Spec, layered
 from finegrid.report.chart.look import Facts, Look, Row, plain, shown
 from finegrid.report.chart.recipes import role_of
 
@@ -69,7 +69,7 @@ def points_of(run: int, one: Facts, role: str, look: Look) -> Iterator[Row]:
         }
 
 
-def layers(facts: Facts, look: Look, with_loss: bool) -> list[alt.LayerChart]:
+def layers(facts: Facts, look: Look, with_loss: bool) -> list[Spec]:
     score = look.word("points of", score=shown(facts["verdict"]["score"], 40))
     last = max(len(one["dev"]) for one in facts["curves"])
     ticks = list(range(1, last + 1, -(-last // MOST_TICKS)))
@@ -77,11 +77,10 @@ def layers(facts: Facts, look: Look, with_loss: bool) -> list[alt.LayerChart]:
     if not with_loss:
         return [upper]
     lower = part(look, "loss", look.word("loss"), ticks, TOP + SCORES + GAP, HEIGHT)
-    both: alt.LayerChart = layered(upper, lower).resolve_scale(y="independent")
-    return [both]
+    return [layered(upper, lower, y=True)]
 
 
-def part(look: Look, field: str, title: str, ticks: list[int], top: float, bottom: float) -> alt.LayerChart:
+def part(look: Look, field: str, title: str, ticks: list[int], top: float, bottom: float) -> Spec:
     """Lines over epochs between two heights."""
     colour = look.colour
     inks = alt.Scale(

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import altair as alt
 
 from finegrid.decide import DO_NOT_USE, FOR_SPEED, MEASURABLE, OPEN, USE
-from finegrid.report.chart.drawn import Drawn, Rows, expr, layered, placed, scale
+from finegrid.report.chart.drawn import Drawn, Rows, Spec, expr, layered, placed, scale
 from finegrid.report.chart.look import LONGEST_TOLD, Facts, Look, Row, level_name, plain, shown, signed
 
 Kind = Literal["use", "avoid", "open", "same", "unknown"]
@@ -65,7 +65,7 @@ def forest(facts: Facts, look: Look) -> Drawn | None:
         "heads": heads(look, verdict, bool(timed)),
     }
     return Drawn(
-        layered(*layers).resolve_scale(x="independent"),
+        layered(*layers, x=True),
         data,
         grid.height,
         look.word("forest title", score=shown(verdict["score"])),
@@ -152,7 +152,7 @@ def reach(known: Sequence[Row], margin: float) -> tuple[float, float]:
     return low - edge, high + edge
 
 
-def effects(grid: Rows, look: Look, low: float, high: float, verdict: Facts) -> alt.LayerChart:
+def effects(grid: Rows, look: Look, low: float, high: float, verdict: Facts) -> Spec:
     """Margin, zero, both intervals and the estimate."""
     lane = expr("narrow ? 37 : 0")  # from here on down there are no words
     colour, lower = look.colour, expr("narrow ? 18 : 0")
