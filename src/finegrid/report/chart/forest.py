@@ -165,7 +165,7 @@ def effects(grid: Rows, look: Look, low: float, high: float, verdict: Facts) -> 
     )
     margin, known = alt.Chart(alt.NamedData("margin")), alt.Chart(alt.NamedData("known"))
     fixed = [colour.use, colour.avoid, colour.open, colour.same]
-    by_kind = alt.Scale(domain=list(KINDS), range=fixed)
+    by_kind = alt.Scale(domain=[*KINDS, "unknown"], range=[*fixed, colour.muted])  # as `words` has it
     filled = alt.Scale(domain=list(KINDS), range=[colour.use, colour.avoid, colour.card, colour.same])
     shape = alt.Scale(domain=list(KINDS), range=list(SHAPES))
     stroke = alt.Color("kind:N", scale=by_kind, legend=None)
