@@ -50,7 +50,7 @@ def row_of(one: Facts, look: Look) -> Row:
         "f1": one["f1"],
         "low": low,
         "high": high,
-        "f1_text": "" if one["f1"] is None else plain(one["f1"], 1),
+        "f1_text": "" if low is None else plain(one["f1"], 1),
         "interval_text": look.word("no interval") if low is None else look.between(low, high, 1, sign=False),
         "texts_text": plain(one["texts"], 0),
         "precision_text": "" if one["precision"] is None else plain(one["precision"], 1),

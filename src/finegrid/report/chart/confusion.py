@@ -13,7 +13,7 @@ from finegrid.report.chart.look import Facts, Look, Row, is_wide, plain, shown
 
 TOP = 24  # pixels, for headings
 MOST_BELOW, LETTER = 92, 4.4  # pixels, for the sloping names of columns, and what a letter takes of it
-STEPS = ((12, 34), (25, 24), (1000, 15))  # up to so many classes: pixels of a cell
+STEPS = ((12, 34, 12), (25, 24, 11), (1000, 15, 9))  # up to so many classes: pixels of a cell, of letters
 MOST_WRITTEN = 15  # classes; with more the cells are too small for numbers
 SMALL = 0.005  # shares below are not written
 WHITE_ABOVE = 0.35  # share above which a cell is dark enough for light letters
@@ -26,7 +26,7 @@ def confusion(facts: Facts, look: Look) -> Drawn | None:
     if found is None:
         return None
     labels = [shown(label) for label in found["labels"]]
-    step = next(pixels for most, pixels in STEPS if len(labels) <= most)
+    step, size = next((pixels, letter) for most, pixels, letter in STEPS if len(labels) <= most)
     grid = Rows(len(labels), step, TOP)
     cells = list(cells_of(found, labels))
     data: dict[str, Sequence[Row]] = {
@@ -37,7 +37,7 @@ def confusion(facts: Facts, look: Look) -> Drawn | None:
         "heads": [{name: look.word(f"head {name}") for name in ("gold", "said")}],
     }
     return Drawn(
-        layered(*layers(grid, look, len(labels))),
+        layered(*layers(grid, look, len(labels), size)),
         data,
         grid.height + min(MOST_BELOW, 18 + LETTER * max(map(letters, labels))),
         look.word("confusion title"),
@@ -74,7 +74,7 @@ def cells_of(found: Facts, labels: Sequence[str]) -> Iterator[Row]:
             }
 
 
-def layers(grid: Rows, look: Look, count: int) -> list[Any]:
+def layers(grid: Rows, look: Look, count: int, size: int) -> list[Any]:
     colour = look.colour
     x = alt.X("left:Q", scale=scale(-0.5, count - 0.5, "start", "width"), axis=None)
     place = f"start + (width - start) * (datum.column + 0.5) / {count}"
@@ -112,11 +112,17 @@ def layers(grid: Rows, look: Look, count: int) -> list[Any]:
         for data in ("right", "wrong")
     ]
     return [
-        layered(*cells).resolve_scale(color="independent"),
+        layered(*cells, color=True),
         *numbers,
-        grid.texts("labels", "label", "start - 10", align="right", limit=expr("start - 14")),
+        grid.texts("labels", "label", "start - 10", align="right", fontSize=size, limit=expr("start - 14")),
         labels.mark_text(
-            x=expr(slope), y=grid.height + 10, angle=318, align="right", limit=104, color=colour.ink
+            x=expr(slope),
+            y=grid.height + 10,
+            angle=318,
+            align="right",
+            limit=104,
+            fontSize=size,
+            color=colour.ink,
         ).encode(text="label:N"),
         heads.mark_text(x=expr("start - 10"), align="right", **head).encode(text="gold:N"),
         heads.mark_text(x=expr("start"), align="left", **head).encode(text="said:N"),

@@ -7,13 +7,14 @@ from typing import Any
 
 import altair as alt
 
-from finegrid.report.chart.drawn import Drawn, layered
+from finegrid.report.chart.drawn import Drawn, Spec, layered
 from finegrid.report.chart.look import Facts, Look, Row, plain, shown
 from finegrid.report.chart.recipes import role_of
 
 TOP, SCORES, GAP, LOSSES = 26, 210, 44, 120  # pixels: room, height of the upper part, room, of the lower
 HEIGHT = TOP + SCORES + GAP + LOSSES
 MOST = 200  # faint lines; of more the first seed's alone, then every so manieth
+MOST_TICKS = 12
 ROLES = ("recommended", "baseline", "other")
 
 
@@ -68,17 +69,18 @@ def points_of(run: int, one: Facts, role: str, look: Look) -> Iterator[Row]:
         }
 
 
-def layers(facts: Facts, look: Look, with_loss: bool) -> list[alt.LayerChart]:
+def layers(facts: Facts, look: Look, with_loss: bool) -> list[Spec]:
     score = look.word("points of", score=shown(facts["verdict"]["score"], 40))
-    upper = part(look, "dev", look.word("on dev", score=score), TOP, TOP + SCORES)
+    last = max(len(one["dev"]) for one in facts["curves"])
+    ticks = list(range(1, last + 1, -(-last // MOST_TICKS)))
+    upper = part(look, "dev", look.word("on dev", score=score), ticks, TOP, TOP + SCORES)
     if not with_loss:
         return [upper]
-    lower = part(look, "loss", look.word("loss"), TOP + SCORES + GAP, HEIGHT)
-    both: alt.LayerChart = layered(upper, lower).resolve_scale(y="independent")
-    return [both]
+    lower = part(look, "loss", look.word("loss"), ticks, TOP + SCORES + GAP, HEIGHT)
+    return [layered(upper, lower, y=True)]
 
 
-def part(look: Look, field: str, title: str, top: float, bottom: float) -> alt.LayerChart:
+def part(look: Look, field: str, title: str, ticks: list[int], top: float, bottom: float) -> Spec:
     """Lines over epochs between two heights."""
     colour = look.colour
     inks = alt.Scale(
@@ -102,7 +104,7 @@ def part(look: Look, field: str, title: str, top: float, bottom: float) -> alt.L
     x = alt.X(
         "epoch:Q",
         scale=alt.Scale(nice=False, zero=False, padding=12),
-        axis=alt.Axis(title=look.word("epoch"), grid=False, tickMinStep=1, format="d"),
+        axis=alt.Axis(title=look.word("epoch"), grid=False, values=ticks, format="d"),
     )
     legend = alt.Legend(orient="top", symbolType="stroke", symbolStrokeWidth=2.5, symbolOpacity=1, offset=6)
     ink = alt.Color("role:N", scale=inks, legend=legend)

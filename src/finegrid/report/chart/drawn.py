@@ -18,7 +18,7 @@ NARROW = 600  # pixels; below, words stand above marks instead of beside them
 @dataclass(frozen=True)
 class Drawn:
     """Attributes:
-    chart: its layers, which name their data.
+    chart: Its layers, which name their data.
     data: Rows by that name. The user's strings are in here only, never in an expression.
     height: pixels.
     title: what it shows, without a full stop.
@@ -26,7 +26,7 @@ class Drawn:
     signals: Names of lengths that depend on the width, with expressions of our own.
     """
 
-    chart: alt.LayerChart
+    chart: Spec
     data: dict[str, Sequence[Row]]
     height: float
     title: str
@@ -37,10 +37,15 @@ class Drawn:
 def spec_of(drawn: Drawn, look: Look) -> Spec:
     """A Vega-Lite specification. With a title and the notes where it will stand alone, in a file."""
     signals = (("narrow", f"width < {NARROW}"), *drawn.signals)
-    chart = drawn.chart.add_params(*(alt.param(name=name, expr=text) for name, text in signals))
-    spec: Spec = chart.properties(width=look.width, height=drawn.height).to_dict()
-    spec["config"] = look.config()
-    spec["description"] = look.sentences(drawn.title + look.word("full stop"), *drawn.notes)
+    spec: Spec = {
+        "$schema": alt.SCHEMA_URL,
+        "description": look.sentences(drawn.title + look.word("full stop"), *drawn.notes),
+        "width": look.width,
+        "height": drawn.height,
+        "config": look.config(),
+        "params": [{"name": name, "expr": text} for name, text in signals],
+        **drawn.chart,
+    }
     if look.width == "container":
         spec["autosize"] = {"type": "fit-x", "contains": "padding"}
     else:
@@ -52,8 +57,23 @@ def spec_of(drawn: Drawn, look: Look) -> Spec:
     return spec
 
 
-def layered(*layers: alt.Chart | alt.LayerChart) -> alt.LayerChart:
-    return alt.LayerChart(layer=list(layers))
+def layered(*layers: alt.Chart | Spec, **independent: bool) -> Spec:
+    """One above the other. Put together by hand: Altair copies every layer at each level, a second in all.
+
+    Args:
+        layers: the lowest first.
+        independent: channels that have a scale for each layer.
+    """
+    spec: Spec = {"layer": [each if isinstance(each, dict) else layer_of(each) for each in layers]}
+    if independent:
+        spec["resolve"] = {"scale": {name: "independent" for name, on in independent.items() if on}}
+    return spec
+
+
+def layer_of(chart: alt.Chart) -> Spec:
+    """Not checked here: tests hold every figure against the schema, and a user cannot mend it."""
+    spec: Spec = chart.to_dict(validate=False, context={"top_level": False})
+    return spec
 
 
 def expr(text: str) -> alt.ExprRef:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import altair as alt
 
 from finegrid.decide import DO_NOT_USE, FOR_SPEED, MEASURABLE, OPEN, USE
-from finegrid.report.chart.drawn import Drawn, Rows, expr, layered, placed, scale
+from finegrid.report.chart.drawn import Drawn, Rows, Spec, expr, layered, placed, scale
 from finegrid.report.chart.look import LONGEST_TOLD, Facts, Look, Row, level_name, plain, shown, signed
 
 Kind = Literal["use", "avoid", "open", "same", "unknown"]
@@ -36,12 +36,12 @@ WITHOUT_SECONDS = (
 
 
 def forest(facts: Facts, look: Look) -> Drawn | None:
-    """None where the verdict has no effects."""
+    """None where no effect has an interval."""
     verdict = facts["verdict"]
-    if not verdict["factors"]:
-        return None
     rows = placed([row_of(one, verdict, look) for one in verdict["factors"]])
     known = [row for row in rows if row["low"] is not None]
+    if not known:
+        return None
     timed = [row for row in rows if row["seconds_low"] is not None]
     grid = Rows(len(rows), STEP_ON_PAGES if look.width == "container" else STEP, TOP)
     low, high = reach(known, verdict["margin"])
@@ -65,7 +65,7 @@ def forest(facts: Facts, look: Look) -> Drawn | None:
         "heads": heads(look, verdict, bool(timed)),
     }
     return Drawn(
-        layered(*layers).resolve_scale(x="independent"),
+        layered(*layers, x=True),
         data,
         grid.height,
         look.word("forest title", score=shown(verdict["score"])),
@@ -95,7 +95,7 @@ def row_of(one: Facts, verdict: Facts, look: Look) -> Row:
         "kind": kind,
         "decision": decision(one, verdict, look),
         "effect": one["effect"],
-        "effect_text": "" if one["effect"] is None else signed(one["effect"]),
+        "effect_text": signed(one["effect"]) if has_interval else "",
         "low": one["low"],
         "high": one["high"],
         "interval_text": interval_text(one, look),
@@ -136,7 +136,7 @@ def decision(one: Facts, verdict: Facts, look: Look) -> str:
             said.append(look.word("needs seeds", more=more))
         else:
             said.append(look.word("needs texts", texts=f"{needs['texts']:,}"))
-    elif kind == "open":
+    elif kind == "open" and one["low"] is not None:
         said.append(look.word("needs nothing"))
     return look.word("comma").join(said)
 
@@ -152,7 +152,7 @@ def reach(known: Sequence[Row], margin: float) -> tuple[float, float]:
     return low - edge, high + edge
 
 
-def effects(grid: Rows, look: Look, low: float, high: float, verdict: Facts) -> alt.LayerChart:
+def effects(grid: Rows, look: Look, low: float, high: float, verdict: Facts) -> Spec:
     """Margin, zero, both intervals and the estimate."""
     lane = expr("narrow ? 37 : 0")  # from here on down there are no words
     colour, lower = look.colour, expr("narrow ? 18 : 0")
@@ -241,7 +241,7 @@ def seconds(grid: Rows, look: Look, timed: Sequence[Row]) -> list[Any]:
     axis = alt.Axis(
         orient="bottom",
         title=None,
-        tickCount=3,
+        tickCount=expr("ceil((seconds_end - seconds_start) / 60)"),
         labelExpr=f"narrow ? '' : {SIGNED}",
         grid=False,
         domainOpacity=wide,
@@ -302,9 +302,8 @@ def sample(facts: Facts, look: Look) -> str:
     """How much it rests on."""
     verdict, runs = facts["verdict"], facts["state"]["runs"]
     if verdict["texts"]:
-        return look.word(
-            "sample", recipes=verdict["recipes"], seeds=verdict["seeds"], texts=plain(verdict["texts"], 0)
-        )
+        key, texts = "sample" if verdict["seeds"] != 1 else "sample of one seed", plain(verdict["texts"], 0)
+        return look.word(key, recipes=verdict["recipes"], seeds=verdict["seeds"], texts=texts)
     return look.word("sample without texts", recipes=verdict["recipes"], runs=runs["done"])
 
 

@@ -31,6 +31,7 @@ def frontier(facts: Facts, look: Look) -> Drawn | None:
     known.sort(key=lambda row: -ROLES.index(row["role"]))  # what matters is drawn last
     path = sorted((row for row in known if row["on_frontier"]), key=lambda row: row["seconds"])
     low, high = reach(known)
+    is_cut = any(row["low"] < low or row["high"] > high for row in known)
     told = list(names(known, path, look))
     data: dict[str, Sequence[Row]] = {
         "recipes": known,
@@ -43,14 +44,7 @@ def frontier(facts: Facts, look: Look) -> Drawn | None:
         data,
         HEIGHT,
         look.word("frontier title", score=shown(facts["verdict"]["score"])),
-        tuple(
-            notes(
-                facts,
-                look,
-                len(rows) - len(known),
-                any(row["low"] < low or row["high"] > high for row in known),
-            )
-        ),
+        tuple(notes(facts, look, len(rows) - len(known), is_cut, len(path) > 1)),
         (("gap", f"min({APART}, 0.3 * width / {most_beside(known)})"),),
     )
 
@@ -89,7 +83,9 @@ def layers(facts: Facts, look: Look, known: Sequence[Row]) -> Iterator[alt.Chart
     sideways = alt.Scale(zero=False, nice=False, padding=expr(f"{most_beside(known) / 2} * gap + 16"))
     low, high = reach(known)
     x = alt.X("seconds:Q", scale=sideways, axis=alt.Axis(title=look.word(per), grid=False, tickCount=6))
-    y = alt.Y("low:Q", scale=alt.Scale(zero=False, nice=True, domain=[low, high]), axis=vertical(look, score))
+    y = alt.Y(
+        "low:Q", scale=alt.Scale(zero=False, nice=False, domain=[low, high]), axis=vertical(look, score)
+    )
     aside = expr("datum.shift * gap")
     inks = [colour.use, colour.ink, colour.muted, colour.faint]
     ink = alt.Color("role:N", scale=alt.Scale(domain=list(ROLES), range=inks), legend=None)
@@ -150,7 +146,7 @@ def vertical(look: Look, score: str) -> alt.Axis:
         titleAnchor="end",
         titleAngle=0,
         titleX=0,
-        titleY=-12,
+        titleY=-14,
         domain=False,
         ticks=False,
         tickCount=6,
@@ -175,10 +171,10 @@ def names(known: Sequence[Row], path: Sequence[Row], look: Look) -> Iterator[Row
         }
 
 
-def notes(facts: Facts, look: Look, left_out: int, cut: bool) -> Iterator[str]:
+def notes(facts: Facts, look: Look, left_out: int, cut: bool, has_path: bool) -> Iterator[str]:
     best = facts["verdict"]["best"]
     yield look.word("how points")
-    if best is not None:
+    if best is not None and has_path:
         yield look.word("how frontier", split=look.word(best["chosen_on"]))
     yield look.word("how beside")
     if cut:

@@ -103,8 +103,8 @@ def level_name(factor: str, level: Level) -> str:
 
 
 def signed(value: float, digits: int = 2) -> str:
-    """With a sign, also of what is above zero."""
-    return f"{value:+,.{digits}f}".replace("-", MINUS)
+    """With a sign, also of what is above zero; what rounds to zero has none."""
+    return plain(0.0, digits) if round(value, digits) == 0 else f"{value:+,.{digits}f}".replace("-", MINUS)
 
 
 def plain(value: float, digits: int = 2) -> str:

@@ -14,10 +14,10 @@ from finegrid.report.chart.recipes import ROLES, recipe_row
 STEP = 20  # pixels
 MOST = 64  # recipes; of more the best ones, the baseline and the recommended one
 MOST_LEVELS = 24  # columns of levels; with more there are none
-COLUMN = 17  # pixels from one level to the next
+COLUMN, MANY, CLOSER = 17, 10, 13  # pixels from one level to the next; of more levels than so many
 SLOPE = -52  # degrees, of the levels' names
 TOP, MOST_TOP = 30, 170  # pixels, for headings without and with names of levels
-LETTER = 4.3  # pixels of height that a letter of a sloping name takes
+LETTER = 3.9  # pixels of height that a letter of a sloping name takes
 
 
 def seeds(facts: Facts, look: Look) -> Drawn | None:
@@ -38,13 +38,14 @@ def seeds(facts: Facts, look: Look) -> Drawn | None:
     longest = max((len(row["level"]) for row in levels), default=0)
     grid = Rows(len(rows), STEP, min(MOST_TOP, TOP + LETTER * longest) if levels else TOP, TOP)
     known = [row for row in rows if row["low"] is not None]
+    all_there = all(row["done"] == row["planned"] for row in rows)
     data: dict[str, Sequence[Row]] = {
         "rows": rows,
         "known": known,
         "dots": dots,
         "levels": levels,
         "cells": cells(rows, kept, levels),
-        "named": [row for row in rows if row["role"] in ("recommended", "baseline")],
+        "named": [row for row in rows if row["beside"]],
         "baseline": [row for row in known if row["role"] == "baseline"],
         "heads": [{name: look.word(f"head {name}") for name in ("rows", "interval")}],
     }
@@ -56,7 +57,7 @@ def seeds(facts: Facts, look: Look) -> Drawn | None:
         tuple(notes(facts, look, rows, len(recipes), bool(levels))),
         (
             ("rows_end", "narrow ? 46 : 52"),
-            ("start", f"narrow ? 60 : {52 + COLUMN * len(levels) + 106}"),
+            ("start", f"narrow ? 60 : {52 + column_of(levels) * len(levels) + (118 if all_there else 176)}"),
             ("end", "narrow ? width - 52 : width - 152"),
         ),
     )
@@ -64,13 +65,14 @@ def seeds(facts: Facts, look: Look) -> Drawn | None:
 
 def row_of(recipe: Facts, look: Look) -> Row:
     row = recipe_row(recipe, look)
+    beside = [row["role_word"]] if row["role"] in ("recommended", "baseline") else []
     states = {run["status"] for run in recipe["runs"]} - {"done"}
     if row["test"] is None:
         why = look.word("comma").join(look.word(f"state {state}") for state in sorted(states))
-        return {**row, "interval_text": why}
+        return {**row, "interval_text": why, "beside": look.word("comma").join(beside)}
     if row["done"] < row["planned"]:
-        row["interval_text"] += look.word("of runs", done=row["done"], planned=row["planned"])
-    return row
+        beside.append(look.word("of runs", done=row["done"], planned=row["planned"]))
+    return {**row, "beside": look.word("comma").join(beside)}
 
 
 def levels_of(facts: Facts) -> list[Row]:
@@ -82,6 +84,10 @@ def levels_of(facts: Facts) -> list[Row]:
         {"column": n, "level": level_name(name, level), "name": name, "value": level}
         for n, (name, level) in enumerate(found)
     ]
+
+
+def column_of(levels: Sequence[Row]) -> int:
+    return COLUMN if len(levels) <= MANY else CLOSER
 
 
 def cells(rows: Sequence[Row], recipes: Sequence[Facts], levels: Sequence[Row]) -> list[Row]:
@@ -116,7 +122,7 @@ def layers(grid: Rows, look: Look, facts: Facts, levels: Sequence[Row], low: flo
     )
     x = alt.X("score:Q", scale=scale(low, high, "start", "end"), axis=axis)
     dots, known = alt.Chart(alt.NamedData("dots")), alt.Chart(alt.NamedData("known"))
-    wide, quiet = expr("narrow ? 0 : 1"), colour.muted
+    wide, quiet, column = expr("narrow ? 0 : 1"), colour.muted, column_of(levels)
     small: dict[str, Any] = {"align": "right", "color": quiet, "fontSize": 11}
     return [
         grid.lines("rows", colour.line),
@@ -136,13 +142,14 @@ def layers(grid: Rows, look: Look, facts: Facts, levels: Sequence[Row], low: flo
                 x=x, y=grid.y()
             ),
         ),
-        *matrix(grid, look, ink),
+        *matrix(grid, look, ink, column),
         grid.texts(
             "named",
-            "role_word",
-            f"rows_end + {COLUMN * len(levels)} + 14",
+            "beside",
+            f"rows_end + {column * len(levels)} + 14",
             align="left",
             fontWeight=600,
+            limit=expr(f"start - rows_end - {column * len(levels)} - 20"),
             opacity=wide,
         ).encode(color=ink),
         grid.texts("rows", "rows", "rows_end", limit=50, **small),
@@ -158,9 +165,9 @@ def layers(grid: Rows, look: Look, facts: Facts, levels: Sequence[Row], low: flo
     ]
 
 
-def matrix(grid: Rows, look: Look, ink: alt.Color) -> list[alt.Chart]:
+def matrix(grid: Rows, look: Look, ink: alt.Color, column: int) -> list[alt.Chart]:
     """A dot where a recipe has a level; the levels' names slope above. Not where it is narrow."""
-    colour, place = look.colour, f"rows_end + 14 + {COLUMN} * datum.column"
+    colour, place = look.colour, f"rows_end + 14 + {column} * datum.column"
     dots, names = alt.Chart(alt.NamedData("cells")), alt.Chart(alt.NamedData("levels"))
     return [
         dots.mark_point(
