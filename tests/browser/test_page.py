@@ -200,7 +200,7 @@ def test_without_scripts_everything_is_there(without_scripts: Any, page: Path, f
 
     assert "reinit.layers = 2" in said and facts["commands"]["fit"] in said
     assert len(driver.find_elements("css selector", "#recipe-table tbody tr")) == len(facts["recipes"])
-    pictures = driver.find_elements("css selector", ".chart .still img.t[lang=en]")
+    pictures = driver.find_elements("css selector", ".chart .still img[lang=en]")
     assert len(pictures) == len(driver.find_elements("css selector", "[data-chart]")) >= 6
     assert [p.get_attribute("naturalWidth") for p in pictures if p.get_attribute("naturalWidth") == "0"] == []
     assert one(driver, "[data-chart=forest] img[lang=en]").is_displayed()
