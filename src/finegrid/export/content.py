@@ -36,6 +36,7 @@ class Run:
     """One distinct recipe with one seed, or one line of an imported table."""
 
     name: str  # row-01-seed-0; good for a folder, and unique in its study
+    group: str  # row-01; equal for repeats
     recipe: int  # first row of the table that is this recipe: equal for repeats
     rows: tuple[int, ...]  # that it stands for
     seed: int | None
@@ -103,8 +104,7 @@ def content_of_study(study: Study, results: Results) -> Content:
         row = rows[recipe.rows[0]]
         fixed = {name: level for name, level in row.recipe.levels().items() if name not in row.levels}
         for seed in results.seeds:
-            name = f"row-{row.index:0{width}}-seed-{seed}"
-            runs.append(run_of(name, recipe, row.levels, fixed, seed))
+            runs.append(run_of(f"row-{row.index:0{width}}", recipe, row.levels, fixed, seed))
     names = (*PLAIN_SCORES, *(f"f1:{label}" for label in audit.labels))
     return Content(
         name=name_of(study.folder),
@@ -136,12 +136,13 @@ def content_of_study(study: Study, results: Results) -> Content:
     )
 
 
-def run_of(name: str, recipe: Distinct, levels: Levels, fixed: Levels, seed: int) -> Run:
+def run_of(group: str, recipe: Distinct, levels: Levels, fixed: Levels, seed: int) -> Run:
     record = recipe.records.get(seed, {})
     done = bool(record) and record["status"] == "done"
     splits = ("dev", "test") if done else ()
     return Run(
-        name=name,
+        name=f"{group}-seed-{seed}",
+        group=group,
         recipe=recipe.rows[0],
         rows=recipe.rows,
         seed=seed,
@@ -177,6 +178,7 @@ def content_of_table(folder: Path, imported: Imported) -> Content:
         runs.append(
             Run(
                 name=name if taken[name] == 1 else f"{name}-{taken[name]}",
+                group=f"row-{same:0{width}}",
                 recipe=same,
                 rows=(row.index,),
                 seed=row.seed,

@@ -15,7 +15,7 @@ from finegrid.atomic import replacing
 from finegrid.errors import visible
 from finegrid.export.content import Content, Run
 from finegrid.export.extras import needing
-from finegrid.export.names import differing, metric_names, plain
+from finegrid.export.names import curve_names, differing, final_names, plain
 from finegrid.recipe import Level
 
 FILE = "events.out.tfevents.finegrid"  # TensorBoard reads whatever has "tfevents" in its name
@@ -76,23 +76,18 @@ def events_of(run: Run, content: Content) -> Iterator[tuple[float, int, Any]]:
     )
 
     started, ended = run.record.get("started", 0.0), run.record.get("ended", 0.0)
-    names = metric_names(content.scores)
-    params = differing(run.levels, plain)
+    curves, finals = curve_names(content.scores), final_names(content.scores)
     # Seeds of one recipe are sessions of one group: the dashboard then shows their mean as one line.
-    start = SessionStartInfo(group_name=f"row {run.recipe}", start_time_secs=started)
-    for name, level in run.levels.items():
-        set_level(start.hparams[params[name]], level)
+    start = SessionStartInfo(group_name=run.group, start_time_secs=started)
+    for name, param in param_names(content).items():
+        set_level(start.hparams[param], run.levels[name])
     yield started, 0, plugin_summary(HParamsPluginData(session_start_info=start), "session_start_info")
     now = started
     for epoch in run.epochs:
         now += epoch.train_seconds + epoch.dev_seconds
-        curves = {"train/loss": epoch.train_loss}
-        curves |= {names[key]: value for key, value in epoch.scores.items() if key.startswith("dev/")}
-        # Under best-test every epoch looks at test; its curve must not pass for the score of the end.
-        curves |= {f"epoch_{names[k]}": v for k, v in epoch.scores.items() if k.startswith("test/")}
-        yield now, epoch.number, scalars(curves)
-    final = {names[key]: value for key, value in run.scores.items() if not key.startswith("dev/")}
-    final |= {f"best_{names[key]}": value for key, value in run.scores.items() if key.startswith("dev/")}
+        scores = {curves[key]: value for key, value in epoch.scores.items()}
+        yield now, epoch.number, scalars({"train/loss": epoch.train_loss, **scores})
+    final = {finals[key]: value for key, value in run.scores.items()}
     final |= {f"seconds/{part}": value for part, value in run.seconds.items()}
     if final:
         yield ended, run.best_epoch or 0, scalars(final)
@@ -101,21 +96,26 @@ def events_of(run: Run, content: Content) -> Iterator[tuple[float, int, Any]]:
     yield ended, 0, plugin_summary(HParamsPluginData(session_end_info=end), "session_end_info")
 
 
+def param_names(content: Content) -> dict[str, str]:
+    """Factors, but for those that do nothing in the whole study: the dashboard has room for few."""
+    return differing([name for name in content.factors if name not in content.about["inert"]], plain)
+
+
 def experiment(content: Content) -> Any:
     """What the hparams dashboard shows of all runs: the factors with their levels, and which scores count."""
     from tensorboard.plugins.hparams import api_pb2
     from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-    names = metric_names(content.scores)
-    params = differing(content.factors, plain)
+    names = final_names(content.scores)
     found = api_pb2.Experiment(name=visible(content.name))
-    for name, levels in content.factors.items():
-        info = found.hparam_infos.add(name=params[name], display_name=visible(name), type=data_type(levels))
+    for name, param in param_names(content).items():
+        levels = content.factors[name]
+        info = found.hparam_infos.add(name=param, display_name=visible(name), type=data_type(levels))
         for level in levels:
             set_level(info.domain_discrete.values.add(), level)
     metrics = {names[content.main_score]: f"{content.main_score.partition('/')[0]} {content.score}"}
     if content.protocol:
-        metrics[f"best_{names[f'dev/{content.score}']}"] = f"dev {content.score}"
+        metrics[names[f"dev/{content.score}"]] = f"dev {content.score}"
         metrics["seconds/train"] = "seconds of training"
     for tag, words in metrics.items():
         # Chosen on the test set, a score on it is too high: whoever sees it should know.

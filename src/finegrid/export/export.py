@@ -13,7 +13,7 @@ from finegrid.export.content import MADE_BY, Content, load_content
 from finegrid.export.csv_file import write_csv
 from finegrid.export.event_files import write_event_files
 from finegrid.export.frame import Frame
-from finegrid.export.mlflow_runs import local_store, log_runs
+from finegrid.export.mlflow_runs import local_store, log_runs, without_password
 from finegrid.export.parquet_file import write_parquet
 from finegrid.export.tables import epochs_table, predictions_tables, runs_table
 
@@ -54,7 +54,7 @@ def export_study(folder: Path, wishes: Wishes) -> list[str]:
     uri = wishes.tracking_uri or local_store(out / "mlflow")
     logged = log_runs(content, uri)
     told = f"{logged.new} new, {logged.changed} changed, {logged.same} there already"
-    return [*left_out(content), f"logged runs: {told}; the store: {uri}"]
+    return [*left_out(content), f"logged runs: {told}; the store: {without_password(uri)}"]
 
 
 def check_wishes(wishes: Wishes) -> None:

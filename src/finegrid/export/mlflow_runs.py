@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +15,11 @@ from typing import Any
 from finegrid.errors import input_error
 from finegrid.export.content import Content, Run
 from finegrid.export.extras import needing
-from finegrid.export.names import differing, metric_names, plain
+from finegrid.export.names import curve_names, differing, final_names, plain
 from finegrid.import_levels import written
 
 PAGE = 1000
-MOST_METRICS, MOST_PARAMS, MOST_TAGS = 1000, 100, 100  # of one call: mlflow/utils/validation.py
+MOST_METRICS, MOST_PARAMS = 1000, 100  # of one call: mlflow/utils/validation.py
 KEY, CONTENT = "finegrid.key", "finegrid.content"
 SETTINGS = {
     # Its folders of plain files need no database; since 3.x MLflow wants to be told that they are meant.
@@ -57,9 +58,9 @@ def log_runs(content: Content, uri: str) -> Exported:
             client = MlflowClient(uri)
             return log_all(client, content, open_experiment(client, content))
         except MlflowException as error:
-            reason = str(error).strip().partition("\n")[0]
+            reason = without_password(str(error).strip().partition("\n")[0])
             what = (
-                f"found {uri}, which mlflow cannot use ({reason}). Expected a folder (file:///...) or a "
+                f"found {without_password(uri)}, which mlflow cannot use ({reason}). Expected a folder (file:///...) or a "
                 "server that runs (http://...). Databases (sqlite:///...) need all of it: pip install mlflow"
             )
             raise input_error("command line", "--tracking-uri", what) from None
@@ -139,7 +140,7 @@ class Logged:
 
     name: str
     status: str
-    started: int  # milliseconds since 1970
+    started: int  # milliseconds since 1970; 0 where nobody knows
     ended: int
     params: dict[str, str]
     tags: dict[str, str]
@@ -200,45 +201,45 @@ def tags_of(run: Run, content: Content) -> dict[str, str]:
 
 def metrics_of(run: Run, content: Content, ended: int) -> Iterator[tuple[str, float, int, int]]:
     """Curves by epoch; what was measured once stands at the epoch that was chosen."""
-    names = metric_names(content.scores)
+    curves, finals = curve_names(content.scores), final_names(content.scores)
     now = float(run.record.get("started", 0.0))
     for epoch in run.epochs:
         now += epoch.train_seconds + epoch.dev_seconds
-        at = round(1000 * now)
-        yield "train/loss", epoch.train_loss, at, epoch.number
-        for key, value in epoch.scores.items():
-            # Under best-test every epoch looks at test; its curve must not pass for the score of the end.
-            prefix = "epoch_" if key.startswith("test/") else ""
-            yield f"{prefix}{names[key]}", value, at, epoch.number
-    step = run.best_epoch or 0
-    for key, value in run.scores.items():
-        yield f"{'best_' if key.startswith('dev/') else ''}{names[key]}", value, ended, step
+        for name, value in [("train/loss", epoch.train_loss), *named(epoch.scores, curves)]:
+            yield name, value, round(1000 * now), epoch.number
+    seconds = [(f"seconds/{part}", value) for part, value in run.seconds.items()]
+    for name, value in [*named(run.scores, finals), *seconds]:
+        yield name, value, ended, run.best_epoch or 0
     if run.best_epoch is not None:
-        yield "best_epoch", float(run.best_epoch), ended, step
-    for part, value in run.seconds.items():
-        yield f"seconds/{part}", value, ended, step
+        yield "best_epoch", float(run.best_epoch), ended, run.best_epoch
+
+
+def named(scores: Mapping[str, float], names: Mapping[str, str]) -> list[tuple[str, float]]:
+    return [(names[key], value) for key, value in scores.items()]
 
 
 def log(client: Any, experiment: str, logged: Logged) -> None:
     """Write a run. Its tag `CONTENT` comes last: without it, it is not whole."""
-    from mlflow.entities import Metric, Param, RunTag
+    from mlflow.entities import Metric, Param
 
-    created = client.create_run(experiment, start_time=logged.started, run_name=logged.name)
+    # A table does not tell when: then MLflow has the time of the export.
+    created = client.create_run(experiment, logged.started or None, logged.tags, run_name=logged.name)
     run_id = created.info.run_id
-    # The key first, so that a run that was logged in part is found again.
-    tags = [RunTag(name, value) for name, value in logged.tags.items()]
-    for part in parts(tags, MOST_TAGS):
-        client.log_batch(run_id, tags=part)
     for part in parts([Param(name, value) for name, value in logged.params.items()], MOST_PARAMS):
         client.log_batch(run_id, params=part)
     for part in parts([Metric(*metric) for metric in logged.metrics], MOST_METRICS):
         client.log_batch(run_id, metrics=part)
-    client.set_terminated(run_id, status=logged.status, end_time=logged.ended)
+    client.set_terminated(run_id, status=logged.status, end_time=logged.ended or None)
     client.set_tag(run_id, CONTENT, logged.content)
 
 
 def parts(entities: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
     return (entities[begin : begin + size] for begin in range(0, len(entities), size))
+
+
+def without_password(text: str) -> str:
+    """A server's address may carry a user and a password, which are nobody's business."""
+    return re.sub(r"//[^/@\s]*@", "//", text)
 
 
 def local_store(folder: Path) -> str:

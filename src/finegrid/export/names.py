@@ -37,6 +37,24 @@ def metric_names(keys: Iterable[str]) -> dict[str, str]:
     return differing(keys, metric_name)
 
 
+def in_group(name: str, addition: str) -> str:
+    """``dev/mcc`` in the group dev_best: next to the other, and not taken for it."""
+    group, _, rest = name.partition("/")
+    return f"{group}_{addition}/{rest}"
+
+
 def metric_name(key: str) -> str:
     name, colon, label = key.partition(":")
     return f"{name.replace('/', '_')}/{plain(label)}" if colon else name
+
+
+def curve_names(keys: Iterable[str]) -> dict[str, str]:
+    """Of what is measured after every epoch. Under best-test that may be test, which is no final score."""
+    names = metric_names(keys)
+    return {k: in_group(name, "by_epoch") if k.startswith("test/") else name for k, name in names.items()}
+
+
+def final_names(keys: Iterable[str]) -> dict[str, str]:
+    """Of what a run has in the end; of dev, at the epoch that was chosen."""
+    names = metric_names(keys)
+    return {k: in_group(name, "best") if k.startswith("dev/") else name for k, name in names.items()}
