@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,22 +15,34 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 def write_csv(path: Path, frames: Iterable[Frame]) -> int:
-    """Frames of the same columns, one below the other. Returns the lines below the header; 0: no file."""
-    count = 0
+    """Frames of the same columns, one below the other. Returns the lines below the header."""
+    count = -1
     with replacing(path) as draft, draft.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        for frame in frames:
-            if count == 0:
-                writer.writerow([safe(column.name) for column in frame.columns])
-            cells = [list(map(WRITTEN[column.kind], column.values)) for column in frame.columns]
-            writer.writerows(zip(*cells, strict=True))
-            count += len(frame)
+        for line in csv_lines(frames):
+            file.write(f"{line}\n")
+            count += 1
     return count
 
 
+def csv_lines(frames: Iterable[Frame]) -> Iterator[str]:
+    """The header once, then the lines of all frames; one that has a cell of several lines is one here."""
+    for number, frame in enumerate(frames):
+        if number == 0:
+            yield ",".join(safe(column.name) for column in frame.columns)
+        cells = [map(WRITTEN[column.kind], column.values) for column in frame.columns]
+        yield from map(",".join, zip(*cells, strict=True))
+
+
 def safe(text: str) -> str:
-    """Text that no spreadsheet computes: an apostrophe in front says so."""
-    return f"'{text}" if text.startswith(FORMULA) else text
+    """Text that no spreadsheet computes (an apostrophe in front says so), in quotes where it needs them.
+
+    Python's csv would leave a carriage return without quotes where lines end otherwise, and readers then see
+    two lines.
+    """
+    shown = f"'{text}" if text.startswith(FORMULA) else text
+    if any(char in shown for char in ',"\r\n'):
+        return '"' + shown.replace('"', '""') + '"'
+    return shown
 
 
 def moment(seconds: float) -> str:

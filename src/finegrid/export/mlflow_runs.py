@@ -58,12 +58,12 @@ def log_runs(content: Content, uri: str) -> Exported:
             client = MlflowClient(uri)
             return log_all(client, content, open_experiment(client, content))
         except MlflowException as error:
-            reason = without_password(str(error).strip().partition("\n")[0])
+            reason = str(error).strip().partition("\n")[0]
             what = (
-                f"found {without_password(uri)}, which mlflow cannot use ({reason}). Expected a folder (file:///...) or a "
+                f"found {uri}, which mlflow cannot use ({reason}). Expected a folder (file:///...) or a "
                 "server that runs (http://...). Databases (sqlite:///...) need all of it: pip install mlflow"
             )
-            raise input_error("command line", "--tracking-uri", what) from None
+            raise input_error("command line", "--tracking-uri", without_password(what)) from None
 
 
 @contextmanager
