@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,7 @@ def unfinished(audited: Path, folder: Path) -> Study:
         seconds = {"epoch": 10.0, "train": 10.0, "dev": 0.5, "test": 0.0} if began else {}
         void = {"dev": {}, "test": {}, "epochs": began, "best_epoch": len(began), "seconds": seconds}
         study.ledger.append({**whole, **void, "status": status, "reason": reason})
+        (study.folder / "predictions" / f"{run.run_id}.npz").unlink()
     for run in runs[3:]:
         study.ledger.append(record_for(study, run))
     return study
@@ -120,8 +122,6 @@ def table_from_elsewhere(folder: Path) -> Path:
 
 def no_library(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """As if it were not installed."""
-    import sys
-
     for module in [each for each in sys.modules if each.partition(".")[0] == name]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, name, None)

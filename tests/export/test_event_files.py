@@ -29,8 +29,8 @@ def exported(folder: Path) -> Path:
     return folder / "export" / "tensorboard"
 
 
-def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    """By tag: step and value, as TensorBoard accumulates them."""
+def curves(folder: Path) -> dict[str, Any]:
+    """By tag: a list of step and value, as TensorBoard accumulates them."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     events = EventAccumulator(str(folder))

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from export_studies import BROKEN, LABELS, audited, finished, table_from_elsewhere, unfinished
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
@@ -152,6 +152,7 @@ def test_predictions_are_those_of_the_study(probed: Path, tmp_path: Path) -> Non
         wrong = gold != predicted
         assert (mine["p_gold"] < mine["p_predicted"])[wrong].all() and wrong.any()
         assert (mine["p_gold"] == mine["p_predicted"])[~wrong].all()
+        assert mine["text"].tolist() == list(range(300))  # as the arrays have it
         np.testing.assert_allclose(mine["p_predicted"].iloc[1:], np.e / (np.e + 2), rtol=1e-6)
 
 
@@ -198,7 +199,8 @@ def test_no_text_is_a_formula_and_numbers_stay_numbers(tmp_path: Path) -> None:
     assert lines[0]["study"] == "'=table"
 
 
-@given(st.lists(st.text(st.characters(codec="utf-8")), min_size=1))
+@given(st.lists(st.text(st.sampled_from(",\"'\r\n\t=+-@＝ x") | st.characters(codec="utf-8")), min_size=1))
+@example(["\r", "a\rb", 'say "no"', '"', "", "'", "1,5"])
 def test_any_text_comes_back_from_csv(texts: list[str]) -> None:
     frame = Frame((Column("=a", "text", texts), Column("b", "whole", [-1] * len(texts))))
     written = "".join(f"{line}\n" for line in csv_lines([frame]))

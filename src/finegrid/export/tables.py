@@ -126,7 +126,7 @@ def predictions_tables(content: Content) -> Iterator[Frame]:
                 (
                     Column("run_id", "text", [run.run_id] * len(texts)),
                     category("split", [split] * len(texts), ["dev", "test"]),
-                    Column("line", "whole", found.ids.tolist()),
+                    Column("text", "whole", found.ids.tolist()),
                     category("gold", [content.labels[index] for index in found.gold], content.labels),
                     category("predicted", [content.labels[index] for index in predicted], content.labels),
                     Column("p_gold", "number", chances[texts, found.gold].tolist()),
