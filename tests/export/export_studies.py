@@ -92,7 +92,7 @@ def record_for(study: Study, run: PlannedRun) -> Record:
     return {**record, "best_epoch": 2, "epochs": epochs, "started": STARTED, "ended": STARTED + 22, **more}
 
 
-def table_from_elsewhere(folder: Path) -> Path:
+def table_from_elsewhere(folder: Path, source: str = "results.csv") -> Path:
     """Four lines: two repeats, one without a number; names and levels that a spreadsheet would compute."""
     factors: dict[str, list[Level]] = {"=cmd": ["-1+1", "@x"], "status": [-1, 2], "idle": [True, False]}
     lines: list[tuple[list[Level], float | None]] = [
@@ -107,7 +107,7 @@ def table_from_elsewhere(folder: Path) -> Path:
     ]
     imported = Imported(
         title="a table",
-        source="results.csv",
+        source=source,
         score="准确率",
         seconds_per="epoch",
         factors=factors,
@@ -115,7 +115,7 @@ def table_from_elsewhere(folder: Path) -> Path:
         rows=rows,
         notes=["from somewhere"],
     )
-    folder.mkdir()
+    folder.mkdir(parents=True)
     save_imported(folder, imported)
     return folder
 

@@ -195,6 +195,20 @@ def test_a_table_from_elsewhere_has_its_results(tmp_path: Path) -> None:
     assert runs["row-2"].data.tags["finegrid.recipe"] == "1"
 
 
+def test_a_study_of_the_same_name_loses_nothing(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    for source in ("ours.csv", "theirs.csv", "ours.csv"):
+        folder = tmp_path / source / "table"
+        if not folder.exists():
+            table_from_elsewhere(folder, source)
+        lines = export_study(folder, Wishes("mlflow", tracking_uri=store.as_uri()))
+    assert "0 new, 0 changed, 3 there already" in lines[-1]
+
+    client = client_of(store)
+    runs = client.search_runs([client.get_experiment_by_name("table").experiment_id])
+    assert len(runs) == 6 and len({run.data.tags["finegrid.study"] for run in runs}) == 2
+
+
 def test_a_store_that_cannot_be_used_is_said_without_its_password(
     probed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -73,6 +75,12 @@ class Content:
     def main_score(self) -> str:
         """Key of the score that is analysed, as it was measured in the end."""
         return f"test/{self.score}" if self.protocol else "result"
+
+    @property
+    def identity(self) -> str:
+        """12 hex digits of what the study varies around what: they stay when seeds or rows are added."""
+        key = [self.about.get("imported"), {**self.factors}, self.about.get("baseline")]
+        return hashlib.sha256(json.dumps(key, default=list).encode()).hexdigest()[:12]
 
     @property
     def counted(self) -> str:

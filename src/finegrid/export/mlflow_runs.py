@@ -176,7 +176,9 @@ def params_of(run: Run) -> dict[str, str]:
 def tags_of(run: Run, content: Content) -> dict[str, str]:
     about, record = content.about, run.record
     found = {
-        KEY: run.run_id or f"{content.name}/{run.name}",
+        # Of the study too: another of the same name may have the same run, in another row.
+        KEY: f"{content.identity}/{run.run_id or run.name}",
+        "finegrid.study": content.identity,
         "finegrid.rows": " ".join(map(str, run.rows)),
         "finegrid.recipe": str(run.recipe),
         "finegrid.status": run.status,
