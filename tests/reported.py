@@ -66,7 +66,7 @@ def hostile_study(home: Path, checkpoint: Path) -> Study:
     """Whose texts, labels, columns and folder would like to be more than text."""
     folder = home / HOSTILE_NAME
     folder.mkdir(parents=True)
-    model = shutil.copytree(checkpoint, home / "<b>model</b>")
+    model = shutil.copytree(checkpoint, home / "<b>model")
     for number, (part, texts) in enumerate({"train": 24, "dev": TEXTS, "test": TEXTS}.items()):
         rows = [
             {"<i>text</i>": hostile_text(number, row), "=label": HOSTILE_LABELS[row % 3]} for row in range(texts)

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import Any
 
-from finegrid.lang import LANGS
+from finegrid.lang import LANGS, Lang
 from finegrid.report.palette import DARK, LIGHT
 
 Spec = dict[str, Any]
@@ -24,12 +24,12 @@ class Figures:
 
     Attributes:
         specs: Vega-Lite specifications by language, theme and name.
-        pictures: The same as SVG, in light colours, by language and name: shown in print, without scripts, and
-            until a script has drawn the chart. May be empty.
+        pictures: The same as SVG, by name, in light colours and the language that the page opens in: shown in
+            print, without scripts, and until a script has drawn the chart. May be empty.
     """
 
     specs: Mapping[str, Mapping[str, Mapping[str, Spec]]] = field(default_factory=dict)
-    pictures: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    pictures: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def captions(self) -> dict[str, dict[str, str]]:
@@ -41,24 +41,24 @@ class Figures:
         return found
 
 
-def draw_figures(facts: dict[str, Any], pictures: bool) -> Figures:
-    """Those for which there are facts."""
+def draw_figures(facts: dict[str, Any], lang: Lang | None) -> Figures:
+    """Those for which there are facts.
+
+    Args:
+        facts: of `report_facts`.
+        lang: of the pictures; None draws none.
+    """
     from finegrid.report.charts import charts  # it imports altair: a second that other commands need not spend
 
     with ThreadPoolExecutor() as pool:
         pool.submit(bundle)
-        light = {lang: charts(facts, lang, "light") for lang in LANGS}
-        drawn = {
-            lang: {name: pool.submit(picture, spec) for name, spec in specs.items()}
-            for lang, specs in light.items()
-            if pictures
-        }
+        light = {each: charts(facts, each, "light") for each in LANGS}
+        drawn = {name: pool.submit(picture, spec) for name, spec in light[lang].items()} if lang else {}
         specs = {
-            lang: {"light": each, "dark": {name: darkened(spec) for name, spec in each.items()}}
-            for lang, each in light.items()
+            each: {"light": found, "dark": {name: darkened(spec) for name, spec in found.items()}}
+            for each, found in light.items()
         }
-        made = {lang: {name: one.result() for name, one in each.items()} for lang, each in drawn.items()}
-    return Figures(specs, made)
+        return Figures(specs, {name: one.result() for name, one in drawn.items()})
 
 
 def picture(spec: Spec) -> str:

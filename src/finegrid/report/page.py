@@ -36,7 +36,7 @@ def render_page(
             one by ``window.finegrid.refresh(document)``. It has no pictures for pages without scripts.
         figures: other charts than those of the facts.
     """
-    figures = draw_figures(facts, pictures=not live) if figures is None else figures
+    figures = draw_figures(facts, None if live else lang) if figures is None else figures
     scripts = [bundle(), asset("report.js")] if figures.specs else [asset("report.js")]
     return environment().get_template("page.html.jinja").render(
         facts=facts,
@@ -52,7 +52,7 @@ def render_page(
         scripts=[Markup(script) for script in scripts],
         charts=script_json(interned(figures.specs)),
         captions=figures.captions,
-        pictures={lang: dict(each) for lang, each in figures.pictures.items()},
+        pictures=figures.pictures,
         ordered=sorted(facts["recipes"], key=lambda one: -1.0 if one["test"] is None else one["test"], reverse=True),
         shown_field=Markup('<b class="count">{}</b>').format(len(facts["recipes"])),
         strip=Strip.of(facts["recipes"]),

@@ -294,7 +294,7 @@
   document.getElementById("language").addEventListener("click", () => {
     setLang(lang() === "en" ? "zh" : "en");
     remember("lang", lang());
-    redraw();
+    all(".chart").map(draw); // also those not looked at yet: print would show their pictures, in the other language
   });
   document.getElementById("theme").addEventListener("click", () => {
     setTheme(theme() === "dark" ? "light" : "dark");

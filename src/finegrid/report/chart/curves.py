@@ -107,7 +107,7 @@ def part(look: Look, field: str, title: str, ticks: list[int], top: float, botto
         axis=alt.Axis(title=look.word("epoch"), grid=False, values=ticks, format="d"),
     )
     legend = alt.Legend(orient="top", symbolType="stroke", symbolStrokeWidth=2.5, symbolOpacity=1, offset=6)
-    ink = alt.Color("role:N", scale=inks, legend=legend if field == "dev" else None)
+    ink = alt.Color("role:N", scale=inks, legend=legend)
     others, lines = alt.Chart(alt.NamedData("others")), alt.Chart(alt.NamedData("named"))
     marks: list[Any] = [
         others.mark_line(strokeWidth=1, opacity=0.32).encode(x=x, y=y, detail="run:N", color=ink),

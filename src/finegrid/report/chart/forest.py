@@ -22,7 +22,7 @@ BEYOND = 0.75  # of the width of the plain intervals: farther ends of adjusted o
 # Lengths by width: where the plot begins and ends, where the numbers end, and the same of seconds.
 WITH_SECONDS = (
     ("room", "clamp(0.13 * width, 60, 170)"),
-    ("start", "narrow ? 12 : clamp(0.31 * width, 215, 340)"),
+    ("start", "narrow ? 12 : clamp(0.335 * width, 215, 340)"),
     ("numbers", "narrow ? width : width - room - 122"),
     ("end", "narrow ? width - 12 : numbers - 104"),
     ("seconds_start", "narrow ? 12 : numbers + 26"),
@@ -165,7 +165,7 @@ def effects(grid: Rows, look: Look, low: float, high: float, verdict: Facts) -> 
     )
     margin, known = alt.Chart(alt.NamedData("margin")), alt.Chart(alt.NamedData("known"))
     fixed = [colour.use, colour.avoid, colour.open, colour.same]
-    by_kind = alt.Scale(domain=list(KINDS), range=fixed)
+    by_kind = alt.Scale(domain=[*KINDS, "unknown"], range=[*fixed, colour.muted])  # as `words` has it
     filled = alt.Scale(domain=list(KINDS), range=[colour.use, colour.avoid, colour.card, colour.same])
     shape = alt.Scale(domain=list(KINDS), range=list(SHAPES))
     stroke = alt.Color("kind:N", scale=by_kind, legend=None)
