@@ -357,4 +357,5 @@ def test_chinese_figures_are_chinese(facts: Facts) -> None:
 def test_lines_break_at_words_and_between_chinese_characters() -> None:
     assert wrapped("one two three", 45, 10) == ["one two", "three"]
     assert wrapped("一二三四，五", 40, 10) == ["一二三", "四，五"]
+    assert shown("a\ufffe\uffff") == "a\\ufffe\\uffff"  # either would end the process that draws it
     assert shown("a\nb\x07" + "c" * 300).startswith("a\\nb\\x07ccc")
