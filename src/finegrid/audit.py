@@ -111,6 +111,7 @@ class Audit(BaseModel):
     rows: list[RowAudit]
     costs: list[Cost]
     versions: dict[str, str]
+    machine: dict[str, str] = {}  # where the costs were measured
     proofs: list[Proof] = []  # of every level but the first of every varied factor
     device_memory: int = 0  # bytes of the GPU that this was measured on; 0: on none
 

@@ -297,16 +297,38 @@ def verdict(
     as_json: Json = False,
 ) -> None:
     """Say what each strategy is worth, with an interval, and which recipe to use."""
+    from finegrid.lang import as_lang
     from finegrid.looks import settled
     from finegrid.results import any_results
     from finegrid.verdict import as_json as spelled
-    from finegrid.verdict_words import as_lang, print_verdict
+    from finegrid.verdict_words import print_verdict
 
     found = settled(any_results(folder), margin)
     if as_json:
         print(json.dumps(spelled(found), ensure_ascii=False, indent=1))
     else:
         print_verdict(found, as_lang(lang))
+
+
+@app.command()
+def report(
+    folder: Folder,
+    style: Annotated[str, typer.Option("--format", help="html, md, svg or png.")] = "html",
+    figure: Annotated[
+        str | None, typer.Option(help="Which figure, for svg and png: forest, frontier, seeds, ...")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Default: DIR/report.html, DIR/FIGURE.svg; tables to the terminal.")
+    ] = None,
+    lang: Annotated[str, typer.Option(help="en or zh.")] = "en",
+    margin: Margin = 0.2,
+) -> None:
+    """Write the report: a page that needs nothing else, or tables and figures for papers and slides."""
+    from finegrid.lang import as_lang
+    from finegrid.report.written import write_report
+
+    for line in write_report(folder, style, figure, out, as_lang(lang), margin):
+        print(line)
 
 
 @app.command()
@@ -337,6 +359,27 @@ def confirm(
         print(json.dumps(found.as_json(), ensure_ascii=False, indent=1))
     else:
         say(*found.lines())
+
+
+@app.command()
+def export(
+    folder: Folder,
+    to: Annotated[str, typer.Option(help="csv, parquet, tensorboard or mlflow.")],
+    out: Annotated[Path | None, typer.Option(help="The folder to write to. Default: DIR/export.")] = None,
+    predictions: Annotated[
+        bool, typer.Option("--predictions", help="csv, parquet: also what every run says of every text.")
+    ] = False,
+    tracking_uri: Annotated[
+        str | None, typer.Option(help="mlflow: a store or server. Default: a folder in DIR/export.")
+    ] = None,
+) -> None:
+    """Take a study into other tools: tables of runs and epochs, TensorBoard, MLflow."""
+    from finegrid.export.export import FORMATS, Wishes, export_study
+
+    if to not in FORMATS:
+        known = "csv, parquet, tensorboard or mlflow"
+        raise typer.BadParameter(f'"{to}" is not a format. Expected {known}.', param_hint="--to")
+    say(*export_study(folder, Wishes(to, out, predictions, tracking_uri)))
 
 
 @app.command()

@@ -1,23 +1,35 @@
-"""The closed list of warnings about a study, each with its evidence and what to do."""
+"""The closed list of warnings about a study, each with its evidence. Their words: `warning_words`."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from finegrid import metrics
-from finegrid.results import Results, read_predictions
-from finegrid.study import BEST_TEST
+from finegrid.results import Results
+
+Kind = Literal[
+    "unfinished",
+    "diverged",
+    "failed",
+    "degenerate",
+    "still-rising",
+    "one-seed",
+    "unplanned-seeds",
+    "best-test",
+    "mixed",
+    "identical",
+]
+NAMED = 6  # runs that are named; of more, the number
 
 
 @dataclass(frozen=True)
 class Warning:
-    kind: str  # for programs: one word or two, in kebab case
-    what: str  # what was found, with figures
-    advice: str
+    kind: Kind
+    values: Mapping[str, str | int | float]  # what was found
 
 
 def diagnose(results: Results) -> list[Warning]:
@@ -40,24 +52,21 @@ def unfinished(results: Results) -> Iterator[Warning]:
     left = results.missing()["left"]
     if left:
         total = len(results.recipes) * len(results.seeds)
-        yield Warning(
-            "unfinished",
-            f"{len(left)} of {total} runs have not been trained",
-            f"`finegrid run {results.folder}` trains them; until then, intervals rest on what is there.",
-        )
+        yield Warning("unfinished", {"left": len(left), "total": total, "folder": str(results.folder)})
 
 
 def ended_badly(results: Results) -> Iterator[Warning]:
-    advice = {
-        "diverged": "A recipe that diverges is not comparable by its mean. Try a lower optimizer.rate.",
-        "failed": "Look into logs/ of the study folder; `finegrid run` tries them again.",
-    }
-    for status, what_to_do in advice.items():
-        runs = results.missing()[status]
-        if runs:
-            named = ", ".join(f"row {row} seed {seed}" for row, seed in runs[:6])
-            more = f" and {len(runs) - 6} more" if len(runs) > 6 else ""
-            yield Warning(status, f"{len(runs)} runs {status}: {named}{more}", what_to_do)
+    missing = results.missing()
+    kinds: tuple[Kind, ...] = ("diverged", "failed")
+    for kind in kinds:
+        if runs := missing[kind]:
+            yield Warning(kind, {"count": len(runs), "runs": named(runs)})
+
+
+def named(runs: list[tuple[int, int]]) -> str:
+    """The first few of some ``(row, seed)``."""
+    first = ", ".join(f"row {row} seed {seed}" for row, seed in runs[:NAMED])
+    return f"{first}, ... ({len(runs)})" if len(runs) > NAMED else first
 
 
 def degenerate(results: Results) -> Iterator[Warning]:
@@ -66,13 +75,8 @@ def degenerate(results: Results) -> Iterator[Warning]:
     floor = 100 * metrics.score_of(results.audit.majority["dev"], results.score)
     low = np.argwhere(results.points("dev") <= floor)
     if len(low):
-        named = ", ".join(f"row {results.recipes[r].rows[0]} seed {results.seeds[s]}" for r, s in low[:6])
-        yield Warning(
-            "degenerate",
-            f"{len(low)} runs are no better on dev than always naming the majority class: {named}",
-            "They learned nothing, and pull every effect they are part of. Try a lower optimizer.rate, "
-            "warmup, or more epochs.",
-        )
+        runs = [(results.recipes[r].rows[0], results.seeds[s]) for r, s in low]
+        yield Warning("degenerate", {"count": len(runs), "runs": named(runs)})
 
 
 def rising(results: Results) -> Iterator[Warning]:
@@ -85,23 +89,13 @@ def rising(results: Results) -> Iterator[Warning]:
     last = [curve for curve in curves if int(np.argmax(curve)) == len(curve) - 1]
     if curves and 2 * len(last) > len(curves):
         gain = float(np.mean([curve[-1] - max(curve[:-1]) for curve in last]))
-        yield Warning(
-            "still-rising",
-            f"the baseline is best at its last epoch with {len(last)} of {len(curves)} seeds "
-            f"({gain:+.2f} points over the best epoch before, on dev)",
-            "Strategies that learn faster look better than they will after more epochs. Raise "
-            "training.epochs.",
-        )
+        yield Warning("still-rising", {"last": len(last), "curves": len(curves), "gain": gain})
 
 
 def few_seeds(results: Results) -> Iterator[Warning]:
     seeds = np.isfinite(results.points("test")).any(axis=0).sum()
     if results.audit is not None and seeds == 1:
-        yield Warning(
-            "one-seed",
-            "only one seed has run: what a strategy does and the luck of a run can hardly be told apart",
-            f"`finegrid run {results.folder} --seeds 3`.",
-        )
+        yield Warning("one-seed", {"folder": str(results.folder)})
 
 
 def unplanned_seeds(results: Results) -> Iterator[Warning]:
@@ -109,19 +103,12 @@ def unplanned_seeds(results: Results) -> Iterator[Warning]:
     ran = {seed for recipe in results.recipes for seed in recipe.records}
     added = sorted(ran - set(results.planned_seeds))
     if added:
-        yield Warning(
-            "unplanned-seeds",
-            f"seeds {', '.join(map(str, added))} are not in study.toml: they were added later",
-            "If they were added after a look at the results, intervals are too narrow. `run --until-decided` "
-            "adds seeds at looks fixed beforehand.",
-        )
+        yield Warning("unplanned-seeds", {"seeds": ", ".join(map(str, added))})
 
 
 def chosen_on_test(results: Results) -> Iterator[Warning]:
     if results.protocol == "best-test":
-        yield Warning(
-            "best-test", BEST_TEST, "Compare recipes with each other, not with other people's scores."
-        )
+        yield Warning("best-test", {})
 
 
 def mixed(results: Results) -> Iterator[Warning]:
@@ -129,28 +116,14 @@ def mixed(results: Results) -> Iterator[Warning]:
         known = [{"stack": 1, **record} for _, record in results.finished()]  # older ones do not tell
         values = sorted({str(record[name]) for record in known if name in record})
         if len(values) > 1:
-            yield Warning(
-                "mixed",
-                f"runs differ in {name}: {', '.join(values)}",
-                "Their last digits differ, and their seconds cannot be compared.",
-            )
+            yield Warning("mixed", {"name": name, "values": ", ".join(values)})
 
 
 def identical(results: Results) -> Iterator[Warning]:
     """Distinct recipes that predict the very same: some level does nothing, whatever the audit says."""
-    if results.audit is None:
-        return
     seen: dict[tuple[int, str], list[int]] = {}
-    for (recipe, seed), record in results.finished():
-        digest = hashlib.sha256()
-        for split in ("dev", "test"):
-            digest.update(read_predictions(results.folder, record["run_id"], split).logits.tobytes())
-        seen.setdefault((seed, digest.hexdigest()), []).append(results.recipes[recipe].rows[0])
+    for (recipe, seed), digest in results.digests().items():
+        seen.setdefault((seed, digest), []).append(results.recipes[recipe].rows[0])
     for (seed, _), rows in seen.items():
         if len(rows) > 1:
-            named = ", ".join(map(str, rows))
-            yield Warning(
-                "identical",
-                f"rows {named} predict the same to the last bit with seed {results.seeds[seed]}",
-                "They differ in a level that does nothing, and the audit has not seen it. Please report it.",
-            )
+            yield Warning("identical", {"rows": ", ".join(map(str, rows)), "seed": results.seeds[seed]})

@@ -11,6 +11,7 @@ from itertools import cycle, islice
 from typing import Any
 
 import numpy as np
+import torch
 
 from finegrid import metrics
 from finegrid.audit import Audit, Cost, RowAudit, cost_levels
@@ -18,6 +19,7 @@ from finegrid.canonical import Canonicaliser
 from finegrid.data.tokens import TokenisedSplit
 from finegrid.evaluate import predict
 from finegrid.lockstep import share_prefix
+from finegrid.machine import machine
 from finegrid.proof import Prover
 from finegrid.recipe import ENGINE, Recipe
 from finegrid.run import DivergedError, Run
@@ -56,6 +58,7 @@ def make_audit(bench: Workbench) -> Audit:
         rows=rows,
         costs=[measure(bench, recipe) for recipe in recipes.values()],
         versions=versions(),
+        machine=machine(torch.cuda.get_device_name(bench.device) if bench.device.type == "cuda" else None),
         proofs=proofs,
         device_memory=total_memory(bench.device),
     )

@@ -5,10 +5,12 @@ Verdicts and reports read this, whether the runs are ours or a table's from else
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,9 +74,14 @@ class Results:
         )
         return replace(self, recipes=recipes, seeds=tuple(seed for seed in self.seeds if seed in seeds))
 
-    def points(self, split: str) -> Points:
-        """Scores ``[recipes, seeds]``, 0 to 100; nan where no run has finished. A table has ``test`` only."""
-        return self._each(lambda record: 100 * metrics.score_of(record[split], self.score))
+    def points(self, split: str, score: str | None = None) -> Points:
+        """Scores ``[recipes, seeds]``, 0 to 100; nan where no run has finished. A table has ``test`` only.
+
+        Args:
+            split: dev or test.
+            score: another one than the study's, of those that every record has.
+        """
+        return self._each(lambda record: 100 * metrics.score_of(record[split], score or self.score))
 
     def means(self, split: str) -> Points:
         """Mean over the seeds that have finished, ``[recipes]``; nan where none has."""
@@ -160,28 +167,44 @@ class Results:
         Raises:
             InputError: a file is missing or damaged, or runs were scored on different texts.
         """
+        return self._read[0].get(split)
+
+    def digests(self) -> Mapping[tuple[int, int], str]:
+        """By ``(recipe, seed)``, what stands for all logits of a finished run; empty for a table.
+
+        Raises:
+            InputError: as `predictions`.
+        """
+        return self._read[1]
+
+    @cached_property
+    def _read(self) -> tuple[dict[str, Predictions], dict[tuple[int, int], str]]:
+        """Every file of predictions, read once."""
+        found: dict[str, Predictions] = {}
+        digests: dict[tuple[int, int], str] = {}
         if self.audit is None:
-            return None
-        gold: NDArray[np.int64] | None = None
-        predicted: NDArray[np.int16] | None = None
+            return found, digests
+        shape = (len(self.recipes), len(self.seeds))
         for at, record in self.finished():
-            arrays = read_predictions(self.folder, record["run_id"], split)
-            if gold is None or predicted is None:
-                gold = arrays.gold
-                predicted = np.full((len(self.recipes), len(self.seeds), len(gold)), -1, dtype=np.int16)
-            if not np.array_equal(gold, arrays.gold):
-                what = f"run {record['run_id']} was scored on other texts than the runs before it."
-                raise input_error(str(self.folder), "predictions", what)
-            predicted[at] = arrays.logits.argmax(axis=1)
-        if gold is None or predicted is None:
-            return None
-        return Predictions(gold, predicted, len(self.audit.labels))
+            digest = hashlib.sha256()
+            for split, arrays in read_run(self.folder, record["run_id"]).items():
+                if split not in found:
+                    predicted = np.full((*shape, len(arrays.gold)), -1, dtype=np.int16)
+                    found[split] = Predictions(arrays.gold, predicted, arrays.ids, len(self.audit.labels))
+                if not np.array_equal(found[split].gold, arrays.gold):
+                    what = f"run {record['run_id']} was scored on other texts than the runs before it."
+                    raise input_error(str(self.folder), "predictions", what)
+                found[split].predicted[at] = arrays.logits.argmax(axis=1)
+                digest.update(arrays.logits.tobytes())
+            digests[at] = digest.hexdigest()
+        return found, digests
 
 
 @dataclass(frozen=True)
 class Predictions:
     gold: NDArray[np.int64]  # [texts], class numbers
     predicted: NDArray[np.int16]  # [recipes, seeds, texts], class numbers; -1 where no run has finished
+    ids: NDArray[np.int64]  # [texts], rows of the user's file, counted from 1
     classes: int
 
 
@@ -192,8 +215,8 @@ class RunPredictions:
     ids: NDArray[np.int64]  # [texts], lines of the user's file
 
 
-def read_predictions(folder: Path, run_id: str, split: str) -> RunPredictions:
-    """What a run predicted of dev or test.
+def read_run(folder: Path, run_id: str) -> dict[str, RunPredictions]:
+    """What a run predicted of dev and of test.
 
     Raises:
         InputError: the file is missing or damaged.
@@ -201,8 +224,11 @@ def read_predictions(folder: Path, run_id: str, split: str) -> RunPredictions:
     path = folder / "predictions" / f"{run_id}.npz"
     try:
         with np.load(path, allow_pickle=False) as file:
-            return RunPredictions(*(file[f"{split}_{name}"] for name in ("gold", "logits", "ids")))
-    except (OSError, ValueError, KeyError, EOFError) as error:
+            return {
+                split: RunPredictions(*(file[f"{split}_{name}"] for name in ("gold", "logits", "ids")))
+                for split in ("dev", "test")
+            }
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         what = f"cannot be read ({type(error).__name__}). Take its line out of runs.jsonl and run again."
         raise input_error(str(folder), f"predictions/{path.name}", what) from None
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from finegrid.data.sources import DataSettings
+from finegrid.data.table import Table, load_table
 from finegrid.design import OF_FRACTIONS, Kind, Resolution, Row, design_problems, plan_rows, screened
 from finegrid.errors import InputError, Problem, input_error
 from finegrid.fraction import ROMAN
@@ -177,6 +178,14 @@ class Study:
             baseline=self.baseline.levels(),
             factors={name: list(levels) for name, levels in self.factors.items()},
         )
+
+    def read_table(self) -> Table:
+        """The checked texts and labels.
+
+        Raises:
+            InputError: files that cannot be used.
+        """
+        return load_table(self.head.data, self.folder, self.folder / "split.tsv")
 
     @property
     def ledger(self) -> Ledger:

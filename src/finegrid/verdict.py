@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from finegrid.recipe import Recipe
 from finegrid.results import Results, load_results
 from finegrid.screen import Screen
 from finegrid.study import Study
+from finegrid.warning_words import told
 
 SCHEMA = 1
 
@@ -147,11 +148,11 @@ def blocks_of(results: Results) -> tuple[Block, ...]:
     )
 
 
-def outcomes_of(results: Results, split: str) -> Outcomes:
-    """Scores, and what each text contributes to them."""
+def outcomes_of(results: Results, split: str, score: str | None = None) -> Outcomes:
+    """Scores, and what each text contributes to them; of another score than the study's if asked."""
     blocks = blocks_of(results)
     recipes = [recipe.levels for recipe in results.recipes]
-    points = results.points(split)
+    points = results.points(split, score)
     if results.repeats:
         return Outcomes.of_repeats(results.factors, recipes, points)
     found = results.predictions(split)
@@ -163,7 +164,7 @@ def outcomes_of(results: Results, split: str) -> Outcomes:
         found.gold,
         found.predicted[finished].astype(np.int64),
         found.classes,
-        results.score,
+        score or results.score,
         results.audit.labels,
     )
     return Outcomes(results.factors, recipes, points, influence, blocks=blocks)
@@ -227,7 +228,7 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
         "missing": {status: len(runs) for status, runs in results.missing().items()},
         "best": best_json(verdict),
         "frontier": [recipe_json(verdict, index) for index in verdict.frontier()],
-        "warnings": [{"kind": w.kind, "what": w.what, "advice": w.advice} for w in verdict.warnings],
+        "warnings": [{"kind": w.kind, **asdict(told(w, "en"))} for w in verdict.warnings],
         "notes": list(results.notes),
     }
 

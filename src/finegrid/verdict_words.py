@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
 
 import numpy as np
 from rich import box
@@ -13,13 +12,14 @@ from rich.text import Text
 
 from finegrid.decide import Decision, Interval, Needs
 from finegrid.effects import Effect, Interaction
-from finegrid.errors import input_error, visible
+from finegrid.errors import visible
+from finegrid.lang import Lang
 from finegrid.progress import duration
 from finegrid.recipe import Levels
 from finegrid.table import written
 from finegrid.verdict import Verdict, mattering
+from finegrid.warning_words import told
 
-Lang = Literal["en", "zh"]
 WIDTH = 160  # where the output is no terminal
 
 ENGLISH = {
@@ -97,7 +97,7 @@ CHINESE = {
     "frontier": "得分与时间的前沿：",
     "holds": "以上结论的前提：{levels}",
     "missing": "未计入：{missing}",
-    "warning": "警告：{what}. {advice}",
+    "warning": "警告：{what}。{advice}",
     "note": "{levels}：{note}",
     "comma": "，",
     "interval": "{low:+.2f} 至 {high:+.2f}",
@@ -113,18 +113,6 @@ CHINESE = {
 }
 LANGUAGES: dict[Lang, dict[str, str]] = {"en": ENGLISH, "zh": CHINESE}
 assert ENGLISH.keys() == CHINESE.keys()
-
-
-def as_lang(name: str) -> Lang:
-    """A language of ours.
-
-    Raises:
-        InputError: any other.
-    """
-    for lang in LANGUAGES:
-        if lang == name:
-            return lang
-    raise input_error("command line", "--lang", f'found "{name}", expected {" or ".join(LANGUAGES)}.')
 
 
 def print_verdict(verdict: Verdict, lang: Lang) -> None:
@@ -216,7 +204,8 @@ def tail_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
     if results.holds_at:
         yield words["holds"].format(levels=spelled(results.holds_at))
     for warning in verdict.warnings:
-        yield words["warning"].format(what=warning.what, advice=warning.advice)
+        said = told(warning, lang)
+        yield words["warning"].format(what=said.what, advice=said.advice)
     yield from results.notes
 
 

@@ -14,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 
 from finegrid.data.batches import Batch, evaluation_batches, pack, training_batches
-from finegrid.data.table import Table, load_table
 from finegrid.data.tokens import Tokenised, TokenisedSplit, tokenise
 from finegrid.errors import InputError, Problem, input_error
 from finegrid.model.classifier import Classifier
@@ -37,7 +36,7 @@ class Workbench:
         self.settings = settings
         self.device = torch.device(settings.device)
         self.precision: Precision = settings.precision
-        self.table = load_study_table(study)
+        self.table = study.read_table()
         self.tokens = tokenise(self.table, load_tokenizer(study.checkpoint.folder), study.folder / "cache")
         self.checkpoint = Checkpoint(study.checkpoint)
         check_vocabulary(self.tokens, self.checkpoint)
@@ -109,11 +108,6 @@ def check_lengths(lengths: set[int], specials: int, source: str) -> None:
     ]
     if problems:
         raise InputError(source, problems)
-
-
-def load_study_table(study: Study) -> Table:
-    """The checked texts of a study."""
-    return load_table(study.head.data, study.folder, study.folder / "split.tsv")
 
 
 def prepare_process(settings: RunSettings) -> None:
