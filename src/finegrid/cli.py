@@ -122,7 +122,7 @@ def plan(
     seconds = None if budget is None else parse_budget(budget, seeds)
     study, settings = load(folder, device=device, precision=precision, memory=memory)
     if probe or (seconds is not None and not probed(study)):
-        with Show(study.head.score) as watcher:
+        with Show(study.head.score, study.folder) as watcher:
             Runner(study, settings, watcher=watcher).audit()
     look = outlook(study, settings, seeds, workers)
     if seconds is None:
@@ -220,7 +220,7 @@ def fit(
     study, settings = load(folder, device=device, precision=precision)
     wished = wished_recipe(study, recipe) if recipe else recommended(study)
     place = check_out(out or folder / "models" / "best", force)
-    with Show(study.head.score) as watcher:
+    with Show(study.head.score, study.folder) as watcher:
         number = study.head.design.numbers[0] if seed is None else seed
         record = Runner(study, settings, watcher=watcher).fit(wished, number, place)
     if record["status"] != "done":
@@ -446,7 +446,7 @@ def train(
     rows: set[int] | None = None,
 ) -> None:
     numbers = range(seeds) if seeds else None
-    with Show(study.head.score) as watcher:
+    with Show(study.head.score, study.folder) as watcher:
         Runner(study, settings, workers, numbers, mix, rows, watcher).run()
 
 
