@@ -82,7 +82,7 @@ class Show:
         rows = ", ".join(map(str, record["stands_for"]))
         done = record["status"] == "done"
         if done:
-            outcome = f"{board.score} {metrics.score_of(record['test'], board.score):.4f}"
+            outcome = f"{board.score} {metrics.score_of(record['test'], board.score):.4f} on test"
         else:
             outcome = f"{record['status']}: {record['reason']}"
         line = f"run {board.ended} of {board.to_train}: rows {rows}, seed {record['seed']}: {outcome}"

@@ -15,7 +15,7 @@ from finegrid.duration import duration
 from finegrid.errors import visible
 
 NARROW = 60  # columns; below, only what matters most
-OTHER_LINES = 8  # of the picture, beside the jobs, and one for the cursor
+OTHER_LINES = 9  # of the picture, beside the jobs, and one for the cursor
 
 
 def draw(board: Board, now: float, width: int, height: int) -> RenderableType:
@@ -30,7 +30,7 @@ def draw(board: Board, now: float, width: int, height: int) -> RenderableType:
     if not board.jobs:
         return line(f"working for {duration(now - board.started)}", style="dim") if board.doing else Text()
     narrow = width < NARROW
-    parts: list[RenderableType] = [bar(board.share), line(counts(board, now, narrow), style="bold")]
+    parts: list[RenderableType] = [Text(), bar(board.share), line(counts(board, now, narrow), style="bold")]
     parts.append(jobs_table(board.at_work, narrow, most=max(1, height - OTHER_LINES)))
     parts += best_lines(board, narrow)
     if trouble := trouble_words(board):
