@@ -1,0 +1,149 @@
+// Keeps a watched page up to date: says how far the study is, and takes a newer page when there is one.
+// Nothing here writes HTML from data.
+"use strict";
+(() => {
+  const EVERY = 2000; // milliseconds
+  const HIDDEN_EVERY = 15000;
+  const root = document.documentElement;
+  const own = document.currentScript;
+  let shown = own.dataset.revision;
+  let heard = null;
+  let answered = true;
+  let timer = 0;
+  let asking = false;
+
+  const WORDS = {
+    en: {
+      work: "Training",
+      idle: "Not at work",
+      over: "Finished",
+      silent: "No answer. Is finegrid watch still running? Trying again.",
+      runs: (ended, all) => `${ended} of ${all} runs`,
+      left: (time) => `about ${time} left`,
+      needs: (count, time) => `${count} left` + (time ? `, about ${time} of work` : ""),
+      bad: (count, status) => `${count} ${status}`,
+      job: (job) => `rows ${spans(job.rows)} seed ${job.seed}: ` + (job.epoch ? `epoch ${job.epoch} of ${job.epochs}` : "starting"),
+      last: (time) => `last run ${time} ago`,
+      older: "This page shows an earlier state.",
+      units: ["s", "min", "h"],
+    },
+    zh: {
+      work: "训练中",
+      idle: "未在训练",
+      over: "已完成",
+      silent: "没有响应。finegrid watch 还在运行吗？正在重试。",
+      runs: (ended, all) => `${ended} / ${all} 次训练`,
+      left: (time) => `约剩 ${time}`,
+      needs: (count, time) => `还剩 ${count} 次` + (time ? `，约需 ${time}` : ""),
+      bad: (count, status) => `${count} 次${status === "failed" ? "失败" : "发散"}`,
+      job: (job) => `第 ${spans(job.rows)} 行，种子 ${job.seed}：` + (job.epoch ? `第 ${job.epoch} / ${job.epochs} 轮` : "启动中"),
+      last: (time) => `上次训练结束于 ${time}前`,
+      older: "本页显示的是较早的状态。",
+      units: [" 秒", " 分钟", " 小时"],
+    },
+  };
+  const lang = () => root.dataset.lang ?? (navigator.language.startsWith("zh") ? "zh" : "en");
+
+  const duration = (seconds, [s, min, h]) => {
+    const join = (count, unit) => `${count}${unit.startsWith(" ") ? "" : " "}${unit}`;
+    if (seconds < 90) return join(Math.max(0, Math.round(seconds)), s);
+    const minutes = Math.round(seconds / 60);
+    if (minutes < 90) return join(minutes, min);
+    return `${join(Math.floor(minutes / 60), h)} ${join(minutes % 60, min)}`;
+  };
+  // 1, 2, 3, 7 -> 1-3, 7
+  const spans = (numbers) => {
+    const found = [];
+    for (const number of [...numbers].sort((a, b) => a - b)) {
+      const last = found.at(-1);
+      if (last && last[1] === number - 1) last[1] = number;
+      else found.push([number, number]);
+    }
+    return found.map(([from, to]) => (from === to ? `${from}` : `${from}-${to}`)).join(", ");
+  };
+
+  // The strip
+
+  const element = (name, kind, text = "") => {
+    const made = document.createElement(name);
+    made.className = kind;
+    made.textContent = text;
+    return made;
+  };
+  const strip = element("div", "watch");
+  strip.setAttribute("role", "status");
+  const line = strip.appendChild(element("p", "watch-line"));
+  const trouble = strip.appendChild(element("p", "watch-trouble"));
+  const bar = strip.appendChild(element("div", "watch-bar"));
+  const done = bar.appendChild(element("span", "watch-done"));
+
+  const parts = (words) => {
+    const { work, runs } = heard;
+    const time = (seconds) => duration(seconds, words.units);
+    const bad = ["diverged", "failed"].filter((status) => runs?.[status]).map((status) => words.bad(runs[status], status));
+    const last = heard.last_run === null ? [] : [words.last(time(heard.now - heard.last_run))];
+    if (work) {
+      const left = work.seconds_left === null ? [] : [words.left(time(work.seconds_left))];
+      const count = work.runs.to_train ? [words.runs(work.runs.ended, work.runs.to_train)] : [work.doing];
+      return [...count, ...left, ...bad, ...work.at_work.map(words.job), ...last];
+    }
+    if (!runs) return last;
+    const all = Object.values(runs).reduce((sum, count) => sum + count, 0);
+    const count = [words.runs(all - runs.left, all)];
+    const needs = runs.left ? [words.needs(runs.left, heard.seconds_left ? time(heard.seconds_left) : "")] : [];
+    return [...count, ...needs, ...bad, ...last];
+  };
+  const draw = () => {
+    const words = WORDS[lang()] ?? WORDS.en;
+    const state = !answered ? "silent" : heard.work ? "work" : heard.runs && !heard.runs.left ? "over" : "idle";
+    strip.dataset.state = state;
+    const said = answered ? parts(words) : [];
+    line.replaceChildren(element("b", "watch-state", words[state]), ...said.map((part) => element("span", "watch-part", part)));
+    const problem = answered ? heard.problem : "";
+    trouble.hidden = !problem || own.dataset.kind !== "report";
+    trouble.textContent = problem && `${words.older} ${problem}`;
+    const runs = heard?.runs;
+    const all = runs ? Object.values(runs).reduce((sum, count) => sum + count, 0) : 0;
+    const share = heard?.work ? heard.work.share : all ? (all - runs.left) / all : 0;
+    done.style.width = `${100 * Math.min(1, Math.max(0, share))}%`;
+  };
+
+  // News
+
+  const take = async () => {
+    const response = await fetch("/", { cache: "no-store", headers: { "If-None-Match": `"${shown}"` } });
+    if (response.status !== 200) return;
+    const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+    const next = fresh.querySelector("script[data-revision]")?.dataset;
+    if (!next || next.revision === shown) return; // made a moment ago: the server makes no newer one yet
+    if (!window.finegrid?.refresh || own.dataset.kind !== "report" || next.kind !== "report") {
+      location.reload();
+      return;
+    }
+    shown = next.revision;
+    await window.finegrid.refresh(fresh);
+  };
+  const ask = async () => {
+    if (asking) return;
+    asking = true;
+    clearTimeout(timer);
+    try {
+      const response = await fetch("/progress.json", { cache: "no-store" });
+      heard = await response.json();
+      answered = true;
+      if (heard.revision !== shown) await take();
+    } catch {
+      answered = false;
+    }
+    draw();
+    asking = false;
+    timer = setTimeout(ask, document.hidden ? HIDDEN_EVERY : EVERY);
+  };
+
+  const top = document.querySelector("header.top");
+  if (top) top.append(strip);
+  else document.body.prepend(strip);
+  document.addEventListener("visibilitychange", () => document.hidden || ask());
+  new MutationObserver(() => heard && draw()).observe(root, { attributeFilter: ["data-lang"] });
+  ask();
+})();
