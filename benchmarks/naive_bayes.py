@@ -14,7 +14,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.metrics import f1_score
 from sklearn.naive_bayes import MultinomialNB
 
-from finegrid.data.table import Table, load_table
+from finegrid.data.table import Table
 from finegrid.study import load_study
 
 SMOOTHING = (0.01, 0.03, 0.1, 0.3, 1.0)
@@ -40,7 +40,7 @@ def naive_bayes(table: Table) -> dict[str, float]:
 
 
 def main(folder: Path) -> None:
-    found = naive_bayes(load_table(load_study(folder).head.data, folder))
+    found = naive_bayes(load_study(folder).read_table())
     print(f"naive Bayes: macro-f1 {found['dev']:.4f} on dev, {found['test']:.4f} on test")
 
 

@@ -235,3 +235,25 @@ def paired(results: Results, baseline: Distinct, other: Distinct) -> Paired:
 def two_rows(folder: Path) -> set[int]:
     """Rows of the small study that are to be trained: the baseline and the recommended recipe."""
     return {1, len(load_study(folder).rows)}
+
+
+def confirmations(study: Study, results: Results, table: Table) -> list[Confirmation]:
+    """What earlier calls of `finegrid confirm` have found, as far as it can still be read.
+
+    Args:
+        study: that chose.
+        results: what it has shown.
+        table: its texts, to tell fresh ones.
+    """
+    test = "".join(lines_of(table.test, table.labels))
+    found = []
+    for folder in sorted(study.folder.glob("confirm-*")):
+        try:
+            factors = load_study(folder).factors
+            moved = {name: levels[1] for name, levels in factors.items()}
+            chosen = next(r for r in results.recipes if moved_levels(results, r) == moved)
+            fresh = (folder / "test.jsonl").read_text(encoding="utf-8") != test
+            found.append(compare(results, chosen, folder, fresh))
+        except (InputError, OSError, StopIteration):  # unfinished, damaged, or of factors since changed
+            continue
+    return found

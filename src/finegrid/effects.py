@@ -187,12 +187,14 @@ def recipe_scores(outcomes: Outcomes) -> list[tuple[float, Interval]]:
     nan, and an interval without ends, where no run has finished.
     """
     filled = fill(outcomes)
+    nothing = (np.nan, Interval(-np.inf, np.inf))
+    found = [nothing] * len(outcomes.recipes)
+    if not filled.kept.any():
+        return found
     of = (outcomes.factors, outcomes.recipes, filled.kept, outcomes.blocks)
     mains = main_contrasts(*of)
     products = [one.contrast for one in interaction_contrasts(*of)]
     noise = _Chance(outcomes, filled, [mains, products]).of_weights(np.eye(len(filled.score)))
-    nothing = (np.nan, Interval(-np.inf, np.inf))
-    found = [nothing] * len(outcomes.recipes)
     each = zip(np.flatnonzero(filled.kept), filled.score.mean(axis=1), noise.variance, noise.df, strict=True)
     for row, mean, variance, df in each:
         found[row] = (float(mean), plain_interval(float(mean), float(np.sqrt(variance)), float(df)))

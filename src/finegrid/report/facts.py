@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from finegrid import __version__
+from finegrid.confirm import confirmations
 from finegrid.confounding import design_json
 from finegrid.decide import MARGIN
 from finegrid.imported import load_imported
@@ -17,7 +18,7 @@ from finegrid.lang import LANGS
 from finegrid.looks import settled
 from finegrid.report.origin import card_facts, commands, data_facts, protocol_facts
 from finegrid.report.recipes import curve_facts, recipe_facts
-from finegrid.report.texts import class_facts, text_facts
+from finegrid.report.texts import class_facts, readable_table, text_facts
 from finegrid.results import any_results
 from finegrid.study import Study, load_study
 from finegrid.verdict import Verdict, as_json
@@ -45,7 +46,8 @@ def report_facts(folder: Path, margin: float = MARGIN) -> Facts:
     imported = load_imported(folder)
     study = None if imported else load_study(folder)
     verdict = settled(any_results(folder), margin)
-    texts, why_no_texts = text_facts(verdict, study)
+    table, why_no_texts = readable_table(verdict.results, study)
+    confirmed = confirmations(study, verdict.results, table) if study and table else []
     return {
         "schema": SCHEMA,
         "finegrid": __version__,
@@ -60,10 +62,11 @@ def report_facts(folder: Path, margin: float = MARGIN) -> Facts:
             {"kind": warning.kind, **{lang: vars(told(warning, lang)) for lang in LANGS}}
             for warning in verdict.warnings
         ],
+        "confirmed": [one.as_json() for one in confirmed],
         "recipes": recipe_facts(verdict),
         "curves": curve_facts(verdict.results),
         "classes": class_facts(verdict),
-        "texts": texts,
+        "texts": text_facts(verdict, table),
         "why_no_texts": why_no_texts,
         "data": data_facts(verdict.results, study),
         "cards": card_facts(verdict.results) if study else [],

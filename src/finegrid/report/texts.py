@@ -71,24 +71,28 @@ def scores_of_class(
     }
 
 
-def text_facts(verdict: Verdict, study: Study | None) -> tuple[dict[str, Any] | None, WhyNot | None]:
-    """Texts of test that the recommended recipe gets wrong most surely, and those that recipes disagree on.
-
-    Returns:
-        The facts, or None and why there are none.
-    """
-    if study is None:
+def readable_table(results: Results, study: Study | None) -> tuple[Table | None, WhyNot | None]:
+    """The texts that the runs were scored on, or None and why they cannot be shown."""
+    if study is None or results.audit is None:
         return None, "imported"
-    if verdict.recommended is None:
+    found = results.predictions("test")
+    if found is None:
         return None, "no-runs"
     try:
         table = study.read_table()
     except InputError:
         return None, "data-gone"
-    audit = verdict.results.audit
-    if audit is None or table.fingerprint() != audit.fingerprints["data"]:
+    same = table.fingerprint() == results.audit.fingerprints["data"]
+    if not same or not np.array_equal(table.test.labels, found.gold):
         return None, "data-changed"
-    return {"wrong": wrong(verdict, table), "disputed": disputed(verdict.results, table)}, None
+    return table, None
+
+
+def text_facts(verdict: Verdict, table: Table | None) -> dict[str, Any] | None:
+    """Test texts that the recommended recipe gets wrong most surely, and those that recipes disagree on."""
+    if table is None or verdict.recommended is None:
+        return None
+    return {"wrong": wrong(verdict, table), "disputed": disputed(verdict.results, table)}
 
 
 def wrong(verdict: Verdict, table: Table) -> list[dict[str, Any]]:
