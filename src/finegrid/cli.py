@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+import webbrowser
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -338,6 +339,27 @@ def confirm(
         print(json.dumps(found.as_json(), ensure_ascii=False, indent=1))
     else:
         say(*found.lines())
+
+
+@app.command()
+def watch(
+    folder: Folder,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of this machine. Default: any free one.")] = 0,
+    browser: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+) -> None:
+    """Show a study's report in a browser, and keep it up to date while the study runs."""
+    from finegrid.report.facts import report_facts
+    from finegrid.report.page import render_page
+    from finegrid.watch.app import make_app
+    from finegrid.watch.serve import serve
+    from finegrid.watch.view import Maker
+
+    def ready(address: str) -> None:
+        print(visible(f"{folder} is shown at {address} (only on this machine; Ctrl-C ends it)"), flush=True)
+        if browser:
+            webbrowser.open(address)
+
+    serve(make_app(folder, Maker(report_facts, render_page)), port, ready)
 
 
 @app.command()

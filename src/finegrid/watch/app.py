@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import time
+from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from finegrid.pulse import read_pulse
 from finegrid.watch.sources import last_run, places, revision
 from finegrid.watch.view import Maker, View
-from finegrid.watch.viewer import PAUSE_SECONDS, Viewer
+from finegrid.watch.viewer import Viewer, rest_after
 
 ASSETS = files("finegrid") / "assets" / "watch"
 # A name of another host in this header is a page elsewhere whose name was made to point here (DNS rebinding).
@@ -50,15 +50,15 @@ HEADERS = {
 }
 
 
-def make_app(folder: Path, make: Maker, pause: float = PAUSE_SECONDS) -> Starlette:
+def make_app(folder: Path, make: Maker, rest: Callable[[float], float] = rest_after) -> Starlette:
     """The application.
 
     Args:
         folder: of a study, which need not be there yet.
         make: how its page is made.
-        pause: seconds from one making of the page to the next.
+        rest: seconds without another making of the page, after one that took so many.
     """
-    viewer = Viewer(folder, make, pause)
+    viewer = Viewer(folder, make, rest)
 
     async def page(request: Request) -> Response:
         if unchanged := still_there(request, revision(folder)):

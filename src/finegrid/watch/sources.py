@@ -24,14 +24,16 @@ def sources(folder: Path) -> Iterator[Path]:
 
 
 def revision(folder: Path) -> str:
-    """Changes when a source appears, disappears, or is written to. Costs a dozen looks at the disk, no reading."""
+    """Changes when a source appears, disappears, or is written to. Reads none of them."""
     about = hashlib.sha256()
     for path in sources(folder):
         try:
             stat = path.stat()
         except OSError:
             continue  # it has just gone: the next look will say so
-        about.update(f"{path} {stat.st_ino} {stat.st_size} {stat.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
+        about.update(
+            f"{path} {stat.st_ino} {stat.st_size} {stat.st_mtime_ns}\n".encode("utf-8", "surrogateescape")
+        )
     return about.hexdigest()[:16]
 
 

@@ -59,7 +59,9 @@ def make_view(folder: Path, revision: str, make: Maker, before: View | None) -> 
         page = fresh
     except InputError as error:
         problem = str(error)
-    except Exception as error:  # a file damaged in a way that nobody thought of: it may be mended while we watch
+    except (
+        Exception
+    ) as error:  # a file damaged in a way that nobody thought of: it may be mended while we watch
         traceback.print_exc()
         problem = visible(f"{folder}: cannot be shown: {type(error).__name__}: {error}")
     runs, seconds_left = progress(folder)
@@ -67,7 +69,7 @@ def make_view(folder: Path, revision: str, make: Maker, before: View | None) -> 
 
 
 def progress(folder: Path) -> tuple[dict[str, int] | None, float | None]:
-    """Runs by what became of them, and predicted seconds until the rest is done, as `finegrid status` says it."""
+    """Runs by what became of them, and predicted seconds until the rest is done: `finegrid status`."""
     try:
         study = load_study(folder)
         look = Outlook(study, study.head.run, fitting_audit(study), seeds_seen(study, study.head.run))

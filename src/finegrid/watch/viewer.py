@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,12 +15,17 @@ PAUSE_SECONDS = 3.0  # between two views
 SHARE = 0.2  # of one core that making views may take
 
 
+def rest_after(seconds: float) -> float:
+    """How long to rest after a view that took so many seconds."""
+    return max(PAUSE_SECONDS, seconds * (1 / SHARE - 1))
+
+
 class Viewer:
-    def __init__(self, folder: Path, make: Maker, pause: float = PAUSE_SECONDS) -> None:
+    def __init__(self, folder: Path, make: Maker, rest: Callable[[float], float] = rest_after) -> None:
         self.folder = folder
         self.latest: View | None = None
         self._make = make
-        self._pause = pause
+        self._rest = rest
         self._due = 0.0
         self._turn = asyncio.Lock()
         self._thread = ThreadPoolExecutor(1, "view")
@@ -36,9 +42,7 @@ class Viewer:
     async def _made(self, now: str) -> View:
         began = time.monotonic()
         loop = asyncio.get_running_loop()
-        made = await loop.run_in_executor(
-            self._thread, make_view, self.folder, now, self._make, self.latest
-        )
+        made = await loop.run_in_executor(self._thread, make_view, self.folder, now, self._make, self.latest)
         ended = time.monotonic()
-        self._due = ended + max(self._pause, (ended - began) * (1 / SHARE - 1))
+        self._due = ended + self._rest(ended - began)
         return made

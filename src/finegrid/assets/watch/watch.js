@@ -6,7 +6,6 @@
   const HIDDEN_EVERY = 15000;
   const root = document.documentElement;
   const own = document.currentScript;
-  let shown = own.dataset.revision;
   let heard = null;
   let answered = true;
   let timer = 0;
@@ -51,7 +50,7 @@
     if (minutes < 90) return join(minutes, min);
     return `${join(Math.floor(minutes / 60), h)} ${join(minutes % 60, min)}`;
   };
-  // 1, 2, 3, 7 -> 1-3, 7
+  // 1, 2, 3, 7 -> 1-3, 7; after three of these, an ellipsis
   const spans = (numbers) => {
     const found = [];
     for (const number of [...numbers].sort((a, b) => a - b)) {
@@ -59,7 +58,8 @@
       if (last && last[1] === number - 1) last[1] = number;
       else found.push([number, number]);
     }
-    return found.map(([from, to]) => (from === to ? `${from}` : `${from}-${to}`)).join(", ");
+    const told = found.map(([from, to]) => (from === to ? `${from}` : `${from}-${to}`));
+    return told.length > 3 ? `${told.slice(0, 3).join(", ")}, …` : told.join(", ");
   };
 
   // The strip
@@ -71,7 +71,6 @@
     return made;
   };
   const strip = element("div", "watch");
-  strip.setAttribute("role", "status");
   const line = strip.appendChild(element("p", "watch-line"));
   const trouble = strip.appendChild(element("p", "watch-trouble"));
   const bar = strip.appendChild(element("div", "watch-bar"));
@@ -85,7 +84,7 @@
     if (work) {
       const left = work.seconds_left === null ? [] : [words.left(time(work.seconds_left))];
       const count = work.runs.to_train ? [words.runs(work.runs.ended, work.runs.to_train)] : [work.doing];
-      return [...count, ...left, ...bad, ...work.at_work.map(words.job), ...last];
+      return [...count, ...left, ...bad, ...last, ...work.at_work.map(words.job)];
     }
     if (!runs) return last;
     const all = Object.values(runs).reduce((sum, count) => sum + count, 0);
@@ -98,7 +97,7 @@
     const state = !answered ? "silent" : heard.work ? "work" : heard.runs && !heard.runs.left ? "over" : "idle";
     strip.dataset.state = state;
     const said = answered ? parts(words) : [];
-    line.replaceChildren(element("b", "watch-state", words[state]), ...said.map((part) => element("span", "watch-part", part)));
+    line.replaceChildren(element("b", "watch-state", words[state]), ...said.map((part) => ` · ${part}`));
     const problem = answered ? heard.problem : "";
     trouble.hidden = !problem || own.dataset.kind !== "report";
     trouble.textContent = problem && `${words.older} ${problem}`;
@@ -111,16 +110,16 @@
   // News
 
   const take = async () => {
-    const response = await fetch("/", { cache: "no-store", headers: { "If-None-Match": `"${shown}"` } });
+    const response = await fetch("/", { cache: "no-store", headers: { "If-None-Match": `"${own.dataset.revision}"` } });
     if (response.status !== 200) return;
     const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
     const next = fresh.querySelector("script[data-revision]")?.dataset;
-    if (!next || next.revision === shown) return; // made a moment ago: the server makes no newer one yet
+    if (!next || next.revision === own.dataset.revision) return; // made a moment ago: the server makes no newer one yet
     if (!window.finegrid?.refresh || own.dataset.kind !== "report" || next.kind !== "report") {
       location.reload();
       return;
     }
-    shown = next.revision;
+    own.dataset.revision = next.revision;
     await window.finegrid.refresh(fresh);
   };
   const ask = async () => {
@@ -131,7 +130,7 @@
       const response = await fetch("/progress.json", { cache: "no-store" });
       heard = await response.json();
       answered = true;
-      if (heard.revision !== shown) await take();
+      if (heard.revision !== own.dataset.revision) await take();
     } catch {
       answered = false;
     }
