@@ -10,10 +10,12 @@
   let answered = true;
   let timer = 0;
   let asking = false;
+  let taking = false;
 
   const WORDS = {
     en: {
       work: "Training",
+      ready: "Preparing",
       idle: "Not at work",
       over: "Finished",
       silent: "No answer. Is finegrid watch still running? Trying again.",
@@ -28,6 +30,7 @@
     },
     zh: {
       work: "训练中",
+      ready: "准备中",
       idle: "未在训练",
       over: "已完成",
       silent: "没有响应。finegrid watch 还在运行吗？正在重试。",
@@ -94,7 +97,7 @@
   };
   const draw = () => {
     const words = WORDS[lang()] ?? WORDS.en;
-    const state = !answered ? "silent" : heard.work ? "work" : heard.runs && !heard.runs.left ? "over" : "idle";
+    const state = !answered ? "silent" : heard.work ? (heard.work.runs.to_train ? "work" : "ready") : heard.runs && !heard.runs.left ? "over" : "idle";
     strip.dataset.state = state;
     const said = answered ? parts(words) : [];
     line.replaceChildren(element("b", "watch-state", words[state]), ...said.map((part) => ` · ${part}`));
@@ -110,6 +113,16 @@
   // News
 
   const take = async () => {
+    if (taking) return;
+    taking = true;
+    try {
+      await takeNewer();
+    } catch {
+      // asked again soon
+    }
+    taking = false;
+  };
+  const takeNewer = async () => {
     const response = await fetch("/", { cache: "no-store", headers: { "If-None-Match": `"${own.dataset.revision}"` } });
     if (response.status !== 200) return;
     const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
@@ -130,7 +143,7 @@
       const response = await fetch("/progress.json", { cache: "no-store" });
       heard = await response.json();
       answered = true;
-      if (heard.revision !== own.dataset.revision) await take();
+      if (heard.revision !== own.dataset.revision) take(); // a page takes its time; what is at work is told meanwhile
     } catch {
       answered = false;
     }
