@@ -18,12 +18,14 @@ SLOW = ("torch", "transformers", "pyarrow", "tokenizers", "sklearn")
 # What `plan`, `status` and `table` need. Nothing after the ledger imports torch.
 LIGHT = [
     "aliases",
+    "board",
     "budget",
     "budget_time",
     "budget_words",
     "spread",
     "confounding",
     "design",
+    "duration",
     "fraction",
     "cli",
     "screen",
@@ -54,6 +56,11 @@ LIGHT = [
     "costs",
     "power",
     "presets",
+    "progress",
+    "pulse",
+    "terminal",
+    "watch.app",
+    "watch.serve",
     "worker",
 ]
 
