@@ -143,13 +143,13 @@
       const response = await fetch("/progress.json", { cache: "no-store" });
       heard = await response.json();
       answered = true;
-      if (heard.revision !== own.dataset.revision) take(); // a page takes its time; what is at work is told meanwhile
+      if (heard.revision !== own.dataset.revision) take(); // takes its time; what is at work is told meanwhile
     } catch {
       answered = false;
     }
-    draw();
     asking = false;
     timer = setTimeout(ask, document.hidden ? HIDDEN_EVERY : EVERY);
+    draw();
   };
 
   const top = document.querySelector("header.top");
