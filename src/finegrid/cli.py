@@ -363,6 +363,27 @@ def watch(
 
 
 @app.command()
+def export(
+    folder: Folder,
+    to: Annotated[str, typer.Option(help="csv, parquet, tensorboard or mlflow.")],
+    out: Annotated[Path | None, typer.Option(help="The folder to write to. Default: DIR/export.")] = None,
+    predictions: Annotated[
+        bool, typer.Option("--predictions", help="csv, parquet: also what every run says of every text.")
+    ] = False,
+    tracking_uri: Annotated[
+        str | None, typer.Option(help="mlflow: a store or server. Default: a folder in DIR/export.")
+    ] = None,
+) -> None:
+    """Take a study into other tools: tables of runs and epochs, TensorBoard, MLflow."""
+    from finegrid.export.export import FORMATS, Wishes, export_study
+
+    if to not in FORMATS:
+        known = "csv, parquet, tensorboard or mlflow"
+        raise typer.BadParameter(f'"{to}" is not a format. Expected {known}.', param_hint="--to")
+    say(*export_study(folder, Wishes(to, out, predictions, tracking_uri)))
+
+
+@app.command()
 def explain(factor: Annotated[str, typer.Argument(help="reinit.layers, or a whole part: reinit.")]) -> None:
     """Print the card of a factor: paper, idea, levels, deviations."""
     print(card(factor))

@@ -1,0 +1,1 @@
+"""Taking a study into other tools: tables, TensorBoard, MLflow."""

@@ -1,0 +1,227 @@
+"""What there is to export of a study, or of an imported table: the same for every tool."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from finegrid import __version__
+from finegrid.imported import Imported, load_imported
+from finegrid.ledger import Record
+from finegrid.metrics import PLAIN_SCORES
+from finegrid.recipe import Level, Levels
+from finegrid.results import Distinct, Results, load_results
+from finegrid.study import Study, load_study
+
+MADE_BY = "finegrid export"
+Scores = Mapping[
+    str, float
+]  # 0 to 1 (mcc: from -1), by "dev/macro-f1", "test/f1:<label>"; "result" of a table
+
+
+@dataclass(frozen=True)
+class Epoch:
+    number: int  # from 1
+    train_loss: float
+    train_seconds: float
+    dev_seconds: float
+    scores: Scores
+
+
+@dataclass(frozen=True)
+class Run:
+    """One distinct recipe with one seed, or one line of an imported table."""
+
+    name: str  # row-01-seed-0; good for a folder, and unique in its study
+    group: str  # row-01; equal for repeats
+    recipe: int  # first row of the table that is this recipe: equal for repeats
+    rows: tuple[int, ...]  # that it stands for
+    seed: int | None
+    levels: Levels  # of the varied factors, inert ones as in its first row
+    status: str  # done | diverged | failed | left; missing: an imported line without a number
+    fixed: Levels  # what is at one level in the whole study; empty of an imported table
+    record: Record  # empty where there is none
+    scores: Scores  # empty where the run has not finished
+    seconds: Mapping[str, float]  # train, dev, test, and epoch: of training; or run: of a table
+    epochs: tuple[Epoch, ...]
+
+    @property
+    def run_id(self) -> str | None:
+        return self.record.get("run_id")
+
+    @property
+    def best_epoch(self) -> int | None:
+        return self.record["best_epoch"] if self.status == "done" and self.epochs else None
+
+
+@dataclass(frozen=True)
+class Content:
+    name: str  # of the study's folder
+    folder: Path
+    score: str  # the one that is analysed, or as the table calls its result
+    protocol: str  # empty of an imported table: it does not tell
+    factors: Mapping[str, Sequence[Level]]  # the varied ones, inert ones included; first the baseline's level
+    scores: tuple[str, ...]  # that a finished run has
+    labels: tuple[str, ...]
+    runs: tuple[Run, ...]
+    about: Mapping[str, Any]  # what all runs have in common, for JSON
+
+    @property
+    def main_score(self) -> str:
+        """Key of the score that is analysed, as it was measured in the end."""
+        return f"test/{self.score}" if self.protocol else "result"
+
+    @property
+    def identity(self) -> str:
+        """12 hex digits of what the study varies around what: they stay when seeds or rows are added."""
+        key = [self.about.get("imported"), {**self.factors}, self.about.get("baseline")]
+        return hashlib.sha256(json.dumps(key, default=list).encode()).hexdigest()[:12]
+
+    @property
+    def counted(self) -> str:
+        """How many runs there are: ``192 runs (190 done, 2 left)``."""
+        states = Counter(run.status for run in self.runs)
+        return f"{len(self.runs)} runs ({', '.join(f'{count} {state}' for state, count in states.items())})"
+
+
+def load_content(folder: Path) -> Content:
+    """Of a study or of an imported table.
+
+    Raises:
+        InputError: neither, or a study that has not been started.
+    """
+    imported = load_imported(folder)
+    if imported is not None:
+        return content_of_table(folder, imported)
+    study = load_study(folder)
+    return content_of_study(study, load_results(study))
+
+
+def content_of_study(study: Study, results: Results) -> Content:
+    audit = results.audit
+    assert audit is not None  # a study has one, tables do not come here
+    rows = {row.index: row for row in study.rows}
+    width = len(str(len(rows)))
+    runs = []
+    for recipe in results.recipes:
+        row = rows[recipe.rows[0]]
+        fixed = {name: level for name, level in row.recipe.levels().items() if name not in row.levels}
+        for seed in results.seeds:
+            runs.append(run_of(f"row-{row.index:0{width}}", recipe, row.levels, fixed, seed))
+    names = (*PLAIN_SCORES, *(f"f1:{label}" for label in audit.labels))
+    return Content(
+        name=name_of(study.folder),
+        folder=study.folder,
+        score=study.head.score,
+        protocol=study.head.protocol,
+        factors=study.factors,
+        scores=tuple(f"{split}/{name}" for split in ("dev", "test") for name in names),
+        labels=tuple(audit.labels),
+        runs=tuple(runs),
+        about={
+            "made_by": MADE_BY,
+            "finegrid": __version__,
+            "study": name_of(study.folder),
+            "score": study.head.score,
+            "protocol": study.head.protocol,
+            "design": study.head.design.kind,
+            "seeds": list(results.seeds),
+            "factors": {name: list(levels) for name, levels in study.factors.items()},
+            "inert": dict(results.inert),
+            "baseline": study.baseline.levels(),
+            "labels": audit.labels,
+            "texts": audit.sizes,
+            "engine": audit.engine,
+            "fingerprints": audit.fingerprints,
+            "versions": audit.versions,
+            "warnings": audit.warnings,
+        },
+    )
+
+
+def run_of(group: str, recipe: Distinct, levels: Levels, fixed: Levels, seed: int) -> Run:
+    record = recipe.records.get(seed, {})
+    done = bool(record) and record["status"] == "done"
+    splits = ("dev", "test") if done else ()
+    return Run(
+        name=f"{group}-seed-{seed}",
+        group=group,
+        recipe=recipe.rows[0],
+        rows=recipe.rows,
+        seed=seed,
+        levels=levels,
+        status=record["status"] if record else "left",
+        fixed=fixed,
+        record=record,
+        scores={key: value for split in splits for key, value in flat(split, record[split]).items()},
+        seconds={part: value for part, value in record.get("seconds", {}).items() if value is not None},
+        epochs=tuple(epoch_of(entry) for entry in record.get("epochs", [])),
+    )
+
+
+def epoch_of(entry: Record) -> Epoch:
+    scores = {key: v for split in ("dev", "test") for key, v in flat(split, entry.get(split, {})).items()}
+    return Epoch(entry["epoch"], entry["train_loss"], entry["train_seconds"], entry["dev_seconds"], scores)
+
+
+def flat(split: str, scores: Mapping[str, Any]) -> dict[str, float]:
+    """A `metrics.summary` without nesting."""
+    plain = {f"{split}/{name}": value for name, value in scores.items() if name != "f1"}
+    return plain | {f"{split}/f1:{label}": value for label, value in scores.get("f1", {}).items()}
+
+
+def content_of_table(folder: Path, imported: Imported) -> Content:
+    """Of a table nothing is known but what it says: no dev, no epochs, no machine."""
+    width = len(str(max((row.index for row in imported.rows), default=1)))
+    taken: Counter[str] = Counter()
+    runs = []
+    for row, same in zip(imported.rows, imported.same_as(), strict=True):
+        name = f"row-{row.index:0{width}}" + (f"-seed-{row.seed}" if row.seed is not None else "")
+        taken[name] += 1
+        runs.append(
+            Run(
+                name=name if taken[name] == 1 else f"{name}-{taken[name]}",
+                group=f"row-{same:0{width}}",
+                recipe=same,
+                rows=(row.index,),
+                seed=row.seed,
+                levels=row.levels,
+                status="missing" if row.result is None else "done",
+                fixed={},
+                record={},
+                scores={} if row.result is None else {"result": round(row.result / 100, 12)},
+                seconds={imported.seconds_per or "run": row.seconds} if row.seconds is not None else {},
+                epochs=(),
+            )
+        )
+    return Content(
+        name=name_of(folder),
+        folder=folder,
+        score=imported.score,
+        protocol="",
+        factors=imported.factors,
+        scores=("result",),
+        labels=(),
+        runs=tuple(runs),
+        about={
+            "made_by": MADE_BY,
+            "finegrid": __version__,
+            "study": name_of(folder),
+            "imported": imported.source,
+            "title": imported.title,
+            "score": imported.score,
+            "factors": imported.factors,
+            "inert": imported.inert,
+            "notes": imported.notes,
+            "warnings": imported.warnings,
+        },
+    )
+
+
+def name_of(folder: Path) -> str:
+    return folder.resolve().name or "study"

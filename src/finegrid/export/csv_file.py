@@ -1,0 +1,69 @@
+"""Frames to CSV: UTF-8, numbers in full, and no cell that a spreadsheet takes for a formula."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from finegrid.atomic import replacing
+from finegrid.export.frame import Frame, Kind
+
+# What makes a cell a formula (OWASP, "CSV injection"), also in the full width of Chinese and Japanese input.
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+
+
+def write_csv(path: Path, frames: Iterable[Frame]) -> int:
+    """Frames of the same columns, one below the other. Returns the lines below the header."""
+    count = -1
+    with replacing(path) as draft, draft.open("w", encoding="utf-8", newline="") as file:
+        for line in csv_lines(frames):
+            file.write(f"{line}\n")
+            count += 1
+    return count
+
+
+def csv_lines(frames: Iterable[Frame]) -> Iterator[str]:
+    """The header once, then the lines of all frames; one that has a cell of several lines is one here."""
+    for number, frame in enumerate(frames):
+        if number == 0:
+            yield ",".join(safe(column.name) for column in frame.columns)
+        cells = [map(WRITTEN[column.kind], column.values) for column in frame.columns]
+        yield from map(",".join, zip(*cells, strict=True))
+
+
+def safe(text: str) -> str:
+    """Text that no spreadsheet computes (an apostrophe in front says so), in quotes where it needs them.
+
+    Python's csv would leave a carriage return without quotes where lines end otherwise, and readers then see
+    two lines.
+    """
+    shown = f"'{text}" if text.startswith(FORMULA) else text
+    if any(char in shown for char in ',"\r\n'):
+        return '"' + shown.replace('"', '""') + '"'
+    return shown
+
+
+def moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def numbers(values: Sequence[int]) -> str:
+    """Apart by spaces: ``1,9`` is a decimal number in half of the world, ``1-9`` a date."""
+    return " ".join(map(str, values))
+
+
+def optional(write: Callable[[Any], str]) -> Callable[[Any], str]:
+    return lambda value: "" if value is None else write(value)
+
+
+WRITTEN: dict[Kind, Callable[[Any], str]] = {
+    "text": optional(safe),
+    "category": optional(safe),
+    "whole": optional(str),
+    "number": optional(repr),
+    "truth": optional(lambda value: "true" if value else "false"),
+    "time": optional(moment),
+    "wholes": optional(numbers),
+}

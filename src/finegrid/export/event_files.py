@@ -1,0 +1,164 @@
+"""A study for TensorBoard: a log folder per run, with curves, scores and the hparams dashboard.
+
+Written with the event records of the ``tensorboard`` package itself, without torch or TensorFlow. The files
+hold nothing but what the study holds: exporting again writes the same bytes.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from finegrid.atomic import replacing
+from finegrid.errors import visible
+from finegrid.export.content import Content, Run
+from finegrid.export.extras import needing
+from finegrid.export.names import curve_names, differing, final_names, plain
+from finegrid.recipe import Level
+
+FILE = "events.out.tfevents.finegrid"  # TensorBoard reads whatever has "tfevents" in its name
+
+
+def write_event_files(content: Content, out: Path) -> int:
+    """Write ``out/<run>/`` for every run that has a record, and ``out`` itself for what they share.
+
+    Event files of an earlier export that are no longer a run's are removed. Returns the number of runs.
+
+    Raises:
+        InputError: no tensorboard.
+    """
+    with needing("tensorboard"):
+        from tensorboard.compat.proto import event_pb2  # noqa: F401
+        from tensorboard.plugins.hparams import plugin_data_pb2  # noqa: F401
+        from tensorboard.summary.writer import record_writer  # noqa: F401
+    shown = [run for run in content.runs if run.status not in ("left", "missing")]
+    put(out / FILE, encoded([(0.0, 0, experiment(content))]))
+    for run in shown:
+        put(out / run.name / FILE, encoded(events_of(run, content)))
+    names = {run.name for run in shown}
+    for path in out.glob(f"*/{FILE}"):
+        if path.parent.name not in names:
+            path.unlink()
+    return len(shown)
+
+
+def put(path: Path, content: bytes) -> None:
+    """Write a file, unless it is the same already: a TensorBoard that shows it need not read it again."""
+    if path.exists() and path.read_bytes() == content:
+        return
+    with replacing(path) as draft:
+        draft.write_bytes(content)
+
+
+def encoded(events: Any) -> bytes:
+    """An event file of ``(seconds since 1970, step, summary)``."""
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    buffer = io.BytesIO()
+    writer = RecordWriter(buffer)
+    events = list(events)
+    writer.write(Event(wall_time=events[0][0], file_version="brain.Event:2").SerializeToString())
+    for time, step, summary in events:
+        writer.write(Event(wall_time=time, step=step, summary=summary).SerializeToString())
+    return buffer.getvalue()
+
+
+def events_of(run: Run, content: Content) -> Iterator[tuple[float, int, Any]]:
+    """What a run has to show, in the order in which it happened."""
+    from tensorboard.plugins.hparams.api_pb2 import STATUS_FAILURE, STATUS_SUCCESS
+    from tensorboard.plugins.hparams.plugin_data_pb2 import (
+        HParamsPluginData,
+        SessionEndInfo,
+        SessionStartInfo,
+    )
+
+    started, ended = run.record.get("started", 0.0), run.record.get("ended", 0.0)
+    curves, finals = curve_names(content.scores), final_names(content.scores)
+    # Seeds of one recipe are sessions of one group: the dashboard then shows their mean as one line.
+    start = SessionStartInfo(group_name=run.group, start_time_secs=started)
+    for name, param in param_names(content).items():
+        set_level(start.hparams[param], run.levels[name])
+    yield started, 0, plugin_summary(HParamsPluginData(session_start_info=start), "session_start_info")
+    now = started
+    for epoch in run.epochs:
+        now += epoch.train_seconds + epoch.dev_seconds
+        scores = {curves[key]: value for key, value in epoch.scores.items()}
+        yield now, epoch.number, scalars({"train/loss": epoch.train_loss, **scores})
+    final = {finals[key]: value for key, value in run.scores.items()}
+    final |= {f"seconds/{part}": value for part, value in run.seconds.items()}
+    if final:
+        yield ended, run.best_epoch or 0, scalars(final)
+    status = STATUS_SUCCESS if run.status == "done" else STATUS_FAILURE
+    end = SessionEndInfo(status=status, end_time_secs=ended)
+    yield ended, 0, plugin_summary(HParamsPluginData(session_end_info=end), "session_end_info")
+
+
+def param_names(content: Content) -> dict[str, str]:
+    """Factors, but for those that do nothing in the whole study: the dashboard has room for few."""
+    return differing([name for name in content.factors if name not in content.about["inert"]], plain)
+
+
+def experiment(content: Content) -> Any:
+    """What the hparams dashboard shows of all runs: the factors with their levels, and which scores count."""
+    from tensorboard.plugins.hparams import api_pb2
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+    names = final_names(content.scores)
+    found = api_pb2.Experiment(name=visible(content.name))
+    for name, param in param_names(content).items():
+        levels = content.factors[name]
+        info = found.hparam_infos.add(name=param, display_name=visible(name), type=data_type(levels))
+        for level in levels:
+            set_level(info.domain_discrete.values.add(), level)
+    metrics = {names[content.main_score]: f"{content.main_score.partition('/')[0]} {content.score}"}
+    if content.protocol:
+        metrics[names[f"dev/{content.score}"]] = f"dev {content.score}"
+        metrics["seconds/train"] = "seconds of training"
+    for tag, words in metrics.items():
+        # Chosen on the test set, a score on it is too high: whoever sees it should know.
+        biased = (
+            " (best-test: too high)" if content.protocol == "best-test" and tag.startswith("test") else ""
+        )
+        found.metric_infos.add(name={"tag": tag}, display_name=visible(words + biased))
+    return plugin_summary(HParamsPluginData(experiment=found), "experiment")
+
+
+def data_type(levels: Any) -> Any:
+    from tensorboard.plugins.hparams import api_pb2
+
+    if all(isinstance(level, bool) for level in levels):
+        return api_pb2.DATA_TYPE_BOOL
+    if all(isinstance(level, int | float) for level in levels):
+        return api_pb2.DATA_TYPE_FLOAT64
+    return api_pb2.DATA_TYPE_STRING
+
+
+def set_level(value: Any, level: Level) -> None:
+    """Fill a protobuf ``Value``."""
+    if isinstance(level, bool):
+        value.bool_value = level
+    elif isinstance(level, int | float):
+        value.number_value = level
+    else:
+        value.string_value = level
+
+
+def plugin_summary(data: Any, tag: str) -> Any:
+    """A record of the hparams plugin."""
+    from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+    from tensorboard.plugins.hparams import metadata
+
+    data.version = metadata.PLUGIN_DATA_VERSION
+    plugin = SummaryMetadata.PluginData(plugin_name=metadata.PLUGIN_NAME, content=data.SerializeToString())
+    about = SummaryMetadata(plugin_data=plugin)
+    value = Summary.Value(tag=f"_hparams_/{tag}", metadata=about, tensor=metadata.NULL_TENSOR)
+    return Summary(value=[value])
+
+
+def scalars(values: dict[str, float]) -> Any:
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
+    return Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])

@@ -1,0 +1,125 @@
+"""``finegrid export``: which tool gets what, and where it lies."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from finegrid.atomic import replacing
+from finegrid.errors import InputError, Problem, input_error
+from finegrid.export.content import MADE_BY, Content, load_content
+from finegrid.export.csv_file import write_csv
+from finegrid.export.event_files import write_event_files
+from finegrid.export.frame import Frame
+from finegrid.export.mlflow_runs import local_store, log_runs, without_password
+from finegrid.export.parquet_file import write_parquet
+from finegrid.export.tables import epochs_table, predictions_tables, runs_table
+
+FORMATS = ("csv", "parquet", "tensorboard", "mlflow")
+TABLES = ("runs", "epochs", "predictions")
+ABOUT = "study.json"
+Write = Callable[[Path, Iterable[Frame]], int]
+
+
+@dataclass(frozen=True)
+class Wishes:
+    to: str  # one of FORMATS
+    out: Path | None = None  # else a folder in the study's
+    predictions: bool = False
+    tracking_uri: str | None = None
+
+
+def export_study(folder: Path, wishes: Wishes) -> list[str]:
+    """Write a study, or an imported table, for another tool. Returns what was written, in words.
+
+    Raises:
+        InputError: no study, one that has not been started, wishes that do not go together, a missing
+            library, or a place that is taken.
+    """
+    check_wishes(wishes)
+    content = load_content(folder)
+    out = wishes.out or folder / "export"
+    if out.exists() and not out.is_dir():
+        raise input_error("command line", "--out", f"found {out}, a file. Expected a folder. Choose another.")
+    if wishes.to == "csv":
+        return write_tables(content, out, "csv", write_csv, wishes.predictions)
+    if wishes.to == "parquet":
+        return write_tables(content, out, "parquet", write_parquet, wishes.predictions)
+    if wishes.to == "tensorboard":
+        place = out / "tensorboard"
+        count = write_event_files(content, place)
+        return [*left_out(content), f"wrote {count} runs; now: tensorboard --logdir {place}"]
+    uri = wishes.tracking_uri or local_store(out / "mlflow")
+    logged = log_runs(content, uri)
+    told = f"{logged.new} new, {logged.changed} changed, {logged.same} there already"
+    return [*left_out(content), f"logged runs: {told}; the store: {without_password(uri)}"]
+
+
+def check_wishes(wishes: Wishes) -> None:
+    problems = []
+    if wishes.predictions and wishes.to not in ("csv", "parquet"):
+        what = f"found it with --to {wishes.to}. Predictions go into a table: --to csv or parquet."
+        problems.append(Problem("--predictions", what))
+    if wishes.tracking_uri is not None and wishes.to != "mlflow":
+        what = f"found it with --to {wishes.to}. Expected --to mlflow, or no --tracking-uri."
+        problems.append(Problem("--tracking-uri", what))
+    if wishes.tracking_uri is not None and wishes.out is not None:
+        what = "found both. Runs go either to the tracking store or to a folder. Leave one out."
+        problems.append(Problem("--tracking-uri, --out", what))
+    if problems:
+        raise InputError("command line", problems)
+
+
+def write_tables(content: Content, out: Path, ending: str, write: Write, predictions: bool) -> list[str]:
+    check_own(out, ending)
+    lines = []
+
+    def put(name: str, frames: Iterable[Frame], of: str) -> None:
+        path = out / f"{name}.{ending}"
+        count = write(path, frames)
+        lines.append(f"wrote {path}: {of or f'{count} lines'}")
+
+    put_about(content, out)
+    put("runs", [runs_table(content)], content.counted)
+    epochs = epochs_table(content)
+    if epochs is not None:
+        put("epochs", [epochs], "")
+    if predictions and any(run.run_id and run.status == "done" for run in content.runs):
+        put("predictions", predictions_tables(content), "")
+    elif predictions:
+        lines.append("no predictions: no run of ours has finished")
+    return [*lines, f"wrote {out / ABOUT}: what all runs have in common"]
+
+
+def check_own(out: Path, ending: str) -> None:
+    """Refuse to write over tables that an export has not made."""
+    there = [name for table in TABLES if (out / (name := f"{table}.{ending}")).exists()]
+    about = out / ABOUT
+    if about.exists() and not is_ours(about):
+        there.append(ABOUT)
+    if there and not (about.exists() and is_ours(about)):
+        found = f"{out} holds {there[0]}, which finegrid has not written"
+        what = f"{found}. Expected a folder of exports, or a new one. Choose another."
+        raise input_error("command line", "--out", what)
+
+
+def is_ours(about: Path) -> bool:
+    try:
+        found = json.loads(about.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and found.get("made_by") == MADE_BY
+
+
+def put_about(content: Content, out: Path) -> None:
+    text = json.dumps(dict(content.about), ensure_ascii=False, indent=1, allow_nan=False)
+    with replacing(out / ABOUT) as draft:
+        draft.write_text(text + "\n", encoding="utf-8")
+
+
+def left_out(content: Content) -> list[str]:
+    """Runs that have nothing to show."""
+    count = sum(run.status in ("left", "missing") for run in content.runs)
+    return [f"{count} of {len(content.runs)} runs have not ended yet, or have no result"] * bool(count)

@@ -1,0 +1,23 @@
+"""Libraries that only an export needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from finegrid.errors import input_error
+
+
+@contextmanager
+def needing(extra: str) -> Iterator[None]:
+    """Around the imports of an extra's library, which has the extra's name.
+
+    Raises:
+        InputError: it is not there, or cannot be imported.
+    """
+    try:
+        yield
+    except ImportError as error:
+        found = f"found no {extra} that can be imported ({error})"
+        what = f"{found}, which this export is written with. Install it: pip install 'finegrid[{extra}]'"
+        raise input_error("command line", f"--to {extra}", what) from None

@@ -1,0 +1,50 @@
+"""Frames to Parquet, with types: categories are dictionaries, and keep their order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from finegrid.atomic import replacing
+from finegrid.export.frame import Column, Frame
+
+
+def write_parquet(path: Path, frames: Iterable[Frame]) -> int:
+    """Frames of the same columns, one below the other. Returns the lines."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    count = 0
+    with replacing(path) as draft:
+        writer = None
+        try:
+            for frame in frames:
+                table = pa.table({column.name: array(column) for column in frame.columns})
+                writer = writer or parquet.ParquetWriter(draft, table.schema)
+                writer.write_table(table)
+                count += len(frame)
+        finally:
+            if writer is not None:
+                writer.close()
+    return count
+
+
+def array(column: Column) -> Any:
+    import pyarrow as pa
+
+    if column.kind == "category":
+        place = {name: index for index, name in enumerate(column.categories)}
+        indices = pa.array([None if v is None else place[v] for v in column.values], pa.int32())
+        return pa.DictionaryArray.from_arrays(indices, pa.array(column.categories, pa.string()))
+    if column.kind == "time":
+        micros = [None if value is None else round(value * 1_000_000) for value in column.values]
+        return pa.array(micros, pa.timestamp("us", tz="UTC"))
+    types = {
+        "text": pa.string(),
+        "whole": pa.int64(),
+        "number": pa.float64(),
+        "truth": pa.bool_(),
+        "wholes": pa.list_(pa.int64()),
+    }
+    return pa.array(column.values, types[column.kind])

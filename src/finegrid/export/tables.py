@@ -1,0 +1,142 @@
+"""The tables of an export: runs, epochs, predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from finegrid.export.content import Content, Run
+from finegrid.export.frame import Column, Frame, category, factor
+from finegrid.export.names import differing
+from finegrid.results import read_predictions
+
+STATES = ("done", "diverged", "failed", "left", "missing")
+# Columns of the runs that a factor of an imported table may not be called like.
+TAKEN = {
+    *("study", "run_id", "recipe", "rows", "seed", "status", "result", "protocol", "best_epoch", "epochs"),
+    *("epoch_seconds", "train_seconds", "dev_seconds", "test_seconds", "run_seconds", "memory_bytes"),
+    *("device", "precision", "threads", "started", "ended", "reason"),
+}
+
+
+def runs_table(content: Content) -> Frame:
+    """A line per distinct recipe and seed, whatever became of it."""
+    runs = content.runs
+    names = factor_names(list(content.factors))
+    own = bool(content.protocol)  # else a table from elsewhere, which has no run ids, machine or epochs
+    columns = [category("study", [content.name] * len(runs), [content.name])]
+    columns += [Column("run_id", "text", [run.run_id for run in runs])] * own
+    columns += [
+        Column("recipe", "whole", [run.recipe for run in runs]),
+        Column("rows", "wholes", [run.rows for run in runs]),
+        Column("seed", "whole", [run.seed for run in runs]),
+        category("status", [run.status for run in runs], STATES),
+        *(
+            factor(names[name], [run.levels[name] for run in runs], levels)
+            for name, levels in content.factors.items()
+        ),
+    ]
+    columns += [category("protocol", [content.protocol] * len(runs), [content.protocol])] * own
+    columns += scores_of([run.scores for run in runs], content.scores)
+    columns += [
+        Column("best_epoch", "whole", [run.best_epoch for run in runs]),
+        Column("epochs", "whole", [len(run.epochs) if run.record else None for run in runs]),
+    ] * own
+    columns += seconds_of(runs)
+    return Frame((*columns, *(machine_of(runs) if own else ())))
+
+
+def factor_names(factors: Sequence[str]) -> dict[str, str]:
+    """Columns of the factors: their own names, unless a column of ours is called like that."""
+    return differing(factors, lambda name: f"factor.{name}" if name in TAKEN else name)
+
+
+def seconds_of(runs: Sequence[Run]) -> list[Column]:
+    """Seconds that any run has; of a table perhaps none."""
+    parts = [
+        part for part in ("epoch", "train", "dev", "test", "run") if any(part in r.seconds for r in runs)
+    ]
+    return [Column(f"{part}_seconds", "number", [run.seconds.get(part) for run in runs]) for part in parts]
+
+
+def machine_of(runs: Sequence[Run]) -> list[Column]:
+    records = [run.record for run in runs]
+    return [
+        Column("memory_bytes", "whole", [record.get("memory") or None for record in records]),
+        category("device", [record.get("device") for record in records]),
+        category("precision", [record.get("precision") for record in records]),
+        Column("threads", "whole", [record.get("threads") for record in records]),
+        Column("started", "time", [record.get("started") for record in records]),
+        Column("ended", "time", [record.get("ended") for record in records]),
+        Column("reason", "text", [record.get("reason") for record in records]),
+    ]
+
+
+def scores_of(scores: Sequence[Mapping[str, float]], keys: Sequence[str]) -> list[Column]:
+    return [Column(column_name(key), "number", [each.get(key) for each in scores]) for key in keys]
+
+
+def column_name(key: str) -> str:
+    """``test/macro-f1`` is test_macro_f1, ``dev/f1:sports`` is dev_f1_sports, the label as it is."""
+    name, colon, label = key.partition(":")
+    name = name.replace("/", "_").replace("-", "_")
+    return f"{name}_{label}" if colon else name
+
+
+def epochs_table(content: Content) -> Frame | None:
+    """A line per epoch of every run that has any; None if none has."""
+    pairs = [(run, epoch) for run in content.runs for epoch in run.epochs]
+    if not pairs:
+        return None
+    found = {key for _, epoch in pairs for key in epoch.scores}
+    keys = [key for key in content.scores if key in found]
+    return Frame(
+        (
+            category("study", [content.name] * len(pairs), [content.name]),
+            Column("run_id", "text", [run.run_id for run, _ in pairs]),
+            Column("recipe", "whole", [run.recipe for run, _ in pairs]),
+            Column("seed", "whole", [run.seed for run, _ in pairs]),
+            Column("epoch", "whole", [epoch.number for _, epoch in pairs]),
+            Column("best", "truth", [epoch.number == run.best_epoch for run, epoch in pairs]),
+            Column("train_loss", "number", [epoch.train_loss for _, epoch in pairs]),
+            *scores_of([epoch.scores for _, epoch in pairs], keys),
+            Column("train_seconds", "number", [epoch.train_seconds for _, epoch in pairs]),
+            Column("dev_seconds", "number", [epoch.dev_seconds for _, epoch in pairs]),
+        )
+    )
+
+
+def predictions_tables(content: Content) -> Iterator[Frame]:
+    """A line per text of dev and test, one frame per finished run and split: together they may be long.
+
+    Raises:
+        InputError: a file of predictions is missing or damaged.
+    """
+    for run in content.runs:
+        if run.status != "done" or run.run_id is None:
+            continue
+        for split in ("dev", "test"):
+            found = read_predictions(content.folder, run.run_id, split)
+            chances = softmax(found.logits)
+            predicted = found.logits.argmax(axis=1)
+            texts = np.arange(len(predicted))
+            yield Frame(
+                (
+                    Column("run_id", "text", [run.run_id] * len(texts)),
+                    category("split", [split] * len(texts), ["dev", "test"]),
+                    Column("text", "whole", found.ids.tolist()),
+                    category("gold", [content.labels[index] for index in found.gold], content.labels),
+                    category("predicted", [content.labels[index] for index in predicted], content.labels),
+                    Column("p_gold", "number", chances[texts, found.gold].tolist()),
+                    Column("p_predicted", "number", chances[texts, predicted].tolist()),
+                )
+            )
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """``[texts, classes]``."""
+    powers = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    chances: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
+    return chances
