@@ -6,16 +6,14 @@ import html
 import json
 import shutil
 import socket
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 from pretend import pretend
+from served import served
 from starlette.testclient import TestClient
 from tiny import open_bench, write_study
 
@@ -26,7 +24,7 @@ from finegrid.probe import make_audit
 from finegrid.pulse import FILE as PULSE
 from finegrid.study import load_study
 from finegrid.watch.app import make_app
-from finegrid.watch.serve import LOOPBACK, listen, server_of
+from finegrid.watch.serve import LOOPBACK, listen
 from finegrid.watch.sources import revision
 from finegrid.watch.view import Maker
 from finegrid.watch.viewer import PAUSE_SECONDS, rest_after
@@ -254,22 +252,8 @@ def test_every_response_forbids_foreign_content(client: TestClient) -> None:
         assert response.headers["x-content-type-options"] == "nosniff"
 
 
-@contextmanager
-def served(folder: Path, report: Report) -> Iterator[str]:
-    """A real server on a free port; yields its address."""
-    listening = listen(0)
-    server = server_of(make_app(folder, Maker(report.facts, report.page), lambda took: 0.0))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-    thread.start()
-    try:
-        yield f"http://{LOOPBACK}:{listening.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(10)
-
-
 def test_a_real_server_follows_a_study_and_refuses_strangers(study: Path, report: Report) -> None:
-    with served(study, report) as address:
+    with served(study, Maker(report.facts, report.page)) as address:
         first = httpx2.get(f"{address}/")
         grow(study)
         second = httpx2.get(f"{address}/", headers={"If-None-Match": first.headers["etag"]})
