@@ -128,6 +128,8 @@ def test_the_picture_shows_what_is_at_work_and_that_the_best_is_no_verdict(board
     assert "15 %" in seen and "2 of 2 runs, 10 s gone, about " in seen
     assert re.search(r"^5 +1 +1-2 +0 +2 of 4 ", seen, re.MULTILINE)
     assert "best on dev so far: accuracy 0.8000, rows 7, seed 0" in seen and "not the verdict" in seen
+    assert "the only run so far: not the verdict" in seen
+    assert "the highest of 2 runs is partly luck: not" in picture(board.found([record([1])]))
     assert "1 diverged, 1 warning: see above" in seen
 
 

@@ -79,10 +79,11 @@ def best_lines(board: Board, narrow: bool) -> list[Text]:
         return []
     rows = f"rows {spans(board.best['stands_for'])}, seed {board.best['seed']}"
     score = f"{board.score} {board.dev(board.best):.4f}"
-    luck = f"the highest of {board.finished} runs is partly luck: not the verdict"
+    many = board.finished > 1
+    luck = f"the highest of {board.finished} runs is partly luck" if many else "the only run so far"
     if narrow:
         return [line(f"best on dev so far: {score}"), line(f"  {rows}; not the verdict", style="dim")]
-    return [line(f"best on dev so far: {score}, {rows}"), line(f"  {luck}", style="dim")]
+    return [line(f"best on dev so far: {score}, {rows}"), line(f"  {luck}: not the verdict", style="dim")]
 
 
 def trouble_words(board: Board) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from scipy.special import softmax
 
 from finegrid.export.content import Content, Run
 from finegrid.export.frame import Column, Frame, category, factor
 from finegrid.export.names import differing
-from finegrid.results import read_predictions
+from finegrid.results import read_run
 
 STATES = ("done", "diverged", "failed", "left", "missing")
 # Columns of the runs that a factor of an imported table may not be called like.
@@ -117,9 +117,8 @@ def predictions_tables(content: Content) -> Iterator[Frame]:
     for run in content.runs:
         if run.status != "done" or run.run_id is None:
             continue
-        for split in ("dev", "test"):
-            found = read_predictions(content.folder, run.run_id, split)
-            chances = softmax(found.logits)
+        for split, found in read_run(content.folder, run.run_id).items():
+            chances = softmax(found.logits.astype(np.float64), axis=1)
             predicted = found.logits.argmax(axis=1)
             texts = np.arange(len(predicted))
             yield Frame(
@@ -133,10 +132,3 @@ def predictions_tables(content: Content) -> Iterator[Frame]:
                     Column("p_predicted", "number", chances[texts, predicted].tolist()),
                 )
             )
-
-
-def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """``[texts, classes]``."""
-    powers = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
-    chances: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
-    return chances

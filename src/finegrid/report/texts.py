@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from finegrid import metrics
 from finegrid.data.table import Split, Table
@@ -101,7 +102,9 @@ def wrong(verdict: Verdict, table: Table) -> list[dict[str, Any]]:
     assert verdict.recommended is not None
     records = results.recipes[verdict.recommended].records.values()
     ids = [record["run_id"] for record in records if record["status"] == "done"]
-    each = [softmax(read_run(results.folder, run_id)["test"].logits) for run_id in ids]
+    each = [
+        softmax(read_run(results.folder, run_id)["test"].logits.astype(np.float64), axis=1) for run_id in ids
+    ]
     mean = np.mean(each, axis=0)
     said, sure, gold = mean.argmax(axis=1), mean.max(axis=1), table.test.labels
     order = np.argsort(-sure, kind="stable")
@@ -150,8 +153,3 @@ def text_json(split: Split, text: int, table: Table) -> dict[str, Any]:
 
 def cut(piece: str) -> str:
     return piece if len(piece) <= SHOWN_CHARACTERS else piece[: SHOWN_CHARACTERS - 1] + "…"
-
-
-def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
-    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
