@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow check format cards bench clean
+.PHONY: demo test test-slow browser test-browser check format cards bench clean
 
 demo: .venv/installed
 	$(BIN)/finegrid demo demo
@@ -12,6 +12,21 @@ test: .venv/dev-installed
 
 test-slow: .venv/dev-installed
 	$(BIN)/pytest -m slow
+
+# Debian's Chromium and its driver, for the tests of the report's page.
+browser:
+	@if command -v chromium >/dev/null && command -v chromedriver >/dev/null; then \
+	    echo "chromium and chromedriver are here"; \
+	elif ! command -v apt-get >/dev/null; then \
+	    echo "no apt-get here: install chromium and chromedriver of one version, and put both on the path" >&2; exit 2; \
+	elif [ "$$(id -u)" != 0 ]; then \
+	    echo "apt-get needs root: sudo apt-get install -y --no-install-recommends chromium chromium-driver" >&2; exit 2; \
+	else \
+	    apt-get update -q && apt-get install -y -q --no-install-recommends chromium chromium-driver; \
+	fi
+
+test-browser: .venv/dev-installed
+	$(BIN)/pytest -m browser -rs tests/browser
 
 check: .venv/dev-installed
 	$(BIN)/ruff format --check .

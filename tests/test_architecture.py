@@ -71,6 +71,11 @@ LIGHT = [
     "terminal",
     "watch.app",
     "watch.serve",
+    "report.charts",
+    "report.figures",
+    "report.markdown",
+    "report.palette",
+    "report.written",
     "worker",
 ]
 

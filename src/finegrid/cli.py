@@ -312,6 +312,27 @@ def verdict(
 
 
 @app.command()
+def report(
+    folder: Folder,
+    style: Annotated[str, typer.Option("--format", help="html, md, svg or png.")] = "html",
+    figure: Annotated[
+        str | None, typer.Option(help="Which figure, for svg and png: forest, frontier, seeds, ...")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Default: DIR/report.html, DIR/FIGURE.svg; tables to the terminal.")
+    ] = None,
+    lang: Annotated[str, typer.Option(help="en or zh.")] = "en",
+    margin: Margin = 0.2,
+) -> None:
+    """Write the report: a page that needs nothing else, or tables and figures for papers and slides."""
+    from finegrid.lang import as_lang
+    from finegrid.report.written import write_report
+
+    for line in write_report(folder, style, figure, out, as_lang(lang), margin):
+        print(line)
+
+
+@app.command()
 def confirm(
     folder: Folder,
     test: Annotated[

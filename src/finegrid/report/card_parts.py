@@ -1,0 +1,47 @@
+"""A strategy's card, taken apart for setting: its sentence, its marked paragraphs, its knobs."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from markupsafe import Markup, escape
+
+from finegrid.errors import visible
+
+MARKED = re.compile(r"^([A-Z][a-z]+) {1,7}(?=\S)(.*)$")
+KNOB = re.compile(r"^([a-z_]+\.[a-z_]+) {4}(.*)$")
+
+
+@dataclass(frozen=True)
+class CardParts:
+    summary: Markup
+    paragraphs: list[tuple[str, Markup]]  # "Paper", "Idea", ...
+    knobs: list[tuple[str, Markup]]
+
+
+def card_parts(text: str) -> CardParts:
+    """Of the text that ``finegrid explain`` prints."""
+    head, _, body = text.partition("\n\n")
+    paragraphs: list[list[str]] = []
+    knobs: list[tuple[str, Markup]] = []
+    for line in body.splitlines():
+        knob, marked = KNOB.match(line), MARKED.match(line)
+        if knob:
+            knobs.append((knob[1], prose(knob[2])))
+        elif marked and not line.startswith(" "):
+            paragraphs.append([marked[1], marked[2]])
+        elif line.strip() and paragraphs:
+            paragraphs[-1][1] += f" {line.strip()}"
+        elif line.strip():
+            paragraphs.append(["", line.strip()])
+    return CardParts(prose(" ".join(head.split())), [(name, prose(told)) for name, told in paragraphs], knobs)
+
+
+def prose(text: str) -> Markup:
+    """Escaped, with what stands in double backticks as code."""
+    pieces = visible(text).split("``")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(piece) if number % 2 else escape(piece)
+        for number, piece in enumerate(pieces)
+    )

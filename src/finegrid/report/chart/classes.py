@@ -1,0 +1,102 @@
+"""How well the recommended recipe does each class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import altair as alt
+
+from finegrid.report.chart.drawn import Drawn, Rows, expr, layered, placed, scale
+from finegrid.report.chart.look import Facts, Look, Row, plain, shown
+
+STEP, TOP = 26, 24  # pixels
+SIGNALS = (
+    ("start", "narrow ? clamp(0.3 * width, 84, 150) : clamp(0.26 * width, 160, 300)"),
+    ("end", "narrow ? width - 52 : width - 216"),
+)
+
+
+def classes(facts: Facts, look: Look) -> Drawn | None:
+    """None where there are no predictions."""
+    found = facts["classes"]
+    if found is None:
+        return None
+    ordered = sorted(found["classes"], key=lambda one: -(one["f1"] or 0.0))
+    rows = placed([row_of(one, look) for one in ordered])
+    known = [row for row in rows if row["low"] is not None]
+    grid = Rows(len(rows), STEP, TOP)
+    ends = [row[end] for row in known for end in ("low", "high")] or [0.0, 100.0]
+    edge = 0.04 * (max(ends) - min(ends)) or 1.0
+    data: dict[str, Sequence[Row]] = {
+        "rows": rows,
+        "known": known,
+        "heads": [{name: look.word(f"head {name}") for name in ("class", "f1", "texts")}],
+    }
+    return Drawn(
+        layered(*layers(grid, look, min(ends) - edge, max(ends) + edge)),
+        data,
+        grid.height,
+        look.word("classes title"),
+        tuple(notes(found, look, len(known) < len(rows))),
+        SIGNALS,
+    )
+
+
+def row_of(one: Facts, look: Look) -> Row:
+    low, high = one["f1_interval"]
+    return {
+        "label": shown(one["label"]),
+        "f1": one["f1"],
+        "low": low,
+        "high": high,
+        "f1_text": "" if low is None else plain(one["f1"], 1),
+        "interval_text": look.word("no interval") if low is None else look.between(low, high, 1, sign=False),
+        "texts_text": plain(one["texts"], 0),
+        "precision_text": "" if one["precision"] is None else plain(one["precision"], 1),
+        "recall_text": "" if one["recall"] is None else plain(one["recall"], 1),
+    }
+
+
+def layers(grid: Rows, look: Look, low: float, high: float) -> list[Any]:
+    colour, known = look.colour, alt.Chart(alt.NamedData("known"))
+    axis = alt.Axis(
+        orient="bottom", title=look.word("f1 axis"), tickCount=expr("ceil((end - start) / 62)"), grid=False
+    )
+    x = alt.X("low:Q", scale=scale(low, high, "start", "end"), axis=axis)
+    wide = expr("narrow ? 0 : 1")
+    quiet: dict[str, Any] = {"align": "right", "color": colour.muted, "opacity": wide}
+    head: dict[str, Any] = {"y": 8, "color": colour.muted, "fontSize": 11}
+    heads = alt.Chart(alt.NamedData("heads"))
+    fields = ("label", "f1_text", "interval_text", "precision_text", "recall_text", "texts_text")
+    return [
+        grid.lines("rows", colour.line),
+        layered(
+            known.mark_rule(strokeWidth=3.4, color=colour.use, opacity=0.55).encode(
+                x=x, x2="high:Q", y=grid.y()
+            ),
+            known.mark_point(size=62, filled=True, opacity=1, color=colour.use).encode(x="f1:Q", y=grid.y()),
+        ),
+        grid.texts("rows", "label", 0, align="left", limit=expr("start - 16"), fontSize=13),
+        grid.texts("rows", "f1_text", "narrow ? width : width - 152", align="right", fontWeight=600),
+        grid.texts("rows", "interval_text", "width - 56", **quiet),
+        grid.texts("rows", "texts_text", "width", **quiet),
+        heads.mark_text(x=0, align="left", **head).encode(text="class:N"),
+        heads.mark_text(x=expr("narrow ? width : width - 56"), align="right", **head).encode(text="f1:N"),
+        heads.mark_text(x=expr("width"), align="right", opacity=wide, **head).encode(text="texts:N"),
+        grid.hover(
+            "rows", [alt.Tooltip(f"{field}:N", title=look.word(f"class {field}")) for field in fields]
+        ),
+    ]
+
+
+def notes(found: Facts, look: Look, lacks: bool) -> Iterator[str]:
+    yield look.word("how classes", rows=", ".join(map(str, found["rows"])), seeds=found["seeds"])
+    yield from largest(found, look)
+    if lacks:
+        yield look.word("without interval")
+
+
+def largest(found: Facts, look: Look) -> Iterator[str]:
+    if len(found["labels"]) < found["all"]:
+        yield look.word("largest classes", shown=len(found["labels"]), count=found["all"])

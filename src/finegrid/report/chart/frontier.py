@@ -1,0 +1,183 @@
+"""Score against seconds: what the best recipe for its time is, and what more seconds buy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import altair as alt
+
+from finegrid.report.chart.drawn import Drawn, expr, layered
+from finegrid.report.chart.look import Facts, Look, Row, shown
+from finegrid.report.chart.recipes import ROLES, recipe_row
+
+HEIGHT = 340  # pixels
+SAME = 0.01  # of the range of seconds: closer ones stand side by side
+APART = 9  # pixels between them, where there is room
+SHAPES = ("diamond", "square", "circle", "circle")
+SIZES = (150, 100, 70, 30)
+STRENGTHS = (1.0, 1.0, 0.9, 0.55)
+BEYOND = 0.4  # of the span of the means: farther ends of intervals are cut
+NAMED = 6  # recipes of the frontier that have their row beside them
+
+
+def frontier(facts: Facts, look: Look) -> Drawn | None:
+    """None where no recipe has both a score and seconds."""
+    recipes = facts["recipes"]
+    rows = [recipe_row(one, look) for one in recipes]
+    known = beside([row for row in rows if row["low"] is not None and row["seconds"] is not None])
+    if not known:
+        return None
+    known.sort(key=lambda row: -ROLES.index(row["role"]))  # what matters is drawn last
+    path = sorted((row for row in known if row["on_frontier"]), key=lambda row: row["seconds"])
+    low, high = reach(known)
+    is_cut = any(row["low"] < low or row["high"] > high for row in known)
+    told = list(names(known, path, look))
+    data: dict[str, Sequence[Row]] = {
+        "recipes": known,
+        "path": path,
+        "above": [row for row in told if not row["below"]],
+        "below": [row for row in told if row["below"]],
+    }
+    return Drawn(
+        layered(*layers(facts, look, known)),
+        data,
+        HEIGHT,
+        look.word("frontier title", score=shown(facts["verdict"]["score"])),
+        tuple(notes(facts, look, len(rows) - len(known), is_cut, len(path) > 1)),
+        (("gap", f"min({APART}, 0.3 * width / {most_beside(known)})"),),
+    )
+
+
+def beside(rows: list[Row]) -> list[Row]:
+    """With ``shift``: places to the right of its own seconds, so that recipes of the same seconds show."""
+    if not rows:
+        return []
+    ordered = sorted(rows, key=lambda row: (row["seconds"], row["test"]))
+    near = SAME * (ordered[-1]["seconds"] - ordered[0]["seconds"])
+    groups: list[list[Row]] = [[ordered[0]]]
+    for row in ordered[1:]:
+        if row["seconds"] - groups[-1][0]["seconds"] <= near:
+            groups[-1].append(row)
+        else:
+            groups.append([row])
+    found = []
+    for group in groups:
+        group.sort(key=lambda row: row["test"])
+        found += [{**row, "shift": n - (len(group) - 1) / 2, **weight(row)} for n, row in enumerate(group)]
+    return found
+
+
+def weight(row: Row) -> Row:
+    at = ROLES.index(row["role"])
+    return {"size": SIZES[at], "strength": STRENGTHS[at]}
+
+
+def most_beside(rows: Sequence[Row]) -> int:
+    return max(1, round(2 * max(float(row["shift"]) for row in rows)) + 1)
+
+
+def layers(facts: Facts, look: Look, known: Sequence[Row]) -> Iterator[alt.Chart]:
+    colour, score = look.colour, facts["verdict"]["score"]
+    per = "seconds per epoch" if facts["verdict"]["seconds_per"] == "epoch" else "seconds per run"
+    sideways = alt.Scale(zero=False, nice=False, padding=expr(f"{most_beside(known) / 2} * gap + 16"))
+    low, high = reach(known)
+    x = alt.X("seconds:Q", scale=sideways, axis=alt.Axis(title=look.word(per), grid=False, tickCount=6))
+    y = alt.Y(
+        "low:Q", scale=alt.Scale(zero=False, nice=False, domain=[low, high]), axis=vertical(look, score)
+    )
+    aside = expr("datum.shift * gap")
+    inks = [colour.use, colour.ink, colour.muted, colour.faint]
+    ink = alt.Color("role:N", scale=alt.Scale(domain=list(ROLES), range=inks), legend=None)
+    shape = alt.Shape("role:N", scale=alt.Scale(domain=list(ROLES), range=list(SHAPES)), legend=None)
+    recipes = alt.Chart(alt.NamedData("recipes"))
+    line: dict[str, Any] = {"color": colour.muted, "strokeDash": [4, 3], "strokeWidth": 1.2}
+    yield (
+        alt.Chart(alt.NamedData("path"))
+        .mark_line(xOffset=aside, **line)
+        .encode(x=x, y=alt.Y("test:Q", axis=vertical(look, score)), order="seconds:Q")
+    )
+    yield recipes.mark_rule(strokeWidth=1.4, xOffset=aside, opacity=expr("datum.strength"), clip=True).encode(
+        x=x, y=y, y2="high:Q", color=ink
+    )
+    yield recipes.mark_point(filled=True, opacity=1, xOffset=aside, size=expr("datum.size")).encode(
+        x=x, y="test:Q", color=ink, shape=shape, tooltip=tips(look)
+    )
+    for below in (False, True):
+        for halo in (True, False):
+            yield label(look, ink, below, halo)
+
+
+def reach(known: Sequence[Row]) -> tuple[float, float]:
+    """Ends of the axis of scores: all means, and intervals as far as that leaves room for the means."""
+    means = [row["test"] for row in known]
+    span = (max(means) - min(means)) or max(row["high"] - row["low"] for row in known) or 1.0
+    low = max(min(row["low"] for row in known), min(means) - BEYOND * span)
+    high = min(max(row["high"] for row in known), max(means) + BEYOND * span)
+    return low - 0.06 * (high - low), high + 0.06 * (high - low)
+
+
+def tips(look: Look) -> list[alt.Tooltip]:
+    fields = ("recipe", "rows", "test_text", "interval_text", "seconds_text", "role_word")
+    return [alt.Tooltip(f"{field}:N", title=look.word(f"tip {field}")) for field in fields]
+
+
+def label(look: Look, ink: alt.Color, below: bool, halo: bool) -> alt.Chart:
+    """Names of the few recipes that have one, above or below the interval; first a halo, then words."""
+    words: dict[str, Any] = {
+        "dy": 13 if below else -12,
+        "xOffset": expr("datum.shift * gap"),
+        "align": expr("datum.side"),
+        "fontWeight": 600,
+        "limit": expr("0.6 * width"),
+    }
+    if halo:
+        words |= {"stroke": look.colour.card, "strokeWidth": 5, "strokeJoin": "round"}
+    named: alt.Chart = alt.Chart(alt.NamedData("below" if below else "above")).mark_text(**words)
+    encoded: alt.Chart = named.encode(x="seconds:Q", y="low:Q" if below else "high:Q", text="name:N")
+    return encoded if halo else encoded.encode(color=ink)
+
+
+def vertical(look: Look, score: str) -> alt.Axis:
+    """Its title lies flat, above it."""
+    return alt.Axis(
+        title=look.word("points of", score=shown(score, 40)),
+        titleAlign="left",
+        titleAnchor="end",
+        titleAngle=0,
+        titleX=0,
+        titleY=-14,
+        domain=False,
+        ticks=False,
+        tickCount=6,
+    )
+
+
+def names(known: Sequence[Row], path: Sequence[Row], look: Look) -> Iterator[Row]:
+    """Beside which points words stand: recommended, baseline, and the rows of the frontier."""
+    times = [row["seconds"] for row in known]
+    middle = (min(times) + max(times)) / 2
+    told = [row for row in known if row["role"] in ("recommended", "baseline")]
+    told += [row for row in path if row["role"] == "frontier"] if len(path) <= NAMED else []
+    top = max((row["test"] for row in told), default=0.0)
+    for row in told:
+        said = row["role_word"] if row["role"] != "frontier" else ""
+        number = look.word("row", rows=row["rows"])
+        yield {
+            **row,
+            "name": f"{said} ({number})" if said else number,
+            "side": "left" if row["seconds"] < middle else "right" if row["seconds"] > middle else "center",
+            "below": row["test"] < top,
+        }
+
+
+def notes(facts: Facts, look: Look, left_out: int, cut: bool, has_path: bool) -> Iterator[str]:
+    best = facts["verdict"]["best"]
+    yield look.word("how points")
+    if best is not None and has_path:
+        yield look.word("how frontier", split=look.word(best["chosen_on"]))
+    yield look.word("how beside")
+    if cut:
+        yield look.word("cut")
+    if left_out:
+        yield look.word("frontier lacks", count=left_out)

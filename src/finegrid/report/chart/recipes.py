@@ -1,0 +1,40 @@
+"""What figures say of single recipes."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from finegrid.report.chart.look import LONGEST_TOLD, Facts, Look, Row, plain, shown
+
+Role = Literal["recommended", "baseline", "frontier", "other"]
+ROLES: tuple[Role, ...] = ("recommended", "baseline", "frontier", "other")
+
+
+def role_of(recipe: Facts) -> Role:
+    if recipe["recommended"]:
+        return "recommended"
+    if recipe["baseline"]:
+        return "baseline"
+    return "frontier" if recipe["on_frontier"] else "other"
+
+
+def recipe_row(recipe: Facts, look: Look) -> Row:
+    """Numbers, and the words for a tooltip. Without an interval there is no score."""
+    low, high = recipe["test_interval"]
+    spent = recipe["seconds"]
+    return {
+        "recipe": shown(look.levels(recipe["moved"]), LONGEST_TOLD),
+        "rows": ", ".join(map(str, recipe["rows"])),
+        "role": role_of(recipe),
+        "on_frontier": recipe["on_frontier"],
+        "role_word": look.word(role_of(recipe)),
+        "test": recipe["test"],
+        "low": low,
+        "high": high,
+        "seconds": spent,
+        "test_text": "" if low is None else plain(recipe["test"]),
+        "interval_text": look.word("no interval") if low is None else look.between(low, high, sign=False),
+        "seconds_text": "" if spent is None else plain(spent, 1),
+        "done": sum(run["status"] == "done" for run in recipe["runs"]),
+        "planned": len(recipe["runs"]),
+    }

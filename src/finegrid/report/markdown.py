@@ -1,0 +1,125 @@
+"""The tables of a report as Markdown, for papers and issues."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from finegrid.lang import Lang
+from finegrid.report.chart.forest import decision, interval_text, missing, sample
+from finegrid.report.chart.look import Facts, Look, level_name, plain, shown, signed
+
+MOST = 20  # recipes of the best set
+SPECIAL = str.maketrans(
+    {char: f"\\{char}" for char in "\\`*[]|"} | {"&": "&amp;", "<": "&lt;", ">": "&gt;"},
+)
+
+
+def markdown(facts: Facts, lang: Lang = "en") -> str:
+    """The verdict with its intervals, the recommended recipe, and the best ones."""
+    look = Look(lang, "light")
+    blocks = [
+        f"# {escaped(facts['title'] or facts['name'])}",
+        "\n".join(intro(facts, look)),
+        table(*verdict_table(facts, look)),
+        "\n".join(remarks(facts, look)),
+        f"## {look.word('md best')}",
+        *best_blocks(facts, look),
+    ]
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def escaped(text: str) -> str:
+    """The user's words as words: no markup of Markdown or HTML, one line, control characters spelled out."""
+    return shown(text, 400).translate(SPECIAL)
+
+
+def table(heads: Sequence[str], right: Sequence[bool], rows: Sequence[Sequence[str]]) -> str:
+    """Cells are escaped already. No rows: nothing."""
+    if not rows:
+        return ""
+    marks = ["---:" if to_the_right else "---" for to_the_right in right]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (heads, marks, *rows))
+
+
+def intro(facts: Facts, look: Look) -> Iterator[str]:
+    verdict = facts["verdict"]
+    yield look.sentences(
+        look.word("md score", score=escaped(verdict["score"])), sample(facts, look), missing(facts, look)
+    )
+    if verdict["holds_at"]:
+        levels = ", ".join(level_name(name, level) for name, level in verdict["holds_at"].items())
+        yield look.word("md holds", levels=escaped(levels))
+
+
+def verdict_table(facts: Facts, look: Look) -> tuple[list[str], list[bool], list[list[str]]]:
+    """Every strategy: effect, both intervals, seconds, decision."""
+    verdict = facts["verdict"]
+    per = "seconds per epoch" if verdict["seconds_per"] == "epoch" else "seconds per run"
+    names = ["strategy", "tip effect_text", "tip interval_text", "tip adjusted_text", per, "tip decision"]
+    rows = []
+    for one in verdict["factors"]:
+        adjusted, spent = one["adjusted"], one["seconds_interval"]
+        rows.append(
+            [
+                escaped(level_name(one["factor"], one["levels"][1])),
+                signed(one["effect"]) if one["low"] is not None else "",
+                interval_text(one, look),
+                "" if None in adjusted else look.between(*adjusted),
+                seconds(one["seconds"], spent, look),
+                decision(one, verdict, look),
+            ]
+        )
+    return [look.word(name) for name in names], [False, True, True, True, True, False], rows
+
+
+def seconds(mean: float | None, interval: Sequence[float | None] | None, look: Look) -> str:
+    if mean is None or interval is None:
+        return ""
+    low, high = interval
+    around = "" if low is None or high is None else look.word("md around", text=look.between(low, high, 1))
+    return signed(mean, 1) + around
+
+
+def remarks(facts: Facts, look: Look) -> Iterator[str]:
+    """What must be known of single strategies, and the warnings."""
+    verdict = facts["verdict"]
+    for one in verdict["factors"]:
+        told = [*one["notes"], *(look.word("alias", other=other) for other in one["aliases"])]
+        if told:
+            name = escaped(level_name(one["factor"], one["levels"][1]))
+            yield f"- {name}: {escaped('; '.join(told))}"
+    for factor, reason in verdict["inert"].items():
+        yield f"- {look.word('md inert', factor=escaped(factor), reason=escaped(reason))}"
+    for warning in facts["warnings"]:
+        said = warning[look.lang]
+        yield f"- {look.word('md warning', what=escaped(said['what']), advice=escaped(said['advice']))}"
+
+
+def best_blocks(facts: Facts, look: Look) -> Iterator[str]:
+    best = facts["verdict"]["best"]
+    if best is None:
+        yield look.word("md no best")
+        return
+    split, count = look.word(best["chosen_on"]), len(best["set"])
+    yield look.word("md best set", count=count, split=split, shown=min(count, MOST))
+    marks = {tuple(best["recommended"]["rows"]): "recommended", tuple(best["baseline"]["rows"]): "baseline"}
+    recipes = {tuple(one["rows"]): one for one in facts["recipes"]}
+    chosen = list(dict.fromkeys([*(tuple(one["rows"]) for one in best["set"][:MOST]), *marks]))
+    rows = []
+    for numbers in chosen:
+        one = recipes[numbers]
+        low, high = one["test_interval"]
+        known = low is not None
+        rows.append(
+            [
+                ", ".join(map(str, numbers)),
+                escaped(look.levels(one["moved"])),
+                plain(one["test"]) if known else "",
+                look.between(low, high, sign=False) if known else look.word("no interval"),
+                "" if one["seconds"] is None else plain(one["seconds"], 1),
+                look.word(marks[numbers]) if numbers in marks else "",
+            ]
+        )
+    per = "seconds per epoch" if facts["verdict"]["seconds_per"] == "epoch" else "seconds per run"
+    heads = ["head rows", "tip recipe", "tip test_text", "tip interval_text", per]
+    yield table([*map(look.word, heads), ""], [True, False, True, True, True, False], rows)
