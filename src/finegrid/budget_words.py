@@ -9,8 +9,8 @@ import numpy as np
 
 from finegrid.budget import BudgetPlan, Option, Sight
 from finegrid.confounding import roman
+from finegrid.duration import duration
 from finegrid.fraction import ROMAN
-from finegrid.progress import duration
 from finegrid.spread import RECIPES_DISAGREE, RUN_LUCK, SEEDS_DISAGREE, parts_of
 from finegrid.variance import Components
 

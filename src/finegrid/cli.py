@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+import webbrowser
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -122,7 +123,7 @@ def plan(
     seconds = None if budget is None else parse_budget(budget, seeds)
     study, settings = load(folder, device=device, precision=precision, memory=memory)
     if probe or (seconds is not None and not probed(study)):
-        with Show(study.head.score) as watcher:
+        with Show(study.head.score, study.folder) as watcher:
             Runner(study, settings, watcher=watcher).audit()
     look = outlook(study, settings, seeds, workers)
     if seconds is None:
@@ -220,7 +221,7 @@ def fit(
     study, settings = load(folder, device=device, precision=precision)
     wished = wished_recipe(study, recipe) if recipe else recommended(study)
     place = check_out(out or folder / "models" / "best", force)
-    with Show(study.head.score) as watcher:
+    with Show(study.head.score, study.folder) as watcher:
         number = study.head.design.numbers[0] if seed is None else seed
         record = Runner(study, settings, watcher=watcher).fit(wished, number, place)
     if record["status"] != "done":
@@ -362,6 +363,27 @@ def confirm(
 
 
 @app.command()
+def watch(
+    folder: Folder,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of this machine. Default: any free one.")] = 0,
+    browser: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+) -> None:
+    """Show a study's report in a browser, and keep it up to date while the study runs."""
+    from finegrid.report.facts import report_facts
+    from finegrid.report.page import render_page
+    from finegrid.watch.app import make_app
+    from finegrid.watch.serve import serve
+    from finegrid.watch.view import Maker
+
+    def ready(address: str) -> None:
+        print(visible(f"{folder} is shown at {address} (only on this machine; Ctrl-C ends it)"), flush=True)
+        if browser:
+            webbrowser.open(address)
+
+    serve(make_app(folder, Maker(report_facts, render_page)), port, ready)
+
+
+@app.command()
 def export(
     folder: Folder,
     to: Annotated[str, typer.Option(help="csv, parquet, tensorboard or mlflow.")],
@@ -488,7 +510,7 @@ def train(
     rows: set[int] | None = None,
 ) -> None:
     numbers = range(seeds) if seeds else None
-    with Show(study.head.score) as watcher:
+    with Show(study.head.score, study.folder) as watcher:
         Runner(study, settings, workers, numbers, mix, rows, watcher).run()
 
 

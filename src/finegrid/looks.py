@@ -19,9 +19,9 @@ from typing import Any
 
 from finegrid.atomic import replacing
 from finegrid.decide import OPEN, Decision
+from finegrid.duration import duration
 from finegrid.effects import Effect
 from finegrid.ledger import Ledger
-from finegrid.progress import duration
 from finegrid.results import Results, load_results
 from finegrid.study import LOOKS, Study
 from finegrid.verdict import Verdict, judge, key

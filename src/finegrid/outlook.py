@@ -10,11 +10,11 @@ from finegrid import metrics
 from finegrid.audit import Audit, Proof, load_audit
 from finegrid.capacity import capacity
 from finegrid.confounding import design_json, design_lines
+from finegrid.duration import duration
 from finegrid.ledger import Record
 from finegrid.phases import phases_json, phases_lines, screen_lines
 from finegrid.plan import Family, family_memory, family_seconds, makespan, plan_families, plan_runs
 from finegrid.precision import PRECISIONS
-from finegrid.progress import duration
 from finegrid.study import BEST_TEST, RunSettings, Study
 
 STATES = ("done", "diverged", "failed", "left")

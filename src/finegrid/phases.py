@@ -8,8 +8,8 @@ from typing import Any
 
 from finegrid.audit import Audit
 from finegrid.design import Row, full_factorial
+from finegrid.duration import duration
 from finegrid.plan import Family, PlannedRun, family_seconds, plan_families
-from finegrid.progress import duration
 from finegrid.screen import Screen
 from finegrid.study import Study
 

@@ -1,107 +1,108 @@
-"""What `finegrid run` shows while it works: a bar with the time left, or plain lines without a terminal."""
+"""What `finegrid run` shows while it works: a live picture on a terminal, or plain lines without one."""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
 
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.text import Text
 
 from finegrid import metrics
 from finegrid.audit import Audit
+from finegrid.board import Board
+from finegrid.duration import duration
 from finegrid.errors import visible
 from finegrid.ledger import Record
-from finegrid.plan import Family, family_seconds, steps_of
+from finegrid.plan import Family
+from finegrid.pulse import Pulse
 from finegrid.runner import Watcher
+from finegrid.terminal import draw
 
-
-def duration(seconds: float) -> str:
-    """``5 s``, ``3 min``, ``2 h 10 min``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+DRAWINGS_PER_SECOND = 2
 
 
 class Show:
-    """Draws a study's progress on stderr. Use as a context."""
+    """Tells a study's progress on stderr, and in ``progress.json``. Use as a context."""
 
-    def __init__(self, score: str) -> None:
-        self.score = score
-        self.console = Console(stderr=True)
-        self.bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=self.console,
-            disable=not self.console.is_terminal,
-        )
-        self.task: TaskID | None = None
-        self.audit: Audit | None = None
-        self.total = 0.0
-        self.part: dict[str, float] = {}  # predicted seconds already done, by family
-        self.left_runs = self.done_runs = 0
-        self.started = 0.0
+    def __init__(self, score: str, folder: Path, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True)
+        self.board = Board(score, time.monotonic())
+        self._pulse = Pulse(folder, lambda: self.board.as_json(time.monotonic()))
+        self._ending = ExitStack()
 
     def __enter__(self) -> Watcher:
-        self.bar.start()
-        return Watcher(self.said, self.planned, self.stepped, self.recorded, self.finished)
+        self._ending.enter_context(self._pulse)
+        if self.console.is_interactive:
+            live = Live(
+                console=self.console,
+                get_renderable=self._picture,
+                refresh_per_second=DRAWINGS_PER_SECOND,
+                transient=True,  # what was said stays, and the cursor is where it was found
+                redirect_stdout=False,  # results may go to a file
+            )
+            self._ending.enter_context(live)
+        return Watcher(
+            self.said, self.found, self.planned, self.began, self.stepped, self.recorded, self.finished
+        )
 
     def __exit__(self, *error: object) -> None:
-        self.bar.stop()
+        self._ending.close()
+        if self.console.is_interactive and self.board.ended:
+            seconds = time.monotonic() - self.board.started
+            self._print(f"{self.board.ended} of {self.board.to_train} runs, {duration(seconds)}", "dim")
 
     def said(self, text: str) -> None:
-        self.console.print(escape(visible(text)), highlight=False, soft_wrap=True)
+        self.board = self.board.said(text, time.monotonic())
+        self._print(text, "yellow" if text.startswith("warning:") else "")
+
+    def found(self, records: Sequence[Record]) -> None:
+        self.board = self.board.found(records)
 
     def planned(self, families: Sequence[Family], left: Sequence[Family], audit: Audit) -> None:
-        self.audit = audit
-        self.total = sum(family_seconds(family, audit) for family in left)
-        self.left_runs = sum(len(family.left) for family in left)
         runs = sum(len(family.runs) for family in families)
+        to_train = sum(len(family.left) for family in left)
         rows = {row for family in families for run in family.runs for row in run.stands_for}
         if runs > 1:
-            self.said(f"{len(rows)} recipes are {runs} distinct runs; {self.left_runs} to train")
-        self.started = time.monotonic()
-        self.task = self.bar.add_task("training", total=max(self.total, 1e-9))
+            self.said(f"{len(rows)} recipes are {runs} distinct runs; {to_train} to train")
+        self.board = self.board.planned(left, audit, time.monotonic())
+
+    def began(self, family: Family, worker: int) -> None:
+        self.board = self.board.began(family, worker, time.monotonic())
 
     def stepped(self, family: Family, steps: int) -> None:
-        assert self.audit is not None
-        share = steps / max(1, max(steps_of(run, self.audit) for run in family.left))
-        self.part[family.family_id] = share * family_seconds(family, self.audit)
-        self._draw()
+        self.board = self.board.stepped(family, steps)
 
     def recorded(self, record: Record) -> None:
-        self.done_runs += 1
+        self.board = board = self.board.recorded(record)
         rows = ", ".join(map(str, record["stands_for"]))
-        if record["status"] == "done":
-            outcome = f"{self.score} {metrics.score_of(record['test'], self.score):.4f}"
+        done = record["status"] == "done"
+        if done:
+            outcome = f"{board.score} {metrics.score_of(record['test'], board.score):.4f} on test"
         else:
             outcome = f"{record['status']}: {record['reason']}"
-        line = f"run {self.done_runs} of {self.left_runs}: rows {rows}, seed {record['seed']}: {outcome}"
-        self.said(line if self.console.is_terminal else f"{line}{self._time_left()}")
+        line = f"run {board.ended} of {board.to_train}: rows {rows}, seed {record['seed']}: {outcome}"
+        self._print(
+            line if self.console.is_interactive else f"{line}{self._time_left()}", "" if done else "red"
+        )
 
     def finished(self, family: Family) -> None:
-        assert self.audit is not None
-        self.part[family.family_id] = family_seconds(family, self.audit)
-        self._draw()
+        self.board = self.board.ended_family(family, time.monotonic())
 
     def _time_left(self) -> str:
-        done = sum(self.part.values())
-        if done <= 0 or self.done_runs >= self.left_runs:
-            return ""
-        elapsed = time.monotonic() - self.started
-        return f" ({duration(elapsed / done * (self.total - done))} left)"
+        left = self.board.seconds_left(time.monotonic())
+        return f" ({duration(left)} left)" if left and self.board.ended < self.board.to_train else ""
 
-    def _draw(self) -> None:
-        if self.task is not None:
-            running = f"{self.done_runs} of {self.left_runs} runs"
-            self.bar.update(self.task, completed=sum(self.part.values()), description=running)
+    def _picture(self) -> RenderableType:
+        size = self.console.size
+        return draw(self.board, time.monotonic(), size.width, size.height)
+
+    def _print(self, text: str, style: str = "") -> None:
+        self.console.print(Text(visible(text), style=style), highlight=False, soft_wrap=True)
 
 
 def warn(text: str) -> None:

@@ -52,7 +52,9 @@ class Watcher:
     """What the runner tells whoever watches. The command line draws progress from it."""
 
     said: Callable[[str], None] = lambda text: None
+    found: Callable[[Sequence[Record]], None] = lambda records: None  # of planned runs that need no training
     planned: Callable[[Sequence[Family], Sequence[Family], Audit], None] = lambda all_, left, audit: None
+    began: Callable[[Family, int], None] = lambda family, worker: None
     stepped: Callable[[Family, int], None] = lambda family, steps: None
     recorded: Callable[[Record], None] = lambda record: None
     finished: Callable[[Family], None] = lambda family: None
@@ -64,6 +66,7 @@ class Worker:
     def __init__(
         self, study: Study, settings: RunSettings, index: int, events: queue.Queue[tuple[Worker, Event]]
     ):
+        self.index = index
         self.family: Family | None = None
         self.sent: set[str] = set()  # run ids whose record has arrived
         self.ready = False  # has loaded data and model: what breaks from here on is the family's affair
@@ -173,7 +176,9 @@ class Runner:
                 (self.study.folder / name).mkdir(exist_ok=True)
             audit = self._audit()
             runs = plan_runs(self.study, audit, self.settings.precision, self.seeds)
-            done = self._done(runs, audit)
+            found = self._done(runs, audit)
+            self.watcher.found(list(found.values()))
+            done = set(found)
             families = plan_families(runs, capacity(self.settings, audit).size_of)
             if self.rows is not None:
                 done |= {run.run_id for run in runs if not set(run.stands_for) & set(self.rows)}
@@ -197,6 +202,7 @@ class Runner:
             self.watcher.planned([family], [family], audit)
             worker = self._workers[0]
             worker.family = family
+            self.watcher.began(family, worker.index)
             one = {"run_id": run.run_id, "levels": run.levels, "seed": run.seed}
             # Its state is not that of the study's family of this run, which may have other members.
             name = f"fit-{run.run_id}"
@@ -254,13 +260,13 @@ class Runner:
         what = f"decided before these changed: {changed}. Put them back, or remove the file to screen anew."
         raise input_error(str(self.study.folder), SCREEN, what)
 
-    def _done(self, runs: Sequence[PlannedRun], audit: Audit) -> set[str]:
-        """Run ids that need no training: done or diverged, here or (told so) in another precision.
+    def _done(self, runs: Sequence[PlannedRun], audit: Audit) -> dict[str, Record]:
+        """By run id, what needs no training: done or diverged, here or (told so) in another precision.
 
         Failed runs are tried again.
         """
         latest = self.study.ledger.latest()
-        done = set()
+        done = {}
         others = [precision for precision in PRECISIONS if precision != self.settings.precision]
         twins = [plan_runs(self.study, audit, precision, self.seeds) for precision in others]
         for run, *same in zip(runs, *twins, strict=True):
@@ -270,7 +276,7 @@ class Runner:
                     continue
                 if not self.mix:
                     self._check_alike(record)
-                done.add(run.run_id)
+                done[run.run_id] = record
         return done
 
     def _check_alike(self, record: Record) -> None:
@@ -307,7 +313,9 @@ class Runner:
         if not waiting or worker not in self._workers:
             worker.family = None
             return
-        worker.train(waiting.popleft(), whole=self.settings.stack_size > 1)
+        family = waiting.popleft()
+        self.watcher.began(family, worker.index)
+        worker.train(family, whole=self.settings.stack_size > 1)
 
     def _handle(self, worker: Worker, event: Event, stands_for: dict[str, tuple[int, ...]]) -> None:
         family = worker.family

@@ -11,10 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from finegrid.decide import Decision, Interval, Needs
+from finegrid.duration import duration
 from finegrid.effects import Effect, Interaction
 from finegrid.errors import visible
 from finegrid.lang import Lang
-from finegrid.progress import duration
 from finegrid.recipe import Levels
 from finegrid.table import written
 from finegrid.verdict import Verdict, mattering

@@ -159,7 +159,7 @@ class InlineWorker(runner.Worker):
         index: int,
         events: queue.Queue[tuple[runner.Worker, runner.Event]],
     ) -> None:
-        self.family = None
+        self.index, self.family = index, None
         self.sent: set[str] = set()
         self.ready, self.reason = False, ""
         self.log = study.folder / f"worker-{index}.log"

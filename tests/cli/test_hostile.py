@@ -86,8 +86,8 @@ def test_problems_are_one_line_each() -> None:
 
 
 def test_progress_does_not_interpret_markup() -> None:
-    show, out = Show("accuracy"), io.StringIO()
-    show.console = Console(file=out, width=40)
+    out = io.StringIO()
+    show = Show("accuracy", Path(), Console(file=out, width=40))
     show.said("[bold]label[/bold] \x1b[31m " + "long " * 20)
 
     assert out.getvalue().startswith(r"[bold]label[/bold] \x1b[31m long")

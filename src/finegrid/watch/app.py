@@ -1,0 +1,163 @@
+"""The pages of `finegrid watch`: a study's report, read-only, for browsers on this machine alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from finegrid.pulse import read_pulse
+from finegrid.watch.sources import last_run, places, revision
+from finegrid.watch.view import Maker, View
+from finegrid.watch.viewer import Viewer, rest_after
+
+ASSETS = files("finegrid") / "assets" / "watch"
+# A name of another host in this header is a page elsewhere whose name was made to point here (DNS rebinding).
+HOSTS = ["localhost", "127.0.0.1", "[::1]"]
+# The report carries its scripts and styles in itself and names their hashes in a policy of its own: a browser
+# keeps to both. Nothing is fetched but from here.
+POLICY = "; ".join(
+    [
+        "default-src 'none'",
+        "script-src 'self' 'unsafe-inline'",
+        "style-src 'unsafe-inline'",
+        "img-src data:",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    ]
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "Cache-Control": "no-cache",  # keep it, but ask whether it still holds
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+def make_app(folder: Path, make: Maker, rest: Callable[[float], float] = rest_after) -> Starlette:
+    """The application.
+
+    Args:
+        folder: of a study, which need not be there yet.
+        make: how its page is made.
+        rest: seconds without another making of the page, after one that took so many.
+    """
+    viewer = Viewer(folder, make, rest)
+
+    async def page(request: Request) -> Response:
+        if unchanged := still_there(request, revision(folder)):
+            return unchanged
+        view = await viewer.view()
+        return answer(request, view, decorated(view).encode("utf-8", "replace"), "text/html")
+
+    async def facts(request: Request) -> Response:
+        if unchanged := still_there(request, revision(folder)):
+            return unchanged
+        view = await viewer.view()
+        if not view.facts:
+            return JSONResponse({"problem": view.problem}, 503)
+        return answer(request, view, view.facts, "application/json")
+
+    async def progress(request: Request) -> Response:
+        return JSONResponse(progress_facts(folder, viewer.latest))
+
+    async def script(request: Request) -> Response:
+        return Response(asset("watch.js"), media_type="text/javascript")
+
+    async def no_icon(request: Request) -> Response:
+        return Response(status_code=204)
+
+    return Starlette(
+        routes=[
+            Route("/", page),
+            Route("/report.json", facts),
+            Route("/progress.json", progress),
+            Route("/watch.js", script),
+            Route("/favicon.ico", no_icon),
+        ],
+        middleware=[
+            Middleware(Headed),
+            Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS, www_redirect=False),
+        ],
+    )
+
+
+class Headed:
+    """Puts our headers on every response, refusals included."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def headed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        await self.app(scope, receive, headed)
+
+
+def still_there(request: Request, revision: str) -> Response | None:
+    """304 if that is what the browser has."""
+    tags = [tag.strip() for tag in request.headers.get("if-none-match", "").split(",")]
+    return Response(status_code=304, headers={"ETag": tag_of(revision)}) if tag_of(revision) in tags else None
+
+
+def answer(request: Request, view: View, content: bytes, kind: str) -> Response:
+    headers = {"ETag": tag_of(view.revision)}
+    return still_there(request, view.revision) or Response(content, headers=headers, media_type=kind)
+
+
+def tag_of(revision: str) -> str:
+    return f'"{revision}"'
+
+
+def decorated(view: View) -> str:
+    """The page, with the script that keeps it up to date."""
+    page = view.page or environment().get_template("waiting.html.jinja").render(problem=view.problem)
+    head, end, tail = page.rpartition("</body>")
+    kind = "report" if view.page else "waiting"
+    script = f'<script src="/watch.js" data-revision="{view.revision}" data-kind="{kind}"></script>'
+    return f"{head}<style>{asset('watch.css')}</style>\n{script}\n{end}{tail}"
+
+
+def progress_facts(folder: Path, view: View | None) -> dict[str, Any]:
+    """What changes from second to second."""
+    work = next((found for place in places(folder) if (found := read_pulse(place)) is not None), None)
+    return {
+        "revision": revision(folder),
+        "now": time.time(),
+        "last_run": last_run(folder),
+        "work": work,
+        "runs": view.runs if view else None,
+        "seconds_left": view.seconds_left if view else None,
+        "problem": view.problem if view else "",
+    }
+
+
+@cache
+def asset(name: str) -> str:
+    return (ASSETS / name).read_text(encoding="utf-8")
+
+
+@cache
+def environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("finegrid", "assets/watch"), autoescape=True, undefined=StrictUndefined
+    )

@@ -1,0 +1,48 @@
+"""The files that a study's page is made of: which state they are in, and when a run last ended."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from finegrid.pulse import FILE as PULSE
+
+MADE_OF = ("*.toml", "*.json", "*.jsonl", "predictions")  # of the study, and of its confirmations
+NOT_MADE_OF = {PULSE, "report.json"}
+
+
+def places(folder: Path) -> list[Path]:
+    """The study, and the small studies inside it that confirm it."""
+    return [folder, *sorted(folder.glob("confirm-*"))]
+
+
+def sources(folder: Path) -> Iterator[Path]:
+    for place in places(folder):
+        for pattern in MADE_OF:
+            yield from (path for path in sorted(place.glob(pattern)) if path.name not in NOT_MADE_OF)
+
+
+def revision(folder: Path) -> str:
+    """Changes when a source appears, disappears, or is written to. Reads none of them."""
+    about = hashlib.sha256()
+    for path in sources(folder):
+        try:
+            stat = path.stat()
+        except OSError:
+            continue  # it has just gone: the next look will say so
+        about.update(
+            f"{path} {stat.st_ino} {stat.st_size} {stat.st_mtime_ns}\n".encode("utf-8", "surrogateescape")
+        )
+    return about.hexdigest()[:16]
+
+
+def last_run(folder: Path) -> float | None:
+    """When a ledger was last written to, seconds since 1970; None where there is none."""
+    found = []
+    for place in places(folder):
+        try:
+            found.append((place / "runs.jsonl").stat().st_mtime)
+        except OSError:
+            continue
+    return max(found, default=None)

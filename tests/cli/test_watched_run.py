@@ -1,0 +1,65 @@
+"""What `Runner` tells whoever watches, and what is left in the folder of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli_studies import InlineWorker, make_checkpoint, records, torch_put_back, write_data, write_study
+
+from finegrid import pulse, runner
+from finegrid.ledger import Record
+from finegrid.plan import Family
+from finegrid.progress import Show
+from finegrid.pulse import FILE, Pulse
+from finegrid.runner import Runner, Watcher
+from finegrid.study import load_study
+
+
+@pytest.fixture
+def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(runner, "Worker", InlineWorker)
+    write_data(tmp_path / "data")
+    make_checkpoint(tmp_path / "model")
+    return write_study(tmp_path / "study", Path("../model"))
+
+
+def test_a_watcher_hears_who_begins_what_and_what_was_finished_before(study: Path) -> None:
+    began: list[tuple[int, tuple[int, ...]]] = []
+    found: list[list[Record]] = []
+
+    def begins(family: Family, worker: int) -> None:
+        began.append((worker, tuple(row for run in family.left for row in run.stands_for)))
+
+    def finds(records: Sequence[Record]) -> None:
+        found.append(list(records))
+
+    loaded = load_study(study)
+    watcher = Watcher(began=begins, found=finds)
+    with torch_put_back():
+        for rows in ([1, 2], None):
+            Runner(loaded, loaded.head.run, workers=1, rows=rows, watcher=watcher).run()
+
+    assert began[0] == (0, (1, 2))
+    assert sorted(began[1:]) == [(0, (3, 4)), (0, (5, 6, 7, 8))]
+    assert found[0] == [] and [record["stands_for"] for record in found[1]] == [[1, 2]]
+
+
+def test_progress_is_written_while_a_study_trains_and_removed(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[dict[str, Any]] = []
+    monkeypatch.setattr(pulse, "BEAT_SECONDS", 0.001)
+    monkeypatch.setattr(Pulse, "_write", lambda self, content: written.append(content))
+    loaded = load_study(study)
+    show = Show("macro-f1", study)
+    with torch_put_back(), show as watcher:
+        Runner(loaded, loaded.head.run, workers=1, watcher=watcher).run()
+
+    assert len(records(study)) == show.board.ended == 4
+    assert show.board.share == 1.0
+    assert any(content["at_work"] for content in written)
+    assert not (study / FILE).exists()
