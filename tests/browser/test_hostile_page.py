@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from reported import HOSTILE_LABELS, HOSTILE_NAME
-from test_page import drawn, js, one, sideways
+from test_in_browser import drawn, js, one, sideways
 
 from finegrid.errors import visible
 from finegrid.report.facts import Facts

@@ -15,6 +15,7 @@ from finegrid.report.palette import DARK, LIGHT
 Spec = dict[str, Any]
 PICTURE_WIDTH = 860  # pixels; as wide as a printed page it is read at 80 %
 COLOUR = re.compile(r"#[0-9a-f]{6}\b")
+PATH, DECIMALS = re.compile(' d="[^"]*"'), re.compile(r"(?<=\.\d)\d+")  # a tenth of a pixel is enough
 TO_DARK = dict(zip(asdict(LIGHT).values(), asdict(DARK).values(), strict=True))
 
 
@@ -48,7 +49,9 @@ def draw_figures(facts: dict[str, Any], lang: Lang | None) -> Figures:
         facts: of `report_facts`.
         lang: of the pictures; None draws none.
     """
-    from finegrid.report.charts import charts  # it imports altair: a second that other commands need not spend
+    from finegrid.report.charts import (
+        charts,
+    )  # it imports altair: a second that other commands need not spend
 
     with ThreadPoolExecutor() as pool:
         pool.submit(bundle)
@@ -64,7 +67,7 @@ def draw_figures(facts: dict[str, Any], lang: Lang | None) -> Figures:
 def picture(spec: Spec) -> str:
     from finegrid.report.figures import svg
 
-    return svg({**spec, "width": PICTURE_WIDTH})
+    return PATH.sub(lambda path: DECIMALS.sub("", path[0]), svg({**spec, "width": PICTURE_WIDTH}))
 
 
 def darkened(spec: Spec) -> Spec:
