@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opened import chromium, facts, page, show, without_scripts
 
 from finegrid.report.facts import Facts
 from finegrid.report.page import render_page

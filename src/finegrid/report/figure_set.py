@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from finegrid.lang import LANGS, Lang
-from finegrid.report.palette import DARK, LIGHT
+from finegrid.report.palette import DARK, LIGHT, Theme
 
 Spec = dict[str, Any]
 PICTURE_WIDTH = 860  # pixels; as wide as a printed page it is read at 80 %
@@ -29,7 +29,7 @@ class Figures:
             print, without scripts, and until a script has drawn the chart. May be empty.
     """
 
-    specs: Mapping[str, Mapping[str, Mapping[str, Spec]]] = field(default_factory=dict)
+    specs: Mapping[Lang, Mapping[Theme, Mapping[str, Spec]]] = field(default_factory=dict)
     pictures: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -57,7 +57,7 @@ def draw_figures(facts: dict[str, Any], lang: Lang | None) -> Figures:
         pool.submit(bundle)
         light = {each: charts(facts, each, "light") for each in LANGS}
         drawn = {name: pool.submit(picture, spec) for name, spec in light[lang].items()} if lang else {}
-        specs = {
+        specs: dict[Lang, dict[Theme, dict[str, Spec]]] = {
             each: {"light": found, "dark": {name: darkened(spec) for name, spec in found.items()}}
             for each, found in light.items()
         }
@@ -88,4 +88,4 @@ def bundle() -> str:
     """Vega, Vega-Lite and Vega-Embed as one script."""
     import vl_convert
 
-    return str(vl_convert.javascript_bundle())
+    return str(vl_convert.javascript_bundle(None))
