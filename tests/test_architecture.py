@@ -64,6 +64,11 @@ LIGHT = [
     "costs",
     "power",
     "presets",
+    "report.charts",
+    "report.figures",
+    "report.markdown",
+    "report.palette",
+    "report.written",
     "worker",
 ]
 

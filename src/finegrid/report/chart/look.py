@@ -18,6 +18,8 @@ Width = int | Literal["container"]
 Facts = dict[str, Any]
 Row = dict[str, Any]
 MINUS = "\N{MINUS SIGN}"
+# No XML may hold them; whoever draws an SVG ends the whole process at one.
+NO_XML = {0xFFFE: "\\ufffe", 0xFFFF: "\\uffff"}
 LONGEST = 120  # characters of a label; marks cut it further, to the room there is
 LONGEST_TOLD = 600  # characters in a tooltip
 
@@ -94,7 +96,7 @@ class Look:
 
 def shown(text: str, most: int = LONGEST) -> str:
     """The user's text on one line: control characters spelled out, the rest of a long one cut."""
-    line = visible(text)
+    line = visible(text).translate(NO_XML)
     return line if len(line) <= most else line[: most - 1] + "…"
 
 

@@ -32,7 +32,7 @@ def recipe_row(recipe: Facts, look: Look) -> Row:
         "low": low,
         "high": high,
         "seconds": spent,
-        "test_text": "" if recipe["test"] is None else plain(recipe["test"]),
+        "test_text": "" if low is None else plain(recipe["test"]),
         "interval_text": look.word("no interval") if low is None else look.between(low, high, sign=False),
         "seconds_text": "" if spent is None else plain(spent, 1),
         "done": sum(run["status"] == "done" for run in recipe["runs"]),
