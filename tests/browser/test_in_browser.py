@@ -39,8 +39,17 @@ def drawn(driver: Any, name: str, lang: str = "en", theme: str = "light") -> Non
 
 
 def press(driver: Any, selector: str) -> None:
-    js(driver, "arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", one(driver, selector))
-    one(driver, selector).click()
+    """A real click; once more if the page was still moving."""
+    from selenium.common.exceptions import ElementClickInterceptedException
+
+    for last in (False, False, True):
+        js(driver, "arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", one(driver, selector))
+        try:
+            return one(driver, selector).click()
+        except ElementClickInterceptedException:
+            if last:
+                raise
+            time.sleep(0.5)
 
 
 def one(driver: Any, selector: str) -> Any:

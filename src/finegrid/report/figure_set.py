@@ -13,6 +13,7 @@ from finegrid.lang import LANGS, Lang
 from finegrid.report.palette import DARK, LIGHT, Theme
 
 Spec = dict[str, Any]
+ROOM = 100  # pixels: axis, caption, padding
 PICTURE_WIDTH = 860  # pixels; as wide as a printed page it is read at 80 %
 COLOUR = re.compile(r"#[0-9a-f]{6}\b")
 PATH, DECIMALS = re.compile(' d="[^"]*"'), re.compile(r"(?<=\.\d)\d+")  # a tenth of a pixel is enough
@@ -31,6 +32,15 @@ class Figures:
 
     specs: Mapping[Lang, Mapping[Theme, Mapping[str, Spec]]] = field(default_factory=dict)
     pictures: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def heights(self) -> dict[str, int]:
+        """Room to keep until a chart is drawn, so that the page does not move: pixels, about."""
+        return {
+            name: round(spec["height"]) + ROOM
+            for themes in self.specs.values()
+            for name, spec in themes["light"].items()
+        }
 
     @property
     def captions(self) -> dict[str, dict[str, str]]:
@@ -88,4 +98,4 @@ def bundle() -> str:
     """Vega, Vega-Lite and Vega-Embed as one script."""
     import vl_convert
 
-    return str(vl_convert.javascript_bundle(None))
+    return str(vl_convert.javascript_bundle())  # type: ignore[call-arg]  # its stub is wrong
