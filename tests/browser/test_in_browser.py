@@ -43,7 +43,11 @@ def press(driver: Any, selector: str) -> None:
     from selenium.common.exceptions import ElementClickInterceptedException
 
     for last in (False, False, True):
-        js(driver, "arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", one(driver, selector))
+        js(
+            driver,
+            "arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})",
+            one(driver, selector),
+        )
         try:
             return one(driver, selector).click()
         except ElementClickInterceptedException:

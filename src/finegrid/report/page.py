@@ -55,7 +55,7 @@ def render_page(
             scripts=[Markup(script) for script in scripts],
             charts=script_json(interned(figures.specs)),
             captions=figures.captions,
-        heights=figures.heights,
+            heights=figures.heights,
             pictures=figures.pictures,
             ordered=sorted(
                 facts["recipes"], key=lambda one: -1.0 if one["test"] is None else one["test"], reverse=True
