@@ -1,6 +1,6 @@
 """The README's picture of a report: its first screen in headless Chromium.
 
-    python scripts/screenshot.py STUDY docs/report.png [--width 1280] [--height 820] [--lang en] [--theme light]
+    python scripts/screenshot.py STUDY docs/report.png [--width 1280] [--lang en] [--theme light]
 
 Takes a study's folder, or the page itself. Needs chromium and chromedriver (`make browser`) and selenium.
 """

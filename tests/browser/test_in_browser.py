@@ -49,7 +49,8 @@ def press(driver: Any, selector: str) -> None:
             one(driver, selector),
         )
         try:
-            return one(driver, selector).click()
+            one(driver, selector).click()
+            return
         except ElementClickInterceptedException:
             if last:
                 raise
