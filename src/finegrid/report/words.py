@@ -101,6 +101,7 @@ ENGLISH = {
     # limits and warnings
     "limits": "Read this first",
     "warnings": "Warnings",
+    "sentence": "{what}.",
     "lacking": "What this report cannot show",
     "l imported": "These results come from a table ({source}), not from runs of finegrid. There are no "
     "predictions, so intervals hold for these test texts alone, and there are no texts, classes, curves or "
@@ -379,6 +380,7 @@ CHINESE = {
     "no interval": "没有区间",
     "limits": "请先读这里",
     "warnings": "警告",
+    "sentence": "{what}。",
     "lacking": "本报告不能说明的",
     "l imported": "这些结果来自一张表格（{source}），不是 finegrid 的运行。没有逐条预测，因此区间仅对这些测"
     "试文本成立，也没有文本、类别、曲线和数据检查。",
