@@ -67,6 +67,7 @@ LIGHT = [
     "report.charts",
     "report.figures",
     "report.markdown",
+    "report.page",
     "report.palette",
     "report.written",
     "worker",
