@@ -30,13 +30,17 @@ POINTS = {"reinit.layers": 30, "freeze.layers": -9}  # texts more or less that a
 # What a file may hold: markup, scripts, templates, formulas, escapes, directions, and what is very long.
 SCRIPT = "<script>window.hacked = 1; alert('hacked')</script>"
 HOSTILE_LABELS = sorted(
-    ["</script><img src=x onerror=\"window.hacked = 1; alert('label')\">", "=1+1|`{{7*7}}`", "\x1b[31m\u202elabel\u2066"]
+    [
+        "</script><img src=x onerror=\"window.hacked = 1; alert('label')\">",
+        "=1+1|`{{7*7}}`",
+        "\x1b[31m\u202elabel\u2066",
+    ]
 )
 HOSTILE_TEXTS = [
     SCRIPT,
     "</script></title></style></textarea><h1 id=injected>big</h1>",
     "<!--<script>",
-    "]]><svg onload=alert(1)><a href=\"javascript:alert(1)\">x</a>",
+    ']]><svg onload=alert(1)><a href="javascript:alert(1)">x</a>',
     "{{7*7}} {% raw %} ${7*7} <%= 7*7 %>",
     '=HYPERLINK("http://example.org","x")',
     "\u202eevil\u202c \u200b\u2028\u2029 \x1b]0;title\x07 \x7f",
@@ -69,7 +73,8 @@ def hostile_study(home: Path, checkpoint: Path) -> Study:
     model = shutil.copytree(checkpoint, home / "<b>model")
     for number, (part, texts) in enumerate({"train": 24, "dev": TEXTS, "test": TEXTS}.items()):
         rows = [
-            {"<i>text</i>": hostile_text(number, row), "=label": HOSTILE_LABELS[row % 3]} for row in range(texts)
+            {"<i>text</i>": hostile_text(number, row), "=label": HOSTILE_LABELS[row % 3]}
+            for row in range(texts)
         ]
         (folder / f"<u>{part}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (folder / "study.toml").write_text(
@@ -103,7 +108,9 @@ def hits(run: PlannedRun) -> int:
     return 210 + sum(POINTS.get(name, 0) for name in run.levels) + 2 * run.seed
 
 
-def fill(study: Study, which: Callable[[PlannedRun], Any] = hits, seeds: int = SEEDS, **changes: Any) -> Facts:
+def fill(
+    study: Study, which: Callable[[PlannedRun], Any] = hits, seeds: int = SEEDS, **changes: Any
+) -> Facts:
     """With a record for every run, and what the report then says."""
     audit = load_audit(study.folder)
     assert audit is not None

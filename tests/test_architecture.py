@@ -74,6 +74,7 @@ LIGHT = [
     "report.charts",
     "report.figures",
     "report.markdown",
+    "report.page",
     "report.palette",
     "report.written",
     "worker",

@@ -5,22 +5,24 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from typing import Any
 from urllib.parse import quote
 
 from markupsafe import Markup
 
-# `<` ends a script, `&` begins an entity where a page is read as XML, the separators end a line of JavaScript.
-ESCAPED = {ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}
+# `<` ends a script, and `&` begins an entity where a page is read as XML; controls and separators are unseen.
+ESCAPED = re.compile(
+    "[<>&\x7f-\x9f\xad\u0600-\u0605\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff]"
+)
+FEWEST_ROWS = 4
 SHORTEST = 160  # characters of JSON worth keeping only once
 
 
 def script_json(value: Any) -> Markup:
     """JSON that can stand in a script element whatever its strings hold."""
     written = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    # A half of a surrogate pair cannot be written as UTF-8.
-    written = written.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return Markup(written.translate(ESCAPED))
+    return Markup(ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", written))
 
 
 def script_hash(script: str) -> str:
@@ -34,12 +36,40 @@ def svg_address(svg: str) -> str:
     return "data:image/svg+xml," + quote(svg, safe=" =:/;,()!@*+-._~")
 
 
+def columnar(value: Any) -> Any:
+    """JSON whose tables (lists of objects with the same names) are kept by columns.
+
+    Such a table stands as ``{"$rows": count, "columns": {name: [...]}}``; a column of equal values is that
+    value in a list of its own.
+    """
+    if isinstance(value, dict):
+        return {name: columnar(each) for name, each in value.items()}
+    if not isinstance(value, list):
+        return value
+    names = list(value[0]) if value and isinstance(value[0], dict) else []
+    if (
+        len(value) < FEWEST_ROWS
+        or not names
+        or any(type(row) is not dict or list(row) != names for row in value)
+    ):
+        return [columnar(each) for each in value]
+    columns = {name: [columnar(row[name]) for row in value] for name in names}
+    return {"$rows": len(value), "columns": {name: alike(column) for name, column in columns.items()}}
+
+
+def alike(column: list[Any]) -> list[Any]:
+    """Its one value, if it has no other. In JSON 1 and 1.0 and true differ."""
+    first = json.dumps(column[0])
+    return column[:1] if all(json.dumps(each) == first for each in column) else column
+
+
 def interned(value: Any) -> dict[str, Any]:
     """JSON whose larger equal pieces are kept once: ``{"pool": [...], "value": ...}``.
 
-    Specifications of one chart in two languages and two themes share their data. A piece of the pool stands
-    as ``{"$pool": index}``; pieces hold references to earlier ones only.
+    Specifications of one chart in two languages and two themes share most of their data. A piece of the pool
+    stands as ``{"$pool": index}``; pieces hold references to earlier ones only.
     """
+    value = columnar(value)
     pool: list[Any] = []
     places: dict[str, int] = {}
     seen: dict[str, int] = {}

@@ -10,11 +10,13 @@ from functools import cache
 from typing import Any
 
 from finegrid.lang import LANGS, Lang
-from finegrid.report.palette import DARK, LIGHT
+from finegrid.report.palette import DARK, LIGHT, Theme
 
 Spec = dict[str, Any]
+ROOM = 100  # pixels: axis, caption, padding
 PICTURE_WIDTH = 860  # pixels; as wide as a printed page it is read at 80 %
 COLOUR = re.compile(r"#[0-9a-f]{6}\b")
+PATH, DECIMALS = re.compile(' d="[^"]*"'), re.compile(r"(?<=\.\d)\d+")  # a tenth of a pixel is enough
 TO_DARK = dict(zip(asdict(LIGHT).values(), asdict(DARK).values(), strict=True))
 
 
@@ -28,8 +30,17 @@ class Figures:
             print, without scripts, and until a script has drawn the chart. May be empty.
     """
 
-    specs: Mapping[str, Mapping[str, Mapping[str, Spec]]] = field(default_factory=dict)
+    specs: Mapping[Lang, Mapping[Theme, Mapping[str, Spec]]] = field(default_factory=dict)
     pictures: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def heights(self) -> dict[str, int]:
+        """Room to keep until a chart is drawn, so that the page does not move: pixels, about."""
+        return {
+            name: round(spec["height"]) + ROOM
+            for themes in self.specs.values()
+            for name, spec in themes["light"].items()
+        }
 
     @property
     def captions(self) -> dict[str, dict[str, str]]:
@@ -48,13 +59,15 @@ def draw_figures(facts: dict[str, Any], lang: Lang | None) -> Figures:
         facts: of `report_facts`.
         lang: of the pictures; None draws none.
     """
-    from finegrid.report.charts import charts  # it imports altair: a second that other commands need not spend
+    from finegrid.report.charts import (
+        charts,
+    )  # it imports altair: a second that other commands need not spend
 
     with ThreadPoolExecutor() as pool:
         pool.submit(bundle)
         light = {each: charts(facts, each, "light") for each in LANGS}
         drawn = {name: pool.submit(picture, spec) for name, spec in light[lang].items()} if lang else {}
-        specs = {
+        specs: dict[Lang, dict[Theme, dict[str, Spec]]] = {
             each: {"light": found, "dark": {name: darkened(spec) for name, spec in found.items()}}
             for each, found in light.items()
         }
@@ -64,7 +77,7 @@ def draw_figures(facts: dict[str, Any], lang: Lang | None) -> Figures:
 def picture(spec: Spec) -> str:
     from finegrid.report.figures import svg
 
-    return svg({**spec, "width": PICTURE_WIDTH})
+    return PATH.sub(lambda path: DECIMALS.sub("", path[0]), svg({**spec, "width": PICTURE_WIDTH}))
 
 
 def darkened(spec: Spec) -> Spec:
@@ -85,4 +98,4 @@ def bundle() -> str:
     """Vega, Vega-Lite and Vega-Embed as one script."""
     import vl_convert
 
-    return str(vl_convert.javascript_bundle())
+    return str(vl_convert.javascript_bundle())  # type: ignore[call-arg]  # its stub is wrong

@@ -22,8 +22,11 @@ def points(value: float | None) -> str:
 
 
 def signed(value: float | None, digits: int = 2) -> str:
-    """A difference."""
-    return UNKNOWN if value is None else f"{value:+,.{digits}f}".replace("-", "−")
+    """A difference; what rounds to nothing has no sign."""
+    if value is None:
+        return UNKNOWN
+    written_ = f"{value:+,.{digits}f}".replace("-", "−")
+    return written_ if written_.strip("+−0.") else written_[1:]
 
 
 def between(pair: Pair | None, digits: int = 2, sign: bool = True) -> Both:
@@ -52,7 +55,7 @@ def brief(value: float | None) -> str:
 def mebibytes(value: float | None, sign: bool = False) -> str:
     if value is None:
         return UNKNOWN
-    return f"{value / 2**20:{'+' if sign else ''},.0f}".replace("-", "−")
+    return signed(value / 2**20, 0) if sign else count(value / 2**20)
 
 
 def time(seconds: float | None) -> Both:

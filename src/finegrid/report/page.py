@@ -38,27 +38,34 @@ def render_page(
     """
     figures = draw_figures(facts, None if live else lang) if figures is None else figures
     scripts = [bundle(), asset("report.js")] if figures.specs else [asset("report.js")]
-    return environment().get_template("page.html.jinja").render(
-        facts=facts,
-        verdict=facts["verdict"],
-        state=facts["state"],
-        lang=lang,
-        html_lang=HTML_LANG[lang],
-        live=live,
-        policy=policy(scripts, live),
-        css=Markup(asset("report.css")),
-        colours={theme: colours(theme) for theme in THEMES},
-        font=Markup(FONT),
-        scripts=[Markup(script) for script in scripts],
-        charts=script_json(interned(figures.specs)),
-        captions=figures.captions,
-        pictures=figures.pictures,
-        ordered=sorted(facts["recipes"], key=lambda one: -1.0 if one["test"] is None else one["test"], reverse=True),
-        shown_field=Markup('<b class="count">{}</b>').format(len(facts["recipes"])),
-        strip=Strip.of(facts["recipes"]),
-        recommended=next((one for one in facts["recipes"] if one["recommended"]), None),
-        lacking=sentences.lacking(facts),
-        facts_json=script_json(facts),
+    return (
+        environment()
+        .get_template("page.html.jinja")
+        .render(
+            facts=facts,
+            verdict=facts["verdict"],
+            state=facts["state"],
+            lang=lang,
+            html_lang=HTML_LANG[lang],
+            live=live,
+            policy=policy(scripts, live),
+            css=Markup(asset("report.css")),
+            colours={theme: colours(theme) for theme in THEMES},
+            font=Markup(FONT),
+            scripts=[Markup(script) for script in scripts],
+            charts=script_json(interned(figures.specs)),
+            captions=figures.captions,
+            heights=figures.heights,
+            pictures=figures.pictures,
+            ordered=sorted(
+                facts["recipes"], key=lambda one: -1.0 if one["test"] is None else one["test"], reverse=True
+            ),
+            shown_field=Markup('<b class="count">{}</b>').format(len(facts["recipes"])),
+            strip=Strip.of(facts["recipes"]),
+            recommended=next((one for one in facts["recipes"] if one["recommended"]), None),
+            lacking=sentences.lacking(facts),
+            facts_json=script_json(facts),
+        )
     )
 
 

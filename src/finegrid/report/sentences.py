@@ -74,7 +74,7 @@ def verdict_sentences(verdict: Facts) -> Iterator[Both]:
     if verdict["inert"]:
         yield say("s inert", names=join(code(name) for name in verdict["inert"]))
     looked_at = len(every) + len(verdict["interactions"])
-    if looked_at > 1:
+    if looked_at > 1 and any(one["effect"] is not None for one in every):
         yield say("s intervals", count=looked_at)
 
 
@@ -103,7 +103,16 @@ def saved(verdict: Facts, one: Facts) -> dict[str, Both]:
 
 
 def listed(several: list[Facts]) -> Both:
-    return join((say("s item", **said_of(one)) for one in several), "list semi")
+    """Each with its effect, if there is one."""
+    return join(
+        (
+            numerals.level(one["factor"], one["levels"][1])
+            if one["effect"] is None
+            else say("s item", **said_of(one))
+            for one in several
+        ),
+        "list semi",
+    )
 
 
 def notes(verdict: Facts) -> list[Both]:

@@ -36,10 +36,8 @@ class Strip:
         lost = 0
         for run in recipe["runs"]:
             if run.get("test") is not None:
-                told = f"{run['seed']}: {run['test']:.2f}"
-                marks.append(
-                    f'<circle cx="{self.x(run["test"]):.1f}" cy="{middle}" r="3"><title>{told}</title></circle>'
-                )
+                told, x = f"{run['seed']}: {run['test']:.2f}", self.x(run["test"])
+                marks.append(f'<circle cx="{x:.1f}" cy="{middle}" r="3"><title>{told}</title></circle>')
             else:
                 marks.append(lost_mark(run, 4 + 8 * lost, middle))
                 lost += 1

@@ -29,8 +29,8 @@ ENGLISH = {
     "confirmed": "On seeds that chose nothing",
     "confirmed texts": "On seeds and texts that chose nothing",
     "confirmed by": "points against the baseline, 95 % interval {interval} ({seeds} seeds)",
-    "confirmed scores": "{recommended} against {baseline}. In the study, which chose it: {before} ({interval}).",
-    "confirmed other": "An earlier recommendation was confirmed, not this one: {levels}.",
+    "confirmed scores": "{recommended} against {baseline}. In the study, which chose it: {before} "
+    "({interval}).",
     "cost": "Cost",
     "per run": "per run",
     "per epoch": "per epoch",
@@ -42,8 +42,8 @@ ENGLISH = {
     "copy": "Copy",
     "copied": "Copied",
     "chosen": "The cheapest of {count} recipes that cannot be told from the best on {split}.",
-    "chosen eligible": "The cheapest of {some} recipes that no verdict on {split} speaks against, of {count} that "
-    "cannot be told from the best there.",
+    "chosen eligible": "The cheapest of {some} recipes that no verdict on {split} speaks against, of "
+    "{count} that cannot be told from the best there.",
     "chosen test": "Chosen on test, since there is no dev: its own score is a little too high.",
     "stands in row": "It is row {rows} of the design.",
     "stands in rows": "It is rows {rows} of the design, which come to the same.",
@@ -56,7 +56,8 @@ ENGLISH = {
     "s use": "Use {name}: {effect} points ({interval}).",
     "s avoid": "Do not use {name}: {effect} points ({interval}).",
     "s avoid saves": "Do not use {name}: {effect} points ({interval}), though it saves {time} {per}.",
-    "s speed": "Use {name} for speed: it saves {time} {per}, and costs no more than {margin} points ({interval}).",
+    "s speed": "Use {name} for speed: it saves {time} {per}, and costs no more than {margin} points "
+    "({interval}).",
     "s same": "No difference beyond {margin} points: {names}.",
     "s open": "Still open: {names}.",
     "s inert": "Without effect here: {names}.",
@@ -100,25 +101,29 @@ ENGLISH = {
     # limits and warnings
     "limits": "Read this first",
     "warnings": "Warnings",
+    "sentence": "{what}.",
     "lacking": "What this report cannot show",
-    "l imported": "These results come from a table ({source}), not from runs of finegrid. There are no predictions, so "
-    "intervals hold for these test texts alone, and there are no texts, classes, curves or checks of data.",
+    "l imported": "These results come from a table ({source}), not from runs of finegrid. There are no "
+    "predictions, so intervals hold for these test texts alone, and there are no texts, classes, curves or "
+    "checks of data.",
     "l repeats": "It has one run of each row and no second seed; repeated rows show a run's own luck.",
     "l one seed": "One seed has run. What a strategy does and the luck of a run can hardly be told apart.",
     "l unfinished": "{left} of {planned} runs have not been trained. What is here rests on the others.",
-    "l failed": "{failed} runs failed, {diverged} diverged. They are left out of every mean, and marked in the table.",
-    "l fraction": "A fraction of the combinations was run (resolution {resolution}). Effects that it cannot tell apart:",
+    "l failed": "{failed} runs failed, {diverged} diverged. They are left out of every mean, and marked in "
+    "the table.",
+    "l fraction": "A fraction of the combinations was run (resolution {resolution}). Effects that it cannot "
+    "tell apart:",
     "l alias": "{name} is measured together with {others}",
     "l clear": "Main effects are free of each other and of two-way interactions.",
-    "l one at a time": "Strategies were tried one at a time: each effect holds with all others at their first level, "
-    "and interactions were not measured.",
+    "l one at a time": "Strategies were tried one at a time: each effect holds with all others at their "
+    "first level, and interactions were not measured.",
     "l screen": "A screen that is not decided yet: its first phase still runs.",
-    "l screened": "A screen: {survivors} were kept on dev after {rows} rows; the others were measured in that fraction "
-    "alone.",
-    "l screened none": "A screen: no strategy was kept on dev after {rows} rows; all were measured in that fraction.",
-    "l best-test": "Epochs were chosen on test (protocol best-test): scores are too high. Compare them with each other "
-    "alone.",
-    "l memory": "Memory was not measured.",
+    "l screened": "A screen: {survivors} were kept on dev after {rows} rows; the others were measured in "
+    "that fraction alone.",
+    "l screened none": "A screen: no strategy was kept on dev after {rows} rows; all were measured in that "
+    "fraction.",
+    "l best-test": "Epochs were chosen on test (protocol best-test): scores are too high. Compare them with "
+    "each other alone.",
     "l seconds": "Seconds are not known.",
     "l texts": "No texts are shown: {why}",
     "why imported": "there are only scores.",
@@ -138,27 +143,27 @@ ENGLISH = {
     "nav cards": "Strategies",
     "nav protocol": "Method",
     "frontier": "Score against seconds",
-    "frontier lead": "Every recipe by what it costs and what it scores. The line joins those that no cheaper recipe "
-    "beats.",
+    "frontier lead": "Every recipe by what it costs and what it scores. The line joins those that no "
+    "cheaper recipe beats.",
     "frontier none": "Seconds are not known, so there is no frontier.",
     "frontier table": "The best for their time",
     "interactions": "Strategies together",
-    "interactions lead": "Does what a strategy is worth depend on another? An interaction is half the difference of its "
-    "two effects.",
+    "interactions lead": "Does what a strategy is worth depend on another? An interaction is half the "
+    "difference of its two effects.",
     "interactions found": "They depend on each other",
-    "interactions given": "{name}: {one} ({one_interval}) with {other} = {at}, {two} ({two_interval}) with {other} = "
-    "{to}.",
+    "interactions given": "{name}: {one} ({one_interval}) with {other} = {at}, {two} ({two_interval}) with "
+    "{other} = {to}.",
     "interactions none": "No two strategies are shown to depend on each other.",
-    "interactions open": "{open} of {all} interactions are open: what a strategy is worth may depend on another.",
+    "interactions open": "{open} of {all} interactions are open: what a strategy is worth may depend on "
+    "another.",
     "interactions lacking": "This design measures no interaction.",
     "interactions table": "All {count} interactions in numbers",
     "pair": "strategies",
     "recipes": "Every recipe",
-    "recipes lead": "{recipes} distinct recipes, {rows} rows of the design, {runs} finished runs. Levels that differ "
-    "from the baseline are dark.",
+    "recipes lead": "{recipes} distinct recipes, {rows} rows of the design, {runs} finished runs. Levels "
+    "that differ from the baseline are dark.",
     "seeds figure": "The same as a figure",
     "filter": "Filter",
-    "any": "any",
     "shown": "{shown} of {all} recipes",
     "reset": "Show all",
     "c row": "row",
@@ -174,8 +179,9 @@ ENGLISH = {
     "b baseline": "baseline",
     "b best": "best set",
     "b frontier": "frontier",
-    "recipes note": "Dots are single runs on one scale from {low} to {high} points, the line is the mean; a cross is a "
-    "run that failed or diverged, a ring one that is not there yet. Best set: cannot be told from the best.",
+    "recipes note": "Dots are single runs on one scale from {low} to {high} points, the line is the mean; a "
+    "cross is a run that failed or diverged, a ring one that is not there yet. Best set: cannot be told "
+    "from the best.",
     "curves": "Epoch by epoch",
     "curves lead": "Score on dev and training loss after each epoch.",
     "curves chosen": "Best epoch of the recommended recipe, seed by seed: {epochs}.",
@@ -190,15 +196,16 @@ ENGLISH = {
     "recall": "recall",
     "in numbers": "In numbers",
     "confusion": "What it takes for what",
-    "confusion table": "The confusion matrix as a table (rows: the label; columns: the answer; mean texts per run)",
+    "confusion table": "The confusion matrix as a table (rows: the label; columns: the answer; mean texts "
+    "per run)",
     "texts": "Texts to look at",
     "wrong": "Wrong, and sure of it",
-    "wrong lead": "Test texts that the recommended recipe gets wrong with the highest probability. Some of them may be "
-    "labelled wrongly.",
+    "wrong lead": "Test texts that the recommended recipe gets wrong with the highest probability. Some of "
+    "them may be labelled wrongly.",
     "wrong none": "It gets no test text wrong.",
     "disputed": "Disputed",
-    "disputed lead": "Test texts on which runs agree least: ambiguous, mislabelled, or of a kind that training has too "
-    "little of.",
+    "disputed lead": "Test texts on which runs agree least: ambiguous, mislabelled, or of a kind that "
+    "training has too little of.",
     "disputed none": "All runs give the same answers.",
     "more": "{count} more",
     "text": "text",
@@ -270,20 +277,21 @@ ENGLISH = {
     "download": "report.json",
     # how to read it
     "reading": "How to read this page",
-    "r recipe": "A <strong>recipe</strong> is one full choice of strategies. The <strong>baseline</strong> is the one "
-    "that all others differ from. A <strong>seed</strong> draws head, data order and dropout; all recipes share the "
-    "same seeds, so they are compared under the same luck.",
-    "r effect": "An <strong>effect</strong> is how many points (0 to 100) a level wins or loses against the first one, "
-    "in the mean over all recipes.",
-    "r interval": "A <strong>95 % interval</strong> holds the true effect in 95 of 100 such studies, on new seeds and, "
-    "where there are predictions, new texts of the same kind. The <strong>adjusted</strong> interval is wider, since "
-    "several effects are looked at together: in 95 of 100 such studies it is right for all of them at once. "
-    "Verdicts rest on it.",
-    "r words": "<strong>Use</strong>: the adjusted interval is above 0. <strong>Do not use</strong>: it is below 0. "
-    "<strong>No difference beyond {margin} points</strong>: it lies within that margin. <strong>Cannot tell "
-    "yet</strong>: none of these.",
-    "r best": "The <strong>best set</strong> holds every recipe that cannot be told from the best (multiple comparisons "
-    "with the best, one-sided, 95 %). The cheapest of it that no verdict speaks against is recommended.",
+    "r recipe": "A <strong>recipe</strong> is one full choice of strategies. The <strong>baseline</strong> "
+    "is the one that all others differ from. A <strong>seed</strong> draws head, data order and dropout; "
+    "all recipes share the same seeds, so they are compared under the same luck.",
+    "r effect": "An <strong>effect</strong> is how many points (0 to 100) a level wins or loses against the "
+    "first one, in the mean over all recipes.",
+    "r interval": "A <strong>95 % interval</strong> holds the true effect in 95 of 100 such studies, on new "
+    "seeds and, where there are predictions, new texts of the same kind. The <strong>adjusted</strong> "
+    "interval is wider, since several effects are looked at together: in 95 of 100 such studies it is right "
+    "for all of them at once. Verdicts rest on it.",
+    "r words": "<strong>Use</strong>: the adjusted interval is above 0. <strong>Do not use</strong>: it is "
+    "below 0. <strong>No difference beyond {margin} points</strong>: it lies within that margin. "
+    "<strong>Cannot tell yet</strong>: none of these.",
+    "r best": "The <strong>best set</strong> holds every recipe that cannot be told from the best (multiple "
+    "comparisons with the best, one-sided, 95 %). The cheapest of it that no verdict speaks against is "
+    "recommended.",
 }
 CHINESE = {
     "report": "finegrid 报告",
@@ -307,7 +315,6 @@ CHINESE = {
     "confirmed texts": "在未参与选择的种子和文本上",
     "confirmed by": "分，相对基线，95 % 区间 {interval}（{seeds} 个种子）",
     "confirmed scores": "{recommended}，基线 {baseline}。在做出选择的研究中：{before}（{interval}）。",
-    "confirmed other": "验证过的是较早的推荐，而不是这个配方：{levels}。",
     "cost": "代价",
     "per run": "每次运行",
     "per epoch": "每轮",
@@ -373,9 +380,10 @@ CHINESE = {
     "no interval": "没有区间",
     "limits": "请先读这里",
     "warnings": "警告",
+    "sentence": "{what}。",
     "lacking": "本报告不能说明的",
-    "l imported": "这些结果来自一张表格（{source}），不是 finegrid 的运行。没有逐条预测，因此区间仅对这些测试文本成立，"
-    "也没有文本、类别、曲线和数据检查。",
+    "l imported": "这些结果来自一张表格（{source}），不是 finegrid 的运行。没有逐条预测，因此区间仅对这些测"
+    "试文本成立，也没有文本、类别、曲线和数据检查。",
     "l repeats": "每一行只有一次运行，没有第二个种子；重复的行显示单次运行的随机波动。",
     "l one seed": "只运行了一个种子。策略的作用和单次运行的运气几乎无法区分。",
     "l unfinished": "{planned} 次运行中还有 {left} 次没有训练。这里的结果只依据其余的运行。",
@@ -388,7 +396,6 @@ CHINESE = {
     "l screened": "筛选：在 {rows} 行之后，依验证集保留了 {survivors}；其余的只在那部分组合中测量过。",
     "l screened none": "筛选：在 {rows} 行之后，依验证集没有保留任何策略；全部只在那部分组合中测量过。",
     "l best-test": "轮次在测试集上选择（协议 best-test）：得分偏高，只能相互比较。",
-    "l memory": "没有测量内存。",
     "l seconds": "没有时间记录。",
     "l texts": "没有列出文本：{why}",
     "why imported": "只有得分。",
@@ -413,17 +420,18 @@ CHINESE = {
     "interactions": "策略的配合",
     "interactions lead": "一项策略的价值是否随另一项而变？交互作用是它的两个效应之差的一半。",
     "interactions found": "相互依赖的策略",
-    "interactions given": "{name}：{other} = {at} 时 {one}（{one_interval}），{other} = {to} 时 {two}（{two_interval}）。",
+    "interactions given": "{name}：{other} = {at} 时 {one}（{one_interval}），{other} = {to} 时 {two}（"
+    "{two_interval}）。",
     "interactions none": "没有发现相互依赖的策略。",
     "interactions open": "{all} 个交互作用中有 {open} 个尚不能判断：一项策略的价值可能随另一项而变。",
     "interactions lacking": "这种设计不测量交互作用。",
     "interactions table": "全部 {count} 个交互作用的数字",
     "pair": "策略",
     "recipes": "全部配方",
-    "recipes lead": "{recipes} 个不同配方，设计共 {rows} 行，完成了 {runs} 次运行。与基线不同的水平以深色显示。",
+    "recipes lead": "{recipes} 个不同配方，设计共 {rows} 行，完成了 {runs} 次运行。与基线不同的水平以深色显"
+    "示。",
     "seeds figure": "同样内容的图",
     "filter": "筛选",
-    "any": "任意",
     "shown": "{all} 个配方中的 {shown} 个",
     "reset": "全部显示",
     "c row": "行",
@@ -439,8 +447,8 @@ CHINESE = {
     "b baseline": "基线",
     "b best": "最佳集",
     "b frontier": "前沿",
-    "recipes note": "每个点是一次运行，刻度同为 {low} 至 {high} 分，竖线是均值；叉表示失败或发散的运行，圈表示尚未完成的运行。"
-    "最佳集：与最佳配方无法区分。",
+    "recipes note": "每个点是一次运行，刻度同为 {low} 至 {high} 分，竖线是均值；叉表示失败或发散的运行，圈表"
+    "示尚未完成的运行。最佳集：与最佳配方无法区分。",
     "curves": "逐轮变化",
     "curves lead": "每轮之后的验证集得分和训练损失。",
     "curves chosen": "推荐配方各种子的最佳轮次：{epochs}。",
@@ -532,15 +540,16 @@ CHINESE = {
     "facts": "本页的全部数据",
     "download": "report.json",
     "reading": "如何阅读本页",
-    "r recipe": "<strong>配方</strong>是各项策略的一种完整选择。<strong>基线</strong>是其他配方与之比较的配方。"
-    "<strong>种子</strong>决定分类头、数据顺序和丢弃掩码；所有配方使用相同的种子，因此在同样的运气下比较。",
+    "r recipe": "<strong>配方</strong>是各项策略的一种完整选择。<strong>基线</strong>是其他配方与之比较的配"
+    "方。<strong>种子</strong>决定分类头、数据顺序和丢弃掩码；所有配方使用相同的种子，因此在同样的运气下比较"
+    "。",
     "r effect": "<strong>效应</strong>是某一水平相对第一水平的得失，以分计（0 至 100），取所有配方的均值。",
-    "r interval": "<strong>95 % 区间</strong>：在 100 个这样的研究中，有 95 个的区间包含真实效应，对新的种子成立，"
-    "有逐条预测时也对同类的新文本成立。<strong>校正区间</strong>更宽，因为同时查看了多个效应："
-    "在 100 个这样的研究中，有 95 个的所有区间同时正确。结论依据校正区间。",
-    "r words": "<strong>使用</strong>：校正区间在 0 以上。<strong>不要使用</strong>：在 0 以下。"
-    "<strong>差别不超过 {margin} 分</strong>：在这一范围之内。<strong>尚不能判断</strong>：以上都不是。",
-    "r best": "<strong>最佳集</strong>包含所有与最佳配方无法区分的配方（与最佳者的多重比较，单侧，95 %）。"
-    "推荐其中不违背任何结论的最省时的一个。",
+    "r interval": "<strong>95 % 区间</strong>：在 100 个这样的研究中，有 95 个的区间包含真实效应，对新的种子"
+    "成立，有逐条预测时也对同类的新文本成立。<strong>校正区间</strong>更宽，因为同时查看了多个效应：在 100 "
+    "个这样的研究中，有 95 个的所有区间同时正确。结论依据校正区间。",
+    "r words": "<strong>使用</strong>：校正区间在 0 以上。<strong>不要使用</strong>：在 0 以下。<strong>差别"
+    "不超过 {margin} 分</strong>：在这一范围之内。<strong>尚不能判断</strong>：以上都不是。",
+    "r best": "<strong>最佳集</strong>包含所有与最佳配方无法区分的配方（与最佳者的多重比较，单侧，95 %）。推"
+    "荐其中不违背任何结论的最省时的一个。",
 }
 WORDS: dict[Lang, dict[str, str]] = {"en": ENGLISH, "zh": CHINESE}

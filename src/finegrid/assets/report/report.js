@@ -38,6 +38,12 @@
     if (Array.isArray(piece)) return piece.map(unfold);
     if (piece === null || typeof piece !== "object") return piece;
     if ("$pool" in piece) return unfold(specs.pool[piece.$pool]);
+    if ("$rows" in piece) {
+      const columns = Object.entries(piece.columns).map(([name, column]) => [name, unfold(column)]);
+      return Array.from({ length: piece.$rows }, (_, row) =>
+        Object.fromEntries(columns.map(([name, column]) => [name, column.length === 1 ? column[0] : column[row]])),
+      );
+    }
     return Object.fromEntries(Object.entries(piece).map(([name, value]) => [name, unfold(value)]));
   };
   const readSpecs = () => {

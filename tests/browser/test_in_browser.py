@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opened import chromium, facts, page, show, without_scripts
 
 from finegrid.report.facts import Facts
 from finegrid.report.page import render_page
@@ -38,8 +39,22 @@ def drawn(driver: Any, name: str, lang: str = "en", theme: str = "light") -> Non
 
 
 def press(driver: Any, selector: str) -> None:
-    js(driver, "arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", one(driver, selector))
-    one(driver, selector).click()
+    """A real click; once more if the page was still moving."""
+    from selenium.common.exceptions import ElementClickInterceptedException
+
+    for last in (False, False, True):
+        js(
+            driver,
+            "arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})",
+            one(driver, selector),
+        )
+        try:
+            one(driver, selector).click()
+            return
+        except ElementClickInterceptedException:
+            if last:
+                raise
+            time.sleep(0.5)
 
 
 def one(driver: Any, selector: str) -> Any:
@@ -156,7 +171,9 @@ def test_the_language_changes_everywhere_and_is_remembered(show: Show, page: Pat
     assert "该用什么？" in one(driver, "main").text
     assert "What should I use?" not in one(driver, "body").text
     assert js(driver, "return document.documentElement.lang") == "zh-Hans"
-    assert "分，95 % 区间" in js(driver, "return document.querySelector('[data-chart=forest] .live').textContent")
+    assert "分，95 % 区间" in js(
+        driver, "return document.querySelector('[data-chart=forest] .live').textContent"
+    )
     driver.refresh()
     assert "该用什么？" in one(driver, "main").text
     press(driver, "#language")
@@ -190,7 +207,10 @@ def test_a_phone_shows_everything_without_moving_sideways(show: Show, page: Path
 
     assert sideways(driver) <= 0
     assert js(driver, "const t = document.querySelector('#recipe-table'); return t.scrollWidth > 360")
-    assert js(driver, "return document.querySelector('[data-chart=forest] svg').getBoundingClientRect().width") <= 360
+    assert (
+        js(driver, "return document.querySelector('[data-chart=forest] svg').getBoundingClientRect().width")
+        <= 360
+    )
 
 
 def test_without_scripts_everything_is_there(without_scripts: Any, page: Path, facts: Facts) -> None:
@@ -250,8 +270,8 @@ def test_the_reader_stays_where_they_are_when_news_comes(
     news = {**facts, "recipes": [better if recipe is best else recipe for recipe in facts["recipes"]]}
     js(
         driver,
-        "window.done = false; window.finegrid.refresh(new DOMParser().parseFromString(arguments[0], 'text/html'))"
-        ".then(() => { window.done = true; })",
+        "const fresh = new DOMParser().parseFromString(arguments[0], 'text/html'); window.done = false;"
+        "window.finegrid.refresh(fresh).then(() => { window.done = true; })",
         render_page(news, live=True),
     )
     until(driver, "return window.done")
@@ -264,5 +284,8 @@ def test_the_reader_stays_where_they_are_when_news_comes(
     assert one(driver, "#find").get_attribute("value") == "基线"
     assert one(driver, "#recipe-table th:first-child").get_attribute("aria-sort") == "ascending"
     assert js(driver, "return document.querySelector('#interactions details').open")
-    assert js(driver, "return document.documentElement.dataset.lang + document.documentElement.dataset.theme") == "zhdark"
+    assert (
+        js(driver, "return document.documentElement.dataset.lang + document.documentElement.dataset.theme")
+        == "zhdark"
+    )
     drawn(driver, "interactions", lang="zh", theme="dark")

@@ -15,7 +15,9 @@ from reported import audited_study, fill, hostile_study
 from finegrid.report.facts import Facts
 from finegrid.report.page import render_page
 
-WHY_NOT = "no chromium, chromedriver or selenium here: `make browser` installs the first two, `make test` the last"
+WHY_NOT = (
+    "no chromium, chromedriver or selenium here: `make browser` installs the first two, `make test` the last"
+)
 WIDE, TALL = 1280, 800
 
 

@@ -1,0 +1,329 @@
+"""`report.html` without a browser: what is on it comes from the facts, and what is lacking is said."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, fields
+from html import unescape
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from reported import HOSTILE_NAME, SCRIPT, audited_study, fill, hostile_study
+
+from finegrid.examples import example
+from finegrid.imported import save_imported
+from finegrid.lang import LANGS
+from finegrid.recipe import Recipe, card
+from finegrid.report.card_parts import card_parts
+from finegrid.report.charts import charts
+from finegrid.report.embed import interned, script_json
+from finegrid.report.facts import Facts, report_facts
+from finegrid.report.figure_set import Figures, darkened
+from finegrid.report.page import render_page
+from finegrid.report.palette import DARK, LIGHT
+from finegrid.report.words import CHINESE, ENGLISH
+
+NO_FIGURES = Figures()  # quick: charts have tests of their own
+VOID = {"meta", "br", "wbr", "img", "input", "link"}
+LEFT_OUT = {"script", "style", "svg", "template", "head", "pre", "article"}
+NUMBER = re.compile(r"[+−]?\d[\d,]*\.?\d*")
+FRACTION = """[design]
+kind = "fractional"
+resolution = 3
+seeds = 2
+[factors]
+"optimizer.bias_correction" = [true, false]
+"reinit.layers" = [0, 2]
+"freeze.layers" = [0, 1]
+"""
+
+
+class Text(HTMLParser):
+    """What a reader of one language sees, without pictures, code and files."""
+
+    def __init__(self, page: str, lang: str) -> None:
+        super().__init__()
+        self.other = {"en": "zh-Hans", "zh": "en"}[lang]
+        self.hidden: list[bool] = []
+        self.pieces: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attributes: Any) -> None:
+        if tag in VOID:
+            return
+        told = dict(attributes)
+        foreign = told.get("class") == "t" and told.get("lang") == self.other
+        self.hidden.append(foreign or tag in LEFT_OUT)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            self.hidden.pop()
+
+    def handle_data(self, data: str) -> None:
+        if not any(self.hidden):
+            self.pieces.append(data)
+
+    def __str__(self) -> str:
+        return " ".join(" ".join(self.pieces).split())
+
+
+@pytest.fixture(scope="module")
+def facts(tmp_path_factory: pytest.TempPathFactory, bert: Path) -> Facts:
+    return fill(audited_study(tmp_path_factory.mktemp("study"), bert))
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory, bert: Path) -> Facts:
+    return fill(hostile_study(tmp_path_factory.mktemp("home"), bert))
+
+
+def said(facts: Facts, lang: str = "en") -> str:
+    return str(Text(render_page(facts, figures=NO_FIGURES), lang))
+
+
+def test_both_languages_have_the_same_words_with_the_same_fields() -> None:
+    def fields(text: str) -> set[str]:
+        return set(re.findall(r"{(\w+)}", text))
+
+    assert ENGLISH.keys() == CHINESE.keys()
+    assert {key for key in ENGLISH if fields(ENGLISH[key]) != fields(CHINESE[key])} == set()
+
+
+def spelled(value: float) -> Iterator[str]:
+    """A number of the facts in every way that the page writes numbers."""
+    for scale in (1, 100, 1 / 2**20, 1 / 60, 1 / 3600):
+        for style in (
+            "{:.0f}",
+            "{:.1f}",
+            "{:.2f}",
+            "{:,.0f}",
+            "{:,.1f}",
+            "{:g}",
+            "{:+.2f}",
+            "{:+.1f}",
+            "{:+,.0f}",
+        ):
+            yield style.format(value * scale).replace("-", "−")
+    whole = round(value)
+    yield from (str(whole // 60), str(whole % 60), str(round(value / 60) // 60), str(round(value / 60) % 60))
+
+
+def numbers(piece: Any) -> Iterator[float]:
+    if isinstance(piece, dict):
+        yield float(len(piece))
+        for name, each in piece.items():
+            yield from numbers(name)
+            yield from numbers(each)
+    elif isinstance(piece, list):
+        yield float(len(piece))
+        for each in piece:
+            yield from numbers(each)
+    elif isinstance(piece, str):
+        yield from (float(found.replace(",", "").replace("−", "-")) for found in NUMBER.findall(piece))
+    elif isinstance(piece, int | float):
+        yield float(piece)
+
+
+@pytest.mark.parametrize("lang", LANGS)
+def test_every_number_on_the_page_is_in_the_facts(facts: Facts, lang: str) -> None:
+    """Nothing is computed for the page, but for counts of what is listed."""
+    listed = facts["verdict"]["factors"], facts["verdict"]["interactions"]
+    counted = {
+        str(len(listed[0]) + len(listed[1])),
+        str(sum(one["verdict"] == "cannot tell yet" for one in listed[1])),
+        *(str(max(len(texts) - 10, 0)) for texts in facts["texts"].values()),
+        *(str(one["needs"]["seeds"] - facts["verdict"]["seeds"]) for one in listed[0] if one["needs"]),
+    }
+    of_words = {
+        found for words in (ENGLISH, CHINESE) for text in words.values() for found in NUMBER.findall(text)
+    }
+    known = counted | of_words | {text for value in numbers(facts) for text in spelled(value)}
+    known |= set(NUMBER.findall(facts["made"])) | set(NUMBER.findall(json.dumps(facts).replace("-", "−")))
+
+    strays = {found.rstrip(".,") for found in NUMBER.findall(said(facts, lang))} - known
+    assert strays == set()
+    assert NUMBER.findall(said(facts, lang)).__len__() > 300
+
+
+def test_the_facts_are_in_the_page_as_they_are_in_report_json(facts: Facts) -> None:
+    page = render_page(facts, figures=NO_FIGURES)
+    (inside,) = re.findall(r'<script type="application/json" id="facts">(.*?)</script>', page, re.S)
+
+    assert json.loads(inside) == facts
+
+
+def test_the_sentence_names_every_strategy_once(facts: Facts) -> None:
+    (sentence,) = re.findall(r'<p class="lede">(.*?)</p>', render_page(facts, figures=NO_FIGURES), re.S)
+    english = str(Text(sentence, "en"))
+
+    for one in facts["verdict"]["factors"]:
+        assert english.count(f"{one['factor']} = ") == 1
+    assert english.startswith("Use reinit.layers = 2 : +")
+
+
+def test_a_page_fetches_nothing_and_lets_nothing_be_fetched(facts: Facts) -> None:
+    page = render_page(facts, figures=NO_FIGURES)
+    outside = re.sub(r'(?s)<script type="application/json".*?</script>', "", page)
+
+    assert "default-src &#39;none&#39;" in page and "connect-src" not in page and "unsafe-eval" not in page
+    assert re.findall(r'(?:src|href)="(?!#|data:)[^"]*"', outside) == []
+    assert "connect-src &#39;self&#39;" in render_page(facts, live=True, figures=NO_FIGURES)
+
+
+def test_a_table_from_elsewhere_says_what_it_lacks(tmp_path: Path) -> None:
+    save_imported(tmp_path / "table", example("thucnews64-published"))
+    page = said(report_facts(tmp_path / "table"))
+
+    assert "These results come from a table ( thucnews64-published.csv )" in page
+    assert "What this report cannot show: 2" in page
+    assert "There are no epochs to show." in page and "No texts are shown: there are only scores." in page
+    assert "finegrid fit" not in page and "seconds per epoch" in page
+    assert "None" not in page and "nan" not in page
+
+
+def test_an_unfinished_study_says_so_on_the_first_screen(tmp_path: Path, bert: Path) -> None:
+    study = audited_study(tmp_path / "study", bert)
+    nothing, some = said(report_facts(study.folder)), said(fill(study, seeds=1))
+
+    assert "Nothing can be recommended yet" in nothing and "0 of 24 runs are finished." in nothing
+    assert "No texts are shown: no run has finished." in nothing
+    assert "8 of 24 runs are finished." in some and "16 of 24 runs have not been trained" in some
+    assert "only one seed has run" in some.lower()
+    assert "None" not in nothing + some and "nan" not in nothing + some
+
+
+def test_runs_that_failed_are_counted_and_marked(tmp_path: Path, bert: Path) -> None:
+    study = audited_study(tmp_path / "study", bert)
+    fill(study)
+    latest = list(study.ledger.latest().values())
+    for status, record in zip(("failed", "diverged"), latest, strict=False):
+        kept = {key: record[key] for key in ("run_id", "seed", "stands_for")}
+        study.ledger.append(kept | {"status": status, "reason": SCRIPT})
+    facts = report_facts(study.folder)
+    page = render_page(facts, figures=NO_FIGURES)
+
+    assert "1 runs failed, 1 diverged. They are left out of every mean" in str(Text(page, "en"))
+    assert page.count('class="lost"') == 2
+    assert SCRIPT not in page
+
+
+def test_a_fraction_names_what_it_cannot_tell_apart(tmp_path: Path, bert: Path) -> None:
+    page = said(fill(audited_study(tmp_path / "study", bert, FRACTION), seeds=2))
+
+    assert "A fraction of the combinations was run (resolution III)" in page
+    assert "reinit.layers is measured together with" in page
+
+
+def test_the_page_of_one_seed_has_scores_with_their_intervals_or_says_there_are_none(
+    tmp_path: Path, bert: Path
+) -> None:
+    settings = '[design]\nseeds = 1\n[factors]\n"reinit.layers" = [0, 2]'
+    page = said(fill(audited_study(tmp_path / "study", bert, settings), seeds=1))
+
+    assert "only one seed has run" in page.lower()
+    assert "no interval" in page or " to " in page
+    assert "None" not in page and "nan" not in page
+
+
+def test_hostile_strings_are_text(hostile: Facts) -> None:
+    page = render_page(hostile, figures=NO_FIGURES)
+    tags = set(re.findall(r"<([a-z0-9]+)", re.sub(r"(?s)<script.*?</script>", "", page)))
+
+    assert not tags & {"img", "iframe", "object", "i", "u", "base", "link"}
+    assert page.count("<script") == page.count("</script>") == 3
+    assert not re.search("[\u200b\u202a-\u202e\u2066-\u2069\x00-\x08\x0b-\x1f\x7f]", page)
+    assert "{{7*7}}" in page and "49" not in str(Text(page.partition("<h1")[2].partition("</h1>")[0], "en"))
+    page.encode("utf-8")
+
+
+def test_json_in_a_script_cannot_end_it() -> None:
+    value = {"</script><!--": ["\u2028\u2029&<>", "\ud800"]}
+    written = str(script_json(value))
+
+    assert not set(written) & set("<>&\u2028\u2029\ud800")
+    assert json.loads(written)["</script><!--"][0] == "\u2028\u2029&<>"
+
+
+def test_interned_specifications_unfold_to_themselves(facts: Facts) -> None:
+    specs = {lang: charts(facts, lang, "light") for lang in LANGS}
+    kept = interned(specs)
+
+    def unfold(piece: Any) -> Any:
+        if isinstance(piece, list):
+            return [unfold(each) for each in piece]
+        if not isinstance(piece, dict):
+            return piece
+        if "$pool" in piece:
+            return unfold(kept["pool"][piece["$pool"]])
+        if "$rows" in piece:
+            columns = {name: unfold(column) for name, column in piece["columns"].items()}
+            wide = {n: c * piece["$rows"] if len(c) == 1 else c for n, c in columns.items()}
+            return [dict(zip(wide, row, strict=True)) for row in zip(*wide.values(), strict=True)]
+        return {name: unfold(each) for name, each in piece.items()}
+
+    assert unfold(kept["value"]) == specs
+    assert len(json.dumps(kept)) < 0.8 * len(json.dumps(specs))
+
+
+def test_dark_figures_are_the_light_ones_in_other_colours(facts: Facts) -> None:
+    light, dark = charts(facts, "en", "light"), charts(facts, "en", "dark")
+
+    assert {name: darkened(spec) for name, spec in light.items()} == dark
+    assert len(set(asdict(LIGHT).values())) == len(asdict(LIGHT)) == len(asdict(DARK))
+
+
+@pytest.mark.parametrize("part", [field.name for field in fields(Recipe)])
+def test_every_card_comes_apart_without_losing_a_word(part: str) -> None:
+    parts = card_parts(card(part))
+    told = " ".join(
+        [parts.summary, *(f"{a} {b}" for a, b in parts.paragraphs), *(f"{a} {b}" for a, b in parts.knobs)]
+    )
+
+    without_tags = unescape(re.sub("<[^>]+>", " ", told))
+    assert re.findall(r"\w+", without_tags) == re.findall(r"\w+", card(part))
+    assert parts.knobs
+
+
+def big(facts: Facts) -> Facts:
+    """64 recipes with three seeds and 32 epochs, made of one."""
+    one = facts["recipes"][0]
+    names = [f"part.factor_{number}" for number in range(6)]
+    recipes = []
+    for row in range(64):
+        levels = {name: bool(row >> bit & 1) for bit, name in enumerate(names)}
+        moved = {name: True for name, on in levels.items() if on}
+        marks = {"baseline": row == 0, "recommended": row == 5, "on_frontier": row in (3, 5)}
+        recipes.append({**one, **marks, "rows": [row + 1], "levels": levels, "moved": moved})
+    curves = [
+        {
+            "row": row,
+            "seed": seed,
+            "best_epoch": 30,
+            "dev": [round(60 + row / 9 + epoch / 7, 6) for epoch in range(32)],
+            "loss": [round(1 / (1 + epoch + row), 6) for epoch in range(32)],
+        }
+        for row in range(1, 65)
+        for seed in range(3)
+    ]
+    state = {**facts["state"], "factors": {name: [False, True] for name in names}, "recipes": 64, "rows": 64}
+    return {**facts, "recipes": recipes, "curves": curves, "state": state}
+
+
+def test_the_page_of_64_recipes_and_3_seeds_is_small(facts: Facts) -> None:
+    before = time.process_time()
+    page = render_page(big(facts))
+
+    assert len(page.encode()) <= 3_000_000
+    assert page.count("<tr") > 64
+    assert time.process_time() - before < 20  # of a processor that others use too; alone it takes four
+
+
+def test_hostile_name_is_the_title_with_nothing_unseen(hostile: Facts) -> None:
+    title = render_page(hostile, figures=NO_FIGURES).partition("<title>")[2].partition("</title>")[0]
+
+    assert HOSTILE_NAME not in title and "\\u202e" in title and "&lt;img" in title
