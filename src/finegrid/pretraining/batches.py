@@ -12,9 +12,8 @@ from torch import Tensor
 from finegrid.data.batches import GRAIN, Batch
 from finegrid.model.attention import round_up
 from finegrid.pretraining.examples import Vocabulary
-from finegrid.pretraining.masking import Masking, draw_mask
+from finegrid.pretraining.masking import draw_mask
 from finegrid.pretraining.pairs import SINGLE, Epoch
-
 
 # What a thread works on at a time. Its activations stay near the processor, and threads wait for each other
 # once a step instead of at every product; sums over shards do not depend on how many threads there are.
@@ -39,7 +38,7 @@ def masked_batches(
     rows: slice,
     *,
     share: float,
-    masking: Masking,
+    masking: str,
     vocabulary: Vocabulary,
     heads: int,
     device: torch.device,
@@ -66,7 +65,7 @@ def masked_batch(
     epoch: Epoch,
     order: NDArray[np.int64],
     share: float,
-    masking: Masking,
+    masking: str,
     vocabulary: Vocabulary,
     heads: int,
     device: torch.device,

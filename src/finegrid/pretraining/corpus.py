@@ -51,7 +51,7 @@ def read_corpus(paths: Sequence[Path], key: str = "text", without: Sequence[Path
     each object. Lines are compared after white space is evened out.
 
     Args:
-        paths: ``.txt`` or whatever else holds lines, ``.jsonl``; also with ``.xz``, ``.gz``, ``.bz2``, ``.zst``.
+        paths: lines of text, or ``.jsonl``; also with ``.xz``, ``.gz``, ``.bz2``, ``.zst`` behind.
         key: the text's key in JSON lines.
         without: files with lines that must not be learned from, such as the texts of a test split.
 
@@ -81,7 +81,7 @@ def read_corpus(paths: Sequence[Path], key: str = "text", without: Sequence[Path
     return corpus
 
 
-class collecting:  # noqa: N801 - reads as a statement
+class collecting:
     """Keep an `InputError` for later, to tell all of them at once."""
 
     def __init__(self, problems: list[Problem]) -> None:

@@ -110,7 +110,7 @@ def tokenise(
 
 
 def hold_out(documents: Documents, share: float, streams: Streams) -> NDArray[np.bool_]:
-    """``[documents]``, which ones are never learned from: a random ``share`` of the tokens, at most so many."""
+    """``[documents]``, which ones are never learned from: a random ``share`` of the tokens, not too many."""
     lengths = np.diff(documents.bounds)
     order = streams.permutation("pretrain/held-out", len(documents))
     before = np.cumsum(lengths[order]) - lengths[order]
@@ -119,7 +119,9 @@ def hold_out(documents: Documents, share: float, streams: Streams) -> NDArray[np
     return out
 
 
-def cut_examples(documents: Documents, which: NDArray[np.bool_], longest: int, vocabulary: Vocabulary) -> Examples:
+def cut_examples(
+    documents: Documents, which: NDArray[np.bool_], longest: int, vocabulary: Vocabulary
+) -> Examples:
     """Cut the chosen documents into stretches of about equal length, at most ``longest`` tokens each."""
     rows = np.flatnonzero(which)
     begins, lengths = documents.bounds[rows], np.diff(documents.bounds)[rows]
@@ -135,7 +137,7 @@ def cut_examples(documents: Documents, which: NDArray[np.bool_], longest: int, v
 def split_places(
     tokens: NDArray[np.int32], begins: NDArray[np.int64], ends: NDArray[np.int64], stops: NDArray[np.bool_]
 ) -> NDArray[np.int64]:
-    """Where each stretch is cut in two: in its middle half, after the first punctuation there is after a drawn place.
+    """Where each stretch is cut in two: in its middle half, after the first punctuation behind a drawn place.
 
     Cut inside a word, the two halves would give themselves away by their edges alone.
     """
@@ -146,7 +148,7 @@ def split_places(
     after = np.flatnonzero(stops[tokens]) + 1
     found = np.searchsorted(after, np.concatenate([drawn, low]))
     best = np.append(after, len(tokens) + 1)[found].reshape(2, -1)
-    return np.where(best[0] < high, best[0], np.where(best[1] < high, best[1], drawn))
+    return np.asarray(np.where(best[0] < high, best[0], np.where(best[1] < high, best[1], drawn)))
 
 
 def stretches(examples: Examples) -> Iterator[NDArray[np.int32]]:

@@ -1,6 +1,6 @@
 """Which tokens are hidden, and behind what: 80 % ``[MASK]``, 10 % another piece, 10 % themselves.
 
-Paper   Devlin et al. 2019; whole words: their code of May 2019; spans: Joshi et al., SpanBERT, 2020 (1907.10529).
+Paper   Devlin et al. 2019; whole words: their code of May 2019; spans: SpanBERT, 2020 (1907.10529).
 Exactly Of an example's n tokens (special ones not counted) share * n are hidden on average, whichever unit is
         hidden as a whole. Units come in random order until there are enough; the last one, of which only a
         part would fit, is taken with the probability that keeps the average.
@@ -11,7 +11,6 @@ Spans   Each token begins a new span with probability 1/2, so spans have two tok
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +18,6 @@ from numpy.typing import NDArray
 from finegrid.pretraining.examples import Vocabulary
 from finegrid.pretraining.mixing import Words, shares, words
 
-Masking = Literal["pieces", "words", "spans"]
-MASKINGS: tuple[Masking, ...] = ("pieces", "words", "spans")
 HIDDEN, REPLACED = 0.8, 0.1  # the rest keeps its face (Devlin et al. 2019, section 3.1)
 # Counters of an example's random words: each purpose has a range of its own.
 UNIT, BEGIN, KIND, PIECE, LAST = (purpose << 20 for purpose in range(5))
@@ -42,7 +39,7 @@ def draw_mask(
     real: NDArray[np.bool_],
     keys: Words,
     share: float,
-    masking: Masking,
+    masking: str,
     vocabulary: Vocabulary,
 ) -> Mask:
     """Hide some tokens of a packed batch.
@@ -86,7 +83,7 @@ def unit_starts(
     at: NDArray[np.int64],
     key: Words,
     where: NDArray[np.int64],
-    masking: Masking,
+    masking: str,
     vocabulary: Vocabulary,
 ) -> NDArray[np.bool_]:
     """Which tokens begin a unit. A special token in between ends one."""

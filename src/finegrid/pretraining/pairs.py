@@ -71,10 +71,10 @@ def draw_epoch(
     order = streams.permutation(f"pretrain/order/{name}", len(row))
     row, copy = row[order], copy[order]
     keys = words(streams.key(f"pretrain/example/{name}"), copy * len(examples) + row)
-    drawn = shares(words(keys, np.int64(-2) - PAIRED)) < pair_share
+    drawn = shares(words(keys, -2 - PAIRED)) < pair_share
     pair = drawn & (examples.ends[row] - examples.begins[row] >= 2)
-    strange = pair & (shares(words(keys, np.int64(-2) - SWAPPED)) < 0.5)
-    partner = partners(examples, row, words(keys, np.int64(-2) - PARTNER))
+    strange = pair & (shares(words(keys, -2 - SWAPPED)) < 0.5)
+    partner = partners(examples, row, words(keys, -2 - PARTNER))
     strange &= partner != row
     other = np.where(strange, partner, row)
     first = np.stack([examples.begins[row], np.where(pair, examples.splits[row], examples.ends[row])], 1)

@@ -1,4 +1,4 @@
-"""One step over several shards of a batch, on several threads; the sums are the same on any number of them."""
+"""One step over several shards of a batch, on several threads; sums do not depend on how many there are."""
 
 from __future__ import annotations
 
@@ -86,7 +86,6 @@ class Threads:
             loss = outcome.loss(hidden, pairs)
             return outcome, torch.autograd.grad(loss, params, allow_unused=True)
 
-        # The longest first: the threads then end together.
         jobs = [self._pool.submit(work, shard) for shard in shards]
         meanwhile()
         sums = Sums()
@@ -96,12 +95,16 @@ class Threads:
             outcome, grads = job.result()
             sums.add_(outcome)
             own = [(p, grad) for p, grad in zip(params, grads, strict=True) if grad is not None]
+            totals: list[Tensor] = []
+            more: list[Tensor] = []
             for p, grad in own:
                 if p.grad is None:
                     p.grad = grad
-            more = [(p.grad, grad) for p, grad in own if p.grad is not grad]
+                else:
+                    totals.append(p.grad)
+                    more.append(grad)
             if more:
-                torch._foreach_add_([ours for ours, _ in more], [grad for _, grad in more])
+                torch._foreach_add_(totals, more)
         return sums
 
     @torch.no_grad()
