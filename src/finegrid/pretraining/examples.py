@@ -17,7 +17,7 @@ from finegrid.streams import Streams
 
 SHORTEST = 4  # tokens of a document: less has nothing to tell
 LINES_AT_ONCE = 20_000
-MOST_HELD_OUT = 100_000  # tokens: enough for a loss to one hundredth, and read in seconds
+MOST_HELD_OUT = 50_000  # tokens: enough for a loss to one hundredth, and read in seconds
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,7 @@ class TiedCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, h: Tensor, table: Tensor, bias: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
         targets, counts, compute = rest
+        counts = counts.to(h.dtype)  # a number would not widen it
         low, words = h.to(compute), table.to(compute)
         logits = linear(low, words, None).to(h.dtype).add_(bias)
         right = ((logits.argmax(1) == targets) * counts).sum()
@@ -101,7 +102,7 @@ class TiedCrossEntropy(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         low, words, logits, targets, counts = ctx.saved_tensors
-        scale = (counts * grad).to(logits.dtype)
+        scale = counts * grad
         wrong = logits.exp_().mul_(scale[:, None])
         wrong.scatter_add_(1, targets[:, None], -scale[:, None])
         dtype, bias = wrong.dtype, wrong.sum(0)

@@ -25,7 +25,7 @@ from finegrid.streams import Streams
 LARGEST_NORM = 1.0  # of the gradient (Devlin et al. 2019, code)
 SAVE_SECONDS = 120.0
 TELL_SECONDS = 15.0
-POINTS = 25  # of the loss curve
+POINTS = 20  # of the loss curve, and the start
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,9 @@ class Loop:
             tokens_then = progress.tokens
             for shards, ahead in self._steps():
                 done = self.schedule.done(progress.tokens, progress.seconds)
-                if len(progress.curve) <= done * POINTS:
+                if progress.points < int(min(1.0, done) * POINTS) + 1:
                     self._judge(threads, held_out, done)
+                    progress.points = int(min(1.0, done) * POINTS) + 1
                     clock.read()
                 if done >= 1:
                     break

@@ -28,6 +28,7 @@ class Progress:
     seconds: float = 0.0
     layers: int = 0
     grown_at: int | None = None  # the step at which layers were last added
+    points: int = 0  # of the curve that are behind us, those skipped by a slow machine included
     curve: list[dict[str, float]] = field(default_factory=list)
     by_file: list[dict[str, float]] = field(default_factory=list)  # held-out figures of the last point
     told: float = 0.0  # nats since the curve's last point
