@@ -17,7 +17,7 @@ from finegrid.pretraining.pairs import SINGLE, Epoch
 
 # What a thread works on at a time. Its activations stay near the processor, and threads wait for each other
 # once a step instead of at every product; sums over shards do not depend on how many threads there are.
-SHARD_TOKENS = 2048
+SHARD_TOKENS = 1024
 
 
 @dataclass(frozen=True)
