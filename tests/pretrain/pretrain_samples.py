@@ -69,9 +69,9 @@ def write_config(path: Path, **changed: Any) -> Path:
     return path
 
 
-def settings_of(corpus: Path, **changed: Any) -> PretrainSettings:
+def settings_of(path: Path, **changed: Any) -> PretrainSettings:
     about: dict[str, Any] = {
-        "corpus": (corpus,),
+        "corpus": (path,),
         "tokens": 4000,
         "length": 32,
         "batch_tokens": 256,

@@ -43,7 +43,8 @@ def padded(shards: list[MaskedBatch]) -> dict[str, torch.Tensor]:
     lengths = np.concatenate([shard.batch.lengths for shard in shards])
     shape = (len(lengths), int(lengths.max()))
     found = {
-        name: torch.zeros(shape, dtype=torch.long) for name in ("input_ids", "token_type_ids", "attention_mask")
+        name: torch.zeros(shape, dtype=torch.long)
+        for name in ("input_ids", "token_type_ids", "attention_mask")
     }
     found["labels"] = torch.full(shape, -100)
     pairs = []
@@ -75,7 +76,7 @@ def test_loss_and_gradients_are_those_of_transformers(shard_tokens: int) -> None
         sums = threads.gradients_(model, shards)
 
     assert len(shards) > 1 or shard_tokens == 10_000
-    assert sums.told / sums.hidden + sums.pair / sums.pairs == pytest.approx(float(told.loss), rel=1e-12)
+    assert sums.told / sums.hidden + sums.pair / sums.pairs == pytest.approx(told.loss.item(), rel=1e-12)
     for (name, a), (_, b) in zip(theirs.named_parameters(), ours.named_parameters(), strict=True):
         assert a.grad is not None and b.grad is not None, name
         assert torch.allclose(a.grad, b.grad, rtol=1e-9, atol=1e-12), name

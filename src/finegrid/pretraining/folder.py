@@ -89,6 +89,9 @@ class PretrainFolder:
     ) -> None:
         """Put the checkpoint, with its card, in the folder's place."""
         model.to(torch.bfloat16 if settings.dtype == "bfloat16" else torch.float32)
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()
         with replacing_folder(self.out) as draft:
             model.save_pretrained(draft)
             for name in TOKENIZER:
