@@ -98,7 +98,7 @@ class Loop:
             clock = Clock(progress)
             saved_at = told_at = time.monotonic()
             tokens_then = progress.tokens
-            for shards, ahead in self._steps():
+            for shards, ahead in self.steps():
                 done = self.schedule.done(progress.tokens, progress.seconds)
                 if progress.points < int(min(1.0, done) * POINTS) + 1:
                     self._judge(threads, held_out, done)
@@ -107,7 +107,7 @@ class Loop:
                 if done >= 1:
                     break
                 self._grow(done)
-                self._step(threads, shards, ahead, done)
+                self.step(threads, shards, ahead, done)
                 clock.read()
                 now = time.monotonic()
                 if now - told_at >= TELL_SECONDS:
@@ -119,9 +119,17 @@ class Loop:
                     saved_at = now
         save_state(self.state, self.model, self.optimizer, progress)
 
-    def _step(
+    def step(
         self, threads: Threads, shards: list[MaskedBatch], ahead: Callable[[], None], done: float
     ) -> None:
+        """One step, and the counters moved on.
+
+        Args:
+            threads: that do the work.
+            shards: of one batch.
+            ahead: prepares the next one meanwhile.
+            done: the share of the run behind us.
+        """
         progress = self.progress
         self.model.clock.step = progress.step
         sums = threads.gradients_(self.model, shards, ahead)
@@ -183,7 +191,7 @@ class Loop:
             batch_tokens=settings.batch_tokens,
         )
 
-    def _steps(self) -> Iterator[tuple[list[MaskedBatch], Callable[[], None]]]:
+    def steps(self) -> Iterator[tuple[list[MaskedBatch], Callable[[], None]]]:
         """Batches from the state's on, each with a call that prepares the next one meanwhile."""
         epoch, number, batch = self._epoch(self.progress.epoch), self.progress.epoch, self.progress.batch
         ready = [self._pack(self.texts.train, epoch, batch)]
