@@ -7,7 +7,10 @@ Exactly Layer i of the deeper one is a copy of layer i modulo the old depth; eve
 from __future__ import annotations
 
 import copy
+import re
 from typing import Any
+
+OF_A_LAYER = re.compile(r"(.+\.layer\.)(\d+)(\..+)")  # a tensor's name
 
 
 def grown(model: Any, layers: int) -> Any:
@@ -20,11 +23,10 @@ def grown(model: Any, layers: int) -> Any:
     config = copy.deepcopy(model.config)
     config.num_hidden_layers = layers
     deeper = BertForPreTraining(config)
-    prefix = "bert.encoder.layer."
     weights = model.state_dict()
     for name in deeper.state_dict():
-        if name.startswith(prefix):
-            index, rest = name.removeprefix(prefix).split(".", 1)
-            weights[name] = weights[f"{prefix}{int(index) % before}.{rest}"]
+        if found := OF_A_LAYER.fullmatch(name):
+            stack, index, rest = found.groups()
+            weights[name] = weights[f"{stack}{int(index) % before}{rest}"]
     deeper.load_state_dict(weights)
     return deeper
