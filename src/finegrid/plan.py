@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -10,7 +11,7 @@ from itertools import pairwise
 from finegrid.audit import Audit, cost_levels
 from finegrid.design import Row
 from finegrid.precision import Precision
-from finegrid.recipe import Levels, Recipe, run_id
+from finegrid.recipe import Level, Levels, Recipe, run_id
 from finegrid.study import Study
 
 
@@ -34,6 +35,7 @@ class Family:
 
     runs: tuple[PlannedRun, ...]
     left: tuple[PlannedRun, ...]  # those still to be trained
+    sharers: int = 1  # families that start from the same pre-trained encoder
 
     def without(self, done: Collection[str]) -> Family:
         """The same family, with these run ids not to be trained (again)."""
@@ -93,7 +95,14 @@ def plan_families(runs: Iterable[PlannedRun], size_of: Callable[[PlannedRun], in
         key = f"{run.seed} {sorted(cost_levels(run.recipe).items())}"
         groups.setdefault(key, []).append(run)
     parts = [part for group in groups.values() for part in evenly(group, size_of(group[0]))]
-    return [Family(tuple(part), tuple(part)) for part in parts]
+    sharers = Counter(pretraining_of(part[0]) for part in parts)
+    return [Family(tuple(part), tuple(part), sharers[pretraining_of(part[0])]) for part in parts]
+
+
+def pretraining_of(run: PlannedRun) -> tuple[Level | None, ...]:
+    """What decides a run's pre-trained encoder: the same for all of a family."""
+    part = run.recipe.pretrain
+    return (part.tokens, part.rate, None if part.shared else run.seed)
 
 
 def evenly(runs: list[PlannedRun], size: int) -> list[list[PlannedRun]]:
@@ -116,6 +125,7 @@ def family_seconds(family: Family, audit: Audit) -> float:
         if cost is None:
             continue
         steps = steps_of(run, audit)
+        seconds += cost.pretrain_seconds / family.sharers if index == 0 else 0.0
         seconds += steps * (cost.step_seconds + (cost.prefix_seconds if index == 0 else 0.0))
         seconds += run.recipe.training.epochs * cost.evaluation_seconds + cost.test_seconds
     return seconds

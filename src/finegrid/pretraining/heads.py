@@ -35,9 +35,14 @@ class Pretrainer(nn.Module):
         self.model = model
         self.compute = compute
         self.clock = Clock(streams)
-        self.parts = anatomy(model.bert, self.clock)
+        self.parts = anatomy(self.encoder, self.clock)
         for site in self.parts.dropouts:
             site.silenced = not dropout
+
+    @property
+    def encoder(self) -> nn.Module:
+        encoder: nn.Module = self.model.bert
+        return encoder
 
     def copies(self) -> list[Copies]:
         """The layers' weights as they are now, in the compute type: made once for all shards of a step."""
