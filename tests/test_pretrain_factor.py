@@ -13,10 +13,11 @@ import torch
 from tiny import open_bench, recipe_of, same_tensors, write_study
 
 from finegrid.audit import Audit, Cost, cost_levels
+from finegrid.canonical import Canonicaliser
 from finegrid.plan import PlannedRun, makespan, plan_families
 from finegrid.pretraining import further, loop
 from finegrid.pretraining.further import Further
-from finegrid.recipe import Recipe
+from finegrid.recipe import Levels, Recipe
 from finegrid.results import shared_pretraining
 from finegrid.run import Run
 from finegrid.study import load_study
@@ -125,7 +126,7 @@ def test_other_families_are_refused(kind: str, tmp_path: Path, checkpoint_of: Ca
 
 
 def test_runs_with_other_encoders_are_no_family_and_pay_for_one_together() -> None:
-    levels = [{"pretrain.tokens": 500, "freeze.layers": layers} for layers in (0, 2)]
+    levels: list[Levels] = [{"pretrain.tokens": 500, "freeze.layers": layers} for layers in (0, 2)]
     runs = [
         PlannedRun(f"{seed}{index}", moved, seed, (index,))
         for seed in (0, 1)
@@ -156,3 +157,24 @@ def test_the_verdict_says_what_a_shared_encoder_leaves_out(tmp_path: Path, bert:
     notes = shared_pretraining(load_study(write_study(tmp_path / "study", bert, factors)))
 
     assert [("leave out the chance of pre-training" in note) for note in notes] == [True] * shared
+
+
+def test_reducing_a_recipe_pre_trains_for_nothing_but_itself(
+    own_bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = []
+    run = loop.Loop.run
+
+    def counted(self: loop.Loop) -> None:
+        trained.append(self.settings)
+        run(self)
+
+    monkeypatch.setattr(loop.Loop, "run", counted)
+    recipe = recipe_of(own_bench, pretrain__tokens=TOKENS, pretrain__rate=RATE, pretrain__shared=True)
+    kept = Canonicaliser(own_bench, 0).reduce(recipe)
+    off = recipe_of(own_bench, pretrain__rate=RATE, pretrain__shared=True)
+    idle = Canonicaliser(own_bench, 0).reduce(off)
+
+    assert len(trained) == 1
+    assert {"pretrain.tokens", "pretrain.rate", "pretrain.shared"} <= kept.levels.keys()
+    assert idle.inert.keys() >= {"pretrain.rate", "pretrain.shared"}

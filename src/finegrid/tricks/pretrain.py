@@ -47,6 +47,9 @@ class Pretrain(Trick):
             return [Problem('"pretrain.tokens"', what)]
         return []
 
+    def surely_differs(self, other: Pretrain) -> bool:
+        return self != other and min(self.tokens, other.tokens) > 0
+
     def prepare_model(self, model: Classifier) -> None:
         if self.tokens:
             seed = None if self.shared else model.clock.streams.seed
