@@ -17,7 +17,8 @@ from finegrid.pretraining.pairs import SINGLE, Epoch
 
 # What a thread works on at a time. Its activations stay near the processor, and threads wait for each other
 # once a step instead of at every product; sums over shards do not depend on how many threads there are.
-SHARD_TOKENS = 1024
+SHARD_TOKENS = 2048
+FEWEST_SHARDS = 2
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def masked_batches(
     """
     order = np.argsort(epoch.lengths[rows], kind="stable") + rows.start
     ends = np.cumsum(epoch.lengths[order])
-    shards = max(1, round(int(ends[-1]) / shard_tokens))
+    shards = max(FEWEST_SHARDS, round(int(ends[-1]) / shard_tokens))
     cuts = np.searchsorted(ends, ends[-1] * np.arange(1, shards) / shards)
     return [
         masked_batch(tokens, epoch, some, share, masking, vocabulary, heads, device)
