@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ def test_a_killed_worker_leaves_what_the_next_one_goes_on_from(
             raise KeyboardInterrupt
 
     monkeypatch.setattr(loop.Loop, "step", until)
-    monkeypatch.setattr(further, "Loop", lambda *a, **kw: loop.Loop(*a, **kw, save_seconds=0.0))
+    monkeypatch.setattr(further, "Loop", partial(loop.Loop, save_seconds=0.0))
     with pytest.raises(KeyboardInterrupt):
         encoder(own_bench, 0)
     assert list(own_bench.further.cache.glob("*.state"))

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from pretrain_samples import text_of, write_config, write_lines
 
+from finegrid import cli
+
 FINEGRID = (sys.executable, "-m", "finegrid", "pretrain")
 ENVIRONMENT = {**os.environ, "HF_HUB_OFFLINE": "1", "COLUMNS": "100", "PYTHONUTF8": "1"}
 SMALL = ("--length", "32", "--batch-tokens", "256", "--threads", "1")
@@ -43,20 +45,30 @@ def test_it_says_what_it_dropped_and_what_it_reached(texts: Path) -> None:
     assert "finegrid pretrain --length 32" in card and "| a.txt | 81 | 1 |" in card
 
 
-def test_what_cannot_be_is_told_with_exit_code_2(texts: Path) -> None:
-    wrong = call(
-        "--corpus", "none.txt", "--config", "shape.json", "--tokens", "9", "--out", "x", folder=texts
-    )
-    both = call(
-        "--corpus", "a.txt", "--init", "mini-zh", "--config", "shape.json", "--out", "x", folder=texts
-    )
-    time_ = call("--corpus", "a.txt", "--init", "mini-zh", "--budget", "soon", "--out", "x", folder=texts)
-    grow = call("--corpus", "a.txt", "--config", "shape.json", "--grow", "3;6", "--out", "x", folder=texts)
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ("--corpus none.txt --config shape.json --tokens 9", ["none.txt", "no such file"]),
+        ("--corpus a.txt --init mini-zh --config shape.json", ["--init", "--tokens"]),
+        ("--corpus a.txt --init mini-zh --budget soon", ['"soon"']),
+        ("--corpus a.txt --config shape.json --grow 3;6", ['"3;6"']),
+    ],
+)
+def test_what_cannot_be_is_told_with_exit_code_2(
+    options: str,
+    told: list[str],
+    texts: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(texts)
+    monkeypatch.setattr(sys, "argv", ["finegrid", "pretrain", *SMALL, *options.split(), "--out", "x"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
 
-    assert [done.returncode for done in (wrong, both, time_, grow)] == [2, 2, 2, 2]
-    assert "none.txt" in wrong.stderr and "no such file" in wrong.stderr
-    assert "--init" in both.stderr and "--tokens" in both.stderr
-    assert '"soon"' in time_.stderr and '"3;6"' in grow.stderr
+    assert ended.value.code == 2
+    error = capsys.readouterr().err
+    assert all(word in error for word in told)
     assert not (texts / "x").exists()
 
 
