@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pretrain_contender import mlm_trainer, pretrainer
 from torch import nn
 from torch.nn import functional as F
 
@@ -25,7 +26,7 @@ PRODUCTS = ("mm", "addmm", "bmm", "baddbmm", "_linear_pointwise", "mkldnn_linear
 
 @dataclass(frozen=True)
 class Job:
-    contender: str  # origin | trainer | finegrid
+    contender: str  # origin | trainer | finegrid | mlm-trainer | finegrid-pretrain
     checkpoint: str
     titles: str  # a TSV file with header, text and label
     batch_size: int
@@ -263,7 +264,12 @@ def main() -> None:
     step = (
         finegrid(job, inside)
         if job.contender == "finegrid"
-        else {"origin": origin, "trainer": trainer}[job.contender](job)
+        else {
+            "origin": origin,
+            "trainer": trainer,
+            "mlm-trainer": mlm_trainer,
+            "finegrid-pretrain": pretrainer,
+        }[job.contender](job)
     )
     start = time.perf_counter()
     for _ in range(WARM_STEPS):
@@ -274,14 +280,17 @@ def main() -> None:
     sys.stdin.readline()
     seconds: list[float] = []
     tokens, inside.seconds = 0, 0.0
+    processor = time.process_time()
     while sum(seconds) < job.seconds or len(seconds) < job.steps:
         start = time.perf_counter()
         tokens += step()
         seconds.append(time.perf_counter() - start)
+    processor = time.process_time() - processor
     figures = {
         "tokens": tokens,
         "seconds": sum(seconds),
         "steps": len(seconds),
+        "processor": processor,
         "bytes": peak_bytes() - before,
         "outside": 1 - inside.seconds / sum(seconds),
         "products": share_of_products(step),

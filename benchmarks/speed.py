@@ -45,6 +45,7 @@ class Entry:
     job: Job
     workers: int
     tokens_per_second: list[float] = field(default_factory=list)
+    per_processor: list[float] = field(default_factory=list)  # tokens a second of processor time
     gib: list[float] = field(default_factory=list)  # of one process, above what it had after its imports
     outside: list[float] = field(default_factory=list)  # share outside forward, backward and optimizer
     products: list[float] = field(default_factory=list)
@@ -89,7 +90,7 @@ def measure_(entry: Entry) -> None:
     program = [sys.executable, str(Path(__file__).parent / "contender.py"), json.dumps(asdict(entry.job))]
     threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(entry.job.threads))
     environment = {**os.environ, **threads, "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
-    if entry.job.contender == "finegrid":
+    if entry.job.contender.startswith("finegrid"):
         from finegrid.runner import ALLOCATOR
 
         environment |= ALLOCATOR
@@ -118,6 +119,7 @@ def measure_(entry: Entry) -> None:
         figures.append(json.loads(process.stdout.readline()))
         process.wait()
     entry.tokens_per_second.append(sum(f["tokens"] / f["seconds"] for f in figures))
+    entry.per_processor.append(median(f["tokens"] / f["processor"] for f in figures))
     entry.gib.append(median(f["bytes"] for f in figures) / 2**30)
     entry.outside.append(median(f.get("outside", 0.0) for f in figures))
     entry.products.append(median(f["products"] for f in figures))

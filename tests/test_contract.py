@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 ON: Levels = {
     "model.pooling": "cls",
     "model.max_length": 5,
+    "pretrain.tokens": 1500,
+    "pretrain.rate": 1e-2,
+    "pretrain.shared": True,
     "reinit.pooler": True,
     "reinit.layers": 2,
     "freeze.layers": 2,
@@ -42,6 +45,8 @@ ON: Levels = {
 }
 # What a factor needs in order to do something.
 GIVEN: dict[str, Levels] = {
+    "pretrain.rate": {"pretrain.tokens": 1500},
+    "pretrain.shared": {"pretrain.tokens": 1500},
     "reinit.pooler": {"model.pooling": "pooler"},
     "freeze.dropout": {"freeze.layers": 2},
     "optimizer.decay_on": {"optimizer.weight_decay": 0.5},
@@ -154,6 +159,9 @@ LOOKS: dict[str, SNAPSHOT] = {
 CHANGES: dict[str, set[str]] = {
     "model.pooling": {"pooling"},
     "model.max_length": {"lengths", "order"},  # within a batch, texts lie in the order of their length
+    "pretrain.tokens": {"weights"},
+    "pretrain.rate": {"weights"},
+    "pretrain.shared": {"weights"},
     "reinit.pooler": {"weights"},
     "reinit.layers": {"weights"},
     "freeze.layers": {"trainable", "rates", "decays"},  # a frozen tensor has none

@@ -38,6 +38,7 @@ class Cost(BaseModel):
     evaluation_seconds: float  # dev, once
     test_seconds: float
     memory: int  # peak bytes of a process that trains one such run
+    pretrain_seconds: float = 0.0  # of pre-training the encoder, for as many families as have it in common
     member_memory: int = 0  # bytes that one more member of its family adds
 
     def member(self, stacked: bool) -> int:

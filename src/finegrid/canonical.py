@@ -64,6 +64,9 @@ class Canonicaliser:
                 continue
             if without.problems(self.bench.study.checkpoint):
                 continue
+            tricks = zip(recipe.tricks, without.tricks, strict=True)
+            if any(trick.surely_differs(other) for trick, other in tricks):
+                continue
             if self.form(without) == self.form(recipe):
                 inert[factor] = self.reason(recipe, without)
                 recipe = without

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -11,7 +12,7 @@ from typing import TypeVar
 from finegrid.audit import Audit, cost_levels
 from finegrid.design import Row
 from finegrid.precision import Precision
-from finegrid.recipe import Levels, Recipe, run_id
+from finegrid.recipe import Level, Levels, Recipe, run_id
 from finegrid.study import Study
 
 T = TypeVar("T")
@@ -37,6 +38,7 @@ class Family:
 
     runs: tuple[PlannedRun, ...]
     left: tuple[PlannedRun, ...]  # those still to be trained
+    sharers: int = 1  # families that start from the same pre-trained encoder
 
     def without(self, done: Collection[str]) -> Family:
         """The same family, with these run ids not to be trained (again)."""
@@ -96,7 +98,14 @@ def plan_families(runs: Iterable[PlannedRun], size_of: Callable[[PlannedRun], in
         key = f"{run.seed} {sorted(cost_levels(run.recipe).items())}"
         groups.setdefault(key, []).append(run)
     parts = [part for group in groups.values() for part in evenly(group, size_of(group[0]))]
-    return [Family(tuple(part), tuple(part)) for part in parts]
+    sharers = Counter(pretraining_of(part[0]) for part in parts)
+    return [Family(tuple(part), tuple(part), sharers[pretraining_of(part[0])]) for part in parts]
+
+
+def pretraining_of(run: PlannedRun) -> tuple[Level | None, ...]:
+    """What decides a run's pre-trained encoder: the same for all of a family."""
+    part = run.recipe.pretrain
+    return (part.tokens, part.rate, None if part.shared else run.seed)
 
 
 def evenly(runs: list[T], size: int) -> list[list[T]]:
@@ -119,6 +128,7 @@ def family_seconds(family: Family, audit: Audit) -> float:
         if cost is None:
             continue
         steps = steps_of(run, audit)
+        seconds += cost.pretrain_seconds / family.sharers if index == 0 else 0.0
         seconds += steps * (cost.step_seconds + (cost.prefix_seconds if index == 0 else 0.0))
         seconds += run.recipe.training.epochs * cost.evaluation_seconds + cost.test_seconds
     return seconds

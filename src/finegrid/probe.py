@@ -89,6 +89,7 @@ def measure(bench: Workbench, recipe: Recipe) -> Cost:
         evaluation_seconds=per_token * tokens["dev"],
         test_seconds=per_token * tokens["test"],
         memory=peak_memory(bench.device),
+        pretrain_seconds=pretrain_seconds(run),
         member_memory=member_memory(run),
     )
 
@@ -96,6 +97,14 @@ def measure(bench: Workbench, recipe: Recipe) -> Cost:
 def times_computed(run: Run) -> int:
     """In how many epochs' stead a frozen prefix is computed: once for all of them where it never changes."""
     return run.recipe.training.epochs if run.model.prefix_is_constant else 1
+
+
+def pretrain_seconds(run: Run) -> float:
+    """What pre-training the run's encoder took, when it was done."""
+    part = run.recipe.pretrain
+    if not part.tokens:
+        return 0.0
+    return run.bench.further.seconds(part.tokens, part.rate, None if part.shared else run.seed)
 
 
 def member_memory(run: Run) -> int:

@@ -21,6 +21,7 @@ from finegrid.schedule import Schedule
 from finegrid.training import Training
 from finegrid.tricks.base import Trick
 from finegrid.tricks.freeze import Freeze
+from finegrid.tricks.pretrain import Pretrain
 from finegrid.tricks.reinit import Reinit
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ ENGINE = 3  # raised when numerics change, so that old and new runs are never ta
 @dataclass(frozen=True)
 class Recipe:
     model: ModelSettings = ModelSettings()
+    pretrain: Pretrain = Pretrain()
     reinit: Reinit = Reinit()
     freeze: Freeze = Freeze()
     optimizer: Optimizer = Optimizer()

@@ -289,9 +289,20 @@ def load_results(study: Study) -> Results:
         seeds=tuple(shown),
         planned_seeds=study.head.design.planned,
         holds_at=holds_at,
-        notes=tuple(audit.warnings),
+        notes=(*audit.warnings, *shared_pretraining(study)),
         screen=study.screen,
     )
+
+
+def shared_pretraining(study: Study) -> list[str]:
+    """What a reader must know where seeds have a pre-trained encoder in common."""
+    pretrain = [row.recipe.pretrain for row in study.rows]
+    if not any(part.tokens and part.shared for part in pretrain):
+        return []
+    return [
+        "pretrain.shared = true: all seeds start from one pre-trained encoder, so the intervals leave out "
+        "the chance of pre-training. Another pre-training may shift what they enclose."
+    ]
 
 
 def imported_results(folder: Path, imported: Imported) -> Results:

@@ -1,7 +1,9 @@
 """Named, stateless random streams: the same seed and name give the same numbers, whatever was drawn before.
 
 Names in use. Of the study: ``split``, ``split/train_size``. Of a run: ``head/<tensor>``,
-``missing/<tensor>``, ``reinit/<tensor>``, ``order/<epoch>``, ``dropout/<step>/<site>``. Because no stream
+``missing/<tensor>``, ``reinit/<tensor>``, ``order/<epoch>``, ``dropout/<step>/<site>``. Of pre-training:
+``pretrain/<tensor>``, ``pretrain/held-out``, ``pretrain/order/<epoch>``, ``pretrain/example/<epoch>``,
+``pretrain/some/<epoch>/<file>``. Because no stream
 depends on another, two recipes with one seed share head, data order and, site by site, dropout masks, and
 switching one site off moves no other.
 """

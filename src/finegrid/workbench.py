@@ -20,6 +20,7 @@ from finegrid.model.classifier import Classifier
 from finegrid.model.families import model_fingerprint
 from finegrid.model.load import Checkpoint, load_tokenizer
 from finegrid.precision import Precision
+from finegrid.pretraining.further import Further
 from finegrid.recipe import Recipe
 from finegrid.streams import Streams
 from finegrid.study import RunSettings, Study
@@ -48,6 +49,15 @@ class Workbench:
             "model": model_fingerprint(study.checkpoint.folder),
         }
 
+        self.further = Further(
+            study.checkpoint.folder,
+            self.tokens.train,
+            study.folder / "cache",
+            self.fingerprints,
+            self.precision,
+            settings.threads,
+        )
+
     @property
     def longest(self) -> int:
         """Tokens of the longest text of the study."""
@@ -60,6 +70,7 @@ class Workbench:
         model = Classifier(self.checkpoint.copy(), classes, recipe.model.pooling, Streams(seed))
         for module in self.checkpoint.missing:
             model.redraw_(model.encoder.get_submodule(module), "missing")
+        model.further = self.further
         model.compute = torch.bfloat16 if self.precision == "bf16" else None
         return model.to(self.device).train()
 

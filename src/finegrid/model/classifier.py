@@ -18,6 +18,7 @@ from finegrid.streams import Streams
 
 if TYPE_CHECKING:
     from finegrid.model.settings import Pooling
+    from finegrid.pretraining.further import Further
 
 
 class Classifier(nn.Module):
@@ -39,6 +40,7 @@ class Classifier(nn.Module):
         self.encoder = encoder
         self.parts = anatomy(encoder, self.clock)
         self.frozen_layers = 0
+        self.further: Further | None = None  # the study's training texts, to pre-train on
         self.compute: torch.dtype | None = None  # of the encoder's products; None: that of its weights
         self._held: dict[int, Copies] = {}  # by layer, where weights stay as they are
         self.head = nn.Sequential(
@@ -76,6 +78,20 @@ class Classifier(nn.Module):
     def _draw_(self, weight: Tensor, stream: str) -> None:
         normal = torch.from_numpy(self.clock.streams.normal(stream, tuple(weight.shape)))
         weight.copy_(normal.mul_(self.parts.initializer_range))
+
+    @torch.no_grad()
+    def further_pretrain_(self, tokens: int, rate: float, seed: int | None) -> None:
+        """Put in the encoder's place what more pre-training on the study's training texts makes of it.
+
+        Args:
+            tokens: to see.
+            rate: peak rate.
+            seed: whose random numbers; None for those that all seeds share.
+        """
+        assert self.further is not None  # a workbench's classifiers have it
+        weights = self.further.weights(tokens, rate, seed)
+        for name, p in self.encoder.named_parameters():
+            p.copy_(weights[name])
 
     def share_(self, other: Classifier) -> None:
         """Take from another run of the family what both have: dropout masks, and frozen weights."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
 from pydantic import ConfigDict
 
@@ -80,6 +80,10 @@ class Trick(Part):
         """What a knob says in ``touches``; of one that says nothing, whatever the trick's seams can reach."""
         seams = [seam for seam in REACH if getattr(cls, seam) is not getattr(Trick, seam)]
         return cls.touches.get(knob, {aspect: "all" for seam in seams for aspect in REACH[seam]})
+
+    def surely_differs(self, other: Self) -> bool:
+        """Whether two settings cannot be one run, known without building them: for what is dear to build."""
+        return False
 
     def prepare_model(self, model: Classifier) -> None:
         """Change the model in place, once, before the optimizer is built. To draw: ``model.redraw_``."""

@@ -1,0 +1,110 @@
+"""Sequences to packed, masked batches of tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from finegrid.data.batches import GRAIN, Batch
+from finegrid.model.attention import round_up
+from finegrid.pretraining.examples import Vocabulary
+from finegrid.pretraining.masking import draw_mask
+from finegrid.pretraining.pairs import SINGLE, Epoch
+
+# What a thread works on at a time. Its activations stay near the processor, and threads wait for each other
+# once a step instead of at every product; sums over shards do not depend on how many threads there are.
+SHARD_TOKENS = 2048
+FEWEST_SHARDS = 2
+
+
+@dataclass(frozen=True)
+class MaskedBatch:
+    """A packed batch and what is to be told about it."""
+
+    batch: Batch  # its labels: those of `finegrid.pretraining.pairs`
+    places: Tensor  # [hidden], then fewer than GRAIN that do not count
+    targets: Tensor  # [hidden and those]
+    counts: Tensor  # [hidden and those], 1.0 or 0.0
+    hidden: int
+    pairs: int
+
+
+def masked_batches(
+    tokens: NDArray[np.int32],
+    epoch: Epoch,
+    rows: slice,
+    *,
+    share: float,
+    masking: str,
+    vocabulary: Vocabulary,
+    heads: int,
+    device: torch.device,
+    shard_tokens: int = SHARD_TOKENS,
+) -> list[MaskedBatch]:
+    """Pack some sequences of an epoch, shortest first, and hide some of their tokens.
+
+    Returns:
+        The batch in shards of about ``shard_tokens`` tokens: what one thread works on at a time.
+    """
+    order = np.argsort(epoch.lengths[rows], kind="stable") + rows.start
+    ends = np.cumsum(epoch.lengths[order])
+    shards = max(FEWEST_SHARDS, round(int(ends[-1]) / shard_tokens))
+    cuts = np.searchsorted(ends, ends[-1] * np.arange(1, shards) / shards)
+    return [
+        masked_batch(tokens, epoch, some, share, masking, vocabulary, heads, device)
+        for some in np.split(order, cuts)
+        if len(some)
+    ]
+
+
+def masked_batch(
+    tokens: NDArray[np.int32],
+    epoch: Epoch,
+    order: NDArray[np.int64],
+    share: float,
+    masking: str,
+    vocabulary: Vocabulary,
+    heads: int,
+    device: torch.device,
+) -> MaskedBatch:
+    """One shard, of the sequences ``order``, shortest first."""
+    first, second, labels = epoch.first[order], epoch.second[order], epoch.labels[order]
+    a, b, pair = np.diff(first)[:, 0], np.diff(second)[:, 0], labels != SINGLE
+    lengths = epoch.lengths[order]
+    starts = np.cumsum(lengths) - lengths
+    total = int(lengths.sum())
+    owner = np.repeat(np.arange(len(order)), lengths)
+    place = np.arange(total) - starts[owner]
+    # [CLS] first [SEP] second [SEP]: where in the sequence each token comes from among the corpus's.
+    in_first = (place >= 1) & (place <= a[owner])
+    in_second = (place >= a[owner] + 2) & (place < a[owner] + 2 + b[owner]) & pair[owner]
+    origin = np.where(in_first, first[owner, 0] + place - 1, second[owner, 0] + place - 2 - a[owner])
+    real = in_first | in_second
+    ids = np.where(place == 0, vocabulary.cls, vocabulary.sep)
+    ids[real] = tokens[origin[real]]
+    types = (place > a[owner] + 1).astype(np.int64)
+    mask = draw_mask(ids, owner, place, real, epoch.keys[order], share, masking, vocabulary)
+    filling = round_up(total, GRAIN) - total
+    spare = round_up(len(mask.places), GRAIN) - len(mask.places)
+
+    def tensor(array: NDArray[np.int64], more: int = 0) -> Tensor:
+        return torch.from_numpy(np.pad(array.astype(np.int64), (0, more))).to(device)
+
+    batch = Batch(
+        ids=tensor(mask.ids, filling),
+        positions=tensor(place, filling),
+        types=tensor(types, filling),
+        lengths=lengths,
+        starts=tensor(starts),
+        labels=tensor(labels),
+        rows=order,
+    )
+    batch.layout(heads)  # made here, where it can run beside the step before
+    counts = torch.ones(len(mask.places) + spare)
+    counts[len(mask.places) :] = 0.0
+    places, targets = tensor(mask.places, spare), tensor(mask.targets, spare)
+    return MaskedBatch(batch, places, targets, counts.to(device), len(mask.places), int(pair.sum()))

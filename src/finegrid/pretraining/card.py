@@ -1,0 +1,67 @@
+"""The model card of a pre-trained checkpoint, written by the command that made it. Torch-free."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def card(name: str, about: dict[str, Any]) -> str:
+    """Markdown.
+
+    Args:
+        name: of the checkpoint.
+        about: what stands in ``pretraining.json`` of a finished run.
+    """
+    asked, progress, shape = about["asked"], about["progress"], about["shape"]
+    curve = progress["curve"]
+    last = curve[-1]
+    rows = [
+        f"| {one['tokens'] / 1e6:.2f} | {one['seconds'] / 60:.1f} | {one['layers']} | {one['loss']:.4f} "
+        f"| {one['accuracy']:.2%} | {one['pair_accuracy']:.1%} |"
+        for one in curve
+    ]
+    files = [
+        f"| {one['name']} | {one['lines']:,} | {one['repeated']:,} | {one['excluded']:,} "
+        f"| {one['documents']:,} | {one['characters']:,} | {weight:g} | {own['loss']:.4f} |"
+        for one, weight, own in zip(about["files"], about["weights"], progress["by_file"], strict=True)
+    ]
+    source = f"from `{asked['init']}`" if asked["init"] else "from random weights"
+    stages = f", grown by stacking: {', '.join(map(str, asked['grow']))} layers" if asked["grow"] else ""
+    return "\n".join(
+        [
+            f"# {name}",
+            "",
+            f"A BERT of {shape['num_hidden_layers']} layers, width {shape['hidden_size']}, "
+            f"{shape['num_attention_heads']} heads and {shape['vocab_size']:,} word pieces: "
+            f"{about['parameters']:,} parameters with both heads, {asked['dtype']}, "
+            f"{about['bytes'] / 1e6:.1f} MB.",
+            "",
+            f"Made by `finegrid pretrain` {source}{stages}, {progress['tokens']:,} tokens in "
+            f"{progress['step']:,} steps and {progress['seconds'] / 60:.0f} minutes. Masked-language "
+            f"modelling ({asked['mask_share']:.0%} of the tokens hidden, by {asked['masking']}) and, for "
+            f"{asked['pair_share']:.0%} of the sequences, whether the second half goes on from the first, "
+            "which trains the pooler.",
+            "",
+            f"At the end, on held-out text: loss {last['loss']:.4f} nats a hidden token, "
+            f"{last['accuracy']:.2%} of them guessed, {last['pair_accuracy']:.1%} of pairs told apart.",
+            "",
+            "```",
+            about["command"],
+            "```",
+            "",
+            f"sha256 of `model.safetensors`: `{about['sha256']}`",
+            "",
+            "## Corpus",
+            "",
+            "| file | lines | repeated, dropped | excluded | documents | characters | an epoch | loss |",
+            "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+            *files,
+            "",
+            "## Curve",
+            "",
+            "| M tokens | minutes | layers | held-out loss | tokens guessed | pairs told apart |",
+            "| ---: | ---: | ---: | ---: | ---: | ---: |",
+            *rows,
+            "",
+        ]
+    )

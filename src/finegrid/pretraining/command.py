@@ -1,0 +1,110 @@
+"""`finegrid pretrain`, from files to a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from finegrid.errors import input_error
+from finegrid.model.load import load_tokenizer
+from finegrid.pretraining.corpus import read_corpus
+from finegrid.pretraining.examples import SHORTEST, Documents, Vocabulary, cut_examples, hold_out, tokenise
+from finegrid.pretraining.folder import PretrainFolder
+from finegrid.pretraining.loop import SAVE_SECONDS, Loop, Texts
+from finegrid.pretraining.settings import PretrainSettings
+from finegrid.pretraining.start import draw_model, load_model, read_shape
+from finegrid.pretraining.vocabulary import check_specials, train_vocabulary
+from finegrid.streams import Streams
+
+
+def pretrain(
+    settings: PretrainSettings,
+    out: Path,
+    threads: int,
+    tell: Callable[[str], None],
+    command: str,
+    save_seconds: float = SAVE_SECONDS,
+) -> None:
+    """Make a checkpoint, or go on making it.
+
+    Args:
+        settings: what to learn from, and how.
+        out: the folder; at the end a Hugging Face folder.
+        threads: cores to use.
+        tell: is given lines of progress.
+        command: what was typed; it goes into the model card.
+        save_seconds: between two saves of the state.
+
+    Raises:
+        InputError: settings, files or a folder that cannot be used.
+    """
+    settings.check()
+    folder = PretrainFolder(out)
+    if folder.finished(settings):
+        tell(f"{out} is finished; nothing to do")
+        return
+    model, init = starting_model(settings)
+    check_length(settings, model.config.max_position_embeddings)
+    known = folder.documents()
+    if known is None:
+        corpus = read_corpus(settings.corpus, settings.field, settings.without)
+        for file in corpus.files:
+            tell(file.sentence())
+        folder.begin(settings)
+        if init is None:
+            tell(f"training a vocabulary of {model.config.vocab_size:,} pieces")
+            train_vocabulary(corpus, model.config.vocab_size, settings.length, folder.tokenizer)
+        documents = tokenise(corpus, load_tokenizer(init or folder.tokenizer))
+        folder.save_documents(documents, corpus.files)
+        known = documents, corpus.files
+    documents, files = known
+    texts = cut_texts(documents, Vocabulary.of(load_tokenizer(init or folder.tokenizer)), settings, tell)
+    loop = Loop(settings, texts, model, folder.state, threads, tell, save_seconds)
+    loop.run()
+    folder.finish(loop.model.model, init or folder.tokenizer, settings, loop.progress, files, command)
+    tell(f"wrote {out}")
+
+
+def starting_model(settings: PretrainSettings) -> tuple[Any, Path | None]:
+    """The model of the first stage, and the folder of its tokeniser where it has one."""
+    if settings.init is not None:
+        model, folder = load_model(settings.init)
+        check_specials(load_tokenizer(folder), folder)
+        return model, folder
+    assert settings.config is not None  # settings are checked
+    config = read_shape(settings.config)
+    if settings.grow:
+        if settings.grow[-1] != config.num_hidden_layers:
+            what = f"ends at {settings.grow[-1]} layers, but the config has {config.num_hidden_layers}."
+            raise input_error("command line", "--grow", what)
+        config.num_hidden_layers = settings.grow[0]
+    return draw_model(config, settings.seed), None
+
+
+def check_length(settings: PretrainSettings, positions: int) -> None:
+    if settings.length > positions:
+        what = f"{settings.length}, but the encoder has {positions} positions."
+        raise input_error("command line", "--length", what)
+
+
+def cut_texts(
+    documents: Documents, vocabulary: Vocabulary, settings: PretrainSettings, tell: Callable[[str], None]
+) -> Texts:
+    """Examples to learn from and to judge by.
+
+    Raises:
+        InputError: too little text for both.
+    """
+    held_out = hold_out(documents, settings.held_out, Streams(settings.seed))
+    if len(documents) < 2 or held_out.all():
+        what = f"{len(documents)} texts of at least {SHORTEST} tokens. Give more text."
+        raise input_error("corpus", "--corpus", what)
+    longest = settings.length - 3  # [CLS] first [SEP] second [SEP]
+    train, judge = (cut_examples(documents, rows, longest, vocabulary) for rows in (~held_out, held_out))
+    tokens = len(documents.tokens)
+    tell(
+        f"{tokens / 1e6:.2f} M tokens ({documents.unknown / tokens:.2%} unknown), "
+        f"{len(train):,} stretches to learn from, {len(judge):,} held out"
+    )
+    return Texts(train, judge, vocabulary)

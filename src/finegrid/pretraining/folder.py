@@ -1,0 +1,137 @@
+"""The folder of a run: what it was asked, its tokenised corpus and state, and at the end the checkpoint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from finegrid.atomic import replacing
+from finegrid.data.tokens import load_arrays, save_arrays_
+from finegrid.errors import InputError, Problem, input_error
+from finegrid.model.kept import TOKENIZER, replacing_folder
+from finegrid.pretraining.card import card
+from finegrid.pretraining.corpus import FileCount
+from finegrid.pretraining.examples import Documents
+from finegrid.pretraining.settings import PretrainSettings, differences
+from finegrid.pretraining.state import Progress
+
+ABOUT = "pretraining.json"
+ARRAYS = ("tokens", "bounds", "sources")
+
+
+class PretrainFolder:
+    """``pretraining.json`` from the first moment; ``work/`` until the checkpoint takes the folder's place."""
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+        self.work = out / "work"
+        self.state = self.work / "state.safetensors"
+        self.tokenizer = self.work / "tokenizer"
+
+    def finished(self, settings: PretrainSettings) -> bool:
+        """Whether there is nothing left to do.
+
+        Raises:
+            InputError: something else is in the folder, or a run with other settings or files.
+        """
+        path = self.out / ABOUT
+        if not path.exists():
+            if self.out.exists() and any(self.out.iterdir()):
+                what = f"holds other files. Give an empty or new folder, or one that has {ABOUT}."
+                raise input_error(str(self.out), "--out", what)
+            return False
+        try:
+            about: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            before, finished = dict(about["asked"]), bool(about["finished"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise input_error(str(path), ABOUT, f"cannot be read ({error}). Give a new folder.") from error
+        if different := differences(asked(settings), before):
+            advice = Problem("", "Give the settings it was begun with, or another --out.")
+            raise InputError(str(self.out), [*different, advice])
+        return finished
+
+    def begin(self, settings: PretrainSettings) -> None:
+        """Note what is asked: from here on the folder is this run's."""
+        with replacing(self.out / ABOUT) as draft:
+            draft.write_text(as_text({"asked": asked(settings), "finished": False}), encoding="utf-8")
+
+    def save_documents(self, documents: Documents, files: list[FileCount]) -> None:
+        arrays = {name: getattr(documents, name) for name in ARRAYS}
+        about = json.dumps({"files": [asdict(one) for one in files], "unknown": documents.unknown})
+        arrays["about"] = np.frombuffer(about.encode(), dtype=np.uint8)
+        save_arrays_(self.work / "corpus.npz", arrays)
+
+    def documents(self) -> tuple[Documents, list[FileCount]] | None:
+        """The tokenised corpus that an earlier start kept, if there is one."""
+        arrays = load_arrays(self.work / "corpus.npz")
+        if arrays is None or arrays.keys() != {*ARRAYS, "about"}:
+            return None
+        about = json.loads(arrays["about"].tobytes())
+        files = [FileCount(**one) for one in about["files"]]
+        tokens, bounds, sources = (arrays[name] for name in ARRAYS)
+        return Documents(tokens, bounds, sources, about["unknown"]), files
+
+    def finish(
+        self,
+        model: Any,
+        tokenizer: Path,
+        settings: PretrainSettings,
+        progress: Progress,
+        files: list[FileCount],
+        command: str,
+    ) -> None:
+        """Put the checkpoint, with its card, in the folder's place."""
+        model.to(torch.bfloat16 if settings.dtype == "bfloat16" else torch.float32)
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()
+        with replacing_folder(self.out) as draft:
+            model.save_pretrained(draft)
+            for name in TOKENIZER:
+                if (tokenizer / name).exists():
+                    shutil.copyfile(tokenizer / name, draft / name)
+            weights = draft / "model.safetensors"
+            about = {
+                "asked": asked(settings),
+                "finished": True,
+                "command": command,
+                "files": [asdict(one) for one in files],
+                "weights": list(settings.file_weights),
+                "progress": asdict(progress),
+                "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+                "bytes": weights.stat().st_size,
+                "parameters": sum(p.numel() for p in model.parameters()),
+                "shape": {
+                    name: getattr(model.config, name)
+                    for name in ("num_hidden_layers", "hidden_size", "num_attention_heads", "vocab_size")
+                },
+            }
+            (draft / ABOUT).write_text(as_text(about), encoding="utf-8")
+            (draft / "README.md").write_text(card(self.out.name, about), encoding="utf-8")
+            for path in draft.iterdir():
+                path.chmod((draft / ABOUT).stat().st_mode)  # safetensors lets only its owner read a file
+
+
+def asked(settings: PretrainSettings) -> dict[str, Any]:
+    return {**settings.as_json(), "files": hashes(settings)}
+
+
+def hashes(settings: PretrainSettings) -> dict[str, str]:
+    """Short hashes of the text files: a run goes on with the very same ones."""
+    found = {}
+    for path in (*settings.corpus, *settings.without):
+        if path.is_file():  # what is not there is told where it is read
+            with path.open("rb") as file:
+                found[path.name] = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    return found
+
+
+def as_text(about: dict[str, Any]) -> str:
+    return json.dumps(about, ensure_ascii=False, indent=1) + "\n"

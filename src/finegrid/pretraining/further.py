@@ -1,0 +1,130 @@
+"""Encoders pre-trained further on a study's training texts: made once, kept in its ``cache`` folder."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from finegrid.atomic import replacing
+from finegrid.data.tokens import TokenisedSplit
+from finegrid.errors import input_error
+from finegrid.model.load import load_tokenizer
+from finegrid.pretraining.examples import SHORTEST, Documents, Vocabulary, cut_examples
+from finegrid.pretraining.loop import Loop, Texts
+from finegrid.pretraining.settings import PretrainSettings
+from finegrid.pretraining.start import load_model
+from finegrid.pretraining.vocabulary import check_specials
+from finegrid.recipe import ENGINE
+
+LENGTH = 128  # tokens of a sequence, or as many as the encoder has places for
+BATCH_TOKENS = 2048
+SHARED_SEED = 2**40  # of what all seeds share; no run's
+
+
+@dataclass(frozen=True)
+class Further:
+    """The training texts of a study, and the checkpoint that reads them."""
+
+    checkpoint: Path
+    texts: TokenisedSplit  # of the training split
+    cache: Path
+    fingerprints: Mapping[str, str]  # of data, tokeniser and model
+    precision: str
+    threads: int
+
+    def weights(self, tokens: int, rate: float, seed: int | None) -> dict[str, Tensor]:
+        """The encoder's tensors by name, in float32. The first who asks makes them, others wait.
+
+        Args:
+            tokens: to see.
+            rate: peak rate.
+            seed: of the run; None for what all seeds share.
+
+        Raises:
+            InputError: the checkpoint is no complete BERT, or the texts are too few.
+        """
+        path = self._path(tokens, rate, seed)
+        with FileLock(path.with_suffix(".lock")):
+            if (found := read(path)) is None:
+                self._make(path, tokens, rate, SHARED_SEED if seed is None else seed)
+                found = read(path)
+        assert found is not None  # just written, or just seen
+        return found
+
+    def seconds(self, tokens: int, rate: float, seed: int | None) -> float:
+        """What it took to make them; 0 where that was not done yet."""
+        path = self._path(tokens, rate, seed)
+        if not path.exists():
+            return 0.0
+        with safe_open(path, "pt") as file:
+            return float(file.metadata()["seconds"])
+
+    def _path(self, tokens: int, rate: float, seed: int | None) -> Path:
+        # Not of the threads: they change no bit.
+        about = (ENGINE, sorted(self.fingerprints.items()), self.precision, tokens, rate, seed)
+        key = hashlib.sha256(repr(about).encode()).hexdigest()[:16]
+        return self.cache / f"pretrained-{key}.safetensors"
+
+    def _make(self, path: Path, tokens: int, rate: float, seed: int) -> None:
+        model, _ = load_model(str(self.checkpoint))
+        settings = PretrainSettings(
+            corpus=(Path("train"),),
+            tokens=tokens,
+            rate=rate,
+            seed=seed,
+            length=min(LENGTH, model.config.max_position_embeddings),
+            batch_tokens=BATCH_TOKENS,
+            precision=self.precision,
+        )
+        state = path.with_suffix(".state")
+        texts = self._cut(settings.length - 3)
+        loop = Loop(settings, texts, model, state, self.threads, tell=lambda line: None)
+        loop.run()
+        tensors = {name: t.detach().cpu().contiguous() for name, t in loop.model.encoder.state_dict().items()}
+        with replacing(path) as draft:
+            save_file(tensors, draft, {"seconds": str(loop.progress.seconds)})
+        state.unlink()
+
+    def _cut(self, longest: int) -> Texts:
+        """Every training text is learned from; how well it goes, the study's own dev tells."""
+        documents = self._documents
+        if not len(documents):
+            what = f"no training text has {SHORTEST} tokens: nothing to pre-train on. Leave the factor out."
+            raise input_error("study", '"pretrain.tokens"', what)
+        every = np.ones(len(documents), dtype=bool)
+        train, none = (cut_examples(documents, rows, longest, self._vocabulary) for rows in (every, ~every))
+        return Texts(train, none, self._vocabulary)
+
+    @cached_property
+    def _vocabulary(self) -> Vocabulary:
+        tokenizer = load_tokenizer(self.checkpoint)
+        check_specials(tokenizer, self.checkpoint)
+        return Vocabulary.of(tokenizer)
+
+    @cached_property
+    def _documents(self) -> Documents:
+        """Each text (of pairs, both) is a document."""
+        bounds = self.texts.bounds[:: self.texts.parts]
+        lengths = np.diff(bounds)
+        kept = lengths >= SHORTEST
+        tokens = self.texts.tokens[np.repeat(kept, lengths)]
+        ends = np.concatenate([[0], np.cumsum(lengths[kept])]).astype(np.int64)
+        return Documents(tokens, ends, np.zeros(int(kept.sum()), dtype=np.int64), 0)
+
+
+def read(path: Path) -> dict[str, Tensor] | None:
+    """The tensors of a file, or None where there is none that can be read."""
+    try:
+        with safe_open(path, "pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError):
+        return None  # absent, or cut short: it is only a cache

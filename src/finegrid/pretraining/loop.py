@@ -1,0 +1,252 @@
+"""The pre-training loop, top to bottom."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from finegrid.adamw import AdamW
+from finegrid.pretraining.batches import MaskedBatch, masked_batches
+from finegrid.pretraining.examples import Examples, Vocabulary
+from finegrid.pretraining.growing import grown
+from finegrid.pretraining.heads import Pretrainer
+from finegrid.pretraining.pairs import Epoch, draw_epoch
+from finegrid.pretraining.schedule import Schedule
+from finegrid.pretraining.settings import PretrainSettings
+from finegrid.pretraining.shards import Sums, Threads
+from finegrid.pretraining.state import Progress, load_progress, load_state_, save_state
+from finegrid.streams import Streams
+
+LARGEST_NORM = 1.0  # of the gradient (Devlin et al. 2019, code)
+SAVE_SECONDS = 120.0
+TELL_SECONDS = 15.0
+POINTS = 20  # of the loss curve, and the start
+
+
+@dataclass(frozen=True)
+class Texts:
+    """What is learned from, and what is only judged by."""
+
+    train: Examples
+    held_out: Examples
+    vocabulary: Vocabulary
+
+
+class Loop:
+    """One run, from wherever its state is to its end."""
+
+    def __init__(
+        self,
+        settings: PretrainSettings,
+        texts: Texts,
+        model: Any,
+        state: Path,
+        threads: int,
+        tell: Callable[[str], None],
+        save_seconds: float = SAVE_SECONDS,
+    ) -> None:
+        """Prepare, and go on from ``state`` if there is one.
+
+        Args:
+            settings: checked.
+            texts: tokenised by the model's tokeniser.
+            model: a ``transformers.BertForPreTraining`` of the first stage's depth.
+            state: the file that the run is saved to.
+            threads: cores to use; results do not depend on them.
+            tell: is given lines of progress.
+            save_seconds: between two saves.
+        """
+        self.settings, self.texts, self.state, self.tell = settings, texts, state, tell
+        self.threads, self.save_seconds = threads, save_seconds
+        self.streams = Streams(settings.seed)
+        depth = model.config.num_hidden_layers
+        self.schedule = Schedule(settings, settings.grow or (depth,))
+        self.heads = model.config.num_attention_heads
+        self.progress = Progress(layers=depth)
+        saved = load_progress(state)
+        if saved is not None:
+            self.progress = saved
+            if saved.layers != depth:
+                model = grown(model, saved.layers)
+        self._take_(model)
+        if saved is not None:
+            load_state_(state, self.model, self.optimizer)
+
+    def _take_(self, model: Any) -> None:
+        compute = torch.bfloat16 if self.settings.precision == "bf16" else model.dtype
+        self.model = Pretrainer(model, self.streams, compute, self.settings.dropout).train()
+        matrices = [p for p in self.model.parameters() if p.ndim > 1]
+        vectors = [p for p in self.model.parameters() if p.ndim < 2]
+        decay = self.settings.weight_decay
+        self.optimizer = AdamW(
+            [
+                {"params": matrices, "lr": 1.0, "weight_decay": decay},
+                {"params": vectors, "lr": 1.0, "weight_decay": 0.0},
+            ]
+        )
+
+    def run(self) -> None:
+        """Train to the end."""
+        progress = self.progress
+        with Threads(self.threads) as threads:
+            held_out = self._held_out()
+            clock = Clock(progress)
+            saved_at = told_at = time.monotonic()
+            tokens_then = progress.tokens
+            for shards, ahead in self.steps():
+                done = self.schedule.done(progress.tokens, progress.seconds)
+                if progress.points < int(min(1.0, done) * POINTS) + 1:
+                    self._judge(threads, held_out, done)
+                    progress.points = int(min(1.0, done) * POINTS) + 1
+                    clock.read()
+                if done >= 1:
+                    break
+                self._grow(done)
+                self.step(threads, shards, ahead, done)
+                clock.read()
+                now = time.monotonic()
+                if now - told_at >= TELL_SECONDS:
+                    speed = (progress.tokens - tokens_then) / (now - told_at)
+                    self._say(done, f"loss {progress.told / max(1, progress.hidden):.3f}", speed)
+                    told_at, tokens_then = now, progress.tokens
+                if now - saved_at >= self.save_seconds:
+                    save_state(self.state, self.model, self.optimizer, progress)
+                    saved_at = now
+        save_state(self.state, self.model, self.optimizer, progress)
+
+    def step(
+        self, threads: Threads, shards: list[MaskedBatch], ahead: Callable[[], None], done: float
+    ) -> None:
+        """One step, and the counters moved on.
+
+        Args:
+            threads: that do the work.
+            shards: of one batch.
+            ahead: prepares the next one meanwhile.
+            done: the share of the run behind us.
+        """
+        progress = self.progress
+        self.model.clock.step = progress.step
+        sums = threads.gradients_(self.model, shards, ahead)
+        grads = [p.grad for p in self.model.parameters() if p.grad is not None]
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads)))
+        torch._foreach_mul_(grads, torch.clamp(LARGEST_NORM / (norm + 1e-6), max=1.0))
+        since = None if progress.grown_at is None else progress.step - progress.grown_at
+        self.optimizer.step(self.schedule.rate(done, since))
+        progress.step += 1
+        progress.tokens += sum(shard.batch.real_tokens for shard in shards)
+        progress.told += sums.told
+        progress.hidden += sums.hidden
+
+    def _grow(self, done: float) -> None:
+        layers = self.schedule.layers_at(done)
+        if layers != self.progress.layers:
+            self._take_(grown(self.model.model, layers))
+            self.progress.layers, self.progress.grown_at = layers, self.progress.step
+            self._say(done, f"grown to {layers} layers")
+
+    def _judge(self, threads: Threads, held_out: list[tuple[int, MaskedBatch]], done: float) -> None:
+        """One more point of the curve."""
+        progress, sums, own = self.progress, Sums(), [Sums() for _ in self.settings.corpus]
+        judged = threads.judge(self.model, [shard for _, shard in held_out])
+        for (source, _), outcome in zip(held_out, judged, strict=True):
+            sums.add_(outcome)
+            own[source].add_(outcome)
+        point = {
+            "tokens": progress.tokens,
+            "seconds": round(progress.seconds, 1),
+            "layers": progress.layers,
+            "train_loss": progress.told / max(1, progress.hidden),
+            "loss": sums.loss,
+            "accuracy": sums.accuracy,
+            "pair_accuracy": sums.pair_accuracy,
+        }
+        progress.curve.append(point)
+        progress.by_file = [{"loss": one.loss, "accuracy": one.accuracy, "hidden": one.hidden} for one in own]
+        progress.told, progress.hidden = 0.0, 0
+        figures = f"held-out loss {sums.loss:.4f}, {sums.accuracy:.2%} of hidden tokens guessed"
+        self._say(done, f"{figures}, {sums.pair_accuracy:.1%} of pairs told apart")
+
+    def _say(self, done: float, what: str, speed: float | None = None) -> None:
+        progress = self.progress
+        pace = "" if speed is None else f", {speed:,.0f} tokens/s"
+        self.tell(
+            f"{done:6.1%}, {progress.tokens / 1e6:.2f} M tokens, {progress.layers} layers: {what}{pace}"
+        )
+
+    def _epoch(self, number: int) -> Epoch:
+        settings = self.settings
+        return draw_epoch(
+            self.texts.train,
+            self.streams,
+            str(number),
+            weights=settings.file_weights,
+            pair_share=settings.pair_share,
+            max_length=settings.length,
+            batch_tokens=settings.batch_tokens,
+        )
+
+    def steps(self) -> Iterator[tuple[list[MaskedBatch], Callable[[], None]]]:
+        """Batches from the state's on, each with a call that prepares the next one meanwhile."""
+        epoch, number, batch = self._epoch(self.progress.epoch), self.progress.epoch, self.progress.batch
+        ready = [self._pack(self.texts.train, epoch, batch)]
+        while True:
+
+            def ahead() -> None:
+                nonlocal epoch, number, batch
+                batch += 1
+                if batch == epoch.batches:
+                    number, batch = number + 1, 0
+                    epoch = self._epoch(number)
+                ready.append(self._pack(self.texts.train, epoch, batch))
+                self.progress.epoch, self.progress.batch = number, batch
+
+            yield ready.pop(), ahead
+
+    def _pack(self, examples: Examples, epoch: Epoch, index: int) -> list[MaskedBatch]:
+        return masked_batches(
+            examples.tokens,
+            epoch,
+            epoch.batch(index),
+            share=self.settings.mask_share,
+            masking=self.settings.masking,
+            vocabulary=self.texts.vocabulary,
+            heads=self.heads,
+            device=torch.device("cpu"),
+        )
+
+    def _held_out(self) -> list[tuple[int, MaskedBatch]]:
+        """The held-out texts, hidden and paired once and for all, and which file each shard is from."""
+        found: list[tuple[int, MaskedBatch]] = []
+        for source in range(len(self.settings.corpus)):
+            epoch = draw_epoch(
+                self.texts.held_out,
+                self.streams,
+                "held-out",
+                weights=[float(source == other) for other in range(len(self.settings.corpus))],
+                pair_share=self.settings.pair_share,
+                max_length=self.settings.length,
+                batch_tokens=2**40,
+            )
+            for index in range(epoch.batches):
+                shards = self._pack(self.texts.held_out, epoch, index)
+                found.extend((source, shard) for shard in shards)
+        return found
+
+
+class Clock:
+    """Adds to a run's seconds what has passed since it was last read."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.then = time.monotonic()
+
+    def read(self) -> None:
+        now = time.monotonic()
+        self.progress.seconds += now - self.then
+        self.then = now
