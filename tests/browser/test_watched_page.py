@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opened import chromium
 from pretend import pretend
 from reported import HOSTILE_NAME, audited_study, hits
 from served import served

@@ -84,4 +84,6 @@ def test_other_stacks_are_refused_unless_mixing_is_allowed_and_then_told(study: 
     del found[0]["stack"]  # as records were before there were stacks: each run by itself
     (study / "runs.jsonl").write_text("".join(json.dumps(record) + "\n" for record in found))
     assert "stack 1" in call("run", study).stderr
-    assert [one.what for one in mixed(load_results(load_study(study)))] == ["runs differ in stack: 1, 3"]
+    assert [one.values for one in mixed(load_results(load_study(study)))] == [
+        {"name": "stack", "values": "1, 3"}
+    ]
