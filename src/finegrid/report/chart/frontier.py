@@ -45,7 +45,7 @@ def frontier(facts: Facts, look: Look) -> Drawn | None:
         HEIGHT,
         look.word("frontier title", score=shown(facts["verdict"]["score"])),
         tuple(notes(facts, look, len(rows) - len(known), is_cut, len(path) > 1)),
-        (("gap", f"min({APART}, 0.3 * width / {most_beside(known)})"),),
+        (("gap", f"min({APART}, 0.1 * width / {most_beside(known)})"),),
     )
 
 
