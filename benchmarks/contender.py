@@ -18,6 +18,7 @@ import torch
 from pretrain_contender import mlm_trainer, pretrainer
 from torch import nn
 from torch.nn import functional as F
+from trainer_step import step_of
 
 LENGTH = 44  # tokens at most, as in the published study
 WARM_STEPS, WARM_SECONDS = 3, 15.0  # whichever comes first, but one step
@@ -169,25 +170,7 @@ def trainer(job: Job) -> Step:
         train_dataset=rows,
         data_collator=DataCollatorWithPadding(tokenizer),
     )
-    trainer.create_optimizer_and_scheduler(10_000)
-    trainer.current_gradient_accumulation_steps = 1  # train() sets it
-    wrapped, optimizer = trainer.accelerator.prepare(model.train(), trainer.optimizer)
-
-    def batches() -> Iterator[Any]:
-        while True:
-            yield from trainer.get_train_dataloader()
-
-    stream = batches()
-
-    def step() -> int:
-        batch = next(stream)
-        trainer.training_step(wrapped, batch)
-        optimizer.step()
-        trainer.lr_scheduler.step()
-        wrapped.zero_grad()
-        return int(batch["attention_mask"].sum())
-
-    return step
+    return step_of(trainer)
 
 
 def finegrid(job: Job, inside: Inside) -> Step:

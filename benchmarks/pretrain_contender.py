@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from trainer_step import step_of
 
 if TYPE_CHECKING:
     from contender import Job
@@ -69,26 +70,7 @@ def mlm_trainer(job: Job) -> Callable[[], int]:
         train_dataset=group_texts(read_lines(job), tokenizer),
         data_collator=DataCollatorForLanguageModeling(tokenizer, mlm_probability=MASK_SHARE),
     )
-    trainer.create_optimizer_and_scheduler(10_000)
-    trainer.current_gradient_accumulation_steps = 1  # train() sets it
-    wrapped, optimizer = trainer.accelerator.prepare(model.train(), trainer.optimizer)
-
-    def batches() -> Iterator[Any]:
-        while True:
-            yield from trainer.get_train_dataloader()
-
-    stream = batches()
-
-    def step() -> int:
-        batch = next(stream)
-        trainer.training_step(wrapped, batch)
-        torch.nn.utils.clip_grad_norm_(wrapped.parameters(), arguments.max_grad_norm)
-        optimizer.step()
-        trainer.lr_scheduler.step()
-        wrapped.zero_grad()
-        return int(batch["attention_mask"].sum())
-
-    return step
+    return step_of(trainer)
 
 
 def pretrainer(job: Job) -> Callable[[], int]:

@@ -6,6 +6,7 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
+from audits import audit_of
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny import open_bench, write_study
@@ -32,21 +33,6 @@ def planned(tmp_path_factory: pytest.TempPathFactory, bert: Path) -> tuple[Study
 def run(name: str, seed: int = 0, **levels: int | bool) -> PlannedRun:
     moved: Levels = {key.replace("__", "."): level for key, level in levels.items()}
     return PlannedRun(name, moved, seed, (1,))
-
-
-def audit_of(*costs: Cost) -> Audit:
-    return Audit(
-        engine=1,
-        fingerprints={},
-        labels=["a", "b"],
-        sizes={"train": 100, "dev": 10, "test": 10},
-        tokens={"mean": 20.0},
-        majority={},
-        warnings=[],
-        rows=[],
-        costs=list(costs),
-        versions={},
-    )
 
 
 def test_a_grid_of_64_rows_and_two_seeds_is_64_runs(planned: tuple[Study, Audit]) -> None:

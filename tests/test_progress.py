@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import audits
 import pytest
 from rich.console import Console
 
@@ -36,18 +37,7 @@ def audit_of(step_seconds: float = 1.0, costs: bool = True) -> Audit:
         test_seconds=0.0,
         memory=1,
     )
-    return Audit(
-        engine=1,
-        fingerprints={},
-        labels=["a", "b"],
-        sizes={"train": 100, "dev": 10, "test": 10},
-        tokens={"mean": 20.0},
-        majority={},
-        warnings=[],
-        rows=[],
-        costs=[cost] if costs else [],
-        versions={},
-    )
+    return audits.audit_of(*[cost] * costs)
 
 
 def family(name: str, *rows: int, seed: int = 0) -> Family:

@@ -432,6 +432,76 @@ def demo(
     exit_by(study, settings, None)
 
 
+@app.command()
+def pretrain(
+    corpus: Annotated[
+        list[Path], typer.Option(help="Files of text, .txt or .jsonl, also .xz, .gz, .bz2 or .zst; repeat.")
+    ],
+    out: Annotated[Path, typer.Option(help="The folder to make; the same command goes on.")],
+    init: Annotated[
+        str | None, typer.Option("--init", help="Checkpoint to go on from: a folder, a hub id, or mini-zh.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="Or the config.json of a BERT to start from random weights.")
+    ] = None,
+    tokens: Annotated[int | None, typer.Option(help="Tokens to see.")] = None,
+    budget: Annotated[str | None, typer.Option(help="Or the time to take: 90m, 1h30m.")] = None,
+    weight: Annotated[
+        list[float] | None, typer.Option(min=0.0, help="How often an epoch shows each file; in order.")
+    ] = None,
+    without: Annotated[
+        list[Path] | None, typer.Option(help="Files whose lines are not to be learned from; repeat.")
+    ] = None,
+    field: Annotated[str, typer.Option(help="Key of the text in JSON lines.")] = "text",
+    grow: Annotated[str, typer.Option(help="Layers of each stage, such as 3,6,12.")] = "",
+    length: Annotated[int, typer.Option(help="Tokens of a sequence.")] = PRETRAIN.length,
+    batch_tokens: Annotated[int, typer.Option(help="Tokens of a step.")] = PRETRAIN.batch_tokens,
+    rate: Annotated[float, typer.Option(help="Peak learning rate.")] = PRETRAIN.rate,
+    warmup: Annotated[float, typer.Option(help="Share of the run with a rising rate.")] = PRETRAIN.warmup,
+    mask_share: Annotated[float, typer.Option(help="Share of tokens to hide.")] = PRETRAIN.mask_share,
+    masking: Annotated[str, typer.Option(help="Hide whole pieces, words or spans.")] = PRETRAIN.masking,
+    pair_share: Annotated[
+        float, typer.Option(help="Share of sequences that are pairs.")
+    ] = PRETRAIN.pair_share,
+    held_out: Annotated[float, typer.Option(help="Share of the text to judge by.")] = PRETRAIN.held_out,
+    dropout: Annotated[bool, typer.Option("--dropout", help="With the config's dropout.")] = False,
+    dtype: Annotated[
+        str, typer.Option(help="Of the finished weights: bfloat16 or float32.")
+    ] = PRETRAIN.dtype,
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    threads: Annotated[int | None, typer.Option(min=1, help="Cores. Default: all.")] = None,
+    precision: Annotated[str, typer.Option(help="fp32, bf16 or auto.")] = AUTO,
+) -> None:
+    """Pre-train a BERT on your own unlabelled text, from a checkpoint or from nothing."""
+    settings = PretrainSettings(
+        corpus=tuple(corpus),
+        init=init,
+        config=config,
+        tokens=tokens,
+        seconds=parse_budget(budget) if budget is not None else None,
+        weights=tuple(weight or ()),
+        without=tuple(without or ()),
+        field=field,
+        grow=parse_stages(grow),
+        length=length,
+        batch_tokens=batch_tokens,
+        rate=rate,
+        warmup=warmup,
+        mask_share=mask_share,
+        masking=masking,
+        pair_share=pair_share,
+        held_out=held_out,
+        dropout=dropout,
+        precision=fastest_precision("cpu") if precision == AUTO else precision,
+        dtype=dtype,
+        seed=seed,
+    )
+    settings.check()
+    from finegrid.pretraining.command import pretrain as make
+
+    make(settings, out, threads or cores(), tell_progress, shlex.join(["finegrid", *sys.argv[1:]]))
+
+
 def keep(folder: Path, imported: Imported) -> None:
     """Write an imported table, and say how it was understood."""
     save_imported(folder, imported)
@@ -516,76 +586,6 @@ def train(
     numbers = range(seeds) if seeds else None
     with Show(study.head.score, study.folder) as watcher:
         Runner(study, settings, workers, numbers, mix, rows, watcher).run()
-
-
-@app.command()
-def pretrain(
-    corpus: Annotated[
-        list[Path], typer.Option(help="Files of text, .txt or .jsonl, also .xz, .gz, .bz2 or .zst; repeat.")
-    ],
-    out: Annotated[Path, typer.Option(help="The folder to make; the same command goes on.")],
-    init: Annotated[
-        str | None, typer.Option("--init", help="Checkpoint to go on from: a folder, a hub id, or mini-zh.")
-    ] = None,
-    config: Annotated[
-        Path | None, typer.Option(help="Or the config.json of a BERT to start from random weights.")
-    ] = None,
-    tokens: Annotated[int | None, typer.Option(help="Tokens to see.")] = None,
-    budget: Annotated[str | None, typer.Option(help="Or the time to take: 90m, 1h30m.")] = None,
-    weight: Annotated[
-        list[float] | None, typer.Option(min=0.0, help="How often an epoch shows each file; in order.")
-    ] = None,
-    without: Annotated[
-        list[Path] | None, typer.Option(help="Files whose lines are not to be learned from; repeat.")
-    ] = None,
-    field: Annotated[str, typer.Option(help="Key of the text in JSON lines.")] = "text",
-    grow: Annotated[str, typer.Option(help="Layers of each stage, such as 3,6,12.")] = "",
-    length: Annotated[int, typer.Option(help="Tokens of a sequence.")] = PRETRAIN.length,
-    batch_tokens: Annotated[int, typer.Option(help="Tokens of a step.")] = PRETRAIN.batch_tokens,
-    rate: Annotated[float, typer.Option(help="Peak learning rate.")] = PRETRAIN.rate,
-    warmup: Annotated[float, typer.Option(help="Share of the run with a rising rate.")] = PRETRAIN.warmup,
-    mask_share: Annotated[float, typer.Option(help="Share of tokens to hide.")] = PRETRAIN.mask_share,
-    masking: Annotated[str, typer.Option(help="Hide whole pieces, words or spans.")] = PRETRAIN.masking,
-    pair_share: Annotated[
-        float, typer.Option(help="Share of sequences that are pairs.")
-    ] = PRETRAIN.pair_share,
-    held_out: Annotated[float, typer.Option(help="Share of the text to judge by.")] = PRETRAIN.held_out,
-    dropout: Annotated[bool, typer.Option("--dropout", help="With the config's dropout.")] = False,
-    dtype: Annotated[
-        str, typer.Option(help="Of the finished weights: bfloat16 or float32.")
-    ] = PRETRAIN.dtype,
-    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
-    threads: Annotated[int | None, typer.Option(min=1, help="Cores. Default: all.")] = None,
-    precision: Annotated[str, typer.Option(help="fp32, bf16 or auto.")] = AUTO,
-) -> None:
-    """Pre-train a BERT on your own unlabelled text, from a checkpoint or from nothing."""
-    settings = PretrainSettings(
-        corpus=tuple(corpus),
-        init=init,
-        config=config,
-        tokens=tokens,
-        seconds=parse_budget(budget) if budget is not None else None,
-        weights=tuple(weight or ()),
-        without=tuple(without or ()),
-        field=field,
-        grow=parse_stages(grow),
-        length=length,
-        batch_tokens=batch_tokens,
-        rate=rate,
-        warmup=warmup,
-        mask_share=mask_share,
-        masking=masking,
-        pair_share=pair_share,
-        held_out=held_out,
-        dropout=dropout,
-        precision=fastest_precision("cpu") if precision == AUTO else precision,
-        dtype=dtype,
-        seed=seed,
-    )
-    settings.check()
-    from finegrid.pretraining.command import pretrain as make
-
-    make(settings, out, threads or cores(), tell_progress, shlex.join(["finegrid", *sys.argv[1:]]))
 
 
 def tell_progress(line: str) -> None:

@@ -107,6 +107,7 @@ class Results:
         costs = [self.audit.cost(Recipe().at(recipe.run)) for recipe in self.recipes]
         return np.array([cost.memory if cost else np.nan for cost in costs])
 
+    @cached_property
     def run_seconds(self) -> Points:
         """What a run of each recipe takes, ``[recipes]``: the median over all that cost the same.
 

@@ -57,7 +57,7 @@ class Verdict:
         """Of one worker; nan where seconds are not those of runs."""
         if self.results.seconds_per != "run":
             return np.nan
-        known = self.results.run_seconds()
+        known = self.results.run_seconds
         known = known[np.isfinite(known)]
         return float(known.mean() * self.runs(needs) / 3600) if len(known) else np.nan
 
@@ -65,7 +65,7 @@ class Verdict:
         """Recipes that no other one beats in both score (on the split that chooses) and seconds, cheapest
         first."""
         scores = self.results.means(self.chosen_on)
-        seconds = self.results.run_seconds()
+        seconds = self.results.run_seconds
         known = np.flatnonzero(np.isfinite(scores) & np.isfinite(seconds))
         kept: list[int] = []
         for index in sorted(known, key=lambda i: (seconds[i], -scores[i])):
@@ -191,7 +191,7 @@ def agreeing(results: Results, best: BestSet, analysis: Analysis) -> tuple[int, 
 
 def cheapest(results: Results, members: Sequence[int], split: str) -> int:
     """The recipe that takes the fewest seconds; of several, the one with the best mean."""
-    means, seconds = results.means(split), np.nan_to_num(results.run_seconds(), nan=np.inf)
+    means, seconds = results.means(split), np.nan_to_num(results.run_seconds, nan=np.inf)
     return min(members, key=lambda index: (seconds[index], -means[index]))
 
 
@@ -317,7 +317,7 @@ def recipe_json(verdict: Verdict, index: int) -> dict[str, Any]:
         "levels": recipe.levels,
         "test": number(mean),
         "test_interval": pair(interval),
-        "seconds": number(float(verdict.results.run_seconds()[index])),
+        "seconds": number(float(verdict.results.run_seconds[index])),
     }
 
 

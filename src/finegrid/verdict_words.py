@@ -286,7 +286,7 @@ def score_and_seconds(verdict: Verdict, index: int, lang: Lang) -> dict[str, str
     mean, around = verdict.scores[index]
     known = np.isfinite(around.low) and np.isfinite(around.high)
     score = words["score"].format(mean=mean, low=around.low, high=around.high) if known else f"{mean:.2f}"
-    seconds = float(verdict.results.run_seconds()[index])
+    seconds = float(verdict.results.run_seconds[index])
     if not np.isfinite(seconds):
         return {"score": score, "seconds": ""}
     per_epoch = verdict.results.seconds_per == "epoch"

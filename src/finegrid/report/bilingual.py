@@ -65,3 +65,12 @@ def user(text: object) -> Markup:
 def code(text: object) -> Markup:
     """The same, as a name or a value."""
     return Markup('<code dir="auto">{}</code>').format(visible(str(text)))
+
+
+def marked(text: str, mark: str) -> Markup:
+    """Escaped, control characters spelled out, with what stands between two marks as code."""
+    pieces = visible(text).split(mark)
+    return Markup("").join(
+        Markup("<code>{}</code>").format(piece) if number % 2 else escape(piece)
+        for number, piece in enumerate(pieces)
+    )

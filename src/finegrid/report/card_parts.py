@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
-from finegrid.errors import visible
+from finegrid.report.bilingual import marked
 
 MARKED = re.compile(r"^([A-Z][a-z]+) {1,7}(?=\S)(.*)$")
 KNOB = re.compile(r"^([a-z_]+\.[a-z_]+) {4}(.*)$")
@@ -39,9 +39,5 @@ def card_parts(text: str) -> CardParts:
 
 
 def prose(text: str) -> Markup:
-    """Escaped, with what stands in double backticks as code."""
-    pieces = visible(text).split("``")
-    return Markup("").join(
-        Markup("<code>{}</code>").format(piece) if number % 2 else escape(piece)
-        for number, piece in enumerate(pieces)
-    )
+    """With what stands in double backticks as code."""
+    return marked(text, "``")

@@ -59,9 +59,8 @@ def draw_figures(facts: dict[str, Any], lang: Lang | None) -> Figures:
         facts: of `report_facts`.
         lang: of the pictures; None draws none.
     """
-    from finegrid.report.charts import (
-        charts,
-    )  # it imports altair: a second that other commands need not spend
+    # It imports altair: a second that other commands need not spend.
+    from finegrid.report.charts import charts
 
     with ThreadPoolExecutor() as pool:
         pool.submit(bundle)

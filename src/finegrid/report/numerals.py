@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from finegrid.errors import visible
 from finegrid.recipe import Level
-from finegrid.report.bilingual import Both, code, join, same, say
+from finegrid.report.bilingual import Both, code, join, marked, same, say
+from finegrid.report.chart import look
 from finegrid.table import written
 
 UNKNOWN = "–"
@@ -18,23 +19,20 @@ Pair = Sequence[float | None]
 
 def points(value: float | None) -> str:
     """A score."""
-    return UNKNOWN if value is None else f"{value:.2f}".replace("-", "−")
+    return UNKNOWN if value is None else look.plain(value)
 
 
 def signed(value: float | None, digits: int = 2) -> str:
     """A difference; what rounds to nothing has no sign."""
-    if value is None:
-        return UNKNOWN
-    written_ = f"{value:+,.{digits}f}".replace("-", "−")
-    return written_ if written_.strip("+−0.") else written_[1:]
+    return UNKNOWN if value is None else look.signed(value, digits)
 
 
 def between(pair: Pair | None, digits: int = 2, sign: bool = True) -> Both:
     """An interval."""
     if pair is None or pair[0] is None or pair[1] is None:
         return say("no interval")
-    low, high = (signed(end, digits) if sign else f"{end:.{digits}f}".replace("-", "−") for end in pair)
-    return say("interval", low=low, high=high)
+    spelled = look.signed if sign else look.plain
+    return say("interval", low=spelled(pair[0], digits), high=spelled(pair[1], digits))
 
 
 def known(pair: Pair | None) -> bool:
@@ -117,8 +115,4 @@ def both(en: Markup, zh: Markup) -> Both:
 
 def ticks(text: str) -> Markup:
     """With what stands in backticks as code."""
-    pieces = visible(text).split("`")
-    return Markup("").join(
-        Markup("<code>{}</code>").format(piece) if number % 2 else escape(piece)
-        for number, piece in enumerate(pieces)
-    )
+    return marked(text, "`")
