@@ -241,6 +241,15 @@ def test_hostile_strings_are_text(hostile: Facts) -> None:
     page.encode("utf-8")
 
 
+def test_a_hostile_folder_in_a_warning_is_text(tmp_path: Path, bert: Path) -> None:
+    facts = fill(hostile_study(tmp_path, bert), seeds=1)
+    page = render_page(facts, figures=NO_FIGURES)
+
+    assert any(HOSTILE_NAME in warning["en"]["advice"] for warning in facts["warnings"])
+    assert "<img" not in re.sub(r"(?s)<script.*?</script>", "", page)
+    assert "finegrid run" in str(Text(page, "en")) and "\u202e" not in page
+
+
 def test_json_in_a_script_cannot_end_it() -> None:
     value = {"</script><!--": ["\u2028\u2029&<>", "\ud800"]}
     written = str(script_json(value))
