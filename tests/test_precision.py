@@ -50,3 +50,20 @@ def test_auto_is_resolved_in_study_toml_and_on_the_command_line(
     assert override(RunSettings(), precision="auto").precision == "bf16"
     assert override(study.head.run, precision="fp32").precision == "fp32"
     assert RunSettings().precision == "fp32"
+
+
+def test_auto_asks_the_device_that_the_command_line_chooses(
+    cpuinfo: Path, tmp_path: Path, bert: Path
+) -> None:
+    cpuinfo.write_text(CPUS["Zen 3"][0])
+    settings = '[run]\nprecision = "{}"\n[factors]\n"reinit.layers" = [0, 1]'
+    auto, fp32 = (
+        load_study(write_study(tmp_path / name, bert, settings.format(name))).head.run
+        for name in ("auto", "fp32")
+    )
+
+    assert auto.precision == "fp32"
+    assert override(auto, device="cuda").precision == "bf16"
+    assert override(auto, device="cuda", precision="fp32").precision == "fp32"
+    assert override(override(auto, device="cuda", precision="fp32"), memory=4.0).precision == "fp32"
+    assert override(fp32, device="cuda").precision == "fp32"

@@ -10,7 +10,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from finegrid.data.sources import DataSettings
 from finegrid.data.table import Table, load_table
@@ -100,12 +109,21 @@ class RunSettings(BaseModel):
         """As asked for. Else whole families on a GPU, where calls cost the most, and no stacks on CPUs."""
         return self.stack or (self.family_size if self.device == "cuda" else 1)
 
-    @model_validator(mode="before")
+    _auto: bool = PrivateAttr(default=False)  # whether `precision` is what the device chose
+
+    @model_validator(mode="wrap")
     @classmethod
-    def _resolve_precision(cls, table: Any) -> Any:
-        if isinstance(table, dict) and table.get("precision") == AUTO:
-            return {**table, "precision": fastest_precision(table.get("device", "cpu"))}
-        return table
+    def _resolve_precision(cls, table: Any, check: ModelWrapValidatorHandler[RunSettings]) -> RunSettings:
+        if not isinstance(table, dict) or table.get("precision") != AUTO:
+            return check(table)
+        settings = check({**table, "precision": fastest_precision(table.get("device", "cpu"))})
+        settings._auto = True
+        return settings
+
+    def overridden(self, changed: dict[str, Any]) -> RunSettings:
+        """With some settings changed. On another device, ``auto`` chooses anew."""
+        asked = {"precision": AUTO} if self._auto else {}
+        return RunSettings.model_validate({**self.model_dump(), **asked, **changed})
 
 
 class Head(BaseModel):
@@ -251,7 +269,7 @@ def override(settings: RunSettings, **given: str | float | None) -> RunSettings:
     """
     changed = {name: value for name, value in given.items() if value is not None}
     try:
-        return RunSettings.model_validate({**settings.model_dump(), **changed})
+        return settings.overridden(changed)
     except ValidationError as error:
         known = {"device": "cpu or cuda", "precision": "fp32, bf16 or auto", "memory": "GiB, more than 0"}
         names = [str(item["loc"][0]) for item in error.errors()]
