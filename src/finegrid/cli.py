@@ -470,6 +470,7 @@ def pretrain(
     ] = PRETRAIN.dtype,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     threads: Annotated[int | None, typer.Option(min=1, help="Cores. Default: all.")] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = PRETRAIN.device,
     precision: Annotated[str, typer.Option(help="fp32, bf16 or auto.")] = AUTO,
 ) -> None:
     """Pre-train a BERT on your own unlabelled text, from a checkpoint or from nothing."""
@@ -492,7 +493,8 @@ def pretrain(
         pair_share=pair_share,
         held_out=held_out,
         dropout=dropout,
-        precision=fastest_precision("cpu") if precision == AUTO else precision,
+        device=device,
+        precision=fastest_precision(device) if precision == AUTO else precision,
         dtype=dtype,
         seed=seed,
     )

@@ -55,6 +55,7 @@ class Workbench:
             study.folder / "cache",
             self.fingerprints,
             self.precision,
+            settings.device,
             settings.threads,
         )
 
@@ -132,9 +133,18 @@ def prepare_process(settings: RunSettings) -> None:
     torch.set_num_threads(settings.threads)
     torch.use_deterministic_algorithms(True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # not in the stubs
-    if settings.device == "cuda" and not torch.cuda.is_available():
+    check_machine(settings.device, settings.precision)
+
+
+def check_machine(device: str, precision: str) -> None:
+    """Refuse what the machine cannot do.
+
+    Raises:
+        InputError: no such device, or no bf16 products on this processor.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
         raise input_error("device", "cuda", "torch sees no CUDA device here. Use --device cpu.")
-    if settings.precision == "bf16" and not has_bf16(settings.device):
+    if precision == "bf16" and not has_bf16(device):
         what = "this processor has no bf16 products (AMX or AVX512-BF16). Use --precision fp32."
         raise input_error("precision", "bf16", what)
 

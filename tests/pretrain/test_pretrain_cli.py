@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from pretrain_samples import text_of, write_config, write_lines
 
 from finegrid import cli
@@ -52,6 +53,8 @@ def test_it_says_what_it_dropped_and_what_it_reached(texts: Path) -> None:
         ("--corpus a.txt --init mini-zh --config shape.json", ["--init", "--tokens"]),
         ("--corpus a.txt --init mini-zh --budget soon", ['"soon"']),
         ("--corpus a.txt --config shape.json --grow 3;6", ['"3;6"']),
+        ("--corpus a.txt --config shape.json --tokens 9 --device tpu", ["--device", '"tpu"', "cpu or cuda"]),
+        ("--corpus a.txt --config shape.json --tokens 9 --device cuda", ["no CUDA device", "--device cpu"]),
     ],
 )
 def test_what_cannot_be_is_told_with_exit_code_2(
@@ -62,6 +65,7 @@ def test_what_cannot_be_is_told_with_exit_code_2(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(texts)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(sys, "argv", ["finegrid", "pretrain", *SMALL, *options.split(), "--out", "x"])
     with pytest.raises(SystemExit) as ended:
         cli.main()

@@ -17,8 +17,9 @@ from finegrid.pretraining.pairs import SINGLE, Epoch
 
 # What a thread works on at a time. Its activations stay near the processor, and threads wait for each other
 # once a step instead of at every product; sums over shards do not depend on how many threads there are.
-SHARD_TOKENS = 2048
-FEWEST_SHARDS = 2
+# A GPU takes what its memory has room for at a time: small products leave it idle.
+SHARD_TOKENS = {"cpu": 2048, "cuda": 32768}
+FEWEST_SHARDS = {"cpu": 2, "cuda": 1}
 
 
 @dataclass(frozen=True)
@@ -43,16 +44,18 @@ def masked_batches(
     vocabulary: Vocabulary,
     heads: int,
     device: torch.device,
-    shard_tokens: int = SHARD_TOKENS,
+    shard_tokens: int | None = None,
 ) -> list[MaskedBatch]:
     """Pack some sequences of an epoch, shortest first, and hide some of their tokens.
 
     Returns:
-        The batch in shards of about ``shard_tokens`` tokens: what one thread works on at a time.
+        The batch in shards of about ``shard_tokens`` tokens (the device's, if not given): what one thread
+        works on at a time.
     """
     order = np.argsort(epoch.lengths[rows], kind="stable") + rows.start
     ends = np.cumsum(epoch.lengths[order])
-    shards = max(FEWEST_SHARDS, round(int(ends[-1]) / shard_tokens))
+    size = shard_tokens or SHARD_TOKENS[device.type]
+    shards = max(FEWEST_SHARDS[device.type], round(int(ends[-1]) / size))
     cuts = np.searchsorted(ends, ends[-1] * np.arange(1, shards) / shards)
     return [
         masked_batch(tokens, epoch, some, share, masking, vocabulary, heads, device)

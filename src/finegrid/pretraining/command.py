@@ -16,6 +16,7 @@ from finegrid.pretraining.settings import PretrainSettings
 from finegrid.pretraining.start import draw_model, load_model, read_shape
 from finegrid.pretraining.vocabulary import check_specials, train_vocabulary
 from finegrid.streams import Streams
+from finegrid.workbench import check_machine
 
 
 def pretrain(
@@ -40,6 +41,7 @@ def pretrain(
         InputError: settings, files or a folder that cannot be used.
     """
     settings.check()
+    check_machine(settings.device, settings.precision)
     folder = PretrainFolder(out)
     if folder.finished(settings):
         tell(f"{out} is finished; nothing to do")

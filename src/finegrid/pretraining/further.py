@@ -39,6 +39,7 @@ class Further:
     cache: Path
     fingerprints: Mapping[str, str]  # of data, tokeniser and model
     precision: str
+    device: str
     threads: int
 
     def weights(self, tokens: int, rate: float, seed: int | None) -> dict[str, Tensor]:
@@ -70,7 +71,7 @@ class Further:
 
     def _path(self, tokens: int, rate: float, seed: int | None) -> Path:
         # Not of the threads: they change no bit.
-        about = (ENGINE, sorted(self.fingerprints.items()), self.precision, tokens, rate, seed)
+        about = (ENGINE, sorted(self.fingerprints.items()), self.precision, self.device, tokens, rate, seed)
         key = hashlib.sha256(repr(about).encode()).hexdigest()[:16]
         return self.cache / f"pretrained-{key}.safetensors"
 
@@ -84,6 +85,7 @@ class Further:
             length=min(LENGTH, model.config.max_position_embeddings),
             batch_tokens=BATCH_TOKENS,
             precision=self.precision,
+            device=self.device,
         )
         state = path.with_suffix(".state")
         texts = self._cut(settings.length - 3)

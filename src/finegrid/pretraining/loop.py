@@ -57,12 +57,14 @@ class Loop:
             texts: tokenised by the model's tokeniser.
             model: a ``transformers.BertForPreTraining`` of the first stage's depth.
             state: the file that the run is saved to.
-            threads: cores to use; results do not depend on them.
+            threads: cores to use; results do not depend on them. A GPU needs one.
             tell: is given lines of progress.
             save_seconds: between two saves.
         """
         self.settings, self.texts, self.state, self.tell = settings, texts, state, tell
-        self.threads, self.save_seconds = threads, save_seconds
+        self.device = torch.device(settings.device)
+        self.threads = threads if self.device.type == "cpu" else 1
+        self.save_seconds = save_seconds
         self.streams = Streams(settings.seed)
         depth = model.config.num_hidden_layers
         self.schedule = Schedule(settings, settings.grow or (depth,))
@@ -79,7 +81,7 @@ class Loop:
 
     def _take_(self, model: Any) -> None:
         compute = torch.bfloat16 if self.settings.precision == "bf16" else model.dtype
-        self.model = Pretrainer(model, self.streams, compute, self.settings.dropout).train()
+        self.model = Pretrainer(model.to(self.device), self.streams, compute, self.settings.dropout).train()
         matrices = [p for p in self.model.parameters() if p.ndim > 1]
         vectors = [p for p in self.model.parameters() if p.ndim < 2]
         decay = self.settings.weight_decay
@@ -217,7 +219,7 @@ class Loop:
             masking=self.settings.masking,
             vocabulary=self.texts.vocabulary,
             heads=self.heads,
-            device=torch.device("cpu"),
+            device=self.device,
         )
 
     def _held_out(self) -> list[tuple[int, MaskedBatch]]:

@@ -12,6 +12,7 @@ from finegrid.precision import PRECISIONS
 Masking = Literal["pieces", "words", "spans"]
 MASKINGS: tuple[Masking, ...] = ("pieces", "words", "spans")
 DTYPES = ("bfloat16", "float32")
+DEVICES = ("cpu", "cuda")
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class PretrainSettings:
     held_out: float = 0.005
     dropout: bool = False
     precision: str = "fp32"
+    device: str = "cpu"
     dtype: str = "bfloat16"  # of the finished weights
     seed: int = 0
 
@@ -107,6 +109,7 @@ class PretrainSettings:
         expect(0 < self.held_out < 1, "--held-out", f"{self.held_out:g}, expected between 0 and 1.")
         expect(self.masking in MASKINGS, "--masking", f'"{self.masking}", expected {", ".join(MASKINGS)}.')
         expect(self.dtype in DTYPES, "--dtype", f'"{self.dtype}", expected {" or ".join(DTYPES)}.')
+        expect(self.device in DEVICES, "--device", f'"{self.device}", expected {" or ".join(DEVICES)}.')
         expect(
             self.precision in PRECISIONS,
             "--precision",
