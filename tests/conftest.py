@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
 from tiny import open_bench, save_checkpoint, write_study
 
 from finegrid.workbench import Workbench
+
+if TYPE_CHECKING:
+    from cli_studies import Call
 
 torch.set_num_threads(1)
 torch.use_deterministic_algorithms(True)
@@ -37,3 +41,12 @@ def bert(checkpoint_of: Callable[[str], Path]) -> Path:
 def bench(tmp_path_factory: pytest.TempPathFactory, bert: Path) -> Workbench:
     """A study of short texts on the tiny BERT. Shared: never change it."""
     return open_bench(write_study(tmp_path_factory.mktemp("study"), bert))
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Call]:
+    """The command line in this process, for the tests in `cli`."""
+    from cli_studies import caller, torch_put_back
+
+    with torch_put_back():
+        yield caller(monkeypatch, capsys)

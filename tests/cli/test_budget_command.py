@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cli_studies import Call, caller, make_checkpoint, torch_put_back, write_data, write_study
+from cli_studies import Call, make_checkpoint, write_data, write_study
 
 FACTORS: dict[str, list[object]] = {
     "optimizer.bias_correction": [True, False],
     "freeze.layers": [0, 1],
     "schedule.warmup_ratio": [0.0, 0.3],
 }
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Call]:
-    with torch_put_back():
-        yield caller(monkeypatch, capsys)
 
 
 @pytest.fixture

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cli_studies import Call, caller, torch_put_back
+from cli_studies import Call
 from pretend import pretend
 from tiny import open_bench, write_study, write_texts
 
@@ -46,12 +45,6 @@ def judged(tmp_path_factory: pytest.TempPathFactory, bert: Path) -> Path:
 def study(judged: Path, tmp_path: Path) -> Path:
     shutil.copytree(judged, tmp_path / "study")
     return tmp_path / "study"
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Call]:
-    with torch_put_back():
-        yield caller(monkeypatch, capsys)
 
 
 def small(study: Path) -> Path:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from cli_studies import ENVIRONMENT, Call, caller, finegrid
+from cli_studies import ENVIRONMENT, Call, finegrid
 
 from finegrid import __version__, cli
 from finegrid.demo import prepare
@@ -18,11 +18,6 @@ from finegrid.recipe import DEFAULTS
 from finegrid.study import load_study
 
 COMMANDS = ("init", "plan", "run", "status", "table", "explain", "demo")
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    return caller(monkeypatch, capsys)
 
 
 def test_the_module_and_the_script_are_the_same_program() -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cli_studies import Call, caller, make_checkpoint, records, texts, torch_put_back, write_study
+from cli_studies import Call, make_checkpoint, records, texts, write_study
 from rich.console import Console
 
 from finegrid.errors import InputError, Problem, visible
@@ -35,12 +34,6 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
         top,
         'train = "../data/all.jsonl"',
     )
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Call]:
-    with torch_put_back():
-        yield caller(monkeypatch, capsys)
 
 
 def is_plain(text: str) -> bool:

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from cli_studies import Call, caller, finegrid, make_checkpoint, texts, write_data, write_tsv
+from cli_studies import Call, finegrid, make_checkpoint, texts, write_data, write_tsv
 
 from finegrid.data.table import load_table
 from finegrid.study import Study, load_study
@@ -27,11 +27,6 @@ STRANGE_NAMES = [
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_checkpoint(tmp_path_factory.mktemp("home") / "model", max_position_embeddings=64)
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    return caller(monkeypatch, capsys)
 
 
 def made(call: Call, out: Path, model: Path, train: Path, *more: str) -> Study:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_studies import Call, caller, torch_put_back
+from cli_studies import Call
 from pretend import TEXTS, pretend
 from tiny import open_bench, write_study
 
@@ -45,12 +45,6 @@ def probed(tmp_path_factory: pytest.TempPathFactory, bert: Path) -> Path:
 def study(probed: Path, tmp_path: Path) -> Study:
     shutil.copytree(probed, tmp_path / "study")
     return load_study(tmp_path / "study")
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Call]:
-    with torch_put_back():
-        yield caller(monkeypatch, capsys)
 
 
 def go(study: Study, hits: Hits, budget: float = FOREVER, seconds: float = 0.0, margin: float = 5.0) -> str:

@@ -8,19 +8,16 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from cli_studies import (
     Call,
-    caller,
     finegrid,
     make_checkpoint,
     records,
     texts,
-    torch_put_back,
     write_data,
     write_study,
     write_tsv,
@@ -55,12 +52,6 @@ def study(home: Path, first: subprocess.CompletedProcess[str], tmp_path: Path) -
     assert first.returncode == 0, first.stderr
     shutil.copytree(home, tmp_path, dirs_exist_ok=True)
     return tmp_path / "study"
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Call]:
-    with torch_put_back():
-        yield caller(monkeypatch, capsys)
 
 
 def change(study: Path, old: str, new: str) -> None:

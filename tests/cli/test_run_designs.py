@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cli_studies import Call, caller, make_checkpoint, records, torch_put_back, write_data, write_study
+from cli_studies import Call, make_checkpoint, records, write_data, write_study
 
 from finegrid.errors import InputError
 from finegrid.study import load_study
@@ -28,12 +27,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_data(folder / "data")
     make_checkpoint(folder / "model", max_position_embeddings=64)
     return folder
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Call]:
-    with torch_put_back():
-        yield caller(monkeypatch, capsys)
 
 
 def refused(home: Path, design: str, **factors: list[object]) -> str:

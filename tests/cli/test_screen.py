@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from cli_studies import Call, caller, make_checkpoint, records, torch_put_back, write_data
+from cli_studies import Call, make_checkpoint, records, write_data
 from cli_studies import write_study as write_tiny
 from pretend import TEXTS, pretend
 from tiny import open_bench, write_study
@@ -62,12 +61,6 @@ def probed(tmp_path_factory: pytest.TempPathFactory, bert: Path) -> Path:
 def study(probed: Path, tmp_path: Path) -> Study:
     shutil.copytree(probed, tmp_path / "study")
     return load_study(tmp_path / "study")
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Call]:
-    with torch_put_back():
-        yield caller(monkeypatch, capsys)
 
 
 def hits(run: PlannedRun) -> int:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cli_studies import (
     Call,
-    caller,
     finished,
     make_checkpoint,
     records,
-    torch_put_back,
     write_data,
     write_study,
 )
@@ -26,12 +23,6 @@ from finegrid.stack import Stack
 from finegrid.study import load_study
 
 FACTORS = {"schedule.warmup_ratio": [0.0, 0.1, 0.6]}
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Call]:
-    with torch_put_back():
-        yield caller(monkeypatch, capsys)
 
 
 @pytest.fixture

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from cli_studies import (
     Call,
-    caller,
     make_checkpoint,
     records,
-    torch_put_back,
     write_data,
     write_study,
 )
@@ -39,12 +36,6 @@ def study(home: Path, tmp_path: Path) -> Path:
     shutil.copytree(home, tmp_path, dirs_exist_ok=True)
     factors = {"reinit.layers": [1, 0]}
     return write_study(tmp_path / "study", Path("../model"), factors, run="family_size = 1")
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Call]:
-    with torch_put_back():
-        yield caller(monkeypatch, capsys)
 
 
 def spoil_top_layer(model: Path) -> None:

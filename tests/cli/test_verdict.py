@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cli_studies import Call, caller, torch_put_back
+from cli_studies import Call
 from pretend import TEXTS, pretend
 from tiny import open_bench, write_study
 
@@ -52,12 +52,6 @@ def probed(tmp_path_factory: pytest.TempPathFactory, bert: Path) -> Callable[[st
         return made[head, settings]
 
     return of
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
-    with torch_put_back():
-        yield caller(monkeypatch, capsys)
 
 
 def copied(folder: Path, to: Path) -> Study:
