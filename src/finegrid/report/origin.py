@@ -67,7 +67,7 @@ def protocol_facts(results: Results, study: Study | None) -> dict[str, Any]:
         "fingerprints": {},
         "engine": None,
         "versions": [],
-        **{name: values(records, name) for name in ("device", "precision", "threads")},
+        **{name: values(records, name) for name in ("device", "precision", "threads", "stack")},
     }
     if study is None or results.audit is None:
         return found
