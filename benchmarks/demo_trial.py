@@ -22,12 +22,9 @@ from finegrid.table import make_table
 SEEDS = 3
 # (batch size, epochs, rates, precision)
 TRIED = [
-    (8, 3, (1.5e-4,), "fp32"),
-    (16, 5, (1e-4, 1.5e-4, 2.5e-4), "fp32"),
-    (32, 5, (2e-4, 4e-4), "fp32"),
-    (24, 8, (2e-4,), "auto"),
-    (32, 8, (2e-4, 2.5e-4, 3e-4), "auto"),
-    (32, 8, (2e-4,), "fp32"),
+    (32, 4, (3e-4, 5e-4), "auto"),
+    (32, 8, (2e-4, 3e-4), "auto"),
+    (16, 4, (2e-4,), "auto"),
 ]
 
 
