@@ -71,7 +71,8 @@ def main() -> None:
         studies = {model: prepare(folder / model, name, path, data) for model, path in models.items()}
         bayes = [100 * naive_bayes(study.read_table())["test"] for study in studies["checkpoint"]]
         texts = f"{len(studies['checkpoint'][0].read_table().train):,}"
-        cells = [spelled(scores(studies[model])) for model in ("scratch", "checkpoint")]
+        found = {model: spelled(scores(studies[model])) for model in models}
+        cells = [found["scratch"], found["checkpoint"]]
         print(f"| {name} | {texts} | {spelled(bayes)} | {' | '.join(cells)} |", flush=True)
 
 
