@@ -105,6 +105,10 @@ def prepare(folder: Path, name: str, model: Path, data: Path) -> list[Study]:
 
 
 def settings(task: Task, model: Path, data: Path, dev: Path, draw: int) -> str:
+    # A study varies something. The pooler gets no gradient here, so with one rate its two levels are one run.
+    factor = (
+        f'"optimizer.rate" = {list(task.rates)}' if len(task.rates) > 1 else '"reinit.pooler" = [false, true]'
+    )
     drawn = f"train_size = {task.train_size}\nsplit_seed = {draw}\n" if task.train_size else ""
     return f"""finegrid = 1
 [data]
@@ -120,8 +124,10 @@ warmup_ratio = 0.1
 [training]
 epochs = {task.epochs}
 batch_size = {task.batch_size}
+[optimizer]
+rate = {task.rates[0]}
 [factors]
-"optimizer.rate" = {list(task.rates)}
+{factor}
 [design]
 seeds = {task.seeds}
 [run]
