@@ -14,6 +14,7 @@ from finegrid.data.sources import DataSettings
 from finegrid.data.table import Table, load_table
 from finegrid.demo import HEADLINES, prepare
 from finegrid.model.families import embedded_checkpoint, inspect
+from finegrid.model.load import load_encoder
 
 ROOT = Path(__file__).parent.parent
 
@@ -38,6 +39,7 @@ def test_checkpoint_is_the_one_its_card_names() -> None:
 
     assert digest in (folder / "README.md").read_text(encoding="utf-8")
     assert inspect(folder).layers == 12
+    assert load_encoder(inspect(folder))[1] == []  # a pooler, too, that pre-training has trained
 
 
 @pytest.mark.slow

@@ -19,9 +19,7 @@ from finegrid.plan import PlannedRun, makespan, plan_families
 from finegrid.pretraining import further, loop
 from finegrid.pretraining.further import Further
 from finegrid.recipe import Levels, Recipe
-from finegrid.results import shared_pretraining
 from finegrid.run import Run
-from finegrid.study import load_study
 from finegrid.workbench import Workbench
 
 TOKENS, RATE = 800, 1e-2
@@ -150,14 +148,6 @@ def test_runs_with_other_encoders_are_no_family_and_pay_for_one_together() -> No
 
     assert len(families) == 6
     assert makespan(families, audit, workers=1) == pytest.approx(2 * 60.0)  # once a seed
-
-
-@pytest.mark.parametrize("shared", [True, False])
-def test_the_verdict_says_what_a_shared_encoder_leaves_out(tmp_path: Path, bert: Path, shared: bool) -> None:
-    factors = f'[pretrain]\nshared = {str(shared).lower()}\n[factors]\n"pretrain.tokens" = [0, 500]'
-    notes = shared_pretraining(load_study(write_study(tmp_path / "study", bert, factors)))
-
-    assert [("leave out the chance of pre-training" in note) for note in notes] == [True] * shared
 
 
 def test_reducing_a_recipe_pre_trains_for_nothing_but_itself(

@@ -30,7 +30,7 @@ from finegrid.outlook import Outlook, fitting_audit, plan_lines, probed, seeds_s
 from finegrid.precision import AUTO, fastest_precision
 from finegrid.predict import predict_file, put, score_lines, style_of
 from finegrid.pretraining.settings import DEFAULTS as PRETRAIN
-from finegrid.pretraining.settings import PretrainSettings, parse_stages
+from finegrid.pretraining.settings import FRESH_RATE, GENTLE_RATE, PretrainSettings, parse_stages, usual_rate
 from finegrid.progress import Show, warn
 from finegrid.recipe import Recipe, card
 from finegrid.runner import Runner, WorkerBrokeError
@@ -456,7 +456,10 @@ def pretrain(
     grow: Annotated[str, typer.Option(help="Layers of each stage, such as 3,6,12.")] = "",
     length: Annotated[int, typer.Option(help="Tokens of a sequence.")] = PRETRAIN.length,
     batch_tokens: Annotated[int, typer.Option(help="Tokens of a step.")] = PRETRAIN.batch_tokens,
-    rate: Annotated[float, typer.Option(help="Peak learning rate.")] = PRETRAIN.rate,
+    rate: Annotated[
+        float | None,
+        typer.Option(help=f"Peak learning rate. Default: {FRESH_RATE:g}; with --init {GENTLE_RATE:g}."),
+    ] = None,
     warmup: Annotated[float, typer.Option(help="Share of the run with a rising rate.")] = PRETRAIN.warmup,
     mask_share: Annotated[float, typer.Option(help="Share of tokens to hide.")] = PRETRAIN.mask_share,
     masking: Annotated[str, typer.Option(help="Hide whole pieces, words or spans.")] = PRETRAIN.masking,
@@ -486,7 +489,7 @@ def pretrain(
         grow=parse_stages(grow),
         length=length,
         batch_tokens=batch_tokens,
-        rate=rate,
+        rate=usual_rate(init) if rate is None else rate,
         warmup=warmup,
         mask_share=mask_share,
         masking=masking,

@@ -19,6 +19,7 @@ from finegrid.atomic import replacing
 from finegrid.data.table import Split, Table
 from finegrid.data.texts import Asked, Texts, read_texts
 from finegrid.decide import Interval
+from finegrid.diagnose import shared_pretraining
 from finegrid.effects import analyse
 from finegrid.errors import InputError, Problem, input_error
 from finegrid.init import toml
@@ -49,6 +50,7 @@ class Confirmation:
     before: Paired  # as the study that chose it saw it
     fresh: Paired
     fresh_texts: bool
+    shared_encoder: bool  # all seeds have one pre-trained encoder in common
 
     def as_json(self) -> dict[str, Any]:
         def spelled(paired: Paired) -> dict[str, Any]:
@@ -63,17 +65,21 @@ class Confirmation:
             }
 
         both = {"study": spelled(self.before), "fresh": spelled(self.fresh)}
-        return {"schema": 1, "levels": self.levels, "fresh_texts": self.fresh_texts, **both}
+        about = {"fresh_texts": self.fresh_texts, "shared_encoder": self.shared_encoder}
+        return {"schema": 1, "levels": self.levels, **about, **both}
 
     def lines(self) -> list[str]:
         """In words."""
         moved = ", ".join(f"{name} = {json.dumps(level)}" for name, level in self.levels.items())
         texts = "fresh texts" if self.fresh_texts else "the study's test texts"
-        return [
+        lines = [
             f"{moved}, against the baseline:",
             f"  in the study, which chose it: {words(self.before)}",
             f"  on seeds not used before, {texts}: {words(self.fresh)}",
         ]
+        if self.shared_encoder:
+            lines.append("  all these seeds share one pre-trained encoder: intervals leave out its chance")
+        return lines
 
 
 def finite(value: float) -> float | None:
@@ -208,6 +214,7 @@ def compare(before: Results, chosen: Distinct, folder: Path, fresh_texts: bool) 
         paired(before, before.recipes[before.baseline], chosen),
         paired(fresh, fresh.recipes[fresh.baseline], other),
         fresh_texts,
+        any(shared_pretraining(fresh)),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from finegrid import metrics
+from finegrid.recipe import Recipe
 from finegrid.results import Results
 
 Kind = Literal[
@@ -20,6 +21,7 @@ Kind = Literal[
     "one-seed",
     "unplanned-seeds",
     "best-test",
+    "shared-pretraining",
     "mixed",
     "identical",
 ]
@@ -42,6 +44,7 @@ def diagnose(results: Results) -> list[Warning]:
         few_seeds,
         unplanned_seeds,
         chosen_on_test,
+        shared_pretraining,
         mixed,
         identical,
     )
@@ -109,6 +112,13 @@ def unplanned_seeds(results: Results) -> Iterator[Warning]:
 def chosen_on_test(results: Results) -> Iterator[Warning]:
     if results.protocol == "best-test":
         yield Warning("best-test", {})
+
+
+def shared_pretraining(results: Results) -> Iterator[Warning]:
+    """Seeds that have a pre-trained encoder in common do not show what chance does in pre-training."""
+    parts = [Recipe().at(recipe.run).pretrain for recipe in results.recipes if recipe.run]
+    if any(part.tokens and part.shared for part in parts):
+        yield Warning("shared-pretraining", {})
 
 
 def mixed(results: Results) -> Iterator[Warning]:

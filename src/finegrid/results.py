@@ -92,11 +92,12 @@ class Results:
         return means
 
     def seconds(self) -> Points:
-        """What a run took, ``[recipes, seeds]``: training, dev after every epoch, and test."""
+        """What a run took, ``[recipes, seeds]``: pre-training, training, dev after every epoch, and test."""
 
         def whole(record: Record) -> float:
             seconds: dict[str, float] | None = record["seconds"]
-            return float(sum(seconds[part] for part in ("train", "dev", "test"))) if seconds else np.nan
+            parts = ("pretrain", "train", "dev", "test")
+            return float(sum(seconds.get(part, 0.0) for part in parts)) if seconds else np.nan
 
         return self._each(whole)
 
@@ -290,20 +291,9 @@ def load_results(study: Study) -> Results:
         seeds=tuple(shown),
         planned_seeds=study.head.design.planned,
         holds_at=holds_at,
-        notes=(*audit.warnings, *shared_pretraining(study)),
+        notes=tuple(audit.warnings),
         screen=study.screen,
     )
-
-
-def shared_pretraining(study: Study) -> list[str]:
-    """What a reader must know where seeds have a pre-trained encoder in common."""
-    pretrain = [row.recipe.pretrain for row in study.rows]
-    if not any(part.tokens and part.shared for part in pretrain):
-        return []
-    return [
-        "pretrain.shared = true: all seeds start from one pre-trained encoder, so the intervals leave out "
-        "the chance of pre-training. Another pre-training may shift what they enclose."
-    ]
 
 
 def imported_results(folder: Path, imported: Imported) -> Results:

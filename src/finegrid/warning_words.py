@@ -52,6 +52,11 @@ ENGLISH: dict[Kind, Words] = {
         "protocol best-test: epochs are chosen on the test set, so test scores are too high",
         "Compare recipes with each other, not with other people's scores.",
     ),
+    "shared-pretraining": Words(
+        "pretrain.shared = true: all seeds start from one pre-trained encoder, and intervals leave out the "
+        "chance of pre-training",
+        "Another pre-training may shift what they enclose; pretrain.shared = false makes one for each seed.",
+    ),
     "mixed": Words(
         "runs differ in {name}: {values}",
         "Their last digits differ, and their seconds cannot be compared.",
@@ -93,6 +98,10 @@ CHINESE: dict[Kind, Words] = {
     "best-test": Words(
         "协议 best-test：轮次在测试集上选择，因此测试得分偏高",
         "只在配方之间比较，不要与他人的得分比较。",
+    ),
+    "shared-pretraining": Words(
+        "pretrain.shared = true：所有种子都从同一个预训练编码器出发，区间不包含预训练本身的偶然性",
+        "换一次预训练，结果可能移出区间；pretrain.shared = false 会为每个种子各预训练一次。",
     ),
     "mixed": Words(
         "各次运行的 {name} 不同：{values}",

@@ -128,12 +128,17 @@ def prepare_process(settings: RunSettings) -> None:
     Raises:
         InputError: no such device, or no bf16 products on this processor.
     """
+    compute_repeatably()
+    torch.set_num_threads(settings.threads)
+    check_machine(settings.device, settings.precision)
+
+
+def compute_repeatably() -> None:
+    """Have torch compute the same bits every time, or refuse what it cannot."""
     # cuBLAS reads it when it is first used.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.set_num_threads(settings.threads)
     torch.use_deterministic_algorithms(True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # not in the stubs
-    check_machine(settings.device, settings.precision)
 
 
 def check_machine(device: str, precision: str) -> None:

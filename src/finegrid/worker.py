@@ -211,7 +211,7 @@ def save_predictions(bench: Workbench, run: Run) -> None:
 
 def record_of(bench: Workbench, run: Run, family: str, started: float) -> dict[str, Any]:
     """The ledger's record of a run that has ended."""
-    from finegrid.probe import versions
+    from finegrid.probe import pretrain_seconds, versions
 
     progress = run.progress
     epochs = [entry for entry in progress.epochs if "dev_seconds" in entry]
@@ -230,6 +230,7 @@ def record_of(bench: Workbench, run: Run, family: str, started: float) -> dict[s
         "test": run.scores("test", run.logits["test"]) if done else {},
         "epochs": epochs,
         "seconds": {
+            **({"pretrain": pretrain_seconds(run)} if run.recipe.pretrain.tokens else {}),
             "epoch": sum(train_seconds) / len(train_seconds) if train_seconds else None,
             "train": sum(train_seconds),
             "dev": sum(entry["dev_seconds"] for entry in epochs),

@@ -50,6 +50,7 @@ def text_of(seed: int, lines: int = 80) -> list[str]:
 
 
 def write_lines(path: Path, lines: list[str]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return path
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from filelock import FileLock
 from pretrain_samples import settings_of, text_of, write_config, write_lines
 from safetensors.torch import load_file
 
@@ -95,7 +97,7 @@ def test_the_card_tells_how_the_checkpoint_was_made(tmp_path: Path, corpus: Path
 
     assert hashlib.sha256((out / "model.safetensors").read_bytes()).hexdigest() in card
     assert "finegrid pretrain --its options" in card
-    assert "| lines.txt | 80 | 0 | 0 | 80 |" in card
+    assert "| lines.txt | 80 | 0 | 0 | 0 | 80 |" in card
     assert f"loss {last['loss']:.4f}" in card and f"{last['tokens']:,} tokens" in card
 
 
@@ -158,9 +160,20 @@ def test_other_settings_are_refused_by_name(
         make(settings_of(corpus, config=config, rate=1e-3, masking="spans"), tmp_path / "made")
     assert [problem.where for problem in caught.value.problems] == ["masking", "rate", ""]
 
-    changed = write_lines(tmp_path / corpus.name, text_of(1))
-    with pytest.raises(InputError, match="files"):
-        make(settings_of(changed, config=config), tmp_path / "made")
+
+def test_going_on_needs_the_very_same_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [write_lines(tmp_path / year / "lines.txt", text_of(number)) for number, year in enumerate("ab")]
+    shape = write_config(tmp_path / "shape.json")
+    settings = replace(settings_of(texts[0], config=shape), corpus=tuple(texts))
+    killed_at(monkeypatch, 2, settings, tmp_path / "made")
+
+    for path in (*texts, shape):
+        before = path.read_text()
+        path.write_text(before + "\n")
+        with pytest.raises(InputError, match="files"):
+            make(settings, tmp_path / "made")
+        path.write_text(before)
+    make(settings, tmp_path / "made")
 
 
 def test_a_folder_with_other_files_is_refused(tmp_path: Path, corpus: Path, config: Path) -> None:
@@ -173,6 +186,33 @@ def test_a_folder_with_other_files_is_refused(tmp_path: Path, corpus: Path, conf
 def test_a_refused_start_leaves_nothing_behind(tmp_path: Path, config: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         make(settings_of(tmp_path / "none.txt", config=config), tmp_path / "made")
+
+    assert not (tmp_path / "made").exists()
+
+
+def test_who_had_too_little_text_may_add_some(tmp_path: Path, config: Path) -> None:
+    few = write_lines(tmp_path / "few.txt", ["ba", "be bi bo bu ba be bi bo"])
+    with pytest.raises(InputError, match="Give more text"):
+        make(settings_of(few, config=config), tmp_path / "made")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["few.txt"]
+
+    write_lines(few, text_of(0))
+    make(settings_of(few, config=config, tokens=500), tmp_path / "made")
+
+
+def test_documents_too_short_to_learn_from_are_counted(tmp_path: Path, config: Path) -> None:
+    lines = write_lines(tmp_path / "lines.txt", [*text_of(0), "ba", "be"])
+    said = make(settings_of(lines, config=config, tokens=500), tmp_path / "made")
+    (count,) = json.loads((tmp_path / "made" / "pretraining.json").read_text())["files"]
+
+    assert "2 documents of fewer than 4 tokens dropped" in said
+    assert (count["lines"], count["short"], count["documents"]) == (82, 2, 80)
+    assert count["characters"] == sum(map(len, text_of(0)))
+
+
+def test_two_processes_do_not_share_a_folder(tmp_path: Path, corpus: Path, config: Path) -> None:
+    with FileLock(tmp_path / ".made.lock"), pytest.raises(InputError, match="is at work in it"):
+        make(settings_of(corpus, config=config), tmp_path / "made")
 
     assert not (tmp_path / "made").exists()
 

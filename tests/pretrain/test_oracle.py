@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -91,6 +92,31 @@ def test_gradients_are_the_same_bits_on_any_number_of_threads() -> None:
         found.append([p.grad for p in model.parameters()])
 
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True) if a is not None and b is not None)
+
+
+def gradients_with_dropout(threads: int, second_first: bool) -> list[torch.Tensor | None]:
+    """Of two shards and more, in order or with the first waiting for the second."""
+    model = Pretrainer(model_of().float(), Streams(0), torch.float32, dropout=True).train()
+    shards, second, forward = shards_of(200), threading.Event(), model.forward
+
+    def call(shard: MaskedBatch, copies: Any) -> Any:
+        if second_first and shard is shards[0]:
+            assert second.wait(timeout=30)
+        outcome = forward(shard, copies)
+        if shard is shards[1]:
+            second.set()
+        return outcome
+
+    model.forward = call  # type: ignore[method-assign, assignment]
+    with Threads(threads) as pool:
+        pool.gradients_(model, shards)
+    return [p.grad for p in model.parameters()]
+
+
+def test_masks_of_a_shard_do_not_depend_on_which_thread_comes_first() -> None:
+    both = gradients_with_dropout(1, False), gradients_with_dropout(2, True)
+
+    assert all(torch.equal(a, b) for a, b in zip(*both, strict=True) if a is not None and b is not None)
 
 
 def test_dropout_is_off_unless_asked_for() -> None:

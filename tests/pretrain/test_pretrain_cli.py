@@ -14,6 +14,7 @@ import torch
 from pretrain_samples import text_of, write_config, write_lines
 
 from finegrid import cli
+from finegrid.pretraining import command
 
 FINEGRID = (sys.executable, "-m", "finegrid", "pretrain")
 ENVIRONMENT = {**os.environ, "HF_HUB_OFFLINE": "1", "COLUMNS": "100", "PYTHONUTF8": "1"}
@@ -74,6 +75,24 @@ def test_what_cannot_be_is_told_with_exit_code_2(
     error = capsys.readouterr().err
     assert all(word in error for word in told)
     assert not (texts / "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("start", "rate"),
+    [("--init {bert}", 1e-4), ("--config shape.json", 1e-3), ("--init {bert} --rate 0.01", 0.01)],
+)
+def test_from_a_checkpoint_the_usual_rate_is_gentle(
+    start: str, rate: float, texts: Path, bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr(command, "pretrain", lambda settings, *rest: asked.append(settings.rate))
+    monkeypatch.chdir(texts)
+    options = f"--corpus a.txt {start.format(bert=bert)} --tokens 9 --out x".split()
+    monkeypatch.setattr(sys, "argv", ["finegrid", "pretrain", *options])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+
+    assert (ended.value.code, asked) == (0, [rate])
 
 
 @pytest.mark.slow

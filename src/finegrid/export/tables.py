@@ -16,7 +16,8 @@ STATES = ("done", "diverged", "failed", "left", "missing")
 # Columns of the runs that a factor of an imported table may not be called like.
 TAKEN = {
     *("study", "run_id", "recipe", "rows", "seed", "status", "result", "protocol", "best_epoch", "epochs"),
-    *("epoch_seconds", "train_seconds", "dev_seconds", "test_seconds", "run_seconds", "memory_bytes"),
+    *("pretrain_seconds", "epoch_seconds", "train_seconds", "dev_seconds", "test_seconds", "run_seconds"),
+    "memory_bytes",
     *("device", "precision", "threads", "started", "ended", "reason"),
 }
 
@@ -55,9 +56,8 @@ def factor_names(factors: Sequence[str]) -> dict[str, str]:
 
 def seconds_of(runs: Sequence[Run]) -> list[Column]:
     """Seconds that any run has; of a table perhaps none."""
-    parts = [
-        part for part in ("epoch", "train", "dev", "test", "run") if any(part in r.seconds for r in runs)
-    ]
+    known = ("pretrain", "epoch", "train", "dev", "test", "run")
+    parts = [part for part in known if any(part in run.seconds for run in runs)]
     return [Column(f"{part}_seconds", "number", [run.seconds.get(part) for run in runs]) for part in parts]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,6 +15,8 @@ from finegrid.model.counter import counter_words
 from finegrid.streams import Streams
 
 LEVELS = 1 << 16  # 16 random bits per mask: 8 would turn a rate of 0.1 into 0.1016
+# Which shard of a batch this thread works on: each has masks of its own, whichever thread comes first.
+SHARD: ContextVar[int] = ContextVar("SHARD", default=0)
 
 
 @dataclass
@@ -70,7 +73,8 @@ class Dropout(nn.Module):
         self.dropped = round(rate * LEVELS)  # of LEVELS
         self.clock = clock
         self.silenced = False
-        self._calls = (-1, 0)  # a second pass within one step (two views of a batch) gets masks of its own
+        # By shard, step and passes: a second pass in one step (two views of a batch) gets masks of its own.
+        self._calls: dict[int, tuple[int, int]] = {}
 
     @property
     def active(self) -> bool:
@@ -80,10 +84,11 @@ class Dropout(nn.Module):
         """A mask for one pass of ``count`` elements; None where nothing is dropped."""
         if not self.active:
             return None
-        step, passes = self._calls
+        shard = SHARD.get()
+        step, passes = self._calls.get(shard, (-1, 0))
         passes = passes + 1 if step == self.clock.step else 0
-        self._calls = (self.clock.step, passes)
-        site = self.site + (f"/{passes}" if passes else "")
+        self._calls[shard] = (self.clock.step, passes)
+        site = self.site + (f"/{passes}" if passes else "") + (f"/shard-{shard}" if shard else "")
         # The scale of survivors keeps the expectation.
         scale = LEVELS / (LEVELS - self.dropped)
         return Dropped(self.clock.keep(site, self.dropped, count, device), scale)

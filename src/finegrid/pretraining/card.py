@@ -4,6 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+# Of a file's lines and documents, in the order of the table's columns.
+COUNTS = {
+    "lines": "lines",
+    "repeated": "repeated, dropped",
+    "excluded": "excluded",
+    "short": "too short",
+    "documents": "documents",
+    "characters": "characters",
+}
+
 
 def card(name: str, about: dict[str, Any]) -> str:
     """Markdown.
@@ -21,8 +31,9 @@ def card(name: str, about: dict[str, Any]) -> str:
         for one in curve
     ]
     files = [
-        f"| {one['name']} | {one['lines']:,} | {one['repeated']:,} | {one['excluded']:,} "
-        f"| {one['documents']:,} | {one['characters']:,} | {weight:g} | {own['loss']:.4f} |"
+        " | ".join(
+            [f"| {one['name']}", *(f"{one[key]:,}" for key in COUNTS), f"{weight:g}", f"{own['loss']:.4f} |"]
+        )
         for one, weight, own in zip(about["files"], about["weights"], progress["by_file"], strict=True)
     ]
     source = f"from `{asked['init']}`" if asked["init"] else "from random weights"
@@ -53,8 +64,8 @@ def card(name: str, about: dict[str, Any]) -> str:
             "",
             "## Corpus",
             "",
-            "| file | lines | repeated, dropped | excluded | documents | characters | an epoch | loss |",
-            "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+            f"| file | {' | '.join(COUNTS.values())} | an epoch | loss |",
+            "| --- |" + " ---: |" * (len(COUNTS) + 2),
             *files,
             "",
             "## Curve",

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from finegrid.errors import input_error
+from finegrid.errors import InputError, input_error
 from finegrid.model.load import load_tokenizer
-from finegrid.pretraining.corpus import read_corpus
+from finegrid.pretraining.corpus import FileCount, read_corpus
 from finegrid.pretraining.examples import SHORTEST, Documents, Vocabulary, cut_examples, hold_out, tokenise
 from finegrid.pretraining.folder import PretrainFolder
 from finegrid.pretraining.loop import SAVE_SECONDS, Loop, Texts
@@ -16,7 +16,7 @@ from finegrid.pretraining.settings import PretrainSettings
 from finegrid.pretraining.start import draw_model, load_model, read_shape
 from finegrid.pretraining.vocabulary import check_specials, train_vocabulary
 from finegrid.streams import Streams
-from finegrid.workbench import check_machine
+from finegrid.workbench import check_machine, compute_repeatably
 
 
 def pretrain(
@@ -42,29 +42,25 @@ def pretrain(
     """
     settings.check()
     check_machine(settings.device, settings.precision)
+    if settings.device == "cuda":
+        compute_repeatably()
     folder = PretrainFolder(out)
-    if folder.finished(settings):
-        tell(f"{out} is finished; nothing to do")
-        return
-    model, init = starting_model(settings)
-    check_length(settings, model.config.max_position_embeddings)
-    known = folder.documents()
-    if known is None:
-        corpus = read_corpus(settings.corpus, settings.field, settings.without)
-        for file in corpus.files:
-            tell(file.sentence())
-        folder.begin(settings)
-        if init is None:
-            tell(f"training a vocabulary of {model.config.vocab_size:,} pieces")
-            train_vocabulary(corpus, model.config.vocab_size, settings.length, folder.tokenizer)
-        documents = tokenise(corpus, load_tokenizer(init or folder.tokenizer))
-        folder.save_documents(documents, corpus.files)
-        known = documents, corpus.files
-    documents, files = known
-    texts = cut_texts(documents, Vocabulary.of(load_tokenizer(init or folder.tokenizer)), settings, tell)
-    loop = Loop(settings, texts, model, folder.state, threads, tell, save_seconds)
-    loop.run()
-    folder.finish(loop.model.model, init or folder.tokenizer, settings, loop.progress, files, command)
+    with folder.alone():
+        if folder.finished(settings):
+            tell(f"{out} is finished; nothing to do")
+            return
+        model, init = starting_model(settings)
+        check_length(settings, model.config.max_position_embeddings)
+        tokenizer = init or folder.tokenizer
+        try:
+            documents, files = folder.documents() or read_documents(settings, folder, model, init, tell)
+            texts = cut_texts(documents, Vocabulary.of(load_tokenizer(tokenizer)), settings, tell)
+        except InputError:
+            folder.forget()
+            raise
+        loop = Loop(settings, texts, model, folder.state, threads, tell, save_seconds)
+        loop.run()
+        folder.finish(loop.model.model, tokenizer, settings, loop.progress, files, command)
     tell(f"wrote {out}")
 
 
@@ -82,6 +78,32 @@ def starting_model(settings: PretrainSettings) -> tuple[Any, Path | None]:
             raise input_error("command line", "--grow", what)
         config.num_hidden_layers = settings.grow[0]
     return draw_model(config, settings.seed), None
+
+
+def read_documents(
+    settings: PretrainSettings,
+    folder: PretrainFolder,
+    model: Any,
+    init: Path | None,
+    tell: Callable[[str], None],
+) -> tuple[Documents, list[FileCount]]:
+    """Read and tokenise the corpus, and keep it in the folder. Trains the vocabulary first if there is none.
+
+    Raises:
+        InputError: files that cannot be used.
+    """
+    corpus = read_corpus(settings.corpus, settings.field, settings.without)
+    for file in corpus.files:
+        tell(file.sentence())
+    folder.begin(settings)
+    if init is None:
+        tell(f"training a vocabulary of {model.config.vocab_size:,} pieces")
+        train_vocabulary(corpus, model.config.vocab_size, settings.length, folder.tokenizer)
+    documents = tokenise(corpus, load_tokenizer(init or folder.tokenizer))
+    if short := sum(file.short for file in corpus.files):
+        tell(f"{short:,} documents of fewer than {SHORTEST} tokens dropped")
+    folder.save_documents(documents, corpus.files)
+    return documents, corpus.files
 
 
 def check_length(settings: PretrainSettings, positions: int) -> None:

@@ -25,6 +25,7 @@ class FileCount:
     lines: int = 0  # that are not blank
     repeated: int = 0  # dropped: an equal line came before, here or in an earlier file
     excluded: int = 0  # dropped: equal to a line of the files to do without
+    short: int = 0  # documents dropped: too few tokens to learn from
     documents: int = 0
     characters: int = 0
 
@@ -107,6 +108,13 @@ def keep(document: Iterable[str], seen: set[str], excluded: set[str], count: Fil
             seen.add(line)
             count.characters += len(line)
             yield line
+
+
+def leave_out_(document: tuple[str, ...], count: FileCount) -> None:
+    """Count a document as dropped that was kept before: it turned out too short."""
+    count.short += 1
+    count.documents -= 1
+    count.characters -= sum(map(len, document))
 
 
 def read_file(path: Path, key: str) -> Iterator[list[str]]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from finegrid.pretraining.corpus import Corpus
+from finegrid.pretraining.corpus import Corpus, leave_out_
 from finegrid.pretraining.mixing import shares, words
 from finegrid.streams import Streams
 
@@ -89,7 +89,7 @@ class Documents:
 def tokenise(
     corpus: Corpus, tokenizer: Any, tell: Callable[[int], None] = lambda documents: None
 ) -> Documents:
-    """Token numbers of all documents; those shorter than `SHORTEST` are left out."""
+    """Token numbers of all documents; those shorter than `SHORTEST` are left out, and counted as dropped."""
     pieces: list[NDArray[np.int32]] = []
     lengths: list[int] = []
     sources: list[int] = []
@@ -98,10 +98,12 @@ def tokenise(
         encoded = iter(tokenizer.encode_batch_fast([x for d in some for x in d], add_special_tokens=False))
         for document, source in zip(some, corpus.sources[first:], strict=False):
             own = np.concatenate([np.array(next(encoded).ids, dtype=np.int32) for _ in document])
-            if len(own) >= SHORTEST:
-                pieces.append(own)
-                lengths.append(len(own))
-                sources.append(source)
+            if len(own) < SHORTEST:
+                leave_out_(document, corpus.files[source])
+                continue
+            pieces.append(own)
+            lengths.append(len(own))
+            sources.append(source)
         tell(first + len(some))
     tokens = np.concatenate(pieces) if pieces else np.empty(0, dtype=np.int32)
     bounds = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock, Timeout
 
 from finegrid.atomic import replacing
 from finegrid.data.tokens import load_arrays, save_arrays_
@@ -56,6 +59,38 @@ class PretrainFolder:
             advice = Problem("", "Give the settings it was begun with, or another --out.")
             raise InputError(str(self.out), [*different, advice])
         return finished
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes out of the folder.
+
+        Raises:
+            InputError: one is at work in it.
+        """
+        # Beside the folder: what is in it changes its place at the end.
+        self.out.parent.mkdir(parents=True, exist_ok=True)
+        path = self.out.with_name(f".{self.out.name}.lock")
+        lock = FileLock(path)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            what = "another `finegrid pretrain` is at work in it. Wait for it, or give another folder."
+            raise input_error(str(self.out), "--out", what) from None
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # Windows keeps files that are open
+                path.unlink()
+            lock.release()
+
+    def forget(self) -> None:
+        """Leave nothing behind where nothing was learned yet."""
+        if self.state.exists():
+            return
+        (self.out / ABOUT).unlink(missing_ok=True)
+        shutil.rmtree(self.work, ignore_errors=True)
+        with suppress(OSError):  # something else is in it
+            self.out.rmdir()
 
     def begin(self, settings: PretrainSettings) -> None:
         """Note what is asked: from here on the folder is this run's."""
@@ -124,12 +159,13 @@ def asked(settings: PretrainSettings) -> dict[str, Any]:
 
 
 def hashes(settings: PretrainSettings) -> dict[str, str]:
-    """Short hashes of the text files: a run goes on with the very same ones."""
+    """Short hashes of the files: a run goes on with the very same ones."""
     found = {}
-    for path in (*settings.corpus, *settings.without):
+    shape = () if settings.config is None else (settings.config,)
+    for path in (*settings.corpus, *settings.without, *shape):
         if path.is_file():  # what is not there is told where it is read
             with path.open("rb") as file:
-                found[path.name] = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+                found[str(path)] = hashlib.file_digest(file, "sha256").hexdigest()[:16]
     return found
 
 

@@ -13,6 +13,8 @@ Masking = Literal["pieces", "words", "spans"]
 MASKINGS: tuple[Masking, ...] = ("pieces", "words", "spans")
 DTYPES = ("bfloat16", "float32")
 DEVICES = ("cpu", "cuda")
+FRESH_RATE = 1e-3  # peak, from random weights
+GENTLE_RATE = 1e-4  # peak, from a checkpoint: a higher one undoes what a BERT of usual width has learned
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class PretrainSettings:
     grow: tuple[int, ...] = ()  # layers of each stage; none: all layers from the beginning
     length: int = 128  # tokens of a sequence, special ones counted
     batch_tokens: int = 4096
-    rate: float = 1e-3
+    rate: float = FRESH_RATE
     warmup: float = 0.05
     weight_decay: float = 0.01
     mask_share: float = 0.15
@@ -134,6 +136,11 @@ def differences(now: dict[str, Any], before: dict[str, Any]) -> list[Problem]:
 
 
 DEFAULTS = PretrainSettings(corpus=())
+
+
+def usual_rate(init: str | None) -> float:
+    """The peak rate where none is given."""
+    return FRESH_RATE if init is None else GENTLE_RATE
 
 
 def parse_stages(text: str) -> tuple[int, ...]:

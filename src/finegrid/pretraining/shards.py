@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from finegrid.model.dropout import SHARD
 from finegrid.model.encoder import Copies
 from finegrid.pretraining.batches import MaskedBatch
 from finegrid.pretraining.heads import Outcome, Pretrainer
@@ -81,12 +82,13 @@ class Threads:
         copies = model.copies()
         hidden, pairs = sum(shard.hidden for shard in shards), sum(shard.pairs for shard in shards)
 
-        def work(shard: MaskedBatch) -> tuple[Outcome, tuple[Tensor | None, ...]]:
+        def work(index: int, shard: MaskedBatch) -> tuple[Outcome, tuple[Tensor | None, ...]]:
+            SHARD.set(index)
             outcome = model(shard, copies)
             loss = outcome.loss(hidden, pairs)
             return outcome, torch.autograd.grad(loss, params, allow_unused=True)
 
-        jobs = [self._pool.submit(work, shard) for shard in shards]
+        jobs = [self._pool.submit(work, index, shard) for index, shard in enumerate(shards)]
         meanwhile()
         sums = Sums()
         for p in params:
