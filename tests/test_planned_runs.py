@@ -13,10 +13,11 @@ from tiny import open_bench, write_study
 
 import finegrid.capacity
 from finegrid.audit import Audit, Cost, RowAudit, cost_levels
-from finegrid.capacity import GIB, Capacity, capacity, cores
+from finegrid.capacity import GIB, Capacity, capacity, check_workers, cores, gpus
+from finegrid.errors import InputError
 from finegrid.plan import Family, PlannedRun, evenly, family_seconds, makespan, plan_families, plan_runs
 from finegrid.probe import make_audit
-from finegrid.recipe import Levels
+from finegrid.recipe import ENGINE, Levels
 from finegrid.study import RunSettings, Study
 
 SEEDS = "[design]\nseeds = 2\n[factors]"
@@ -168,6 +169,33 @@ def test_there_is_a_worker_for_every_gpu(tmp_path: Path, monkeypatch: pytest.Mon
     assert workers() == 2
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,3")
     assert workers() == 3
+    assert gpus() == ["0", "1", "3"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert gpus() == [""]  # told to use none
+
+
+def test_more_workers_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    check_workers(RunSettings(device="cuda"), 2)
+    check_workers(RunSettings(device="cuda"), None)
+    check_workers(RunSettings(), 9)
+
+    with pytest.raises(InputError, match="3, but there are 2 GPUs"):
+        check_workers(RunSettings(device="cuda"), 3)
+
+
+@pytest.mark.parametrize(
+    ("device", "device_memory", "serves"),
+    [("cpu", 0, True), ("cuda", 0, False), ("cuda", GIB, True), ("cpu", GIB, False)],
+)
+def test_costs_are_those_of_the_kind_of_device_that_trains(
+    device: str, device_memory: int, serves: bool
+) -> None:
+    audit = audit_of(cost({}, 1.0, gib=4)).model_copy(
+        update={"engine": ENGINE, "device_memory": device_memory}
+    )
+
+    assert audit.serves([], device) is serves
 
 
 def test_stacked_runs_take_their_activations_into_account() -> None:

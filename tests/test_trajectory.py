@@ -99,7 +99,7 @@ class PlainLoop:
             count = layout.weights
         else:
             count = x.numel() if site == "head" else len(batch.ids) * x.shape[-1]
-        module._calls.clear()  # the mask of the step's first pass
+        module.forget_()  # the mask of the step's first pass
         dropped = module.draw(count, x.device)
         if dropped is None:
             return torch.ones(1)

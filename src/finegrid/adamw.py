@@ -66,7 +66,8 @@ class AdamW:
             root = (1 - BETAS[1] ** self.steps) ** 0.5
             undo = (1 - BETAS[0] ** self.steps) / root
             rate, eps, decay = rate * undo, eps / root, decay / undo
-        count = torch.tensor(float(self.steps), device=params[0].device)
+        # Not torch.tensor, which would wait for a GPU.
+        count = torch.full((), float(self.steps), device=params[0].device)
         self._call(params, rate, eps, decay, count)
 
     def _call(

@@ -127,6 +127,10 @@ class Audit(BaseModel):
     def covers(self, rows: list[Row]) -> bool:
         return self.engine == ENGINE and all(self.row(row) for row in rows)
 
+    def serves(self, rows: list[Row], device: str) -> bool:
+        """Whether it covers the rows, and tells what they cost on this kind of device."""
+        return self.covers(rows) and bool(self.device_memory) == (device == "cuda")
+
     def inert(self, rows: list[Row]) -> dict[str, dict[str, Any]]:
         """Varied factor -> reason, and the rows in which it does nothing."""
         found: dict[str, dict[str, Any]] = {}

@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 
 from finegrid.audit import Audit, Cost
+from finegrid.errors import input_error
 from finegrid.plan import PlannedRun
 from finegrid.study import RunSettings
 
@@ -52,7 +53,7 @@ class Capacity:
 def capacity(settings: RunSettings, audit: Audit) -> Capacity:
     """Depends on the machine and the settings, not on what else runs there: families stay the same."""
     if settings.device == "cuda":
-        devices = gpus()
+        devices = len(gpus())
         shared = settings.family_size, settings.stack_size, SHORT_EPOCH_FLOP_CUDA
         budget = settings.memory * GIB / devices if settings.memory else SHARE_CUDA * audit.device_memory
         return Capacity(audit, devices, int(budget), *shared)
@@ -63,12 +64,23 @@ def capacity(settings: RunSettings, audit: Audit) -> Capacity:
     return Capacity(audit, workers, int(budget / workers), settings.family_size, settings.stack_size)
 
 
-def gpus() -> int:
-    """GPUs that this process may use, told without torch."""
+def gpus() -> list[str]:
+    """The GPUs that this process may use, as ``CUDA_VISIBLE_DEVICES`` names them; told without torch."""
     allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if allowed:
-        return len(allowed.split(","))
-    return len(list(NVIDIA.iterdir())) if NVIDIA.is_dir() else 1
+    if allowed is not None:
+        return allowed.split(",")
+    return [str(number) for number in range(len(list(NVIDIA.iterdir())) if NVIDIA.is_dir() else 1)]
+
+
+def check_workers(settings: RunSettings, workers: int | None) -> None:
+    """Refuse more workers than there are GPUs for.
+
+    Raises:
+        InputError: there are too many.
+    """
+    if settings.device == "cuda" and workers is not None and workers > len(gpus()):
+        what = f"{workers}, but there are {len(gpus())} GPUs, and each serves one worker. Ask for fewer."
+        raise input_error("command line", "--workers", what)
 
 
 def cores() -> int:

@@ -72,10 +72,10 @@ def measure(bench: Workbench, recipe: Recipe) -> Cost:
     steps, prefixes = [], []
     for index, batch in enumerate(batches):
         shared, prefix_seconds = share_prefix([run], batch, index)
-        start = time.perf_counter()
+        start = now(bench.device)
         with suppress(DivergedError):  # whether a recipe diverges is for its run to find out
             run.step(shared, index)
-        steps.append(time.perf_counter() - start)
+        steps.append(now(bench.device) - start)
         prefixes.append(prefix_seconds)
     per_token = seconds_per_token(bench, run)
     tokens = {
@@ -115,9 +115,18 @@ def member_memory(run: Run) -> int:
 
 def seconds_per_token(bench: Workbench, run: Run) -> float:
     batch = next(bench.evaluation_batches(bench.tokens.dev, run.recipe))
-    start = time.perf_counter()
+    if bench.device.type == "cuda":  # whose kernels are loaded by their first call
+        predict([run.model], iter([batch]), len(bench.tokens.dev))
+    start = now(bench.device)
     predict([run.model], iter([batch]), len(bench.tokens.dev))
-    return (time.perf_counter() - start) / batch.real_tokens
+    return (now(bench.device) - start) / batch.real_tokens
+
+
+def now(device: torch.device) -> float:
+    """The time, once a GPU has done what it was asked."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
 
 
 def token_statistics(split: TokenisedSplit, max_length: int) -> dict[str, float]:

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from finegrid import metrics
 from finegrid.audit import Audit, load_audit, save_audit
-from finegrid.capacity import capacity
+from finegrid.capacity import capacity, check_workers, gpus
 from finegrid.errors import InputError, Problem, input_error
 from finegrid.ledger import Record
 from finegrid.metrics import check_score
@@ -81,7 +81,7 @@ class Worker:
             "PYTHONIOENCODING": "utf-8",
         }
         if settings.device == "cuda":
-            environment["CUDA_VISIBLE_DEVICES"] = visible_device(index)
+            environment["CUDA_VISIBLE_DEVICES"] = gpus()[index]
         with log.open("ab") as stderr:
             self.process = subprocess.Popen(
                 [*WORKER, str(study.folder), settings.model_dump_json()],
@@ -136,13 +136,6 @@ class Worker:
             self.process.wait()
 
 
-def visible_device(index: int) -> str:
-    """The ``index``-th of the CUDA devices this process may use."""
-    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
-    devices = allowed.split(",") if allowed else [str(number) for number in range(64)]
-    return devices[index % len(devices)]
-
-
 @dataclass
 class Runner:
     """One ``finegrid run``: the study, how to execute it, and the workers."""
@@ -158,7 +151,7 @@ class Runner:
     def __post_init__(self) -> None:
         self._events: queue.Queue[tuple[Worker, Event]] = queue.Queue()
         self._workers: list[Worker] = []
-        self._started = 0
+        check_workers(self.settings, self.workers)
 
     def audit(self) -> Audit:
         """Probe the model and the data, and write ``audit.json``."""
@@ -231,7 +224,7 @@ class Runner:
         ready = self._wait_for(first, "ready")
         audit = load_audit(self.study.folder)
         fits = audit is not None and audit.fingerprints == ready["fingerprints"]
-        if audit is None or not fits or not audit.covers(self.study.rows):
+        if audit is None or not fits or not audit.serves(self.study.rows, self.settings.device):
             if audit is not None and not fits and any(True for _ in self.study.ledger):
                 changed = [k for k, v in audit.fingerprints.items() if ready["fingerprints"].get(k) != v]
                 self.watcher.said(
@@ -294,8 +287,8 @@ class Runner:
         # Longest first: the last to finish is then a short one.
         waiting = deque(sorted(left, key=lambda family: -family_seconds(family, audit)))
         count = min(len(waiting), self.workers or capacity(self.settings, audit).workers)
-        for _ in range(count - len(self._workers)):
-            self._start()
+        for index in range(len(self._workers), count):
+            self._start(index)
         for worker in self._workers[:count]:
             self._next(worker, waiting)
         stands_for = {run.run_id: run.stands_for for family in left for run in family.left}
@@ -306,7 +299,7 @@ class Runner:
                 if event["event"] == "ended" and worker in self._workers:
                     self._workers.remove(worker)
                     worker.close()
-                    worker = self._start() if waiting else worker
+                    worker = self._start(worker.index) if waiting else worker
                 self._next(worker, waiting)
 
     def _next(self, worker: Worker, waiting: deque[Family]) -> None:
@@ -376,9 +369,9 @@ class Runner:
                 stands_for,
             )
 
-    def _start(self) -> Worker:
-        worker = Worker(self.study, self.settings, self._started, self._events)
-        self._started += 1
+    def _start(self, index: int = 0) -> Worker:
+        """A worker for a place (on GPUs, a device) that no other one has."""
+        worker = Worker(self.study, self.settings, index, self._events)
         self._workers.append(worker)
         return worker
 

@@ -17,7 +17,7 @@ from finegrid.adamw import UNCORRECTED
 from finegrid.data.batches import Batch, Prefix, pack
 from finegrid.data.fixed import FixedBatch, Shape, batch_of, integers_of, plan_shapes
 from finegrid.frozen import FrozenPrefix, frozen_prefix
-from finegrid.replay import Replayed
+from finegrid.replay import Graphs, Replayed
 from finegrid.run import Run, guarded, running
 from finegrid.stack import Stack, can_stack
 from finegrid.workbench import Workbench
@@ -28,7 +28,7 @@ CPU = torch.device("cpu")
 class WholeStep:
     """One step at one shape. Reads its buffers, changes weights and moments, leaves the losses."""
 
-    def __init__(self, stack: Stack, shape: Shape, device: torch.device) -> None:
+    def __init__(self, stack: Stack, shape: Shape, device: torch.device, graphs: Graphs) -> None:
         self.stack, self.shape, self.device = stack, shape, device
         self.sites = list(stack.models[0].dropouts)
         groups = max(len(run.optimizer.groups) for run in stack.runs)
@@ -38,7 +38,7 @@ class WholeStep:
         self.losses = torch.zeros(len(stack.runs), device=device)
         self.prefix: Prefix | None = None  # where it is looked up
         self.step = 0
-        self.replayed = Replayed(self.compute, device)
+        self.replayed = Replayed(graphs)
 
     def fill_(self, batch: Batch, step: int) -> None:
         """Put everything in place that this step has of its own.
@@ -71,8 +71,16 @@ class WholeStep:
         send_(self.prefix.hidden[: len(prefix.hidden)], prefix.hidden)
         send_(self.prefix.first, prefix.first)
 
+    def __call__(self) -> None:
+        """Step, or replay what a step does."""
+        self.replayed(self.compute)
+
     def compute(self) -> None:
         """The step itself: the same calls on the same tensors every time."""
+        for model in self.stack.models:  # a capture that failed has asked for this step's masks already
+            model.clock.forget_()
+            for site in model.dropouts.values():
+                site.forget_()
         ints = self.integers[: -len(self.sites)]
         keys = dict(zip(self.sites, self.integers[-len(self.sites) :], strict=True))
         for run in self.stack.runs:
@@ -104,8 +112,10 @@ class WholeSteps:
         self.bench, self.runs, self.stack = bench, list(runs), Stack(runs)
         self.known: FrozenPrefix | None = frozen_prefix(runs[0])
         self.recipe, self.seed = runs[0].recipe, runs[0].seed
+        graphs = Graphs(bench.device)
         self.steps = {
-            texts: WholeStep(self.stack, shape, bench.device) for texts, shape in self._shapes().items()
+            texts: WholeStep(self.stack, shape, bench.device, graphs)
+            for texts, shape in self._shapes().items()
         }
         self.losses: list[tuple[int, Tensor]] = []  # since the epoch began, by step
         self.began = 0.0
@@ -128,9 +138,10 @@ class WholeSteps:
         if not alive:
             return
         whole = self.steps[len(batch.rows)]
+        filled = self.known.of(batch) if self.known else batch
         with guarded(*alive):
-            whole.fill_(self.known.of(batch) if self.known else batch, step)
-            whole.replayed()
+            whole.fill_(filled, step)
+            whole()
             self.losses.append((step, whole.losses.clone()))
 
     def settle(self) -> None:

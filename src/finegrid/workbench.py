@@ -139,6 +139,9 @@ def compute_repeatably() -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # not in the stubs
+    # Whatever the environment says: fp32 is no TF32, and sums of bf16 products stay in float32.
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
 
 
 def check_machine(device: str, precision: str) -> None:
@@ -150,7 +153,8 @@ def check_machine(device: str, precision: str) -> None:
     if device == "cuda" and not torch.cuda.is_available():
         raise input_error("device", "cuda", "torch sees no CUDA device here. Use --device cpu.")
     if precision == "bf16" and not has_bf16(device):
-        what = "this processor has no bf16 products (AMX or AVX512-BF16). Use --precision fp32."
+        needed = "this GPU has no bf16" if device == "cuda" else "this processor has no bf16 products"
+        what = f"{needed}{'' if device == 'cuda' else ' (AMX or AVX512-BF16)'}. Use --precision fp32."
         raise input_error("precision", "bf16", what)
 
 
@@ -164,7 +168,7 @@ def has_bf16(device: str) -> bool:
 def peak_memory(device: torch.device) -> int:
     """Most memory this process has used since `reset_peak_memory`, in bytes."""
     if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
+        return torch.cuda.max_memory_reserved(device)  # that of graphs counts as free while they do not run
     status = Path("/proc/self/status")
     if status.exists():
         for line in status.read_text().splitlines():
@@ -192,6 +196,8 @@ def give_back_memory() -> None:
 def reset_peak_memory(device: torch.device) -> None:
     """Start measuring anew. Where the system cannot (macOS), peaks are those of the whole process."""
     if device.type == "cuda":
+        gc.collect()
+        torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
         return
     clear = Path("/proc/self/clear_refs")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -70,10 +71,8 @@ class Batch:
 
     def means(self, hidden: Tensor) -> Tensor:
         """Means over the tokens of each text: ``[tokens, width]`` to ``[texts, width]``."""
-        lengths = torch.from_numpy(self.lengths).to(hidden.device)
-        owner = torch.repeat_interleave(torch.arange(len(lengths), device=hidden.device), lengths)
-        sums = hidden.new_zeros(len(lengths), hidden.shape[1])
-        return sums.index_add(0, owner, hidden[: len(owner)]) / lengths[:, None]
+        sums = hidden.new_zeros(len(self.lengths), hidden.shape[1])
+        return sums.index_add(0, self._owner, hidden[: self.real_tokens]) / self._counts
 
     @property
     def real_tokens(self) -> int:
@@ -81,6 +80,17 @@ class Batch:
 
     def with_prefix(self, prefix: Prefix) -> Batch:
         return replace(self, prefix=prefix)
+
+    @cached_property
+    def _counts(self) -> Tensor:
+        """``[texts, 1]``, tokens of each."""
+        return torch.from_numpy(self.lengths).to(self.ids.device)[:, None]
+
+    @cached_property
+    def _owner(self) -> Tensor:
+        """``[real tokens]``, which text each belongs to."""
+        owner = np.repeat(np.arange(len(self.lengths)), self.lengths)
+        return torch.from_numpy(owner).to(self.ids.device)
 
 
 def pack(split: TokenisedSplit, rows: NDArray[np.int64], max_length: int, device: torch.device) -> Batch:

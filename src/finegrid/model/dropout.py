@@ -31,6 +31,9 @@ class MaskBook:
             self.step = step
             self.masks.clear()
 
+    def forget_(self) -> None:
+        self.turn_to_(-1)
+
 
 @dataclass
 class Clock:
@@ -51,6 +54,11 @@ class Clock:
         if (site, count) not in self.book.masks:
             self.book.masks[site, count] = self._draw(site, dropped, count, device)
         return self.book.masks[site, count]
+
+    def forget_(self) -> None:
+        """Draw this step's masks anew, whoever has seen them."""
+        if self.book is not None:
+            self.book.forget_()
 
     def _draw(self, site: str, dropped: int, count: int, device: torch.device) -> Tensor:
         name, words = f"dropout/{self.step}/{site}", -(-count // 4)
@@ -92,6 +100,10 @@ class Dropout(nn.Module):
         # The scale of survivors keeps the expectation.
         scale = LEVELS / (LEVELS - self.dropped)
         return Dropped(self.clock.keep(site, self.dropped, count, device), scale)
+
+    def forget_(self) -> None:
+        """Take what comes next for the first pass of its step."""
+        self._calls.clear()
 
     def forward(self, x: Tensor) -> Tensor:
         dropped = self.draw(x.numel(), x.device)

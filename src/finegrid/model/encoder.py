@@ -98,6 +98,7 @@ class AttentionHalf(torch.autograd.Function):
     def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, ...]:
         h, context, total, mean, rstd = ctx.saved_tensors
         layer, layout, copies, attended, weight_dropped, dropped = ctx.rest
+        ctx.rest = None  # autograd frees only what it saved itself
         needs = ctx.needs_input_grad
         grad_total, *norm = normalise_backward(layer.attention_norm, grad_out, total, mean, rstd)
         grad_y = through_dropout(grad_total, dropped).to(h.dtype)
@@ -133,6 +134,7 @@ class FeedForwardHalf(torch.autograd.Function):
     def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, ...]:
         h, total, mean, rstd = ctx.saved_tensors
         layer, copies, dropped, wide, active = ctx.rest
+        ctx.rest = None
         needs = ctx.needs_input_grad
         grad_total, *norm = normalise_backward(layer.output_norm, grad_out, total, mean, rstd)
         grad_y = through_dropout(grad_total, dropped).to(h.dtype)
