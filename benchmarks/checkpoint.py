@@ -47,7 +47,7 @@ class Task:
 
 TASKS = {
     "draws": Task((3e-4, 8e-4), 10, 16, draws=5, seeds=1, train_size=1000),
-    "headlines": Task((2e-4, 5e-4), 8, 32, draws=1, seeds=3),
+    "headlines": Task((5e-4, 1e-3), 4, 32, draws=1, seeds=3),
     "titles": Task((5e-4,), 5, 64, draws=1, seeds=1),
 }
 
