@@ -142,6 +142,31 @@ def test_a_budget_of_time_is_kept(tmp_path: Path, corpus: Path, config: Path) ->
     assert 0.5 <= about["progress"]["seconds"] < 5
 
 
+def test_a_budget_of_time_goes_on_after_a_kill(
+    tmp_path: Path, corpus: Path, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_of(corpus, config=config, tokens=None, seconds=2.0)
+    killed_at(monkeypatch, 5, settings, tmp_path / "made")
+    make(settings, tmp_path / "made")
+    about = json.loads((tmp_path / "made" / "pretraining.json").read_text())
+
+    assert about["finished"] and 2.0 <= about["progress"]["seconds"] < 10
+    steps = [point["tokens"] for point in about["progress"]["curve"]]
+    assert steps == sorted(steps) and steps[0] == 0
+
+
+@pytest.mark.parametrize("changed", [{"masking": "spans"}, {"dropout": True}])
+def test_spans_and_dropout_learn_something_else(
+    tmp_path: Path, corpus: Path, config: Path, changed: dict[str, Any]
+) -> None:
+    for out, more in (("plain", {}), ("changed", changed)):
+        make(settings_of(corpus, config=config, tokens=1000, **more), tmp_path / out)
+    plain, other = weights(tmp_path / "plain"), weights(tmp_path / "changed")
+
+    assert all(torch.isfinite(t).all() for t in other.values())
+    assert any(not torch.equal(t, other[name]) for name, t in plain.items())
+
+
 def test_a_finished_folder_is_left_alone(tmp_path: Path, corpus: Path, config: Path) -> None:
     settings = settings_of(corpus, config=config, tokens=500)
     make(settings, tmp_path / "made")
@@ -228,6 +253,7 @@ def test_two_processes_do_not_share_a_folder(tmp_path: Path, corpus: Path, confi
         ({"corpus": ()}, "--corpus"),
         ({"weights": (1.0, 2.0)}, "--weight"),
         ({"grow": (4, 2)}, "--grow"),
+        ({"grow": (2, 4), "config": None, "init": "mini-zh"}, "--grow"),
         ({"grow": (3, 4)}, "--grow"),
         ({"grow": (2, 6)}, "--grow"),
         ({"length": 4}, "--length"),
