@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from tiny import save_checkpoint, write_study
+
+from finegrid.workbench import compute_repeatably
 
 PROGRAM = """
 import hashlib, sys
@@ -59,3 +62,18 @@ def test_two_processes_agree_at_base_width(tmp_path: Path, threads: int) -> None
     study = write_study(tmp_path / "study", save_checkpoint(tmp_path / "base", "bert", **base))
 
     assert weights_hash(study, threads) == weights_hash(study, threads)
+
+
+def test_products_are_what_the_precision_says_whatever_the_environment() -> None:
+    """No TF32 where fp32 was asked for; sums of bf16 products stay in float32."""
+    matmul = torch.backends.cuda.matmul
+    before = torch.get_float32_matmul_precision(), matmul.allow_bf16_reduced_precision_reduction
+    torch.set_float32_matmul_precision("high")
+    matmul.allow_bf16_reduced_precision_reduction = True
+    try:
+        compute_repeatably()
+        assert torch.get_float32_matmul_precision() == "highest"
+        assert not matmul.allow_bf16_reduced_precision_reduction
+    finally:
+        torch.set_float32_matmul_precision(before[0])
+        matmul.allow_bf16_reduced_precision_reduction = before[1]

@@ -71,12 +71,13 @@ def measure(bench: Workbench, recipe: Recipe) -> Cost:
     batches = islice(cycle(islice(bench.training_batches(recipe, run.seed, 0), 8)), TIMED_STEPS + 1)
     steps, prefixes = [], []
     for index, batch in enumerate(batches):
-        shared, prefix_seconds = share_prefix([run], batch, index)
+        begun = now(bench.device)
+        shared, _ = share_prefix([run], batch, index)
         start = now(bench.device)
         with suppress(DivergedError):  # whether a recipe diverges is for its run to find out
             run.step(shared, index)
         steps.append(now(bench.device) - start)
-        prefixes.append(prefix_seconds)
+        prefixes.append(0.0 if shared is batch else start - begun)
     per_token = seconds_per_token(bench, run)
     tokens = {
         name: int(np.minimum(split.lengths, recipe.model.max_length).sum())

@@ -153,9 +153,10 @@ def check_machine(device: str, precision: str) -> None:
     if device == "cuda" and not torch.cuda.is_available():
         raise input_error("device", "cuda", "torch sees no CUDA device here. Use --device cpu.")
     if precision == "bf16" and not has_bf16(device):
-        needed = "this GPU has no bf16" if device == "cuda" else "this processor has no bf16 products"
-        what = f"{needed}{'' if device == 'cuda' else ' (AMX or AVX512-BF16)'}. Use --precision fp32."
-        raise input_error("precision", "bf16", what)
+        lacking = (
+            "GPU has no bf16" if device == "cuda" else "processor has no bf16 products (AMX or AVX512-BF16)"
+        )
+        raise input_error("precision", "bf16", f"this {lacking}. Use --precision fp32.")
 
 
 def has_bf16(device: str) -> bool:

@@ -31,9 +31,6 @@ class MaskBook:
             self.step = step
             self.masks.clear()
 
-    def forget_(self) -> None:
-        self.turn_to_(-1)
-
 
 @dataclass
 class Clock:
@@ -58,7 +55,7 @@ class Clock:
     def forget_(self) -> None:
         """Draw this step's masks anew, whoever has seen them."""
         if self.book is not None:
-            self.book.forget_()
+            self.book.turn_to_(-1)
 
     def _draw(self, site: str, dropped: int, count: int, device: torch.device) -> Tensor:
         name, words = f"dropout/{self.step}/{site}", -(-count // 4)
