@@ -23,7 +23,7 @@ from finegrid.recipe import DEFAULTS, Levels, Recipe
 from finegrid.study import Study, load_study
 
 # What suits the embedded checkpoint; chosen by a trial on dev (docs/results.md), not by taste.
-EMBEDDED_LEVELS: Levels = {"optimizer.rate": 5e-4, "training.batch_size": 32, "training.epochs": 4}
+EMBEDDED_LEVELS: Levels = {"optimizer.rate": 3e-4, "training.batch_size": 32, "training.epochs": 4}
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Wishes:
     resolution: str | None = None  # of a fraction: "IV" or "4"
     threads: int = 1
     precision: str = "fp32"
-    levels: Sequence[str] = ()  # "optimizer.rate=5e-4"
+    levels: Sequence[str] = ()  # "optimizer.rate=3e-4"
 
 
 def write_study(folder: Path, wishes: Wishes) -> list[str]:
