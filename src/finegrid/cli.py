@@ -220,10 +220,11 @@ def fit(
     device: Device = None,
     precision: Precision = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a model that is there already.")] = False,
+    margin: Margin = 0.2,
 ) -> None:
     """Train one recipe of a study and keep its model. Running again resumes."""
     study, settings = load(folder, device=device, precision=precision)
-    wished = wished_recipe(study, recipe) if recipe else recommended(study)
+    wished = wished_recipe(study, recipe) if recipe else recommended(study, margin)
     place = check_out(out or folder / "models" / "best", force)
     with Show(study.head.score, study.folder) as watcher:
         number = study.head.design.numbers[0] if seed is None else seed
@@ -344,26 +345,31 @@ def confirm(
     ] = None,
     seeds: Annotated[int, typer.Option(min=2, max=MOST_SEEDS, help="How many, not used before.")] = 5,
     workers: Workers = None,
+    device: Device = None,
+    precision: Precision = None,
+    memory: Memory = None,
+    margin: Margin = 0.2,
     as_json: Json = False,
 ) -> None:
     """Train the recommended recipe and the baseline on fresh seeds, and compare them. Resumes."""
     from finegrid.confirm import compare, prepare, two_rows
+    from finegrid.looks import settled
     from finegrid.results import load_results
-    from finegrid.verdict import judge
 
     study = load_study(folder)
     results = load_results(study)
-    recommended = judge(results).recommended
+    recommended = settled(results, margin).recommended
     if recommended is None:
         raise input_error(str(folder), "verdict", "no run has finished yet. `finegrid run` trains the study.")
     place = prepare(study, results, results.recipes[recommended], seeds, test)
-    small, settings = load(place)
+    small, settings = load(place, device=device, precision=precision, memory=memory)
     train(small, settings, workers, None, mix=False, rows=two_rows(place))
     found = compare(results, results.recipes[recommended], place, fresh_texts=test is not None)
     if as_json:
         print(json.dumps(found.as_json(), ensure_ascii=False, indent=1))
     else:
         say(*found.lines())
+    exit_by(small, settings, None)
 
 
 @app.command()
@@ -520,11 +526,11 @@ def load(folder: Path, **given: str | float | None) -> tuple[Study, RunSettings]
     return study, override(study.head.run, **given)
 
 
-def recommended(study: Study) -> Recipe:
+def recommended(study: Study, margin: float) -> Recipe:
     """The verdict's, where there is one; else a word on how to name another."""
-    from finegrid.verdict import recommended_recipe
+    from finegrid.looks import recommended_recipe
 
-    return recommended_recipe(study) or wished_recipe(study, None)
+    return recommended_recipe(study, margin) or wished_recipe(study, None)
 
 
 def check_alone(rows: str | None, seeds: int | None) -> None:

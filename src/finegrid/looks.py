@@ -22,6 +22,7 @@ from finegrid.decide import OPEN, Decision
 from finegrid.duration import duration
 from finegrid.effects import Effect
 from finegrid.ledger import Ledger
+from finegrid.recipe import Recipe
 from finegrid.results import Results, load_results
 from finegrid.study import LOOKS, Study
 from finegrid.verdict import Verdict, judge, key
@@ -133,6 +134,18 @@ def settled(results: Results, margin: float) -> Verdict:
         kept_as_decided(effect, kept.get(key(effect.contrast))) for effect in verdict.analysis.effects
     )
     return replace(verdict, analysis=replace(verdict.analysis, effects=effects))
+
+
+def recommended_recipe(study: Study, margin: float) -> Recipe | None:
+    """What the verdict recommends; None where no run has finished."""
+    if not any(record["status"] == "done" for record in study.ledger.latest().values()):
+        return None
+    results = load_results(study)
+    index = settled(results, margin).recommended
+    if index is None:
+        return None
+    rows = {row.index: row.recipe for row in study.rows}
+    return rows[results.recipes[index].rows[0]]
 
 
 def kept_as_decided(effect: Effect, what: dict[str, Any] | None) -> Effect:

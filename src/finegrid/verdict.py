@@ -16,10 +16,8 @@ from finegrid.decide import DO_NOT_USE, INTERACT, MARGIN, USE, Interval, Needs
 from finegrid.diagnose import Warning, diagnose
 from finegrid.effects import Analysis, Effect, Interaction, analyse, recipe_scores
 from finegrid.outcomes import Block, Outcomes
-from finegrid.recipe import Recipe
-from finegrid.results import Results, load_results
+from finegrid.results import Results
 from finegrid.screen import Screen
-from finegrid.study import Study
 from finegrid.warning_words import told
 
 SCHEMA = 1
@@ -193,18 +191,6 @@ def cheapest(results: Results, members: Sequence[int], split: str) -> int:
     """The recipe that takes the fewest seconds; of several, the one with the best mean."""
     means, seconds = results.means(split), np.nan_to_num(results.run_seconds, nan=np.inf)
     return min(members, key=lambda index: (seconds[index], -means[index]))
-
-
-def recommended_recipe(study: Study) -> Recipe | None:
-    """What the verdict recommends; None where no run has finished."""
-    if not any(record["status"] == "done" for record in study.ledger.latest().values()):
-        return None
-    results = load_results(study)
-    index = judge(results).recommended
-    if index is None:
-        return None
-    rows = {row.index: row.recipe for row in study.rows}
-    return rows[results.recipes[index].rows[0]]
 
 
 def as_json(verdict: Verdict) -> dict[str, Any]:

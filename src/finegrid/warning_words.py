@@ -41,7 +41,7 @@ ENGLISH: dict[Kind, Words] = {
     ),
     "one-seed": Words(
         "only one seed has run: what a strategy does and the luck of a run can hardly be told apart",
-        "`finegrid run {folder} --seeds 3`.",
+        "Set seeds = 3 under [design] in {folder}/study.toml, then `finegrid run {folder}`.",
     ),
     "unplanned-seeds": Words(
         "seeds {seeds} are not in study.toml: they were added later",
@@ -89,7 +89,7 @@ CHINESE: dict[Kind, Words] = {
     ),
     "one-seed": Words(
         "只运行了一个种子：策略的作用和单次运行的运气几乎无法区分",
-        "`finegrid run {folder} --seeds 3`。",
+        "请在 {folder}/study.toml 的 [design] 中写上 seeds = 3，再运行 `finegrid run {folder}`。",
     ),
     "unplanned-seeds": Words(
         "种子 {seeds} 不在 study.toml 中：它们是后来加入的",

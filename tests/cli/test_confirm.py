@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,13 @@ from cli_studies import Call
 from pretend import pretend
 from tiny import open_bench, write_study, write_texts
 
+from finegrid import looks
 from finegrid.audit import load_audit, save_audit
 from finegrid.plan import PlannedRun
 from finegrid.probe import make_audit
+from finegrid.results import Results
 from finegrid.study import load_study
+from finegrid.verdict import Verdict, judge
 
 SETTINGS = """[design]
 seeds = 3
@@ -101,6 +105,22 @@ def test_it_trains_as_the_study_does(study: Path, call: Call) -> None:
     assert audits[0].sizes == audits[1].sizes and audits[0].labels == audits[1].labels
 
 
+def test_a_run_that_failed_is_told_by_the_exit_code(study: Path, call: Call) -> None:
+    call("confirm", study, "--seeds", "2")
+    ledger = load_study(small(study)).ledger
+    ledger.append({**next(iter(ledger)), "status": "diverged", "reason": "loss is nan"})
+
+    again = call("confirm", study, "--seeds", "2")
+    assert again.returncode == 1
+    assert "1 of 8 runs failed or diverged" in again.stderr
+    assert "1 seed)" in again.stdout  # what could be compared is
+
+
+def test_options_of_running_hold_for_confirming_too(study: Path, call: Call) -> None:
+    assert call("confirm", study, "--seeds", "2", "--device", "tpu").returncode == 2
+    assert not list(study.glob("confirm-*/runs.jsonl"))
+
+
 def test_fresh_texts_are_what_is_scored(study: Path, tmp_path: Path, call: Call) -> None:
     write_texts(tmp_path / "fresh.tsv", 30, seed=99)
     done = call("confirm", study, "--seeds", "2", "--test", tmp_path / "fresh.tsv", "--json")
@@ -156,6 +176,27 @@ def test_a_split_that_was_drawn_is_kept(tmp_path: Path, judged: Path, call: Call
     assert done.returncode == 0, done.stderr
     ours = load_audit(small(folder))
     assert ours is not None and ours.sizes == audit.sizes
+
+
+@pytest.mark.parametrize("command", ["fit", "confirm"])
+def test_what_is_trained_is_what_the_verdict_tells_at_that_margin(
+    study: Path, call: Call, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def told(results: Results, margin: float) -> Verdict:
+        """The baseline, whatever was found."""
+        asked.append(margin)
+        return replace(judge(results), recommended=results.baseline)
+
+    monkeypatch.setattr(looks, "settled", told)
+    done = call(command, study, "--margin", "3")
+    assert asked == [3.0]
+    if command == "fit":
+        kept = json.loads((study / "models" / "best" / "finegrid.json").read_text())
+        assert "reinit.layers" not in kept["recipe"]
+    else:
+        assert "the recommended recipe is the baseline" in done.stderr
 
 
 def test_a_fit_without_a_recipe_is_of_the_recommended_one(study: Path, call: Call) -> None:
