@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow browser test-browser check format cards bench clean
+.PHONY: demo test test-slow browser test-browser check format reference bench clean
 
 demo: .venv/installed
 	$(BIN)/finegrid demo demo
@@ -59,8 +59,8 @@ bench: .venv/bench-installed
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,bench]'
 	touch $@
 
-cards: .venv/dev-installed
-	$(BIN)/python scripts/cards.py
+reference: .venv/dev-installed
+	$(BIN)/python scripts/reference.py
 
 clean:
 	rm -rf .venv demo
