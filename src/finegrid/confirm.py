@@ -120,16 +120,13 @@ def prepare(study: Study, results: Results, chosen: Distinct, count: int, test: 
         "test": lines_of(table.test, table.labels) if fresh is None else fresh,
     }
     content = {f"{part}.jsonl": "".join(lines) for part, lines in parts.items()}
-    seeds = list(range(first, first + count))
-    settings = settings_text(study, moved, seeds, len(table.train.texts[0]))
-    # Named by its content but for the seeds, so that the same command goes on with what it has begun.
-    about = [settings_text(study, moved, [count], len(table.train.texts[0])), *content.values()]
-    folder = study.folder / f"confirm-{hashlib.sha256(''.join(about).encode()).hexdigest()[:8]}"
+    seeds = range(first, first + count)
+    content["study.toml"] = settings_text(study, moved, seeds, len(table.train.texts[0]))
+    # Named by its content: the same command goes on with what it has begun, until the study has more seeds.
+    name = hashlib.sha256("".join(content.values()).encode()).hexdigest()[:8]
+    folder = study.folder / f"confirm-{name}"
     if not (folder / "study.toml").exists():
-        for name, text in {
-            **content,
-            "study.toml": settings,
-        }.items():  # study.toml last: it says all is there
+        for name, text in content.items():  # study.toml last: it says all is there
             with replacing(folder / name) as draft:
                 draft.write_text(text, encoding="utf-8")
     return folder
@@ -245,7 +242,8 @@ def two_rows(folder: Path) -> set[int]:
 
 
 def confirmations(study: Study, results: Results, table: Table) -> list[Confirmation]:
-    """What earlier calls of `finegrid confirm` have found, as far as it can still be read.
+    """What earlier calls of `finegrid confirm` have found, as far as it still confirms: seeds that the study
+    has trained since have chosen, too.
 
     Args:
         study: that chose.
@@ -256,8 +254,10 @@ def confirmations(study: Study, results: Results, table: Table) -> list[Confirma
     found = []
     for folder in sorted(study.folder.glob("confirm-*")):
         try:
-            factors = load_study(folder).factors
-            moved = {name: levels[1] for name, levels in factors.items()}
+            small = load_study(folder)
+            if set(small.head.design.numbers) & set(results.seeds):
+                continue
+            moved = {name: levels[1] for name, levels in small.factors.items()}
             chosen = next(r for r in results.recipes if moved_levels(results, r) == moved)
             fresh = (folder / "test.jsonl").read_text(encoding="utf-8") != test
             found.append(compare(results, chosen, folder, fresh))

@@ -14,9 +14,10 @@ from tiny import open_bench, write_study, write_texts
 
 from finegrid import looks
 from finegrid.audit import load_audit, save_audit
+from finegrid.confirm import confirmations
 from finegrid.plan import PlannedRun
 from finegrid.probe import make_audit
-from finegrid.results import Results
+from finegrid.results import Results, load_results
 from finegrid.study import load_study
 from finegrid.verdict import Verdict, judge
 
@@ -29,6 +30,11 @@ seeds = 3
 """
 
 
+def hits(run: PlannedRun) -> int:
+    good = sum(60 for name in ("reinit.layers", "schedule.warmup_ratio") if name in run.levels)
+    return 120 + good - 30 * ("optimizer.bias_correction" in run.levels) + run.seed
+
+
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory: pytest.TempPathFactory, bert: Path) -> Path:
     """A study whose ledger says that re-initialising with warmup is the best by far."""
@@ -36,10 +42,6 @@ def judged(tmp_path_factory: pytest.TempPathFactory, bert: Path) -> Path:
     bench = open_bench(folder)
     audit = make_audit(bench)
     save_audit(folder, audit)
-
-    def hits(run: PlannedRun) -> int:
-        good = sum(60 for name in ("reinit.layers", "schedule.warmup_ratio") if name in run.levels)
-        return 120 + good - 30 * ("optimizer.bias_correction" in run.levels) + run.seed
 
     pretend(bench.study, audit, hits, range(3))
     return folder
@@ -90,6 +92,21 @@ def test_the_same_command_trains_nothing_twice(study: Path, call: Call) -> None:
 
     assert again.stdout == first.stdout and "seeds not used before, the study's test texts" in first.stdout
     assert (small(study) / "runs.jsonl").read_bytes() == ledger
+
+
+def test_seeds_that_have_chosen_since_confirm_nothing(study: Path, call: Call) -> None:
+    """The seeds that were fresh are then the study's own."""
+    call("confirm", study, "--seeds", "2")
+    table = load_study(study).read_table()
+    assert len(confirmations(load_study(study), load_results(load_study(study)), table)) == 1
+
+    audit = load_audit(study)
+    assert audit is not None
+    pretend(load_study(study), audit, hits, range(3, 5))
+    assert confirmations(load_study(study), load_results(load_study(study)), table) == []
+    call("confirm", study, "--seeds", "2")
+    begun = sorted(load_study(folder).head.design.numbers for folder in study.glob("confirm-*"))
+    assert begun == [(3, 4), (5, 6)]
 
 
 def test_it_trains_as_the_study_does(study: Path, call: Call) -> None:
