@@ -6,6 +6,7 @@ import io
 import json
 import shlex
 import sys
+import time
 import webbrowser
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -127,8 +128,7 @@ def plan(
     seconds = None if budget is None else parse_budget(budget, seeds)
     study, settings = load(folder, device=device, precision=precision, memory=memory)
     if probe or (seconds is not None and not probed(study)):
-        with Show(study.head.score, study.folder) as watcher:
-            Runner(study, settings, watcher=watcher).audit()
+        audit(study, settings)
     look = outlook(study, settings, seeds, workers)
     if seconds is None:
         tell(look, plan_lines(look), as_json)
@@ -562,19 +562,27 @@ def add_seeds(
     """Train until every strategy has its verdict, or no more is to be had. Returns why it ended."""
     from finegrid.looks import until_decided, write_looks
 
-    seconds = float("inf") if budget is None else parse_budget(budget)
+    until = float("inf") if budget is None else time.monotonic() + parse_budget(budget)
     if study.head.design.looks is None:
         write_looks(study.folder)
         study = load_study(study.folder)
+    if budget is not None and not probed(study):
+        audit(study, settings)
 
     def predicted(seeds: int) -> float:
         look = outlook(study, settings, seeds, workers)
-        return look.seconds_left() or 0.0
+        return look.seconds_left() or 0.0  # None: not probed, and then there is no budget
 
     def train_seeds(seeds: int) -> None:
         train(study, settings, workers, seeds, mix)
 
-    return until_decided(study, train_seeds, predicted, seconds, margin, say)
+    return until_decided(study, train_seeds, predicted, until - time.monotonic(), margin, say)
+
+
+def audit(study: Study, settings: RunSettings) -> None:
+    """Look at the model and the data."""
+    with Show(study.head.score, study.folder) as watcher:
+        Runner(study, settings, watcher=watcher).audit()
 
 
 def parse_rows(text: str | None, count: int) -> set[int] | None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 import time
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from finegrid.atomic import replacing
 from finegrid.decide import OPEN, Decision
 from finegrid.duration import duration
 from finegrid.effects import Effect
+from finegrid.errors import input_error
 from finegrid.ledger import Ledger
 from finegrid.recipe import Recipe
 from finegrid.results import Results, load_results
@@ -31,15 +33,25 @@ ALPHA = 0.05
 
 
 def write_looks(folder: Path, looks: Sequence[int] = LOOKS) -> None:
-    """Write the looks into study.toml, where they are not yet: into its ``[design]`` table, or a new one."""
+    """Write the looks into study.toml, where they are not yet: into its ``[design]`` table, or a new one.
+
+    Raises:
+        InputError: the design is written in a way that cannot be added to, such as ``design = {seeds = 3}``.
+    """
     path = folder / "study.toml"
     text = path.read_text(encoding="utf-8-sig")
-    line = f"looks = {list(looks)}  # seeds after which `run --until-decided` looks; do not change them later"
+    setting = f"looks = {list(looks)}"
+    line = f"{setting}  # seeds after which `run --until-decided` looks; do not change them later"
     header = re.search(r"^\[design\][^\n]*$", text, flags=re.MULTILINE)
     if header:
         text = f"{text[: header.end()]}\n{line}{text[header.end() :]}"
     else:
         text = f"{text.rstrip()}\n\n[design]\n{line}\n"
+    try:
+        tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        what = f"found no [design] table to write the looks into. Add {setting} to the design yourself."
+        raise input_error(str(folder), "study.toml", what) from None
     with replacing(path) as draft:
         draft.write_text(text, encoding="utf-8")
 
@@ -57,16 +69,20 @@ def until_decided(
     Args:
         study: with looks in its design.
         train: trains what is missing of the first so many seeds.
-        predicted: seconds that would take; nan where nothing was measured yet.
+        predicted: seconds that would take.
         budget: seconds of the clock from now on.
         margin: points; smaller differences are none.
         say: what happens, in words.
 
     Returns:
         Why no more seeds were added.
+
+    Raises:
+        InputError: looks were taken with another margin.
     """
     looks = study.head.design.looks
     assert looks is not None
+    check_margin(study.folder, margin)
     started = time.monotonic()
     for number, seeds in enumerate(looks):
         left = budget - (time.monotonic() - started)
@@ -75,9 +91,8 @@ def until_decided(
             return f"the budget is spent: {seeds} seeds would take {duration(needed)} more"
         train(seeds)
         verdict = look(study, seeds, margin)
-        open_ = [
-            effect for effect in verdict.analysis.effects if effect_is_open(effect, decided(study.folder))
-        ]
+        known = decided(study.folder)
+        open_ = [effect for effect in verdict.analysis.effects if effect_is_open(effect, known)]
         say(f"look {number + 1} of {len(looks)}, {seeds} seeds: {len(open_)} open")
         if not open_:
             return f"every strategy has its verdict after {seeds} seeds"
@@ -85,6 +100,17 @@ def until_decided(
         if all(effect.needs is None or effect.needs.seeds is None for effect in open_):
             return "more seeds would not decide what is open: the test texts are the limit"
     return f"that was the last of the planned looks, with {looks[-1]} seeds"
+
+
+def check_margin(folder: Path, margin: float) -> None:
+    """Which differences matter is fixed before the first look, like the looks themselves."""
+    taken = {entry["margin"] for entry in recorded(folder)} - {margin}
+    if taken:
+        what = (
+            f"looks were taken with --margin {taken.pop():g}, now asked for: {margin:g}. Go on with that; "
+            "`finegrid verdict --margin` judges what has run at any other."
+        )
+        raise input_error(str(folder), "looks.jsonl", what)
 
 
 def effect_is_open(effect: Effect, known: Mapping[str, object]) -> bool:

@@ -14,6 +14,7 @@ from pretend import TEXTS, pretend
 from tiny import open_bench, write_study
 
 from finegrid.audit import load_audit, save_audit
+from finegrid.errors import InputError
 from finegrid.looks import decided, recorded, settled, until_decided, write_looks
 from finegrid.plan import PlannedRun
 from finegrid.probe import make_audit
@@ -148,6 +149,32 @@ def test_looks_are_written_into_the_study(tmp_path: Path, bert: Path, design: st
 
     assert study.head.design.looks == [3, 5, 8, 12, 20]
     assert study.head.design.numbers == (0,) and max(study.head.design.planned) == 19
+
+
+def test_a_design_that_cannot_be_added_to_is_left_as_it_is(tmp_path: Path, bert: Path) -> None:
+    folder = write_study(
+        tmp_path / "study", bert, '[factors]\n"reinit.layers" = [0, 2]', "design = {seeds = 2}\n"
+    )
+    before = (folder / "study.toml").read_text()
+    with pytest.raises(InputError, match=r"Add looks = \[3, 5, 8, 12, 20\] to the design yourself"):
+        write_looks(folder)
+    assert (folder / "study.toml").read_text() == before
+
+
+def test_looks_go_on_with_the_margin_they_began_with(study: Study) -> None:
+    go(study, noisy, margin=0.01)
+    before = recorded(study.folder)
+    with pytest.raises(InputError, match=r"--margin 0.01, now asked for: 5\b"):
+        go(study, noisy, margin=5.0)
+    assert recorded(study.folder) == before
+
+
+def test_a_budget_holds_for_a_study_that_was_never_probed(tmp_path: Path, bert: Path, call: Call) -> None:
+    folder = write_study(tmp_path / "study", bert, '[factors]\n"reinit.layers" = [0, 2]')
+    done = call("run", folder, "--until-decided", "--budget", "1s", "--workers", "1")
+
+    assert "the budget is spent" in done.stdout
+    assert load_audit(folder) is not None and not (folder / "runs.jsonl").exists()
 
 
 def test_a_tiny_study_is_trained_until_decided(probed: Path, tmp_path: Path, call: Call) -> None:
