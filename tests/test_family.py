@@ -147,14 +147,38 @@ def test_a_state_saved_after_the_last_epoch_leaves_only_the_test_texts(
         assert_same_run(run, twin)
 
 
-def test_a_state_of_other_runs_is_not_taken(bench: Workbench, tmp_path: Path) -> None:
+def test_those_that_a_crash_left_without_a_record_go_on(bench: Workbench, tmp_path: Path) -> None:
     recipes, state = four(bench), tmp_path / "family.safetensors"
     killed_at(bench, recipes, state, 2 * STEPS + 1)
-    runs = start(bench, recipes[:3])
-    train_family(bench, runs, StateFile(state, 1e9))
+    runs = start(bench, recipes)[1:]
+    steps: list[int] = []
+    train_family(bench, runs, StateFile(state, 1e9), steps.append)
 
-    for run, recipe in zip(runs, recipes, strict=False):
+    assert steps[0] == 2 * STEPS + 1
+    for run, recipe in zip(runs, recipes[1:], strict=True):
         assert_same_run(run, train(bench, recipe)[0])
+
+
+def test_a_state_of_other_runs_is_not_taken(bench: Workbench, tmp_path: Path) -> None:
+    recipes, state = four(bench), tmp_path / "family.safetensors"
+    killed_at(bench, recipes[:3], state, 2 * STEPS + 1)
+    runs = start(bench, recipes)
+    steps: list[int] = []
+    train_family(bench, runs, StateFile(state, 1e9), steps.append)
+
+    assert steps[0] == 1
+    for run, recipe in zip(runs, recipes, strict=True):
+        assert_same_run(run, train(bench, recipe)[0])
+
+
+def test_a_state_made_with_other_threads_is_not_taken(bench: Workbench, tmp_path: Path) -> None:
+    recipes, state = [recipe_of(bench)], tmp_path / "family.safetensors"
+    first = StateFile(state, 0, {"threads": "1"})
+    train_family(bench, start(bench, recipes), first)
+    steps: list[int] = []
+    train_family(bench, start(bench, recipes), StateFile(state, 1e9, {"threads": "2"}), steps.append)
+
+    assert steps[0] == 1
 
 
 @pytest.mark.parametrize("how", ["empty", "cut", "other", "without metadata", "metadata of another version"])

@@ -151,6 +151,7 @@ class Runner:
     def __post_init__(self) -> None:
         self._events: queue.Queue[tuple[Worker, Event]] = queue.Queue()
         self._workers: list[Worker] = []
+        self._fingerprints: dict[str, str] = {}  # of the data and the model, as the first worker found them
         check_workers(self.settings, self.workers)
 
     def audit(self) -> Audit:
@@ -173,6 +174,7 @@ class Runner:
             self.watcher.found(list(found.values()))
             done = set(found)
             families = plan_families(runs, capacity(self.settings, audit).size_of)
+            self._compare_stacks(families, found)
             if self.rows is not None:
                 done |= {run.run_id for run in runs if not set(run.stands_for) & set(self.rows)}
             left = [family for each in families if (family := each.without(done)).left]
@@ -222,6 +224,7 @@ class Runner:
         self.watcher.said("reading data and checkpoint")
         first = self._start()
         ready = self._wait_for(first, "ready")
+        self._fingerprints = ready["fingerprints"]
         audit = load_audit(self.study.folder)
         fits = audit is not None and audit.fingerprints == ready["fingerprints"]
         if audit is None or not fits or not audit.serves(self.study.rows, self.settings.device):
@@ -272,6 +275,16 @@ class Runner:
                 done[run.run_id] = record
         return done
 
+    def _compare_stacks(self, families: Sequence[Family], found: dict[str, Record]) -> None:
+        """Say so where finished runs were stacked with others: how many there are decides on last digits."""
+        planned = {run.run_id: family.family_id for family in families for run in family.runs}
+        other = [run_id for run_id, record in found.items() if record["family"] != planned[run_id]]
+        if other and self.settings.stack_size > 1:
+            self.watcher.said(
+                f"warning: {len(other)} finished runs were stacked with others than planned now (the design, "
+                "--memory or the device has changed): their last digits may differ"
+            )
+
     def _check_alike(self, record: Record) -> None:
         mine = {**self.settings.model_dump(include=set(ALIKE)), "stack": self.settings.stack_size}
         theirs = {**{name: record[name] for name in ALIKE}, "stack": record.get("stack", 1)}
@@ -289,21 +302,31 @@ class Runner:
         count = min(len(waiting), self.workers or capacity(self.settings, audit).workers)
         for index in range(len(self._workers), count):
             self._start(index)
-        for worker in self._workers[:count]:
-            self._next(worker, waiting)
+        self._next(self._workers[0], waiting)
         stands_for = {run.run_id: run.stands_for for family in left for run in family.left}
-        while any(worker.family for worker in self._workers):
+        while waiting or any(worker.family for worker in self._workers):
             worker, event = self._events.get()
             self._handle(worker, event, stands_for)
-            if event["event"] in ("trained", "ended"):
-                if event["event"] == "ended" and worker in self._workers:
-                    self._workers.remove(worker)
-                    worker.close()
-                    worker = self._start(worker.index) if waiting else worker
+            if event["event"] in ("ready", "trained"):
                 self._next(worker, waiting)
+            elif event["event"] == "ended" and worker in self._workers:
+                self._replace(worker, event["code"], needed=bool(waiting))
+
+    def _replace(self, worker: Worker, code: int, needed: bool) -> None:
+        """Start a successor of a worker that died over a family.
+
+        Where one could not even start, nor would the next: its place stays empty.
+        """
+        self._workers.remove(worker)
+        worker.close()
+        if needed and worker.ready:
+            self._start(worker.index)
+        elif needed and not self._workers:
+            message = f"the worker process ended with {describe_exit(code)}; see {worker.log}"
+            raise WorkerBrokeError(message)
 
     def _next(self, worker: Worker, waiting: deque[Family]) -> None:
-        if not waiting or worker not in self._workers:
+        if not waiting:
             worker.family = None
             return
         family = waiting.popleft()
@@ -323,6 +346,7 @@ class Runner:
             self.watcher.finished(family)
         elif event["event"] == "ready":
             worker.ready = True
+            self._check_unchanged(event["fingerprints"])
         elif event["event"] == "broken" and worker.ready:
             worker.reason = event["traceback"].strip().splitlines()[-1]  # its "ended" event follows
         elif event["event"] == "ended" and family:
@@ -330,6 +354,13 @@ class Runner:
             self.watcher.finished(family)
         else:
             raise_if_bad(event)
+
+    def _check_unchanged(self, fingerprints: dict[str, str]) -> None:
+        """A worker that starts later reads the files anew; its runs are recorded as those of the audit."""
+        changed = [name for name, was in self._fingerprints.items() if fingerprints.get(name) != was]
+        if changed:
+            what = f"changed while the study ran: {', '.join(changed)}. Run again with what is new."
+            raise input_error(str(self.study.folder), "data and model", what)
 
     def _record(self, record: Record, stands_for: dict[str, tuple[int, ...]]) -> None:
         record = {**record, "stands_for": list(stands_for[record["run_id"]])}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -22,9 +22,17 @@ from finegrid.run import Progress, Run
 
 
 class StateFile:
-    def __init__(self, path: Path, save_after_seconds: float) -> None:
+    """
+    Args:
+        path: of the file.
+        save_after_seconds: of work that would be lost; before that nothing is saved.
+        made: threads, device and whatever else decides on last digits: a state made otherwise is not taken.
+    """
+
+    def __init__(self, path: Path, save_after_seconds: float, made: Mapping[str, str] | None = None) -> None:
         self.path = path
         self.save_after_seconds = save_after_seconds
+        self.made = dict(made or {})
         self._saved_at = time.monotonic()
 
     def save(self, runs: Sequence[Run], epochs_done: int) -> None:
@@ -33,7 +41,11 @@ class StateFile:
             return
         tensors = {f"{run.run_id}/{name}": t for run in runs for name, t in tensors_of(run).items()}
         about = {run.run_id: {**asdict(run.progress), "steps": run.optimizer.steps} for run in runs}
-        metadata = {"epochs_done": str(epochs_done), "runs": json.dumps(about)}
+        metadata = {
+            "epochs_done": str(epochs_done),
+            "runs": json.dumps(about),
+            "made": json.dumps(self.made),
+        }
         with replacing(self.path) as draft:
             save_file({name: t.contiguous().cpu() for name, t in tensors.items()}, draft, metadata)
         self._saved_at = time.monotonic()
@@ -49,10 +61,16 @@ class StateFile:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             about = json.loads(metadata["runs"])
             epochs_done = int(metadata["epochs_done"])
+            made = json.loads(metadata["made"])
         except (SafetensorError, OSError, KeyError, TypeError, ValueError):
             return 0  # not ours, or damaged: the family starts over
         weights = {f"{run.run_id}/weight/{name}" for run in runs for name in run.trained()}
-        if set(about) != {run.run_id for run in runs} or not weights <= tensors.keys():
+        # It may hold more runs: those whose record came before the crash.
+        if (
+            made != self.made
+            or not {run.run_id for run in runs} <= about.keys()
+            or not weights <= tensors.keys()
+        ):
             return 0
         for run in runs:
             prefix = f"{run.run_id}/"

@@ -173,9 +173,23 @@ def train_members(channel: Channel, bench: Workbench, job: Job) -> list[Run]:
             channel.send("step", done=done)
 
     members = (Run(bench, one["run_id"], Recipe().at(one["levels"]), one["seed"]) for one in job["runs"])
-    state = StateFile(state_path(bench.study.folder, job["family"]), bench.settings.save_after_seconds)
+    settings = bench.settings
+    path = state_path(bench.study.folder, job["family"])
+    state = StateFile(path, settings.save_after_seconds, last_digits(settings))
     with long_lived_left_alone():
         return train_family(bench, members, state, on_step)
+
+
+def last_digits(settings: RunSettings) -> dict[str, str]:
+    """What decides on the last digits of a run, beside what its id holds."""
+    import torch
+
+    return {
+        "threads": str(settings.threads),
+        "device": settings.device,
+        "stack": str(settings.stack_size),
+        "torch": torch.__version__,
+    }
 
 
 @contextmanager

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import queue
 import shutil
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 from cli_studies import (
     Call,
+    InlineWorker,
     make_checkpoint,
     records,
     write_data,
@@ -17,8 +20,9 @@ from cli_studies import (
 )
 from safetensors.numpy import load_file, save_file
 
-from finegrid import worker
-from finegrid.study import load_study
+from finegrid import runner, worker
+from finegrid.audit import Audit
+from finegrid.study import RunSettings, Study, load_study
 from finegrid.workbench import prepare_process
 
 
@@ -88,6 +92,61 @@ def test_a_worker_that_breaks_in_a_run_fails_that_run_only_and_the_next_time_it_
     assert call("run", study).returncode == 0
     assert [record["status"] for record in records(study)].count("done") == 2
     assert json.loads(call("status", study, "--json").stdout)["runs"]["failed"] == 0
+
+
+class DiesFirst(InlineWorker):
+    """Every worker but the first ends before it is ready, as one that the system kills while it loads."""
+
+    started: ClassVar[list[int]] = []
+
+    def __init__(
+        self,
+        study: Study,
+        settings: RunSettings,
+        index: int,
+        events: queue.Queue[tuple[runner.Worker, runner.Event]],
+    ) -> None:
+        self.started.append(index)
+        if index == 0:
+            super().__init__(study, settings, index, events)
+            return
+        self.index, self.family, self.ready, self.log = index, None, False, study.folder / "worker-1.log"
+        events.put((self, {"event": "ended", "code": -9}))
+
+    def send(self, **job: Any) -> None:
+        if self.index == 0:
+            super().send(**job)
+
+
+def test_a_worker_that_dies_while_it_loads_costs_no_run(
+    study: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "Worker", DiesFirst)
+    monkeypatch.setattr(DiesFirst, "started", [])
+    done = call("run", study, "--workers", "2")
+
+    assert done.returncode == 0, done.stderr
+    assert [record["status"] for record in records(study)] == ["done", "done"]
+    assert DiesFirst.started == [0, 1]  # nor is it tried again and again
+
+
+def test_files_that_change_while_a_study_runs_end_it(
+    study: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that starts later would train on them under the old runs' names."""
+    audit = runner.Runner._audit
+
+    def then_edit(self: runner.Runner) -> Audit:
+        found = audit(self)
+        with (study.parent / "data" / "train.tsv").open("a") as file:
+            file.write("the new match\tsport\n")
+        return found
+
+    monkeypatch.setattr(runner.Runner, "_audit", then_edit)
+    done = call("run", study, "--workers", "2")
+
+    assert done.returncode == 2
+    assert "changed while the study ran: data" in done.stderr
 
 
 @pytest.mark.parametrize(
