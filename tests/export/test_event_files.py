@@ -11,7 +11,7 @@ from export_studies import audited, finished, no_library, planned, table_from_el
 from finegrid.errors import InputError
 from finegrid.export.export import Wishes, export_study
 
-WITHOUT = "tensorboard is not installed: pip install 'finegrid[tensorboard]'"
+WITHOUT = "tensorboard is not installed: pip install -e '.[tensorboard]'"
 
 
 @pytest.fixture(scope="module")
@@ -182,6 +182,6 @@ def test_without_the_library_it_says_how_to_get_it(
 
     with pytest.raises(InputError) as raised:
         exported(study.folder)
-    for part in ("found no tensorboard", "written with", "pip install 'finegrid[tensorboard]'"):
+    for part in ("found no tensorboard", "written with", "pip install -e '.[tensorboard]'"):
         assert part in str(raised.value)
     assert not (study.folder / "export").exists()

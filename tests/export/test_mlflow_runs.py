@@ -25,7 +25,7 @@ from finegrid.export import mlflow_runs
 from finegrid.export.content import load_content
 from finegrid.export.export import Wishes, export_study
 
-WITHOUT = "mlflow is not installed: pip install 'finegrid[mlflow]'"
+WITHOUT = "mlflow is not installed: pip install -e '.[mlflow]'"
 
 
 @pytest.fixture(scope="module")
@@ -252,6 +252,6 @@ def test_without_the_library_it_says_how_to_get_it(
 
     with pytest.raises(InputError) as raised:
         export_study(study.folder, Wishes("mlflow"))
-    for part in ("found no mlflow", "written with", "pip install 'finegrid[mlflow]'"):
+    for part in ("found no mlflow", "written with", "pip install -e '.[mlflow]'"):
         assert part in str(raised.value)
     assert not (study.folder / "export").exists()

@@ -19,5 +19,6 @@ def needing(extra: str) -> Iterator[None]:
         yield
     except ImportError as error:
         found = f"found no {extra} that can be imported ({error})"
-        what = f"{found}, which this export is written with. Install it: pip install 'finegrid[{extra}]'"
+        get = f"Install it, in finegrid's checkout: pip install -e '.[{extra}]'"
+        what = f"{found}, which this export is written with. {get}"
         raise input_error("command line", f"--to {extra}", what) from None
