@@ -184,18 +184,16 @@ def test_more_workers_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> 
         check_workers(RunSettings(device="cuda"), 3)
 
 
-@pytest.mark.parametrize(
-    ("device", "device_memory", "serves"),
-    [("cpu", 0, True), ("cuda", 0, False), ("cuda", GIB, True), ("cpu", GIB, False)],
-)
-def test_costs_are_those_of_the_kind_of_device_that_trains(
-    device: str, device_memory: int, serves: bool
+@pytest.mark.parametrize("changed", [{"device": "cuda"}, {"precision": "bf16"}, {"threads": 2}])
+def test_costs_are_those_of_the_device_precision_and_threads_that_train(
+    changed: dict[str, str | int],
 ) -> None:
     audit = audit_of(cost({}, 1.0, gib=4)).model_copy(
-        update={"engine": ENGINE, "device_memory": device_memory}
+        update={"engine": ENGINE, "measured": RunSettings().alike}
     )
 
-    assert audit.serves([], device) is serves
+    assert audit.serves([], RunSettings().alike)
+    assert not audit.serves([], RunSettings.model_validate(changed).alike)
 
 
 def test_stacked_runs_take_their_activations_into_account() -> None:

@@ -17,6 +17,7 @@ from tiny import CPU, POOLINGS, open_bench, recipe_of, train, weights, write_stu
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+import finegrid.probe
 import finegrid.train
 from finegrid.adamw import UNCORRECTED, AdamW
 from finegrid.data.batches import Batch, pack
@@ -510,6 +511,34 @@ def test_a_family_that_is_done_is_freed_at_once(bench: Workbench) -> None:
         assert [one() for one in gone] == [None, None]
     finally:
         gc.enable()
+
+
+def test_on_a_gpu_the_probe_times_what_is_replayed(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a GPU, but for the graph: seconds of a step and its prefix are those of whole steps together."""
+    recipe = recipe_of(bench, freeze__layers=1)
+    monkeypatch.setattr(finegrid.probe, "walks_whole", lambda bench, runs: True)
+    monkeypatch.setattr(finegrid.probe, "replay_seconds", lambda bench, run: 0.25)
+    cost = finegrid.probe.measure(bench, recipe)
+    assert cost.step_seconds + cost.prefix_seconds == pytest.approx(0.25)
+    assert cost.prefix_seconds > 0
+
+
+def test_what_is_timed_is_replayed_and_not_captured(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[int] = []
+    clock = iter([10.0, 10.0 + 3 * 0.5])
+
+    def now(device: torch.device) -> float:
+        steps.append(-1)
+        return next(clock)
+
+    monkeypatch.setattr(WholeSteps, "step", lambda walk, batch, step: steps.append(step))
+    monkeypatch.setattr(finegrid.probe, "now", now)
+    (run,) = runs_of(bench, [recipe_of(bench)])
+
+    assert finegrid.probe.replay_seconds(bench, run) == 0.5
+    assert steps.index(-1) == WARM_CALLS + 1 and steps[-1] == -1
 
 
 def test_on_a_cpu_families_walk_in_lockstep(bench: Workbench) -> None:

@@ -16,6 +16,8 @@ from finegrid.atomic import replacing
 from finegrid.design import Row
 from finegrid.recipe import DEFAULTS, ENGINE, Level, Levels, Recipe
 
+COPIES = 5  # of what a member trains: weights, gradients, two moments, the best epoch's weights
+
 
 class RowAudit(BaseModel):
     """What became of one row of the table."""
@@ -37,13 +39,14 @@ class Cost(BaseModel):
     prefix_seconds: float  # of a step's frozen prefix, which a family shares
     evaluation_seconds: float  # dev, once
     test_seconds: float
-    memory: int  # peak bytes of a process that trains one such run
+    memory: int  # peak bytes of a process that trains one such run, but for the best epoch's weights
     pretrain_seconds: float = 0.0  # of pre-training the encoder, for as many families as have it in common
     member_memory: int = 0  # bytes that one more member of its family adds
 
     def member(self, stacked: bool) -> int:
         """Bytes that one more member adds. Stacked runs have their activations at once, each its own."""
-        return self.memory if stacked and self.member_memory else self.member_memory
+        best = self.member_memory // COPIES
+        return self.memory + best if stacked and self.member_memory else self.member_memory
 
 
 class Change(BaseModel):
@@ -113,6 +116,7 @@ class Audit(BaseModel):
     costs: list[Cost]
     versions: dict[str, str]
     machine: dict[str, str] = {}  # where the costs were measured
+    measured: dict[str, str | int] = {}  # and how: device, precision, threads
     proofs: list[Proof] = []  # of every level but the first of every varied factor
     device_memory: int = 0  # bytes of the GPU that this was measured on; 0: on none
 
@@ -127,9 +131,9 @@ class Audit(BaseModel):
     def covers(self, rows: list[Row]) -> bool:
         return self.engine == ENGINE and all(self.row(row) for row in rows)
 
-    def serves(self, rows: list[Row], device: str) -> bool:
-        """Whether it covers the rows, and tells what they cost on this kind of device."""
-        return self.covers(rows) and bool(self.device_memory) == (device == "cuda")
+    def serves(self, rows: list[Row], alike: dict[str, str | int]) -> bool:
+        """Whether it covers the rows, and tells what they cost with this device, precision and threads."""
+        return self.covers(rows) and self.measured == alike
 
     def inert(self, rows: list[Row]) -> dict[str, dict[str, Any]]:
         """Varied factor -> reason, and the rows in which it does nothing."""

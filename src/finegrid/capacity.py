@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from finegrid.audit import Audit, Cost
+from finegrid.audit import COPIES, Audit, Cost
 from finegrid.errors import input_error
 from finegrid.plan import PlannedRun
 from finegrid.study import RunSettings
@@ -21,7 +21,7 @@ SHARE_CUDA = 0.8  # of a GPU's, which is shared with no one
 # epoch of them all takes more than a minute of one core, which is what a killed worker may lose.
 SHORT_EPOCH_FLOP = 1.5e13
 SHORT_EPOCH_FLOP_CUDA = 1e16  # a minute of a GPU at 0.2 PFLOP/s: an estimate, not measured
-COPIES = 20  # bytes of a member per parameter it trains: weight, gradient, two moments, the best epoch's
+BYTES = 4 * COPIES  # of a member per parameter that it trains
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Capacity:
     def _in_a_short_epoch(self, cost: Cost) -> int:
         """How many runs of this kind take a short epoch together: six operations a parameter and token."""
         tokens = self.audit.sizes["train"] * self.audit.tokens["mean"]
-        return int(self.short_epoch_flop / (6 * tokens * cost.member_memory / COPIES))
+        return int(self.short_epoch_flop / (6 * tokens * cost.member_memory / BYTES))
 
 
 def capacity(settings: RunSettings, audit: Audit) -> Capacity:

@@ -127,7 +127,7 @@ def plan(
     """Say what a study will run, and what it will take."""
     seconds = None if budget is None else parse_budget(budget, seeds)
     study, settings = load(folder, device=device, precision=precision, memory=memory)
-    if probe or (seconds is not None and not probed(study)):
+    if probe or (seconds is not None and not probed(study, settings)):
         audit(study, settings)
     look = outlook(study, settings, seeds, workers)
     if seconds is None:
@@ -566,7 +566,7 @@ def add_seeds(
     if study.head.design.looks is None:
         write_looks(study.folder)
         study = load_study(study.folder)
-    if budget is not None and not probed(study):
+    if budget is not None and not probed(study, settings):
         audit(study, settings)
 
     def predicted(seeds: int) -> float:

@@ -29,10 +29,10 @@ def fitting_audit(study: Study) -> Audit | None:
     return audit if kind != "f1" or label in audit.labels else None
 
 
-def probed(study: Study) -> bool:
-    """Whether an audit tells what the study's rows cost."""
+def probed(study: Study, settings: RunSettings) -> bool:
+    """Whether an audit tells what the study's rows cost, run so."""
     audit = fitting_audit(study)
-    return audit is not None and bool(audit.costs)
+    return audit is not None and bool(audit.costs) and audit.measured == settings.alike
 
 
 def seeds_seen(study: Study, settings: RunSettings) -> tuple[int, ...]:
@@ -167,7 +167,15 @@ def plan_lines(outlook: Outlook) -> list[str]:
         )
         most = max(family_memory(family, audit, outlook.settings.stack_size > 1) for family in families)
         lines.append(f"memory: up to {most / 2**30:.1f} GiB per worker")
+        if audit.measured and audit.measured != outlook.settings.alike:
+            lines.append(
+                f"both measured with {spelled(audit.measured)}; plan --probe measures what is asked for"
+            )
     return lines
+
+
+def spelled(alike: dict[str, str | int]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in alike.items())
 
 
 def status_lines(outlook: Outlook) -> list[str]:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from finegrid import metrics
-from finegrid.audit import Audit, Cost, RowAudit, cost_levels
+from finegrid.audit import COPIES, Audit, Cost, RowAudit, cost_levels
 from finegrid.canonical import Canonicaliser
 from finegrid.data.tokens import TokenisedSplit
 from finegrid.evaluate import predict
@@ -22,7 +22,10 @@ from finegrid.lockstep import share_prefix
 from finegrid.machine import machine
 from finegrid.proof import Prover
 from finegrid.recipe import ENGINE, Recipe
+from finegrid.replay import WARM_CALLS
 from finegrid.run import DivergedError, Run
+from finegrid.train import walks_whole
+from finegrid.whole import WholeSteps
 from finegrid.workbench import Workbench, peak_memory, reset_peak_memory, total_memory
 
 TIMED_STEPS = 3  # after one that is not timed
@@ -58,6 +61,7 @@ def make_audit(bench: Workbench) -> Audit:
         rows=rows,
         costs=[measure(bench, recipe) for recipe in recipes.values()],
         versions=versions(),
+        measured=bench.settings.alike,
         machine=machine(torch.cuda.get_device_name(bench.device) if bench.device.type == "cuda" else None),
         proofs=proofs,
         device_memory=total_memory(bench.device),
@@ -78,6 +82,8 @@ def measure(bench: Workbench, recipe: Recipe) -> Cost:
             run.step(shared, index)
         steps.append(now(bench.device) - start)
         prefixes.append(0.0 if shared is batch else start - begun)
+    step, prefix = float(np.median(steps[1:])), float(np.median(prefixes[1:]))
+    pace = replay_seconds(bench, run) / (step + prefix) if walks_whole(bench, [run]) else 1.0
     per_token = seconds_per_token(bench, run)
     tokens = {
         name: int(np.minimum(split.lengths, recipe.model.max_length).sum())
@@ -85,14 +91,29 @@ def measure(bench: Workbench, recipe: Recipe) -> Cost:
     }
     return Cost(
         shared=cost_levels(recipe),
-        step_seconds=float(np.median(steps[1:])),
-        prefix_seconds=float(np.median(prefixes[1:])) / times_computed(run),
+        step_seconds=step * pace,
+        prefix_seconds=prefix * pace / times_computed(run),
         evaluation_seconds=per_token * tokens["dev"],
         test_seconds=per_token * tokens["test"],
         memory=peak_memory(bench.device),
         pretrain_seconds=pretrain_seconds(run),
         member_memory=member_memory(run),
     )
+
+
+def replay_seconds(bench: Workbench, run: Run) -> float:
+    """A whole step, prefix included, as a GPU replays it: calls one by one take several times as long.
+
+    Of a run by itself; in a stack a run's share is less.
+    """
+    walk = WholeSteps(bench, [run])
+    batch = next(walk.batches(0))
+    for step in range(WARM_CALLS + 1):  # the last is captured
+        walk.step(batch, step)
+    start = now(bench.device)
+    for step in range(TIMED_STEPS):
+        walk.step(batch, WARM_CALLS + 1 + step)
+    return (now(bench.device) - start) / TIMED_STEPS
 
 
 def times_computed(run: Run) -> int:
@@ -111,7 +132,7 @@ def pretrain_seconds(run: Run) -> float:
 def member_memory(run: Run) -> int:
     """Bytes of another member of a family of such runs."""
     trained = sum(p.numel() * p.element_size() for p in run.trained().values())
-    return 5 * trained  # weights, gradients, two moments and the best epoch's weights: capacity.COPIES
+    return COPIES * trained
 
 
 def seconds_per_token(bench: Workbench, run: Run) -> float:

@@ -40,7 +40,6 @@ ALLOCATOR = {
     "MALLOC_MMAP_THRESHOLD_": str(2**25),  # the most that glibc takes
     "MALLOC_TOP_PAD_": str(2**26),
 }
-ALIKE = ("device", "precision", "threads")  # what the runs of one study have in common, unless told otherwise
 
 
 class WorkerBrokeError(Exception):
@@ -227,7 +226,7 @@ class Runner:
         self._fingerprints = ready["fingerprints"]
         audit = load_audit(self.study.folder)
         fits = audit is not None and audit.fingerprints == ready["fingerprints"]
-        if audit is None or not fits or not audit.serves(self.study.rows, self.settings.device):
+        if audit is None or not fits or not audit.serves(self.study.rows, self.settings.alike):
             if audit is not None and not fits and any(True for _ in self.study.ledger):
                 changed = [k for k, v in audit.fingerprints.items() if ready["fingerprints"].get(k) != v]
                 self.watcher.said(
@@ -286,8 +285,8 @@ class Runner:
             )
 
     def _check_alike(self, record: Record) -> None:
-        mine = {**self.settings.model_dump(include=set(ALIKE)), "stack": self.settings.stack_size}
-        theirs = {**{name: record[name] for name in ALIKE}, "stack": record.get("stack", 1)}
+        mine = {**self.settings.alike, "stack": self.settings.stack_size}
+        theirs = {**{name: record[name] for name in self.settings.alike}, "stack": record.get("stack", 1)}
         if mine != theirs:
             made, asked = (", ".join(f"{k} {v}" for k, v in some.items()) for some in (theirs, mine))
             what = (

@@ -109,6 +109,11 @@ class RunSettings(BaseModel):
         """As asked for. Else whole families on a GPU, where calls cost the most, and no stacks on CPUs."""
         return self.stack or (self.family_size if self.device == "cuda" else 1)
 
+    @property
+    def alike(self) -> dict[str, str | int]:
+        """What the runs of a study have in common, unless told otherwise; costs are those of it, too."""
+        return {"device": self.device, "precision": self.precision, "threads": self.threads}
+
     _auto: bool = PrivateAttr(default=False)  # whether `precision` is what the device chose
 
     @model_validator(mode="wrap")

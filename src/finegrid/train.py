@@ -61,9 +61,11 @@ def train_family(
 
 def walk_of(bench: Workbench, runs: Sequence[Run]) -> Lockstep | WholeSteps:
     """How a family walks: on a GPU with whole steps in a graph if it can, else in lockstep."""
-    if bench.device.type == "cuda" and can_step_whole(runs, bench.settings.stack_size):
-        return WholeSteps(bench, runs)
-    return Lockstep(bench, runs)
+    return WholeSteps(bench, runs) if walks_whole(bench, runs) else Lockstep(bench, runs)
+
+
+def walks_whole(bench: Workbench, runs: Sequence[Run]) -> bool:
+    return bench.device.type == "cuda" and can_step_whole(runs, bench.settings.stack_size)
 
 
 def gather(runs: Iterable[Run]) -> list[Run]:
