@@ -21,13 +21,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import CPU, KINDS, open_bench, recipe_of, train, write_study
 
+from finegrid.atomic import replacing_folder
 from finegrid.data.batches import pack
 from finegrid.data.texts import Asked, read_texts
 from finegrid.errors import InputError
 from finegrid.fit import check_out, wished_recipe
-from finegrid.fitted import Fitted, load_fitted
+from finegrid.fitted import FILE, Fitted, load_fitted
 from finegrid.ledger import Ledger
-from finegrid.model.kept import load_model, replacing_folder
+from finegrid.model.kept import load_model
 from finegrid.predict import Predictions, predict_file, put, style_of
 from finegrid.recipe import Recipe
 from finegrid.run import Run
@@ -343,6 +344,33 @@ def test_a_model_put_aside_by_a_killed_process_comes_back(tmp_path: Path) -> Non
         raise RuntimeError
 
     assert (tmp_path / "model" / "a").read_text() == "old"
+
+
+@pytest.mark.parametrize("stopped", [OSError, KeyboardInterrupt])
+def test_a_model_comes_back_where_the_new_one_cannot_take_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped: type[BaseException]
+) -> None:
+    out, rename = tmp_path / "model", Path.rename
+    out.mkdir()
+    (out / "a").write_text("old")
+
+    def stops(path: Path, target: Path) -> Path:
+        if path.name == ".model.draft":
+            raise stopped
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", stops)
+    with pytest.raises(stopped), replacing_folder(out) as draft:
+        (draft / "a").write_text("new")
+
+    assert (out / "a").read_text() == "old" and [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_model_put_aside_is_not_overwritten_unasked(tmp_path: Path) -> None:
+    (tmp_path / ".model.old").mkdir()
+    (tmp_path / ".model.old" / FILE).touch()
+    with pytest.raises(InputError, match="--force"):
+        check_out(tmp_path / "model", force=False)
 
 
 @pytest.mark.slow

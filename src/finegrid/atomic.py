@@ -1,8 +1,9 @@
-"""Files that are there in full or not at all, also after a crash."""
+"""Files and folders that are there in full or not at all, also after a crash."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,3 +24,39 @@ def replacing(path: Path) -> Iterator[Path]:
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(out: Path) -> Iterator[Path]:
+    """Yield an empty folder to write to; afterwards it takes the place of ``out``, and is on the disk."""
+    recover(out)
+    draft, old = hidden(out, "draft"), hidden(out, "old")
+    for left in (draft, old):
+        shutil.rmtree(left, ignore_errors=True)
+    draft.mkdir(parents=True)
+    try:
+        yield draft
+        for path in draft.iterdir():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        if out.exists():
+            out.rename(old)
+        draft.rename(out)
+    finally:
+        recover(out)
+        for left in (draft, old):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def recover(out: Path) -> None:
+    """Put back what `replacing_folder` had put aside when it was stopped between its two renames.
+
+    Whoever asks what is in ``out`` before replacing it calls this first.
+    """
+    old = hidden(out, "old")
+    if old.exists() and not out.exists():
+        old.rename(out)
+
+
+def hidden(out: Path, kind: str) -> Path:
+    return out.with_name(f".{out.name}.{kind}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from finegrid import metrics
+from finegrid.atomic import recover
 from finegrid.errors import InputError, Problem, input_error
 from finegrid.fitted import FILE
 from finegrid.init import parse_levels
@@ -69,6 +70,7 @@ def check_out(out: Path, force: bool) -> Path:
         InputError: something is there.
     """
     out = out.resolve()
+    recover(out)
     kept = (out / FILE).exists()
     empty = not out.exists() or (out.is_dir() and not any(out.iterdir()))
     if kept and not force:

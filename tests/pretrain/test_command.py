@@ -109,6 +109,18 @@ def test_it_learns(tmp_path: Path, corpus: Path, config: Path) -> None:
     assert first["tokens"] == 0 and last["tokens"] >= 24_000
 
 
+def test_a_run_killed_while_its_folder_was_put_aside_goes_on(
+    tmp_path: Path, corpus: Path, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_of(corpus, config=config)
+    killed_at(monkeypatch, 5, settings, tmp_path / "out")
+    (tmp_path / "out").rename(tmp_path / ".out.old")
+    said = make(settings, tmp_path / "out")
+
+    assert not any("vocabulary" in line for line in said)  # it would have begun with that
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
 @pytest.mark.parametrize("grow", [(), (2, 4)])
 def test_a_killed_run_goes_on_to_the_same_bits(
     tmp_path: Path, corpus: Path, config: Path, grow: tuple[int, ...], monkeypatch: pytest.MonkeyPatch

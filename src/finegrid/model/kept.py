@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +10,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from finegrid.atomic import replacing_folder
 from finegrid.errors import input_error
 from finegrid.fitted import FILE, HEAD, Fitted, as_text
 from finegrid.model.classifier import Classifier
@@ -46,28 +44,6 @@ def keep_model(model: Classifier, tokenizer: Path, fitted: Fitted, out: Path) ->
         (draft / FILE).write_text(as_text(fitted), encoding="utf-8")
         for path in draft.iterdir():
             path.chmod((draft / FILE).stat().st_mode)  # safetensors lets only its owner read a file
-
-
-@contextmanager
-def replacing_folder(out: Path) -> Iterator[Path]:
-    """Yield an empty folder to write to; afterwards it takes the place of ``out``, and is on the disk."""
-    draft, old = (out.with_name(f".{out.name}.{kind}") for kind in ("draft", "old"))
-    if old.exists() and not out.exists():
-        old.rename(out)  # a process before us was killed between its two renames
-    for left in (draft, old):
-        shutil.rmtree(left, ignore_errors=True)
-    draft.mkdir(parents=True)
-    try:
-        yield draft
-        for path in draft.iterdir():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-        if out.exists():
-            out.rename(old)
-        draft.rename(out)
-    finally:
-        for left in (draft, old):
-            shutil.rmtree(left, ignore_errors=True)
 
 
 def load_model(folder: Path, fitted: Fitted, device: torch.device) -> Classifier:

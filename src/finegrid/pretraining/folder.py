@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from filelock import FileLock, Timeout
 
-from finegrid.atomic import replacing
+from finegrid.atomic import recover, replacing, replacing_folder
 from finegrid.data.tokens import load_arrays, save_arrays_
 from finegrid.errors import InputError, Problem, input_error
-from finegrid.model.kept import TOKENIZER, replacing_folder
+from finegrid.model.kept import TOKENIZER
 from finegrid.pretraining.card import card
 from finegrid.pretraining.corpus import FileCount
 from finegrid.pretraining.examples import Documents
@@ -62,7 +62,7 @@ class PretrainFolder:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keep other processes out of the folder.
+        """Keep other processes out of the folder, and find it as it was before a kill.
 
         Raises:
             InputError: one is at work in it.
@@ -77,6 +77,7 @@ class PretrainFolder:
             what = "another `finegrid pretrain` is at work in it. Wait for it, or give another folder."
             raise input_error(str(self.out), "--out", what) from None
         try:
+            recover(self.out)
             yield
         finally:
             with suppress(OSError):  # Windows keeps files that are open
