@@ -57,7 +57,7 @@ DIVERGED = record([3], status="diverged", reason="the loss was nan", dev={}, tes
 @pytest.fixture
 def board() -> Board:
     """Two families planned at time 0."""
-    return Board("accuracy", 0.0).planned([ONE, TWO], audit_of(), 0.0)
+    return Board("accuracy", 0.0).planned([ONE, TWO], [ONE, TWO], audit_of(), 0.0)
 
 
 def picture(board: Board, now: float = 10.0, width: int = 80, height: int = 24) -> str:
@@ -97,7 +97,7 @@ def test_steps_of_an_earlier_process_do_not_count_as_pace(board: Board) -> None:
 
 
 def test_without_a_forecast_there_is_no_time_left_until_a_step_is_done() -> None:
-    board = Board("accuracy", 0.0).planned([ONE], audit_of(costs=False), 0.0).began(ONE, 0, 0.0)
+    board = Board("accuracy", 0.0).planned([ONE], [ONE], audit_of(costs=False), 0.0).began(ONE, 0, 0.0)
 
     assert board.seconds_left(10.0) is None
     assert board.stepped(ONE, 1).stepped(ONE, 20).seconds_left(10.0) == pytest.approx(40.0)
@@ -112,22 +112,32 @@ def test_the_best_run_so_far_is_by_dev_and_counts_those_of_earlier_processes(boa
 
 
 def test_the_picture_shows_what_is_at_work_and_that_the_best_is_no_verdict(board: Board) -> None:
-    board = board.began(ONE, 5, 0.0).stepped(ONE, 30).recorded(record([7], 0.8)).recorded(DIVERGED)
+    board = (
+        board.began(ONE, 5, 0.0).stepped(ONE, 30).recorded(record([3], 0.8, run_id="two")).recorded(DIVERGED)
+    )
     seen = picture(board.said("warning: look", 5.0))
 
     assert "15 %" in seen and "2 of 2 runs, 10 s gone, about " in seen
     assert re.search(r"^5 +1 +1-2 +0 +2 of 4 ", seen, re.MULTILINE)
-    assert "best on dev so far: accuracy 0.8000, rows 7, seed 0" in seen and "not the verdict" in seen
+    assert "best on dev so far: accuracy 0.8000, rows 3, seed 0" in seen and "not the verdict" in seen
     assert "the only run so far: not the verdict" in seen
     assert "the highest of 2 runs is partly luck: not" in picture(board.found([record([1])]))
     assert "1 diverged, 1 warning: see above" in seen
 
 
+def test_rows_of_the_best_run_are_those_of_the_plan_not_of_the_ledger(board: Board) -> None:
+    seen = [picture(board.found([record([7], run_id=name)])) for name in ("two", "of another precision")]
+
+    assert ["rows 3, seed 0" in one for one in seen] == [True, False] and "0.5000, seed 0" in seen[1]
+
+
 @pytest.mark.parametrize("width", [20, 40, 80, 200])
 def test_no_line_of_the_picture_is_wider_than_the_terminal(board: Board, width: int) -> None:
     many = family("many", *range(1, 200, 2))
-    board = Board("f1:一个很长很长的标签一个很长很长的标签", 0.0).planned([many, TWO], audit_of(), 0.0)
-    best = record([9], dev={"f1": {board.score[3:]: 0.5}})
+    board = Board("f1:一个很长很长的标签一个很长很长的标签", 0.0).planned(
+        [many, TWO], [many, TWO], audit_of(), 0.0
+    )
+    best = record([9], dev={"f1": {board.score[3:]: 0.5}}, run_id="two")
     board = board.began(many, 0, 0.0).began(TWO, 1, 0.0).recorded(best).recorded(DIVERGED)
     lines = picture(board, width=width).splitlines()
 
@@ -138,7 +148,7 @@ def test_no_line_of_the_picture_is_wider_than_the_terminal(board: Board, width: 
 
 def test_the_picture_fits_a_low_terminal(board: Board) -> None:
     families = [family(str(index), index) for index in range(50)]
-    board = Board("accuracy", 0.0).planned(families, audit_of(), 0.0)
+    board = Board("accuracy", 0.0).planned(families, families, audit_of(), 0.0)
     for index, each in enumerate(families):
         board = board.began(each, index, 0.0)
     board = board.recorded(record([1])).recorded(DIVERGED)
@@ -150,7 +160,7 @@ def test_the_picture_fits_a_low_terminal(board: Board) -> None:
 
 def test_labels_cannot_draw_on_the_terminal() -> None:
     score = "f1:[red]a\x1b[31m\nb"
-    board = Board(score, 0.0).planned([ONE], audit_of(), 0.0)
+    board = Board(score, 0.0).planned([ONE], [ONE], audit_of(), 0.0)
     best = record([1], dev={"f1": {"[red]a\x1b[31m\nb": 0.5}})
     seen = picture(board.recorded(best))
 

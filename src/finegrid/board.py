@@ -73,6 +73,7 @@ class Board:
     warnings: int = 0
     best: Record | None = None  # on dev, those of earlier processes included
     finished: int = 0  # runs that `best` is the best of
+    rows: Mapping[str, Sequence[int]] = field(default_factory=dict)  # by run id; the ledger's may be outdated
 
     def said(self, text: str, now: float) -> Board:
         warned = self.warnings + text.startswith("warning:")
@@ -85,7 +86,7 @@ class Board:
             board = board._taken(record)
         return board
 
-    def planned(self, left: Sequence[Family], audit: Audit, now: float) -> Board:
+    def planned(self, families: Sequence[Family], left: Sequence[Family], audit: Audit, now: float) -> Board:
         seconds = {family.family_id: family_seconds(family, audit) for family in left}
         clocked = all(seconds.values())
         jobs = {}
@@ -97,7 +98,8 @@ class Board:
             epochs = first.recipe.training.epochs
             jobs[family.family_id] = Job(rows, len(family.left), first.seed, work, steps, epochs)
         to_train = sum(job.runs for job in jobs.values())
-        return replace(self, jobs=jobs, clocked=clocked, to_train=to_train, started=now)
+        rows_of = {run.run_id: run.stands_for for family in families for run in family.runs}
+        return replace(self, jobs=jobs, clocked=clocked, to_train=to_train, started=now, rows=rows_of)
 
     def began(self, family: Family, worker: int, now: float) -> Board:
         return self._with(family, worker=worker, began=now)

@@ -13,7 +13,15 @@ from finegrid.confounding import design_json, design_lines
 from finegrid.duration import duration
 from finegrid.ledger import Record
 from finegrid.phases import phases_json, phases_lines, screen_lines
-from finegrid.plan import Family, family_memory, family_seconds, makespan, plan_families, plan_runs
+from finegrid.plan import (
+    Family,
+    PlannedRun,
+    family_memory,
+    family_seconds,
+    makespan,
+    plan_families,
+    plan_runs,
+)
 from finegrid.precision import PRECISIONS
 from finegrid.study import BEST_TEST, RunSettings, Study
 
@@ -60,11 +68,16 @@ class Outlook:
         return self.asked_workers or capacity(self.settings, self.audit).workers
 
     @property
+    def runs(self) -> list[PlannedRun]:
+        if self.audit is None:
+            return []
+        return plan_runs(self.study, self.audit, self.settings.precision, self.seeds)
+
+    @property
     def families(self) -> list[Family]:
         if self.audit is None:
             return []
-        runs = plan_runs(self.study, self.audit, self.settings.precision, self.seeds)
-        return plan_families(runs, capacity(self.settings, self.audit).size_of)
+        return plan_families(self.runs, capacity(self.settings, self.audit).size_of)
 
     def records(self) -> dict[str, Record | None]:
         """Planned run id -> its latest record, of this precision or (in a mixed study) of another."""
@@ -189,9 +202,10 @@ def status_lines(outlook: Outlook) -> list[str]:
     counts = [f"{list(states.values()).count(state)} {state}" for state in STATES]
     lines = [f"{len(states)} distinct runs: {', '.join(counts)}", *phases]
     lines += [BEST_TEST] * (outlook.study.head.protocol == "best-test")
-    for record in outlook.records().values():
+    rows_of = {run.run_id: run.stands_for for run in outlook.runs}  # the ledger's may be of earlier factors
+    for run_id, record in outlook.records().items():
         if record and record["status"] in ("diverged", "failed"):
-            rows = ", ".join(map(str, record["stands_for"]))
+            rows = ", ".join(map(str, rows_of[run_id]))
             lines.append(f"{record['status']}: rows {rows}, seed {record['seed']}: {record['reason']}")
     if degenerate := outlook.degenerate():
         lines.append(f"degenerate, no better than the majority class: {', '.join(degenerate)}")

@@ -69,7 +69,7 @@ class Show:
         rows = {row for family in families for run in family.runs for row in run.stands_for}
         if runs > 1:
             self.said(f"{len(rows)} recipes are {runs} distinct runs; {to_train} to train")
-        self.board = self.board.planned(left, audit, time.monotonic())
+        self.board = self.board.planned(families, left, audit, time.monotonic())
 
     def began(self, family: Family, worker: int) -> None:
         self.board = self.board.began(family, worker, time.monotonic())

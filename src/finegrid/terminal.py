@@ -77,13 +77,14 @@ def jobs_table(jobs: list[Job], narrow: bool, most: int) -> Table:
 def best_lines(board: Board, narrow: bool) -> list[Text]:
     if board.best is None:
         return []
-    rows = f"rows {spans(board.best['stands_for'])}, seed {board.best['seed']}"
+    rows = board.rows.get(board.best["run_id"])  # none of a run of another precision
+    which = f"rows {spans(rows)}, seed {board.best['seed']}" if rows else f"seed {board.best['seed']}"
     score = f"{board.score} {board.dev(board.best):.4f}"
     many = board.finished > 1
     luck = f"the highest of {board.finished} runs is partly luck" if many else "the only run so far"
     if narrow:
-        return [line(f"best on dev so far: {score}"), line(f"  {rows}; not the verdict", style="dim")]
-    return [line(f"best on dev so far: {score}, {rows}"), line(f"  {luck}: not the verdict", style="dim")]
+        return [line(f"best on dev so far: {score}"), line(f"  {which}; not the verdict", style="dim")]
+    return [line(f"best on dev so far: {score}, {which}"), line(f"  {luck}: not the verdict", style="dim")]
 
 
 def trouble_words(board: Board) -> str:

@@ -1,0 +1,42 @@
+"""What `status` tells of runs that were recorded under other settings than today's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tiny import open_bench, write_study
+
+from finegrid.audit import save_audit
+from finegrid.outlook import Outlook, fitting_audit, status_lines
+from finegrid.plan import plan_runs
+from finegrid.precision import Precision
+from finegrid.probe import make_audit
+from finegrid.study import Study, load_study
+
+
+@pytest.fixture
+def study(tmp_path: Path, bert: Path) -> Study:
+    """Three rows, probed."""
+    settings = '[factors]\n"reinit.layers" = [0, 1, 2]'
+    bench = open_bench(write_study(tmp_path / "study", bert, settings=settings))
+    save_audit(bench.study.folder, make_audit(bench))
+    return bench.study
+
+
+def diverge(study: Study, row: int, precision: Precision, seed: int) -> None:
+    audit = fitting_audit(study)
+    assert audit is not None
+    run = plan_runs(study, audit, precision, [seed])[row - 1]
+    about = {"run_id": run.run_id, "seed": seed, "stands_for": list(run.stands_for)}
+    study.ledger.append({**about, "status": "diverged", "reason": "the loss was nan"})
+
+
+def test_a_run_has_the_rows_of_the_table_as_it_is_now(study: Study) -> None:
+    diverge(study, 3, "fp32", 0)
+    path = study.folder / "study.toml"
+    path.write_text(path.read_text(encoding="utf-8").replace("[0, 1, 2]", "[0, 2]"), encoding="utf-8")
+    study = load_study(study.folder)
+
+    told = status_lines(Outlook(study, study.head.run, fitting_audit(study), (0,)))
+    assert "diverged: rows 2, seed 0: the loss was nan" in told
