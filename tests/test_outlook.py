@@ -8,7 +8,7 @@ import pytest
 from tiny import open_bench, write_study
 
 from finegrid.audit import save_audit
-from finegrid.outlook import Outlook, fitting_audit, status_lines
+from finegrid.outlook import Outlook, fitting_audit, seeds_seen, status_lines
 from finegrid.plan import plan_runs
 from finegrid.precision import Precision
 from finegrid.probe import make_audit
@@ -40,3 +40,10 @@ def test_a_run_has_the_rows_of_the_table_as_it_is_now(study: Study) -> None:
 
     told = status_lines(Outlook(study, study.head.run, fitting_audit(study), (0,)))
     assert "diverged: rows 2, seed 0: the loss was nan" in told
+
+
+def test_added_seeds_are_seen_whatever_precision_they_ran_in(study: Study) -> None:
+    diverge(study, 1, "bf16", 4)
+    diverge(study, 1, "fp32", 2)
+
+    assert study.head.run.precision == "fp32" and seeds_seen(study) == (0, 2, 4)

@@ -613,7 +613,7 @@ def tell_progress(line: str) -> None:
 
 
 def outlook(study: Study, settings: RunSettings, seeds: int | None, workers: int | None) -> Outlook:
-    numbers = tuple(range(seeds)) if seeds else seeds_seen(study, settings)
+    numbers = tuple(range(seeds)) if seeds else seeds_seen(study)
     return Outlook(study, settings, fitting_audit(study), numbers, workers)
 
 

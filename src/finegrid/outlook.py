@@ -43,13 +43,13 @@ def probed(study: Study, settings: RunSettings) -> bool:
     return audit is not None and bool(audit.costs) and audit.measured == settings.alike
 
 
-def seeds_seen(study: Study, settings: RunSettings) -> tuple[int, ...]:
-    """The seeds of study.toml, and those that ``run --seeds`` has added."""
+def seeds_seen(study: Study) -> tuple[int, ...]:
+    """The seeds of study.toml, and those that ``run --seeds`` has added, in whichever precision."""
     audit, latest = fitting_audit(study), study.ledger.latest()
     numbers = study.head.design.numbers
     others = sorted({record["seed"] for record in latest.values()} - set(numbers))
-    runs = plan_runs(study, audit, settings.precision, others) if audit else []
-    return (*numbers, *dict.fromkeys(run.seed for run in runs if run.run_id in latest))
+    twins = [plan_runs(study, audit, precision, others) for precision in PRECISIONS] if audit else []
+    return (*numbers, *sorted({run.seed for runs in twins for run in runs if run.run_id in latest}))
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ def progress(folder: Path) -> tuple[dict[str, int] | None, float | None]:
     """Runs by what became of them, and predicted seconds until the rest is done: `finegrid status`."""
     try:
         study = load_study(folder)
-        look = Outlook(study, study.head.run, fitting_audit(study), seeds_seen(study, study.head.run))
+        look = Outlook(study, study.head.run, fitting_audit(study), seeds_seen(study))
         states = list(look.states().values())
         return {state: states.count(state) for state in STATES} if states else None, look.seconds_left()
     except Exception:  # the page has said what is wrong
