@@ -22,6 +22,7 @@ from finegrid.examples import FOLDER, example
 from finegrid.imported import Imported, load_imported, save_imported
 from finegrid.imported_table import render_imported
 from finegrid.importing import Wishes, import_table
+from finegrid.results import imported_results
 from finegrid.study import load_study
 
 PUBLISHED = FOLDER / "thucnews64-published.csv"
@@ -307,6 +308,16 @@ def test_one_index_may_have_several_seeds(tmp_path: Path) -> None:
 
     assert [(row.index, row.seed) for row in imported.rows] == [(7, 0), (7, 1), (9, 0)]
     assert imported.warnings == []
+
+
+def test_repeats_of_a_seed_displace_no_seed_and_are_blocks_whichever_rows_are_missing(tmp_path: Path) -> None:
+    """The second recipe lacks a repeat of seed 0, so its repeat of seed 1 comes first."""
+    text = "a,b,seed,f1\n1,x,0,0.10\n1,y,0,0.11\n1,x,1,0.12\n1,y,1,0.13\n2,x,0,0.2\n2,x,1,0.22\n2,y,1,0.23\n"
+    imported = read(tmp_path, text, inert={"b": "declared"})
+    found = imported_results(tmp_path, imported)
+
+    scores = [{seed: row["test"]["f1"] for seed, row in each.records.items()} for each in found.recipes]
+    assert scores == [{0: 0.10, 2: 0.11, 1: 0.12, 3: 0.13}, {0: 0.2, 1: 0.22, 3: 0.23}]
 
 
 def test_ten_thousand_rows_take_little_time(tmp_path: Path) -> None:

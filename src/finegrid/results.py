@@ -6,6 +6,7 @@ Verdicts and reports read this, whether the runs are ours or a table's from else
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -299,6 +300,7 @@ def load_results(study: Study) -> Results:
 def imported_results(folder: Path, imported: Imported) -> Results:
     """A table from elsewhere, its rows in the place of runs."""
     has_seeds = all(row.seed is not None for row in imported.rows)
+    known = sorted({row.seed for row in imported.rows if row.seed is not None})
     rows_of: dict[tuple[Level, ...], list[ImportedRow]] = {}
     for row in imported.rows:
         rows_of.setdefault(imported.recipe_of(row), []).append(row)
@@ -306,13 +308,11 @@ def imported_results(folder: Path, imported: Imported) -> Results:
     recipes = []
     for rows in rows_of.values():
         levels = {name: rows[0].levels[name] for name in active}
-        records: dict[int, Record] = {}
-        for number, row in enumerate(rows):
-            seed = row.seed if has_seeds else number
-            while seed in records:  # the same recipe and seed twice
-                seed = max(records) + 1
-            assert seed is not None
-            records[seed] = imported_record(imported.score, row)
+        seeds_here = [row.seed for row in rows if row.seed is not None]
+        numbers = apart(seeds_here, known) if has_seeds else range(len(rows))
+        records = {
+            seed: imported_record(imported.score, row) for seed, row in zip(numbers, rows, strict=True)
+        }
         recipes.append(Distinct(tuple(dict.fromkeys(row.index for row in rows)), levels, {}, records))
     seeds = tuple(sorted({seed for recipe in recipes for seed in recipe.records}))
     notes = (*imported.notes, *imported.warnings)
@@ -331,6 +331,25 @@ def imported_results(folder: Path, imported: Imported) -> Results:
         repeats=not has_seeds,
         notes=notes,
     )
+
+
+def apart(seeds: Sequence[int], known: Sequence[int]) -> list[int]:
+    """The seeds of a recipe's rows, where a seed stands there again a number of its own.
+
+    Repeats are numbered above all seeds of the table, and alike in all recipes: they take no other seed's
+    place, and a block holds repeats of one seed, whichever rows are missing.
+
+    Args:
+        seeds: of the recipe's rows.
+        known: of the table, in order.
+    """
+    before: Counter[int] = Counter()
+    found = []
+    for seed in seeds:
+        again = before[seed] - 1
+        found.append(seed if again < 0 else known[-1] + 1 + again * len(known) + known.index(seed))
+        before[seed] += 1
+    return found
 
 
 def imported_record(score: str, row: ImportedRow) -> Record:
