@@ -320,6 +320,14 @@ def test_repeats_of_a_seed_displace_no_seed_and_are_blocks_whichever_rows_are_mi
     assert scores == [{0: 0.10, 2: 0.11, 1: 0.12, 3: 0.13}, {0: 0.2, 1: 0.22, 3: 0.23}]
 
 
+def test_no_time_at_all_is_an_unknown_time_and_is_said(tmp_path: Path) -> None:
+    imported = read(tmp_path, "a,f1,seconds\n1,0.5,0\n1,0.6,20\n2,0.7,\n2,0.6,0.0\n")
+
+    assert [row.seconds for row in imported.rows] == [None, 20.0, None, None]
+    assert "1 row without seconds (lines 4)" in imported.warnings
+    assert "2 rows with 0 seconds (lines 2, 5): taken as not known" in imported.warnings
+
+
 def test_ten_thousand_rows_take_little_time(tmp_path: Path) -> None:
     rows = [f"{a},{b},{seed},0.{seed + 1000}" for a, b, seed in product("xy", "zw", range(2500))]
     start = time.perf_counter()

@@ -90,13 +90,21 @@ def take_seconds(lines: list[Line], column: int | None, findings: FileFindings) 
         return [None] * len(lines)
     seconds = [number(unmarked(cells[column])) for _, cells in lines]
     absent = [place for (place, _), value in zip(lines, seconds, strict=True) if value is None]
+    none = [place for (place, _), value in zip(lines, seconds, strict=True) if value == 0]
     for (place, cells), value in zip(lines, seconds, strict=True):
         if value is not None and value < 0:
             findings.problem("seconds", f"seconds {shown(cells[column])}, expected 0 or more", place)
     if absent:
-        places = ", ".join(map(str, absent[:10])) + (" ..." if len(absent) > 10 else "")
-        findings.warnings.append(f"{counted(len(absent), 'row')} without seconds (lines {places})")
-    return seconds
+        findings.warnings.append(f"{counted(len(absent), 'row')} without seconds (lines {some(absent)})")
+    if none:
+        what = f"{counted(len(none), 'row')} with 0 seconds (lines {some(none)}): taken as not known"
+        findings.warnings.append(what)
+    return [value or None for value in seconds]  # costs are told as ratios too, and 0 has none
+
+
+def some(places: Sequence[int]) -> str:
+    """The first ten, in words."""
+    return ", ".join(map(str, places[:10])) + (" ..." if len(places) > 10 else "")
 
 
 def seconds_per(name: str) -> Literal["epoch", "run"]:
