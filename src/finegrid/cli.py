@@ -19,7 +19,7 @@ from finegrid.budget_time import parse_budget
 from finegrid.capacity import cores
 from finegrid.data.texts import Asked
 from finegrid.demo import prepare
-from finegrid.errors import InputError, input_error, visible
+from finegrid.errors import InputError, input_error, refusal, visible
 from finegrid.examples import example as find_example
 from finegrid.fit import check_out, fitted_lines, wished_recipe
 from finegrid.imported import Imported, load_imported, save_imported
@@ -661,7 +661,7 @@ def main() -> NoReturn:
     except WorkerBrokeError as error:
         print(f"finegrid could not start training:\n{error}", file=sys.stderr)
     except OSError as error:
-        print(visible(f"cannot read or write {error.filename}: {error.strerror}"), file=sys.stderr)
+        print(visible(refusal(error)), file=sys.stderr)
     except SystemExit as ended:
         if ended.code == 130:
             print("stopped; the same command goes on", file=sys.stderr)

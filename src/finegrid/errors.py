@@ -1,5 +1,6 @@
 """What the user is told when input is wrong: every problem of one source at once, and exit code 2."""
 
+import errno
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,6 +38,13 @@ class InputError(Exception):
 def input_error(source: str, where: str, what: str) -> InputError:
     """An `InputError` with a single problem."""
     return InputError(source, [Problem(where, what)])
+
+
+def refusal(error: OSError) -> str:
+    """What the system would not do, and of a full disk what to do. Not every error names its file."""
+    where = "" if error.filename is None else f" {error.filename}"
+    advice = ". Make room; the same command goes on." if error.errno == errno.ENOSPC else ""
+    return f"cannot read or write{where}: {error.strerror or error}{advice}"
 
 
 def visible(line: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import subprocess
@@ -83,6 +84,33 @@ def test_ctrl_c_ends_with_130_and_says_how_to_go_on(call: Call, monkeypatch: pyt
 
     assert done.returncode == 130
     assert "the same command goes on" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left on device"),
+            "cannot read or write: No space left on device. Make room; the same command goes on.",
+        ),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "a"),
+            "cannot read or write a: Permission denied",
+        ),
+        (OSError("no such luck"), "cannot read or write: no such luck"),
+    ],
+    ids=str,
+)
+def test_what_the_system_refuses_is_told_with_what_is_known_of_it(
+    call: Call, monkeypatch: pytest.MonkeyPatch, error: OSError, told: str
+) -> None:
+    def refused(folder: Path) -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "load_study", refused)
+    done = call("status", "anywhere")
+
+    assert (done.returncode, done.stderr) == (2, f"{told}\n")
 
 
 def test_a_terminal_that_cannot_show_chinese_gets_escapes(
