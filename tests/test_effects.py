@@ -237,7 +237,6 @@ def test_the_seconds_of_a_run_that_was_held_up_do_not_decide() -> None:
     assert found[0].ratio == pytest.approx(41.4 / 65.4, rel=0.02)
     assert found[0].difference == pytest.approx(-24, abs=0.5)
     assert surely_less(found) == {("freeze", 6)}
-    assert found[0].ratio_interval.low < found[0].ratio < found[0].ratio_interval.high < 1
 
 
 def test_scores_without_any_noise_are_decided() -> None:

@@ -21,8 +21,7 @@ class Cost:
 
     Attributes:
         difference: In the unit of the input, mean of recipes and seeds, with its plain interval.
-        ratio: Of geometric means, 1 is equal, with its plain interval; a run that the machine held up moves
-            it less.
+        ratio: Of geometric means, 1 is equal; a run that the machine held up moves it less.
         surely_less: Holm's test over all comparisons says that at least `WORTH_SAYING` of it is saved.
     """
 
@@ -30,7 +29,6 @@ class Cost:
     difference: float
     difference_interval: Interval
     ratio: float
-    ratio_interval: Interval
     surely_less: bool
 
 
@@ -45,14 +43,12 @@ def costs(outcomes: Outcomes, spent: Floats, alpha: float = 0.05) -> list[Cost]:
     for relative, absolute in zip(
         analyse(log, 0.0, alpha).effects, analyse(plain, 0.0, alpha).effects, strict=True
     ):
-        bounds = Interval(float(np.exp(relative.plain.low)), float(np.exp(relative.plain.high)))
         found.append(
             Cost(
                 relative.contrast,
                 absolute.estimate,
                 absolute.plain,
                 float(np.exp(relative.estimate)),
-                bounds,
                 relative.adjusted.high < np.log1p(-WORTH_SAYING),
             )
         )

@@ -42,7 +42,6 @@ class Wishes:
     seeds: int = 1
     design: str = "full"
     resolution: str | None = None  # of a fraction: "IV" or "4"
-    threads: int = 1
     precision: str = "fp32"
     levels: Sequence[str] = ()  # "optimizer.rate=3e-4"
 
@@ -127,7 +126,6 @@ def study_toml(folder: Path, wishes: Wishes) -> str:
             seeds=toml(wishes.seeds),
             design=toml(wishes.design),
             resolution=None if wishes.resolution is None else toml(column_of(wishes.resolution)),
-            threads=toml(wishes.threads),
             precision=toml(wishes.precision),
         )
     )

@@ -1,4 +1,4 @@
-"""The table: what its fingerprint and majority say, and real data."""
+"""The table: what its fingerprint says, and real data."""
 
 import subprocess
 import sys
@@ -33,14 +33,6 @@ def test_the_fingerprint_moves_with_every_text_and_label(part: str, tmp_path: Pa
     }
 
     assert len(prints) == 4
-
-
-def test_the_majority_is_the_most_frequent_training_label(tmp_path: Path) -> None:
-    table = load(
-        tmp_path, three(train=HEADER + rows("x") + "more\tb\n", dev=HEADER + rows("y") + rows("z", 9, ("a",)))
-    )
-
-    assert table.labels[table.majority()] == "b"
 
 
 def test_a_table_cannot_be_changed_by_accident(tmp_path: Path) -> None:

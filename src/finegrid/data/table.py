@@ -52,10 +52,6 @@ class Table:
         content = json.dumps([self.labels, splits], separators=(",", ":")).encode()
         return hashlib.sha256(content).hexdigest()[:16]
 
-    def majority(self) -> int:
-        """Index of the most frequent training label."""
-        return int(np.argmax(np.bincount(self.train.labels)))
-
 
 def load_table(settings: DataSettings, base: Path, split_file: Path | None = None) -> Table:
     """Read, check and split the user's files, with paths relative to ``base``.

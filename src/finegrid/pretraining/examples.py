@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import unicodedata
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,12 +64,6 @@ class Examples:
     def __len__(self) -> int:
         return len(self.begins)
 
-    def fingerprint(self) -> str:
-        digest = hashlib.sha256()
-        for array in (self.tokens, self.begins, self.ends, self.splits, self.sources):
-            digest.update(np.ascontiguousarray(array).tobytes())
-        return digest.hexdigest()[:16]
-
 
 @dataclass(frozen=True)
 class Documents:
@@ -86,9 +78,7 @@ class Documents:
         return len(self.sources)
 
 
-def tokenise(
-    corpus: Corpus, tokenizer: Any, tell: Callable[[int], None] = lambda documents: None
-) -> Documents:
+def tokenise(corpus: Corpus, tokenizer: Any) -> Documents:
     """Token numbers of all documents; those shorter than `SHORTEST` are left out, and counted as dropped."""
     pieces: list[NDArray[np.int32]] = []
     lengths: list[int] = []
@@ -104,7 +94,6 @@ def tokenise(
             pieces.append(own)
             lengths.append(len(own))
             sources.append(source)
-        tell(first + len(some))
     tokens = np.concatenate(pieces) if pieces else np.empty(0, dtype=np.int32)
     bounds = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     unknown = int((tokens == tokenizer.token_to_id("[UNK]")).sum())
@@ -151,8 +140,3 @@ def split_places(
     found = np.searchsorted(after, np.concatenate([drawn, low]))
     best = np.append(after, len(tokens) + 1)[found].reshape(2, -1)
     return np.asarray(np.where(best[0] < high, best[0], np.where(best[1] < high, best[1], drawn)))
-
-
-def stretches(examples: Examples) -> Iterator[NDArray[np.int32]]:
-    for begin, end in zip(examples.begins, examples.ends, strict=True):
-        yield examples.tokens[begin:end]

@@ -8,7 +8,7 @@ Exactly What becomes of an example depends on seed, epoch and its number alone, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -117,9 +117,3 @@ def partners(examples: Examples, row: NDArray[np.int64], random: Words) -> NDArr
     source = examples.sources[row]
     place = (random % count[source].astype(np.uint64)).astype(np.int64)
     return np.asarray(order[begin[source] + place])
-
-
-def batches(epoch: Epoch, first: int) -> Iterator[tuple[int, slice]]:
-    """Number and rows of every batch from ``first`` on."""
-    for index in range(first, epoch.batches):
-        yield index, epoch.batch(index)
