@@ -11,10 +11,9 @@ from finegrid.budget import BudgetPlan, Option, Sight
 from finegrid.confounding import roman
 from finegrid.duration import duration
 from finegrid.fraction import ROMAN
+from finegrid.power import POWER
 from finegrid.spread import RECIPES_DISAGREE, RUN_LUCK, SEEDS_DISAGREE, parts_of
 from finegrid.variance import Components
-
-POWER = 0.8
 
 
 def budget_lines(plan: BudgetPlan) -> list[str]:

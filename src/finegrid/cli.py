@@ -27,6 +27,7 @@ from finegrid.imported_table import imported_lines, render_imported
 from finegrid.importing import DECLARED, import_table
 from finegrid.importing import Wishes as ImportWishes
 from finegrid.init import Wishes, column_of, write_study
+from finegrid.margin import MARGIN
 from finegrid.outlook import Outlook, fitting_audit, plan_lines, probed, seeds_seen, status_lines
 from finegrid.precision import AUTO, fastest_precision
 from finegrid.predict import predict_file, put, score_lines, style_of
@@ -158,7 +159,7 @@ def run(
     budget: Annotated[
         str | None, typer.Option(help="With --until-decided: stop before this time is over, e.g. 3h, 90m.")
     ] = None,
-    margin: Margin = 0.2,
+    margin: Margin = MARGIN,
 ) -> None:
     """Train what is still missing. Running again resumes."""
     study, settings = load(folder, device=device, precision=precision, memory=memory)
@@ -220,7 +221,7 @@ def fit(
     device: Device = None,
     precision: Precision = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a model that is there already.")] = False,
-    margin: Margin = 0.2,
+    margin: Margin = MARGIN,
 ) -> None:
     """Train one recipe of a study and keep its model. Running again resumes."""
     study, settings = load(folder, device=device, precision=precision)
@@ -298,7 +299,7 @@ def example(
 @app.command()
 def verdict(
     folder: Folder,
-    margin: Margin = 0.2,
+    margin: Margin = MARGIN,
     lang: Annotated[str, typer.Option(help="en or zh.")] = "en",
     as_json: Json = False,
 ) -> None:
@@ -327,7 +328,7 @@ def report(
         Path | None, typer.Option(help="Default: DIR/report.html, DIR/FIGURE.svg; tables to the terminal.")
     ] = None,
     lang: Annotated[str, typer.Option(help="en or zh.")] = "en",
-    margin: Margin = 0.2,
+    margin: Margin = MARGIN,
 ) -> None:
     """Write the report: a page that needs nothing else, or tables and figures for papers and slides."""
     from finegrid.lang import as_lang
@@ -348,7 +349,7 @@ def confirm(
     device: Device = None,
     precision: Precision = None,
     memory: Memory = None,
-    margin: Margin = 0.2,
+    margin: Margin = MARGIN,
     as_json: Json = False,
 ) -> None:
     """Train the recommended recipe and the baseline on fresh seeds, and compare them. Resumes."""

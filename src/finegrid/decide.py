@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special, stats
 
+from finegrid.margin import MARGIN as MARGIN  # also from here: it is what decisions are made by
 from finegrid.outcomes import Floats
 from finegrid.variance import MOST_DF, Components, expected_chance
 
 USE, DO_NOT_USE, OPEN, INTERACT = "use", "do not use", "cannot tell yet", "they interact"
 NO_DIFFERENCE = "no difference beyond {margin:g}"
 MEASURABLE, FOR_SPEED = "but measurable", "use for speed"
-MARGIN = 0.2  # points
 MOST_SEEDS = 100  # more than this settles nothing in practice
 MOST_TEXTS = 1_000_000
 

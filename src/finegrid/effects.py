@@ -27,7 +27,6 @@ from finegrid.contrasts import (
 from finegrid.decide import (
     DO_NOT_USE,
     INTERACT,
-    MARGIN,
     OPEN,
     USE,
     Ahead,
@@ -41,6 +40,7 @@ from finegrid.decide import (
     p_values,
     plain_interval,
 )
+from finegrid.margin import MARGIN
 from finegrid.outcomes import Filled, Floats, Outcomes, fill
 from finegrid.variance import Components, Noise, between_seeds, one_seed
 

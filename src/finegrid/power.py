@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from scipy import optimize, special
 
-from finegrid.decide import MARGIN
+from finegrid.margin import MARGIN
 from finegrid.outcomes import Floats
 from finegrid.variance import MOST_DF, Components, Noise, moderated
 
+POWER = 0.8  # share of studies
 DRAWS = 2000  # studies' worth of mean squares; the effect found is good to about 1 %
 
 
@@ -21,7 +22,7 @@ def detectable(
     df_seed: float | None = None,
     margin: float = MARGIN,
     alpha: float = 0.05,
-    power: float = 0.8,
+    power: float = POWER,
 ) -> float:
     """The smallest effect, in points, that is found (*use* or *do not use*) with this power.
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from finegrid.decide import Decision, Interval, Needs
+from finegrid.decide import OPEN, Decision, Interval, Needs
 from finegrid.duration import duration
 from finegrid.effects import Effect, Interaction
 from finegrid.errors import visible
@@ -167,7 +167,7 @@ def decision_words(verdict: Verdict, effect: Effect, lang: Lang) -> Iterator[str
     words = LANGUAGES[lang]
     if effect.decision is not None:
         yield decided(effect.decision, verdict.margin, lang)
-        if effect.decision.word == "cannot tell yet":
+        if effect.decision.word == OPEN:
             yield needed(verdict, effect.needs, lang) if effect.needs else words["nothing needed"]
 
 
@@ -231,9 +231,7 @@ def interaction_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
         yield from (f"  {line}" for one in found for line in conditional_lines(one, lang))
     elif all_:
         yield words["no interactions"]
-    still_open = sum(
-        one.effect.decision is not None and one.effect.decision.word == "cannot tell yet" for one in all_
-    )
+    still_open = sum(one.effect.decision is not None and one.effect.decision.word == OPEN for one in all_)
     if still_open:
         yield words["open interactions"].format(open=still_open, all=len(all_))
 

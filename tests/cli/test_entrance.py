@@ -7,12 +7,14 @@ import io
 import json
 import subprocess
 import sys
+from inspect import signature
 from pathlib import Path
 
 import pytest
 from cli_studies import ENVIRONMENT, Call, finegrid
 
 from finegrid import __version__, cli
+from finegrid.decide import MARGIN
 from finegrid.demo import prepare
 from finegrid.errors import InputError
 from finegrid.recipe import DEFAULTS
@@ -39,6 +41,14 @@ def test_every_command_has_help(call: Call, command: str) -> None:
     done = call(command, "--help")
 
     assert done.returncode == 0 and "Usage" in done.stdout
+
+
+def test_every_command_decides_by_the_same_margin() -> None:
+    called = [command.callback for command in cli.app.registered_commands if command.callback]
+    parameters = [signature(callback).parameters.get("margin") for callback in called]
+    margins = [parameter.default for parameter in parameters if parameter is not None]
+
+    assert margins == [MARGIN] * len(margins) and len(margins) > 1
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ from typing import Any
 from finegrid import __version__
 from finegrid.confirm import confirmations
 from finegrid.confounding import design_json
-from finegrid.decide import MARGIN
 from finegrid.imported import load_imported
 from finegrid.lang import LANGS
 from finegrid.looks import settled
+from finegrid.margin import MARGIN
 from finegrid.report.origin import card_facts, commands, data_facts, protocol_facts
 from finegrid.report.recipes import curve_facts, recipe_facts
 from finegrid.report.texts import class_facts, readable_table, text_facts
