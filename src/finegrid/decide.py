@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special, stats
 
-from finegrid.margin import MARGIN as MARGIN  # also from here: it is what decisions are made by
+from finegrid.margin import MARGIN
 from finegrid.outcomes import Floats
 from finegrid.variance import MOST_DF, Components, expected_chance
 

@@ -12,9 +12,10 @@ from finegrid import metrics
 from finegrid.best import BestSet, best_set
 from finegrid.contrasts import Contrast
 from finegrid.costs import Cost, costs, surely_less
-from finegrid.decide import DO_NOT_USE, INTERACT, MARGIN, USE, Interval, Needs
+from finegrid.decide import DO_NOT_USE, INTERACT, USE, Interval, Needs
 from finegrid.diagnose import Warning, diagnose
 from finegrid.effects import Analysis, Effect, Interaction, analyse, recipe_scores
+from finegrid.margin import MARGIN
 from finegrid.outcomes import Block, Outcomes
 from finegrid.results import Results
 from finegrid.screen import Screen

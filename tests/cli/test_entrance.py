@@ -14,9 +14,9 @@ import pytest
 from cli_studies import ENVIRONMENT, Call, finegrid
 
 from finegrid import __version__, cli
-from finegrid.decide import MARGIN
 from finegrid.demo import prepare
 from finegrid.errors import InputError
+from finegrid.margin import MARGIN
 from finegrid.recipe import DEFAULTS
 from finegrid.study import load_study
 
