@@ -256,6 +256,10 @@ def test_effects_measured_together_are_marked(facts: Facts) -> None:
     assert "a x b" in drawn["datasets"]["rows"][0]["told"] and "†" in drawn["description"]
 
 
+def test_the_forest_says_what_its_intervals_are_adjusted_for(facts: Facts) -> None:
+    assert "all 3 decisions together" in charts(facts)["forest"]["description"]
+
+
 def test_intervals_that_leave_the_axis_have_arrows(facts: Facts) -> None:
     facts["verdict"]["factors"][0]["adjusted"] = [-1000.0, 1000.0]
     data = charts(facts)["forest"]["datasets"]

@@ -164,6 +164,9 @@ def test_the_sentence_names_every_strategy_once(facts: Facts) -> None:
     for one in facts["verdict"]["factors"]:
         assert english.count(f"{one['factor']} = ") == 1
     assert english.startswith("Use reinit.layers = 2 : +")
+    # Interactions have 5 % of their own.
+    assert facts["verdict"]["interactions"]
+    assert f"adjusted for looking at {len(facts['verdict']['factors'])} effects at once" in english
 
 
 def test_a_page_fetches_nothing_and_lets_nothing_be_fetched(facts: Facts) -> None:

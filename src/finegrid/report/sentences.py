@@ -73,8 +73,8 @@ def verdict_sentences(verdict: Facts) -> Iterator[Both]:
         yield say("s open", names=listed(unclear))
     if verdict["inert"]:
         yield say("s inert", names=join(code(name) for name in verdict["inert"]))
-    looked_at = len(every) + len(verdict["interactions"])
-    if looked_at > 1 and any(one["effect"] is not None for one in every):
+    looked_at = sum(one["effect"] is not None for one in every)  # interactions are a family of their own
+    if looked_at > 1:
         yield say("s intervals", count=looked_at)
 
 

@@ -286,7 +286,8 @@ def tips(look: Look, timed: bool) -> list[alt.Tooltip]:
 
 def notes(facts: Facts, look: Look, rows: Sequence[Row], has_arrows: bool) -> list[str]:
     verdict = facts["verdict"]
-    found = [look.word("how intervals", count=len(rows) + len(verdict["interactions"]))]
+    decided = sum(row["low"] is not None for row in rows)  # interactions are a family of their own
+    found = [look.word("how intervals", count=decided)]
     found.append(look.word("how margin", margin=f"{verdict['margin']:g}"))
     if has_arrows:
         found.append(look.word("arrows"))
