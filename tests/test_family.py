@@ -48,17 +48,37 @@ def four(bench: Workbench, **levels: Any) -> list[Recipe]:
     ]
 
 
+def eight(bench: Workbench, **levels: Any) -> list[Recipe]:
+    """As many as a family has by default, unlike in all that its members may be unlike in."""
+    more: list[dict[str, Any]] = [
+        {"reinit__pooler": True, "optimizer__rate": 1e-3},
+        {"optimizer__weight_decay": 0.5},
+        {"reinit__layers": 1, "optimizer__bias_correction": False, "optimizer__decay_on": "matrices"},
+        {"schedule__warmup_ratio": 0.5, "optimizer__rate": 4e-3},
+    ]
+    return [*four(bench, **levels), *(recipe_of(bench, **levels, **own) for own in more)]
+
+
+def assert_same_alone(bench: Workbench, recipes: list[Recipe]) -> None:
+    """The recipes as one family, and each as a family of one, bit for bit."""
+    for run, recipe in zip(train(bench, *recipes), recipes, strict=True):
+        assert_same_run(run, train(bench, recipe)[0])
+
+
 @pytest.mark.parametrize("pooling", ["first-last-mean", "pooler"])
 @pytest.mark.parametrize(("frozen", "dropout"), [(2, True), (2, False), (0, True)])
-def test_a_family_of_four_is_four_families_of_one(
+def test_a_family_of_eight_is_eight_families_of_one(
     bench: Workbench, pooling: str, frozen: int, dropout: bool
 ) -> None:
     levels = {"model__pooling": pooling, "freeze__layers": frozen, "freeze__dropout": dropout}
-    recipes = four(bench, **levels, training__epochs=2)
-    together = train(bench, *recipes)
 
-    for run, recipe in zip(together, recipes, strict=True):
-        assert_same_run(run, train(bench, recipe)[0])
+    assert_same_alone(bench, eight(bench, **levels, training__epochs=2))
+
+
+def test_a_family_of_eight_is_eight_families_of_one_in_bf16(bench: Workbench) -> None:
+    half = open_bench(bench.study.folder, precision="bf16")
+
+    assert_same_alone(half, eight(half, freeze__layers=2, training__epochs=2))
 
 
 def test_a_family_keeps_one_copy_of_what_it_freezes(bench: Workbench) -> None:
