@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from tiny import KINDS, LAYERS, classifier_of, pack_all, random_split
+from tiny import CPU, HEADS, KINDS, LAYERS, classifier_of, pack_all, random_split, save_checkpoint
 from torch import Tensor
 
+from finegrid.data.batches import Batch
 from finegrid.model.attention import Dropped, attend, attend_backward, cut, group_ends, lay_out
 from finegrid.model.dropout import Clock, Dropout, MaskBook
 from finegrid.model.encoder import add_residual, through_dropout
@@ -134,18 +136,93 @@ def test_every_dropout_of_the_encoder_is_one_of_ours(checkpoint_of: Callable[[st
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_site_drops_at_its_rate_and_reaches_the_logits(
-    checkpoint_of: Callable[[str], Path], kind: str
-) -> None:
+def test_every_site_reaches_the_logits(checkpoint_of: Callable[[str], Path], kind: str) -> None:
     model = classifier_of(checkpoint_of(kind))
     batch = pack_all(random_split(checkpoint_of(kind), [(4,), (7,), (4,)]))
     everywhere = model(batch)
-    for name, drawing in model.dropouts.items():
-        assert drawing.dropped == round(0.1 * 65536) or not drawing.active or name == "head"
+    for name in model.dropouts:
         fresh = classifier_of(checkpoint_of(kind))
         was_active = fresh.dropouts[name].active
         fresh.dropouts[name].silenced = True
         assert torch.equal(fresh(batch), everywhere) != was_active
+
+
+# By the last word of a site's name: where all rates are equal, as they are by default, any may be another's.
+RATES = {"embeddings": 0.1, "attention": 0.3, "hidden": 0.1, "output": 0.1, "head": 0.4}
+
+
+def save_with_rates(folder: Path, kind: str) -> Path:
+    """A checkpoint whose config has `RATES`."""
+    bert = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
+    distilbert = ("dropout", "attention_dropout", "seq_classif_dropout")
+    names = distilbert if kind == "distilbert" else bert
+    rates = (RATES["hidden"], RATES["attention"], RATES["head"])
+    changed: dict[str, Any] = dict(zip(names, rates, strict=True))
+    return save_checkpoint(folder, kind, **changed)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_site_drops_at_its_own_rate(tmp_path: Path, kind: str) -> None:
+    for name, drawing in classifier_of(save_with_rates(tmp_path, kind)).dropouts.items():
+        part = name.split(".")[-1]
+        rate = 0.0 if (kind, part) == ("distilbert", "hidden") else RATES[part]  # it has none there
+        dropped = drawing.draw(2_000_000, CPU)
+        share = 0.0 if dropped is None else float((dropped.keep == 0).double().mean())
+
+        assert share == pytest.approx(rate, abs=1e-3), name
+
+
+def real_elements(site: str, keep: Tensor, batch: Batch) -> Tensor:
+    """Of a site's mask, what falls on tokens that belong to a text, and on weights between two of them."""
+    if not site.endswith("attention"):
+        return keep.view(len(batch.ids), -1)[: batch.real_tokens]
+    groups = batch.layout(HEADS).groups
+    real = [(group.real * (group.padding == 0)).repeat(1, HEADS, 1, 1).view(-1) for group in groups]
+    return keep[torch.cat(real) > 0]
+
+
+def shares_dropped(folder: Path, batches: list[Batch], monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
+    """Of real attention weights and of real tokens' values, over passes through the whole model."""
+    kept: dict[str, list[Tensor]] = {"attention": [], "tokens": []}
+    draw = Dropout.draw
+
+    def recorded(self: Dropout, count: int, device: torch.device) -> Dropped | None:
+        dropped = draw(self, count, device)
+        if dropped is not None and self.site != "head":
+            part = "attention" if self.site.endswith("attention") else "tokens"
+            kept[part].append(real_elements(self.site, dropped.keep, batch).flatten())
+        return dropped
+
+    monkeypatch.setattr(Dropout, "draw", recorded)
+    model = classifier_of(folder)
+    for model.clock.step, batch in enumerate(batches):
+        model(batch)
+    monkeypatch.setattr(Dropout, "draw", draw)
+    return {part: float((torch.cat(all_) == 0).double().mean()) for part, all_ in kept.items()}
+
+
+@pytest.mark.parametrize("kind", ["bert", "distilbert"])
+def test_real_weights_and_tokens_drop_alike_however_batches_are_composed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Batches of a short and a long text, where half of attention is padding, and of texts of one length."""
+    folder = save_with_rates(tmp_path, kind)
+    lengths = np.tile([4, 60], 128)  # and two special tokens
+    split = random_split(folder, [(int(length),) for length in lengths])
+    rows = np.arange(len(split)).reshape(-1, 2), np.argsort(lengths, kind="stable").reshape(-1, 32)
+    unlike, alike = ([pack_all(split, own) for own in layout] for layout in rows)
+    assert padding_of(unlike) > 0.5 and padding_of(alike) < 0.1
+    shares = [shares_dropped(folder, 2 * batches, monkeypatch) for batches in (unlike, alike)]
+
+    for share in shares:
+        assert share == pytest.approx({"attention": 0.3, "tokens": 0.1}, abs=1e-3)
+    assert shares[0] == pytest.approx(shares[1], abs=1e-3)
+
+
+def padding_of(batches: list[Batch]) -> float:
+    """The share of attention weights that are not between two real tokens."""
+    real = sum(HEADS * int((batch.lengths**2).sum()) for batch in batches)
+    return 1 - real / sum(batch.layout(HEADS).weights for batch in batches)
 
 
 def test_silencing_one_site_moves_no_other(bert: Path) -> None:
