@@ -12,13 +12,16 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from pretrain_contender import mlm_trainer, pretrainer
 from torch import nn
 from torch.nn import functional as F
 from trainer_step import step_of
+
+if TYPE_CHECKING:
+    from finegrid.workbench import Workbench
 
 LENGTH = 44  # tokens at most, as in the published study
 WARM_STEPS, WARM_SECONDS = 3, 15.0  # whichever comes first, but one step
@@ -173,30 +176,61 @@ def trainer(job: Job) -> Step:
     return step_of(trainer)
 
 
-def finegrid(job: Job, inside: Inside) -> Step:
-    """A family of runs, as a worker of ``finegrid run`` trains it."""
-    import gc
+def open_bench(job: Job) -> Workbench:
+    """A study of the job's titles, set up as a worker of ``finegrid run`` sets it up."""
     import tempfile
 
-    from finegrid.lockstep import share_prefix
-    from finegrid.recipe import Recipe
-    from finegrid.run import Run
     from finegrid.study import RunSettings, load_study
-    from finegrid.train import gather
     from finegrid.workbench import Workbench, prepare_process
 
     folder = Path(tempfile.mkdtemp())
     titles = json.dumps(str(Path(job.titles).resolve()))
     (folder / "study.toml").write_text(
         f"[data]\ntrain = {titles}\n[model]\nname = {json.dumps(job.checkpoint)}\nmax_length = {LENGTH}\n"
-        f"[training]\nbatch_size = {job.batch_size}\n[factors]\n"
+        f"[freeze]\nlayers = {job.frozen}\n[training]\nbatch_size = {job.batch_size}\n[factors]\n"
         '"optimizer.decay_on" = ["all", "matrices"]\n'
     )
     settings = RunSettings.model_validate({"threads": job.threads, "precision": job.precision})
     prepare_process(settings)
-    bench = Workbench(load_study(folder), settings)
-    recipe = bench.study.baseline.at({"freeze.layers": job.frozen})
-    assert isinstance(recipe, Recipe)
+    return Workbench(load_study(folder), settings)
+
+
+def plan(job: Job, texts: int) -> tuple[int, int]:
+    """Workers, and runs of a family, that ``finegrid run`` has here for a study of so many titles."""
+    from finegrid.audit import Audit
+    from finegrid.capacity import capacity
+    from finegrid.plan import PlannedRun
+    from finegrid.probe import measure, token_statistics
+    from finegrid.recipe import ENGINE
+
+    bench = open_bench(job)
+    recipe = bench.study.baseline
+    audit = Audit(
+        engine=ENGINE,
+        fingerprints=bench.fingerprints,
+        labels=list(bench.tokens.labels),
+        sizes={"train": texts},
+        tokens=token_statistics(bench.tokens.train, LENGTH),
+        majority={},
+        warnings=[],
+        rows=[],
+        costs=[measure(bench, recipe)],
+        versions={},
+    )
+    room = capacity(bench.settings, audit)
+    return room.workers, room.size_of(PlannedRun("any", recipe.moved(), 0, ()))
+
+
+def finegrid(job: Job, inside: Inside) -> Step:
+    """A family of runs, as a worker of ``finegrid run`` trains it."""
+    import gc
+
+    from finegrid.lockstep import share_prefix
+    from finegrid.run import Run
+    from finegrid.train import gather
+
+    bench = open_bench(job)
+    recipe = bench.study.baseline
     runs = gather(Run(bench, f"run-{index}", recipe, seed=0) for index in range(job.family))
     for run in runs:
         run.loss_fn = inside.timed(run.loss_fn)

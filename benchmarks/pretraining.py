@@ -3,7 +3,8 @@
     python benchmarks/pretraining.py [--corpus TEXT] [--batch-tokens 4096] [--rounds 3] [--out figures.json]
 
 Same shape (the embedded checkpoint's), same length, share of hidden tokens and tokens a step, no dropout,
-bf16 where the processor has it. Trainer is measured with one thread and with all, and its better figure
+bf16 where the processor has it; for both, the allocator's settings of finegrid's workers. Trainer is
+measured with one thread and with all, and its better figure
 counts. Contenders take turns, each in a process of its own; ratios are of medians. Tokens are real ones;
 neither has padding. On a machine that has other work to do, tokens a second of processor time is the fairer
 figure: it leaves out what others took.

@@ -5,6 +5,9 @@
 Contenders take turns, each in processes of its own, for several rounds; medians are quoted, with minimum and
 maximum, and ratios last. Tokens are real ones, padding not counted. Titles come from ``--titles`` (a TSV file
 with a header), by default the embedded headlines. ``base`` is BERT-base's shape with random weights.
+
+finegrid has the workers and families that ``finegrid run`` would plan here for a study of 54,000 titles. The
+settings of the allocator that it gives its workers are given to all contenders: their users might set them.
 On a GPU: ``benchmarks/gpu.py``.
 """
 
@@ -18,22 +21,25 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from itertools import product
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import psutil
-from contender import Job
+from contender import Job, plan
 
 from finegrid.capacity import cores as available_cores
 from finegrid.demo import HEADLINES
 from finegrid.model.families import embedded_checkpoint
+from finegrid.runner import ALLOCATOR
 
 LAYERS = 12
-EPOCHS, TEXTS = 32, 54_000  # of the published grid, for the projection
+EPOCHS, TEXTS = 32, 54_000  # of the published grid: for families, and for the projection
 
 
 @dataclass
@@ -89,11 +95,7 @@ def measure_(entry: Entry) -> None:
     """One round: all workers of the contender at once."""
     program = [sys.executable, str(Path(__file__).parent / "contender.py"), json.dumps(asdict(entry.job))]
     threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(entry.job.threads))
-    environment = {**os.environ, **threads, "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
-    if entry.job.contender.startswith("finegrid"):
-        from finegrid.runner import ALLOCATOR
-
-        environment |= ALLOCATOR
+    fixed = {**ALLOCATOR, "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
     processes = [
         subprocess.Popen(
             program,
@@ -101,7 +103,7 @@ def measure_(entry: Entry) -> None:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            env=environment,
+            env={**os.environ, **threads, **fixed},
         )
         for _ in range(entry.workers)
     ]
@@ -131,7 +133,6 @@ def entries(arguments: argparse.Namespace, checkpoints: dict[str, str], bf16: bo
     fast = "bf16" if bf16 else "fp32"
     found = []
     for shape, batch_size, frozen in product(arguments.shapes, arguments.batches, (0, LAYERS // 2)):
-        small = shape == "mini"
         job = Job(
             contender="origin",
             checkpoint=checkpoints[shape],
@@ -149,12 +150,18 @@ def entries(arguments: argparse.Namespace, checkpoints: dict[str, str], bf16: bo
         for workers in (1, cores):
             theirs = replace(job, contender="trainer", precision=fast, threads=cores // workers)
             found.append(Entry(f"trainer x{workers}", shape, theirs, workers))
-        family = 8 if small else (arguments.base_family if frozen else 1)
-        ours = replace(job, contender="finegrid", precision=fast, threads=1, family=family)
-        found.append(Entry("finegrid", shape, ours, cores))
+        ours = replace(job, contender="finegrid", precision=fast, threads=1)
+        found.append(planned("finegrid", shape, ours))
         if bf16:
-            found.append(Entry("finegrid fp32", shape, replace(ours, precision="fp32"), cores))
+            found.append(planned("finegrid fp32", shape, replace(ours, precision="fp32")))
     return found
+
+
+def planned(name: str, shape: str, job: Job) -> Entry:
+    """finegrid with the workers and families of ``finegrid run``; probed in a process of its own."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        workers, family = pool.submit(plan, job, TEXTS).result()
+    return Entry(name, shape, replace(job, family=family), workers)
 
 
 def spread(values: list[float], style: str = "{:,.0f}") -> str:
@@ -241,7 +248,6 @@ def main() -> None:
     parser.add_argument("--batches", nargs="+", type=int, default=[32, 256])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=10.0, help="per contender, load and round")
-    parser.add_argument("--base-family", type=int, default=8, help="frozen runs of a family at base shape")
     parser.add_argument("--titles", default=str(HEADLINES / "train.tsv"))
     parser.add_argument("--out", type=Path, help="where to keep all figures as JSON")
     arguments = parser.parse_args()
