@@ -1,12 +1,13 @@
 """finegrid on one GPU: seconds per epoch of 54,000 titles, and the published grid projected from them.
 
     python benchmarks/gpu.py [--shape base] [--texts 54000] [--epochs 2] [--out gpu.json]
-    python benchmarks/gpu.py --device cpu --shape mini --texts 128 --batch 16 --family 2   # a dry run
+    python benchmarks/gpu.py --device cpu --shape mini --texts 64 --batch 16 --family 2 --epochs 1  # dry run
 
 Runs are trained as a worker of ``finegrid run --device cuda`` trains them: a family is one stack, its step a
-CUDA graph. The first epoch, in which graphs are captured, is timed by itself. Titles are the embedded ones,
-over and over, or those of ``--titles``. The figures to reach, for one H200 at base shape: 2.2 s per epoch of
-a full run, 1.2 s per epoch of a run in a frozen family, 35 minutes for the grid.
+CUDA graph: on a GPU, a family without one is an error. The first epoch, in which graphs are captured, is
+timed by itself. Titles are those of ``--titles``, over and over where they are too few, as the embedded ones
+are; the first line of the output says so. The figures to reach, for one H200 at base shape: 2.2 s per epoch
+of a full run, 1.2 s per epoch of a run in a frozen family, 35 minutes for the grid.
 """
 
 from __future__ import annotations
@@ -51,9 +52,13 @@ class Figures:
     epoch_spread: tuple[float, float]
     judging: float
     gib: float
-    graphs: int  # captured; 0: stepped without
+    graphs: int  # captured; 0: stepped without, as on a CPU
     tokens_per_second: float  # real ones, of all runs
     tflops: float  # of the encoder's products
+
+    @property
+    def kind(self) -> str:
+        return f"{self.family} {'six frozen' if self.frozen else 'full'}"
 
     @property
     def grid_seconds(self) -> float:
@@ -149,19 +154,44 @@ def seconds(bench: Workbench, action: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def report(measured: list[Figures], device: str, texts: int) -> str:
+def origin_of(titles: Path, texts: int) -> str:
+    """How many titles were trained on, and whether they are as many different ones."""
+    known = len(titles.read_text(encoding="utf-8").splitlines()) - 1
+    over = (
+        f": no more than {known:,} different ones, REPEATED {texts / known:.3g} times"
+        if known < texts
+        else ""
+    )
+    return f"{texts:,} titles{over}"
+
+
+def check_graphs(measured: list[Figures]) -> None:
+    """Refuse figures of families that took their steps without CUDA graphs.
+
+    Raises:
+        SystemExit: there are some; with exit code 1.
+    """
+    without = [one.kind for one in measured if one.graphs == 0]
+    if without:
+        raise SystemExit(
+            f"error: families without a CUDA graph: {', '.join(without)}. Expected one or more in each: "
+            "these seconds are not what finegrid can do. Where a capture failed, the reason is told above; "
+            "otherwise take more --texts, since a shape is captured at its fourth step."
+        )
+
+
+def report(measured: list[Figures], device: str, titles: str) -> str:
     lines = [
-        f"{device}; seconds are scaled to {TEXTS:,} titles from {texts:,}",
+        f"{device}; trained on {titles}; seconds are scaled to {TEXTS:,} titles",
         "",
         "| runs | s per run-epoch | s to judge 10,000 | s of the family's first epoch | real tokens/s "
         "| TFLOP/s of products | GiB | graphs |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for one in measured:
-        kind = "six frozen" if one.frozen else "full"
         low, high = one.epoch_spread
         lines.append(
-            f"| {one.family} {kind} | {one.epoch:.2f} ({low:.2f} to {high:.2f}) | {one.judging:.2f} "
+            f"| {one.kind} | {one.epoch:.2f} ({low:.2f} to {high:.2f}) | {one.judging:.2f} "
             f"| {one.first_epoch:.1f} | {one.tokens_per_second:,.0f} | {one.tflops:.2f} | {one.gib:.1f} "
             f"| {one.graphs} |"
         )
@@ -193,7 +223,9 @@ def main() -> None:
             if arguments.out:
                 arguments.out.write_text(json.dumps([asdict(one) for one in measured], indent=1))
     name = torch.cuda.get_device_name() if arguments.device == "cuda" else "a CPU: a dry run"
-    print(report(measured, name, arguments.texts))
+    print(report(measured, name, origin_of(arguments.titles, arguments.texts)))
+    if arguments.device == "cuda":
+        check_graphs(measured)
 
 
 if __name__ == "__main__":
