@@ -23,8 +23,8 @@ import psutil
 from contender import Job
 from speed import Entry, measure_, spread
 
-from finegrid.capacity import cores as available_cores
 from finegrid.demo import HEADLINES
+from finegrid.machine import cores as available_cores
 from finegrid.model.families import embedded_checkpoint
 from finegrid.precision import fastest_precision
 

@@ -33,8 +33,8 @@ from typing import Any
 import psutil
 from contender import Job, plan
 
-from finegrid.capacity import cores as available_cores
 from finegrid.demo import HEADLINES
+from finegrid.machine import cores as available_cores
 from finegrid.model.families import embedded_checkpoint
 from finegrid.runner import ALLOCATOR
 

@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import open_bench, write_study
 
-import finegrid.capacity
+import finegrid.machine
 from finegrid.audit import Audit, Cost, RowAudit, cost_levels
-from finegrid.capacity import GIB, Capacity, capacity, check_workers, cores, gpus
+from finegrid.capacity import GIB, Capacity, capacity, check_workers
 from finegrid.errors import InputError
+from finegrid.machine import cores, gpus
 from finegrid.plan import Family, PlannedRun, evenly, family_seconds, makespan, plan_families, plan_runs
 from finegrid.probe import make_audit
 from finegrid.recipe import ENGINE, Levels
@@ -161,9 +162,9 @@ def test_there_is_a_worker_for_every_gpu(tmp_path: Path, monkeypatch: pytest.Mon
         return capacity(RunSettings(device="cuda"), audit_of(cost({}, 1.0, gib=4))).workers
 
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.setattr(finegrid.capacity, "NVIDIA", tmp_path / "none")
+    monkeypatch.setattr(finegrid.machine, "NVIDIA", tmp_path / "none")
     assert workers() == 1
-    monkeypatch.setattr(finegrid.capacity, "NVIDIA", tmp_path)
+    monkeypatch.setattr(finegrid.machine, "NVIDIA", tmp_path)
     for gpu in ("0000:17:00.0", "0000:65:00.0"):
         (tmp_path / gpu).mkdir()
     assert workers() == 2

@@ -22,6 +22,7 @@ from finegrid.outlook import Outlook
 from finegrid.plan import Family, PlannedRun, family_seconds, identify, plan_families, plan_runs, share_out
 from finegrid.power import detectable
 from finegrid.precision import PRECISIONS
+from finegrid.recipe import key_of
 from finegrid.results import Results, load_results
 from finegrid.spread import Spread, size_of, spread_of
 from finegrid.study import DesignSettings, Study
@@ -246,7 +247,7 @@ def all_sights(study: Study, audit: Audit) -> tuple[list[Sight], tuple[str, ...]
             missing.setdefault(str([row.levels for row in other.rows]), name)
             continue
         results = load_results(other)
-        table = {str(sorted(recipe.run.items())) for recipe in results.recipes}
+        table = {key_of(recipe.run) for recipe in results.recipes}
         if table not in tables:
             tables.append(table)
             found.append((other, results))

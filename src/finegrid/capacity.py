@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
 
 from finegrid.audit import COPIES, Audit, Cost
 from finegrid.errors import input_error
+from finegrid.machine import cores, gpus
 from finegrid.plan import PlannedRun
 from finegrid.study import RunSettings
 
 GIB = 2**30
 SHARE = 0.6  # of the machine's memory, unless study.toml or the command line say otherwise
-NVIDIA = Path("/proc/driver/nvidia/gpus")  # where its driver on Linux lists them
 SHARE_CUDA = 0.8  # of a GPU's, which is shared with no one
 # Runs that freeze nothing share only batches and dropout masks: 5 % of a small step. Not worth it where an
 # epoch of them all takes more than a minute of one core, which is what a killed worker may lose.
@@ -64,14 +62,6 @@ def capacity(settings: RunSettings, audit: Audit) -> Capacity:
     return Capacity(audit, workers, int(budget / workers), settings.family_size, settings.stack_size)
 
 
-def gpus() -> list[str]:
-    """The GPUs that this process may use, as ``CUDA_VISIBLE_DEVICES`` names them; told without torch."""
-    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if allowed is not None:
-        return allowed.split(",")
-    return [str(number) for number in range(len(list(NVIDIA.iterdir())) if NVIDIA.is_dir() else 1)]
-
-
 def check_workers(settings: RunSettings, workers: int | None) -> None:
     """Refuse more workers than there are GPUs for.
 
@@ -81,10 +71,3 @@ def check_workers(settings: RunSettings, workers: int | None) -> None:
     if settings.device == "cuda" and workers is not None and workers > len(gpus()):
         what = f"{workers}, but there are {len(gpus())} GPUs, and each serves one worker. Ask for fewer."
         raise input_error("command line", "--workers", what)
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(psutil.Process, "cpu_affinity"):
-        return len(psutil.Process().cpu_affinity())
-    return os.cpu_count() or 1

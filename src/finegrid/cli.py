@@ -1,4 +1,4 @@
-"""The command line: parse, call, print. No logic."""
+"""The command line: parse, call in order, print."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ import typer
 from finegrid import __version__
 from finegrid.audit import load_audit
 from finegrid.budget_time import parse_budget
-from finegrid.capacity import cores
-from finegrid.data.texts import Asked
+from finegrid.data.texts import Asked, column_of
 from finegrid.demo import prepare
 from finegrid.errors import InputError, input_error, refusal, visible
 from finegrid.examples import example as find_example
@@ -26,7 +25,8 @@ from finegrid.imported import Imported, load_imported, save_imported
 from finegrid.imported_table import imported_lines, render_imported
 from finegrid.importing import DECLARED, import_table
 from finegrid.importing import Wishes as ImportWishes
-from finegrid.init import Wishes, column_of, write_study
+from finegrid.init import Wishes, write_study
+from finegrid.machine import cores
 from finegrid.margin import MARGIN
 from finegrid.outlook import Outlook, fitting_audit, plan_lines, probed, seeds_seen, status_lines
 from finegrid.precision import AUTO, fastest_precision
@@ -54,7 +54,10 @@ Workers = Annotated[
 Device = Annotated[str | None, typer.Option(help="cpu or cuda. Default: study.toml's.")]
 Precision = Annotated[str | None, typer.Option(help="fp32, bf16 or auto. Default: study.toml's.")]
 Memory = Annotated[
-    float | None, typer.Option(min=0.1, help="GiB for all workers together. Default: 60 % of the machine's.")
+    float | None,
+    typer.Option(
+        min=0.1, help="GiB for all workers together. Default: 60 % of the machine's, or 80 % of each GPU's."
+    ),
 ]
 Margin = Annotated[float, typer.Option(min=0.0, help="Points; smaller differences are none.")]
 Seeds = Annotated[
@@ -150,7 +153,7 @@ def run(
     precision: Precision = None,
     memory: Memory = None,
     mix: Annotated[
-        bool, typer.Option("--mix", help="Allow runs of several devices, precisions, threads.")
+        bool, typer.Option("--mix", help="Allow runs of several devices, precisions, threads, stacks.")
     ] = False,
     rows: Annotated[str | None, typer.Option(help="Only these rows of the table, e.g. 1,35,50.")] = None,
     until_decided: Annotated[

@@ -22,12 +22,12 @@ from finegrid.decide import Interval
 from finegrid.diagnose import shared_pretraining
 from finegrid.effects import analyse
 from finegrid.errors import InputError, Problem, input_error
-from finegrid.init import toml
 from finegrid.metrics import influence
 from finegrid.outcomes import Outcomes
 from finegrid.recipe import Levels
 from finegrid.results import Distinct, Results, load_results
 from finegrid.study import Study, load_study
+from finegrid.toml_text import toml
 
 BASELINE, OTHER = "baseline", "recommended"
 

@@ -8,10 +8,10 @@ from finegrid import metrics
 from finegrid.atomic import recover
 from finegrid.errors import InputError, Problem, input_error
 from finegrid.fitted import FILE
-from finegrid.init import parse_levels
 from finegrid.ledger import Record
 from finegrid.recipe import Recipe
 from finegrid.study import BEST_TEST, Study
+from finegrid.toml_text import parse_levels
 
 WAYS = 'a row of the table (12), baseline, or levels on top of it ("reinit.layers=6,optimizer.rate=1e-4")'
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +14,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from finegrid.data.read import ENDINGS
 from finegrid.data.sniff import Sniffed, sniff
 from finegrid.data.table import load_table
-from finegrid.errors import InputError, Problem, input_error
+from finegrid.data.texts import column_of
+from finegrid.errors import InputError, input_error
 from finegrid.model.families import EMBEDDED, inspect, resolve
 from finegrid.presets import PRESETS
-from finegrid.recipe import DEFAULTS, Levels, Recipe
+from finegrid.recipe import DEFAULTS, Levels
 from finegrid.study import Study, load_study
+from finegrid.toml_text import parse_level, parse_levels, toml
 
 # What suits the embedded checkpoint; chosen by a trial on dev (docs/results.md), not by taste.
 EMBEDDED_LEVELS: Levels = {"optimizer.rate": 3e-4, "training.batch_size": 32, "training.epochs": 4}
@@ -125,7 +125,7 @@ def study_toml(folder: Path, wishes: Wishes) -> str:
             score=toml(wishes.score),
             seeds=toml(wishes.seeds),
             design=toml(wishes.design),
-            resolution=None if wishes.resolution is None else toml(column_of(wishes.resolution)),
+            resolution=None if wishes.resolution is None else toml(parse_level(wishes.resolution)),
             precision=toml(wishes.precision),
         )
     )
@@ -165,36 +165,6 @@ def sniff_for(wishes: Wishes) -> dict[str, Any]:
     return {**guessed, **said}
 
 
-def column_of(name: str) -> str | int:
-    return int(name) if name.isdecimal() else name
-
-
-def parse_levels(settings: Sequence[str]) -> dict[str, Any]:
-    """``factor=level`` pairs of the command line, levels as TOML writes them (words need no quotes)."""
-    levels: dict[str, Any] = {}
-    problems = []
-    for setting in settings:
-        factor, equals, text = setting.partition("=")
-        if not equals:
-            problems.append(Problem("--set", f'found "{setting}", expected factor=level.'))
-            continue
-        levels[factor.strip()] = parse_level(text.strip())
-    try:
-        Recipe().at(levels)
-    except InputError as error:
-        problems.extend(Problem(f"--set {problem.where}", problem.what) for problem in error.problems)
-    if problems:
-        raise InputError("command line", problems)
-    return levels
-
-
-def parse_level(text: str) -> Any:
-    try:
-        return tomllib.loads(f"level = {text}")["level"]
-    except tomllib.TOMLDecodeError:
-        return text
-
-
 def model_name(name: str, folder: Path) -> str:
     """Folders are written relative to the study; names of the embedded checkpoint and of the hub stay."""
     return relative(Path(name), folder) if Path(name).is_dir() and name != EMBEDDED else name
@@ -212,13 +182,3 @@ def relative(path: Path, folder: Path) -> str:
     except UnicodeEncodeError:
         raise input_error("command line", str(path), "its name is not UTF-8. Rename it.") from None
     return Path(os.path.relpath(path.parent.resolve() / path.name, folder.resolve())).as_posix()
-
-
-def toml(value: object) -> str:
-    """A value as TOML. JSON's strings, numbers, booleans and lists are TOML's, but for two details."""
-    if isinstance(value, Mapping):
-        raise TypeError("tables are written by the template")
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(toml(item) for item in value)}]"
-    # DEL must be escaped in TOML, and JSON leaves it as it is.
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,14 +1,15 @@
-"""The machine that a study was measured on, as far as a reader of its seconds must know it."""
+"""The machine: what we may use of it, and what a reader of seconds measured on it must know."""
 
 from __future__ import annotations
 
+import os
 import platform
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
-from finegrid.capacity import cores
+NVIDIA = Path("/proc/driver/nvidia/gpus")  # where its driver on Linux lists them
 
 
 def machine(gpu: str | None = None) -> dict[str, str]:
@@ -29,3 +30,18 @@ def processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(psutil.Process, "cpu_affinity"):
+        return len(psutil.Process().cpu_affinity())
+    return os.cpu_count() or 1
+
+
+def gpus() -> list[str]:
+    """The GPUs that this process may use, as ``CUDA_VISIBLE_DEVICES`` names them; told without torch."""
+    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if allowed is not None:
+        return allowed.split(",")
+    return [str(number) for number in range(len(list(NVIDIA.iterdir())) if NVIDIA.is_dir() else 1)]

@@ -10,6 +10,7 @@ from finegrid.audit import Audit
 from finegrid.design import Row, full_factorial
 from finegrid.duration import duration
 from finegrid.plan import Family, PlannedRun, family_seconds, plan_families
+from finegrid.recipe import key_of
 from finegrid.screen import Screen
 from finegrid.study import Study
 
@@ -26,12 +27,12 @@ def added_rows(study: Study) -> list[Row]:
 def added_runs(study: Study, audit: Audit | None, seeds: Sequence[int]) -> list[PlannedRun]:
     """The runs of phase 2, done or not; rows that were not audited yet count as distinct."""
     known = [] if audit is None else [audited for row in study.first_rows if (audited := audit.row(row))]
-    taken = {str(sorted(audited.run.items())) for audited in known}
+    taken = {key_of(audited.run) for audited in known}
     found: dict[str, PlannedRun] = {}
     for row in added_rows(study):
         audited = audit.row(row) if audit is not None else None
         levels = audited.run if audited else row.recipe.moved()
-        if (key := str(sorted(levels.items()))) in taken:
+        if (key := key_of(levels)) in taken:
             continue
         for seed in seeds:
             found.setdefault(f"{key} {seed}", PlannedRun(f"{key} {seed}", levels, seed, (row.index,)))

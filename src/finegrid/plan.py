@@ -12,7 +12,7 @@ from typing import TypeVar
 from finegrid.audit import Audit, cost_levels
 from finegrid.design import Row
 from finegrid.precision import Precision
-from finegrid.recipe import Level, Levels, Recipe, run_id
+from finegrid.recipe import Level, Levels, Recipe, key_of, run_id
 from finegrid.study import Study
 
 T = TypeVar("T")
@@ -58,7 +58,7 @@ def plan_runs(
     for row in study.rows:
         audited = audit.row(row)
         assert audited is not None  # callers check audit.covers(rows)
-        key = str(sorted(audited.run.items()))
+        key = key_of(audited.run)
         by_levels.setdefault(key, (audited.run, []))[1].append(row.index)
     return [
         PlannedRun(identify(study, audit, precision, levels, seed), levels, seed, tuple(rows))
@@ -95,7 +95,7 @@ def plan_families(runs: Iterable[PlannedRun], size_of: Callable[[PlannedRun], in
     """
     groups: dict[str, list[PlannedRun]] = {}
     for run in runs:
-        key = f"{run.seed} {sorted(cost_levels(run.recipe).items())}"
+        key = f"{run.seed} {key_of(cost_levels(run.recipe))}"
         groups.setdefault(key, []).append(run)
     parts = [part for group in groups.values() for part in evenly(group, size_of(group[0]))]
     sharers = Counter(pretraining_of(part[0]) for part in parts)

@@ -97,6 +97,11 @@ class Recipe:
 DEFAULTS: Levels = Recipe().levels()
 
 
+def key_of(levels: Levels) -> str:
+    """The same for equal levels, in whichever order: rows whose reduced levels have one key are one run."""
+    return str(sorted(levels.items()))
+
+
 def unknown_factor(name: str) -> str:
     close = difflib.get_close_matches(name, DEFAULTS, n=1)
     hint = f' Did you mean "{close[0]}"?' if close else f" Known: {', '.join(DEFAULTS)}."

@@ -24,7 +24,7 @@ from finegrid.ledger import Record
 from finegrid.outlook import fitting_audit
 from finegrid.plan import identify
 from finegrid.precision import PRECISIONS
-from finegrid.recipe import Level, Levels, Recipe
+from finegrid.recipe import Level, Levels, Recipe, key_of
 from finegrid.screen import Screen
 from finegrid.study import Protocol, Study, load_study
 
@@ -128,7 +128,7 @@ class Results:
 
     def _kind(self, recipe: Distinct) -> str:
         levels = recipe.levels if self.audit is None else cost_levels(Recipe().at(recipe.run))
-        return repr(sorted(levels.items()))
+        return key_of(levels)
 
     def _each(self, value: Callable[[Record], float]) -> Points:
         found = np.full((len(self.recipes), len(self.seeds)), np.nan)
@@ -262,7 +262,7 @@ def load_results(study: Study) -> Results:
     for position, row in enumerate(study.rows):
         audited = audit.row(row)
         assert audited is not None  # a fitting audit covers all rows
-        groups.setdefault(str(sorted(audited.run.items())), []).append(position)
+        groups.setdefault(key_of(audited.run), []).append(position)
     seeds = sorted({*study.head.design.numbers, *(record["seed"] for record in latest.values())})
     recipes = []
     for positions in groups.values():

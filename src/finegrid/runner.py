@@ -19,9 +19,10 @@ from filelock import FileLock, Timeout
 
 from finegrid import metrics
 from finegrid.audit import Audit, load_audit, save_audit
-from finegrid.capacity import capacity, check_workers, gpus
+from finegrid.capacity import capacity, check_workers
 from finegrid.errors import InputError, Problem, input_error
 from finegrid.ledger import Record
+from finegrid.machine import gpus
 from finegrid.metrics import check_score
 from finegrid.plan import Family, PlannedRun, family_seconds, plan_families, plan_run, plan_runs
 from finegrid.precision import PRECISIONS

@@ -12,7 +12,7 @@ from typing import Any
 from finegrid import metrics
 from finegrid.audit import Audit
 from finegrid.ledger import Record
-from finegrid.recipe import Level, Levels
+from finegrid.recipe import Level, Levels, key_of
 from finegrid.results import records_by_seed
 from finegrid.study import BEST_TEST, Study
 
@@ -78,7 +78,7 @@ def make_table(study: Study, audit: Audit | None) -> Table:
     for row in study.rows:
         audited = audit.row(row) if audit else None
         records = records_by_seed(study, audit, audited.run, seeds, latest) if audit and audited else {}
-        key = str(sorted(audited.run.items())) if audited else str(row.index)
+        key = key_of(audited.run) if audited else str(row.index)
         same = first.setdefault(key, row.index)
         rows.append(
             TableRow(row.index, row.levels, tuple(records.values()), same, audited.inert if audited else {})

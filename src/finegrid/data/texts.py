@@ -32,6 +32,11 @@ class Asked:
     ] = ()  # the columns of the study, the label's last: taken where the file has them
 
 
+def column_of(name: str) -> Column:
+    """A column as the command line names it: by its name, or by its number from 1."""
+    return int(name) if name.isdecimal() else name
+
+
 @dataclass(frozen=True)
 class Texts:
     names: tuple[str, ...]  # of the text columns
