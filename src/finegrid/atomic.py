@@ -11,7 +11,7 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a draft to write to; afterwards it takes the place of ``path``, and is on the disk.
+    """Yield a draft to write to; afterwards, once it is on the disk, it takes the place of ``path``.
 
     For one writer at a time: the lock of a study sees to that.
     """
@@ -28,7 +28,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing_folder(out: Path) -> Iterator[Path]:
-    """Yield an empty folder to write to; afterwards it takes the place of ``out``, and is on the disk."""
+    """Yield an empty folder to write to; once it is on the disk, it takes the place of ``out``."""
     recover(out)
     draft, old = hidden(out, "draft"), hidden(out, "old")
     for left in (draft, old):
