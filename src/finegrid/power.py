@@ -70,8 +70,7 @@ def _drawn(one: Components, seeds: int, texts: int, comparisons: int, df_seed: f
     seed = mean_squares(float(one.seed) / sizes[0] + both, df, comparisons if shared else 1)
     dfs = np.full(seed.shape, df)
     if shared:
-        pairs = [moderated(each, own) for each, own in zip(seed, dfs, strict=True)]
-        seed, dfs = np.array([pair[0] for pair in pairs]), np.array([pair[1] for pair in pairs])
+        seed, dfs = moderated(seed, dfs)
     text = mean_squares(float(one.text) / sizes[1] + both, sizes[1] - 1.0)[:, 0]
     seed_text = mean_squares(both, (sizes[0] - 1.0) * (sizes[1] - 1.0))[:, 0]
     if not texts:

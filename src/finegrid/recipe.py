@@ -9,7 +9,7 @@ import importlib
 import inspect
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -50,8 +50,11 @@ class Recipe:
 
     def levels(self) -> Levels:
         """Every factor by its dotted name, e.g. ``{"reinit.layers": 2, ...}``."""
+        parts = {field.name: getattr(self, field.name) for field in fields(self)}
         return {
-            f"{part}.{knob}": level for part, knobs in asdict(self).items() for knob, level in knobs.items()
+            f"{name}.{knob.name}": getattr(part, knob.name)
+            for name, part in parts.items()
+            for knob in fields(part)
         }
 
     def moved(self) -> Levels:

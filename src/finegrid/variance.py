@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import special
 
 from finegrid.outcomes import Filled, Floats
@@ -183,7 +184,7 @@ def _imbalance(filled: Filled, weights: Floats) -> tuple[Floats, Floats]:
 
 
 def moderated(variance: Floats, df: Floats) -> tuple[Floats, Floats]:
-    """Variances drawn towards their mean, upwards only, and their degrees of freedom.
+    """Variances ``[..., effects]`` drawn towards their mean, upwards only, and their degrees of freedom.
 
     How much they have in common is estimated as in Smyth (2004, section 6.2): the less their logarithms
     spread beyond chance, the more degrees of freedom the common part adds. Two changes, because with few
@@ -192,28 +193,38 @@ def moderated(variance: Floats, df: Floats) -> tuple[Floats, Floats]:
     beyond `MOST_DF`, and no variance is drawn below its own value.
     """
     usable = (variance > 0) & (df > 0) & np.isfinite(variance)
-    if usable.sum() < 3:
+    usable &= usable.sum(axis=-1, keepdims=True) >= 3
+    if not usable.any():
         return variance, df
-    half = df[usable] / 2
-    logs = np.log(variance[usable]) - special.digamma(half) + np.log(half)
-    spread = logs.var(ddof=1) - special.polygamma(1, half).mean()
-    common_df = 2 * _trigamma_inverse(spread) if spread > 0 else np.inf
+    known, half = np.where(usable, variance, 1.0), np.where(usable, df, 2.0) / 2
+    logs = np.log(known) - special.digamma(half) + np.log(half)
+    chance = _mean(special.polygamma(1, half), usable)
+    count = np.maximum(usable.sum(axis=-1, keepdims=True), 2)
+    spread = _mean((logs - _mean(logs, usable)) ** 2, usable) * count / (count - 1) - chance
+    common_df = np.full(spread.shape, np.inf)
+    common_df[spread > 0] = 2 * _trigamma_inverse(spread[spread > 0])
     most = np.minimum(MOST_SHARED * df, np.maximum(MOST_DF - df, 0.0))
     added = np.where(usable, np.minimum(common_df, most), 0.0)
-    drawn = (added * variance[usable].mean() + df * np.where(usable, variance, 0.0)) / (added + df)
+    drawn = (added * _mean(known, usable) + df * known) / np.where(usable, added + df, 1.0)
     return np.where(usable, np.maximum(drawn, variance), variance), df + added
 
 
-def _trigamma_inverse(value: float) -> float:
+def _mean(values: Floats, usable: NDArray[np.bool_]) -> Floats:
+    """Along the last axis, which is kept, of those that are usable; 0 where none is."""
+    total = np.where(usable, values, 0.0).sum(axis=-1, keepdims=True)
+    return np.asarray(total / np.maximum(usable.sum(axis=-1, keepdims=True), 1))
+
+
+def _trigamma_inverse(values: Floats) -> Floats:
     """Newton's method on 1 / trigamma, which is nearly linear (Smyth 2004, appendix)."""
-    x = 0.5 + 1 / value
+    x = 0.5 + 1 / values
     for _ in range(50):
         trigamma = special.polygamma(1, x)
-        step = trigamma * (1 - trigamma / value) / special.polygamma(2, x)
+        step = trigamma * (1 - trigamma / values) / special.polygamma(2, x)
         x += step
-        if -step / x < 1e-8:
+        if (-step < 1e-8 * x).all():
             break
-    return float(x)
+    return np.asarray(x)
 
 
 def one_seed(
