@@ -38,6 +38,7 @@ from finegrid.machine import cores as available_cores
 from finegrid.model.families import embedded_checkpoint
 from finegrid.runner import ALLOCATOR
 
+CONTENDERS = ["origin", "trainer", "finegrid"]
 LAYERS = 12
 EPOCHS, TEXTS = 32, 54_000  # of the published grid: for families, and for the projection
 
@@ -145,15 +146,17 @@ def entries(arguments: argparse.Namespace, checkpoints: dict[str, str], bf16: bo
             seconds=arguments.seconds,
             steps=1,
         )
-        found.append(Entry("origin", shape, job, 1))
+        if "origin" in arguments.contenders:
+            found.append(Entry("origin", shape, job, 1))
         # A Trainer's user may run one process on all cores, or one on each: both are measured.
-        for workers in (1, cores):
+        for workers in (1, cores) if "trainer" in arguments.contenders else ():
             theirs = replace(job, contender="trainer", precision=fast, threads=cores // workers)
             found.append(Entry(f"trainer x{workers}", shape, theirs, workers))
-        ours = replace(job, contender="finegrid", precision=fast, threads=1)
-        found.append(planned("finegrid", shape, ours))
-        if bf16:
-            found.append(planned("finegrid fp32", shape, replace(ours, precision="fp32")))
+        if "finegrid" in arguments.contenders:
+            ours = replace(job, contender="finegrid", precision=fast, threads=1)
+            found.append(planned("finegrid", shape, ours))
+            if bf16:
+                found.append(planned("finegrid fp32", shape, replace(ours, precision="fp32")))
     return found
 
 
@@ -213,7 +216,9 @@ def report(measured: list[Entry], rates: dict[str, float], mean_tokens: float) -
             f"{f' ({gib_by_hand(e, mean_tokens):.2f})' if ours else ''} | {median(e.products):.0%} "
             f"| {reached:.0%} | {f'{median(e.outside):.1%}' if ours else ''} |"
         )
-    return "\n".join([*lines, "", *ratios(measured, mean_tokens)])
+    if len({e.job.contender for e in measured}) == len(CONTENDERS):
+        lines += ["", *ratios(measured, mean_tokens)]
+    return "\n".join(lines)
 
 
 def ratios(measured: list[Entry], mean_tokens: float) -> list[str]:
@@ -246,6 +251,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--shapes", nargs="+", default=["mini", "base"], choices=["mini", "base"])
     parser.add_argument("--batches", nargs="+", type=int, default=[32, 256])
+    parser.add_argument(
+        "--contenders", nargs="+", default=CONTENDERS, choices=CONTENDERS, help="ratios take all"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=10.0, help="per contender, load and round")
     parser.add_argument("--titles", default=str(HEADLINES / "train.tsv"))
