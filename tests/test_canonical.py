@@ -142,6 +142,7 @@ def test_reductions_do_not_depend_on_the_seed(grid: Workbench, canonicaliser: Ca
         {"reinit.pooler": True, "reinit.layers": 2},
         {"freeze.dropout": False},
         {"optimizer.decay_on": "matrices", "optimizer.weight_decay": 0.0},
+        {"model.max_length": 64},
     ],
     ids=str,
 )
@@ -156,6 +157,12 @@ def test_what_is_called_one_run_trains_to_the_same_bits(
     for run in (ours, theirs):  # the one part that may differ, and reaches nothing
         run.best_weights = {n: t for n, t in run.best_weights.items() if n not in unread}
         run.model.encoder.register_module("pooler", None)
+
+    assert_same_run(ours, theirs)
+
+
+def test_warmups_that_are_one_run_train_to_the_same_bits(grid: Workbench) -> None:
+    ours, theirs = train(grid, *(recipe_of(grid, schedule__warmup_ratio=ratio) for ratio in (0.2, 0.3)))
 
     assert_same_run(ours, theirs)
 
