@@ -1,4 +1,4 @@
-"""What `status` tells of runs that were recorded under other settings than today's."""
+"""What `status` and `plan` tell of what was recorded or measured under other settings than today's."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import pytest
 from tiny import open_bench, write_study
 
 from finegrid.audit import save_audit
-from finegrid.outlook import Outlook, fitting_audit, seeds_seen, status_lines
+from finegrid.outlook import Outlook, fitting_audit, plan_lines, probed, seeds_seen, status_lines
 from finegrid.plan import plan_runs
 from finegrid.precision import Precision
 from finegrid.probe import make_audit
-from finegrid.study import Study, load_study
+from finegrid.study import Study, load_study, override
 
 
 @pytest.fixture
@@ -47,3 +47,13 @@ def test_added_seeds_are_seen_whatever_precision_they_ran_in(study: Study) -> No
     diverge(study, 1, "fp32", 2)
 
     assert study.head.run.precision == "fp32" and seeds_seen(study) == (0, 2, 4)
+
+
+def test_a_plan_says_when_its_costs_were_measured_otherwise(study: Study) -> None:
+    for threads, warned in ((1, False), (2, True)):
+        settings = override(study.head.run, threads=threads)
+        told = "\n".join(plan_lines(Outlook(study, settings, fitting_audit(study), (0,))))
+
+        assert "predicted: " in told
+        assert ("both measured with device cpu, precision fp32, threads 1; plan --probe" in told) == warned
+        assert probed(study, settings) != warned
