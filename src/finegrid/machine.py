@@ -6,9 +6,12 @@ import os
 import platform
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 import psutil
 
+Device = Literal["cpu", "cuda"]
+DEVICES: tuple[Device, ...] = ("cpu", "cuda")
 NVIDIA = Path("/proc/driver/nvidia/gpus")  # where its driver on Linux lists them
 
 

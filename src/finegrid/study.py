@@ -29,6 +29,7 @@ from finegrid.fraction import ROMAN
 from finegrid.imported import FILE as IMPORTED
 from finegrid.imported import NOTHING_TO_RUN
 from finegrid.ledger import Ledger
+from finegrid.machine import Device
 from finegrid.metrics import check_score
 from finegrid.model.families import CheckpointInfo, inspect, resolve
 from finegrid.precision import AUTO, Precision, fastest_precision
@@ -95,7 +96,7 @@ class RunSettings(BaseModel):
 
     threads: Annotated[int, Field(ge=1)] = 1  # per run; recorded, since sums depend on it
     precision: Precision = "fp32"
-    device: Literal["cpu", "cuda"] = "cpu"
+    device: Device = "cpu"
     family_size: Annotated[int, Field(ge=1)] = 8  # runs that walk in lockstep and share what they can
     # Runs of a family whose products are one batched product; recorded, since it rounds otherwise.
     stack: Annotated[int, Field(ge=1)] | None = None

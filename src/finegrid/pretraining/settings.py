@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from finegrid.errors import InputError, Problem, input_error
+from finegrid.machine import DEVICES
 from finegrid.precision import PRECISIONS
 
 Masking = Literal["pieces", "words", "spans"]
 MASKINGS: tuple[Masking, ...] = ("pieces", "words", "spans")
 DTYPES = ("bfloat16", "float32")
-DEVICES = ("cpu", "cuda")
 FRESH_RATE = 1e-3  # peak, from random weights
 GENTLE_RATE = 1e-4  # peak, from a checkpoint: a higher one undoes what a BERT of usual width has learned
 
