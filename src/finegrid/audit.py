@@ -131,9 +131,9 @@ class Audit(BaseModel):
     def covers(self, rows: list[Row]) -> bool:
         return self.engine == ENGINE and all(self.row(row) for row in rows)
 
-    def serves(self, rows: list[Row], alike: dict[str, str | int]) -> bool:
-        """Whether it covers the rows, and tells what they cost with this device, precision and threads."""
-        return self.covers(rows) and self.measured == alike
+    def serves(self, rows: list[Row], alike: dict[str, str | int] | None = None) -> bool:
+        """Whether it covers the rows and has, if asked, their costs with this device, precision, threads."""
+        return self.covers(rows) and alike in (None, self.measured)
 
     def inert(self, rows: list[Row]) -> dict[str, dict[str, Any]]:
         """Varied factor -> reason, and the rows in which it does nothing."""

@@ -157,7 +157,7 @@ class Runner:
     def audit(self) -> Audit:
         """Probe the model and the data, and write ``audit.json``."""
         with locked(self.study.folder), self._closing():
-            return self._audit()
+            return self._audit(self.settings.alike)
 
     def run(self) -> list[Record]:
         """Train what is missing. Returns the latest record of every planned run that has one.
@@ -168,7 +168,7 @@ class Runner:
         with locked(self.study.folder), self._closing():
             for name in ("predictions", "state"):  # better now than when the first run has ended
                 (self.study.folder / name).mkdir(exist_ok=True)
-            audit = self._audit()
+            audit = self._audit(self.settings.alike)
             runs = plan_runs(self.study, audit, self.settings.precision, self.seeds)
             found = self._done(runs, audit)
             self.watcher.found(list(found.values()))
@@ -219,15 +219,17 @@ class Runner:
                 "another machine, device, number of threads, stack or version of a library"
             )
 
-    def _audit(self) -> Audit:
-        """The audit as it stands if it still fits the data and the model, else a new one."""
+    def _audit(self, alike: dict[str, str | int] | None = None) -> Audit:
+        """The audit as it stands if it still fits the data and the model, and has the costs if they are asked
+        for; else a new one.
+        """
         self.watcher.said("reading data and checkpoint")
         first = self._start()
         ready = self._wait_for(first, "ready")
         self._fingerprints = ready["fingerprints"]
         audit = load_audit(self.study.folder)
         fits = audit is not None and audit.fingerprints == ready["fingerprints"]
-        if audit is None or not fits or not audit.serves(self.study.rows, self.settings.alike):
+        if audit is None or not fits or not audit.serves(self.study.rows, alike):
             if audit is not None and not fits and any(True for _ in self.study.ledger):
                 changed = [k for k, v in audit.fingerprints.items() if ready["fingerprints"].get(k) != v]
                 self.watcher.said(

@@ -136,8 +136,8 @@ def test_files_that_change_while_a_study_runs_end_it(
     """A worker that starts later would train on them under the old runs' names."""
     audit = runner.Runner._audit
 
-    def then_edit(self: runner.Runner) -> Audit:
-        found = audit(self)
+    def then_edit(self: runner.Runner, *asked: Any) -> Audit:
+        found = audit(self, *asked)
         with (study.parent / "data" / "train.tsv").open("a") as file:
             file.write("the new match\tsport\n")
         return found
