@@ -104,9 +104,9 @@ def on_titles(folder: Path, side: Side, titles: Path) -> Path:
         init(study, files, (*TITLES, *side.settings))
         toml = study / "study.toml"
         text = toml.read_text(encoding="utf-8")
-        toml.write_text(
-            text.replace("[data]\n", f"[data]\ntrain_size = {TITLES_TRAINED}\n", 1), encoding="utf-8"
-        )
+        offered = "# train_size = 1000 "  # a line of the template
+        assert offered in text
+        toml.write_text(text.replace(offered, f"train_size = {TITLES_TRAINED} # "), encoding="utf-8")
     return study
 
 
