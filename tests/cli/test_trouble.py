@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import queue
 import shutil
 from pathlib import Path
 from typing import Any, ClassVar
@@ -99,13 +98,7 @@ class DiesFirst(InlineWorker):
 
     started: ClassVar[list[int]] = []
 
-    def __init__(
-        self,
-        study: Study,
-        settings: RunSettings,
-        index: int,
-        events: queue.Queue[tuple[runner.Worker, runner.Event]],
-    ) -> None:
+    def __init__(self, study: Study, settings: RunSettings, index: int, events: Any) -> None:
         self.started.append(index)
         if index == 0:
             super().__init__(study, settings, index, events)
