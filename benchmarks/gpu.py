@@ -1,13 +1,14 @@
 """finegrid on one GPU: seconds per epoch of 54,000 titles, and the published grid projected from them.
 
-    python benchmarks/gpu.py [--shape base] [--texts 54000] [--epochs 2] [--out gpu.json]
+    python benchmarks/gpu.py [--shape base] [--texts 54000] [--epochs 2] [--out gpu.json] [--kernels 30]
     python benchmarks/gpu.py --device cpu --shape mini --texts 64 --batch 16 --family 2 --epochs 1  # dry run
 
 Runs are trained as a worker of ``finegrid run --device cuda`` trains them: a family is one stack, its step a
 CUDA graph: on a GPU, a family without one is an error. The first epoch, in which graphs are captured, is
 timed by itself. Titles are those of ``--titles``, over and over where they are too few, as the embedded ones
 are; the first line of the output says so. The figures to reach, for one H200 at base shape: 2.2 s per epoch
-of a full run, 1.2 s per epoch of a run in a frozen family, 35 minutes for the grid.
+of a full run, 1.2 s per epoch of a run in a frozen family, 35 minutes for the grid. ``--kernels`` tells
+where one more step of each family spends its time.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ def open_bench(arguments: argparse.Namespace, folder: Path) -> Workbench:
     return Workbench(load_study(folder), settings)
 
 
-def measure(bench: Workbench, frozen: int, family: int, epochs: int, shape: str) -> Figures:
+def measure(bench: Workbench, frozen: int, family: int, epochs: int, shape: str, kernels: int = 0) -> Figures:
     """Train a family for one epoch and ``epochs`` more, and judge it after each."""
     reset_peak_memory(bench.device)
     recipe = bench.study.baseline.at({"freeze.layers": frozen})
@@ -123,6 +124,8 @@ def measure(bench: Workbench, frozen: int, family: int, epochs: int, shape: str)
         if told:
             raise SystemExit(f"a run ended early: {told[0]}")
     seconds(bench, lambda: predict_split(bench, runs, "test"))
+    if kernels:
+        print(f"one step of {family}, {frozen} layers frozen\n{profiled(bench, walk, kernels)}")
     scale = TEXTS / len(bench.tokens.train) / family
     own = [scale * one for one in trained[1:]]
     lengths = bench.tokens.train.lengths.clip(max=LENGTH)
@@ -139,6 +142,16 @@ def measure(bench: Workbench, frozen: int, family: int, epochs: int, shape: str)
         speed,
         speed * flops_per_token(shape, frozen, family) / 1e12,
     )
+
+
+def profiled(bench: Workbench, walk: WholeSteps | Lockstep, rows: int) -> str:
+    """The kernels (on a CPU, the calls) that take most of one step's time, as a table."""
+    batch = next(iter(walk.batches(0)))
+    with torch.profiler.profile() as profile:
+        walk.step(batch, 0)
+        seconds(bench, walk.settle)
+    by = "self_cuda_time_total" if bench.device.type == "cuda" else "self_cpu_time_total"
+    return str(profile.key_averages().table(sort_by=by, row_limit=rows, max_name_column_width=100))
 
 
 def graphs(walk: WholeSteps | Lockstep) -> int:
@@ -214,12 +227,14 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=2, help="after the first")
     parser.add_argument("--titles", type=Path, default=HEADLINES / "train.tsv")
     parser.add_argument("--out", type=Path, help="where to keep all figures as JSON")
+    parser.add_argument("--kernels", type=int, default=0, help="so many, of one step of each family")
     arguments = parser.parse_args()
     measured = []
     with tempfile.TemporaryDirectory() as scratch:
         bench = open_bench(arguments, Path(scratch))
         for frozen, family in ((0, 1), (0, arguments.family), (LAYERS // 2, arguments.family)):
-            measured.append(measure(bench, frozen, family, arguments.epochs, arguments.shape))
+            about = frozen, family, arguments.epochs, arguments.shape, arguments.kernels
+            measured.append(measure(bench, *about))
             if arguments.out:
                 arguments.out.write_text(json.dumps([asdict(one) for one in measured], indent=1))
     name = torch.cuda.get_device_name() if arguments.device == "cuda" else "a CPU: a dry run"
