@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 # Background jobs of a shell ignore Ctrl-C, and so would the processes that tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if not torch.cuda.is_available():  # Triton reads it when it is imported
+    os.environ["TRITON_INTERPRET"] = "1"
 torch.set_num_threads(1)
 torch.use_deterministic_algorithms(True)
 

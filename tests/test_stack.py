@@ -211,7 +211,7 @@ def test_a_layout_of_three_runs_is_three_layouts(lengths: list[int]) -> None:
     cuts = cut(np.array(lengths), heads, 500)
     one = lay_out(torch.tensor(lengths), cuts, tokens, heads, 1, sum(lengths))
     all_ = lay_out(torch.tensor(lengths), cuts, tokens, heads, runs, sum(lengths))
-    real = (one.real[:, 0], all_.real.view(runs, tokens))
+    real = (one.indices.real[:, 0], all_.indices.real.view(runs, tokens))
     assert all(torch.equal(real[0], mine) for mine in real[1])
     dropped = Dropped((torch.arange(one.weights) % 251).to(torch.uint8), 1.1)
     spread = all_.for_all_runs(dropped)
@@ -219,11 +219,11 @@ def test_a_layout_of_three_runs_is_three_layouts(lengths: list[int]) -> None:
     for mine, theirs in zip(one.groups, all_.groups, strict=True):
         keep = spread.keep[theirs.weights].view(runs, -1)
         assert all(torch.equal(each, dropped.keep[mine.weights]) for each in keep)
-        own = one.rows[mine.places]
-        for run, rows in enumerate(all_.rows[theirs.places].view(runs, -1)):
+        own = one.indices.rows[mine.places]
+        for run, rows in enumerate(all_.indices.rows[theirs.places].view(runs, -1)):
             assert torch.equal(rows, own + run * tokens * heads)
-    back = all_.rows_back.view(runs, tokens, heads)
+    back = all_.indices.rows_back.view(runs, tokens, heads)
     for run in range(runs):
-        where = all_.rows[back[run][real[0]]]  # the inverse, on real tokens
+        where = all_.indices.rows[back[run][real[0]]]  # the inverse, on real tokens
         there = (torch.arange(tokens)[:, None] + run * tokens) * heads + torch.arange(heads)
         assert torch.equal(where, there[real[0]])

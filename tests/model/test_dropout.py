@@ -15,7 +15,7 @@ from torch import Tensor
 from finegrid.data.batches import Batch
 from finegrid.model.attention import Dropped, attend, attend_backward, cut, group_ends, lay_out
 from finegrid.model.dropout import Clock, Dropout, MaskBook
-from finegrid.model.encoder import add_residual, through_dropout
+from finegrid.model.plain import add_residual, through_dropout
 from finegrid.streams import Streams
 
 
@@ -176,8 +176,8 @@ def real_elements(site: str, keep: Tensor, batch: Batch) -> Tensor:
     """Of a site's mask, what falls on tokens that belong to a text, and on weights between two of them."""
     if not site.endswith("attention"):
         return keep.view(len(batch.ids), -1)[: batch.real_tokens]
-    groups = batch.layout(HEADS).groups
-    real = [(group.real * (group.padding == 0)).repeat(1, HEADS, 1, 1).view(-1) for group in groups]
+    layout = batch.layout(HEADS)
+    real = [(own * (padding == 0)).repeat(1, HEADS, 1, 1).view(-1) for padding, own in layout.masks]
     return keep[torch.cat(real) > 0]
 
 
@@ -298,7 +298,7 @@ def test_attention_and_its_gradient_equal_the_textbook_formula(
     ours, attended = attend(qkv.detach(), layout, dropped)
     filled = torch.zeros_like(ours)
     filled[: len(grad)] = grad
-    ours_grad = attend_backward(filled, attended, layout, dropped)
+    ours_grad = attend_backward(filled, attended)
 
     real = sum(lengths)
     torch.testing.assert_close(ours[:real], expected, rtol=1e-12, atol=1e-12)

@@ -32,7 +32,7 @@ def test_products_are_those_of_float64(monkeypatch: pytest.MonkeyPatch, onednn: 
 
     check(products.linear(x, weight, bias), x.double() @ weight.double().t() + bias.double())
     check(products.grad_input(grad, weight), grad.double() @ weight.double())
-    check(products.grad_weight(grad, x), grad.double().t() @ x.double())
+    check(products.grad_weight(grad, x, grad.dtype), grad.double().t() @ x.double())
 
 
 def test_only_float32_on_a_cpu_takes_the_private_way() -> None:

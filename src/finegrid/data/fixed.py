@@ -17,6 +17,7 @@ from torch import Tensor
 
 from finegrid.data.batches import Batch, Prefix
 from finegrid.model.attention import Cuts, Layout, cut, lay_out, round_up
+from finegrid.model.operations import kernels
 
 GRAIN = 64  # tokens of a batch are rounded up to so many
 # What one more group of attention costs in a graph, in attention weights: some 20 kernels of 2 us each,
@@ -82,6 +83,9 @@ class FixedBatch:
 
     def means(self, hidden: Tensor) -> Tensor:
         """Means over the tokens of each text: ``[tokens, width]`` to ``[texts, width]``."""
+        if hidden.dtype == torch.float32 and (fused := kernels(hidden.device)) is not None:
+            found: Tensor = fused.means(hidden, self.starts, self.lengths)
+            return found
         return self._shares.to(hidden.dtype) @ hidden
 
     def with_prefix(self, prefix: Prefix) -> FixedBatch:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -26,12 +27,11 @@ GRAIN = 8
 class Group:
     """Some texts that attend in one product, padded to the longest of them."""
 
-    texts: int
+    first: int  # which text of a run is its first
+    texts: int  # of all runs
     length: int  # tokens of the longest, rounded up
     places: slice  # where its padded tokens lie: [texts, heads, length] of one head each
     weights: slice  # where its attention weights lie: [texts, heads, length, length]
-    padding: Tensor  # [texts, 1, 1, length], 0 or -inf: added to the scores of keys that are not real
-    real: Tensor  # [texts, 1, length, 1], 1 or 0: queries that are real
 
 
 @dataclass(frozen=True)
@@ -43,15 +43,28 @@ class Layout:
 
     heads: int
     runs: int
+    tokens: int  # of one run
     real_tokens: int | None  # of one run: what follows belongs to no text. None: only the device knows
-    real: Tensor  # [tokens, 1], True where a token belongs to a text
+    lengths: Tensor  # [texts] of one run
+    starts: Tensor  # [texts], where each begins
     groups: tuple[Group, ...]
     places: int  # padded tokens of all groups, times heads
     weights: int  # attention weights of all groups
-    parts: Tensor  # [3 * places], rows of ``[tokens * 3 * heads, head width]``: queries, keys, values
-    rows: Tensor  # [places], rows of ``[tokens * heads, head width]``
-    parts_back: Tensor  # [tokens * 3 * heads], places: the inverse of ``parts``
-    rows_back: Tensor  # [tokens * heads], places: the inverse of ``rows``
+
+    @cached_property
+    def indices(self) -> Indices:
+        """Made when first asked for: kernels that find their texts themselves do without."""
+        return index(self)
+
+    @cached_property
+    def masks(self) -> tuple[tuple[Tensor, Tensor], ...]:
+        """Of every group: see `masks`."""
+        found = []
+        for group in self.groups:
+            texts = slice(group.first, group.first + group.texts // self.runs)
+            own = self.lengths[texts].repeat(self.runs)[:, None]
+            found.append(masks(torch.arange(group.length, device=own.device) < own))
+        return tuple(found)
 
     def for_all_runs(self, dropped: Dropped | None) -> Dropped | None:
         """Dropout of one run's attention weights, repeated for all runs: they have the seed in common."""
@@ -60,6 +73,17 @@ class Layout:
         sizes = [(group.weights.stop - group.weights.start) // self.runs for group in self.groups]
         keep = [part.repeat(self.runs) for part in dropped.keep.split(sizes)]
         return Dropped(torch.cat(keep), dropped.scale)
+
+
+@dataclass(frozen=True)
+class Indices:
+    """Which rows are gathered to attend, and which to come back."""
+
+    real: Tensor  # [tokens, 1], True where a token belongs to a text
+    parts: Tensor  # [3 * places], rows of ``[tokens * 3 * heads, head width]``: queries, keys, values
+    rows: Tensor  # [places], rows of ``[tokens * heads, head width]``
+    parts_back: Tensor  # [tokens * 3 * heads], places: the inverse of ``parts``
+    rows_back: Tensor  # [tokens * heads], places: the inverse of ``rows``
 
 
 # Of attention's groups: the texts before its end, and the tokens it is padded to.
@@ -99,7 +123,7 @@ def round_up(number: int, grain: int) -> int:
 def lay_out(
     lengths: Tensor, cuts: Cuts, tokens: int, heads: int, runs: int = 1, real_tokens: int | None = None
 ) -> Layout:
-    """Plan attention, from the lengths to the last index where they are.
+    """Plan attention.
 
     Args:
         lengths: ``[texts]``, sorted: texts of so many tokens, packed one after the other.
@@ -109,46 +133,64 @@ def lay_out(
         runs: stacked runs, one after the other, each with all these texts.
         real_tokens: the sum of the lengths, where it is known here.
     """
+    groups = []
+    places = weights = first = 0
+    for end, length in cuts:
+        texts = (end - first) * runs
+        size = texts * heads * length
+        here = slice(places, places + size), slice(weights, weights + size * length)
+        groups.append(Group(first, texts, length, *here))
+        places, weights, first = places + size, weights + size * length, end
+    starts = lengths.cumsum(0) - lengths
+    return Layout(heads, runs, tokens, real_tokens, lengths, starts, tuple(groups), places, weights)
+
+
+def index(layout: Layout) -> Indices:
+    """From the lengths to the last index where they are."""
+    lengths, starts, tokens, heads, runs = (
+        layout.lengths,
+        layout.starts,
+        layout.tokens,
+        layout.heads,
+        layout.runs,
+    )
 
     def count(number: int) -> Tensor:
         return torch.arange(number, device=lengths.device)
 
-    ends = lengths.cumsum(0)
-    starts, head, of_run = ends - lengths, count(heads), count(runs)[:, None]
-    groups, rows = [], []
+    head, of_run = count(heads), count(runs)[:, None]
+    rows = []
     # Of every text: the place of its first token in the first run; places to the next run, to the next head.
     begins, strides, padded = [], [], []
-    places = weights = first = 0
-    for end, length in cuts:
-        texts, own = end - first, lengths[first:end].repeat(runs)[:, None]
-        position = count(length)
-        # A padded place repeats the text's last token; ``padding`` and ``real`` keep it out of everything.
-        token = (starts[first:end] + of_run * tokens).view(-1, 1) + torch.minimum(position, own - 1)
+    for group in layout.groups:
+        texts = group.texts // runs
+        here = slice(group.first, group.first + texts)
+        own = lengths[here].repeat(runs)[:, None]
+        # A padded place repeats the text's last token; masks keep it out of everything.
+        token = (starts[here] + of_run * tokens).view(-1, 1) + torch.minimum(count(group.length), own - 1)
         rows.append((token[:, None, :] * heads + head[:, None]).view(-1))
-        area = heads * length
-        begins.append(places + count(texts) * area)
-        strides.append(torch.full_like(starts[first:end], texts * area))
-        padded.append(torch.full_like(starts[first:end], length))
-        size = texts * runs * area
-        here = slice(places, places + size), slice(weights, weights + size * length)
-        groups.append(Group(texts * runs, length, *here, *masks(position < own)))
-        places, weights, first = places + size, weights + size * length, end
+        area = heads * group.length
+        begins.append(group.places.start + count(texts) * area)
+        strides.append(torch.full_like(starts[here], texts * area))
+        padded.append(torch.full_like(starts[here], group.length))
     row, part = torch.cat(rows), count(3)[:, None]
     parts = (row // heads * 3 * heads + row % heads) + part * heads
-    owner = torch.searchsorted(ends, count(tokens), right=True)
-    real, owner = owner < first, owner.clamp(max=first - 1)
+    owner = torch.searchsorted(lengths.cumsum(0), count(tokens), right=True)
+    real, owner = owner < len(lengths), owner.clamp(max=len(lengths) - 1)
     begin, stride, length_of = (torch.cat(each)[owner] for each in (begins, strides, padded))
     place = (begin + count(tokens) - starts[owner] + of_run * stride)[..., None] + length_of[:, None] * head
     back = place.mul_(real[:, None]).view(runs * tokens, heads)
-    parts_back = back[:, None, :] + part * places
-    indices = (parts.view(-1), row, parts_back.view(-1), back.view(-1))
-    return Layout(
-        heads, runs, real_tokens, real.repeat(runs)[:, None], tuple(groups), places, weights, *indices
-    )
+    parts_back = back[:, None, :] + part * layout.places
+    return Indices(real.repeat(runs)[:, None], parts.view(-1), row, parts_back.view(-1), back.view(-1))
 
 
 def masks(real: Tensor) -> tuple[Tensor, Tensor]:
-    """``padding`` and ``real`` of a `Group`, from which places are real: ``[texts, length]``."""
+    """From which places are real, ``[texts, length]``, what keeps the others out.
+
+    Returns:
+        ``[texts, 1, 1, length]``, 0 or -inf: added to the scores of keys that are not real; and
+        ``[texts, 1, length, 1]``, 1 or 0: queries that are real.
+    """
     padding = torch.zeros(real.shape, device=real.device).masked_fill_(~real, -torch.inf)
     return padding[:, None, None, :], real.float()[:, None, :, None]
 
@@ -172,6 +214,8 @@ class Attended:
     parts: Tensor  # [3, places, head width]: queries, keys and values, laid out
     weights: Tensor  # [layout.weights] before dropout, at least float32
     kept: Tensor  # the same after dropout (but for its scale), in the type of the products
+    layout: Layout
+    dropped: Dropped | None  # of all runs
 
 
 def attend(qkv: Tensor, layout: Layout, dropped: Dropped | None) -> tuple[Tensor, Attended]:
@@ -180,41 +224,42 @@ def attend(qkv: Tensor, layout: Layout, dropped: Dropped | None) -> tuple[Tensor
     Args:
         qkv: ``[tokens, 3 * width]``, queries, keys and values side by side; of stacked runs, run after run.
         layout: where the texts lie.
-        dropped: dropout of ``layout.weights`` attention weights, or None.
+        dropped: dropout of one run's attention weights, or None.
 
     Returns:
         The context ``[tokens, width]``, and what the backward pass needs.
     """
     width = qkv.shape[1] // 3 // layout.heads
-    parts = qkv.view(-1, width).index_select(0, layout.parts).view(3, -1, width)
+    dropped = layout.for_all_runs(dropped)
+    parts = qkv.view(-1, width).index_select(0, layout.indices.parts).view(3, -1, width)
     scores = qkv.new_empty(layout.weights)
     for _, (q, k, _), (score,) in by_group(layout, parts, scores):
         torch.baddbmm(score, q, k.transpose(1, 2), beta=0, alpha=width**-0.5, out=score)
     # Softmax runs in at least float32: more exact, and torch's bf16 one is six times slower on CPUs.
     scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
     weights = torch.empty_like(scores)
-    for group, _, (score, p) in by_group(layout, parts, scores, weights):
+    pairs = zip(by_group(layout, parts, scores, weights), layout.masks, strict=True)
+    for (group, _, (score, p)), (padding, real) in pairs:
         by_head = (group.texts, layout.heads, group.length, group.length)
-        score.view(by_head).add_(group.padding)
+        score.view(by_head).add_(padding)
         torch.softmax(score, -1, out=p)
-        p.view(by_head).mul_(group.real)
+        p.view(by_head).mul_(real)
     kept = (weights if dropped is None else dropped.of(weights)).to(qkv.dtype)
     context = qkv.new_empty(layout.places, width)
     scale = 1.0 if dropped is None else dropped.scale
     for group, (_, _, v), (p,) in by_group(layout, parts, kept):
         out = context[group.places].view(v.shape)
         torch.baddbmm(out, p, v, beta=0, alpha=scale, out=out)
-    merged = context.index_select(0, layout.rows_back).view(len(qkv), -1)
-    return merged, Attended(parts, weights, kept)
+    merged = context.index_select(0, layout.indices.rows_back).view(len(qkv), -1)
+    return merged, Attended(parts, weights, kept, layout, dropped)
 
 
-def attend_backward(
-    grad_context: Tensor, attended: Attended, layout: Layout, dropped: Dropped | None
-) -> Tensor:
+def attend_backward(grad_context: Tensor, attended: Attended) -> Tensor:
     """The gradient ``[tokens, 3 * width]`` of what went into `attend`."""
     parts, weights, kept = attended.parts, attended.weights, attended.kept
+    layout, dropped = attended.layout, attended.dropped
     width = parts.shape[-1]
-    grad_places = grad_context.view(-1, width).index_select(0, layout.rows)
+    grad_places = grad_context.view(-1, width).index_select(0, layout.indices.rows)
     scale = 1.0 if dropped is None else dropped.scale
     grad_weights = parts.new_empty(layout.weights)
     for group, (_, _, v), (grad_p,) in by_group(layout, parts, grad_weights):
@@ -235,9 +280,10 @@ def attend_backward(
         torch.baddbmm(grad_q, grad_score, k, beta=0, alpha=alpha, out=grad_q)
         torch.baddbmm(grad_k, grad_score.transpose(1, 2), q, beta=0, alpha=alpha, out=grad_k)
         torch.baddbmm(grad_v, p.transpose(1, 2), grad, beta=0, alpha=scale, out=grad_v)
-    grad_qkv = grad_parts.view(-1, width).index_select(0, layout.parts_back).view(len(grad_context), -1)
+    back = grad_parts.view(-1, width).index_select(0, layout.indices.parts_back)
+    grad_qkv = back.view(len(grad_context), -1)
     if layout.real_tokens is None:
-        return grad_qkv.mul_(layout.real)
+        return grad_qkv.mul_(layout.indices.real)
     grad_qkv.view(layout.runs, -1, grad_qkv.shape[1])[:, layout.real_tokens :].zero_()
     return grad_qkv
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from finegrid.model.attention import Dropped
 from finegrid.model.counter import counter_words
+from finegrid.model.operations import kernels
 from finegrid.streams import Streams
 
 LEVELS = 1 << 16  # 16 random bits per mask: 8 would turn a rate of 0.1 into 0.1016
@@ -61,6 +62,9 @@ class Clock:
         name, words = f"dropout/{self.step}/{site}", -(-count // 4)
         if self.keys is not None or device.type == "cuda":  # sending masks over would take longer than a step
             key = self.streams.key(name) if self.keys is None else self.keys[site]
+            if (fused := kernels(device)) is not None:
+                keep: Tensor = fused.draw_keep(key, dropped, count, device)
+                return keep
             bits = counter_words(key, words, device).view(torch.int16)[:count]
         else:
             bits = torch.from_numpy(self.streams.bits(name, words).view(np.int16)[:count])

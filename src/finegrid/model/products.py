@@ -42,6 +42,9 @@ def grad_input(grad: Tensor, weight: Tensor) -> Tensor:
     return linear(grad, weight.mT, None)
 
 
-def grad_weight(grad: Tensor, x: Tensor) -> Tensor:
-    """``[rows, out]``, ``[rows, in]`` to ``[out, in]``."""
-    return linear(grad.mT, x.mT, None)
+def grad_weight(grad: Tensor, x: Tensor, dtype: torch.dtype) -> Tensor:
+    """``[rows, out]``, ``[rows, in]`` to ``[out, in]``, in ``dtype``."""
+    if grad.is_cuda and grad.dtype != dtype:  # where the product's sums need not be rounded first
+        product = torch.mm if grad.ndim == 2 else torch.bmm
+        return product(grad.mT, x, out_dtype=dtype)
+    return linear(grad.mT, x.mT, None).to(dtype)

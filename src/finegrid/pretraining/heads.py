@@ -114,7 +114,7 @@ class TiedCrossEntropy(torch.autograd.Function):
         wrong = wrong.to(low.dtype)
         return (
             grad_input(wrong, words).to(dtype),
-            grad_weight(wrong, low).to(dtype),
+            grad_weight(wrong, low, dtype),
             bias,
             None,
             None,
