@@ -47,7 +47,7 @@ def test_single_texts_are_encoded_and_cut_as_by_transformers(
     folder = checkpoint_of(kind)
     split, theirs = tokenised(folder, [(text,) for text in ONE]), AutoTokenizer.from_pretrained(folder)
     for row, text in enumerate(ONE):
-        ids, types = split.text(row, max_length)
+        ids, types = split.texts([row], max_length)
         expected = theirs(text, truncation=True, max_length=max_length, return_token_type_ids=True)
         assert ids.tolist() == expected["input_ids"]
         assert types.tolist() == expected["token_type_ids"]
@@ -62,7 +62,7 @@ def test_pairs_are_encoded_and_cut_as_by_transformers(
     folder = checkpoint_of(kind)
     split, theirs = tokenised(folder, list(TWO)), AutoTokenizer.from_pretrained(folder)
     for row, pair in enumerate(TWO):
-        ids, types = split.text(row, max_length)
+        ids, types = split.texts([row], max_length)
         expected = theirs(*pair, truncation=True, max_length=max_length, return_token_type_ids=True)
         assert ids.tolist() == expected["input_ids"]
         assert types.tolist() == expected["token_type_ids"]
@@ -79,7 +79,7 @@ def test_cut_texts_never_exceed_the_length_and_keep_their_special_tokens(
     if max_length < len(specials):
         pytest.skip("refused: see the next test")
     for row in range(3):
-        ids, types = split.text(row, max_length)
+        ids, types = split.texts([row], max_length)
         assert len(ids) == len(types) == min(split.lengths[row], max_length)
         assert [token for token in ids.tolist() if token in specials] == specials
     batch = pack_all(split, max_length=max_length)
@@ -104,7 +104,7 @@ def test_specials_are_counted(checkpoint_of: CheckpointOf) -> None:
 
 @given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 50))
 def test_cutting_fills_the_budget_and_takes_from_the_longer(first: int, second: int, budget: int) -> None:
-    a, b = cut((first, second), budget)
+    a, b = cut(np.array([[first, second]]), budget)[0].tolist()
 
     assert 0 <= a <= first and 0 <= b <= second
     assert a + b == min(first + second, budget)
@@ -116,7 +116,7 @@ def test_a_special_token_written_in_a_text_does_not_end_it(bert: Path) -> None:
     """As by transformers: it becomes that token, in the middle of the text."""
     split = tokenised(bert, [("ba [SEP] be",)])
 
-    assert split.text(0, 64)[0].tolist() == [2, 5, 3, 6, 3]
+    assert split.texts([0], 64)[0].tolist() == [2, 5, 3, 6, 3]
 
 
 class Spy:
@@ -169,7 +169,7 @@ def test_each_text_comes_out_as_its_own_tokens(table: Table, bert: Path, tmp_pat
         texts: Split = getattr(table, name)
         split: TokenisedSplit = getattr(tokens, name)
         for row, (text,) in enumerate(texts.texts):
-            assert split.text(row, 64)[0].tolist() == tokenizer.encode(text).ids
+            assert split.texts([row], 64)[0].tolist() == tokenizer.encode(text).ids
 
 
 @pytest.mark.parametrize("keep", [0, 3, 100, 600, -1, -30, "flipped", "other arrays", "not ours"])

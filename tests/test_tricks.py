@@ -179,7 +179,7 @@ def test_a_batch_holds_the_labels_of_its_own_texts(bench: Workbench) -> None:
         bounds = [*batch.starts.tolist(), batch.real_tokens]
         assert len(batch.ids) % GRAIN == 0 and batch.real_tokens <= len(batch.ids) < batch.real_tokens + GRAIN
         for text, row in enumerate(batch.rows):
-            ids, types = bench.tokens.train.text(row, 32)
+            ids, types = bench.tokens.train.texts([row], 32)
             part = slice(bounds[text], bounds[text + 1])
             assert batch.ids[part].tolist() == ids.tolist()
             assert batch.types[part].tolist() == types.tolist()

@@ -20,12 +20,15 @@ from finegrid.adamw import Moments
 from finegrid.atomic import replacing
 from finegrid.run import Progress, Run
 
+SHARE = 0.05  # of the time, at most: large families on a GPU take as long to save as to train for an epoch
+
 
 class StateFile:
     """
     Args:
         path: of the file.
-        save_after_seconds: of work that would be lost; before that nothing is saved.
+        save_after_seconds: of work that would be lost; before that nothing is saved. More of it is risked
+            where saving takes more than a twentieth of that.
         made: threads, device and whatever else decides on last digits: a state made otherwise is not taken.
     """
 
@@ -33,11 +36,12 @@ class StateFile:
         self.path = path
         self.save_after_seconds = save_after_seconds
         self.made = dict(made or {})
-        self._saved_at = time.monotonic()
+        self._saved_at, self._took = time.monotonic(), 0.0
 
     def save(self, runs: Sequence[Run], epochs_done: int) -> None:
         """Save, if enough work has been done since the last time to be worth it."""
-        if time.monotonic() - self._saved_at < self.save_after_seconds:
+        began = time.monotonic()
+        if began - self._saved_at < max(self.save_after_seconds, self._took / SHARE):
             return
         tensors = {f"{run.run_id}/{name}": t for run in runs for name, t in tensors_of(run).items()}
         about = {run.run_id: {**asdict(run.progress), "steps": run.optimizer.steps} for run in runs}
@@ -49,6 +53,7 @@ class StateFile:
         with replacing(self.path) as draft:
             save_file({name: t.contiguous().cpu() for name, t in tensors.items()}, draft, metadata)
         self._saved_at = time.monotonic()
+        self._took = self._saved_at - began
 
     @torch.no_grad()
     def load_(self, runs: Sequence[Run]) -> int:

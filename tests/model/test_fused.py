@@ -24,6 +24,7 @@ pytest.importorskip("triton")
 fused = pytest.importorskip("finegrid.model.fused")
 
 HERE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+on_a_cpu = pytest.mark.skipif(HERE.type == "cuda", reason="a GPU's runs are in test_cuda.py")
 TOLERANCE = {torch.float32: (1e-5, 1e-5), torch.bfloat16: (2e-2, 4e-2)}
 DTYPES = [torch.float32, torch.bfloat16]
 
@@ -162,6 +163,7 @@ def test_only_the_exact_gelu_is_taken_for_it() -> None:
     assert not any(fused.is_gelu(ACT2FN[name]) for name in ("gelu_new", "gelu_python", "relu", "silu"))
 
 
+@on_a_cpu
 def test_a_stack_learns_by_kernels_what_it_learns_without(
     bench: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,6 +192,7 @@ def test_a_stack_learns_by_kernels_what_it_learns_without(
                 assert (p - q).norm() <= 1e-4 * q.norm(), name
 
 
+@on_a_cpu
 def test_a_run_by_itself_learns_by_kernels_what_it_learns_without(
     bench: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,7 +41,7 @@ def oracle_loss(folder: Path, ours: Classifier, split: TokenisedSplit) -> tuple[
     """Logits and gradients of the same computation by transformers, in the order of the split."""
     from transformers import AutoModel
 
-    texts = [split.text(row, 64) for row in range(len(split))]
+    texts = [split.texts([row], 64) for row in range(len(split))]
     longest = max(len(ids) for ids, _ in texts)
     family = inspect(folder).family
     encoder: Any = AutoModel.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from finegrid.data.tokens import TokenisedSplit
 from finegrid.model.attention import Layout, cut, lay_out, round_up
+from finegrid.model.operations import kernels
 
 # Packed batches are filled up to multiples of so many tokens, with tokens that belong to no text and get no
 # gradient. Without, almost every batch would be of a size of its own, and oneDNN compile its products anew.
@@ -71,6 +72,9 @@ class Batch:
 
     def means(self, hidden: Tensor) -> Tensor:
         """Means over the tokens of each text: ``[tokens, width]`` to ``[texts, width]``."""
+        if hidden.dtype == torch.float32 and (fused := kernels(hidden.device)) is not None:
+            found: Tensor = fused.means(hidden, self.starts, self._counts[:, 0])
+            return found
         sums = hidden.new_zeros(len(self.lengths), hidden.shape[1])
         return sums.index_add(0, self._owner, hidden[: self.real_tokens]) / self._counts
 
@@ -98,7 +102,7 @@ def pack(split: TokenisedSplit, rows: NDArray[np.int64], max_length: int, device
     lengths = np.minimum(split.lengths[rows], max_length)
     order = np.argsort(lengths, kind="stable")
     rows, lengths = rows[order], lengths[order]
-    pieces = [split.text(row, max_length) for row in rows]
+    ids, types = split.texts(rows, max_length)
     ends = np.cumsum(lengths)
     starts = ends - lengths
     positions = np.arange(ends[-1]) - np.repeat(starts, lengths)
@@ -109,9 +113,9 @@ def pack(split: TokenisedSplit, rows: NDArray[np.int64], max_length: int, device
         return torch.from_numpy(np.concatenate(arrays).astype(np.int64)).to(device)
 
     return Batch(
-        ids=tensor(*(ids for ids, _ in pieces), filling),
+        ids=tensor(ids, filling),
         positions=tensor(positions, filling),
-        types=tensor(*(types for _, types in pieces), filling),
+        types=tensor(types, filling),
         lengths=lengths,
         starts=tensor(starts),
         labels=tensor(split.labels[rows]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -62,36 +63,37 @@ class TokenisedSplit:
         parts = np.diff(self.bounds).reshape(len(self), self.parts)
         return np.asarray(parts.sum(axis=1) + self.template.specials, dtype=np.int64)
 
-    def text(self, row: int | np.int64, max_length: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Token numbers and types of one text (or pair), special tokens added, cut to ``max_length``."""
-        texts = [
-            self.tokens[self.bounds[part] : self.bounds[part + 1]]
-            for part in range(int(row) * self.parts, (int(row) + 1) * self.parts)
-        ]
-        keep = cut(tuple(len(text) for text in texts), max_length - self.template.specials)
-        ids: list[NDArray[np.int32]] = []
-        types: list[int] = []
-        for piece in self.template.pieces:
-            if piece.text < 0:
-                ids.append(np.array([piece.token], dtype=np.int32))
-                types.append(piece.type)
-            else:
-                ids.append(texts[piece.text][: keep[piece.text]])
-                types.extend([piece.type] * keep[piece.text])
-        return np.concatenate(ids).astype(np.int64), np.array(types, dtype=np.int64)
+    def texts(
+        self, rows: Sequence[int] | NDArray[np.int64], max_length: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Token numbers and types of some texts (or pairs), end to end, each in special tokens and cut."""
+        firsts = np.asarray(rows)[:, None] * self.parts + np.arange(self.parts)
+        begins, ends = self.bounds[firsts], self.bounds[firsts + 1]
+        keep = cut(ends - begins, max_length - self.template.specials)
+        count, pieces = len(firsts), self.template.pieces
+        # One column for every piece of the template: how many tokens, from where, or which.
+        sizes, sources = np.ones((count, len(pieces)), np.int64), np.zeros((count, len(pieces)), np.int64)
+        for column, piece in enumerate(pieces):
+            if piece.text >= 0:
+                sizes[:, column], sources[:, column] = keep[:, piece.text], begins[:, piece.text]
+        each = sizes.reshape(-1)
+        ids = np.repeat(np.tile([piece.token for piece in pieces], count), each)
+        own = ids < 0
+        offsets = np.arange(len(ids)) - np.repeat(np.cumsum(each) - each, each)
+        ids[own] = self.tokens[(np.repeat(sources.reshape(-1), each) + offsets)[own]]
+        return ids, np.repeat(np.tile([piece.type for piece in pieces], count), each)
 
 
-def cut(lengths: tuple[int, ...], budget: int) -> tuple[int, ...]:
-    """How much of each text of a pair fits the budget: the longer one is cut first, as Hugging Face does."""
-    if sum(lengths) <= budget:
-        return lengths
-    if len(lengths) == 1:
-        return (budget,)
-    first, second = lengths
-    shorter = min(first, second, budget // 2)
-    if first <= second:
-        return (shorter, budget - shorter)
-    return (budget - shorter, shorter)
+def cut(lengths: NDArray[np.int64], budget: int) -> NDArray[np.int64]:
+    """How much of each text, or of both of a pair, fits the budget: the longer one is cut first, as Hugging
+    Face does. ``[texts, parts]``."""
+    if lengths.shape[1] == 1:
+        return np.minimum(lengths, budget)
+    first, second = lengths.T
+    shorter = np.minimum(np.minimum(first, second), budget // 2)
+    longer = np.where(first <= second, 1, 0)
+    kept = np.where(np.arange(2) == longer[:, None], budget - shorter[:, None], shorter[:, None])
+    return np.where(lengths.sum(1, keepdims=True) <= budget, lengths, kept)
 
 
 @dataclass(frozen=True)

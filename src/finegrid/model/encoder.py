@@ -16,7 +16,7 @@ from torch.autograd.function import once_differentiable
 from finegrid.model.anatomy import Layer
 from finegrid.model.attention import Layout
 from finegrid.model.operations import operations
-from finegrid.model.products import grad_input, grad_weight
+from finegrid.model.products import add_grad_input_, grad_input, grad_weight
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class AttentionHalf(torch.autograd.Function):
         weight = grad_weight(grad_qkv, h, dtype) if any(needs[1:4]) else None
         bias = ops.sum_tokens(grad_qkv, dtype) if any(needs[4:7]) else None
         thirds = [*thirds_of(weight, -2), *thirds_of(bias, -1)]
-        grad_x = grad_total.add_(grad_input(grad_qkv, copies.qkv[0])) if needs[0] else None
+        grad_x = add_grad_input_(grad_total, grad_qkv, copies.qkv[0]) if needs[0] else None
         return (grad_x, *thirds, out, out_bias, *norm, None, None, None)
 
 
@@ -145,7 +145,7 @@ class FeedForwardHalf(torch.autograd.Function):
         grad_active = grad_input(grad_y, copies.down[0])
         grad_wide, up_bias = ops.activate_backward(grad_active, activated, dtype, needs[2])
         up = grad_weight(grad_wide, h, dtype) if needs[1] else None
-        grad_x = grad_total.add_(grad_input(grad_wide, copies.up[0])) if needs[0] else None
+        grad_x = add_grad_input_(grad_total, grad_wide, copies.up[0]) if needs[0] else None
         return (grad_x, up, up_bias, down, down_bias, *norm, None, None, None)
 
 

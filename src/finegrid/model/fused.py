@@ -98,7 +98,7 @@ def join(
     mean, rstd = x.new_empty(x.shape[:-1]), x.new_empty(x.shape[:-1])
     keep, scale = told(dropped, x)
     with_low = y.dtype != x.dtype
-    kernels.join[(mean.numel(),)](
+    kernels.join[(tokens, mean.numel() // tokens)](
         *(x.contiguous(), y, bias, keep, norm.weight, norm.bias, total, out, low, mean, rstd),
         *(tokens, width, norm.eps, scale),
         BLOCK=triton.next_power_of_2(width),
@@ -138,8 +138,9 @@ def activate(activation: Callable[[Tensor], Tensor], wide: Tensor, bias: Tensor)
         return plain.activate(activation, wide + bias.unsqueeze(-2), None)
     tokens, width = wide.shape[-2:]
     active = torch.empty_like(wide)
-    grid = wide.numel() // width, triton.cdiv(width, 1024)
-    kernels.gelu[grid](wide, bias, active, tokens, width, BLOCK=1024)
+    runs = wide.numel() // (tokens * width)
+    grid = triton.cdiv(tokens, 4), triton.cdiv(width, 1024), runs
+    kernels.gelu[grid](wide, bias, active, tokens, width, 4, BLOCK=1024)
     return active, (wide, bias, None)
 
 

@@ -140,8 +140,8 @@ def join(
     BLOCK: tl.constexpr, BIAS: tl.constexpr, KEEP: tl.constexpr, LOW: tl.constexpr,
 ):  # fmt: skip
     """One token: ``total = x + dropout(y + bias)``, and its LayerNorm, also in the type of the products."""
-    row = tl.program_id(0).to(tl.int64)
-    run, token, column = row // tokens, row % tokens, tl.arange(0, BLOCK)
+    token, run, column = tl.program_id(0).to(tl.int64), tl.program_id(1), tl.arange(0, BLOCK)
+    row = run * tokens + token
     inside, here, of_run = column < width, row * width + column, run * width + column
     value = tl.load(y + here, mask=inside, other=0).to(tl.float32)
     if BIAS:
@@ -202,15 +202,18 @@ def join_back(
 
 
 @triton.jit
-def gelu(x, bias, out, tokens, width, BLOCK: tl.constexpr):
-    """``gelu(x + bias)``, the exact one."""
-    row = tl.program_id(0).to(tl.int64)
+def gelu(x, bias, out, tokens, width, rows, BLOCK: tl.constexpr):
+    """``gelu(x + bias)``, the exact one, of ``rows`` tokens of a run."""
+    block, run = tl.program_id(0), tl.program_id(2)
     column = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
-    inside, here = column < width, row * width + column
-    value = tl.load(x + here, mask=inside, other=0).to(tl.float32)
-    value += tl.load(bias + row // tokens * width + column, mask=inside, other=0).to(tl.float32)
-    active = 0.5 * value * (1 + tl.erf(value * HALF_ROOT))
-    tl.store(out + here, active.to(out.dtype.element_ty), mask=inside)
+    shift = tl.load(bias + run * width + column, mask=column < width, other=0).to(tl.float32)
+    for index in range(rows):
+        token = block * rows + index
+        inside = (column < width) & (token < tokens)
+        here = (run.to(tl.int64) * tokens + token) * width + column
+        value = tl.load(x + here, mask=inside, other=0).to(tl.float32) + shift
+        active = 0.5 * value * (1 + tl.erf(value * HALF_ROOT))
+        tl.store(out + here, active.to(out.dtype.element_ty), mask=inside)
 
 
 @triton.jit

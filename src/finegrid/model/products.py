@@ -42,6 +42,15 @@ def grad_input(grad: Tensor, weight: Tensor) -> Tensor:
     return linear(grad, weight.mT, None)
 
 
+def add_grad_input_(x: Tensor, grad: Tensor, weight: Tensor) -> Tensor:
+    """``x += grad_input(grad, weight)``, by the product itself where it can."""
+    if x.is_cuda and grad.dtype != x.dtype:
+        product = torch.addmm if x.ndim == 2 else torch.baddbmm
+        out: Tensor = product(x, grad, weight, out_dtype=x.dtype, out=x)
+        return out
+    return x.add_(grad_input(grad, weight))
+
+
 def grad_weight(grad: Tensor, x: Tensor, dtype: torch.dtype) -> Tensor:
     """``[rows, out]``, ``[rows, in]`` to ``[out, in]``, in ``dtype``."""
     if grad.is_cuda and grad.dtype != dtype:  # where the product's sums need not be rounded first
