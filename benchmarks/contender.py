@@ -39,10 +39,12 @@ class Job:
     threads: int
     precision: str  # fp32 | bf16
     seconds: float  # to train after the warm-up, at the least
-    steps: int  # to train after the warm-up, at the least
+    steps: int  # to train after the warm-up, at the least; on a GPU just as many
+    device: str = "cpu"  # or cuda, for origin and trainer: finegrid is timed by gpu.py
 
 
-Step = Callable[[], int]  # trains on one batch (for finegrid: every run of the family does); real tokens
+# Trains on one batch (for finegrid: every run of the family does). Real tokens, which a GPU may not know yet.
+Step = Callable[[], int | torch.Tensor]
 
 
 @dataclass
@@ -96,13 +98,13 @@ def origin(job: Job) -> Step:
 
     texts, labels = read_titles(job.titles)
     tokenizer = AutoTokenizer.from_pretrained(job.checkpoint)
-    model = Origin(job.checkpoint, max(labels) + 1).train()
+    model = Origin(job.checkpoint, max(labels) + 1).to(job.device).train()
     freeze_(model.bert, job.frozen)
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-5, weight_decay=0.01)
     schedule = get_linear_schedule_with_warmup(optimizer, 0, 10_000)
     order = shuffled(len(texts), job.batch_size)
 
-    def step() -> int:
+    def step() -> torch.Tensor:
         rows = next(order)
         batch = tokenizer(
             [texts[row] for row in rows],
@@ -110,13 +112,14 @@ def origin(job: Job) -> Step:
             truncation=True,
             max_length=LENGTH,
             return_tensors="pt",
-        )
-        loss = F.cross_entropy(model(**batch), torch.tensor([labels[row] for row in rows]))
+        ).to(job.device)
+        loss = F.cross_entropy(model(**batch), torch.tensor([labels[row] for row in rows], device=job.device))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
-        return int(batch["attention_mask"].sum())
+        tokens: torch.Tensor = batch["attention_mask"].sum()
+        return tokens
 
     return step
 
@@ -159,7 +162,8 @@ def trainer(job: Job) -> Step:
         weight_decay=0.01,
         optim="adamw_torch_fused",
         bf16=job.precision == "bf16",
-        use_cpu=True,
+        use_cpu=job.device == "cpu",
+        dataloader_num_workers=0 if job.device == "cpu" else 4,  # a GPU would wait for the padding
         report_to=[],
         save_strategy="no",
         logging_strategy="no",
@@ -267,6 +271,16 @@ def share_of_products(step: Step) -> float:
     return float(products / total)
 
 
+def gpu_figures(step: Step, steps: int) -> dict[str, float]:
+    """Of some steps, asked for without waiting."""
+    torch.cuda.synchronize()
+    start = time.perf_counter()
+    tokens = [step() for _ in range(steps)]
+    torch.cuda.synchronize()
+    seconds = time.perf_counter() - start
+    return {"tokens": sum(int(one) for one in tokens), "seconds": seconds, "steps": steps}
+
+
 def peak_bytes() -> int:
     status = Path("/proc/self/status").read_text()
     return 1024 * int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1])
@@ -295,12 +309,15 @@ def main() -> None:
             break
     print("ready", flush=True)
     sys.stdin.readline()
+    if job.device == "cuda":
+        print(json.dumps(gpu_figures(step, job.steps)), flush=True)
+        return
     seconds: list[float] = []
     tokens, inside.seconds = 0, 0.0
     processor = time.process_time()
     while sum(seconds) < job.seconds or len(seconds) < job.steps:
         start = time.perf_counter()
-        tokens += step()
+        tokens += int(step())
         seconds.append(time.perf_counter() - start)
     processor = time.process_time() - processor
     figures = {

@@ -8,13 +8,16 @@ CUDA graph: on a GPU, a family without one is an error. The first epoch, in whic
 timed by itself. Titles are those of ``--titles``, over and over where they are too few, as the embedded ones
 are; the first line of the output says so. The figures to reach, for one H200 at base shape: 2.2 s per epoch
 of a full run, 1.2 s per epoch of a run in a frozen family, 35 minutes for the grid. ``--kernels`` tells
-where one more step of each family spends its time.
+where one more step of each family spends its time, ``--rivals`` times the published study's loop (float32)
+and Hugging Face's Trainer (bf16) on the same titles before.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,8 +26,10 @@ from itertools import cycle, islice
 from pathlib import Path
 from random import Random
 from statistics import median
+from typing import Any
 
 import torch
+from contender import Job
 from speed import EPOCHS, LAYERS, TEXTS, flops_per_token, make_base
 
 from finegrid.demo import HEADLINES
@@ -40,6 +45,38 @@ from finegrid.workbench import Workbench, peak_memory, prepare_process, reset_pe
 JUDGED = 10_000  # texts of dev, and of test, in the published study
 LENGTH = 44
 DISTINCT = {0: 16, LAYERS // 2: 16}  # runs of the published grid by frozen layers; half of its rows are inert
+
+
+RIVALS = {"origin": ("fp32", 40), "trainer": ("bf16", 200)}  # precision, and steps that are timed
+
+
+@dataclass(frozen=True)
+class Rival:
+    name: str
+    frozen: int
+    tokens_per_second: float
+
+
+def measure_rivals(checkpoint: Path, titles: Path, batch: int) -> list[Rival]:
+    """Every rival in a process of its own; they warm up together, and are timed one after the other."""
+    jobs = [
+        Job(name, str(checkpoint), str(titles), batch, frozen, 1, 4, precision, 0.0, steps, "cuda")
+        for frozen in DISTINCT
+        for name, (precision, steps) in RIVALS.items()
+    ]
+    program = [sys.executable, str(Path(__file__).parent / "contender.py")]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    processes = [subprocess.Popen([*program, json.dumps(asdict(job))], **pipes) for job in jobs]
+    for job, process in zip(jobs, processes, strict=True):
+        assert process.stdout is not None
+        if process.stdout.readline().strip() != "ready":
+            raise SystemExit(f"error: {job.contender} did not start: see above.")
+    found = []
+    for job, process in zip(jobs, processes, strict=True):
+        told, _ = process.communicate("go\n")
+        figures = json.loads(told.splitlines()[-1])
+        found.append(Rival(job.contender, job.frozen, figures["tokens"] / figures["seconds"]))
+    return found
 
 
 @dataclass(frozen=True)
@@ -193,6 +230,21 @@ def check_graphs(measured: list[Figures]) -> None:
         )
 
 
+def compared(measured: list[Figures], rivals: list[Rival]) -> list[str]:
+    """Every rival's speed, and how many times as fast finegrid's best family of that kind is."""
+    lines = [
+        "",
+        "| runs | contender | real tokens/s | finegrid: times as fast |",
+        "| --- | --- | --- | --- |",
+    ]
+    for rival in rivals:
+        best = max(one.tokens_per_second for one in measured if one.frozen == rival.frozen)
+        kind = "six frozen" if rival.frozen else "full"
+        speed = rival.tokens_per_second
+        lines.append(f"| {kind} | {rival.name} | {speed:,.0f} | {best / speed:.1f} |")
+    return lines
+
+
 def report(measured: list[Figures], device: str, titles: str) -> str:
     lines = [
         f"{device}; trained on {titles}; seconds are scaled to {TEXTS:,} titles",
@@ -227,18 +279,23 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=2, help="after the first")
     parser.add_argument("--titles", type=Path, default=HEADLINES / "train.tsv")
     parser.add_argument("--out", type=Path, help="where to keep all figures as JSON")
+    parser.add_argument("--rivals", action="store_true", help="time origin and Trainer too")
     parser.add_argument("--kernels", type=int, default=0, help="so many, of one step of each family")
     arguments = parser.parse_args()
     measured = []
     with tempfile.TemporaryDirectory() as scratch:
         bench = open_bench(arguments, Path(scratch))
+        about = bench.study.checkpoint.folder, Path(scratch) / "train.tsv", arguments.batch
+        rivals = measure_rivals(*about) if arguments.rivals else []
         for frozen, family in ((0, 1), (0, arguments.family), (LAYERS // 2, arguments.family)):
-            about = frozen, family, arguments.epochs, arguments.shape, arguments.kernels
-            measured.append(measure(bench, *about))
+            load = frozen, family, arguments.epochs, arguments.shape, arguments.kernels
+            measured.append(measure(bench, *load))
             if arguments.out:
                 arguments.out.write_text(json.dumps([asdict(one) for one in measured], indent=1))
     name = torch.cuda.get_device_name() if arguments.device == "cuda" else "a CPU: a dry run"
     print(report(measured, name, origin_of(arguments.titles, arguments.texts)))
+    if rivals:
+        print("\n".join(compared(measured, rivals)))
     if arguments.device == "cuda":
         check_graphs(measured)
 

@@ -32,7 +32,7 @@ def group_texts(lines: list[str], tokenizer: Any) -> list[dict[str, list[int]]]:
     return [{"input_ids": ids[start : start + LENGTH], "attention_mask": [1] * LENGTH} for start in blocks]
 
 
-def mlm_trainer(job: Job) -> Callable[[], int]:
+def mlm_trainer(job: Job) -> Callable[[], torch.Tensor]:
     """Hugging Face's Trainer on packed blocks: no padding, fused AdamW, its own masking.
 
     Its own training step and data loader are driven one step at a time, so that it is timed as ours. It has

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 
 
-def step_of(trainer: Any) -> Callable[[], int]:
+def step_of(trainer: Any) -> Callable[[], torch.Tensor]:
     """A step of Hugging Face's Trainer as its ``train`` makes it; clipped where its arguments ask for that.
 
-    The step returns its real tokens.
+    The step returns its real tokens, where the batch is.
     """
     trainer.create_optimizer_and_scheduler(10_000)
     trainer.current_gradient_accumulation_steps = 1  # train() sets it
@@ -23,7 +23,7 @@ def step_of(trainer: Any) -> Callable[[], int]:
 
     stream = batches()
 
-    def step() -> int:
+    def step() -> torch.Tensor:
         batch = next(stream)
         trainer.training_step(wrapped, batch)
         if trainer.args.max_grad_norm:
@@ -31,6 +31,7 @@ def step_of(trainer: Any) -> Callable[[], int]:
         optimizer.step()
         trainer.lr_scheduler.step()
         wrapped.zero_grad()
-        return int(batch["attention_mask"].sum())
+        tokens: torch.Tensor = batch["attention_mask"].sum()
+        return tokens
 
     return step
