@@ -282,22 +282,31 @@ def main() -> None:
     parser.add_argument("--rivals", action="store_true", help="time origin and Trainer too")
     parser.add_argument("--kernels", type=int, default=0, help="so many, of one step of each family")
     arguments = parser.parse_args()
-    measured = []
+    measured: list[Figures] = []
     with tempfile.TemporaryDirectory() as scratch:
         bench = open_bench(arguments, Path(scratch))
         about = bench.study.checkpoint.folder, Path(scratch) / "train.tsv", arguments.batch
         rivals = measure_rivals(*about) if arguments.rivals else []
+        keep(arguments.out, rivals, measured)
         for frozen, family in ((0, 1), (0, arguments.family), (LAYERS // 2, arguments.family)):
             load = frozen, family, arguments.epochs, arguments.shape, arguments.kernels
             measured.append(measure(bench, *load))
-            if arguments.out:
-                arguments.out.write_text(json.dumps([asdict(one) for one in measured], indent=1))
+            keep(arguments.out, rivals, measured)
     name = torch.cuda.get_device_name() if arguments.device == "cuda" else "a CPU: a dry run"
     print(report(measured, name, origin_of(arguments.titles, arguments.texts)))
     if rivals:
         print("\n".join(compared(measured, rivals)))
     if arguments.device == "cuda":
         check_graphs(measured)
+
+
+def keep(out: Path | None, rivals: list[Rival], measured: list[Figures]) -> None:
+    """Tell what was measured last, and keep all of it: a GPU's time may end at any moment."""
+    found: list[Rival | Figures] = [*rivals, *measured]
+    if found:
+        print(found[-1], file=sys.stderr, flush=True)
+    if out is not None:
+        out.write_text(json.dumps([asdict(one) for one in found], indent=1))
 
 
 if __name__ == "__main__":

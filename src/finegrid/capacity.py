@@ -18,7 +18,7 @@ SHARE_CUDA = 0.8  # of a GPU's, which is shared with no one
 # Runs that freeze nothing share only batches and dropout masks: 5 % of a small step. Not worth it where an
 # epoch of them all takes more than a minute of one core, which is what a killed worker may lose.
 SHORT_EPOCH_FLOP = 1.5e13
-SHORT_EPOCH_FLOP_CUDA = 1e16  # a minute of a GPU at 0.2 PFLOP/s: an estimate, not measured
+SHORT_EPOCH_FLOP_CUDA = 1e16  # half a minute of an H200, which does 0.3 PFLOP/s of them (docs/results.md)
 BYTES = 4 * COPIES  # of a member per parameter that it trains
 
 

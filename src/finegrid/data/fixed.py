@@ -20,8 +20,8 @@ from finegrid.model.attention import Cuts, Layout, cut, lay_out, round_up
 from finegrid.model.operations import kernels
 
 GRAIN = 64  # tokens of a batch are rounded up to so many
-# What one more group of attention costs in a graph, in attention weights: some 20 kernels of 2 us each,
-# against about 60 bytes of traffic a weight at 3 TB/s. Calculated, not measured.
+# What one more group of attention costs in a graph, in attention weights: without Triton's kernels some 20
+# kernels of 2 us each, against about 60 bytes of traffic a weight at 3 TB/s. Calculated, not measured.
 GROUP_COST = 2_000_000
 
 
