@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from tiny import (
     assert_same_run,
     open_bench,
@@ -22,6 +23,7 @@ from tiny import (
 )
 from torch import Tensor
 
+import finegrid.state
 import finegrid.train
 from finegrid import metrics
 from finegrid.data.batches import Batch
@@ -444,3 +446,26 @@ def test_progress_survives_json(bench: Workbench) -> None:
 
     assert back == run.progress
     assert without_seconds(back.epochs) == without_seconds(run.progress.epochs)
+
+
+def test_what_takes_long_to_save_is_saved_less_often(
+    bench: Workbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten seconds of saving are a twentieth of 200, not of the 30 that were asked for."""
+    now = [0.0]
+    monkeypatch.setattr("finegrid.state.time.monotonic", lambda: now[0])
+
+    def slow(*arguments: Any) -> None:
+        now[0] += 10
+        save_file(*arguments)
+
+    monkeypatch.setattr(finegrid.state, "save_file", slow)
+    (run,) = start(bench, [recipe_of(bench)])
+    state, saved = StateFile(tmp_path / "state", 30), []
+    for epoch in range(1, 12):
+        now[0] += 29
+        before = now[0]
+        state.save([run], epoch)
+        saved += [epoch] if now[0] > before else []
+
+    assert saved == [2, 9]
