@@ -35,6 +35,15 @@ def test_products_are_those_of_float64(monkeypatch: pytest.MonkeyPatch, onednn: 
     check(products.grad_weight(grad, x, grad.dtype), grad.double().t() @ x.double())
 
 
+@pytest.mark.skipif(not products.ONEDNN_BF16, reason="no bf16 products here")
+def test_a_bias_that_onednn_adds_is_added_to_the_last_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, weight, bias = (random(*shape).bfloat16() for shape in ((672, 192), (576, 192), (576,)))
+    ours = products.linear(x, weight, bias)
+    monkeypatch.setattr(products, "ONEDNN_BF16", False)
+
+    assert torch.equal(ours, products.linear(x, weight, bias))
+
+
 def test_only_float32_on_a_cpu_takes_the_private_way() -> None:
     assert not products.by_onednn(random(2, 2).double()) and not products.by_onednn(random(2, 2).bfloat16())
     assert products.by_onednn(random(2, 2)) == products.ONEDNN

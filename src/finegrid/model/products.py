@@ -10,19 +10,25 @@ from torch import Tensor
 from torch.nn import functional as F
 
 # torch's own float32 products go through MKL, which keeps to AVX2 on AMD processors: 110 GFLOP/s on a Zen 5
-# core, where oneDNN reaches 240. bf16 products go through oneDNN already.
+# core, where oneDNN reaches 240. bf16 products go through oneDNN already, but for a bias it is copied first.
 ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+ONEDNN_BF16 = ONEDNN and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def by_onednn(x: Tensor) -> bool:
     return ONEDNN and x.dtype == torch.float32 and x.device.type == "cpu"
 
 
+def adds_bias(x: Tensor) -> bool:
+    """Whether oneDNN adds a bias to bf16 products itself: 5 % faster at mini shape, and bit for bit equal."""
+    return ONEDNN_BF16 and x.dtype == torch.bfloat16 and x.device.type == "cpu"
+
+
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """``x @ weight.T + bias``: ``[rows, in]``, ``[out, in]`` to ``[rows, out]``. No gradient is recorded."""
     if x.ndim == 3:
         return linear_of_runs(x, weight, bias)
-    if by_onednn(x):
+    if by_onednn(x) or (bias is not None and adds_bias(x)):
         out: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
         return out
     return F.linear(x, weight, bias)
