@@ -14,7 +14,7 @@ from torch import Tensor
 
 from finegrid.data.tokens import TokenisedSplit
 from finegrid.model.attention import Layout, cut, lay_out, round_up
-from finegrid.model.operations import kernels
+from finegrid.model.operations import means_by_kernel
 
 # Packed batches are filled up to multiples of so many tokens, with tokens that belong to no text and get no
 # gradient. Without, almost every batch would be of a size of its own, and oneDNN compile its products anew.
@@ -72,8 +72,7 @@ class Batch:
 
     def means(self, hidden: Tensor) -> Tensor:
         """Means over the tokens of each text: ``[tokens, width]`` to ``[texts, width]``."""
-        if hidden.dtype == torch.float32 and (fused := kernels(hidden.device)) is not None:
-            found: Tensor = fused.means(hidden, self.starts, self._counts[:, 0])
+        if (found := means_by_kernel(hidden, self.starts, self._counts[:, 0])) is not None:
             return found
         sums = hidden.new_zeros(len(self.lengths), hidden.shape[1])
         return sums.index_add(0, self._owner, hidden[: self.real_tokens]) / self._counts

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from finegrid.data.batches import Batch, Prefix
 from finegrid.model.attention import Cuts, Layout, cut, lay_out, round_up
-from finegrid.model.operations import kernels
+from finegrid.model.operations import means_by_kernel
 
 GRAIN = 64  # tokens of a batch are rounded up to so many
 # What one more group of attention costs in a graph, in attention weights: without Triton's kernels some 20
@@ -83,8 +83,7 @@ class FixedBatch:
 
     def means(self, hidden: Tensor) -> Tensor:
         """Means over the tokens of each text: ``[tokens, width]`` to ``[texts, width]``."""
-        if hidden.dtype == torch.float32 and (fused := kernels(hidden.device)) is not None:
-            found: Tensor = fused.means(hidden, self.starts, self.lengths)
+        if (found := means_by_kernel(hidden, self.starts, self.lengths)) is not None:
             return found
         return self._shares.to(hidden.dtype) @ hidden
 

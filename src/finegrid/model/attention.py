@@ -147,13 +147,7 @@ def lay_out(
 
 def index(layout: Layout) -> Indices:
     """From the lengths to the last index where they are."""
-    lengths, starts, tokens, heads, runs = (
-        layout.lengths,
-        layout.starts,
-        layout.tokens,
-        layout.heads,
-        layout.runs,
-    )
+    lengths, starts, heads, runs = layout.lengths, layout.starts, layout.heads, layout.runs
 
     def count(number: int) -> Tensor:
         return torch.arange(number, device=lengths.device)
@@ -166,8 +160,9 @@ def index(layout: Layout) -> Indices:
         texts = group.texts // runs
         here = slice(group.first, group.first + texts)
         own = lengths[here].repeat(runs)[:, None]
+        first = (starts[here] + of_run * layout.tokens).view(-1, 1)
         # A padded place repeats the text's last token; masks keep it out of everything.
-        token = (starts[here] + of_run * tokens).view(-1, 1) + torch.minimum(count(group.length), own - 1)
+        token = first + torch.minimum(count(group.length), own - 1)
         rows.append((token[:, None, :] * heads + head[:, None]).view(-1))
         area = heads * group.length
         begins.append(group.places.start + count(texts) * area)
@@ -175,11 +170,12 @@ def index(layout: Layout) -> Indices:
         padded.append(torch.full_like(starts[here], group.length))
     row, part = torch.cat(rows), count(3)[:, None]
     parts = (row // heads * 3 * heads + row % heads) + part * heads
-    owner = torch.searchsorted(lengths.cumsum(0), count(tokens), right=True)
+    owner = torch.searchsorted(lengths.cumsum(0), count(layout.tokens), right=True)
     real, owner = owner < len(lengths), owner.clamp(max=len(lengths) - 1)
     begin, stride, length_of = (torch.cat(each)[owner] for each in (begins, strides, padded))
-    place = (begin + count(tokens) - starts[owner] + of_run * stride)[..., None] + length_of[:, None] * head
-    back = place.mul_(real[:, None]).view(runs * tokens, heads)
+    begin = begin + count(layout.tokens) - starts[owner] + of_run * stride
+    place = begin[..., None] + length_of[:, None] * head
+    back = place.mul_(real[:, None]).view(runs * layout.tokens, heads)
     parts_back = back[:, None, :] + part * layout.places
     return Indices(real.repeat(runs)[:, None], parts.view(-1), row, parts_back.view(-1), back.view(-1))
 

@@ -133,6 +133,12 @@ def join_backward(
     )
 
 
+@dataclass(frozen=True)
+class Activated:
+    wide: Tensor
+    bias: Tensor
+
+
 def activate(activation: Callable[[Tensor], Tensor], wide: Tensor, bias: Tensor) -> tuple[Tensor, Any]:
     if not is_gelu(activation):
         return plain.activate(activation, wide + bias.unsqueeze(-2), None)
@@ -141,15 +147,15 @@ def activate(activation: Callable[[Tensor], Tensor], wide: Tensor, bias: Tensor)
     runs = wide.numel() // (tokens * width)
     grid = triton.cdiv(tokens, 4), triton.cdiv(width, 1024), runs
     kernels.gelu[grid](wide, bias, active, tokens, width, 4, BLOCK=1024)
-    return active, (wide, bias, None)
+    return active, Activated(wide, bias)
 
 
 def activate_backward(
     grad: Tensor, activated: Any, dtype: torch.dtype, with_bias: bool
 ) -> tuple[Tensor, Tensor | None]:
-    if len(activated) == 2:
+    if not isinstance(activated, Activated):
         return plain.activate_backward(grad, activated, dtype, with_bias)
-    wide, bias, _ = activated
+    wide, bias = activated.wide, activated.bias
     tokens, width = wide.shape[-2:]
     runs = wide.numel() // (tokens * width)
     rows, blocks = parts_of(tokens, runs)

@@ -65,6 +65,12 @@ def operations(x: Tensor, dtype: torch.dtype) -> Operations:
     return plain if fused is None else fused
 
 
+def means_by_kernel(hidden: Tensor, starts: Tensor, lengths: Tensor) -> Tensor | None:
+    """Means over the tokens of each text, ``[texts, width]``; None where there is no kernel for that."""
+    fused = kernels(hidden.device) if hidden.dtype == torch.float32 else None
+    return None if fused is None else fused.means(hidden, starts, lengths)
+
+
 @cache
 def kernels(device: torch.device) -> Any:
     """The module `finegrid.model.fused`; None on a CPU.
