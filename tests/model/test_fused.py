@@ -170,7 +170,7 @@ def test_a_stack_learns_by_kernels_what_it_learns_without(
     """Losses of two steps and every tensor, 1e-4 relative in float32, with dropout on."""
 
     def trained() -> tuple[list[Run], list[list[float]]]:
-        recipes = varied(bench, freeze__layers=2)[:2]
+        recipes = varied(bench, freeze__layers=2, training__batch_size=2)[:2]  # the interpreter is slow
         runs, losses = runs_of(bench, recipes), []
         stack = Stack(runs)
         for step, batch in enumerate(batches(bench, recipes[0])[:2]):
@@ -199,7 +199,7 @@ def test_a_run_by_itself_learns_by_kernels_what_it_learns_without(
     found = []
     for ops in (plain, fused):
         monkeypatch.setattr(encoder, "operations", lambda x, dtype, ops=ops: ops)
-        (run,) = runs_of(bench, [recipe_of(bench)])
+        (run,) = runs_of(bench, [recipe_of(bench, training__batch_size=2)])
         found.append([run.step(batch, step) for step, batch in enumerate(batches(bench, run.recipe)[:2])])
     assert found[0] == pytest.approx(found[1], rel=1e-4)
 
