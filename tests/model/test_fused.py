@@ -11,7 +11,7 @@ from test_stack import batches, runs_of, varied
 from tiny import recipe_of
 from torch import Tensor, nn
 
-from finegrid.model import encoder, plain
+from finegrid.model import attention, encoder, plain
 from finegrid.model.attention import Dropped, cut, lay_out
 from finegrid.model.counter import counter_words
 from finegrid.model.dropout import LEVELS
@@ -83,6 +83,59 @@ def test_attention_and_its_gradient(
     close(ours[:, : sum(lengths)], theirs[:, : sum(lengths)], dtype)
     close(ours_grad, theirs_grad, dtype)
     assert torch.isfinite(ours).all() and (ours_grad[:, sum(lengths) :] == 0).all()
+
+
+# Compute capability, tokens, head width, bytes of a number, and the KiB that a program of attend_back shares:
+# `triton.compile(ASTSource(kernels.attend_back, ...), target=GPUTarget("cuda", 89, 32)).metadata.shared`.
+COMPILED = [
+    *((89, 128, 64, 4, 160), (89, 128, 32, 4, 112), (89, 128, 16, 4, 88), (90, 128, 64, 4, 160)),
+    *((75, 64, 64, 4, 80), (89, 64, 32, 4, 48), (89, 64, 16, 4, 32), (89, 32, 64, 4, 36)),
+    *((89, 128, 128, 2, 128), (90, 128, 128, 2, 160), (90, 128, 64, 2, 80), (89, 128, 32, 2, 56)),
+    *((89, 128, 16, 2, 44), (89, 64, 128, 2, 66), (90, 64, 64, 2, 40), (89, 32, 64, 2, 16)),
+    *((120, 64, 64, 4, 80), (120, 128, 64, 2, 80), (120, 128, 128, 2, 128), (80, 128, 64, 2, 80)),
+]
+
+
+@pytest.mark.parametrize(("capability", "rows", "columns", "size", "kib"), COMPILED)
+def test_attention_never_shares_more_memory_than_it_says(
+    capability: int, rows: int, columns: int, size: int, kib: int
+) -> None:
+    said = fused.shared_bytes(rows, columns, size) / 1024
+    assert kib <= said <= 1.5 * kib
+
+
+@pytest.mark.parametrize(
+    ("kib", "length", "width", "size", "by_kernel"),
+    [
+        *(
+            (227, 128, 64, 4, True),
+            (227, 136, 64, 4, False),
+            (227, 128, 128, 2, True),
+            (227, 128, 256, 2, False),
+        ),
+        *((99, 128, 64, 2, True), (99, 72, 64, 4, False), (99, 64, 64, 4, True), (99, 128, 128, 2, False)),
+        *((64, 64, 64, 4, False), (64, 32, 64, 4, True)),
+    ],
+)
+def test_texts_that_a_gpu_has_no_room_for_attend_by_plain_operations(
+    monkeypatch: pytest.MonkeyPatch, kib: int, length: int, width: int, size: int, by_kernel: bool
+) -> None:
+    """227 KiB as an H200, 99 as most GPUs of desktops, 64 as a T4."""
+    monkeypatch.setattr(fused, "room", lambda device: kib * 1024)
+    dtype = {2: torch.bfloat16, 4: torch.float32}[size]
+    assert fused.fits(length, torch.empty(length, 3 * width, dtype=dtype), 1) is by_kernel
+
+
+def test_attention_without_room_is_attention_by_plain_operations(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fused, "room", lambda device: 1024)
+    lengths = torch.tensor([3, 9], device=HERE)
+    layout = lay_out(lengths, cut(lengths.cpu().numpy(), 2), 16, 2)
+    qkv, bias = random(16, 24), random(24, seed=1)
+    ours, attended = fused.attend(qkv, bias, layout, None)
+
+    assert isinstance(attended, attention.Attended)
+    assert torch.equal(ours, plain.attend(qkv + bias, None, layout, None)[0])
+    assert torch.isfinite(fused.attend_backward(torch.ones_like(ours), attended)).all()
 
 
 def norm_of(shape: tuple[int, ...]) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -42,7 +43,7 @@ class Attended:
 
 
 def attend(qkv: Tensor, bias: Tensor, layout: Layout, dropped: Dropped | None) -> tuple[Tensor, Any]:
-    if max(group.length for group in layout.groups) > LONGEST:
+    if not fits(max(group.length for group in layout.groups), qkv, layout.heads):
         return plain.attend(qkv + bias.unsqueeze(-2), None, layout, dropped)
     out = qkv.new_empty(*qkv.shape[:-1], qkv.shape[-1] // 3)
     attend_by_group(kernels.attend, Attended(qkv, bias, layout, dropped), out)
@@ -57,19 +58,50 @@ def attend_backward(grad: Tensor, attended: Attended | attention.Attended) -> Te
     return out
 
 
+def fits(length: int, qkv: Tensor, heads: int) -> bool:
+    """Whether texts of so many tokens attend within one program each, forward and backward."""
+    needed = shared_bytes(rows_of(length), columns_of(qkv.shape[-1] // 3 // heads), qkv.element_size())
+    return length <= LONGEST and needed <= room(qkv.device)
+
+
+def shared_bytes(rows: int, columns: int, size: int) -> int:
+    """At the most, of the memory that a program of `kernels.attend_back` keeps its matrices in.
+
+    As Triton 3.7 compiled it (test_fused.py). For sm_100 it asks for more, up to the 227 KiB that are there.
+    """
+    return (4 * columns + rows) * rows * size
+
+
+@cache
+def room(device: torch.device) -> float:
+    """Bytes of that memory: 227 KiB on an H200, 99 on GPUs of desktops. No bound in the interpreter."""
+    if device.type != "cuda":
+        return float("inf")
+    known = triton.runtime.driver.active.utils.get_device_properties(device.index)
+    return float(known["max_shared_mem"])
+
+
+def rows_of(length: int) -> int:
+    return max(16, int(triton.next_power_of_2(length)))
+
+
+def columns_of(width: int) -> int:
+    return max(16, int(triton.next_power_of_2(width)))
+
+
 def attend_by_group(kernel: Any, attended: Attended, out: Tensor, *grad: Tensor) -> None:
     """Launch a kernel for every group of texts, and clear what belongs to none."""
     qkv, layout = attended.qkv, attended.layout
     width = qkv.shape[-1] // 3 // layout.heads
     keep, scale = told(attended.dropped, qkv)
     for group in layout.groups:
-        rows = max(16, triton.next_power_of_2(group.length))
+        rows = rows_of(group.length)
         kernel[(group.texts // layout.runs, layout.heads, layout.runs)](
             *(qkv, attended.bias, keep, layout.starts, layout.lengths, *grad, out),
             *(group.first, group.weights.start // layout.runs, group.length, layout.tokens, layout.heads),
             *(width**-0.5, scale),
             HEAD=width,
-            COLUMNS=max(16, triton.next_power_of_2(width)),
+            COLUMNS=columns_of(width),
             ROWS=rows,
             BIAS=True,
             KEEP=attended.dropped is not None,
