@@ -115,3 +115,12 @@ def test_spans_hide_neighbours_together() -> None:
         neighbours[masking] = (np.diff(places) == 1).mean()
 
     assert neighbours["spans"] > neighbours["pieces"] + 0.25
+
+
+def test_where_texts_lie_is_known_before_threads_ask() -> None:
+    """In Python 3.11 they would wait for each other: it locks a cached property for all objects at once."""
+    examples = random_examples(documents=30)
+    shards = packed(examples, epoch_of(examples, 2**40))
+
+    assert len(shards) > 1
+    assert all({"indices", "masks"} <= vars(shard.batch.layout(HEADS)).keys() for shard in shards)

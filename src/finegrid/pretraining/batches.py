@@ -106,7 +106,11 @@ def masked_batch(
         labels=tensor(labels),
         rows=order,
     )
-    batch.layout(heads)  # made here, where it can run beside the step before
+    layout = batch.layout(heads)
+    if device.type == "cpu":
+        # Made here, where it can run beside the step before. Threads that ask for them would wait for each
+        # other: Python 3.11 locks a cached property for all objects at once.
+        _ = layout.indices, layout.masks
     counts = torch.ones(len(mask.places) + spare)
     counts[len(mask.places) :] = 0.0
     places, targets = tensor(mask.places, spare), tensor(mask.targets, spare)
