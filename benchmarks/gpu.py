@@ -57,10 +57,10 @@ class Rival:
     tokens_per_second: float
 
 
-def measure_rivals(checkpoint: Path, titles: Path, batch: int) -> list[Rival]:
+def measure_rivals(checkpoint: Path, titles: Path, batch: int, device: str) -> list[Rival]:
     """Every rival in a process of its own; they warm up together, and are timed one after the other."""
     jobs = [
-        Job(name, str(checkpoint), str(titles), batch, frozen, 1, 4, precision, 0.0, steps, "cuda")
+        Job(name, str(checkpoint), str(titles), batch, frozen, 1, 4, precision, 0.0, steps, device)
         for frozen in DISTINCT
         for name, (precision, steps) in RIVALS.items()
     ]
@@ -130,7 +130,6 @@ def open_bench(arguments: argparse.Namespace, folder: Path) -> Workbench:
             "device": arguments.device,
             "precision": fastest_precision(arguments.device),
             "family_size": arguments.family,
-            "stack": arguments.family,
         }
     )
     prepare_process(settings)
@@ -285,7 +284,7 @@ def main() -> None:
     measured: list[Figures] = []
     with tempfile.TemporaryDirectory() as scratch:
         bench = open_bench(arguments, Path(scratch))
-        about = bench.study.checkpoint.folder, Path(scratch) / "train.tsv", arguments.batch
+        about = bench.study.checkpoint.folder, Path(scratch) / "train.tsv", arguments.batch, arguments.device
         rivals = measure_rivals(*about) if arguments.rivals else []
         keep(arguments.out, rivals, measured)
         for frozen, family in ((0, 1), (0, arguments.family), (LAYERS // 2, arguments.family)):

@@ -205,6 +205,21 @@ def test_a_run_with_a_loss_or_gradients_of_its_own_is_not_stacked(
     assert stack_up(runs, 4) == ([], runs)
 
 
+@pytest.mark.parametrize("ill", [0, 1])
+def test_a_run_that_diverges_leaves_the_gradients_of_its_stack_finite(bench: Workbench, ill: int) -> None:
+    """Its numbers reach no other run by way of the tokens that belong to no text."""
+    runs = runs_of(bench, varied(bench)[:2])
+    stack, batch = Stack(runs), batches(bench, runs[0].recipe)[1]
+    with torch.no_grad():
+        runs[ill].model.parts.layers[1].value.weight[0, 0] = torch.inf
+    losses = stack.backward(batch, 0)
+
+    assert len(batch.ids) > batch.real_tokens
+    assert torch.isfinite(losses).tolist() == [ill == 1, ill == 0]
+    grads = [p.grad for p in runs[1 - ill].model.parameters() if p.grad is not None]
+    assert grads and all(torch.isfinite(grad).all() for grad in grads)
+
+
 @pytest.mark.parametrize("lengths", [[3, 4, 4, 9, 17, 17, 30], [2], [8, 8, 8]], ids=str)
 def test_a_layout_of_three_runs_is_three_layouts(lengths: list[int]) -> None:
     heads, tokens, runs = 2, 128, 3

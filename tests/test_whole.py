@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,8 @@ from finegrid.replay import WARM_CALLS, Graphs, Replayed
 from finegrid.run import Run
 from finegrid.stack import Stack
 from finegrid.state import StateFile
-from finegrid.train import train_family, walk_of
+from finegrid.study import RunSettings
+from finegrid.train import train_family, walk_of, walks_whole
 from finegrid.whole import WholeStep, WholeSteps, can_step_whole
 from finegrid.workbench import Workbench
 
@@ -546,3 +548,25 @@ def test_on_a_cpu_families_walk_in_lockstep(bench: Workbench) -> None:
 
     assert not isinstance(walk_of(bench, runs), WholeSteps)
     assert can_step_whole(runs, 4) and not can_step_whole(runs, 3)
+
+
+@pytest.mark.parametrize(
+    ("settings", "stack", "whole"),
+    [
+        ({"device": "cuda"}, 8, True),
+        ({"device": "cuda", "family_size": 1}, 2, True),
+        ({"device": "cuda", "stack": 1}, 1, False),
+        ({"device": "cuda", "family_size": 1, "stack": 1}, 1, False),
+        ({"device": "cpu"}, 1, False),
+        ({"device": "cpu", "stack": 4}, 4, False),
+    ],
+)
+def test_a_record_of_no_stack_is_of_no_graph(
+    bench: Workbench, settings: dict[str, Any], stack: int, whole: bool
+) -> None:
+    """A run in a graph has other masks than one in lockstep: records must tell which it was."""
+    asked = RunSettings.model_validate(settings)
+    there: Any = SimpleNamespace(device=torch.device(asked.device), settings=asked)
+
+    assert asked.stack_size == stack
+    assert walks_whole(there, runs_of(bench, varied(bench)[:1])) is whole

@@ -107,8 +107,11 @@ class RunSettings(BaseModel):
 
     @property
     def stack_size(self) -> int:
-        """As asked for. Else whole families on a GPU, where calls cost the most, and no stacks on CPUs."""
-        return self.stack or (self.family_size if self.device == "cuda" else 1)
+        """As asked for. Else whole families on a GPU, where calls cost the most, and no stacks on CPUs.
+
+        On a GPU 1 stands for runs that are neither stacked nor captured: a family of one is no reason for it.
+        """
+        return self.stack or (max(2, self.family_size) if self.device == "cuda" else 1)
 
     @property
     def alike(self) -> dict[str, str | int]:

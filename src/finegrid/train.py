@@ -65,10 +65,9 @@ def walk_of(bench: Workbench, runs: Sequence[Run]) -> Lockstep | WholeSteps:
 
 
 def walks_whole(bench: Workbench, runs: Sequence[Run]) -> bool:
-    """Not where families are wanted without stacks: a run by itself then has the bits it has in company."""
+    """Not where stacks are refused: a run by itself then has the bits that it has in company."""
     size = bench.settings.stack_size
-    wanted = size > 1 or bench.settings.family_size == 1
-    return bench.device.type == "cuda" and wanted and can_step_whole(runs, size)
+    return bench.device.type == "cuda" and size > 1 and can_step_whole(runs, size)
 
 
 def gather(runs: Iterable[Run]) -> list[Run]:

@@ -175,7 +175,9 @@ def index(layout: Layout) -> Indices:
     begin, stride, length_of = (torch.cat(each)[owner] for each in (begins, strides, padded))
     begin = begin + count(layout.tokens) - starts[owner] + of_run * stride
     place = begin[..., None] + length_of[:, None] * head
-    back = place.mul_(real[:, None]).view(runs * layout.tokens, heads)
+    # What belongs to no text reads the first place of its own run: another one may have diverged.
+    own_run = (of_run * strides[0][0])[..., None]
+    back = torch.where(real[:, None], place, own_run).view(runs * layout.tokens, heads)
     parts_back = back[:, None, :] + part * layout.places
     return Indices(real.repeat(runs)[:, None], parts.view(-1), row, parts_back.view(-1), back.view(-1))
 

@@ -94,6 +94,7 @@ class AttentionHalf(torch.autograd.Function):
         out, low, joined = ops.join(layer.attention_norm, x, y, bias, dropped)
         ctx.save_for_backward(h, context, *joined)
         ctx.rest = ops, layer, copies, attended, dropped
+        ctx.set_materialize_grads(False)  # none for `low`
         if low is not None:
             ctx.mark_non_differentiable(low)
         return out, low

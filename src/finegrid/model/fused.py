@@ -16,7 +16,9 @@ from finegrid.model import attention, kernels, plain
 from finegrid.model.attention import Dropped, Layout
 from finegrid.model.plain import Joined
 
-LONGEST = 128  # padded tokens of a text that attends within one program
+# Padded tokens of a text that attends within one program, by bytes of a number: what is longer in float32
+# Triton compiles for minutes.
+LONGEST = {2: 128, 4: 64}
 WAVE = 2048  # programs that keep a large GPU busy: sums over tokens are taken in so many parts or fewer
 
 
@@ -61,7 +63,7 @@ def attend_backward(grad: Tensor, attended: Attended | attention.Attended) -> Te
 def fits(length: int, qkv: Tensor, heads: int) -> bool:
     """Whether texts of so many tokens attend within one program each, forward and backward."""
     needed = shared_bytes(rows_of(length), columns_of(qkv.shape[-1] // 3 // heads), qkv.element_size())
-    return length <= LONGEST and needed <= room(qkv.device)
+    return length <= LONGEST[qkv.element_size()] and needed <= room(qkv.device)
 
 
 def shared_bytes(rows: int, columns: int, size: int) -> int:

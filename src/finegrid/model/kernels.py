@@ -58,7 +58,7 @@ def attention_weights(q, k, rows, length, alpha):
     return tl.where((rows < length)[:, None], p, 0)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["first"])
 def attend(
     qkv, bias, keep, starts, lengths, out, first, keep_at, padded, tokens, heads, alpha, scale,
     HEAD: tl.constexpr, COLUMNS: tl.constexpr, ROWS: tl.constexpr, BIAS: tl.constexpr, KEEP: tl.constexpr,
@@ -77,7 +77,8 @@ def attend(
     )
     p = attention_weights(q, k, rows, length, alpha)
     if KEEP:
-        place = keep + keep_at + ((text * heads + head) * padded + rows[:, None]) * padded + rows[None, :]
+        before = (text * heads + head).to(tl.int64) * padded
+        place = keep + keep_at + (before + rows[:, None]) * padded + rows[None, :]
         both = (rows < length)[:, None] & (rows < length)[None, :]
         p = p * tl.load(place, mask=both, other=0).to(tl.float32)
     context = tl.dot(p.to(v.dtype), v, input_precision="ieee") * scale
@@ -85,7 +86,7 @@ def attend(
     tl.store(there, context.to(v.dtype), mask=inside)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["first"])
 def attend_back(
     qkv, bias, keep, starts, lengths, grad, out, first, keep_at, padded, tokens, heads, alpha, scale,
     HEAD: tl.constexpr, COLUMNS: tl.constexpr, ROWS: tl.constexpr, BIAS: tl.constexpr, KEEP: tl.constexpr,
@@ -108,7 +109,8 @@ def attend_back(
     grad_p = tl.dot(g, tl.trans(v), input_precision="ieee") * scale
     kept = p
     if KEEP:
-        place = keep + keep_at + ((text * heads + head) * padded + rows[:, None]) * padded + rows[None, :]
+        before = (text * heads + head).to(tl.int64) * padded
+        place = keep + keep_at + (before + rows[:, None]) * padded + rows[None, :]
         both = (rows < length)[:, None] & (rows < length)[None, :]
         survives = tl.load(place, mask=both, other=0).to(tl.float32)
         kept = p * survives
