@@ -58,12 +58,12 @@ def attention_weights(q, k, rows, length, alpha):
     return tl.where((rows < length)[:, None], p, 0)
 
 
-@triton.jit(do_not_specialize=["first"])
-def attend(
-    qkv, bias, keep, starts, lengths, out, first, keep_at, padded, tokens, heads, alpha, scale,
-    HEAD: tl.constexpr, COLUMNS: tl.constexpr, ROWS: tl.constexpr, BIAS: tl.constexpr, KEEP: tl.constexpr,
+@triton.jit
+def heads_of_text(
+    qkv, bias, starts, lengths, first, tokens, heads,
+    HEAD: tl.constexpr, COLUMNS: tl.constexpr, ROWS: tl.constexpr, BIAS: tl.constexpr,
 ):  # fmt: skip
-    """Attention of one head of one text. Texts ``first`` and after, padded to ``padded`` in their masks."""
+    """Where a program's text begins, its length, and its head of queries, keys and values."""
     text, head, run = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     begin = run.to(tl.int64) * tokens + tl.load(starts + first + text)
     length = tl.load(lengths + first + text)
@@ -75,6 +75,19 @@ def attend(
     v = head_rows(
         qkv + 2 * width, bias + 2 * width, start, run, head, rows, columns, inside, width, HEAD, BIAS
     )
+    return begin, length, rows, columns, inside, q, k, v
+
+
+@triton.jit(do_not_specialize=["first"])
+def attend(
+    qkv, bias, keep, starts, lengths, out, first, keep_at, padded, tokens, heads, alpha, scale,
+    HEAD: tl.constexpr, COLUMNS: tl.constexpr, ROWS: tl.constexpr, BIAS: tl.constexpr, KEEP: tl.constexpr,
+):  # fmt: skip
+    """Attention of one head of one text. Texts ``first`` and after, padded to ``padded`` in their masks."""
+    begin, length, rows, columns, inside, q, k, v = heads_of_text(
+        qkv, bias, starts, lengths, first, tokens, heads, HEAD, COLUMNS, ROWS, BIAS
+    )
+    text, head, width = tl.program_id(0), tl.program_id(1), heads * HEAD
     p = attention_weights(q, k, rows, length, alpha)
     if KEEP:
         before = (text * heads + head).to(tl.int64) * padded
@@ -92,17 +105,10 @@ def attend_back(
     HEAD: tl.constexpr, COLUMNS: tl.constexpr, ROWS: tl.constexpr, BIAS: tl.constexpr, KEEP: tl.constexpr,
 ):  # fmt: skip
     """The gradient of what went into `attend`, whose attention weights are computed once more."""
-    text, head, run = tl.program_id(0), tl.program_id(1), tl.program_id(2)
-    begin = run.to(tl.int64) * tokens + tl.load(starts + first + text)
-    length = tl.load(lengths + first + text)
-    rows, columns, width = tl.arange(0, ROWS), tl.arange(0, COLUMNS), heads * HEAD
-    inside = (rows < length)[:, None] & (columns < HEAD)[None, :]
-    start = begin * (3 * width)
-    q = head_rows(qkv, bias, start, run, head, rows, columns, inside, width, HEAD, BIAS)
-    k = head_rows(qkv + width, bias + width, start, run, head, rows, columns, inside, width, HEAD, BIAS)
-    v = head_rows(
-        qkv + 2 * width, bias + 2 * width, start, run, head, rows, columns, inside, width, HEAD, BIAS
+    begin, length, rows, columns, inside, q, k, v = heads_of_text(
+        qkv, bias, starts, lengths, first, tokens, heads, HEAD, COLUMNS, ROWS, BIAS
     )
+    text, head, width = tl.program_id(0), tl.program_id(1), heads * HEAD
     own = grad + begin * width + rows[:, None] * width + head * HEAD + columns[None, :]
     g = tl.load(own, mask=inside, other=0)
     p = attention_weights(q, k, rows, length, alpha)
@@ -119,7 +125,7 @@ def attend_back(
     grad_score = (p * (grad_p - tl.sum(grad_p * p, 1)[:, None])).to(v.dtype)
     grad_q = tl.dot(grad_score, k, input_precision="ieee") * alpha
     grad_k = tl.dot(tl.trans(grad_score), q, input_precision="ieee") * alpha
-    there = out + start + rows[:, None] * (3 * width) + head * HEAD + columns[None, :]
+    there = out + begin * (3 * width) + rows[:, None] * (3 * width) + head * HEAD + columns[None, :]
     tl.store(there, grad_q.to(v.dtype), mask=inside)
     tl.store(there + width, grad_k.to(v.dtype), mask=inside)
     tl.store(there + 2 * width, grad_v.to(v.dtype), mask=inside)
