@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -270,3 +274,16 @@ def test_without_triton_operations_are_plain_and_it_is_said(
     kernels.cache_clear()
     told = capsys.readouterr().err
     assert told == "no Triton kernels (RuntimeError: Failed to find C compiler): slower without\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("capability", "kib"), [(80, 163), (86, 99), (90, 227)])
+def test_every_kernel_compiles_for_gpus_that_are_not_here(capability: int, kib: int) -> None:
+    """bf16, heads of 64, texts of 33 to 64 tokens; in no more shared memory than there is."""
+    environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
+    program = [sys.executable, str(Path(__file__).parent / "compiled.py"), str(capability)]
+    done = subprocess.run(program, capture_output=True, text=True, env=environment)
+
+    assert done.returncode == 0, done.stderr
+    asked = [line.split() for line in done.stdout.splitlines()]
+    assert len(asked) == 10 and all(int(shared) <= kib * 1024 for _, shared in asked)
