@@ -170,7 +170,8 @@ def test_looks_go_on_with_the_margin_they_began_with(study: Study) -> None:
 
 
 def test_a_budget_holds_for_a_study_that_was_never_probed(tmp_path: Path, bert: Path, call: Call) -> None:
-    folder = write_study(tmp_path / "study", bert, '[factors]\n"reinit.layers" = [0, 2]')
+    """One whose runs take a minute each, however soon it is probed."""
+    folder = write_study(tmp_path / "study", bert, '[factors]\n"training.epochs" = [3000, 4000]')
     done = call("run", folder, "--until-decided", "--budget", "1s", "--workers", "1")
 
     assert "the budget is spent" in done.stdout
