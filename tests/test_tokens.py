@@ -112,6 +112,15 @@ def test_cutting_fills_the_budget_and_takes_from_the_longer(first: int, second: 
     assert (a, b) == (first, second) or max(a, b) >= min(first, second, budget // 2)
 
 
+def test_of_two_texts_of_one_length_the_second_keeps_the_odd_token(bert: Path) -> None:
+    tokenizer = load_tokenizer(bert)
+    tokenizer.enable_truncation(7 + 3, strategy="longest_first")
+    encoded = tokenizer.encode("ba be bi bo bu", "da de di do du")
+    kept = [sum(text == part for text in encoded.sequence_ids) for part in (0, 1)]
+
+    assert cut(np.array([[5, 5]]), 7)[0].tolist() == kept == [3, 4]
+
+
 def test_a_special_token_written_in_a_text_does_not_end_it(bert: Path) -> None:
     """As by transformers: it becomes that token, in the middle of the text."""
     split = tokenised(bert, [("ba [SEP] be",)])
