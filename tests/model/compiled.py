@@ -15,7 +15,7 @@ from triton.compiler import ASTSource
 from finegrid.model import kernels
 
 INTEGERS, BYTES = "*i64", "*u8"
-OPTIONS = {"BIAS": True, "KEEP": True, "LOW": True, "BLOCK": 1024, "HEAD": 64, "COLUMNS": 64, "ROWS": 64}
+OPTIONS = {"KEEP": True, "LOW": True, "BLOCK": 1024, "HEAD": 64, "COLUMNS": 64, "ROWS": 64}
 ALWAYS = {
     "keep": BYTES,
     "starts": INTEGERS,

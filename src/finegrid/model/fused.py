@@ -48,8 +48,9 @@ def attend(qkv: Tensor, bias: Tensor, layout: Layout, dropped: Dropped | None) -
     if not fits(max(group.length for group in layout.groups), qkv, layout.heads):
         return plain.attend(qkv + bias.unsqueeze(-2), None, layout, dropped)
     out = qkv.new_empty(*qkv.shape[:-1], qkv.shape[-1] // 3)
-    attend_by_group(kernels.attend, Attended(qkv, bias, layout, dropped), out)
-    return out, Attended(qkv, bias, layout, dropped)
+    attended = Attended(qkv, bias, layout, dropped)
+    attend_by_group(kernels.attend, attended, out)
+    return out, attended
 
 
 def attend_backward(grad: Tensor, attended: Attended | attention.Attended) -> Tensor:
@@ -105,7 +106,6 @@ def attend_by_group(kernel: Any, attended: Attended, out: Tensor, *grad: Tensor)
             HEAD=width,
             COLUMNS=columns_of(width),
             ROWS=rows,
-            BIAS=True,
             KEEP=attended.dropped is not None,
             num_warps=warps(rows, backward=len(grad) > 0),
         )
@@ -114,8 +114,8 @@ def attend_by_group(kernel: Any, attended: Attended, out: Tensor, *grad: Tensor)
 
 def clear_tail_(x: Tensor, starts: Tensor, lengths: Tensor) -> None:
     """Zeros for the tokens of ``x`` that belong to no text."""
-    tokens, width = x.shape[-2:]
-    grid = triton.cdiv(tokens, 64), triton.cdiv(width, 256), x.numel() // (tokens * width)
+    runs, tokens, width = sizes(x)
+    grid = triton.cdiv(tokens, 64), triton.cdiv(width, 256), runs
     about = x, starts, lengths, len(lengths), tokens, width
     kernels.clear_tail[grid](*about, ROWS=64, COLUMNS=256)
 
@@ -127,16 +127,15 @@ def warps(rows: int, backward: bool) -> int:
 def join(
     norm: Any, x: Tensor, y: Tensor, bias: Tensor, dropped: Dropped | None
 ) -> tuple[Tensor, Tensor | None, Joined]:
-    tokens, width = x.shape[-2:]
+    runs, tokens, width = sizes(x)
     total, out, low = torch.empty_like(x), torch.empty_like(x), torch.empty_like(y)
     mean, rstd = x.new_empty(x.shape[:-1]), x.new_empty(x.shape[:-1])
     keep, scale = told(dropped, x)
     with_low = y.dtype != x.dtype
-    kernels.join[(tokens, mean.numel() // tokens)](
+    kernels.join[(tokens, runs)](
         *(x.contiguous(), y, bias, keep, norm.weight, norm.bias, total, out, low, mean, rstd),
         *(tokens, width, norm.eps, scale),
         BLOCK=triton.next_power_of_2(width),
-        BIAS=True,
         KEEP=dropped is not None,
         LOW=with_low,
     )
@@ -146,8 +145,7 @@ def join(
 def join_backward(
     norm: Any, grad: Tensor, joined: Joined, dropped: Dropped | None, dtype: torch.dtype, with_bias: bool
 ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None, Tensor | None]:
-    tokens, width = grad.shape[-2:]
-    runs = grad.numel() // (tokens * width)
+    runs, tokens, width = sizes(grad)
     grad_x, grad_y = torch.empty_like(joined[0]), torch.empty_like(joined[0], dtype=dtype)
     rows, blocks = parts_of(tokens, runs)
     sums = grad.new_empty(3, runs, blocks, width)
@@ -176,9 +174,8 @@ class Activated:
 def activate(activation: Callable[[Tensor], Tensor], wide: Tensor, bias: Tensor) -> tuple[Tensor, Any]:
     if not is_gelu(activation):
         return plain.activate(activation, wide + bias.unsqueeze(-2), None)
-    tokens, width = wide.shape[-2:]
+    runs, tokens, width = sizes(wide)
     active = torch.empty_like(wide)
-    runs = wide.numel() // (tokens * width)
     grid = triton.cdiv(tokens, 4), triton.cdiv(width, 1024), runs
     kernels.gelu[grid](wide, bias, active, tokens, width, 4, BLOCK=1024)
     return active, Activated(wide, bias)
@@ -190,8 +187,7 @@ def activate_backward(
     if not isinstance(activated, Activated):
         return plain.activate_backward(grad, activated, dtype, with_bias)
     wide, bias = activated.wide, activated.bias
-    tokens, width = wide.shape[-2:]
-    runs = wide.numel() // (tokens * width)
+    runs, tokens, width = sizes(wide)
     rows, blocks = parts_of(tokens, runs)
     out = torch.empty_like(wide)
     sums = torch.empty(runs, blocks, width, dtype=torch.float32, device=wide.device)
@@ -202,6 +198,12 @@ def activate_backward(
 
 def sum_tokens(grad: Tensor, dtype: torch.dtype) -> Tensor:
     return grad.sum(-2, dtype=dtype)
+
+
+def sizes(x: Tensor) -> tuple[int, int, int]:
+    """Runs, tokens of each, width."""
+    tokens, width = x.shape[-2:]
+    return x.numel() // (tokens * width), tokens, width
 
 
 def parts_of(tokens: int, runs: int) -> tuple[int, int]:

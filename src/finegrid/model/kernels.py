@@ -34,18 +34,14 @@ def draw(key, out, words, lowest, BLOCK: tl.constexpr):
 
 
 @triton.jit
-def head_rows(
-    x, bias, start, run, head, rows, columns, inside, width, HEAD: tl.constexpr, BIAS: tl.constexpr
-):
+def head_rows(x, bias, start, run, head, rows, columns, inside, width, HEAD: tl.constexpr):
     """One head of queries, keys or values of a text. ``[rows, columns]``, 0 outside."""
     own = tl.load(
         x + start + rows[:, None] * (3 * width) + head * HEAD + columns[None, :], mask=inside, other=0
     )
-    if BIAS:
-        here = tl.load(bias + run * (3 * width) + head * HEAD + columns, mask=columns < HEAD, other=0)
-        shifted = own.to(tl.float32) + here.to(tl.float32)[None, :]
-        own = tl.where(inside, shifted, 0).to(own.dtype)
-    return own
+    here = tl.load(bias + run * (3 * width) + head * HEAD + columns, mask=columns < HEAD, other=0)
+    shifted = own.to(tl.float32) + here.to(tl.float32)[None, :]
+    return tl.where(inside, shifted, 0).to(own.dtype)
 
 
 @triton.jit
@@ -61,7 +57,7 @@ def attention_weights(q, k, rows, length, alpha):
 @triton.jit
 def heads_of_text(
     qkv, bias, starts, lengths, first, tokens, heads,
-    HEAD: tl.constexpr, COLUMNS: tl.constexpr, ROWS: tl.constexpr, BIAS: tl.constexpr,
+    HEAD: tl.constexpr, COLUMNS: tl.constexpr, ROWS: tl.constexpr,
 ):  # fmt: skip
     """Where a program's text begins, its length, and its head of queries, keys and values."""
     text, head, run = tl.program_id(0), tl.program_id(1), tl.program_id(2)
@@ -70,22 +66,20 @@ def heads_of_text(
     rows, columns, width = tl.arange(0, ROWS), tl.arange(0, COLUMNS), heads * HEAD
     inside = (rows < length)[:, None] & (columns < HEAD)[None, :]
     start = begin * (3 * width)
-    q = head_rows(qkv, bias, start, run, head, rows, columns, inside, width, HEAD, BIAS)
-    k = head_rows(qkv + width, bias + width, start, run, head, rows, columns, inside, width, HEAD, BIAS)
-    v = head_rows(
-        qkv + 2 * width, bias + 2 * width, start, run, head, rows, columns, inside, width, HEAD, BIAS
-    )
+    q = head_rows(qkv, bias, start, run, head, rows, columns, inside, width, HEAD)
+    k = head_rows(qkv + width, bias + width, start, run, head, rows, columns, inside, width, HEAD)
+    v = head_rows(qkv + 2 * width, bias + 2 * width, start, run, head, rows, columns, inside, width, HEAD)
     return begin, length, rows, columns, inside, q, k, v
 
 
 @triton.jit(do_not_specialize=["first"])
 def attend(
     qkv, bias, keep, starts, lengths, out, first, keep_at, padded, tokens, heads, alpha, scale,
-    HEAD: tl.constexpr, COLUMNS: tl.constexpr, ROWS: tl.constexpr, BIAS: tl.constexpr, KEEP: tl.constexpr,
+    HEAD: tl.constexpr, COLUMNS: tl.constexpr, ROWS: tl.constexpr, KEEP: tl.constexpr,
 ):  # fmt: skip
     """Attention of one head of one text. Texts ``first`` and after, padded to ``padded`` in their masks."""
     begin, length, rows, columns, inside, q, k, v = heads_of_text(
-        qkv, bias, starts, lengths, first, tokens, heads, HEAD, COLUMNS, ROWS, BIAS
+        qkv, bias, starts, lengths, first, tokens, heads, HEAD, COLUMNS, ROWS
     )
     text, head, width = tl.program_id(0), tl.program_id(1), heads * HEAD
     p = attention_weights(q, k, rows, length, alpha)
@@ -102,11 +96,11 @@ def attend(
 @triton.jit(do_not_specialize=["first"])
 def attend_back(
     qkv, bias, keep, starts, lengths, grad, out, first, keep_at, padded, tokens, heads, alpha, scale,
-    HEAD: tl.constexpr, COLUMNS: tl.constexpr, ROWS: tl.constexpr, BIAS: tl.constexpr, KEEP: tl.constexpr,
+    HEAD: tl.constexpr, COLUMNS: tl.constexpr, ROWS: tl.constexpr, KEEP: tl.constexpr,
 ):  # fmt: skip
     """The gradient of what went into `attend`, whose attention weights are computed once more."""
     begin, length, rows, columns, inside, q, k, v = heads_of_text(
-        qkv, bias, starts, lengths, first, tokens, heads, HEAD, COLUMNS, ROWS, BIAS
+        qkv, bias, starts, lengths, first, tokens, heads, HEAD, COLUMNS, ROWS
     )
     text, head, width = tl.program_id(0), tl.program_id(1), heads * HEAD
     own = grad + begin * width + rows[:, None] * width + head * HEAD + columns[None, :]
@@ -145,15 +139,14 @@ def clear_tail(x, starts, lengths, texts, tokens, width, ROWS: tl.constexpr, COL
 @triton.jit
 def join(
     x, y, bias, keep, weight, shift, total, out, low, mean, rstd, tokens, width, eps, scale,
-    BLOCK: tl.constexpr, BIAS: tl.constexpr, KEEP: tl.constexpr, LOW: tl.constexpr,
+    BLOCK: tl.constexpr, KEEP: tl.constexpr, LOW: tl.constexpr,
 ):  # fmt: skip
     """One token: ``total = x + dropout(y + bias)``, and its LayerNorm, also in the type of the products."""
     token, run, column = tl.program_id(0).to(tl.int64), tl.program_id(1), tl.arange(0, BLOCK)
     row = run * tokens + token
     inside, here, of_run = column < width, row * width + column, run * width + column
     value = tl.load(y + here, mask=inside, other=0).to(tl.float32)
-    if BIAS:
-        value += tl.load(bias + of_run, mask=inside, other=0).to(tl.float32)
+    value += tl.load(bias + of_run, mask=inside, other=0).to(tl.float32)
     if KEEP:
         value *= tl.load(keep + token * width + column, mask=inside, other=0).to(tl.float32) * scale
     value += tl.load(x + here, mask=inside, other=0)
