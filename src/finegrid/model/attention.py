@@ -61,10 +61,13 @@ class Layout:
         """Of every group: see `masks`."""
         found = []
         for group in self.groups:
-            texts = slice(group.first, group.first + group.texts // self.runs)
-            own = self.lengths[texts].repeat(self.runs)[:, None]
+            own = self.lengths[self.texts_of(group)].repeat(self.runs)[:, None]
             found.append(masks(torch.arange(group.length, device=own.device) < own))
         return tuple(found)
+
+    def texts_of(self, group: Group) -> slice:
+        """Which texts of a run are in a group."""
+        return slice(group.first, group.first + group.texts // self.runs)
 
     def for_all_runs(self, dropped: Dropped | None) -> Dropped | None:
         """Dropout of one run's attention weights, repeated for all runs: they have the seed in common."""
@@ -157,8 +160,7 @@ def index(layout: Layout) -> Indices:
     # Of every text: the place of its first token in the first run; places to the next run, to the next head.
     begins, strides, padded = [], [], []
     for group in layout.groups:
-        texts = group.texts // runs
-        here = slice(group.first, group.first + texts)
+        texts, here = group.texts // runs, layout.texts_of(group)
         own = lengths[here].repeat(runs)[:, None]
         first = (starts[here] + of_run * layout.tokens).view(-1, 1)
         # A padded place repeats the text's last token; masks keep it out of everything.
