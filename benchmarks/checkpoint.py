@@ -27,10 +27,11 @@ from pathlib import Path
 import numpy as np
 from naive_bayes import naive_bayes
 
-from finegrid.audit import load_audit
-from finegrid.demo import HEADLINES
-from finegrid.study import Study, load_study
-from finegrid.table import make_table
+from finegrid.results.table import make_table
+from finegrid.study.audit_file import load_audit
+from finegrid.study.demo import HEADLINES
+from finegrid.study.load import load_study
+from finegrid.study.study import Study
 
 DEV_TITLES = 1000
 

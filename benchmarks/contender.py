@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from trainer_step import step_of
 
 if TYPE_CHECKING:
-    from finegrid.workbench import Workbench
+    from finegrid.training.loaded import LoadedStudy
 
 LENGTH = 44  # tokens at most, as in the published study
 WARM_STEPS, WARM_SECONDS = 3, 15.0  # whichever comes first, but one step
@@ -180,12 +180,13 @@ def trainer(job: Job) -> Step:
     return step_of(trainer)
 
 
-def open_bench(job: Job) -> Workbench:
+def open_study(job: Job) -> LoadedStudy:
     """A study of the job's titles, set up as a worker of ``finegrid run`` sets it up."""
     import tempfile
 
-    from finegrid.study import RunSettings, load_study
-    from finegrid.workbench import Workbench, prepare_process
+    from finegrid.study.load import load_study
+    from finegrid.study.settings import RunSettings
+    from finegrid.training.loaded import LoadedStudy, prepare_process
 
     folder = Path(tempfile.mkdtemp())
     titles = json.dumps(str(Path(job.titles).resolve()))
@@ -196,32 +197,32 @@ def open_bench(job: Job) -> Workbench:
     )
     settings = RunSettings.model_validate({"threads": job.threads, "precision": job.precision})
     prepare_process(settings)
-    return Workbench(load_study(folder), settings)
+    return LoadedStudy(load_study(folder), settings)
 
 
 def plan(job: Job, texts: int) -> tuple[int, int]:
     """Workers, and runs of a family, that ``finegrid run`` has here for a study of so many titles."""
-    from finegrid.audit import Audit
-    from finegrid.capacity import capacity
-    from finegrid.plan import PlannedRun
-    from finegrid.probe import measure, token_statistics
-    from finegrid.recipe import ENGINE
+    from finegrid.audit.costs import measure, token_statistics
+    from finegrid.planning.capacity import capacity
+    from finegrid.planning.runs import PlannedRun
+    from finegrid.recipe.identity import ENGINE
+    from finegrid.study.audit_file import Audit
 
-    bench = open_bench(job)
-    recipe = bench.study.baseline
+    loaded = open_study(job)
+    recipe = loaded.study.baseline
     audit = Audit(
         engine=ENGINE,
-        fingerprints=bench.fingerprints,
-        labels=list(bench.tokens.labels),
+        fingerprints=loaded.fingerprints,
+        labels=list(loaded.tokens.labels),
         sizes={"train": texts},
-        tokens=token_statistics(bench.tokens.train, LENGTH),
+        tokens=token_statistics(loaded.tokens.train, LENGTH),
         majority={},
         warnings=[],
         rows=[],
-        costs=[measure(bench, recipe)],
+        costs=[measure(loaded, recipe)],
         versions={},
     )
-    room = capacity(bench.settings, audit)
+    room = capacity(loaded.settings, audit)
     return room.workers, room.size_of(PlannedRun("any", recipe.moved(), 0, ()))
 
 
@@ -229,13 +230,13 @@ def finegrid(job: Job, inside: Inside) -> Step:
     """A family of runs, as a worker of ``finegrid run`` trains it."""
     import gc
 
-    from finegrid.lockstep import share_prefix
-    from finegrid.run import Run
-    from finegrid.train import gather
+    from finegrid.training.lockstep import share_prefix
+    from finegrid.training.run import Run
+    from finegrid.training.train import gather
 
-    bench = open_bench(job)
-    recipe = bench.study.baseline
-    runs = gather(Run(bench, f"run-{index}", recipe, seed=0) for index in range(job.family))
+    loaded = open_study(job)
+    recipe = loaded.study.baseline
+    runs = gather(Run(loaded, f"run-{index}", recipe, seed=0) for index in range(job.family))
     for run in runs:
         run.loss_fn = inside.timed(run.loss_fn)
         run.optimizer.step = inside.timed(run.optimizer.step)  # type: ignore[method-assign]
@@ -245,7 +246,7 @@ def finegrid(job: Job, inside: Inside) -> Step:
     def batches() -> Iterator[Any]:
         epoch = 0
         while True:
-            yield from bench.training_batches(recipe, 0, epoch)
+            yield from loaded.training_batches(recipe, 0, epoch)
             epoch += 1
 
     stream = enumerate(batches())

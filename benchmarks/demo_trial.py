@@ -14,10 +14,10 @@ import sys
 from pathlib import Path
 from statistics import mean
 
-from finegrid.audit import load_audit
-from finegrid.demo import HEADLINES
-from finegrid.study import load_study
-from finegrid.table import make_table
+from finegrid.results.table import make_table
+from finegrid.study.audit_file import load_audit
+from finegrid.study.demo import HEADLINES
+from finegrid.study.load import load_study
 
 SEEDS = 3
 # (batch size, epochs, rates, precision)

@@ -32,15 +32,17 @@ import torch
 from contender import Job
 from speed import EPOCHS, LAYERS, TEXTS, flops_per_token, make_base
 
-from finegrid.demo import HEADLINES
-from finegrid.lockstep import Lockstep
-from finegrid.model.families import embedded_checkpoint
-from finegrid.precision import fastest_precision
-from finegrid.run import Run, running
-from finegrid.study import RunSettings, load_study
-from finegrid.train import evaluate, gather, predict_split, walk_of
-from finegrid.whole import WholeSteps
-from finegrid.workbench import Workbench, peak_memory, prepare_process, reset_peak_memory
+from finegrid.encoders.families import embedded_checkpoint
+from finegrid.machine import fastest_precision
+from finegrid.model.device import peak_memory, reset_peak_memory
+from finegrid.study.demo import HEADLINES
+from finegrid.study.load import load_study
+from finegrid.study.settings import RunSettings
+from finegrid.training.captured import CapturedSteps
+from finegrid.training.loaded import LoadedStudy, prepare_process
+from finegrid.training.lockstep import Lockstep
+from finegrid.training.run import Run, running
+from finegrid.training.train import evaluate, gather, predict_split, walk_of
 
 JUDGED = 10_000  # texts of dev, and of test, in the published study
 LENGTH = 44
@@ -113,7 +115,7 @@ def write_titles(path: Path, source: Path, texts: int) -> None:
     path.write_text("\n".join([header, *islice(cycle(lines), texts)]) + "\n", encoding="utf-8")
 
 
-def open_bench(arguments: argparse.Namespace, folder: Path) -> Workbench:
+def open_study(arguments: argparse.Namespace, folder: Path) -> LoadedStudy:
     judged = round(arguments.texts * JUDGED / TEXTS)
     for name, texts in (("train", arguments.texts), ("dev", judged), ("test", judged)):
         write_titles(folder / f"{name}.tsv", arguments.titles, texts)
@@ -133,15 +135,17 @@ def open_bench(arguments: argparse.Namespace, folder: Path) -> Workbench:
         }
     )
     prepare_process(settings)
-    return Workbench(load_study(folder), settings)
+    return LoadedStudy(load_study(folder), settings)
 
 
-def measure(bench: Workbench, frozen: int, family: int, epochs: int, shape: str, kernels: int = 0) -> Figures:
+def measure(
+    loaded: LoadedStudy, frozen: int, family: int, epochs: int, shape: str, kernels: int = 0
+) -> Figures:
     """Train a family for one epoch and ``epochs`` more, and judge it after each."""
-    reset_peak_memory(bench.device)
-    recipe = bench.study.baseline.at({"freeze.layers": frozen})
-    runs = gather(Run(bench, f"run-{index}", recipe, 0) for index in range(family))
-    walk = walk_of(bench, runs) if bench.device.type == "cuda" else WholeSteps(bench, runs)
+    reset_peak_memory(loaded.device)
+    recipe = loaded.study.baseline.at({"freeze.layers": frozen})
+    runs = gather(Run(loaded, f"run-{index}", recipe, 0) for index in range(family))
+    walk = walk_of(loaded, runs) if loaded.device.type == "cuda" else CapturedSteps(loaded, runs)
     trained, judged, step = [], [], 0
     for epoch in range(1 + epochs):
         for run in runs:
@@ -154,52 +158,52 @@ def measure(bench: Workbench, frozen: int, family: int, epochs: int, shape: str,
                 step += 1
             walk.settle()
 
-        trained.append(seconds(bench, train))
-        judged.append(seconds(bench, lambda: evaluate(bench, running(runs))))
+        trained.append(seconds(loaded, train))
+        judged.append(seconds(loaded, lambda: evaluate(loaded, running(runs))))
         told = [run.progress.reason for run in runs if run.progress.status != "running"]
         if told:
             raise SystemExit(f"a run ended early: {told[0]}")
-    seconds(bench, lambda: predict_split(bench, runs, "test"))
+    seconds(loaded, lambda: predict_split(loaded, runs, "test"))
     if kernels:
-        print(f"one step of {family}, {frozen} layers frozen\n{profiled(bench, walk, kernels)}")
-    scale = TEXTS / len(bench.tokens.train) / family
+        print(f"one step of {family}, {frozen} layers frozen\n{profiled(loaded, walk, kernels)}")
+    scale = TEXTS / len(loaded.tokens.train) / family
     own = [scale * one for one in trained[1:]]
-    lengths = bench.tokens.train.lengths.clip(max=LENGTH)
+    lengths = loaded.tokens.train.lengths.clip(max=LENGTH)
     speed = float(lengths.sum()) * family / median(trained[1:])
     return Figures(
         frozen,
         family,
-        trained[0] * TEXTS / len(bench.tokens.train),
+        trained[0] * TEXTS / len(loaded.tokens.train),
         median(own),
         (min(own), max(own)),
-        median(judged[1:]) / len(bench.tokens.dev) * JUDGED / family,
-        peak_memory(bench.device) / 2**30,
+        median(judged[1:]) / len(loaded.tokens.dev) * JUDGED / family,
+        peak_memory(loaded.device) / 2**30,
         graphs(walk),
         speed,
         speed * flops_per_token(shape, frozen, family) / 1e12,
     )
 
 
-def profiled(bench: Workbench, walk: WholeSteps | Lockstep, rows: int) -> str:
+def profiled(loaded: LoadedStudy, walk: CapturedSteps | Lockstep, rows: int) -> str:
     """The kernels (on a CPU, the calls) that take most of one step's time, as a table."""
     batch = next(iter(walk.batches(0)))
     with torch.profiler.profile() as profile:
         walk.step(batch, 0)
-        seconds(bench, walk.settle)
-    by = "self_cuda_time_total" if bench.device.type == "cuda" else "self_cpu_time_total"
+        seconds(loaded, walk.settle)
+    by = "self_cuda_time_total" if loaded.device.type == "cuda" else "self_cpu_time_total"
     return str(profile.key_averages().table(sort_by=by, row_limit=rows, max_name_column_width=100))
 
 
-def graphs(walk: WholeSteps | Lockstep) -> int:
-    steps = walk.steps.values() if isinstance(walk, WholeSteps) else ()
+def graphs(walk: CapturedSteps | Lockstep) -> int:
+    steps = walk.steps.values() if isinstance(walk, CapturedSteps) else ()
     return sum(one.replayed.graph is not None for one in steps)
 
 
-def seconds(bench: Workbench, action: Callable[[], object]) -> float:
+def seconds(loaded: LoadedStudy, action: Callable[[], object]) -> float:
     start = time.perf_counter()
     action()
-    if bench.device.type == "cuda":
-        torch.cuda.synchronize(bench.device)
+    if loaded.device.type == "cuda":
+        torch.cuda.synchronize(loaded.device)
     return time.perf_counter() - start
 
 
@@ -283,13 +287,13 @@ def main() -> None:
     arguments = parser.parse_args()
     measured: list[Figures] = []
     with tempfile.TemporaryDirectory() as scratch:
-        bench = open_bench(arguments, Path(scratch))
-        about = bench.study.checkpoint.folder, Path(scratch) / "train.tsv", arguments.batch, arguments.device
+        loaded = open_study(arguments, Path(scratch))
+        about = loaded.study.checkpoint.folder, Path(scratch) / "train.tsv", arguments.batch, arguments.device
         rivals = measure_rivals(*about) if arguments.rivals else []
         keep(arguments.out, rivals, measured)
         for frozen, family in ((0, 1), (0, arguments.family), (LAYERS // 2, arguments.family)):
             load = frozen, family, arguments.epochs, arguments.shape, arguments.kernels
-            measured.append(measure(bench, *load))
+            measured.append(measure(loaded, *load))
             keep(arguments.out, rivals, measured)
     name = torch.cuda.get_device_name() if arguments.device == "cuda" else "a CPU: a dry run"
     print(report(measured, name, origin_of(arguments.titles, arguments.texts)))

@@ -27,11 +27,11 @@ from numpy.typing import NDArray
 from scipy import optimize, stats
 
 from finegrid import metrics
-from finegrid.effects import Analysis, analyse
-from finegrid.outcomes import Floats, Outcomes
-from finegrid.power import detectable
-from finegrid.recipe import Levels
-from finegrid.variance import Components
+from finegrid.recipe.identity import Levels
+from finegrid.statistics.effects import Analysis, analyse
+from finegrid.statistics.outcomes import Floats, Outcomes
+from finegrid.statistics.power import detectable
+from finegrid.statistics.variance import Components
 
 CLASSES = 4
 EASE = np.array([1.0, 1.3, 1.6, 0.8])  # latent units; the classes are about 80 to 95 % right

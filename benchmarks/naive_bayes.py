@@ -15,7 +15,7 @@ from sklearn.metrics import f1_score
 from sklearn.naive_bayes import MultinomialNB
 
 from finegrid.data.table import Table
-from finegrid.study import load_study
+from finegrid.study.load import load_study
 
 SMOOTHING = (0.01, 0.03, 0.1, 0.3, 1.0)
 

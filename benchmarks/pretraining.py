@@ -23,10 +23,10 @@ import psutil
 from contender import Job
 from speed import Entry, measure_, spread
 
-from finegrid.demo import HEADLINES
+from finegrid.encoders.families import embedded_checkpoint
 from finegrid.machine import cores as available_cores
-from finegrid.model.families import embedded_checkpoint
-from finegrid.precision import fastest_precision
+from finegrid.machine import fastest_precision
+from finegrid.study.demo import HEADLINES
 
 
 def entries(arguments: argparse.Namespace) -> list[Entry]:

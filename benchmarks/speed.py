@@ -33,10 +33,10 @@ from typing import Any
 import psutil
 from contender import Job, plan
 
-from finegrid.demo import HEADLINES
+from finegrid.encoders.families import embedded_checkpoint
 from finegrid.machine import cores as available_cores
-from finegrid.model.families import embedded_checkpoint
-from finegrid.runner import ALLOCATOR
+from finegrid.running.process import ALLOCATOR
+from finegrid.study.demo import HEADLINES
 
 CONTENDERS = ["origin", "trainer", "finegrid"]
 LAYERS = 12

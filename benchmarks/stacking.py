@@ -18,21 +18,22 @@ from itertools import cycle, islice, product
 from pathlib import Path
 from statistics import median
 
-from finegrid.runner import ALLOCATOR
+from finegrid.running.process import ALLOCATOR
 
 if os.environ.get("MALLOC_TOP_PAD_") is None:  # as a worker of `finegrid run` has it
     os.execve(
         sys.executable, [sys.executable, *sys.argv], {**os.environ, **ALLOCATOR, "OMP_NUM_THREADS": "1"}
     )
 
-from finegrid.data.batches import Batch
-from finegrid.demo import HEADLINES
-from finegrid.lockstep import share_prefix, stack_up
-from finegrid.model.families import embedded_checkpoint
-from finegrid.run import Run
-from finegrid.study import RunSettings, load_study
-from finegrid.train import gather
-from finegrid.workbench import Workbench, prepare_process
+from finegrid.encoders.families import embedded_checkpoint
+from finegrid.model.packing.batches import Batch
+from finegrid.study.demo import HEADLINES
+from finegrid.study.load import load_study
+from finegrid.study.settings import RunSettings
+from finegrid.training.loaded import LoadedStudy, prepare_process
+from finegrid.training.lockstep import share_prefix, stack_up
+from finegrid.training.run import Run
+from finegrid.training.train import gather
 
 WARM = 4
 
@@ -40,9 +41,9 @@ WARM = 4
 class Family:
     """Runs that step in stacks of one size."""
 
-    def __init__(self, bench: Workbench, frozen: int, members: int, size: int) -> None:
-        recipe = bench.study.baseline.at({"freeze.layers": frozen})
-        self.runs = gather(Run(bench, f"run-{index}", recipe, 0) for index in range(members))
+    def __init__(self, loaded: LoadedStudy, frozen: int, members: int, size: int) -> None:
+        recipe = loaded.study.baseline.at({"freeze.layers": frozen})
+        self.runs = gather(Run(loaded, f"run-{index}", recipe, 0) for index in range(members))
         self.stacks, self.single = stack_up(self.runs, size)
         self.seconds: list[float] = []
 
@@ -59,7 +60,7 @@ class Family:
         self.seconds.append((time.perf_counter() - start) / len(self.runs))
 
 
-def open_bench(batch_size: int, precision: str) -> Workbench:
+def open_study(batch_size: int, precision: str) -> LoadedStudy:
     folder = Path(tempfile.mkdtemp())
     (folder / "study.toml").write_text(
         f"[data]\ntrain = {json.dumps(str((HEADLINES / 'train.tsv').resolve()))}\n"
@@ -69,7 +70,7 @@ def open_bench(batch_size: int, precision: str) -> Workbench:
     )
     settings = RunSettings.model_validate({"threads": 1, "precision": precision})
     prepare_process(settings)
-    return Workbench(load_study(folder), settings)
+    return LoadedStudy(load_study(folder), settings)
 
 
 def main() -> None:
@@ -84,12 +85,12 @@ def main() -> None:
     print("| batch | precision | frozen | stack of | ms a run's step | of those alone |")
     print("| --- | --- | --- | --- | --- | --- |")
     for batch_size, precision in product(arguments.batches, arguments.precisions):
-        bench = open_bench(batch_size, precision)
+        loaded = open_study(batch_size, precision)
         for frozen in arguments.frozen:
-            families = {size: Family(bench, frozen, members, size) for size in arguments.sizes}
+            families = {size: Family(loaded, frozen, members, size) for size in arguments.sizes}
             gc.freeze()
             recipe = families[arguments.sizes[0]].runs[0].recipe
-            batches = list(islice(bench.training_batches(recipe, 0, 0), 8))
+            batches = list(islice(loaded.training_batches(recipe, 0, 0), 8))
             for step, batch in enumerate(islice(cycle(batches), WARM + arguments.rounds)):
                 for family in families.values():
                     family.step(batch, step)

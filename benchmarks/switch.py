@@ -29,10 +29,10 @@ import numpy as np
 from checkpoint import small_dev
 from scipy import stats
 
-from finegrid.audit import load_audit
-from finegrid.demo import HEADLINES
-from finegrid.study import load_study
-from finegrid.table import make_table
+from finegrid.results.table import make_table
+from finegrid.study.audit_file import load_audit
+from finegrid.study.demo import HEADLINES
+from finegrid.study.load import load_study
 
 
 @dataclass(frozen=True)

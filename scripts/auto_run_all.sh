@@ -33,7 +33,7 @@ file_of() {
 if [ -e "$OUT/study.toml" ]; then
     echo "going on with $OUT/study.toml as it stands; for other data, checkpoint or epochs set another OUT" >&2
 else
-    : "${DATA_DIR:=$("$python" -c 'from finegrid.demo import HEADLINES; print(HEADLINES)')}"
+    : "${DATA_DIR:=$("$python" -c 'from finegrid.study.demo import HEADLINES; print(HEADLINES)')}"
     train=$(file_of train)
     if [ -z "$train" ]; then
         echo "no train file in $DATA_DIR. Expected train.tsv, .csv, .txt, .jsonl or .parquet" >&2

@@ -17,8 +17,8 @@ from typing import Any
 
 from selenium import webdriver
 
-from finegrid.report.facts import report_facts
-from finegrid.report.page import render_page
+from finegrid.report.facts.facts import report_facts
+from finegrid.report.page.page import render_page
 
 MOST_BYTES = 400_000
 SHARPNESS = 1.6  # pixels of the picture to one of the page

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from finegrid.data.sources import DataSettings
+from finegrid.data.settings import DataSettings
 from finegrid.data.table import load_table
 
 TARGET = Path(__file__).parent.parent / "src" / "finegrid" / "assets" / "headlines"

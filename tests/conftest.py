@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from tiny import open_bench, save_checkpoint, write_study
+from support.tiny import open_study, save_checkpoint, write_study
 
-from finegrid.workbench import Workbench
+from finegrid.training.loaded import LoadedStudy
 
 if TYPE_CHECKING:
-    from cli_studies import Call
+    from support.cli_studies import Call
 
 # Background jobs of a shell ignore Ctrl-C, and so would the processes that tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -44,15 +44,15 @@ def bert(checkpoint_of: Callable[[str], Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def bench(tmp_path_factory: pytest.TempPathFactory, bert: Path) -> Workbench:
+def loaded(tmp_path_factory: pytest.TempPathFactory, bert: Path) -> LoadedStudy:
     """A study of short texts on the tiny BERT. Shared: never change it."""
-    return open_bench(write_study(tmp_path_factory.mktemp("study"), bert))
+    return open_study(write_study(tmp_path_factory.mktemp("study"), bert))
 
 
 @pytest.fixture
 def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Call]:
     """The command line in this process, for the tests in `cli`."""
-    from cli_studies import caller, torch_put_back
+    from support.cli_studies import caller, torch_put_back
 
     with torch_put_back():
         yield caller(monkeypatch, capsys)

@@ -156,7 +156,9 @@ def test_there_is_no_utils_module() -> None:
     assert not {path.stem for path in MODULES} & {"utils", "util", "helpers", "common", "misc", "registry"}
 
 
-@pytest.mark.parametrize("path", sorted((SOURCE / "tricks").glob("[a-z]*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted((SOURCE / "strategies").glob("[a-z]*.py")), ids=lambda path: path.stem
+)
 def test_every_strategy_has_a_card(path: Path) -> None:
     if path.stem == "base":
         return

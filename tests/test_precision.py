@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tiny import write_study
+from support.tiny import write_study
 
-from finegrid import precision
-from finegrid.precision import fastest_precision
-from finegrid.study import RunSettings, load_study, override
+from finegrid import machine
+from finegrid.machine import fastest_precision
+from finegrid.study.load import load_study, override
+from finegrid.study.settings import RunSettings
 
 CPUS = {
     "AMX": ("flags\t\t: fpu sse2 avx512f avx512_bf16 amx_bf16 amx_tile\n", "bf16"),
@@ -22,7 +23,7 @@ CPUS = {
 
 @pytest.fixture
 def cpuinfo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(precision, "CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(machine, "CPUINFO", tmp_path / "cpuinfo")
     return tmp_path / "cpuinfo"
 
 

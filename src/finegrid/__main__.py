@@ -1,5 +1,5 @@
 """``python -m finegrid``."""
 
-from finegrid.cli import main
+from finegrid.cli.app import main
 
 main()

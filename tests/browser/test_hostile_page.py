@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from opened import chromium, facts, hostile, hostile_page, show
-from reported import HOSTILE_LABELS, HOSTILE_NAME
-from test_in_browser import drawn, js, one, sideways
+from support.browser import chromium, drawn, facts, hostile, hostile_page, js, one, show, sideways
+from support.reported import HOSTILE_LABELS, HOSTILE_NAME
 
 from finegrid.errors import visible
-from finegrid.report.facts import Facts
-from finegrid.report.page import render_page
+from finegrid.report.facts.facts import Facts
+from finegrid.report.page.page import render_page
 
 pytestmark = pytest.mark.browser
 Show = Callable[..., Any]

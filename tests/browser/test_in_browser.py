@@ -8,34 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from opened import chromium, facts, page, show, without_scripts
+from support.browser import chromium, drawn, facts, js, one, page, show, sideways, until, without_scripts
 
-from finegrid.report.facts import Facts
-from finegrid.report.page import render_page
+from finegrid.report.facts.facts import Facts
+from finegrid.report.page.page import render_page
 
 pytestmark = pytest.mark.browser
 Show = Callable[..., Any]
 PHONE = 360
-
-
-def js(driver: Any, code: str, *values: Any) -> Any:
-    return driver.execute_script(code, *values)
-
-
-def until(driver: Any, code: str, *values: Any, seconds: float = 20) -> Any:
-    """Wait for a condition in the page."""
-    end = time.monotonic() + seconds
-    while not (found := js(driver, code, *values)):
-        assert time.monotonic() < end, code
-        time.sleep(0.05)
-    return found
-
-
-def drawn(driver: Any, name: str, lang: str = "en", theme: str = "light") -> None:
-    """Wait until a chart stands in this language and theme."""
-    js(driver, f"document.querySelector('[data-chart={name}]').scrollIntoView({{behavior: 'instant'}})")
-    wanted = f"document.querySelector('[data-chart={name}]').dataset.drawn === '{lang} {theme}'"
-    until(driver, f"return {wanted}")
 
 
 def press(driver: Any, selector: str) -> None:
@@ -57,10 +37,6 @@ def press(driver: Any, selector: str) -> None:
             time.sleep(0.5)
 
 
-def one(driver: Any, selector: str) -> Any:
-    return driver.find_element("css selector", selector)
-
-
 def shown_rows(driver: Any) -> list[str]:
     return list(
         js(
@@ -78,11 +54,6 @@ def header(driver: Any, words: str) -> Any:
         if cell.text.strip().rstrip("↑↓").strip() == words
     ]
     return found
-
-
-def sideways(driver: Any) -> int:
-    """Pixels by which the page is wider than the screen."""
-    return int(js(driver, "return document.documentElement.scrollWidth - window.innerWidth"))
 
 
 def text_of(recipe: dict[str, Any]) -> str:

@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from opened import chromium
-from pretend import pretend
-from reported import HOSTILE_NAME, audited_study, hits
-from served import served
+from support.browser import chromium
+from support.pretend import pretend
+from support.reported import HOSTILE_NAME, audited_study, hits
+from support.served import served
 
-from finegrid.audit import load_audit
-from finegrid.pulse import FILE as PULSE
-from finegrid.report.facts import report_facts
-from finegrid.report.page import render_page
-from finegrid.study import Study
+from finegrid.report.facts.facts import report_facts
+from finegrid.report.page.page import render_page
+from finegrid.running.progress.heartbeat import FILE as PULSE
+from finegrid.study.audit_file import load_audit
+from finegrid.study.study import Study
 from finegrid.watch.view import Maker
 
 pytestmark = pytest.mark.browser
@@ -59,12 +59,12 @@ def errors(driver: Any) -> list[str]:
     return [entry["message"] for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]
 
 
-def js(driver: Any, script: str) -> Any:
+def value(driver: Any, script: str) -> Any:
     return driver.execute_script(f"return {script}")
 
 
 def strip(driver: Any) -> str:
-    return str(js(driver, "document.querySelector('.watch')?.textContent ?? ''"))
+    return str(value(driver, "document.querySelector('.watch')?.textContent ?? ''"))
 
 
 def wait_for(condition: Callable[[], Any]) -> Any:
@@ -76,7 +76,7 @@ def wait_for(condition: Callable[[], Any]) -> Any:
 
 
 def done(driver: Any) -> int:
-    return int(js(driver, "document.querySelector('.running progress').value"))
+    return int(value(driver, "document.querySelector('.running progress').value"))
 
 
 def test_the_page_grows_with_the_ledger_and_the_reader_stays(
@@ -90,14 +90,14 @@ def test_the_page_grows_with_the_ledger_and_the_reader_stays(
         driver.execute_script(
             "window.same = 1; document.getElementById('recipes').scrollIntoView({behavior: 'instant'})"
         )
-        place = js(driver, "document.getElementById('recipes').getBoundingClientRect().top")
+        place = value(driver, "document.getElementById('recipes').getBoundingClientRect().top")
         run(study, 3)
         wait_for(lambda: done(driver) == 3 * first)
 
-        assert js(driver, "window.same") == 1  # it was not loaded anew
-        assert js(driver, "document.documentElement.dataset.lang") == "zh"
-        assert js(driver, "document.getElementById('find').value") == "freeze"
-        now = js(driver, "document.getElementById('recipes').getBoundingClientRect().top")
+        assert value(driver, "window.same") == 1  # it was not loaded anew
+        assert value(driver, "document.documentElement.dataset.lang") == "zh"
+        assert value(driver, "document.getElementById('find').value") == "freeze"
+        now = value(driver, "document.getElementById('recipes').getBoundingClientRect().top")
         assert abs(now - place) < 5
         wait_for(lambda: "已完成" in strip(driver))
 
@@ -127,11 +127,11 @@ def test_a_page_survives_its_server_and_a_server_its_study(
     wait_for(lambda: "No answer" in strip(driver))
     with served(folder, MAKE, port):
         study = audited_study(folder, bert)
-        wait_for(lambda: js(driver, "document.querySelector('main#page') !== null"))
+        wait_for(lambda: value(driver, "document.querySelector('main#page') !== null"))
         errors(driver)  # that there was no answer for a while
         (folder / "study.toml").write_text("<img src=x onerror=window.hacked=1>")
         wait_for(lambda: "This page shows an earlier state." in strip(driver))
-        assert js(driver, "window.hacked ?? null") is None
+        assert value(driver, "window.hacked ?? null") is None
         assert driver.find_elements("css selector", "img[src=x]") == []
         assert "onerror=window.hacked" in strip(driver) or "TOML" in strip(driver)
     assert study.folder == folder

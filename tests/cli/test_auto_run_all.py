@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from cli_studies import ENVIRONMENT, make_checkpoint, write_data
+from support.cli_studies import ENVIRONMENT, make_checkpoint, write_data
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 HEADER = (

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from cli_studies import Call, make_checkpoint, write_data, write_study
+from support.cli_studies import Call, make_checkpoint, write_data, write_study
 
 FACTORS: dict[str, list[object]] = {
     "optimizer.bias_correction": [True, False],

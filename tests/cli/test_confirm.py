@@ -8,18 +8,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from cli_studies import Call
-from pretend import pretend
-from tiny import open_bench, write_study, write_texts
+from support.cli_studies import Call
+from support.pretend import pretend
+from support.tiny import open_study, write_study, write_texts
 
-from finegrid import looks
-from finegrid.audit import load_audit, save_audit
-from finegrid.confirm import confirmations
-from finegrid.plan import PlannedRun
-from finegrid.probe import make_audit
-from finegrid.results import Results, load_results
-from finegrid.study import load_study
-from finegrid.verdict import Verdict, judge
+from finegrid.audit.costs import make_audit
+from finegrid.planning.runs import PlannedRun
+from finegrid.results.load import load_results
+from finegrid.results.results import Results
+from finegrid.study.audit_file import load_audit, save_audit
+from finegrid.study.load import load_study
+from finegrid.verdict import interim as looks
+from finegrid.verdict.confirm import confirmations
+from finegrid.verdict.verdict import Verdict, judge
 
 SETTINGS = """[design]
 seeds = 3
@@ -39,11 +40,11 @@ def hits(run: PlannedRun) -> int:
 def judged(tmp_path_factory: pytest.TempPathFactory, bert: Path) -> Path:
     """A study whose ledger says that re-initialising with warmup is the best by far."""
     folder = write_study(tmp_path_factory.mktemp("study"), bert, SETTINGS, 'score = "accuracy"\n')
-    bench = open_bench(folder)
-    audit = make_audit(bench)
+    loaded = open_study(folder)
+    audit = make_audit(loaded)
     save_audit(folder, audit)
 
-    pretend(bench.study, audit, hits, range(3))
+    pretend(loaded.study, audit, hits, range(3))
     return folder
 
 
@@ -183,11 +184,11 @@ def test_a_split_that_was_drawn_is_kept(tmp_path: Path, judged: Path, call: Call
     write_texts(folder / "train.tsv", 90, seed=5)
     text = (folder / "study.toml").read_text()
     (folder / "study.toml").write_text(text.replace('dev = "dev.tsv"\ntest = "test.tsv"\n', ""))
-    bench = open_bench(folder)
-    audit = make_audit(bench)
+    loaded = open_study(folder)
+    audit = make_audit(loaded)
     save_audit(folder, audit)
     (folder / "runs.jsonl").unlink()
-    pretend(bench.study, audit, lambda run: 150 + 60 * ("reinit.layers" in run.levels) + run.seed, range(2))
+    pretend(loaded.study, audit, lambda run: 150 + 60 * ("reinit.layers" in run.levels) + run.seed, range(2))
     done = call("confirm", folder, "--seeds", "2")
 
     assert done.returncode == 0, done.stderr

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_studies import (
+from support.cli_studies import (
     finegrid,
     finished,
     make_checkpoint,

@@ -11,14 +11,15 @@ from inspect import signature
 from pathlib import Path
 
 import pytest
-from cli_studies import ENVIRONMENT, Call, finegrid
+from support.cli_studies import ENVIRONMENT, Call, finegrid
 
-from finegrid import __version__, cli
-from finegrid.demo import prepare
+from finegrid import __version__
+from finegrid.cli import app as cli
 from finegrid.errors import InputError
-from finegrid.margin import MARGIN
-from finegrid.recipe import DEFAULTS
-from finegrid.study import load_study
+from finegrid.metrics import MARGIN
+from finegrid.recipe.recipe import DEFAULTS
+from finegrid.study.demo import prepare
+from finegrid.study.load import load_study
 
 COMMANDS = ("init", "plan", "run", "status", "table", "explain", "demo")
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from cli_studies import ENVIRONMENT, Call
+from support.cli_studies import ENVIRONMENT, Call
 
 
 @pytest.fixture
@@ -62,8 +62,9 @@ def test_nothing_that_is_exported_needs_torch(table: Path) -> None:
             continue
         formats.append(extra)
     program = (
-        "import sys; from pathlib import Path; from finegrid.export.export import Wishes, export_study\n"
-        f"for to in {formats!r}: export_study(Path({str(table)!r}), Wishes(to))\n"
+        "import sys; from pathlib import Path\n"
+        "from finegrid.export.export import ExportOptions, export_study\n"
+        f"for to in {formats!r}: export_study(Path({str(table)!r}), ExportOptions(to))\n"
         "print({'torch', 'transformers', 'tensorflow'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", program], env=ENVIRONMENT, capture_output=True, text=True)

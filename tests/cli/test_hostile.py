@@ -7,12 +7,12 @@ import json
 from pathlib import Path
 
 import pytest
-from cli_studies import Call, make_checkpoint, records, texts, write_study
 from rich.console import Console
+from support.cli_studies import Call, make_checkpoint, records, texts, write_study
 
 from finegrid.errors import InputError, Problem, visible
-from finegrid.progress import Show
-from finegrid.table import escape
+from finegrid.results.table import escape
+from finegrid.running.progress.show import Show
 
 HOSTILE = "[red]a|b[/red]\x1b[31m\nnext\r\u202e*"
 SHOWN = r"[red]a|b[/red]\x1b[31m\nnext\r\u202e*"

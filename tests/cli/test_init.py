@@ -7,10 +7,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from cli_studies import Call, finegrid, make_checkpoint, texts, write_data, write_tsv
+from support.cli_studies import Call, finegrid, make_checkpoint, texts, write_data, write_tsv
 
 from finegrid.data.table import load_table
-from finegrid.study import Study, load_study
+from finegrid.study.load import load_study
+from finegrid.study.study import Study
 
 STRANGE_NAMES = [
     'qu"ote',

@@ -8,7 +8,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finegrid.ledger import Ledger
+from finegrid.study.ledger import Ledger
 
 RECORDS = [
     {"run_id": f"run{i}", "reason": '发散 \u2028 \\ " \x1b', "status": "done", "n": i} for i in range(3)

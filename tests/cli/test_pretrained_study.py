@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from cli_studies import Call, make_checkpoint, records, write_data, write_study
+from support.cli_studies import Call, make_checkpoint, records, write_data, write_study
 
-from finegrid.results import load_results
-from finegrid.study import load_study
+from finegrid.results.load import load_results
+from finegrid.study.load import load_study
 
 SHARED = "leave out the chance of pre-training"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_studies import (
+from support.cli_studies import (
     Call,
     finegrid,
     make_checkpoint,
@@ -179,7 +179,9 @@ def test_probing_looks_at_the_model_and_trains_nothing(home: Path, tmp_path: Pat
 def test_another_precision_is_a_run_of_its_own_and_counts_when_mixed(
     study: Path, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("finegrid.workbench.has_bf16", lambda device: True)  # slow where emulated, but right
+    monkeypatch.setattr(
+        "finegrid.model.device.has_bf16", lambda device: True
+    )  # slow where emulated, but right
     refused = call("run", study, "--precision", "bf16")
     assert refused.returncode == 2 and "precision fp32" in refused.stderr and "--mix" in refused.stderr
 
@@ -279,6 +281,6 @@ def test_any_training_setting_may_be_a_factor(home: Path, tmp_path: Path, call: 
 
 
 def defaults() -> dict[str, object]:
-    from finegrid.recipe import DEFAULTS
+    from finegrid.recipe.recipe import DEFAULTS
 
     return {**DEFAULTS, "model.max_length": 12}

@@ -7,10 +7,10 @@ import re
 from pathlib import Path
 
 import pytest
-from cli_studies import Call, make_checkpoint, records, write_data, write_study
+from support.cli_studies import Call, make_checkpoint, records, write_data, write_study
 
 from finegrid.errors import InputError
-from finegrid.study import load_study
+from finegrid.study.load import load_study
 
 # Two-level factors of a tiny encoder of two layers; the pooler is inert.
 FOUR: dict[str, list[object]] = {

@@ -10,23 +10,25 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cli_studies import Call, make_checkpoint, records, write_data
-from cli_studies import write_study as write_tiny
-from pretend import TEXTS, pretend
-from tiny import open_bench, write_study
+from support.cli_studies import Call, make_checkpoint, records, write_data
+from support.cli_studies import write_study as write_tiny
+from support.pretend import TEXTS, pretend
+from support.tiny import open_study, write_study
 
-from finegrid.audit import load_audit, save_audit
-from finegrid.budget import in_design
-from finegrid.decide import reach
-from finegrid.design import Kind
+from finegrid.audit.costs import make_audit
 from finegrid.errors import InputError
-from finegrid.plan import PlannedRun
-from finegrid.probe import make_audit
-from finegrid.results import load_results
-from finegrid.screen import load_screen
-from finegrid.screening import decide_screen
-from finegrid.study import Study, load_study
-from finegrid.verdict import blocks_of, judge, noted
+from finegrid.planning.runs import PlannedRun
+from finegrid.results.load import load_results
+from finegrid.statistics.decide import reach
+from finegrid.study.audit_file import load_audit, save_audit
+from finegrid.study.design import Kind
+from finegrid.study.load import load_study
+from finegrid.study.screen import load_screen
+from finegrid.study.study import Study
+from finegrid.verdict.budget.budget import in_design
+from finegrid.verdict.outcomes import blocks_of
+from finegrid.verdict.screening import decide_screen
+from finegrid.verdict.verdict import judge, noted
 
 KINDS: tuple[Kind, ...] = ("full", "fractional")
 FIVE = {
@@ -52,7 +54,7 @@ def probed(tmp_path_factory: pytest.TempPathFactory, bert: Path) -> Path:
     text = (folder / "study.toml").read_text(encoding="utf-8")
     full = text.replace('kind = "screen"\nresolution = "III"', 'kind = "full"')
     (folder / "study.toml").write_text(full, encoding="utf-8")
-    save_audit(folder, make_audit(open_bench(folder)))
+    save_audit(folder, make_audit(open_study(folder)))
     (folder / "study.toml").write_text(text, encoding="utf-8")
     return folder
 

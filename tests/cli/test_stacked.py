@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_studies import (
+from support.cli_studies import (
     Call,
     finished,
     make_checkpoint,
@@ -16,11 +16,11 @@ from cli_studies import (
     write_study,
 )
 
-from finegrid.diagnose import mixed
-from finegrid.results import load_results
-from finegrid.run import Run
-from finegrid.stack import Stack
-from finegrid.study import load_study
+from finegrid.results.load import load_results
+from finegrid.study.load import load_study
+from finegrid.training.run import Run
+from finegrid.training.stack import Stack
+from finegrid.verdict.diagnose import mixed
 
 FACTORS = {"schedule.warmup_ratio": [0.0, 0.1, 0.6]}
 

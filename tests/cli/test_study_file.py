@@ -7,10 +7,11 @@ import time
 from pathlib import Path
 
 import pytest
-from cli_studies import make_checkpoint, write_data
+from support.cli_studies import make_checkpoint, write_data
 
 from finegrid.errors import InputError
-from finegrid.study import Study, load_study
+from finegrid.study.load import load_study
+from finegrid.study.study import Study
 
 
 @pytest.fixture(scope="module")

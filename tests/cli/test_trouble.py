@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from cli_studies import (
+from safetensors.numpy import load_file, save_file
+from support.cli_studies import (
     Call,
     InlineWorker,
     make_checkpoint,
@@ -17,12 +18,14 @@ from cli_studies import (
     write_data,
     write_study,
 )
-from safetensors.numpy import load_file, save_file
 
-from finegrid import runner, worker
-from finegrid.audit import Audit
-from finegrid.study import RunSettings, Study, load_study
-from finegrid.workbench import prepare_process
+from finegrid.running import runner, worker
+from finegrid.running.records import save_predictions
+from finegrid.study.audit_file import Audit
+from finegrid.study.load import load_study
+from finegrid.study.settings import RunSettings
+from finegrid.study.study import Study
+from finegrid.training.loaded import prepare_process
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +74,7 @@ def test_a_run_that_diverges_is_recorded_with_its_reason_and_the_others_go_on(
 def test_a_worker_that_breaks_in_a_run_fails_that_run_only_and_the_next_time_it_is_tried_again(
     study: Path, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save, calls = worker.save_predictions, []
+    save, calls = save_predictions, []
 
     def full_disk_once(*arguments: object) -> None:
         calls.append(arguments)
@@ -173,11 +176,11 @@ def test_cuda_where_there_is_none_is_refused(
 def test_bf16_where_the_processor_has_none_is_refused(
     study: Path, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("finegrid.workbench.has_bf16", lambda device: False)
+    monkeypatch.setattr("finegrid.model.device.has_bf16", lambda device: False)
     done = call("run", study, "--precision", "bf16")
 
     assert done.returncode == 2 and "--precision fp32" in done.stderr
-    assert prepare_process.__module__ == "finegrid.workbench"
+    assert prepare_process.__module__ == "finegrid.training.loaded"
     assert load_study(study).head.run.precision == "fp32"
 
 

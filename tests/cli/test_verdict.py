@@ -11,16 +11,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cli_studies import Call
-from pretend import TEXTS, pretend
-from tiny import open_bench, write_study
+from support.cli_studies import Call
+from support.pretend import TEXTS, pretend
+from support.tiny import open_study, write_study
 
-from finegrid.audit import load_audit, save_audit
-from finegrid.plan import PlannedRun
-from finegrid.probe import make_audit
-from finegrid.results import load_results
-from finegrid.study import Study, load_study
-from finegrid.verdict import as_json, judge
+from finegrid.audit.costs import make_audit
+from finegrid.planning.runs import PlannedRun
+from finegrid.results.load import load_results
+from finegrid.study.audit_file import load_audit, save_audit
+from finegrid.study.load import load_study
+from finegrid.study.study import Study
+from finegrid.verdict.to_json import as_json
+from finegrid.verdict.verdict import judge
 
 HEAD = 'score = "accuracy"\n'
 GRID = f'{HEAD}preset = "thucnews64"\n'
@@ -46,9 +48,9 @@ def probed(tmp_path_factory: pytest.TempPathFactory, bert: Path) -> Callable[[st
 
     def of(head: str, settings: str) -> Path:
         if (head, settings) not in made:
-            bench = open_bench(write_study(tmp_path_factory.mktemp("study"), bert, settings, head))
-            save_audit(bench.study.folder, make_audit(bench))
-            made[head, settings] = bench.study.folder
+            loaded = open_study(write_study(tmp_path_factory.mktemp("study"), bert, settings, head))
+            save_audit(loaded.study.folder, make_audit(loaded))
+            made[head, settings] = loaded.study.folder
         return made[head, settings]
 
     return of

@@ -7,15 +7,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_studies import InlineWorker, make_checkpoint, records, torch_put_back, write_data, write_study
+from support.cli_studies import (
+    InlineWorker,
+    make_checkpoint,
+    records,
+    torch_put_back,
+    write_data,
+    write_study,
+)
 
-from finegrid import pulse, runner
-from finegrid.ledger import Record
-from finegrid.plan import Family
-from finegrid.progress import Show
-from finegrid.pulse import FILE, Pulse
-from finegrid.runner import Runner, Watcher
-from finegrid.study import load_study
+from finegrid.planning.families import Family
+from finegrid.running import runner
+from finegrid.running.progress import heartbeat as pulse
+from finegrid.running.progress.heartbeat import FILE, Heartbeat
+from finegrid.running.progress.show import Show
+from finegrid.running.progress.watcher import Watcher
+from finegrid.running.runner import Runner
+from finegrid.study.ledger import Record
+from finegrid.study.load import load_study
 
 
 @pytest.fixture
@@ -53,7 +62,7 @@ def test_progress_is_written_while_a_study_trains_and_removed(
 ) -> None:
     written: list[dict[str, Any]] = []
     monkeypatch.setattr(pulse, "BEAT_SECONDS", 0.001)
-    monkeypatch.setattr(Pulse, "_write", lambda self, content: written.append(content))
+    monkeypatch.setattr(Heartbeat, "_write", lambda self, content: written.append(content))
     loaded = load_study(study)
     show = Show("macro-f1", study)
     with torch_put_back(), show as watcher:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from data_samples import HEADER, load, rows, three
+from support.data_samples import HEADER, load, rows, three
 
 TRAIN = HEADER + rows("train")
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from data_samples import HEADER, load, refused, rows, three
+from support.data_samples import HEADER, load, refused, rows, three
 
 CHINESE = HEADER + "央行净回笼资金\ta\n球队夺冠归来\tb\n" + rows("新闻")
 

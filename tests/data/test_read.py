@@ -8,13 +8,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from data_samples import HEADER, Files, load, refused, rows, three
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from support.data_samples import HEADER, Files, load, refused, rows, three
 
+from finegrid.data.settings import DataSettings
 from finegrid.data.sniff import sniff
-from finegrid.data.sources import DataSettings
 from finegrid.data.table import load_table
 from finegrid.errors import InputError
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from data_samples import HEADER, rows
+from support.data_samples import HEADER, rows
 
+from finegrid.data.settings import DataSettings
 from finegrid.data.sniff import Sniffed, sniff
-from finegrid.data.sources import DataSettings
 from finegrid.data.table import load_table
 from finegrid.errors import InputError
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from data_samples import HEADER, Files, load, refused, rows, three
 from hypothesis import given
 from hypothesis import strategies as st
+from support.data_samples import HEADER, Files, load, refused, rows, three
 
 from finegrid.data.split import apportion
 from finegrid.data.table import Split

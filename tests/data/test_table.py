@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data_samples import HEADER, load, rows, three
+from support.data_samples import HEADER, load, rows, three
 
-from finegrid.data.sources import DataSettings
+from finegrid.data.settings import DataSettings
 from finegrid.data.table import load_table
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from export_studies import audited, finished, no_library, planned, table_from_elsewhere, unfinished
+from support.export_studies import audited, finished, no_library, planned, table_from_elsewhere, unfinished
 
 from finegrid.errors import InputError
-from finegrid.export.export import Wishes, export_study
+from finegrid.export.export import ExportOptions, export_study
 
 WITHOUT = "tensorboard is not installed: pip install -e '.[tensorboard]'"
 
@@ -25,7 +25,7 @@ def _tensorboard() -> None:
 
 
 def exported(folder: Path) -> Path:
-    export_study(folder, Wishes("tensorboard"))
+    export_study(folder, ExportOptions("tensorboard"))
     return folder / "export" / "tensorboard"
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from export_studies import (
+from support.export_studies import (
     BROKEN,
     STARTED,
     audited,
@@ -23,7 +23,7 @@ from export_studies import (
 from finegrid.errors import InputError
 from finegrid.export import mlflow_runs
 from finegrid.export.content import load_content
-from finegrid.export.export import Wishes, export_study
+from finegrid.export.export import ExportOptions, export_study
 
 WITHOUT = "mlflow is not installed: pip install -e '.[mlflow]'"
 
@@ -58,7 +58,7 @@ def logged(folder: Path, name: str) -> dict[str, Any]:
 
 def test_runs_have_the_ledgers_scores_levels_and_marks(probed: Path, tmp_path: Path) -> None:
     study = finished(probed, tmp_path / "my study 数")
-    lines = export_study(study.folder, Wishes("mlflow"))
+    lines = export_study(study.folder, ExportOptions("mlflow"))
     assert lines[-1].startswith("logged runs: 12 new, 0 changed, 0 there already; the store: file://")
 
     runs = logged(study.folder, "my study 数")
@@ -90,7 +90,7 @@ def as_param(level: object) -> str:
 
 def test_curves_are_by_epoch(probed: Path, tmp_path: Path) -> None:
     study = finished(probed, tmp_path / "study")
-    export_study(study.folder, Wishes("mlflow"))
+    export_study(study.folder, ExportOptions("mlflow"))
     client = client_of(study.folder / "export" / "mlflow")
     run = logged(study.folder, "study")["row-1-seed-0"]
 
@@ -103,9 +103,9 @@ def test_curves_are_by_epoch(probed: Path, tmp_path: Path) -> None:
 
 def test_exporting_twice_logs_nothing_twice(probed: Path, tmp_path: Path) -> None:
     study = finished(probed, tmp_path / "study")
-    export_study(study.folder, Wishes("mlflow"))
+    export_study(study.folder, ExportOptions("mlflow"))
     before = {name: run.info.run_id for name, run in logged(study.folder, "study").items()}
-    lines = export_study(study.folder, Wishes("mlflow"))
+    lines = export_study(study.folder, ExportOptions("mlflow"))
 
     assert "0 new, 0 changed, 12 there already" in lines[-1]
     assert {name: run.info.run_id for name, run in logged(study.folder, "study").items()} == before
@@ -115,7 +115,7 @@ def test_a_run_that_was_tried_again_takes_the_place_of_the_one_that_failed(
     probed: Path, tmp_path: Path
 ) -> None:
     study = unfinished(probed, tmp_path / "study")
-    lines = export_study(study.folder, Wishes("mlflow"))
+    lines = export_study(study.folder, ExportOptions("mlflow"))
     assert lines[0] == "1 of 12 runs have not ended yet, or have no result"
     runs = logged(study.folder, "study")
     bad = {run.data.tags["finegrid.reason"]: run for run in runs.values() if run.info.status == "FAILED"}
@@ -124,7 +124,7 @@ def test_a_run_that_was_tried_again_takes_the_place_of_the_one_that_failed(
 
     again = planned(study)[1]
     study.ledger.append(record_for(study, again))
-    lines = export_study(study.folder, Wishes("mlflow"))
+    lines = export_study(study.folder, ExportOptions("mlflow"))
     assert "0 new, 1 changed, 10 there already" in lines[-1]
     runs = logged(study.folder, "study")
     mine = [run for run in runs.values() if run.data.tags["finegrid.run_id"] == again.run_id]
@@ -149,12 +149,12 @@ def test_an_export_that_was_cut_off_is_made_whole(
 
     monkeypatch.setattr(MlflowClient, "log_batch", cut_off)
     with pytest.raises(KeyboardInterrupt):
-        export_study(study.folder, Wishes("mlflow"))
+        export_study(study.folder, ExportOptions("mlflow"))
     monkeypatch.undo()
     assert len(logged(study.folder, "study")) == 5
 
     with mlflow_runs.configured():
-        lines = export_study(study.folder, Wishes("mlflow"))
+        lines = export_study(study.folder, ExportOptions("mlflow"))
         runs = logged(study.folder, "study")
     assert "7 new, 1 changed, 4 there already" in lines[-1]
     assert len(runs) == 12 and all("test/mcc" in run.data.metrics for run in runs.values())
@@ -163,7 +163,7 @@ def test_an_export_that_was_cut_off_is_made_whole(
 def test_the_store_that_was_named_is_used(probed: Path, tmp_path: Path) -> None:
     study = finished(probed, tmp_path / "study")
     store = tmp_path / "our store"
-    export_study(study.folder, Wishes("mlflow", tracking_uri=store.as_uri()))
+    export_study(study.folder, ExportOptions("mlflow", tracking_uri=store.as_uri()))
 
     client = client_of(store)
     experiment = client.get_experiment_by_name("study")
@@ -174,25 +174,25 @@ def test_the_store_that_was_named_is_used(probed: Path, tmp_path: Path) -> None:
 
 def test_an_experiment_that_was_deleted_is_not_brought_back_silently(probed: Path, tmp_path: Path) -> None:
     study = finished(probed, tmp_path / "study")
-    export_study(study.folder, Wishes("mlflow"))
+    export_study(study.folder, ExportOptions("mlflow"))
     client = client_of(study.folder / "export" / "mlflow")
     client.delete_experiment(client.get_experiment_by_name("study").experiment_id)
 
     with pytest.raises(InputError, match=r"deleted.*mlflow experiments restore"):
-        export_study(study.folder, Wishes("mlflow"))
+        export_study(study.folder, ExportOptions("mlflow"))
 
 
 def test_a_table_from_elsewhere_has_its_results(tmp_path: Path) -> None:
     folder = table_from_elsewhere(tmp_path / "table")
-    export_study(folder, Wishes("mlflow"))
-    lines = export_study(folder, Wishes("mlflow"))
+    export_study(folder, ExportOptions("mlflow"))
+    lines = export_study(folder, ExportOptions("mlflow"))
 
     assert lines == [lines[0], lines[1]] and "0 new, 0 changed, 3 there already" in lines[1]
     runs = logged(folder, "table")
     assert runs.keys() == {"row-1", "row-2", "row-4"}
     assert runs["row-4"].data.metrics == {"result": 0.9125, "seconds/epoch": 2.5}
     assert runs["row-4"].data.params == {"_cmd": "@x", "status": "2", "idle": "true"}
-    assert runs["row-2"].data.tags["finegrid.recipe"] == "1"
+    assert runs["row-2"].data.tags["finegrid.recipe.recipe"] == "1"
 
 
 def test_a_study_of_the_same_name_loses_nothing(tmp_path: Path) -> None:
@@ -201,12 +201,12 @@ def test_a_study_of_the_same_name_loses_nothing(tmp_path: Path) -> None:
         folder = tmp_path / source / "table"
         if not folder.exists():
             table_from_elsewhere(folder, source)
-        lines = export_study(folder, Wishes("mlflow", tracking_uri=store.as_uri()))
+        lines = export_study(folder, ExportOptions("mlflow", tracking_uri=store.as_uri()))
     assert "0 new, 0 changed, 3 there already" in lines[-1]
 
     client = client_of(store)
     runs = client.search_runs([client.get_experiment_by_name("table").experiment_id])
-    assert len(runs) == 6 and len({run.data.tags["finegrid.study"] for run in runs}) == 2
+    assert len(runs) == 6 and len({run.data.tags["finegrid.study.study"] for run in runs}) == 2
 
 
 def test_a_store_that_cannot_be_used_is_said_without_its_password(
@@ -216,7 +216,7 @@ def test_a_store_that_cannot_be_used_is_said_without_its_password(
     study = finished(probed, tmp_path / "study")
 
     with pytest.raises(InputError) as raised:
-        export_study(study.folder, Wishes("mlflow", tracking_uri="http://me:secret@127.0.0.1:9"))
+        export_study(study.folder, ExportOptions("mlflow", tracking_uri="http://me:secret@127.0.0.1:9"))
     said = str(raised.value)
     assert "found http://127.0.0.1:9, which mlflow cannot use" in said and "pip install mlflow" in said
     assert "secret" not in said
@@ -251,7 +251,7 @@ def test_without_the_library_it_says_how_to_get_it(
     no_library(monkeypatch, "mlflow")
 
     with pytest.raises(InputError) as raised:
-        export_study(study.folder, Wishes("mlflow"))
+        export_study(study.folder, ExportOptions("mlflow"))
     for part in ("found no mlflow", "written with", "pip install -e '.[mlflow]'"):
         assert part in str(raised.value)
     assert not (study.folder / "export").exists()

@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from export_studies import BROKEN, LABELS, audited, finished, table_from_elsewhere, unfinished
 from hypothesis import example, given
 from hypothesis import strategies as st
 from pyarrow import parquet
+from support.export_studies import BROKEN, LABELS, audited, finished, table_from_elsewhere, unfinished
 
 from finegrid.errors import InputError
 from finegrid.export.csv_file import FORMULA, csv_lines
-from finegrid.export.export import Wishes, export_study
-from finegrid.export.frame import Column, Frame
+from finegrid.export.export import ExportOptions, export_study
+from finegrid.export.frame import Frame, FrameColumn
 from finegrid.metrics import confusion, macro_f1
 
 
@@ -30,7 +30,7 @@ def probed(tmp_path_factory: pytest.TempPathFactory, bert: Path) -> Path:
 
 
 def exported(folder: Path, to: str, **wishes: Any) -> Path:
-    export_study(folder, Wishes(to, **wishes))
+    export_study(folder, ExportOptions(to, **wishes))
     return folder / "export"
 
 
@@ -202,7 +202,7 @@ def test_no_text_is_a_formula_and_numbers_stay_numbers(tmp_path: Path) -> None:
 @given(st.lists(st.text(st.sampled_from(",\"'\r\n\t=+-@＝ x") | st.characters(codec="utf-8")), min_size=1))
 @example(["\r", "a\rb", 'say "no"', '"', "", "'", "1,5"])
 def test_any_text_comes_back_from_csv(texts: list[str]) -> None:
-    frame = Frame((Column("=a", "text", texts), Column("b", "whole", [-1] * len(texts))))
+    frame = Frame((FrameColumn("=a", "text", texts), FrameColumn("b", "whole", [-1] * len(texts))))
     written = "".join(f"{line}\n" for line in csv_lines([frame]))
     header, *back = csv.reader(io.StringIO(written, newline=""))
 
@@ -227,13 +227,13 @@ def test_files_that_are_not_ours_are_left_alone(probed: Path, tmp_path: Path) ->
     (mine / "runs.csv").write_text("precious")
 
     with pytest.raises(InputError, match=r"holds runs\.csv, which finegrid has not written"):
-        export_study(study.folder, Wishes("csv", mine))
+        export_study(study.folder, ExportOptions("csv", mine))
     assert (mine / "runs.csv").read_text() == "precious" and len(list(mine.iterdir())) == 1
 
     (mine / "runs.csv").unlink()
-    export_study(study.folder, Wishes("csv", mine))
+    export_study(study.folder, ExportOptions("csv", mine))
     before = (mine / "runs.csv").read_bytes()
-    export_study(study.folder, Wishes("csv", mine))  # its own it writes again
+    export_study(study.folder, ExportOptions("csv", mine))  # its own it writes again
     assert (mine / "runs.csv").read_bytes() == before
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from finegrid.model.counter import counter_words
+from finegrid.model.kernels.counter import counter_words
 from finegrid.streams import Streams
 
 CPU = torch.device("cpu")

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny import CPU, HEADS, KINDS, LAYERS, classifier_of, pack_all, random_split, save_checkpoint
+from support.tiny import CPU, HEADS, KINDS, LAYERS, classifier_of, pack_all, random_split, save_checkpoint
 from torch import Tensor
 
-from finegrid.data.batches import Batch
-from finegrid.model.attention import Dropped, attend, attend_backward, cut, group_ends, lay_out
 from finegrid.model.dropout import Clock, Dropout, MaskBook
-from finegrid.model.plain import add_residual, through_dropout
+from finegrid.model.kernels.attention import attend, attend_backward
+from finegrid.model.kernels.layout import Dropped, cut, group_ends, lay_out
+from finegrid.model.kernels.plain import add_residual, through_dropout
+from finegrid.model.packing.batches import Batch
 from finegrid.streams import Streams
 
 

@@ -11,21 +11,22 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_stack import batches, runs_of, varied
-from tiny import recipe_of
+from support.stacks import batches, runs_of, varied
+from support.tiny import recipe_of
 from torch import Tensor, nn
 
-from finegrid.model import attention, encoder, plain
-from finegrid.model.attention import Dropped, cut, lay_out
-from finegrid.model.counter import counter_words
+from finegrid.model import encoder
 from finegrid.model.dropout import LEVELS
-from finegrid.model.operations import kernels, operations
-from finegrid.run import Run
-from finegrid.stack import Stack
-from finegrid.workbench import Workbench
+from finegrid.model.kernels import attention, plain
+from finegrid.model.kernels.counter import counter_words
+from finegrid.model.kernels.layout import Dropped, cut, lay_out
+from finegrid.model.kernels.operations import kernels, operations
+from finegrid.training.loaded import LoadedStudy
+from finegrid.training.run import Run
+from finegrid.training.stack import Stack
 
 pytest.importorskip("triton")
-fused = pytest.importorskip("finegrid.model.fused")
+fused = pytest.importorskip("finegrid.model.kernels.fused")
 
 HERE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 on_a_cpu = pytest.mark.skipif(HERE.type == "cuda", reason="a GPU's runs are in test_cuda.py")
@@ -218,15 +219,15 @@ def test_only_the_exact_gelu_is_taken_for_it() -> None:
 
 @on_a_cpu
 def test_a_stack_learns_by_kernels_what_it_learns_without(
-    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+    loaded: LoadedStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Losses of two steps and every tensor, 1e-4 relative in float32, with dropout on."""
 
     def trained() -> tuple[list[Run], list[list[float]]]:
-        recipes = varied(bench, freeze__layers=2, training__batch_size=2)[:2]  # the interpreter is slow
-        runs, losses = runs_of(bench, recipes), []
+        recipes = varied(loaded, freeze__layers=2, training__batch_size=2)[:2]  # the interpreter is slow
+        runs, losses = runs_of(loaded, recipes), []
         stack = Stack(runs)
-        for step, batch in enumerate(batches(bench, recipes[0])[:2]):
+        for step, batch in enumerate(batches(loaded, recipes[0])[:2]):
             losses.append(stack.backward(runs[0].model.shared(batch), step).tolist())
             for run in runs:
                 run.update(step)
@@ -247,13 +248,13 @@ def test_a_stack_learns_by_kernels_what_it_learns_without(
 
 @on_a_cpu
 def test_a_run_by_itself_learns_by_kernels_what_it_learns_without(
-    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+    loaded: LoadedStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = []
     for ops in (plain, fused):
         monkeypatch.setattr(encoder, "operations", lambda x, dtype, ops=ops: ops)
-        (run,) = runs_of(bench, [recipe_of(bench, training__batch_size=2)])
-        found.append([run.step(batch, step) for step, batch in enumerate(batches(bench, run.recipe)[:2])])
+        (run,) = runs_of(loaded, [recipe_of(loaded, training__batch_size=2)])
+        found.append([run.step(batch, step) for step, batch in enumerate(batches(loaded, run.recipe)[:2])])
     assert found[0] == pytest.approx(found[1], rel=1e-4)
 
 
@@ -281,7 +282,7 @@ def test_without_triton_operations_are_plain_and_it_is_said(
 def test_every_kernel_compiles_for_gpus_that_are_not_here(capability: int, kib: int) -> None:
     """bf16, heads of 64, texts of 33 to 64 tokens; in no more shared memory than there is."""
     environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
-    program = [sys.executable, str(Path(__file__).parent / "compiled.py"), str(capability)]
+    program = [sys.executable, str(Path(__file__).parents[1] / "support" / "compiled.py"), str(capability)]
     done = subprocess.run(program, capture_output=True, text=True, env=environment)
 
     assert done.returncode == 0, done.stderr

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny import KINDS, SYLLABLES, open_bench, recipe_of, save_checkpoint, write_study
+from support.tiny import KINDS, SYLLABLES, open_study, recipe_of, save_checkpoint, write_study
 
+from finegrid.encoders.families import FAMILIES, inspect, model_fingerprint
 from finegrid.errors import InputError
-from finegrid.model.families import FAMILIES, inspect, model_fingerprint
 from finegrid.model.load import Checkpoint, load_tokenizer
 
 WEIGHTS = "model.safetensors"
@@ -128,14 +128,14 @@ def test_cut_weights_are_refused(folder: Path, keep: int) -> None:
 
 def test_a_missing_pooler_is_drawn_from_the_streams_of_the_run(folder: Path, tmp_path: Path) -> None:
     change_weights(folder, lambda tensors: drop(tensors, "pooler"))
-    bench = open_bench(write_study(tmp_path / "study", folder))
-    recipe = recipe_of(bench, model__pooling="pooler")
+    loaded = open_study(write_study(tmp_path / "study", folder))
+    recipe = recipe_of(loaded, model__pooling="pooler")
 
     def pooler(seed: int) -> torch.Tensor:
         torch.manual_seed(seed + 99)  # of no consequence
-        return bench.classifier(recipe, seed).get_parameter("encoder.pooler.dense.weight").detach()
+        return loaded.classifier(recipe, seed).get_parameter("encoder.pooler.dense.weight").detach()
 
-    assert bench.checkpoint.missing == ["pooler"]
+    assert loaded.checkpoint.missing == ["pooler"]
     assert torch.equal(pooler(0), pooler(0))
     assert not torch.equal(pooler(0), pooler(1))
     assert float(pooler(0).std()) == pytest.approx(0.2, rel=0.15)  # the checkpoint's initializer_range
@@ -258,4 +258,4 @@ def test_a_tokenizer_with_only_a_vocabulary_is_built_from_it(folder: Path) -> No
 def test_a_tokenizer_with_numbers_the_model_has_not_is_refused(tmp_path: Path) -> None:
     folder = save_checkpoint(tmp_path / "small", "bert", vocab_size=30)
 
-    assert "30" in refusal(lambda: open_bench(write_study(tmp_path / "study", folder)))
+    assert "30" in refusal(lambda: open_study(write_study(tmp_path / "study", folder)))

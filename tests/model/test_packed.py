@@ -13,17 +13,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny import CPU, KINDS, LEGAL, POOLINGS, classifier_of, pack_all, random_split
+from support.tiny import CPU, KINDS, LEGAL, POOLINGS, any_setting, classifier_of, pack_all, random_split
 from torch import Tensor
 from torch.nn import functional as F
 
-from finegrid.data.batches import Batch, evaluation_batches, pack
 from finegrid.data.tokens import TokenisedSplit
-from finegrid.evaluate import predict
+from finegrid.encoders.families import inspect
+from finegrid.encoders.poolings import Pooling
 from finegrid.model.classifier import Classifier
-from finegrid.model.families import inspect
-from finegrid.model.settings import Pooling
-from finegrid.tricks.freeze import Freeze
+from finegrid.model.packing.batches import Batch, evaluation_batches, pack
+from finegrid.strategies.freeze import Freeze
+from finegrid.training.evaluate import predict
 
 CheckpointOf = Callable[[str], Path]
 
@@ -174,7 +174,7 @@ def test_a_shared_prefix_gives_the_same_bits(bert: Path, pooling: Pooling, froze
 
     def result(shared: bool) -> tuple[Tensor, dict[str, Tensor]]:
         model = classifier_of(bert, pooling)
-        Freeze(layers=frozen).prepare_model(model)
+        Freeze(layers=frozen).prepare_model(model, any_setting())
         model.train(mode == "train")
         model.clock.step = 5
         return packed_loss(model, batch.with_prefix(model.prefix(batch)) if shared else batch)
@@ -188,7 +188,7 @@ def test_a_shared_prefix_gives_the_same_bits(bert: Path, pooling: Pooling, froze
 
 def test_no_gradient_reaches_a_frozen_prefix(bert: Path) -> None:
     model = classifier_of(bert)
-    Freeze(layers=2).prepare_model(model)
+    Freeze(layers=2).prepare_model(model, any_setting())
     prefix = model.prefix(pack_all(random_split(bert, TEXTS)))
 
     assert prefix.first is not None

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import classifier_of, pack_all, random_split
+from support.tiny import classifier_of, pack_all, random_split
 from torch import Tensor
 from torch.nn import functional as F
 
-from finegrid.model import products
+from finegrid.model.kernels import products
 
 CPU = torch.device("cpu")
 

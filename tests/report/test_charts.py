@@ -15,19 +15,19 @@ from typing import Any
 import altair as alt
 import pytest
 import vl_convert
-from reported import HOSTILE_LABELS, HOSTILE_NAME, audited_study, fill
+from support.reported import HOSTILE_LABELS, HOSTILE_NAME, audited_study, fill
 
 from finegrid.errors import InputError
-from finegrid.examples import example
-from finegrid.imported import save_imported
+from finegrid.report.chart.charts import DRAW, captions, charts
 from finegrid.report.chart.curves import MOST as MOST_CURVES
-from finegrid.report.chart.look import shown, signed, wrapped
+from finegrid.report.chart.files import figure
+from finegrid.report.chart.palette import PALETTES, THEMES, Palette
 from finegrid.report.chart.seeds import MOST as MOST_RECIPES
-from finegrid.report.chart_words import CHART_WORDS
-from finegrid.report.charts import DRAW, captions, charts
-from finegrid.report.facts import Facts, report_facts
-from finegrid.report.figures import figure
-from finegrid.report.palette import PALETTES, THEMES, Palette
+from finegrid.report.chart.style import shown, signed, wrapped
+from finegrid.report.chart.words import CHART_WORDS
+from finegrid.report.facts.facts import Facts, report_facts
+from finegrid.study.imported import save_imported
+from finegrid.study.importing.examples import example
 
 # Fields of data that place marks; all other numbers are drawn, and so are facts.
 PLACES = {"row", "from", "edge", "to", "column", "left", "right", "shift", "size", "strength", "run", "zero"}
@@ -342,7 +342,7 @@ def test_both_languages_say_the_same_things() -> None:
 
 
 def test_every_word_has_a_place(facts: Facts) -> None:
-    source = Path(str(figure.__code__.co_filename)).parent
+    source = Path(str(figure.__code__.co_filename)).parent.parent  # figures, facts and pages have them
     code = "".join(
         path.read_text(encoding="utf-8") for path in source.rglob("*.py") if "words" not in path.name
     )

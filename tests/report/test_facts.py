@@ -10,19 +10,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pretend import GOLD, TEXTS, pretend
-from tiny import open_bench, write_study, write_texts
+from support.pretend import GOLD, TEXTS, pretend
+from support.tiny import open_study, write_study, write_texts
 
-from finegrid.audit import load_audit, save_audit
+from finegrid.audit.costs import make_audit
 from finegrid.errors import InputError
-from finegrid.examples import example
-from finegrid.imported import save_imported
-from finegrid.plan import PlannedRun
-from finegrid.probe import make_audit
-from finegrid.report.facts import Facts, report_facts
-from finegrid.results import load_results
-from finegrid.study import Study, load_study
-from finegrid.verdict import as_json, judge
+from finegrid.planning.runs import PlannedRun
+from finegrid.report.facts.facts import Facts, report_facts
+from finegrid.results.load import load_results
+from finegrid.study.audit_file import load_audit, save_audit
+from finegrid.study.imported import save_imported
+from finegrid.study.importing.examples import example
+from finegrid.study.load import load_study
+from finegrid.study.study import Study
+from finegrid.verdict.to_json import as_json
+from finegrid.verdict.verdict import judge
 
 SETTINGS = """[design]
 seeds = 3
@@ -40,7 +42,7 @@ def audited(tmp_path_factory: pytest.TempPathFactory, bert: Path) -> Path:
     folder = write_study(tmp_path_factory.mktemp("study"), bert, SETTINGS, 'score = "accuracy"\n')
     for number, part in enumerate(("dev", "test")):
         write_texts(folder / f"{part}.tsv", TEXTS, 10 + number)
-    save_audit(folder, make_audit(open_bench(folder)))
+    save_audit(folder, make_audit(open_study(folder)))
     return folder
 
 

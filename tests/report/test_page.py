@@ -13,20 +13,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reported import HOSTILE_NAME, SCRIPT, audited_study, fill, hostile_study
+from support.reported import HOSTILE_NAME, SCRIPT, audited_study, fill, hostile_study
 
-from finegrid.examples import example
-from finegrid.imported import save_imported
-from finegrid.lang import LANGS
-from finegrid.recipe import Recipe, card
-from finegrid.report.card_parts import card_parts
-from finegrid.report.charts import charts
-from finegrid.report.embed import interned, script_json
-from finegrid.report.facts import Facts, report_facts
-from finegrid.report.figure_set import Figures, darkened
-from finegrid.report.page import render_page
-from finegrid.report.palette import DARK, LIGHT
-from finegrid.report.words import CHINESE, ENGLISH
+from finegrid.recipe.card import card
+from finegrid.recipe.recipe import Recipe
+from finegrid.report.chart.charts import charts
+from finegrid.report.chart.palette import DARK, LIGHT
+from finegrid.report.facts.facts import Facts, report_facts
+from finegrid.report.page.card_parts import card_parts
+from finegrid.report.page.embed import interned, script_json
+from finegrid.report.page.figure_set import Figures, darkened
+from finegrid.report.page.page import render_page
+from finegrid.report.page.words import CHINESE, ENGLISH
+from finegrid.spelling import LANGS
+from finegrid.study.imported import save_imported
+from finegrid.study.importing.examples import example
 
 NO_FIGURES = Figures()  # quick: charts have tests of their own
 VOID = {"meta", "br", "wbr", "img", "input", "link"}
@@ -300,12 +301,12 @@ def test_dark_figures_are_the_light_ones_in_other_colours(facts: Facts) -> None:
 def test_every_card_comes_apart_without_losing_a_word(part: str) -> None:
     parts = card_parts(card(part))
     told = " ".join(
-        [parts.summary, *(f"{a} {b}" for a, b in parts.paragraphs), *(f"{a} {b}" for a, b in parts.knobs)]
+        [parts.summary, *(f"{a} {b}" for a, b in parts.paragraphs), *(f"{a} {b}" for a, b in parts.factors)]
     )
 
     without_tags = unescape(re.sub("<[^>]+>", " ", told))
     assert re.findall(r"\w+", without_tags) == re.findall(r"\w+", card(part))
-    assert parts.knobs
+    assert parts.factors
 
 
 def big(facts: Facts) -> Facts:

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reported import HOSTILE_LABELS, HOSTILE_NAME, audited_study, fill
+from support.reported import HOSTILE_LABELS, HOSTILE_NAME, audited_study, fill
 
-from finegrid import cli
-from finegrid.examples import example
-from finegrid.imported import save_imported
-from finegrid.lang import LANGS, Lang
-from finegrid.report.facts import report_facts
+from finegrid.cli import app as cli
+from finegrid.report.facts.facts import report_facts
 from finegrid.report.markdown import markdown
+from finegrid.spelling import LANGS, Lang
+from finegrid.study.imported import save_imported
+from finegrid.study.importing.examples import example
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -146,15 +146,15 @@ def test_tables_say_where_no_interval_is_known(finished: Path) -> None:
 
 
 def test_drawing_waits_until_it_is_asked_for() -> None:
-    program = "import sys, finegrid.cli; print(*sys.modules)"
+    program = "import sys, finegrid.cli.app; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
-    assert not {"altair", "vl_convert", "finegrid.report.charts"} & set(done.stdout.split())
+    assert not {"altair", "vl_convert", "finegrid.report.chart.charts"} & set(done.stdout.split())
 
 
 def test_figures_do_not_import_torch(finished: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from finegrid.report.written import write_report\n"
+        "import sys; from pathlib import Path; from finegrid.report.write import write_report\n"
         f"write_report(Path({str(finished)!r}), 'svg', 'seeds', None, 'en', 0.2)\n"
         "print(*({'torch', 'transformers'} & set(sys.modules)))"
     )

@@ -12,17 +12,17 @@ from typing import Any
 
 import httpx2
 import pytest
-from pretend import pretend
-from served import served
 from starlette.testclient import TestClient
-from tiny import open_bench, write_study
+from support.pretend import pretend
+from support.served import served
+from support.tiny import open_study, write_study
 
-from finegrid.audit import load_audit, save_audit
+from finegrid.audit.costs import make_audit
 from finegrid.errors import InputError, input_error
-from finegrid.ledger import Ledger
-from finegrid.probe import make_audit
-from finegrid.pulse import FILE as PULSE
-from finegrid.study import load_study
+from finegrid.running.progress.heartbeat import FILE as PULSE
+from finegrid.study.audit_file import load_audit, save_audit
+from finegrid.study.ledger import Ledger
+from finegrid.study.load import load_study
 from finegrid.watch.app import make_app
 from finegrid.watch.serve import LOOPBACK, listen
 from finegrid.watch.sources import revision
@@ -192,7 +192,7 @@ def test_progress_tells_what_the_study_is_at_and_confirmations_count(study: Path
 def test_runs_are_counted_as_status_counts_them(tmp_path: Path, bert: Path, report: Report) -> None:
     factors = '[factors]\n"optimizer.bias_correction" = [true, false]\n'
     folder = write_study(tmp_path, bert, factors)
-    audit = make_audit(open_bench(folder))
+    audit = make_audit(open_study(folder))
     save_audit(folder, audit)
     client = client_of(folder, report)
     client.get("/")

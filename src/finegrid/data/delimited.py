@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from finegrid.data.columns import LABEL_NAMES, TEXT_NAMES, find_columns, number_columns
 from finegrid.data.findings import FileFindings, counted, several, shown
-from finegrid.data.sources import DataSettings, Quoting
+from finegrid.data.settings import DataSettings, Quoting
 
 Line = tuple[int, list[str]]  # number of the line on which the row starts, fields
 QUOTED = re.compile(r'"([^"]*+(?:""[^"]*+)*+)"')

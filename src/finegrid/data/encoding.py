@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from finegrid.data.findings import FileFindings, shown
-from finegrid.data.sources import Encoding
+from finegrid.data.settings import Encoding
 
 Codec = Literal["utf-8", "gb18030"]
 ELSE_AUTO = 'which encoding asks for. Set encoding = "auto", or save the file as UTF-8'

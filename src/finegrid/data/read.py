@@ -13,7 +13,7 @@ from finegrid.data.delimited import read_delimited
 from finegrid.data.encoding import decode
 from finegrid.data.findings import FileFindings, shown
 from finegrid.data.jsonl import read_jsonl
-from finegrid.data.sources import DataSettings, Format
+from finegrid.data.settings import DataSettings, Format
 
 ENDINGS: dict[str, Format] = {
     ".csv": "csv",

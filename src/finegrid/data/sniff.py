@@ -11,7 +11,7 @@ from finegrid.data.encoding import decode
 from finegrid.data.findings import FileFindings, several
 from finegrid.data.jsonl import read_objects
 from finegrid.data.read import ENDINGS, read_bytes
-from finegrid.data.sources import Encoding, Format, Quoting
+from finegrid.data.settings import Encoding, Format, Quoting
 from finegrid.errors import InputError, input_error
 
 MOST_CLASSES = 200

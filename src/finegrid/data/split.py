@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finegrid.data.findings import counted, shown
-from finegrid.data.sources import DataSettings
+from finegrid.data.settings import DataSettings
 from finegrid.errors import InputError, Problem, input_error
 from finegrid.streams import Streams
 

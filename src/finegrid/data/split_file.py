@@ -10,7 +10,7 @@ import numpy as np
 
 from finegrid.atomic import replacing
 from finegrid.data.findings import FileFindings, several, shown
-from finegrid.data.sources import DataSettings
+from finegrid.data.settings import DataSettings
 from finegrid.data.split import Parts
 from finegrid.errors import InputError, input_error
 

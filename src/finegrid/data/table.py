@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from finegrid.data.check import unknown_labels, warnings
+from finegrid.data.doctor import unknown_labels, warnings
 from finegrid.data.findings import FileFindings, shown
 from finegrid.data.read import Rows, read_rows
-from finegrid.data.sources import DataSettings
+from finegrid.data.settings import DataSettings
 from finegrid.data.split import Parts, draw
 from finegrid.data.split_file import first_line, read_split, write_split
 from finegrid.errors import InputError, Problem

@@ -1,1 +1,4 @@
-"""Taking a study into other tools: tables, TensorBoard, MLflow."""
+"""Studies in other tools: CSV, Parquet, TensorBoard, MLflow.
+
+Others import `export`.
+"""

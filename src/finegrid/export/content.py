@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from finegrid import __version__
-from finegrid.imported import Imported, load_imported
-from finegrid.ledger import Record
 from finegrid.metrics import PLAIN_SCORES
-from finegrid.recipe import Level, Levels
-from finegrid.results import Distinct, Results, load_results
-from finegrid.study import Study, load_study
+from finegrid.recipe.identity import Level, Levels
+from finegrid.results.load import load_results
+from finegrid.results.results import Distinct, Results
+from finegrid.study.imported import Imported, load_imported
+from finegrid.study.ledger import Record
+from finegrid.study.load import load_study
+from finegrid.study.study import Study
 
 MADE_BY = "finegrid export"
 Scores = Mapping[
@@ -25,7 +27,7 @@ Scores = Mapping[
 
 
 @dataclass(frozen=True)
-class Epoch:
+class ExportedEpoch:
     number: int  # from 1
     train_loss: float
     train_seconds: float
@@ -34,7 +36,7 @@ class Epoch:
 
 
 @dataclass(frozen=True)
-class Run:
+class ExportedRun:
     """One distinct recipe with one seed, or one line of an imported table."""
 
     name: str  # row-01-seed-0; good for a folder, and unique in its study
@@ -48,7 +50,7 @@ class Run:
     record: Record  # empty where there is none
     scores: Scores  # empty where the run has not finished
     seconds: Mapping[str, float]  # train, dev, test, and epoch: of training; or run: of a table
-    epochs: tuple[Epoch, ...]
+    epochs: tuple[ExportedEpoch, ...]
 
     @property
     def run_id(self) -> str | None:
@@ -68,7 +70,7 @@ class Content:
     factors: Mapping[str, Sequence[Level]]  # the varied ones, inert ones included; first the baseline's level
     scores: tuple[str, ...]  # that a finished run has
     labels: tuple[str, ...]
-    runs: tuple[Run, ...]
+    runs: tuple[ExportedRun, ...]
     about: Mapping[str, Any]  # what all runs have in common, for JSON
 
     @property
@@ -144,11 +146,11 @@ def content_of_study(study: Study, results: Results) -> Content:
     )
 
 
-def run_of(group: str, recipe: Distinct, levels: Levels, fixed: Levels, seed: int) -> Run:
+def run_of(group: str, recipe: Distinct, levels: Levels, fixed: Levels, seed: int) -> ExportedRun:
     record = recipe.records.get(seed, {})
     done = bool(record) and record["status"] == "done"
     splits = ("dev", "test") if done else ()
-    return Run(
+    return ExportedRun(
         name=f"{group}-seed-{seed}",
         group=group,
         recipe=recipe.rows[0],
@@ -164,9 +166,11 @@ def run_of(group: str, recipe: Distinct, levels: Levels, fixed: Levels, seed: in
     )
 
 
-def epoch_of(entry: Record) -> Epoch:
+def epoch_of(entry: Record) -> ExportedEpoch:
     scores = {key: v for split in ("dev", "test") for key, v in flat(split, entry.get(split, {})).items()}
-    return Epoch(entry["epoch"], entry["train_loss"], entry["train_seconds"], entry["dev_seconds"], scores)
+    return ExportedEpoch(
+        entry["epoch"], entry["train_loss"], entry["train_seconds"], entry["dev_seconds"], scores
+    )
 
 
 def flat(split: str, scores: Mapping[str, Any]) -> dict[str, float]:
@@ -184,7 +188,7 @@ def content_of_table(folder: Path, imported: Imported) -> Content:
         name = f"row-{row.index:0{width}}" + (f"-seed-{row.seed}" if row.seed is not None else "")
         taken[name] += 1
         runs.append(
-            Run(
+            ExportedRun(
                 name=name if taken[name] == 1 else f"{name}-{taken[name]}",
                 group=f"row-{same:0{width}}",
                 recipe=same,

@@ -13,10 +13,10 @@ from typing import Any
 
 from finegrid.atomic import replacing
 from finegrid.errors import visible
-from finegrid.export.content import Content, Run
+from finegrid.export.content import Content, ExportedRun
 from finegrid.export.extras import needing
 from finegrid.export.names import curve_names, differing, final_names, plain
-from finegrid.recipe import Level
+from finegrid.recipe.identity import Level
 
 FILE = "events.out.tfevents.finegrid"  # TensorBoard reads whatever has "tfevents" in its name
 
@@ -66,7 +66,7 @@ def encoded(events: Any) -> bytes:
     return buffer.getvalue()
 
 
-def events_of(run: Run, content: Content) -> Iterator[tuple[float, int, Any]]:
+def events_of(run: ExportedRun, content: Content) -> Iterator[tuple[float, int, Any]]:
     """What a run has to show, in the order in which it happened."""
     from tensorboard.plugins.hparams.api_pb2 import STATUS_FAILURE, STATUS_SUCCESS
     from tensorboard.plugins.hparams.plugin_data_pb2 import (

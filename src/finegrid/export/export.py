@@ -24,14 +24,14 @@ Write = Callable[[Path, Iterable[Frame]], int]
 
 
 @dataclass(frozen=True)
-class Wishes:
+class ExportOptions:
     to: str  # one of FORMATS
     out: Path | None = None  # else a folder in the study's
     predictions: bool = False
     tracking_uri: str | None = None
 
 
-def export_study(folder: Path, wishes: Wishes) -> list[str]:
+def export_study(folder: Path, wishes: ExportOptions) -> list[str]:
     """Write a study, or an imported table, for another tool. Returns what was written, in words.
 
     Raises:
@@ -57,7 +57,7 @@ def export_study(folder: Path, wishes: Wishes) -> list[str]:
     return [*left_out(content), f"logged runs: {told}; the store: {without_password(uri)}"]
 
 
-def check_wishes(wishes: Wishes) -> None:
+def check_wishes(wishes: ExportOptions) -> None:
     problems = []
     if wishes.predictions and wishes.to not in ("csv", "parquet"):
         what = f"found it with --to {wishes.to}. Predictions go into a table: --to csv or parquet."

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from finegrid.import_levels import written
-from finegrid.recipe import Level
+from finegrid.recipe.identity import Level
+from finegrid.spelling import format_level
 
 # time: seconds since 1970, UTC. wholes: a list of whole numbers in each cell.
 Kind = Literal["text", "category", "whole", "number", "truth", "time", "wholes"]
 
 
 @dataclass(frozen=True)
-class Column:
+class FrameColumn:
     name: str
     kind: Kind
     values: Sequence[Any]  # None where there is none
@@ -23,27 +23,29 @@ class Column:
 
 @dataclass(frozen=True)
 class Frame:
-    columns: tuple[Column, ...]
+    columns: tuple[FrameColumn, ...]
 
     def __len__(self) -> int:
         return len(self.columns[0].values)
 
-    def __getitem__(self, name: str) -> Column:
+    def __getitem__(self, name: str) -> FrameColumn:
         return next(column for column in self.columns if column.name == name)
 
 
-def category(name: str, values: Sequence[str | None], categories: Sequence[str] = ()) -> Column:
+def category(name: str, values: Sequence[str | None], categories: Sequence[str] = ()) -> FrameColumn:
     """Text that is one of a few. Without ``categories``: those that occur, as they come."""
     found = dict.fromkeys(value for value in values if value is not None)
-    return Column(name, "category", values, tuple(categories) or tuple(found))
+    return FrameColumn(name, "category", values, tuple(categories) or tuple(found))
 
 
-def factor(name: str, values: Sequence[Level], levels: Sequence[Level]) -> Column:
+def factor(name: str, values: Sequence[Level], levels: Sequence[Level]) -> FrameColumn:
     """A factor as what its levels are; of text, the first category is the baseline's level."""
     if all(isinstance(level, bool) for level in levels):
-        return Column(name, "truth", values)
+        return FrameColumn(name, "truth", values)
     if all(isinstance(level, int) and not isinstance(level, bool) for level in levels):
-        return Column(name, "whole", values)
+        return FrameColumn(name, "whole", values)
     if all(isinstance(level, int | float) and not isinstance(level, bool) for level in levels):
-        return Column(name, "number", [float(value) for value in values])
-    return category(name, [written(value) for value in values], [written(level) for level in levels])
+        return FrameColumn(name, "number", [float(value) for value in values])
+    return category(
+        name, [format_level(value) for value in values], [format_level(level) for level in levels]
+    )

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from finegrid.errors import input_error
-from finegrid.export.content import Content, Run
+from finegrid.export.content import Content, ExportedRun
 from finegrid.export.extras import needing
 from finegrid.export.names import curve_names, differing, final_names, plain
-from finegrid.import_levels import written
+from finegrid.spelling import format_level
 
 PAGE = 1000
 MOST_METRICS, MOST_PARAMS = 1000, 100  # of one call: mlflow/utils/validation.py
@@ -147,7 +147,7 @@ class Logged:
     metrics: list[tuple[str, float, int, int]]  # name, value, milliseconds, step
 
     @classmethod
-    def of(cls, run: Run, content: Content) -> Logged:
+    def of(cls, run: ExportedRun, content: Content) -> Logged:
         started, ended = (round(1000 * run.record.get(each, 0.0)) for each in ("started", "ended"))
         return cls(
             name=run.name,
@@ -165,22 +165,22 @@ class Logged:
         return hashlib.sha256(repr(self).encode()).hexdigest()[:16]
 
 
-def params_of(run: Run) -> dict[str, str]:
+def params_of(run: ExportedRun) -> dict[str, str]:
     """Every level, also what the study does not vary, and the seed."""
     levels = {**run.levels, **run.fixed}
     names = differing(["seed", *levels], plain)
-    found = {names[name]: written(level) for name, level in levels.items()}
+    found = {names[name]: format_level(level) for name, level in levels.items()}
     return found if run.seed is None else {**found, "seed": str(run.seed)}
 
 
-def tags_of(run: Run, content: Content) -> dict[str, str]:
+def tags_of(run: ExportedRun, content: Content) -> dict[str, str]:
     about, record = content.about, run.record
     found = {
         # Of the study too: another of the same name may have the same run, in another row.
         KEY: f"{content.identity}/{run.run_id or run.name}",
-        "finegrid.study": content.identity,
+        "finegrid.study.study": content.identity,
         "finegrid.rows": " ".join(map(str, run.rows)),
-        "finegrid.recipe": str(run.recipe),
+        "finegrid.recipe.recipe": str(run.recipe),
         "finegrid.status": run.status,
         "finegrid.score": content.score,
         "mlflow.source.name": "finegrid",
@@ -195,13 +195,13 @@ def tags_of(run: Run, content: Content) -> dict[str, str]:
             **{f"finegrid.version.{name}": value for name, value in record.get("versions", {}).items()},
         }
     else:
-        found["finegrid.imported"] = about["imported"]
+        found["finegrid.study.imported"] = about["imported"]
     if "reason" in record:
         found["finegrid.reason"] = record["reason"]
     return found
 
 
-def metrics_of(run: Run, content: Content, ended: int) -> Iterator[tuple[str, float, int, int]]:
+def metrics_of(run: ExportedRun, content: Content, ended: int) -> Iterator[tuple[str, float, int, int]]:
     """Curves by epoch; what was measured once stands at the epoch that was chosen."""
     curves, finals = curve_names(content.scores), final_names(content.scores)
     now = float(run.record.get("started", 0.0))

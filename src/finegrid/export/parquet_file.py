@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from finegrid.atomic import replacing
-from finegrid.export.frame import Column, Frame
+from finegrid.export.frame import Frame, FrameColumn
 
 
 def write_parquet(path: Path, frames: Iterable[Frame]) -> int:
@@ -30,7 +30,7 @@ def write_parquet(path: Path, frames: Iterable[Frame]) -> int:
     return count
 
 
-def array(column: Column) -> Any:
+def array(column: FrameColumn) -> Any:
     import pyarrow as pa
 
     if column.kind == "category":

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from scipy.special import softmax
 
-from finegrid.export.content import Content, Run
-from finegrid.export.frame import Column, Frame, category, factor
+from finegrid.export.content import Content, ExportedRun
+from finegrid.export.frame import Frame, FrameColumn, category, factor
 from finegrid.export.names import differing
-from finegrid.results import read_run
+from finegrid.study.predictions import read_run
 
 STATES = ("done", "diverged", "failed", "left", "missing")
 # Columns of the runs that a factor of an imported table may not be called like.
@@ -28,11 +28,11 @@ def runs_table(content: Content) -> Frame:
     names = factor_names(list(content.factors))
     own = bool(content.protocol)  # else a table from elsewhere, which has no run ids, machine or epochs
     columns = [category("study", [content.name] * len(runs), [content.name])]
-    columns += [Column("run_id", "text", [run.run_id for run in runs])] * own
+    columns += [FrameColumn("run_id", "text", [run.run_id for run in runs])] * own
     columns += [
-        Column("recipe", "whole", [run.recipe for run in runs]),
-        Column("rows", "wholes", [run.rows for run in runs]),
-        Column("seed", "whole", [run.seed for run in runs]),
+        FrameColumn("recipe", "whole", [run.recipe for run in runs]),
+        FrameColumn("rows", "wholes", [run.rows for run in runs]),
+        FrameColumn("seed", "whole", [run.seed for run in runs]),
         category("status", [run.status for run in runs], STATES),
         *(
             factor(names[name], [run.levels[name] for run in runs], levels)
@@ -42,8 +42,8 @@ def runs_table(content: Content) -> Frame:
     columns += [category("protocol", [content.protocol] * len(runs), [content.protocol])] * own
     columns += scores_of([run.scores for run in runs], content.scores)
     columns += [
-        Column("best_epoch", "whole", [run.best_epoch for run in runs]),
-        Column("epochs", "whole", [len(run.epochs) if run.record else None for run in runs]),
+        FrameColumn("best_epoch", "whole", [run.best_epoch for run in runs]),
+        FrameColumn("epochs", "whole", [len(run.epochs) if run.record else None for run in runs]),
     ] * own
     columns += seconds_of(runs)
     return Frame((*columns, *(machine_of(runs) if own else ())))
@@ -54,28 +54,30 @@ def factor_names(factors: Sequence[str]) -> dict[str, str]:
     return differing(factors, lambda name: f"factor.{name}" if name in TAKEN else name)
 
 
-def seconds_of(runs: Sequence[Run]) -> list[Column]:
+def seconds_of(runs: Sequence[ExportedRun]) -> list[FrameColumn]:
     """Seconds that any run has; of a table perhaps none."""
     known = ("pretrain", "epoch", "train", "dev", "test", "run")
     parts = [part for part in known if any(part in run.seconds for run in runs)]
-    return [Column(f"{part}_seconds", "number", [run.seconds.get(part) for run in runs]) for part in parts]
-
-
-def machine_of(runs: Sequence[Run]) -> list[Column]:
-    records = [run.record for run in runs]
     return [
-        Column("memory_bytes", "whole", [record.get("memory") or None for record in records]),
-        category("device", [record.get("device") for record in records]),
-        category("precision", [record.get("precision") for record in records]),
-        Column("threads", "whole", [record.get("threads") for record in records]),
-        Column("started", "time", [record.get("started") for record in records]),
-        Column("ended", "time", [record.get("ended") for record in records]),
-        Column("reason", "text", [record.get("reason") for record in records]),
+        FrameColumn(f"{part}_seconds", "number", [run.seconds.get(part) for run in runs]) for part in parts
     ]
 
 
-def scores_of(scores: Sequence[Mapping[str, float]], keys: Sequence[str]) -> list[Column]:
-    return [Column(column_name(key), "number", [each.get(key) for each in scores]) for key in keys]
+def machine_of(runs: Sequence[ExportedRun]) -> list[FrameColumn]:
+    records = [run.record for run in runs]
+    return [
+        FrameColumn("memory_bytes", "whole", [record.get("memory") or None for record in records]),
+        category("device", [record.get("device") for record in records]),
+        category("precision", [record.get("precision") for record in records]),
+        FrameColumn("threads", "whole", [record.get("threads") for record in records]),
+        FrameColumn("started", "time", [record.get("started") for record in records]),
+        FrameColumn("ended", "time", [record.get("ended") for record in records]),
+        FrameColumn("reason", "text", [record.get("reason") for record in records]),
+    ]
+
+
+def scores_of(scores: Sequence[Mapping[str, float]], keys: Sequence[str]) -> list[FrameColumn]:
+    return [FrameColumn(column_name(key), "number", [each.get(key) for each in scores]) for key in keys]
 
 
 def column_name(key: str) -> str:
@@ -95,15 +97,15 @@ def epochs_table(content: Content) -> Frame | None:
     return Frame(
         (
             category("study", [content.name] * len(pairs), [content.name]),
-            Column("run_id", "text", [run.run_id for run, _ in pairs]),
-            Column("recipe", "whole", [run.recipe for run, _ in pairs]),
-            Column("seed", "whole", [run.seed for run, _ in pairs]),
-            Column("epoch", "whole", [epoch.number for _, epoch in pairs]),
-            Column("best", "truth", [epoch.number == run.best_epoch for run, epoch in pairs]),
-            Column("train_loss", "number", [epoch.train_loss for _, epoch in pairs]),
+            FrameColumn("run_id", "text", [run.run_id for run, _ in pairs]),
+            FrameColumn("recipe", "whole", [run.recipe for run, _ in pairs]),
+            FrameColumn("seed", "whole", [run.seed for run, _ in pairs]),
+            FrameColumn("epoch", "whole", [epoch.number for _, epoch in pairs]),
+            FrameColumn("best", "truth", [epoch.number == run.best_epoch for run, epoch in pairs]),
+            FrameColumn("train_loss", "number", [epoch.train_loss for _, epoch in pairs]),
             *scores_of([epoch.scores for _, epoch in pairs], keys),
-            Column("train_seconds", "number", [epoch.train_seconds for _, epoch in pairs]),
-            Column("dev_seconds", "number", [epoch.dev_seconds for _, epoch in pairs]),
+            FrameColumn("train_seconds", "number", [epoch.train_seconds for _, epoch in pairs]),
+            FrameColumn("dev_seconds", "number", [epoch.dev_seconds for _, epoch in pairs]),
         )
     )
 
@@ -123,12 +125,12 @@ def predictions_tables(content: Content) -> Iterator[Frame]:
             texts = np.arange(len(predicted))
             yield Frame(
                 (
-                    Column("run_id", "text", [run.run_id] * len(texts)),
+                    FrameColumn("run_id", "text", [run.run_id] * len(texts)),
                     category("split", [split] * len(texts), ["dev", "test"]),
-                    Column("text", "whole", found.ids.tolist()),
+                    FrameColumn("text", "whole", found.ids.tolist()),
                     category("gold", [content.labels[index] for index in found.gold], content.labels),
                     category("predicted", [content.labels[index] for index in predicted], content.labels),
-                    Column("p_gold", "number", chances[texts, found.gold].tolist()),
-                    Column("p_predicted", "number", chances[texts, predicted].tolist()),
+                    FrameColumn("p_gold", "number", chances[texts, found.gold].tolist()),
+                    FrameColumn("p_predicted", "number", chances[texts, predicted].tolist()),
                 )
             )

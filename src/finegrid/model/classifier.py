@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from finegrid.data.batches import Batch, Packed, Prefix
 from finegrid.model.anatomy import anatomy
 from finegrid.model.dropout import Clock, Dropout, MaskBook
 from finegrid.model.encoder import Copies, copy_weights, forward_layer
+from finegrid.model.packing.batches import Batch, Packed, Prefix
+from finegrid.model.pooling import means
 from finegrid.streams import Streams
 
 if TYPE_CHECKING:
-    from finegrid.model.settings import Pooling
-    from finegrid.pretraining.further import Further
+    from finegrid.encoders.poolings import Pooling
 
 
 class Classifier(nn.Module):
@@ -40,7 +40,6 @@ class Classifier(nn.Module):
         self.encoder = encoder
         self.parts = anatomy(encoder, self.clock)
         self.frozen_layers = 0
-        self.further: Further | None = None  # the study's training texts, to pre-train on
         self.compute: torch.dtype | None = None  # of the encoder's products; None: that of its weights
         self._held: dict[int, Copies] = {}  # by layer, where weights stay as they are
         self.head = nn.Sequential(
@@ -80,16 +79,12 @@ class Classifier(nn.Module):
         weight.copy_(normal.mul_(self.parts.initializer_range))
 
     @torch.no_grad()
-    def further_pretrain_(self, tokens: int, rate: float, seed: int | None) -> None:
-        """Put in the encoder's place what more pre-training on the study's training texts makes of it.
+    def load_encoder_(self, weights: Mapping[str, Tensor]) -> None:
+        """Give the encoder other values.
 
         Args:
-            tokens: to see.
-            rate: peak rate.
-            seed: whose random numbers; None for those that all seeds share.
+            weights: of every parameter of the encoder, by its name there.
         """
-        assert self.further is not None  # a workbench's classifiers have it
-        weights = self.further.weights(tokens, rate, seed)
         for name, p in self.encoder.named_parameters():
             p.copy_(weights[name])
 
@@ -110,7 +105,7 @@ class Classifier(nn.Module):
         for index in range(self.frozen_layers, len(self.parts.layers)):
             hidden = self._layer(index, hidden, batch, self._held.get(index))
             if index == 0:
-                first = batch.means(hidden)
+                first = means(hidden, batch)
         logits: Tensor = self.head(self.pool(first, hidden, batch))
         return logits
 
@@ -127,7 +122,7 @@ class Classifier(nn.Module):
                     self._hold_(index)
                 hidden = self._layer(index, hidden, batch, self._held[index])
                 if index == 0:
-                    first = batch.means(hidden)
+                    first = means(hidden, batch)
         return Prefix(hidden, first)
 
     @property
@@ -176,7 +171,7 @@ class Classifier(nn.Module):
             pooled: Tensor = self.parts.pooler(last[batch.starts][:, None])
             return pooled
         if self.pooling == "last-mean":
-            return batch.means(last)
+            return means(last, batch)
         assert first is not None  # every encoder has a first layer
         # The mean of means equals the mean over tokens of (first + last) / 2, with half the additions.
-        return (first + batch.means(last)) / 2
+        return (first + means(last, batch)) / 2

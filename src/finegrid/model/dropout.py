@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from finegrid.model.attention import Dropped
-from finegrid.model.counter import counter_words
-from finegrid.model.operations import kernels
+from finegrid.model.kernels.counter import counter_words
+from finegrid.model.kernels.layout import Dropped
+from finegrid.model.kernels.operations import kernels
 from finegrid.streams import Streams
 
 LEVELS = 1 << 16  # 16 random bits per mask: 8 would turn a rate of 0.1 into 0.1016

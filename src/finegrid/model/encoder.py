@@ -14,9 +14,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from finegrid.model.anatomy import Layer
-from finegrid.model.attention import Layout
-from finegrid.model.operations import operations
-from finegrid.model.products import add_grad_input_, grad_input, grad_weight
+from finegrid.model.kernels.layout import Layout
+from finegrid.model.kernels.operations import operations
+from finegrid.model.kernels.products import add_grad_input_, grad_input, grad_weight
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from finegrid.encoders.families import CheckpointInfo, weight_files
 from finegrid.errors import input_error
-from finegrid.model.families import CheckpointInfo, weight_files
 
 TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json")
 
@@ -89,3 +89,10 @@ def load_tokenizer(folder: Path) -> Any:
 def first_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
+
+
+# What a checkpoint may bring for its tokeniser. Copied, not written anew: it then reads texts just alike.
+TOKENIZER = (
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+    *("vocab.txt", "vocab.json", "merges.txt"),
+)

@@ -9,11 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from finegrid.data.batches import GRAIN, Batch
-from finegrid.model.attention import round_up
+from finegrid.model.kernels.layout import round_up
+from finegrid.model.packing.batches import GRAIN, Batch
 from finegrid.pretraining.examples import Vocabulary
 from finegrid.pretraining.masking import draw_mask
-from finegrid.pretraining.pairs import SINGLE, Epoch
+from finegrid.pretraining.pairs import SINGLE, PairedEpoch
 
 # What a thread works on at a time. Its activations stay near the processor, and threads wait for each other
 # once a step instead of at every product; sums over shards do not depend on how many threads there are.
@@ -36,7 +36,7 @@ class MaskedBatch:
 
 def masked_batches(
     tokens: NDArray[np.int32],
-    epoch: Epoch,
+    epoch: PairedEpoch,
     rows: slice,
     *,
     share: float,
@@ -66,7 +66,7 @@ def masked_batches(
 
 def masked_batch(
     tokens: NDArray[np.int32],
-    epoch: Epoch,
+    epoch: PairedEpoch,
     order: NDArray[np.int64],
     share: float,
     masking: str,

@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from finegrid.errors import InputError, input_error
+from finegrid.model.device import check_machine, compute_repeatably
 from finegrid.model.load import load_tokenizer
 from finegrid.pretraining.corpus import FileCount, read_corpus
 from finegrid.pretraining.examples import SHORTEST, Documents, Vocabulary, cut_examples, hold_out, tokenise
 from finegrid.pretraining.folder import PretrainFolder
-from finegrid.pretraining.loop import SAVE_SECONDS, Loop, Texts
+from finegrid.pretraining.loop import SAVE_SECONDS, Loop, TrainingTexts
 from finegrid.pretraining.settings import PretrainSettings
 from finegrid.pretraining.start import draw_model, load_model, read_shape
 from finegrid.pretraining.vocabulary import check_specials, train_vocabulary
 from finegrid.streams import Streams
-from finegrid.workbench import check_machine, compute_repeatably
 
 
 def pretrain(
@@ -114,7 +114,7 @@ def check_length(settings: PretrainSettings, positions: int) -> None:
 
 def cut_texts(
     documents: Documents, vocabulary: Vocabulary, settings: PretrainSettings, tell: Callable[[str], None]
-) -> Texts:
+) -> TrainingTexts:
     """Examples to learn from and to judge by.
 
     Raises:
@@ -131,4 +131,4 @@ def cut_texts(
         f"{tokens / 1e6:.2f} M tokens ({documents.unknown / tokens:.2%} unknown), "
         f"{len(train):,} stretches to learn from, {len(judge):,} held out"
     )
-    return Texts(train, judge, vocabulary)
+    return TrainingTexts(train, judge, vocabulary)

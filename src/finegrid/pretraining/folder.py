@@ -18,12 +18,12 @@ from filelock import FileLock, Timeout
 from finegrid.atomic import recover, replacing, replacing_folder
 from finegrid.data.tokens import load_arrays, save_arrays_
 from finegrid.errors import InputError, Problem, input_error
-from finegrid.model.kept import TOKENIZER
+from finegrid.model.load import TOKENIZER
 from finegrid.pretraining.card import card
 from finegrid.pretraining.corpus import FileCount
 from finegrid.pretraining.examples import Documents
 from finegrid.pretraining.settings import PretrainSettings, differences
-from finegrid.pretraining.state import Progress
+from finegrid.pretraining.state import PretrainProgress
 
 ABOUT = "pretraining.json"
 ARRAYS = ("tokens", "bounds", "sources")
@@ -119,7 +119,7 @@ class PretrainFolder:
         model: Any,
         tokenizer: Path,
         settings: PretrainSettings,
-        progress: Progress,
+        progress: PretrainProgress,
         files: list[FileCount],
         command: str,
     ) -> None:

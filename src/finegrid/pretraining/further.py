@@ -19,11 +19,11 @@ from finegrid.data.tokens import TokenisedSplit
 from finegrid.errors import input_error
 from finegrid.model.load import load_tokenizer
 from finegrid.pretraining.examples import SHORTEST, Documents, Vocabulary, cut_examples
-from finegrid.pretraining.loop import Loop, Texts
+from finegrid.pretraining.loop import Loop, TrainingTexts
 from finegrid.pretraining.settings import PretrainSettings
 from finegrid.pretraining.start import load_model
 from finegrid.pretraining.vocabulary import check_specials
-from finegrid.recipe import ENGINE
+from finegrid.recipe.identity import ENGINE
 
 LENGTH = 128  # tokens of a sequence, or as many as the encoder has places for
 BATCH_TOKENS = 2048
@@ -96,7 +96,7 @@ class Further:
             save_file(tensors, draft, {"seconds": str(loop.progress.seconds)})
         state.unlink()
 
-    def _cut(self, longest: int) -> Texts:
+    def _cut(self, longest: int) -> TrainingTexts:
         """Every training text is learned from; how well it goes, the study's own dev tells."""
         documents = self._documents
         if not len(documents):
@@ -104,7 +104,7 @@ class Further:
             raise input_error("study", '"pretrain.tokens"', what)
         every = np.ones(len(documents), dtype=bool)
         train, none = (cut_examples(documents, rows, longest, self._vocabulary) for rows in (every, ~every))
-        return Texts(train, none, self._vocabulary)
+        return TrainingTexts(train, none, self._vocabulary)
 
     @cached_property
     def _vocabulary(self) -> Vocabulary:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from finegrid.model.anatomy import anatomy
 from finegrid.model.dropout import Clock
 from finegrid.model.encoder import Copies, copy_weights, forward_layer
-from finegrid.model.products import grad_input, grad_weight, linear
+from finegrid.model.kernels.products import grad_input, grad_weight, linear
 from finegrid.pretraining.batches import MaskedBatch
 from finegrid.streams import Streams
 

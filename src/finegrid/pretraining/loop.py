@@ -10,16 +10,16 @@ from typing import Any
 
 import torch
 
-from finegrid.adamw import AdamW
+from finegrid.optim.adamw import AdamW
 from finegrid.pretraining.batches import MaskedBatch, masked_batches
 from finegrid.pretraining.examples import Examples, Vocabulary
 from finegrid.pretraining.growing import grown
 from finegrid.pretraining.heads import Pretrainer
-from finegrid.pretraining.pairs import Epoch, draw_epoch
-from finegrid.pretraining.schedule import Schedule
+from finegrid.pretraining.pairs import PairedEpoch, draw_epoch
+from finegrid.pretraining.schedule import PretrainSchedule
 from finegrid.pretraining.settings import PretrainSettings
 from finegrid.pretraining.shards import Sums, Threads
-from finegrid.pretraining.state import Progress, load_progress, load_state_, save_state
+from finegrid.pretraining.state import PretrainProgress, load_progress, load_state_, save_state
 from finegrid.streams import Streams
 
 LARGEST_NORM = 1.0  # of the gradient (Devlin et al. 2019, code)
@@ -29,7 +29,7 @@ POINTS = 20  # of the loss curve, and the start
 
 
 @dataclass(frozen=True)
-class Texts:
+class TrainingTexts:
     """What is learned from, and what is only judged by."""
 
     train: Examples
@@ -43,7 +43,7 @@ class Loop:
     def __init__(
         self,
         settings: PretrainSettings,
-        texts: Texts,
+        texts: TrainingTexts,
         model: Any,
         state: Path,
         threads: int,
@@ -67,9 +67,9 @@ class Loop:
         self.save_seconds = save_seconds
         self.streams = Streams(settings.seed)
         depth = model.config.num_hidden_layers
-        self.schedule = Schedule(settings, settings.grow or (depth,))
+        self.schedule = PretrainSchedule(settings, settings.grow or (depth,))
         self.heads = model.config.num_attention_heads
-        self.progress = Progress(layers=depth)
+        self.progress = PretrainProgress(layers=depth)
         saved = load_progress(state)
         if saved is not None:
             self.progress = saved
@@ -97,7 +97,7 @@ class Loop:
         progress = self.progress
         with Threads(self.threads) as threads:
             held_out = self._held_out()
-            clock = Clock(progress)
+            clock = Stopwatch(progress)
             saved_at = told_at = time.monotonic()
             tokens_then = progress.tokens
             for shards, ahead in self.steps():
@@ -181,7 +181,7 @@ class Loop:
             f"{done:6.1%}, {progress.tokens / 1e6:.2f} M tokens, {progress.layers} layers: {what}{pace}"
         )
 
-    def _epoch(self, number: int) -> Epoch:
+    def _epoch(self, number: int) -> PairedEpoch:
         settings = self.settings
         return draw_epoch(
             self.texts.train,
@@ -210,7 +210,7 @@ class Loop:
 
             yield ready.pop(), ahead
 
-    def _pack(self, examples: Examples, epoch: Epoch, index: int) -> list[MaskedBatch]:
+    def _pack(self, examples: Examples, epoch: PairedEpoch, index: int) -> list[MaskedBatch]:
         return masked_batches(
             examples.tokens,
             epoch,
@@ -241,10 +241,10 @@ class Loop:
         return found
 
 
-class Clock:
+class Stopwatch:
     """Adds to a run's seconds what has passed since it was last read."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: PretrainProgress) -> None:
         self.progress = progress
         self.then = time.monotonic()
 

@@ -1,6 +1,6 @@
 """Random words by number: what masking and pairing draw, the same for a text wherever it stands in a batch.
 
-SplitMix64 (Steele, Lea & Flood, OOPSLA 2014), as in `finegrid.model.counter`, over many keys at once.
+SplitMix64 (Steele, Lea & Flood, OOPSLA 2014), as in `finegrid.model.kernels.counter`, over many keys at once.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ PAIRED, SWAPPED, PARTNER = range(3)  # what an example's random words are for
 
 
 @dataclass(frozen=True)
-class Epoch:
+class PairedEpoch:
     """The sequences of one pass, in order."""
 
     keys: Words  # [sequences], for masking
@@ -55,7 +55,7 @@ def draw_epoch(
     pair_share: float,
     max_length: int,
     batch_tokens: int,
-) -> Epoch:
+) -> PairedEpoch:
     """Lay out one pass over the examples.
 
     Args:
@@ -83,10 +83,10 @@ def draw_epoch(
     second[:, 1] = np.minimum(second[:, 1], second[:, 0] + room)
     second[~pair] = 0
     labels = np.where(pair, np.where(strange, STRANGE, FOLLOWS), SINGLE)
-    epoch = Epoch(keys, first, second, labels, np.empty(0, dtype=np.int64))
+    epoch = PairedEpoch(keys, first, second, labels, np.empty(0, dtype=np.int64))
     batch = (np.cumsum(epoch.lengths) - 1) // batch_tokens
     bounds = np.append(np.unique(batch, return_index=True)[1], len(row)).astype(np.int64)
-    return Epoch(keys, first, second, labels, bounds)
+    return PairedEpoch(keys, first, second, labels, bounds)
 
 
 def weighted(

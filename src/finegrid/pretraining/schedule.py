@@ -10,7 +10,7 @@ RAMP = 100  # steps after growing, at a rising rate: the moments begin anew
 
 
 @dataclass(frozen=True)
-class Schedule:
+class PretrainSchedule:
     """By tokens, which comes out the same every time, or by seconds, which ends in time on a busy machine."""
 
     settings: PretrainSettings

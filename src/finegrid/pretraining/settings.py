@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from finegrid.errors import InputError, Problem, input_error
-from finegrid.machine import DEVICES
-from finegrid.precision import PRECISIONS
+from finegrid.machine import DEVICES, PRECISIONS
 
 Masking = Literal["pieces", "words", "spans"]
 MASKINGS: tuple[Masking, ...] = ("pieces", "words", "spans")

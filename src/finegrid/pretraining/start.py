@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
+from finegrid.encoders.families import inspect, read_config, resolve, weight_files
 from finegrid.errors import input_error
-from finegrid.model.families import inspect, read_config, resolve, weight_files
 from finegrid.model.load import first_line
 from finegrid.streams import Streams
 

@@ -11,14 +11,14 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from finegrid.adamw import AdamW, Moments
 from finegrid.atomic import replacing
 from finegrid.errors import input_error
+from finegrid.optim.adamw import AdamW, Moments
 from finegrid.pretraining.heads import Pretrainer
 
 
 @dataclass
-class Progress:
+class PretrainProgress:
     """What has been done. ``batch`` of ``epoch`` comes next."""
 
     epoch: int = 0
@@ -35,7 +35,7 @@ class Progress:
     hidden: int = 0  # tokens they were about
 
 
-def save_state(path: Path, model: Pretrainer, optimizer: AdamW, progress: Progress) -> None:
+def save_state(path: Path, model: Pretrainer, optimizer: AdamW, progress: PretrainProgress) -> None:
     tensors = {}
     for name, p in model.named_parameters():
         tensors[f"weight/{name}"] = p.detach()
@@ -47,7 +47,7 @@ def save_state(path: Path, model: Pretrainer, optimizer: AdamW, progress: Progre
         save_file({name: t.contiguous().cpu() for name, t in tensors.items()}, draft, about)
 
 
-def load_progress(path: Path) -> Progress | None:
+def load_progress(path: Path) -> PretrainProgress | None:
     """How far a run came; None where nothing was saved yet.
 
     Raises:
@@ -58,7 +58,7 @@ def load_progress(path: Path) -> Progress | None:
     try:
         with safe_open(path, "pt") as file:
             about: dict[str, Any] = json.loads(file.metadata()["progress"])
-        return Progress(**about)
+        return PretrainProgress(**about)
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         what = f"is no state of a run, or damaged ({error}). Delete the folder to begin anew."
         raise input_error(str(path), "state", what) from error

@@ -1,0 +1,4 @@
+"""The report as files: a page, tables in Markdown, figures.
+
+Others import `write`.
+"""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from finegrid.lang import Lang
 from finegrid.report.chart.forest import decision, interval_text, missing, sample
-from finegrid.report.chart.look import Facts, Look, level_name, plain, shown, signed
+from finegrid.report.chart.style import Facts, Look, level_name, plain, shown, signed
+from finegrid.spelling import Lang
 
 MOST = 20  # recipes of the best set
 SPECIAL = str.maketrans(

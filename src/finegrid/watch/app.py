@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +18,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from finegrid.pulse import read_pulse
+from finegrid import ASSETS
+from finegrid.running.progress.heartbeat import read_heartbeat
 from finegrid.watch.sources import last_run, places, revision
 from finegrid.watch.view import Maker, View
 from finegrid.watch.viewer import Viewer, rest_after
 
-ASSETS = files("finegrid") / "assets" / "watch"
+PAGE = ASSETS / "watch"
 # A name of another host in this header is a page elsewhere whose name was made to point here (DNS rebinding).
 HOSTS = ["localhost", "127.0.0.1", "[::1]"]
 # The report carries its scripts and styles in itself and names their hashes in a policy of its own: a browser
@@ -139,7 +139,7 @@ def decorated(view: View) -> str:
 
 def progress_facts(folder: Path, view: View | None) -> dict[str, Any]:
     """What changes from second to second."""
-    work = next((found for place in places(folder) if (found := read_pulse(place)) is not None), None)
+    work = next((found for place in places(folder) if (found := read_heartbeat(place)) is not None), None)
     return {
         "revision": revision(folder),
         "now": time.time(),
@@ -153,7 +153,7 @@ def progress_facts(folder: Path, view: View | None) -> dict[str, Any]:
 
 @cache
 def asset(name: str) -> str:
-    return (ASSETS / name).read_text(encoding="utf-8")
+    return (PAGE / name).read_text(encoding="utf-8")
 
 
 @cache

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from finegrid.pulse import FILE as PULSE
+from finegrid.running.progress.heartbeat import FILE as PULSE
 
 MADE_OF = ("*.toml", "*.json", "*.jsonl", "predictions")  # of the study, and of its confirmations
 NOT_MADE_OF = {PULSE, "report.json"}

@@ -7,8 +7,8 @@ from typing import Any
 
 import altair as alt
 
-from finegrid.report.chart.drawn import Drawn, Rows, expr, layered, placed, scale
-from finegrid.report.chart.look import Facts, Look, Row, plain, shown
+from finegrid.report.chart.figure import ChartRows, Drawn, expr, layered, placed, scale
+from finegrid.report.chart.style import Facts, Look, Row, plain, shown
 
 STEP, TOP = 26, 24  # pixels
 SIGNALS = (
@@ -25,7 +25,7 @@ def classes(facts: Facts, look: Look) -> Drawn | None:
     ordered = sorted(found["classes"], key=lambda one: -(one["f1"] or 0.0))
     rows = placed([row_of(one, look) for one in ordered])
     known = [row for row in rows if row["low"] is not None]
-    grid = Rows(len(rows), STEP, TOP)
+    grid = ChartRows(len(rows), STEP, TOP)
     ends = [row[end] for row in known for end in ("low", "high")] or [0.0, 100.0]
     edge = 0.04 * (max(ends) - min(ends)) or 1.0
     data: dict[str, Sequence[Row]] = {
@@ -58,7 +58,7 @@ def row_of(one: Facts, look: Look) -> Row:
     }
 
 
-def layers(grid: Rows, look: Look, low: float, high: float) -> list[Any]:
+def layers(grid: ChartRows, look: Look, low: float, high: float) -> list[Any]:
     colour, known = look.colour, alt.Chart(alt.NamedData("known"))
     axis = alt.Axis(
         orient="bottom", title=look.word("f1 axis"), tickCount=expr("ceil((end - start) / 62)"), grid=False

@@ -8,8 +8,8 @@ from typing import Any
 import altair as alt
 
 from finegrid.report.chart.classes import largest
-from finegrid.report.chart.drawn import Drawn, Rows, expr, layered, scale
-from finegrid.report.chart.look import Facts, Look, Row, is_wide, plain, shown
+from finegrid.report.chart.figure import ChartRows, Drawn, expr, layered, scale
+from finegrid.report.chart.style import Facts, Look, Row, is_wide, plain, shown
 
 TOP = 24  # pixels, for headings
 MOST_BELOW, LETTER = 92, 4.4  # pixels, for the sloping names of columns, and what a letter takes of it
@@ -27,7 +27,7 @@ def confusion(facts: Facts, look: Look) -> Drawn | None:
         return None
     labels = [shown(label) for label in found["labels"]]
     step, size = next((pixels, letter) for most, pixels, letter in STEPS if len(labels) <= most)
-    grid = Rows(len(labels), step, TOP)
+    grid = ChartRows(len(labels), step, TOP)
     cells = list(cells_of(found, labels))
     data: dict[str, Sequence[Row]] = {
         "right": [cell for cell in cells if cell["row"] == cell["column"]],
@@ -74,7 +74,7 @@ def cells_of(found: Facts, labels: Sequence[str]) -> Iterator[Row]:
             }
 
 
-def layers(grid: Rows, look: Look, count: int, size: int) -> list[Any]:
+def layers(grid: ChartRows, look: Look, count: int, size: int) -> list[Any]:
     colour = look.colour
     x = alt.X("left:Q", scale=scale(-0.5, count - 0.5, "start", "width"), axis=None)
     place = f"start + (width - start) * (datum.column + 0.5) / {count}"

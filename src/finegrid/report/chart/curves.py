@@ -7,9 +7,9 @@ from typing import Any
 
 import altair as alt
 
-from finegrid.report.chart.drawn import Drawn, Spec, layered
-from finegrid.report.chart.look import Facts, Look, Row, plain, shown
+from finegrid.report.chart.figure import Drawn, Spec, layered
 from finegrid.report.chart.recipes import role_of
+from finegrid.report.chart.style import Facts, Look, Row, plain, shown
 
 TOP, SCORES, GAP, LOSSES = 26, 210, 44, 120  # pixels: room, height of the upper part, room, of the lower
 HEIGHT = TOP + SCORES + GAP + LOSSES

@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 import altair as alt
 
-from finegrid.decide import DO_NOT_USE, FOR_SPEED, MEASURABLE, OPEN, USE
-from finegrid.report.chart.drawn import Drawn, Rows, Spec, expr, layered, placed, scale
-from finegrid.report.chart.look import LONGEST_TOLD, Facts, Look, Row, level_name, plain, shown, signed
+from finegrid.report.chart.figure import ChartRows, Drawn, Spec, expr, layered, placed, scale
+from finegrid.report.chart.style import LONGEST_TOLD, Facts, Look, Row, level_name, plain, shown, signed
+from finegrid.statistics.decide import DO_NOT_USE, FOR_SPEED, MEASURABLE, OPEN, USE
 
 Kind = Literal["use", "avoid", "open", "same", "unknown"]
 KINDS: tuple[Kind, ...] = ("use", "avoid", "open", "same")
@@ -43,7 +43,7 @@ def forest(facts: Facts, look: Look) -> Drawn | None:
     if not known:
         return None
     timed = [row for row in rows if row["seconds_low"] is not None]
-    grid = Rows(len(rows), STEP_ON_PAGES if look.width == "container" else STEP, TOP)
+    grid = ChartRows(len(rows), STEP_ON_PAGES if look.width == "container" else STEP, TOP)
     low, high = reach(known, verdict["margin"])
     layers: list[Any] = [
         grid.lines("rows", look.colour.line),
@@ -152,7 +152,7 @@ def reach(known: Sequence[Row], margin: float) -> tuple[float, float]:
     return low - edge, high + edge
 
 
-def effects(grid: Rows, look: Look, low: float, high: float, verdict: Facts) -> Spec:
+def effects(grid: ChartRows, look: Look, low: float, high: float, verdict: Facts) -> Spec:
     """Margin, zero, both intervals and the estimate."""
     lane = expr("narrow ? 37 : 0")  # from here on down there are no words
     colour, lower = look.colour, expr("narrow ? 18 : 0")
@@ -202,7 +202,7 @@ def effects(grid: Rows, look: Look, low: float, high: float, verdict: Facts) -> 
     )
 
 
-def words(grid: Rows, look: Look) -> list[alt.Chart]:
+def words(grid: ChartRows, look: Look) -> list[alt.Chart]:
     """Name and decision on the left, numbers on the right; above the marks where it is narrow."""
     colour = look.colour
     fixed = alt.Scale(domain=[*KINDS, "unknown"], range=[getattr(colour, k) for k in KINDS] + [colour.muted])
@@ -231,7 +231,7 @@ def headings(look: Look) -> list[alt.Chart]:
     ]
 
 
-def seconds(grid: Rows, look: Look, timed: Sequence[Row]) -> list[Any]:
+def seconds(grid: ChartRows, look: Look, timed: Sequence[Row]) -> list[Any]:
     """Of more and fewer seconds the estimate and the plain interval; not where it is narrow."""
     colour, wide = look.colour, expr("narrow ? 0 : 1")
     lows, highs = [row["seconds_low"] for row in timed], [row["seconds_high"] for row in timed]

@@ -7,9 +7,9 @@ from typing import Any
 
 import altair as alt
 
-from finegrid.report.chart.drawn import Drawn, expr, layered
-from finegrid.report.chart.look import Facts, Look, Row, shown
+from finegrid.report.chart.figure import Drawn, expr, layered
 from finegrid.report.chart.recipes import ROLES, recipe_row
+from finegrid.report.chart.style import Facts, Look, Row, shown
 
 HEIGHT = 340  # pixels
 SAME = 0.01  # of the range of seconds: closer ones stand side by side

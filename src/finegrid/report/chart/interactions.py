@@ -7,10 +7,10 @@ from typing import Any
 
 import altair as alt
 
-from finegrid.report.chart.drawn import Drawn, Rows, expr, layered, scale
+from finegrid.report.chart.figure import ChartRows, Drawn, expr, layered, scale
 from finegrid.report.chart.forest import SIGNED, kind_of
-from finegrid.report.chart.look import Facts, Look, Row, level_name, shown, signed
-from finegrid.table import written
+from finegrid.report.chart.style import Facts, Look, Row, level_name, shown, signed
+from finegrid.spelling import format_level
 
 MOST = 6  # panels
 STEP, TOP = 22, 6  # pixels
@@ -31,7 +31,7 @@ def interactions(facts: Facts, look: Look) -> Drawn | None:
     kept = known[:MOST]
     heads = [head_of(n, one, look) for n, one in enumerate(kept)]
     rows = [row for n, one in enumerate(kept) for row in rows_of(n, one, look)]
-    grid = Rows(PANEL * len(kept) - 0.6, STEP, TOP)
+    grid = ChartRows(PANEL * len(kept) - 0.6, STEP, TOP)
     ends = [row[end] for row in rows for end in ("low", "high")]
     edge = 0.05 * (max(0.0, *ends) - min(0.0, *ends)) or 1.0
     data: dict[str, Sequence[Row]] = {
@@ -82,7 +82,7 @@ def rows_of(number: int, one: Facts, look: Look) -> Iterator[Row]:
     """The effect of the first strategy at both levels of the second."""
     first, second = one["factors"]
     for place, each in enumerate(one["conditional"][:2]):
-        level = shown(written(each["given"][1]))
+        level = shown(format_level(each["given"][1]))
         yield {
             "row": number * PANEL + FIRST + place,
             "label": look.word("with", level=f"{shown(second)} = {level}"),
@@ -98,7 +98,7 @@ def rows_of(number: int, one: Facts, look: Look) -> Iterator[Row]:
         }
 
 
-def layers(grid: Rows, look: Look, facts: Facts, low: float, high: float) -> list[Any]:
+def layers(grid: ChartRows, look: Look, facts: Facts, low: float, high: float) -> list[Any]:
     colour = look.colour
     inks = alt.Scale(domain=["strong", "quiet"], range=[colour.use, colour.open])
     fills = alt.Scale(domain=["first", "other"], range=[colour.card, colour.ink])

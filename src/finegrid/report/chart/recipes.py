@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from finegrid.report.chart.look import LONGEST_TOLD, Facts, Look, Row, plain, shown
+from finegrid.report.chart.style import LONGEST_TOLD, Facts, Look, Row, plain, shown
 
 Role = Literal["recommended", "baseline", "frontier", "other"]
 ROLES: tuple[Role, ...] = ("recommended", "baseline", "frontier", "other")

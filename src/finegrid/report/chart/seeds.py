@@ -7,9 +7,9 @@ from typing import Any
 
 import altair as alt
 
-from finegrid.report.chart.drawn import Drawn, Rows, expr, layered, placed, scale
-from finegrid.report.chart.look import Facts, Look, Row, level_name, plain, shown
+from finegrid.report.chart.figure import ChartRows, Drawn, expr, layered, placed, scale
 from finegrid.report.chart.recipes import ROLES, recipe_row
+from finegrid.report.chart.style import Facts, Look, Row, level_name, plain, shown
 
 STEP = 20  # pixels
 MOST = 64  # recipes; of more the best ones, the baseline and the recommended one
@@ -36,7 +36,7 @@ def seeds(facts: Facts, look: Look) -> Drawn | None:
     ]
     levels = levels_of(facts)
     longest = max((len(row["level"]) for row in levels), default=0)
-    grid = Rows(len(rows), STEP, min(MOST_TOP, TOP + LETTER * longest) if levels else TOP, TOP)
+    grid = ChartRows(len(rows), STEP, min(MOST_TOP, TOP + LETTER * longest) if levels else TOP, TOP)
     known = [row for row in rows if row["low"] is not None]
     all_there = all(row["done"] == row["planned"] for row in rows)
     data: dict[str, Sequence[Row]] = {
@@ -110,7 +110,9 @@ def reach(dots: Sequence[Row], known: Sequence[Row]) -> tuple[float, float]:
     return min(values) - edge, max(values) + edge
 
 
-def layers(grid: Rows, look: Look, facts: Facts, levels: Sequence[Row], low: float, high: float) -> list[Any]:
+def layers(
+    grid: ChartRows, look: Look, facts: Facts, levels: Sequence[Row], low: float, high: float
+) -> list[Any]:
     colour = look.colour
     inks = [colour.use, colour.ink, colour.muted, colour.muted]
     ink = alt.Color("role:N", scale=alt.Scale(domain=list(ROLES), range=inks), legend=None)
@@ -165,7 +167,7 @@ def layers(grid: Rows, look: Look, facts: Facts, levels: Sequence[Row], low: flo
     ]
 
 
-def matrix(grid: Rows, look: Look, ink: alt.Color, column: int) -> list[alt.Chart]:
+def matrix(grid: ChartRows, look: Look, ink: alt.Color, column: int) -> list[alt.Chart]:
     """A dot where a recipe has a level; the levels' names slope above. Not where it is narrow."""
     colour, place = look.colour, f"rows_end + 14 + {column} * datum.column"
     dots, names = alt.Chart(alt.NamedData("cells")), alt.Chart(alt.NamedData("levels"))

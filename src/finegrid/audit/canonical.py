@@ -1,0 +1,163 @@
+"""Canonical form: a recipe reduced to what can reach the loss. Recipes with equal forms are one run.
+
+Found from the model itself, not from a list: a fresh model is prepared as the recipe says, one backward
+pass with everything trainable tells which tensors reach the loss, and the form holds the initial values of
+those, which of them train, their rates and decays, the schedule, the active dropout sites, and the order
+and portions of the data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from finegrid.errors import InputError
+from finegrid.model.classifier import Classifier
+from finegrid.model.packing.batches import pack
+from finegrid.recipe.identity import Levels
+from finegrid.recipe.recipe import DEFAULTS, Recipe
+from finegrid.strategies.schedule import Schedule
+from finegrid.strategies.seams import Strategy
+from finegrid.training.loaded import LoadedStudy
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """A recipe without the levels that do nothing in it."""
+
+    levels: Levels  # moved from the defaults, and not inert
+    inert: dict[str, str]  # factor -> why its level does nothing here
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a recipe makes of the model before training."""
+
+    model: Classifier
+    initial: dict[str, str]  # hash of the initial values of every parameter
+    reaching: frozenset[str]  # parameters that get a gradient if everything trains
+    sites: tuple[str, ...]  # active dropout sites
+
+
+class Canonicaliser:
+    """Reduces recipes of one study. Preparations are remembered: 64 recipes need eight models."""
+
+    def __init__(self, loaded: LoadedStudy, seed: int) -> None:
+        self.loaded = loaded
+        self.seed = seed
+        self._prepared: dict[Any, Prepared] = {}
+        self._forms: dict[Recipe, str] = {}
+        self._runs: dict[str, Levels] = {}  # by form: equal forms are one run, also where none is a default
+
+    def reduce(self, recipe: Recipe) -> Reduction:
+        """Drop, one by one, the moved levels that change nothing."""
+        inert = {}
+        for factor in recipe.moved():
+            try:
+                without = recipe.at({factor: DEFAULTS[factor]})
+            except InputError:
+                continue
+            if without.problems(self.loaded.study.checkpoint):
+                continue
+            strategies = zip(recipe.strategies, without.strategies, strict=True)
+            if any(strategy.surely_differs(other) for strategy, other in strategies):
+                continue
+            if self.form(without) == self.form(recipe):
+                inert[factor] = self.reason(recipe, without)
+                recipe = without
+        return Reduction(self._runs.setdefault(self.form(recipe), recipe.moved()), inert)
+
+    def form(self, recipe: Recipe) -> str:
+        """A hash of all that can reach the loss."""
+        if recipe not in self._forms:
+            digest = hashlib.sha256(repr(self._parts(recipe)).encode())
+            self._forms[recipe] = digest.hexdigest()
+        return self._forms[recipe]
+
+    def _parts(self, recipe: Recipe) -> list[object]:
+        prepared = self.prepare(recipe)
+        model = prepared.model
+        groups = recipe.optimizer.param_groups(model)
+        for strategy in recipe.strategies:
+            groups = strategy.param_groups(groups, model)
+        hypers = {p: (g["lr"], g["weight_decay"]) for g in groups for p in g["params"]}
+        tensors = [
+            (name, prepared.initial[name], hypers.get(p) if p.requires_grad else None)
+            for name, p in model.named_parameters()
+            if name in prepared.reaching
+        ]
+        steps = self.loaded.steps_per_epoch(recipe) * recipe.training.epochs
+        return [
+            model.pooling,
+            min(recipe.model.max_length, self.loaded.longest),
+            tensors,
+            prepared.sites,
+            asdict(recipe.training),
+            recipe.optimizer.bias_correction,
+            hash_rates(recipe.schedule, steps),
+            [repr(strategy) for strategy in recipe.strategies if acts_on_steps(strategy)],
+        ]
+
+    def prepare(self, recipe: Recipe) -> Prepared:
+        strategies = [
+            strategy
+            for strategy in recipe.strategies
+            if type(strategy).prepare_model is not Strategy.prepare_model
+        ]
+        key = (recipe.model.pooling, *strategies)
+        if key not in self._prepared:
+            model = self.loaded.classifier(recipe, self.seed)
+            for strategy in strategies:
+                strategy.prepare_model(model, self.loaded.setting(self.seed))
+            initial = {name: hash_values(p) for name, p in model.named_parameters()}
+            sites = tuple(f"{name} {site.dropped}" for name, site in model.dropouts.items() if site.active)
+            self._prepared[key] = Prepared(model, initial, self._reaching(model, recipe), sites)
+        return self._prepared[key]
+
+    def _reaching(self, model: Classifier, recipe: Recipe) -> frozenset[str]:
+        """One backward pass with everything trainable; what the recipe froze is frozen again afterwards."""
+        frozen = [p for p in model.parameters() if not p.requires_grad]
+        frozen_layers, model.frozen_layers = model.frozen_layers, 0
+        model.requires_grad_(True)
+        rows = np.arange(min(2, len(self.loaded.tokens.train)))
+        batch = pack(self.loaded.tokens.train, rows, recipe.model.max_length, self.loaded.device)
+        F.cross_entropy(model(batch), batch.labels).backward()
+        reaching = frozenset(name for name, p in model.named_parameters() if p.grad is not None)
+        model.zero_grad(set_to_none=True)
+        model.frozen_layers = frozen_layers
+        for p in frozen:
+            p.requires_grad_(False)
+        return reaching
+
+    def reason(self, recipe: Recipe, without: Recipe) -> str:
+        """Why two recipes are one."""
+        a, b = self.prepare(recipe), self.prepare(without)
+        changed = [name for name in a.initial if a.initial[name] != b.initial[name]]
+        if changed:
+            tensors = ", ".join(name.removeprefix("encoder.") for name in changed[:2])
+            return f'{tensors} never reach the loss under model.pooling = "{recipe.model.pooling}"'
+        return "it changes no tensor, rate, decay or dropout site that reaches the loss"
+
+
+def acts_on_steps(strategy: Strategy) -> bool:
+    """Whether a strategy is switched on and touches the loss, the gradients or the evaluated weights."""
+    seams = ("wrap_loss", "after_backward", "averager")
+    overrides = any(getattr(type(strategy), seam) is not getattr(Strategy, seam) for seam in seams)
+    return overrides and strategy != type(strategy)()
+
+
+@lru_cache(maxsize=1024)
+def hash_rates(schedule: Schedule, steps: int) -> str:
+    """Of all the factors that a run's rates are multiplied by."""
+    factors = np.fromiter((schedule.factor(step, steps) for step in range(steps)), dtype=float, count=steps)
+    return hashlib.sha256(factors.tobytes()).hexdigest()
+
+
+def hash_values(tensor: torch.Tensor) -> str:
+    return hashlib.sha256(tensor.detach().cpu().contiguous().numpy().tobytes()).hexdigest()

@@ -1,0 +1,178 @@
+"""Look at the real model and data before training: reductions, costs, and what the data are like."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from itertools import cycle, islice
+from typing import Any
+
+import numpy as np
+import torch
+
+from finegrid import metrics
+from finegrid.audit.canonical import Canonicaliser
+from finegrid.audit.proof import Prover
+from finegrid.data.tokens import TokenisedSplit
+from finegrid.machine import machine, versions
+from finegrid.model.device import peak_memory, reset_peak_memory, total_memory
+from finegrid.recipe.identity import ENGINE
+from finegrid.recipe.recipe import Recipe
+from finegrid.study.audit_file import COPIES, Audit, Cost, RowAudit, cost_levels
+from finegrid.training.captured import CapturedSteps
+from finegrid.training.evaluate import predict
+from finegrid.training.graphs import WARM_CALLS
+from finegrid.training.loaded import LoadedStudy
+from finegrid.training.lockstep import share_prefix
+from finegrid.training.run import DivergedError, Run
+from finegrid.training.train import captures_steps
+
+TIMED_STEPS = 3  # after one that is not timed
+
+
+def make_audit(loaded: LoadedStudy) -> Audit:
+    """Reduce every row of the study, and time one run of every kind."""
+    study = loaded.study
+    metrics.check_score(study.head.score, loaded.tokens.labels)
+    canonicaliser = Canonicaliser(loaded, study.head.design.numbers[0])
+    rows = []
+    recipes: dict[str, Recipe] = {}
+    for row in study.rows:
+        reduction = canonicaliser.reduce(row.recipe)
+        rows.append(RowAudit(moved=row.recipe.moved(), run=reduction.levels, inert=reduction.inert))
+        recipe = Recipe().at(reduction.levels)
+        recipes.setdefault(str(cost_levels(recipe)), recipe)
+    proofs = Prover(loaded, canonicaliser).proofs()
+    del canonicaliser  # and its models, before memory is measured
+    splits = {"train": loaded.tokens.train, "dev": loaded.tokens.dev, "test": loaded.tokens.test}
+    return Audit(
+        engine=ENGINE,
+        fingerprints=loaded.fingerprints,
+        labels=list(loaded.tokens.labels),
+        sizes={name: len(split) for name, split in splits.items()},
+        tokens=token_statistics(splits["train"], study.baseline.model.max_length),
+        majority={name: majority(loaded, split) for name, split in splits.items() if name != "train"},
+        warnings=[
+            *loaded.table.warnings,
+            *cut_warnings(splits, study.baseline.model.max_length),
+            *(proof.warning for proof in proofs if proof.warning),
+        ],
+        rows=rows,
+        costs=[measure(loaded, recipe) for recipe in recipes.values()],
+        versions=versions(),
+        measured=loaded.settings.alike,
+        machine=machine(torch.cuda.get_device_name(loaded.device) if loaded.device.type == "cuda" else None),
+        proofs=proofs,
+        device_memory=total_memory(loaded.device),
+    )
+
+
+def measure(loaded: LoadedStudy, recipe: Recipe) -> Cost:
+    """Time a few training steps, and one batch of evaluation."""
+    reset_peak_memory(loaded.device)
+    run = Run(loaded, "probe", recipe, seed=loaded.study.head.design.numbers[0])
+    batches = islice(cycle(islice(loaded.training_batches(recipe, run.seed, 0), 8)), TIMED_STEPS + 1)
+    steps, prefixes = [], []
+    for index, batch in enumerate(batches):
+        begun = now(loaded.device)
+        shared, _ = share_prefix([run], batch, index)
+        start = now(loaded.device)
+        with suppress(DivergedError):  # whether a recipe diverges is for its run to find out
+            run.step(shared, index)
+        steps.append(now(loaded.device) - start)
+        prefixes.append(0.0 if shared is batch else start - begun)
+    step, prefix = float(np.median(steps[1:])), float(np.median(prefixes[1:]))
+    pace = replay_seconds(loaded, run) / (step + prefix) if captures_steps(loaded, [run]) else 1.0
+    per_token = seconds_per_token(loaded, run)
+    tokens = {
+        name: int(np.minimum(split.lengths, recipe.model.max_length).sum())
+        for name, split in (("dev", loaded.tokens.dev), ("test", loaded.tokens.test))
+    }
+    return Cost(
+        shared=cost_levels(recipe),
+        step_seconds=step * pace,
+        prefix_seconds=prefix * pace / times_computed(run),
+        evaluation_seconds=per_token * tokens["dev"],
+        test_seconds=per_token * tokens["test"],
+        memory=peak_memory(loaded.device),
+        pretrain_seconds=pretrain_seconds(run),
+        member_memory=member_memory(run),
+    )
+
+
+def replay_seconds(loaded: LoadedStudy, run: Run) -> float:
+    """A whole step, prefix included, as a GPU replays it: calls one by one take several times as long.
+
+    Of a run by itself; in a stack a run's share is less.
+    """
+    walk = CapturedSteps(loaded, [run])
+    batch = next(walk.batches(0))
+    for step in range(WARM_CALLS + 1):  # the last is captured
+        walk.step(batch, step)
+    start = now(loaded.device)
+    for step in range(TIMED_STEPS):
+        walk.step(batch, WARM_CALLS + 1 + step)
+    return (now(loaded.device) - start) / TIMED_STEPS
+
+
+def times_computed(run: Run) -> int:
+    """In how many epochs' stead a frozen prefix is computed: once for all of them where it never changes."""
+    return run.recipe.training.epochs if run.model.prefix_is_constant else 1
+
+
+def pretrain_seconds(run: Run) -> float:
+    """What pre-training the run's encoder took, when it was done."""
+    part = run.recipe.pretrain
+    if not part.tokens:
+        return 0.0
+    return run.loaded.further.seconds(part.tokens, part.rate, None if part.shared else run.seed)
+
+
+def member_memory(run: Run) -> int:
+    """Bytes of another member of a family of such runs."""
+    trained = sum(p.numel() * p.element_size() for p in run.trained().values())
+    return COPIES * trained
+
+
+def seconds_per_token(loaded: LoadedStudy, run: Run) -> float:
+    batch = next(loaded.evaluation_batches(loaded.tokens.dev, run.recipe))
+    if loaded.device.type == "cuda":  # whose kernels are loaded by their first call
+        predict([run.model], iter([batch]), len(loaded.tokens.dev))
+    start = now(loaded.device)
+    predict([run.model], iter([batch]), len(loaded.tokens.dev))
+    return (now(loaded.device) - start) / batch.real_tokens
+
+
+def now(device: torch.device) -> float:
+    """The time, once a GPU has done what it was asked."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def token_statistics(split: TokenisedSplit, max_length: int) -> dict[str, float]:
+    lengths = split.lengths
+    cut = float((lengths > max_length).mean())
+    return {"mean": float(lengths.mean()), "longest": float(lengths.max()), "share_of_texts_cut": cut}
+
+
+def cut_warnings(splits: dict[str, TokenisedSplit], max_length: int) -> list[str]:
+    """How many texts ``max_length`` cuts, and how much of them is lost."""
+    found = []
+    for name, split in splits.items():
+        lengths = split.lengths
+        over = lengths > max_length
+        if over.any():
+            lost = float((lengths[over] - max_length).sum() / lengths[over].sum())
+            found.append(
+                f"{name}: {over.sum()} of {len(split)} texts are longer than model.max_length = {max_length} "
+                f"tokens and are cut; {lost:.0%} of their tokens are lost (the longest has {lengths.max()})."
+            )
+    return found
+
+
+def majority(loaded: LoadedStudy, split: TokenisedSplit) -> dict[str, Any]:
+    """Scores of always predicting the most frequent class of the training texts."""
+    constant = np.zeros((len(split), len(loaded.tokens.labels)), dtype=np.float32)
+    constant[:, np.bincount(loaded.tokens.train.labels).argmax()] = 1
+    return metrics.summary(split.labels, constant, loaded.tokens.labels)

@@ -1,0 +1,231 @@
+"""Before a study, every level of every factor proves on the real model that it does its own thing only.
+
+A level is compared with the first level of its factor: two runs of one seed are built, and make one step on
+the same texts. What differs is compared with what the strategy says it touches (``Part.touches``).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from finegrid.audit.canonical import Canonicaliser
+from finegrid.audit.snapshot import Snapshot, take, whereabouts
+from finegrid.recipe.identity import Level, Levels
+from finegrid.recipe.recipe import Recipe
+from finegrid.strategies.part import Aspect, Claim
+from finegrid.study.audit_file import Change, Proof
+from finegrid.training.loaded import LoadedStudy
+
+Differences = dict[Aspect, list[str]]  # names of tensors or sites; the aspect itself where it has no parts
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A recipe with a factor's first level, and the same with another level."""
+
+    first: Recipe
+    moved: Recipe
+    given: Levels
+
+
+class Prover:
+    """Proves the levels of one study. Snapshots are remembered: the baseline serves most of them."""
+
+    def __init__(self, loaded: LoadedStudy, canonicaliser: Canonicaliser) -> None:
+        self.loaded = loaded
+        self.canonicaliser = canonicaliser
+        self.seed = canonicaliser.seed
+        self._taken: dict[tuple[Recipe, int], Snapshot] = {}
+
+    def proofs(self) -> list[Proof]:
+        """One for every level but the first of every varied factor."""
+        return [
+            self.prove(factor, level)
+            for factor, levels in self.loaded.study.factors.items()
+            for level in levels[1:]
+        ]
+
+    def prove(self, factor: str, level: Level) -> Proof:
+        pairs = list(self.pairs(factor, level))
+        pair = next((pair for pair in pairs if self.differ(pair)), None)
+        if pair is None:  # inert in every row: a step at the baseline says whether that is true
+            pair = pairs[0] if pairs else None
+            reason = self.canonicaliser.reason(pair.moved, pair.first) if pair else "no row can have it"
+            return self.shown(factor, level, pair, reason)
+        return self.shown(factor, level, pair, "")
+
+    def pairs(self, factor: str, level: Level) -> Iterator[Pair]:
+        """Where to look, nearest to the baseline first; what the checkpoint cannot do is passed over."""
+        study = self.loaded.study
+        base = study.rows[0].levels
+        rows = [row.levels for row in study.rows if row.levels[factor] == level]
+        for levels in [base, *sorted(rows, key=lambda levels: len(given_by(levels, base, factor)))]:
+            given = given_by(levels, base, factor)
+            first = study.baseline.at({**base, **given})
+            moved = first.at({factor: level})
+            if not first.problems(study.checkpoint) and not moved.problems(study.checkpoint):
+                yield Pair(first, moved, given)
+
+    def differ(self, pair: Pair) -> bool:
+        return self.canonicaliser.form(pair.first) != self.canonicaliser.form(pair.moved)
+
+    def shown(self, factor: str, level: Level, pair: Pair | None, reason: str) -> Proof:
+        if pair is None:
+            return Proof(factor=factor, level=level, reason=reason)
+        step = self.step(pair)
+        a, b = (self.snapshot(recipe, step) for recipe in (pair.first, pair.moved))
+        found = consequences(a, b) if reason else differences(a, b)
+        own, beyond = split(found, a, claims(pair, factor), depths(pair, factor))
+        return Proof(
+            factor=factor,
+            level=level,
+            given=pair.given,
+            reason=reason,
+            changes=[] if reason else described(own, a, b),
+            beyond=described(found if reason else beyond, a, b),
+            loss=(finite(a.loss), finite(b.loss)),
+            gradients=len(unlike(a.gradients, b.gradients)),
+            updated=len(unlike(a.updated, b.updated)),
+        )
+
+    def step(self, pair: Pair) -> int:
+        """In the middle of the shorter of the two: neither rate is 0 there."""
+        recipes = (pair.first, pair.moved)
+        return min(self.loaded.steps_per_epoch(r) * r.training.epochs for r in recipes) // 2
+
+    def snapshot(self, recipe: Recipe, step: int) -> Snapshot:
+        if (recipe, step) not in self._taken:
+            self._taken[recipe, step] = take(self.loaded, recipe, self.seed, step)
+        return self._taken[recipe, step]
+
+
+def given_by(levels: Mapping[str, Level], base: Mapping[str, Level], factor: str) -> Levels:
+    """The other factors that are not at their first level."""
+    return {name: level for name, level in levels.items() if name != factor and level != base[name]}
+
+
+def finite(loss: float) -> float | None:
+    """JSON has no nan."""
+    return loss if math.isfinite(loss) else None
+
+
+def unlike(a: Mapping[str, object], b: Mapping[str, object]) -> list[str]:
+    """The names whose values differ, or that only one of the two has."""
+    return [name for name in dict.fromkeys([*a, *b]) if a.get(name) != b.get(name)]
+
+
+def differences(a: Snapshot, b: Snapshot) -> Differences:
+    """What differs; loss, gradients and updates only where nothing else explains them."""
+    both = a.trained & b.trained
+    rates = a.rates.keys() | b.rates.keys() if a.factors != b.factors else unlike(a.rates, b.rates)
+    found: Differences = {
+        "initial": unlike(a.initial, b.initial),
+        "trained": sorted(a.trained ^ b.trained),
+        "rates": [name for name in rates if name in both],  # a frozen tensor has none
+        "decays": [name for name in unlike(a.decays, b.decays) if name in both],
+        "sites": unlike(a.sites, b.sites),
+        "data": ["data"] * (a.data != b.data),
+        "pooling": ["pooling"] * (a.pooling != b.pooling),
+        "averages": ["averages"] * (a.averages.keys() != b.averages.keys()),
+    }
+    results = consequences(a, b)
+    if any(found[aspect] for aspect in ("initial", "sites", "data", "pooling")):
+        del results["loss"], results["gradients"]  # another forward pass explains them
+    elif results["loss"]:
+        del results["gradients"]
+    others = {*found["initial"], *found["rates"], *found["decays"], *unlike(a.gradients, b.gradients)}
+    results["update"] = [name for name in results["update"] if name not in others]
+    if not any((found | results).values()):
+        results["averages"] = unlike(a.averages, b.averages)
+    return {aspect: names for aspect, names in (found | results).items() if names}
+
+
+def consequences(a: Snapshot, b: Snapshot) -> Differences:
+    """What came out otherwise, whatever the cause: all of it empty for two recipes that are one run."""
+    graded = a.gradients.keys() & b.gradients.keys()
+    return {
+        "loss": ["loss"] * (repr(a.loss) != repr(b.loss)),  # nan is like nan
+        "gradients": [name for name in unlike(a.gradients, b.gradients) if name in graded],
+        "update": [name for name in unlike(a.updated, b.updated) if name in graded],
+    }
+
+
+def claims(pair: Pair, factor: str) -> Claim:
+    part, name = factor.split(".")
+    claim: Claim = getattr(pair.moved, part).claim(name)
+    return claim
+
+
+def depths(pair: Pair, factor: str) -> dict[str, int]:
+    """Of every factor of the same part that counts something: the larger of its two levels."""
+    part = factor.split(".")[0]
+    counts: dict[str, int] = {}
+    for recipe in (pair.first, pair.moved):
+        for name, level in recipe.levels().items():
+            if name.startswith(f"{part}.") and isinstance(level, int):
+                field = name.split(".")[1]
+                counts[field] = max(counts.get(field, 0), level)
+    return counts
+
+
+def split(
+    found: Differences, snapshot: Snapshot, claim: Claim, depth: Mapping[str, int]
+) -> tuple[Differences, Differences]:
+    """What was claimed, and what lies beyond the claim."""
+    own: Differences = {}
+    beyond: Differences = {}
+    for aspect, names in found.items():
+        for name in names:
+            inside = aspect in claim and within(name, claim[aspect], snapshot, depth)
+            (own if inside else beyond).setdefault(aspect, []).append(name)
+    return own, beyond
+
+
+def within(name: str, where: str, snapshot: Snapshot, depth: Mapping[str, int]) -> bool:
+    """Whether a tensor or a site lies where a claim says."""
+    place = snapshot.place(name)
+    if where == "vectors":
+        return name in snapshot.vectors
+    end, _, factor = where.partition(" ")
+    if end not in ("top", "bottom"):
+        return where in ("all", place)
+    number = int(place.removeprefix("layer ")) if place.startswith("layer ") else None
+    if end == "top":
+        return number is not None and number > snapshot.layers - depth[factor]
+    return place == "embeddings" or (number is not None and number <= depth[factor])
+
+
+def described(found: Differences, a: Snapshot, b: Snapshot) -> list[Change]:
+    return [describe(aspect, names, a, b) for aspect, names in found.items() if names]
+
+
+def describe(aspect: Aspect, names: list[str], a: Snapshot, b: Snapshot) -> Change:
+    where = "" if names == [aspect] else whereabouts(a.place(name) for name in names)
+    kind = "dropout site" if aspect == "sites" else "tensor"
+    things = f"{len(names)} {kind}{'s' * (len(names) != 1)} of {where}"
+    template = WORDS[aspect]
+    before, after = (a.trained, b.trained) if aspect == "trained" else (a.sites.keys(), b.sites.keys())
+    if aspect in LESS and before.isdisjoint(names):
+        template = MORE[aspect]
+    elif aspect in LESS and after.isdisjoint(names):
+        template = LESS[aspect]
+    return Change(aspect=aspect, count=len(names), where=where, words=template.format(things=things))
+
+
+WORDS: dict[Aspect, str] = {
+    "initial": "starts {things} from other values",
+    "trained": "trains others of {things}",
+    "rates": "other learning rates for {things}",
+    "decays": "other weight decay for {things}",
+    "sites": "other dropout rates at {things}",
+    "data": "other tokens or batches",
+    "pooling": "another pooling",
+    "averages": "other weights to evaluate with",
+    "loss": "another loss from the same model and texts",
+    "gradients": "other gradients in {things} from the same loss",
+    "update": "other updates of {things} from the same gradients",
+}
+LESS: dict[Aspect, str] = {"trained": "freezes {things}", "sites": "switches off {things}"}
+MORE: dict[Aspect, str] = {"trained": "trains {things}", "sites": "switches on {things}"}

@@ -1,0 +1,123 @@
+"""All that a level could change of a run, seen before and after one step on a real batch."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import groupby
+
+import numpy as np
+from torch import nn
+
+from finegrid.audit.canonical import hash_values
+from finegrid.model.classifier import Classifier
+from finegrid.model.packing.batches import pack
+from finegrid.recipe.recipe import Recipe
+from finegrid.streams import Streams
+from finegrid.training.loaded import LoadedStudy
+from finegrid.training.run import DivergedError, Run
+
+PROBE_TEXTS = 32  # of the batch of the one step: enough to reach every layer, and quick at any batch size
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A run before its step, and what the step made of it. Tensors by name, values as hashes."""
+
+    places: dict[str, str]  # of tensors: "embeddings", "layer 7" (from 1, at the bottom), "pooler", "head"
+    layers: int
+    vectors: frozenset[str]  # biases and LayerNorm
+    initial: dict[str, str]
+    trained: frozenset[str]
+    rates: dict[str, float]  # of the trained
+    factors: str  # hash of what the rates are multiplied by, step by step
+    decays: dict[str, float]
+    sites: dict[str, int]  # active dropout sites, and how many of 65,536 values they drop
+    data: tuple[object, ...]
+    pooling: str
+    averages: dict[str, str]
+    loss: float = float("nan")
+    gradients: dict[str, str] = field(default_factory=dict)
+    updated: dict[str, str] = field(default_factory=dict)
+
+    def place(self, name: str) -> str:
+        """Of a tensor or a dropout site."""
+        site = re.fullmatch(r"layer\.(\d+)\.\w+", name)
+        return f"layer {int(site[1]) + 1}" if site else self.places.get(name, name)
+
+
+def take(loaded: LoadedStudy, recipe: Recipe, seed: int, step: int) -> Snapshot:
+    """Build a run and make one step as its optimizer's first, but at ``step`` of the schedule.
+
+    Args:
+        loaded: the study's data and checkpoint.
+        recipe: what to run.
+        seed: the same for runs that are compared.
+        step: with warmup, the rate of step 0 is 0 and would hide what a step does.
+    """
+    run = Run(loaded, "proof", recipe, seed)
+    names = {p: name for name, p in run.model.named_parameters()}
+    hypers = {names[p]: group for group in run.optimizer.groups for p in group["params"]}
+    schedule = [recipe.schedule.factor(at, run.total_steps) for at in range(run.total_steps)]
+    initial = hashes(names)
+    loss, gradients = float("nan"), dict[str, str]()
+    order = Streams(seed).permutation("order/0", len(loaded.tokens.train))
+    rows = order[: min(PROBE_TEXTS, recipe.training.batch_size)]
+    with suppress(DivergedError):  # whether a recipe diverges is for its run to find out
+        loss = run.backward(pack(loaded.tokens.train, rows, recipe.model.max_length, loaded.device), step)
+        gradients = {name: hash_values(p.grad) for p, name in names.items() if p.grad is not None}
+        run.update(step)
+    lengths = np.minimum(loaded.tokens.train.lengths, recipe.model.max_length)
+    return Snapshot(
+        places=places(run.model),
+        layers=len(run.model.parts.layers),
+        vectors=frozenset(name for p, name in names.items() if p.ndim < 2),
+        initial=initial,
+        trained=frozenset(run.trained()),
+        rates={name: group["lr"] for name, group in hypers.items()},
+        factors=hashlib.sha256(np.array(schedule).tobytes()).hexdigest(),
+        decays={name: group["weight_decay"] for name, group in hypers.items()},
+        sites={name: site.dropped for name, site in run.model.dropouts.items() if site.active},
+        data=(recipe.training.batch_size, int(lengths.sum())),
+        pooling=run.model.pooling,
+        averages={
+            name: hash_values(value)
+            for averager in run.averagers
+            for name, value in averager.tensors().items()
+        },
+        loss=loss,
+        gradients=gradients,
+        updated=hashes(names),
+    )
+
+
+def hashes(names: Mapping[nn.Parameter, str]) -> dict[str, str]:
+    return {name: hash_values(p) for p, name in names.items()}
+
+
+def places(model: Classifier) -> dict[str, str]:
+    """Where every parameter lies."""
+    parts = model.parts
+    roots: list[tuple[str, nn.Module | None]] = [("embeddings", module) for module in parts.embeddings]
+    roots += [(f"layer {index}", layer.module) for index, layer in enumerate(parts.layers, start=1)]
+    roots += [("pooler", parts.pooler), ("head", model.head)]
+    owners = {p: place for place, module in roots if module is not None for p in module.parameters()}
+    return {name: owners.get(p, "elsewhere") for name, p in model.named_parameters()}
+
+
+def whereabouts(found: Iterable[str]) -> str:
+    """Places in words, bottom to top: ``embeddings, layers 1-6, head``."""
+    distinct = set(found)
+    numbers = sorted(int(place.split()[1]) for place in distinct if place.startswith("layer "))
+    runs = [
+        [number for _, number in group]
+        for _, group in groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0])
+    ]
+    spans = [f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs]
+    layers = [f"layer{'s' * (len(numbers) > 1)} {', '.join(spans)}"] if numbers else []
+    below = [place for place in ("embeddings",) if place in distinct]
+    above = [place for place in ("pooler", "head", "elsewhere") if place in distinct]
+    return ", ".join([*below, *layers, *above])

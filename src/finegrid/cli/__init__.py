@@ -1,0 +1,4 @@
+"""The command line: each file parses, calls and prints.
+
+Nothing imports it but ``python -m finegrid``.
+"""

@@ -1,0 +1,158 @@
+"""Which model families finegrid fine-tunes, and what is known of a checkpoint without loading its weights.
+
+Torch-free: ``plan`` reads the number of layers from here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from finegrid import ASSETS
+from finegrid.errors import InputError, Problem, input_error
+
+# model_type of the Hugging Face config -> how people call it
+FAMILIES = {
+    "bert": "BERT (and MacBERT, RoBERTa-wwm, ...)",
+    "roberta": "RoBERTa",
+    "electra": "ELECTRA",
+    "ernie": "ERNIE",
+    "distilbert": "DistilBERT",
+}
+WITHOUT_POOLER = {"electra", "distilbert"}
+EMBEDDED = "mini-zh"  # the checkpoint that comes with finegrid
+# Files that decide what a checkpoint computes; anything else in the folder is ignored.
+WEIGHT_FILES = ("model.safetensors", "model-*.safetensors", "pytorch_model.bin", "pytorch_model-*.bin")
+
+
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """What a checkpoint's ``config.json`` says."""
+
+    folder: Path
+    family: str
+    layers: int
+    positions: int  # most tokens in one text
+    has_pooler: bool
+
+
+def embedded_checkpoint() -> Path:
+    return ASSETS / EMBEDDED
+
+
+def resolve(name: str, base: Path) -> Path:
+    """The folder of a checkpoint: the embedded one, a folder, or a hub id (downloaded by its name only).
+
+    Args:
+        name: ``mini-zh``, a folder (relative to ``base`` or absolute), or a hub id such as
+            ``bert-base-chinese``.
+        base: the study folder.
+
+    Raises:
+        InputError: if it is none of these.
+    """
+    folder = base / Path(name).expanduser()
+    if folder.is_dir():
+        return folder
+    if name == EMBEDDED:
+        return embedded_checkpoint()
+    if name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name:
+        raise input_error("model.name", name, "no such folder. Expected a Hugging Face folder or a hub id.")
+    return download(name)
+
+
+def download(hub_id: str) -> Path:
+    """The files of a hub id: from the Hugging Face cache, or fetched into it. Weights and text, no code."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    patterns = ["config.json", "tokenizer*.json", "vocab.*", "merges.txt", "special_tokens_map.json"]
+    try:
+        try:
+            folder = snapshot_download(hub_id, local_files_only=True)
+            if any(list(Path(folder).glob(pattern)) for pattern in WEIGHT_FILES):
+                return Path(folder)  # so that a study goes on without a network
+        except LocalEntryNotFoundError:
+            pass
+        folder = snapshot_download(hub_id, allow_patterns=[*patterns, "*.safetensors"])
+        if not list(Path(folder).glob("*.safetensors")):
+            folder = snapshot_download(hub_id, allow_patterns=[*patterns, "pytorch_model*.bin"])
+    except Exception as error:  # the hub client raises a dozen kinds; the user's remedy is the same
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        what = (
+            f"neither a folder nor a hub id that could be fetched ({reason}). Check the name or the network."
+        )
+        raise input_error("model.name", hub_id, what) from error
+    return Path(folder)
+
+
+def inspect(folder: Path) -> CheckpointInfo:
+    """Read ``config.json``; refuse what finegrid cannot fine-tune, by name.
+
+    Raises:
+        InputError: not a checkpoint folder, an unknown family, or a decoder.
+    """
+    config = read_config(folder)
+    family = str(config.get("model_type", "unknown"))
+    if family not in FAMILIES:
+        known = "; ".join(f"{name} = {title}" for name, title in FAMILIES.items())
+        why = " ALBERT shares one layer, so freezing or re-initialising some of them has no meaning." * (
+            family == "albert"
+        )
+        what = f'model_type "{family}" is not supported.{why} Supported: {known}.'
+        raise input_error(str(folder), "config.json", what)
+    if config.get("is_decoder") or config.get("add_cross_attention"):
+        raise input_error(str(folder), "config.json", "this is a decoder; finegrid fine-tunes encoders only.")
+    relative = config.get("position_embedding_type", "absolute")
+    if relative != "absolute":
+        what = f'position_embedding_type "{relative}" is not supported; only "absolute" is.'
+        raise input_error(str(folder), "config.json", what)
+    layers = config.get("n_layers" if family == "distilbert" else "num_hidden_layers")
+    positions = config.get("max_position_embeddings")
+    if not isinstance(layers, int) or not isinstance(positions, int) or layers < 1 or positions < 1:
+        problems = [Problem("config.json", "no number of layers or positions; the file looks incomplete.")]
+        raise InputError(str(folder), problems)
+    if family == "roberta":
+        positions -= int(config.get("pad_token_id", 1)) + 1  # RoBERTa counts positions from padding_idx + 1
+    return CheckpointInfo(folder, family, layers, positions, family not in WITHOUT_POOLER)
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise input_error(
+            str(folder), "config.json", "missing. Expected a Hugging Face model folder."
+        ) from None
+    except (OSError, ValueError) as error:
+        raise input_error(str(folder), "config.json", f"cannot be read: {error}") from error
+    if not isinstance(config, dict):
+        raise input_error(str(folder), "config.json", "not a JSON object. Expected a Hugging Face config.")
+    return config
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The weight files that are loaded: safetensors if there are any, else weights-only ``.bin``."""
+    for pattern in WEIGHT_FILES:
+        if found := sorted(folder.glob(pattern)):
+            return found
+    raise input_error(
+        str(folder), "weights", "none found. Expected model.safetensors (or pytorch_model.bin)."
+    )
+
+
+def model_fingerprint(folder: Path) -> str:
+    """Short hash of the weights and of the settings that decide what is computed."""
+    digest = hashlib.sha256()
+    config = read_config(folder)
+    config.pop("transformers_version", None)
+    config.pop("_name_or_path", None)
+    digest.update(json.dumps(config, sort_keys=True).encode())
+    for path in weight_files(folder):
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,84 @@
+"""What `finegrid fit` is asked for: which recipe, and where the model goes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from finegrid import metrics
+from finegrid.atomic import recover
+from finegrid.errors import InputError, Problem, input_error
+from finegrid.inference.fitted import FILE
+from finegrid.recipe.recipe import Recipe
+from finegrid.study.ledger import Record
+from finegrid.study.settings import BEST_TEST
+from finegrid.study.study import Study
+from finegrid.study.toml import parse_levels
+
+WAYS = 'a row of the table (12), baseline, or levels on top of it ("reinit.layers=6,optimizer.rate=1e-4")'
+
+
+def wished_recipe(study: Study, wish: str | None) -> Recipe:
+    """The recipe that the user names.
+
+    Raises:
+        InputError: no such row, factor or level, or nothing the checkpoint can do.
+    """
+    if wish is None:
+        what = f"which recipe is to be kept? Pass {WAYS}. finegrid table {study.folder} shows the rows."
+        raise input_error("command line", "--recipe", what)
+    recipe = named(study, wish.strip())
+    problems = recipe.problems(study.checkpoint)
+    if problems:
+        raise InputError("--recipe", problems)
+    return recipe
+
+
+def named(study: Study, wish: str) -> Recipe:
+    if wish == "baseline":
+        return study.baseline
+    if wish.isascii() and wish.isdecimal():
+        row = int(wish[:9])
+        if not 1 <= row <= len(study.rows):
+            what = f"no row {wish}: the table has rows 1 to {len(study.rows)}."
+            raise input_error("command line", "--recipe", what)
+        return study.rows[row - 1].recipe
+    if "=" not in wish:
+        raise input_error("command line", "--recipe", f'found "{wish}", expected {WAYS}.')
+    try:
+        levels = parse_levels([part for part in wish.split(",") if part.strip()])
+    except InputError as error:
+        found = [Problem(one.where.removeprefix("--set").strip(), one.what) for one in error.problems]
+        raise InputError("--recipe", found) from None
+    return study.baseline.at(levels)
+
+
+def fitted_lines(record: Record, score: str) -> list[str]:
+    """What came of it, in words."""
+    dev, test = (metrics.score_of(record[split], score) for split in ("dev", "test"))
+    rows = f"rows {', '.join(map(str, record['stands_for']))}, " if record["stands_for"] else ""
+    epoch = f"epoch {record['best_epoch']} of {len(record['epochs'])}"
+    scores = f"{score} {dev:.4f} on dev, {test:.4f} on test"
+    line = f"run {record['run_id']} ({rows}seed {record['seed']}): {scores} ({epoch})"
+    return [line, BEST_TEST] if record["protocol"] == "best-test" else [line]
+
+
+def check_out(out: Path, force: bool) -> Path:
+    """The folder to write to, as it really lies.
+
+    Refuse to write over anything, and with ``force`` over anything but a kept model. Make its parent.
+
+    Raises:
+        InputError: something is there.
+    """
+    out = out.resolve()
+    recover(out)
+    kept = (out / FILE).exists()
+    empty = not out.exists() or (out.is_dir() and not any(out.iterdir()))
+    if kept and not force:
+        what = f"{out} holds a model already. Choose another --out, or replace it with --force."
+        raise input_error("command line", "--out", what)
+    if not kept and not empty:
+        what = f"{out} is not empty and no model of finegrid's. Choose another --out."
+        raise input_error("command line", "--out", what)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    return out

@@ -1,0 +1,67 @@
+"""``finegrid.json`` of a kept model: what transformers does not keep, and where the model comes from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from finegrid.encoders.poolings import Pooling
+from finegrid.errors import input_error
+from finegrid.machine import Precision
+from finegrid.recipe.identity import Levels
+
+FILE = "finegrid.json"
+HEAD = "head.safetensors"
+
+
+class Fitted(BaseModel):
+    """A fine-tuned classifier. Encoder and tokeniser lie beside this file, as transformers wants them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    schema_number: Annotated[Literal[1], Field(alias="schema")] = 1
+    labels: Annotated[list[str], Field(min_length=2)]  # in the order of the logits
+    pooling: Pooling
+    max_length: int  # tokens, special ones counted
+    texts: Literal[1, 2]  # 2: text pairs
+    columns: list[str | int]  # of the study's files: the text columns, then the label column
+    recipe: Levels  # the levels that differ from the defaults
+    seed: int
+    run_id: str
+    stands_for: list[int]  # rows of the study's table that are this run
+    best_epoch: int
+    score: str  # which score chose the epoch
+    protocol: str
+    dev: dict[str, Any]  # scores at the best epoch
+    test: dict[str, Any]
+    precision: Precision
+    threads: int
+    device: str
+    fingerprints: dict[str, str]
+    versions: dict[str, str]
+
+
+def load_fitted(folder: Path) -> Fitted:
+    """Read ``finegrid.json``.
+
+    Raises:
+        InputError: not a model that `finegrid fit` wrote.
+    """
+    path = folder / FILE
+    try:
+        return Fitted.model_validate_json(path.read_bytes(), strict=True)
+    except OSError:
+        what = f"no {FILE} in it, so not a model that finegrid kept. Make one with finegrid fit."
+    except ValidationError as error:
+        finding = error.errors()[0]
+        what = (
+            f"{FILE}: {'.'.join(map(str, finding['loc'])) or 'JSON'}: {finding['msg']}. Fit the model again."
+        )
+    raise input_error("predict", str(folder), what)
+
+
+def as_text(fitted: Fitted) -> str:
+    return json.dumps(fitted.model_dump(by_alias=True), ensure_ascii=False, indent=1, allow_nan=False) + "\n"

@@ -1,0 +1,94 @@
+"""A trained classifier to a Hugging Face folder and back: safetensors only, there in full or not at all."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from finegrid.atomic import replacing_folder
+from finegrid.encoders.families import inspect
+from finegrid.errors import input_error
+from finegrid.inference.fitted import FILE, HEAD, Fitted, as_text
+from finegrid.model.classifier import Classifier
+from finegrid.model.load import TOKENIZER, Checkpoint, first_line
+from finegrid.streams import Streams
+
+if TYPE_CHECKING:
+    from finegrid.inference.fitted import Fitted
+    from finegrid.recipe.recipe import Recipe
+    from finegrid.training.loaded import LoadedStudy
+    from finegrid.training.run import Run
+
+
+def keep_model(model: Classifier, tokenizer: Path, fitted: Fitted, out: Path) -> None:
+    """Write a model as it is now.
+
+    Args:
+        model: the classifier; its encoder becomes what ``AutoModel.from_pretrained(out)`` loads.
+        tokenizer: the folder of the checkpoint that the model was made from.
+        fitted: what stands in ``finegrid.json``.
+        out: the folder; a kept model that is there already is replaced.
+    """
+    encoder: Any = model.encoder
+    with replacing_folder(out) as draft:
+        encoder.save_pretrained(draft)
+        save_file({name: t.cpu().contiguous() for name, t in model.head.state_dict().items()}, draft / HEAD)
+        for name in TOKENIZER:
+            if (tokenizer / name).exists():
+                shutil.copyfile(tokenizer / name, draft / name)
+        (draft / FILE).write_text(as_text(fitted), encoding="utf-8")
+        for path in draft.iterdir():
+            path.chmod((draft / FILE).stat().st_mode)  # safetensors lets only its owner read a file
+
+
+def load_model(folder: Path, fitted: Fitted, device: torch.device) -> Classifier:
+    """The classifier that `keep_model` wrote.
+
+    Raises:
+        InputError: files are missing, damaged, or do not fit each other.
+    """
+    checkpoint = Checkpoint(inspect(folder))
+    model = Classifier(checkpoint.encoder, len(fitted.labels), fitted.pooling, Streams(0))
+    try:
+        model.head.load_state_dict(load_file(folder / HEAD))
+    except (SafetensorError, OSError, RuntimeError) as error:
+        what = f"cannot be loaded: {first_line(error)}. Fit the model again."
+        raise input_error(str(folder), HEAD, what) from error
+    return model.to(device)
+
+
+def keep(loaded: LoadedStudy, run: Run, fitted: Fitted, out: Path) -> None:
+    """Write the model of a run as it was at its best epoch."""
+    run.restore_best_()  # after best-test, its weights are still those of the last epoch
+    keep_model(run.model, loaded.study.checkpoint.folder, fitted, out)
+
+
+def fitted_of(loaded: LoadedStudy, recipe: Recipe, record: dict[str, Any]) -> Fitted:
+    """What a kept model has to say about itself.
+
+    Args:
+        loaded: the study.
+        recipe: as it was asked for. The run's own leaves out what is inert with the study's texts, such as a
+            ``max_length`` that none of them exceeds; texts to come may be longer.
+        record: of the run.
+    """
+    from finegrid.inference.fitted import Fitted
+
+    told = ("run_id", "seed", "stands_for", "best_epoch", "protocol", "dev", "test")
+    made = ("precision", "threads", "device", "versions")
+    return Fitted(
+        labels=list(loaded.tokens.labels),
+        pooling=recipe.model.pooling,
+        max_length=recipe.model.max_length,
+        recipe=recipe.moved(),
+        texts=2 if loaded.tokens.train.parts == 2 else 1,
+        columns=list(loaded.study.head.data.columns),
+        score=loaded.study.head.score,
+        fingerprints=loaded.fingerprints,
+        **{name: record[name] for name in (*told, *made)},
+    )

@@ -1,0 +1,137 @@
+"""Packed batches: texts side by side in one flat array of tokens, sorted by length within the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from finegrid.data.tokens import TokenisedSplit
+from finegrid.model.kernels.layout import Layout, cut, lay_out, round_up
+
+# Packed batches are filled up to multiples of so many tokens, with tokens that belong to no text and get no
+# gradient. Without, almost every batch would be of a size of its own, and oneDNN compile its products anew.
+GRAIN = 32
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """What frozen layers at the bottom make of a batch: the same for every run of a family."""
+
+    hidden: Tensor  # [tokens, width], the output of the last frozen layer
+    first: Tensor | None  # [texts, width], means of the first layer's output, if that is frozen
+
+
+class Packed(Protocol):
+    """What a model sees of a batch."""
+
+    @property
+    def ids(self) -> Tensor: ...
+    @property
+    def positions(self) -> Tensor: ...
+    @property
+    def types(self) -> Tensor: ...
+    @property
+    def starts(self) -> Tensor: ...
+    @property
+    def labels(self) -> Tensor: ...
+    @property
+    def prefix(self) -> Prefix | None: ...
+    def layout(self, heads: int, runs: int = 1) -> Layout: ...
+    @property
+    def counts(self) -> Tensor: ...
+    def plain_means(self, hidden: Tensor) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some texts, packed one after the other, shortest first."""
+
+    ids: Tensor  # [tokens]: the texts', then fewer than GRAIN that belong to no text
+    positions: Tensor  # [tokens], counted from 0 in each text
+    types: Tensor  # [tokens], 0 or 1: which text of a pair
+    lengths: NDArray[np.int64]  # [texts], sorted
+    starts: Tensor  # [texts], where each text begins
+    labels: Tensor  # [texts]
+    rows: NDArray[np.int64]  # [texts], which text of the split each is
+    prefix: Prefix | None = None
+    _layouts: dict[tuple[int, int], Layout] = field(default_factory=dict)  # made when first asked for
+
+    def layout(self, heads: int, runs: int = 1) -> Layout:
+        """Where the texts lie during attention, of one run or of several that are stacked."""
+        if (heads, runs) not in self._layouts:
+            lengths = torch.from_numpy(self.lengths).to(self.ids.device)
+            about = cut(self.lengths, heads), len(self.ids), heads, runs, self.real_tokens
+            self._layouts[heads, runs] = lay_out(lengths, *about)
+        return self._layouts[heads, runs]
+
+    def plain_means(self, hidden: Tensor) -> Tensor:
+        """Means over the tokens of each text, ``[tokens, width]`` to ``[texts, width]``, without a kernel."""
+        sums = hidden.new_zeros(len(self.lengths), hidden.shape[1])
+        return sums.index_add(0, self._owner, hidden[: self.real_tokens]) / self.counts[:, None]
+
+    @property
+    def real_tokens(self) -> int:
+        return int(self.lengths.sum())
+
+    def with_prefix(self, prefix: Prefix) -> Batch:
+        return replace(self, prefix=prefix)
+
+    @cached_property
+    def counts(self) -> Tensor:
+        """``[texts]``, tokens of each."""
+        return torch.from_numpy(self.lengths).to(self.ids.device)
+
+    @cached_property
+    def _owner(self) -> Tensor:
+        """``[real tokens]``, which text each belongs to."""
+        owner = np.repeat(np.arange(len(self.lengths)), self.lengths)
+        return torch.from_numpy(owner).to(self.ids.device)
+
+
+def pack(split: TokenisedSplit, rows: NDArray[np.int64], max_length: int, device: torch.device) -> Batch:
+    """Pack the given texts of a split, cut to ``max_length`` tokens each, shortest first."""
+    lengths = np.minimum(split.lengths[rows], max_length)
+    order = np.argsort(lengths, kind="stable")
+    rows, lengths = rows[order], lengths[order]
+    ids, types = split.texts(rows, max_length)
+    ends = np.cumsum(lengths)
+    starts = ends - lengths
+    positions = np.arange(ends[-1]) - np.repeat(starts, lengths)
+
+    filling = np.zeros(round_up(int(ends[-1]), GRAIN) - ends[-1], dtype=np.int64)
+
+    def tensor(*arrays: NDArray[np.int64]) -> Tensor:
+        return torch.from_numpy(np.concatenate(arrays).astype(np.int64)).to(device)
+
+    return Batch(
+        ids=tensor(ids, filling),
+        positions=tensor(positions, filling),
+        types=tensor(types, filling),
+        lengths=lengths,
+        starts=tensor(starts),
+        labels=tensor(split.labels[rows]),
+        rows=rows,
+    )
+
+
+def training_batches(order: NDArray[np.int64], batch_size: int) -> Iterator[NDArray[np.int64]]:
+    """Cut a random order into batches, never re-sorted by length: that would change the recipe."""
+    for start in range(0, len(order), batch_size):
+        yield order[start : start + batch_size]
+
+
+def evaluation_batches(
+    lengths: Sequence[int] | NDArray[np.int64], tokens: int
+) -> Iterator[NDArray[np.int64]]:
+    """Cut texts, shortest first, into batches of about ``tokens`` tokens; order does not matter here."""
+    order = np.argsort(lengths, kind="stable").astype(np.int64)
+    batch = np.cumsum(np.asarray(lengths)[order]) // tokens
+    for value in np.unique(batch):
+        yield order[batch == value]

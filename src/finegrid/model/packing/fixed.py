@@ -1,0 +1,126 @@
+"""Batches of fixed shape, for steps that are captured once and replayed: a graph cannot change its shapes.
+
+A shape is planned from the lengths of all batches of a run, which its seed decides. Tokens that fill a batch
+up belong to no text; what depends on the lengths is computed from them where they are, unseen by the host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from finegrid.model.kernels.layout import Cuts, Layout, cut, lay_out, round_up
+from finegrid.model.packing.batches import Batch, Prefix
+
+GRAIN = 64  # tokens of a batch are rounded up to so many
+# What one more group of attention costs in a graph, in attention weights: without Triton's kernels some 20
+# kernels of 2 us each, against about 60 bytes of traffic a weight at 3 TB/s. Calculated, not measured.
+GROUP_COST = 2_000_000
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What all batches of so many texts are filled up to."""
+
+    texts: int
+    tokens: int
+    cuts: Cuts  # of attention: groups in which every text of every batch has room
+
+
+def plan_shapes(batches: Iterable[NDArray[np.int64]], heads: int) -> dict[int, Shape]:
+    """The smallest shapes in which all batches have room, by their number of texts.
+
+    Args:
+        batches: ``[texts]`` each: lengths of the texts.
+        heads: of the model.
+    """
+    longest: dict[int, NDArray[np.int64]] = {}  # of the shortest text of every batch, the next, and so on
+    most: dict[int, int] = {}
+    for lengths in batches:
+        texts, ordered = len(lengths), np.sort(lengths)
+        longest[texts] = np.maximum(longest.get(texts, ordered), ordered)
+        most[texts] = max(most.get(texts, 0), int(lengths.sum()))
+    return {
+        texts: Shape(texts, round_up(most[texts], GRAIN), cut(envelope, heads, GROUP_COST))
+        for texts, envelope in longest.items()
+    }
+
+
+@dataclass(frozen=True)
+class FixedBatch:
+    """A packed batch of fixed shape, all on the device. The model sees it as it sees a `Batch`."""
+
+    shape: Shape
+    ids: Tensor  # [tokens]
+    types: Tensor  # [tokens]
+    lengths: Tensor  # [texts], sorted
+    labels: Tensor  # [texts]
+    prefix: Prefix | None = None
+
+    @cached_property
+    def starts(self) -> Tensor:
+        return self.lengths.cumsum(0) - self.lengths
+
+    @cached_property
+    def positions(self) -> Tensor:
+        """``[tokens]``, 0 for those that belong to no text."""
+        owner = self._owner.clamp(max=self.shape.texts - 1)
+        return (self._count(self.shape.tokens) - self.starts[owner]) * (self._owner < self.shape.texts)
+
+    def layout(self, heads: int, runs: int = 1) -> Layout:
+        """Where the texts lie during attention."""
+        if (heads, runs) not in self._layouts:
+            about = self.shape.cuts, self.shape.tokens, heads, runs
+            self._layouts[heads, runs] = lay_out(self.lengths, *about)
+        return self._layouts[heads, runs]
+
+    @property
+    def counts(self) -> Tensor:
+        """``[texts]``, tokens of each."""
+        return self.lengths
+
+    def plain_means(self, hidden: Tensor) -> Tensor:
+        """Means over the tokens of each text, ``[tokens, width]`` to ``[texts, width]``, without a kernel."""
+        return self._shares.to(hidden.dtype) @ hidden
+
+    def with_prefix(self, prefix: Prefix) -> FixedBatch:
+        return replace(self, prefix=prefix)
+
+    @cached_property
+    def _layouts(self) -> dict[tuple[int, int], Layout]:
+        return {}
+
+    @cached_property
+    def _owner(self) -> Tensor:
+        """``[tokens]``, which text each belongs to; the number of texts where to none."""
+        return torch.searchsorted(self.lengths.cumsum(0), self._count(self.shape.tokens), right=True)
+
+    @cached_property
+    def _shares(self) -> Tensor:
+        """``[texts, tokens]``, the weight of each token in the mean of each text."""
+        # A product, not index_add: without atomic additions it is the same to the last bit every time.
+        own = self._owner == self._count(self.shape.texts)[:, None]
+        return own.double() / self.lengths[:, None]
+
+    def _count(self, number: int) -> Tensor:
+        return torch.arange(number, device=self.ids.device)
+
+
+def integers_of(batch: Batch, shape: Shape) -> NDArray[np.int64]:
+    """All of a packed batch on the CPU, filled up and side by side: what `batch_of` takes apart."""
+    real = batch.real_tokens
+    tokens = np.zeros((2, shape.tokens), dtype=np.int64)
+    tokens[0, :real], tokens[1, :real] = batch.ids.numpy()[:real], batch.types.numpy()[:real]
+    return np.concatenate([tokens.reshape(-1), batch.lengths, batch.labels.numpy()])
+
+
+def batch_of(integers: Tensor, shape: Shape) -> FixedBatch:
+    """The batch that lies in ``integers``; parts are views of it."""
+    sizes = [shape.tokens, shape.tokens, shape.texts, shape.texts]
+    return FixedBatch(shape, *integers.split(sizes))

@@ -1,0 +1,73 @@
+"""What fits this machine: how many workers, and how many runs may walk in lockstep in each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import psutil
+
+from finegrid.errors import input_error
+from finegrid.machine import cores, gpus
+from finegrid.planning.runs import PlannedRun
+from finegrid.study.audit_file import COPIES, Audit, Cost
+from finegrid.study.settings import RunSettings
+
+GIB = 2**30
+SHARE = 0.6  # of the machine's memory, unless study.toml or the command line say otherwise
+SHARE_CUDA = 0.8  # of a GPU's, which is shared with no one
+# Runs that freeze nothing share only batches and dropout masks: 5 % of a small step. Not worth it where an
+# epoch of them all takes more than a minute of one core, which is what a killed worker may lose.
+SHORT_EPOCH_FLOP = 1.5e13
+SHORT_EPOCH_FLOP_CUDA = 1e16  # half a minute of an H200, which does 0.3 PFLOP/s of them (docs/results.md)
+BYTES = 4 * COPIES  # of a member per parameter that it trains
+
+
+@dataclass(frozen=True)
+class Capacity:
+    audit: Audit
+    workers: int
+    worker_bytes: int  # that each may use; 0: not known
+    family_size: int
+    stack_size: int = 1
+    short_epoch_flop: float = SHORT_EPOCH_FLOP
+
+    def size_of(self, run: PlannedRun) -> int:
+        """How many runs like this one may make a family."""
+        cost = self.audit.cost(run.recipe)
+        frozen = run.recipe.freeze.layers > 0
+        if cost is None or not cost.member_memory:
+            return self.family_size if frozen else 1
+        most = self.family_size if frozen else min(self.family_size, self._in_a_short_epoch(cost))
+        if self.worker_bytes:
+            most = min(most, 1 + (self.worker_bytes - cost.memory) // cost.member(self.stack_size > 1))
+        return max(1, most)
+
+    def _in_a_short_epoch(self, cost: Cost) -> int:
+        """How many runs of this kind take a short epoch together: six operations a parameter and token."""
+        tokens = self.audit.sizes["train"] * self.audit.tokens["mean"]
+        return int(self.short_epoch_flop / (6 * tokens * cost.member_memory / BYTES))
+
+
+def capacity(settings: RunSettings, audit: Audit) -> Capacity:
+    """Depends on the machine and the settings, not on what else runs there: families stay the same."""
+    if settings.device == "cuda":
+        devices = len(gpus())
+        shared = settings.family_size, settings.stack_size, SHORT_EPOCH_FLOP_CUDA
+        budget = settings.memory * GIB / devices if settings.memory else SHARE_CUDA * audit.device_memory
+        return Capacity(audit, devices, int(budget), *shared)
+    budget = settings.memory * GIB if settings.memory else SHARE * psutil.virtual_memory().total
+    largest = max((cost.memory for cost in audit.costs), default=0)
+    by_memory = int(budget / largest) if largest else cores()
+    workers = max(1, min(cores() // settings.threads, by_memory))
+    return Capacity(audit, workers, int(budget / workers), settings.family_size, settings.stack_size)
+
+
+def check_workers(settings: RunSettings, workers: int | None) -> None:
+    """Refuse more workers than there are GPUs for.
+
+    Raises:
+        InputError: there are too many.
+    """
+    if settings.device == "cuda" and workers is not None and workers > len(gpus()):
+        what = f"{workers}, but there are {len(gpus())} GPUs, and each serves one worker. Ask for fewer."
+        raise input_error("command line", "--workers", what)

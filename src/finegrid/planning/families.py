@@ -1,0 +1,63 @@
+"""Families: runs that are trained together and share work."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import TypeVar
+
+from finegrid.planning.runs import PlannedRun
+from finegrid.recipe.identity import Level, key_of
+from finegrid.study.audit_file import cost_levels
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Family:
+    """Runs that are trained in lockstep. Planned from the design alone, whatever is left to do."""
+
+    runs: tuple[PlannedRun, ...]
+    left: tuple[PlannedRun, ...]  # those still to be trained
+    sharers: int = 1  # families that start from the same pre-trained encoder
+
+    def without(self, done: Collection[str]) -> Family:
+        """The same family, with these run ids not to be trained (again)."""
+        return replace(self, left=tuple(run for run in self.left if run.run_id not in done))
+
+    @property
+    def family_id(self) -> str:
+        key = "/".join(run.run_id for run in self.runs)
+        return hashlib.sha256(key.encode()).hexdigest()[:12]
+
+
+def plan_families(runs: Iterable[PlannedRun], size_of: Callable[[PlannedRun], int]) -> list[Family]:
+    """Put runs of one seed whose steps cost the same into families.
+
+    Args:
+        runs: all that are planned, whatever is done already.
+        size_of: how many runs like this one a family may have.
+    """
+    groups: dict[str, list[PlannedRun]] = {}
+    for run in runs:
+        key = f"{run.seed} {key_of(cost_levels(run.recipe))}"
+        groups.setdefault(key, []).append(run)
+    parts = [part for group in groups.values() for part in evenly(group, size_of(group[0]))]
+    sharers = Counter(pretraining_of(part[0]) for part in parts)
+    return [Family(tuple(part), tuple(part), sharers[pretraining_of(part[0])]) for part in parts]
+
+
+def pretraining_of(run: PlannedRun) -> tuple[Level | None, ...]:
+    """What decides a run's pre-trained encoder: the same for all of a family."""
+    part = run.recipe.pretrain
+    return (part.tokens, part.rate, None if part.shared else run.seed)
+
+
+def evenly(runs: list[T], size: int) -> list[list[T]]:
+    """Cut a list into parts of at most ``size``, as equal as can be."""
+    parts = -(-len(runs) // size)
+    edges = [len(runs) * part // parts for part in range(parts + 1)]
+    return [runs[begin:end] for begin, end in pairwise(edges)]

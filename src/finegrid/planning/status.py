@@ -1,0 +1,135 @@
+"""What `plan` and `status` tell: the design, what is inert, what is done, and what the rest will take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from finegrid import metrics
+from finegrid.machine import PRECISIONS
+from finegrid.planning.capacity import capacity
+from finegrid.planning.families import Family, plan_families
+from finegrid.planning.forecast import makespan
+from finegrid.planning.phases import phases_json
+from finegrid.planning.runs import PlannedRun, plan_runs
+from finegrid.study.audit_file import Audit, Proof, load_audit
+from finegrid.study.audited import fitting_audit
+from finegrid.study.confounding import design_json
+from finegrid.study.ledger import Record
+from finegrid.study.settings import RunSettings
+from finegrid.study.study import Study
+
+STATES = ("done", "diverged", "failed", "left")
+
+
+def probed(study: Study, settings: RunSettings) -> bool:
+    """Whether an audit tells what the study's rows cost, run so."""
+    audit = fitting_audit(study)
+    return audit is not None and bool(audit.costs) and audit.measured == settings.alike
+
+
+def seeds_seen(study: Study) -> tuple[int, ...]:
+    """The seeds of study.toml, and those that ``run --seeds`` has added, in whichever precision."""
+    audit, latest = fitting_audit(study), study.ledger.latest()
+    numbers = study.head.design.numbers
+    others = sorted({record["seed"] for record in latest.values()} - set(numbers))
+    twins = [plan_runs(study, audit, precision, others) for precision in PRECISIONS] if audit else []
+    return (*numbers, *sorted({run.seed for runs in twins for run in runs if run.run_id in latest}))
+
+
+@dataclass(frozen=True)
+class StudyStatus:
+    """A study as it stands. Without an audit, nothing that only the model can tell."""
+
+    study: Study
+    settings: RunSettings
+    audit: Audit | None
+    seeds: Sequence[int]
+    asked_workers: int | None = None
+
+    @property
+    def workers(self) -> int:
+        assert self.audit is not None
+        return self.asked_workers or capacity(self.settings, self.audit).workers
+
+    @property
+    def runs(self) -> list[PlannedRun]:
+        if self.audit is None:
+            return []
+        return plan_runs(self.study, self.audit, self.settings.precision, self.seeds)
+
+    @property
+    def families(self) -> list[Family]:
+        if self.audit is None:
+            return []
+        return plan_families(self.runs, capacity(self.settings, self.audit).size_of)
+
+    def records(self) -> dict[str, Record | None]:
+        """Planned run id -> its latest record, of this precision or (in a mixed study) of another."""
+        if self.audit is None:
+            return {}
+        latest = self.study.ledger.latest()
+        precisions = sorted(PRECISIONS, key=lambda precision: precision != self.settings.precision)
+        twins = [plan_runs(self.study, self.audit, precision, self.seeds) for precision in precisions]
+        return {
+            same[0].run_id: next((latest[run.run_id] for run in same if run.run_id in latest), None)
+            for same in zip(*twins, strict=True)
+        }
+
+    def states(self) -> dict[str, str]:
+        """Run id -> done | diverged | failed | left."""
+        return {run_id: record["status"] if record else "left" for run_id, record in self.records().items()}
+
+    def degenerate(self) -> list[str]:
+        """Finished runs that are no better on dev than always naming the majority class."""
+        if self.audit is None:
+            return []
+        score = self.study.head.score
+        floor = metrics.score_of(self.audit.majority["dev"], score)
+        done = [record for record in self.records().values() if record and record["status"] == "done"]
+        return [record["run_id"] for record in done if metrics.score_of(record["dev"], score) <= floor]
+
+    def seconds_left(self) -> float | None:
+        if self.audit is None or not self.audit.costs:
+            return None
+        settled = [run_id for run_id, state in self.states().items() if state in ("done", "diverged")]
+        return makespan([family.without(settled) for family in self.families], self.audit, self.workers)
+
+    def inert(self) -> dict[str, dict[str, Any]]:
+        """Varied factor -> reason, and the rows in which it does nothing."""
+        return self.audit.inert(self.study.rows) if self.audit else {}
+
+    def proofs(self) -> list[Proof]:
+        """What the audit showed of the levels that are varied now."""
+        factors = self.study.factors
+        proofs = self.audit.proofs if self.audit else []
+        return [proof for proof in proofs if proof.level in list(factors.get(proof.factor, []))[1:]]
+
+    def inert_everywhere(self) -> set[str]:
+        """Varied factors that do nothing in any row."""
+        return self.audit.inert_everywhere(self.study.rows) if self.audit else set()
+
+    def as_json(self) -> dict[str, Any]:
+        states = list(self.states().values())
+        return {
+            "schema": 1,
+            "folder": str(self.study.folder),
+            "score": self.study.head.score,
+            "protocol": self.study.head.protocol,
+            "factors": dict(self.study.factors),
+            "design": design_json(self.study, self.inert_everywhere()),
+            "screen": phases_json(self.study, load_audit(self.study.folder), self.seeds),
+            "recipes": len(self.study.rows),
+            "seeds": list(self.seeds),
+            "probed": self.audit is not None,
+            "runs": {"distinct": len(states), **{s: states.count(s) for s in STATES}} if self.audit else None,
+            "degenerate": self.degenerate(),
+            "inert": self.inert(),
+            "proofs": [proof.model_dump() for proof in self.proofs()],
+            "seconds_left": self.seconds_left(),
+            "data": self.audit.sizes if self.audit else None,
+            "tokens": self.audit.tokens if self.audit else None,
+            "costs": [cost.model_dump() for cost in self.audit.costs] if self.audit else None,
+            "warnings": self.audit.warnings if self.audit else [],
+        }

@@ -1,0 +1,52 @@
+"""The names of runs: what makes two runs the same."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+Level = bool | int | float | str
+
+
+Levels = dict[str, Level]  # by dotted factor name
+
+
+ENGINE = 3  # raised when numerics change, so that old and new runs are never taken for the same
+
+
+def key_of(levels: Levels) -> str:
+    """The same for equal levels, in whichever order: rows whose reduced levels have one key are one run."""
+    return str(sorted(levels.items()))
+
+
+def run_id(
+    levels: Mapping[str, Level],
+    seed: int,
+    *,
+    fingerprints: Mapping[str, str],
+    precision: str,
+    protocol: str,
+    score: str,
+) -> str:
+    """Short stable name of one run.
+
+    Args:
+        levels: the factors that are not at their default. Others are left out, so that a strategy added
+            next year does not rename the runs of today.
+        seed: the run's seed.
+        fingerprints: of data (and its split), tokeniser and model.
+        precision: the resolved one, ``fp32`` or ``bf16``.
+        protocol: which split chooses the epoch.
+        score: by which score it chooses.
+    """
+    key = {
+        "levels": dict(levels),
+        "seed": seed,
+        "fingerprints": dict(fingerprints),
+        "precision": precision,
+        "protocol": protocol,
+        "score": score,
+        "engine": ENGINE,
+    }
+    return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:12]

@@ -1,0 +1,103 @@
+"""A recipe: every factor of one fine-tuning run, in the order in which they take effect."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from finegrid.errors import InputError, Problem
+from finegrid.recipe.identity import Levels
+from finegrid.strategies.freeze import Freeze
+from finegrid.strategies.model import ModelSettings
+from finegrid.strategies.optimizer import Optimizer
+from finegrid.strategies.pretrain import Pretrain
+from finegrid.strategies.reinit import Reinit
+from finegrid.strategies.schedule import Schedule
+from finegrid.strategies.seams import Strategy
+from finegrid.strategies.training import Training
+
+if TYPE_CHECKING:
+    from finegrid.encoders.families import CheckpointInfo
+
+
+@dataclass(frozen=True)
+class Recipe:
+    model: ModelSettings = ModelSettings()
+    pretrain: Pretrain = Pretrain()
+    reinit: Reinit = Reinit()
+    freeze: Freeze = Freeze()
+    optimizer: Optimizer = Optimizer()
+    schedule: Schedule = Schedule()
+    training: Training = Training()
+
+    @property
+    def strategies(self) -> list[Strategy]:
+        parts = (getattr(self, field.name) for field in fields(self))
+        return [part for part in parts if isinstance(part, Strategy)]
+
+    def levels(self) -> Levels:
+        """Every factor by its dotted name, e.g. ``{"reinit.layers": 2, ...}``."""
+        parts = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {
+            f"{name}.{field.name}": getattr(part, field.name)
+            for name, part in parts.items()
+            for field in fields(part)
+        }
+
+    def moved(self) -> Levels:
+        """The factors that are not at their default."""
+        return {name: level for name, level in self.levels().items() if level != DEFAULTS[name]}
+
+    def at(self, levels: Mapping[str, Any]) -> Recipe:
+        """This recipe with some factors moved to other levels.
+
+        Raises:
+            InputError: unknown factors, levels of the wrong type or out of range; all of them at once.
+        """
+        recipe = self
+        problems = []
+        for factor, level in levels.items():
+            if factor not in DEFAULTS:
+                problems.append(Problem(f'"{factor}"', unknown_factor(factor)))
+                continue
+            part, name = factor.split(".")
+            try:
+                recipe = replace(recipe, **{part: replace(getattr(recipe, part), **{name: level})})
+            except ValidationError as error:
+                problems.append(Problem(f'"{factor}"', describe(error, level)))
+        if problems:
+            raise InputError("recipe", problems)
+        return recipe
+
+    def problems(self, checkpoint: CheckpointInfo) -> list[Problem]:
+        """What this recipe asks of a checkpoint that it cannot do. Empty if all is well."""
+        found = [
+            problem for part in fields(self) for problem in getattr(self, part.name).problems(checkpoint)
+        ]
+        both = self.reinit.layers + self.freeze.layers
+        if not found and self.reinit.layers and self.freeze.layers and both > checkpoint.layers:
+            what = (
+                f"{self.reinit.layers} + {self.freeze.layers} layers, but the encoder has "
+                f"{checkpoint.layers}: some would be drawn afresh and then never trained."
+            )
+            found.append(Problem('"reinit.layers" + "freeze.layers"', what))
+        return found
+
+
+DEFAULTS: Levels = Recipe().levels()
+
+
+def unknown_factor(name: str) -> str:
+    close = difflib.get_close_matches(name, DEFAULTS, n=1)
+    hint = f' Did you mean "{close[0]}"?' if close else f" Known: {', '.join(DEFAULTS)}."
+    return f"no such factor.{hint}"
+
+
+def describe(error: ValidationError, level: object) -> str:
+    """Pydantic's finding in our three parts."""
+    reasons = "; ".join(item["msg"].replace("Input should be", "expected") for item in error.errors())
+    return f"level {level!r}: {reasons}."

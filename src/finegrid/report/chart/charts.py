@@ -1,0 +1,51 @@
+"""The figures of a report, as Vega-Lite specifications."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from finegrid.report.chart.classes import classes
+from finegrid.report.chart.confusion import confusion
+from finegrid.report.chart.curves import curves
+from finegrid.report.chart.figure import Drawn, Spec, spec_of
+from finegrid.report.chart.forest import forest
+from finegrid.report.chart.frontier import frontier
+from finegrid.report.chart.interactions import interactions
+from finegrid.report.chart.palette import Theme
+from finegrid.report.chart.seeds import seeds
+from finegrid.report.chart.style import Facts, Look, Width
+from finegrid.spelling import Lang
+
+# In the order of the page.
+DRAW: dict[str, Callable[[Facts, Look], Drawn | None]] = {
+    "forest": forest,
+    "frontier": frontier,
+    "interactions": interactions,
+    "seeds": seeds,
+    "curves": curves,
+    "classes": classes,
+    "confusion": confusion,
+}
+
+
+def charts(
+    facts: Facts, lang: Lang = "en", theme: Theme = "light", width: Width = "container"
+) -> dict[str, Spec]:
+    """Those figures for which there are facts, by name.
+
+    Args:
+        facts: of `report_facts`.
+        lang: of all words.
+        theme: of all colours.
+        width: pixels, for a file, which then has a title and notes; a page has its own (`captions`).
+    """
+    look = Look(lang, theme, width)
+    drawn = {name: draw(facts, look) for name, draw in DRAW.items()}
+    return {name: spec_of(figure, look) for name, figure in drawn.items() if figure is not None}
+
+
+def captions(facts: Facts, lang: Lang = "en") -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Of each figure that `charts` gives: its title, and what a reader must know of it."""
+    look = Look(lang, "light")
+    drawn = {name: draw(facts, look) for name, draw in DRAW.items()}
+    return {name: (figure.title, figure.notes) for name, figure in drawn.items() if figure is not None}

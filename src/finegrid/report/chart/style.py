@@ -1,0 +1,142 @@
+"""How a figure looks: language, theme, width; and how numbers and names are written in it."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from finegrid.errors import visible
+from finegrid.recipe.identity import Level
+from finegrid.report.chart.palette import FONT, PALETTES, Palette, Theme
+from finegrid.report.chart.words import CHART_WORDS
+from finegrid.spelling import Lang, format_level
+
+Width = int | Literal["container"]
+Facts = dict[str, Any]
+Row = dict[str, Any]
+MINUS = "\N{MINUS SIGN}"
+# No XML may hold them; whoever draws an SVG ends the whole process at one.
+NO_XML = {0xFFFE: "\\ufffe", 0xFFFF: "\\uffff"}
+LONGEST = 120  # characters of a label; marks cut it further, to the room there is
+LONGEST_TOLD = 600  # characters in a tooltip
+
+
+@dataclass(frozen=True)
+class Look:
+    """Attributes:
+    lang: of all words.
+    theme: of all colours.
+    width: pixels, or as wide as the page has room.
+    """
+
+    lang: Lang
+    theme: Theme
+    width: Width = "container"
+
+    @property
+    def colour(self) -> Palette:
+        return PALETTES[self.theme]
+
+    def word(self, key: str, **values: object) -> str:
+        return CHART_WORDS[self.lang][key].format(**values)
+
+    def sentences(self, *parts: str) -> str:
+        return self.word("between sentences").join(part for part in parts if part)
+
+    def between(self, low: float, high: float, digits: int = 2, sign: bool = True) -> str:
+        """``−1.09 to +3.23``."""
+        spelled = signed if sign else plain
+        return self.word("interval", low=spelled(low, digits), high=spelled(high, digits))
+
+    def levels(self, levels: Mapping[str, Level]) -> str:
+        """What a recipe has that the baseline has not."""
+        return ", ".join(level_name(name, level) for name, level in levels.items()) or self.word("baseline")
+
+    def config(self) -> dict[str, Any]:
+        """Vega-Lite's, for every figure."""
+        colour = self.colour
+        return {
+            "background": "transparent" if self.width == "container" else colour.card,
+            "font": FONT,
+            "padding": 4 if self.width == "container" else 20,
+            "view": {"stroke": None},
+            "mark": {"aria": False},  # the description tells it; a mark's own would repeat raw fields
+            "axis": {
+                "domainColor": colour.faint,
+                "gridColor": colour.line,
+                "labelColor": colour.muted,
+                "labelFontSize": 11,
+                "labelPadding": 5,
+                "tickColor": colour.faint,
+                "tickSize": 4,
+                "titleColor": colour.muted,
+                "titleFontSize": 12,
+                "titleFontWeight": "normal",
+                "titlePadding": 9,
+            },
+            "legend": {"labelColor": colour.ink, "labelFontSize": 12, "title": None},
+            "text": {"color": colour.ink, "fontSize": 12, "baseline": "middle"},
+            "title": {
+                "anchor": "start",
+                "color": colour.ink,
+                "fontSize": 16,
+                "fontWeight": 600,
+                "frame": "bounds",
+                "offset": 14,
+                "subtitleColor": colour.muted,
+                "subtitleFontSize": 12,
+                "subtitleLineHeight": 17,
+                "subtitlePadding": 7,
+            },
+        }
+
+
+def shown(text: str, most: int = LONGEST) -> str:
+    """The user's text on one line: control characters spelled out, the rest of a long one cut."""
+    line = visible(text).translate(NO_XML)
+    return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def level_name(factor: str, level: Level) -> str:
+    return f"{shown(factor)} = {shown(format_level(level))}"
+
+
+def signed(value: float, digits: int = 2) -> str:
+    """With a sign, also of what is above zero; what rounds to zero has none."""
+    return plain(0.0, digits) if round(value, digits) == 0 else f"{value:+,.{digits}f}".replace("-", MINUS)
+
+
+def plain(value: float, digits: int = 2) -> str:
+    return f"{value:,.{digits}f}".replace("-", MINUS)
+
+
+def wrapped(text: str, pixels: float, size: float) -> list[str]:
+    """Lines that fit, by a rough width of letters: a figure cannot measure them, and wraps nothing itself."""
+    lines, line, used = [], "", 0.0
+    for piece in pieces(text):
+        wide = sum(size * (1.0 if is_wide(c) else 0.53) for c in piece)
+        if line and used + wide > pixels:
+            lines.append(line.rstrip())
+            line, used = "", 0.0
+            piece = piece.lstrip()
+        line, used = line + piece, used + wide
+    return [*lines, line.rstrip()] if line.strip() else lines
+
+
+def pieces(text: str) -> list[str]:
+    """Where a line may break: after spaces, and between Chinese characters but not before their marks."""
+    found: list[str] = []
+    for char in text:
+        starts = not found or found[-1].endswith(" ") or (is_wide(char) and char not in "，。；：、）！？”")
+        if starts:
+            found.append(char)
+        else:
+            found[-1] += char
+    return found
+
+
+def is_wide(text: str) -> bool:
+    """Whether it has Chinese, Japanese or Korean characters."""
+    return any(unicodedata.east_asian_width(char) in "WF" for char in text)

@@ -1,0 +1,4 @@
+"""Everything that a report tells, as data: the only source of page, tables and figures.
+
+Others import `facts`.
+"""

@@ -1,0 +1,107 @@
+"""Facts of where results come from: data and what was checked in them, protocol, machine, commands."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+from finegrid.recipe.card import card
+from finegrid.results.results import Results
+from finegrid.study.study import Study
+from finegrid.verdict.verdict import Verdict
+
+# What `data/check.py`, `data/read.py` and `probe.py` look for, whether or not they found something.
+CHECKS = (
+    "unreadable",
+    "unknown-labels",
+    "shared-texts",
+    "repeated-rows",
+    "conflicting-labels",
+    "lost-characters",
+    "class-sizes",
+    "cut-texts",
+    "levels-that-do-more",
+)
+
+
+def data_facts(results: Results, study: Study | None) -> dict[str, Any] | None:
+    """The data: sizes, lengths, the majority class, what was checked and found. None for a table."""
+    audit = results.audit
+    if audit is None or study is None:
+        return None
+    return {
+        "files": {part: str(path) for part, path in study.head.data.files.items()},
+        "sizes": audit.sizes,
+        "labels": audit.labels,
+        "tokens": audit.tokens,
+        "majority": {split: 100 * scores["accuracy"] for split, scores in audit.majority.items()},
+        "checks": list(CHECKS),
+        "findings": list(audit.warnings),
+    }
+
+
+def card_facts(results: Results) -> list[dict[str, Any]]:
+    """A card per part of the recipe that is varied, inert factors too."""
+    names = [*results.factors, *results.inert]
+    parts = dict.fromkeys(name.partition(".")[0] for name in names)
+    return [
+        {
+            "part": part,
+            "factors": [name for name in names if name.startswith(f"{part}.")],
+            "text": card(part),
+        }
+        for part in parts
+    ]
+
+
+def protocol_facts(results: Results, study: Study | None) -> dict[str, Any]:
+    """How it was done: protocol, fingerprints, versions, machine, and the study's file itself."""
+    records = [record for _, record in results.finished()]
+    found: dict[str, Any] = {
+        "protocol": results.protocol if study else None,
+        "score": results.score,
+        "study_toml": None,
+        "checkpoint": None,
+        "machine": {},
+        "fingerprints": {},
+        "engine": None,
+        "versions": [],
+        **{name: values(records, name) for name in ("device", "precision", "threads", "stack")},
+    }
+    if study is None or results.audit is None:
+        return found
+    versions = {tuple(sorted(record["versions"].items())) for record in records if record.get("versions")}
+    return {
+        **found,
+        "study_toml": (study.folder / "study.toml").read_text(encoding="utf-8-sig"),
+        "checkpoint": {
+            "name": study.checkpoint.folder.name,
+            "family": study.checkpoint.family,
+            "layers": study.checkpoint.layers,
+        },
+        "machine": results.audit.machine,
+        "fingerprints": results.audit.fingerprints,
+        "engine": results.audit.engine,
+        "versions": [dict(each) for each in sorted(versions)],
+    }
+
+
+def values(records: list[dict[str, Any]], name: str) -> list[Any]:
+    """The distinct values that runs have, in order."""
+    return sorted({record[name] for record in records if name in record})
+
+
+def commands(folder: Path, verdict: Verdict, study: Study | None) -> dict[str, str]:
+    """Commands for a shell: what trains the recommended recipe, and what repeats the study."""
+    place = shlex.quote(str(folder))
+    found = {"report": f"finegrid report {place}", "verdict": f"finegrid verdict {place}"}
+    if study is None:
+        return found
+    if verdict.recommended is not None:
+        row = verdict.results.recipes[verdict.recommended].rows[0]
+        found["fit"] = f"finegrid fit {place} --recipe {row}"
+        found["confirm"] = f"finegrid confirm {place}"
+    seeds = max(verdict.results.seeds, default=0) + 1
+    more = f" --seeds {seeds}" if seeds > len(study.head.design.numbers) else ""
+    return {**found, "run": f"finegrid run {place}{more}"}

@@ -1,0 +1,75 @@
+"""Facts of every recipe: what it is, its runs, and how they went."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from finegrid import metrics
+from finegrid.results.results import Distinct, Results
+from finegrid.spelling import json_number
+from finegrid.study.ledger import Record
+from finegrid.verdict.to_json import recipe_json
+from finegrid.verdict.verdict import Verdict
+
+
+def recipe_facts(verdict: Verdict) -> list[dict[str, Any]]:
+    """One per distinct recipe, in the order of the design."""
+    results = verdict.results
+    best = verdict.best.members if verdict.best else ()
+    frontier = verdict.frontier()
+    dev = results.means("dev") if results.audit is not None else np.full(len(results.recipes), np.nan)
+    memory = results.memory()
+    return [
+        {
+            **recipe_json(verdict, index),
+            "moved": {n: v for n, v in recipe.levels.items() if v != results.factors[n][0]},
+            "dev": json_number(dev[index]),
+            "memory": json_number(memory[index]),
+            "baseline": index == results.baseline,
+            "in_best_set": index in best,
+            "eligible": index in verdict.eligible,
+            "recommended": index == verdict.recommended,
+            "on_frontier": index in frontier,
+            "runs": [run_facts(results, recipe, seed) for seed in results.seeds],
+        }
+        for index, recipe in enumerate(results.recipes)
+    ]
+
+
+def run_facts(results: Results, recipe: Distinct, seed: int) -> dict[str, Any]:
+    """A recipe's run with one seed, whatever became of it."""
+    record = recipe.records.get(seed)
+    status = record["status"] if record else "left"
+    found: dict[str, Any] = {"seed": seed, "status": status}
+    if record is not None and status == "done":
+        return {
+            **found,
+            "test": points(record, "test", results.score),
+            "dev": points(record, "dev", results.score) if "dev" in record else None,
+            "best_epoch": record.get("best_epoch"),
+        }
+    return {**found, "reason": record.get("reason") if record else None}
+
+
+def curve_facts(results: Results) -> list[dict[str, Any]]:
+    """Of every finished run its dev score (points) and mean training loss, epoch by epoch."""
+    found = []
+    for (index, seed), record in results.finished():
+        epochs = record.get("epochs", [])
+        if epochs:
+            found.append(
+                {
+                    "row": results.recipes[index].rows[0],
+                    "seed": results.seeds[seed],
+                    "best_epoch": record["best_epoch"],
+                    "dev": [points(epoch, "dev", results.score) for epoch in epochs],
+                    "loss": [json_number(epoch.get("train_loss", np.nan)) for epoch in epochs],
+                }
+            )
+    return found
+
+
+def points(scores: Record, split: str, score: str) -> float | None:
+    return json_number(100 * metrics.score_of(scores[split], score))

@@ -1,0 +1,4 @@
+"""The report's page: one file of HTML, in both languages.
+
+Others import `page`.
+"""

@@ -1,0 +1,55 @@
+"""The runs of a recipe as dots on one scale: an inline SVG a line high."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+WIDTH, HEIGHT, PAD = 132, 18, 7  # CSS pixels
+
+
+@dataclass(frozen=True)
+class DotStrip:
+    """A scale for all recipes of a page, from ``low`` to ``high`` points."""
+
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, recipes: list[dict[str, Any]]) -> DotStrip:
+        """From the lowest run to the highest."""
+        found = [run["test"] for recipe in recipes for run in recipe["runs"] if run.get("test") is not None]
+        low, high = min(found, default=0.0), max(found, default=100.0)
+        return cls(low, high) if low < high else cls(low - 0.5, high + 0.5)
+
+    def x(self, score: float) -> float:
+        return PAD + (WIDTH - 2 * PAD) * (score - self.low) / (self.high - self.low)
+
+    def draw(self, recipe: dict[str, Any]) -> Markup:
+        """Dots of finished runs, the mean as a line; crosses and rings of runs without a score."""
+        middle = HEIGHT / 2
+        marks = [f'<path class="axis" d="M{PAD} {middle}H{WIDTH - PAD}"/>']
+        if recipe["test"] is not None:
+            marks.append(f'<path class="mean" d="M{self.x(recipe["test"]):.1f} 2v{HEIGHT - 4}"/>')
+        lost = 0
+        for run in recipe["runs"]:
+            if run.get("test") is not None:
+                told, x = f"{run['seed']}: {run['test']:.2f}", self.x(run["test"])
+                marks.append(f'<circle cx="{x:.1f}" cy="{middle}" r="3"><title>{told}</title></circle>')
+            else:
+                marks.append(lost_mark(run, 4 + 8 * lost, middle))
+                lost += 1
+        label = ", ".join(f"{run['test']:.2f}" for run in recipe["runs"] if run.get("test") is not None)
+        return Markup(
+            f'<svg class="strip" width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+            f'aria-label="{label or "–"}">{"".join(marks)}</svg>'
+        )
+
+
+def lost_mark(run: dict[str, Any], x: float, y: float) -> str:
+    title = f"<title>{int(run['seed'])}: {'…' if run['status'] == 'left' else '×'}</title>"
+    if run["status"] == "left":
+        return f'<circle class="left" cx="{x}" cy="{y}" r="2.5">{title}</circle>'
+    return f'<path class="lost" d="M{x - 2.5} {y - 2.5}l5 5m0 -5l-5 5">{title}</path>'

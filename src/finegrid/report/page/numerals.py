@@ -1,0 +1,118 @@
+"""Numbers as the page shows them. Where a number is not known there is a question mark or a dash."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from markupsafe import Markup
+
+from finegrid.errors import visible
+from finegrid.recipe.identity import Level
+from finegrid.report.chart import style as look
+from finegrid.report.page.bilingual import Both, code, join, marked, same, say
+from finegrid.spelling import format_level
+
+UNKNOWN = "–"
+Pair = Sequence[float | None]
+
+
+def points(value: float | None) -> str:
+    """A score."""
+    return UNKNOWN if value is None else look.plain(value)
+
+
+def signed(value: float | None, digits: int = 2) -> str:
+    """A difference; what rounds to nothing has no sign."""
+    return UNKNOWN if value is None else look.signed(value, digits)
+
+
+def between(pair: Pair | None, digits: int = 2, sign: bool = True) -> Both:
+    """An interval."""
+    if pair is None or pair[0] is None or pair[1] is None:
+        return say("no interval")
+    spelled = look.signed if sign else look.plain
+    return say("interval", low=spelled(pair[0], digits), high=spelled(pair[1], digits))
+
+
+def known(pair: Pair | None) -> bool:
+    return pair is not None and None not in pair
+
+
+def count(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{value:,.0f}"
+
+
+def brief(value: float | None) -> str:
+    """Seconds of one run or epoch, as a bare number."""
+    if value is None:
+        return UNKNOWN
+    return f"{value:.1f}" if abs(value) < 100 else f"{value:,.0f}"
+
+
+def mebibytes(value: float | None, sign: bool = False) -> str:
+    if value is None:
+        return UNKNOWN
+    return signed(value / 2**20, 0) if sign else count(value / 2**20)
+
+
+def time(seconds: float | None) -> Both:
+    """``41.4 s``, ``3 min 12 s``, ``2 h 10 min``."""
+    if seconds is None:
+        return say("cost unknown")
+    if seconds < 120:
+        spent = f"{seconds:.1f}" if seconds < 100 else f"{seconds:.0f}"
+        return Both(Markup(f"{spent}&nbsp;s"), Markup(f"{spent}&nbsp;秒"))
+    whole = round(seconds)
+    if whole < 5400:
+        minutes, rest = divmod(whole, 60)
+        return Both(Markup(f"{minutes}&nbsp;min {rest}&nbsp;s"), Markup(f"{minutes} 分 {rest} 秒"))
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return Both(Markup(f"{hours}&nbsp;h {minutes}&nbsp;min"), Markup(f"{hours} 小时 {minutes} 分"))
+
+
+def level(factor: str, value: Level) -> Markup:
+    """``reinit.layers = 6``."""
+    return code(f"{factor} = {format_level(value)}")
+
+
+def levels(found: Mapping[str, Any]) -> Both:
+    """Several of them; the baseline, if there are none."""
+    return join(level(*one) for one in found.items()) if found else say("baseline")
+
+
+def stands_in(rows: Sequence[int]) -> Both:
+    """Where the design has a recipe."""
+    return say("stands in row" if len(rows) == 1 else "stands in rows", rows=", ".join(map(str, rows)))
+
+
+def score_name(name: str) -> Both:
+    """Of the study's score; of one class, its label."""
+    kind, _, label = name.partition(":")
+    if label:
+        return same(Markup("F1 {}").format(code(label)))
+    return same({"macro-f1": "macro F1", "mcc": "MCC"}.get(kind, kind))
+
+
+def place(among: Sequence[Level], value: Level) -> int:
+    """A level's place among its factor's, from 1. ``1`` and ``True`` are two levels."""
+    return [format_level(each) for each in among].index(format_level(value)) + 1
+
+
+def plain(value: float) -> str:
+    """A mean count."""
+    return f"{value:.0f}" if value == int(value) else f"{value:.1f}"
+
+
+def lines(text: str) -> str:
+    """Of a file: as it stands, with control characters but line ends and tabs spelled out."""
+    return "\n".join("\t".join(map(visible, line.split("\t"))) for line in text.splitlines())
+
+
+def both(en: Markup, zh: Markup) -> Both:
+    return Both(en, zh)
+
+
+def ticks(text: str) -> Markup:
+    """With what stands in backticks as code."""
+    return marked(text, "`")

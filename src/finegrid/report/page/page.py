@@ -1,0 +1,119 @@
+"""``report.html``: facts, figures and words on one page that needs nothing else."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from finegrid import ASSETS
+from finegrid.report.chart.palette import FONT, THEMES, colours
+from finegrid.report.page import numerals, sentences
+from finegrid.report.page.bilingual import HTML_LANG, code, join, say, user
+from finegrid.report.page.card_parts import card_parts
+from finegrid.report.page.dots import DotStrip
+from finegrid.report.page.embed import interned, script_hash, script_json, svg_address
+from finegrid.report.page.figure_set import Figures, bundle, draw_figures
+from finegrid.report.page.words import WORDS
+from finegrid.spelling import LANGS, Lang, format_level
+
+PAGE = ASSETS / "report"
+FIRST = 10  # texts shown before the rest is folded
+
+
+def render_page(
+    facts: dict[str, Any], lang: Lang = "en", live: bool = False, figures: Figures | None = None
+) -> str:
+    """The whole page.
+
+    Args:
+        facts: of `report_facts`.
+        lang: the language it opens in; it holds both.
+        live: for a server of a running study: the page may ask its own address for news, and takes a newer
+            one by ``window.finegrid.refresh(document)``. It has no pictures for pages without scripts.
+        figures: other charts than those of the facts.
+    """
+    figures = draw_figures(facts, None if live else lang) if figures is None else figures
+    scripts = [bundle(), asset("report.js")] if figures.specs else [asset("report.js")]
+    return (
+        environment()
+        .get_template("page.html.jinja")
+        .render(
+            facts=facts,
+            verdict=facts["verdict"],
+            state=facts["state"],
+            lang=lang,
+            html_lang=HTML_LANG[lang],
+            live=live,
+            policy=policy(scripts, live),
+            css=Markup(asset("report.css")),
+            colours={theme: colours(theme) for theme in THEMES},
+            font=Markup(FONT),
+            scripts=[Markup(script) for script in scripts],
+            charts=script_json(interned(figures.specs)),
+            captions=figures.captions,
+            heights=figures.heights,
+            pictures=figures.pictures,
+            ordered=sorted(
+                facts["recipes"], key=lambda one: -1.0 if one["test"] is None else one["test"], reverse=True
+            ),
+            shown_field=Markup('<b class="count">{}</b>').format(len(facts["recipes"])),
+            strip=DotStrip.of(facts["recipes"]),
+            recommended=next((one for one in facts["recipes"] if one["recommended"]), None),
+            lacking=sentences.lacking(facts),
+            facts_json=script_json(facts),
+        )
+    )
+
+
+def policy(scripts: list[str], live: bool) -> str:
+    """Nothing is fetched, and no script runs but ours, whatever a text manages to smuggle in."""
+    allowed = " ".join(map(script_hash, scripts))
+    return "; ".join(
+        [
+            "default-src 'none'",
+            f"script-src {allowed}" + (" 'self'" if live else ""),
+            "style-src 'unsafe-inline'",
+            "img-src data:",
+            "base-uri 'none'",
+            "form-action 'none'",
+            *(["connect-src 'self'"] if live else []),
+        ]
+    )
+
+
+@cache
+def asset(name: str) -> str:
+    return (PAGE / name).read_text(encoding="utf-8")
+
+
+@cache
+def environment() -> Environment:
+    from jinja2 import PackageLoader
+
+    made = Environment(
+        loader=PackageLoader("finegrid", "assets/report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["code_"] = code
+    made.globals |= {
+        "say": say,
+        "join": join,
+        "user": user,
+        "code": code,
+        "n": numerals,
+        "s": sentences,
+        "card_parts": card_parts,
+        "format_level": format_level,
+        "svg_address": svg_address,
+        "WORDS": WORDS,
+        "LANGS": LANGS,
+        "HTML_LANG": HTML_LANG,
+        "FIRST": FIRST,
+    }
+    return made

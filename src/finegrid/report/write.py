@@ -1,0 +1,80 @@
+"""What `finegrid report` writes: the page with its facts, the tables, or one figure."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from finegrid.atomic import replacing
+from finegrid.errors import input_error
+from finegrid.report.facts.facts import Facts, report_facts
+from finegrid.spelling import Lang
+
+FORMATS = ("html", "md", "svg", "png")
+
+
+def write_report(
+    folder: Path, style: str, figure: str | None, out: Path | None, lang: Lang, margin: float
+) -> list[str]:
+    """Write what was asked for.
+
+    Args:
+        folder: of a study or an imported table.
+        style: one of `FORMATS`.
+        figure: for ``svg`` and ``png``, and only for these: which.
+        out: where to; in the folder if not said. Tables then are returned instead.
+        lang: of the words.
+        margin: points.
+
+    Returns:
+        Lines for the terminal.
+
+    Raises:
+        InputError: another format, a figure that does not exist or has no facts, or no figure named.
+    """
+    check(style, figure, out)
+    facts = report_facts(folder, margin)
+    if style == "md":
+        from finegrid.report.markdown import markdown
+
+        text = markdown(facts, lang)
+        return [text.rstrip("\n")] if out is None else [put(out, text.encode())]
+    if style == "html":
+        return write_page(facts, out or folder / "report.html", lang)
+    from finegrid.report.chart import files as figures
+
+    assert figure is not None
+    content = figures.figure(facts, figure, "svg" if style == "svg" else "png", lang)
+    return [put(out or folder / f"{figure}.{style}", content)]
+
+
+def check(style: str, figure: str | None, out: Path | None) -> None:
+    if style not in FORMATS:
+        raise input_error("command line", "--format", f'found "{style}", expected {", ".join(FORMATS)}.')
+    of_figures = style in ("svg", "png")
+    if of_figures and figure is None:
+        from finegrid.report.chart.charts import DRAW
+
+        what = f"--format {style} draws one figure. Name it: --figure {', '.join(DRAW)}."
+        raise input_error("command line", "--figure", what)
+    if figure is not None and not of_figures:
+        what = f'found "{figure}" with --format {style}. Figures are files of their own: --format svg or png.'
+        raise input_error("command line", "--figure", what)
+    if style == "html" and out is not None and out.suffix == ".json":
+        what = f'found "{out}", where the facts of the page go. Give the page another ending: .html.'
+        raise input_error("command line", "--out", what)
+
+
+def write_page(facts: Facts, out: Path, lang: Lang) -> list[str]:
+    """The page, and beside it the facts that it shows."""
+    from finegrid.report.page.page import render_page
+
+    page = render_page(facts, lang).encode()
+    told = json.dumps(facts, ensure_ascii=False, indent=1, allow_nan=False).encode()
+    return [put(out.with_suffix(".json"), told), put(out, page)]
+
+
+def put(out: Path, content: bytes) -> str:
+    with replacing(out) as draft:
+        draft.write_bytes(content)
+    return f"wrote {out}"

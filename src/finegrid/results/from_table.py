@@ -1,0 +1,77 @@
+"""The results of a table from elsewhere."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from finegrid.recipe.identity import Level
+from finegrid.results.results import Distinct, Results
+from finegrid.study.imported import Imported, ImportedRow
+from finegrid.study.ledger import Record
+
+
+def imported_results(folder: Path, imported: Imported) -> Results:
+    """A table from elsewhere, its rows in the place of runs."""
+    has_seeds = all(row.seed is not None for row in imported.rows)
+    known = sorted({row.seed for row in imported.rows if row.seed is not None})
+    rows_of: dict[tuple[Level, ...], list[ImportedRow]] = {}
+    for row in imported.rows:
+        rows_of.setdefault(imported.recipe_of(row), []).append(row)
+    active = {name: levels for name, levels in imported.factors.items() if name not in imported.inert}
+    recipes = []
+    for rows in rows_of.values():
+        levels = {name: rows[0].levels[name] for name in active}
+        seeds_here = [row.seed for row in rows if row.seed is not None]
+        numbers = apart(seeds_here, known) if has_seeds else range(len(rows))
+        records = {
+            seed: imported_record(imported.score, row) for seed, row in zip(numbers, rows, strict=True)
+        }
+        recipes.append(Distinct(tuple(dict.fromkeys(row.index for row in rows)), levels, {}, records))
+    seeds = tuple(sorted({seed for recipe in recipes for seed in recipe.records}))
+    notes = (*imported.notes, *imported.warnings)
+    return Results(
+        folder=folder,
+        score=imported.score,
+        protocol="best-dev",
+        audit=None,
+        factors=active,
+        inert=imported.inert,
+        recipes=tuple(recipes),
+        seeds=seeds,
+        planned_seeds=seeds,
+        holds_at={},
+        seconds_per=imported.seconds_per or "run",
+        repeats=not has_seeds,
+        notes=notes,
+    )
+
+
+def apart(seeds: Sequence[int], known: Sequence[int]) -> list[int]:
+    """The seeds of a recipe's rows, where a seed stands there again a number of its own.
+
+    Repeats are numbered above all seeds of the table, and alike in all recipes: they take no other seed's
+    place, and a block holds repeats of one seed, whichever rows are missing.
+
+    Args:
+        seeds: of the recipe's rows.
+        known: of the table, in order.
+    """
+    before: Counter[int] = Counter()
+    found = []
+    for seed in seeds:
+        again = before[seed] - 1
+        found.append(seed if again < 0 else known[-1] + 1 + again * len(known) + known.index(seed))
+        before[seed] += 1
+    return found
+
+
+def imported_record(score: str, row: ImportedRow) -> Record:
+    """A row of a table as far as it goes as a record."""
+    if row.result is None:
+        return {"status": "left"}
+    kind, _, label = score.partition(":")
+    value = row.result / 100
+    seconds = {"train": row.seconds, "dev": 0.0, "test": 0.0} if row.seconds is not None else None
+    return {"status": "done", "test": {kind: {label: value} if label else value}, "seconds": seconds}

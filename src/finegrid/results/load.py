@@ -1,0 +1,104 @@
+"""The results of a study: its design, audit and ledger joined."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from finegrid.errors import input_error
+from finegrid.machine import PRECISIONS
+from finegrid.recipe.identity import Levels, key_of
+from finegrid.results.conditional import where_factor_exists
+from finegrid.results.from_table import imported_results
+from finegrid.results.results import Distinct, Results
+from finegrid.study.audit_file import Audit
+from finegrid.study.audited import fitting_audit
+from finegrid.study.identity import identify
+from finegrid.study.imported import load_imported
+from finegrid.study.ledger import Record
+from finegrid.study.load import load_study
+from finegrid.study.study import Study
+
+HOLDS_AT = ("optimizer.rate", "training.epochs", "training.batch_size", "model.pooling")
+
+
+def any_results(folder: Path) -> Results:
+    """Of a study, or of an imported table.
+
+    Raises:
+        InputError: neither, or a study that has not been started.
+    """
+    imported = load_imported(folder)
+    return imported_results(folder, imported) if imported else load_results(load_study(folder))
+
+
+def load_results(study: Study) -> Results:
+    """Join design, audit and ledger.
+
+    Raises:
+        InputError: the study has not been started, or has changed since it was audited.
+    """
+    audit = fitting_audit(study)
+    if audit is None:
+        what = "this study has not been started, or its factors have changed. `finegrid run` trains it."
+        raise input_error(str(study.folder), "audit.json", what)
+    latest = study.ledger.latest()
+    exists = where_factor_exists(study, audit)
+    groups: dict[str, list[int]] = {}
+    for position, row in enumerate(study.rows):
+        audited = audit.row(row)
+        assert audited is not None  # a fitting audit covers all rows
+        groups.setdefault(key_of(audited.run), []).append(position)
+    seeds = sorted({*study.head.design.numbers, *(record["seed"] for record in latest.values())})
+    recipes = []
+    for positions in groups.values():
+        row = study.rows[positions[0]]
+        audited = audit.row(row)
+        assert audited is not None
+        records = records_by_seed(study, audit, audited.run, seeds, latest)
+        levels = {name: level for name, level in row.levels.items() if exists[name][positions[0]]}
+        rows = tuple(study.rows[position].index for position in positions)
+        recipes.append(Distinct(rows, levels, audited.run, records))
+    shown = [
+        seed for seed in seeds if seed in study.head.design.numbers or any(seed in r.records for r in recipes)
+    ]
+    factors = {name: levels for name, levels in study.factors.items() if any(exists[name])}
+    whole = audit.inert(study.rows)
+    inert = {name: whole[name]["reason"] for name in study.factors if not any(exists[name])}
+    common = {name: level for name, level in study.baseline.levels().items() if name in HOLDS_AT}
+    holds_at = {name: level for name, level in common.items() if name not in study.factors}
+    return Results(
+        folder=study.folder,
+        score=study.head.score,
+        protocol=study.head.protocol,
+        audit=audit,
+        factors=factors,
+        inert=inert,
+        recipes=tuple(recipes),
+        seeds=tuple(shown),
+        planned_seeds=study.head.design.planned,
+        holds_at=holds_at,
+        notes=tuple(audit.warnings),
+        screen=study.screen,
+    )
+
+
+def records_by_seed(
+    study: Study, audit: Audit, run: Levels, seeds: Sequence[int], latest: Mapping[str, Record]
+) -> dict[int, Record]:
+    """The latest record of a recipe with every seed that has one.
+
+    Args:
+        study: the study.
+        audit: its audit.
+        run: the recipe's levels, inert ones left out.
+        seeds: those asked for.
+        latest: the ledger, by run id.
+    """
+    found = {}
+    for seed in seeds:
+        ids = [identify(study, audit, precision, run, seed) for precision in PRECISIONS]
+        # A mixed study may have either; where it has both, the reference precision speaks.
+        if (first := next((run_id for run_id in ids if run_id in latest), None)) is not None:
+            found[seed] = latest[first]
+    return found

@@ -1,0 +1,206 @@
+"""What a study has shown so far: its distinct recipes, their runs, and what is missing.
+
+Verdicts and reports read this, whether the runs are ours or a table's from elsewhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from finegrid import metrics
+from finegrid.errors import input_error
+from finegrid.recipe.identity import Level, Levels, key_of
+from finegrid.recipe.recipe import Recipe
+from finegrid.study.audit_file import Audit, cost_levels
+from finegrid.study.ledger import Record
+from finegrid.study.predictions import read_run
+from finegrid.study.screen import Screen
+from finegrid.study.settings import Protocol
+
+Points = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Distinct:
+    """One distinct recipe: what was trained, and the rows of the table that it stands for."""
+
+    rows: tuple[int, ...]
+    levels: Levels  # of the active factors, those that exist in it
+    run: Levels  # all that it moves from the defaults
+    records: Mapping[int, Record]  # by seed, the latest
+
+    def done(self, seed: int) -> Record | None:
+        record = self.records.get(seed)
+        return record if record is not None and record["status"] == "done" else None
+
+
+@dataclass(frozen=True)
+class Results:
+    """The runs of a study, by distinct recipe and seed."""
+
+    folder: Path
+    score: str
+    protocol: Protocol
+    audit: Audit | None  # None: a table from elsewhere
+    factors: Mapping[
+        str, Sequence[Level]
+    ]  # without those that do nothing anywhere; first the baseline's level
+    inert: Mapping[str, str]  # those that do nothing anywhere, and why
+    recipes: tuple[Distinct, ...]
+    seeds: tuple[int, ...]  # of repeats: 0, 1, ... with nothing in common
+    planned_seeds: tuple[int, ...]
+    holds_at: Levels  # what every recipe has in common and a verdict may depend on
+    seconds_per: str = "run"  # or "epoch"
+    repeats: bool = False  # whether "seeds" are just repeats of the same recipes
+    notes: tuple[str, ...] = ()  # where it comes from, and warnings about the data
+    screen: Screen | None = None  # where phase 1 has decided which factors there is more to see of
+
+    def of_seeds(self, seeds: Collection[int]) -> Results:
+        """As if only these had run."""
+        recipes = tuple(
+            replace(recipe, records={s: r for s, r in recipe.records.items() if s in seeds})
+            for recipe in self.recipes
+        )
+        return replace(self, recipes=recipes, seeds=tuple(seed for seed in self.seeds if seed in seeds))
+
+    def points(self, split: str, score: str | None = None) -> Points:
+        """Scores ``[recipes, seeds]``, 0 to 100; nan where no run has finished. A table has ``test`` only.
+
+        Args:
+            split: dev or test.
+            score: another one than the study's, of those that every record has.
+        """
+        return self._each(lambda record: 100 * metrics.score_of(record[split], score or self.score))
+
+    def means(self, split: str) -> Points:
+        """Mean over the seeds that have finished, ``[recipes]``; nan where none has."""
+        points = self.points(split)
+        count = np.isfinite(points).sum(axis=1)
+        total = np.nansum(points, axis=1)
+        means: Points = np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
+        return means
+
+    def seconds(self) -> Points:
+        """What a run took, ``[recipes, seeds]``: pre-training, training, dev after every epoch, and test."""
+
+        def whole(record: Record) -> float:
+            seconds: dict[str, float] | None = record["seconds"]
+            parts = ("pretrain", "train", "dev", "test")
+            return float(sum(seconds.get(part, 0.0) for part in parts)) if seconds else np.nan
+
+        return self._each(whole)
+
+    def memory(self) -> Points:
+        """Peak bytes of a process that trains one run of a recipe alone, ``[recipes]``, as probed."""
+        if self.audit is None:
+            return np.full(len(self.recipes), np.nan)
+        costs = [self.audit.cost(Recipe().at(recipe.run)) for recipe in self.recipes]
+        return np.array([cost.memory if cost else np.nan for cost in costs])
+
+    @cached_property
+    def run_seconds(self) -> Points:
+        """What a run of each recipe takes, ``[recipes]``: the median over all that cost the same.
+
+        Recipes that differ in nothing that costs time share a figure, so that a busy machine does not decide
+        which of them is the cheapest.
+        """
+        seconds = self.seconds()
+        kinds = [self._kind(recipe) for recipe in self.recipes]
+        found = np.full(len(kinds), np.nan)
+        for kind in set(kinds):
+            alike = [index for index, other in enumerate(kinds) if other == kind]
+            values = seconds[alike][np.isfinite(seconds[alike])]
+            if len(values):
+                found[alike] = np.median(values)
+        return found
+
+    def _kind(self, recipe: Distinct) -> str:
+        levels = recipe.levels if self.audit is None else cost_levels(Recipe().at(recipe.run))
+        return key_of(levels)
+
+    def _each(self, value: Callable[[Record], float]) -> Points:
+        found = np.full((len(self.recipes), len(self.seeds)), np.nan)
+        for at, record in self.finished():
+            found[at] = value(record)
+        return found
+
+    def finished(self) -> Iterator[tuple[tuple[int, int], Record]]:
+        """Every finished run, with its place ``(recipe, seed)``."""
+        for r, recipe in enumerate(self.recipes):
+            for s, seed in enumerate(self.seeds):
+                if (record := recipe.done(seed)) is not None:
+                    yield (r, s), record
+
+    @cached_property
+    def baseline(self) -> int:
+        """Index of the recipe that all others differ from: every factor at its first level."""
+        first = {name: levels[0] for name, levels in self.factors.items()}
+        for index, recipe in enumerate(self.recipes):
+            if all(recipe.levels.get(name, level) == level for name, level in first.items()):
+                return index
+        raise AssertionError("every design has its baseline")
+
+    def missing(self) -> dict[str, list[tuple[int, int]]]:
+        """Runs that cannot be counted, by what became of them: ``(first row, seed)``."""
+        found: dict[str, list[tuple[int, int]]] = {"left": [], "diverged": [], "failed": []}
+        for recipe in self.recipes:
+            for seed in self.seeds:
+                record = recipe.records.get(seed)
+                status = record["status"] if record else "left"
+                if status != "done":
+                    found[status].append((recipe.rows[0], seed))
+        return found
+
+    def predictions(self, split: str) -> Predictions | None:
+        """What every finished run predicts of every text; None for a table from
+        elsewhere, and where no run has finished.
+
+        Raises:
+            InputError: a file is missing or damaged, or runs were scored on different texts.
+        """
+        return self._read[0].get(split)
+
+    def digests(self) -> Mapping[tuple[int, int], str]:
+        """By ``(recipe, seed)``, what stands for all logits of a finished run; empty for a table.
+
+        Raises:
+            InputError: as `predictions`.
+        """
+        return self._read[1]
+
+    @cached_property
+    def _read(self) -> tuple[dict[str, Predictions], dict[tuple[int, int], str]]:
+        """Every file of predictions, read once."""
+        found: dict[str, Predictions] = {}
+        digests: dict[tuple[int, int], str] = {}
+        if self.audit is None:
+            return found, digests
+        shape = (len(self.recipes), len(self.seeds))
+        for at, record in self.finished():
+            digest = hashlib.sha256()
+            for split, arrays in read_run(self.folder, record["run_id"]).items():
+                if split not in found:
+                    predicted = np.full((*shape, len(arrays.gold)), -1, dtype=np.int16)
+                    found[split] = Predictions(arrays.gold, predicted, arrays.ids, len(self.audit.labels))
+                if not np.array_equal(found[split].gold, arrays.gold):
+                    what = f"run {record['run_id']} was scored on other texts than the runs before it."
+                    raise input_error(str(self.folder), "predictions", what)
+                found[split].predicted[at] = arrays.logits.argmax(axis=1)
+                digest.update(arrays.logits.tobytes())
+            digests[at] = digest.hexdigest()
+        return found, digests
+
+
+@dataclass(frozen=True)
+class Predictions:
+    gold: NDArray[np.int64]  # [texts], class numbers
+    predicted: NDArray[np.int16]  # [recipes, seeds, texts], class numbers; -1 where no run has finished
+    ids: NDArray[np.int64]  # [texts], rows of the user's file, counted from 1
+    classes: int

@@ -1,0 +1,126 @@
+"""A worker process, seen from its parent."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from typing import Any
+
+from finegrid.errors import InputError, Problem
+from finegrid.machine import gpus
+from finegrid.planning.families import Family
+from finegrid.study.settings import RunSettings
+from finegrid.study.study import Study
+
+Event = dict[str, Any]
+
+
+# -P: a file random.py where the user stands is none of our modules.
+WORKER = (sys.executable, "-P", "-m", "finegrid.running.worker")
+
+
+# glibc gives large blocks back to the system when they are freed, and every step then pays for fresh pages:
+# 2,500 page faults, 3 of 60 ms, at mini shape; more at base. Let it keep what it has had.
+ALLOCATOR = {
+    "MALLOC_TRIM_THRESHOLD_": str(2**40),
+    "MALLOC_MMAP_THRESHOLD_": str(2**25),  # the most that glibc takes
+    "MALLOC_TOP_PAD_": str(2**26),
+}
+
+
+class WorkerBrokeError(Exception):
+    """A worker could not even start; carries its traceback. A bug, or a broken installation."""
+
+
+class Worker:
+    """A worker process, and the thread that reads its events."""
+
+    def __init__(
+        self, study: Study, settings: RunSettings, index: int, events: queue.Queue[tuple[Worker, Event]]
+    ):
+        self.index = index
+        self.family: Family | None = None
+        self.sent: set[str] = set()  # run ids whose record has arrived
+        self.ready = False  # has loaded data and model: what breaks from here on is the family's affair
+        self.reason = ""  # why it broke, in its own words
+        log = study.folder / "logs" / f"worker-{index}.log"
+        log.parent.mkdir(exist_ok=True)
+        environment = {
+            **os.environ,
+            **ALLOCATOR,
+            **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(settings.threads)),
+            "TOKENIZERS_PARALLELISM": "false",
+            "PYTHONIOENCODING": "utf-8",
+        }
+        if settings.device == "cuda":
+            environment["CUDA_VISIBLE_DEVICES"] = gpus()[index]
+        with log.open("ab") as stderr:
+            self.process = subprocess.Popen(
+                [*WORKER, str(study.folder), settings.model_dump_json()],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                env=environment,
+                text=True,
+                encoding="utf-8",
+            )
+        self.log = log
+        self._events = events
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout as lines:
+            for line in lines:
+                try:
+                    self._events.put((self, json.loads(line)))
+                except ValueError:
+                    continue  # the last line of a worker that was killed while it wrote
+        self._events.put((self, {"event": "ended", "code": self.process.wait()}))
+
+    def send(self, **job: Any) -> None:
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(json.dumps(job) + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass  # it has ended; its "ended" event says so
+
+    def train(self, family: Family, whole: bool) -> None:
+        """Train what is left of a family, or all of it anew: a stack rounds by how many it has."""
+        self.family, self.sent = family, set()
+        runs = family.runs if whole else family.left
+        jobs = [{"run_id": run.run_id, "levels": run.levels, "seed": run.seed} for run in runs]
+        self.send(do="train", family=family.family_id, runs=jobs)
+
+    def hang_up(self) -> None:
+        """Close its stdin: the worker then ends itself."""
+        assert self.process.stdin is not None
+        with suppress(BrokenPipeError):
+            self.process.stdin.close()
+
+    def close(self) -> None:
+        self.hang_up()
+        try:
+            self.process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def raise_if_bad(event: Event) -> None:
+    if event["event"] == "problems":
+        raise InputError(event["source"], [Problem(where, what) for where, what in event["problems"]])
+    if event["event"] == "broken":
+        raise WorkerBrokeError(event["traceback"])
+
+
+def describe_exit(code: int) -> str:
+    if code == -9:
+        return "signal 9 (killed; often: out of memory)"
+    return f"signal {-code}" if code < 0 else f"exit code {code}"

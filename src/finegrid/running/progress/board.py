@@ -1,0 +1,180 @@
+"""What is going on in a study while it trains: the jobs, how far they are, what has come of them so far.
+
+Values, not drawn: `terminal.py` draws them, `pulse.py` writes them down for `finegrid watch`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from finegrid import metrics
+from finegrid.planning.families import Family
+from finegrid.planning.forecast import family_seconds, share_out, steps_of
+from finegrid.study.audit_file import Audit
+from finegrid.study.ledger import Record
+
+# Worker-seconds of training that weigh as much as the audit's forecast: a few steps are a poor clock.
+TRUST = 30.0
+
+
+@dataclass(frozen=True)
+class FamilyProgress:
+    """A family to be trained."""
+
+    rows: tuple[int, ...]
+    runs: int
+    seed: int
+    work: float  # predicted seconds of one worker; where nothing was measured, steps
+    steps: int  # of all epochs
+    epochs: int
+    worker: int | None = None
+    began: float = 0.0  # as all times here by time.monotonic()
+    ended: float | None = None
+    step: int = 0  # steps done
+    before: int = 0  # those that an earlier process had done
+
+    @property
+    def at_work(self) -> bool:
+        return self.worker is not None and self.ended is None
+
+    @property
+    def share(self) -> float:
+        return 1.0 if self.ended is not None else min(1.0, self.step / self.steps)
+
+    @property
+    def epoch(self) -> int:
+        """The epoch it is in, from 1; 0 before the first step."""
+        return min(self.epochs, (self.step * self.epochs - 1) // self.steps + 1) if self.step else 0
+
+    @property
+    def done_here(self) -> float:
+        """Work done by this process."""
+        return self.work * (self.share - self.before / self.steps)
+
+    def seconds(self, now: float) -> float:
+        if self.worker is None:
+            return 0.0
+        return (now if self.ended is None else self.ended) - self.began
+
+
+@dataclass(frozen=True)
+class StudyProgress:
+    """A study at one moment. What happens makes a new board, so that threads may draw it at any time."""
+
+    score: str
+    started: float
+    doing: str = ""  # the last that was said, until training starts
+    jobs: Mapping[str, FamilyProgress] = field(default_factory=dict)  # by family
+    clocked: bool = False  # whether the audit says what the jobs will take
+    to_train: int = 0  # runs
+    ended: int = 0
+    bad: Mapping[str, int] = field(default_factory=dict)  # diverged, failed -> runs
+    warnings: int = 0
+    best: Record | None = None  # on dev, those of earlier processes included
+    finished: int = 0  # runs that `best` is the best of
+    rows: Mapping[str, Sequence[int]] = field(default_factory=dict)  # by run id; the ledger's may be outdated
+
+    def said(self, text: str, now: float) -> StudyProgress:
+        warned = self.warnings + text.startswith("warning:")
+        return replace(self, doing=text, started=self.started if self.jobs else now, warnings=warned)
+
+    def found(self, records: Iterable[Record]) -> StudyProgress:
+        """Runs of the plan that were finished before."""
+        board = self
+        for record in records:
+            board = board._taken(record)
+        return board
+
+    def planned(
+        self, families: Sequence[Family], left: Sequence[Family], audit: Audit, now: float
+    ) -> StudyProgress:
+        seconds = {family.family_id: family_seconds(family, audit) for family in left}
+        clocked = all(seconds.values())
+        jobs = {}
+        for family in left:
+            steps = max(1, *(steps_of(run, audit) for run in family.left))
+            work = seconds[family.family_id] if clocked else float(steps)
+            rows = tuple(sorted(row for run in family.left for row in run.stands_for))
+            first = family.left[0]
+            epochs = first.recipe.training.epochs
+            jobs[family.family_id] = FamilyProgress(rows, len(family.left), first.seed, work, steps, epochs)
+        to_train = sum(job.runs for job in jobs.values())
+        rows_of = {run.run_id: run.stands_for for family in families for run in family.runs}
+        return replace(self, jobs=jobs, clocked=clocked, to_train=to_train, started=now, rows=rows_of)
+
+    def began(self, family: Family, worker: int, now: float) -> StudyProgress:
+        return self._with(family, worker=worker, began=now)
+
+    def stepped(self, family: Family, steps: int) -> StudyProgress:
+        job = self.jobs[family.family_id]
+        before = job.before if job.step else steps - 1
+        return self._with(family, step=steps, before=before)
+
+    def recorded(self, record: Record) -> StudyProgress:
+        bad = dict(self.bad)
+        if record["status"] != "done":
+            bad[record["status"]] = bad.get(record["status"], 0) + 1
+        return replace(self._taken(record), ended=self.ended + 1, bad=bad)
+
+    def ended_family(self, family: Family, now: float) -> StudyProgress:
+        return self._with(family, ended=now)
+
+    @property
+    def at_work(self) -> list[FamilyProgress]:
+        return [job for job in self.jobs.values() if job.at_work]
+
+    @property
+    def share(self) -> float:
+        """Of the work that this process has before it."""
+        work = sum(job.work for job in self.jobs.values())
+        return sum(job.work * job.share for job in self.jobs.values()) / work if work else 1.0
+
+    def seconds_left(self, now: float) -> float | None:
+        """The forecast of the audit, corrected by the pace so far; None where neither says anything yet."""
+        done = sum(job.done_here for job in self.jobs.values())
+        busy = sum(job.seconds(now) for job in self.jobs.values())
+        if not self.clocked and done <= 0:
+            return None
+        trust = TRUST if self.clocked else 0.0
+        pace = (busy + trust) / (done + trust)
+        return pace * share_out((job.work * (1 - job.share) for job in self.jobs.values()), len(self.at_work))
+
+    def as_json(self, now: float) -> dict[str, Any]:
+        left = self.seconds_left(now) if self.jobs else None
+        return {
+            "schema": 1,
+            "doing": "training" if self.jobs else self.doing,
+            "runs": {"to_train": self.to_train, "ended": self.ended, **self.bad},
+            "share": round(self.share, 4) if self.jobs else 0.0,
+            "seconds": round(now - self.started, 1),
+            "seconds_left": None if left is None else round(left, 1),
+            "at_work": [
+                {
+                    "worker": job.worker,
+                    "rows": list(job.rows),
+                    "runs": job.runs,
+                    "seed": job.seed,
+                    "epoch": job.epoch,
+                    "epochs": job.epochs,
+                    "share": round(job.share, 4),
+                }
+                for job in self.at_work
+            ],
+        }
+
+    def _taken(self, record: Record) -> StudyProgress:
+        if record["status"] != "done":
+            return self
+        best = self.best
+        if best is None or self.dev(record) > self.dev(best):
+            best = record
+        return replace(self, best=best, finished=self.finished + 1)
+
+    def dev(self, record: Record) -> float:
+        return metrics.score_of(record["dev"], self.score)
+
+    def _with(self, family: Family, **changes: Any) -> StudyProgress:
+        name = family.family_id
+        return replace(self, jobs={**self.jobs, name: replace(self.jobs[name], **changes)})

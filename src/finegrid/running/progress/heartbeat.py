@@ -1,0 +1,60 @@
+"""``progress.json``: what a study is at, written every few seconds while it is at work, for who watches it.
+
+No part of a study's results: it is gone when the work ends, and stale a little later if it was killed.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+FILE = "progress.json"
+BEAT_SECONDS = 2.0
+STALE_SECONDS = 5 * BEAT_SECONDS
+LARGEST = 2**20  # bytes; a thousand workers would not fill it
+
+
+class Heartbeat:
+    """Writes what ``read`` returns, in a thread of its own. Use as a context."""
+
+    def __init__(self, folder: Path, read: Callable[[], dict[str, Any]]) -> None:
+        self.path = folder / FILE
+        self.read = read
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._beat, daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *error: object) -> None:
+        self._over.set()
+        self._thread.join()
+        with suppress(OSError):
+            self.path.unlink(missing_ok=True)
+
+    def _beat(self) -> None:
+        while not self._over.wait(BEAT_SECONDS):
+            with suppress(OSError):  # a full disk is for the ledger to complain of
+                self._write({**self.read(), "written": time.time()})
+
+    def _write(self, content: dict[str, Any]) -> None:
+        # Not `atomic.replacing`: this need not survive a crash, and must not wait for the disk.
+        draft = self.path.with_name(f"{FILE}.tmp")
+        draft.write_text(json.dumps(content), encoding="utf-8")
+        draft.replace(self.path)
+
+
+def read_heartbeat(folder: Path, now: float | None = None) -> dict[str, Any] | None:
+    """What the study is at; None if it is not at work, or nothing sensible was written."""
+    try:
+        with (folder / FILE).open("rb") as file:
+            content = json.loads(file.read(LARGEST))
+        age = (time.time() if now is None else now) - float(content["written"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return content if abs(age) < STALE_SECONDS else None

@@ -1,0 +1,112 @@
+"""What `finegrid run` shows while it works: a live picture on a terminal, or plain lines without one."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from finegrid import metrics
+from finegrid.errors import visible
+from finegrid.planning.families import Family
+from finegrid.running.progress.board import StudyProgress
+from finegrid.running.progress.heartbeat import Heartbeat
+from finegrid.running.progress.terminal import draw
+from finegrid.running.progress.watcher import Watcher
+from finegrid.spelling import format_duration
+from finegrid.study.audit_file import Audit
+from finegrid.study.ledger import Record
+
+DRAWINGS_PER_SECOND = 2
+
+
+class Show:
+    """Tells a study's progress on stderr, and in ``progress.json``. Use as a context."""
+
+    def __init__(self, score: str, folder: Path, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True)
+        self.board = StudyProgress(score, time.monotonic())
+        self._pulse = Heartbeat(folder, lambda: self.board.as_json(time.monotonic()))
+        self._ending = ExitStack()
+
+    def __enter__(self) -> Watcher:
+        self._ending.enter_context(self._pulse)
+        if self.console.is_interactive:
+            live = Live(
+                console=self.console,
+                get_renderable=self._picture,
+                refresh_per_second=DRAWINGS_PER_SECOND,
+                transient=True,  # what was said stays, and the cursor is where it was found
+                redirect_stdout=False,  # results may go to a file
+            )
+            self._ending.enter_context(live)
+        return Watcher(
+            self.said, self.found, self.planned, self.began, self.stepped, self.recorded, self.finished
+        )
+
+    def __exit__(self, *error: object) -> None:
+        self._ending.close()
+        if self.console.is_interactive and self.board.ended:
+            seconds = time.monotonic() - self.board.started
+            self._print(
+                f"{self.board.ended} of {self.board.to_train} runs, {format_duration(seconds)}", "dim"
+            )
+
+    def said(self, text: str) -> None:
+        self.board = self.board.said(text, time.monotonic())
+        self._print(text, "yellow" if text.startswith("warning:") else "")
+
+    def found(self, records: Sequence[Record]) -> None:
+        self.board = self.board.found(records)
+
+    def planned(self, families: Sequence[Family], left: Sequence[Family], audit: Audit) -> None:
+        runs = sum(len(family.runs) for family in families)
+        to_train = sum(len(family.left) for family in left)
+        rows = {row for family in families for run in family.runs for row in run.stands_for}
+        if runs > 1:
+            self.said(f"{len(rows)} recipes are {runs} distinct runs; {to_train} to train")
+        self.board = self.board.planned(families, left, audit, time.monotonic())
+
+    def began(self, family: Family, worker: int) -> None:
+        self.board = self.board.began(family, worker, time.monotonic())
+
+    def stepped(self, family: Family, steps: int) -> None:
+        self.board = self.board.stepped(family, steps)
+
+    def recorded(self, record: Record) -> None:
+        self.board = board = self.board.recorded(record)
+        rows = ", ".join(map(str, record["stands_for"]))
+        done = record["status"] == "done"
+        if done:
+            outcome = f"{board.score} {metrics.score_of(record['test'], board.score):.4f} on test"
+        else:
+            outcome = f"{record['status']}: {record['reason']}"
+        line = f"run {board.ended} of {board.to_train}: rows {rows}, seed {record['seed']}: {outcome}"
+        self._print(
+            line if self.console.is_interactive else f"{line}{self._time_left()}", "" if done else "red"
+        )
+
+    def finished(self, family: Family) -> None:
+        self.board = self.board.ended_family(family, time.monotonic())
+
+    def _time_left(self) -> str:
+        left = self.board.seconds_left(time.monotonic())
+        return f" ({format_duration(left)} left)" if left and self.board.ended < self.board.to_train else ""
+
+    def _picture(self) -> RenderableType:
+        size = self.console.size
+        return draw(self.board, time.monotonic(), size.width, size.height)
+
+    def _print(self, text: str, style: str = "") -> None:
+        self.console.print(Text(visible(text), style=style), highlight=False, soft_wrap=True)
+
+
+def warn(text: str) -> None:
+    """A warning, on stderr."""
+    print(f"warning: {visible(text)}", file=sys.stderr)

@@ -1,0 +1,112 @@
+"""How a study at work looks on a terminal: a few lines that stay below what has been said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import groupby
+
+from rich.console import Group, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from finegrid.errors import visible
+from finegrid.running.progress.board import FamilyProgress, StudyProgress
+from finegrid.spelling import format_duration
+
+NARROW = 60  # columns; below, only what matters most
+OTHER_LINES = 9  # of the picture, beside the jobs, and one for the cursor
+
+
+def draw(board: StudyProgress, now: float, width: int, height: int) -> RenderableType:
+    """The picture, at most ``width`` columns by ``height`` lines; no line is wrapped.
+
+    Args:
+        board: the study.
+        now: by the clock of the board's times.
+        width: columns of the terminal.
+        height: its lines.
+    """
+    if not board.jobs:
+        return (
+            line(f"working for {format_duration(now - board.started)}", style="dim")
+            if board.doing
+            else Text()
+        )
+    narrow = width < NARROW
+    parts: list[RenderableType] = [Text(), bar(board.share), line(counts(board, now, narrow), style="bold")]
+    parts.append(jobs_table(board.at_work, narrow, most=max(1, height - OTHER_LINES)))
+    parts += best_lines(board, narrow)
+    if trouble := trouble_words(board):
+        parts.append(line(trouble, style="yellow"))
+    return Group(*parts)
+
+
+def bar(share: float) -> Table:
+    grid = Table.grid(expand=True, padding=(0, 1))
+    grid.add_column(ratio=1)
+    grid.add_column(justify="right", no_wrap=True)
+    grid.add_row(ProgressBar(total=1.0, completed=share), Text(f"{100 * share:.0f} %"))
+    return grid
+
+
+def counts(board: StudyProgress, now: float, narrow: bool) -> str:
+    left = board.seconds_left(now)
+    words = [f"{board.ended} of {board.to_train} runs"]
+    words += [] if narrow else [f"{format_duration(now - board.started)} gone"]
+    words += [] if left is None else [f"about {format_duration(left)} left"]
+    return ", ".join(words)
+
+
+def jobs_table(jobs: list[FamilyProgress], narrow: bool, most: int) -> Table:
+    """The runs at work. Those of one family train together, and are one line."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", show_edge=False, pad_edge=False)
+    columns = ["rows", "seed", "epoch"] if narrow else ["worker", "runs", "rows", "seed", "epoch", ""]
+    for name in columns:
+        wide = name == "rows"
+        table.add_column(name, no_wrap=True, overflow="ellipsis", ratio=1 if wide else None)
+    table.expand = True
+    for job in jobs[:most]:
+        epoch = f"{job.epoch} of {job.epochs}" if job.step else "starting"
+        cells: list[RenderableType] = [spans(job.rows), str(job.seed), epoch]
+        if not narrow:
+            small = ProgressBar(total=1.0, completed=job.share, width=10)
+            cells = [str(job.worker), str(job.runs), *cells, small]
+        table.add_row(*cells)
+    if len(jobs) > most:
+        table.add_row(*[""] * (0 if narrow else 2), f"and {len(jobs) - most} more")
+    return table
+
+
+def best_lines(board: StudyProgress, narrow: bool) -> list[Text]:
+    if board.best is None:
+        return []
+    rows = board.rows.get(board.best["run_id"])  # none of a run of another precision
+    which = f"rows {spans(rows)}, seed {board.best['seed']}" if rows else f"seed {board.best['seed']}"
+    score = f"{board.score} {board.dev(board.best):.4f}"
+    many = board.finished > 1
+    luck = f"the highest of {board.finished} runs is partly luck" if many else "the only run so far"
+    if narrow:
+        return [line(f"best on dev so far: {score}"), line(f"  {which}; not the verdict", style="dim")]
+    return [line(f"best on dev so far: {score}, {which}"), line(f"  {luck}: not the verdict", style="dim")]
+
+
+def trouble_words(board: StudyProgress) -> str:
+    words = [f"{count} {status}" for status, count in board.bad.items()]
+    if board.warnings:
+        words.append(f"{board.warnings} warning{'s' * (board.warnings != 1)}")
+    return f"{', '.join(words)}: see above" if words else ""
+
+
+def line(text: str, style: str = "") -> Text:
+    """One line, whatever is in the text: a score may be named by a label."""
+    return Text(visible(text), style=style, no_wrap=True, overflow="ellipsis")
+
+
+def spans(numbers: Iterable[int]) -> str:
+    """``1-4, 9``."""
+    found = []
+    for _, run in groupby(enumerate(sorted(numbers)), key=lambda pair: pair[1] - pair[0]):
+        members = [number for _, number in run]
+        found.append(str(members[0]) if len(members) == 1 else f"{members[0]}-{members[-1]}")
+    return ", ".join(found)

@@ -1,0 +1,23 @@
+"""What the runner tells whoever watches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from finegrid.planning.families import Family
+from finegrid.study.audit_file import Audit
+from finegrid.study.ledger import Record
+
+
+@dataclass
+class Watcher:
+    """What the runner tells whoever watches. The command line draws progress from it."""
+
+    said: Callable[[str], None] = lambda text: None
+    found: Callable[[Sequence[Record]], None] = lambda records: None  # of planned runs that need no training
+    planned: Callable[[Sequence[Family], Sequence[Family], Audit], None] = lambda all_, left, audit: None
+    began: Callable[[Family, int], None] = lambda family, worker: None
+    stepped: Callable[[Family, int], None] = lambda family, steps: None
+    recorded: Callable[[Record], None] = lambda record: None
+    finished: Callable[[Family], None] = lambda family: None

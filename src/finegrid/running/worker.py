@@ -1,0 +1,164 @@
+"""A worker process: takes jobs as JSON lines on stdin, answers with events as JSON lines on stdout.
+
+When stdin closes the parent is gone, however it ended, and the worker ends with it.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from finegrid.errors import InputError
+from finegrid.inference.keep import fitted_of, keep
+from finegrid.running.messages import Channel, Job
+from finegrid.running.records import record_of, save_predictions
+from finegrid.study.folder import state_path
+from finegrid.study.load import load_study
+from finegrid.study.settings import RunSettings
+
+if TYPE_CHECKING:
+    from finegrid.training.loaded import LoadedStudy
+    from finegrid.training.run import Run
+
+REPORT_EVERY_SECONDS = 0.5
+
+
+def main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    channel = Channel()
+    jobs: queue.Queue[Job] = queue.Queue()
+    threading.Thread(target=read_jobs, args=(jobs,), daemon=True).start()
+    serve(channel, jobs, Path(sys.argv[1]), RunSettings.model_validate_json(sys.argv[2], strict=True))
+
+
+def serve(channel: Channel, jobs: queue.Queue[Job], folder: Path, settings: RunSettings) -> None:
+    """Work until something is wrong; then say what."""
+    try:
+        work(channel, jobs, folder, settings)
+    except InputError as error:
+        problems = [[problem.where, problem.what] for problem in error.problems]
+        channel.send("problems", source=error.source, problems=problems)
+    except Exception:
+        traceback.print_exc()  # to the log
+        channel.send("broken", traceback=traceback.format_exc())
+
+
+def read_jobs(jobs: queue.Queue[Job]) -> None:
+    """Queue jobs until stdin closes; then end the process at once, in the middle of whatever it does."""
+    try:
+        for line in sys.stdin:
+            jobs.put(json.loads(line))  # fails on the last line of a parent that was killed while it wrote
+    finally:
+        os._exit(0)
+
+
+def work(channel: Channel, jobs: queue.Queue[Job], folder: Path, settings: RunSettings) -> None:
+    # Torch is imported here and below, after the thread that watches the parent has started.
+    from finegrid.audit.costs import make_audit
+    from finegrid.training.loaded import LoadedStudy, prepare_process
+
+    prepare_process(settings)
+    loaded = LoadedStudy(load_study(folder), settings)
+    channel.send("ready", fingerprints=loaded.fingerprints)
+    while True:
+        job = jobs.get()
+        if job["do"] == "audit":
+            channel.send("audit", audit=make_audit(loaded).model_dump())
+        elif job["do"] == "fit":
+            fit(channel, loaded, job)
+        else:
+            train(channel, loaded, job)
+
+
+def train(channel: Channel, loaded: LoadedStudy, job: Job) -> None:
+    """Train a family, write its predictions, and send its records."""
+    started = time.time()
+    for run in train_members(channel, loaded, job):
+        if run.progress.status == "done":
+            save_predictions(loaded, run)
+        channel.send("record", record=record_of(loaded, run, job["family"], started))
+    channel.send("trained", family=job["family"])
+
+
+def fit(channel: Channel, loaded: LoadedStudy, job: Job) -> None:
+    """Train one run, and keep its model."""
+    from finegrid.recipe.recipe import Recipe
+    from finegrid.training.loaded import check_lengths
+
+    started = time.time()
+    recipe = Recipe().at(job["recipe"])
+    check_lengths({recipe.model.max_length}, loaded.tokens.train.template.specials, "--recipe")
+    (run,) = train_members(channel, loaded, job)
+    record = record_of(loaded, run, job["family"], started)
+    if run.progress.status == "done":
+        keep(
+            loaded,
+            run,
+            fitted_of(loaded, recipe, {**record, "stands_for": job["stands_for"]}),
+            Path(job["out"]),
+        )
+    channel.send("fitted", record=record)
+
+
+def train_members(channel: Channel, loaded: LoadedStudy, job: Job) -> list[Run]:
+    """Train the runs of a job in lockstep, and report their steps."""
+    from finegrid.recipe.recipe import Recipe
+    from finegrid.training.run import Run
+    from finegrid.training.state import StateFile
+    from finegrid.training.train import train_family
+
+    reported = 0.0
+
+    def on_step(done: int) -> None:
+        nonlocal reported
+        if time.monotonic() - reported > REPORT_EVERY_SECONDS:
+            reported = time.monotonic()
+            channel.send("step", done=done)
+
+    members = (Run(loaded, one["run_id"], Recipe().at(one["levels"]), one["seed"]) for one in job["runs"])
+    settings = loaded.settings
+    path = state_path(loaded.study.folder, job["family"])
+    state = StateFile(path, settings.save_after_seconds, last_digits(settings))
+    with long_lived_left_alone():
+        return train_family(loaded, members, state, on_step)
+
+
+def last_digits(settings: RunSettings) -> dict[str, str]:
+    """What decides on the last digits of a run, beside what its id holds."""
+    import torch
+
+    from finegrid.model.kernels.operations import kernels
+
+    return {
+        "threads": str(settings.threads),
+        "device": settings.device,
+        "stack": str(settings.stack_size),
+        "torch": torch.__version__,
+        "kernels": str(kernels(torch.device(settings.device)) is not None),
+    }
+
+
+@contextmanager
+def long_lived_left_alone() -> Iterator[None]:
+    """Keep the garbage collector from walking through models and libraries over and over: 4 % of a step."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        gc.collect()
+
+
+if __name__ == "__main__":
+    main()

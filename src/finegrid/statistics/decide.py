@@ -1,0 +1,174 @@
+"""From an estimate and its chance to intervals, a decision, and what would settle an open one."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import special, stats
+
+from finegrid.metrics import MARGIN
+from finegrid.statistics.outcomes import Floats
+from finegrid.statistics.variance import MOST_DF, Components, expected_chance
+
+USE, DO_NOT_USE, OPEN, INTERACT = "use", "do not use", "cannot tell yet", "they interact"
+NO_DIFFERENCE = "no difference beyond {margin:g}"
+MEASURABLE, FOR_SPEED = "but measurable", "use for speed"
+MOST_SEEDS = 100  # more than this settles nothing in practice
+MOST_TEXTS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Points; from -inf to inf where nothing is known."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A word, and what goes with it.
+
+    Attributes:
+        word: ``use``, ``do not use``, ``cannot tell yet`` or ``no difference beyond <margin>``.
+        measurable: Of no difference beyond the margin: zero lies outside the interval all the same.
+        for_speed: Of no difference beyond the margin: it is surely faster.
+    """
+
+    word: str
+    measurable: bool = False
+    for_speed: bool = False
+
+    @property
+    def is_none(self) -> bool:
+        """Whether it says that there is no difference beyond the margin."""
+        return self.word.startswith(NO_DIFFERENCE.partition("{")[0])
+
+    def __str__(self) -> str:
+        added = [MEASURABLE] * self.measurable + [FOR_SPEED] * self.for_speed
+        return ", ".join([self.word, *added])
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What would settle an open comparison if its estimate stayed as it is: totals, not additions.
+
+    ``texts`` is None where more seeds are enough, ``seeds`` where more texts are. Totals of texts are good
+    to a tenth.
+    """
+
+    seeds: int | None
+    texts: int | None
+
+
+def plain_interval(estimate: float, se: float, df: float, alpha: float = 0.05) -> Interval:
+    """Student's interval, both sides together ``alpha``."""
+    half = reach(se, df, alpha)
+    return Interval(float(estimate - half), float(estimate + half))
+
+
+def reach(se: float, df: float, alpha: float) -> float:
+    """Half the width of the interval."""
+    if not np.isfinite(se):
+        return np.inf
+    return float(special.stdtrit(df, 1 - alpha / 2) * se)
+
+
+def holm(p: Floats) -> Floats:
+    """Holm's adjusted p-values (Holm 1979), in the order given."""
+    order = np.argsort(p, kind="stable")
+    steps = (len(p) - np.arange(len(p))) * p[order]
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return adjusted
+
+
+def adjusted_intervals(estimate: Floats, se: Floats, df: Floats, alpha: float) -> list[Interval]:
+    """One interval per effect of a family, which leaves out zero exactly where Holm's test rejects it.
+
+    Every bound is Bonferroni's, at ``alpha`` over the number of effects, but one: where Holm rejects, the
+    bound next to zero is the one of the level at which he rejects (Serlin 1993), alpha / (effects not
+    rejected before). So signs are wrong anywhere in the family in at most ``alpha`` of studies (Holm 1979),
+    and "no difference beyond m", which rests on the bounds away from zero and on effects that are not
+    rejected, is Bonferroni's. The bounds next to zero are on the right side of it together; that they all
+    cover the effect itself is not promised.
+    """
+    p = p_values(estimate, se, df)
+    order = np.argsort(p, kind="stable")
+    rejected = holm(p) <= alpha
+    intervals: dict[int, Interval] = {}
+    for step, index in enumerate(order):
+        far = reach(se[index], df[index], alpha / len(p))
+        near = reach(se[index], df[index], alpha / (len(p) - step)) if rejected[index] else far
+        below, above = (near, far) if estimate[index] > 0 else (far, near)
+        intervals[int(index)] = Interval(float(estimate[index] - below), float(estimate[index] + above))
+    return [intervals[index] for index in range(len(p))]
+
+
+def p_values(estimate: Floats, se: Floats, df: Floats) -> Floats:
+    """Two-sided; 1 where the standard error is not known, and where nothing ever differs."""
+    ratio = np.divide(np.abs(estimate), se, out=np.where(estimate == 0, 0.0, np.inf), where=se > 0)
+    return np.asarray(2 * stats.t.sf(ratio, df))
+
+
+def decide(interval: Interval, margin: float = MARGIN, surely_faster: bool = False) -> Decision:
+    """On the adjusted interval, in this order."""
+    low, high = interval.low, interval.high
+    if -margin <= low and high <= margin:
+        return Decision(NO_DIFFERENCE.format(margin=margin), low > 0 or high < 0, surely_faster)
+    if low > 0:
+        return Decision(USE)
+    return Decision(DO_NOT_USE if high < 0 else OPEN)
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """An open comparison, and what its interval will shrink by.
+
+    Attributes:
+        estimate: points.
+        one: Components of this effect, one value each.
+        seeds, texts: As they are now; no texts where predictions are unknown.
+        df_seed: Degrees of freedom of the noise between seeds, as they are now.
+        alpha: Of the adjusted interval, already shared among the comparisons.
+    """
+
+    estimate: float
+    one: Components
+    seeds: int
+    texts: int
+    df_seed: float
+    alpha: float
+    margin: float = MARGIN
+
+    def settled(self, seeds: int, texts: int) -> bool:
+        df_seed = self.df_seed
+        if seeds != self.seeds:
+            borrowing = self.df_seed / (self.seeds - 1) if self.seeds > 1 else 1.0
+            df_seed = max(seeds - 1.0, min(borrowing * (seeds - 1), MOST_DF))
+        half = reach(*expected_chance(self.one, seeds, texts, df_seed), self.alpha)
+        return abs(self.estimate) > half or abs(self.estimate) + half <= self.margin
+
+
+def needs(ahead: Ahead) -> Needs | None:
+    """More seeds; else more texts; else both, grown alike; None if none of that would do."""
+    seeds, texts = ahead.seeds, ahead.texts
+    found = _first(ahead, [(n, texts) for n in range(seeds + 1, MOST_SEEDS + 1)])
+    if found:
+        return Needs(found[0], None)
+    growth = [1.1**step for step in range(1, 200) if 0 < texts * 1.1**step <= MOST_TEXTS]
+    found = _first(ahead, [(seeds, math.ceil(texts * by)) for by in growth])
+    if found:
+        return Needs(None, found[1])
+    both = [(math.ceil(seeds * by), math.ceil(texts * by)) for by in growth if seeds * by <= MOST_SEEDS]
+    found = _first(ahead, both)
+    return Needs(*found) if found else None
+
+
+def _first(ahead: Ahead, sizes: list[tuple[int, int]]) -> tuple[int, int] | None:
+    """The smallest size that settles it; if one does, so do all larger ones."""
+    index = bisect_left(sizes, True, key=lambda size: ahead.settled(*size))
+    return sizes[index] if index < len(sizes) else None

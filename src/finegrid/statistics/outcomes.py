@@ -1,0 +1,160 @@
+"""What a study measured, as arrays, and what stands in for the runs that are missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from finegrid.recipe.identity import Level, Levels
+
+Floats = NDArray[np.float64]
+Values = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Recipes of a patchwork of designs that are a design of their own, and the effects taken from it.
+
+    Attributes:
+        recipes: ``[recipes]``, which belong to it.
+        factors: Those that are varied in it; the others are at their baseline level.
+        given: Factors whose effects it gives, and whose interactions with each other.
+    """
+
+    recipes: NDArray[np.bool_]
+    factors: tuple[str, ...]
+    given: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """The distinct recipes of a study and their scores.
+
+    Attributes:
+        factors: The active factors (inert ones are out) with their levels; the first level is the baseline's.
+        recipes: One per distinct recipe, planned ones without a run included. A factor that does not exist
+            in a recipe (``freeze.dropout`` where nothing is frozen) is absent from it.
+        score: ``[recipes, seeds]``, points from 0 to 100; nan where no run finished.
+        influence: ``[recipes, seeds, texts]``, points; what each text contributes to the score, mean 0 over
+            texts (`metrics.influence`). None where predictions are unknown. Values of missing runs are not
+            read.
+        repeats: ``[recipes, repeats]``, points; true repeats of each recipe, with nothing shared between the
+            columns. Only imported tables have them, and then ``score`` is their mean, ``[recipes, 1]``.
+        blocks: Designs that this is a patchwork of; an effect comes from the first that gives it. Empty: one
+            design.
+
+    Raises:
+        ValueError: shapes that do not agree, or levels that the factors do not list.
+    """
+
+    factors: Mapping[str, Sequence[Level]]
+    recipes: Sequence[Levels]
+    score: Floats
+    influence: Values | None = None
+    repeats: Floats | None = None
+    blocks: tuple[Block, ...] = ()
+
+    def __post_init__(self) -> None:
+        shape = self.score.shape
+        if len(shape) != 2 or shape[0] != len(self.recipes):
+            raise ValueError(f"score has shape {shape}, expected [{len(self.recipes)} recipes, seeds]")
+        if self.influence is not None and self.influence.shape[:2] != shape:
+            raise ValueError(f"influence has shape {self.influence.shape}, expected [*{shape}, texts]")
+        if self.repeats is not None and (shape[1] != 1 or len(self.repeats) != shape[0]):
+            raise ValueError("repeats go with a score of one column, their mean")
+        for recipe in self.recipes:
+            for factor, level in recipe.items():
+                if level not in self.factors.get(factor, ()):
+                    raise ValueError(f"{factor} = {level!r} is not among the factors' levels")
+        if len({tuple(sorted(recipe.items())) for recipe in self.recipes}) < len(self.recipes):
+            raise ValueError("two recipes are the same: merge their runs, or pass them as repeats")
+
+    @classmethod
+    def of_repeats(
+        cls, factors: Mapping[str, Sequence[Level]], recipes: Sequence[Levels], repeats: Floats
+    ) -> Outcomes:
+        """An imported table: ``repeats`` is ``[recipes, repeats]``, nan where a recipe has fewer."""
+        there = np.isfinite(repeats)
+        total = np.where(there, repeats, 0.0).sum(axis=1)
+        count = there.sum(axis=1)
+        mean = np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
+        return cls(factors, recipes, mean[:, None], repeats=repeats)
+
+    @property
+    def ran(self) -> NDArray[np.bool_]:
+        """``[recipes, seeds]``: which runs finished."""
+        there: NDArray[np.bool_] = np.isfinite(self.score)
+        return there
+
+
+@dataclass(frozen=True)
+class Filled:
+    """Runs of the recipes and seeds that have any; a missing one stands at its least-squares value.
+
+    The value is recipe mean + seed effect from the additive model (Yates 1933). The plain formulae for
+    complete data then give the least-squares estimates with seeds as blocks: no bias from imbalance. Noise
+    is another matter, see ``operator``.
+
+    Attributes:
+        kept: ``[recipes]``, which recipes of the study have any run.
+        ran: ``[kept recipes, seeds]``, which runs finished; the seeds are those that have any run.
+        connected: ``[kept recipes]``, False where the runs do not connect a recipe with all seeds (it ran
+            in seeds in which none of the others did); its missing values stand at 0 and must not be used.
+        score: ``[kept recipes, seeds]``.
+        influence: ``[kept recipes, seeds, texts]`` or None.
+        operator: ``[kept recipes, seeds, finished runs]``: every value as a weighted sum of finished runs.
+            None if none is missing.
+    """
+
+    kept: NDArray[np.bool_]
+    ran: NDArray[np.bool_]
+    connected: NDArray[np.bool_]
+    score: Floats
+    influence: Values | None
+    operator: Floats | None
+
+    @property
+    def seeds(self) -> int:
+        return int(self.score.shape[1])
+
+
+def fill(outcomes: Outcomes) -> Filled:
+    """Complete the table of runs."""
+    rows = np.asarray(outcomes.ran.any(axis=1))
+    columns = np.asarray(outcomes.ran.any(axis=0))
+    ran = outcomes.ran[np.ix_(rows, columns)]
+    score = outcomes.score[np.ix_(rows, columns)].astype(float)
+    influence = outcomes.influence
+    if influence is not None and not (rows.all() and columns.all()):
+        influence = influence[np.ix_(rows, columns)]
+    if ran.all():
+        return Filled(rows, ran, np.ones(len(ran), dtype=bool), score, influence, None)
+    operator, connected = _operator(ran)
+    gap = operator[~ran]  # [missing, finished runs]
+    score[~ran] = gap @ score[ran]
+    if influence is not None:
+        influence = influence.copy()
+        influence[~ran] = gap.astype(influence.dtype) @ influence[ran]
+    return Filled(rows, ran, connected, score, influence, operator)
+
+
+def _operator(ran: NDArray[np.bool_]) -> tuple[Floats, NDArray[np.bool_]]:
+    recipes, seeds = ran.shape
+    row, column = np.indices(ran.shape)
+    model = np.zeros((*ran.shape, recipes + seeds))
+    model[row, column, row] = 1.0
+    model[row, column, recipes + column] = 1.0
+    inverse = np.linalg.pinv(model[ran])
+    operator = np.zeros((*ran.shape, int(ran.sum())))
+    operator[ran] = np.eye(int(ran.sum()))
+    gap = model[~ran]
+    operator[~ran] = gap @ inverse
+    alone = np.abs(gap @ (inverse @ model[ran]) - gap).max(axis=1) > 1e-8
+    unconnected = np.zeros(ran.shape, dtype=bool)
+    unconnected[~ran] = alone
+    operator[unconnected] = 0.0
+    return operator, np.asarray(~unconnected.any(axis=1))

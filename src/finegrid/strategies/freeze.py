@@ -1,0 +1,54 @@
+"""Freeze the embeddings and the lowest layers.
+
+Paper   Lee et al., What Would Elsa Do? Freezing Layers During Transformer Fine-Tuning, 2019 (1911.03090).
+Idea    The bottom layers hold general knowledge; keep it, and save their backward pass.
+Off     ``layers=0``.
+Differs Frozen layers keep their dropout, as in the THUCNews study, whose code called ``model.train()``.
+        ``dropout=False`` silences it; where nothing is frozen, that is inert.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from finegrid.errors import Problem
+from finegrid.strategies.part import STRICT, Claim
+from finegrid.strategies.seams import Setting, Strategy
+
+if TYPE_CHECKING:
+    from finegrid.encoders.families import CheckpointInfo
+    from finegrid.model.classifier import Classifier
+
+
+@dataclass(frozen=True, config=STRICT)
+class Freeze(Strategy):
+    touches: ClassVar[Mapping[str, Claim]] = {
+        # Sites: where the baseline says dropout = false, freezing silences what it freezes.
+        "layers": {"trained": "bottom layers", "sites": "bottom layers"},
+        "dropout": {"sites": "bottom layers"},
+    }
+
+    layers: Annotated[int, Field(ge=0, description="how many, from the bottom, and the embeddings")] = 0
+    dropout: Annotated[bool, Field(description="whether frozen layers keep their dropout")] = True
+
+    def problems(self, checkpoint: CheckpointInfo) -> list[Problem]:
+        if self.layers <= checkpoint.layers:
+            return []
+        what = f"level {self.layers}, but the encoder has {checkpoint.layers} layers."
+        return [Problem('"freeze.layers"', what)]
+
+    def prepare_model(self, model: Classifier, setting: Setting) -> None:
+        if self.layers == 0:
+            return
+        parts = model.parts
+        frozen = parts.layers[: self.layers]
+        for module in [*parts.embeddings, *(layer.module for layer in frozen)]:
+            module.requires_grad_(False)
+        model.frozen_layers = self.layers
+        if not self.dropout:
+            for site in [parts.embedding_dropout, *(site for layer in frozen for site in layer.dropouts)]:
+                site.silenced = True

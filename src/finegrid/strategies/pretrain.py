@@ -1,0 +1,57 @@
+"""Pre-train the encoder on the study's own training texts before fine-tuning, without their labels.
+
+Paper   Sun et al., How to Fine-Tune BERT for Text Classification?, 2019 (1905.05583), section 5.4; Gururangan
+        et al., Don't Stop Pretraining, ACL 2020 (2004.10964), there "task-adaptive".
+Idea    The encoder gets used to the words and the kind of text before it is asked for classes.
+Off     ``tokens=0``.
+Exactly ``tokens`` are seen, in as many passes as that takes, by `finegrid pretrain`'s objective: masked
+        language and pairs of halves (docs/pretraining.md). Texts of dev and test are never seen. It is done
+        once for each seed, before the pooler or layers are drawn afresh, and kept in the study's ``cache``.
+        ``shared=True`` does it once for all seeds: cheaper, but chance in pre-training is then no longer in
+        any interval, and the verdict says so.
+Differs Sun et al. also pre-train on texts of other data sets of the field. For that, pre-train by hand and
+        give the result to ``finegrid init --model``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from finegrid.errors import Problem
+from finegrid.strategies.part import STRICT, Claim
+from finegrid.strategies.seams import Setting, Strategy
+
+if TYPE_CHECKING:
+    from finegrid.encoders.families import CheckpointInfo
+    from finegrid.model.classifier import Classifier
+
+
+@dataclass(frozen=True, config=STRICT)
+class Pretrain(Strategy):
+    touches: ClassVar[Mapping[str, Claim]] = {
+        "tokens": {"initial": "all"},
+        "rate": {"initial": "all"},
+        "shared": {"initial": "all"},
+    }
+
+    tokens: Annotated[int, Field(ge=0, description="training texts' tokens to see, over all passes")] = 0
+    rate: Annotated[float, Field(gt=0, le=1, description="peak learning rate of pre-training")] = 1e-4
+    shared: Annotated[bool, Field(description="once for all seeds")] = False
+
+    def problems(self, checkpoint: CheckpointInfo) -> list[Problem]:
+        if self.tokens and checkpoint.family != "bert":
+            what = f"level {self.tokens}, but only BERT can be pre-trained, not {checkpoint.family}."
+            return [Problem('"pretrain.tokens"', what)]
+        return []
+
+    def surely_differs(self, other: Pretrain) -> bool:
+        return self != other and min(self.tokens, other.tokens) > 0
+
+    def prepare_model(self, model: Classifier, setting: Setting) -> None:
+        if self.tokens:
+            seed = None if self.shared else setting.seed
+            model.load_encoder_(setting.pretrain(self.tokens, self.rate, seed))

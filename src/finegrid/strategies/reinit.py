@@ -1,0 +1,53 @@
+"""Re-initialise the pooler and the top layers before fine-tuning.
+
+Paper   Zhang et al., Revisiting Few-sample BERT Fine-tuning, ICLR 2021 (2006.05987), section 5.
+Idea    The top layers are specialised to the pre-training task; start them afresh.
+Off     ``pooler=False, layers=0``.
+Differs The paper's code draws weights from N(0, initializer_range); so do we. Google's TensorFlow code
+        truncates the normal at two standard deviations; we do not.
+Note    The pooler matters only where it is read: under ``model.pooling = "pooler"``. Elsewhere
+        ``reinit.pooler`` is inert, as it was in the THUCNews study.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from finegrid.errors import Problem
+from finegrid.strategies.part import STRICT, Claim
+from finegrid.strategies.seams import Setting, Strategy
+
+if TYPE_CHECKING:
+    from finegrid.encoders.families import CheckpointInfo
+    from finegrid.model.classifier import Classifier
+
+
+@dataclass(frozen=True, config=STRICT)
+class Reinit(Strategy):
+    touches: ClassVar[Mapping[str, Claim]] = {
+        "pooler": {"initial": "pooler"},
+        "layers": {"initial": "top layers"},
+    }
+
+    pooler: Annotated[bool, Field(description="draw the pooler afresh")] = False
+    layers: Annotated[int, Field(ge=0, description="how many layers to draw afresh, from the top")] = 0
+
+    def problems(self, checkpoint: CheckpointInfo) -> list[Problem]:
+        found = []
+        if self.pooler and not checkpoint.has_pooler:
+            found.append(Problem('"reinit.pooler"', f"true, but {checkpoint.family} has no pooler."))
+        if self.layers > checkpoint.layers:
+            what = f"level {self.layers}, but the encoder has {checkpoint.layers} layers."
+            found.append(Problem('"reinit.layers"', what))
+        return found
+
+    def prepare_model(self, model: Classifier, setting: Setting) -> None:
+        parts = model.parts
+        if self.pooler and parts.pooler is not None:
+            model.redraw_(parts.pooler, "reinit")
+        for layer in parts.layers[len(parts.layers) - self.layers :]:
+            model.redraw_(layer.module, "reinit")

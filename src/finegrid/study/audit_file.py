@@ -1,0 +1,181 @@
+"""``audit.json``: what only the model and the data can tell about a study, kept where torch is not needed.
+
+Fingerprints, the reduction of every row to the run that stands for it, and the cost of a step.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from finegrid.atomic import replacing
+from finegrid.recipe.identity import ENGINE, Level, Levels
+from finegrid.recipe.recipe import DEFAULTS, Recipe
+from finegrid.study.design import Row
+
+COPIES = 5  # of what a member trains: weights, gradients, two moments, the best epoch's weights
+
+
+class RowAudit(BaseModel):
+    """What became of one row of the table."""
+
+    model_config = ConfigDict(frozen=True)
+
+    moved: Levels  # the row's recipe, as levels that differ from the defaults
+    run: Levels  # the same without inert levels: rows with equal ``run`` are one run
+    inert: dict[str, str]  # factor -> why its level does nothing here
+
+
+class Cost(BaseModel):
+    """What one kind of run costs, measured on a few steps."""
+
+    model_config = ConfigDict(frozen=True)
+
+    shared: Levels  # the levels that decide the cost
+    step_seconds: float  # of a run, without its frozen prefix
+    prefix_seconds: float  # of a step's frozen prefix, which a family shares
+    evaluation_seconds: float  # dev, once
+    test_seconds: float
+    memory: int  # peak bytes of a process that trains one such run, but for the best epoch's weights
+    pretrain_seconds: float = 0.0  # of pre-training the encoder, for as many families as have it in common
+    member_memory: int = 0  # bytes that one more member of its family adds
+
+    def member(self, stacked: bool) -> int:
+        """Bytes that one more member adds. Stacked runs have their activations at once, each its own."""
+        best = self.member_memory // COPIES
+        return self.memory + best if stacked and self.member_memory else self.member_memory
+
+
+class Change(BaseModel):
+    """One aspect in which a level makes a run another one."""
+
+    model_config = ConfigDict(frozen=True)
+
+    aspect: str  # one of strategies.base.Aspect
+    count: int  # of tensors, or dropout sites; 1 of what there is one of
+    where: str  # "layers 7-12"; empty where there is no place
+    words: str
+
+
+class Proof(BaseModel):
+    """What one step on the real model shows of a level, against the factor's first level."""
+
+    model_config = ConfigDict(frozen=True)
+
+    factor: str
+    level: Level
+    given: Levels = {}  # other varied factors that were not at their first level, since it does nothing there
+    reason: str = ""  # why the level does nothing in any row; empty where it does something
+    changes: list[Change] = []  # what it may change, and does
+    beyond: list[Change] = []  # what it changes without saying so
+    loss: tuple[float | None, float | None] | None = None  # of the step at the first level, and at this one
+    gradients: int = 0  # tensors with another gradient
+    updated: int = 0  # tensors with other values after the step
+
+    @property
+    def subject(self) -> str:
+        given = ", ".join(f"{name} = {json.dumps(level)}" for name, level in self.given.items())
+        return f"{self.factor} = {json.dumps(self.level, ensure_ascii=False)}{given and f' (with {given})'}"
+
+    @property
+    def line(self) -> str:
+        """The proof in words."""
+        if self.reason:
+            return f"{self.subject}: nothing; {self.reason}"
+        more = ", ".join(change.words for change in self.beyond)
+        if not self.changes and not more:
+            return f"{self.subject}: no change that one step shows"
+        told = ", ".join(change.words for change in self.changes) or "nothing of its own"
+        return f"{self.subject}: {told}; {f'and beyond its own thing: {more}' if more else 'nothing else'}"
+
+    @property
+    def warning(self) -> str:
+        """What is wrong with the level; empty if nothing is."""
+        if self.beyond:
+            more = ", ".join(change.words for change in self.beyond)
+            return f"{self.subject} changes more than its own thing: {more}. Its effect cannot be told apart."
+        if not self.reason and not self.changes:
+            return f"{self.subject}: one step on the model shows no change. It may do nothing."
+        return ""
+
+
+class Audit(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    engine: int
+    fingerprints: dict[str, str]
+    labels: list[str]
+    sizes: dict[str, int]  # texts per split
+    tokens: dict[str, float]  # mean, longest, and the share that max_length cuts
+    majority: dict[str, dict[str, Any]]  # scores of always predicting the most frequent training class
+    warnings: list[str]
+    rows: list[RowAudit]
+    costs: list[Cost]
+    versions: dict[str, str]
+    machine: dict[str, str] = {}  # where the costs were measured
+    measured: dict[str, str | int] = {}  # and how: device, precision, threads
+    proofs: list[Proof] = []  # of every level but the first of every varied factor
+    device_memory: int = 0  # bytes of the GPU that this was measured on; 0: on none
+
+    @cached_property
+    def _by_moved(self) -> dict[frozenset[tuple[str, Level]], RowAudit]:
+        return {frozenset(audited.moved.items()): audited for audited in self.rows}
+
+    def row(self, row: Row) -> RowAudit | None:
+        """The audit of a row, if it was audited as it is now."""
+        return self._by_moved.get(frozenset(row.recipe.moved().items()))
+
+    def covers(self, rows: list[Row]) -> bool:
+        return self.engine == ENGINE and all(self.row(row) for row in rows)
+
+    def serves(self, rows: list[Row], alike: dict[str, str | int] | None = None) -> bool:
+        """Whether it covers the rows and has, if asked, their costs with this device, precision, threads."""
+        return self.covers(rows) and alike in (None, self.measured)
+
+    def inert(self, rows: list[Row]) -> dict[str, dict[str, Any]]:
+        """Varied factor -> reason, and the rows in which it does nothing."""
+        found: dict[str, dict[str, Any]] = {}
+        for row in rows:
+            audited = self.row(row)
+            inert = audited.inert if audited else {}
+            for factor in (name for name in row.levels if name in inert):
+                found.setdefault(factor, {"reason": inert[factor], "rows": []})["rows"].append(row.index)
+        return found
+
+    def inert_everywhere(self, rows: list[Row]) -> set[str]:
+        """Varied factors that do nothing in any row: no effect of theirs can be other than 0."""
+        found = set()
+        for factor, known in self.inert(rows).items():
+            # At its default a level is nothing that could be left out: the other levels decide.
+            moved = [row.index for row in rows if row.levels[factor] != DEFAULTS[factor]]
+            if known["rows"] == moved:
+                found.add(factor)
+        return found
+
+    def cost(self, recipe: Recipe) -> Cost | None:
+        shared = cost_levels(recipe)
+        return next((cost for cost in self.costs if cost.shared == shared), None)
+
+
+def cost_levels(recipe: Recipe) -> Levels:
+    """The levels that decide what a step costs, and that members of a family share."""
+    cheap = ("reinit.", "optimizer.", "schedule.")
+    return {name: level for name, level in recipe.moved().items() if not name.startswith(cheap)}
+
+
+def load_audit(folder: Path) -> Audit | None:
+    """Read ``audit.json``; None if there is none, or one of another version (it will be made anew)."""
+    try:
+        return Audit.model_validate_json((folder / "audit.json").read_bytes(), strict=True)
+    except (OSError, ValidationError):
+        return None
+
+
+def save_audit(folder: Path, audit: Audit) -> None:
+    text = json.dumps(audit.model_dump(), ensure_ascii=False, indent=1)
+    with replacing(folder / "audit.json") as draft:
+        draft.write_text(text + "\n", encoding="utf-8")

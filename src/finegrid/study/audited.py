@@ -1,0 +1,15 @@
+"""The audit of a study, where it still fits."""
+
+from __future__ import annotations
+
+from finegrid.study.audit_file import Audit, load_audit
+from finegrid.study.study import Study
+
+
+def fitting_audit(study: Study) -> Audit | None:
+    """The study's audit, if it was made of its rows and knows its score."""
+    audit = load_audit(study.folder)
+    if audit is None or not audit.covers(study.rows):
+        return None
+    kind, _, label = study.head.score.partition(":")
+    return audit if kind != "f1" or label in audit.labels else None

@@ -1,0 +1,49 @@
+"""The main job on the embedded default: preset thucnews64 on our own headlines with our own checkpoint."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from finegrid import ASSETS
+from finegrid.atomic import replacing
+from finegrid.encoders.families import EMBEDDED
+from finegrid.errors import input_error
+from finegrid.machine import AUTO
+from finegrid.study.init import InitOptions, study_toml
+
+HEADLINES = ASSETS / "headlines"
+
+
+def prepare(folder: Path, seeds: int = 1) -> None:
+    """Make the demo's study folder, or recognise one that was made before with as many seeds.
+
+    Raises:
+        InputError: the folder holds something else.
+    """
+    data = folder / "data"
+    wishes = InitOptions(
+        train=data / "train.tsv",
+        dev=data / "dev.tsv",
+        test=data / "test.tsv",
+        text=("text",),
+        label="label",
+        header=True,
+        model=EMBEDDED,
+        precision=AUTO,
+        seeds=seeds,
+    )
+    wanted = study_toml(folder, wishes)
+    path = folder / "study.toml"
+    if path.exists():
+        if path.read_text(encoding="utf-8") != wanted:
+            what = (
+                "is not the demo's study (with as many seeds). Use `finegrid run` for it, or another folder."
+            )
+            raise input_error(str(folder), "study.toml", what)
+        return
+    if folder.exists() and {entry.name for entry in folder.iterdir()} - {"data", "study.toml.tmp"}:
+        raise input_error(str(folder), "demo", "the folder is not empty. Choose another one.")
+    shutil.copytree(HEADLINES, data, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.md"))
+    with replacing(path) as draft:
+        draft.write_text(wanted, encoding="utf-8")

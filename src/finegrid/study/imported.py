@@ -1,0 +1,99 @@
+"""``imported.json``: a table of recipes and results from elsewhere, in the place of a study's ledger."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from finegrid.atomic import replacing
+from finegrid.errors import input_error
+from finegrid.recipe.identity import Level, Levels
+
+SCHEMA = 1
+FILE = "imported.json"
+NOTHING_TO_RUN = "an imported table: there is nothing to run; finegrid verdict"
+
+
+class ImportedRow(BaseModel):
+    """One line of the table: a recipe with what came of it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    index: int  # as the table counts, else from 1; rows with one index are one recipe with several seeds
+    levels: Levels  # of every factor
+    seed: int | None = None  # None: the table does not tell
+    result: float | None  # points, 0 to 100 (mcc: from -100); None: the table has no number here
+    seconds: float | None = None  # see Imported.seconds_per
+
+
+class Imported(BaseModel):
+    """A table of recipes and results. Nothing is known of it but what it says."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    schema_number: Annotated[Literal[1], Field(alias="schema")] = 1
+    title: str
+    source: str  # name of the file it came from
+    score: str  # as the table, or who imported it, calls the result
+    seconds_per: Literal["epoch", "run"] | None = None  # what the rows' seconds are of; None: there are none
+    factors: dict[str, list[Level]]  # two or more levels each; the first is the baseline's
+    inert: dict[str, str] = {}  # factors declared to be without effect, and why
+    rows: list[ImportedRow]  # in the order of the table
+    notes: list[str] = []  # where it comes from, and how it was made
+    warnings: list[str] = []
+
+    def recipe_of(self, row: ImportedRow) -> tuple[Level, ...]:
+        """Levels of the factors that may have an effect: rows with equal ones are repeats of each other."""
+        return tuple(row.levels[name] for name in self.factors if name not in self.inert)
+
+    def same_as(self) -> list[int]:
+        """``[rows]``: the index of the first row that is the same recipe; its own if none comes before."""
+        first: dict[tuple[Level, ...], int] = {}
+        return [first.setdefault(self.recipe_of(row), row.index) for row in self.rows]
+
+
+def load_imported(folder: Path) -> Imported | None:
+    """Read ``imported.json``; None if the folder has none.
+
+    Raises:
+        InputError: unreadable, or not what this finegrid writes.
+    """
+    path = folder / FILE
+    try:
+        return Imported.model_validate_json(path.read_bytes(), strict=True)
+    except FileNotFoundError:
+        return None
+    except NotADirectoryError:
+        raise input_error(str(folder), "DIR", "not a folder. Expected one that finegrid made.") from None
+    except OSError as error:
+        raise input_error(str(folder), FILE, f"cannot be read: {error.strerror}.") from None
+    except ValidationError as error:
+        finding = error.errors()[0]
+        where = ".".join(map(str, finding["loc"])) or "JSON"
+        what = f"{where}: {finding['msg']}. Expected schema {SCHEMA} of finegrid. Import the table again."
+        raise input_error(str(folder), FILE, what) from None
+
+
+def save_imported(folder: Path, imported: Imported) -> None:
+    """Write ``imported.json`` and nothing else.
+
+    Raises:
+        InputError: the folder is a study already, or no folder.
+    """
+    check_free(folder)
+    text = json.dumps(imported.model_dump(by_alias=True), ensure_ascii=False, indent=1, allow_nan=False)
+    with replacing(folder / FILE) as draft:
+        draft.write_text(text + "\n", encoding="utf-8")
+
+
+def check_free(folder: Path) -> None:
+    """Refuse a folder that a study, or another imported table, lives in."""
+    if folder.exists() and not folder.is_dir():
+        raise input_error("command line", "--out", f"{folder} is not a folder. Choose another --out.")
+    for name in ("study.toml", "runs.jsonl", FILE):
+        if (folder / name).exists():
+            what = f"{folder} holds a study already ({name}). Choose another --out."
+            raise input_error("command line", "--out", what)

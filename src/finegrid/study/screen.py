@@ -1,0 +1,105 @@
+"""``screen.json``: which factors a screen goes on with, decided once, on dev, from a fraction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from finegrid.atomic import replacing
+from finegrid.errors import Problem, input_error
+from finegrid.recipe.identity import Level, Levels
+
+FILE = "screen.json"
+REMOVE = f"Undo the edit of study.toml, or remove {FILE}: `finegrid run` then decides anew"
+
+
+class ScreenTerms(BaseModel):
+    """What a decision was made for: the part of study.toml that must not change after it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    score: str
+    protocol: str
+    resolution: int
+    baseline: Levels
+    factors: dict[str, list[Level]]
+
+
+class Screened(BaseModel):
+    """What dev says of one factor. Points; None where nothing is known."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    level: Level  # the second; the baseline has the first
+    effect: float | None
+    adjusted: tuple[float | None, float | None]
+    decision: str
+    survives: bool
+
+
+class Screen(BaseModel):
+    """A decision. ``seeds`` and ``rows``: of phase 1, all of which had ended."""
+
+    # Survivors are written for whoever reads the file; here they follow from the factors.
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    number: Literal[1] = Field(default=1, alias="schema")
+    asked: ScreenTerms
+    fingerprints: dict[str, str]  # of data and model
+    margin: float  # points
+    seeds: list[int]
+    rows: int
+    factors: dict[str, Screened]
+
+    @property
+    def survivors(self) -> list[str]:
+        """In the order of the factors."""
+        return [name for name, one in self.factors.items() if one.survives]
+
+
+def load_screen(folder: Path) -> Screen | None:
+    """Read ``screen.json``; None if nothing is decided yet.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    path = folder / FILE
+    if not path.exists():
+        return None
+    try:
+        return Screen.model_validate_json(path.read_bytes(), strict=True)
+    except (OSError, ValidationError):
+        what = "cannot be read as a decision of this finegrid. Remove it: `finegrid run` then decides anew."
+        raise input_error(str(folder), FILE, what) from None
+
+
+def save_screen(folder: Path, screen: Screen) -> None:
+    spelled = {**screen.model_dump(by_alias=True), "survivors": screen.survivors}
+    with replacing(folder / FILE) as draft:
+        draft.write_text(json.dumps(spelled, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+def screen_problems(screen: Screen, asked: ScreenTerms) -> list[Problem]:
+    """Where study.toml is not what the decision was made for."""
+    return [
+        Problem(name, f"decided for {then}, but study.toml now has {now}. {REMOVE}.")
+        for name, then, now in changes(screen.asked, asked)
+    ]
+
+
+def changes(then: ScreenTerms, now: ScreenTerms) -> Iterator[tuple[str, str, str]]:
+    """Setting, as it was, as it is."""
+    for name in ("score", "protocol", "resolution"):
+        was, is_ = getattr(then, name), getattr(now, name)
+        if was != is_:
+            yield name, str(was), str(is_)
+    moved = [name for name in now.baseline if now.baseline[name] != then.baseline.get(name)]
+    for name in moved:
+        if name not in now.factors:
+            yield name, json.dumps(then.baseline.get(name)), json.dumps(now.baseline[name])
+    if list(then.factors.items()) != list(now.factors.items()):
+        yield "[factors]", json.dumps(then.factors), json.dumps(now.factors)

@@ -1,0 +1,162 @@
+"""The tables of ``study.toml`` as checked values."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    field_validator,
+    model_validator,
+)
+
+from finegrid.data.settings import DataSettings
+from finegrid.errors import InputError
+from finegrid.machine import AUTO, Device, Precision, fastest_precision
+from finegrid.metrics import check_score
+from finegrid.study.design import OF_FRACTIONS, Kind, Resolution
+from finegrid.study.fraction import ROMAN
+from finegrid.study.presets import PRESETS
+
+SCHEMA = 1
+
+
+BEST_TEST = "protocol best-test: epochs are chosen on the test set, so test scores are too high"
+
+
+SCREEN_ON_TEST = (
+    "best-test chooses epochs on the test set, but a screen must decide without it. "
+    'Set protocol = "best-dev", or another design.kind.'
+)
+
+
+MOST_SEEDS = 1000
+
+
+LOOKS = (3, 5, 8, 12, 20)  # seeds after which `run --until-decided` looks, unless study.toml says otherwise
+
+
+ROMAN_RESOLUTIONS = {roman: number for number, roman in ROMAN.items()}
+
+
+Protocol = Literal["best-dev", "best-test"]
+
+
+class DesignSettings(BaseModel):
+    """The ``[design]`` table."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    kind: Kind = "full"
+    resolution: Resolution = 4  # of a fraction; IV leaves main effects clear of two-factor interactions
+    seeds: Annotated[int, Field(ge=1, le=MOST_SEEDS)] | list[Annotated[int, Field(ge=0)]] = 1
+    looks: Annotated[list[Annotated[int, Field(ge=2, le=MOST_SEEDS)]], Field(min_length=1)] | None = None
+
+    @field_validator("looks")
+    @classmethod
+    def _rising(cls, looks: list[int] | None) -> list[int] | None:
+        if looks is not None and sorted(set(looks)) != looks:
+            raise ValueError(f"found {looks}, expected rising numbers of seeds, e.g. {list(LOOKS)}")
+        return looks
+
+    @field_validator("resolution", mode="before")
+    @classmethod
+    def _roman_or_not(cls, value: Any) -> Any:
+        return ROMAN_RESOLUTIONS.get(value, value) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _resolution_of_a_fraction(self) -> DesignSettings:
+        if "resolution" in self.model_fields_set and self.kind not in OF_FRACTIONS:
+            what = f'found a resolution, but kind = "{self.kind}" has none.'
+            raise ValueError(f'{what} Take it out, or set kind = "fractional" or "screen"')
+        return self
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The seeds themselves: ``seeds = 3`` means 0, 1, 2."""
+        return tuple(range(self.seeds)) if isinstance(self.seeds, int) else tuple(dict.fromkeys(self.seeds))
+
+    @property
+    def planned(self) -> tuple[int, ...]:
+        """The seeds, and those that a planned look may add."""
+        return tuple(dict.fromkeys((*self.numbers, *range(max(self.looks or [0])))))
+
+
+class RunSettings(BaseModel):
+    """The ``[run]`` table: how runs are executed, where that can reach the last digits of a result."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    threads: Annotated[int, Field(ge=1)] = 1  # per run; recorded, since sums depend on it
+    precision: Precision = "fp32"
+    device: Device = "cpu"
+    family_size: Annotated[int, Field(ge=1)] = 8  # runs that walk in lockstep and share what they can
+    # Runs of a family whose products are one batched product; recorded, since it rounds otherwise.
+    stack: Annotated[int, Field(ge=1)] | None = None
+    # GiB, of all workers together. Families are made small enough to fit.
+    memory: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    # Of work since the last saved state.
+    save_after_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30.0
+
+    @property
+    def stack_size(self) -> int:
+        """As asked for. Else whole families on a GPU, where calls cost the most, and no stacks on CPUs.
+
+        On a GPU 1 stands for runs that are neither stacked nor captured: a family of one is no reason for it.
+        """
+        return self.stack or (max(2, self.family_size) if self.device == "cuda" else 1)
+
+    @property
+    def alike(self) -> dict[str, str | int]:
+        """What the runs of a study have in common, unless told otherwise; costs are those of it, too."""
+        return {"device": self.device, "precision": self.precision, "threads": self.threads}
+
+    _auto: bool = PrivateAttr(default=False)  # whether `precision` is what the device chose
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _resolve_precision(cls, table: Any, check: ModelWrapValidatorHandler[RunSettings]) -> RunSettings:
+        if not isinstance(table, dict) or table.get("precision") != AUTO:
+            return check(table)
+        settings = check({**table, "precision": fastest_precision(table.get("device", "cpu"))})
+        settings._auto = True
+        return settings
+
+    def overridden(self, changed: dict[str, Any]) -> RunSettings:
+        """With some settings changed. On another device, ``auto`` chooses anew."""
+        asked = {"precision": AUTO} if self._auto else {}
+        return RunSettings.model_validate({**self.model_dump(), **asked, **changed})
+
+
+class Head(BaseModel):
+    """The top level of the file, but for the parts of the recipe."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    finegrid: Annotated[int, Field(strict=True)] = SCHEMA
+    preset: str | None = None
+    score: str = "macro-f1"
+    protocol: Protocol = "best-dev"
+    data: DataSettings
+    design: DesignSettings = DesignSettings()
+    run: RunSettings = RunSettings()
+
+    @field_validator("preset")
+    @classmethod
+    def _known_preset(cls, name: str | None) -> str | None:
+        if name is not None and name not in PRESETS:
+            raise ValueError(f'"{name}" is not a preset. Known: {", ".join(PRESETS)}')
+        return name
+
+    @field_validator("score")
+    @classmethod
+    def _known_score(cls, name: str) -> str:
+        try:
+            check_score(name)
+        except InputError as error:
+            raise ValueError(error.problems[0].what) from None
+        return name

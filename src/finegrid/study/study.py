@@ -1,0 +1,78 @@
+"""``study.toml`` to a Study: all errors of the file at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from finegrid.data.table import Table, load_table
+from finegrid.encoders.families import CheckpointInfo
+from finegrid.recipe.identity import Level
+from finegrid.recipe.recipe import Recipe
+from finegrid.study.design import Row, plan_rows, screened
+from finegrid.study.ledger import Ledger
+from finegrid.study.presets import Preset
+from finegrid.study.screen import Screen, ScreenTerms
+from finegrid.study.settings import Head
+
+
+@dataclass(frozen=True)
+class Study:
+    """A checked study: everything that its folder says, before anything is trained."""
+
+    folder: Path
+    head: Head
+    checkpoint: CheckpointInfo
+    preset: Preset | None
+    baseline: Recipe
+    factors: Mapping[str, Sequence[Level]]
+    screen: Screen | None = None  # what phase 1 of a screen has decided; None of other designs, and before
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """The rows of the study's table, in order."""
+        if self.screen is None:
+            return self.first_rows
+        resolution = self.head.design.resolution
+        return screened(self.baseline, self.factors, resolution, self.screen.survivors)
+
+    @cached_property
+    def first_rows(self) -> list[Row]:
+        """The rows that are there from the start: of a screen, those of phase 1; else all."""
+        design = self.head.design
+        return plan_rows(design.kind, design.resolution, self.baseline, self.factors)
+
+    @property
+    def undecided(self) -> bool:
+        """Whether this is a screen in phase 1, to which rows may come."""
+        return self.head.design.kind == "screen" and self.screen is None
+
+    @property
+    def asked(self) -> ScreenTerms:
+        return ScreenTerms(
+            score=self.head.score,
+            protocol=self.head.protocol,
+            resolution=self.head.design.resolution,
+            baseline=self.baseline.levels(),
+            factors={name: list(levels) for name, levels in self.factors.items()},
+        )
+
+    def read_table(self) -> Table:
+        """The checked texts and labels.
+
+        Raises:
+            InputError: files that cannot be used.
+        """
+        return load_table(self.head.data, self.folder, self.folder / "split.tsv")
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger(self.folder / "runs.jsonl")
+
+    @property
+    def is_published_grid(self) -> bool:
+        """Whether the table has the columns and the order of the preset's published table."""
+        whole = self.head.design.kind == "full"
+        return whole and self.preset is not None and self.preset.matches(self.factors)

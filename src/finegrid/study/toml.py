@@ -1,0 +1,47 @@
+"""Values and levels as TOML writes them, in study.toml and on the command line."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from finegrid.errors import InputError, Problem
+from finegrid.recipe.recipe import Recipe
+
+
+def toml(value: object) -> str:
+    """A value as TOML. JSON's strings, numbers, booleans and lists are TOML's, but for two details."""
+    if isinstance(value, Mapping):
+        raise TypeError("tables are written by the template")
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(toml(item) for item in value)}]"
+    # DEL must be escaped in TOML, and JSON leaves it as it is.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def parse_levels(settings: Sequence[str]) -> dict[str, Any]:
+    """``factor=level`` pairs of the command line, levels as TOML writes them (words need no quotes)."""
+    levels: dict[str, Any] = {}
+    problems = []
+    for setting in settings:
+        factor, equals, text = setting.partition("=")
+        if not equals:
+            problems.append(Problem("--set", f'found "{setting}", expected factor=level.'))
+            continue
+        levels[factor.strip()] = parse_level(text.strip())
+    try:
+        Recipe().at(levels)
+    except InputError as error:
+        problems.extend(Problem(f"--set {problem.where}", problem.what) for problem in error.problems)
+    if problems:
+        raise InputError("command line", problems)
+    return levels
+
+
+def parse_level(text: str) -> Any:
+    try:
+        return tomllib.loads(f"level = {text}")["level"]
+    except tomllib.TOMLDecodeError:
+        return text

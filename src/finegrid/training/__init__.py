@@ -1,0 +1,4 @@
+"""Runs are built and trained: alone, in lockstep, stacked, or as captured steps.
+
+Others import `loaded` (a study in memory), `train` (the loop), `run`, `state` and `evaluate`.
+"""

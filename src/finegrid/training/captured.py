@@ -1,0 +1,166 @@
+"""A stack's whole step, forward to optimizer, as a function of fixed tensors: what a CUDA graph can hold.
+
+Batch, rates, Adam's step numbers and the keys of the dropout masks lie in tensors that are filled anew before
+each step; nothing is read back before the epoch is over.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from finegrid.model.packing.batches import Batch, Prefix, pack
+from finegrid.model.packing.fixed import FixedBatch, Shape, batch_of, integers_of, plan_shapes
+from finegrid.optim.adamw import UNCORRECTED
+from finegrid.training.frozen_prefix import FrozenPrefix, frozen_prefix
+from finegrid.training.graphs import Graphs, Replayed
+from finegrid.training.loaded import LoadedStudy
+from finegrid.training.run import Run, guarded, running
+from finegrid.training.stack import Stack, can_stack
+
+CPU = torch.device("cpu")
+
+
+class CapturedStep:
+    """One step at one shape. Reads its buffers, changes weights and moments, leaves the losses."""
+
+    def __init__(self, stack: Stack, shape: Shape, device: torch.device, graphs: Graphs) -> None:
+        self.stack, self.shape, self.device = stack, shape, device
+        self.sites = list(stack.models[0].dropouts)
+        groups = max(len(run.optimizer.groups) for run in stack.runs)
+        integers = 2 * shape.tokens + 2 * shape.texts
+        self.integers = torch.zeros(integers + len(self.sites), dtype=torch.int64, device=device)
+        self.numbers = torch.zeros(len(stack.runs), 1 + groups, device=device)
+        self.losses = torch.zeros(len(stack.runs), device=device)
+        self.prefix: Prefix | None = None  # where it is looked up
+        self.step = 0
+        self.replayed = Replayed(graphs)
+
+    def fill_(self, batch: Batch, step: int) -> None:
+        """Put everything in place that this step has of its own.
+
+        Args:
+            batch: on the CPU, with its prefix if that is looked up.
+            step: counted from 0.
+        """
+        self.step, streams = step, self.stack.models[0].clock.streams
+        keys = [streams.key(f"dropout/{step}/{site}") for site in self.sites]
+        send_(self.integers, torch.from_numpy(np.append(integers_of(batch, self.shape), keys)))
+        numbers = torch.zeros(self.numbers.shape)
+        for own, run in zip(numbers, self.stack.runs, strict=True):
+            factor = run.recipe.schedule.factor(step, run.total_steps)
+            run.optimizer.steps += 1
+            own[0] = run.optimizer.steps if run.optimizer.bias_correction else UNCORRECTED
+            own[1 : 1 + len(run.optimizer.groups)] = torch.tensor(
+                [group["lr"] * factor for group in run.optimizer.groups], dtype=torch.float64
+            )
+        send_(self.numbers, numbers)
+        if batch.prefix is not None:
+            self._fill_prefix_(batch.prefix)
+
+    def _fill_prefix_(self, prefix: Prefix) -> None:
+        assert prefix.first is not None
+        if self.prefix is None:
+            sizes = (self.shape.tokens, prefix.hidden.shape[1]), prefix.first.shape
+            self.prefix = Prefix(*(torch.zeros(size, device=self.device) for size in sizes))
+        assert self.prefix.first is not None
+        send_(self.prefix.hidden[: len(prefix.hidden)], prefix.hidden)
+        send_(self.prefix.first, prefix.first)
+
+    def __call__(self) -> None:
+        """Step, or replay what a step does."""
+        self.replayed(self.compute)
+
+    def compute(self) -> None:
+        """The step itself: the same calls on the same tensors every time."""
+        for model in self.stack.models:  # a capture that failed has asked for this step's masks already
+            model.clock.forget_()
+            for site in model.dropouts.values():
+                site.forget_()
+        ints = self.integers[: -len(self.sites)]
+        keys = dict(zip(self.sites, self.integers[-len(self.sites) :], strict=True))
+        for run in self.stack.runs:
+            run.model.clock.step, run.model.clock.keys = self.step, keys
+            run.optimizer.zero_grad()
+        self.losses.copy_(self.stack.backward(self._batch(ints), self.step))
+        for run, own in zip(self.stack.runs, self.numbers, strict=True):
+            run.optimizer.step_by_tensors(own[1:], own[0])
+
+    def _batch(self, integers: Tensor) -> FixedBatch:
+        batch = batch_of(integers, self.shape)
+        if self.prefix is not None:
+            return batch.with_prefix(self.prefix)
+        model = self.stack.models[0]
+        return batch.with_prefix(model.prefix(batch)) if model.frozen_layers else batch
+
+
+def send_(target: Tensor, source: Tensor) -> None:
+    """Copy from the CPU, without waiting for what the device still does."""
+    if target.device.type == "cuda":
+        source = source.pin_memory()
+    target.copy_(source, non_blocking=True)
+
+
+class CapturedSteps:
+    """A family that is one stack, stepped whole. Losses are looked at once an epoch is over."""
+
+    def __init__(self, loaded: LoadedStudy, runs: Sequence[Run]) -> None:
+        self.loaded, self.runs, self.stack = loaded, list(runs), Stack(runs)
+        self.known: FrozenPrefix | None = frozen_prefix(runs[0])
+        self.recipe, self.seed = runs[0].recipe, runs[0].seed
+        graphs = Graphs(loaded.device)
+        self.steps = {
+            texts: CapturedStep(self.stack, shape, loaded.device, graphs)
+            for texts, shape in self._shapes().items()
+        }
+        self.losses: list[tuple[int, Tensor]] = []  # since the epoch began, by step
+        self.began = 0.0
+
+    def _shapes(self) -> dict[int, Shape]:
+        lengths = np.minimum(self.loaded.tokens.train.lengths, self.recipe.model.max_length)
+        epochs = range(self.recipe.training.epochs)
+        rows = (own for epoch in epochs for own in self.loaded.training_rows(self.recipe, self.seed, epoch))
+        return plan_shapes((lengths[own] for own in rows), self.runs[0].model.parts.layers[0].heads)
+
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        """The batches of an epoch, on the CPU."""
+        self.began = time.perf_counter()
+        for rows in self.loaded.training_rows(self.recipe, self.seed, epoch):
+            yield pack(self.loaded.tokens.train, rows, self.recipe.model.max_length, CPU)
+
+    def step(self, batch: Batch, step: int) -> None:
+        """One step of all runs; what was asked of a GPU may not be done yet."""
+        alive = running(self.runs)
+        if not alive:
+            return
+        whole = self.steps[len(batch.rows)]
+        filled = self.known.of(batch) if self.known else batch
+        with guarded(*alive):
+            whole.fill_(filled, step)
+            whole()
+            self.losses.append((step, whole.losses.clone()))
+
+    def settle(self) -> None:
+        """Wait for the epoch's steps, and take in losses and seconds."""
+        alive = running(self.runs)
+        values = [(step, losses.tolist()) for step, losses in self.losses]
+        seconds = (time.perf_counter() - self.began) / max(1, len(alive))
+        self.losses.clear()
+        for index, run in enumerate(self.runs):
+            if run not in alive:
+                continue
+            entry = run.progress.epochs[-1]
+            entry["train_seconds"] += seconds
+            with guarded(run):
+                for step, losses in values:
+                    run.check(losses[index], step)
+                    entry["train_loss"] += losses[index] / self.loaded.steps_per_epoch(run.recipe)
+
+
+def can_capture(runs: Sequence[Run], size: int) -> bool:
+    """Whether a family is one stack (of at most ``size``), and nothing in its steps is beyond a graph."""
+    return len(runs) <= size and all(can_stack(run) and not run.averagers for run in runs)

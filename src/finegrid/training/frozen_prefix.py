@@ -1,0 +1,135 @@
+"""What frozen layers without dropout make of the training texts: computed once, for all epochs and seeds.
+
+Kept as plain arrays in the study's ``cache`` folder and mapped into memory, so that workers share one copy,
+and a study larger than memory needs no other path (and no other last digits).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from filelock import FileLock
+from numpy.typing import NDArray
+from torch import Tensor
+
+from finegrid.atomic import replacing
+from finegrid.errors import input_error
+from finegrid.model.packing.batches import Batch, Prefix
+from finegrid.recipe.identity import ENGINE
+from finegrid.training.run import Run
+
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class FrozenPrefix:
+    """The prefixes of all training texts, for runs that freeze the same layers and silence their dropout."""
+
+    run: Run  # whichever of the family; what it freezes is what counts
+
+    def of(self, batch: Batch) -> Batch:
+        """A batch of training texts with its prefix looked up."""
+        hidden, first = self._arrays
+        lengths = batch.lengths
+        begins = np.repeat(self._offsets[batch.rows] - np.cumsum(lengths) + lengths, lengths)
+        tokens = np.zeros(len(batch.ids), dtype=np.int64)  # tokens that belong to no text: whatever is finite
+        tokens[: batch.real_tokens] = begins + np.arange(batch.real_tokens)
+        device = batch.ids.device
+
+        def look_up(array: NDArray[np.float32], rows: NDArray[np.int64]) -> Tensor:
+            return torch.from_numpy(array[rows]).to(device)
+
+        return batch.with_prefix(Prefix(look_up(hidden, tokens), look_up(first, batch.rows)))
+
+    @cached_property
+    def _lengths(self) -> NDArray[np.int64]:
+        return np.minimum(self.run.loaded.tokens.train.lengths, self.run.recipe.model.max_length)
+
+    @cached_property
+    def _offsets(self) -> NDArray[np.int64]:
+        """Where each text's tokens begin in ``hidden``."""
+        return np.cumsum(self._lengths) - self._lengths
+
+    @cached_property
+    def _arrays(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """``hidden`` [tokens, width] of all texts, and ``first`` [texts, width]: see `Prefix`."""
+        width = self.run.model.parts.width
+        shapes = {"hidden": (int(self._lengths.sum()), width), "first": (len(self._lengths), width)}
+        folder = self.run.loaded.study.folder / "cache"
+        paths = {name: folder / f"frozen-{self._key()}-{name}.npy" for name in shapes}
+        with FileLock(folder / f"frozen-{self._key()}.lock"):  # one worker computes, the others wait
+            if any(mapped(paths[name], shape) is None for name, shape in shapes.items()):
+                self._compute(paths, shapes)
+        hidden, first = (mapped(paths[name], shape) for name, shape in shapes.items())
+        assert hidden is not None and first is not None  # just written, or just seen
+        return hidden, first
+
+    def _key(self) -> str:
+        """Of all that the prefixes depend on, down to their last digits."""
+        loaded, model = self.run.loaded, self.run.model
+        digest = hashlib.sha256()
+        about = (
+            ENGINE,
+            loaded.fingerprints["data"],
+            loaded.fingerprints["tokenizer"],
+            self.run.recipe.model.max_length,
+            model.frozen_layers,
+            loaded.precision,
+            loaded.settings.threads,
+            loaded.settings.device,
+        )
+        digest.update(repr(about).encode())
+        for name, p in model.named_parameters():
+            if not p.requires_grad:
+                digest.update(name.encode())
+                digest.update(p.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    @torch.no_grad()
+    def _compute(self, paths: dict[str, Path], shapes: dict[str, tuple[int, int]]) -> None:
+        """Run the frozen layers over all texts, in batches that do not depend on any run's order."""
+        loaded, model = self.run.loaded, self.run.model
+        check_room(paths["hidden"].parent, sum(4 * rows * width for rows, width in shapes.values()))
+        with replacing(paths["hidden"]) as one, replacing(paths["first"]) as other:
+            hidden = np.lib.format.open_memmap(one, "w+", np.float32, shapes["hidden"])
+            first = np.lib.format.open_memmap(other, "w+", np.float32, shapes["first"])
+            for batch in loaded.evaluation_batches(loaded.tokens.train, self.run.recipe):
+                prefix = model.prefix(batch)
+                assert prefix.first is not None  # the first layer is frozen
+                first[batch.rows] = prefix.first.cpu().numpy()
+                begins = self._offsets[batch.rows]
+                texts = np.split(prefix.hidden[: batch.real_tokens].cpu().numpy(), np.cumsum(batch.lengths))
+                for begin, text in zip(begins, texts, strict=False):
+                    hidden[begin : begin + len(text)] = text
+            hidden.flush()
+            first.flush()
+
+
+def frozen_prefix(run: Run) -> FrozenPrefix | None:
+    """The prefixes of a run whose frozen layers compute the same in every step; None for any other run."""
+    return FrozenPrefix(run) if run.model.prefix_is_constant else None
+
+
+def mapped(path: Path, shape: tuple[int, int]) -> NDArray[np.float32] | None:
+    """An array of this shape from disk, or None where there is none that can be read."""
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None  # absent, or cut short: it is only a cache
+    return array if array.shape == shape and array.dtype == np.float32 else None
+
+
+def check_room(folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        what = (
+            f"freeze.dropout = false keeps the output of the frozen layers there: {needed / GIB:.1f} GiB, "
+            f"but {free / GIB:.1f} GiB are free. Make room, or leave frozen layers their dropout."
+        )
+        raise input_error("study", str(folder), what)

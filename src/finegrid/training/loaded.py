@@ -1,0 +1,134 @@
+"""What all runs of a study share: tokens, checkpoint, device, precision. The first to import torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from finegrid.data.tokens import Tokenised, TokenisedSplit, tokenise
+from finegrid.encoders.families import model_fingerprint
+from finegrid.errors import InputError, Problem, input_error
+from finegrid.machine import Precision
+from finegrid.model.classifier import Classifier
+from finegrid.model.device import check_machine, compute_repeatably
+from finegrid.model.load import Checkpoint, load_tokenizer
+from finegrid.model.packing.batches import Batch, evaluation_batches, pack, training_batches
+from finegrid.pretraining.further import Further
+from finegrid.recipe.recipe import Recipe
+from finegrid.strategies.seams import Setting
+from finegrid.streams import Streams
+from finegrid.study.settings import RunSettings
+from finegrid.study.study import Study
+
+# Per batch of evaluation: large enough for full-speed products; on CPUs small enough for the cache.
+EVALUATION_TOKENS = {"cpu": 4096, "cuda": 32768}
+
+
+class LoadedStudy:
+    """A study's data and checkpoint, loaded."""
+
+    def __init__(self, study: Study, settings: RunSettings) -> None:
+        self.study = study
+        self.settings = settings
+        self.device = torch.device(settings.device)
+        self.precision: Precision = settings.precision
+        self.table = study.read_table()
+        self.tokens = tokenise(self.table, load_tokenizer(study.checkpoint.folder), study.folder / "cache")
+        self.checkpoint = Checkpoint(study.checkpoint)
+        check_vocabulary(self.tokens, self.checkpoint)
+        lengths = {row.recipe.model.max_length for row in study.rows}
+        check_lengths(lengths, self.tokens.train.template.specials, str(study.folder / "study.toml"))
+        self.fingerprints = {
+            "data": self.table.fingerprint(),
+            "tokenizer": self.tokens.fingerprint,
+            "model": model_fingerprint(study.checkpoint.folder),
+        }
+
+        self.further = Further(
+            study.checkpoint.folder,
+            self.tokens.train,
+            study.folder / "cache",
+            self.fingerprints,
+            self.precision,
+            settings.device,
+            settings.threads,
+        )
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest text of the study."""
+        splits = (self.tokens.train, self.tokens.dev, self.tokens.test)
+        return int(max(split.lengths.max() for split in splits))
+
+    def classifier(self, recipe: Recipe, seed: int) -> Classifier:
+        """A fresh model, before any strategy has touched it, in training mode."""
+        classes = len(self.tokens.labels)
+        model = Classifier(self.checkpoint.copy(), classes, recipe.model.pooling, Streams(seed))
+        for module in self.checkpoint.missing:
+            model.redraw_(model.encoder.get_submodule(module), "missing")
+        model.compute = torch.bfloat16 if self.precision == "bf16" else None
+        return model.to(self.device).train()
+
+    def setting(self, seed: int) -> Setting:
+        """What the runs of a seed are built in."""
+        return Setting(seed, Streams(seed), self.tokens.train, self.further.weights)
+
+    def training_batches(self, recipe: Recipe, seed: int, epoch: int) -> Iterator[Batch]:
+        """The packed batches of one epoch (counted from 0), in the order of the run's own stream."""
+        for rows in self.training_rows(recipe, seed, epoch):
+            yield self._pack(self.tokens.train, rows, recipe)
+
+    def training_rows(self, recipe: Recipe, seed: int, epoch: int) -> Iterator[NDArray[np.int64]]:
+        """Which texts are in each of those batches."""
+        order = Streams(seed).permutation(f"order/{epoch}", len(self.tokens.train))
+        return training_batches(order, recipe.training.batch_size)
+
+    def evaluation_batches(self, split: TokenisedSplit, recipe: Recipe) -> Iterator[Batch]:
+        """All texts of a split, packed for speed: without dropout the order does not matter."""
+        lengths = np.minimum(split.lengths, recipe.model.max_length)
+        for rows in evaluation_batches(lengths, EVALUATION_TOKENS[self.device.type]):
+            yield self._pack(split, rows, recipe)
+
+    def _pack(self, split: TokenisedSplit, rows: NDArray[np.int64], recipe: Recipe) -> Batch:
+        return pack(split, rows, recipe.model.max_length, self.device)
+
+    def steps_per_epoch(self, recipe: Recipe) -> int:
+        return -(-len(self.tokens.train) // recipe.training.batch_size)
+
+
+def check_vocabulary(tokens: Tokenised, checkpoint: Checkpoint) -> None:
+    """Refuse a tokeniser whose numbers the embedding table does not have."""
+    splits = (tokens.train, tokens.dev, tokens.test)
+    largest = max(int(split.tokens.max(initial=0)) for split in splits)
+    largest = max([largest, *(piece.token for piece in tokens.train.template.pieces)])
+    rows = checkpoint.vocabulary
+    if largest >= rows:
+        what = f"gives token {largest}, but the encoder has {rows}. Are both from the same checkpoint?"
+        raise input_error(str(checkpoint.info.folder), "tokenizer", what)
+
+
+def check_lengths(lengths: set[int], specials: int, source: str) -> None:
+    """Refuse a ``max_length`` that the tokeniser's special tokens alone would fill."""
+    problems = [
+        Problem(
+            "model.max_length", f"{length}, but {specials} special tokens and a word need {specials + 1}."
+        )
+        for length in sorted(lengths)
+        if length <= specials
+    ]
+    if problems:
+        raise InputError(source, problems)
+
+
+def prepare_process(settings: RunSettings) -> None:
+    """Make this process compute the same bits every time, and refuse what the machine cannot do.
+
+    Raises:
+        InputError: no such device, or no bf16 products on this processor.
+    """
+    compute_repeatably()
+    torch.set_num_threads(settings.threads)
+    check_machine(settings.device, settings.precision)

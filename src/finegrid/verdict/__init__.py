@@ -1,0 +1,4 @@
+"""What each strategy is worth and which recipe to use; interim decisions, screens and confirmations.
+
+Others import `verdict`, `words`, `to_json`, `interim`, `screening`, `confirm` and `diagnose_words`.
+"""

@@ -1,0 +1,139 @@
+"""The closed list of warnings about a study, each with its evidence. Their words: `warning_words`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from finegrid import metrics
+from finegrid.recipe.recipe import Recipe
+from finegrid.results.results import Results
+
+Kind = Literal[
+    "unfinished",
+    "diverged",
+    "failed",
+    "degenerate",
+    "still-rising",
+    "one-seed",
+    "unplanned-seeds",
+    "best-test",
+    "shared-pretraining",
+    "mixed",
+    "identical",
+]
+NAMED = 6  # runs that are named; of more, the number
+
+
+@dataclass(frozen=True)
+class Warning:
+    kind: Kind
+    values: Mapping[str, str | int | float]  # what was found
+
+
+def diagnose(results: Results) -> list[Warning]:
+    """All warnings about what a study has shown so far."""
+    checks = (
+        unfinished,
+        ended_badly,
+        degenerate,
+        rising,
+        few_seeds,
+        unplanned_seeds,
+        chosen_on_test,
+        shared_pretraining,
+        mixed,
+        identical,
+    )
+    return [warning for check in checks for warning in check(results)]
+
+
+def unfinished(results: Results) -> Iterator[Warning]:
+    left = results.missing()["left"]
+    if left:
+        total = len(results.recipes) * len(results.seeds)
+        yield Warning("unfinished", {"left": len(left), "total": total, "folder": str(results.folder)})
+
+
+def ended_badly(results: Results) -> Iterator[Warning]:
+    missing = results.missing()
+    kinds: tuple[Kind, ...] = ("diverged", "failed")
+    for kind in kinds:
+        if runs := missing[kind]:
+            yield Warning(kind, {"count": len(runs), "runs": named(runs)})
+
+
+def named(runs: list[tuple[int, int]]) -> str:
+    """The first few of some ``(row, seed)``."""
+    first = ", ".join(f"row {row} seed {seed}" for row, seed in runs[:NAMED])
+    return f"{first}, ... ({len(runs)})" if len(runs) > NAMED else first
+
+
+def degenerate(results: Results) -> Iterator[Warning]:
+    if results.audit is None:
+        return
+    floor = 100 * metrics.score_of(results.audit.majority["dev"], results.score)
+    low = np.argwhere(results.points("dev") <= floor)
+    if len(low):
+        runs = [(results.recipes[r].rows[0], results.seeds[s]) for r, s in low]
+        yield Warning("degenerate", {"count": len(runs), "runs": named(runs)})
+
+
+def rising(results: Results) -> Iterator[Warning]:
+    """The baseline was still getting better when it stopped: a verdict may not hold for longer training."""
+    curves = [
+        [100 * metrics.score_of(epoch["dev"], results.score) for epoch in record["epochs"]]
+        for (recipe, _), record in results.finished()
+        if recipe == results.baseline and len(record.get("epochs", [])) > 1
+    ]
+    last = [curve for curve in curves if int(np.argmax(curve)) == len(curve) - 1]
+    if curves and 2 * len(last) > len(curves):
+        gain = float(np.mean([curve[-1] - max(curve[:-1]) for curve in last]))
+        yield Warning("still-rising", {"last": len(last), "curves": len(curves), "gain": gain})
+
+
+def few_seeds(results: Results) -> Iterator[Warning]:
+    seeds = np.isfinite(results.points("test")).any(axis=0).sum()
+    if results.audit is not None and seeds == 1:
+        yield Warning("one-seed", {"folder": str(results.folder)})
+
+
+def unplanned_seeds(results: Results) -> Iterator[Warning]:
+    """Who looks, and then adds seeds until something shows, finds more than there is."""
+    ran = {seed for recipe in results.recipes for seed in recipe.records}
+    added = sorted(ran - set(results.planned_seeds))
+    if added:
+        yield Warning("unplanned-seeds", {"seeds": ", ".join(map(str, added))})
+
+
+def chosen_on_test(results: Results) -> Iterator[Warning]:
+    if results.protocol == "best-test":
+        yield Warning("best-test", {})
+
+
+def shared_pretraining(results: Results) -> Iterator[Warning]:
+    """Seeds that have a pre-trained encoder in common do not show what chance does in pre-training."""
+    parts = [Recipe().at(recipe.run).pretrain for recipe in results.recipes if recipe.run]
+    if any(part.tokens and part.shared for part in parts):
+        yield Warning("shared-pretraining", {})
+
+
+def mixed(results: Results) -> Iterator[Warning]:
+    for name in ("device", "precision", "threads", "stack"):
+        known = [{"stack": 1, **record} for _, record in results.finished()]  # older ones do not tell
+        values = sorted({str(record[name]) for record in known if name in record})
+        if len(values) > 1:
+            yield Warning("mixed", {"name": name, "values": ", ".join(values)})
+
+
+def identical(results: Results) -> Iterator[Warning]:
+    """Distinct recipes that predict the very same: some level does nothing, whatever the audit says."""
+    seen: dict[tuple[int, str], list[int]] = {}
+    for (recipe, seed), digest in results.digests().items():
+        seen.setdefault((seed, digest), []).append(results.recipes[recipe].rows[0])
+    for (seed, _), rows in seen.items():
+        if len(rows) > 1:
+            yield Warning("identical", {"rows": ", ".join(map(str, rows)), "seed": results.seeds[seed]})

@@ -1,0 +1,122 @@
+"""The warnings of `diagnose` in words: what was found, and what to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from finegrid.spelling import Lang
+from finegrid.verdict.diagnose import Kind, Warning
+
+
+@dataclass(frozen=True)
+class Words:
+    """Two templates; their fields are the warning's values."""
+
+    what: str
+    advice: str
+
+
+ENGLISH: dict[Kind, Words] = {
+    "unfinished": Words(
+        "{left} of {total} runs have not been trained",
+        "`finegrid run {folder}` trains them; until then, intervals rest on what is there.",
+    ),
+    "diverged": Words(
+        "{count} runs diverged: {runs}",
+        "A recipe that diverges is not comparable by its mean. Try a lower optimizer.rate.",
+    ),
+    "failed": Words(
+        "{count} runs failed: {runs}",
+        "Look into logs/ of the study folder; `finegrid run` tries them again.",
+    ),
+    "degenerate": Words(
+        "{count} runs are no better on dev than always naming the majority class: {runs}",
+        "They learned nothing, and pull every effect they are part of. Try a lower optimizer.rate, "
+        "warmup, or more epochs.",
+    ),
+    "still-rising": Words(
+        "the baseline is best at its last epoch with {last} of {curves} seeds "
+        "({gain:+.2f} points over the best epoch before, on dev)",
+        "Strategies that learn faster look better than they will after more epochs. Raise training.epochs.",
+    ),
+    "one-seed": Words(
+        "only one seed has run: what a strategy does and the luck of a run can hardly be told apart",
+        "Set seeds = 3 under [design] in {folder}/study.toml, then `finegrid run {folder}`.",
+    ),
+    "unplanned-seeds": Words(
+        "seeds {seeds} are not in study.toml: they were added later",
+        "If they were added after a look at the results, intervals are too narrow. `run --until-decided` "
+        "adds seeds at looks fixed beforehand.",
+    ),
+    "best-test": Words(
+        "protocol best-test: epochs are chosen on the test set, so test scores are too high",
+        "Compare recipes with each other, not with other people's scores.",
+    ),
+    "shared-pretraining": Words(
+        "pretrain.shared = true: all seeds start from one pre-trained encoder, and intervals leave out the "
+        "chance of pre-training",
+        "Another pre-training may shift what they enclose; pretrain.shared = false makes one for each seed.",
+    ),
+    "mixed": Words(
+        "runs differ in {name}: {values}",
+        "Their last digits differ, and their seconds cannot be compared.",
+    ),
+    "identical": Words(
+        "rows {rows} predict the same to the last bit with seed {seed}",
+        "They differ in a level that does nothing, and the audit has not seen it. Please report it.",
+    ),
+}
+CHINESE: dict[Kind, Words] = {
+    "unfinished": Words(
+        "{total} 次运行中还有 {left} 次没有训练",
+        "`finegrid run {folder}` 会接着训练；在此之前，区间只依据已有的运行。",
+    ),
+    "diverged": Words(
+        "{count} 次运行发散：{runs}",
+        "发散的配方不能按均值比较。请调低 optimizer.rate。",
+    ),
+    "failed": Words(
+        "{count} 次运行失败：{runs}",
+        "请查看研究文件夹中的 logs/；`finegrid run` 会重试。",
+    ),
+    "degenerate": Words(
+        "{count} 次运行在验证集上不比总是回答多数类更好：{runs}",
+        "它们什么也没学到，并会拉动所涉及的每个效应。请调低 optimizer.rate、加入预热或增加轮数。",
+    ),
+    "still-rising": Words(
+        "基线在 {curves} 个种子中有 {last} 个在最后一轮才最好（在验证集上比之前最好的一轮 {gain:+.2f} 分）",
+        "学得更快的策略看起来会比训练更久之后更好。请提高 training.epochs。",
+    ),
+    "one-seed": Words(
+        "只运行了一个种子：策略的作用和单次运行的运气几乎无法区分",
+        "请在 {folder}/study.toml 的 [design] 中写上 seeds = 3，再运行 `finegrid run {folder}`。",
+    ),
+    "unplanned-seeds": Words(
+        "种子 {seeds} 不在 study.toml 中：它们是后来加入的",
+        "如果是看过结果之后才加的，区间就偏窄。`run --until-decided` 只在事先定好的时点增加种子。",
+    ),
+    "best-test": Words(
+        "协议 best-test：轮次在测试集上选择，因此测试得分偏高",
+        "只在配方之间比较，不要与他人的得分比较。",
+    ),
+    "shared-pretraining": Words(
+        "pretrain.shared = true：所有种子都从同一个预训练编码器出发，区间不包含预训练本身的偶然性",
+        "换一次预训练，结果可能移出区间；pretrain.shared = false 会为每个种子各预训练一次。",
+    ),
+    "mixed": Words(
+        "各次运行的 {name} 不同：{values}",
+        "它们的末位数字会不同，所用秒数也不能比较。",
+    ),
+    "identical": Words(
+        "种子 {seed} 下，第 {rows} 行的预测逐位相同",
+        "它们只差一个不起作用的水平，而审计没有发现。请报告此问题。",
+    ),
+}
+WORDS: dict[Lang, dict[Kind, Words]] = {"en": ENGLISH, "zh": CHINESE}
+assert ENGLISH.keys() == CHINESE.keys()
+
+
+def told(warning: Warning, lang: Lang) -> Words:
+    """What was found, and what to do, with the warning's figures."""
+    words = WORDS[lang][warning.kind]
+    return Words(words.what.format(**warning.values), words.advice.format(**warning.values))

@@ -1,0 +1,153 @@
+"""A study's verdict: what each strategy is worth, what it costs, and which recipe to use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from finegrid.metrics import MARGIN
+from finegrid.results.results import Results
+from finegrid.statistics.best import BestSet, best_set
+from finegrid.statistics.contrasts import Contrast
+from finegrid.statistics.costs import CostEffect, costs, surely_less
+from finegrid.statistics.decide import DO_NOT_USE, INTERACT, USE, Interval, Needs
+from finegrid.statistics.effects import Analysis, Effect, Interaction, analyse, recipe_scores
+from finegrid.verdict.diagnose import Warning, diagnose
+from finegrid.verdict.outcomes import blocks_of, outcomes_of
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Everything that `finegrid verdict` and the report tell; points in 0 to 100."""
+
+    results: Results
+    margin: float
+    analysis: Analysis
+    seconds: dict[str, CostEffect]  # by name of the comparison; empty where no seconds are known
+    best: BestSet | None
+    chosen_on: str  # the split that the best set looked at
+    eligible: tuple[int, ...]  # those of the best set that no decision on that split speaks against
+    recommended: int | None  # of ``results.recipes``: the cheapest of these
+    scores: tuple[tuple[float, Interval], ...]  # of every recipe on test: mean, 95 % interval
+    warnings: tuple[Warning, ...]
+
+    def of(self, effect: Effect) -> CostEffect | None:
+        return self.seconds.get(key(effect.contrast))
+
+    def memory(self, effect: Effect) -> float:
+        """What a level does to the peak memory of a run, in bytes; nan where it was not probed."""
+        weights, memory = effect.contrast.weights, self.results.memory()
+        return float(weights @ memory) if weights is not None else np.nan
+
+    def runs(self, needs: Needs) -> int:
+        """How many runs more seeds take: every distinct recipe with each."""
+        seeds = (needs.seeds or self.analysis.seeds) - self.analysis.seeds
+        return len(self.results.recipes) * int(seeds)
+
+    def hours(self, needs: Needs) -> float:
+        """Of one worker; nan where seconds are not those of runs."""
+        if self.results.seconds_per != "run":
+            return np.nan
+        known = self.results.run_seconds
+        known = known[np.isfinite(known)]
+        return float(known.mean() * self.runs(needs) / 3600) if len(known) else np.nan
+
+    def frontier(self) -> list[int]:
+        """Recipes that no other one beats in both score (on the split that chooses) and seconds, cheapest
+        first."""
+        scores = self.results.means(self.chosen_on)
+        seconds = self.results.run_seconds
+        known = np.flatnonzero(np.isfinite(scores) & np.isfinite(seconds))
+        kept: list[int] = []
+        for index in sorted(known, key=lambda i: (seconds[i], -scores[i])):
+            if not kept or scores[index] > scores[kept[-1]]:
+                kept.append(int(index))
+        return kept
+
+
+def key(contrast: Contrast) -> str:
+    return " x ".join(f"{one.factor} = {one.level!r}" for one in contrast.comparisons)
+
+
+def judge(results: Results, margin: float = MARGIN, alpha: float = 0.05) -> Verdict:
+    """Analyse what a study has shown so far.
+
+    Args:
+        results: of a study or an imported table.
+        margin: points; smaller differences are none.
+        alpha: chance of any wrong word; of one look, where there are several.
+
+    Raises:
+        InputError: predictions that cannot be read.
+    """
+    test = outcomes_of(results, "test")
+    spent = costs(test, results.seconds()) if np.isfinite(results.seconds()).any() else []
+    analysis = analyse(test, margin, alpha, surely_less(spent))
+    if results.screen is not None:
+        effects = tuple(noted(effect, results) for effect in analysis.effects)
+        analysis = replace(analysis, effects=effects)
+    chosen_on = "dev" if results.audit is not None and results.protocol == "best-dev" else "test"
+    choosing = outcomes_of(results, "dev") if chosen_on == "dev" else test
+    best = best_set(choosing)
+    chosen = analysis if choosing is test else analyse(choosing, margin, alpha)
+    eligible = agreeing(results, best, chosen) if best else ()
+    return Verdict(
+        results=results,
+        margin=margin,
+        analysis=analysis,
+        seconds={key(one.contrast): one for one in spent},
+        best=best,
+        chosen_on=chosen_on,
+        eligible=eligible,
+        recommended=cheapest(results, eligible, chosen_on) if best else None,
+        scores=tuple(recipe_scores(test)),
+        warnings=tuple(diagnose(results)),
+    )
+
+
+def noted(effect: Effect, results: Results) -> Effect:
+    """With a note where the effect is not from the full design of a screen's survivors."""
+    name, screen = effect.comparison.factor, results.screen
+    if screen is None or name in blocks_of(results)[0].given:
+        return effect
+    if name in screen.survivors:
+        why = "does nothing with the dropped factors at their first level"
+    else:
+        why = f"dropped on dev ({screen.factors[name].decision})"
+    note = (
+        f"{why}, so measured in the fraction of {screen.rows} rows alone; `finegrid plan` says what such a "
+        "fraction measures together"
+    )
+    return replace(effect, notes=(*effect.notes, note))
+
+
+def agreeing(results: Results, best: BestSet, analysis: Analysis) -> tuple[int, ...]:
+    """Those of the best set that have what is to be used, and nothing that is not; all, if there are none.
+
+    With few seeds the set is wide, since single recipes are compared. A factor's effect is the mean over
+    all of them, so it may well be clear that some of the set only had luck.
+    """
+
+    def agrees(index: int) -> bool:
+        levels = results.recipes[index].levels
+        for effect in analysis.effects:
+            one, word = effect.comparison, effect.decision.word if effect.decision else ""
+            level = levels.get(one.factor, one.baseline)
+            if (word == DO_NOT_USE and level == one.level) or (word == USE and level == one.baseline):
+                return False
+        return True
+
+    return tuple(index for index in best.members if agrees(index)) or best.members
+
+
+def cheapest(results: Results, members: Sequence[int], split: str) -> int:
+    """The recipe that takes the fewest seconds; of several, the one with the best mean."""
+    means, seconds = results.means(split), np.nan_to_num(results.run_seconds, nan=np.inf)
+    return min(members, key=lambda index: (seconds[index], -means[index]))
+
+
+def mattering(interactions: Sequence[Interaction]) -> list[Interaction]:
+    """Those whose adjusted interval leaves out 0 and is not within the margin."""
+    return [one for one in interactions if one.effect.decision and one.effect.decision.word == INTERACT]

@@ -1,0 +1,74 @@
+"""Benchmarks measure what finegrid does, say what they measured, and run."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from finegrid.encoders.families import embedded_checkpoint
+from finegrid.study.demo import HEADLINES
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+import gpu
+import speed
+from contender import Job
+
+TITLES = HEADLINES / "train.tsv"  # 1,500
+
+
+def figures(family: int, graphs: int, frozen: int = 0) -> gpu.Figures:
+    return gpu.Figures(frozen, family, 9.0, 2.0, (1.9, 2.1), 0.1, 4.0, graphs, 1e6, 100.0)
+
+
+def test_repeated_titles_are_called_that() -> None:
+    assert gpu.origin_of(TITLES, 1500) == "1,500 titles"
+    repeated = gpu.origin_of(TITLES, 54_000)
+
+    assert repeated == "54,000 titles: no more than 1,500 different ones, REPEATED 36 times"
+    assert repeated in gpu.report([figures(8, 3), figures(8, 3, frozen=6)], "H200", repeated)
+
+
+def test_a_family_without_graphs_is_an_error() -> None:
+    gpu.check_graphs([figures(1, 1), figures(8, 2)])
+    with pytest.raises(SystemExit, match="without a CUDA graph: 8 full") as ended:
+        gpu.check_graphs([figures(1, 1), figures(8, 0)])
+
+    assert isinstance(ended.value.code, str)  # which Python prints, to exit with 1
+
+
+@pytest.mark.slow
+def test_the_gpu_benchmark_runs_on_a_cpu() -> None:
+    program = [sys.executable, gpu.__file__, "--device", "cpu", "--shape", "mini"]
+    small = ["--texts", "64", "--batch", "16", "--family", "2", "--epochs", "1"]
+    done = subprocess.run([*program, *small], capture_output=True, encoding="utf-8")
+
+    assert done.returncode == 0, done.stderr
+    assert "a CPU: a dry run; trained on 64 titles; seconds are scaled to 54,000 titles" in done.stdout
+    for kind in ("1 full", "2 full", "2 six frozen"):
+        assert f"| {kind} |" in done.stdout
+    assert "projected" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("frozen", "family"), [(0, 1), (6, 8)])
+def test_contenders_have_families_as_finegrid_run_plans_them_for_54000_titles(
+    frozen: int, family: int
+) -> None:
+    """Full runs wait for each other through short epochs only, and one of so many titles is not short."""
+    job = Job(
+        contender="finegrid",
+        checkpoint=str(embedded_checkpoint()),
+        titles=str(TITLES),
+        batch_size=32,
+        frozen=frozen,
+        family=1,
+        threads=1,
+        precision="fp32",
+        seconds=0.0,
+        steps=0,
+    )
+
+    assert speed.planned("finegrid", "mini", job).job.family == family

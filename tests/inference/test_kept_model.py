@@ -1,0 +1,416 @@
+"""A kept model is the run that it came from, to finegrid and to plain transformers."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from support.tiny import CPU, KINDS, open_study, recipe_of, train, write_study
+
+from finegrid.atomic import replacing_folder
+from finegrid.data.unlabelled import AskedColumns, read_texts
+from finegrid.errors import InputError
+from finegrid.inference.fit import check_out, wished_recipe
+from finegrid.inference.fitted import FILE, Fitted, load_fitted
+from finegrid.inference.keep import fitted_of, keep, load_model
+from finegrid.inference.predict import PredictedTexts, predict_file, put, style_of
+from finegrid.model.packing.batches import pack
+from finegrid.recipe.recipe import Recipe
+from finegrid.running.records import record_of
+from finegrid.running.runner import Runner
+from finegrid.study.ledger import Ledger
+from finegrid.study.load import load_study
+from finegrid.study.settings import RunSettings
+from finegrid.training.loaded import LoadedStudy
+from finegrid.training.run import Run
+
+ENDINGS = [".csv", ".tsv", ".txt", ".jsonl", ".parquet"]
+ONE_THREAD = RunSettings(threads=1)
+FACTORS = '[factors]\n"reinit.layers" = [0, 1]\n"freeze.layers" = [0, 2]'
+
+
+def finegrid(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "finegrid", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def kept(loaded: LoadedStudy, run: Run, recipe: Recipe, out: Path) -> Path:
+    """As the worker keeps it."""
+    record = {**record_of(loaded, run, "family", 0.0), "stands_for": [1]}
+    keep(loaded, run, fitted_of(loaded, recipe, record), out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, bert: Path) -> Path:
+    """A study whose four runs are done, and whose fourth row is kept in models/best."""
+    folder = write_study(tmp_path_factory.mktemp("finished"), bert, settings=FACTORS)
+    study = load_study(folder)
+    Runner(study, study.head.run, workers=1).run()
+    done = finegrid("fit", folder, "--recipe", 4)
+    assert done.returncode == 0 and "rows 4, seed 0" in done.stdout, done.stderr
+    return folder
+
+
+def predicted(model: Path, file: Path, **asked: Any) -> PredictedTexts:
+    return predict_file(model, file, AskedColumns(**asked), ONE_THREAD)
+
+
+def test_a_fit_is_the_studys_run_bit_by_bit(finished: Path) -> None:
+    fitted = load_fitted(finished / "models" / "best")
+    record = Ledger(finished / "runs.jsonl").latest()[fitted.run_id]
+    found = {
+        split: predicted(finished / "models" / "best", finished / f"{split}.tsv") for split in ("dev", "test")
+    }
+
+    assert fitted.stands_for == record["stands_for"] == [4]
+    assert (fitted.dev, fitted.test, fitted.best_epoch) == (
+        record["dev"],
+        record["test"],
+        record["best_epoch"],
+    )
+    with np.load(finished / "predictions" / f"{fitted.run_id}.npz", allow_pickle=False) as arrays:
+        for split, predictions in found.items():
+            assert np.array_equal(predictions.logits, arrays[f"{split}_logits"])
+    assert found["dev"].scores() == record["dev"]
+
+
+def test_a_fit_adds_nothing_to_the_study_but_the_model(finished: Path) -> None:
+    assert len(list(Ledger(finished / "runs.jsonl"))) == 4
+    assert list((finished / "state").iterdir()) == []
+    assert [path.name for path in (finished / "models").iterdir()] == ["best"]
+    names = {path.name for path in (finished / "models" / "best").iterdir()}
+    assert names >= {
+        "config.json",
+        "model.safetensors",
+        "head.safetensors",
+        "finegrid.json",
+        "tokenizer.json",
+    }
+    assert not [name for name in names if not name.endswith((".json", ".safetensors", ".txt"))]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_transformers_loads_what_was_kept(
+    tmp_path: Path, checkpoint_of: Callable[[str], Path], kind: str
+) -> None:
+    from transformers import AutoModel, AutoTokenizer
+
+    loaded = open_study(write_study(tmp_path / "study", checkpoint_of(kind)))
+    recipe = recipe_of(loaded, reinit__layers=1)
+    (run,) = train(loaded, recipe)
+    out = kept(loaded, run, recipe, tmp_path / "kept")
+    plain = AutoModel.from_pretrained(out).eval()
+    tokenizer = AutoTokenizer.from_pretrained(out)
+    texts = [text for (text,) in loaded.table.dev.texts]
+    encoded = tokenizer(texts, return_tensors="pt", padding=True)
+    with torch.no_grad():
+        hidden = plain(**encoded, output_hidden_states=True).hidden_states
+
+    ours = load_model(out, load_fitted(out), CPU).eval()
+    batch = pack(loaded.tokens.dev, np.arange(len(texts)), 32, CPU)
+    with torch.no_grad():
+        states = [ours.parts.embed(batch.ids, batch.positions, batch.types)]
+        for index in range(len(ours.parts.layers)):
+            states.append(ours._layer(index, states[-1], batch, None))
+    for theirs, mine in zip(hidden, states, strict=True):
+        mask = encoded["attention_mask"].bool()
+        real = torch.cat([theirs[row][mask[row]] for row in batch.rows])
+        torch.testing.assert_close(mine[: len(real)], real, atol=2e-5, rtol=1e-5)
+    assert np.array_equal(predicted(out, loaded.study.folder / "dev.tsv").logits, run.logits["dev"])
+
+
+@pytest.mark.parametrize("pooling", ["cls", "pooler", "last-mean", "first-last-mean"])
+def test_every_pooling_predicts_as_in_its_run(loaded: LoadedStudy, tmp_path: Path, pooling: str) -> None:
+    recipe = recipe_of(loaded, model__pooling=pooling)
+    (run,) = train(loaded, recipe)
+    out = kept(loaded, run, recipe, tmp_path / "kept")
+    found = predicted(out, loaded.study.folder / "dev.tsv")
+    shares = torch.softmax(torch.from_numpy(run.logits["dev"]).double(), 1).numpy()
+
+    assert found.labels == [loaded.tokens.labels[index] for index in run.logits["dev"].argmax(1)]
+    assert np.abs(found.probabilities - shares).max() < 1e-12
+
+
+@pytest.mark.parametrize("protocol", ["best-dev", "best-test"])
+def test_the_best_epoch_is_kept_and_not_the_last(tmp_path: Path, bert: Path, protocol: str) -> None:
+    """At this rate the first of four epochs is the best."""
+    loaded = open_study(write_study(tmp_path / "study", bert, head=f'protocol = "{protocol}"'))
+    recipe = recipe_of(loaded, training__epochs=4, optimizer__rate=0.2)
+    (run,) = train(loaded, recipe)
+    assert run.progress.best_epoch < 4
+    out = kept(loaded, run, recipe, tmp_path / "kept")
+
+    assert np.array_equal(predicted(out, loaded.study.folder / "dev.tsv").logits, run.logits["dev"])
+
+
+def test_pairs_are_read_as_pairs(tmp_path: Path, bert: Path) -> None:
+    loaded = open_study(write_study(tmp_path / "study", bert, pairs=True))
+    (run,) = train(loaded, loaded.study.baseline)
+    out = kept(loaded, run, loaded.study.baseline, tmp_path / "kept")
+    found = predicted(out, loaded.study.folder / "dev.tsv")
+
+    assert found.read.names == ("first", "second")
+    assert np.array_equal(found.logits, run.logits["dev"])
+    with pytest.raises(InputError, match="Pass --text twice"):
+        predicted(out, loaded.study.folder / "dev.tsv", texts=("first",))
+
+
+def test_texts_to_come_are_cut_as_the_recipe_says(finished: Path, tmp_path: Path) -> None:
+    """No text of the study has 32 tokens, so that max_length is inert there."""
+    fitted = load_fitted(finished / "models" / "best")
+    start = " ".join(["ba"] * 30)
+    (tmp_path / "long.txt").write_text(f"{start}\n{start} du du\n")
+    found = predicted(finished / "models" / "best", tmp_path / "long.txt")
+
+    assert fitted.max_length == 32 and fitted.recipe["model.max_length"] == 32
+    assert np.allclose(found.logits[0], found.logits[1], atol=1e-6)
+    assert "1 text longer than 32 tokens" in found.warnings[0]
+
+
+def test_what_is_written_can_be_read_again(finished: Path, tmp_path: Path) -> None:
+    texts = ["ba\tbe", 'say "ba"', "ba\nbe", "=cmd()", "  ba ", "\x1b[31mba", "巴\u2028be", "ba\r"]
+    rows = [json.dumps({"text": text, "label": "x"}) for text in texts]
+    (tmp_path / "texts.jsonl").write_text("\n".join(rows))
+    found = predicted(finished / "models" / "best", tmp_path / "texts.jsonl")
+    for name in ("out.tsv", "out.jsonl"):
+        put(found, name.partition(".")[2], tmp_path / name)
+        again = predicted(finished / "models" / "best", tmp_path / name)
+        assert [text for (text,) in again.read.texts] == texts and again.read.labels == ["x"] * len(texts)
+        assert np.array_equal(again.logits, found.logits)
+    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().split("\n")[:-1]]
+    assert [line["predicted"] for line in lines] == found.labels
+    given = [list(line["probabilities"].values()) for line in lines]
+    assert np.abs(np.array(given) - found.probabilities).max() < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", 'title,n\nba be,1\n"du, ba",2\n'),
+        ("a.tsv", "1\tba be\n2\tdu, ba\n"),
+        ("a.txt", "ba be\ndu, ba\n"),
+        ("a.jsonl", '{"content": "ba be"}\n{"content": "du, ba"}\n'),
+        ("bom.txt", "\ufefftext\r\nba be\r\ndu, ba\r\n"),
+    ],
+)
+def test_texts_are_found_in_any_file(finished: Path, tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_bytes(content.encode())
+    found = predicted(finished / "models" / "best", tmp_path / name)
+
+    assert found.read.texts == [("ba be",), ("du, ba",)]
+    assert found.read.labels is None and found.scores() is None
+
+
+def test_parquet_is_read(finished: Path, tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(
+        pa.table({"id": [1, 2], "text": ["ba", "du"], "label": ["x", "z"]}), tmp_path / "a.parquet"
+    )
+    found = predicted(finished / "models" / "best", tmp_path / "a.parquet")
+
+    assert found.read.texts == [("ba",), ("du",)] and found.read.labels == ["x", "z"]
+
+
+def test_all_problems_of_a_file_come_at_once(finished: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.csv").write_text("text,label\nba,x\n,x\n  ,x\nba\x00".replace("\x00", "") + ",x,x\n")
+    with pytest.raises(InputError) as caught:
+        predicted(finished / "models" / "best", tmp_path / "bad.csv")
+    assert "line 5" in str(caught.value)
+    (tmp_path / "bad.csv").write_text("text,label\nba,x\n,x\n  ,x\n")
+    with pytest.raises(InputError) as caught:
+        predicted(finished / "models" / "best", tmp_path / "bad.csv")
+    assert [problem.where for problem in caught.value.problems] == ["bad.csv line 3", "bad.csv line 4"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({"texts": ("txt",)}, "no column 'txt'. Did you mean 'text'?"),
+        ({"label": "lable"}, "Did you mean 'label'?"),
+        ({"texts": ("text", "label")}, "2 text columns, but the model reads 1"),
+        ({"texts": (3,)}, "no column 3"),
+    ],
+)
+def test_missing_columns_are_told(finished: Path, asked: dict[str, Any], expected: str) -> None:
+    with pytest.raises(InputError) as caught:
+        predicted(finished / "models" / "best", finished / "dev.tsv", **asked)
+    assert expected in str(caught.value)
+
+
+def test_labels_that_cannot_be_scored_are_said(finished: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text("text\tlabel\nba\tx\ndu\tw\n")
+    found = predicted(finished / "models" / "best", tmp_path / "a.tsv")
+
+    assert found.scores() is None and "'w'" in found.warnings[-1]
+
+
+def test_what_is_no_model_is_refused(finished: Path, bert: Path, tmp_path: Path) -> None:
+    for folder in (bert, tmp_path / "nowhere", finished / "dev.tsv"):
+        with pytest.raises(InputError, match="not a model that finegrid kept"):
+            predicted(folder, finished / "dev.tsv")
+
+
+@pytest.mark.parametrize("name", ["head.safetensors", "model.safetensors", "finegrid.json", "config.json"])
+@pytest.mark.parametrize("content", [None, b"", b"torn"])
+def test_a_damaged_model_is_told(finished: Path, tmp_path: Path, name: str, content: bytes | None) -> None:
+    import shutil
+
+    model = shutil.copytree(finished / "models" / "best", tmp_path / "model")
+    (model / name).unlink()
+    if content is not None:
+        (model / name).write_bytes(content)
+
+    with pytest.raises(InputError):
+        predicted(model, finished / "dev.tsv")
+
+
+def test_a_head_of_other_classes_is_refused(finished: Path) -> None:
+    folder = finished / "models" / "best"
+    fitted = load_fitted(folder)
+    more: Fitted = fitted.model_copy(update={"labels": [*fitted.labels, "w"]})
+
+    with pytest.raises(InputError, match=r"head\.safetensors"):
+        load_model(folder, more, CPU)
+
+
+def test_recipes_are_named_by_row_word_or_levels(finished: Path) -> None:
+    study = load_study(finished)
+
+    assert wished_recipe(study, "4") == study.rows[3].recipe
+    assert wished_recipe(study, "baseline") == study.baseline
+    assert wished_recipe(study, "reinit.layers=1, freeze.layers=2") == study.rows[3].recipe
+    assert wished_recipe(study, "model.pooling=cls").model.pooling == "cls"
+
+
+@pytest.mark.parametrize(
+    ("wish", "expected"),
+    [
+        (None, "a row of the table"),
+        ("5", "rows 1 to 4"),
+        ("best", "baseline"),
+        ("reinit.layer=1", 'Did you mean "reinit.layers"?'),
+        ("reinit.layers=x", "reinit.layers"),
+        ("reinit.layers=3,freeze.layers=3", "3 \\+ 3 layers"),
+        ("model.max_length=4000", "positions"),
+    ],
+)
+def test_what_is_no_recipe_is_refused(finished: Path, wish: str | None, expected: str) -> None:
+    with pytest.raises(InputError, match=expected):
+        wished_recipe(load_study(finished), wish)
+
+
+def test_nothing_is_overwritten_but_a_model_and_only_by_force(finished: Path, tmp_path: Path) -> None:
+    best = finished / "models" / "best"
+    with pytest.raises(InputError, match="--force"):
+        check_out(best, force=False)
+    assert check_out(best, force=True) == best.resolve()
+    for taken in (finished, finished / "dev.tsv"):
+        with pytest.raises(InputError, match="no model of finegrid's"):
+            check_out(taken, force=True)
+    assert check_out(tmp_path / "new" / "model", force=False).parent.is_dir()
+
+
+def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    out = tmp_path / "model"
+    for text in ("old", "new"):
+        with replacing_folder(out) as draft:
+            (draft / "a").write_text(text)
+    with pytest.raises(IsADirectoryError), replacing_folder(out) as draft:
+        draft.write_text("half")
+
+    assert (out / "a").read_text() == "new" and [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_model_put_aside_by_a_killed_process_comes_back(tmp_path: Path) -> None:
+    (tmp_path / ".model.old").mkdir()
+    (tmp_path / ".model.old" / "a").write_text("old")
+    with pytest.raises(RuntimeError), replacing_folder(tmp_path / "model"):
+        raise RuntimeError
+
+    assert (tmp_path / "model" / "a").read_text() == "old"
+
+
+@pytest.mark.parametrize("stopped", [OSError, KeyboardInterrupt])
+def test_a_model_comes_back_where_the_new_one_cannot_take_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped: type[BaseException]
+) -> None:
+    out, rename = tmp_path / "model", Path.rename
+    out.mkdir()
+    (out / "a").write_text("old")
+
+    def stops(path: Path, target: Path) -> Path:
+        if path.name == ".model.draft":
+            raise stopped
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", stops)
+    with pytest.raises(stopped), replacing_folder(out) as draft:
+        (draft / "a").write_text("new")
+
+    assert (out / "a").read_text() == "old" and [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_model_put_aside_is_not_overwritten_unasked(tmp_path: Path) -> None:
+    (tmp_path / ".model.old").mkdir()
+    (tmp_path / ".model.old" / FILE).touch()
+    with pytest.raises(InputError, match="--force"):
+        check_out(tmp_path / "model", force=False)
+
+
+@pytest.mark.slow
+def test_a_killed_fit_leaves_no_half_folder_and_goes_on(tmp_path: Path, bert: Path) -> None:
+    head = "[run]\nsave_after_seconds = 0\n"
+    folder = write_study(tmp_path / "study", bert, settings=f"{FACTORS}\n{head}")
+    long = "training.epochs=100"
+    command = [sys.executable, "-m", "finegrid", "fit", str(folder), "--recipe", long]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 60
+    while not list((folder / "state").glob("fit-*.safetensors")) and time.monotonic() < until:
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (folder / "models" / "best").exists() and list((folder / "state").glob("fit-*"))
+
+    time.sleep(1)  # the worker, an orphan now, ends when its stdin closes
+    done = finegrid("fit", folder, "--recipe", long)
+    assert done.returncode == 0, done.stderr
+    loaded = open_study(folder)
+    (run,) = train(loaded, recipe_of(loaded, training__epochs=100))
+    assert np.array_equal(predicted(folder / "models" / "best", folder / "dev.tsv").logits, run.logits["dev"])
+    assert list((folder / "state").iterdir()) == []
+
+
+def test_the_command_line_predicts(finished: Path) -> None:
+    done = finegrid("predict", finished / "models" / "best", finished / "dev.tsv")
+    lines = done.stdout.splitlines()
+
+    assert lines[0].split("\t") == ["text", "label", "predicted", *(f"probability:{name}" for name in "xyz")]
+    assert len(lines) == 16 and "on 15 texts" in done.stderr and "macro-f1" in done.stderr
+    with pytest.raises(InputError, match="jsonl"):
+        style_of(Path("out.xlsx"))
+
+
+@given(st.text(st.sampled_from('ab1.,;\t{}[]:"\\\r\n \u2028x\ufeff'), max_size=60), st.sampled_from(ENDINGS))
+def test_whatever_a_file_holds_it_is_read_or_refused(text: str, ending: str) -> None:
+    with TemporaryDirectory() as folder, suppress(InputError):
+        path = Path(folder) / f"a{ending}"
+        path.write_text(text, encoding="utf-8", newline="")
+        read = read_texts(path, 1, AskedColumns(usual=("text", "label")))
+        assert read.texts and all(len(row) == 1 and row[0].strip() for row in read.texts)

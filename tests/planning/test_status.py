@@ -1,0 +1,62 @@
+"""What `status` and `plan` tell of what was recorded or measured under other settings than today's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.tiny import open_study, write_study
+
+from finegrid.audit.costs import make_audit
+from finegrid.machine import Precision
+from finegrid.planning.runs import plan_runs
+from finegrid.planning.status import StudyStatus, probed, seeds_seen
+from finegrid.planning.status_words import plan_lines, status_lines
+from finegrid.study.audit_file import save_audit
+from finegrid.study.audited import fitting_audit
+from finegrid.study.load import load_study, override
+from finegrid.study.study import Study
+
+
+@pytest.fixture
+def study(tmp_path: Path, bert: Path) -> Study:
+    """Three rows, probed."""
+    settings = '[factors]\n"reinit.layers" = [0, 1, 2]'
+    loaded = open_study(write_study(tmp_path / "study", bert, settings=settings))
+    save_audit(loaded.study.folder, make_audit(loaded))
+    return loaded.study
+
+
+def diverge(study: Study, row: int, precision: Precision, seed: int) -> None:
+    audit = fitting_audit(study)
+    assert audit is not None
+    run = plan_runs(study, audit, precision, [seed])[row - 1]
+    about = {"run_id": run.run_id, "seed": seed, "stands_for": list(run.stands_for)}
+    study.ledger.append({**about, "status": "diverged", "reason": "the loss was nan"})
+
+
+def test_a_run_has_the_rows_of_the_table_as_it_is_now(study: Study) -> None:
+    diverge(study, 3, "fp32", 0)
+    path = study.folder / "study.toml"
+    path.write_text(path.read_text(encoding="utf-8").replace("[0, 1, 2]", "[0, 2]"), encoding="utf-8")
+    study = load_study(study.folder)
+
+    told = status_lines(StudyStatus(study, study.head.run, fitting_audit(study), (0,)))
+    assert "diverged: rows 2, seed 0: the loss was nan" in told
+
+
+def test_added_seeds_are_seen_whatever_precision_they_ran_in(study: Study) -> None:
+    diverge(study, 1, "bf16", 4)
+    diverge(study, 1, "fp32", 2)
+
+    assert study.head.run.precision == "fp32" and seeds_seen(study) == (0, 2, 4)
+
+
+def test_a_plan_says_when_its_costs_were_measured_otherwise(study: Study) -> None:
+    for threads, warned in ((1, False), (2, True)):
+        settings = override(study.head.run, threads=threads)
+        told = "\n".join(plan_lines(StudyStatus(study, settings, fitting_audit(study), (0,))))
+
+        assert "predicted: " in told
+        assert ("both measured with device cpu, precision fp32, threads 1; plan --probe" in told) == warned
+        assert probed(study, settings) != warned

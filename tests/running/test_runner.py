@@ -1,0 +1,113 @@
+"""Places of workers: who dies is replaced where it was, and every place has a GPU of its own."""
+
+from __future__ import annotations
+
+import io
+import queue
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.audits import audit_of
+from support.tiny import write_study
+
+from finegrid.planning.families import Family
+from finegrid.recipe.identity import ENGINE
+from finegrid.running import runner
+from finegrid.running.process import Event, Worker
+from finegrid.running.runner import Runner
+from finegrid.study.audit_file import RowAudit, save_audit
+from finegrid.study.load import load_study
+from finegrid.study.settings import RunSettings
+from finegrid.study.study import Study
+
+FOUR = '[design]\nseeds = 1\n[factors]\n"reinit.layers" = [0, 1, 2, 3]'
+Events = queue.Queue[tuple[Any, Event]]
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory, bert: Path) -> Study:
+    """A study of four runs, audited."""
+    study = load_study(write_study(tmp_path_factory.mktemp("four"), bert, settings=FOUR))
+    rows = [RowAudit(moved=row.recipe.moved(), run=row.recipe.moved(), inert={}) for row in study.rows]
+    save_audit(
+        study.folder,
+        audit_of().model_copy(update={"engine": ENGINE, "rows": rows, "measured": RunSettings().alike}),
+    )
+    return study
+
+
+class Pretended:
+    """A worker that trains in no time; the first one in place 1 dies in the middle of its family."""
+
+    made: list[int]  # places, in the order in which workers were started
+
+    def __init__(self, study: Study, settings: RunSettings, index: int, events: Events) -> None:
+        self.index, self.events = index, events
+        self.doomed = index == 1 and 1 not in self.made
+        self.made.append(index)
+        self.family: Family | None = None
+        self.sent: set[str] = set()
+        self.ready, self.reason, self.log = True, "", Path(f"worker-{index}.log")
+        self.tell("ready", fingerprints={})
+
+    def tell(self, event: str, **content: Any) -> None:
+        self.events.put((self, {"event": event, **content}))
+
+    def train(self, family: Family, whole: bool) -> None:
+        self.family, self.sent = family, set()
+        if self.doomed:
+            self.tell("step", done=1)
+            self.tell("ended", code=-9)
+            return
+        for run in family.left:
+            self.tell("record", record={"run_id": run.run_id, "status": "done"})
+        self.tell("trained")
+
+    def hang_up(self) -> None:
+        """There is no process that could wait for it."""
+
+    close = hang_up
+
+
+def test_a_dead_workers_successor_takes_its_place(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Pretended, "made", [], raising=False)
+    monkeypatch.setattr(runner, "Worker", Pretended)
+    records = Runner(study, RunSettings(family_size=1), workers=2).run()
+
+    assert Pretended.made == [0, 1, 1]
+    assert sorted(record["status"] for record in records) == ["done", "done", "done", "failed"]
+
+
+@pytest.fixture
+def environments(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
+    """What processes are given that would be started, had they been."""
+    given: list[dict[str, str]] = []
+
+    class Process:
+        def __init__(self, command: list[str], env: dict[str, str], **options: Any) -> None:
+            self.stdout = io.StringIO()
+            given.append(env)
+
+        def wait(self) -> int:
+            return 0
+
+    monkeypatch.setattr(subprocess, "Popen", Process)
+    return given
+
+
+@pytest.mark.parametrize(("device", "expected"), [("cuda", ["4", "7"]), ("cpu", ["4,7", "4,7"])])
+def test_every_worker_has_a_gpu_of_its_own(
+    study: Study,
+    monkeypatch: pytest.MonkeyPatch,
+    environments: list[dict[str, str]],
+    device: str,
+    expected: list[str],
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
+    settings = RunSettings.model_validate({"device": device})
+    for index in range(2):
+        Worker(study, settings, index, queue.Queue())
+
+    assert [environment["CUDA_VISIBLE_DEVICES"] for environment in environments] == expected

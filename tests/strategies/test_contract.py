@@ -1,0 +1,328 @@
+"""Promises that every factor and every strategy keeps, once the factor is in `support.levels.ON`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from support.levels import ON, base, on
+from support.tiny import recipe_of, same_tensors, train, weights
+from torch import Tensor
+
+from finegrid.model.classifier import Classifier
+from finegrid.model.packing.batches import Batch
+from finegrid.optim.adamw import AdamW, ParamGroup
+from finegrid.recipe.identity import Level
+from finegrid.recipe.recipe import DEFAULTS, Recipe
+from finegrid.strategies.seams import Setting, Strategy
+from finegrid.training.loaded import LoadedStudy
+from finegrid.training.run import Run, cross_entropy
+
+if TYPE_CHECKING:
+    from finegrid.strategies.seams import LossFn
+
+TRICKS = Recipe().strategies
+
+
+def final(loaded: LoadedStudy, recipe: Recipe, seed: int = 0) -> dict[str, Tensor]:
+    (run,) = train(loaded, recipe, seed=seed)
+    assert run.progress.status == "done", run.progress.reason
+    return weights(run) | {f"logits/{k}": torch.from_numpy(v) for k, v in run.logits.items()}
+
+
+def prepared(loaded: LoadedStudy, recipe: Recipe, seed: int = 0) -> Run:
+    return Run(loaded, "run", recipe, seed)
+
+
+def test_every_factor_is_listed() -> None:
+    assert ON.keys() == DEFAULTS.keys()
+    assert all(ON[factor] != DEFAULTS[factor] for factor in ON)
+
+
+@pytest.mark.parametrize("strategy", TRICKS, ids=lambda strategy: type(strategy).__name__)
+def test_every_trick_has_a_listed_factor_and_a_default_that_is_off(strategy: Strategy) -> None:
+    assert type(strategy)() == strategy
+    assert any(factor.startswith(f"{type(strategy).__name__.lower()}.") for factor in ON)
+
+
+@pytest.mark.parametrize("strategy", TRICKS, ids=lambda strategy: type(strategy).__name__)
+def test_off_is_the_identity_object(strategy: Strategy, loaded: LoadedStudy) -> None:
+    model = loaded.classifier(Recipe(), seed=0)
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    sites = {name: site.active for name, site in model.dropouts.items()}
+    groups = Recipe().optimizer.param_groups(model)
+    batch = next(loaded.training_batches(Recipe(), 0, 0))
+    global_state = torch.get_rng_state()
+
+    strategy.prepare_model(model, loaded.setting(0))
+
+    assert strategy.param_groups(groups, model) is groups
+    assert strategy.wrap_loss(cross_entropy) is cross_entropy
+    assert strategy.averager(model) is None
+    assert same_tensors(before, {name: p.detach() for name, p in model.named_parameters()})
+    assert all(p.requires_grad for p in model.parameters()) and model.frozen_layers == 0
+    assert {name: site.active for name, site in model.dropouts.items()} == sites
+    cross_entropy(model, batch).backward()
+    grads = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    strategy.after_backward(model, batch, cross_entropy)
+    assert same_tensors(grads, {n: p.grad for n, p in model.named_parameters() if p.grad is not None})
+    assert torch.equal(torch.get_rng_state(), global_state)
+
+
+@pytest.mark.parametrize("factor", ON)
+def test_switched_on_it_changes_the_run(factor: str, loaded: LoadedStudy) -> None:
+    assert not same_tensors(final(loaded, base(loaded, factor)), final(loaded, on(loaded, factor)))
+
+
+@pytest.mark.parametrize("factor", ON)
+def test_same_seed_same_weights(factor: str, loaded: LoadedStudy) -> None:
+    first = final(loaded, on(loaded, factor))
+    torch.manual_seed(12345)  # global generators are of no consequence
+    np.random.seed(12345)  # noqa: NPY002
+
+    assert same_tensors(first, final(loaded, on(loaded, factor)))
+
+
+def test_another_seed_gives_other_weights(loaded: LoadedStudy) -> None:
+    assert not same_tensors(final(loaded, base(loaded)), final(loaded, base(loaded), seed=1))
+
+
+@pytest.mark.parametrize("pair", list(combinations(ON, 2)), ids="+".join)
+def test_pairs_train_or_are_refused_with_a_reason(pair: tuple[str, str], loaded: LoadedStudy) -> None:
+    recipe = on(loaded, *pair).at({"training.epochs": 1})
+    problems = recipe.problems(loaded.study.checkpoint)
+    if problems:
+        assert all(any(name in problem.where for name in pair) for problem in problems)
+        return
+    assert all(torch.isfinite(values).all() for values in final(loaded, recipe).values())
+
+
+# What a factor may change of a run that is ready to start. The rest must be equal to the last bit.
+SNAPSHOT = Callable[[LoadedStudy, Run], Any]
+LOOKS: dict[str, SNAPSHOT] = {
+    "weights": lambda loaded, run: {n: p.detach().numpy().tobytes() for n, p in run.model.named_parameters()},
+    "head": lambda loaded, run: [p.detach().numpy().tobytes() for p in run.model.head.parameters()],
+    "trainable": lambda loaded, run: [n for n, p in run.model.named_parameters() if p.requires_grad],
+    "decays": lambda loaded, run: hypers(run, "weight_decay"),
+    "rates": lambda loaded, run: hypers(run, "lr"),
+    "factors": lambda loaded, run: [
+        run.recipe.schedule.factor(step, run.total_steps) for step in range(run.total_steps)
+    ],
+    "bias correction": lambda loaded, run: run.optimizer.bias_correction,
+    "order": lambda loaded, run: [b.rows.tolist() for b in loaded.training_batches(run.recipe, run.seed, 1)],
+    "masks": lambda loaded, run: masks(run.model),
+    "active sites": lambda loaded, run: sorted(n for n, site in run.model.dropouts.items() if site.active),
+    "lengths": lambda loaded, run: max(
+        b.real_tokens for b in loaded.training_batches(run.recipe, run.seed, 0)
+    ),
+    "pooling": lambda loaded, run: run.model.pooling,
+}
+CHANGES: dict[str, set[str]] = {
+    "model.pooling": {"pooling"},
+    "model.max_length": {"lengths", "order"},  # within a batch, texts lie in the order of their length
+    "pretrain.tokens": {"weights"},
+    "pretrain.rate": {"weights"},
+    "pretrain.shared": {"weights"},
+    "reinit.pooler": {"weights"},
+    "reinit.layers": {"weights"},
+    "freeze.layers": {"trainable", "rates", "decays"},  # a frozen tensor has none
+    "freeze.dropout": {"active sites", "masks"},
+    "optimizer.rate": {"rates"},
+    "optimizer.weight_decay": {"decays"},
+    "optimizer.decay_on": {"decays"},
+    "optimizer.bias_correction": {"bias correction"},
+    "schedule.warmup_ratio": {"factors"},
+    "training.epochs": {"factors"},
+    "training.batch_size": {"factors", "order", "lengths"},
+}
+
+
+def hypers(run: Run, name: str) -> dict[str, float]:
+    names = {p: n for n, p in run.model.named_parameters()}
+    return {names[p]: group[name] for group in run.optimizer.groups for p in group["params"]}
+
+
+def masks(model: Classifier) -> dict[str, bytes]:
+    """What every site multiplies by at step 7."""
+    model.clock.step = 7
+    return {name: site(torch.ones(100)).numpy().tobytes() for name, site in model.dropouts.items()}
+
+
+@pytest.mark.parametrize("factor", ON)
+def test_on_changes_only_its_own_thing(factor: str, loaded: LoadedStudy) -> None:
+    runs = [prepared(loaded, recipe) for recipe in (base(loaded, factor), on(loaded, factor))]
+    changed = {name for name, look in LOOKS.items() if look(loaded, runs[0]) != look(loaded, runs[1])}
+
+    assert changed == CHANGES[factor]
+
+
+@pytest.mark.parametrize(
+    "factor", [factor for factor in ON if not factor.startswith(("training.", "model."))]
+)
+def test_head_order_and_masks_are_those_of_the_seed(factor: str, loaded: LoadedStudy) -> None:
+    ours, plain = prepared(loaded, on(loaded, factor), seed=3), prepared(loaded, base(loaded), seed=3)
+    assert LOOKS["head"](loaded, ours) == LOOKS["head"](loaded, plain)
+    assert LOOKS["order"](loaded, ours) == LOOKS["order"](loaded, plain)
+    silenced = {name for name, site in ours.model.dropouts.items() if site.silenced}
+    mine, theirs = masks(ours.model), masks(plain.model)
+    assert {name for name in mine if mine[name] != theirs[name]} == silenced
+
+
+class Spy(Strategy):
+    """Says when it was called."""
+
+    def __init__(self, calls: list[str], name: str = "") -> None:
+        self.calls, self.name = calls, name
+
+    def say(self, what: str) -> None:
+        self.calls.append(f"{what} {self.name}".strip())
+
+    def prepare_model(self, model: Classifier, setting: Setting) -> None:
+        self.say("prepare_model")
+
+    def param_groups(self, groups: list[ParamGroup], model: Classifier) -> list[ParamGroup]:
+        self.say("param_groups")
+        return groups
+
+    def wrap_loss(self, loss_fn: LossFn) -> LossFn:
+        self.say("wrap_loss")
+
+        def wrapped(model: Classifier, batch: Batch) -> Tensor:
+            self.say("loss")
+            return loss_fn(model, batch)
+
+        return wrapped
+
+    def after_backward(self, model: Classifier, batch: Batch, loss_fn: LossFn) -> None:
+        assert any(p.grad is not None for p in model.parameters())
+        self.say("after_backward")
+
+    def averager(self, model: Classifier) -> SpyAverager:
+        self.say("averager")
+        return SpyAverager(self)
+
+
+class SpyAverager:
+    def __init__(self, spy: Spy) -> None:
+        self.spy = spy
+
+    def update(self) -> None:
+        self.spy.say("update")
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        self.spy.say("averaged")
+        yield
+        self.spy.say("not averaged")
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {}
+
+
+def spied(
+    loaded: LoadedStudy, strategies: list[Strategy], monkeypatch: pytest.MonkeyPatch, calls: list[str]
+) -> Run:
+    monkeypatch.setattr(Recipe, "strategies", strategies)
+    stepped, judged = AdamW.step, Run.judge
+
+    def step(self: AdamW, factor: float) -> None:
+        calls.append("optimizer")
+        stepped(self, factor)
+
+    def judge(self: Run, logits: dict[str, Any]) -> None:
+        calls.append("judge")
+        judged(self, logits)
+
+    monkeypatch.setattr(AdamW, "step", step)
+    monkeypatch.setattr(Run, "judge", judge)
+    (run,) = train(loaded, recipe_of(loaded, training__batch_size=20))  # two steps an epoch
+    assert run.progress.status == "done", run.progress.reason
+    return run
+
+
+def test_seams_fire_in_this_order(loaded: LoadedStudy, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+
+    spied(loaded, [Spy(calls)], monkeypatch, calls)
+
+    step = ["loss", "after_backward", "optimizer", "update"]
+    epoch = [*step, *step, "averaged", "judge", "not averaged"]
+    assert calls == ["prepare_model", "param_groups", "wrap_loss", "averager", *epoch, *epoch]
+
+
+def test_tricks_act_in_the_order_of_the_recipe(loaded: LoadedStudy, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+
+    spied(loaded, [Spy(calls, "a"), Spy(calls, "b")], monkeypatch, calls)
+
+    for seam in ("prepare_model", "param_groups", "wrap_loss", "after_backward", "averager", "update"):
+        assert [call for call in calls if call.startswith(f"{seam} ")][:2] == [f"{seam} a", f"{seam} b"]
+    assert calls.index("loss b") < calls.index("loss a")  # the last to wrap is the outermost
+
+
+def test_a_trick_that_does_nothing_changes_nothing(
+    loaded: LoadedStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = recipe_of(loaded, training__batch_size=20)
+    plain = final(loaded, recipe)
+    run = spied(loaded, [*TRICKS, Strategy()], monkeypatch, [])
+
+    assert same_tensors({k: v for k, v in plain.items() if k in weights(run)}, weights(run))
+
+
+def test_best_weights_are_the_averaged_ones(loaded: LoadedStudy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a strategy evaluates with is also what predicts the test texts."""
+
+    class Zero(Strategy):
+        def averager(self, model: Classifier) -> ZeroAverager:
+            return ZeroAverager(model)
+
+    class ZeroAverager:
+        def __init__(self, model: Classifier) -> None:
+            self.bias = model.get_parameter("head.linear.bias")
+
+        def update(self) -> None: ...
+
+        @contextmanager
+        def applied(self) -> Iterator[None]:
+            last = self.bias.detach().clone()
+            self.bias.data.fill_(7.0)
+            yield
+            self.bias.data.copy_(last)
+
+        def tensors(self) -> dict[str, Tensor]:
+            return {}
+
+    run = spied(loaded, [Zero()], monkeypatch, [])
+
+    assert run.best_weights["head.linear.bias"].tolist() == [7.0, 7.0, 7.0]
+    assert torch.equal(run.model.get_parameter("head.linear.bias"), run.best_weights["head.linear.bias"])
+
+
+@pytest.mark.parametrize(
+    ("levels", "factor"),
+    [
+        ({"reinit.layers": 5}, "reinit.layers"),
+        ({"freeze.layers": 5}, "freeze.layers"),
+        ({"reinit.layers": 2, "freeze.layers": 3}, "freeze.layers"),
+        ({"model.max_length": 129}, "model.max_length"),
+    ],
+)
+def test_what_the_checkpoint_cannot_do_is_named(
+    levels: dict[str, Level], factor: str, loaded: LoadedStudy
+) -> None:
+    (problem,) = Recipe().at({"model.max_length": 32, **levels}).problems(loaded.study.checkpoint)
+
+    assert factor in problem.where
+
+
+@pytest.mark.parametrize("both", [(2, 2), (4, 0), (0, 4), (1, 3)])
+def test_layers_may_be_frozen_below_those_drawn_afresh(both: tuple[int, int], loaded: LoadedStudy) -> None:
+    recipe = recipe_of(loaded, reinit__layers=both[0], freeze__layers=both[1])
+
+    assert recipe.problems(loaded.study.checkpoint) == []

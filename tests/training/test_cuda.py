@@ -1,0 +1,184 @@
+"""What a GPU computes. Skipped where there is none; what a CPU can show of its steps: test_whole.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from support.stacks import batches, draw_by_counter_, gradients, runs_of, varied
+from support.tiny import CPU, assert_same_run, open_study, recipe_of, train, weights, write_study
+
+from finegrid.model.kernels.counter import counter_words
+from finegrid.training.captured import CapturedSteps
+from finegrid.training.graphs import WARM_CALLS
+from finegrid.training.loaded import LoadedStudy, prepare_process
+from finegrid.training.lockstep import Lockstep
+from finegrid.training.run import Run
+from finegrid.training.state import StateFile
+from finegrid.training.train import train_family, walk_of
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
+
+STEPS = 50
+LEVELS: list[dict[str, Any]] = [
+    {},
+    {"freeze__layers": 2},
+    {"freeze__layers": 2, "freeze__dropout": False},
+    {"model__pooling": "pooler"},
+]
+IDS = ["full", "frozen", "looked up", "pooler"]
+Open = Callable[..., LoadedStudy]
+
+
+@pytest.fixture
+def on_gpu(tmp_path: Path, bert: Path) -> Open:
+    def opened(**settings: Any) -> LoadedStudy:
+        given = {"device": "cuda", "precision": "fp32", "family_size": 4, **settings}
+        loaded = open_study(write_study(tmp_path, bert), **given)
+        prepare_process(loaded.settings)
+        return loaded
+
+    return opened
+
+
+def graphs_of(walk: CapturedSteps) -> int:
+    return sum(one.replayed.graph is not None for one in walk.steps.values())
+
+
+def walk_through(loaded: LoadedStudy, runs: list[Run], walk: CapturedSteps) -> list[list[float]]:
+    """Take all steps. Returns the losses of each."""
+    found, step = [], 0
+    for epoch in range(runs[0].recipe.training.epochs):
+        for run in runs:
+            run.progress.epochs.append({"epoch": epoch + 1, "train_loss": 0.0, "train_seconds": 0.0})
+        for batch in walk.batches(epoch):
+            walk.step(batch, step)
+            step += 1
+        found += [losses.tolist() for _, losses in walk.losses]
+        walk.settle()
+    told = [run.progress.reason for run in runs if run.progress.status != "running"]
+    assert not told, told
+    return found
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("levels", LEVELS, ids=IDS)
+def test_a_graph_trains_to_the_bits_of_the_calls_it_holds(
+    on_gpu: Open, precision: str, levels: dict[str, Any]
+) -> None:
+    loaded = on_gpu(precision=precision)
+    recipes = varied(loaded, **levels, training__epochs=4)
+    ends, losses = [], []
+    for captured in (True, False):
+        runs = runs_of(loaded, recipes)
+        walk = walk_of(loaded, runs)
+        assert isinstance(walk, CapturedSteps)
+        for one in walk.steps.values():
+            one.replayed.graphs.capturing = captured
+        losses.append(walk_through(loaded, runs, walk))
+        assert graphs_of(walk) == (len(walk.steps) if captured else 0)
+        ends.append(runs)
+
+    assert len(losses[0]) > WARM_CALLS + 5 and losses[0] == losses[1]
+    for one, other in zip(*ends, strict=True):
+        assert all(torch.equal(p, weights(other)[name]) for name, p in weights(one).items())
+
+
+def test_masks_are_drawn_from_the_same_words_as_on_a_cpu() -> None:
+    for count in (1, 1000, 1 << 16):
+        words = counter_words(2**63 - 5, count, torch.device("cuda"))
+        assert torch.equal(words.cpu(), counter_words(2**63 - 5, count, CPU))
+
+
+@pytest.mark.parametrize("levels", LEVELS, ids=IDS)
+def test_fifty_steps_in_float32_follow_a_cpu_from_the_same_masks(
+    on_gpu: Open, levels: dict[str, Any], tmp_path: Path, bert: Path
+) -> None:
+    """1e-4 relative, in losses and in every tensor; lockstep, whose layout is that of the CPU's."""
+    there = on_gpu(stack=1)
+    here = open_study(write_study(tmp_path / "cpu", bert))
+    recipes = varied(here, **levels, training__epochs=17)
+    ours, theirs = runs_of(there, recipes), runs_of(here, recipes)
+    draw_by_counter_(theirs)
+    for step, (mine, his) in enumerate(
+        zip(batches(there, recipes[0]), batches(here, recipes[0]), strict=True)
+    ):
+        if step == STEPS:
+            break
+        for run, twin in zip(ours, theirs, strict=True):
+            loss = run.step(run.model.shared(mine), step)
+            assert loss == pytest.approx(twin.step(twin.model.shared(his), step), rel=1e-4), step
+
+    for run, twin in zip(ours, theirs, strict=True):
+        for name, p in weights(twin).items():
+            if not name.endswith("key.bias"):  # its gradient is zero but for rounding, which Adam magnifies
+                assert (weights(run)[name].cpu() - p).norm() <= 1e-4 * p.norm(), name
+
+
+@pytest.mark.parametrize("levels", LEVELS, ids=IDS)
+def test_fifty_stacked_steps_follow_fifty_alone(on_gpu: Open, levels: dict[str, Any]) -> None:
+    """1e-4 relative in float32: a stack of four against four stacks of one, all in graphs."""
+    loaded = on_gpu()
+    recipes = varied(loaded, **levels, training__epochs=17)
+    stacked = runs_of(loaded, recipes)
+    together = walk_through(loaded, stacked, CapturedSteps(loaded, stacked))
+    for index, recipe in enumerate(recipes):
+        (run,) = runs_of(loaded, [recipe])
+        alone = walk_through(loaded, [run], CapturedSteps(loaded, [run]))
+        for step, (one, other) in enumerate(zip(together, alone, strict=True)):
+            if step < STEPS:
+                assert one[index] == pytest.approx(other[0], rel=1e-4, abs=1e-6), step
+
+
+def test_a_run_in_lockstep_has_the_bits_that_it_has_alone(on_gpu: Open) -> None:
+    loaded = on_gpu(stack=1)
+    recipes = varied(loaded, freeze__layers=2)
+    together = train(loaded, *recipes)
+    assert isinstance(walk_of(loaded, together), Lockstep)
+    for run, recipe in zip(together, recipes, strict=True):
+        assert_same_run(run, train(loaded, recipe)[0])
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("levels", LEVELS, ids=IDS)
+def test_a_family_that_goes_on_after_a_crash_ends_in_the_same_bits(
+    on_gpu: Open, levels: dict[str, Any], tmp_path: Path
+) -> None:
+    loaded = on_gpu(precision="bf16")
+    recipes = varied(loaded, **levels, training__epochs=4)
+
+    def trained(name: str, last: int | None = None) -> list[Run]:
+        def on_step(done: int) -> None:
+            if done == last:
+                raise Killed
+
+        state = StateFile(tmp_path / f"{name}.safetensors", 0)
+        return train_family(loaded, runs_of(loaded, recipes), state, on_step)
+
+    with pytest.raises(Killed):
+        trained("state", 8)
+    for one, other in zip(trained("state"), trained("never"), strict=True):
+        assert one.progress.status == "done", one.progress.reason
+        assert_same_run(one, other)
+
+
+def test_gradients_in_float64_are_those_of_a_cpu(on_gpu: Open, tmp_path: Path, bert: Path) -> None:
+    """To what the loss leaves, which is taken in float32."""
+    here = open_study(write_study(tmp_path / "cpu", bert))
+    found = []
+    for loaded in (on_gpu(), here):
+        (run,) = runs_of(loaded, [recipe_of(loaded)], torch.float64)
+        for site in run.model.dropouts.values():
+            site.silenced = True
+        run.backward(batches(loaded, run.recipe)[1], 0)
+        found.append(gradients(run))
+
+    assert found[0].keys() == found[1].keys()
+    for name, grad in found[1].items():
+        torch.testing.assert_close(found[0][name].cpu(), grad, rtol=1e-5, atol=1e-7, msg=name)

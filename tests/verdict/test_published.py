@@ -1,0 +1,92 @@
+"""The published table of 64 rows, judged: golden figures and words. docs/thucnews64.md tells them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from finegrid.results.from_table import imported_results
+from finegrid.study.importing.examples import example
+from finegrid.verdict.to_json import as_json
+from finegrid.verdict.verdict import judge
+
+
+@pytest.fixture(scope="module")
+def verdict() -> dict[str, Any]:
+    return as_json(judge(imported_results(Path("published"), example("thucnews64-published"))))
+
+
+GOLDEN = {
+    "optimizer.bias_correction": (-0.10, 0.0, "no difference beyond 0.2, but measurable"),
+    "optimizer.decay_on": (0.07, 0.0, "no difference beyond 0.2, but measurable"),
+    "reinit.layers": (-0.51, 0.0, "do not use"),
+    "freeze.layers": (-0.12, -24.0, "no difference beyond 0.2, but measurable, use for speed"),
+    "schedule.warmup_ratio": (0.10, 0.0, "no difference beyond 0.2, but measurable"),
+}
+
+
+def test_effects_seconds_and_words_are_golden(verdict: dict[str, Any]) -> None:
+    found = {
+        one["factor"]: (round(one["effect"], 2), round(one["seconds"], 2), one["verdict"])
+        for one in verdict["factors"]
+    }
+    assert found == GOLDEN
+
+
+def test_the_pooler_is_inert_and_its_pairs_give_the_noise_of_a_run(verdict: dict[str, Any]) -> None:
+    assert list(verdict["inert"]) == ["reinit.pooler"]
+    assert verdict["noise"]["method"] == "true repeats"
+    assert 0.098 <= verdict["noise"]["run_sd"] <= 0.102
+
+
+def test_warmup_depends_on_bias_correction_and_nothing_else_is_shown_to(verdict: dict[str, Any]) -> None:
+    (found,) = [one for one in verdict["interactions"] if one["matters"]]
+    assert found["factors"] == ["optimizer.bias_correction", "schedule.warmup_ratio"]
+    assert found["effect"] == pytest.approx(0.13, abs=0.005)
+    given = {
+        (one["factor"], one["given"][1]): round(one["effect"], 2)
+        for one in found["conditional"]
+        if one["factor"] == "schedule.warmup_ratio"
+    }
+    assert given == {
+        ("schedule.warmup_ratio", False): 0.23,
+        ("schedule.warmup_ratio", True): -0.03,
+    }
+
+
+def test_the_best_set_is_golden_by_recipe_and_by_row(verdict: dict[str, Any]) -> None:
+    best = verdict["best"]
+    assert len(best["set"]) == 11 and best["chosen_on"] == "test"
+    assert best["rows"] == [
+        1,
+        2,
+        9,
+        10,
+        17,
+        18,
+        19,
+        20,
+        25,
+        26,
+        27,
+        28,
+        34,
+        35,
+        36,
+        42,
+        43,
+        44,
+        50,
+        51,
+        58,
+        59,
+    ]
+    assert best["recommended"]["rows"] == [51, 59]
+    assert best["recommended"]["seconds"] == pytest.approx(41.42, abs=0.01)
+
+
+def test_seconds_per_epoch_are_those_of_the_studys_text(verdict: dict[str, Any]) -> None:
+    assert verdict["seconds_per"] == "epoch"
+    assert {round(one["seconds"], 2) for one in verdict["frontier"]} == {41.42, 65.43}
