@@ -91,9 +91,11 @@ class Prover:
         )
 
     def step(self, pair: Pair) -> int:
-        """In the middle of the shorter of the two: neither rate is 0 there."""
+        """In the shorter of the two, the step at which all that acts shows; else the middle."""
         recipes = (pair.first, pair.moved)
-        return min(self.loaded.steps_per_epoch(r) * r.training.epochs for r in recipes) // 2
+        total = min(self.loaded.steps_per_epoch(r) * r.training.epochs for r in recipes)
+        acting = [strategy for recipe in recipes for strategy in recipe.acting]
+        return max(strategy.acts_at(total) for strategy in acting)
 
     def snapshot(self, recipe: Recipe, step: int) -> Snapshot:
         if (recipe, step) not in self._taken:

@@ -17,6 +17,7 @@ from finegrid.model.classifier import Classifier
 from finegrid.model.packing.batches import pack
 from finegrid.recipe.recipe import Recipe
 from finegrid.streams import Streams
+from finegrid.training.build import rate_factor
 from finegrid.training.loaded import LoadedStudy
 from finegrid.training.run import DivergedError, Run
 
@@ -61,15 +62,16 @@ def take(loaded: LoadedStudy, recipe: Recipe, seed: int, step: int) -> Snapshot:
     run = Run(loaded, "proof", recipe, seed)
     names = {p: name for name, p in run.model.named_parameters()}
     hypers = {names[p]: group for group in run.optimizer.groups for p in group["params"]}
-    schedule = [recipe.schedule.factor(at, run.total_steps) for at in range(run.total_steps)]
+    schedule = [rate_factor(recipe, at, run.total_steps) for at in range(run.total_steps)]
     initial = hashes(names)
     loss, gradients = float("nan"), dict[str, str]()
     order = Streams(seed).permutation("order/0", len(loaded.tokens.train))
     rows = order[: min(PROBE_TEXTS, recipe.training.batch_size)]
     with suppress(DivergedError):  # whether a recipe diverges is for its run to find out
         loss = run.backward(pack(loaded.tokens.train, rows, recipe.model.max_length, loaded.device), step)
+        run.change_gradients_()
         gradients = {name: hash_values(p.grad) for p, name in names.items() if p.grad is not None}
-        run.update(step)
+        run.spend_(step)
     lengths = np.minimum(loaded.tokens.train.lengths, recipe.model.max_length)
     return Snapshot(
         places=places(run.model),

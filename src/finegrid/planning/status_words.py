@@ -37,8 +37,8 @@ def plan_lines(outlook: StudyStatus) -> list[str]:
         workers, threads = outlook.workers, outlook.settings.threads
         seconds = sum(family_seconds(family, audit) for family in families)
         lines.append(
-            f"predicted: {format_duration(seconds)} of work, {format_duration(left)} left with {workers} worker"
-            f"{'s' * (workers != 1)} of {threads} thread{'s' * (threads != 1)}"
+            f"predicted: {format_duration(seconds)} of work, {format_duration(left)} left with {workers} "
+            f"worker{'s' * (workers != 1)} of {threads} thread{'s' * (threads != 1)}"
         )
         most = max(family_memory(family, audit, outlook.settings.stack_size > 1) for family in families)
         lines.append(f"memory: up to {most / 2**30:.1f} GiB per worker")
