@@ -142,8 +142,12 @@ class Canonicaliser:
 
 def hypers_of(group: ParamGroup, steps: int) -> tuple[object, ...]:
     """Rate and decay of a group, and every value of the schedule of its own."""
-    own = tuple(group["factor"](step, steps) for step in range(steps)) if "factor" in group else ()
-    return group["lr"], group["weight_decay"], own
+    return group["lr"], group["weight_decay"], own_schedule(group, steps)
+
+
+def own_schedule(group: ParamGroup, steps: int) -> tuple[float, ...]:
+    """What the rates of a group are multiplied by, step by step; empty where it has no schedule of its own."""
+    return tuple(group["factor"](step, steps) for step in range(steps)) if "factor" in group else ()
 
 
 @lru_cache(maxsize=1024)

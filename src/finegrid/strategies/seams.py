@@ -162,6 +162,9 @@ class Strategy(Part):
         """What making it took, when it was made."""
         return 0.0
 
+    # How many steps the proof makes until its effect shows: more than one where the first changes nothing.
+    shows_after: ClassVar[int] = 1
+
     def acts_at(self, total: int) -> int:
         """A step (from 0) of ``total`` at which its effect shows, for the proof: by default the middle."""
         return total // 2
