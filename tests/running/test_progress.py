@@ -17,11 +17,12 @@ from finegrid.planning.families import Family
 from finegrid.planning.runs import PlannedRun
 from finegrid.running.progress import heartbeat as pulse
 from finegrid.running.progress.board import TRUST, StudyProgress
-from finegrid.running.progress.heartbeat import FILE, STALE_SECONDS, Heartbeat, read_heartbeat
+from finegrid.running.progress.heartbeat import STALE_SECONDS, Heartbeat, read_heartbeat
 from finegrid.running.progress.show import Show
 from finegrid.running.progress.terminal import draw, spans
 from finegrid.running.progress.watcher import Watcher
 from finegrid.study.audit_file import Audit, Cost
+from finegrid.study.folder import PROGRESS_FILE
 from finegrid.study.ledger import Record
 
 EPOCHS, STEPS_PER_EPOCH = 4, 25  # 100 texts in batches of 4
@@ -259,12 +260,12 @@ def test_progress_json_is_there_while_work_goes_on_and_gone_after_it(
 
 def test_a_pulse_of_a_killed_or_damaged_study_is_none(tmp_path: Path) -> None:
     written = {"written": 1000.0, "share": 0.5}
-    (tmp_path / FILE).write_text(json.dumps(written))
+    (tmp_path / PROGRESS_FILE).write_text(json.dumps(written))
 
     assert read_heartbeat(tmp_path, 1000.0 + STALE_SECONDS / 2) == written
     assert read_heartbeat(tmp_path, 1000.0 + 2 * STALE_SECONDS) is None
     for damaged in ("", "[]", '{"written": null}', '{"written": 1e3', "\x00"):
-        (tmp_path / FILE).write_text(damaged)
+        (tmp_path / PROGRESS_FILE).write_text(damaged)
         assert read_heartbeat(tmp_path, 1000.0) is None
 
 

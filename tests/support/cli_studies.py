@@ -166,7 +166,7 @@ class InlineWorker(Worker):
         self.index, self.family = index, None
         self.sent: set[str] = set()
         self.ready, self.reason = False, ""
-        self.log = study.folder / f"worker-{index}.log"
+        self.log = study.files.log_of(index)
         self._jobs: queue.Queue[Job] = queue.Queue()
         channel = Events(lambda event: events.put((self, event)))
 

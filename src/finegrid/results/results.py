@@ -19,6 +19,7 @@ from finegrid.errors import input_error
 from finegrid.recipe.identity import Level, Levels, key_of
 from finegrid.recipe.recipe import Recipe
 from finegrid.study.audit_file import Audit, cost_levels
+from finegrid.study.folder import StudyFolder
 from finegrid.study.ledger import Record
 from finegrid.study.predictions import read_run
 from finegrid.study.screen import Screen
@@ -191,7 +192,7 @@ class Results:
                     found[split] = Predictions(arrays.gold, predicted, arrays.ids, len(self.audit.labels))
                 if not np.array_equal(found[split].gold, arrays.gold):
                     what = f"run {record['run_id']} was scored on other texts than the runs before it."
-                    raise input_error(str(self.folder), "predictions", what)
+                    raise input_error(str(self.folder), StudyFolder(self.folder).predictions.name, what)
                 found[split].predicted[at] = arrays.logits.argmax(axis=1)
                 digest.update(arrays.logits.tobytes())
             digests[at] = digest.hexdigest()

@@ -48,7 +48,7 @@ class Worker:
         self.sent: set[str] = set()  # run ids whose record has arrived
         self.ready = False  # has loaded data and model: what breaks from here on is the family's affair
         self.reason = ""  # why it broke, in its own words
-        log = study.folder / "logs" / f"worker-{index}.log"
+        log = study.files.log_of(index)
         log.parent.mkdir(exist_ok=True)
         environment = {
             **os.environ,

@@ -25,7 +25,7 @@ def save_predictions(loaded: LoadedStudy, run: Run) -> None:
         "dev_gold": dev.labels,
         "test_gold": test.labels,
     }
-    save_arrays_(loaded.study.folder / "predictions" / f"{run.run_id}.npz", arrays)
+    save_arrays_(loaded.study.files.predictions_of(run.run_id), arrays)
 
 
 def record_of(loaded: LoadedStudy, run: Run, family: str, started: float) -> dict[str, Any]:

@@ -21,10 +21,9 @@ from finegrid.recipe.recipe import Recipe
 from finegrid.running.process import Event, Worker, WorkerBrokeError, describe_exit, raise_if_bad
 from finegrid.running.progress.watcher import Watcher
 from finegrid.study.audit_file import Audit, load_audit, save_audit
-from finegrid.study.folder import state_path
+from finegrid.study.folder import LEDGER_FILE, SCREEN_FILE
 from finegrid.study.ledger import Record
 from finegrid.study.lock import locked
-from finegrid.study.screen import FILE as SCREEN
 from finegrid.study.settings import RunSettings
 from finegrid.study.study import Study
 
@@ -59,8 +58,8 @@ class Runner:
             InputError: bad data or model, a folder in use, or a device or precision unlike the ledger's.
         """
         with locked(self.study.folder), self._closing():
-            for name in ("predictions", "state"):  # better now than when the first run has ended
-                (self.study.folder / name).mkdir(exist_ok=True)
+            for folder in (self.study.files.predictions, self.study.files.states):
+                folder.mkdir(exist_ok=True)  # better now than when the first run has ended
             audit = self._audit(self.settings.alike)
             runs = plan_runs(self.study, audit, self.settings.precision, self.seeds)
             found = self._done(runs, audit)
@@ -83,7 +82,7 @@ class Runner:
             InputError: bad data or model, or a folder in use.
         """
         with locked(self.study.folder), self._closing():
-            (self.study.folder / "state").mkdir(exist_ok=True)
+            self.study.files.states.mkdir(exist_ok=True)
             audit = self._audit()
             run = plan_run(self.study, audit, self.settings.precision, recipe, seed)
             family = Family((run,), (run,))
@@ -97,7 +96,7 @@ class Runner:
             about = {"recipe": recipe.moved(), "stands_for": run.stands_for, "out": str(out)}
             worker.send(do="fit", family=name, runs=[one], **about)
             record: Record = {**self._wait_for(worker, "fitted")["record"], "stands_for": run.stands_for}
-            state_path(self.study.folder, name).unlink(missing_ok=True)
+            self.study.files.state_of(name).unlink(missing_ok=True)
             self.watcher.finished(family)
             self._compare(record)
             return record
@@ -149,7 +148,7 @@ class Runner:
         now = audit.fingerprints
         changed = ", ".join(name for name, was in screen.fingerprints.items() if now.get(name) != was)
         what = f"decided before these changed: {changed}. Put them back, or remove the file to screen anew."
-        raise input_error(str(self.study.folder), SCREEN, what)
+        raise input_error(str(self.study.folder), SCREEN_FILE, what)
 
     def _done(self, runs: Sequence[PlannedRun], audit: Audit) -> dict[str, Record]:
         """By run id, what needs no training: done or diverged, here or (told so) in another precision.
@@ -189,7 +188,7 @@ class Runner:
                 f"has runs made with {made}; now asked for: {asked}. Results may differ in the last digits. "
                 "Run as before, or pass --mix to go on all the same."
             )
-            raise input_error(str(self.study.folder), "runs.jsonl", what)
+            raise input_error(str(self.study.folder), LEDGER_FILE, what)
 
     def _train(self, left: Sequence[Family], audit: Audit) -> None:
         # Longest first: the last to finish is then a short one.
@@ -237,7 +236,7 @@ class Runner:
                 self._record(event["record"], stands_for)
             worker.sent.add(event["record"]["run_id"])
         elif event["event"] == "trained" and family:
-            state_path(self.study.folder, family.family_id).unlink(missing_ok=True)
+            self.study.files.state_of(family.family_id).unlink(missing_ok=True)
             self.watcher.finished(family)
         elif event["event"] == "ready":
             worker.ready = True
@@ -267,6 +266,7 @@ class Runner:
     ) -> None:
         """A worker died in the middle of a family: its runs failed, and the ledger says why."""
         reason = worker.reason or f"the worker process ended with {describe_exit(code)}"
+        log = self.study.files.log_of(worker.index)
         for run in family.left:
             if run.run_id in worker.sent:
                 continue
@@ -277,7 +277,7 @@ class Runner:
                     "recipe": run.levels,
                     "seed": run.seed,
                     "status": "failed",
-                    "reason": f"{reason}; see logs/{worker.log.name}",
+                    "reason": f"{reason}; see {self.study.files.relative(log)}",
                     "protocol": self.study.head.protocol,
                     "best_epoch": 0,
                     "dev": {},

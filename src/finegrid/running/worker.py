@@ -23,7 +23,6 @@ from finegrid.errors import InputError
 from finegrid.inference.keep import fitted_of, keep
 from finegrid.running.messages import Channel, Job
 from finegrid.running.records import record_of, save_predictions
-from finegrid.study.folder import state_path
 from finegrid.study.load import load_study
 from finegrid.study.settings import RunSettings
 
@@ -128,7 +127,7 @@ def train_members(channel: Channel, loaded: LoadedStudy, job: Job) -> list[Run]:
 
     members = (Run(loaded, one["run_id"], Recipe().at(one["levels"]), one["seed"]) for one in job["runs"])
     settings = loaded.settings
-    path = state_path(loaded.study.folder, job["family"])
+    path = loaded.study.files.state_of(job["family"])
     state = StateFile(path, settings.save_after_seconds, last_digits(settings))
     with long_lived_left_alone():
         return train_family(loaded, members, state, on_step)

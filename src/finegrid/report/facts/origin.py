@@ -74,7 +74,7 @@ def protocol_facts(results: Results, study: Study | None) -> dict[str, Any]:
     versions = {tuple(sorted(record["versions"].items())) for record in records if record.get("versions")}
     return {
         **found,
-        "study_toml": (study.folder / "study.toml").read_text(encoding="utf-8-sig"),
+        "study_toml": study.files.settings.read_text(encoding="utf-8-sig"),
         "checkpoint": {
             "name": study.checkpoint.folder.name,
             "family": study.checkpoint.family,
