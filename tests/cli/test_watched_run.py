@@ -24,8 +24,8 @@ from finegrid.running.progress.show import Show
 from finegrid.running.progress.watcher import Watcher
 from finegrid.running.runner import Runner
 from finegrid.study.folder import PROGRESS_FILE
-from finegrid.study.ledger import Record
 from finegrid.study.load import load_study
+from finegrid.study.record import Record
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_a_watcher_hears_who_begins_what_and_what_was_finished_before(study: Pat
 
     assert began[0] == (0, (1, 2))
     assert sorted(began[1:]) == [(0, (3, 4)), (0, (5, 6, 7, 8))]
-    assert found[0] == [] and [record["stands_for"] for record in found[1]] == [[1, 2]]
+    assert found[0] == [] and [record.stands_for for record in found[1]] == [(1, 2)]
 
 
 def test_progress_is_written_while_a_study_trains_and_removed(

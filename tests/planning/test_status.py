@@ -15,6 +15,7 @@ from finegrid.planning.status_words import plan_lines, status_lines
 from finegrid.study.audit_file import save_audit
 from finegrid.study.audited import fitting_audit
 from finegrid.study.load import load_study, override
+from finegrid.study.record import Record
 from finegrid.study.study import Study
 
 
@@ -31,8 +32,15 @@ def diverge(study: Study, row: int, precision: Precision, seed: int) -> None:
     audit = fitting_audit(study)
     assert audit is not None
     run = plan_runs(study, audit, precision, [seed])[row - 1]
-    about = {"run_id": run.run_id, "seed": seed, "stands_for": list(run.stands_for)}
-    study.ledger.append({**about, "status": "diverged", "reason": "the loss was nan"})
+    study.ledger.append(
+        Record(
+            run_id=run.run_id,
+            seed=seed,
+            status="diverged",
+            reason="the loss was nan",
+            stands_for=run.stands_for,
+        )
+    )
 
 
 def test_a_run_has_the_rows_of_the_table_as_it_is_now(study: Study) -> None:

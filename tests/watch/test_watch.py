@@ -23,6 +23,7 @@ from finegrid.study.audit_file import load_audit, save_audit
 from finegrid.study.folder import PROGRESS_FILE
 from finegrid.study.ledger import Ledger
 from finegrid.study.load import load_study
+from finegrid.study.record import Record
 from finegrid.watch.app import make_app
 from finegrid.watch.serve import LOOPBACK, listen
 from finegrid.watch.sources import revision
@@ -78,7 +79,7 @@ def client_of(folder: Path, report: Report, rest: float = 0.0) -> TestClient:
 
 
 def grow(folder: Path) -> None:
-    Ledger(folder / "runs.jsonl").append({"run_id": "x"})
+    Ledger(folder / "runs.jsonl").append(Record(run_id="x", seed=0, status="done"))
 
 
 def test_the_page_changes_as_the_ledger_grows(study: Path, client: TestClient) -> None:

@@ -238,8 +238,8 @@ def fit(
     with Show(study.head.score, study.folder) as watcher:
         number = study.head.design.numbers[0] if seed is None else seed
         record = Runner(study, settings, watcher=watcher).fit(wished, number, place)
-    if record["status"] != "done":
-        print(visible(f"no model was kept: the run {record['status']}: {record['reason']}"), file=sys.stderr)
+    if not record.done:
+        print(visible(f"no model was kept: the run {record.status}: {record.reason}"), file=sys.stderr)
         raise typer.Exit(1)
     say(*fitted_lines(record, study.head.score), f"wrote {place}; now: finegrid predict {place} FILE")
 

@@ -16,7 +16,7 @@ from finegrid.planning.runs import PlannedRun, plan_runs
 from finegrid.study.audit_file import Audit, Proof, load_audit
 from finegrid.study.audited import fitting_audit
 from finegrid.study.confounding import design_json
-from finegrid.study.ledger import Record
+from finegrid.study.record import Record
 from finegrid.study.settings import RunSettings
 from finegrid.study.study import Study
 
@@ -33,7 +33,7 @@ def seeds_seen(study: Study) -> tuple[int, ...]:
     """The seeds of study.toml, and those that ``run --seeds`` has added, in whichever precision."""
     audit, latest = fitting_audit(study), study.ledger.latest()
     numbers = study.head.design.numbers
-    others = sorted({record["seed"] for record in latest.values()} - set(numbers))
+    others = sorted({record.seed for record in latest.values()} - set(numbers))
     twins = [plan_runs(study, audit, precision, others) for precision in PRECISIONS] if audit else []
     return (*numbers, *sorted({run.seed for runs in twins for run in runs if run.run_id in latest}))
 
@@ -79,7 +79,7 @@ class StudyStatus:
 
     def states(self) -> dict[str, str]:
         """Run id -> done | diverged | failed | left."""
-        return {run_id: record["status"] if record else "left" for run_id, record in self.records().items()}
+        return {run_id: record.status if record else "left" for run_id, record in self.records().items()}
 
     def degenerate(self) -> list[str]:
         """Finished runs that are no better on dev than always naming the majority class."""
@@ -87,8 +87,8 @@ class StudyStatus:
             return []
         score = self.study.head.score
         floor = metrics.score_of(self.audit.majority["dev"], score)
-        done = [record for record in self.records().values() if record and record["status"] == "done"]
-        return [record["run_id"] for record in done if metrics.score_of(record["dev"], score) <= floor]
+        done = [record for record in self.records().values() if record and record.done]
+        return [record.run_id for record in done if record.score("dev", score) <= floor]
 
     def seconds_left(self) -> float | None:
         if self.audit is None or not self.audit.costs:

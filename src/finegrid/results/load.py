@@ -16,8 +16,8 @@ from finegrid.study.audited import fitting_audit
 from finegrid.study.folder import AUDIT_FILE
 from finegrid.study.identity import identify
 from finegrid.study.imported import load_imported
-from finegrid.study.ledger import Record
 from finegrid.study.load import load_study
+from finegrid.study.record import Record
 from finegrid.study.study import Study
 
 HOLDS_AT = ("optimizer.rate", "training.epochs", "training.batch_size", "model.pooling")
@@ -50,7 +50,7 @@ def load_results(study: Study) -> Results:
         audited = audit.row(row)
         assert audited is not None  # a fitting audit covers all rows
         groups.setdefault(key_of(audited.run), []).append(position)
-    seeds = sorted({*study.head.design.numbers, *(record["seed"] for record in latest.values())})
+    seeds = sorted({*study.head.design.numbers, *(record.seed for record in latest.values())})
     recipes = []
     for positions in groups.values():
         row = study.rows[positions[0]]

@@ -27,7 +27,7 @@ from finegrid.spelling import format_duration
 from finegrid.statistics.decide import OPEN, Decision
 from finegrid.statistics.effects import Effect
 from finegrid.study.folder import LOOKS_FILE, SETTINGS_FILE, StudyFolder
-from finegrid.study.ledger import Ledger
+from finegrid.study.ledger import Journal
 from finegrid.study.settings import LOOKS
 from finegrid.study.study import Study
 from finegrid.verdict.verdict import Verdict, judge, key
@@ -127,7 +127,7 @@ def look(study: Study, seeds: int, margin: float) -> Verdict:
     verdict = judge(results, margin, ALPHA / len(looks))
     if seeds not in {entry["seeds"] for entry in recorded(study.folder)}:
         before = decided(study.folder)
-        Ledger(study.files.looks).append(
+        Journal(study.files.looks).append(
             {
                 "schema": 1,
                 "seeds": seeds,
@@ -167,7 +167,7 @@ def settled(results: Results, margin: float) -> Verdict:
 
 def recommended_recipe(study: Study, margin: float) -> Recipe | None:
     """What the verdict recommends; None where no run has finished."""
-    if not any(record["status"] == "done" for record in study.ledger.latest().values()):
+    if not any(record.done for record in study.ledger.latest().values()):
         return None
     results = load_results(study)
     index = settled(results, margin).recommended
