@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import numpy as np
 import psutil
 import pytest
@@ -22,11 +23,13 @@ from finegrid.cli import app as cli
 from finegrid.running import crew, worker
 from finegrid.running.messages import Channel, Ended, Event, Job, Sent, parse_event, parse_job
 from finegrid.running.process import Worker
+from finegrid.study.record import record_schema
 from finegrid.study.settings import RunSettings
 from finegrid.study.study import Study
 
 WORDS = ("goal", "match", "team", "coach", "stock", "bank", "price", "market", "the", "a", "new", "old")
 CLASSES = {"sport": WORDS[:4], "money": WORDS[4:8]}
+LINE = jsonschema.Draft202012Validator(record_schema())
 FINEGRID = (sys.executable, "-m", "finegrid")
 ENVIRONMENT = {**os.environ, "HF_HUB_OFFLINE": "1", "COLUMNS": "100", "PYTHONUTF8": "1"}
 # What may differ between two runs of one study: clocks and memory.
@@ -264,8 +267,12 @@ def wait_until(condition: Callable[[], object], seconds: float = 60.0) -> None:
 
 
 def records(folder: Path) -> list[dict[str, Any]]:
+    """The lines of a ledger, all of them as the published schema says."""
     lines = (folder / "runs.jsonl").read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines]
+    content = [json.loads(line) for line in lines]
+    for record in content:
+        LINE.validate(record)
+    return content
 
 
 def finished(folder: Path) -> dict[str, Any]:
