@@ -14,6 +14,7 @@ from finegrid.planning.status import StudyStatus, probed, seeds_seen
 from finegrid.planning.status_words import plan_lines, status_lines
 from finegrid.study.audit_file import save_audit
 from finegrid.study.audited import fitting_audit
+from finegrid.study.ledger import Ledger
 from finegrid.study.load import load_study, override
 from finegrid.study.record import Record
 from finegrid.study.study import Study
@@ -68,3 +69,14 @@ def test_a_plan_says_when_its_costs_were_measured_otherwise(study: Study) -> Non
         assert "predicted: " in told
         assert ("both measured with device cpu, precision fp32, threads 1; plan --probe" in told) == warned
         assert probed(study, settings) != warned
+
+
+def test_the_ledger_is_read_once(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    diverge(study, 2, "fp32", 0)
+    reads = []
+    latest = Ledger.latest
+    monkeypatch.setattr(Ledger, "latest", lambda ledger: reads.append(1) or latest(ledger))  # type: ignore[func-returns-value]
+    status = StudyStatus(study, study.head.run, fitting_audit(study), (0,))
+
+    assert status.as_json()["runs"]["diverged"] == 1 and status_lines(status)
+    assert len(reads) == 1

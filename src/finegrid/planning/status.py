@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from finegrid import metrics
@@ -40,7 +41,10 @@ def seeds_seen(study: Study) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class StudyStatus:
-    """A study as it stands. Without an audit, nothing that only the model can tell."""
+    """A study as it stands. Without an audit, nothing that only the model can tell.
+
+    What has run is read once, when it is first asked for: make a new one to see more.
+    """
 
     study: Study
     settings: RunSettings
@@ -53,20 +57,24 @@ class StudyStatus:
         assert self.audit is not None
         return self.asked_workers or capacity(self.settings, self.audit).workers
 
-    @property
+    @cached_property
     def runs(self) -> list[PlannedRun]:
         if self.audit is None:
             return []
         return plan_runs(self.study, self.audit, self.settings.precision, self.seeds)
 
-    @property
+    @cached_property
     def families(self) -> list[Family]:
         if self.audit is None:
             return []
         return plan_families(self.runs, capacity(self.settings, self.audit).size_of)
 
-    def records(self) -> dict[str, Record | None]:
+    def records(self) -> Mapping[str, Record | None]:
         """Planned run id -> its latest record, of this precision or (in a mixed study) of another."""
+        return self._records
+
+    @cached_property
+    def _records(self) -> dict[str, Record | None]:
         if self.audit is None:
             return {}
         latest = self.study.ledger.latest()
