@@ -9,6 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
+def draft_of(path: Path) -> Path:
+    """Where a file is written before it takes its place."""
+    return path.with_name(f"{path.name}.tmp")
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a draft to write to; afterwards, once it is on the disk, it takes the place of ``path``.
@@ -16,7 +21,7 @@ def replacing(path: Path) -> Iterator[Path]:
     For one writer at a time: the lock of a study sees to that.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.tmp")
+    draft = draft_of(path)
     try:
         yield draft
         with draft.open("rb") as file:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,7 +51,7 @@ def summary(gold: NDArray[np.int64], logits: NDArray[np.float32], labels: Sequen
     }
 
 
-def score_of(scores: dict[str, Any], name: str) -> float:
+def score_of(scores: Mapping[str, Any], name: str) -> float:
     """One score out of a `summary`: ``macro-f1``, ``accuracy``, ``mcc`` or ``f1:<label>``."""
     kind, _, label = name.partition(":")
     return float(scores[kind][label] if label else scores[kind])

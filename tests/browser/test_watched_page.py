@@ -16,8 +16,8 @@ from support.served import served
 
 from finegrid.report.facts.facts import report_facts
 from finegrid.report.page.page import render_page
-from finegrid.running.progress.heartbeat import FILE as PULSE
 from finegrid.study.audit_file import load_audit
+from finegrid.study.folder import PROGRESS_FILE
 from finegrid.study.study import Study
 from finegrid.watch.view import Maker
 
@@ -109,7 +109,7 @@ def test_the_strip_tells_what_is_at_work(watch: Callable[[str], Any], study: Stu
     with served(study.folder, MAKE) as address:
         driver = watch(address)
         wait_for(lambda: "Not at work" in strip(driver))
-        (study.folder / PULSE).write_text(json.dumps({**work, "written": time.time()}))
+        (study.folder / PROGRESS_FILE).write_text(json.dumps({**work, "written": time.time()}))
         said = wait_for(lambda: "Training" in (text := strip(driver)) and text)
 
     assert "3 of 12 runs · about 5 min left · " in said

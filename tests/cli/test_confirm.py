@@ -126,7 +126,7 @@ def test_it_trains_as_the_study_does(study: Path, call: Call) -> None:
 def test_a_run_that_failed_is_told_by_the_exit_code(study: Path, call: Call) -> None:
     call("confirm", study, "--seeds", "2")
     ledger = load_study(small(study)).ledger
-    ledger.append({**next(iter(ledger)), "status": "diverged", "reason": "loss is nan"})
+    ledger.append(replace(next(iter(ledger)), status="diverged", reason="loss is nan"))
 
     again = call("confirm", study, "--seeds", "2")
     assert again.returncode == 1

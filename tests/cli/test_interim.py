@@ -76,7 +76,7 @@ def seeds_of(study: Study) -> int:
 
 def test_a_study_stops_at_the_look_at_which_all_is_decided(study: Study) -> None:
     assert "every strategy has its verdict after 2 seeds" in go(study, clear)
-    assert {record["seed"] for record in study.ledger} == {0, 1}
+    assert {record.seed for record in study.ledger} == {0, 1}
     assert [entry["seeds"] for entry in recorded(study.folder)] == [2]
 
 

@@ -19,7 +19,8 @@ from support.cli_studies import (
     write_study,
 )
 
-from finegrid.running import runner, worker
+from finegrid.running import auditing, crew, worker
+from finegrid.running.messages import Ended, Job
 from finegrid.running.records import save_predictions
 from finegrid.study.audit_file import Audit
 from finegrid.study.load import load_study
@@ -107,17 +108,17 @@ class DiesFirst(InlineWorker):
             super().__init__(study, settings, index, events)
             return
         self.index, self.family, self.ready, self.log = index, None, False, study.folder / "worker-1.log"
-        events.put((self, {"event": "ended", "code": -9}))
+        events.put((self, Ended(-9)))
 
-    def send(self, **job: Any) -> None:
+    def send(self, job: Job) -> None:
         if self.index == 0:
-            super().send(**job)
+            super().send(job)
 
 
 def test_a_worker_that_dies_while_it_loads_costs_no_run(
     study: Path, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "Worker", DiesFirst)
+    monkeypatch.setattr(crew, "Worker", DiesFirst)
     monkeypatch.setattr(DiesFirst, "started", [])
     done = call("run", study, "--workers", "2")
 
@@ -130,15 +131,14 @@ def test_files_that_change_while_a_study_runs_end_it(
     study: Path, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A worker that starts later would train on them under the old runs' names."""
-    audit = runner.Runner._audit
 
-    def then_edit(self: runner.Runner, *asked: Any) -> Audit:
-        found = audit(self, *asked)
+    def then_edit(*asked: Any) -> Audit:
+        found = auditing.audit_study(*asked)
         with (study.parent / "data" / "train.tsv").open("a") as file:
             file.write("the new match\tsport\n")
         return found
 
-    monkeypatch.setattr(runner.Runner, "_audit", then_edit)
+    monkeypatch.setattr("finegrid.running.runner.audit_study", then_edit)
     done = call("run", study, "--workers", "2")
 
     assert done.returncode == 2

@@ -19,12 +19,13 @@ from support.cli_studies import (
 from finegrid.planning.families import Family
 from finegrid.running import runner
 from finegrid.running.progress import heartbeat as pulse
-from finegrid.running.progress.heartbeat import FILE, Heartbeat
+from finegrid.running.progress.heartbeat import Heartbeat
 from finegrid.running.progress.show import Show
 from finegrid.running.progress.watcher import Watcher
 from finegrid.running.runner import Runner
-from finegrid.study.ledger import Record
+from finegrid.study.folder import PROGRESS_FILE
 from finegrid.study.load import load_study
+from finegrid.study.record import Record
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def test_a_watcher_hears_who_begins_what_and_what_was_finished_before(study: Pat
 
     assert began[0] == (0, (1, 2))
     assert sorted(began[1:]) == [(0, (3, 4)), (0, (5, 6, 7, 8))]
-    assert found[0] == [] and [record["stands_for"] for record in found[1]] == [[1, 2]]
+    assert found[0] == [] and [record.stands_for for record in found[1]] == [(1, 2)]
 
 
 def test_progress_is_written_while_a_study_trains_and_removed(
@@ -71,4 +72,4 @@ def test_progress_is_written_while_a_study_trains_and_removed(
     assert len(records(study)) == show.board.ended == 4
     assert show.board.share == 1.0
     assert any(content["at_work"] for content in written)
-    assert not (study / FILE).exists()
+    assert not (study / PROGRESS_FILE).exists()

@@ -83,11 +83,11 @@ def test_curves_and_scores_are_the_ledgers(probed: Path, tmp_path: Path) -> None
     run = next(run for run in planned(study) if run.seed == 1 and run.stands_for == (2, 4))
     record = study.ledger.latest()[run.run_id]
     found = curves(out / "row-2-seed-1")
-    score = record["dev"]["macro-f1"]
+    score = record.score("dev", "macro-f1")
     assert found["train/loss"] == [(1, 1.5), (2, 0.75)]
     assert found["dev/macro-f1"] == [(1, pytest.approx(score / 2)), (2, pytest.approx(score))]
     assert found["dev_best/macro-f1"] == [(2, pytest.approx(score))]
-    assert found["test/accuracy"] == [(2, pytest.approx(record["test"]["accuracy"]))]
+    assert found["test/accuracy"] == [(2, pytest.approx(record.test["accuracy"]))]
     assert found["seconds/train"] == [(2, 20.0)]
     # Two labels that become one name stay two curves.
     assert {tag for tag in found if tag.startswith("test_f1/")} == {
@@ -114,7 +114,7 @@ def test_the_hparams_dashboard_shows_recipes_with_the_mean_of_their_seeds(
         hparams = {factor: group.hparams[factor] for factor in levels}
         assert hparams["optimizer.decay_on"].string_value == row.levels["optimizer.decay_on"]
         assert hparams["schedule.warmup_ratio"].number_value == row.levels["schedule.warmup_ratio"]
-        mine = [r["test"]["macro-f1"] for r in study.ledger if row.index in r["stands_for"]]
+        mine = [r.score("test", "macro-f1") for r in study.ledger if row.index in r.stands_for]
         mean = {value.name.tag: value.value for value in group.metric_values}["test/macro-f1"]
         assert len(group.sessions) == 3 and mean == pytest.approx(sum(mine) / 3)
 

@@ -47,8 +47,8 @@ def test_every_run_is_one_line_with_the_rows_it_stands_for(probed: Path, tmp_pat
     assert set(runs["run_id"]) == set(latest) and len(runs) == 12
     for line in runs.to_dict("records"):
         record = latest[line["run_id"]]
-        assert line["rows"] == " ".join(map(str, record["stands_for"]))
-        assert (line["recipe"], line["seed"]) == (record["stands_for"][0], record["seed"])
+        assert line["rows"] == " ".join(map(str, record.stands_for))
+        assert (line["recipe"], line["seed"]) == (record.stands_for[0], record.seed)
         row = study.rows[line["recipe"] - 1]
         assert {name: line[name] for name in study.factors} == row.levels
         assert (line["study"], line["status"], line["protocol"]) == ("study", "done", "best-dev")
@@ -64,10 +64,10 @@ def test_scores_and_seconds_read_back_to_the_last_bit(probed: Path, tmp_path: Pa
         record = latest[line["run_id"]]
         for split in ("dev", "test"):
             for score in ("macro-f1", "accuracy", "mcc"):
-                assert float(line[f"{split}_{score.replace('-', '_')}"]) == record[split][score]
+                assert float(line[f"{split}_{score.replace('-', '_')}"]) == record.score(split, score)
             for label in LABELS:
-                assert float(line[f"{split}_f1_{label}"]) == record[split]["f1"][label]
-        assert float(line["train_seconds"]) == record["seconds"]["train"]
+                assert float(line[f"{split}_f1_{label}"]) == record.score(split, f"f1:{label}")
+        assert record.seconds is not None and float(line["train_seconds"]) == record.seconds.train
         assert line["started"] == "2026-11-24T16:59:46.500Z"
 
 
@@ -135,7 +135,7 @@ def test_epochs_have_loss_and_dev_scores_and_say_which_was_chosen(probed: Path, 
     record = study.ledger.latest()[epochs["run_id"].iloc[-1]]
     last = epochs.iloc[-1]
     assert (last["epoch"], last["train_loss"]) == (2, 0.75)
-    assert last["dev_macro_f1"] == pytest.approx(record["dev"]["macro-f1"], abs=1e-15)
+    assert last["dev_macro_f1"] == pytest.approx(record.dev["macro-f1"], abs=1e-15)
     assert epochs.groupby("run_id")["best"].sum().tolist().count(1) == 9
     assert not any(name.startswith("test_") for name in epochs.columns)
 
@@ -148,7 +148,7 @@ def test_predictions_are_those_of_the_study(probed: Path, tmp_path: Path) -> Non
     for run_id, record in study.ledger.latest().items():
         mine = found[(found["run_id"] == run_id) & (found["split"] == "test")]
         gold, predicted = (mine[name].cat.codes.to_numpy(np.int64) for name in ("gold", "predicted"))
-        assert macro_f1(confusion(gold, predicted, len(LABELS))) == record["test"]["macro-f1"]
+        assert macro_f1(confusion(gold, predicted, len(LABELS))) == record.test["macro-f1"]
         wrong = gold != predicted
         assert (mine["p_gold"] < mine["p_predicted"])[wrong].all() and wrong.any()
         assert (mine["p_gold"] == mine["p_predicted"])[~wrong].all()

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -50,7 +51,7 @@ def finegrid(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 def kept(loaded: LoadedStudy, run: Run, recipe: Recipe, out: Path) -> Path:
     """As the worker keeps it."""
-    record = {**record_of(loaded, run, "family", 0.0), "stands_for": [1]}
+    record = replace(record_of(loaded, run, "family", 0.0), stands_for=(1,))
     keep(loaded, run, fitted_of(loaded, recipe, record), out)
     return out
 
@@ -77,16 +78,12 @@ def test_a_fit_is_the_studys_run_bit_by_bit(finished: Path) -> None:
         split: predicted(finished / "models" / "best", finished / f"{split}.tsv") for split in ("dev", "test")
     }
 
-    assert fitted.stands_for == record["stands_for"] == [4]
-    assert (fitted.dev, fitted.test, fitted.best_epoch) == (
-        record["dev"],
-        record["test"],
-        record["best_epoch"],
-    )
+    assert (*fitted.stands_for,) == record.stands_for == (4,)
+    assert (fitted.dev, fitted.test, fitted.best_epoch) == (record.dev, record.test, record.best_epoch)
     with np.load(finished / "predictions" / f"{fitted.run_id}.npz", allow_pickle=False) as arrays:
         for split, predictions in found.items():
             assert np.array_equal(predictions.logits, arrays[f"{split}_logits"])
-    assert found["dev"].scores() == record["dev"]
+    assert found["dev"].scores() == record.dev
 
 
 def test_a_fit_adds_nothing_to_the_study_but_the_model(finished: Path) -> None:

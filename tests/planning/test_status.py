@@ -14,7 +14,9 @@ from finegrid.planning.status import StudyStatus, probed, seeds_seen
 from finegrid.planning.status_words import plan_lines, status_lines
 from finegrid.study.audit_file import save_audit
 from finegrid.study.audited import fitting_audit
+from finegrid.study.ledger import Ledger
 from finegrid.study.load import load_study, override
+from finegrid.study.record import Record
 from finegrid.study.study import Study
 
 
@@ -31,8 +33,15 @@ def diverge(study: Study, row: int, precision: Precision, seed: int) -> None:
     audit = fitting_audit(study)
     assert audit is not None
     run = plan_runs(study, audit, precision, [seed])[row - 1]
-    about = {"run_id": run.run_id, "seed": seed, "stands_for": list(run.stands_for)}
-    study.ledger.append({**about, "status": "diverged", "reason": "the loss was nan"})
+    study.ledger.append(
+        Record(
+            run_id=run.run_id,
+            seed=seed,
+            status="diverged",
+            reason="the loss was nan",
+            stands_for=run.stands_for,
+        )
+    )
 
 
 def test_a_run_has_the_rows_of_the_table_as_it_is_now(study: Study) -> None:
@@ -60,3 +69,14 @@ def test_a_plan_says_when_its_costs_were_measured_otherwise(study: Study) -> Non
         assert "predicted: " in told
         assert ("both measured with device cpu, precision fp32, threads 1; plan --probe" in told) == warned
         assert probed(study, settings) != warned
+
+
+def test_the_ledger_is_read_once(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    diverge(study, 2, "fp32", 0)
+    reads = []
+    latest = Ledger.latest
+    monkeypatch.setattr(Ledger, "latest", lambda ledger: reads.append(1) or latest(ledger))  # type: ignore[func-returns-value]
+    status = StudyStatus(study, study.head.run, fitting_audit(study), (0,))
+
+    assert status.as_json()["runs"]["diverged"] == 1 and status_lines(status)
+    assert len(reads) == 1

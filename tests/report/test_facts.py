@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.pretend import GOLD, TEXTS, pretend
+from support.pretend import GOLD, TEXTS, ended_badly, pretend
 from support.tiny import open_study, write_study, write_texts
 
 from finegrid.audit.costs import make_audit
@@ -94,8 +94,7 @@ def test_every_run_has_its_place_and_its_score(study: Study) -> None:
 def test_what_is_missing_is_said_to_be(study: Study) -> None:
     fill(study, seeds=1)
     latest = list(study.ledger.latest().values())
-    bad = {**latest[0], "status": "diverged", "reason": "loss is not finite"}
-    study.ledger.append({key: bad[key] for key in ("run_id", "status", "reason", "seed", "stands_for")})
+    study.ledger.append(ended_badly(latest[0], "diverged", "loss is not finite"))
     facts = facts_of(study)
 
     assert facts["state"]["runs"] == {"planned": 12, "done": 3, "left": 8, "diverged": 1, "failed": 0}

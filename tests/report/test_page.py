@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.pretend import ended_badly
 from support.reported import HOSTILE_NAME, SCRIPT, audited_study, fill, hostile_study
 
 from finegrid.recipe.card import card
@@ -28,6 +29,7 @@ from finegrid.report.page.words import CHINESE, ENGLISH
 from finegrid.spelling import LANGS
 from finegrid.study.imported import save_imported
 from finegrid.study.importing.examples import example
+from finegrid.study.record import Status
 
 NO_FIGURES = Figures()  # quick: charts have tests of their own
 VOID = {"meta", "br", "wbr", "img", "input", "link"}
@@ -205,9 +207,9 @@ def test_runs_that_failed_are_counted_and_marked(tmp_path: Path, bert: Path) -> 
     study = audited_study(tmp_path / "study", bert)
     fill(study)
     latest = list(study.ledger.latest().values())
-    for status, record in zip(("failed", "diverged"), latest, strict=False):
-        kept = {key: record[key] for key in ("run_id", "seed", "stands_for")}
-        study.ledger.append(kept | {"status": status, "reason": SCRIPT})
+    statuses: tuple[Status, ...] = ("failed", "diverged")
+    for status, record in zip(statuses, latest, strict=False):
+        study.ledger.append(ended_badly(record, status, SCRIPT))
     facts = report_facts(study.folder)
     page = render_page(facts, figures=NO_FIGURES)
 

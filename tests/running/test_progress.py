@@ -7,6 +7,7 @@ import json
 import re
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,12 +18,13 @@ from finegrid.planning.families import Family
 from finegrid.planning.runs import PlannedRun
 from finegrid.running.progress import heartbeat as pulse
 from finegrid.running.progress.board import TRUST, StudyProgress
-from finegrid.running.progress.heartbeat import FILE, STALE_SECONDS, Heartbeat, read_heartbeat
+from finegrid.running.progress.heartbeat import STALE_SECONDS, Heartbeat, read_heartbeat
 from finegrid.running.progress.show import Show
 from finegrid.running.progress.terminal import draw, spans
 from finegrid.running.progress.watcher import Watcher
 from finegrid.study.audit_file import Audit, Cost
-from finegrid.study.ledger import Record
+from finegrid.study.folder import PROGRESS_FILE
+from finegrid.study.record import Record
 
 EPOCHS, STEPS_PER_EPOCH = 4, 25  # 100 texts in batches of 4
 LEVELS = {"training.epochs": EPOCHS, "training.batch_size": 4}
@@ -46,13 +48,19 @@ def family(name: str, *rows: int, seed: int = 0) -> Family:
     return Family((run,), (run,))
 
 
-def record(rows: Sequence[int], score: float = 0.5, **changes: object) -> Record:
-    about = {"run_id": "x", "status": "done", "seed": 0, "stands_for": list(rows)}
-    return {**about, "dev": {"accuracy": score}, "test": {"accuracy": score - 0.1}, **changes}
+def record(rows: Sequence[int], score: float = 0.5, run_id: str = "x") -> Record:
+    return Record(
+        run_id=run_id,
+        status="done",
+        seed=0,
+        stands_for=tuple(rows),
+        dev={"accuracy": score},
+        test={"accuracy": score - 0.1},
+    )
 
 
 ONE, TWO = family("one", 1, 2), family("two", 3)
-DIVERGED = record([3], status="diverged", reason="the loss was nan", dev={}, test={})
+DIVERGED = Record(run_id="x", status="diverged", seed=0, stands_for=(3,), reason="the loss was nan")
 
 
 @pytest.fixture
@@ -109,7 +117,7 @@ def test_without_a_forecast_there_is_no_time_left_until_a_step_is_done() -> None
 def test_the_best_run_so_far_is_by_dev_and_counts_those_of_earlier_processes(board: StudyProgress) -> None:
     board = board.found([record([7], 0.8), DIVERGED]).recorded(record([1, 2], 0.7))
 
-    assert board.best is not None and board.best["stands_for"] == [7]
+    assert board.best is not None and board.best.stands_for == (7,)
     assert (board.finished, board.ended) == (2, 1)
     assert board.recorded(record([3], 0.9)).best == record([3], 0.9)
 
@@ -140,7 +148,7 @@ def test_no_line_of_the_picture_is_wider_than_the_terminal(board: StudyProgress,
     board = StudyProgress("f1:一个很长很长的标签一个很长很长的标签", 0.0).planned(
         [many, TWO], [many, TWO], audit_of(), 0.0
     )
-    best = record([9], dev={"f1": {board.score[3:]: 0.5}}, run_id="two")
+    best = replace(record([9], run_id="two"), dev={"f1": {board.score[3:]: 0.5}})
     board = board.began(many, 0, 0.0).began(TWO, 1, 0.0).recorded(best).recorded(DIVERGED)
     lines = picture(board, width=width).splitlines()
 
@@ -164,7 +172,7 @@ def test_the_picture_fits_a_low_terminal(board: StudyProgress) -> None:
 def test_labels_cannot_draw_on_the_terminal() -> None:
     score = "f1:[red]a\x1b[31m\nb"
     board = StudyProgress(score, 0.0).planned([ONE], [ONE], audit_of(), 0.0)
-    best = record([1], dev={"f1": {"[red]a\x1b[31m\nb": 0.5}})
+    best = replace(record([1]), dev={"f1": {"[red]a\x1b[31m\nb": 0.5}})
     seen = picture(board.recorded(best))
 
     assert r"f1:[red]a\x1b[31m\nb 0.5000" in seen and "\x1b" not in seen
@@ -259,12 +267,12 @@ def test_progress_json_is_there_while_work_goes_on_and_gone_after_it(
 
 def test_a_pulse_of_a_killed_or_damaged_study_is_none(tmp_path: Path) -> None:
     written = {"written": 1000.0, "share": 0.5}
-    (tmp_path / FILE).write_text(json.dumps(written))
+    (tmp_path / PROGRESS_FILE).write_text(json.dumps(written))
 
     assert read_heartbeat(tmp_path, 1000.0 + STALE_SECONDS / 2) == written
     assert read_heartbeat(tmp_path, 1000.0 + 2 * STALE_SECONDS) is None
     for damaged in ("", "[]", '{"written": null}', '{"written": 1e3', "\x00"):
-        (tmp_path / FILE).write_text(damaged)
+        (tmp_path / PROGRESS_FILE).write_text(damaged)
         assert read_heartbeat(tmp_path, 1000.0) is None
 
 

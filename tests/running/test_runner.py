@@ -14,11 +14,13 @@ from support.tiny import write_study
 
 from finegrid.planning.families import Family
 from finegrid.recipe.identity import ENGINE
-from finegrid.running import runner
-from finegrid.running.process import Event, Worker
+from finegrid.running import crew
+from finegrid.running.messages import Ended, Event, Ready, RecordReady, StepDone, Trained
+from finegrid.running.process import Worker
 from finegrid.running.runner import Runner
 from finegrid.study.audit_file import RowAudit, save_audit
 from finegrid.study.load import load_study
+from finegrid.study.record import Record
 from finegrid.study.settings import RunSettings
 from finegrid.study.study import Study
 
@@ -50,20 +52,20 @@ class Pretended:
         self.family: Family | None = None
         self.sent: set[str] = set()
         self.ready, self.reason, self.log = True, "", Path(f"worker-{index}.log")
-        self.tell("ready", fingerprints={})
+        self.tell(Ready({}))
 
-    def tell(self, event: str, **content: Any) -> None:
-        self.events.put((self, {"event": event, **content}))
+    def tell(self, event: Event) -> None:
+        self.events.put((self, event))
 
     def train(self, family: Family, whole: bool) -> None:
         self.family, self.sent = family, set()
         if self.doomed:
-            self.tell("step", done=1)
-            self.tell("ended", code=-9)
+            self.tell(StepDone(1))
+            self.tell(Ended(-9))
             return
         for run in family.left:
-            self.tell("record", record={"run_id": run.run_id, "status": "done"})
-        self.tell("trained")
+            self.tell(RecordReady(Record(run_id=run.run_id, seed=run.seed, status="done")))
+        self.tell(Trained(family.family_id))
 
     def hang_up(self) -> None:
         """There is no process that could wait for it."""
@@ -73,11 +75,11 @@ class Pretended:
 
 def test_a_dead_workers_successor_takes_its_place(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Pretended, "made", [], raising=False)
-    monkeypatch.setattr(runner, "Worker", Pretended)
+    monkeypatch.setattr(crew, "Worker", Pretended)
     records = Runner(study, RunSettings(family_size=1), workers=2).run()
 
     assert Pretended.made == [0, 1, 1]
-    assert sorted(record["status"] for record in records) == ["done", "done", "done", "failed"]
+    assert sorted(record.status for record in records) == ["done", "done", "done", "failed"]
 
 
 @pytest.fixture

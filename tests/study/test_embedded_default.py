@@ -91,5 +91,5 @@ def test_predicted_time_is_within_a_quarter_of_the_measured(tmp_path: Path) -> N
     measured = time.monotonic() - begun[0]
 
     print(f"predicted {predicted} s, measured {measured} s")
-    assert [record["status"] for record in records] == ["done"] * 4
+    assert [record.status for record in records] == ["done"] * 4
     assert predicted == pytest.approx(measured, rel=0.25)

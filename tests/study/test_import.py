@@ -316,7 +316,7 @@ def test_repeats_of_a_seed_displace_no_seed_and_are_blocks_whichever_rows_are_mi
     imported = read(tmp_path, text, inert={"b": "declared"})
     found = imported_results(tmp_path, imported)
 
-    scores = [{seed: row["test"]["f1"] for seed, row in each.records.items()} for each in found.recipes]
+    scores = [{seed: row.test["f1"] for seed, row in each.records.items()} for each in found.recipes]
     assert scores == [{0: 0.10, 2: 0.11, 1: 0.12, 3: 0.13}, {0: 0.2, 1: 0.22, 3: 0.23}]
 
 

@@ -6,9 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from finegrid.study.ledger import Ledger
+from finegrid.study.ledger import Journal, Ledger
+from finegrid.study.record import Record
 
-RECORDS = [{"run_id": name, "status": "done", "labels": {"体育": 0.5}} for name in ("a", "b")]
+RECORDS = [
+    Record(run_id=name, seed=0, status="done", test={"accuracy": 0.5, "f1": {"体育": 0.5}})
+    for name in ("a", "b")
+]
+C = Record(run_id="c", seed=0, status="done")
 
 
 def filled(path: Path) -> Ledger:
@@ -19,7 +24,7 @@ def filled(path: Path) -> Ledger:
 
 
 def ids(ledger: Ledger) -> list[str]:
-    return [record["run_id"] for record in ledger]
+    return [record.run_id for record in ledger]
 
 
 def test_what_is_appended_is_read_back(tmp_path: Path) -> None:
@@ -38,7 +43,7 @@ def test_a_ledger_torn_at_any_byte_loses_only_the_torn_record(tmp_path: Path) ->
         ledger.path.write_bytes(whole[:cut])
         left = [name for name, end in (("a", first), ("b", len(whole) - 1)) if cut >= end]
         assert ids(ledger) == left, cut
-        ledger.append({"run_id": "c"})
+        ledger.append(C)
         assert ids(ledger) == [*left, "c"], cut
         assert ledger.path.read_bytes().startswith(whole[:cut]), cut  # append-only
 
@@ -47,17 +52,18 @@ def test_bytes_that_are_not_text_are_passed_over(tmp_path: Path) -> None:
     ledger = filled(tmp_path)
     with ledger.path.open("ab") as file:
         file.write(b"\x00" * 40 + b"\n\xff\xfe{\n[1]\n3\nnull\n{}\n")
-    ledger.append({"run_id": "c"})
+    ledger.append(C)
 
     assert ids(ledger) == ["a", "b", "c"]
 
 
 def test_the_latest_record_of_a_run_counts(tmp_path: Path) -> None:
     ledger = filled(tmp_path)
-    ledger.append({"run_id": "a", "status": "failed"})
-    ledger.append({"run_id": "a", "status": "done", "again": True})
+    ledger.append(Record(run_id="a", seed=0, status="failed"))
+    again = Record(run_id="a", seed=0, status="done", memory=1)
+    ledger.append(again)
 
-    assert ledger.latest() == {"a": {"run_id": "a", "status": "done", "again": True}, "b": RECORDS[1]}
+    assert ledger.latest() == {"a": again, "b": RECORDS[1]}
     assert list(ledger.latest()) == ["a", "b"]
 
 
@@ -66,13 +72,21 @@ def test_what_json_cannot_say_is_refused_and_leaves_the_ledger_whole(tmp_path: P
     before = ledger.path.read_bytes()
 
     with pytest.raises(ValueError, match="JSON"):
-        ledger.append({"run_id": "c", "score": float("nan")})
+        ledger.append(Record(run_id="c", seed=0, status="done", test={"accuracy": float("nan")}))
     assert ledger.path.read_bytes() == before
 
 
 def test_each_record_is_one_line(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "runs.jsonl")
-    ledger.append({"run_id": "a", "reason": "two\nlines\u2028and\r\nmore"})
+    ledger.append(Record(run_id="a", seed=0, status="failed", reason="two\nlines\u2028and\r\nmore"))
 
     assert ledger.path.read_bytes().count(b"\n") == 1
-    assert next(iter(ledger))["reason"] == "two\nlines\u2028and\r\nmore"
+    assert next(iter(ledger)).reason == "two\nlines\u2028and\r\nmore"
+
+
+def test_a_journal_keeps_whatever_is_an_object(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "looks.jsonl")
+    journal.append({"seeds": 3})
+    journal.append({})
+
+    assert list(journal) == [{"seeds": 3}, {}]

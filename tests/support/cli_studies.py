@@ -14,19 +14,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import numpy as np
 import psutil
 import pytest
 
 from finegrid.cli import app as cli
-from finegrid.running import runner, worker
-from finegrid.running.messages import Channel, Job
-from finegrid.running.process import Event, Worker
+from finegrid.running import crew, worker
+from finegrid.running.messages import Channel, Ended, Event, Job, Sent, parse_event, parse_job
+from finegrid.running.process import Worker
+from finegrid.study.record import record_schema
 from finegrid.study.settings import RunSettings
 from finegrid.study.study import Study
 
 WORDS = ("goal", "match", "team", "coach", "stock", "bank", "price", "market", "the", "a", "new", "old")
 CLASSES = {"sport": WORDS[:4], "money": WORDS[4:8]}
+LINE = jsonschema.Draft202012Validator(record_schema())
 FINEGRID = (sys.executable, "-m", "finegrid")
 ENVIRONMENT = {**os.environ, "HF_HUB_OFFLINE": "1", "COLUMNS": "100", "PYTHONUTF8": "1"}
 # What may differ between two runs of one study: clocks and memory.
@@ -149,8 +152,8 @@ class Events(Channel):
     def __init__(self, put: Callable[[Event], None]) -> None:
         self._put = put
 
-    def send(self, event: str, **content: Any) -> None:
-        self._put(json.loads(json.dumps({"event": event, **content})))
+    def send(self, event: Sent) -> None:
+        self._put(parse_event(json.dumps(event.to_json())))
 
 
 class InlineWorker(Worker):
@@ -166,18 +169,20 @@ class InlineWorker(Worker):
         self.index, self.family = index, None
         self.sent: set[str] = set()
         self.ready, self.reason = False, ""
-        self.log = study.folder / f"worker-{index}.log"
+        self.log = study.files.log_of(index)
         self._jobs: queue.Queue[Job] = queue.Queue()
-        channel = Events(lambda event: events.put((self, event)))
+
+        def put(event: Event) -> None:
+            events.put((self, event))
 
         def serve() -> None:
-            worker.serve(channel, self._jobs, study.folder, settings)
-            channel.send("ended", code=0)
+            worker.serve(Events(put), self._jobs, study.folder, settings)
+            put(Ended(0))
 
         threading.Thread(target=serve, daemon=True).start()
 
-    def send(self, **job: Any) -> None:
-        self._jobs.put(json.loads(json.dumps(job)))
+    def send(self, job: Job) -> None:
+        self._jobs.put(parse_job(json.dumps(job.to_json())))
 
     def hang_up(self) -> None:
         """The thread waits for jobs until the process ends."""
@@ -210,7 +215,7 @@ def torch_put_back() -> Iterator[None]:
 def caller(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
     """The command line, and its workers, in this process: quick, for what is not about processes."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setattr(runner, "Worker", InlineWorker)
+    monkeypatch.setattr(crew, "Worker", InlineWorker)
 
     def call(*arguments: str | Path) -> Called:
         monkeypatch.setattr(sys, "argv", ["finegrid", *map(str, arguments)])
@@ -262,8 +267,12 @@ def wait_until(condition: Callable[[], object], seconds: float = 60.0) -> None:
 
 
 def records(folder: Path) -> list[dict[str, Any]]:
+    """The lines of a ledger, all of them as the published schema says."""
     lines = (folder / "runs.jsonl").read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines]
+    content = [json.loads(line) for line in lines]
+    for record in content:
+        LINE.validate(record)
+    return content
 
 
 def finished(folder: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,8 @@ from finegrid.planning.runs import PlannedRun, plan_runs
 from finegrid.recipe.identity import Level
 from finegrid.study.audit_file import load_audit, save_audit
 from finegrid.study.imported import Imported, ImportedRow, save_imported
-from finegrid.study.ledger import Record
 from finegrid.study.load import load_study
+from finegrid.study.record import Epoch, Record, Seconds, Status
 from finegrid.study.study import Study
 from support.pretend import TEXTS, record_of
 from support.tiny import open_study, write_study
@@ -30,7 +31,10 @@ seeds = 3
 "schedule.warmup_ratio" = [0.0, 0.1]
 """
 LABELS = ["=1+1", "体育/足球", "体育:足球"]  # spreadsheets, paths and names of metrics trip over these
-BROKEN = {"diverged": "the loss was nan at step 7 of 12", "failed": "=OSError: 'no, space'\nleft"}
+BROKEN: dict[Status, str] = {
+    "diverged": "the loss was nan at step 7 of 12",
+    "failed": "=OSError: 'no, space'\nleft",
+}
 STARTED = 1_795_539_586.5
 
 
@@ -55,10 +59,10 @@ def unfinished(audited: Path, folder: Path) -> Study:
     runs = planned(study)
     for run, (status, reason) in zip(runs[:2], BROKEN.items(), strict=True):
         whole = record_for(study, run)
-        began = whole["epochs"][:1] if status == "diverged" else []
-        seconds = {"epoch": 10.0, "train": 10.0, "dev": 0.5, "test": 0.0} if began else {}
-        void = {"dev": {}, "test": {}, "epochs": began, "best_epoch": len(began), "seconds": seconds}
-        study.ledger.append({**whole, **void, "status": status, "reason": reason})
+        began = whole.epochs[:1] if status == "diverged" else ()
+        seconds = Seconds(epoch=10.0, train=10.0, dev=0.5) if began else None
+        void = replace(whole, dev={}, test={}, epochs=began, best_epoch=len(began), seconds=seconds)
+        study.ledger.append(replace(void, status=status, reason=reason))
         (study.folder / "predictions" / f"{run.run_id}.npz").unlink()
     for run in runs[3:]:
         study.ledger.append(record_for(study, run))
@@ -82,15 +86,29 @@ def record_for(study: Study, run: PlannedRun) -> Record:
     assert audit is not None
     right = np.random.default_rng([run.seed, int(run.run_id, 16)]).random(TEXTS) < 0.7
     record = record_of(study, audit, run, right)
-    worse = {**record["dev"], "macro-f1": record["dev"]["macro-f1"] / 2}
+    worse = {**record.dev, "macro-f1": record.score("dev", "macro-f1") / 2}
+    protocol = study.head.protocol
     epochs = [
-        {"epoch": number, "train_loss": 1.5 / number, "train_seconds": 10.0, "dev_seconds": 0.5, "dev": dev}
-        for number, dev in ((1, worse), (2, record["dev"]))
+        Epoch(
+            epoch=number,
+            train_loss=1.5 / number,
+            train_seconds=10.0,
+            dev_seconds=0.5,
+            dev=dev,
+            test=dev if protocol == "best-test" else None,
+        )
+        for number, dev in ((1, worse), (2, record.dev))
     ]
-    if study.head.protocol == "best-test":
-        epochs = [{**epoch, "test": epoch["dev"]} for epoch in epochs]
-    more = {"versions": {"torch": "2.13.0"}, "protocol": study.head.protocol, "memory": 123}
-    return {**record, "best_epoch": 2, "epochs": epochs, "started": STARTED, "ended": STARTED + 22, **more}
+    return replace(
+        record,
+        best_epoch=2,
+        epochs=tuple(epochs),
+        started=STARTED,
+        ended=STARTED + 22,
+        versions={"torch": "2.13.0"},
+        protocol=protocol,
+        memory=123,
+    )
 
 
 def table_from_elsewhere(folder: Path, source: str = "results.csv") -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from finegrid import metrics
 from finegrid.data.tokens import save_arrays_
 from finegrid.planning.runs import PlannedRun, plan_runs
 from finegrid.study.audit_file import Audit
+from finegrid.study.record import Epoch, Record, Seconds, Status
 from finegrid.study.study import Study
 
 TEXTS, CLASSES = 300, 3
@@ -32,10 +34,10 @@ def pretend(study: Study, audit: Audit, hits: Hits, seeds: Iterable[int], **chan
     done = study.ledger.latest()
     for run in plan_runs(study, audit, "fp32", list(seeds)):
         if run.run_id not in done:
-            study.ledger.append(record_of(study, audit, run, hits(run)) | changes)
+            study.ledger.append(replace(record_of(study, audit, run, hits(run)), **changes))
 
 
-def record_of(study: Study, audit: Audit, run: PlannedRun, hits: int | NDArray[np.bool_]) -> dict[str, Any]:
+def record_of(study: Study, audit: Audit, run: PlannedRun, hits: int | NDArray[np.bool_]) -> Record:
     right = np.arange(TEXTS) < hits if isinstance(hits, int) else hits
     predicted = np.where(right, GOLD, (GOLD + 1) % CLASSES)
     logits = np.eye(CLASSES, dtype=np.float32)[predicted]
@@ -46,19 +48,29 @@ def record_of(study: Study, audit: Audit, run: PlannedRun, hits: int | NDArray[n
     save_arrays_(study.folder / "predictions" / f"{run.run_id}.npz", arrays)
     scores = metrics.summary(GOLD, logits, audit.labels)
     frozen = bool(run.levels.get("freeze.layers"))
-    return {
-        "schema": 1,
-        "run_id": run.run_id,
-        "recipe": run.levels,
-        "stands_for": list(run.stands_for),
-        "seed": run.seed,
-        "status": "done",
-        "best_epoch": 1,
-        "dev": scores,
-        "test": scores,
-        "epochs": [{"epoch": 1, "dev": scores}, {"epoch": 2, "dev": scores}],
-        "seconds": {"epoch": 10.0, "train": 12.0 if frozen else 20.0, "dev": 1.0, "test": 1.0},
-        "device": "cpu",
-        "precision": "fp32",
-        "threads": 1,
-    }
+    return Record(
+        run_id=run.run_id,
+        recipe=run.levels,
+        stands_for=run.stands_for,
+        seed=run.seed,
+        status="done",
+        best_epoch=1,
+        dev=scores,
+        test=scores,
+        epochs=(Epoch(epoch=1, dev=scores), Epoch(epoch=2, dev=scores)),
+        seconds=Seconds(epoch=10.0, train=12.0 if frozen else 20.0, dev=1.0, test=1.0),
+        device="cpu",
+        precision="fp32",
+        threads=1,
+    )
+
+
+def ended_badly(record: Record, status: Status, reason: str) -> Record:
+    """The same run, had it ended so."""
+    return Record(
+        run_id=record.run_id,
+        seed=record.seed,
+        stands_for=record.stands_for,
+        status=status,
+        reason=reason,
+    )

@@ -24,6 +24,7 @@ from finegrid.statistics.variance import Components
 from finegrid.study.audit_file import Audit, Cost, RowAudit, load_audit, save_audit
 from finegrid.study.design import Kind, Resolution
 from finegrid.study.load import load_study
+from finegrid.study.record import Record, Seconds, Status
 from finegrid.study.study import Study
 from finegrid.verdict.budget.budget import Option, all_sights, in_design, plan_budget
 from finegrid.verdict.budget.noise import Spread, assumed, measured, spread_of, usable
@@ -101,7 +102,7 @@ def look(study: Study, workers: int = 2, seeds: Sequence[int] = (0,)) -> StudySt
     return StudyStatus(study, study.head.run, load_audit(study.folder), seeds, workers)
 
 
-def train(study: Study, seeds: Sequence[int], status: str = "done", rows: int = 64) -> None:
+def train(study: Study, seeds: Sequence[int], status: Status = "done", rows: int = 64) -> None:
     """Records, and predictions that are right in four of five texts."""
     audit = load_audit(study.folder)
     assert audit is not None
@@ -120,9 +121,17 @@ def train(study: Study, seeds: Sequence[int], status: str = "done", rows: int = 
         }
         file = {f"{split}_{name}": array for split in ("dev", "test") for name, array in arrays.items()}
         np.savez(study.folder / "predictions" / f"{run.run_id}.npz", allow_pickle=False, **file)
-        seconds = {"train": 1.0, "dev": 0.0, "test": 0.0}
-        record = {"run_id": run.run_id, "seed": run.seed, "status": status, "dev": score, "test": score}
-        study.ledger.append({**record, "seconds": seconds, "recipe": {}, "stands_for": list(run.stands_for)})
+        study.ledger.append(
+            Record(
+                run_id=run.run_id,
+                seed=run.seed,
+                status=status,
+                dev=score,
+                test=score,
+                seconds=Seconds(train=1.0),
+                stands_for=run.stands_for,
+            )
+        )
 
 
 @pytest.fixture(scope="module")
@@ -189,7 +198,7 @@ def brute_force(study: Study, budget: float) -> list[tuple[float, bool, int, flo
         audit = load_audit(study.folder)
         assert audit is not None
         recipes = len(plan_runs(other, audit, "fp32", [0]))
-        done = len({record["seed"] for record in study.ledger})  # a verdict counts these in any case
+        done = len({record.seed for record in study.ledger})  # a verdict counts these in any case
         for seeds in range(max(1, done), 101):
             seconds = look(other, seeds=range(seeds)).seconds_left()
             assert seconds is not None
@@ -269,7 +278,8 @@ def test_runs_that_are_done_are_not_paid_again(half_done: Study) -> None:
 
 def test_runs_that_failed_are_paid_again_and_diverged_ones_are_not(tmp_path: Path) -> None:
     left = {}
-    for status in ("failed", "diverged"):
+    statuses: tuple[Status, ...] = ("failed", "diverged")
+    for status in statuses:
         study = make_study(tmp_path / status)
         train(study, [0], status)
         left[status] = next(o for o in options_of(study) if o.sight.kind == "full" and len(o.seeds) == 1)

@@ -19,10 +19,11 @@ from support.tiny import open_study, write_study
 
 from finegrid.audit.costs import make_audit
 from finegrid.errors import InputError, input_error
-from finegrid.running.progress.heartbeat import FILE as PULSE
 from finegrid.study.audit_file import load_audit, save_audit
+from finegrid.study.folder import PROGRESS_FILE
 from finegrid.study.ledger import Ledger
 from finegrid.study.load import load_study
+from finegrid.study.record import Record
 from finegrid.watch.app import make_app
 from finegrid.watch.serve import LOOPBACK, listen
 from finegrid.watch.sources import revision
@@ -78,7 +79,7 @@ def client_of(folder: Path, report: Report, rest: float = 0.0) -> TestClient:
 
 
 def grow(folder: Path) -> None:
-    Ledger(folder / "runs.jsonl").append({"run_id": "x"})
+    Ledger(folder / "runs.jsonl").append(Record(run_id="x", seed=0, status="done"))
 
 
 def test_the_page_changes_as_the_ledger_grows(study: Path, client: TestClient) -> None:
@@ -109,7 +110,7 @@ def test_asking_again_costs_nothing_while_nothing_has_changed(
 
     assert [answer.status_code for answer in again] == [304, 304] and not again[0].content
     assert whole.status_code == 200 and report.made == 1
-    (study / PULSE).write_text("{}")  # what the study is at is not what the page is made of
+    (study / PROGRESS_FILE).write_text("{}")  # what the study is at is not what the page is made of
     assert client.get("/", headers={"If-None-Match": tag}).status_code == 304
 
 
@@ -179,7 +180,7 @@ def test_progress_tells_what_the_study_is_at_and_confirmations_count(study: Path
     confirmation = study / "confirm-1234"
     confirmation.mkdir()
     work = {"share": 0.5, "written": time.time()}
-    (confirmation / PULSE).write_text(json.dumps(work))
+    (confirmation / PROGRESS_FILE).write_text(json.dumps(work))
     before = revision(study)
     grow(confirmation)
 

@@ -34,6 +34,7 @@ from finegrid.running.runner import Runner
 from finegrid.study.audit_file import load_audit
 from finegrid.study.audited import fitting_audit
 from finegrid.study.demo import prepare
+from finegrid.study.folder import StudyFolder
 from finegrid.study.imported import Imported, load_imported, save_imported
 from finegrid.study.importing.examples import example as find_example
 from finegrid.study.importing.importing import DECLARED, ImportOptions, import_table
@@ -112,7 +113,7 @@ def init(
     )
     for warning in write_study(out, wishes):
         warn(warning)
-    say(f"wrote {out / 'study.toml'}; look at it, then: finegrid run {out}")
+    say(f"wrote {StudyFolder(out).settings}; look at it, then: finegrid run {out}")
 
 
 @app.command()
@@ -233,12 +234,12 @@ def fit(
     """Train one recipe of a study and keep its model. Running again resumes."""
     study, settings = load(folder, device=device, precision=precision)
     wished = wished_recipe(study, recipe) if recipe else recommended(study, margin)
-    place = check_out(out or folder / "models" / "best", force)
+    place = check_out(out or StudyFolder(folder).best_model, force)
     with Show(study.head.score, study.folder) as watcher:
         number = study.head.design.numbers[0] if seed is None else seed
         record = Runner(study, settings, watcher=watcher).fit(wished, number, place)
-    if record["status"] != "done":
-        print(visible(f"no model was kept: the run {record['status']}: {record['reason']}"), file=sys.stderr)
+    if not record.done:
+        print(visible(f"no model was kept: the run {record.status}: {record.reason}"), file=sys.stderr)
         raise typer.Exit(1)
     say(*fitted_lines(record, study.head.score), f"wrote {place}; now: finegrid predict {place} FILE")
 
@@ -528,7 +529,7 @@ def keep(folder: Path, imported: Imported) -> None:
     save_imported(folder, imported)
     for warning in imported.warnings:
         warn(warning)
-    say(*imported_lines(imported), f"wrote {folder / 'imported.json'}; now: finegrid verdict {folder}")
+    say(*imported_lines(imported), f"wrote {StudyFolder(folder).imported}; now: finegrid verdict {folder}")
 
 
 def load(folder: Path, **given: str | float | None) -> tuple[Study, RunSettings]:

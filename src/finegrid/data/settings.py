@@ -20,19 +20,32 @@ class DataSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    train: Path
-    dev: Path | None = None
-    test: Path | None = None
-    text: Column | tuple[Column, Column] = "text"
-    label: Column = "label"
-    header: bool = True  # CSV and TSV only
-    format: Literal["auto"] | Format = "auto"  # auto: by each file's ending
-    quoting: Quoting = "rfc4180"  # CSV and TSV only; "none": every line is a row, quotes are ordinary text
-    encoding: Encoding = "auto"
-    train_size: Annotated[int, Field(strict=True, ge=1)] | None = None  # draw so many of the training texts
-    dev_share: Share = 0.1  # of the train file's texts, for a part that has no file of its own
-    test_share: Share = 0.2
-    split_seed: Annotated[int, Field(strict=True)] = 0
+    train: Annotated[Path, Field(description="file of training texts")]
+    dev: Annotated[Path | None, Field(description="file of dev texts; else a share of train")] = None
+    test: Annotated[Path | None, Field(description="file of test texts; else a share of train")] = None
+    text: Annotated[
+        Column | tuple[Column, Column],
+        Field(description="column of the texts, by name or number from 1; two make a pair"),
+    ] = "text"
+    label: Annotated[Column, Field(description="column of the labels, by name or number from 1")] = "label"
+    header: Annotated[bool, Field(description="whether the first line has names; CSV and TSV only")] = True
+    format: Annotated[Literal["auto"] | Format, Field(description="auto: by each file's ending")] = "auto"
+    quoting: Annotated[
+        Quoting,
+        Field(description="CSV and TSV only; none: every line is a row, quotes are ordinary text"),
+    ] = "rfc4180"
+    encoding: Annotated[Encoding, Field(description="of text files")] = "auto"
+    train_size: Annotated[
+        Annotated[int, Field(strict=True, ge=1)] | None,
+        Field(description="draw so many of the training texts, stratified"),
+    ] = None
+    dev_share: Annotated[
+        Share, Field(description="of the train file's texts, where dev has no file of its own")
+    ] = 0.1
+    test_share: Annotated[
+        Share, Field(description="of the train file's texts, where test has no file of its own")
+    ] = 0.2
+    split_seed: Annotated[int, Field(strict=True, description="of what is drawn and split")] = 0
 
     @property
     def columns(self) -> tuple[str | int, ...]:

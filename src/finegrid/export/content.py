@@ -16,8 +16,8 @@ from finegrid.recipe.identity import Level, Levels
 from finegrid.results.load import load_results
 from finegrid.results.results import Distinct, Results
 from finegrid.study.imported import Imported, load_imported
-from finegrid.study.ledger import Record
 from finegrid.study.load import load_study
+from finegrid.study.record import Epoch, Record
 from finegrid.study.study import Study
 
 MADE_BY = "finegrid export"
@@ -47,18 +47,28 @@ class ExportedRun:
     levels: Levels  # of the varied factors, inert ones as in its first row
     status: str  # done | diverged | failed | left; missing: an imported line without a number
     fixed: Levels  # what is at one level in the whole study; empty of an imported table
-    record: Record  # empty where there is none
+    record: Record | None  # None: it has not run
     scores: Scores  # empty where the run has not finished
     seconds: Mapping[str, float]  # train, dev, test, and epoch: of training; or run: of a table
     epochs: tuple[ExportedEpoch, ...]
 
     @property
     def run_id(self) -> str | None:
-        return self.record.get("run_id")
+        return self.record.run_id if self.record else None
+
+    @property
+    def started(self) -> float:
+        """Seconds since 1970; 0 where nobody knows."""
+        return (self.record.started if self.record else None) or 0.0
+
+    @property
+    def ended(self) -> float:
+        """Seconds since 1970; 0 where nobody knows."""
+        return (self.record.ended if self.record else None) or 0.0
 
     @property
     def best_epoch(self) -> int | None:
-        return self.record["best_epoch"] if self.status == "done" and self.epochs else None
+        return self.record.best_epoch if self.record and self.record.done and self.epochs else None
 
 
 @dataclass(frozen=True)
@@ -147,9 +157,11 @@ def content_of_study(study: Study, results: Results) -> Content:
 
 
 def run_of(group: str, recipe: Distinct, levels: Levels, fixed: Levels, seed: int) -> ExportedRun:
-    record = recipe.records.get(seed, {})
-    done = bool(record) and record["status"] == "done"
-    splits = ("dev", "test") if done else ()
+    record = recipe.records.get(seed)
+    scores: dict[str, float] = {}
+    if record is not None and record.done:
+        scores = {**flat("dev", record.dev), **flat("test", record.test)}
+    seconds = record.seconds.to_json() if record and record.seconds else {}
     return ExportedRun(
         name=f"{group}-seed-{seed}",
         group=group,
@@ -157,20 +169,20 @@ def run_of(group: str, recipe: Distinct, levels: Levels, fixed: Levels, seed: in
         rows=recipe.rows,
         seed=seed,
         levels=levels,
-        status=record["status"] if record else "left",
+        status=record.status if record else "left",
         fixed=fixed,
         record=record,
-        scores={key: value for split in splits for key, value in flat(split, record[split]).items()},
-        seconds={part: value for part, value in record.get("seconds", {}).items() if value is not None},
-        epochs=tuple(epoch_of(entry) for entry in record.get("epochs", [])),
+        scores=scores,
+        seconds={part: value for part, value in seconds.items() if value is not None},
+        epochs=tuple(map(epoch_of, record.epochs)) if record else (),
     )
 
 
-def epoch_of(entry: Record) -> ExportedEpoch:
-    scores = {key: v for split in ("dev", "test") for key, v in flat(split, entry.get(split, {})).items()}
-    return ExportedEpoch(
-        entry["epoch"], entry["train_loss"], entry["train_seconds"], entry["dev_seconds"], scores
-    )
+def epoch_of(epoch: Epoch) -> ExportedEpoch:
+    # What the engine has trained tells all of them.
+    assert epoch.train_loss is not None and epoch.train_seconds is not None and epoch.dev_seconds is not None
+    scores = {**flat("dev", epoch.dev or {}), **flat("test", epoch.test or {})}
+    return ExportedEpoch(epoch.epoch, epoch.train_loss, epoch.train_seconds, epoch.dev_seconds, scores)
 
 
 def flat(split: str, scores: Mapping[str, Any]) -> dict[str, float]:
@@ -197,7 +209,7 @@ def content_of_table(folder: Path, imported: Imported) -> Content:
                 levels=row.levels,
                 status="missing" if row.result is None else "done",
                 fixed={},
-                record={},
+                record=None,
                 scores={} if row.result is None else {"result": round(row.result / 100, 12)},
                 seconds={imported.seconds_per or "run": row.seconds} if row.seconds is not None else {},
                 epochs=(),

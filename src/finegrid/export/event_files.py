@@ -75,7 +75,7 @@ def events_of(run: ExportedRun, content: Content) -> Iterator[tuple[float, int, 
         SessionStartInfo,
     )
 
-    started, ended = run.record.get("started", 0.0), run.record.get("ended", 0.0)
+    started, ended = run.started, run.ended
     curves, finals = curve_names(content.scores), final_names(content.scores)
     # Seeds of one recipe are sessions of one group: the dashboard then shows their mean as one line.
     start = SessionStartInfo(group_name=run.group, start_time_secs=started)

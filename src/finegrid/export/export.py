@@ -16,6 +16,7 @@ from finegrid.export.frame import Frame
 from finegrid.export.mlflow_runs import local_store, log_runs, without_password
 from finegrid.export.parquet_file import write_parquet
 from finegrid.export.tables import epochs_table, predictions_tables, runs_table
+from finegrid.study.folder import StudyFolder
 
 FORMATS = ("csv", "parquet", "tensorboard", "mlflow")
 TABLES = ("runs", "epochs", "predictions")
@@ -40,7 +41,7 @@ def export_study(folder: Path, wishes: ExportOptions) -> list[str]:
     """
     check_wishes(wishes)
     content = load_content(folder)
-    out = wishes.out or folder / "export"
+    out = wishes.out or StudyFolder(folder).export
     if out.exists() and not out.is_dir():
         raise input_error("command line", "--out", f"found {out}, a file. Expected a folder. Choose another.")
     if wishes.to == "csv":

@@ -148,7 +148,7 @@ class Logged:
 
     @classmethod
     def of(cls, run: ExportedRun, content: Content) -> Logged:
-        started, ended = (round(1000 * run.record.get(each, 0.0)) for each in ("started", "ended"))
+        started, ended = (round(1000 * seconds) for seconds in (run.started, run.ended))
         return cls(
             name=run.name,
             status="FINISHED" if run.status == "done" else "FAILED",
@@ -185,26 +185,28 @@ def tags_of(run: ExportedRun, content: Content) -> dict[str, str]:
         "finegrid.score": content.score,
         "mlflow.source.name": "finegrid",
     }
-    if content.protocol:
+    if record is not None:
         found |= {
             "finegrid.run_id": str(run.run_id),
             "finegrid.protocol": content.protocol,
             "finegrid.engine": str(about["engine"]),
             **{f"finegrid.fingerprint.{name}": value for name, value in about["fingerprints"].items()},
-            **{f"finegrid.{name}": str(record[name]) for name in ("device", "precision", "threads")},
-            **{f"finegrid.version.{name}": value for name, value in record.get("versions", {}).items()},
+            "finegrid.device": str(record.device),
+            "finegrid.precision": str(record.precision),
+            "finegrid.threads": str(record.threads),
+            **{f"finegrid.version.{name}": value for name, value in record.versions.items()},
         }
     else:
         found["finegrid.study.imported"] = about["imported"]
-    if "reason" in record:
-        found["finegrid.reason"] = record["reason"]
+    if record is not None and record.reason is not None:
+        found["finegrid.reason"] = record.reason
     return found
 
 
 def metrics_of(run: ExportedRun, content: Content, ended: int) -> Iterator[tuple[str, float, int, int]]:
     """Curves by epoch; what was measured once stands at the epoch that was chosen."""
     curves, finals = curve_names(content.scores), final_names(content.scores)
-    now = float(run.record.get("started", 0.0))
+    now = float(run.started)
     for epoch in run.epochs:
         now += epoch.train_seconds + epoch.dev_seconds
         for name, value in [("train/loss", epoch.train_loss), *named(epoch.scores, curves)]:

@@ -66,13 +66,15 @@ def seconds_of(runs: Sequence[ExportedRun]) -> list[FrameColumn]:
 def machine_of(runs: Sequence[ExportedRun]) -> list[FrameColumn]:
     records = [run.record for run in runs]
     return [
-        FrameColumn("memory_bytes", "whole", [record.get("memory") or None for record in records]),
-        category("device", [record.get("device") for record in records]),
-        category("precision", [record.get("precision") for record in records]),
-        FrameColumn("threads", "whole", [record.get("threads") for record in records]),
-        FrameColumn("started", "time", [record.get("started") for record in records]),
-        FrameColumn("ended", "time", [record.get("ended") for record in records]),
-        FrameColumn("reason", "text", [record.get("reason") for record in records]),
+        FrameColumn(
+            "memory_bytes", "whole", [(record.memory or None) if record else None for record in records]
+        ),
+        category("device", [record.device if record else None for record in records]),
+        category("precision", [record.precision if record else None for record in records]),
+        FrameColumn("threads", "whole", [record.threads if record else None for record in records]),
+        FrameColumn("started", "time", [record.started if record else None for record in records]),
+        FrameColumn("ended", "time", [record.ended if record else None for record in records]),
+        FrameColumn("reason", "text", [record.reason if record else None for record in records]),
     ]
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from finegrid import metrics
 from finegrid.atomic import recover
 from finegrid.errors import InputError, Problem, input_error
 from finegrid.inference.fitted import FILE
 from finegrid.recipe.recipe import Recipe
-from finegrid.study.ledger import Record
+from finegrid.study.record import Record
 from finegrid.study.settings import BEST_TEST
 from finegrid.study.study import Study
 from finegrid.study.toml import parse_levels
@@ -54,12 +53,12 @@ def named(study: Study, wish: str) -> Recipe:
 
 def fitted_lines(record: Record, score: str) -> list[str]:
     """What came of it, in words."""
-    dev, test = (metrics.score_of(record[split], score) for split in ("dev", "test"))
-    rows = f"rows {', '.join(map(str, record['stands_for']))}, " if record["stands_for"] else ""
-    epoch = f"epoch {record['best_epoch']} of {len(record['epochs'])}"
+    dev, test = record.score("dev", score), record.score("test", score)
+    rows = f"rows {', '.join(map(str, record.stands_for))}, " if record.stands_for else ""
+    epoch = f"epoch {record.best_epoch} of {len(record.epochs)}"
     scores = f"{score} {dev:.4f} on dev, {test:.4f} on test"
-    line = f"run {record['run_id']} ({rows}seed {record['seed']}): {scores} ({epoch})"
-    return [line, BEST_TEST] if record["protocol"] == "best-test" else [line]
+    line = f"run {record.run_id} ({rows}seed {record.seed}): {scores} ({epoch})"
+    return [line, BEST_TEST] if record.protocol == "best-test" else [line]
 
 
 def check_out(out: Path, force: bool) -> Path:

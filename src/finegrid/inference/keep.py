@@ -21,6 +21,7 @@ from finegrid.streams import Streams
 if TYPE_CHECKING:
     from finegrid.inference.fitted import Fitted
     from finegrid.recipe.recipe import Recipe
+    from finegrid.study.record import Record
     from finegrid.training.loaded import LoadedStudy
     from finegrid.training.run import Run
 
@@ -68,7 +69,7 @@ def keep(loaded: LoadedStudy, run: Run, fitted: Fitted, out: Path) -> None:
     keep_model(run.model, loaded.study.checkpoint.folder, fitted, out)
 
 
-def fitted_of(loaded: LoadedStudy, recipe: Recipe, record: dict[str, Any]) -> Fitted:
+def fitted_of(loaded: LoadedStudy, recipe: Recipe, record: Record) -> Fitted:
     """What a kept model has to say about itself.
 
     Args:
@@ -79,16 +80,26 @@ def fitted_of(loaded: LoadedStudy, recipe: Recipe, record: dict[str, Any]) -> Fi
     """
     from finegrid.inference.fitted import Fitted
 
-    told = ("run_id", "seed", "stands_for", "best_epoch", "protocol", "dev", "test")
-    made = ("precision", "threads", "device", "versions")
-    return Fitted(
-        labels=list(loaded.tokens.labels),
-        pooling=recipe.model.pooling,
-        max_length=recipe.model.max_length,
-        recipe=recipe.moved(),
-        texts=2 if loaded.tokens.train.parts == 2 else 1,
-        columns=list(loaded.study.head.data.columns),
-        score=loaded.study.head.score,
-        fingerprints=loaded.fingerprints,
-        **{name: record[name] for name in (*told, *made)},
+    return Fitted.model_validate(
+        {
+            "labels": list(loaded.tokens.labels),
+            "pooling": recipe.model.pooling,
+            "max_length": recipe.model.max_length,
+            "recipe": recipe.moved(),
+            "texts": 2 if loaded.tokens.train.parts == 2 else 1,
+            "columns": list(loaded.study.head.data.columns),
+            "score": loaded.study.head.score,
+            "fingerprints": loaded.fingerprints,
+            "run_id": record.run_id,
+            "seed": record.seed,
+            "stands_for": list(record.stands_for),
+            "best_epoch": record.best_epoch,
+            "protocol": record.protocol,
+            "dev": record.dev,
+            "test": record.test,
+            "precision": record.precision,
+            "threads": record.threads,
+            "device": record.device,
+            "versions": record.versions,
+        }
     )

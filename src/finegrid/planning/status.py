@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from finegrid import metrics
@@ -16,7 +17,7 @@ from finegrid.planning.runs import PlannedRun, plan_runs
 from finegrid.study.audit_file import Audit, Proof, load_audit
 from finegrid.study.audited import fitting_audit
 from finegrid.study.confounding import design_json
-from finegrid.study.ledger import Record
+from finegrid.study.record import Record
 from finegrid.study.settings import RunSettings
 from finegrid.study.study import Study
 
@@ -33,14 +34,17 @@ def seeds_seen(study: Study) -> tuple[int, ...]:
     """The seeds of study.toml, and those that ``run --seeds`` has added, in whichever precision."""
     audit, latest = fitting_audit(study), study.ledger.latest()
     numbers = study.head.design.numbers
-    others = sorted({record["seed"] for record in latest.values()} - set(numbers))
+    others = sorted({record.seed for record in latest.values()} - set(numbers))
     twins = [plan_runs(study, audit, precision, others) for precision in PRECISIONS] if audit else []
     return (*numbers, *sorted({run.seed for runs in twins for run in runs if run.run_id in latest}))
 
 
 @dataclass(frozen=True)
 class StudyStatus:
-    """A study as it stands. Without an audit, nothing that only the model can tell."""
+    """A study as it stands. Without an audit, nothing that only the model can tell.
+
+    What has run is read once, when it is first asked for: make a new one to see more.
+    """
 
     study: Study
     settings: RunSettings
@@ -53,20 +57,24 @@ class StudyStatus:
         assert self.audit is not None
         return self.asked_workers or capacity(self.settings, self.audit).workers
 
-    @property
+    @cached_property
     def runs(self) -> list[PlannedRun]:
         if self.audit is None:
             return []
         return plan_runs(self.study, self.audit, self.settings.precision, self.seeds)
 
-    @property
+    @cached_property
     def families(self) -> list[Family]:
         if self.audit is None:
             return []
         return plan_families(self.runs, capacity(self.settings, self.audit).size_of)
 
-    def records(self) -> dict[str, Record | None]:
+    def records(self) -> Mapping[str, Record | None]:
         """Planned run id -> its latest record, of this precision or (in a mixed study) of another."""
+        return self._records
+
+    @cached_property
+    def _records(self) -> dict[str, Record | None]:
         if self.audit is None:
             return {}
         latest = self.study.ledger.latest()
@@ -79,7 +87,7 @@ class StudyStatus:
 
     def states(self) -> dict[str, str]:
         """Run id -> done | diverged | failed | left."""
-        return {run_id: record["status"] if record else "left" for run_id, record in self.records().items()}
+        return {run_id: record.status if record else "left" for run_id, record in self.records().items()}
 
     def degenerate(self) -> list[str]:
         """Finished runs that are no better on dev than always naming the majority class."""
@@ -87,8 +95,8 @@ class StudyStatus:
             return []
         score = self.study.head.score
         floor = metrics.score_of(self.audit.majority["dev"], score)
-        done = [record for record in self.records().values() if record and record["status"] == "done"]
-        return [record["run_id"] for record in done if metrics.score_of(record["dev"], score) <= floor]
+        done = [record for record in self.records().values() if record and record.done]
+        return [record.run_id for record in done if record.score("dev", score) <= floor]
 
     def seconds_left(self) -> float | None:
         if self.audit is None or not self.audit.costs:

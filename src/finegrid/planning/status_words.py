@@ -66,9 +66,9 @@ def status_lines(outlook: StudyStatus) -> list[str]:
     lines += [BEST_TEST] * (outlook.study.head.protocol == "best-test")
     rows_of = {run.run_id: run.stands_for for run in outlook.runs}  # the ledger's may be of earlier factors
     for run_id, record in outlook.records().items():
-        if record and record["status"] in ("diverged", "failed"):
+        if record and not record.done:
             rows = ", ".join(map(str, rows_of[run_id]))
-            lines.append(f"{record['status']}: rows {rows}, seed {record['seed']}: {record['reason']}")
+            lines.append(f"{record.status}: rows {rows}, seed {record.seed}: {record.reason}")
     if degenerate := outlook.degenerate():
         lines.append(f"degenerate, no better than the majority class: {', '.join(degenerate)}")
     left = outlook.seconds_left()

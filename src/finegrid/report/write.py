@@ -9,6 +9,7 @@ from finegrid.atomic import replacing
 from finegrid.errors import input_error
 from finegrid.report.facts.facts import Facts, report_facts
 from finegrid.spelling import Lang
+from finegrid.study.folder import StudyFolder
 
 FORMATS = ("html", "md", "svg", "png")
 
@@ -40,12 +41,12 @@ def write_report(
         text = markdown(facts, lang)
         return [text.rstrip("\n")] if out is None else [put(out, text.encode())]
     if style == "html":
-        return write_page(facts, out or folder / "report.html", lang)
+        return write_page(facts, out or StudyFolder(folder).report, lang)
     from finegrid.report.chart import files as figures
 
     assert figure is not None
     content = figures.figure(facts, figure, "svg" if style == "svg" else "png", lang)
-    return [put(out or folder / f"{figure}.{style}", content)]
+    return [put(out or StudyFolder(folder).figure(figure, style), content)]
 
 
 def check(style: str, figure: str | None, out: Path | None) -> None:

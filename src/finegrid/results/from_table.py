@@ -9,7 +9,7 @@ from pathlib import Path
 from finegrid.recipe.identity import Level
 from finegrid.results.results import Distinct, Results
 from finegrid.study.imported import Imported, ImportedRow
-from finegrid.study.ledger import Record
+from finegrid.study.record import Record, Seconds
 
 
 def imported_results(folder: Path, imported: Imported) -> Results:
@@ -21,15 +21,20 @@ def imported_results(folder: Path, imported: Imported) -> Results:
         rows_of.setdefault(imported.recipe_of(row), []).append(row)
     active = {name: levels for name, levels in imported.factors.items() if name not in imported.inert}
     recipes = []
+    taken: set[int] = set()
     for rows in rows_of.values():
         levels = {name: rows[0].levels[name] for name in active}
         seeds_here = [row.seed for row in rows if row.seed is not None]
         numbers = apart(seeds_here, known) if has_seeds else range(len(rows))
+        numbered = [*zip(numbers, rows, strict=True)]
+        taken.update(seed for seed, _ in numbered)
         records = {
-            seed: imported_record(imported.score, row) for seed, row in zip(numbers, rows, strict=True)
+            seed: imported_record(imported.score, seed, row.result, row.seconds)
+            for seed, row in numbered
+            if row.result is not None
         }
         recipes.append(Distinct(tuple(dict.fromkeys(row.index for row in rows)), levels, {}, records))
-    seeds = tuple(sorted({seed for recipe in recipes for seed in recipe.records}))
+    seeds = tuple(sorted(taken))
     notes = (*imported.notes, *imported.warnings)
     return Results(
         folder=folder,
@@ -67,11 +72,14 @@ def apart(seeds: Sequence[int], known: Sequence[int]) -> list[int]:
     return found
 
 
-def imported_record(score: str, row: ImportedRow) -> Record:
-    """A row of a table as far as it goes as a record."""
-    if row.result is None:
-        return {"status": "left"}
+def imported_record(score: str, seed: int, points: float, seconds: float | None) -> Record:
+    """A row of a table as far as it goes as a record: it has one score, of test, and no run id."""
     kind, _, label = score.partition(":")
-    value = row.result / 100
-    seconds = {"train": row.seconds, "dev": 0.0, "test": 0.0} if row.seconds is not None else None
-    return {"status": "done", "test": {kind: {label: value} if label else value}, "seconds": seconds}
+    value = points / 100
+    return Record(
+        run_id="",
+        seed=seed,
+        status="done",
+        test={kind: {label: value} if label else value},
+        seconds=None if seconds is None else Seconds(train=seconds),
+    )

@@ -13,10 +13,11 @@ from finegrid.results.from_table import imported_results
 from finegrid.results.results import Distinct, Results
 from finegrid.study.audit_file import Audit
 from finegrid.study.audited import fitting_audit
+from finegrid.study.folder import AUDIT_FILE
 from finegrid.study.identity import identify
 from finegrid.study.imported import load_imported
-from finegrid.study.ledger import Record
 from finegrid.study.load import load_study
+from finegrid.study.record import Record
 from finegrid.study.study import Study
 
 HOLDS_AT = ("optimizer.rate", "training.epochs", "training.batch_size", "model.pooling")
@@ -41,7 +42,7 @@ def load_results(study: Study) -> Results:
     audit = fitting_audit(study)
     if audit is None:
         what = "this study has not been started, or its factors have changed. `finegrid run` trains it."
-        raise input_error(str(study.folder), "audit.json", what)
+        raise input_error(str(study.folder), AUDIT_FILE, what)
     latest = study.ledger.latest()
     exists = where_factor_exists(study, audit)
     groups: dict[str, list[int]] = {}
@@ -49,7 +50,7 @@ def load_results(study: Study) -> Results:
         audited = audit.row(row)
         assert audited is not None  # a fitting audit covers all rows
         groups.setdefault(key_of(audited.run), []).append(position)
-    seeds = sorted({*study.head.design.numbers, *(record["seed"] for record in latest.values())})
+    seeds = sorted({*study.head.design.numbers, *(record.seed for record in latest.values())})
     recipes = []
     for positions in groups.values():
         row = study.rows[positions[0]]

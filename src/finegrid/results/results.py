@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from finegrid import metrics
 from finegrid.errors import input_error
 from finegrid.recipe.identity import Level, Levels, key_of
 from finegrid.recipe.recipe import Recipe
 from finegrid.study.audit_file import Audit
-from finegrid.study.ledger import Record
+from finegrid.study.folder import StudyFolder
 from finegrid.study.predictions import read_run
+from finegrid.study.record import Record
 from finegrid.study.screen import Screen
 from finegrid.study.settings import Protocol
 
@@ -38,7 +38,7 @@ class Distinct:
 
     def done(self, seed: int) -> Record | None:
         record = self.records.get(seed)
-        return record if record is not None and record["status"] == "done" else None
+        return record if record is not None and record.done else None
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Results:
             split: dev or test.
             score: another one than the study's, of those that every record has.
         """
-        return self._each(lambda record: 100 * metrics.score_of(record[split], score or self.score))
+        return self._each(lambda record: 100 * record.score(split, score or self.score))
 
     def means(self, split: str) -> Points:
         """Mean over the seeds that have finished, ``[recipes]``; nan where none has."""
@@ -89,13 +89,7 @@ class Results:
 
     def seconds(self) -> Points:
         """What a run took, ``[recipes, seeds]``: pre-training, training, dev after every epoch, and test."""
-
-        def whole(record: Record) -> float:
-            seconds: dict[str, float] | None = record["seconds"]
-            parts = ("pretrain", "train", "dev", "test")
-            return float(sum(seconds.get(part, 0.0) for part in parts)) if seconds else np.nan
-
-        return self._each(whole)
+        return self._each(lambda record: record.seconds.total if record.seconds else np.nan)
 
     def memory(self) -> Points:
         """Peak bytes of a process that trains one run of a recipe alone, ``[recipes]``, as probed."""
@@ -153,7 +147,7 @@ class Results:
         for recipe in self.recipes:
             for seed in self.seeds:
                 record = recipe.records.get(seed)
-                status = record["status"] if record else "left"
+                status = record.status if record else "left"
                 if status != "done":
                     found[status].append((recipe.rows[0], seed))
         return found
@@ -185,13 +179,13 @@ class Results:
         shape = (len(self.recipes), len(self.seeds))
         for at, record in self.finished():
             digest = hashlib.sha256()
-            for split, arrays in read_run(self.folder, record["run_id"]).items():
+            for split, arrays in read_run(self.folder, record.run_id).items():
                 if split not in found:
                     predicted = np.full((*shape, len(arrays.gold)), -1, dtype=np.int16)
                     found[split] = Predictions(arrays.gold, predicted, arrays.ids, len(self.audit.labels))
                 if not np.array_equal(found[split].gold, arrays.gold):
-                    what = f"run {record['run_id']} was scored on other texts than the runs before it."
-                    raise input_error(str(self.folder), "predictions", what)
+                    what = f"run {record.run_id} was scored on other texts than the runs before it."
+                    raise input_error(str(self.folder), StudyFolder(self.folder).predictions.name, what)
                 found[split].predicted[at] = arrays.logits.argmax(axis=1)
                 digest.update(arrays.logits.tobytes())
             digests[at] = digest.hexdigest()

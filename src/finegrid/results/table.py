@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from finegrid import metrics
 from finegrid.recipe.identity import Levels, key_of
 from finegrid.recipe.recipe import Recipe
 from finegrid.results.load import records_by_seed
 from finegrid.spelling import format_level
 from finegrid.study.audit_file import Audit
-from finegrid.study.ledger import Record
+from finegrid.study.record import Record
 from finegrid.study.settings import BEST_TEST
 from finegrid.study.study import Study
 
@@ -30,7 +29,7 @@ class TableRow:
 
     def scores(self, name: str, split: str = "test") -> list[float]:
         """One score per finished seed."""
-        return [metrics.score_of(r[split], name) for r in self.records if r["status"] == "done"]
+        return [record.score(split, name) for record in self.records if record.done]
 
     def mean(self, name: str, split: str = "test") -> float | None:
         scores = self.scores(name, split)
@@ -62,20 +61,18 @@ class ResultTable:
 
     def epoch_seconds(self) -> dict[str, float]:
         """Median seconds per training epoch of the distinct runs that are full, and that are frozen."""
-        runs: dict[str, Record] = {
-            r["run_id"]: r for row in self.rows for r in row.records if r["status"] == "done"
-        }
+        runs = {record.run_id: record for row in self.rows for record in row.records if record.done}
         kinds: dict[str, list[float]] = {}
         for record in runs.values():
-            kind = "frozen" if Recipe().at(record["recipe"]).frozen_layers else "full"
-            kinds.setdefault(kind, []).append(record["seconds"]["epoch"])
+            kind = "frozen" if Recipe().at(record.recipe).frozen_layers else "full"
+            kinds.setdefault(kind, []).append(epoch_seconds(record))
         return {kind: median(seconds) for kind, seconds in sorted(kinds.items(), reverse=True)}
 
 
 def make_table(study: Study, audit: Audit | None) -> ResultTable:
     """Join the design with the ledger. Every seed that has run counts, also those beyond study.toml."""
     latest = study.ledger.latest()
-    seeds = sorted({*study.head.design.numbers, *(record["seed"] for record in latest.values())})
+    seeds = sorted({*study.head.design.numbers, *(record.seed for record in latest.values())})
     rows: list[TableRow] = []
     first: dict[str, int] = {}
     for row in study.rows:
@@ -110,7 +107,7 @@ def result(table: ResultTable, row: TableRow) -> str:
     mean = row.mean(table.score)
     if mean is not None:
         return f"{mean:.4f}"
-    return row.records[-1]["status"] if row.records else ""
+    return row.records[-1].status if row.records else ""
 
 
 def render(table: ResultTable, style: str) -> str:
@@ -146,18 +143,7 @@ def as_json(table: ResultTable) -> dict[str, Any]:
                 "same_as": row.same_as,
                 "inert": row.inert,
                 "result": row.mean(table.score),
-                "runs": [
-                    {
-                        "run_id": r["run_id"],
-                        "seed": r["seed"],
-                        "status": r["status"],
-                        "test": metrics.score_of(r["test"], table.score) if r["status"] == "done" else None,
-                        "dev": metrics.score_of(r["dev"], table.score) if r["status"] == "done" else None,
-                        "best_epoch": r.get("best_epoch"),
-                        "epoch_seconds": r["seconds"]["epoch"] if r["status"] == "done" else None,
-                    }
-                    for r in row.records
-                ],
+                "runs": [run_json(record, table.score) for record in row.records],
             }
             for row in table.rows
         ],
@@ -167,6 +153,24 @@ def as_json(table: ResultTable) -> dict[str, Any]:
     }
 
 
+def run_json(record: Record, score: str) -> dict[str, Any]:
+    return {
+        "run_id": record.run_id,
+        "seed": record.seed,
+        "status": record.status,
+        "test": record.score("test", score) if record.done else None,
+        "dev": record.score("dev", score) if record.done else None,
+        "best_epoch": record.best_epoch,
+        "epoch_seconds": epoch_seconds(record) if record.done else None,
+    }
+
+
+def epoch_seconds(record: Record) -> float:
+    """Seconds per training epoch of a finished run."""
+    assert record.seconds is not None and record.seconds.epoch is not None  # it has ended an epoch
+    return record.seconds.epoch
+
+
 def summary_lines(table: ResultTable) -> list[str]:
     """Best and worst row and seconds per epoch, in words."""
     extremes = table.best_and_worst()
@@ -174,11 +178,11 @@ def summary_lines(table: ResultTable) -> list[str]:
         return ["no run has finished yet"]
     lines = []
     for word, row in zip(("best", "worst"), extremes, strict=True):
-        record = next(r for r in row.records if r["status"] == "done")
-        epochs = len(record["epochs"])
+        record = next(record for record in row.records if record.done)
+        epochs = len(record.epochs)
         lines.append(
             f"{word} row {row.index}: {table.score} {row.mean(table.score):.4f} on test "
-            f"(epoch {record['best_epoch']} of {epochs}, {record['seconds']['epoch']:.2f} s per epoch)"
+            f"(epoch {record.best_epoch} of {epochs}, {epoch_seconds(record):.2f} s per epoch)"
         )
     kinds = [f"{seconds:.2f} s {kind}" for kind, seconds in table.epoch_seconds().items()]
     lines.append(f"seconds per epoch, median over runs: {', '.join(kinds)}")

@@ -1,12 +1,214 @@
-"""What a worker and its parent send each other."""
+"""What a worker and its parent send each other: jobs to the worker, events to the parent, as JSON lines."""
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TextIO
 
-Job = dict[str, Any]
+from finegrid.errors import Problem
+from finegrid.planning.runs import PlannedRun
+from finegrid.recipe.identity import Levels
+from finegrid.study.audit_file import Audit
+from finegrid.study.record import Record
+
+
+@dataclass(frozen=True)
+class RunToTrain:
+    """One run of a job."""
+
+    run_id: str
+    levels: Levels  # that differ from the defaults, inert ones left out
+    seed: int
+
+    @classmethod
+    def of(cls, run: PlannedRun) -> RunToTrain:
+        return cls(run.run_id, run.levels, run.seed)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"run_id": self.run_id, "levels": self.levels, "seed": self.seed}
+
+
+@dataclass(frozen=True)
+class AuditJob:
+    """Audit the study."""
+
+    def to_json(self) -> dict[str, Any]:
+        return {"do": "audit"}
+
+
+@dataclass(frozen=True)
+class TrainJob:
+    """Train a family, write its predictions, and send its records."""
+
+    family: str
+    runs: tuple[RunToTrain, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"do": "train", "family": self.family, "runs": [run.to_json() for run in self.runs]}
+
+
+@dataclass(frozen=True)
+class FitJob:
+    """Train one run, and keep its model."""
+
+    family: str  # the name of its state
+    run: RunToTrain
+    recipe: Levels  # as it was asked for
+    stands_for: tuple[int, ...]  # rows of the table that are this run
+    out: Path
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "do": "fit",
+            "family": self.family,
+            "run": self.run.to_json(),
+            "recipe": self.recipe,
+            "stands_for": list(self.stands_for),
+            "out": str(self.out),
+        }
+
+
+Job = AuditJob | TrainJob | FitJob
+
+
+def parse_job(line: str) -> Job:
+    """The inverse of ``to_json``.
+
+    Raises:
+        ValueError: no job, or the line was cut.
+    """
+    match content := json.loads(line):
+        case {"do": "audit"}:
+            return AuditJob()
+        case {"do": "train", "family": family, "runs": runs}:
+            return TrainJob(family, tuple(RunToTrain(**run) for run in runs))
+        case {"do": "fit", "run": run, "out": out}:
+            rows = tuple(content["stands_for"])
+            return FitJob(content["family"], RunToTrain(**run), content["recipe"], rows, Path(out))
+    raise ValueError(f"no job: {line!r}")
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The worker has loaded data and model. What breaks from here on is the family's affair."""
+
+    fingerprints: Mapping[str, str]  # of the data and the model, as it found them
+
+    def to_json(self) -> dict[str, Any]:
+        return {"event": "ready", "fingerprints": dict(self.fingerprints)}
+
+
+@dataclass(frozen=True)
+class AuditDone:
+    """An `AuditJob` has ended."""
+
+    audit: Audit
+
+    def to_json(self) -> dict[str, Any]:
+        return {"event": "audit", "audit": self.audit.model_dump()}
+
+
+@dataclass(frozen=True)
+class StepDone:
+    """The family goes on. Not sent for every step."""
+
+    done: int  # steps of the family, those before a crash included
+
+    def to_json(self) -> dict[str, Any]:
+        return {"event": "step", "done": self.done}
+
+
+@dataclass(frozen=True)
+class RecordReady:
+    """A run of a `TrainJob` has ended, and its predictions are written."""
+
+    record: Record  # but for the rows that it stands for
+
+    def to_json(self) -> dict[str, Any]:
+        return {"event": "record", "record": self.record.to_json()}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A `TrainJob` has ended; all its records were sent before."""
+
+    family: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {"event": "trained", "family": self.family}
+
+
+@dataclass(frozen=True)
+class FitDone:
+    """A `FitJob` has ended; its model is kept if the run is done."""
+
+    record: Record  # but for the rows that it stands for
+
+    def to_json(self) -> dict[str, Any]:
+        return {"event": "fitted", "record": self.record.to_json()}
+
+
+@dataclass(frozen=True)
+class Problems:
+    """The worker cannot use what the user gave it, and ends."""
+
+    source: str
+    problems: tuple[Problem, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        problems = [[problem.where, problem.what] for problem in self.problems]
+        return {"event": "problems", "source": self.source, "problems": problems}
+
+
+@dataclass(frozen=True)
+class Broken:
+    """The worker ends with a traceback: a bug, or a machine that has too little of something."""
+
+    traceback: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {"event": "broken", "traceback": self.traceback}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The worker is no more, however it ended. The parent says so to itself."""
+
+    code: int  # of its exit; less than 0: of the signal
+
+
+Sent = Ready | AuditDone | StepDone | RecordReady | Trained | FitDone | Problems | Broken
+Event = Sent | Ended
+
+
+def parse_event(line: str) -> Sent:
+    """The inverse of ``to_json``.
+
+    Raises:
+        ValueError: no event, or the line was cut.
+    """
+    match json.loads(line):
+        case {"event": "ready", "fingerprints": fingerprints}:
+            return Ready(fingerprints)
+        case {"event": "audit", "audit": audit}:
+            return AuditDone(Audit.model_validate(audit))
+        case {"event": "step", "done": done}:
+            return StepDone(done)
+        case {"event": "record", "record": record}:
+            return RecordReady(Record.from_json(record))
+        case {"event": "trained", "family": family}:
+            return Trained(family)
+        case {"event": "fitted", "record": record}:
+            return FitDone(Record.from_json(record))
+        case {"event": "problems", "source": source, "problems": problems}:
+            return Problems(source, tuple(Problem(where, what) for where, what in problems))
+        case {"event": "broken", "traceback": traceback}:
+            return Broken(traceback)
+    raise ValueError(f"no event: {line!r}")
 
 
 class Channel:
@@ -16,6 +218,6 @@ class Channel:
         self._out: TextIO = os.fdopen(os.dup(1), "w", encoding="utf-8")
         os.dup2(2, 1)
 
-    def send(self, event: str, **content: Any) -> None:
-        self._out.write(json.dumps({"event": event, **content}, ensure_ascii=True) + "\n")
+    def send(self, event: Sent) -> None:
+        self._out.write(json.dumps(event.to_json(), ensure_ascii=True) + "\n")
         self._out.flush()

@@ -9,16 +9,14 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
-from typing import Any
+from typing import NoReturn
 
-from finegrid.errors import InputError, Problem
+from finegrid.errors import InputError
 from finegrid.machine import gpus
 from finegrid.planning.families import Family
+from finegrid.running.messages import Broken, Ended, Event, Job, Problems, RunToTrain, TrainJob, parse_event
 from finegrid.study.settings import RunSettings
 from finegrid.study.study import Study
-
-Event = dict[str, Any]
-
 
 # -P: a file random.py where the user stands is none of our modules.
 WORKER = (sys.executable, "-P", "-m", "finegrid.running.worker")
@@ -48,7 +46,7 @@ class Worker:
         self.sent: set[str] = set()  # run ids whose record has arrived
         self.ready = False  # has loaded data and model: what breaks from here on is the family's affair
         self.reason = ""  # why it broke, in its own words
-        log = study.folder / "logs" / f"worker-{index}.log"
+        log = study.files.log_of(index)
         log.parent.mkdir(exist_ok=True)
         environment = {
             **os.environ,
@@ -78,25 +76,24 @@ class Worker:
         with self.process.stdout as lines:
             for line in lines:
                 try:
-                    self._events.put((self, json.loads(line)))
-                except ValueError:
+                    self._events.put((self, parse_event(line)))
+                except json.JSONDecodeError:
                     continue  # the last line of a worker that was killed while it wrote
-        self._events.put((self, {"event": "ended", "code": self.process.wait()}))
+        self._events.put((self, Ended(self.process.wait())))
 
-    def send(self, **job: Any) -> None:
+    def send(self, job: Job) -> None:
         assert self.process.stdin is not None
         try:
-            self.process.stdin.write(json.dumps(job) + "\n")
+            self.process.stdin.write(json.dumps(job.to_json()) + "\n")
             self.process.stdin.flush()
         except BrokenPipeError:
-            pass  # it has ended; its "ended" event says so
+            pass  # it has ended, and `Ended` is about to say so
 
     def train(self, family: Family, whole: bool) -> None:
         """Train what is left of a family, or all of it anew: a stack rounds by how many it has."""
         self.family, self.sent = family, set()
         runs = family.runs if whole else family.left
-        jobs = [{"run_id": run.run_id, "levels": run.levels, "seed": run.seed} for run in runs]
-        self.send(do="train", family=family.family_id, runs=jobs)
+        self.send(TrainJob(family.family_id, tuple(map(RunToTrain.of, runs))))
 
     def hang_up(self) -> None:
         """Close its stdin: the worker then ends itself."""
@@ -113,11 +110,18 @@ class Worker:
             self.process.wait()
 
 
-def raise_if_bad(event: Event) -> None:
-    if event["event"] == "problems":
-        raise InputError(event["source"], [Problem(where, what) for where, what in event["problems"]])
-    if event["event"] == "broken":
-        raise WorkerBrokeError(event["traceback"])
+def raise_error(event: Problems | Broken) -> NoReturn:
+    """Raise here what has ended a worker.
+
+    Raises:
+        InputError: it could not use what the user gave it.
+        WorkerBrokeError: it broke.
+    """
+    match event:
+        case Problems(source, problems):
+            raise InputError(source, problems)
+        case Broken(traceback):
+            raise WorkerBrokeError(traceback)
 
 
 def describe_exit(code: int) -> str:

@@ -5,6 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from finegrid.planning.families import Family
+from finegrid.planning.runs import PlannedRun
+from finegrid.study.record import Epoch, Record, Seconds, status_of
+from finegrid.study.settings import RunSettings
+from finegrid.study.study import Study
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -25,45 +31,70 @@ def save_predictions(loaded: LoadedStudy, run: Run) -> None:
         "dev_gold": dev.labels,
         "test_gold": test.labels,
     }
-    save_arrays_(loaded.study.folder / "predictions" / f"{run.run_id}.npz", arrays)
+    save_arrays_(loaded.study.files.predictions_of(run.run_id), arrays)
 
 
-def record_of(loaded: LoadedStudy, run: Run, family: str, started: float) -> dict[str, Any]:
-    """The ledger's record of a run that has ended."""
+def record_of(loaded: LoadedStudy, run: Run, family: str, started: float) -> Record:
+    """The record of a run that has ended, but for the rows that it stands for.
+
+    Args:
+        loaded: the study.
+        run: that has ended.
+        family: it was trained in.
+        started: when its family did, seconds since 1970.
+    """
     from finegrid.audit.costs import start_seconds
     from finegrid.machine import versions
 
     progress = run.progress
-    epochs = [entry for entry in progress.epochs if "dev_seconds" in entry]
-    train_seconds = [entry["train_seconds"] for entry in epochs]
+    ended = [entry for entry in progress.epochs if "dev_seconds" in entry]
+    train_seconds = [entry["train_seconds"] for entry in ended]
     done = progress.status == "done"
-    return {
-        "schema": 1,
-        "run_id": run.run_id,
-        "recipe": run.recipe.moved(),
-        "seed": run.seed,
-        "status": progress.status,
-        **({"reason": progress.reason} if progress.reason else {}),
-        "protocol": loaded.study.head.protocol,
-        "best_epoch": progress.best_epoch,
-        "dev": run.scores("dev", run.logits["dev"]) if done else {},
-        "test": run.scores("test", run.logits["test"]) if done else {},
-        "epochs": epochs,
-        "seconds": {
-            **({"pretrain": start_seconds(run)} if run.recipe.start_keys(run.seed) else {}),
-            "epoch": sum(train_seconds) / len(train_seconds) if train_seconds else None,
-            "train": sum(train_seconds),
-            "dev": sum(entry["dev_seconds"] for entry in epochs),
-            "test": progress.test_seconds,
-        },
-        "memory": progress.memory,
-        "family": family,
-        "threads": loaded.settings.threads,
-        "stack": loaded.settings.stack_size,
-        "path": progress.path,
-        "precision": loaded.precision,
-        "device": loaded.settings.device,
-        "versions": versions(),
-        "started": started,
-        "ended": time.time(),
-    }
+    return Record(
+        run_id=run.run_id,
+        recipe=run.recipe.moved(),
+        seed=run.seed,
+        status=status_of(progress.status),
+        reason=progress.reason or None,
+        protocol=loaded.study.head.protocol,
+        best_epoch=progress.best_epoch,
+        dev=run.scores("dev", run.logits["dev"]) if done else {},
+        test=run.scores("test", run.logits["test"]) if done else {},
+        epochs=tuple(map(Epoch.from_json, ended)),
+        seconds=Seconds(
+            pretrain=start_seconds(run) if run.recipe.start_keys(run.seed) else None,
+            epoch=sum(train_seconds) / len(train_seconds) if train_seconds else None,
+            train=sum(train_seconds),
+            dev=sum(entry["dev_seconds"] for entry in ended),
+            test=progress.test_seconds,
+        ),
+        memory=progress.memory,
+        family=family,
+        threads=loaded.settings.threads,
+        stack=loaded.settings.stack_size,
+        path=progress.path,
+        precision=loaded.precision,
+        device=loaded.settings.device,
+        versions=versions(),
+        started=started,
+        ended=time.time(),
+    )
+
+
+def record_lost(study: Study, settings: RunSettings, run: PlannedRun, family: Family, reason: str) -> Record:
+    """The record of a run whose worker died, but for the rows that it stands for."""
+    return Record(
+        run_id=run.run_id,
+        recipe=run.levels,
+        seed=run.seed,
+        status="failed",
+        reason=reason,
+        protocol=study.head.protocol,
+        best_epoch=0,
+        memory=0,
+        family=family.family_id,
+        threads=settings.threads,
+        stack=settings.stack_size,
+        precision=settings.precision,
+        device=settings.device,
+    )

@@ -6,7 +6,6 @@ When stdin closes the parent is gone, however it ended, and the worker ends with
 from __future__ import annotations
 
 import gc
-import json
 import os
 import queue
 import signal
@@ -14,16 +13,32 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from finegrid.errors import InputError
 from finegrid.inference.keep import fitted_of, keep
-from finegrid.running.messages import Channel, Job
+from finegrid.running.messages import (
+    AuditDone,
+    AuditJob,
+    Broken,
+    Channel,
+    FitDone,
+    FitJob,
+    Job,
+    Problems,
+    Ready,
+    RecordReady,
+    RunToTrain,
+    StepDone,
+    Trained,
+    TrainJob,
+    parse_job,
+)
 from finegrid.running.records import record_of, save_predictions
-from finegrid.study.folder import state_path
 from finegrid.study.load import load_study
 from finegrid.study.settings import RunSettings
 
@@ -47,18 +62,17 @@ def serve(channel: Channel, jobs: queue.Queue[Job], folder: Path, settings: RunS
     try:
         work(channel, jobs, folder, settings)
     except InputError as error:
-        problems = [[problem.where, problem.what] for problem in error.problems]
-        channel.send("problems", source=error.source, problems=problems)
+        channel.send(Problems(error.source, error.problems))
     except Exception:
         traceback.print_exc()  # to the log
-        channel.send("broken", traceback=traceback.format_exc())
+        channel.send(Broken(traceback.format_exc()))
 
 
 def read_jobs(jobs: queue.Queue[Job]) -> None:
     """Queue jobs until stdin closes; then end the process at once, in the middle of whatever it does."""
     try:
         for line in sys.stdin:
-            jobs.put(json.loads(line))  # fails on the last line of a parent that was killed while it wrote
+            jobs.put(parse_job(line))  # fails on the last line of a parent that was killed while it wrote
     finally:
         os._exit(0)
 
@@ -70,48 +84,50 @@ def work(channel: Channel, jobs: queue.Queue[Job], folder: Path, settings: RunSe
 
     prepare_process(settings)
     loaded = LoadedStudy(load_study(folder), settings)
-    channel.send("ready", fingerprints=loaded.fingerprints)
+    channel.send(Ready(loaded.fingerprints))
     while True:
-        job = jobs.get()
-        if job["do"] == "audit":
-            channel.send("audit", audit=make_audit(loaded).model_dump())
-        elif job["do"] == "fit":
-            fit(channel, loaded, job)
-        else:
-            train(channel, loaded, job)
+        match jobs.get():
+            case AuditJob():
+                channel.send(AuditDone(make_audit(loaded)))
+            case TrainJob() as job:
+                train(channel, loaded, job)
+            case FitJob() as job:
+                fit(channel, loaded, job)
 
 
-def train(channel: Channel, loaded: LoadedStudy, job: Job) -> None:
+def train(channel: Channel, loaded: LoadedStudy, job: TrainJob) -> None:
     """Train a family, write its predictions, and send its records."""
     started = time.time()
-    for run in train_members(channel, loaded, job):
+    for run in train_members(channel, loaded, job.family, job.runs):
         if run.progress.status == "done":
             save_predictions(loaded, run)
-        channel.send("record", record=record_of(loaded, run, job["family"], started))
-    channel.send("trained", family=job["family"])
+        channel.send(RecordReady(record_of(loaded, run, job.family, started)))
+    channel.send(Trained(job.family))
 
 
-def fit(channel: Channel, loaded: LoadedStudy, job: Job) -> None:
+def fit(channel: Channel, loaded: LoadedStudy, job: FitJob) -> None:
     """Train one run, and keep its model."""
     from finegrid.recipe.recipe import Recipe
     from finegrid.training.loaded import check_lengths
 
     started = time.time()
-    recipe = Recipe().at(job["recipe"])
+    recipe = Recipe().at(job.recipe)
     check_lengths({recipe.model.max_length}, loaded.tokens.train.template.specials, "--recipe")
-    (run,) = train_members(channel, loaded, job)
-    record = record_of(loaded, run, job["family"], started)
+    (run,) = train_members(channel, loaded, job.family, [job.run])
+    record = record_of(loaded, run, job.family, started)
     if run.progress.status == "done":
         keep(
             loaded,
             run,
-            fitted_of(loaded, recipe, {**record, "stands_for": job["stands_for"]}),
-            Path(job["out"]),
+            fitted_of(loaded, recipe, replace(record, stands_for=job.stands_for)),
+            job.out,
         )
-    channel.send("fitted", record=record)
+    channel.send(FitDone(record))
 
 
-def train_members(channel: Channel, loaded: LoadedStudy, job: Job) -> list[Run]:
+def train_members(
+    channel: Channel, loaded: LoadedStudy, family: str, runs: Sequence[RunToTrain]
+) -> list[Run]:
     """Train the runs of a job in lockstep, and report their steps."""
     from finegrid.recipe.recipe import Recipe
     from finegrid.training.run import Run
@@ -124,11 +140,11 @@ def train_members(channel: Channel, loaded: LoadedStudy, job: Job) -> list[Run]:
         nonlocal reported
         if time.monotonic() - reported > REPORT_EVERY_SECONDS:
             reported = time.monotonic()
-            channel.send("step", done=done)
+            channel.send(StepDone(done))
 
-    members = (Run(loaded, one["run_id"], Recipe().at(one["levels"]), one["seed"]) for one in job["runs"])
+    members = (Run(loaded, run.run_id, Recipe().at(run.levels), run.seed) for run in runs)
     settings = loaded.settings
-    path = state_path(loaded.study.folder, job["family"])
+    path = loaded.study.files.state_of(family)
     state = StateFile(path, settings.save_after_seconds, last_digits(settings))
     with long_lived_left_alone():
         return train_family(loaded, members, state, on_step)

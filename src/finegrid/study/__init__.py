@@ -1,5 +1,5 @@
 """A study before training: ``study.toml``, its design, and every file of its folder.
 
-Others import `load`, `study`, `settings`, the files (`ledger`, `audit_file`, `predictions`, `folder`), and
+Others import `load`, `study`, `settings`, the files (`folder`, `ledger`, `audit_file`, `predictions`), and
 the designs.
 """

@@ -16,6 +16,7 @@ from finegrid.atomic import replacing
 from finegrid.recipe.identity import ENGINE, Level, Levels
 from finegrid.recipe.recipe import DEFAULTS, Recipe
 from finegrid.study.design import Row
+from finegrid.study.folder import StudyFolder
 
 COPIES = 5  # of what a member trains: weights, gradients, two moments, the best epoch's weights
 
@@ -165,12 +166,12 @@ class Audit(BaseModel):
 def load_audit(folder: Path) -> Audit | None:
     """Read ``audit.json``; None if there is none, or one of another version (it will be made anew)."""
     try:
-        return Audit.model_validate_json((folder / "audit.json").read_bytes(), strict=True)
+        return Audit.model_validate_json(StudyFolder(folder).audit.read_bytes(), strict=True)
     except (OSError, ValidationError):
         return None
 
 
 def save_audit(folder: Path, audit: Audit) -> None:
     text = json.dumps(audit.model_dump(), ensure_ascii=False, indent=1)
-    with replacing(folder / "audit.json") as draft:
+    with replacing(StudyFolder(folder).audit) as draft:
         draft.write_text(text + "\n", encoding="utf-8")

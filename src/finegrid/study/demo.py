@@ -6,10 +6,11 @@ import shutil
 from pathlib import Path
 
 from finegrid import ASSETS
-from finegrid.atomic import replacing
+from finegrid.atomic import draft_of, replacing
 from finegrid.encoders.families import EMBEDDED
 from finegrid.errors import input_error
 from finegrid.machine import AUTO
+from finegrid.study.folder import SETTINGS_FILE, StudyFolder
 from finegrid.study.init import InitOptions, study_toml
 
 HEADLINES = ASSETS / "headlines"
@@ -21,7 +22,8 @@ def prepare(folder: Path, seeds: int = 1) -> None:
     Raises:
         InputError: the folder holds something else.
     """
-    data = folder / "data"
+    files = StudyFolder(folder)
+    data = files.data
     wishes = InitOptions(
         train=data / "train.tsv",
         dev=data / "dev.tsv",
@@ -34,15 +36,15 @@ def prepare(folder: Path, seeds: int = 1) -> None:
         seeds=seeds,
     )
     wanted = study_toml(folder, wishes)
-    path = folder / "study.toml"
+    path = files.settings
     if path.exists():
         if path.read_text(encoding="utf-8") != wanted:
             what = (
                 "is not the demo's study (with as many seeds). Use `finegrid run` for it, or another folder."
             )
-            raise input_error(str(folder), "study.toml", what)
+            raise input_error(str(folder), SETTINGS_FILE, what)
         return
-    if folder.exists() and {entry.name for entry in folder.iterdir()} - {"data", "study.toml.tmp"}:
+    if folder.exists() and {entry.name for entry in folder.iterdir()} - {data.name, draft_of(path).name}:
         raise input_error(str(folder), "demo", "the folder is not empty. Choose another one.")
     shutil.copytree(HEADLINES, data, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.md"))
     with replacing(path) as draft:

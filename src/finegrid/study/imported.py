@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from finegrid.atomic import replacing
 from finegrid.errors import input_error
 from finegrid.recipe.identity import Level, Levels
+from finegrid.study.folder import IMPORTED_FILE, LEDGER_FILE, SETTINGS_FILE, StudyFolder
 
 SCHEMA = 1
-FILE = "imported.json"
 NOTHING_TO_RUN = "an imported table: there is nothing to run; finegrid verdict"
 
 
@@ -61,7 +61,7 @@ def load_imported(folder: Path) -> Imported | None:
     Raises:
         InputError: unreadable, or not what this finegrid writes.
     """
-    path = folder / FILE
+    path = StudyFolder(folder).imported
     try:
         return Imported.model_validate_json(path.read_bytes(), strict=True)
     except FileNotFoundError:
@@ -69,12 +69,12 @@ def load_imported(folder: Path) -> Imported | None:
     except NotADirectoryError:
         raise input_error(str(folder), "DIR", "not a folder. Expected one that finegrid made.") from None
     except OSError as error:
-        raise input_error(str(folder), FILE, f"cannot be read: {error.strerror}.") from None
+        raise input_error(str(folder), IMPORTED_FILE, f"cannot be read: {error.strerror}.") from None
     except ValidationError as error:
         finding = error.errors()[0]
         where = ".".join(map(str, finding["loc"])) or "JSON"
         what = f"{where}: {finding['msg']}. Expected schema {SCHEMA} of finegrid. Import the table again."
-        raise input_error(str(folder), FILE, what) from None
+        raise input_error(str(folder), IMPORTED_FILE, what) from None
 
 
 def save_imported(folder: Path, imported: Imported) -> None:
@@ -85,7 +85,7 @@ def save_imported(folder: Path, imported: Imported) -> None:
     """
     check_free(folder)
     text = json.dumps(imported.model_dump(by_alias=True), ensure_ascii=False, indent=1, allow_nan=False)
-    with replacing(folder / FILE) as draft:
+    with replacing(StudyFolder(folder).imported) as draft:
         draft.write_text(text + "\n", encoding="utf-8")
 
 
@@ -93,7 +93,7 @@ def check_free(folder: Path) -> None:
     """Refuse a folder that a study, or another imported table, lives in."""
     if folder.exists() and not folder.is_dir():
         raise input_error("command line", "--out", f"{folder} is not a folder. Choose another --out.")
-    for name in ("study.toml", "runs.jsonl", FILE):
+    for name in (SETTINGS_FILE, LEDGER_FILE, IMPORTED_FILE):
         if (folder / name).exists():
             what = f"{folder} holds a study already ({name}). Choose another --out."
             raise input_error("command line", "--out", what)

@@ -19,6 +19,7 @@ from finegrid.encoders.families import EMBEDDED, inspect, resolve
 from finegrid.errors import InputError, input_error
 from finegrid.recipe.identity import Levels
 from finegrid.recipe.recipe import DEFAULTS
+from finegrid.study.folder import SETTINGS_FILE, StudyFolder
 from finegrid.study.load import load_study
 from finegrid.study.presets import PRESETS
 from finegrid.study.study import Study
@@ -54,8 +55,8 @@ def write_study(folder: Path, wishes: InitOptions) -> list[str]:
     Raises:
         InputError: anything wrong with files, columns, model or settings; then nothing is written.
     """
-    if (folder / "study.toml").exists():
-        raise input_error(str(folder), "study.toml", "exists already. Edit it, or choose another --out.")
+    if StudyFolder(folder).settings.exists():
+        raise input_error(str(folder), SETTINGS_FILE, "exists already. Edit it, or choose another --out.")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise input_error(str(folder), "--out", "exists and is not an empty folder. Choose another --out.")
     folder = folder.resolve()
@@ -65,11 +66,11 @@ def write_study(folder: Path, wishes: InitOptions) -> list[str]:
     made = [parent for parent in draft.parents if not parent.exists()]
     draft.mkdir(parents=True)
     try:
-        (draft / "study.toml").write_text(study_toml(draft, wishes), encoding="utf-8")
+        StudyFolder(draft).settings.write_text(study_toml(draft, wishes), encoding="utf-8")
         study = checked(draft, folder)
         table = load_table(study.head.data, draft)
         folder.mkdir(exist_ok=True)
-        (draft / "study.toml").replace(folder / "study.toml")
+        StudyFolder(draft).settings.replace(StudyFolder(folder).settings)
     except InputError:
         shutil.rmtree(draft)
         for parent in made:
@@ -85,7 +86,7 @@ def checked(draft: Path, folder: Path) -> Study:
     try:
         return load_study(draft)
     except InputError as error:
-        raise InputError(str(folder / "study.toml"), error.problems) from None
+        raise InputError(str(StudyFolder(folder).settings), error.problems) from None
 
 
 def study_toml(folder: Path, wishes: InitOptions) -> str:
@@ -115,7 +116,7 @@ def study_toml(folder: Path, wishes: InitOptions) -> str:
             autoescape=False,  # TOML, not HTML: every value below goes through `toml`
             keep_trailing_newline=True,
         )
-        .get_template("study.toml.jinja")
+        .get_template(f"{SETTINGS_FILE}.jinja")
         .render(
             files={part: toml(relative(path, folder)) for part, path in files.items() if path is not None},
             missing=[part for part, path in files.items() if path is None],

@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-Record = dict[str, Any]
+from finegrid.study.record import Record
 
 
-class Ledger:
-    def __init__(self, path: Path) -> None:
-        self.path = path
+@dataclass(frozen=True)
+class Journal:
+    """A file of JSON lines that only grows, and survives a crash at any byte."""
 
-    def append(self, record: Mapping[str, Any]) -> None:
-        """Write a record so that it survives a crash that happens right after this returns."""
-        line = json.dumps(record, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+    path: Path
+
+    def append(self, entry: Mapping[str, Any]) -> None:
+        """Write an entry so that it survives a crash that happens right after this returns."""
+        line = json.dumps(entry, ensure_ascii=False, allow_nan=False).encode() + b"\n"
         with self.path.open("ab+") as file:
             if self._torn(file.tell()):
                 line = b"\n" + line
@@ -25,22 +28,16 @@ class Ledger:
             file.flush()
             os.fsync(file.fileno())
 
-    def __iter__(self) -> Iterator[Record]:
+    def __iter__(self) -> Iterator[dict[str, Any]]:
         if not self.path.exists():
             return
         for line in self.path.read_bytes().split(b"\n"):
             try:
-                record = json.loads(line)
-            except (
-                ValueError
-            ):  # empty, or cut by a crash in the middle of a write: that run is simply not done
+                entry = json.loads(line)
+            except ValueError:  # empty, or cut by a crash in the middle of a write: it was never there
                 continue
-            if isinstance(record, dict) and "run_id" in record:
-                yield record
-
-    def latest(self) -> dict[str, Record]:
-        """By run id, the last record of each run: a failed run that was tried again counts as it ended."""
-        return {record["run_id"]: record for record in self}
+            if isinstance(entry, dict):
+                yield entry
 
     def _torn(self, size: int) -> bool:
         if size == 0:
@@ -48,3 +45,23 @@ class Ledger:
         with self.path.open("rb") as file:
             file.seek(-1, os.SEEK_END)
             return file.read(1) != b"\n"
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The records of a study. A line that was cut by a crash is a run that is simply not done."""
+
+    path: Path
+
+    def append(self, record: Record) -> None:
+        """Write a record so that it survives a crash that happens right after this returns."""
+        Journal(self.path).append(record.to_json())
+
+    def __iter__(self) -> Iterator[Record]:
+        for entry in Journal(self.path):
+            if "run_id" in entry:
+                yield Record.from_json(entry)
+
+    def latest(self) -> dict[str, Record]:
+        """By run id, the last record of each run: a failed run that was tried again counts as it ended."""
+        return {record.run_id: record for record in self}

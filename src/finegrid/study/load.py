@@ -17,7 +17,7 @@ from finegrid.errors import InputError, Problem, input_error
 from finegrid.recipe.identity import Level, Levels
 from finegrid.recipe.recipe import Recipe, unknown_factor
 from finegrid.study.design import Kind, Row, design_problems, plan_rows
-from finegrid.study.imported import FILE as IMPORTED
+from finegrid.study.folder import IMPORTED_FILE, StudyFolder
 from finegrid.study.imported import NOTHING_TO_RUN
 from finegrid.study.presets import PRESETS, Preset
 from finegrid.study.screen import load_screen, screen_problems
@@ -31,7 +31,8 @@ def load_study(folder: Path) -> Study:
     Raises:
         InputError: with all problems of the file.
     """
-    path = folder / "study.toml"
+    files = StudyFolder(folder)
+    path = files.settings
     source = str(path)
     content = read_toml(path)
     problems: list[Problem] = []
@@ -66,7 +67,7 @@ def load_study(folder: Path) -> Study:
         return study
     screen = load_screen(folder)
     if screen is not None and (unfit := screen_problems(screen, study.asked)):
-        raise InputError(str(folder / "screen.json"), unfit)
+        raise InputError(str(files.screen), unfit)
     return replace(study, screen=screen)
 
 
@@ -90,9 +91,9 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
-        if (path.parent / IMPORTED).exists():
+        if StudyFolder(path.parent).imported.exists():
             what = f"{NOTHING_TO_RUN} {path.parent}"
-            raise input_error(str(path.parent), IMPORTED, what) from None
+            raise input_error(str(path.parent), IMPORTED_FILE, what) from None
         what = "no such file. Expected a study folder; `finegrid init` makes one."
         raise input_error(str(path.parent), path.name, what) from None
     except UnicodeDecodeError as error:

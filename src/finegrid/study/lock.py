@@ -9,6 +9,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from finegrid.errors import input_error
+from finegrid.study.folder import LOCK_FILE, StudyFolder
 
 
 @contextmanager
@@ -18,12 +19,12 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         InputError: another process has it.
     """
-    lock = FileLock(folder / ".lock")
+    lock = FileLock(StudyFolder(folder).lock)
     try:
         lock.acquire(timeout=0)
     except Timeout:
         what = "another finegrid run is working in this folder. Wait for it, or stop it first."
-        raise input_error(str(folder), ".lock", what) from None
+        raise input_error(str(folder), LOCK_FILE, what) from None
     try:
         yield
     finally:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finegrid.errors import input_error
+from finegrid.study.folder import StudyFolder
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,8 @@ def read_run(folder: Path, run_id: str) -> dict[str, RunPredictions]:
     Raises:
         InputError: the file is missing or damaged.
     """
-    path = folder / "predictions" / f"{run_id}.npz"
+    files = StudyFolder(folder)
+    path = files.predictions_of(run_id)
     try:
         with np.load(path, allow_pickle=False) as file:
             return {
@@ -34,4 +36,4 @@ def read_run(folder: Path, run_id: str) -> dict[str, RunPredictions]:
             }
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         what = f"cannot be read ({type(error).__name__}). Take its line out of runs.jsonl and run again."
-        raise input_error(str(folder), f"predictions/{path.name}", what) from None
+        raise input_error(str(folder), files.relative(path), what) from None

@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from finegrid.atomic import replacing
 from finegrid.errors import Problem, input_error
 from finegrid.recipe.identity import Level, Levels
+from finegrid.study.folder import SCREEN_FILE, StudyFolder
 
-FILE = "screen.json"
-REMOVE = f"Undo the edit of study.toml, or remove {FILE}: `finegrid run` then decides anew"
+REMOVE = f"Undo the edit of study.toml, or remove {SCREEN_FILE}: `finegrid run` then decides anew"
 
 
 class ScreenTerms(BaseModel):
@@ -67,19 +67,19 @@ def load_screen(folder: Path) -> Screen | None:
     Raises:
         InputError: the file is damaged.
     """
-    path = folder / FILE
+    path = StudyFolder(folder).screen
     if not path.exists():
         return None
     try:
         return Screen.model_validate_json(path.read_bytes(), strict=True)
     except (OSError, ValidationError):
         what = "cannot be read as a decision of this finegrid. Remove it: `finegrid run` then decides anew."
-        raise input_error(str(folder), FILE, what) from None
+        raise input_error(str(folder), SCREEN_FILE, what) from None
 
 
 def save_screen(folder: Path, screen: Screen) -> None:
     spelled = {**screen.model_dump(by_alias=True), "survivors": screen.survivors}
-    with replacing(folder / FILE) as draft:
+    with replacing(StudyFolder(folder).screen) as draft:
         draft.write_text(json.dumps(spelled, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     BaseModel,
@@ -16,8 +16,8 @@ from pydantic import (
 
 from finegrid.data.settings import DataSettings
 from finegrid.errors import InputError
-from finegrid.machine import AUTO, Device, Precision, fastest_precision
-from finegrid.metrics import check_score
+from finegrid.machine import AUTO, PRECISIONS, Device, Precision, fastest_precision
+from finegrid.metrics import PLAIN_SCORES, check_score
 from finegrid.study.design import OF_FRACTIONS, Kind, Resolution
 from finegrid.study.fraction import ROMAN
 from finegrid.study.presets import PRESETS
@@ -43,18 +43,33 @@ LOOKS = (3, 5, 8, 12, 20)  # seeds after which `run --until-decided` looks, unle
 ROMAN_RESOLUTIONS = {roman: number for number, roman in ROMAN.items()}
 
 
+RESOLUTIONS = [*get_args(Resolution), *(ROMAN[number] for number in get_args(Resolution))]
+
+
 Protocol = Literal["best-dev", "best-test"]
 
 
 class DesignSettings(BaseModel):
-    """The ``[design]`` table."""
+    """The ``[design]`` table: which recipes are trained, and with which seeds."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    kind: Kind = "full"
-    resolution: Resolution = 4  # of a fraction; IV leaves main effects clear of two-factor interactions
-    seeds: Annotated[int, Field(ge=1, le=MOST_SEEDS)] | list[Annotated[int, Field(ge=0)]] = 1
-    looks: Annotated[list[Annotated[int, Field(ge=2, le=MOST_SEEDS)]], Field(min_length=1)] | None = None
+    kind: Annotated[Kind, Field(description="which combinations of levels are trained")] = "full"
+    resolution: Annotated[
+        Resolution,
+        Field(
+            description="of a fraction; 4 leaves main effects clear of two-factor interactions",
+            json_schema_extra={"enum": RESOLUTIONS, "type": ["integer", "string"]},
+        ),
+    ] = 4
+    seeds: Annotated[
+        Annotated[int, Field(ge=1, le=MOST_SEEDS)] | list[Annotated[int, Field(ge=0)]],
+        Field(description="how many (3 means 0, 1, 2), or a list; all recipes share them"),
+    ] = 1
+    looks: Annotated[
+        Annotated[list[Annotated[int, Field(ge=2, le=MOST_SEEDS)]], Field(min_length=1)] | None,
+        Field(description="numbers of seeds after which `finegrid run --until-decided` looks"),
+    ] = None
 
     @field_validator("looks")
     @classmethod
@@ -91,16 +106,30 @@ class RunSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    threads: Annotated[int, Field(ge=1)] = 1  # per run; recorded, since sums depend on it
-    precision: Precision = "fp32"
-    device: Device = "cpu"
-    family_size: Annotated[int, Field(ge=1)] = 8  # runs that walk in lockstep and share what they can
-    # Runs of a family whose products are one batched product; recorded, since it rounds otherwise.
-    stack: Annotated[int, Field(ge=1)] | None = None
-    # GiB, of all workers together. Families are made small enough to fit.
-    memory: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    # Of work since the last saved state.
-    save_after_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30.0
+    # Threads and stack are recorded: sums depend on them, down to the last digits.
+    threads: Annotated[int, Field(ge=1, description="per run")] = 1
+    precision: Annotated[
+        Precision,
+        Field(
+            description="of products; auto: bf16 where the device has it, else fp32",
+            json_schema_extra={"enum": [*PRECISIONS, AUTO]},
+        ),
+    ] = "fp32"
+    device: Annotated[Device, Field(description="what trains")] = "cpu"
+    family_size: Annotated[
+        int, Field(ge=1, description="runs that walk in lockstep and share what they can, at most")
+    ] = 8
+    stack: Annotated[
+        Annotated[int, Field(ge=1)] | None,
+        Field(description="runs of a family whose products are one batched product, at most"),
+    ] = None
+    memory: Annotated[
+        Annotated[float, Field(gt=0, allow_inf_nan=False)] | None,
+        Field(description="GiB, of all workers together; families are made small enough to fit"),
+    ] = None
+    save_after_seconds: Annotated[
+        float, Field(ge=0, allow_inf_nan=False, description="of work since the last saved state")
+    ] = 30.0
 
     @property
     def stack_size(self) -> int:
@@ -137,10 +166,23 @@ class Head(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    finegrid: Annotated[int, Field(strict=True)] = SCHEMA
-    preset: str | None = None
-    score: str = "macro-f1"
-    protocol: Protocol = "best-dev"
+    finegrid: Annotated[
+        int, Field(strict=True, description="schema of this file", json_schema_extra={"enum": [SCHEMA]})
+    ] = SCHEMA
+    preset: Annotated[
+        str | None,
+        Field(description="a ready-made baseline and factors", json_schema_extra={"enum": [*PRESETS]}),
+    ] = None
+    score: Annotated[
+        str,
+        Field(
+            description="what chooses the epoch and is analysed; f1:<label> is the F1 of one class",
+            json_schema_extra={"pattern": f"^({'|'.join(PLAIN_SCORES)}|f1:(.|\\n)*)$"},
+        ),
+    ] = "macro-f1"
+    protocol: Annotated[
+        Protocol, Field(description="what chooses the epoch; best-test makes test scores too high")
+    ] = "best-dev"
     data: DataSettings
     design: DesignSettings = DesignSettings()
     run: RunSettings = RunSettings()

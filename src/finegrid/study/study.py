@@ -12,6 +12,7 @@ from finegrid.encoders.families import CheckpointInfo
 from finegrid.recipe.identity import Level
 from finegrid.recipe.recipe import Recipe
 from finegrid.study.design import Row, plan_rows, screened
+from finegrid.study.folder import StudyFolder
 from finegrid.study.ledger import Ledger
 from finegrid.study.presets import Preset
 from finegrid.study.screen import Screen, ScreenTerms
@@ -29,6 +30,11 @@ class Study:
     baseline: Recipe
     factors: Mapping[str, Sequence[Level]]
     screen: Screen | None = None  # what phase 1 of a screen has decided; None of other designs, and before
+
+    @property
+    def files(self) -> StudyFolder:
+        """Where everything lies in its folder."""
+        return StudyFolder(self.folder)
 
     @cached_property
     def rows(self) -> list[Row]:
@@ -65,11 +71,11 @@ class Study:
         Raises:
             InputError: files that cannot be used.
         """
-        return load_table(self.head.data, self.folder, self.folder / "split.tsv")
+        return load_table(self.head.data, self.folder, self.files.split)
 
     @property
     def ledger(self) -> Ledger:
-        return Ledger(self.folder / "runs.jsonl")
+        return Ledger(self.files.ledger)
 
     @property
     def is_published_grid(self) -> bool:

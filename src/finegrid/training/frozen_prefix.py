@@ -61,9 +61,9 @@ class FrozenPrefix:
         """``hidden`` [tokens, width] of all texts, and ``first`` [texts, width]: see `Prefix`."""
         width = self.run.model.parts.width
         shapes = {"hidden": (int(self._lengths.sum()), width), "first": (len(self._lengths), width)}
-        folder = self.run.loaded.study.folder / "cache"
-        paths = {name: folder / f"frozen-{self._key()}-{name}.npy" for name in shapes}
-        with FileLock(folder / f"frozen-{self._key()}.lock"):  # one worker computes, the others wait
+        files, key = self.run.loaded.study.files, self._key()
+        paths = {name: files.frozen_prefix(key, name) for name in shapes}
+        with FileLock(files.frozen_prefix_lock(key)):  # one worker computes, the others wait
             if any(mapped(paths[name], shape) is None for name, shape in shapes.items()):
                 self._compute(paths, shapes)
         hidden, first = (mapped(paths[name], shape) for name, shape in shapes.items())

@@ -38,11 +38,11 @@ class LoadedStudy:
         self.device = torch.device(settings.device)
         self.precision: Precision = settings.precision
         self.table = study.read_table()
-        self.tokens = tokenise(self.table, load_tokenizer(study.checkpoint.folder), study.folder / "cache")
+        self.tokens = tokenise(self.table, load_tokenizer(study.checkpoint.folder), study.files.cache)
         self.checkpoint = Checkpoint(study.checkpoint)
         check_vocabulary(self.tokens, self.checkpoint)
         lengths = {row.recipe.model.max_length for row in study.rows}
-        check_lengths(lengths, self.tokens.train.template.specials, str(study.folder / "study.toml"))
+        check_lengths(lengths, self.tokens.train.template.specials, str(study.files.settings))
         self.fingerprints = {
             "data": self.table.fingerprint(),
             "tokenizer": self.tokens.fingerprint,
@@ -52,7 +52,7 @@ class LoadedStudy:
         self.further = Further(
             study.checkpoint.folder,
             self.tokens.train,
-            study.folder / "cache",
+            study.files.cache,
             self.fingerprints,
             self.precision,
             settings.device,

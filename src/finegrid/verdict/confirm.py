@@ -26,6 +26,7 @@ from finegrid.results.results import Distinct, Results
 from finegrid.statistics.decide import Interval
 from finegrid.statistics.effects import analyse
 from finegrid.statistics.outcomes import Outcomes
+from finegrid.study.folder import LEDGER_FILE, SETTINGS_FILE, StudyFolder, texts_file
 from finegrid.study.load import load_study
 from finegrid.study.study import Study
 from finegrid.study.toml import toml
@@ -121,13 +122,13 @@ def prepare(study: Study, results: Results, chosen: Distinct, count: int, test: 
         "dev": lines_of(table.dev, table.labels),
         "test": lines_of(table.test, table.labels) if fresh is None else fresh,
     }
-    content = {f"{part}.jsonl": "".join(lines) for part, lines in parts.items()}
+    content = {texts_file(part): "".join(lines) for part, lines in parts.items()}
     seeds = range(first, first + count)
-    content["study.toml"] = settings_text(study, moved, seeds, len(table.train.texts[0]))
+    content[SETTINGS_FILE] = settings_text(study, moved, seeds, len(table.train.texts[0]))
     # Named by its content: the same command goes on with what it has begun, until the study has more seeds.
     name = hashlib.sha256("".join(content.values()).encode()).hexdigest()[:8]
-    folder = study.folder / f"confirm-{name}"
-    if not (folder / "study.toml").exists():
+    folder = study.files.confirmation(name)
+    if not StudyFolder(folder).settings.exists():
         for name, text in content.items():  # study.toml last: it says all is there
             with replacing(folder / name) as draft:
                 draft.write_text(text, encoding="utf-8")
@@ -182,7 +183,7 @@ def settings_text(study: Study, moved: Levels, seeds: Iterable[int], parts: int)
     names = names_of(parts)
     tables: dict[str, dict[str, object]] = {
         "data": {
-            **{part: f"{part}.jsonl" for part in ("train", "dev", "test")},
+            **{part: texts_file(part) for part in ("train", "dev", "test")},
             "text": names[0] if parts == 1 else names,
             "label": "label",
         },
@@ -224,7 +225,7 @@ def paired(results: Results, baseline: Distinct, other: Distinct) -> Paired:
     both = np.isfinite(points).all(axis=0)
     if not both.any():
         what = "no seed has finished with both recipes. `finegrid status` says what became of them."
-        raise input_error(str(results.folder), "runs.jsonl", what)
+        raise input_error(str(results.folder), LEDGER_FILE, what)
     found = results.predictions("test")
     values = None
     if found is not None and results.audit is not None:
@@ -254,14 +255,14 @@ def confirmations(study: Study, results: Results, table: Table) -> list[Confirma
     """
     test = "".join(lines_of(table.test, table.labels))
     found = []
-    for folder in sorted(study.folder.glob("confirm-*")):
+    for folder in study.files.confirmations:
         try:
             small = load_study(folder)
             if set(small.head.design.numbers) & set(results.seeds):
                 continue
             moved = {name: levels[1] for name, levels in small.factors.items()}
             chosen = next(r for r in results.recipes if moved_levels(results, r) == moved)
-            fresh = (folder / "test.jsonl").read_text(encoding="utf-8") != test
+            fresh = StudyFolder(folder).texts("test").read_text(encoding="utf-8") != test
             found.append(compare(results, chosen, folder, fresh))
         except (InputError, OSError, StopIteration):  # unfinished, damaged, or of factors since changed
             continue

@@ -85,9 +85,9 @@ def degenerate(results: Results) -> Iterator[Warning]:
 def rising(results: Results) -> Iterator[Warning]:
     """The baseline was still getting better when it stopped: a verdict may not hold for longer training."""
     curves = [
-        [100 * metrics.score_of(epoch["dev"], results.score) for epoch in record["epochs"]]
+        [100 * epoch.score("dev", results.score) for epoch in record.epochs]
         for (recipe, _), record in results.finished()
-        if recipe == results.baseline and len(record.get("epochs", [])) > 1
+        if recipe == results.baseline and len(record.epochs) > 1
     ]
     last = [curve for curve in curves if int(np.argmax(curve)) == len(curve) - 1]
     if curves and 2 * len(last) > len(curves):
@@ -122,8 +122,10 @@ def shared_pretraining(results: Results) -> Iterator[Warning]:
 
 def mixed(results: Results) -> Iterator[Warning]:
     for name in ("device", "precision", "threads", "stack"):
-        known = [{"stack": 1, **record} for _, record in results.finished()]  # older ones do not tell
-        values = sorted({str(record[name]) for record in known if name in record})
+        known = [getattr(record, name) for _, record in results.finished()]
+        if name == "stack":
+            known = [size or 1 for size in known]  # older ones do not tell
+        values = sorted({str(value) for value in known if value is not None})
         if len(values) > 1:
             yield Warning("mixed", {"name": name, "values": ", ".join(values)})
 

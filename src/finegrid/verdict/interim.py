@@ -26,7 +26,8 @@ from finegrid.results.results import Results
 from finegrid.spelling import format_duration
 from finegrid.statistics.decide import OPEN, Decision
 from finegrid.statistics.effects import Effect
-from finegrid.study.ledger import Ledger
+from finegrid.study.folder import LOOKS_FILE, SETTINGS_FILE, StudyFolder
+from finegrid.study.ledger import Journal
 from finegrid.study.settings import LOOKS
 from finegrid.study.study import Study
 from finegrid.verdict.verdict import Verdict, judge, key
@@ -40,7 +41,7 @@ def write_looks(folder: Path, looks: Sequence[int] = LOOKS) -> None:
     Raises:
         InputError: the design is written in a way that cannot be added to, such as ``design = {seeds = 3}``.
     """
-    path = folder / "study.toml"
+    path = StudyFolder(folder).settings
     text = path.read_text(encoding="utf-8-sig")
     setting = f"looks = {list(looks)}"
     line = f"{setting}  # seeds after which `run --until-decided` looks; do not change them later"
@@ -53,7 +54,7 @@ def write_looks(folder: Path, looks: Sequence[int] = LOOKS) -> None:
         tomllib.loads(text)
     except tomllib.TOMLDecodeError:
         what = f"found no [design] table to write the looks into. Add {setting} to the design yourself."
-        raise input_error(str(folder), "study.toml", what) from None
+        raise input_error(str(folder), SETTINGS_FILE, what) from None
     with replacing(path) as draft:
         draft.write_text(text, encoding="utf-8")
 
@@ -112,7 +113,7 @@ def check_margin(folder: Path, margin: float) -> None:
             f"looks were taken with --margin {taken.pop():g}, now asked for: {margin:g}. Go on with that; "
             "`finegrid verdict --margin` judges what has run at any other."
         )
-        raise input_error(str(folder), "looks.jsonl", what)
+        raise input_error(str(folder), LOOKS_FILE, what)
 
 
 def effect_is_open(effect: Effect, known: Mapping[str, object]) -> bool:
@@ -126,7 +127,7 @@ def look(study: Study, seeds: int, margin: float) -> Verdict:
     verdict = judge(results, margin, ALPHA / len(looks))
     if seeds not in {entry["seeds"] for entry in recorded(study.folder)}:
         before = decided(study.folder)
-        Ledger(study.folder / "looks.jsonl").append(
+        Journal(study.files.looks).append(
             {
                 "schema": 1,
                 "seeds": seeds,
@@ -166,7 +167,7 @@ def settled(results: Results, margin: float) -> Verdict:
 
 def recommended_recipe(study: Study, margin: float) -> Recipe | None:
     """What the verdict recommends; None where no run has finished."""
-    if not any(record["status"] == "done" for record in study.ledger.latest().values()):
+    if not any(record.done for record in study.ledger.latest().values()):
         return None
     results = load_results(study)
     index = settled(results, margin).recommended
@@ -187,7 +188,7 @@ def kept_as_decided(effect: Effect, what: dict[str, Any] | None) -> Effect:
 
 def recorded(folder: Path) -> list[dict[str, Any]]:
     """The looks that were taken, in their order."""
-    path = folder / "looks.jsonl"
+    path = StudyFolder(folder).looks
     if not path.exists():
         return []
     found = []

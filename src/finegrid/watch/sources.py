@@ -6,15 +6,20 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from finegrid.running.progress.heartbeat import FILE as PULSE
+from finegrid.study.folder import FACTS_FILE, PROGRESS_FILE, StudyFolder
 
-MADE_OF = ("*.toml", "*.json", "*.jsonl", "predictions")  # of the study, and of its confirmations
-NOT_MADE_OF = {PULSE, "report.json"}
+MADE_OF = (
+    "*.toml",
+    "*.json",
+    "*.jsonl",
+    StudyFolder(Path()).predictions.name,
+)  # of the study, and of its confirmations
+NOT_MADE_OF = {PROGRESS_FILE, FACTS_FILE}
 
 
 def places(folder: Path) -> list[Path]:
     """The study, and the small studies inside it that confirm it."""
-    return [folder, *sorted(folder.glob("confirm-*"))]
+    return [folder, *StudyFolder(folder).confirmations]
 
 
 def sources(folder: Path) -> Iterator[Path]:
@@ -42,7 +47,7 @@ def last_run(folder: Path) -> float | None:
     found = []
     for place in places(folder):
         try:
-            found.append((place / "runs.jsonl").stat().st_mtime)
+            found.append(StudyFolder(place).ledger.stat().st_mtime)
         except OSError:
             continue
     return max(found, default=None)

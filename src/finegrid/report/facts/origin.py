@@ -8,6 +8,7 @@ from typing import Any
 
 from finegrid.recipe.card import card
 from finegrid.results.results import Results
+from finegrid.study.record import Record
 from finegrid.study.study import Study
 from finegrid.verdict.verdict import Verdict
 
@@ -71,10 +72,10 @@ def protocol_facts(results: Results, study: Study | None) -> dict[str, Any]:
     }
     if study is None or results.audit is None:
         return found
-    versions = {tuple(sorted(record["versions"].items())) for record in records if record.get("versions")}
+    versions = {tuple(sorted(record.versions.items())) for record in records if record.versions}
     return {
         **found,
-        "study_toml": (study.folder / "study.toml").read_text(encoding="utf-8-sig"),
+        "study_toml": study.files.settings.read_text(encoding="utf-8-sig"),
         "checkpoint": {
             "name": study.checkpoint.folder.name,
             "family": study.checkpoint.family,
@@ -87,9 +88,9 @@ def protocol_facts(results: Results, study: Study | None) -> dict[str, Any]:
     }
 
 
-def values(records: list[dict[str, Any]], name: str) -> list[Any]:
+def values(records: list[Record], name: str) -> list[Any]:
     """The distinct values that runs have, in order."""
-    return sorted({record[name] for record in records if name in record})
+    return sorted({value for record in records if (value := getattr(record, name)) is not None})
 
 
 def commands(folder: Path, verdict: Verdict, study: Study | None) -> dict[str, str]:

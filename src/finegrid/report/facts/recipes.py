@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from finegrid import metrics
 from finegrid.results.results import Distinct, Results
 from finegrid.spelling import json_number
-from finegrid.study.ledger import Record
+from finegrid.study.record import Epoch, Record
 from finegrid.verdict.to_json import recipe_json
 from finegrid.verdict.verdict import Verdict
 
@@ -41,35 +40,37 @@ def recipe_facts(verdict: Verdict) -> list[dict[str, Any]]:
 def run_facts(results: Results, recipe: Distinct, seed: int) -> dict[str, Any]:
     """A recipe's run with one seed, whatever became of it."""
     record = recipe.records.get(seed)
-    status = record["status"] if record else "left"
+    status = record.status if record else "left"
     found: dict[str, Any] = {"seed": seed, "status": status}
     if record is not None and status == "done":
         return {
             **found,
             "test": points(record, "test", results.score),
-            "dev": points(record, "dev", results.score) if "dev" in record else None,
-            "best_epoch": record.get("best_epoch"),
+            "dev": points(record, "dev", results.score) if record.dev else None,
+            "best_epoch": record.best_epoch,
         }
-    return {**found, "reason": record.get("reason") if record else None}
+    return {**found, "reason": record.reason if record else None}
 
 
 def curve_facts(results: Results) -> list[dict[str, Any]]:
     """Of every finished run its dev score (points) and mean training loss, epoch by epoch."""
     found = []
     for (index, seed), record in results.finished():
-        epochs = record.get("epochs", [])
-        if epochs:
+        if record.epochs:
             found.append(
                 {
                     "row": results.recipes[index].rows[0],
                     "seed": results.seeds[seed],
-                    "best_epoch": record["best_epoch"],
-                    "dev": [points(epoch, "dev", results.score) for epoch in epochs],
-                    "loss": [json_number(epoch.get("train_loss", np.nan)) for epoch in epochs],
+                    "best_epoch": record.best_epoch,
+                    "dev": [points(epoch, "dev", results.score) for epoch in record.epochs],
+                    "loss": [
+                        json_number(np.nan if epoch.train_loss is None else epoch.train_loss)
+                        for epoch in record.epochs
+                    ],
                 }
             )
     return found
 
 
-def points(scores: Record, split: str, score: str) -> float | None:
-    return json_number(100 * metrics.score_of(scores[split], score))
+def points(measured: Record | Epoch, split: str, score: str) -> float | None:
+    return json_number(100 * measured.score(split, score))

@@ -105,7 +105,7 @@ def wrong(verdict: Verdict, table: Table) -> list[dict[str, Any]]:
     results = verdict.results
     assert verdict.recommended is not None
     records = results.recipes[verdict.recommended].records.values()
-    ids = [record["run_id"] for record in records if record["status"] == "done"]
+    ids = [record.run_id for record in records if record.done]
     each = [
         softmax(read_run(results.folder, run_id)["test"].logits.astype(np.float64), axis=1) for run_id in ids
     ]

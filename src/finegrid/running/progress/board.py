@@ -9,11 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from finegrid import metrics
 from finegrid.planning.families import Family
 from finegrid.planning.forecast import family_seconds, share_out, steps_of
 from finegrid.study.audit_file import Audit
-from finegrid.study.ledger import Record
+from finegrid.study.record import Record
 
 # Worker-seconds of training that weigh as much as the audit's forecast: a few steps are a poor clock.
 TRUST = 30.0
@@ -114,8 +113,8 @@ class StudyProgress:
 
     def recorded(self, record: Record) -> StudyProgress:
         bad = dict(self.bad)
-        if record["status"] != "done":
-            bad[record["status"]] = bad.get(record["status"], 0) + 1
+        if not record.done:
+            bad[record.status] = bad.get(record.status, 0) + 1
         return replace(self._taken(record), ended=self.ended + 1, bad=bad)
 
     def ended_family(self, family: Family, now: float) -> StudyProgress:
@@ -165,7 +164,7 @@ class StudyProgress:
         }
 
     def _taken(self, record: Record) -> StudyProgress:
-        if record["status"] != "done":
+        if not record.done:
             return self
         best = self.best
         if best is None or self.dev(record) > self.dev(best):
@@ -173,7 +172,7 @@ class StudyProgress:
         return replace(self, best=best, finished=self.finished + 1)
 
     def dev(self, record: Record) -> float:
-        return metrics.score_of(record["dev"], self.score)
+        return record.score("dev", self.score)
 
     def _with(self, family: Family, **changes: Any) -> StudyProgress:
         name = family.family_id

@@ -13,7 +13,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-FILE = "progress.json"
+from finegrid.atomic import draft_of
+from finegrid.study.folder import StudyFolder
+
 BEAT_SECONDS = 2.0
 STALE_SECONDS = 5 * BEAT_SECONDS
 LARGEST = 2**20  # bytes; a thousand workers would not fill it
@@ -23,7 +25,7 @@ class Heartbeat:
     """Writes what ``read`` returns, in a thread of its own. Use as a context."""
 
     def __init__(self, folder: Path, read: Callable[[], dict[str, Any]]) -> None:
-        self.path = folder / FILE
+        self.path = StudyFolder(folder).progress
         self.read = read
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True)
@@ -44,7 +46,7 @@ class Heartbeat:
 
     def _write(self, content: dict[str, Any]) -> None:
         # Not `atomic.replacing`: this need not survive a crash, and must not wait for the disk.
-        draft = self.path.with_name(f"{FILE}.tmp")
+        draft = draft_of(self.path)
         draft.write_text(json.dumps(content), encoding="utf-8")
         draft.replace(self.path)
 
@@ -52,7 +54,7 @@ class Heartbeat:
 def read_heartbeat(folder: Path, now: float | None = None) -> dict[str, Any] | None:
     """What the study is at; None if it is not at work, or nothing sensible was written."""
     try:
-        with (folder / FILE).open("rb") as file:
+        with StudyFolder(folder).progress.open("rb") as file:
             content = json.loads(file.read(LARGEST))
         age = (time.time() if now is None else now) - float(content["written"])
     except (OSError, ValueError, KeyError, TypeError):

@@ -12,7 +12,6 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from finegrid import metrics
 from finegrid.errors import visible
 from finegrid.planning.families import Family
 from finegrid.running.progress.board import StudyProgress
@@ -21,7 +20,7 @@ from finegrid.running.progress.terminal import draw
 from finegrid.running.progress.watcher import Watcher
 from finegrid.spelling import format_duration
 from finegrid.study.audit_file import Audit
-from finegrid.study.ledger import Record
+from finegrid.study.record import Record
 
 DRAWINGS_PER_SECOND = 2
 
@@ -81,15 +80,15 @@ class Show:
 
     def recorded(self, record: Record) -> None:
         self.board = board = self.board.recorded(record)
-        rows = ", ".join(map(str, record["stands_for"]))
-        done = record["status"] == "done"
-        if done:
-            outcome = f"{board.score} {metrics.score_of(record['test'], board.score):.4f} on test"
+        rows = ", ".join(map(str, record.stands_for))
+        if record.done:
+            outcome = f"{board.score} {record.score('test', board.score):.4f} on test"
         else:
-            outcome = f"{record['status']}: {record['reason']}"
-        line = f"run {board.ended} of {board.to_train}: rows {rows}, seed {record['seed']}: {outcome}"
+            outcome = f"{record.status}: {record.reason}"
+        line = f"run {board.ended} of {board.to_train}: rows {rows}, seed {record.seed}: {outcome}"
         self._print(
-            line if self.console.is_interactive else f"{line}{self._time_left()}", "" if done else "red"
+            line if self.console.is_interactive else f"{line}{self._time_left()}",
+            "" if record.done else "red",
         )
 
     def finished(self, family: Family) -> None:

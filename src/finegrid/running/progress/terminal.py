@@ -81,8 +81,8 @@ def jobs_table(jobs: list[FamilyProgress], narrow: bool, most: int) -> Table:
 def best_lines(board: StudyProgress, narrow: bool) -> list[Text]:
     if board.best is None:
         return []
-    rows = board.rows.get(board.best["run_id"])  # none of a run of another precision
-    which = f"rows {spans(rows)}, seed {board.best['seed']}" if rows else f"seed {board.best['seed']}"
+    rows = board.rows.get(board.best.run_id)  # none of a run of another precision
+    which = f"rows {spans(rows)}, seed {board.best.seed}" if rows else f"seed {board.best.seed}"
     score = f"{board.score} {board.dev(board.best):.4f}"
     many = board.finished > 1
     luck = f"the highest of {board.finished} runs is partly luck" if many else "the only run so far"

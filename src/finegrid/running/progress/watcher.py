@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from finegrid.planning.families import Family
 from finegrid.study.audit_file import Audit
-from finegrid.study.ledger import Record
+from finegrid.study.record import Record
 
 
 @dataclass

@@ -33,7 +33,7 @@ from finegrid.study.confounding import bits_of
 from finegrid.study.design import Kind, Resolution, design_problems
 from finegrid.study.fraction import ROMAN, resolution_of
 from finegrid.study.identity import identify
-from finegrid.study.ledger import Record
+from finegrid.study.record import Record
 from finegrid.study.settings import DesignSettings
 from finegrid.study.study import Study
 from finegrid.verdict.budget.noise import Spread, size_of, spread_of
@@ -201,7 +201,7 @@ def options(
     first = plan_runs(study, audit, settings.precision, [0])
     families = plan_families(first, capacity(settings, audit).size_of)  # alike for every seed
     whole = [family_seconds(family, audit) for family in families]
-    ran = {record["seed"] for record in latest.values()}
+    ran = {record.seed for record in latest.values()}
     took: list[float] = []
     left, numbers = 0, first_seeds(outlook.study, MOST_SEEDS + 1)
     rests = [
@@ -227,7 +227,7 @@ def without_settled(
 
     def settled(run: PlannedRun) -> bool:
         twins = (identify(study, audit, precision, run.levels, seed) for precision in PRECISIONS)
-        return any(twin in latest and latest[twin]["status"] != "failed" for twin in twins)
+        return any(twin in latest and latest[twin].status != "failed" for twin in twins)
 
     return family.without([run.run_id for run in family.left if settled(run)])
 

@@ -1,0 +1,119 @@
+"""Families that wait, workers that train them, and a ledger that takes down what comes of it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from finegrid.errors import input_error
+from finegrid.planning.capacity import capacity
+from finegrid.planning.families import Family
+from finegrid.planning.forecast import family_seconds
+from finegrid.running.auditing import changed_names
+from finegrid.running.crew import Crew
+from finegrid.running.messages import Broken, Ended, Problems, Ready, RecordReady, StepDone, Trained
+from finegrid.running.process import Worker, describe_exit, raise_error
+from finegrid.running.records import record_lost
+from finegrid.study.audit_file import Audit
+from finegrid.study.record import Record
+
+
+def train_families(crew: Crew, families: Sequence[Family], audit: Audit, workers: int | None) -> None:
+    """Train what is left of the families, and append every run that has ended to the ledger.
+
+    Args:
+        crew: whose first worker has made or checked the audit.
+        families: with runs that are left.
+        audit: the study's.
+        workers: how many processes train; None: as many as cores and memory carry.
+
+    Raises:
+        InputError: the data or the model have changed since the audit.
+        WorkerBrokeError: a worker could not start.
+    """
+    # Longest first: the last to finish is then a short one.
+    waiting = deque(sorted(families, key=lambda family: -family_seconds(family, audit)))
+    rows = {run.run_id: run.stands_for for family in families for run in family.left}
+    schedule = Schedule(crew, waiting, rows, audit.fingerprints)
+    count = min(len(waiting), workers or capacity(crew.settings, audit).workers)
+    for index in range(len(crew.workers), count):
+        crew.start(index)
+    schedule.give_next(crew.workers[0])
+    schedule.run()
+
+
+@dataclass
+class Schedule:
+    """What is still to be trained, and by whom."""
+
+    crew: Crew
+    waiting: deque[Family]
+    rows: Mapping[str, tuple[int, ...]]  # run id -> rows of the table that it stands for
+    fingerprints: Mapping[str, str]  # of the data and the model that runs are recorded as
+
+    def run(self) -> None:
+        """Until nothing waits and no worker is at work."""
+        workers, watcher = self.crew.workers, self.crew.watcher
+        while self.waiting or any(worker.family for worker in workers):
+            worker, event = self.crew.events.get()
+            family = worker.family
+            match event:
+                case Ready(fingerprints):
+                    worker.ready = True
+                    self.check_unchanged(fingerprints)
+                    self.give_next(worker)
+                case StepDone(done) if family:
+                    watcher.stepped(family, done)
+                case RecordReady(record):
+                    worker.sent.add(record.run_id)
+                    if record.run_id in self.rows:  # else it only kept company
+                        self.take_down(record)
+                case Trained():
+                    if family:
+                        self.crew.study.files.state_of(family.family_id).unlink(missing_ok=True)
+                        watcher.finished(family)
+                    self.give_next(worker)
+                case Broken(traceback) if worker.ready:
+                    worker.reason = traceback.strip().splitlines()[-1]  # it is about to end
+                case Problems() | Broken():
+                    raise_error(event)
+                case Ended(code):
+                    if family:
+                        self.take_down_lost(worker, family, code)
+                        watcher.finished(family)
+                    if worker in workers:
+                        self.crew.replace(worker, code, needed=bool(self.waiting))
+
+    def give_next(self, worker: Worker) -> None:
+        """The next family for a worker that has none, if one waits."""
+        worker.family = None
+        if self.waiting:
+            family = self.waiting.popleft()
+            self.crew.watcher.began(family, worker.index)
+            worker.train(family, whole=self.crew.settings.stack_size > 1)
+
+    def take_down(self, record: Record) -> None:
+        """Append a run to the ledger, with the rows that it stands for."""
+        record = replace(record, stands_for=self.rows[record.run_id])
+        self.crew.study.ledger.append(record)
+        self.crew.watcher.recorded(record)
+
+    def take_down_lost(self, worker: Worker, family: Family, code: int) -> None:
+        """A worker died in the middle of a family: its runs failed, and the ledger says why."""
+        study = self.crew.study
+        reason = worker.reason or f"the worker process ended with {describe_exit(code)}"
+        reason = f"{reason}; see {study.files.relative(study.files.log_of(worker.index))}"
+        for run in family.left:
+            if run.run_id not in worker.sent:
+                self.take_down(record_lost(study, self.crew.settings, run, family, reason))
+
+    def check_unchanged(self, fingerprints: Mapping[str, str]) -> None:
+        """A worker that starts later reads the files anew; its runs are recorded as those of the audit.
+
+        Raises:
+            InputError: they have changed meanwhile.
+        """
+        if changed := changed_names(self.fingerprints, fingerprints):
+            what = f"changed while the study ran: {', '.join(changed)}. Run again with what is new."
+            raise input_error(str(self.crew.study.folder), "data and model", what)

@@ -1,0 +1,230 @@
+"""One run that has ended, as the ledger keeps it: a line of ``runs.jsonl``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import Field, TypeAdapter
+
+from finegrid import metrics
+from finegrid.machine import Device, Precision
+from finegrid.recipe.identity import Levels
+from finegrid.study.settings import Protocol
+
+SCHEMA = 1
+Status = Literal["done", "diverged", "failed"]
+State = Literal["done", "diverged", "failed", "left"]  # of a planned run; left: it has no record
+EnginePath = Literal["plain", "stack", "graph"]
+# ``macro-f1``, ``accuracy`` and ``mcc``, and under ``f1`` that of every label; a table's have other names.
+Scores = Mapping[str, float | Mapping[str, float]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seconds:
+    """Wall-clock seconds of a run."""
+
+    pretrain: Annotated[float | None, Field(description="pre-training the encoder, if it was")] = None
+    epoch: Annotated[float | None, Field(description="training, mean of its epochs; null if none ended")] = (
+        None
+    )
+    train: Annotated[float, Field(description="training, all epochs")] = 0.0
+    dev: Annotated[float, Field(description="predicting dev, after every epoch")] = 0.0
+    test: Annotated[float, Field(description="predicting test, once")] = 0.0
+
+    @property
+    def total(self) -> float:
+        """Of the whole run."""
+        return sum((self.pretrain or 0.0, self.train, self.dev, self.test))
+
+    def to_json(self) -> dict[str, float | None]:
+        pretrain = {} if self.pretrain is None else {"pretrain": self.pretrain}
+        return {**pretrain, "epoch": self.epoch, "train": self.train, "dev": self.dev, "test": self.test}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Seconds:
+        return cls(
+            pretrain=content.get("pretrain"),
+            epoch=content.get("epoch"),
+            train=content.get("train", 0.0),
+            dev=content.get("dev", 0.0),
+            test=content.get("test", 0.0),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Epoch:
+    """One epoch of a run."""
+
+    epoch: Annotated[int, Field(description="from 1")]
+    train_loss: Annotated[float | None, Field(description="mean over its batches")] = None
+    train_seconds: Annotated[float | None, Field(description="training")] = None
+    dev_seconds: Annotated[float | None, Field(description="predicting dev (and test) after it")] = None
+    dev: Annotated[Scores | None, Field(description="0 to 1; absent if not finite")] = None
+    test: Annotated[Scores | None, Field(description="of the protocol best-test")] = None
+
+    def score(self, split: str, name: str) -> float:
+        """One score of this epoch, 0 to 1 (mcc: from -1)."""
+        return metrics.score_of({"dev": self.dev, "test": self.test}[split] or {}, name)
+
+    def to_json(self) -> dict[str, Any]:
+        content = {
+            "epoch": self.epoch,
+            "train_loss": self.train_loss,
+            "train_seconds": self.train_seconds,
+            "dev_seconds": self.dev_seconds,
+            "dev": self.dev,
+            "test": self.test,
+        }
+        return {name: value for name, value in content.items() if value is not None}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Epoch:
+        return cls(
+            epoch=content["epoch"],
+            train_loss=content.get("train_loss"),
+            train_seconds=content.get("train_seconds"),
+            dev_seconds=content.get("dev_seconds"),
+            dev=content.get("dev"),
+            test=content.get("test"),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One run that has ended. What older versions did not write down is None, or empty."""
+
+    schema: Annotated[Literal[1], Field(description="of this format")] = 1
+    run_id: Annotated[str, Field(description="hash of all that decides on the result")]
+    recipe: Annotated[
+        Levels, Field(description="levels that differ from the defaults, inert ones left out")
+    ] = field(default_factory=dict)
+    seed: int
+    status: Status
+    reason: Annotated[str | None, Field(description="why it is not done")] = None
+    protocol: Annotated[Protocol | None, Field(description="which split chose the epoch")] = None
+    best_epoch: Annotated[int | None, Field(description="from 1; 0 if there is none")] = None
+    dev: Annotated[Scores, Field(description="at the best epoch, 0 to 1; empty if not done")] = field(
+        default_factory=dict
+    )
+    test: Annotated[Scores, Field(description="at the best epoch, 0 to 1; empty if not done")] = field(
+        default_factory=dict
+    )
+    epochs: Annotated[tuple[Epoch, ...], Field(description="those that have ended")] = ()
+    seconds: Annotated[Seconds | None, Field(description="empty of a run whose worker died")] = None
+    memory: Annotated[int | None, Field(description="peak bytes of the process while its family trained")] = (
+        None
+    )
+    family: Annotated[str | None, Field(description="of runs that were trained together")] = None
+    threads: int | None = None
+    stack: Annotated[int | None, Field(description="runs whose products were one, at most")] = None
+    path: Annotated[EnginePath | None, Field(description="how the engine stepped it")] = None
+    precision: Precision | None = None
+    device: Device | None = None
+    versions: Annotated[Mapping[str, str], Field(description="of libraries")] = field(default_factory=dict)
+    started: Annotated[float | None, Field(description="seconds since 1970")] = None
+    ended: Annotated[float | None, Field(description="seconds since 1970")] = None
+    stands_for: Annotated[tuple[int, ...], Field(description="rows of the table that are this run")] = ()
+
+    @property
+    def done(self) -> bool:
+        return self.status == "done"
+
+    def scores(self, split: str) -> Scores:
+        """All scores at the best epoch; empty if the run is not done."""
+        return {"dev": self.dev, "test": self.test}[split]
+
+    def score(self, split: str, name: str) -> float:
+        """One score at the best epoch, 0 to 1 (mcc: from -1).
+
+        Raises:
+            KeyError: the run is not done, or has no such score.
+        """
+        return metrics.score_of(self.scores(split), name)
+
+    def to_json(self) -> dict[str, Any]:
+        """As the ledger has it, keys in their order. What is None, and unknown rows, are left out."""
+        content = {
+            "schema": self.schema,
+            "run_id": self.run_id,
+            "recipe": self.recipe,
+            "seed": self.seed,
+            "status": self.status,
+            "reason": self.reason,
+            "protocol": self.protocol,
+            "best_epoch": self.best_epoch,
+            "dev": self.dev,
+            "test": self.test,
+            "epochs": [epoch.to_json() for epoch in self.epochs],
+            "seconds": {} if self.seconds is None else self.seconds.to_json(),
+            "memory": self.memory,
+            "family": self.family,
+            "threads": self.threads,
+            "stack": self.stack,
+            "path": self.path,
+            "precision": self.precision,
+            "device": self.device,
+            "versions": self.versions,
+            "started": self.started,
+            "ended": self.ended,
+            "stands_for": list(self.stands_for) or None,
+        }
+        return {name: value for name, value in content.items() if value is not None}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Record:
+        """Read a line of any version. Values are taken as they are, and keys that nobody knows left out.
+
+        Raises:
+            KeyError: it does not say which run it is, with which seed, or how it ended.
+        """
+        return cls(
+            schema=content.get("schema", 1),
+            run_id=content["run_id"],
+            recipe=content.get("recipe", {}),
+            seed=content["seed"],
+            status=content["status"],
+            reason=content.get("reason"),
+            protocol=content.get("protocol"),
+            best_epoch=content.get("best_epoch"),
+            dev=content.get("dev", {}),
+            test=content.get("test", {}),
+            epochs=tuple(map(Epoch.from_json, content.get("epochs", ()))),
+            seconds=Seconds.from_json(seconds) if (seconds := content.get("seconds")) else None,
+            memory=content.get("memory"),
+            family=content.get("family"),
+            threads=content.get("threads"),
+            stack=content.get("stack"),
+            path=content.get("path"),
+            precision=content.get("precision"),
+            device=content.get("device"),
+            versions=content.get("versions", {}),
+            started=content.get("started"),
+            ended=content.get("ended"),
+            stands_for=tuple(content.get("stands_for", ())),
+        )
+
+
+def status_of(word: str) -> Status:
+    """How a run has ended.
+
+    Raises:
+        ValueError: it has not.
+    """
+    for status in STATUSES:
+        if word == status:
+            return status
+    raise ValueError(f"found {word!r}, expected {', '.join(STATUSES)}")
+
+
+STATUSES: Sequence[Status] = get_args(Status)
+
+
+def record_schema() -> dict[str, Any]:
+    """The JSON schema of a line of ``runs.jsonl``."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **TypeAdapter(Record).json_schema(),
+        "title": "A line of runs.jsonl",
+    }
