@@ -18,8 +18,8 @@ from finegrid.results.load import load_results
 from finegrid.results.results import Results
 from finegrid.study.audit_file import load_audit, save_audit
 from finegrid.study.load import load_study
-from finegrid.verdict import interim as looks
-from finegrid.verdict.confirm import confirmations
+from finegrid.verdict import interim
+from finegrid.verdict.confirm import load_confirmations
 from finegrid.verdict.verdict import Verdict, judge
 
 SETTINGS = """[design]
@@ -99,12 +99,12 @@ def test_seeds_that_have_chosen_since_confirm_nothing(study: Path, call: Call) -
     """The seeds that were fresh are then the study's own."""
     call("confirm", study, "--seeds", "2")
     table = load_study(study).read_table()
-    assert len(confirmations(load_study(study), load_results(load_study(study)), table)) == 1
+    assert len(load_confirmations(load_study(study), load_results(load_study(study)), table)) == 1
 
     audit = load_audit(study)
     assert audit is not None
     pretend(load_study(study), audit, hits, range(3, 5))
-    assert confirmations(load_study(study), load_results(load_study(study)), table) == []
+    assert load_confirmations(load_study(study), load_results(load_study(study)), table) == []
     call("confirm", study, "--seeds", "2")
     begun = sorted(load_study(folder).head.design.numbers for folder in study.glob("confirm-*"))
     assert begun == [(3, 4), (5, 6)]
@@ -207,7 +207,7 @@ def test_what_is_trained_is_what_the_verdict_tells_at_that_margin(
         asked.append(margin)
         return replace(judge(results), recommended=results.baseline)
 
-    monkeypatch.setattr(looks, "settled", told)
+    monkeypatch.setattr(interim, "with_interim_decisions", told)
     done = call(command, study, "--margin", "3")
     assert asked == [3.0]
     if command == "fit":

@@ -15,6 +15,7 @@ from support.cli_studies import ENVIRONMENT, Call, finegrid
 
 from finegrid import __version__
 from finegrid.cli import app as cli
+from finegrid.cli import options
 from finegrid.errors import InputError
 from finegrid.metrics import MARGIN
 from finegrid.recipe.recipe import DEFAULTS
@@ -90,7 +91,7 @@ def test_ctrl_c_ends_with_130_and_says_how_to_go_on(call: Call, monkeypatch: pyt
     def interrupted(folder: Path) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "load_study", interrupted)
+    monkeypatch.setattr(options, "load_study", interrupted)
     done = call("status", "anywhere")
 
     assert done.returncode == 130
@@ -118,7 +119,7 @@ def test_what_the_system_refuses_is_told_with_what_is_known_of_it(
     def refused(folder: Path) -> None:
         raise error
 
-    monkeypatch.setattr(cli, "load_study", refused)
+    monkeypatch.setattr(options, "load_study", refused)
     done = call("status", "anywhere")
 
     assert (done.returncode, done.stderr) == (2, f"{told}\n")

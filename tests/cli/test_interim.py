@@ -21,7 +21,13 @@ from finegrid.results.table import make_table
 from finegrid.study.audit_file import load_audit, save_audit
 from finegrid.study.load import load_study
 from finegrid.study.study import Study
-from finegrid.verdict.interim import decided, recorded, settled, until_decided, write_looks
+from finegrid.verdict.interim import (
+    plan_interim_analyses,
+    read_interim_analyses,
+    read_interim_decisions,
+    train_until_decided,
+    with_interim_decisions,
+)
 
 LOOKS = [2, 4, 6, 8]
 SETTINGS = f"""[design]
@@ -57,7 +63,7 @@ def go(study: Study, hits: Hits, budget: float = FOREVER, seconds: float = 0.0, 
         assert audit is not None
         pretend(study, audit, hits, range(seeds))
 
-    return until_decided(study, train, lambda seeds: seconds, budget, margin, lambda text: None)
+    return train_until_decided(study, train, lambda seeds: seconds, budget, margin, lambda text: None)
 
 
 def clear(run: PlannedRun) -> int:
@@ -77,17 +83,17 @@ def seeds_of(study: Study) -> int:
 def test_a_study_stops_at_the_look_at_which_all_is_decided(study: Study) -> None:
     assert "every strategy has its verdict after 2 seeds" in go(study, clear)
     assert {record.seed for record in study.ledger} == {0, 1}
-    assert [entry["seeds"] for entry in recorded(study.folder)] == [2]
+    assert [entry.seeds for entry in read_interim_analyses(study.folder)] == [2]
 
 
 def test_the_chance_of_a_wrong_word_is_split_over_the_looks(study: Study) -> None:
     go(study, clear)
-    (entry,) = recorded(study.folder)
+    (entry,) = read_interim_analyses(study.folder)
 
-    assert entry["alpha"] == pytest.approx(0.05 / len(LOOKS))
-    shared = settled(load_results(study), 5.0).analysis.effects[0]
+    assert entry.alpha == pytest.approx(0.05 / len(LOOKS))
+    shared = with_interim_decisions(load_results(study), 5.0).analysis.effects[0]
     shutil.move(study.folder / "looks.jsonl", study.folder / "elsewhere.jsonl")
-    whole = settled(load_results(study), 5.0).analysis.effects[0]
+    whole = with_interim_decisions(load_results(study), 5.0).analysis.effects[0]
     assert shared.adjusted.high - shared.adjusted.low > whole.adjusted.high - whole.adjusted.low
 
 
@@ -100,14 +106,14 @@ def test_what_is_decided_stays_decided(study: Study) -> None:
 
     go(study, turns)
     name = "reinit.layers = 2"
-    assert decided(study.folder)[name]["seeds"] == 2 and seeds_of(study) > 2
+    assert read_interim_decisions(study.folder)[name]["seeds"] == 2 and seeds_of(study) > 2
 
-    verdict = settled(load_results(study), 5.0)
+    verdict = with_interim_decisions(load_results(study), 5.0)
     (effect,) = [e for e in verdict.analysis.effects if e.comparison.factor == "reinit.layers"]
     assert str(effect.decision) == "do not use" and effect.estimate > 0
     assert any("decided at the look with 2 seeds" in note for note in effect.notes)
     # Under another margin the looks have decided nothing.
-    anew = settled(load_results(study), 0.1)
+    anew = with_interim_decisions(load_results(study), 0.1)
     (effect,) = [e for e in anew.analysis.effects if e.comparison.factor == "reinit.layers"]
     assert not any("decided at" in note for note in effect.notes)
 
@@ -117,27 +123,29 @@ def test_the_last_look_is_the_last(study: Study) -> None:
 
     assert seeds_of(study) <= LOOKS[-1]
     assert "last of the planned looks, with 8 seeds" in ended or "test texts are the limit" in ended
-    assert len({entry["seeds"] for entry in recorded(study.folder)}) == len(recorded(study.folder))
+    assert len({entry.seeds for entry in read_interim_analyses(study.folder)}) == len(
+        read_interim_analyses(study.folder)
+    )
 
 
 def test_a_budget_is_not_overdrawn(study: Study) -> None:
     ended = go(study, noisy, budget=100, seconds=101)
 
     assert "budget is spent: 2 seeds would take 2 min more" in ended
-    assert not (study.folder / "runs.jsonl").exists() and not recorded(study.folder)
+    assert not (study.folder / "runs.jsonl").exists() and not read_interim_analyses(study.folder)
 
 
 def test_going_on_takes_no_look_twice(study: Study) -> None:
     go(study, noisy, margin=0.01)
-    before = recorded(study.folder)
+    before = read_interim_analyses(study.folder)
     go(study, noisy, margin=0.01)
 
-    assert recorded(study.folder) == before
+    assert read_interim_analyses(study.folder) == before
 
 
 def test_planned_looks_are_no_unplanned_extension(study: Study) -> None:
     go(study, noisy, margin=0.01)
-    kinds = {warning.kind for warning in settled(load_results(study), 5.0).warnings}
+    kinds = {warning.kind for warning in with_interim_decisions(load_results(study), 5.0).warnings}
 
     assert "unplanned-seeds" not in kinds
 
@@ -145,7 +153,7 @@ def test_planned_looks_are_no_unplanned_extension(study: Study) -> None:
 @pytest.mark.parametrize("design", ["", "[design]\nseeds = 1\n"])
 def test_looks_are_written_into_the_study(tmp_path: Path, bert: Path, design: str) -> None:
     folder = write_study(tmp_path / "study", bert, f'{design}[factors]\n"reinit.layers" = [0, 2]')
-    write_looks(folder)
+    plan_interim_analyses(folder)
     study = load_study(folder)
 
     assert study.head.design.looks == [3, 5, 8, 12, 20]
@@ -158,16 +166,16 @@ def test_a_design_that_cannot_be_added_to_is_left_as_it_is(tmp_path: Path, bert:
     )
     before = (folder / "study.toml").read_text()
     with pytest.raises(InputError, match=r"Add looks = \[3, 5, 8, 12, 20\] to the design yourself"):
-        write_looks(folder)
+        plan_interim_analyses(folder)
     assert (folder / "study.toml").read_text() == before
 
 
 def test_looks_go_on_with_the_margin_they_began_with(study: Study) -> None:
     go(study, noisy, margin=0.01)
-    before = recorded(study.folder)
+    before = read_interim_analyses(study.folder)
     with pytest.raises(InputError, match=r"--margin 0.01, now asked for: 5\b"):
         go(study, noisy, margin=5.0)
-    assert recorded(study.folder) == before
+    assert read_interim_analyses(study.folder) == before
 
 
 def test_a_budget_holds_for_a_study_that_was_never_probed(tmp_path: Path, bert: Path, call: Call) -> None:
@@ -186,7 +194,7 @@ def test_a_tiny_study_is_trained_until_decided(probed: Path, tmp_path: Path, cal
     assert done.returncode == 0, done.stderr
     assert "every strategy has its verdict after" in done.stdout
     study = load_study(tmp_path / "study")
-    seeds = recorded(study.folder)[-1]["seeds"]
+    seeds = read_interim_analyses(study.folder)[-1].seeds
     assert all(len(row.records) == seeds for row in make_table(study, load_audit(study.folder)).rows)
     spoken = json.loads(call("verdict", study.folder, "--json", "--margin", "1000").stdout)
     assert {one["verdict"].split(",")[0] for one in spoken["factors"]} == {"no difference beyond 1000"}

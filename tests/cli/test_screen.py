@@ -27,7 +27,7 @@ from finegrid.study.screen import load_screen
 from finegrid.study.study import Study
 from finegrid.verdict.budget.budget import in_design
 from finegrid.verdict.outcomes import blocks_of
-from finegrid.verdict.screening import decide_screen
+from finegrid.verdict.screening import decide_screen, train_phases
 from finegrid.verdict.verdict import judge, noted
 
 KINDS: tuple[Kind, ...] = ("full", "fractional")
@@ -103,6 +103,32 @@ def test_what_helps_and_what_is_open_goes_on(study: Study) -> None:
     assert any(f"{WARM} = 0.1: goes on; +8" in line for line in told)
     spelled = json.loads((study.folder / "screen.json").read_text(encoding="utf-8"))
     assert spelled["schema"] == 1 and spelled["survivors"] == [BIAS, WARM]
+
+
+def test_a_screen_is_trained_decided_and_then_trained_on(study: Study) -> None:
+    trained: list[int] = []
+    lines: list[str] = []
+
+    def train(study: Study) -> None:
+        trained.append(len(study.rows))
+        fill(study)
+
+    after = train_phases(study, train, MARGIN, lines.append)
+
+    assert trained == [8, len(after.rows)] and len(after.rows) > 8 and not after.undecided
+    assert any(f"{WARM} = 0.1: goes on" in line for line in lines)
+    before = list(lines)
+    train_phases(after, train, MARGIN, lines.append)
+    assert trained[2:] == [len(after.rows)] and lines == before  # it is decided once
+
+
+def test_a_screen_whose_first_phase_is_not_over_is_left_undecided(study: Study) -> None:
+    trained: list[int] = []
+    lines: list[str] = []
+    after = train_phases(study, lambda study: trained.append(len(study.rows)), MARGIN, lines.append)
+
+    assert trained == [8] and after.undecided and len(after.rows) == 8
+    assert len(lines) == 1 and lines[0].startswith("phase 1 is not over")
 
 
 def test_what_is_missing_of_the_survivors_design_is_added(study: Study) -> None:

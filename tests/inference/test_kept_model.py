@@ -25,10 +25,10 @@ from support.tiny import CPU, KINDS, open_study, recipe_of, train, write_study
 from finegrid.atomic import replacing_folder
 from finegrid.data.unlabelled import AskedColumns, read_texts
 from finegrid.errors import InputError
-from finegrid.inference.fit import check_out, wished_recipe
+from finegrid.inference.fit import check_out, find_recipe
 from finegrid.inference.fitted import FILE, Fitted, load_fitted
 from finegrid.inference.keep import fitted_of, keep, load_model
-from finegrid.inference.predict import PredictedTexts, predict_file, put, style_of
+from finegrid.inference.predict import PredictedTexts, predict_file, style_of, write_predictions
 from finegrid.model.packing.batches import pack
 from finegrid.recipe.recipe import Recipe
 from finegrid.running.records import record_of
@@ -36,6 +36,7 @@ from finegrid.running.runner import Runner
 from finegrid.study.ledger import Ledger
 from finegrid.study.load import load_study
 from finegrid.study.settings import RunSettings
+from finegrid.study.study import Study
 from finegrid.training.loaded import LoadedStudy
 from finegrid.training.run import Run
 
@@ -185,7 +186,7 @@ def test_what_is_written_can_be_read_again(finished: Path, tmp_path: Path) -> No
     (tmp_path / "texts.jsonl").write_text("\n".join(rows))
     found = predicted(finished / "models" / "best", tmp_path / "texts.jsonl")
     for name in ("out.tsv", "out.jsonl"):
-        put(found, name.partition(".")[2], tmp_path / name)
+        write_predictions(found, name.partition(".")[2], tmp_path / name)
         again = predicted(finished / "models" / "best", tmp_path / name)
         assert [text for (text,) in again.read.texts] == texts and again.read.labels == ["x"] * len(texts)
         assert np.array_equal(again.logits, found.logits)
@@ -287,13 +288,23 @@ def test_a_head_of_other_classes_is_refused(finished: Path) -> None:
         load_model(folder, more, CPU)
 
 
+def recommend(study: Study) -> None:
+    """No run has finished."""
+
+
 def test_recipes_are_named_by_row_word_or_levels(finished: Path) -> None:
     study = load_study(finished)
 
-    assert wished_recipe(study, "4") == study.rows[3].recipe
-    assert wished_recipe(study, "baseline") == study.baseline
-    assert wished_recipe(study, "reinit.layers=1, freeze.layers=2") == study.rows[3].recipe
-    assert wished_recipe(study, "model.pooling=cls").model.pooling == "cls"
+    assert find_recipe(study, "4", recommend) == study.rows[3].recipe
+    assert find_recipe(study, "baseline", recommend) == study.baseline
+    assert find_recipe(study, "reinit.layers=1, freeze.layers=2", recommend) == study.rows[3].recipe
+    assert find_recipe(study, "model.pooling=cls", recommend).model.pooling == "cls"
+
+
+def test_without_a_name_the_recipe_is_the_recommended_one(finished: Path) -> None:
+    study = load_study(finished)
+
+    assert find_recipe(study, None, lambda study: study.rows[2].recipe) == study.rows[2].recipe
 
 
 @pytest.mark.parametrize(
@@ -310,7 +321,7 @@ def test_recipes_are_named_by_row_word_or_levels(finished: Path) -> None:
 )
 def test_what_is_no_recipe_is_refused(finished: Path, wish: str | None, expected: str) -> None:
     with pytest.raises(InputError, match=expected):
-        wished_recipe(load_study(finished), wish)
+        find_recipe(load_study(finished), wish, recommend)
 
 
 def test_nothing_is_overwritten_but_a_model_and_only_by_force(finished: Path, tmp_path: Path) -> None:

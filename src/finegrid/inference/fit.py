@@ -1,7 +1,8 @@
-"""What `finegrid fit` is asked for: which recipe, and where the model goes."""
+"""`finegrid fit`: which recipe is trained, where its model goes, and what came of it in words."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from finegrid.atomic import recover
@@ -16,38 +17,51 @@ from finegrid.study.toml import parse_levels
 WAYS = 'a row of the table (12), baseline, or levels on top of it ("reinit.layers=6,optimizer.rate=1e-4")'
 
 
-def wished_recipe(study: Study, wish: str | None) -> Recipe:
-    """The recipe that the user names.
+def find_recipe(study: Study, name: str | None, recommend: Callable[[Study], Recipe | None]) -> Recipe:
+    """The recipe that the user names; where there is no name, the recommended one.
+
+    Args:
+        study: the study.
+        name: a row of its table, ``baseline``, or levels on top of the baseline.
+        recommend: tells the recommended recipe of a study; None where no run has finished.
 
     Raises:
-        InputError: no such row, factor or level, or nothing the checkpoint can do.
+        InputError: no such row, factor or level, nothing the checkpoint can do, or nothing to recommend.
     """
-    if wish is None:
+    if not name:
+        recommended = recommend(study)
+        if recommended is not None:
+            return recommended
         what = f"which recipe is to be kept? Pass {WAYS}. finegrid table {study.folder} shows the rows."
         raise input_error("command line", "--recipe", what)
-    recipe = named(study, wish.strip())
+    recipe = parse_recipe(study, name.strip())
     problems = recipe.problems(study.checkpoint)
     if problems:
         raise InputError("--recipe", problems)
     return recipe
 
 
-def named(study: Study, wish: str) -> Recipe:
-    if wish == "baseline":
+def parse_recipe(study: Study, name: str) -> Recipe:
+    """The recipe that is called so, whether or not the checkpoint can do it.
+
+    Raises:
+        InputError: no such row, factor or level.
+    """
+    if name == "baseline":
         return study.baseline
-    if wish.isascii() and wish.isdecimal():
-        row = int(wish[:9])
+    if name.isascii() and name.isdecimal():
+        row = int(name[:9])
         if not 1 <= row <= len(study.rows):
-            what = f"no row {wish}: the table has rows 1 to {len(study.rows)}."
+            what = f"no row {name}: the table has rows 1 to {len(study.rows)}."
             raise input_error("command line", "--recipe", what)
         return study.rows[row - 1].recipe
-    if "=" not in wish:
-        raise input_error("command line", "--recipe", f'found "{wish}", expected {WAYS}.')
+    if "=" not in name:
+        raise input_error("command line", "--recipe", f'found "{name}", expected {WAYS}.')
     try:
-        levels = parse_levels([part for part in wish.split(",") if part.strip()])
+        levels = parse_levels([part for part in name.split(",") if part.strip()])
     except InputError as error:
-        found = [Problem(one.where.removeprefix("--set").strip(), one.what) for one in error.problems]
-        raise InputError("--recipe", found) from None
+        problems = [Problem(p.where.removeprefix("--set").strip(), p.what) for p in error.problems]
+        raise InputError("--recipe", problems) from None
     return study.baseline.at(levels)
 
 

@@ -95,9 +95,9 @@ def style_of(out: Path | None) -> str:
     raise input_error("command line", "--out", what)
 
 
-def put(predictions: PredictedTexts, style: str, out: Path | None) -> None:
+def write_predictions(predictions: PredictedTexts, style: str, out: Path | None) -> None:
     """Write one line per text, after a header in TSV: to a file, or to stdout."""
-    lines = tsv(predictions) if style == "tsv" else jsonl(predictions)
+    lines = tsv_lines(predictions) if style == "tsv" else jsonl_lines(predictions)
     if out is not None:
         with replacing(out) as draft, draft.open("w", encoding="utf-8", newline="\n") as file:
             file.writelines(f"{line}\n" for line in lines)
@@ -107,32 +107,35 @@ def put(predictions: PredictedTexts, style: str, out: Path | None) -> None:
         print("\t".join(map(visible, line.split("\t"))) if sys.stdout.isatty() else line)
 
 
-def tsv(predictions: PredictedTexts) -> Iterator[str]:
+def tsv_lines(predictions: PredictedTexts) -> Iterator[str]:
     """``text``, the file's own label where it has them, ``predicted``, and a probability for each label."""
     gold = predictions.read.labels
     header = [*predictions.read.names, *["label"] * (gold is not None), "predicted"]
-    yield joined([*header, *(f"probability:{label}" for label in predictions.fitted.labels)])
-    found = zip(predictions.read.texts, predictions.labels, predictions.probabilities, strict=True)
-    for row, (texts, label, probabilities) in enumerate(found):
-        own = [gold[row]] if gold is not None else []
-        yield joined([*texts, *own, label, *(f"{p:.6f}" for p in probabilities)])
+    yield join_cells([*header, *(f"probability:{label}" for label in predictions.fitted.labels)])
+    rows = zip(predictions.read.texts, predictions.labels, predictions.probabilities, strict=True)
+    for row, (texts, label, probabilities) in enumerate(rows):
+        known = [gold[row]] if gold is not None else []
+        yield join_cells([*texts, *known, label, *(f"{p:.6f}" for p in probabilities)])
 
 
-def joined(cells: Sequence[str]) -> str:
+def join_cells(cells: Sequence[str]) -> str:
     """A line of TSV, quoted as in RFC 4180 where a cell needs it."""
     return "\t".join(
         f'"{cell.replace(chr(34), 2 * chr(34))}"' if QUOTED & set(cell) else cell for cell in cells
     )
 
 
-def jsonl(predictions: PredictedTexts) -> Iterator[str]:
+def jsonl_lines(predictions: PredictedTexts) -> Iterator[str]:
+    """The text, the file's own label where it has them, ``predicted``, and a probability for each label."""
     gold = predictions.read.labels
-    found = zip(predictions.read.texts, predictions.labels, predictions.probabilities, strict=True)
-    for row, (texts, label, probabilities) in enumerate(found):
-        named = dict(zip(predictions.fitted.labels, (round(float(p), 6) for p in probabilities), strict=True))
-        own = {"label": gold[row]} if gold is not None else {}
+    rows = zip(predictions.read.texts, predictions.labels, predictions.probabilities, strict=True)
+    for row, (texts, label, probabilities) in enumerate(rows):
+        rounded = (round(float(p), 6) for p in probabilities)
+        by_label = dict(zip(predictions.fitted.labels, rounded, strict=True))
+        known = {"label": gold[row]} if gold is not None else {}
         text = dict(zip(predictions.read.names, texts, strict=True))
-        yield json.dumps({**text, **own, "predicted": label, "probabilities": named}, ensure_ascii=False)
+        line = {**text, **known, "predicted": label, "probabilities": by_label}
+        yield json.dumps(line, ensure_ascii=False)
 
 
 def score_lines(predictions: PredictedTexts) -> list[str]:

@@ -28,17 +28,17 @@ def added_rows(study: Study) -> list[Row]:
 
 def added_runs(study: Study, audit: Audit | None, seeds: Sequence[int]) -> list[PlannedRun]:
     """The runs of phase 2, done or not; rows that were not audited yet count as distinct."""
-    known = [] if audit is None else [audited for row in study.first_rows if (audited := audit.row(row))]
-    taken = {key_of(audited.run) for audited in known}
-    found: dict[str, PlannedRun] = {}
+    rows = [] if audit is None else [audited for row in study.first_rows if (audited := audit.row(row))]
+    taken = {key_of(audited.run) for audited in rows}
+    runs: dict[str, PlannedRun] = {}
     for row in added_rows(study):
         audited = audit.row(row) if audit is not None else None
         levels = audited.run if audited else row.recipe.moved()
         if (key := key_of(levels)) in taken:
             continue
         for seed in seeds:
-            found.setdefault(f"{key} {seed}", PlannedRun(f"{key} {seed}", levels, seed, (row.index,)))
-    return list(found.values())
+            runs.setdefault(f"{key} {seed}", PlannedRun(f"{key} {seed}", levels, seed, (row.index,)))
+    return list(runs.values())
 
 
 def added_seconds(runs: Sequence[PlannedRun], audit: Audit | None, family_size: int) -> float | None:
@@ -67,31 +67,31 @@ def phases_json(study: Study, audit: Audit | None, seeds: Sequence[int]) -> dict
 
 def phases_lines(study: Study, audit: Audit | None, seeds: Sequence[int]) -> list[str]:
     """Where a screen is, and what phase 2 takes; nothing for other designs."""
-    told = phases_json(study, audit, seeds)
-    if told is None:
+    phases = phases_json(study, audit, seeds)
+    if phases is None:
         return []
-    seconds = told["added_seconds"]
+    seconds = phases["added_seconds"]
     work = (
         "" if seconds is None or audit is None or not audit.costs else f", {format_duration(seconds)} of work"
     )
-    much = f"{told['added_rows']} more rows, {told['added_runs']} runs{work}"
+    added = f"{phases['added_rows']} more rows, {phases['added_runs']} runs{work}"
     if study.screen is None:
-        first = f"{told['first_rows']} rows, then a decision on dev"
-        return [f"screen, phase 1: {first}", f"  phase 2, if every factor goes on: {much}"]
-    if not told["survivors"]:
+        first = f"{phases['first_rows']} rows, then a decision on dev"
+        return [f"screen, phase 1: {first}", f"  phase 2, if every factor goes on: {added}"]
+    if not phases["survivors"]:
         return ["screen, decided: no factor goes on, so there is no phase 2"]
-    return [f"screen, phase 2: every combination of {', '.join(told['survivors'])}: {much}"]
+    return [f"screen, phase 2: every combination of {', '.join(phases['survivors'])}: {added}"]
 
 
 def screen_lines(screen: Screen) -> list[str]:
     """Every factor, and what became of it."""
     seeds = f"{len(screen.seeds)} seed{'s' * (len(screen.seeds) != 1)}"
     lines = [f"decided on dev from {screen.rows} rows x {seeds}, margin {screen.margin:g} points:"]
-    for name, one in screen.factors.items():
-        low, high = one.adjusted
-        around = "" if low is None or high is None else f" ({low:+.2f} to {high:+.2f})"
-        told = "not estimable" if one.effect is None else f"{one.effect:+.2f}{around}"
-        became = "goes on" if one.survives else "dropped, stays at its first level"
-        level = json.dumps(one.level, ensure_ascii=False)
-        lines.append(f"  {name} = {level}: {became}; {told}, {one.decision}")
+    for name, factor in screen.factors.items():
+        low, high = factor.adjusted
+        interval = "" if low is None or high is None else f" ({low:+.2f} to {high:+.2f})"
+        effect = "not estimable" if factor.effect is None else f"{factor.effect:+.2f}{interval}"
+        fate = "goes on" if factor.survives else "dropped, stays at its first level"
+        level = json.dumps(factor.level, ensure_ascii=False)
+        lines.append(f"  {name} = {level}: {fate}; {effect}, {factor.decision}")
     return lines

@@ -1,4 +1,4 @@
-"""What `plan` and `status` tell: the design, what is inert, what is done, and what the rest will take."""
+"""How a study stands: its design, what is inert, what is done, and what the rest will take."""
 
 from __future__ import annotations
 
@@ -37,6 +37,21 @@ def seeds_seen(study: Study) -> tuple[int, ...]:
     others = sorted({record.seed for record in latest.values()} - set(numbers))
     twins = [plan_runs(study, audit, precision, others) for precision in PRECISIONS] if audit else []
     return (*numbers, *sorted({run.seed for runs in twins for run in runs if run.run_id in latest}))
+
+
+def study_status(
+    study: Study, settings: RunSettings, seeds: int | None = None, workers: int | None = None
+) -> StudyStatus:
+    """How a study stands now, with the audit that fits it.
+
+    Args:
+        study: the study.
+        settings: how it is executed.
+        seeds: the first so many; None: those of study.toml, and those that were added.
+        workers: how many processes train; None: as many as cores and memory carry.
+    """
+    numbers = tuple(range(seeds)) if seeds else seeds_seen(study)
+    return StudyStatus(study, settings, fitting_audit(study), numbers, workers)
 
 
 @dataclass(frozen=True)
@@ -101,8 +116,8 @@ class StudyStatus:
     def seconds_left(self) -> float | None:
         if self.audit is None or not self.audit.costs:
             return None
-        settled = [run_id for run_id, state in self.states().items() if state in ("done", "diverged")]
-        return makespan([family.without(settled) for family in self.families], self.audit, self.workers)
+        ended = [run_id for run_id, state in self.states().items() if state in ("done", "diverged")]
+        return makespan([family.without(ended) for family in self.families], self.audit, self.workers)
 
     def inert(self) -> dict[str, dict[str, Any]]:
         """Varied factor -> reason, and the rows in which it does nothing."""

@@ -2,76 +2,104 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 from finegrid.planning.forecast import family_memory, family_seconds
 from finegrid.planning.phases import phases_lines, screen_lines
 from finegrid.planning.status import STATES, StudyStatus
 from finegrid.spelling import format_duration
-from finegrid.study.audit_file import load_audit
+from finegrid.study.audit_file import Audit, load_audit
 from finegrid.study.confounding import design_lines
 from finegrid.study.settings import BEST_TEST
 
 
-def plan_lines(outlook: StudyStatus) -> list[str]:
+def plan_lines(status: StudyStatus) -> list[str]:
     """`finegrid plan` in words."""
-    study, audit = outlook.study, outlook.audit
-    recipes, seeds = len(study.rows), len(outlook.seeds)
-    lines = [
-        f"{study.folder}: {recipes} recipes x {seeds} seed{'s' * (seeds != 1)}, score {study.head.score}"
-    ]
-    lines += [f"  {name}: {', '.join(map(str, levels))}" for name, levels in study.factors.items()]
-    lines += design_lines(study, outlook.inert_everywhere())
-    lines += phases_lines(study, load_audit(study.folder), outlook.seeds)
-    lines += screen_lines(study.screen) if study.screen is not None else []
-    lines += [BEST_TEST] * (study.head.protocol == "best-test")
-    if audit is None:
+    lines = list(design_of_study_lines(status))
+    if status.audit is None:
         return [*lines, "not yet probed: inert levels, time and memory are not known. Try plan --probe."]
-    families = outlook.families
+    return [*lines, *audit_lines(status, status.audit), *forecast_lines(status, status.audit)]
+
+
+def design_of_study_lines(status: StudyStatus) -> Iterator[str]:
+    """What is varied and in which rows: known without a look at the model."""
+    study = status.study
+    recipes, seeds = len(study.rows), len(status.seeds)
+    yield f"{study.folder}: {recipes} recipes x {seeds} seed{'s' * (seeds != 1)}, score {study.head.score}"
+    yield from (f"  {name}: {', '.join(map(str, levels))}" for name, levels in study.factors.items())
+    yield from design_lines(study, status.inert_everywhere())
+    yield from phases_lines(study, load_audit(study.folder), status.seeds)
+    if study.screen is not None:
+        yield from screen_lines(study.screen)
+    if study.head.protocol == "best-test":
+        yield BEST_TEST
+
+
+def audit_lines(status: StudyStatus, audit: Audit) -> Iterator[str]:
+    """What the audit has found: sizes, distinct runs, inert levels, and what each level changes."""
     sizes = ", ".join(f"{name} {size}" for name, size in audit.sizes.items())
-    lines.append(f"data: {sizes} texts, {audit.tokens['mean']:.1f} tokens on average")
-    lines.append(f"{recipes * seeds} rows are {sum(len(f.runs) for f in families)} distinct runs")
-    for factor, found in outlook.inert().items():
-        lines.append(f"inert: {factor} in {len(found['rows'])} rows: {found['reason']}")
-    lines += [proof.line for proof in outlook.proofs() if not proof.reason]
-    left = outlook.seconds_left()
-    if left is not None:
-        workers, threads = outlook.workers, outlook.settings.threads
-        seconds = sum(family_seconds(family, audit) for family in families)
-        lines.append(
-            f"predicted: {format_duration(seconds)} of work, {format_duration(left)} left with {workers} "
-            f"worker{'s' * (workers != 1)} of {threads} thread{'s' * (threads != 1)}"
-        )
-        most = max(family_memory(family, audit, outlook.settings.stack_size > 1) for family in families)
-        lines.append(f"memory: up to {most / 2**30:.1f} GiB per worker")
-        if audit.measured and audit.measured != outlook.settings.alike:
-            lines.append(
-                f"both measured with {spelled(audit.measured)}; plan --probe measures what is asked for"
-            )
-    return lines
+    yield f"data: {sizes} texts, {audit.tokens['mean']:.1f} tokens on average"
+    rows = len(status.study.rows) * len(status.seeds)
+    yield f"{rows} rows are {sum(len(family.runs) for family in status.families)} distinct runs"
+    for factor, inert in status.inert().items():
+        yield f"inert: {factor} in {len(inert['rows'])} rows: {inert['reason']}"
+    yield from (proof.line for proof in status.proofs() if not proof.reason)
 
 
-def spelled(alike: dict[str, str | int]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in alike.items())
+def forecast_lines(status: StudyStatus, audit: Audit) -> Iterator[str]:
+    """Time and memory; nothing where costs were not measured."""
+    left = status.seconds_left()
+    if left is None:
+        return
+    families, workers, threads = status.families, status.workers, status.settings.threads
+    seconds = sum(family_seconds(family, audit) for family in families)
+    yield (
+        f"predicted: {format_duration(seconds)} of work, {format_duration(left)} left with {workers} worker"
+        f"{'s' * (workers != 1)} of {threads} thread{'s' * (threads != 1)}"
+    )
+    most = max(family_memory(family, audit, status.settings.stack_size > 1) for family in families)
+    yield f"memory: up to {most / 2**30:.1f} GiB per worker"
+    if audit.measured and audit.measured != status.settings.alike:
+        yield f"both measured with {format_settings(audit.measured)}; plan --probe measures what is asked for"
 
 
-def status_lines(outlook: StudyStatus) -> list[str]:
+def format_settings(settings: Mapping[str, str | int]) -> str:
+    """``device cpu, precision fp32, threads 1``."""
+    return ", ".join(f"{name} {value}" for name, value in settings.items())
+
+
+def status_lines(status: StudyStatus) -> list[str]:
     """`finegrid status` in words."""
-    phases = phases_lines(outlook.study, load_audit(outlook.study.folder), outlook.seeds)
-    if outlook.audit is None and outlook.study.screen is not None:
+    phases = phases_lines(status.study, load_audit(status.study.folder), status.seeds)
+    if status.audit is None and status.study.screen is not None:
         return [*phases, "phase 2 is not started: `finegrid run` goes on with it."]
-    if outlook.audit is None:
+    if status.audit is None:
         return ["not started: `finegrid run` audits the study and trains it."]
-    states = outlook.states()
-    counts = [f"{list(states.values()).count(state)} {state}" for state in STATES]
+    states = list(status.states().values())
+    counts = [f"{states.count(state)} {state}" for state in STATES]
     lines = [f"{len(states)} distinct runs: {', '.join(counts)}", *phases]
-    lines += [BEST_TEST] * (outlook.study.head.protocol == "best-test")
-    rows_of = {run.run_id: run.stands_for for run in outlook.runs}  # the ledger's may be of earlier factors
-    for run_id, record in outlook.records().items():
-        if record and not record.done:
-            rows = ", ".join(map(str, rows_of[run_id]))
-            lines.append(f"{record.status}: rows {rows}, seed {record.seed}: {record.reason}")
-    if degenerate := outlook.degenerate():
+    lines += [BEST_TEST] * (status.study.head.protocol == "best-test")
+    lines += bad_run_lines(status)
+    if degenerate := status.degenerate():
         lines.append(f"degenerate, no better than the majority class: {', '.join(degenerate)}")
-    left = outlook.seconds_left()
-    if left:
+    if left := status.seconds_left():
         lines.append(f"about {format_duration(left)} left")
     return lines
+
+
+def bad_run_lines(status: StudyStatus) -> Iterator[str]:
+    """Every run that diverged or failed, and why."""
+    rows_of = {run.run_id: run.stands_for for run in status.runs}  # the ledger's may be of earlier factors
+    for run_id, record in status.records().items():
+        if record and not record.done:
+            rows = ", ".join(map(str, rows_of[run_id]))
+            yield f"{record.status}: rows {rows}, seed {record.seed}: {record.reason}"
+
+
+def failure_lines(status: StudyStatus) -> list[str]:
+    """How many runs diverged or failed; nothing where none did."""
+    states = list(status.states().values())
+    bad = sum(state in ("failed", "diverged") for state in states)
+    if not bad:
+        return []
+    return [f"{bad} of {len(states)} runs failed or diverged; finegrid status {status.study.folder}"]

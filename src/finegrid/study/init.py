@@ -23,7 +23,7 @@ from finegrid.study.folder import SETTINGS_FILE, StudyFolder
 from finegrid.study.load import load_study
 from finegrid.study.presets import PRESETS
 from finegrid.study.study import Study
-from finegrid.study.toml import parse_level, parse_levels, toml
+from finegrid.study.toml import by_part, parse_level, parse_levels, toml
 
 # What suits the embedded checkpoint; chosen by a trial on dev (docs/results.md), not by taste.
 EMBEDDED_LEVELS: Levels = {"optimizer.rate": 3e-4, "training.batch_size": 32, "training.epochs": 4}
@@ -102,10 +102,10 @@ def study_toml(folder: Path, wishes: InitOptions) -> str:
         levels |= EMBEDDED_LEVELS
     levels |= parse_levels(wishes.levels)
     found = sniff_for(wishes)
-    parts: dict[str, dict[str, str]] = {}
-    for factor, level in levels.items():
-        part, field = factor.split(".")
-        parts.setdefault(part, {})[field] = toml(level)
+    parts = {
+        part: {field: toml(level) for field, level in its_levels.items()}
+        for part, its_levels in by_part(levels).items()
+    }
     files = {"train": wishes.train, "dev": wishes.dev, "test": wishes.test}
     return (
         Environment(

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from finegrid.errors import InputError, Problem
+from finegrid.recipe.identity import Level
 from finegrid.recipe.recipe import Recipe
 
 
@@ -19,6 +20,15 @@ def toml(value: object) -> str:
         return f"[{', '.join(toml(item) for item in value)}]"
     # DEL must be escaped in TOML, and JSON leaves it as it is.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def by_part(levels: Mapping[str, Level]) -> dict[str, dict[str, Level]]:
+    """Levels by part and field, as study.toml has them: ``reinit.layers`` is ``layers`` in ``[reinit]``."""
+    parts: dict[str, dict[str, Level]] = {}
+    for name, level in levels.items():
+        part, field = name.split(".")
+        parts.setdefault(part, {})[field] = level
+    return parts
 
 
 def parse_levels(settings: Sequence[str]) -> dict[str, Any]:

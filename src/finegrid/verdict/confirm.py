@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,16 +23,18 @@ from finegrid.metrics import influence
 from finegrid.recipe.identity import Levels
 from finegrid.results.load import load_results
 from finegrid.results.results import Distinct, Results
+from finegrid.spelling import json_number
 from finegrid.statistics.decide import Interval
 from finegrid.statistics.effects import analyse
 from finegrid.statistics.outcomes import Outcomes
 from finegrid.study.folder import LEDGER_FILE, SETTINGS_FILE, StudyFolder, texts_file
 from finegrid.study.load import load_study
 from finegrid.study.study import Study
-from finegrid.study.toml import toml
+from finegrid.study.toml import by_part, toml
 from finegrid.verdict.diagnose import shared_pretraining
+from finegrid.verdict.interim import find_recommended
 
-BASELINE, OTHER = "baseline", "recommended"
+BASELINE, RECOMMENDED = "baseline", "recommended"
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,17 @@ class Paired:
     seeds: int
     texts: int
 
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "baseline": round(self.baseline, 6),
+            "recommended": round(self.recommended, 6),
+            "difference": round(self.difference, 6),
+            "low": json_number(self.interval.low),
+            "high": json_number(self.interval.high),
+            "seeds": self.seeds,
+            "texts": self.texts,
+        }
+
 
 @dataclass(frozen=True)
 class Confirmation:
@@ -56,18 +69,7 @@ class Confirmation:
     shared_encoder: bool  # all seeds have one pre-trained encoder in common
 
     def as_json(self) -> dict[str, Any]:
-        def spelled(paired: Paired) -> dict[str, Any]:
-            return {
-                "baseline": round(paired.baseline, 6),
-                "recommended": round(paired.recommended, 6),
-                "difference": round(paired.difference, 6),
-                "low": finite(paired.interval.low),
-                "high": finite(paired.interval.high),
-                "seeds": paired.seeds,
-                "texts": paired.texts,
-            }
-
-        both = {"study": spelled(self.before), "fresh": spelled(self.fresh)}
+        both = {"study": self.before.as_json(), "fresh": self.fresh.as_json()}
         about = {"fresh_texts": self.fresh_texts, "shared_encoder": self.shared_encoder}
         return {"schema": 1, "levels": self.levels, **about, **both}
 
@@ -77,19 +79,16 @@ class Confirmation:
         texts = "fresh texts" if self.fresh_texts else "the study's test texts"
         lines = [
             f"{moved}, against the baseline:",
-            f"  in the study, which chose it: {words(self.before)}",
-            f"  on seeds not used before, {texts}: {words(self.fresh)}",
+            f"  in the study, which chose it: {format_paired(self.before)}",
+            f"  on seeds not used before, {texts}: {format_paired(self.fresh)}",
         ]
         if self.shared_encoder:
             lines.append("  all these seeds share one pre-trained encoder: intervals leave out its chance")
         return lines
 
 
-def finite(value: float) -> float | None:
-    return round(value, 6) if np.isfinite(value) else None
-
-
-def words(paired: Paired) -> str:
+def format_paired(paired: Paired) -> str:
+    """``91.20 against 90.00, +1.20 points (+0.40 to +2.00; 5 seeds)``."""
     scores = f"{paired.recommended:.2f} against {paired.baseline:.2f}"
     around = f"{paired.interval.low:+.2f} to {paired.interval.high:+.2f}"
     known = np.isfinite(paired.interval.low) and np.isfinite(paired.interval.high)
@@ -97,7 +96,36 @@ def words(paired: Paired) -> str:
     return f"{scores}, {paired.difference:+.2f} points ({around if known else 'no interval'}; {seeds})"
 
 
-def prepare(study: Study, results: Results, chosen: Distinct, count: int, test: Path | None) -> Path:
+def confirm_recommended(
+    study: Study, count: int, test: Path | None, margin: float, train: Callable[[Study, set[int]], None]
+) -> tuple[Study, Confirmation]:
+    """Train what the verdict recommends and the baseline on fresh seeds, and compare the two.
+
+    Args:
+        study: the study that recommends.
+        count: how many fresh seeds.
+        test: a file of fresh labelled texts, or None: the study's own test texts.
+        margin: points; smaller differences are none.
+        train: trains what is still missing of these rows of a study, counted from 1.
+
+    Returns:
+        The small study that was trained, and what it has shown.
+
+    Raises:
+        InputError: no run of the study has finished, the baseline is what it recommends, texts that cannot be
+            used, or no seed that has finished with both recipes.
+    """
+    results = load_results(study)
+    chosen = find_recommended(results, margin)
+    if chosen is None:
+        what = "no run has finished yet. `finegrid run` trains the study."
+        raise input_error(str(study.folder), "verdict", what)
+    small = load_study(make_small_study(study, results, chosen, count, test))
+    train(small, {1, len(small.rows)})  # of its grid, the baseline and what has all levels of the recommended
+    return small, compare(results, chosen, small, fresh_texts=test is not None)
+
+
+def make_small_study(study: Study, results: Results, chosen: Distinct, count: int, test: Path | None) -> Path:
     """Make the folder of the small study, or find the one that an earlier call made. Returns it.
 
     Args:
@@ -115,12 +143,12 @@ def prepare(study: Study, results: Results, chosen: Distinct, count: int, test: 
         what = "the recommended recipe is the baseline: there is nothing to confirm."
         raise input_error(str(study.folder), "verdict", what)
     table = study.read_table()
-    fresh = read_fresh(test, study, table) if test else None
+    fresh = read_fresh_texts(test, study, table) if test else None
     first = max(max(results.planned_seeds), max(results.seeds)) + 1
     parts = {
-        "train": lines_of(table.train, table.labels),
-        "dev": lines_of(table.dev, table.labels),
-        "test": lines_of(table.test, table.labels) if fresh is None else fresh,
+        "train": split_lines(table.train, table.labels),
+        "dev": split_lines(table.dev, table.labels),
+        "test": split_lines(table.test, table.labels) if fresh is None else fresh,
     }
     content = {texts_file(part): "".join(lines) for part, lines in parts.items()}
     seeds = range(first, first + count)
@@ -136,10 +164,11 @@ def prepare(study: Study, results: Results, chosen: Distinct, count: int, test: 
 
 
 def moved_levels(results: Results, chosen: Distinct) -> Levels:
+    """The levels of a recipe that are not the baseline's."""
     return {name: level for name, level in chosen.levels.items() if level != results.factors[name][0]}
 
 
-def read_fresh(path: Path, study: Study, table: Table) -> list[str]:
+def read_fresh_texts(path: Path, study: Study, table: Table) -> list[str]:
     """Fresh test texts as JSON lines, checked against the study's labels and its own texts."""
     asked = AskedColumns(header=study.head.data.header, usual=study.head.data.columns)
     read: UnlabelledTexts = read_texts(path, len(table.train.texts[0]), asked)
@@ -160,19 +189,20 @@ def read_fresh(path: Path, study: Study, table: Table) -> list[str]:
     if problems:
         raise InputError("confirm", problems)
     assert read.labels is not None
-    return [as_line(text, label) for text, label in zip(read.texts, read.labels, strict=True)]
+    return [json_line(text, label) for text, label in zip(read.texts, read.labels, strict=True)]
 
 
-def lines_of(split: Split, labels: tuple[str, ...]) -> list[str]:
-    return [as_line(text, labels[label]) for text, label in zip(split.texts, split.labels, strict=True)]
+def split_lines(split: Split, labels: tuple[str, ...]) -> list[str]:
+    """The texts of a split as JSON lines."""
+    return [json_line(text, labels[label]) for text, label in zip(split.texts, split.labels, strict=True)]
 
 
-def as_line(text: tuple[str, ...], label: str) -> str:
-    columns = dict(zip(names_of(len(text)), text, strict=True))
+def json_line(text: tuple[str, ...], label: str) -> str:
+    columns = dict(zip(column_names(len(text)), text, strict=True))
     return json.dumps({**columns, "label": label}, ensure_ascii=False) + "\n"
 
 
-def names_of(parts: int) -> list[str]:
+def column_names(parts: int) -> list[str]:
     return ["text"] if parts == 1 else ["text1", "text2"]
 
 
@@ -180,7 +210,7 @@ def settings_text(study: Study, moved: Levels, seeds: Iterable[int], parts: int)
     """The small study's study.toml."""
     head = study.head
     run = {name: value for name, value in head.run.model_dump().items() if value is not None}
-    names = names_of(parts)
+    names = column_names(parts)
     tables: dict[str, dict[str, object]] = {
         "data": {
             **{part: texts_file(part) for part in ("train", "dev", "test")},
@@ -191,60 +221,64 @@ def settings_text(study: Study, moved: Levels, seeds: Iterable[int], parts: int)
         "run": run,
         "model": {"name": str(study.checkpoint.folder.resolve())},
     }
-    for name, level in study.baseline.levels().items():
-        part, field = name.split(".")
-        tables.setdefault(part, {})[field] = level
-    tables["factors"] = {f'"{name}"': [study.baseline.levels()[name], level] for name, level in moved.items()}
+    levels = study.baseline.levels()
+    for part, its_levels in by_part(levels).items():
+        tables.setdefault(part, {}).update(its_levels)
+    tables["factors"] = {f'"{name}"': [levels[name], level] for name, level in moved.items()}
     lines = [f"score = {toml(head.score)}", f"protocol = {toml(head.protocol)}"]
     for name, table in tables.items():
         lines += ["", f"[{name}]", *(f"{key} = {toml(value)}" for key, value in table.items())]
     return "\n".join(lines) + "\n"
 
 
-def compare(before: Results, chosen: Distinct, folder: Path, fresh_texts: bool) -> Confirmation:
-    """Both figures: of the study that chose, and of the runs that chose nothing."""
-    fresh = load_results(load_study(folder))
-    other = next(
+def compare(before: Results, chosen: Distinct, small: Study, fresh_texts: bool) -> Confirmation:
+    """Both figures: of the study that chose, and of the runs that chose nothing.
+
+    Raises:
+        InputError: the small study has not been started, or no seed has finished with both recipes.
+    """
+    fresh = load_results(small)
+    recommended = next(
         recipe
         for recipe in fresh.recipes
         if all(recipe.levels[f] == fresh.factors[f][1] for f in recipe.levels)
     )
     return Confirmation(
         moved_levels(before, chosen),
-        paired(before, before.recipes[before.baseline], chosen),
-        paired(fresh, fresh.recipes[fresh.baseline], other),
+        compare_pairs(before, before.recipes[before.baseline], chosen),
+        compare_pairs(fresh, fresh.recipes[fresh.baseline], recommended),
         fresh_texts,
         any(shared_pretraining(fresh)),
     )
 
 
-def paired(results: Results, baseline: Distinct, other: Distinct) -> Paired:
-    """Two recipes on the seeds that both have."""
-    rows = [results.recipes.index(baseline), results.recipes.index(other)]
+def compare_pairs(results: Results, baseline: Distinct, recommended: Distinct) -> Paired:
+    """Two recipes on the seeds that both have.
+
+    Raises:
+        InputError: there is no such seed.
+    """
+    rows = [results.recipes.index(baseline), results.recipes.index(recommended)]
     points = results.points("test")[rows]
     both = np.isfinite(points).all(axis=0)
     if not both.any():
         what = "no seed has finished with both recipes. `finegrid status` says what became of them."
         raise input_error(str(results.folder), LEDGER_FILE, what)
-    found = results.predictions("test")
+    predictions = results.predictions("test")
     values = None
-    if found is not None and results.audit is not None:
-        predicted = found.predicted[rows][:, both].astype(np.int64)
-        values = influence(found.gold, predicted, found.classes, results.score, results.audit.labels)
-    factors = {"recipe": [BASELINE, OTHER]}
-    outcomes = Outcomes(factors, [{"recipe": BASELINE}, {"recipe": OTHER}], points[:, both], values)
+    if predictions is not None and results.audit is not None:
+        predicted = predictions.predicted[rows][:, both].astype(np.int64)
+        gold, classes, labels = predictions.gold, predictions.classes, results.audit.labels
+        values = influence(gold, predicted, classes, results.score, labels)
+    factors = {"recipe": [BASELINE, RECOMMENDED]}
+    outcomes = Outcomes(factors, [{"recipe": BASELINE}, {"recipe": RECOMMENDED}], points[:, both], values)
     (effect,) = analyse(outcomes).effects
     ours, theirs = (float(mean) for mean in points[:, both].mean(axis=1))
     texts = 0 if values is None else values.shape[2]
     return Paired(ours, theirs, effect.estimate, effect.plain, int(both.sum()), texts)
 
 
-def two_rows(folder: Path) -> set[int]:
-    """Rows of the small study that are to be trained: the baseline and the recommended recipe."""
-    return {1, len(load_study(folder).rows)}
-
-
-def confirmations(study: Study, results: Results, table: Table) -> list[Confirmation]:
+def load_confirmations(study: Study, results: Results, table: Table) -> list[Confirmation]:
     """What earlier calls of `finegrid confirm` have found, as far as it still confirms: seeds that the study
     has trained since have chosen, too.
 
@@ -253,8 +287,8 @@ def confirmations(study: Study, results: Results, table: Table) -> list[Confirma
         results: what it has shown.
         table: its texts, to tell fresh ones.
     """
-    test = "".join(lines_of(table.test, table.labels))
-    found = []
+    test = "".join(split_lines(table.test, table.labels))
+    confirmations = []
     for folder in study.files.confirmations:
         try:
             small = load_study(folder)
@@ -263,7 +297,7 @@ def confirmations(study: Study, results: Results, table: Table) -> list[Confirma
             moved = {name: levels[1] for name, levels in small.factors.items()}
             chosen = next(r for r in results.recipes if moved_levels(results, r) == moved)
             fresh = StudyFolder(folder).texts("test").read_text(encoding="utf-8") != test
-            found.append(compare(results, chosen, folder, fresh))
+            confirmations.append(compare(results, chosen, small, fresh))
         except (InputError, OSError, StopIteration):  # unfinished, damaged, or of factors since changed
             continue
-    return found
+    return confirmations

@@ -1,10 +1,10 @@
-"""Adding seeds until every strategy has its verdict: looks fixed beforehand, the chance of a wrong word split
-over them.
+"""Adding seeds until every strategy has its verdict, with interim analyses that are planned beforehand.
 
-Who looks at the results and adds seeds until something shows, finds more than there is. Here the looks are
-written into study.toml before the first of them, each decides at its share of the 5 %, and what a look has
-decided stays decided (after Pocock, Biometrika 64, 1977; with Bonferroni's shares, which need not know how
-looks depend on each other). ``looks.jsonl`` holds one line per look.
+Who looks at the results and adds seeds until something shows, finds more than there is. Here study.toml
+says, before the first interim analysis, after how many seeds the study is analysed. Each analysis decides at
+its share of the 5 %, and what it has decided stays decided (after Pocock, Biometrika 64, 1977; with
+Bonferroni's shares, which need not know how the analyses depend on each other). To users, an interim analysis
+is a look: ``looks.jsonl`` holds one line for each.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import re
 import time
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,13 @@ from finegrid.atomic import replacing
 from finegrid.errors import input_error
 from finegrid.recipe.recipe import Recipe
 from finegrid.results.load import load_results
-from finegrid.results.results import Results
+from finegrid.results.results import Distinct, Results
 from finegrid.spelling import format_duration
 from finegrid.statistics.decide import OPEN, Decision
 from finegrid.statistics.effects import Effect
 from finegrid.study.folder import LOOKS_FILE, SETTINGS_FILE, StudyFolder
 from finegrid.study.ledger import Journal
+from finegrid.study.load import load_study
 from finegrid.study.settings import LOOKS
 from finegrid.study.study import Study
 from finegrid.verdict.verdict import Verdict, judge, key
@@ -35,15 +37,82 @@ from finegrid.verdict.verdict import Verdict, judge, key
 ALPHA = 0.05
 
 
-def write_looks(folder: Path, looks: Sequence[int] = LOOKS) -> None:
-    """Write the looks into study.toml, where they are not yet: into its ``[design]`` table, or a new one.
+@dataclass(frozen=True)
+class InterimAnalysis:
+    """One line of ``looks.jsonl``: an analysis of the first so many seeds, and what it decided first."""
+
+    seeds: int
+    alpha: float  # this analysis' share of the 5 %
+    margin: float  # points; smaller differences are none
+    decided: dict[str, dict[str, Any]]  # by comparison: decision, effect and adjusted interval in points
+
+
+def add_seeds(
+    study: Study,
+    train: Callable[[Study, int], None],
+    measure: Callable[[Study], None],
+    predict_seconds: Callable[[Study, int], float | None],
+    budget: float | None,
+    margin: float,
+    say: Callable[[str], None],
+) -> str:
+    """Add seeds until every strategy has its verdict, or no more are to be had.
+
+    Plans the interim analyses first, where the design has none.
+
+    Args:
+        study: the study; its study.toml may be added to.
+        train: trains what is missing of the first so many seeds.
+        measure: measures what a step costs, where that is not known. Called only with a budget.
+        predict_seconds: what the rest of the first so many seeds would take; None where nothing was measured.
+        budget: seconds of the clock from now on; None: as long as it takes.
+        margin: points; smaller differences are none.
+        say: is given what happens, in words.
+
+    Returns:
+        Why no more seeds were added, in words.
+
+    Raises:
+        InputError: a screen that is not decided, a design that cannot be added to, or interim analyses that
+            were made with another margin.
+    """
+    ends = float("inf") if budget is None else time.monotonic() + budget
+    check_decided(study)
+    if study.head.design.looks is None:
+        plan_interim_analyses(study.folder)
+        study = load_study(study.folder)
+    if budget is not None:
+        measure(study)
+    return train_until_decided(
+        study,
+        partial(train, study),
+        lambda seeds: predict_seconds(study, seeds) or 0.0,  # None only where there is no budget
+        ends - time.monotonic(),
+        margin,
+        say,
+    )
+
+
+def check_decided(study: Study) -> None:
+    """Seeds are added to a table; that of an undecided screen still grows.
+
+    Raises:
+        InputError: the study is a screen that is not decided yet.
+    """
+    if study.undecided:
+        what = "this screen is not decided yet. `finegrid run` without --until-decided does that first."
+        raise input_error("command line", "--until-decided", what)
+
+
+def plan_interim_analyses(folder: Path, seeds: Sequence[int] = LOOKS) -> None:
+    """Write after how many seeds to analyse into study.toml: into its ``[design]`` table, or a new one.
 
     Raises:
         InputError: the design is written in a way that cannot be added to, such as ``design = {seeds = 3}``.
     """
     path = StudyFolder(folder).settings
     text = path.read_text(encoding="utf-8-sig")
-    setting = f"looks = {list(looks)}"
+    setting = f"looks = {list(seeds)}"
     line = f"{setting}  # seeds after which `run --until-decided` looks; do not change them later"
     header = re.search(r"^\[design\][^\n]*$", text, flags=re.MULTILINE)
     if header:
@@ -59,58 +128,62 @@ def write_looks(folder: Path, looks: Sequence[int] = LOOKS) -> None:
         draft.write_text(text, encoding="utf-8")
 
 
-def until_decided(
+def train_until_decided(
     study: Study,
     train: Callable[[int], None],
-    predicted: Callable[[int], float],
+    predict_seconds: Callable[[int], float],
     budget: float,
     margin: float,
     say: Callable[[str], None],
 ) -> str:
-    """Train whole seeds, look after each of the planned numbers of them, and stop when that is all.
+    """Train whole seeds, analyse after each of the planned numbers of them, and stop when all is decided.
 
     Args:
-        study: with looks in its design.
+        study: with interim analyses in its design.
         train: trains what is missing of the first so many seeds.
-        predicted: seconds that would take.
+        predict_seconds: what that would take.
         budget: seconds of the clock from now on.
         margin: points; smaller differences are none.
-        say: what happens, in words.
+        say: is given what happens, in words.
 
     Returns:
-        Why no more seeds were added.
+        Why no more seeds were added, in words.
 
     Raises:
-        InputError: looks were taken with another margin.
+        InputError: interim analyses were made with another margin.
     """
-    looks = study.head.design.looks
-    assert looks is not None
+    planned = study.head.design.looks
+    assert planned is not None
     check_margin(study.folder, margin)
     started = time.monotonic()
-    for number, seeds in enumerate(looks):
+    for number, seeds in enumerate(planned):
         left = budget - (time.monotonic() - started)
-        needed = predicted(seeds)
+        needed = predict_seconds(seeds)
         if needed > left or left <= 0:
             return f"the budget is spent: {seeds} seeds would take {format_duration(needed)} more"
         train(seeds)
-        verdict = look(study, seeds, margin)
-        known = decided(study.folder)
+        verdict = analyse_interim(study, seeds, margin)
+        known = read_interim_decisions(study.folder)
         open_ = [effect for effect in verdict.analysis.effects if effect_is_open(effect, known)]
-        say(f"look {number + 1} of {len(looks)}, {seeds} seeds: {len(open_)} open")
+        say(f"look {number + 1} of {len(planned)}, {seeds} seeds: {len(open_)} open")
         if not open_:
             return f"every strategy has its verdict after {seeds} seeds"
         # A need is a guess from what was seen: only its absence, everywhere, says that seeds cannot help.
         if all(effect.needs is None or effect.needs.seeds is None for effect in open_):
             return "more seeds would not decide what is open: the test texts are the limit"
-    return f"that was the last of the planned looks, with {looks[-1]} seeds"
+    return f"that was the last of the planned looks, with {planned[-1]} seeds"
 
 
 def check_margin(folder: Path, margin: float) -> None:
-    """Which differences matter is fixed before the first look, like the looks themselves."""
-    taken = {entry["margin"] for entry in recorded(folder)} - {margin}
-    if taken:
+    """Which differences matter is fixed before the first interim analysis, like the analyses themselves.
+
+    Raises:
+        InputError: an interim analysis was made with another margin.
+    """
+    others = {analysis.margin for analysis in read_interim_analyses(folder)} - {margin}
+    if others:
         what = (
-            f"looks were taken with --margin {taken.pop():g}, now asked for: {margin:g}. Go on with that; "
+            f"looks were taken with --margin {others.pop():g}, now asked for: {margin:g}. Go on with that; "
             "`finegrid verdict --margin` judges what has run at any other."
         )
         raise input_error(str(folder), LOOKS_FILE, what)
@@ -120,18 +193,18 @@ def effect_is_open(effect: Effect, known: Mapping[str, object]) -> bool:
     return effect.decision is not None and key(effect.contrast) not in known
 
 
-def look(study: Study, seeds: int, margin: float) -> Verdict:
-    """Judge the first so many seeds at this look's share of the 5 %, and record what that decides, once."""
-    looks = study.head.design.looks or (seeds,)
+def analyse_interim(study: Study, seeds: int, margin: float) -> Verdict:
+    """Judge the first so many seeds at one analysis' share of the 5 %, and record once what that decides."""
+    planned = study.head.design.looks or (seeds,)
     results = load_results(study).of_seeds(range(seeds))
-    verdict = judge(results, margin, ALPHA / len(looks))
-    if seeds not in {entry["seeds"] for entry in recorded(study.folder)}:
-        before = decided(study.folder)
+    verdict = judge(results, margin, ALPHA / len(planned))
+    if seeds not in {analysis.seeds for analysis in read_interim_analyses(study.folder)}:
+        before = read_interim_decisions(study.folder)
         Journal(study.files.looks).append(
             {
                 "schema": 1,
                 "seeds": seeds,
-                "alpha": ALPHA / len(looks),
+                "alpha": ALPHA / len(planned),
                 "margin": margin,
                 "decided": {
                     key(effect.contrast): {
@@ -149,18 +222,19 @@ def look(study: Study, seeds: int, margin: float) -> Verdict:
     return verdict
 
 
-def settled(results: Results, margin: float) -> Verdict:
-    """A verdict that keeps what looks have decided, if there were any; the rest at one look's share.
+def with_interim_decisions(results: Results, margin: float) -> Verdict:
+    """A verdict that keeps what interim analyses have decided; it judges the rest at one analysis' share.
 
-    What was decided under another margin is judged anew.
+    What was decided under another margin is judged anew. Without interim analyses: the verdict at all 5 %.
     """
-    entries = recorded(results.folder)
-    if not entries:
+    analyses = read_interim_analyses(results.folder)
+    if not analyses:
         return judge(results, margin)
-    verdict = judge(results, margin, entries[-1]["alpha"])
-    kept = {name: what for name, what in decided(results.folder).items() if what["margin"] == margin}
+    verdict = judge(results, margin, analyses[-1].alpha)
+    decisions = read_interim_decisions(results.folder)
+    kept = {name: what for name, what in decisions.items() if what["margin"] == margin}
     effects = tuple(
-        kept_as_decided(effect, kept.get(key(effect.contrast))) for effect in verdict.analysis.effects
+        keep_decision(effect, kept.get(key(effect.contrast))) for effect in verdict.analysis.effects
     )
     return replace(verdict, analysis=replace(verdict.analysis, effects=effects))
 
@@ -169,15 +243,21 @@ def recommended_recipe(study: Study, margin: float) -> Recipe | None:
     """What the verdict recommends; None where no run has finished."""
     if not any(record.done for record in study.ledger.latest().values()):
         return None
-    results = load_results(study)
-    index = settled(results, margin).recommended
-    if index is None:
+    chosen = find_recommended(load_results(study), margin)
+    if chosen is None:
         return None
     rows = {row.index: row.recipe for row in study.rows}
-    return rows[results.recipes[index].rows[0]]
+    return rows[chosen.rows[0]]
 
 
-def kept_as_decided(effect: Effect, what: dict[str, Any] | None) -> Effect:
+def find_recommended(results: Results, margin: float) -> Distinct | None:
+    """Of the recipes of a study, the one that the verdict recommends; None where no run has finished."""
+    index = with_interim_decisions(results, margin).recommended
+    return None if index is None else results.recipes[index]
+
+
+def keep_decision(effect: Effect, what: dict[str, Any] | None) -> Effect:
+    """The effect with the decision that an interim analysis has made; as it is where none has."""
     if what is None:
         return effect
     low, high = what["adjusted"]
@@ -186,24 +266,25 @@ def kept_as_decided(effect: Effect, what: dict[str, Any] | None) -> Effect:
     return replace(effect, decision=decision, needs=None, notes=(*effect.notes, note))
 
 
-def recorded(folder: Path) -> list[dict[str, Any]]:
-    """The looks that were taken, in their order."""
+def read_interim_analyses(folder: Path) -> list[InterimAnalysis]:
+    """The interim analyses that were made, in their order."""
     path = StudyFolder(folder).looks
     if not path.exists():
         return []
-    found = []
+    analyses = []
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
-            found.append(json.loads(line))
-        except ValueError:  # cut by a crash: that look is taken again
+            entry = json.loads(line)
+        except ValueError:  # cut by a crash: that analysis is made again
             continue
-    return found
+        analyses.append(InterimAnalysis(entry["seeds"], entry["alpha"], entry["margin"], entry["decided"]))
+    return analyses
 
 
-def decided(folder: Path) -> dict[str, dict[str, Any]]:
-    """By comparison, what the first look that could has decided, with how many seeds and which margin."""
-    found: dict[str, dict[str, Any]] = {}
-    for entry in recorded(folder):
-        for name, what in entry["decided"].items():
-            found.setdefault(name, {**what, "seeds": entry["seeds"], "margin": entry["margin"]})
-    return found
+def read_interim_decisions(folder: Path) -> dict[str, dict[str, Any]]:
+    """By comparison, what the first analysis that could has decided, with how many seeds and which margin."""
+    decisions: dict[str, dict[str, Any]] = {}
+    for analysis in read_interim_analyses(folder):
+        for name, what in analysis.decided.items():
+            decisions.setdefault(name, {**what, "seeds": analysis.seeds, "margin": analysis.margin})
+    return decisions

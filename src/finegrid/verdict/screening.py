@@ -2,20 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-
-import numpy as np
 
 from finegrid.planning.phases import phases_lines, screen_lines
 from finegrid.results.load import load_results
 from finegrid.results.results import Results
-from finegrid.statistics.decide import DO_NOT_USE, Decision, Interval
+from finegrid.spelling import json_number
+from finegrid.statistics.decide import DO_NOT_USE, Decision
 from finegrid.statistics.effects import Effect, analyse
+from finegrid.study.load import load_study
 from finegrid.study.screen import Screen, Screened, save_screen
 from finegrid.study.study import Study
 from finegrid.verdict.outcomes import outcomes_of
 
 INERT = "does nothing: {reason}"
+
+
+def train_phases(
+    study: Study, train: Callable[[Study], None], margin: float, say: Callable[[str], None]
+) -> Study:
+    """Train a study. Of a screen in phase 1, then decide what can be decided, and train the added rows.
+
+    Args:
+        study: any study.
+        train: trains what is still missing of a study.
+        margin: points; smaller differences are none.
+        say: is given what was decided, in words.
+
+    Returns:
+        The study with the rows that it has in the end.
+
+    Raises:
+        InputError: predictions that cannot be read.
+    """
+    train(study)
+    if not study.undecided:
+        return study
+    for line in decide_screen(study, margin):
+        say(line)
+    study = load_study(study.folder)
+    if len(study.rows) > len(study.first_rows):
+        train(study)
+    return study
 
 
 def decide_screen(study: Study, margin: float) -> list[str]:
@@ -39,13 +68,13 @@ def decide_screen(study: Study, margin: float) -> list[str]:
         return [f"phase 1 is not over: of its runs with {of}, {waiting} are left or failed"]
     if not any(True for _ in results.finished()):
         return ["every run of phase 1 has diverged: nothing can be decided"]
-    screen = screen_of(study, results, margin)
+    screen = make_screen(study, results, margin)
     save_screen(study.folder, screen)
     after = replace(study, screen=screen)
     return [*screen_lines(screen), *phases_lines(after, results.audit, seeds)]
 
 
-def screen_of(study: Study, results: Results, margin: float) -> Screen:
+def make_screen(study: Study, results: Results, margin: float) -> Screen:
     """What dev says of every factor. ``results``: of phase 1 and the study's seeds."""
     assert results.audit is not None
     effects = {
@@ -58,7 +87,7 @@ def screen_of(study: Study, results: Results, margin: float) -> Screen:
         seeds=list(study.head.design.numbers),
         rows=len(study.first_rows),
         factors={
-            name: screened_effect(effects[name])
+            name: screen_effect(effects[name])
             if name in effects
             else Screened(
                 level=study.factors[name][1],
@@ -72,12 +101,13 @@ def screen_of(study: Study, results: Results, margin: float) -> Screen:
     )
 
 
-def screened_effect(effect: Effect) -> Screened:
+def screen_effect(effect: Effect) -> Screened:
+    """What dev says of a factor, and whether the factor goes on."""
     assert effect.decision is not None  # a main effect
     return Screened(
         level=effect.comparison.level,
-        effect=known(effect.estimate),
-        adjusted=ends(effect.adjusted),
+        effect=json_number(effect.estimate),
+        adjusted=(json_number(effect.adjusted.low), json_number(effect.adjusted.high)),
         decision=str(effect.decision),
         survives=survives(effect.decision),
     )
@@ -86,11 +116,3 @@ def screened_effect(effect: Effect) -> Screened:
 def survives(decision: Decision) -> bool:
     """What may be of use goes on: what helps, and what is open."""
     return decision.word != DO_NOT_USE and not decision.is_none
-
-
-def ends(interval: Interval) -> tuple[float | None, float | None]:
-    return known(interval.low), known(interval.high)
-
-
-def known(value: float) -> float | None:
-    return round(float(value), 6) if np.isfinite(value) else None

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from finegrid.errors import InputError, visible
-from finegrid.planning.status import STATES, StudyStatus, seeds_seen
-from finegrid.study.audited import fitting_audit
+from finegrid.planning.status import STATES, study_status
 from finegrid.study.load import load_study
 
 Facts = dict[str, Any]
@@ -73,8 +72,8 @@ def progress(folder: Path) -> tuple[dict[str, int] | None, float | None]:
     """Runs by what became of them, and predicted seconds until the rest is done: `finegrid status`."""
     try:
         study = load_study(folder)
-        look = StudyStatus(study, study.head.run, fitting_audit(study), seeds_seen(study))
-        states = list(look.states().values())
-        return {state: states.count(state) for state in STATES} if states else None, look.seconds_left()
+        status = study_status(study, study.head.run)
+        states = list(status.states().values())
+        return {state: states.count(state) for state in STATES} if states else None, status.seconds_left()
     except Exception:  # the page has said what is wrong
         return None, None

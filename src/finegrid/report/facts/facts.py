@@ -20,9 +20,9 @@ from finegrid.study.confounding import design_json
 from finegrid.study.imported import load_imported
 from finegrid.study.load import load_study
 from finegrid.study.study import Study
-from finegrid.verdict.confirm import confirmations
+from finegrid.verdict.confirm import load_confirmations
 from finegrid.verdict.diagnose_words import told
-from finegrid.verdict.interim import settled
+from finegrid.verdict.interim import with_interim_decisions
 from finegrid.verdict.to_json import as_json
 from finegrid.verdict.verdict import Verdict
 
@@ -47,9 +47,9 @@ def report_facts(folder: Path, margin: float = MARGIN) -> Facts:
     """
     imported = load_imported(folder)
     study = None if imported else load_study(folder)
-    verdict = settled(any_results(folder), margin)
+    verdict = with_interim_decisions(any_results(folder), margin)
     table, why_no_texts = readable_table(verdict.results, study)
-    confirmed = confirmations(study, verdict.results, table) if study and table else []
+    confirmed = load_confirmations(study, verdict.results, table) if study and table else []
     return {
         "schema": SCHEMA,
         "finegrid": __version__,

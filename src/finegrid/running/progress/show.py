@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -104,8 +103,3 @@ class Show:
 
     def _print(self, text: str, style: str = "") -> None:
         self.console.print(Text(visible(text), style=style), highlight=False, soft_wrap=True)
-
-
-def warn(text: str) -> None:
-    """A warning, on stderr."""
-    print(f"warning: {visible(text)}", file=sys.stderr)

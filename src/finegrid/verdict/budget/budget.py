@@ -136,7 +136,7 @@ class BudgetPlan:
         not_compared: designs whose rows have not been audited.
     """
 
-    outlook: StudyStatus
+    status: StudyStatus
     seconds: float
     spread: Spread
     texts: int
@@ -147,22 +147,22 @@ class BudgetPlan:
     not_compared: tuple[str, ...]
 
 
-def plan_budget(outlook: StudyStatus, seconds: float) -> BudgetPlan:
+def plan_budget(status: StudyStatus, seconds: float) -> BudgetPlan:
     """Choose a design and seeds for a study that has been audited.
 
     Args:
-        outlook: of the study; its seeds do not matter.
+        status: of the study; its seeds do not matter.
         seconds: of wall-clock time, for what is not done yet.
 
     Raises:
         InputError: predictions of finished runs that cannot be read.
     """
-    study, audit = outlook.study, outlook.audit
+    study, audit = status.study, status.audit
     assert audit is not None  # the caller has probed
     spread, texts = spread_of(load_results(study), audit), audit.sizes["test"]
     sights, missing = all_sights(study, audit)
     latest = study.ledger.latest()
-    tables = [list(options(outlook, sight, spread, seconds, latest)) for sight in sights]
+    tables = [list(options(status, sight, spread, seconds, latest)) for sight in sights]
     chosen = choose([option for table in tables for option in table], seconds)
     others = [choose(table, seconds) for table in tables if not chosen or table[0].sight is not chosen.sight]
     instead = sorted((option for option in others if option), key=lambda option: option.detects)
@@ -171,7 +171,7 @@ def plan_budget(outlook: StudyStatus, seconds: float) -> BudgetPlan:
         second = next(table for table in tables if table[0].sight is chosen.sight)[1]
         two = second.seconds
     return BudgetPlan(
-        outlook=outlook,
+        status=status,
         seconds=seconds,
         spread=spread,
         texts=texts,
@@ -192,10 +192,10 @@ def choose(table: Sequence[Option], seconds: float) -> Option | None:
 
 
 def options(
-    outlook: StudyStatus, sight: Sight, spread: Spread, budget: float, latest: dict[str, Record]
+    status: StudyStatus, sight: Sight, spread: Spread, budget: float, latest: dict[str, Record]
 ) -> Iterator[Option]:
     """One seed, two, ... up to the first number that takes longer than the budget."""
-    audit, settings = outlook.audit, outlook.settings
+    audit, settings = status.audit, status.settings
     assert audit is not None
     study = sight.study
     first = plan_runs(study, audit, settings.precision, [0])
@@ -203,7 +203,7 @@ def options(
     whole = [family_seconds(family, audit) for family in families]
     ran = {record.seed for record in latest.values()}
     took: list[float] = []
-    left, numbers = 0, first_seeds(outlook.study, MOST_SEEDS + 1)
+    left, numbers = 0, first_seeds(status.study, MOST_SEEDS + 1)
     rests = [
         [without_settled(study, audit, family, seed, latest) for family in families if seed in ran]
         for seed in numbers
@@ -213,9 +213,9 @@ def options(
         left += sum(len(family.left) for family in rest or families)
         if rests[seeds] and not any(family.left for family in rests[seeds]):
             continue  # the next seed is there already, and a verdict will count it
-        seconds = share_out(took, outlook.workers)
+        seconds = share_out(took, status.workers)
         detects = sight.detects(spread, seeds, audit.sizes["test"])
-        yield Option(sight, first_seeds(outlook.study, seeds), left, seconds, detects)
+        yield Option(sight, first_seeds(status.study, seeds), left, seconds, detects)
         if seconds > budget:
             return
 

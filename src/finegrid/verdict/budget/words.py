@@ -18,7 +18,7 @@ from finegrid.verdict.budget.noise import RECIPES_DISAGREE, RUN_LUCK, SEEDS_DISA
 
 def budget_lines(plan: BudgetPlan) -> list[str]:
     """`finegrid plan --budget` in words."""
-    workers = plan.outlook.workers
+    workers = plan.status.workers
     within = f"budget {format_duration(plan.seconds).removesuffix(' 0 min')} with {workers} worker{'s' * (workers != 1)}"
     lines = [f"{within}: {told(plan.chosen)}" if plan.chosen else f"{within}: nothing fits"]
     if plan.chosen:
@@ -127,7 +127,7 @@ def design_table(plan: BudgetPlan, option: Option) -> dict[str, Any]:
     """The ``[design]`` table of study.toml that makes this the study's plan."""
     design = option.sight.study.head.design
     fraction = {"resolution": ROMAN[design.resolution]} if design.kind == "fractional" else {}
-    whole = isinstance(plan.outlook.study.head.design.seeds, int)
+    whole = isinstance(plan.status.study.head.design.seeds, int)
     return {
         "kind": design.kind,
         **fraction,
@@ -137,13 +137,13 @@ def design_table(plan: BudgetPlan, option: Option) -> dict[str, Any]:
 
 def command(plan: BudgetPlan) -> str:
     """With the settings that this plan was made with, where study.toml has others."""
-    look = plan.outlook
-    mine, theirs = look.settings, look.study.head.run
-    words = ["finegrid", "run", str(look.study.folder)]
+    status = plan.status
+    mine, theirs = status.settings, status.study.head.run
+    words = ["finegrid", "run", str(status.study.folder)]
     for name in ("device", "precision", "memory"):
         if getattr(mine, name) != getattr(theirs, name):
             words += [f"--{name}", str(getattr(mine, name))]
-    words += ["--workers", str(look.asked_workers)] if look.asked_workers else []
+    words += ["--workers", str(status.asked_workers)] if status.asked_workers else []
     return shlex.join(words)
 
 
@@ -161,7 +161,7 @@ def budget_json(plan: BudgetPlan) -> dict[str, Any]:
     chosen, spread = plan.chosen, plan.spread
     return {
         "seconds": plan.seconds,
-        "workers": plan.outlook.workers,
+        "workers": plan.status.workers,
         "power": POWER,
         "chosen": option_json(plan, chosen) if chosen else None,
         "instead": [option_json(plan, option) for option in plan.instead],

@@ -1,0 +1,84 @@
+"""Commands that keep a model and use it: fit, predict."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from finegrid.cli.options import Device, Folder, Header, Margin, Precision, TextColumns, load
+from finegrid.cli.say import exit_with, say, tell, warn
+from finegrid.data.unlabelled import AskedColumns, column_of
+from finegrid.inference.fit import check_out, find_recipe, fitted_lines
+from finegrid.inference.predict import predict_file, score_lines, style_of, write_predictions
+from finegrid.machine import cores
+from finegrid.metrics import MARGIN
+from finegrid.recipe.recipe import Recipe
+from finegrid.running import launch
+from finegrid.study.folder import StudyFolder
+from finegrid.study.load import override
+from finegrid.study.settings import RunSettings
+from finegrid.study.study import Study
+
+
+def fit(
+    folder: Folder,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            help="A row of the table, baseline, or factor=level,... on top of it. Default: the verdict's."
+        ),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Where the model goes. Default: DIR/models/best.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Default: the study's first.")] = None,
+    device: Device = None,
+    precision: Precision = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a model that is there already.")] = False,
+    margin: Margin = MARGIN,
+) -> None:
+    """Train one recipe of a study and keep its model. Running again resumes."""
+    study, settings = load(folder, device=device, precision=precision)
+    chosen = find_recipe(study, recipe, partial(recommend, margin=margin))
+    place = check_out(out or StudyFolder(folder).best_model, force)
+    record = launch.fit(study, settings, chosen, seed, place)
+    if not record.done:
+        exit_with(f"no model was kept: the run {record.status}: {record.reason}")
+    say(*fitted_lines(record, study.head.score), f"wrote {place}; now: finegrid predict {place} FILE")
+
+
+def predict(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A folder that finegrid fit wrote.")],
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="Texts: CSV, TSV, JSONL, Parquet, or .txt with a text a line."),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="FILE.tsv or FILE.jsonl. Default: TSV to the terminal.")
+    ] = None,
+    text: TextColumns = None,
+    label: Annotated[str | None, typer.Option(help="Label column, by name or number, to score.")] = None,
+    header: Header = None,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda. Default: cpu.")] = None,
+    precision: Annotated[str | None, typer.Option(help="fp32, bf16 or auto. Default: fp32.")] = None,
+) -> None:
+    """Label the texts of a file with a model that was kept."""
+    style = style_of(out)
+    columns = AskedColumns(
+        tuple(map(column_of, text or ())), None if label is None else column_of(label), header
+    )
+    settings = override(RunSettings(threads=cores()), device=device, precision=precision)
+    predictions = predict_file(model, file, columns, settings)
+    write_predictions(predictions, style, out)
+    for warning in predictions.warnings:
+        warn(warning)
+    for line in score_lines(predictions):
+        tell(line)
+
+
+def recommend(study: Study, margin: float) -> Recipe | None:
+    """What the verdict recommends; None where no run has finished."""
+    from finegrid.verdict.interim import recommended_recipe  # brings scipy, and is not always asked
+
+    return recommended_recipe(study, margin)

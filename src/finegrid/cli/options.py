@@ -1,0 +1,61 @@
+"""Options that several commands have, and how a command takes what was typed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from finegrid.study.load import load_study, override
+from finegrid.study.settings import MOST_SEEDS, RunSettings
+from finegrid.study.study import Study
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The study folder.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Processes that train. Default: what cores and memory carry.")
+]
+Device = Annotated[str | None, typer.Option(help="cpu or cuda. Default: study.toml's.")]
+Precision = Annotated[str | None, typer.Option(help="fp32, bf16 or auto. Default: study.toml's.")]
+Memory = Annotated[
+    float | None,
+    typer.Option(
+        min=0.1, help="GiB for all workers together. Default: 60 % of the machine's, or 80 % of each GPU's."
+    ),
+]
+Margin = Annotated[float, typer.Option(min=0.0, help="Points; smaller differences are none.")]
+Seeds = Annotated[
+    int | None, typer.Option(min=1, max=MOST_SEEDS, help="How many seeds. Default: study.toml's.")
+]
+Language = Annotated[str, typer.Option(help="en or zh.")]
+TextColumns = Annotated[
+    list[str] | None, typer.Option(help="Text column, by name or number; twice for pairs.")
+]
+Header = Annotated[bool | None, typer.Option(help="Whether the first row names the columns.")]
+NewFolder = Annotated[Path, typer.Option(help="The folder to make.")]
+
+
+def load(folder: Path, **options: str | float | None) -> tuple[Study, RunSettings]:
+    """A study, and how to execute it: as study.toml says, or as the options that were given say.
+
+    Raises:
+        InputError: with all problems of the file, or of the options.
+    """
+    study = load_study(folder)
+    return study, override(study.head.run, **options)
+
+
+def gather(options: Mapping[str, Any], leave_out: Collection[str], **changed: object) -> dict[str, Any]:
+    """Arguments for a value whose fields have the names of a command's options.
+
+    A command passes ``locals()`` here, so that it names each option once, in its signature.
+
+    Args:
+        options: every option of the command by name, as it was given.
+        leave_out: options that are no fields of the value.
+        changed: fields that are not what was given, but made of it.
+    """
+    fields = {name: value for name, value in options.items() if name not in leave_out}
+    return {**fields, **changed}

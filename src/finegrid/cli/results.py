@@ -1,0 +1,115 @@
+"""Commands that read a study: table, verdict, report, watch, export."""
+
+from __future__ import annotations
+
+import webbrowser
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from finegrid.cli.options import Folder, Json, Language, Margin
+from finegrid.cli.say import say, say_json
+from finegrid.errors import visible
+from finegrid.metrics import MARGIN
+from finegrid.results.imported_table import render_imported
+from finegrid.results.table import make_table, render
+from finegrid.study.audit_file import load_audit
+from finegrid.study.imported import load_imported
+from finegrid.study.load import load_study
+
+
+def table(
+    folder: Folder,
+    style: Annotated[str, typer.Option("--format", help="markdown, csv or json.")] = "markdown",
+) -> None:
+    """Print the study's table, in the order of the design."""
+    if style not in ("markdown", "csv", "json"):
+        raise typer.BadParameter(
+            f'"{style}" is not a format. Expected markdown, csv or json.', param_hint="--format"
+        )
+    imported = load_imported(folder)
+    if imported is not None:
+        print(render_imported(imported, style))
+        return
+    print(render(make_table(load_study(folder), load_audit(folder)), style))
+
+
+def verdict(
+    folder: Folder,
+    margin: Margin = MARGIN,
+    lang: Language = "en",
+    as_json: Json = False,
+) -> None:
+    """Say what each strategy is worth, with an interval, and which recipe to use."""
+    from finegrid.results.load import any_results
+    from finegrid.spelling import parse_lang
+    from finegrid.verdict.interim import with_interim_decisions
+    from finegrid.verdict.to_json import as_json as verdict_json
+    from finegrid.verdict.words import print_verdict
+
+    judged = with_interim_decisions(any_results(folder), margin)
+    if as_json:
+        say_json(verdict_json(judged))
+    else:
+        print_verdict(judged, parse_lang(lang))
+
+
+def report(
+    folder: Folder,
+    style: Annotated[str, typer.Option("--format", help="html, md, svg or png.")] = "html",
+    figure: Annotated[
+        str | None, typer.Option(help="Which figure, for svg and png: forest, frontier, seeds, ...")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Default: DIR/report.html, DIR/FIGURE.svg; tables to the terminal.")
+    ] = None,
+    lang: Language = "en",
+    margin: Margin = MARGIN,
+) -> None:
+    """Write the report: a page that needs nothing else, or tables and figures for papers and slides."""
+    from finegrid.report.write import write_report
+    from finegrid.spelling import parse_lang
+
+    for line in write_report(folder, style, figure, out, parse_lang(lang), margin):
+        print(line)
+
+
+def watch(
+    folder: Folder,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of this machine. Default: any free one.")] = 0,
+    browser: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+) -> None:
+    """Show a study's report in a browser, and keep it up to date while the study runs."""
+    from finegrid.report.facts.facts import report_facts
+    from finegrid.report.page.page import render_page
+    from finegrid.watch.app import make_app
+    from finegrid.watch.serve import serve
+    from finegrid.watch.view import Maker
+
+    def show_address(address: str) -> None:
+        print(visible(f"{folder} is shown at {address} (only on this machine; Ctrl-C ends it)"), flush=True)
+        if browser:
+            webbrowser.open(address)
+
+    serve(make_app(folder, Maker(report_facts, render_page)), port, show_address)
+
+
+def export(
+    folder: Folder,
+    to: Annotated[str, typer.Option(help="csv, parquet, tensorboard or mlflow.")],
+    out: Annotated[Path | None, typer.Option(help="The folder to write to. Default: DIR/export.")] = None,
+    predictions: Annotated[
+        bool, typer.Option("--predictions", help="csv, parquet: also what every run says of every text.")
+    ] = False,
+    tracking_uri: Annotated[
+        str | None, typer.Option(help="mlflow: a store or server. Default: a folder in DIR/export.")
+    ] = None,
+) -> None:
+    """Take a study into other tools: tables of runs and epochs, TensorBoard, MLflow."""
+    from finegrid.export.export import FORMATS, ExportOptions, export_study
+
+    if to not in FORMATS:
+        known = "csv, parquet, tensorboard or mlflow"
+        raise typer.BadParameter(f'"{to}" is not a format. Expected {known}.', param_hint="--to")
+    say(*export_study(folder, ExportOptions(to, out, predictions, tracking_uri)))

@@ -1,0 +1,174 @@
+"""Commands that train a study: run, confirm, demo."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from finegrid.cli.options import (
+    Device,
+    Folder,
+    Json,
+    Margin,
+    Memory,
+    Precision,
+    Seeds,
+    Workers,
+    load,
+)
+from finegrid.cli.say import exit_by, say, say_json
+from finegrid.errors import input_error
+from finegrid.metrics import MARGIN
+from finegrid.planning.status import study_status
+from finegrid.results.table import make_table, render, summary_lines
+from finegrid.running import launch
+from finegrid.study.audit_file import load_audit
+from finegrid.study.demo import prepare
+from finegrid.study.load import load_study, override
+from finegrid.study.settings import MOST_SEEDS, RunSettings
+from finegrid.study.study import Study
+from finegrid.verdict.budget.parse import parse_budget
+
+
+def run(
+    folder: Folder,
+    seeds: Seeds = None,
+    workers: Workers = None,
+    device: Device = None,
+    precision: Precision = None,
+    memory: Memory = None,
+    mix: Annotated[
+        bool, typer.Option("--mix", help="Allow runs of several devices, precisions, threads, stacks.")
+    ] = False,
+    rows: Annotated[str | None, typer.Option(help="Only these rows of the table, e.g. 1,35,50.")] = None,
+    until_decided: Annotated[
+        bool, typer.Option("--until-decided", help="Add seeds, at planned looks, until every verdict is in.")
+    ] = False,
+    budget: Annotated[
+        str | None, typer.Option(help="With --until-decided: stop before this time is over, e.g. 3h, 90m.")
+    ] = None,
+    margin: Margin = MARGIN,
+) -> None:
+    """Train what is still missing. Running again resumes."""
+    study, settings = load(folder, device=device, precision=precision, memory=memory)
+    if until_decided:
+        check_alone(rows, seeds)
+        run_until_decided(study, settings, workers, mix, budget, margin)
+        return
+    check_no_budget(budget)
+    chosen = parse_rows(rows, len(study.rows))
+    train = partial(launch.train, settings=settings, workers=workers, seeds=seeds, rows=chosen, mix=mix)
+    if chosen is None:
+        from finegrid.verdict.screening import train_phases
+
+        study = train_phases(study, train, margin, say)
+    else:
+        train(study)
+    say(*summary_lines(make_table(study, load_audit(folder))), f"the table: finegrid table {folder}")
+    exit_by(study_status(study, settings, seeds))
+
+
+def run_until_decided(
+    study: Study, settings: RunSettings, workers: int | None, mix: bool, budget: str | None, margin: float
+) -> None:
+    """`finegrid run --until-decided`."""
+    from finegrid.verdict.interim import add_seeds
+
+    reason = add_seeds(
+        study,
+        train=lambda study, seeds: launch.train(study, settings, workers, seeds, mix=mix),
+        measure=partial(launch.measure_costs, settings=settings),
+        predict_seconds=lambda study, seeds: study_status(study, settings, seeds, workers).seconds_left(),
+        budget=None if budget is None else parse_budget(budget),
+        margin=margin,
+        say=say,
+    )
+    say(reason, f"the verdict: finegrid verdict {study.folder}")
+    exit_by(study_status(load_study(study.folder), settings))
+
+
+def confirm(
+    folder: Folder,
+    test: Annotated[
+        Path | None, typer.Option(help="Fresh labelled texts. Default: the study's own test texts.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=2, max=MOST_SEEDS, help="How many, not used before.")] = 5,
+    workers: Workers = None,
+    device: Device = None,
+    precision: Precision = None,
+    memory: Memory = None,
+    margin: Margin = MARGIN,
+    as_json: Json = False,
+) -> None:
+    """Train the recommended recipe and the baseline on fresh seeds, and compare them. Resumes."""
+    from finegrid.verdict.confirm import confirm_recommended
+
+    def settings_of(study: Study) -> RunSettings:
+        return override(study.head.run, device=device, precision=precision, memory=memory)
+
+    def train(small: Study, rows: set[int]) -> None:
+        launch.train(small, settings_of(small), workers, rows=rows)
+
+    small, confirmation = confirm_recommended(load_study(folder), seeds, test, margin, train)
+    if as_json:
+        say_json(confirmation.as_json())
+    else:
+        say(*confirmation.lines())
+    exit_by(study_status(small, settings_of(small)))
+
+
+def demo(
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where to.")] = Path("finegrid-demo"),
+    seeds: Annotated[int, typer.Option(min=1, max=MOST_SEEDS, help="Replicates of every recipe.")] = 1,
+    workers: Workers = None,
+    device: Device = None,
+    precision: Precision = None,
+) -> None:
+    """Run the 64 recipes on the embedded data set and checkpoint. Resumes an unfinished demo."""
+    prepare(folder, seeds)
+    study, settings = load(folder, device=device, precision=precision)
+    launch.train(study, settings, workers)
+    table = make_table(study, load_audit(folder))
+    print(render(table, "markdown"))
+    say(*summary_lines(table), f"what each strategy is worth: finegrid verdict {folder}")
+    exit_by(study_status(study, settings))
+
+
+def check_alone(rows: str | None, seeds: int | None) -> None:
+    """Interim analyses decide on whole seeds of all rows.
+
+    Raises:
+        InputError: an option that chooses rows or seeds stands beside --until-decided.
+    """
+    for option, value in (("--rows", rows), ("--seeds", seeds)):
+        if value is not None:
+            what = f"found {value} together with --until-decided, which chooses itself. Leave one out."
+            raise input_error("command line", option, what)
+
+
+def check_no_budget(budget: str | None) -> None:
+    """Only adding seeds can stop in time: a study that is half trained has no verdict.
+
+    Raises:
+        InputError: a budget was given.
+    """
+    if budget is not None:
+        what = f'found "{budget}" without --until-decided. `finegrid plan --budget` says what fits into it.'
+        raise input_error("command line", "--budget", what)
+
+
+def parse_rows(text: str | None, count: int) -> set[int] | None:
+    """``1,35,50`` as numbers of rows; None where none were given.
+
+    Raises:
+        InputError: anything else, or rows that the table does not have.
+    """
+    if text is None:
+        return None
+    numbers = text.replace(" ", "").split(",")
+    if not all(number.isdecimal() and 1 <= int(number) <= count for number in numbers):
+        raise input_error("command line", "--rows", f'found "{text}", expected numbers from 1 to {count}.')
+    return {int(number) for number in numbers}

@@ -1,0 +1,59 @@
+"""How commands answer: results on stdout, progress and warnings on stderr, and exit code 1."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import typer
+
+from finegrid.errors import visible
+from finegrid.planning.status import StudyStatus
+from finegrid.planning.status_words import failure_lines
+
+
+def say(*lines: str) -> None:
+    """Results, on stdout."""
+    print("\n".join(map(visible, lines)))
+
+
+def say_json(value: Mapping[str, Any]) -> None:
+    """Results for a program, on stdout."""
+    print(json.dumps(value, ensure_ascii=False, indent=1))
+
+
+def say_status(
+    status: StudyStatus, lines: Sequence[str], as_json: bool, more: Mapping[str, Any] | None = None
+) -> None:
+    """How a study stands: in words, and what its audit warns of; or as JSON, with ``more`` keys."""
+    if as_json:
+        say_json({**status.as_json(), **(more or {})})
+        return
+    say(*lines)
+    for warning in status.audit.warnings if status.audit is not None else []:
+        warn(warning)
+
+
+def warn(text: str) -> None:
+    """A warning, on stderr."""
+    tell(f"warning: {text}")
+
+
+def tell(line: str) -> None:
+    """Progress, or what went wrong, on stderr."""
+    print(visible(line), file=sys.stderr, flush=True)
+
+
+def exit_by(status: StudyStatus) -> None:
+    """End with exit code 1 where runs diverged or failed, and say how many."""
+    if lines := failure_lines(status):
+        exit_with(*lines)
+
+
+def exit_with(*lines: str) -> None:
+    """Say on stderr what went wrong, and end with exit code 1."""
+    for line in lines:
+        tell(line)
+    raise typer.Exit(1)

@@ -1,0 +1,105 @@
+"""Commands before and around training: init, plan, status, explain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from finegrid.cli.options import (
+    Device,
+    Folder,
+    Header,
+    Json,
+    Memory,
+    Precision,
+    Seeds,
+    TextColumns,
+    Workers,
+    gather,
+    load,
+)
+from finegrid.cli.say import say, say_status, warn
+from finegrid.planning.status import study_status
+from finegrid.planning.status_words import plan_lines, status_lines
+from finegrid.recipe.card import card
+from finegrid.running.launch import audit, measure_costs
+from finegrid.study.init import InitOptions, write_study
+from finegrid.verdict.budget.parse import parse_budget
+
+
+def init(
+    train: Annotated[Path, typer.Option(help="Training texts: CSV, TSV, JSONL or Parquet.")],
+    out: Annotated[Path, typer.Option(help="The study folder to make.")],
+    model: Annotated[str, typer.Option(help="Checkpoint: a folder, a hub id, or mini-zh.")] = "mini-zh",
+    dev: Annotated[
+        Path | None, typer.Option(help="Texts that choose epochs. Default: a part of train.")
+    ] = None,
+    test: Annotated[Path | None, typer.Option(help="Texts that measure. Default: a part of train.")] = None,
+    preset: Annotated[str, typer.Option(help="The grid to run.")] = "thucnews64",
+    text: TextColumns = None,
+    label: Annotated[str | None, typer.Option(help="Label column, by name or number.")] = None,
+    header: Header = None,
+    score: Annotated[str, typer.Option(help="macro-f1, accuracy, mcc or f1:<label>.")] = "macro-f1",
+    seeds: Annotated[int, typer.Option(min=1, help="Replicates of every recipe.")] = 1,
+    design: Annotated[str, typer.Option(help="full, fractional, one-at-a-time or screen.")] = "full",
+    resolution: Annotated[
+        str | None, typer.Option(help="Of a fraction or screen: III, IV or V. Default: IV.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="factor=level of the baseline; repeat.")
+    ] = None,
+) -> None:
+    """Write a commented study.toml for your files, after checking them."""
+    asked = gather(locals(), leave_out=("out", "set_"), text=tuple(text or ()), levels=tuple(set_ or ()))
+    for warning in write_study(out, InitOptions(**asked)):
+        warn(warning)
+    say(f"wrote {out / 'study.toml'}; look at it, then: finegrid run {out}")
+
+
+def plan(
+    folder: Folder,
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Look at the model: inert levels, time, memory.")
+    ] = False,
+    workers: Workers = None,
+    device: Device = None,
+    precision: Precision = None,
+    memory: Memory = None,
+    seeds: Seeds = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(help="Choose design and seeds for this time: 3h, 90m, 1h30m. Probes if need be."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say what a study will run, and what it will take."""
+    seconds = None if budget is None else parse_budget(budget, seeds)
+    study, settings = load(folder, device=device, precision=precision, memory=memory)
+    if probe:
+        audit(study, settings)
+    elif seconds is not None:
+        measure_costs(study, settings)
+    status = study_status(study, settings, seeds, workers)
+    if seconds is None:
+        say_status(status, plan_lines(status), as_json)
+        return
+    from finegrid.verdict.budget.budget import plan_budget
+    from finegrid.verdict.budget.words import budget_json, budget_lines
+
+    within = plan_budget(status, seconds)
+    lines = [*plan_lines(status), *budget_lines(within)]
+    say_status(status, lines, as_json, {"budget": budget_json(within)})
+
+
+def status(folder: Folder, as_json: Json = False) -> None:
+    """Say what is done, what failed, and what is left."""
+    study, settings = load(folder)
+    now = study_status(study, settings)
+    say_status(now, status_lines(now), as_json)
+
+
+def explain(factor: Annotated[str, typer.Argument(help="reinit.layers, or a whole part: reinit.")]) -> None:
+    """Print the card of a factor: paper, idea, levels, deviations."""
+    print(card(factor))

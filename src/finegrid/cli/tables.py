@@ -1,0 +1,51 @@
+"""Commands that take over tables from elsewhere: import, example."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from finegrid.cli.options import NewFolder
+from finegrid.cli.say import say, warn
+from finegrid.results.imported_table import imported_lines
+from finegrid.study.imported import Imported, save_imported
+from finegrid.study.importing import examples
+from finegrid.study.importing.importing import DECLARED, ImportOptions, import_table
+
+
+def import_(
+    table: Annotated[
+        Path, typer.Argument(metavar="TABLE", help="Recipes and results: CSV, TSV or a markdown table.")
+    ],
+    out: NewFolder,
+    inert: Annotated[
+        list[str] | None,
+        typer.Option(help="A factor without effect: rows that differ in it alone are repeats; repeat."),
+    ] = None,
+    result: Annotated[str | None, typer.Option(help="Column of the results. Default: by its name.")] = None,
+    seconds: Annotated[str | None, typer.Option(help="Column of seconds. Default: by its name.")] = None,
+    baseline: Annotated[
+        list[str] | None, typer.Option(help="factor=level of the baseline. Default: the first row's; repeat.")
+    ] = None,
+) -> None:
+    """Take over a table of recipes and results from anywhere. Nothing is trained."""
+    declared = dict.fromkeys(inert or (), DECLARED)
+    keep(out, import_table(table, ImportOptions(result, seconds, declared, tuple(baseline or ()))))
+
+
+def example(
+    name: Annotated[str, typer.Argument(help="thucnews64-published.")],
+    out: NewFolder,
+) -> None:
+    """Make the folder of a published table that comes with finegrid."""
+    keep(out, examples.example(name))
+
+
+def keep(folder: Path, imported: Imported) -> None:
+    """Write an imported table, and say how it was understood."""
+    save_imported(folder, imported)
+    for warning in imported.warnings:
+        warn(warning)
+    say(*imported_lines(imported), f"wrote {folder / 'imported.json'}; now: finegrid verdict {folder}")

@@ -1,0 +1,74 @@
+"""What a command asks of a runner, with its progress shown on stderr and in ``progress.json``."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from finegrid.planning.status import probed
+from finegrid.recipe.recipe import Recipe
+from finegrid.running.progress.show import Show
+from finegrid.running.runner import Runner
+from finegrid.study.record import Record
+from finegrid.study.settings import RunSettings
+from finegrid.study.study import Study
+
+
+def train(
+    study: Study,
+    settings: RunSettings,
+    workers: int | None,
+    seeds: int | None = None,
+    rows: Collection[int] | None = None,
+    mix: bool = False,
+) -> None:
+    """Train what is still missing of a study.
+
+    Args:
+        study: the study.
+        settings: how to execute it.
+        workers: how many processes train; None: as many as cores and memory carry.
+        seeds: train the first so many; None: those of study.toml.
+        rows: train only what these rows of the table need, counted from 1; None: all.
+        mix: allow runs of several devices, precisions, threads and stacks.
+
+    Raises:
+        InputError: bad data or model, a folder in use, or settings unlike those of finished runs.
+    """
+    numbers = range(seeds) if seeds else None
+    with Show(study.head.score, study.folder) as watcher:
+        Runner(study, settings, workers, numbers, mix, rows, watcher).run()
+
+
+def audit(study: Study, settings: RunSettings) -> None:
+    """Look at the model and the data, and measure what a step costs.
+
+    Raises:
+        InputError: bad data or model, or a folder in use.
+    """
+    with Show(study.head.score, study.folder) as watcher:
+        Runner(study, settings, watcher=watcher).audit()
+
+
+def measure_costs(study: Study, settings: RunSettings) -> None:
+    """Audit a study, unless an audit knows already what its rows cost with these settings.
+
+    Raises:
+        InputError: bad data or model, or a folder in use.
+    """
+    if not probed(study, settings):
+        audit(study, settings)
+
+
+def fit(study: Study, settings: RunSettings, recipe: Recipe, seed: int | None, out: Path) -> Record:
+    """Train one recipe with one seed (None: the study's first), and keep its model in ``out``.
+
+    Returns:
+        The record of the run, which may have diverged; the ledger does not get it.
+
+    Raises:
+        InputError: bad data or model, or a folder in use.
+    """
+    number = study.head.design.numbers[0] if seed is None else seed
+    with Show(study.head.score, study.folder) as watcher:
+        return Runner(study, settings, watcher=watcher).fit(recipe, number, out)
