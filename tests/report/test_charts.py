@@ -15,7 +15,7 @@ from typing import Any
 import altair as alt
 import pytest
 import vl_convert
-from support.reported import HOSTILE_LABELS, HOSTILE_NAME, audited_study, fill
+from support.reported import HOSTILE_LABELS, HOSTILE_NAME, Facts, audited_study, fill
 
 from finegrid.errors import InputError
 from finegrid.report.chart.charts import DRAW, captions, charts
@@ -25,7 +25,7 @@ from finegrid.report.chart.palette import PALETTES, THEMES, Palette
 from finegrid.report.chart.seeds import MOST as MOST_RECIPES
 from finegrid.report.chart.style import shown, signed, wrapped
 from finegrid.report.chart.words import CHART_WORDS
-from finegrid.report.facts.facts import Facts, report_facts
+from finegrid.report.facts.facts import report_facts
 from finegrid.study.imported import save_imported
 from finegrid.study.importing.examples import example
 
@@ -346,7 +346,7 @@ def test_every_word_has_a_place(facts: Facts) -> None:
     code = "".join(
         path.read_text(encoding="utf-8") for path in source.rglob("*.py") if "words" not in path.name
     )
-    made = {"decision", "tip", "state", "runs", "interaction", "legend", "head", "class", "cell"}
+    made = {"tip", "state", "runs", "legend", "head", "class", "cell"}
 
     quoted = code.replace("'", '"')
     assert [key for key in CHART_WORDS["en"] if f'"{key}"' not in quoted and key.split()[0] not in made] == []

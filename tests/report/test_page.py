@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.reported import HOSTILE_NAME, SCRIPT, audited_study, fill, hostile_study
+from support.reported import HOSTILE_NAME, SCRIPT, Facts, audited_study, fill, hostile_study
 
 from finegrid.recipe.card import card
 from finegrid.recipe.recipe import Recipe
 from finegrid.report.chart.charts import charts
 from finegrid.report.chart.palette import DARK, LIGHT
-from finegrid.report.facts.facts import Facts, report_facts
+from finegrid.report.facts.facts import report_facts
 from finegrid.report.page.card_parts import card_parts
 from finegrid.report.page.embed import interned, script_json
 from finegrid.report.page.figure_set import Figures, darkened
@@ -136,7 +136,7 @@ def test_every_number_on_the_page_is_in_the_facts(facts: Facts, lang: str) -> No
     listed = facts["verdict"]["factors"], facts["verdict"]["interactions"]
     counted = {
         str(len(listed[0]) + len(listed[1])),
-        str(sum(one["verdict"] == "cannot tell yet" for one in listed[1])),
+        str(sum(one["decision"]["kind"] == "open" for one in listed[1])),
         *(str(max(len(texts) - 10, 0)) for texts in facts["texts"].values()),
         *(str(one["needs"]["seeds"] - facts["verdict"]["seeds"]) for one in listed[0] if one["needs"]),
     }

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from finegrid.report.chart.forest import decision, interval_text, missing, sample
-from finegrid.report.chart.style import Facts, Look, level_name, plain, shown, signed
+from finegrid.report.chart.forest import interval_text, missing, sample
+from finegrid.report.chart.style import Look, level_name, plain, shown, signed
+from finegrid.report.facts.types import Facts
 from finegrid.spelling import Lang
+from finegrid.verdict.decision_words import factor_words
 
 MOST = 20  # recipes of the best set
 SPECIAL = str.maketrans(
@@ -55,18 +57,25 @@ def verdict_table(facts: Facts, look: Look) -> tuple[list[str], list[bool], list
     """Every strategy: effect, both intervals, seconds, decision."""
     verdict = facts["verdict"]
     per = "seconds per epoch" if verdict["seconds_per"] == "epoch" else "seconds per run"
-    names = ["strategy", "tip effect_text", "tip interval_text", "tip adjusted_text", per, "tip decision"]
+    names = [
+        "strategy",
+        "tip effect_text",
+        "tip interval_text",
+        "tip adjusted_text",
+        per,
+        "tip decision_text",
+    ]
     rows = []
     for one in verdict["factors"]:
-        adjusted, spent = one["adjusted"], one["seconds_interval"]
+        (low, high), spent = one["adjusted"], one["seconds_interval"]
         rows.append(
             [
                 escaped(level_name(one["factor"], one["levels"][1])),
                 signed(one["effect"]) if one["low"] is not None else "",
                 interval_text(one, look),
-                "" if None in adjusted else look.between(*adjusted),
+                "" if low is None or high is None else look.between(low, high),
                 seconds(one["seconds"], spent, look),
-                decision(one, verdict, look),
+                factor_words(one, verdict, look.lang),
             ]
         )
     return [look.word(name) for name in names], [False, True, True, True, True, False], rows
@@ -115,8 +124,8 @@ def best_blocks(facts: Facts, look: Look) -> Iterator[str]:
                 ", ".join(map(str, numbers)),
                 escaped(look.levels(one["moved"])),
                 plain(one["test"]) if known else "",
-                look.between(low, high, sign=False) if known else look.word("no interval"),
-                "" if one["seconds"] is None else plain(one["seconds"], 1),
+                look.between(low, high, sign=False),
+                plain(one["seconds"], 1),
                 look.word(marks[numbers]) if numbers in marks else "",
             ]
         )

@@ -11,7 +11,6 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -30,6 +29,7 @@ from finegrid.study.load import load_study
 from finegrid.study.study import Study
 from finegrid.study.toml import toml
 from finegrid.verdict.diagnose import shared_pretraining
+from finegrid.verdict.facts import ConfirmedFacts, PairedFacts
 
 BASELINE, OTHER = "baseline", "recommended"
 
@@ -54,8 +54,8 @@ class Confirmation:
     fresh_texts: bool
     shared_encoder: bool  # all seeds have one pre-trained encoder in common
 
-    def as_json(self) -> dict[str, Any]:
-        def spelled(paired: Paired) -> dict[str, Any]:
+    def as_json(self) -> ConfirmedFacts:
+        def paired_json(paired: Paired) -> PairedFacts:
             return {
                 "baseline": round(paired.baseline, 6),
                 "recommended": round(paired.recommended, 6),
@@ -66,9 +66,14 @@ class Confirmation:
                 "texts": paired.texts,
             }
 
-        both = {"study": spelled(self.before), "fresh": spelled(self.fresh)}
-        about = {"fresh_texts": self.fresh_texts, "shared_encoder": self.shared_encoder}
-        return {"schema": 1, "levels": self.levels, **about, **both}
+        return {
+            "schema": 1,
+            "levels": self.levels,
+            "fresh_texts": self.fresh_texts,
+            "shared_encoder": self.shared_encoder,
+            "study": paired_json(self.before),
+            "fresh": paired_json(self.fresh),
+        }
 
     def lines(self) -> list[str]:
         """In words."""

@@ -14,7 +14,7 @@ import re
 import time
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,11 @@ from finegrid.recipe.recipe import Recipe
 from finegrid.results.load import load_results
 from finegrid.results.results import Results
 from finegrid.spelling import format_duration
-from finegrid.statistics.decide import OPEN, Decision
 from finegrid.statistics.effects import Effect
 from finegrid.study.ledger import Ledger
 from finegrid.study.settings import LOOKS
 from finegrid.study.study import Study
+from finegrid.verdict.decision_words import as_recorded, from_recorded
 from finegrid.verdict.verdict import Verdict, judge, key
 
 ALPHA = 0.05
@@ -134,13 +134,13 @@ def look(study: Study, seeds: int, margin: float) -> Verdict:
                 "margin": margin,
                 "decided": {
                     key(effect.contrast): {
-                        "decision": asdict(effect.decision),
+                        "decision": as_recorded(effect.decision, margin),
                         "effect": effect.estimate,
                         "adjusted": [effect.adjusted.low, effect.adjusted.high],
                     }
                     for effect in verdict.analysis.effects
                     if effect.decision is not None
-                    and effect.decision.word != OPEN
+                    and effect.decision.kind != "open"
                     and key(effect.contrast) not in before
                 },
             }
@@ -181,8 +181,8 @@ def kept_as_decided(effect: Effect, what: dict[str, Any] | None) -> Effect:
         return effect
     low, high = what["adjusted"]
     note = f"decided at the look with {what['seeds']} seeds, by {low:+.2f} to {high:+.2f}"
-    decision = Decision(**what["decision"])
-    return replace(effect, decision=decision, needs=None, notes=(*effect.notes, note))
+    decision = from_recorded(what["decision"], what["margin"])
+    return replace(effect, decision=decision, notes=(*effect.notes, note))
 
 
 def recorded(folder: Path) -> list[dict[str, Any]]:

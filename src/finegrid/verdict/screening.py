@@ -9,10 +9,11 @@ import numpy as np
 from finegrid.planning.phases import phases_lines, screen_lines
 from finegrid.results.load import load_results
 from finegrid.results.results import Results
-from finegrid.statistics.decide import DO_NOT_USE, Decision, Interval
+from finegrid.statistics.decide import Decision, Interval
 from finegrid.statistics.effects import Effect, analyse
 from finegrid.study.screen import Screen, Screened, save_screen
 from finegrid.study.study import Study
+from finegrid.verdict.decision_words import recorded_words
 from finegrid.verdict.outcomes import outcomes_of
 
 INERT = "does nothing: {reason}"
@@ -58,7 +59,7 @@ def screen_of(study: Study, results: Results, margin: float) -> Screen:
         seeds=list(study.head.design.numbers),
         rows=len(study.first_rows),
         factors={
-            name: screened_effect(effects[name])
+            name: screened_effect(effects[name], margin)
             if name in effects
             else Screened(
                 level=study.factors[name][1],
@@ -72,20 +73,20 @@ def screen_of(study: Study, results: Results, margin: float) -> Screen:
     )
 
 
-def screened_effect(effect: Effect) -> Screened:
+def screened_effect(effect: Effect, margin: float) -> Screened:
     assert effect.decision is not None  # a main effect
     return Screened(
         level=effect.comparison.level,
         effect=known(effect.estimate),
         adjusted=ends(effect.adjusted),
-        decision=str(effect.decision),
+        decision=recorded_words(effect.decision, margin),
         survives=survives(effect.decision),
     )
 
 
 def survives(decision: Decision) -> bool:
     """What may be of use goes on: what helps, and what is open."""
-    return decision.word != DO_NOT_USE and not decision.is_none
+    return decision.kind in ("use", "open")
 
 
 def ends(interval: Interval) -> tuple[float | None, float | None]:

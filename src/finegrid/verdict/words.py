@@ -13,10 +13,13 @@ from rich.text import Text
 from finegrid.errors import visible
 from finegrid.recipe.identity import Levels
 from finegrid.spelling import Lang, format_duration, format_level
-from finegrid.statistics.decide import OPEN, Decision, Interval, Needs
-from finegrid.statistics.effects import Effect, Interaction
-from finegrid.verdict.diagnose_words import told
+from finegrid.statistics.decide import Interval
+from finegrid.statistics.effects import Interaction
+from finegrid.verdict.decision_words import factor_words
+from finegrid.verdict.diagnose_words import describe
+from finegrid.verdict.to_json import as_json
 from finegrid.verdict.verdict import Verdict, mattering
+from finegrid.words import SHARED
 
 WIDTH = 160  # where the output is no terminal
 
@@ -34,10 +37,6 @@ ENGLISH = {
     "memory": "memory",
     "verdict": "verdict",
     "inert": "{factor} does nothing here: {reason}",
-    "seeds needed": "more seeds would decide: {more} ({runs} runs, {time} of one worker)",
-    "texts needed": "{texts:,} test texts would decide (there are {now:,})",
-    "both needed": "{seeds} seeds and {texts:,} test texts would decide",
-    "nothing needed": "no feasible number of seeds would decide",
     "interactions": "strategies that depend on each other:",
     "given": "{factor} = {level}: {one} with {other} = {at}, {two} with {other} = {to}",
     "no interactions": "no two strategies are shown to depend on each other",
@@ -53,17 +52,10 @@ ENGLISH = {
     "missing": "left out: {missing}",
     "warning": "warning: {what}. {advice}",
     "note": "{levels}: {note}",
-    "comma": ", ",
     "interval": "{low:+.2f} to {high:+.2f}",
     "score": "{mean:.2f} ({low:.2f} to {high:.2f})",
     "dev": "dev",
     "test": "test",
-    "use": "use",
-    "do not use": "do not use",
-    "cannot tell yet": "cannot tell yet",
-    "no difference": "no difference beyond {margin:g} points",
-    "measurable": "but measurable",
-    "for speed": "use for speed",
 }
 CHINESE = {
     "title": "测试集 {score}，{recipes} 个不同配方 x {seeds} 个种子，{texts} 条文本；效应以分计",
@@ -79,10 +71,6 @@ CHINESE = {
     "memory": "内存",
     "verdict": "结论",
     "inert": "{factor} 在这里不起作用：{reason}",
-    "seeds needed": "再加 {more} 个种子即可判断（{runs} 次运行，单进程 {time}）",
-    "texts needed": "需要 {texts:,} 条测试文本（现有 {now:,} 条）",
-    "both needed": "需要 {seeds} 个种子和 {texts:,} 条测试文本",
-    "nothing needed": "增加种子也无法判断",
     "interactions": "相互依赖的策略：",
     "given": "{factor} = {level}：{other} = {at} 时 {one}，{other} = {to} 时 {two}",
     "no interactions": "没有发现相互依赖的策略",
@@ -97,19 +85,15 @@ CHINESE = {
     "missing": "未计入：{missing}",
     "warning": "警告：{what}。{advice}",
     "note": "{levels}：{note}",
-    "comma": "，",
     "interval": "{low:+.2f} 至 {high:+.2f}",
     "score": "{mean:.2f}（{low:.2f} 至 {high:.2f}）",
     "dev": "验证集",
     "test": "测试集",
-    "use": "使用",
-    "do not use": "不要使用",
-    "cannot tell yet": "尚不能判断",
-    "no difference": "差别不超过 {margin:g} 分",
-    "measurable": "但可测出",
-    "for speed": "可为提速而用",
 }
-LANGUAGES: dict[Lang, dict[str, str]] = {"en": ENGLISH, "zh": CHINESE}
+LANGUAGES: dict[Lang, dict[str, str]] = {
+    "en": SHARED["en"] | ENGLISH,
+    "zh": SHARED["zh"] | CHINESE,
+}
 assert ENGLISH.keys() == CHINESE.keys()
 
 
@@ -146,47 +130,20 @@ def strategies(verdict: Verdict, lang: Lang) -> Table:
     for name in ("strategy", "effect", "plain", "adjusted", seconds, "memory", "verdict"):
         right = name not in ("strategy", "verdict")
         table.add_column(words[name], justify="right" if right else "left", no_wrap=name != "verdict")
-    for effect in verdict.analysis.effects:
-        one, cost = effect.comparison, verdict.of(effect)
+    facts = as_json(verdict)
+    for effect, factor in zip(verdict.analysis.effects, facts["factors"], strict=True):
+        compared, cost = effect.comparison, verdict.of(effect)
         cells = [
-            f"{one.factor} = {format_level(one.level)}",
+            f"{compared.factor} = {format_level(compared.level)}",
             points(effect.estimate),
             interval(effect.plain, lang),
             interval(effect.adjusted, lang),
             signed(cost.difference, 1) if cost else "",
             mebibytes(verdict.memory(effect)),
-            words["comma"].join(decision_words(verdict, effect, lang)),
+            factor_words(factor, facts, lang),
         ]
         table.add_row(*(Text(visible(cell)) for cell in cells))
     return table
-
-
-def decision_words(verdict: Verdict, effect: Effect, lang: Lang) -> Iterator[str]:
-    words = LANGUAGES[lang]
-    if effect.decision is not None:
-        yield decided(effect.decision, verdict.margin, lang)
-        if effect.decision.word == OPEN:
-            yield needed(verdict, effect.needs, lang) if effect.needs else words["nothing needed"]
-
-
-def decided(decision: Decision, margin: float, lang: Lang) -> str:
-    words = LANGUAGES[lang]
-    word = words.get(decision.word) or words["no difference"].format(margin=margin)
-    added = [words["measurable"]] * decision.measurable + [words["for speed"]] * decision.for_speed
-    return words["comma"].join([word, *added])
-
-
-def needed(verdict: Verdict, needs: Needs, lang: Lang) -> str:
-    """What would settle an open comparison."""
-    words, now = LANGUAGES[lang], verdict.analysis
-    if needs.seeds and needs.texts:
-        return words["both needed"].format(seeds=needs.seeds, texts=needs.texts)
-    if needs.texts:
-        return words["texts needed"].format(texts=needs.texts, now=now.texts)
-    hours = verdict.hours(needs)
-    time = format_duration(3600 * hours) if np.isfinite(hours) else "?"
-    more = (needs.seeds or now.seeds) - now.seeds
-    return words["seeds needed"].format(more=more, runs=verdict.runs(needs), time=time)
 
 
 def tail_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
@@ -202,8 +159,8 @@ def tail_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
     if results.holds_at:
         yield words["holds"].format(levels=spelled(results.holds_at))
     for warning in verdict.warnings:
-        said = told(warning, lang)
-        yield words["warning"].format(what=said.what, advice=said.advice)
+        text = describe(warning, lang)
+        yield words["warning"].format(what=text.what, advice=text.advice)
     yield from results.notes
 
 
@@ -229,7 +186,7 @@ def interaction_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
         yield from (f"  {line}" for one in found for line in conditional_lines(one, lang))
     elif all_:
         yield words["no interactions"]
-    still_open = sum(one.effect.decision is not None and one.effect.decision.word == OPEN for one in all_)
+    still_open = sum(one.effect.decision is not None and one.effect.decision.kind == "open" for one in all_)
     if still_open:
         yield words["open interactions"].format(open=still_open, all=len(all_))
 

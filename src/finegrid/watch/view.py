@@ -7,14 +7,13 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from finegrid.errors import InputError, visible
 from finegrid.planning.status import STATES, StudyStatus, seeds_seen
+from finegrid.report.facts.types import Facts
 from finegrid.study.audited import fitting_audit
 from finegrid.study.load import load_study
-
-Facts = dict[str, Any]
 
 
 class RenderPage(Protocol):

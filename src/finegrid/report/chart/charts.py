@@ -13,7 +13,8 @@ from finegrid.report.chart.frontier import frontier
 from finegrid.report.chart.interactions import interactions
 from finegrid.report.chart.palette import Theme
 from finegrid.report.chart.seeds import seeds
-from finegrid.report.chart.style import Facts, Look, Width
+from finegrid.report.chart.style import Look, Width
+from finegrid.report.facts.types import Facts
 from finegrid.spelling import Lang
 
 # In the order of the page.

@@ -9,7 +9,8 @@ import altair as alt
 
 from finegrid.report.chart.classes import largest
 from finegrid.report.chart.figure import ChartRows, Drawn, expr, layered, scale
-from finegrid.report.chart.style import Facts, Look, Row, is_wide, plain, shown
+from finegrid.report.chart.style import Look, Row, is_wide, plain, shown
+from finegrid.report.facts.types import ClassesFacts, Facts
 
 TOP = 24  # pixels, for headings
 MOST_BELOW, LETTER = 92, 4.4  # pixels, for the sloping names of columns, and what a letter takes of it
@@ -51,7 +52,7 @@ def letters(text: str) -> int:
     return sum(2 if is_wide(char) else 1 for char in text)
 
 
-def cells_of(found: Facts, labels: Sequence[str]) -> Iterator[Row]:
+def cells_of(found: ClassesFacts, labels: Sequence[str]) -> Iterator[Row]:
     """Counts, and shares of the texts of the true class."""
     for row, (counts, one) in enumerate(zip(found["confusion"], found["classes"], strict=True)):
         for column, count in enumerate(counts):
@@ -129,6 +130,6 @@ def layers(grid: ChartRows, look: Look, count: int, size: int) -> list[Any]:
     ]
 
 
-def notes(found: Facts, look: Look) -> Iterator[str]:
+def notes(found: ClassesFacts, look: Look) -> Iterator[str]:
     yield look.word("how confusion", rows=", ".join(map(str, found["rows"])), seeds=found["seeds"])
     yield from largest(found, look)

@@ -9,7 +9,8 @@ import altair as alt
 
 from finegrid.report.chart.figure import Drawn, Spec, layered
 from finegrid.report.chart.recipes import role_of
-from finegrid.report.chart.style import Facts, Look, Row, plain, shown
+from finegrid.report.chart.style import Look, Row, plain, shown
+from finegrid.report.facts.types import CurveFacts, Facts
 
 TOP, SCORES, GAP, LOSSES = 26, 210, 44, 120  # pixels: room, height of the upper part, room, of the lower
 HEIGHT = TOP + SCORES + GAP + LOSSES
@@ -48,7 +49,7 @@ def curves(facts: Facts, look: Look) -> Drawn | None:
     )
 
 
-def thinned(runs: list[tuple[int, Facts]]) -> list[tuple[int, Facts]]:
+def thinned(runs: list[tuple[int, CurveFacts]]) -> list[tuple[int, CurveFacts]]:
     if len(runs) <= MOST:
         return runs
     first = min(one["seed"] for _, one in runs)
@@ -56,7 +57,7 @@ def thinned(runs: list[tuple[int, Facts]]) -> list[tuple[int, Facts]]:
     return of_first[:: -(-len(of_first) // MOST)]
 
 
-def points_of(run: int, one: Facts, role: str, look: Look) -> Iterator[Row]:
+def points_of(run: int, one: CurveFacts, role: str, look: Look) -> Iterator[Row]:
     more = {"row": one["row"], "seed": one["seed"]} if role != "other" else {}
     for epoch, (score, loss) in enumerate(zip(one["dev"], one["loss"], strict=True), 1):
         yield {

@@ -10,7 +10,7 @@ from finegrid.errors import input_error
 from finegrid.report.chart.charts import DRAW, charts
 from finegrid.report.chart.figure import Spec
 from finegrid.report.chart.palette import Theme
-from finegrid.report.chart.style import Facts
+from finegrid.report.facts.types import Facts
 from finegrid.spelling import Lang
 
 FileFormat = Literal["svg", "png"]

@@ -9,7 +9,8 @@ import altair as alt
 
 from finegrid.report.chart.figure import ChartRows, Drawn, expr, layered, placed, scale
 from finegrid.report.chart.recipes import ROLES, recipe_row
-from finegrid.report.chart.style import Facts, Look, Row, level_name, plain, shown
+from finegrid.report.chart.style import Look, Row, level_name, plain, shown
+from finegrid.report.facts.types import Facts, ReportRecipe
 
 STEP = 20  # pixels
 MOST = 64  # recipes; of more the best ones, the baseline and the recommended one
@@ -63,7 +64,7 @@ def seeds(facts: Facts, look: Look) -> Drawn | None:
     )
 
 
-def row_of(recipe: Facts, look: Look) -> Row:
+def row_of(recipe: ReportRecipe, look: Look) -> Row:
     row = recipe_row(recipe, look)
     beside = [row["role_word"]] if row["role"] in ("recommended", "baseline") else []
     states = {run["status"] for run in recipe["runs"]} - {"done"}
@@ -90,7 +91,7 @@ def column_of(levels: Sequence[Row]) -> int:
     return COLUMN if len(levels) <= MANY else CLOSER
 
 
-def cells(rows: Sequence[Row], recipes: Sequence[Facts], levels: Sequence[Row]) -> list[Row]:
+def cells(rows: Sequence[Row], recipes: Sequence[ReportRecipe], levels: Sequence[Row]) -> list[Row]:
     """Which recipe has which level."""
     return [
         {

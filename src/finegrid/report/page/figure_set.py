@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any
 
 from finegrid.report.chart.palette import DARK, LIGHT, Theme
+from finegrid.report.facts.types import Facts
 from finegrid.spelling import LANGS, Lang
 
 Spec = dict[str, Any]
@@ -52,7 +53,7 @@ class Figures:
         return found
 
 
-def draw_figures(facts: dict[str, Any], lang: Lang | None) -> Figures:
+def draw_figures(facts: Facts, lang: Lang | None) -> Figures:
     """Those for which there are facts.
 
     Args:
