@@ -24,7 +24,7 @@ from finegrid.report.chart.files import figure
 from finegrid.report.chart.palette import PALETTES, THEMES, Palette
 from finegrid.report.chart.seeds import MOST as MOST_RECIPES
 from finegrid.report.chart.style import shown, signed, wrapped
-from finegrid.report.chart.words import CHART_WORDS
+from finegrid.report.chart.words import CHART_WORDS, ENGLISH
 from finegrid.report.facts.facts import report_facts
 from finegrid.study.imported import save_imported
 from finegrid.study.importing.examples import example
@@ -349,7 +349,7 @@ def test_every_word_has_a_place(facts: Facts) -> None:
     made = {"tip", "state", "runs", "legend", "head", "class", "cell"}
 
     quoted = code.replace("'", '"')
-    assert [key for key in CHART_WORDS["en"] if f'"{key}"' not in quoted and key.split()[0] not in made] == []
+    assert [key for key in ENGLISH if f'"{key}"' not in quoted and key.split()[0] not in made] == []
 
 
 def test_chinese_figures_are_chinese(facts: Facts) -> None:

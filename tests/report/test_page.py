@@ -24,7 +24,7 @@ from finegrid.report.page.card_parts import card_parts
 from finegrid.report.page.embed import interned, script_json
 from finegrid.report.page.figure_set import Figures, darkened
 from finegrid.report.page.page import render_page
-from finegrid.report.page.words import CHINESE, ENGLISH
+from finegrid.report.page.words import CHINESE, ENGLISH, WORDS
 from finegrid.spelling import LANGS
 from finegrid.study.imported import save_imported
 from finegrid.study.importing.examples import example
@@ -141,7 +141,7 @@ def test_every_number_on_the_page_is_in_the_facts(facts: Facts, lang: str) -> No
         *(str(one["needs"]["seeds"] - facts["verdict"]["seeds"]) for one in listed[0] if one["needs"]),
     }
     of_words = {
-        found for words in (ENGLISH, CHINESE) for text in words.values() for found in NUMBER.findall(text)
+        found for words in WORDS.values() for text in words.values() for found in NUMBER.findall(text)
     }
     known = counted | of_words | {text for value in numbers(facts) for text in spelled(value)}
     known |= set(NUMBER.findall(facts["made"])) | set(NUMBER.findall(json.dumps(facts).replace("-", "−")))

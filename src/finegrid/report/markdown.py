@@ -50,7 +50,7 @@ def intro(facts: Facts, look: Look) -> Iterator[str]:
     )
     if verdict["holds_at"]:
         levels = ", ".join(level_name(name, level) for name, level in verdict["holds_at"].items())
-        yield look.word("md holds", levels=escaped(levels))
+        yield look.word("holds", levels=escaped(levels))
 
 
 def verdict_table(facts: Facts, look: Look) -> tuple[list[str], list[bool], list[list[str]]]:
@@ -85,7 +85,7 @@ def seconds(mean: float | None, interval: Sequence[float | None] | None, look: L
     if mean is None or interval is None:
         return ""
     low, high = interval
-    around = "" if low is None or high is None else look.word("md around", text=look.between(low, high, 1))
+    around = "" if low is None or high is None else look.word("in brackets", text=look.between(low, high, 1))
     return signed(mean, 1) + around
 
 
@@ -98,7 +98,7 @@ def remarks(facts: Facts, look: Look) -> Iterator[str]:
             name = escaped(level_name(one["factor"], one["levels"][1]))
             yield f"- {name}: {escaped('; '.join(told))}"
     for factor, reason in verdict["inert"].items():
-        yield f"- {look.word('md inert', factor=escaped(factor), reason=escaped(reason))}"
+        yield f"- {look.word('inert', factor=escaped(factor), reason=escaped(reason))}"
     for warning in facts["warnings"]:
         said = warning[look.lang]
         yield f"- {look.word('md warning', what=escaped(said['what']), advice=escaped(said['advice']))}"

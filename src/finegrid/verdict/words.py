@@ -27,68 +27,42 @@ ENGLISH = {
     "title": "{score} on test, {recipes} distinct recipes x {seeds} seeds, {texts} texts; effects in points",
     "title without texts": "{score}, {recipes} distinct recipes; effects in points, for these texts alone",
     "noise": "a run's own luck: {sd:.2f} points ({method})",
-    "effect": "effect",
-    "strategy": "strategy",
-    "plain": "95 % interval",
-    "adjusted": "adjusted",
-    "seconds per run": "s per run",
-    "seconds per epoch": "s per epoch",
     "each epoch": "{seconds:.1f} s per epoch",
-    "memory": "memory",
-    "verdict": "verdict",
-    "inert": "{factor} does nothing here: {reason}",
     "interactions": "strategies that depend on each other:",
     "given": "{factor} = {level}: {one} with {other} = {at}, {two} with {other} = {to}",
     "no interactions": "no two strategies are shown to depend on each other",
     "open interactions": "{open} of {all} interactions are open: what a strategy is worth may depend on "
     "another",
-    "recommended": "recommended: {levels} (row {row}), {score}{seconds}",
-    "baseline": "the baseline itself",
+    "recommended recipe": "recommended: {levels} (row {row}), {score}{seconds}",
+    "the baseline itself": "the baseline itself",
     "best set": "the cheapest of {count} recipes that cannot be told from the best on {split}: rows {rows}",
     "eligible": "the cheapest of {some} that no verdict on {split} speaks against, of {count} recipes that "
     "cannot be told from the best there: rows {rows}",
     "frontier": "score against seconds, the best for its time:",
-    "holds": "all this holds at {levels}",
+    "holds at": "all this holds at {levels}",
     "missing": "left out: {missing}",
     "warning": "warning: {what}. {advice}",
     "note": "{levels}: {note}",
-    "interval": "{low:+.2f} to {high:+.2f}",
-    "score": "{mean:.2f} ({low:.2f} to {high:.2f})",
-    "dev": "dev",
-    "test": "test",
 }
 CHINESE = {
     "title": "测试集 {score}，{recipes} 个不同配方 x {seeds} 个种子，{texts} 条文本；效应以分计",
     "title without texts": "{score}，{recipes} 个不同配方；效应以分计，仅对这些测试文本成立",
     "noise": "单次运行的随机波动：{sd:.2f} 分（{method}）",
-    "effect": "效应",
-    "strategy": "策略",
-    "plain": "95 % 区间",
-    "adjusted": "校正区间",
-    "seconds per run": "每次运行秒数",
-    "seconds per epoch": "每轮秒数",
     "each epoch": "每轮 {seconds:.1f} 秒",
-    "memory": "内存",
-    "verdict": "结论",
-    "inert": "{factor} 在这里不起作用：{reason}",
     "interactions": "相互依赖的策略：",
     "given": "{factor} = {level}：{other} = {at} 时 {one}，{other} = {to} 时 {two}",
     "no interactions": "没有发现相互依赖的策略",
     "open interactions": "{all} 个交互作用中有 {open} 个尚不能判断：一项策略的价值可能随另一项而变",
-    "recommended": "推荐：{levels}（第 {row} 行），{score}{seconds}",
-    "baseline": "即基线",
+    "recommended recipe": "推荐：{levels}（第 {row} 行），{score}{seconds}",
+    "the baseline itself": "即基线",
     "best set": "在{split}上与最佳配方无法区分的 {count} 个配方中最省时的一个：第 {rows} 行",
     "eligible": "在{split}上与最佳配方无法区分的 {count} 个配方中，有 {some} 个不违背该处的任何结论，"
     "其中最省时的一个：第 {rows} 行",
     "frontier": "得分与时间的前沿：",
-    "holds": "以上结论的前提：{levels}",
+    "holds at": "以上结论的前提：{levels}",
     "missing": "未计入：{missing}",
     "warning": "警告：{what}。{advice}",
     "note": "{levels}：{note}",
-    "interval": "{low:+.2f} 至 {high:+.2f}",
-    "score": "{mean:.2f}（{low:.2f} 至 {high:.2f}）",
-    "dev": "验证集",
-    "test": "测试集",
 }
 LANGUAGES: dict[Lang, dict[str, str]] = {
     "en": SHARED["en"] | ENGLISH,
@@ -126,7 +100,7 @@ def strategies(verdict: Verdict, lang: Lang) -> Table:
     """One row per level of every factor."""
     words = LANGUAGES[lang]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    seconds = f"seconds per {verdict.results.seconds_per}"
+    seconds = f"s per {verdict.results.seconds_per}"
     for name in ("strategy", "effect", "plain", "adjusted", seconds, "memory", "verdict"):
         right = name not in ("strategy", "verdict")
         table.add_column(words[name], justify="right" if right else "left", no_wrap=name != "verdict")
@@ -157,7 +131,7 @@ def tail_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
     if missing:
         yield words["missing"].format(missing=", ".join(f"{count} {name}" for name, count in missing.items()))
     if results.holds_at:
-        yield words["holds"].format(levels=spelled(results.holds_at))
+        yield words["holds at"].format(levels=spelled(results.holds_at))
     for warning in verdict.warnings:
         text = describe(warning, lang)
         yield words["warning"].format(what=text.what, advice=text.advice)
@@ -213,8 +187,8 @@ def best_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
     words, results = LANGUAGES[lang], verdict.results
     if verdict.best is None or verdict.recommended is None:
         return
-    yield words["recommended"].format(
-        levels=moved(verdict, verdict.recommended) or words["baseline"],
+    yield words["recommended recipe"].format(
+        levels=moved(verdict, verdict.recommended) or words["the baseline itself"],
         row=results.recipes[verdict.recommended].rows[0],
         **score_and_seconds(verdict, verdict.recommended, lang),
     )
@@ -230,7 +204,7 @@ def best_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
         yield words["frontier"]
         for index in frontier:
             said = score_and_seconds(verdict, index, lang)
-            levels = moved(verdict, index) or words["baseline"]
+            levels = moved(verdict, index) or words["the baseline itself"]
             yield f"  {said['score']}{said['seconds']}: {levels}"
 
 
@@ -238,7 +212,8 @@ def score_and_seconds(verdict: Verdict, index: int, lang: Lang) -> dict[str, str
     words = LANGUAGES[lang]
     mean, around = verdict.scores[index]
     known = np.isfinite(around.low) and np.isfinite(around.high)
-    score = words["score"].format(mean=mean, low=around.low, high=around.high) if known else f"{mean:.2f}"
+    ends = words["interval"].format(low=f"{around.low:.2f}", high=f"{around.high:.2f}")
+    score = f"{mean:.2f}" + (words["in brackets"].format(text=ends) if known else "")
     seconds = float(verdict.results.run_seconds[index])
     if not np.isfinite(seconds):
         return {"score": score, "seconds": ""}
@@ -267,7 +242,8 @@ def signed(value: float, digits: int) -> str:
 
 def interval(found: Interval, lang: Lang) -> str:
     known = np.isfinite(found.low) and np.isfinite(found.high)
-    return LANGUAGES[lang]["interval"].format(low=found.low, high=found.high) if known else "?"
+    ends = {"low": points(found.low), "high": points(found.high)}
+    return LANGUAGES[lang]["interval"].format(**ends) if known else "?"
 
 
 def mebibytes(value: float) -> str:

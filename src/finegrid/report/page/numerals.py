@@ -78,7 +78,7 @@ def level(factor: str, value: Level) -> Markup:
 
 def levels(found: Mapping[str, Any]) -> Both:
     """Several of them; the baseline, if there are none."""
-    return join(level(*one) for one in found.items()) if found else say("baseline")
+    return join(level(*one) for one in found.items()) if found else say("the baseline")
 
 
 def stands_in(rows: Sequence[int]) -> Both:

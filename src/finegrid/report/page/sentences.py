@@ -153,7 +153,7 @@ def design_limits(state: StateFacts, verdict: VerdictFacts) -> Iterator[Both]:
         each = [say("l alias", name=product(one["effect"]), others=others(one)) for one in pairs[:12]]
         more = [same("…")] if len(pairs) > 12 else []
         said = join([*each, *more], "list semi") if pairs else say("l clear")
-        yield join([say("l fraction", resolution=reached), said], "space")
+        yield join([say("l fraction", resolution=reached), said], "between sentences")
 
 
 def level_of(interaction: InteractionFacts, factor: str) -> Any:
