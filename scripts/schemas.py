@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
 
-from finegrid.report.facts.types import Facts
-from finegrid.verdict.facts import VerdictFacts
+from finegrid.facts.report import Facts
+from finegrid.facts.verdict import VerdictFacts
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
 

@@ -16,6 +16,13 @@ import pytest
 from rich.console import Console
 from support.reported import Facts
 
+from finegrid.facts.decision_words import (
+    as_recorded,
+    decision_words,
+    factor_words,
+    from_recorded,
+    recorded_words,
+)
 from finegrid.report.chart.charts import charts
 from finegrid.report.facts.facts import report_facts
 from finegrid.report.markdown import markdown
@@ -27,13 +34,6 @@ from finegrid.spelling import LANGS, Lang
 from finegrid.statistics.decide import KINDS, Decision, Needs
 from finegrid.study.imported import save_imported
 from finegrid.study.importing.examples import example
-from finegrid.verdict.decision_words import (
-    as_recorded,
-    decision_words,
-    factor_words,
-    from_recorded,
-    recorded_words,
-)
 from finegrid.verdict.verdict import Verdict, judge
 from finegrid.verdict.words import strategies
 

@@ -41,7 +41,7 @@ def test_both_languages_share_the_same_words_with_the_same_fields() -> None:
 
 def test_every_shared_word_is_said_by_somebody() -> None:
     """Keys that are put together begin with what they are put together of."""
-    code = ["verdict/decision_words.py", "verdict/words.py", *(f"report/{name}" for name in ("markdown.py",))]
+    code = ["facts/decision_words.py", "verdict/words.py", *(f"report/{name}" for name in ("markdown.py",))]
     paths = [SOURCE / name for name in code]
     paths += [*(SOURCE / "report/page").glob("*.py"), *(SOURCE / "report/chart").glob("*.py")]
     strings = {

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from finegrid.facts.decision_words import factor_words
+from finegrid.facts.report import Facts
 from finegrid.report.chart.forest import interval_text, missing, sample
 from finegrid.report.chart.style import Look, level_name, plain, shown, signed
-from finegrid.report.facts.types import Facts
 from finegrid.spelling import Lang
-from finegrid.verdict.decision_words import factor_words
 
 MOST = 20  # recipes of the best set
 SPECIAL = str.maketrans(

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from finegrid.atomic import replacing
 from finegrid.errors import input_error
+from finegrid.facts.report import Facts
 from finegrid.report.facts.facts import report_facts
-from finegrid.report.facts.types import Facts
 from finegrid.spelling import Lang
 
 FORMATS = ("html", "md", "svg", "png")

@@ -42,7 +42,7 @@ class Needs:
 
 @dataclass(frozen=True)
 class Decision:
-    """What an interval says at a margin. It holds no words: `finegrid.verdict.decision_words` has them.
+    """What an interval says at a margin. It holds no words: `finegrid.facts.decision_words` has them.
 
     Attributes:
         kind: ``use`` and ``avoid``: surely better, surely worse. ``same``: no difference beyond the

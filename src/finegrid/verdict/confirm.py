@@ -18,6 +18,7 @@ from finegrid.atomic import replacing
 from finegrid.data.table import Split, Table
 from finegrid.data.unlabelled import AskedColumns, UnlabelledTexts, read_texts
 from finegrid.errors import InputError, Problem, input_error
+from finegrid.facts.verdict import ConfirmedFacts, PairedFacts
 from finegrid.metrics import influence
 from finegrid.recipe.identity import Levels
 from finegrid.results.load import load_results
@@ -29,7 +30,6 @@ from finegrid.study.load import load_study
 from finegrid.study.study import Study
 from finegrid.study.toml import toml
 from finegrid.verdict.diagnose import shared_pretraining
-from finegrid.verdict.facts import ConfirmedFacts, PairedFacts
 
 BASELINE, OTHER = "baseline", "recommended"
 

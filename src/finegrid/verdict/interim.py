@@ -20,6 +20,7 @@ from typing import Any
 
 from finegrid.atomic import replacing
 from finegrid.errors import input_error
+from finegrid.facts.decision_words import as_recorded, from_recorded
 from finegrid.recipe.recipe import Recipe
 from finegrid.results.load import load_results
 from finegrid.results.results import Results
@@ -28,7 +29,6 @@ from finegrid.statistics.effects import Effect
 from finegrid.study.ledger import Ledger
 from finegrid.study.settings import LOOKS
 from finegrid.study.study import Study
-from finegrid.verdict.decision_words import as_recorded, from_recorded
 from finegrid.verdict.verdict import Verdict, judge, key
 
 ALPHA = 0.05

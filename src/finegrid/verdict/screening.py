@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from finegrid.facts.decision_words import recorded_words
 from finegrid.planning.phases import phases_lines, screen_lines
 from finegrid.results.load import load_results
 from finegrid.results.results import Results
@@ -13,7 +14,6 @@ from finegrid.statistics.decide import Decision, Interval
 from finegrid.statistics.effects import Effect, analyse
 from finegrid.study.screen import Screen, Screened, save_screen
 from finegrid.study.study import Study
-from finegrid.verdict.decision_words import recorded_words
 from finegrid.verdict.outcomes import outcomes_of
 
 INERT = "does nothing: {reason}"

@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-from finegrid.results.results import Results
-from finegrid.spelling import json_number
-from finegrid.statistics.decide import Decision, Interval, Needs
-from finegrid.statistics.effects import Effect, Interaction
-from finegrid.study.screen import Screen, Screened
-from finegrid.verdict.decision_words import recorded_words
-from finegrid.verdict.diagnose import Warning
-from finegrid.verdict.diagnose_words import describe
-from finegrid.verdict.facts import (
+from finegrid.facts.decision_words import recorded_words
+from finegrid.facts.verdict import (
     BestFacts,
     ConditionalFacts,
     DecisionFacts,
@@ -25,6 +18,13 @@ from finegrid.verdict.facts import (
     VerdictFacts,
     WarningFacts,
 )
+from finegrid.results.results import Results
+from finegrid.spelling import json_number
+from finegrid.statistics.decide import Decision, Interval, Needs
+from finegrid.statistics.effects import Effect, Interaction
+from finegrid.study.screen import Screen, Screened
+from finegrid.verdict.diagnose import Warning
+from finegrid.verdict.diagnose_words import describe
 from finegrid.verdict.verdict import Verdict
 
 

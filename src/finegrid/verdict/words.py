@@ -11,11 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from finegrid.errors import visible
+from finegrid.facts.decision_words import factor_words
 from finegrid.recipe.identity import Levels
 from finegrid.spelling import Lang, format_duration, format_level
 from finegrid.statistics.decide import Interval
 from finegrid.statistics.effects import Interaction
-from finegrid.verdict.decision_words import factor_words
 from finegrid.verdict.diagnose_words import describe
 from finegrid.verdict.to_json import as_json
 from finegrid.verdict.verdict import Verdict, mattering

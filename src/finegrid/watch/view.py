@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Protocol
 
 from finegrid.errors import InputError, visible
+from finegrid.facts.report import Facts
 from finegrid.planning.status import STATES, StudyStatus, seeds_seen
-from finegrid.report.facts.types import Facts
 from finegrid.study.audited import fitting_audit
 from finegrid.study.load import load_study
 

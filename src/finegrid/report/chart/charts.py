@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from finegrid.facts.report import Facts
 from finegrid.report.chart.classes import classes
 from finegrid.report.chart.confusion import confusion
 from finegrid.report.chart.curves import curves
@@ -14,7 +15,6 @@ from finegrid.report.chart.interactions import interactions
 from finegrid.report.chart.palette import Theme
 from finegrid.report.chart.seeds import seeds
 from finegrid.report.chart.style import Look, Width
-from finegrid.report.facts.types import Facts
 from finegrid.spelling import Lang
 
 # In the order of the page.

@@ -7,9 +7,9 @@ from typing import Any
 
 import altair as alt
 
+from finegrid.facts.report import ClassesFacts, ClassFacts, Facts
 from finegrid.report.chart.figure import ChartRows, Drawn, expr, layered, placed, scale
 from finegrid.report.chart.style import Look, Row, plain, shown
-from finegrid.report.facts.types import ClassesFacts, ClassFacts, Facts
 
 STEP, TOP = 26, 24  # pixels
 SIGNALS = (

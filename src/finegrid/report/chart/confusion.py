@@ -7,10 +7,10 @@ from typing import Any
 
 import altair as alt
 
+from finegrid.facts.report import ClassesFacts, Facts
 from finegrid.report.chart.classes import largest
 from finegrid.report.chart.figure import ChartRows, Drawn, expr, layered, scale
 from finegrid.report.chart.style import Look, Row, is_wide, plain, shown
-from finegrid.report.facts.types import ClassesFacts, Facts
 
 TOP = 24  # pixels, for headings
 MOST_BELOW, LETTER = 92, 4.4  # pixels, for the sloping names of columns, and what a letter takes of it

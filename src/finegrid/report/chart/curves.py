@@ -7,10 +7,10 @@ from typing import Any
 
 import altair as alt
 
+from finegrid.facts.report import CurveFacts, Facts
 from finegrid.report.chart.figure import Drawn, Spec, layered
 from finegrid.report.chart.recipes import role_of
 from finegrid.report.chart.style import Look, Row, plain, shown
-from finegrid.report.facts.types import CurveFacts, Facts
 
 TOP, SCORES, GAP, LOSSES = 26, 210, 44, 120  # pixels: room, height of the upper part, room, of the lower
 HEIGHT = TOP + SCORES + GAP + LOSSES

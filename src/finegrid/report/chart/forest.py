@@ -7,11 +7,11 @@ from typing import Any
 
 import altair as alt
 
+from finegrid.facts.decision_words import factor_parts
+from finegrid.facts.report import Facts
+from finegrid.facts.verdict import FactorFacts, VerdictFacts
 from finegrid.report.chart.figure import ChartRows, Drawn, Spec, expr, layered, placed, scale
 from finegrid.report.chart.style import LONGEST_TOLD, Look, Row, level_name, plain, shown, signed
-from finegrid.report.facts.types import Facts
-from finegrid.verdict.decision_words import factor_parts
-from finegrid.verdict.facts import FactorFacts, VerdictFacts
 
 KINDS = ("use", "avoid", "open", "same")  # of a decision on a strategy
 SHAPES = ("triangle-up", "triangle-down", "circle", "diamond")

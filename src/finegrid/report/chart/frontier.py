@@ -7,10 +7,10 @@ from typing import Any
 
 import altair as alt
 
+from finegrid.facts.report import Facts
 from finegrid.report.chart.figure import Drawn, expr, layered
 from finegrid.report.chart.recipes import ROLES, recipe_row
 from finegrid.report.chart.style import Look, Row, shown
-from finegrid.report.facts.types import Facts
 
 HEIGHT = 340  # pixels
 SAME = 0.01  # of the range of seconds: closer ones stand side by side

@@ -7,13 +7,13 @@ from typing import Any
 
 import altair as alt
 
+from finegrid.facts.decision_words import decision_of, decision_words
+from finegrid.facts.report import Facts
+from finegrid.facts.verdict import InteractionFacts
 from finegrid.report.chart.figure import ChartRows, Drawn, expr, layered, scale
 from finegrid.report.chart.forest import SIGNED
 from finegrid.report.chart.style import Look, Row, level_name, shown, signed
-from finegrid.report.facts.types import Facts
 from finegrid.spelling import format_level
-from finegrid.verdict.decision_words import decision_of, decision_words
-from finegrid.verdict.facts import InteractionFacts
 
 MOST = 6  # panels
 STEP, TOP = 22, 6  # pixels

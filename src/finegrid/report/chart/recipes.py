@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from finegrid.facts.report import ReportRecipe
 from finegrid.report.chart.style import LONGEST_TOLD, Look, Row, plain, shown
-from finegrid.report.facts.types import ReportRecipe
 
 Role = Literal["recommended", "baseline", "frontier", "other"]
 ROLES: tuple[Role, ...] = ("recommended", "baseline", "frontier", "other")

@@ -7,10 +7,10 @@ from typing import Any
 
 import altair as alt
 
+from finegrid.facts.report import Facts, ReportRecipe
 from finegrid.report.chart.figure import ChartRows, Drawn, expr, layered, placed, scale
 from finegrid.report.chart.recipes import ROLES, recipe_row
 from finegrid.report.chart.style import Look, Row, level_name, plain, shown
-from finegrid.report.facts.types import Facts, ReportRecipe
 
 STEP = 20  # pixels
 MOST = 64  # recipes; of more the best ones, the baseline and the recommended one

@@ -6,8 +6,8 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+from finegrid.facts.report import CardFacts, CommandFacts, DataFacts, ProtocolFacts
 from finegrid.recipe.card import card
-from finegrid.report.facts.types import CardFacts, CommandFacts, DataFacts, ProtocolFacts
 from finegrid.results.results import Results
 from finegrid.study.study import Study
 from finegrid.verdict.verdict import Verdict

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from finegrid import metrics
-from finegrid.report.facts.types import CurveFacts, ReportRecipe, RunFacts, Status
+from finegrid.facts.report import CurveFacts, ReportRecipe, RunFacts, Status
 from finegrid.results.results import Distinct, Results
 from finegrid.spelling import json_number
 from finegrid.study.ledger import Record

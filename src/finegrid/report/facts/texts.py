@@ -11,7 +11,7 @@ from scipy.special import softmax
 from finegrid import metrics
 from finegrid.data.table import Split, Table
 from finegrid.errors import InputError
-from finegrid.report.facts.types import (
+from finegrid.facts.report import (
     ClassesFacts,
     ClassFacts,
     DisputedText,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from finegrid.report.facts.types import ReportRecipe, RunFacts
+from finegrid.facts.report import ReportRecipe, RunFacts
 
 WIDTH, HEIGHT, PAD = 132, 18, 7  # CSS pixels
 

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import Any
 
+from finegrid.facts.report import Facts
 from finegrid.report.chart.palette import DARK, LIGHT, Theme
-from finegrid.report.facts.types import Facts
 from finegrid.spelling import LANGS, Lang
 
 Spec = dict[str, Any]

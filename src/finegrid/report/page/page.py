@@ -8,8 +8,8 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from finegrid import ASSETS
+from finegrid.facts.report import Facts
 from finegrid.report.chart.palette import FONT, THEMES, colours
-from finegrid.report.facts.types import Facts
 from finegrid.report.page import numerals, sentences
 from finegrid.report.page.bilingual import HTML_LANG, code, join, say, user
 from finegrid.report.page.card_parts import card_parts

@@ -7,13 +7,13 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from finegrid.report.facts.types import AliasFacts, Facts, StateFacts
+from finegrid.facts.decision_words import decision_of, decision_words, factor_needs
+from finegrid.facts.report import AliasFacts, Facts, StateFacts
+from finegrid.facts.verdict import FactorFacts, InteractionFacts, VerdictFacts
 from finegrid.report.page import numerals
 from finegrid.report.page.bilingual import Both, code, join, same, say, user
 from finegrid.spelling import LANGS
 from finegrid.statistics.decide import KINDS
-from finegrid.verdict.decision_words import decision_of, decision_words, factor_needs
-from finegrid.verdict.facts import FactorFacts, InteractionFacts, VerdictFacts
 
 ROMAN = {3: "III", 4: "IV", 5: "V"}
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from finegrid.errors import input_error
+from finegrid.facts.verdict import DecisionFacts, FactorFacts, NeedsFacts, VerdictFacts
 from finegrid.spelling import Lang, format_duration
 from finegrid.statistics.decide import KINDS, Decision, Kind
-from finegrid.verdict.facts import DecisionFacts, FactorFacts, NeedsFacts, VerdictFacts
 from finegrid.words import SHARED
 
 # Files say it in English, with a margin that names no unit: so do those that older versions wrote.

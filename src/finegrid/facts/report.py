@@ -15,8 +15,7 @@ from typing import (
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from finegrid.recipe.identity import Level, Levels
-from finegrid.verdict.facts import (
+from finegrid.facts.verdict import (
     Bytes,
     ConfirmedFacts,
     Ends,
@@ -25,6 +24,7 @@ from finegrid.verdict.facts import (
     RecipeFacts,
     VerdictFacts,
 )
+from finegrid.recipe.identity import Level, Levels
 
 Status = Literal["done", "left", "diverged", "failed"]
 WhyNoTexts = Literal["imported", "no-runs", "data-gone", "data-changed"]
