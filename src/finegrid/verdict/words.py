@@ -109,11 +109,11 @@ def strategies(verdict: Verdict, lang: Lang) -> Table:
         compared, cost = effect.comparison, verdict.of(effect)
         cells = [
             f"{compared.factor} = {format_level(compared.level)}",
-            points(effect.estimate),
-            interval(effect.plain, lang),
-            interval(effect.adjusted, lang),
-            signed(cost.difference, 1) if cost else "",
-            mebibytes(verdict.memory(effect)),
+            format_points(effect.estimate),
+            format_interval(effect.plain, lang),
+            format_interval(effect.adjusted, lang),
+            format_change(cost.difference, 1) if cost else "",
+            format_mebibytes(verdict.memory(effect)),
             factor_words(factor, facts, lang),
         ]
         table.add_row(*(Text(visible(cell)) for cell in cells))
@@ -131,7 +131,7 @@ def tail_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
     if missing:
         yield words["missing"].format(missing=", ".join(f"{count} {name}" for name, count in missing.items()))
     if results.holds_at:
-        yield words["holds at"].format(levels=spelled(results.holds_at))
+        yield words["holds at"].format(levels=format_levels(results.holds_at))
     for warning in verdict.warnings:
         text = describe(warning, lang)
         yield words["warning"].format(what=text.what, advice=text.advice)
@@ -178,8 +178,8 @@ def conditional_lines(one: Interaction, lang: Lang) -> Iterator[str]:
             other=other,
             at=format_level(at),
             to=format_level(to),
-            one=points(first.estimate),
-            two=points(second.estimate),
+            one=format_points(first.estimate),
+            two=format_points(second.estimate),
         )
 
 
@@ -225,26 +225,26 @@ def score_and_seconds(verdict: Verdict, index: int, lang: Lang) -> dict[str, str
 def moved(verdict: Verdict, index: int) -> str:
     """What a recipe has that the baseline has not."""
     factors, levels = verdict.results.factors, verdict.results.recipes[index].levels
-    return spelled({name: level for name, level in levels.items() if level != factors[name][0]})
+    return format_levels({name: level for name, level in levels.items() if level != factors[name][0]})
 
 
-def spelled(levels: Levels) -> str:
+def format_levels(levels: Levels) -> str:
     return ", ".join(f"{name} = {format_level(level)}" for name, level in levels.items())
 
 
-def points(value: float) -> str:
-    return signed(value, 2)
+def format_points(value: float) -> str:
+    return format_change(value, 2)
 
 
-def signed(value: float, digits: int) -> str:
+def format_change(value: float, digits: int) -> str:
     return f"{value:+.{digits}f}" if np.isfinite(value) else "?"
 
 
-def interval(found: Interval, lang: Lang) -> str:
-    known = np.isfinite(found.low) and np.isfinite(found.high)
-    ends = {"low": points(found.low), "high": points(found.high)}
+def format_interval(interval: Interval, lang: Lang) -> str:
+    known = np.isfinite(interval.low) and np.isfinite(interval.high)
+    ends = {"low": format_points(interval.low), "high": format_points(interval.high)}
     return LANGUAGES[lang]["interval"].format(**ends) if known else "?"
 
 
-def mebibytes(value: float) -> str:
+def format_mebibytes(value: float) -> str:
     return f"{value / 2**20:+,.0f} MiB" if np.isfinite(value) else ""

@@ -9,7 +9,7 @@ import altair as alt
 
 from finegrid.facts.report import ClassesFacts, ClassFacts, Facts
 from finegrid.report.chart.figure import ChartRows, Drawn, expr, layered, placed, scale
-from finegrid.report.chart.style import Look, Row, plain, shown
+from finegrid.report.chart.style import Look, Row, fit_line, plain
 
 STEP, TOP = 26, 24  # pixels
 SIGNALS = (
@@ -47,7 +47,7 @@ def classes(facts: Facts, look: Look) -> Drawn | None:
 def row_of(one: ClassFacts, look: Look) -> Row:
     low, high = one["f1_interval"]
     return {
-        "label": shown(one["label"]),
+        "label": fit_line(one["label"]),
         "f1": one["f1"],
         "low": low,
         "high": high,

@@ -10,7 +10,7 @@ import altair as alt
 from finegrid.facts.report import ClassesFacts, Facts
 from finegrid.report.chart.classes import largest
 from finegrid.report.chart.figure import ChartRows, Drawn, expr, layered, scale
-from finegrid.report.chart.style import Look, Row, is_wide, plain, shown
+from finegrid.report.chart.style import Look, Row, fit_line, is_wide, plain
 
 TOP = 24  # pixels, for headings
 MOST_BELOW, LETTER = 92, 4.4  # pixels, for the sloping names of columns, and what a letter takes of it
@@ -26,7 +26,7 @@ def confusion(facts: Facts, look: Look) -> Drawn | None:
     found = facts["classes"]
     if found is None:
         return None
-    labels = [shown(label) for label in found["labels"]]
+    labels = [fit_line(label) for label in found["labels"]]
     step, size = next((pixels, letter) for most, pixels, letter in STEPS if len(labels) <= most)
     grid = ChartRows(len(labels), step, TOP)
     cells = list(cells_of(found, labels))

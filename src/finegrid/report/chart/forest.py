@@ -11,7 +11,7 @@ from finegrid.facts.decision_words import factor_parts
 from finegrid.facts.report import Facts
 from finegrid.facts.verdict import FactorFacts, VerdictFacts
 from finegrid.report.chart.figure import ChartRows, Drawn, Spec, expr, layered, placed, scale
-from finegrid.report.chart.style import LONGEST_TOLD, Look, Row, level_name, plain, shown, signed
+from finegrid.report.chart.style import LONGEST_TOLD, Look, Row, fit_line, format_signed, level_name, plain
 
 KINDS = ("use", "avoid", "open", "same")  # of a decision on a strategy
 SHAPES = ("triangle-up", "triangle-down", "circle", "diamond")
@@ -72,7 +72,7 @@ def forest(facts: Facts, look: Look) -> Drawn | None:
         layered(*layers, x=True),
         data,
         grid.height,
-        look.word("forest title", score=shown(verdict["score"])),
+        look.word("forest title", score=fit_line(verdict["score"])),
         tuple(notes(facts, look, rows, bool(data["below"] or data["above"]))),
         WITH_SECONDS if timed else WITHOUT_SECONDS,
     )
@@ -87,11 +87,11 @@ def row_of(one: FactorFacts, verdict: VerdictFacts, look: Look) -> Row:
     told = [*one["notes"], *(look.word("alias", other=other) for other in one["aliases"])]
     return {
         "label": name + (" †" if marked else ""),
-        "full": look.word("instead", level=name, baseline=shown(str(one["levels"][0]))),
+        "full": look.word("instead", level=name, baseline=fit_line(str(one["levels"][0]))),
         "kind": one["decision"]["kind"],
         **decision_lines(one, verdict, look),
         "effect": one["effect"],
-        "effect_text": signed(one["effect"]) if has_interval else "",
+        "effect_text": format_signed(one["effect"]) if has_interval else "",
         "low": one["low"],
         "high": one["high"],
         "interval_text": interval_text(one, look),
@@ -101,9 +101,9 @@ def row_of(one: FactorFacts, verdict: VerdictFacts, look: Look) -> Row:
         "seconds": one["seconds"],
         "seconds_low": spent[0],
         "seconds_high": spent[1],
-        "seconds_text": signed(one["seconds"], 1),
+        "seconds_text": format_signed(one["seconds"], 1),
         "seconds_interval_text": "" if None in spent else look.between(spent[0], spent[1], 1),
-        "told": shown("; ".join(told), LONGEST_TOLD),
+        "told": fit_line("; ".join(told), LONGEST_TOLD),
     }
 
 
@@ -141,7 +141,7 @@ def effects(grid: ChartRows, look: Look, low: float, high: float, verdict: Verdi
     colour, lower = look.colour, expr(f"narrow ? {18 + more // 2} : 0")
     axis = alt.Axis(
         orient="bottom",
-        title=look.word("points of", score=shown(verdict["score"], 40)),
+        title=look.word("points of", score=fit_line(verdict["score"], 40)),
         tickCount=expr("ceil((end - start) / 62)"),
         labelExpr=SIGNED,
         grid=False,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from finegrid.facts.report import ReportRecipe
-from finegrid.report.chart.style import LONGEST_TOLD, Look, Row, plain, shown
+from finegrid.report.chart.style import LONGEST_TOLD, Look, Row, fit_line, plain
 
 Role = Literal["recommended", "baseline", "frontier", "other"]
 ROLES: tuple[Role, ...] = ("recommended", "baseline", "frontier", "other")
@@ -24,7 +24,7 @@ def recipe_row(recipe: ReportRecipe, look: Look) -> Row:
     low, high = recipe["test_interval"]
     spent = recipe["seconds"]
     return {
-        "recipe": shown(look.levels(recipe["moved"]), LONGEST_TOLD),
+        "recipe": fit_line(look.levels(recipe["moved"]), LONGEST_TOLD),
         "rows": ", ".join(map(str, recipe["rows"])),
         "role": role_of(recipe),
         "on_frontier": recipe["on_frontier"],

@@ -48,7 +48,7 @@ class Look:
         """``−1.09 to +3.23``, or that there is no interval."""
         if low is None or high is None:
             return self.word("no interval")
-        write = signed if sign else plain
+        write = format_signed if sign else plain
         return self.word("interval", low=write(low, digits), high=write(high, digits))
 
     def levels(self, levels: Mapping[str, Level]) -> str:
@@ -94,17 +94,17 @@ class Look:
         }
 
 
-def shown(text: str, most: int = LONGEST) -> str:
+def fit_line(text: str, most: int = LONGEST) -> str:
     """The user's text on one line: control characters spelled out, the rest of a long one cut."""
     line = visible(text).translate(NO_XML)
     return line if len(line) <= most else line[: most - 1] + "…"
 
 
 def level_name(factor: str, level: Level) -> str:
-    return f"{shown(factor)} = {shown(format_level(level))}"
+    return f"{fit_line(factor)} = {fit_line(format_level(level))}"
 
 
-def signed(value: float | None, digits: int = 2, unknown: str = "") -> str:
+def format_signed(value: float | None, digits: int = 2, unknown: str = "") -> str:
     """With a sign, also of what is above zero; what rounds to zero has none."""
     if value is None or round(value, digits) == 0:
         return plain(None if value is None else 0.0, digits, unknown)
@@ -115,7 +115,7 @@ def plain(value: float | None, digits: int = 2, unknown: str = "") -> str:
     return unknown if value is None else f"{value:,.{digits}f}".replace("-", MINUS)
 
 
-def wrapped(text: str, pixels: float, size: float) -> list[str]:
+def wrap_line(text: str, pixels: float, size: float) -> list[str]:
     """Lines that fit, by a rough width of letters: a figure cannot measure them, and wraps nothing itself."""
     lines, line, used = [], "", 0.0
     for piece in pieces(text):

@@ -24,14 +24,14 @@ def points(value: float | None) -> str:
 
 def signed(value: float | None, digits: int = 2) -> str:
     """A difference; what rounds to nothing has no sign."""
-    return style.signed(value, digits, UNKNOWN)
+    return style.format_signed(value, digits, UNKNOWN)
 
 
 def between(pair: Pair | None, digits: int = 2, sign: bool = True) -> Both:
     """An interval."""
     if pair is None or pair[0] is None or pair[1] is None:
         return say("no interval")
-    write = style.signed if sign else style.plain
+    write = style.format_signed if sign else style.plain
     return say("interval", low=write(pair[0], digits), high=write(pair[1], digits))
 
 
