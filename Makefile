@@ -61,6 +61,7 @@ bench: .venv/bench-installed
 
 reference: .venv/dev-installed
 	$(BIN)/python scripts/reference.py
+	$(BIN)/python scripts/schemas.py
 
 clean:
 	rm -rf .venv demo

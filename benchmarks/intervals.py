@@ -28,6 +28,7 @@ from scipy import optimize, stats
 
 from finegrid import metrics
 from finegrid.recipe.identity import Levels
+from finegrid.statistics.decide import Decision, Kind
 from finegrid.statistics.effects import Analysis, analyse
 from finegrid.statistics.outcomes import Floats, Outcomes
 from finegrid.statistics.power import detectable
@@ -193,14 +194,12 @@ def report(case: Case, studies: int, seed: int = 1) -> Report:
     for analysis in simulate(case, studies, seed):
         effects = analysis.effects
         plain, adjusted = [e.plain for e in effects], [e.adjusted for e in effects]
-        words = [str(e.decision) for e in effects]
+        kinds: list[Kind] = [e.decision.kind if e.decision else "open" for e in effects]
         covered.append([i.low <= x <= i.high for i, x in zip(plain, truth, strict=True)])
         width.append([i.high - i.low for i in plain])
         joint.append(all(i.low <= x <= i.high for i, x in zip(adjusted, truth, strict=True)))
-        sign.append(any(wrong_sign(word, x) for word, x in zip(words, truth, strict=True)))
-        none.append(
-            any(w.startswith("no diff") and abs(x) > margin for w, x in zip(words, truth, strict=True))
-        )
+        sign.append(any(wrong_sign(kind, x) for kind, x in zip(kinds, truth, strict=True)))
+        none.append(any(kind == "same" and abs(x) > margin for kind, x in zip(kinds, truth, strict=True)))
     by_factor = np.mean(covered, axis=0)
     return Report(
         case.name,
@@ -215,8 +214,8 @@ def report(case: Case, studies: int, seed: int = 1) -> Report:
     )
 
 
-def wrong_sign(word: str, truth: float) -> bool:
-    return (word == "use" and truth < 1e-9) or (word == "do not use" and truth > -1e-9)
+def wrong_sign(kind: Kind, truth: float) -> bool:
+    return (kind == "use" and truth < 1e-9) or (kind == "avoid" and truth > -1e-9)
 
 
 @dataclass(frozen=True)
@@ -255,7 +254,7 @@ def power_report(seeds: int, studies: int, pilots: int = 100) -> Power:
         return float(true_effects(replace(nothing, effects=(latent, 0.0, 0.0, 0.0)))[0]) - effect
 
     real = replace(nothing, effects=(float(optimize.brentq(off, 0.0, 0.5, xtol=1e-4)), 0.0, 0.0, 0.0))
-    found = [str(analysis.effects[0].decision) == "use" for analysis in simulate(real, studies)]
+    found = [analysis.effects[0].decision == Decision("use") for analysis in simulate(real, studies)]
     return Power(nothing.name, studies, effect, float(np.mean(found)), time.monotonic() - started)
 
 

@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 from support.browser import chromium, drawn, facts, hostile, hostile_page, js, one, show, sideways
-from support.reported import HOSTILE_LABELS, HOSTILE_NAME
+from support.reported import HOSTILE_LABELS, HOSTILE_NAME, Facts
 
 from finegrid.errors import visible
-from finegrid.report.facts.facts import Facts
 from finegrid.report.page.page import render_page
 
 pytestmark = pytest.mark.browser

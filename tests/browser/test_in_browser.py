@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from support.browser import chromium, drawn, facts, js, one, page, show, sideways, until, without_scripts
+from support.reported import Facts
 
-from finegrid.report.facts.facts import Facts
 from finegrid.report.page.page import render_page
 
 pytestmark = pytest.mark.browser
@@ -238,7 +238,7 @@ def test_the_reader_stays_where_they_are_when_news_comes(
 
     best = max(facts["recipes"], key=lambda recipe: recipe["test"])
     better = {**best, "test": best["test"] + 0.01}
-    news = {**facts, "recipes": [better if recipe is best else recipe for recipe in facts["recipes"]]}
+    news: Any = {**facts, "recipes": [better if recipe is best else recipe for recipe in facts["recipes"]]}
     js(
         driver,
         "const fresh = new DOMParser().parseFromString(arguments[0], 'text/html'); window.done = false;"

@@ -18,6 +18,7 @@ from finegrid.errors import InputError
 from finegrid.planning.runs import PlannedRun
 from finegrid.results.load import load_results
 from finegrid.results.table import make_table
+from finegrid.statistics.decide import Decision
 from finegrid.study.audit_file import load_audit, save_audit
 from finegrid.study.load import load_study
 from finegrid.study.study import Study
@@ -110,7 +111,7 @@ def test_what_is_decided_stays_decided(study: Study) -> None:
 
     verdict = with_interim_decisions(load_results(study), 5.0)
     (effect,) = [e for e in verdict.analysis.effects if e.comparison.factor == "reinit.layers"]
-    assert str(effect.decision) == "do not use" and effect.estimate > 0
+    assert effect.decision == Decision("avoid") and effect.estimate > 0
     assert any("decided at the look with 2 seeds" in note for note in effect.notes)
     # Under another margin the looks have decided nothing.
     anew = with_interim_decisions(load_results(study), 0.1)
@@ -197,7 +198,7 @@ def test_a_tiny_study_is_trained_until_decided(probed: Path, tmp_path: Path, cal
     seeds = read_interim_analyses(study.folder)[-1].seeds
     assert all(len(row.records) == seeds for row in make_table(study, load_audit(study.folder)).rows)
     spoken = json.loads(call("verdict", study.folder, "--json", "--margin", "1000").stdout)
-    assert {one["verdict"].split(",")[0] for one in spoken["factors"]} == {"no difference beyond 1000"}
+    assert {one["decision"]["kind"] for one in spoken["factors"]} == {"same"}
 
 
 @pytest.mark.parametrize(

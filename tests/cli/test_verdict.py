@@ -78,10 +78,10 @@ def factors(verdict: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {one["factor"]: one for one in verdict["factors"]}
 
 
-def verdict_of(study: Study) -> dict[str, Any]:
-    spelled: dict[str, Any] = as_json(judge(load_results(study)))
-    json.dumps(spelled, allow_nan=False)
-    return spelled
+def verdict_of(study: Study) -> Any:
+    facts = as_json(judge(load_results(study)))
+    json.dumps(facts, allow_nan=False)
+    return facts
 
 
 def test_known_effects_get_the_words_they_deserve(probed: Any, tmp_path: Path) -> None:
@@ -237,8 +237,9 @@ def test_the_margin_decides_what_is_a_difference(probed: Any, tmp_path: Path, ca
     fill(study, known)
     wide = json.loads(call("verdict", study.folder, "--json", "--margin", "20").stdout)
 
-    assert {one["verdict"].split(",")[0] for one in wide["factors"]} == {"no difference beyond 20"}
-    assert "use for speed" in factors(wide)["freeze.layers"]["verdict"]
+    assert {one["decision"]["kind"] for one in wide["factors"]} == {"same"}
+    assert factors(wide)["freeze.layers"]["decision"]["for_speed"]
+    assert "no difference beyond 20, " in factors(wide)["freeze.layers"]["verdict"]
 
 
 def test_wrong_input_is_told(probed: Any, tmp_path: Path, call: Call) -> None:

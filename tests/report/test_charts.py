@@ -15,7 +15,7 @@ from typing import Any
 import altair as alt
 import pytest
 import vl_convert
-from support.reported import HOSTILE_LABELS, HOSTILE_NAME, audited_study, fill
+from support.reported import HOSTILE_LABELS, HOSTILE_NAME, Facts, audited_study, fill
 
 from finegrid.errors import InputError
 from finegrid.report.chart.charts import DRAW, captions, charts
@@ -23,9 +23,9 @@ from finegrid.report.chart.curves import MOST as MOST_CURVES
 from finegrid.report.chart.files import figure
 from finegrid.report.chart.palette import PALETTES, THEMES, Palette
 from finegrid.report.chart.seeds import MOST as MOST_RECIPES
-from finegrid.report.chart.style import shown, signed, wrapped
-from finegrid.report.chart.words import CHART_WORDS
-from finegrid.report.facts.facts import Facts, report_facts
+from finegrid.report.chart.style import fit_line, format_signed, wrap_line
+from finegrid.report.chart.words import CHART_WORDS, ENGLISH
+from finegrid.report.facts.facts import report_facts
 from finegrid.study.imported import save_imported
 from finegrid.study.importing.examples import example
 
@@ -148,9 +148,9 @@ def test_numbers_are_written_as_the_verdict_has_them(facts: Facts) -> None:
     drawn = charts(facts)["forest"]["datasets"]["rows"]
 
     for row, one in zip(drawn, facts["verdict"]["factors"], strict=True):
-        assert row["effect_text"] == signed(one["effect"])
-        assert row["interval_text"] == f"{signed(one['low'])} to {signed(one['high'])}"
-        assert row["adjusted_text"] == " to ".join(map(signed, one["adjusted"]))
+        assert row["effect_text"] == format_signed(one["effect"])
+        assert row["interval_text"] == f"{format_signed(one['low'])} to {format_signed(one['high'])}"
+        assert row["adjusted_text"] == " to ".join(map(format_signed, one["adjusted"]))
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_numbers_are_written_as_the_verdict_has_them(facts: Facts) -> None:
     [(1.0678, 2, "+1.07"), (-0.004, 2, "0.00"), (0.04, 1, "0.0"), (-1234.5, 1, "−1,234.5")],
 )
 def test_what_rounds_to_zero_has_no_sign(value: float, digits: int, text: str) -> None:
-    assert signed(value, digits) == text
+    assert format_signed(value, digits) == text
 
 
 def test_names_never_are_part_of_an_expression(hostile: Facts) -> None:
@@ -346,10 +346,10 @@ def test_every_word_has_a_place(facts: Facts) -> None:
     code = "".join(
         path.read_text(encoding="utf-8") for path in source.rglob("*.py") if "words" not in path.name
     )
-    made = {"decision", "tip", "state", "runs", "interaction", "legend", "head", "class", "cell"}
+    made = {"tip", "state", "runs", "legend", "head", "class", "cell"}
 
     quoted = code.replace("'", '"')
-    assert [key for key in CHART_WORDS["en"] if f'"{key}"' not in quoted and key.split()[0] not in made] == []
+    assert [key for key in ENGLISH if f'"{key}"' not in quoted and key.split()[0] not in made] == []
 
 
 def test_chinese_figures_are_chinese(facts: Facts) -> None:
@@ -359,7 +359,7 @@ def test_chinese_figures_are_chinese(facts: Facts) -> None:
 
 
 def test_lines_break_at_words_and_between_chinese_characters() -> None:
-    assert wrapped("one two three", 45, 10) == ["one two", "three"]
-    assert wrapped("一二三四，五", 40, 10) == ["一二三", "四，五"]
-    assert shown("a\ufffe\uffff") == "a\\ufffe\\uffff"  # either would end the process that draws it
-    assert shown("a\nb\x07" + "c" * 300).startswith("a\\nb\\x07ccc")
+    assert wrap_line("one two three", 45, 10) == ["one two", "three"]
+    assert wrap_line("一二三四，五", 40, 10) == ["一二三", "四，五"]
+    assert fit_line("a\ufffe\uffff") == "a\\ufffe\\uffff"  # either would end the process that draws it
+    assert fit_line("a\nb\x07" + "c" * 300).startswith("a\\nb\\x07ccc")

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 from support.pretend import GOLD, TEXTS, ended_badly, pretend
+from support.reported import Facts
 from support.tiny import open_study, write_study, write_texts
 
 from finegrid.audit.costs import make_audit
 from finegrid.errors import InputError
 from finegrid.planning.runs import PlannedRun
-from finegrid.report.facts.facts import Facts, report_facts
+from finegrid.report.facts.facts import report_facts
 from finegrid.results.load import load_results
 from finegrid.study.audit_file import load_audit, save_audit
 from finegrid.study.imported import save_imported
@@ -169,8 +170,8 @@ def test_a_table_from_elsewhere_says_what_it_lacks(tmp_path: Path) -> None:
     json.dumps(facts, allow_nan=False)
 
     assert (facts["kind"], facts["why_no_texts"]) == ("imported", "imported")
-    assert facts["texts"] is facts["classes"] is facts["data"] is None
-    assert facts["curves"] == facts["cards"] == facts["confirmed"] == []
+    assert [facts[name] for name in ("texts", "classes", "data")] == [None, None, None]
+    assert [facts[name] for name in ("curves", "cards", "confirmed")] == [[], [], []]
     assert "fit" not in facts["commands"]
     assert len(facts["recipes"]) == 32
 

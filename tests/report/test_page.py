@@ -14,18 +14,18 @@ from typing import Any
 
 import pytest
 from support.pretend import ended_badly
-from support.reported import HOSTILE_NAME, SCRIPT, audited_study, fill, hostile_study
+from support.reported import HOSTILE_NAME, SCRIPT, Facts, audited_study, fill, hostile_study
 
 from finegrid.recipe.card import card
 from finegrid.recipe.recipe import Recipe
 from finegrid.report.chart.charts import charts
 from finegrid.report.chart.palette import DARK, LIGHT
-from finegrid.report.facts.facts import Facts, report_facts
+from finegrid.report.facts.facts import report_facts
 from finegrid.report.page.card_parts import card_parts
 from finegrid.report.page.embed import interned, script_json
 from finegrid.report.page.figure_set import Figures, darkened
 from finegrid.report.page.page import render_page
-from finegrid.report.page.words import CHINESE, ENGLISH
+from finegrid.report.page.words import CHINESE, ENGLISH, WORDS
 from finegrid.spelling import LANGS
 from finegrid.study.imported import save_imported
 from finegrid.study.importing.examples import example
@@ -138,12 +138,12 @@ def test_every_number_on_the_page_is_in_the_facts(facts: Facts, lang: str) -> No
     listed = facts["verdict"]["factors"], facts["verdict"]["interactions"]
     counted = {
         str(len(listed[0]) + len(listed[1])),
-        str(sum(one["verdict"] == "cannot tell yet" for one in listed[1])),
+        str(sum(one["decision"]["kind"] == "open" for one in listed[1])),
         *(str(max(len(texts) - 10, 0)) for texts in facts["texts"].values()),
         *(str(one["needs"]["seeds"] - facts["verdict"]["seeds"]) for one in listed[0] if one["needs"]),
     }
     of_words = {
-        found for words in (ENGLISH, CHINESE) for text in words.values() for found in NUMBER.findall(text)
+        found for words in WORDS.values() for text in words.values() for found in NUMBER.findall(text)
     }
     known = counted | of_words | {text for value in numbers(facts) for text in spelled(value)}
     known |= set(NUMBER.findall(facts["made"])) | set(NUMBER.findall(json.dumps(facts).replace("-", "−")))

@@ -15,12 +15,13 @@ from finegrid.recipe.identity import Level, Levels
 from finegrid.statistics.best import best_set, hsu_constant
 from finegrid.statistics.decide import (
     Ahead,
+    Decision,
     Interval,
     Needs,
     adjusted_intervals,
     decide,
+    find_needs,
     holm,
-    needs,
     p_values,
     plain_interval,
 )
@@ -141,11 +142,11 @@ def test_one_seed_names_where_its_noise_comes_from() -> None:
         analysis = analyse(
             Outcomes(factors, recipes, scored(recipes, lambda r: 9.0 * (r["a"] == 1), 1, noise=1.0))
         )
-        methods[name] = analysis.method, str(analysis.effects[0].decision)
+        methods[name] = analysis.method, analysis.effects[0].decision
     assert methods == {
-        "sixteen": ("pooled high-order interactions", "use"),
-        "eight": ("Lenth's method", "use"),
-        "four": ("none", "cannot tell yet"),
+        "sixteen": ("pooled high-order interactions", Decision("use")),
+        "eight": ("Lenth's method", Decision("use")),
+        "four": ("none", Decision("open")),
     }
 
 
@@ -182,23 +183,23 @@ def test_holm_is_that_of_statsmodels_and_intervals_agree_with_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("interval", "word"),
+    ("interval", "decision"),
     [
-        ((-0.2, 0.2), "no difference beyond 0.2"),
-        ((0.05, 0.15), "no difference beyond 0.2, but measurable"),
-        ((0.05, 0.25), "use"),
-        ((-0.9, -0.01), "do not use"),
-        ((-0.1, 0.21), "cannot tell yet"),
-        ((-np.inf, np.inf), "cannot tell yet"),
+        ((-0.2, 0.2), Decision("same")),
+        ((0.05, 0.15), Decision("same", measurable=True)),
+        ((0.05, 0.25), Decision("use")),
+        ((-0.9, -0.01), Decision("avoid")),
+        ((-0.1, 0.21), Decision("open")),
+        ((-np.inf, np.inf), Decision("open")),
     ],
 )
-def test_words_come_in_the_order_of_the_design(interval: tuple[float, float], word: str) -> None:
-    assert str(decide(Interval(*interval))) == word
+def test_decisions_come_in_the_order_of_the_design(interval: tuple[float, float], decision: Decision) -> None:
+    assert decide(Interval(*interval)) == decision
 
 
 def test_speed_matters_only_where_points_do_not() -> None:
-    assert str(decide(Interval(-0.1, 0.1), surely_faster=True)) == "no difference beyond 0.2, use for speed"
-    assert str(decide(Interval(-0.9, -0.3), surely_faster=True)) == "do not use"
+    assert decide(Interval(-0.1, 0.1), surely_faster=True) == Decision("same", for_speed=True)
+    assert decide(Interval(-0.9, -0.3), surely_faster=True) == Decision("avoid")
 
 
 def one(seed: float, text: float = 0.0, seed_text: float = 0.0) -> Components:
@@ -206,7 +207,7 @@ def one(seed: float, text: float = 0.0, seed_text: float = 0.0) -> Components:
 
 
 def test_needs_names_the_first_number_of_seeds_that_settles_it() -> None:
-    found = needs(Ahead(0.5, one(1.0), 8, 0, 7.0, alpha=0.05))
+    found = find_needs(Ahead(0.5, one(1.0), 8, 0, 7.0, alpha=0.05))
     assert found is not None and found.texts is None and found.seeds is not None
 
     def half(n: int) -> float:
@@ -216,10 +217,10 @@ def test_needs_names_the_first_number_of_seeds_that_settles_it() -> None:
 
 
 def test_needs_texts_where_texts_are_the_limit_and_both_where_both_are() -> None:
-    assert needs(Ahead(0.5, one(0.01, 400.0), 8, 1000, 7.0, alpha=0.05)) == Needs(None, 6728)
-    both = needs(Ahead(0.5, one(1.0, 400.0), 8, 1000, 7.0, alpha=0.05))
+    assert find_needs(Ahead(0.5, one(0.01, 400.0), 8, 1000, 7.0, alpha=0.05)) == Needs(None, 6728)
+    both = find_needs(Ahead(0.5, one(1.0, 400.0), 8, 1000, 7.0, alpha=0.05))
     assert both is not None and both.seeds is not None and both.texts is not None
-    assert needs(Ahead(1e-9, one(9.0), 8, 0, 7.0, alpha=0.05, margin=0.0)) is None
+    assert find_needs(Ahead(1e-9, one(9.0), 8, 0, 7.0, alpha=0.05, margin=0.0)) is None
 
 
 def test_detectable_is_the_paired_t_test_of_statsmodels() -> None:

@@ -12,6 +12,7 @@ import finegrid
 from finegrid.recipe.identity import Level, Levels
 from finegrid.statistics.best import best_set
 from finegrid.statistics.costs import costs, surely_less
+from finegrid.statistics.decide import Decision
 from finegrid.statistics.effects import Analysis, analyse
 from finegrid.statistics.outcomes import Outcomes
 
@@ -205,7 +206,7 @@ def test_a_level_that_never_ran_is_open_and_not_an_error() -> None:
     score[2:] = np.nan
     a, b = analyse(Outcomes(factors, recipes, score)).effects
 
-    assert np.isnan(a.estimate) and str(a.decision) == "cannot tell yet"
+    assert np.isnan(a.estimate) and a.decision == Decision("open")
     assert a.notes == ("not estimable: the runs that finished do not show it",)
     assert b.estimate == pytest.approx(1.0)
 
@@ -213,7 +214,7 @@ def test_a_level_that_never_ran_is_open_and_not_an_error() -> None:
 def test_a_study_without_runs_or_without_factors_has_nothing_to_say() -> None:
     nothing = analyse(Outcomes(TWO, full(TWO), np.full((8, 3), np.nan)))
 
-    assert {str(e.decision) for e in nothing.effects} == {"cannot tell yet"} and len(nothing.empty) == 8
+    assert {e.decision for e in nothing.effects} == {Decision("open")} and len(nothing.empty) == 8
     assert best_set(Outcomes(TWO, full(TWO), np.full((8, 3), np.nan))) is None
     assert analyse(Outcomes({}, [{}], np.array([[90.0, 91.0]]))).effects == ()
 
@@ -243,8 +244,8 @@ def test_scores_without_any_noise_are_decided() -> None:
     recipes = full(TWO)
     a, b, c = analyse(Outcomes(TWO, recipes, np.repeat([[additive(r)] for r in recipes], 3, axis=1))).effects
 
-    assert (str(a.decision), str(b.decision)) == ("use", "do not use")
-    assert str(c.decision) == "no difference beyond 0.2"
+    assert (a.decision, b.decision) == (Decision("use"), Decision("avoid"))
+    assert c.decision == Decision("same")
 
 
 @pytest.mark.parametrize(
@@ -273,19 +274,19 @@ def test_the_published_table_gives_the_known_effects() -> None:
     assert analysis.method == "true repeats" and 0.098 < analysis.run_sd < 0.102
     effects = {e.contrast.name: e for e in analysis.effects}
     expected = {
-        "reinit_layers": (-0.51, "do not use"),
-        "frozen_layers": (-0.12, "no difference beyond 0.2, but measurable"),
-        "bertadam": (-0.10, "no difference beyond 0.2, but measurable"),
-        "warmup_proportion": (0.10, "no difference beyond 0.2, but measurable"),
-        "weight_decay": (0.07, "no difference beyond 0.2, but measurable"),
+        "reinit_layers": (-0.51, Decision("avoid")),
+        "frozen_layers": (-0.12, Decision("same", measurable=True)),
+        "bertadam": (-0.10, Decision("same", measurable=True)),
+        "warmup_proportion": (0.10, Decision("same", measurable=True)),
+        "weight_decay": (0.07, Decision("same", measurable=True)),
     }
-    assert {n: (round(e.estimate, 2), str(e.decision)) for n, e in effects.items()} == expected
+    assert {n: (round(e.estimate, 2), e.decision) for n, e in effects.items()} == expected
     assert {e.df for e in effects.values()} == {32}
 
     product = next(
         i for i in analysis.interactions if i.effect.contrast.name == "bertadam x warmup_proportion"
     )
-    assert round(product.effect.estimate, 2) == 0.13 and str(product.effect.decision) == "they interact"
+    assert round(product.effect.estimate, 2) == 0.13 and product.effect.decision == Decision("interact")
     given = {e.contrast.given: round(e.estimate, 2) for e in product.conditional}
     assert given["bertadam", 1.0] == 0.23 and given["bertadam", 0.0] == -0.03
 

@@ -12,9 +12,8 @@ from typing import Any
 
 import pytest
 
-from finegrid.report.facts.facts import Facts
 from finegrid.report.page.page import render_page
-from support.reported import audited_study, fill, hostile_study
+from support.reported import Facts, audited_study, fill, hostile_study
 
 WHY_NOT = (
     "no chromium, chromedriver or selenium here: `make browser` installs the first two, `make test` the last"

@@ -106,12 +106,17 @@ def cases() -> Iterator[Case]:
 
 def main() -> int:
     asked = arguments()
+    if asked.against and not asked.against.is_dir():
+        raise SystemExit(f"{asked.against} is not a folder. Take it first, from the tree before.")
     if not asked.kept:
         if asked.out.exists():
             raise SystemExit(
                 f"{asked.out} is there already. Remove it, or compare it: --against BEFORE --kept"
             )
-        take(asked.out)
+        unfinished = asked.out.with_name(f"{asked.out.name}.unfinished")  # one that was cut short is no OUT
+        shutil.rmtree(unfinished, ignore_errors=True)
+        take(unfinished)
+        unfinished.rename(asked.out)
     return compare(asked.against, asked.out) if asked.against else 0
 
 

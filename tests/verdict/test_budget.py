@@ -17,6 +17,7 @@ from finegrid.planning.capacity import GIB
 from finegrid.planning.runs import plan_runs
 from finegrid.planning.status import StudyStatus
 from finegrid.recipe.identity import ENGINE, Levels
+from finegrid.statistics.decide import Decision
 from finegrid.statistics.effects import analyse
 from finegrid.statistics.outcomes import Outcomes
 from finegrid.statistics.power import detectable
@@ -525,6 +526,6 @@ def test_the_promised_effect_is_found_in_four_of_five_studies(
         score = 80 + draw(0, seeds) + influence.mean(axis=2) + effect * signs[:, [2]]
         influence -= influence.mean(axis=2, keepdims=True)
         analysis = analyse(Outcomes(results.factors, recipes, score, influence))
-        found += str(analysis.effects[2].decision) == "use"
+        found += analysis.effects[2].decision == Decision("use")
 
     assert found / studies == pytest.approx(0.8, abs=0.05)

@@ -14,7 +14,7 @@ from finegrid.verdict.verdict import judge
 
 
 @pytest.fixture(scope="module")
-def verdict() -> dict[str, Any]:
+def verdict() -> Any:
     return as_json(judge(imported_results(Path("published"), example("thucnews64-published"))))
 
 

@@ -37,7 +37,7 @@ class Report:
     def __init__(self) -> None:
         self.made = 0
 
-    def facts(self, folder: Path) -> dict[str, Any]:
+    def facts(self, folder: Path) -> Any:
         self.made += 1
         if not (folder / "study.toml").exists():
             raise input_error(str(folder), "study.toml", "no such <file>.")
@@ -46,7 +46,7 @@ class Report:
             raise ValueError("broken by\x1b[31m hand")
         return {"runs": len(list(Ledger(folder / "runs.jsonl"))), "text": text}
 
-    def page(self, facts: dict[str, Any], *, live: bool) -> str:
+    def page(self, facts: Any, *, live: bool) -> str:
         assert live
         text = html.escape(facts["text"])
         return f"<!doctype html><body><main>{facts['runs']} runs of {text}</main></body></html>"

@@ -146,7 +146,7 @@ def hypers_of(group: ParamGroup, steps: int) -> tuple[object, ...]:
 
 
 def own_schedule(group: ParamGroup, steps: int) -> tuple[float, ...]:
-    """What the rates of a group are multiplied by, step by step; empty where it has no schedule of its own."""
+    """What a group's rates are multiplied by, step by step; empty where it has no schedule of its own."""
     return tuple(group["factor"](step, steps) for step in range(steps)) if "factor" in group else ()
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from finegrid.report.chart.forest import decision, interval_text, missing, sample
-from finegrid.report.chart.style import Facts, Look, level_name, plain, shown, signed
+from finegrid.facts.decision_words import factor_words
+from finegrid.facts.report import Facts
+from finegrid.report.chart.forest import interval_text, missing, sample
+from finegrid.report.chart.style import Look, fit_line, format_signed, level_name, plain
 from finegrid.spelling import Lang
 
 MOST = 20  # recipes of the best set
@@ -18,7 +20,7 @@ def markdown(facts: Facts, lang: Lang = "en") -> str:
     """The verdict with its intervals, the recommended recipe, and the best ones."""
     look = Look(lang, "light")
     blocks = [
-        f"# {escaped(facts['title'] or facts['name'])}",
+        f"# {escape_text(facts['title'] or facts['name'])}",
         "\n".join(intro(facts, look)),
         table(*verdict_table(facts, look)),
         "\n".join(remarks(facts, look)),
@@ -28,9 +30,9 @@ def markdown(facts: Facts, lang: Lang = "en") -> str:
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
-def escaped(text: str) -> str:
+def escape_text(text: str) -> str:
     """The user's words as words: no markup of Markdown or HTML, one line, control characters spelled out."""
-    return shown(text, 400).translate(SPECIAL)
+    return fit_line(text, 400).translate(SPECIAL)
 
 
 def table(heads: Sequence[str], right: Sequence[bool], rows: Sequence[Sequence[str]]) -> str:
@@ -44,29 +46,36 @@ def table(heads: Sequence[str], right: Sequence[bool], rows: Sequence[Sequence[s
 def intro(facts: Facts, look: Look) -> Iterator[str]:
     verdict = facts["verdict"]
     yield look.sentences(
-        look.word("md score", score=escaped(verdict["score"])), sample(facts, look), missing(facts, look)
+        look.word("md score", score=escape_text(verdict["score"])), sample(facts, look), missing(facts, look)
     )
     if verdict["holds_at"]:
         levels = ", ".join(level_name(name, level) for name, level in verdict["holds_at"].items())
-        yield look.word("md holds", levels=escaped(levels))
+        yield look.word("holds", levels=escape_text(levels))
 
 
 def verdict_table(facts: Facts, look: Look) -> tuple[list[str], list[bool], list[list[str]]]:
     """Every strategy: effect, both intervals, seconds, decision."""
     verdict = facts["verdict"]
     per = "seconds per epoch" if verdict["seconds_per"] == "epoch" else "seconds per run"
-    names = ["strategy", "tip effect_text", "tip interval_text", "tip adjusted_text", per, "tip decision"]
+    names = [
+        "strategy",
+        "tip effect_text",
+        "tip interval_text",
+        "tip adjusted_text",
+        per,
+        "tip decision_text",
+    ]
     rows = []
     for one in verdict["factors"]:
-        adjusted, spent = one["adjusted"], one["seconds_interval"]
+        (low, high), spent = one["adjusted"], one["seconds_interval"]
         rows.append(
             [
-                escaped(level_name(one["factor"], one["levels"][1])),
-                signed(one["effect"]) if one["low"] is not None else "",
+                escape_text(level_name(one["factor"], one["levels"][1])),
+                format_signed(one["effect"]) if one["low"] is not None else "",
                 interval_text(one, look),
-                "" if None in adjusted else look.between(*adjusted),
+                "" if low is None or high is None else look.between(low, high),
                 seconds(one["seconds"], spent, look),
-                decision(one, verdict, look),
+                factor_words(one, verdict, look.lang),
             ]
         )
     return [look.word(name) for name in names], [False, True, True, True, True, False], rows
@@ -76,8 +85,8 @@ def seconds(mean: float | None, interval: Sequence[float | None] | None, look: L
     if mean is None or interval is None:
         return ""
     low, high = interval
-    around = "" if low is None or high is None else look.word("md around", text=look.between(low, high, 1))
-    return signed(mean, 1) + around
+    around = "" if low is None or high is None else look.word("in brackets", text=look.between(low, high, 1))
+    return format_signed(mean, 1) + around
 
 
 def remarks(facts: Facts, look: Look) -> Iterator[str]:
@@ -86,13 +95,14 @@ def remarks(facts: Facts, look: Look) -> Iterator[str]:
     for one in verdict["factors"]:
         told = [*one["notes"], *(look.word("alias", other=other) for other in one["aliases"])]
         if told:
-            name = escaped(level_name(one["factor"], one["levels"][1]))
-            yield f"- {name}: {escaped('; '.join(told))}"
+            name = escape_text(level_name(one["factor"], one["levels"][1]))
+            yield f"- {name}: {escape_text('; '.join(told))}"
     for factor, reason in verdict["inert"].items():
-        yield f"- {look.word('md inert', factor=escaped(factor), reason=escaped(reason))}"
+        yield f"- {look.word('inert', factor=escape_text(factor), reason=escape_text(reason))}"
     for warning in facts["warnings"]:
         said = warning[look.lang]
-        yield f"- {look.word('md warning', what=escaped(said['what']), advice=escaped(said['advice']))}"
+        what, advice = escape_text(said["what"]), escape_text(said["advice"])
+        yield f"- {look.word('md warning', what=what, advice=advice)}"
 
 
 def best_blocks(facts: Facts, look: Look) -> Iterator[str]:
@@ -113,10 +123,10 @@ def best_blocks(facts: Facts, look: Look) -> Iterator[str]:
         rows.append(
             [
                 ", ".join(map(str, numbers)),
-                escaped(look.levels(one["moved"])),
+                escape_text(look.levels(one["moved"])),
                 plain(one["test"]) if known else "",
-                look.between(low, high, sign=False) if known else look.word("no interval"),
-                "" if one["seconds"] is None else plain(one["seconds"], 1),
+                look.between(low, high, sign=False),
+                plain(one["seconds"], 1),
                 look.word(marks[numbers]) if numbers in marks else "",
             ]
         )

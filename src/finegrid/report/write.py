@@ -7,7 +7,8 @@ from pathlib import Path
 
 from finegrid.atomic import replacing
 from finegrid.errors import input_error
-from finegrid.report.facts.facts import Facts, report_facts
+from finegrid.facts.report import Facts
+from finegrid.report.facts.facts import report_facts
 from finegrid.spelling import Lang
 from finegrid.study.folder import StudyFolder
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 from scipy import special, stats
@@ -13,9 +14,8 @@ from finegrid.metrics import MARGIN
 from finegrid.statistics.outcomes import Floats
 from finegrid.statistics.variance import MOST_DF, Components, expected_chance
 
-USE, DO_NOT_USE, OPEN, INTERACT = "use", "do not use", "cannot tell yet", "they interact"
-NO_DIFFERENCE = "no difference beyond {margin:g}"
-MEASURABLE, FOR_SPEED = "but measurable", "use for speed"
+Kind = Literal["use", "avoid", "same", "open", "interact"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 MOST_SEEDS = 100  # more than this settles nothing in practice
 MOST_TEXTS = 1_000_000
 
@@ -29,30 +29,6 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class Decision:
-    """A word, and what goes with it.
-
-    Attributes:
-        word: ``use``, ``do not use``, ``cannot tell yet`` or ``no difference beyond <margin>``.
-        measurable: Of no difference beyond the margin: zero lies outside the interval all the same.
-        for_speed: Of no difference beyond the margin: it is surely faster.
-    """
-
-    word: str
-    measurable: bool = False
-    for_speed: bool = False
-
-    @property
-    def is_none(self) -> bool:
-        """Whether it says that there is no difference beyond the margin."""
-        return self.word.startswith(NO_DIFFERENCE.partition("{")[0])
-
-    def __str__(self) -> str:
-        added = [MEASURABLE] * self.measurable + [FOR_SPEED] * self.for_speed
-        return ", ".join([self.word, *added])
-
-
-@dataclass(frozen=True)
 class Needs:
     """What would settle an open comparison if its estimate stayed as it is: totals, not additions.
 
@@ -62,6 +38,25 @@ class Needs:
 
     seeds: int | None
     texts: int | None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What an interval says at a margin. It holds no words: `finegrid.facts.decision_words` has them.
+
+    Attributes:
+        kind: ``use`` and ``avoid``: surely better, surely worse. ``same``: no difference beyond the
+            margin. ``open``: none of these. ``interact``: of two strategies, that they depend on each
+            other.
+        measurable: Of ``same``: zero lies outside the interval all the same.
+        for_speed: Of ``same``: it is surely faster.
+        needs: Of ``open``: what would settle it, if something would.
+    """
+
+    kind: Kind
+    measurable: bool = False
+    for_speed: bool = False
+    needs: Needs | None = None
 
 
 def plain_interval(estimate: float, se: float, df: float, alpha: float = 0.05) -> Interval:
@@ -118,10 +113,10 @@ def decide(interval: Interval, margin: float = MARGIN, surely_faster: bool = Fal
     """On the adjusted interval, in this order."""
     low, high = interval.low, interval.high
     if -margin <= low and high <= margin:
-        return Decision(NO_DIFFERENCE.format(margin=margin), low > 0 or high < 0, surely_faster)
+        return Decision("same", measurable=low > 0 or high < 0, for_speed=surely_faster)
     if low > 0:
-        return Decision(USE)
-    return Decision(DO_NOT_USE if high < 0 else OPEN)
+        return Decision("use")
+    return Decision("avoid" if high < 0 else "open")
 
 
 @dataclass(frozen=True)
@@ -153,19 +148,19 @@ class Ahead:
         return abs(self.estimate) > half or abs(self.estimate) + half <= self.margin
 
 
-def needs(ahead: Ahead) -> Needs | None:
+def find_needs(ahead: Ahead) -> Needs | None:
     """More seeds; else more texts; else both, grown alike; None if none of that would do."""
     seeds, texts = ahead.seeds, ahead.texts
-    found = _first(ahead, [(n, texts) for n in range(seeds + 1, MOST_SEEDS + 1)])
-    if found:
-        return Needs(found[0], None)
+    sizes = _first(ahead, [(n, texts) for n in range(seeds + 1, MOST_SEEDS + 1)])
+    if sizes:
+        return Needs(sizes[0], None)
     growth = [1.1**step for step in range(1, 200) if 0 < texts * 1.1**step <= MOST_TEXTS]
-    found = _first(ahead, [(seeds, math.ceil(texts * by)) for by in growth])
-    if found:
-        return Needs(None, found[1])
+    sizes = _first(ahead, [(seeds, math.ceil(texts * by)) for by in growth])
+    if sizes:
+        return Needs(None, sizes[1])
     both = [(math.ceil(seeds * by), math.ceil(texts * by)) for by in growth if seeds * by <= MOST_SEEDS]
-    found = _first(ahead, both)
-    return Needs(*found) if found else None
+    sizes = _first(ahead, both)
+    return Needs(*sizes) if sizes else None
 
 
 def _first(ahead: Ahead, sizes: list[tuple[int, int]]) -> tuple[int, int] | None:

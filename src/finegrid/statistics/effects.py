@@ -12,7 +12,7 @@ knows studies, ledgers or files.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -26,18 +26,14 @@ from finegrid.statistics.contrasts import (
     weights_of,
 )
 from finegrid.statistics.decide import (
-    DO_NOT_USE,
-    INTERACT,
-    OPEN,
-    USE,
     Ahead,
     Decision,
     Interval,
     Needs,
     adjusted_intervals,
     decide,
+    find_needs,
     holm,
-    needs,
     p_values,
     plain_interval,
 )
@@ -57,7 +53,6 @@ class Effect:
             effects is the plain one, they are read with their interaction and have no decision.
         p: Holm's adjusted p-value.
         one: Variances of one seed, one text, one text in one seed.
-        needs: What would settle it, if it is open and something would.
         notes: What a reader must know: missing cells, aliases.
     """
 
@@ -70,13 +65,17 @@ class Effect:
     p: float
     one: Components
     decision: Decision | None
-    needs: Needs | None
     notes: tuple[str, ...]
 
     @property
     def comparison(self) -> Comparison:
         """Of a main or conditional effect."""
         return self.contrast.comparisons[0]
+
+    @property
+    def needs(self) -> Needs | None:
+        """What would settle it, if it is open and something would."""
+        return self.decision.needs if self.decision else None
 
 
 @dataclass(frozen=True)
@@ -224,17 +223,17 @@ def _effects(
     for row, number in enumerate(given):
         contrast = family[number]
         one = Components(*(part[row] for part in (single.seed, single.text, single.seed_text)))
-        decision = need = None
+        decision = None
         if alpha is not None:
             main = contrast.comparisons[0]
             fast = len(contrast.comparisons) == 1 and (main.factor, main.level) in faster
             decision = decide(adjusted[row], margin, fast)
-            if len(contrast.comparisons) == 2 and decision.word in (USE, DO_NOT_USE):
-                decision = Decision(INTERACT)
-            if decision.word == OPEN and np.isfinite(se[row]):
+            if len(contrast.comparisons) == 2 and decision.kind in ("use", "avoid"):
+                decision = Decision("interact")
+            if decision.kind == "open" and np.isfinite(se[row]):
                 share = alpha / len(given)
                 ahead = Ahead(estimate[row], one, noise.seeds, noise.texts, noise.df_seed[row], share, margin)
-                need = needs(ahead)
+                decision = replace(decision, needs=find_needs(ahead))
         effects[number] = Effect(
             contrast,
             float(estimate[row]),
@@ -245,7 +244,6 @@ def _effects(
             float(p[row]),
             one,
             decision,
-            need,
             _notes(contrast),
         )
     return [effects.get(number) or _not_given(contrast) for number, contrast in enumerate(family)]
@@ -255,9 +253,9 @@ def _not_given(contrast: Contrast) -> Effect:
     nothing = Interval(-np.inf, np.inf)
     unknown = np.array(np.nan)
     one = Components(unknown, unknown, unknown)
-    decision = None if contrast.given else Decision(OPEN)
+    decision = None if contrast.given else Decision("open")
     notes = ("not estimable: the runs that finished do not show it",)
-    return Effect(contrast, np.nan, np.inf, 1.0, nothing, nothing, 1.0, one, decision, None, notes)
+    return Effect(contrast, np.nan, np.inf, 1.0, nothing, nothing, 1.0, one, decision, notes)
 
 
 def _notes(contrast: Contrast) -> tuple[str, ...]:

@@ -11,7 +11,6 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from finegrid.atomic import replacing
 from finegrid.data.table import Split, Table
 from finegrid.data.unlabelled import AskedColumns, UnlabelledTexts, read_texts
 from finegrid.errors import InputError, Problem, input_error
+from finegrid.facts.verdict import ConfirmedFacts, PairedFacts
 from finegrid.metrics import influence
 from finegrid.recipe.identity import Levels
 from finegrid.results.load import load_results
@@ -48,17 +48,6 @@ class Paired:
     seeds: int
     texts: int
 
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "baseline": round(self.baseline, 6),
-            "recommended": round(self.recommended, 6),
-            "difference": round(self.difference, 6),
-            "low": json_number(self.interval.low),
-            "high": json_number(self.interval.high),
-            "seeds": self.seeds,
-            "texts": self.texts,
-        }
-
 
 @dataclass(frozen=True)
 class Confirmation:
@@ -68,10 +57,26 @@ class Confirmation:
     fresh_texts: bool
     shared_encoder: bool  # all seeds have one pre-trained encoder in common
 
-    def as_json(self) -> dict[str, Any]:
-        both = {"study": self.before.as_json(), "fresh": self.fresh.as_json()}
-        about = {"fresh_texts": self.fresh_texts, "shared_encoder": self.shared_encoder}
-        return {"schema": 1, "levels": self.levels, **about, **both}
+    def as_json(self) -> ConfirmedFacts:
+        def paired_json(paired: Paired) -> PairedFacts:
+            return {
+                "baseline": round(paired.baseline, 6),
+                "recommended": round(paired.recommended, 6),
+                "difference": round(paired.difference, 6),
+                "low": json_number(paired.interval.low),
+                "high": json_number(paired.interval.high),
+                "seeds": paired.seeds,
+                "texts": paired.texts,
+            }
+
+        return {
+            "schema": 1,
+            "levels": self.levels,
+            "fresh_texts": self.fresh_texts,
+            "shared_encoder": self.shared_encoder,
+            "study": paired_json(self.before),
+            "fresh": paired_json(self.fresh),
+        }
 
     def lines(self) -> list[str]:
         """In words."""

@@ -116,7 +116,7 @@ WORDS: dict[Lang, dict[Kind, Words]] = {"en": ENGLISH, "zh": CHINESE}
 assert ENGLISH.keys() == CHINESE.keys()
 
 
-def told(warning: Warning, lang: Lang) -> Words:
+def describe(warning: Warning, lang: Lang) -> Words:
     """What was found, and what to do, with the warning's figures."""
     words = WORDS[lang][warning.kind]
     return Words(words.what.format(**warning.values), words.advice.format(**warning.values))

@@ -14,18 +14,18 @@ import re
 import time
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from finegrid.atomic import replacing
 from finegrid.errors import input_error
+from finegrid.facts.decision_words import as_recorded, from_recorded
 from finegrid.recipe.recipe import Recipe
 from finegrid.results.load import load_results
 from finegrid.results.results import Distinct, Results
 from finegrid.spelling import format_duration
-from finegrid.statistics.decide import OPEN, Decision
 from finegrid.statistics.effects import Effect
 from finegrid.study.folder import LOOKS_FILE, SETTINGS_FILE, StudyFolder
 from finegrid.study.ledger import Journal
@@ -208,13 +208,13 @@ def analyse_interim(study: Study, seeds: int, margin: float) -> Verdict:
                 "margin": margin,
                 "decided": {
                     key(effect.contrast): {
-                        "decision": asdict(effect.decision),
+                        "decision": as_recorded(effect.decision, margin),
                         "effect": effect.estimate,
                         "adjusted": [effect.adjusted.low, effect.adjusted.high],
                     }
                     for effect in verdict.analysis.effects
                     if effect.decision is not None
-                    and effect.decision.word != OPEN
+                    and effect.decision.kind != "open"
                     and key(effect.contrast) not in before
                 },
             }
@@ -262,8 +262,8 @@ def keep_decision(effect: Effect, what: dict[str, Any] | None) -> Effect:
         return effect
     low, high = what["adjusted"]
     note = f"decided at the look with {what['seeds']} seeds, by {low:+.2f} to {high:+.2f}"
-    decision = Decision(**what["decision"])
-    return replace(effect, decision=decision, needs=None, notes=(*effect.notes, note))
+    decision = from_recorded(what["decision"], what["margin"])
+    return replace(effect, decision=decision, notes=(*effect.notes, note))
 
 
 def read_interim_analyses(folder: Path) -> list[InterimAnalysis]:

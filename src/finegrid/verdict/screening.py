@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from finegrid.facts.decision_words import recorded_words
 from finegrid.planning.phases import phases_lines, screen_lines
 from finegrid.results.load import load_results
 from finegrid.results.results import Results
 from finegrid.spelling import json_number
-from finegrid.statistics.decide import DO_NOT_USE, Decision
+from finegrid.statistics.decide import Decision
 from finegrid.statistics.effects import Effect, analyse
 from finegrid.study.load import load_study
 from finegrid.study.screen import Screen, Screened, save_screen
@@ -87,7 +88,7 @@ def make_screen(study: Study, results: Results, margin: float) -> Screen:
         seeds=list(study.head.design.numbers),
         rows=len(study.first_rows),
         factors={
-            name: screen_effect(effects[name])
+            name: screen_effect(effects[name], margin)
             if name in effects
             else Screened(
                 level=study.factors[name][1],
@@ -101,18 +102,18 @@ def make_screen(study: Study, results: Results, margin: float) -> Screen:
     )
 
 
-def screen_effect(effect: Effect) -> Screened:
+def screen_effect(effect: Effect, margin: float) -> Screened:
     """What dev says of a factor, and whether the factor goes on."""
     assert effect.decision is not None  # a main effect
     return Screened(
         level=effect.comparison.level,
         effect=json_number(effect.estimate),
         adjusted=(json_number(effect.adjusted.low), json_number(effect.adjusted.high)),
-        decision=str(effect.decision),
+        decision=recorded_words(effect.decision, margin),
         survives=survives(effect.decision),
     )
 
 
 def survives(decision: Decision) -> bool:
     """What may be of use goes on: what helps, and what is open."""
-    return decision.word != DO_NOT_USE and not decision.is_none
+    return decision.kind in ("use", "open")

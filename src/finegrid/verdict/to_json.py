@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
-
+from finegrid.facts.decision_words import recorded_words
+from finegrid.facts.verdict import (
+    BestFacts,
+    ConditionalFacts,
+    DecisionFacts,
+    EffectFacts,
+    FactorFacts,
+    InteractionFacts,
+    MissingFacts,
+    NeedsFacts,
+    RecipeFacts,
+    ScreenedFacts,
+    ScreenFacts,
+    VerdictFacts,
+    WarningFacts,
+)
+from finegrid.results.results import Results
 from finegrid.spelling import json_number
-from finegrid.statistics.decide import INTERACT, Interval, Needs
+from finegrid.statistics.decide import Decision, Interval, Needs
 from finegrid.statistics.effects import Effect, Interaction
-from finegrid.study.screen import Screen
-from finegrid.verdict.diagnose_words import told
+from finegrid.study.screen import Screen, Screened
+from finegrid.verdict.diagnose import Warning
+from finegrid.verdict.diagnose_words import describe
 from finegrid.verdict.verdict import Verdict
 
-SCHEMA = 1
 
-
-def as_json(verdict: Verdict) -> dict[str, Any]:
+def as_json(verdict: Verdict) -> VerdictFacts:
     """What programs read. Points in 0 to 100, seconds per run, bytes; None where something is not known."""
     results, analysis = verdict.results, verdict.analysis
     return {
-        "schema": SCHEMA,
+        "schema": 1,
         "score": results.score,
         "protocol": results.protocol,
         "margin": verdict.margin,
@@ -28,20 +41,37 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
         "recipes": len(results.recipes),
         "noise": {"method": analysis.method, "run_sd": json_number(analysis.run_sd)},
         "holds_at": results.holds_at,
-        "seconds_per": results.seconds_per,
+        "seconds_per": "epoch" if results.seconds_per == "epoch" else "run",
         "factors": [factor_json(verdict, effect) for effect in analysis.effects],
-        "interactions": [interaction_json(one) for one in analysis.interactions],
+        "interactions": [interaction_json(one, verdict.margin) for one in analysis.interactions],
         "inert": dict(results.inert),
         "screen": screen_json(results.screen),
-        "missing": {status: len(runs) for status, runs in results.missing().items()},
+        "missing": missing_json(results),
         "best": best_json(verdict),
         "frontier": [recipe_json(verdict, index) for index in verdict.frontier()],
-        "warnings": [{"kind": w.kind, **asdict(told(w, "en"))} for w in verdict.warnings],
+        "warnings": [warning_json(warning) for warning in verdict.warnings],
         "notes": list(results.notes),
     }
 
 
-def effect_json(effect: Effect) -> dict[str, Any]:
+def missing_json(results: Results) -> MissingFacts:
+    missing = results.missing()
+    left, diverged, failed = (len(missing[status]) for status in ("left", "diverged", "failed"))
+    return {"left": left, "diverged": diverged, "failed": failed}
+
+
+def warning_json(warning: Warning) -> WarningFacts:
+    words = describe(warning, "en")
+    return {"kind": warning.kind, "what": words.what, "advice": words.advice}
+
+
+def decision_json(decision: Decision) -> DecisionFacts:
+    """What would settle an open one stands beside it (`needs_json`)."""
+    kind, measurable, for_speed = decision.kind, decision.measurable, decision.for_speed
+    return {"kind": kind, "measurable": measurable, "for_speed": for_speed}
+
+
+def effect_json(effect: Effect) -> EffectFacts:
     return {
         "effect": json_number(effect.estimate),
         "low": json_number(effect.plain.low),
@@ -55,22 +85,24 @@ def effect_json(effect: Effect) -> dict[str, Any]:
     }
 
 
-def factor_json(verdict: Verdict, effect: Effect) -> dict[str, Any]:
-    one, cost = effect.comparison, verdict.of(effect)
+def factor_json(verdict: Verdict, effect: Effect) -> FactorFacts:
+    compared, cost, decision = effect.comparison, verdict.of(effect), effect.decision
+    assert decision is not None  # a main effect
     return {
-        "factor": one.factor,
-        "levels": [one.baseline, one.level],
+        "factor": compared.factor,
+        "levels": [compared.baseline, compared.level],
         **effect_json(effect),
         "seconds": json_number(cost.difference) if cost else None,
         "seconds_interval": pair(cost.difference_interval) if cost else None,
         "seconds_ratio": json_number(cost.ratio) if cost else None,
         "memory": json_number(verdict.memory(effect)),
-        "verdict": str(effect.decision),
-        "needs": needs_json(verdict, effect.needs),
+        "verdict": recorded_words(decision, verdict.margin),
+        "decision": decision_json(decision),
+        "needs": needs_json(verdict, decision.needs),
     }
 
 
-def needs_json(verdict: Verdict, needs: Needs | None) -> dict[str, Any] | None:
+def needs_json(verdict: Verdict, needs: Needs | None) -> NeedsFacts | None:
     if needs is None:
         return None
     return {
@@ -81,33 +113,37 @@ def needs_json(verdict: Verdict, needs: Needs | None) -> dict[str, Any] | None:
     }
 
 
-def interaction_json(one: Interaction) -> dict[str, Any]:
-    pairs = [(c.factor, c.level, c.baseline) for c in one.effect.contrast.comparisons]
+def interaction_json(interaction: Interaction, margin: float) -> InteractionFacts:
+    effect, decision = interaction.effect, interaction.effect.decision
+    assert decision is not None  # of what is no conditional effect
+    compared = effect.contrast.comparisons
     return {
-        "factors": [factor for factor, _, _ in pairs],
-        "levels": [[baseline, level] for _, level, baseline in pairs],
-        **effect_json(one.effect),
-        "verdict": str(one.effect.decision),
-        "matters": one.effect.decision is not None and one.effect.decision.word == INTERACT,
-        "conditional": [
-            {
-                "factor": effect.comparison.factor,
-                "given": list(effect.contrast.given or ()),
-                "effect": json_number(effect.estimate),
-                "low": json_number(effect.plain.low),
-                "high": json_number(effect.plain.high),
-            }
-            for effect in one.conditional
-        ],
+        "factors": [comparison.factor for comparison in compared],
+        "levels": [[comparison.baseline, comparison.level] for comparison in compared],
+        **effect_json(effect),
+        "verdict": recorded_words(decision, margin),
+        "decision": decision_json(decision),
+        "matters": decision.kind == "interact",
+        "conditional": [conditional_json(conditional) for conditional in interaction.conditional],
     }
 
 
-def best_json(verdict: Verdict) -> dict[str, Any] | None:
+def conditional_json(effect: Effect) -> ConditionalFacts:
+    return {
+        "factor": effect.comparison.factor,
+        "given": list(effect.contrast.given or ()),
+        "effect": json_number(effect.estimate),
+        "low": json_number(effect.plain.low),
+        "high": json_number(effect.plain.high),
+    }
+
+
+def best_json(verdict: Verdict) -> BestFacts | None:
     best = verdict.best
     if best is None or verdict.recommended is None:
         return None
     return {
-        "chosen_on": verdict.chosen_on,
+        "chosen_on": "dev" if verdict.chosen_on == "dev" else "test",
         "noise": best.noise,
         "set": [recipe_json(verdict, index) for index in best.members],
         "eligible": [list(verdict.results.recipes[index].rows) for index in verdict.eligible],
@@ -117,7 +153,7 @@ def best_json(verdict: Verdict) -> dict[str, Any] | None:
     }
 
 
-def recipe_json(verdict: Verdict, index: int) -> dict[str, Any]:
+def recipe_json(verdict: Verdict, index: int) -> RecipeFacts:
     recipe = verdict.results.recipes[index]
     mean, interval = verdict.scores[index]
     return {
@@ -129,12 +165,27 @@ def recipe_json(verdict: Verdict, index: int) -> dict[str, Any]:
     }
 
 
-def screen_json(screen: Screen | None) -> dict[str, Any] | None:
+def screen_json(screen: Screen | None) -> ScreenFacts | None:
     """What phase 1 of a screen decided; None of other designs, and before."""
     if screen is None:
         return None
-    told = screen.model_dump(include={"margin", "seeds", "rows", "factors"})
-    return {"survivors": screen.survivors, **told}
+    return {
+        "survivors": screen.survivors,
+        "margin": screen.margin,
+        "seeds": screen.seeds,
+        "rows": screen.rows,
+        "factors": {name: screened_json(screened) for name, screened in screen.factors.items()},
+    }
+
+
+def screened_json(screened: Screened) -> ScreenedFacts:
+    return {
+        "level": screened.level,
+        "effect": screened.effect,
+        "adjusted": list(screened.adjusted),
+        "decision": screened.decision,
+        "survives": screened.survives,
+    }
 
 
 def pair(interval: Interval) -> list[float | None]:

@@ -12,7 +12,7 @@ from finegrid.results.results import Results
 from finegrid.statistics.best import BestSet, best_set
 from finegrid.statistics.contrasts import Contrast
 from finegrid.statistics.costs import CostEffect, costs, surely_less
-from finegrid.statistics.decide import DO_NOT_USE, INTERACT, USE, Interval, Needs
+from finegrid.statistics.decide import Interval, Needs
 from finegrid.statistics.effects import Analysis, Effect, Interaction, analyse, recipe_scores
 from finegrid.verdict.diagnose import Warning, diagnose
 from finegrid.verdict.outcomes import blocks_of, outcomes_of
@@ -133,9 +133,9 @@ def agreeing(results: Results, best: BestSet, analysis: Analysis) -> tuple[int, 
     def agrees(index: int) -> bool:
         levels = results.recipes[index].levels
         for effect in analysis.effects:
-            one, word = effect.comparison, effect.decision.word if effect.decision else ""
+            one, kind = effect.comparison, effect.decision.kind if effect.decision else "open"
             level = levels.get(one.factor, one.baseline)
-            if (word == DO_NOT_USE and level == one.level) or (word == USE and level == one.baseline):
+            if (kind == "avoid" and level == one.level) or (kind == "use" and level == one.baseline):
                 return False
         return True
 
@@ -150,4 +150,4 @@ def cheapest(results: Results, members: Sequence[int], split: str) -> int:
 
 def mattering(interactions: Sequence[Interaction]) -> list[Interaction]:
     """Those whose adjusted interval leaves out 0 and is not within the margin."""
-    return [one for one in interactions if one.effect.decision and one.effect.decision.word == INTERACT]
+    return [one for one in interactions if one.effect.decision and one.effect.decision.kind == "interact"]

@@ -11,12 +11,15 @@ from rich.table import Table
 from rich.text import Text
 
 from finegrid.errors import visible
+from finegrid.facts.decision_words import factor_words
 from finegrid.recipe.identity import Levels
 from finegrid.spelling import Lang, format_duration, format_level
-from finegrid.statistics.decide import OPEN, Decision, Interval, Needs
-from finegrid.statistics.effects import Effect, Interaction
-from finegrid.verdict.diagnose_words import told
+from finegrid.statistics.decide import Interval
+from finegrid.statistics.effects import Interaction
+from finegrid.verdict.diagnose_words import describe
+from finegrid.verdict.to_json import as_json
 from finegrid.verdict.verdict import Verdict, mattering
+from finegrid.words import SHARED
 
 WIDTH = 160  # where the output is no terminal
 
@@ -24,92 +27,47 @@ ENGLISH = {
     "title": "{score} on test, {recipes} distinct recipes x {seeds} seeds, {texts} texts; effects in points",
     "title without texts": "{score}, {recipes} distinct recipes; effects in points, for these texts alone",
     "noise": "a run's own luck: {sd:.2f} points ({method})",
-    "effect": "effect",
-    "strategy": "strategy",
-    "plain": "95 % interval",
-    "adjusted": "adjusted",
-    "seconds per run": "s per run",
-    "seconds per epoch": "s per epoch",
     "each epoch": "{seconds:.1f} s per epoch",
-    "memory": "memory",
-    "verdict": "verdict",
-    "inert": "{factor} does nothing here: {reason}",
-    "seeds needed": "more seeds would decide: {more} ({runs} runs, {time} of one worker)",
-    "texts needed": "{texts:,} test texts would decide (there are {now:,})",
-    "both needed": "{seeds} seeds and {texts:,} test texts would decide",
-    "nothing needed": "no feasible number of seeds would decide",
     "interactions": "strategies that depend on each other:",
     "given": "{factor} = {level}: {one} with {other} = {at}, {two} with {other} = {to}",
     "no interactions": "no two strategies are shown to depend on each other",
     "open interactions": "{open} of {all} interactions are open: what a strategy is worth may depend on "
     "another",
-    "recommended": "recommended: {levels} (row {row}), {score}{seconds}",
-    "baseline": "the baseline itself",
+    "recommended recipe": "recommended: {levels} (row {row}), {score}{seconds}",
+    "the baseline itself": "the baseline itself",
     "best set": "the cheapest of {count} recipes that cannot be told from the best on {split}: rows {rows}",
     "eligible": "the cheapest of {some} that no verdict on {split} speaks against, of {count} recipes that "
     "cannot be told from the best there: rows {rows}",
     "frontier": "score against seconds, the best for its time:",
-    "holds": "all this holds at {levels}",
+    "holds at": "all this holds at {levels}",
     "missing": "left out: {missing}",
     "warning": "warning: {what}. {advice}",
     "note": "{levels}: {note}",
-    "comma": ", ",
-    "interval": "{low:+.2f} to {high:+.2f}",
-    "score": "{mean:.2f} ({low:.2f} to {high:.2f})",
-    "dev": "dev",
-    "test": "test",
-    "use": "use",
-    "do not use": "do not use",
-    "cannot tell yet": "cannot tell yet",
-    "no difference": "no difference beyond {margin:g} points",
-    "measurable": "but measurable",
-    "for speed": "use for speed",
 }
 CHINESE = {
     "title": "测试集 {score}，{recipes} 个不同配方 x {seeds} 个种子，{texts} 条文本；效应以分计",
     "title without texts": "{score}，{recipes} 个不同配方；效应以分计，仅对这些测试文本成立",
     "noise": "单次运行的随机波动：{sd:.2f} 分（{method}）",
-    "effect": "效应",
-    "strategy": "策略",
-    "plain": "95 % 区间",
-    "adjusted": "校正区间",
-    "seconds per run": "每次运行秒数",
-    "seconds per epoch": "每轮秒数",
     "each epoch": "每轮 {seconds:.1f} 秒",
-    "memory": "内存",
-    "verdict": "结论",
-    "inert": "{factor} 在这里不起作用：{reason}",
-    "seeds needed": "再加 {more} 个种子即可判断（{runs} 次运行，单进程 {time}）",
-    "texts needed": "需要 {texts:,} 条测试文本（现有 {now:,} 条）",
-    "both needed": "需要 {seeds} 个种子和 {texts:,} 条测试文本",
-    "nothing needed": "增加种子也无法判断",
     "interactions": "相互依赖的策略：",
     "given": "{factor} = {level}：{other} = {at} 时 {one}，{other} = {to} 时 {two}",
     "no interactions": "没有发现相互依赖的策略",
     "open interactions": "{all} 个交互作用中有 {open} 个尚不能判断：一项策略的价值可能随另一项而变",
-    "recommended": "推荐：{levels}（第 {row} 行），{score}{seconds}",
-    "baseline": "即基线",
+    "recommended recipe": "推荐：{levels}（第 {row} 行），{score}{seconds}",
+    "the baseline itself": "即基线",
     "best set": "在{split}上与最佳配方无法区分的 {count} 个配方中最省时的一个：第 {rows} 行",
     "eligible": "在{split}上与最佳配方无法区分的 {count} 个配方中，有 {some} 个不违背该处的任何结论，"
     "其中最省时的一个：第 {rows} 行",
     "frontier": "得分与时间的前沿：",
-    "holds": "以上结论的前提：{levels}",
+    "holds at": "以上结论的前提：{levels}",
     "missing": "未计入：{missing}",
     "warning": "警告：{what}。{advice}",
     "note": "{levels}：{note}",
-    "comma": "，",
-    "interval": "{low:+.2f} 至 {high:+.2f}",
-    "score": "{mean:.2f}（{low:.2f} 至 {high:.2f}）",
-    "dev": "验证集",
-    "test": "测试集",
-    "use": "使用",
-    "do not use": "不要使用",
-    "cannot tell yet": "尚不能判断",
-    "no difference": "差别不超过 {margin:g} 分",
-    "measurable": "但可测出",
-    "for speed": "可为提速而用",
 }
-LANGUAGES: dict[Lang, dict[str, str]] = {"en": ENGLISH, "zh": CHINESE}
+LANGUAGES: dict[Lang, dict[str, str]] = {
+    "en": SHARED["en"] | ENGLISH,
+    "zh": SHARED["zh"] | CHINESE,
+}
 assert ENGLISH.keys() == CHINESE.keys()
 
 
@@ -142,51 +100,24 @@ def strategies(verdict: Verdict, lang: Lang) -> Table:
     """One row per level of every factor."""
     words = LANGUAGES[lang]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    seconds = f"seconds per {verdict.results.seconds_per}"
+    seconds = f"s per {verdict.results.seconds_per}"
     for name in ("strategy", "effect", "plain", "adjusted", seconds, "memory", "verdict"):
         right = name not in ("strategy", "verdict")
         table.add_column(words[name], justify="right" if right else "left", no_wrap=name != "verdict")
-    for effect in verdict.analysis.effects:
-        one, cost = effect.comparison, verdict.of(effect)
+    facts = as_json(verdict)
+    for effect, factor in zip(verdict.analysis.effects, facts["factors"], strict=True):
+        compared, cost = effect.comparison, verdict.of(effect)
         cells = [
-            f"{one.factor} = {format_level(one.level)}",
-            points(effect.estimate),
-            interval(effect.plain, lang),
-            interval(effect.adjusted, lang),
-            signed(cost.difference, 1) if cost else "",
-            mebibytes(verdict.memory(effect)),
-            words["comma"].join(decision_words(verdict, effect, lang)),
+            f"{compared.factor} = {format_level(compared.level)}",
+            format_points(effect.estimate),
+            format_interval(effect.plain, lang),
+            format_interval(effect.adjusted, lang),
+            format_change(cost.difference, 1) if cost else "",
+            format_mebibytes(verdict.memory(effect)),
+            factor_words(factor, facts, lang),
         ]
         table.add_row(*(Text(visible(cell)) for cell in cells))
     return table
-
-
-def decision_words(verdict: Verdict, effect: Effect, lang: Lang) -> Iterator[str]:
-    words = LANGUAGES[lang]
-    if effect.decision is not None:
-        yield decided(effect.decision, verdict.margin, lang)
-        if effect.decision.word == OPEN:
-            yield needed(verdict, effect.needs, lang) if effect.needs else words["nothing needed"]
-
-
-def decided(decision: Decision, margin: float, lang: Lang) -> str:
-    words = LANGUAGES[lang]
-    word = words.get(decision.word) or words["no difference"].format(margin=margin)
-    added = [words["measurable"]] * decision.measurable + [words["for speed"]] * decision.for_speed
-    return words["comma"].join([word, *added])
-
-
-def needed(verdict: Verdict, needs: Needs, lang: Lang) -> str:
-    """What would settle an open comparison."""
-    words, now = LANGUAGES[lang], verdict.analysis
-    if needs.seeds and needs.texts:
-        return words["both needed"].format(seeds=needs.seeds, texts=needs.texts)
-    if needs.texts:
-        return words["texts needed"].format(texts=needs.texts, now=now.texts)
-    hours = verdict.hours(needs)
-    time = format_duration(3600 * hours) if np.isfinite(hours) else "?"
-    more = (needs.seeds or now.seeds) - now.seeds
-    return words["seeds needed"].format(more=more, runs=verdict.runs(needs), time=time)
 
 
 def tail_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
@@ -200,10 +131,10 @@ def tail_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
     if missing:
         yield words["missing"].format(missing=", ".join(f"{count} {name}" for name, count in missing.items()))
     if results.holds_at:
-        yield words["holds"].format(levels=spelled(results.holds_at))
+        yield words["holds at"].format(levels=format_levels(results.holds_at))
     for warning in verdict.warnings:
-        said = told(warning, lang)
-        yield words["warning"].format(what=said.what, advice=said.advice)
+        text = describe(warning, lang)
+        yield words["warning"].format(what=text.what, advice=text.advice)
     yield from results.notes
 
 
@@ -229,7 +160,7 @@ def interaction_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
         yield from (f"  {line}" for one in found for line in conditional_lines(one, lang))
     elif all_:
         yield words["no interactions"]
-    still_open = sum(one.effect.decision is not None and one.effect.decision.word == OPEN for one in all_)
+    still_open = sum(one.effect.decision is not None and one.effect.decision.kind == "open" for one in all_)
     if still_open:
         yield words["open interactions"].format(open=still_open, all=len(all_))
 
@@ -247,8 +178,8 @@ def conditional_lines(one: Interaction, lang: Lang) -> Iterator[str]:
             other=other,
             at=format_level(at),
             to=format_level(to),
-            one=points(first.estimate),
-            two=points(second.estimate),
+            one=format_points(first.estimate),
+            two=format_points(second.estimate),
         )
 
 
@@ -256,8 +187,8 @@ def best_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
     words, results = LANGUAGES[lang], verdict.results
     if verdict.best is None or verdict.recommended is None:
         return
-    yield words["recommended"].format(
-        levels=moved(verdict, verdict.recommended) or words["baseline"],
+    yield words["recommended recipe"].format(
+        levels=moved(verdict, verdict.recommended) or words["the baseline itself"],
         row=results.recipes[verdict.recommended].rows[0],
         **score_and_seconds(verdict, verdict.recommended, lang),
     )
@@ -273,7 +204,7 @@ def best_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
         yield words["frontier"]
         for index in frontier:
             said = score_and_seconds(verdict, index, lang)
-            levels = moved(verdict, index) or words["baseline"]
+            levels = moved(verdict, index) or words["the baseline itself"]
             yield f"  {said['score']}{said['seconds']}: {levels}"
 
 
@@ -281,7 +212,8 @@ def score_and_seconds(verdict: Verdict, index: int, lang: Lang) -> dict[str, str
     words = LANGUAGES[lang]
     mean, around = verdict.scores[index]
     known = np.isfinite(around.low) and np.isfinite(around.high)
-    score = words["score"].format(mean=mean, low=around.low, high=around.high) if known else f"{mean:.2f}"
+    ends = words["interval"].format(low=f"{around.low:.2f}", high=f"{around.high:.2f}")
+    score = f"{mean:.2f}" + (words["in brackets"].format(text=ends) if known else "")
     seconds = float(verdict.results.run_seconds[index])
     if not np.isfinite(seconds):
         return {"score": score, "seconds": ""}
@@ -293,25 +225,26 @@ def score_and_seconds(verdict: Verdict, index: int, lang: Lang) -> dict[str, str
 def moved(verdict: Verdict, index: int) -> str:
     """What a recipe has that the baseline has not."""
     factors, levels = verdict.results.factors, verdict.results.recipes[index].levels
-    return spelled({name: level for name, level in levels.items() if level != factors[name][0]})
+    return format_levels({name: level for name, level in levels.items() if level != factors[name][0]})
 
 
-def spelled(levels: Levels) -> str:
+def format_levels(levels: Levels) -> str:
     return ", ".join(f"{name} = {format_level(level)}" for name, level in levels.items())
 
 
-def points(value: float) -> str:
-    return signed(value, 2)
+def format_points(value: float) -> str:
+    return format_change(value, 2)
 
 
-def signed(value: float, digits: int) -> str:
+def format_change(value: float, digits: int) -> str:
     return f"{value:+.{digits}f}" if np.isfinite(value) else "?"
 
 
-def interval(found: Interval, lang: Lang) -> str:
-    known = np.isfinite(found.low) and np.isfinite(found.high)
-    return LANGUAGES[lang]["interval"].format(low=found.low, high=found.high) if known else "?"
+def format_interval(interval: Interval, lang: Lang) -> str:
+    known = np.isfinite(interval.low) and np.isfinite(interval.high)
+    ends = {"low": format_points(interval.low), "high": format_points(interval.high)}
+    return LANGUAGES[lang]["interval"].format(**ends) if known else "?"
 
 
-def mebibytes(value: float) -> str:
+def format_mebibytes(value: float) -> str:
     return f"{value / 2**20:+,.0f} MiB" if np.isfinite(value) else ""

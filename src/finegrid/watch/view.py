@@ -7,13 +7,12 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from finegrid.errors import InputError, visible
+from finegrid.facts.report import Facts
 from finegrid.planning.status import STATES, study_status
 from finegrid.study.load import load_study
-
-Facts = dict[str, Any]
 
 
 class RenderPage(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from finegrid.facts.report import Facts
 from finegrid.report.chart.classes import classes
 from finegrid.report.chart.confusion import confusion
 from finegrid.report.chart.curves import curves
@@ -13,7 +14,7 @@ from finegrid.report.chart.frontier import frontier
 from finegrid.report.chart.interactions import interactions
 from finegrid.report.chart.palette import Theme
 from finegrid.report.chart.seeds import seeds
-from finegrid.report.chart.style import Facts, Look, Width
+from finegrid.report.chart.style import Look, Width
 from finegrid.spelling import Lang
 
 # In the order of the page.

@@ -7,8 +7,9 @@ from typing import Any
 
 import altair as alt
 
+from finegrid.facts.report import ClassesFacts, ClassFacts, Facts
 from finegrid.report.chart.figure import ChartRows, Drawn, expr, layered, placed, scale
-from finegrid.report.chart.style import Facts, Look, Row, plain, shown
+from finegrid.report.chart.style import Look, Row, fit_line, plain
 
 STEP, TOP = 26, 24  # pixels
 SIGNALS = (
@@ -43,18 +44,18 @@ def classes(facts: Facts, look: Look) -> Drawn | None:
     )
 
 
-def row_of(one: Facts, look: Look) -> Row:
+def row_of(one: ClassFacts, look: Look) -> Row:
     low, high = one["f1_interval"]
     return {
-        "label": shown(one["label"]),
+        "label": fit_line(one["label"]),
         "f1": one["f1"],
         "low": low,
         "high": high,
         "f1_text": "" if low is None else plain(one["f1"], 1),
-        "interval_text": look.word("no interval") if low is None else look.between(low, high, 1, sign=False),
+        "interval_text": look.between(low, high, 1, sign=False),
         "texts_text": plain(one["texts"], 0),
-        "precision_text": "" if one["precision"] is None else plain(one["precision"], 1),
-        "recall_text": "" if one["recall"] is None else plain(one["recall"], 1),
+        "precision_text": plain(one["precision"], 1),
+        "recall_text": plain(one["recall"], 1),
     }
 
 
@@ -90,13 +91,13 @@ def layers(grid: ChartRows, look: Look, low: float, high: float) -> list[Any]:
     ]
 
 
-def notes(found: Facts, look: Look, lacks: bool) -> Iterator[str]:
+def notes(found: ClassesFacts, look: Look, lacks: bool) -> Iterator[str]:
     yield look.word("how classes", rows=", ".join(map(str, found["rows"])), seeds=found["seeds"])
     yield from largest(found, look)
     if lacks:
         yield look.word("without interval")
 
 
-def largest(found: Facts, look: Look) -> Iterator[str]:
+def largest(found: ClassesFacts, look: Look) -> Iterator[str]:
     if len(found["labels"]) < found["all"]:
         yield look.word("largest classes", shown=len(found["labels"]), count=found["all"])

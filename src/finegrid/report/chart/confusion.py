@@ -7,9 +7,10 @@ from typing import Any
 
 import altair as alt
 
+from finegrid.facts.report import ClassesFacts, Facts
 from finegrid.report.chart.classes import largest
 from finegrid.report.chart.figure import ChartRows, Drawn, expr, layered, scale
-from finegrid.report.chart.style import Facts, Look, Row, is_wide, plain, shown
+from finegrid.report.chart.style import Look, Row, fit_line, is_wide, plain
 
 TOP = 24  # pixels, for headings
 MOST_BELOW, LETTER = 92, 4.4  # pixels, for the sloping names of columns, and what a letter takes of it
@@ -25,7 +26,7 @@ def confusion(facts: Facts, look: Look) -> Drawn | None:
     found = facts["classes"]
     if found is None:
         return None
-    labels = [shown(label) for label in found["labels"]]
+    labels = [fit_line(label) for label in found["labels"]]
     step, size = next((pixels, letter) for most, pixels, letter in STEPS if len(labels) <= most)
     grid = ChartRows(len(labels), step, TOP)
     cells = list(cells_of(found, labels))
@@ -51,7 +52,7 @@ def letters(text: str) -> int:
     return sum(2 if is_wide(char) else 1 for char in text)
 
 
-def cells_of(found: Facts, labels: Sequence[str]) -> Iterator[Row]:
+def cells_of(found: ClassesFacts, labels: Sequence[str]) -> Iterator[Row]:
     """Counts, and shares of the texts of the true class."""
     for row, (counts, one) in enumerate(zip(found["confusion"], found["classes"], strict=True)):
         for column, count in enumerate(counts):
@@ -129,6 +130,6 @@ def layers(grid: ChartRows, look: Look, count: int, size: int) -> list[Any]:
     ]
 
 
-def notes(found: Facts, look: Look) -> Iterator[str]:
+def notes(found: ClassesFacts, look: Look) -> Iterator[str]:
     yield look.word("how confusion", rows=", ".join(map(str, found["rows"])), seeds=found["seeds"])
     yield from largest(found, look)

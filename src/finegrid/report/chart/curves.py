@@ -7,9 +7,10 @@ from typing import Any
 
 import altair as alt
 
+from finegrid.facts.report import CurveFacts, Facts
 from finegrid.report.chart.figure import Drawn, Spec, layered
 from finegrid.report.chart.recipes import role_of
-from finegrid.report.chart.style import Facts, Look, Row, plain, shown
+from finegrid.report.chart.style import Look, Row, fit_line, plain
 
 TOP, SCORES, GAP, LOSSES = 26, 210, 44, 120  # pixels: room, height of the upper part, room, of the lower
 HEIGHT = TOP + SCORES + GAP + LOSSES
@@ -43,12 +44,12 @@ def curves(facts: Facts, look: Look) -> Drawn | None:
         layered(*layers(facts, look, with_loss)),
         data,
         HEIGHT if with_loss else TOP + SCORES,
-        look.word("curves title", score=shown(facts["verdict"]["score"])),
+        look.word("curves title", score=fit_line(facts["verdict"]["score"])),
         tuple(notes(facts, look, len(drawn), len(faint))),
     )
 
 
-def thinned(runs: list[tuple[int, Facts]]) -> list[tuple[int, Facts]]:
+def thinned(runs: list[tuple[int, CurveFacts]]) -> list[tuple[int, CurveFacts]]:
     if len(runs) <= MOST:
         return runs
     first = min(one["seed"] for _, one in runs)
@@ -56,7 +57,7 @@ def thinned(runs: list[tuple[int, Facts]]) -> list[tuple[int, Facts]]:
     return of_first[:: -(-len(of_first) // MOST)]
 
 
-def points_of(run: int, one: Facts, role: str, look: Look) -> Iterator[Row]:
+def points_of(run: int, one: CurveFacts, role: str, look: Look) -> Iterator[Row]:
     more = {"row": one["row"], "seed": one["seed"]} if role != "other" else {}
     for epoch, (score, loss) in enumerate(zip(one["dev"], one["loss"], strict=True), 1):
         yield {
@@ -70,7 +71,7 @@ def points_of(run: int, one: Facts, role: str, look: Look) -> Iterator[Row]:
 
 
 def layers(facts: Facts, look: Look, with_loss: bool) -> list[Spec]:
-    score = look.word("points of", score=shown(facts["verdict"]["score"], 40))
+    score = look.word("points of", score=fit_line(facts["verdict"]["score"], 40))
     last = max(len(one["dev"]) for one in facts["curves"])
     ticks = list(range(1, last + 1, -(-last // MOST_TICKS)))
     upper = part(look, "dev", look.word("on dev", score=score), ticks, TOP, TOP + SCORES)

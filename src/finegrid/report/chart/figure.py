@@ -9,7 +9,7 @@ from typing import Any
 import altair as alt
 
 from finegrid.report.chart.palette import FONT_FOR_CHINESE
-from finegrid.report.chart.style import Look, Row, is_wide, wrapped
+from finegrid.report.chart.style import Look, Row, is_wide, wrap_line
 
 Spec = dict[str, Any]
 NARROW = 600  # pixels; below, words stand above marks instead of beside them
@@ -49,8 +49,8 @@ def spec_of(drawn: Drawn, look: Look) -> Spec:
     if look.width == "container":
         spec["autosize"] = {"type": "fit-x", "contains": "padding"}
     else:
-        lines = wrapped(look.sentences(*drawn.notes), look.width, 12)
-        spec["title"] = {"text": wrapped(drawn.title, look.width, 17), "subtitle": lines}
+        lines = wrap_line(look.sentences(*drawn.notes), look.width, 12)
+        spec["title"] = {"text": wrap_line(drawn.title, look.width, 17), "subtitle": lines}
     spec["datasets"] = {name: list(rows) for name, rows in drawn.data.items()}
     if look.width != "container" and is_wide(str(spec)):
         spec["config"]["font"] = FONT_FOR_CHINESE

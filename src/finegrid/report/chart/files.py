@@ -7,10 +7,10 @@ from typing import Literal, get_args
 import vl_convert
 
 from finegrid.errors import input_error
+from finegrid.facts.report import Facts
 from finegrid.report.chart.charts import DRAW, charts
 from finegrid.report.chart.figure import Spec
 from finegrid.report.chart.palette import Theme
-from finegrid.report.chart.style import Facts
 from finegrid.spelling import Lang
 
 FileFormat = Literal["svg", "png"]

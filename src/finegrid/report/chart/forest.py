@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import altair as alt
 
+from finegrid.facts.decision_words import factor_parts
+from finegrid.facts.report import Facts
+from finegrid.facts.verdict import FactorFacts, VerdictFacts
 from finegrid.report.chart.figure import ChartRows, Drawn, Spec, expr, layered, placed, scale
-from finegrid.report.chart.style import LONGEST_TOLD, Facts, Look, Row, level_name, plain, shown, signed
-from finegrid.statistics.decide import DO_NOT_USE, FOR_SPEED, MEASURABLE, OPEN, USE
+from finegrid.report.chart.style import LONGEST_TOLD, Look, Row, fit_line, format_signed, level_name, plain
 
-Kind = Literal["use", "avoid", "open", "same", "unknown"]
-KINDS: tuple[Kind, ...] = ("use", "avoid", "open", "same")
+KINDS = ("use", "avoid", "open", "same")  # of a decision on a strategy
 SHAPES = ("triangle-up", "triangle-down", "circle", "diamond")
 TOP = 30  # pixels, for the headings
 STEP = 44  # two lines of words
 STEP_ON_PAGES = 56  # three, where the page is narrow
+THIRD_LINE = 16  # more, where a decision takes two lines
 SIGNED = "datum.value === 0 ? '0' : format(datum.value, '+,~r')"  # axis labels
 BEYOND = 0.75  # of the width of the plain intervals: farther ends of adjusted ones are arrows
 # Lengths by width: where the plot begins and ends, where the numbers end, and the same of seconds.
@@ -43,15 +45,17 @@ def forest(facts: Facts, look: Look) -> Drawn | None:
     if not known:
         return None
     timed = [row for row in rows if row["seconds_low"] is not None]
-    grid = ChartRows(len(rows), STEP_ON_PAGES if look.width == "container" else STEP, TOP)
+    more = THIRD_LINE if any(row["decision_more"] for row in rows) else 0
+    step = STEP_ON_PAGES if look.width == "container" else STEP
+    grid = ChartRows(len(rows), step + more, TOP)
     low, high = reach(known, verdict["margin"])
     layers: list[Any] = [
         grid.lines("rows", look.colour.line),
-        effects(grid, look, low, high, verdict),
-        *words(grid, look),
+        effects(grid, look, low, high, verdict, more),
+        *words(grid, look, more),
     ]
     if timed:
-        layers += seconds(grid, look, timed)
+        layers += seconds(grid, look, timed, more)
     layers.append(grid.hover("rows", tips(look, bool(timed))))
     data: dict[str, Sequence[Row]] = {
         "rows": rows,
@@ -68,21 +72,13 @@ def forest(facts: Facts, look: Look) -> Drawn | None:
         layered(*layers, x=True),
         data,
         grid.height,
-        look.word("forest title", score=shown(verdict["score"])),
+        look.word("forest title", score=fit_line(verdict["score"])),
         tuple(notes(facts, look, rows, bool(data["below"] or data["above"]))),
         WITH_SECONDS if timed else WITHOUT_SECONDS,
     )
 
 
-def kind_of(verdict: str) -> Kind:
-    """Of a decision as ``report.json`` spells it."""
-    word = verdict.partition(",")[0]
-    kinds: dict[str, Kind] = {USE: "use", DO_NOT_USE: "avoid", OPEN: "open"}
-    return kinds.get(word, "same" if word.startswith("no difference") else "unknown")
-
-
-def row_of(one: Facts, verdict: Facts, look: Look) -> Row:
-    kind = kind_of(one["verdict"])
+def row_of(one: FactorFacts, verdict: VerdictFacts, look: Look) -> Row:
     has_interval = one["low"] is not None
     adjusted = one["adjusted"] if None not in one["adjusted"] else (one["low"], one["high"])
     spent: list[Any] = one["seconds_interval"] or [None, None]
@@ -91,11 +87,11 @@ def row_of(one: Facts, verdict: Facts, look: Look) -> Row:
     told = [*one["notes"], *(look.word("alias", other=other) for other in one["aliases"])]
     return {
         "label": name + (" †" if marked else ""),
-        "full": look.word("instead", level=name, baseline=shown(str(one["levels"][0]))),
-        "kind": kind,
-        "decision": decision(one, verdict, look),
+        "full": look.word("instead", level=name, baseline=fit_line(str(one["levels"][0]))),
+        "kind": one["decision"]["kind"],
+        **decision_lines(one, verdict, look),
         "effect": one["effect"],
-        "effect_text": signed(one["effect"]) if has_interval else "",
+        "effect_text": format_signed(one["effect"]) if has_interval else "",
         "low": one["low"],
         "high": one["high"],
         "interval_text": interval_text(one, look),
@@ -105,40 +101,27 @@ def row_of(one: Facts, verdict: Facts, look: Look) -> Row:
         "seconds": one["seconds"],
         "seconds_low": spent[0],
         "seconds_high": spent[1],
-        "seconds_text": "" if one["seconds"] is None else signed(one["seconds"], 1),
+        "seconds_text": format_signed(one["seconds"], 1),
         "seconds_interval_text": "" if None in spent else look.between(spent[0], spent[1], 1),
-        "told": shown("; ".join(told), LONGEST_TOLD),
+        "told": fit_line("; ".join(told), LONGEST_TOLD),
     }
 
 
-def interval_text(one: Facts, look: Look) -> str:
+def interval_text(one: FactorFacts, look: Look) -> str:
     if one["effect"] is None:
         return look.word("no estimate")
-    if one["low"] is None:
-        return look.word("no interval")
     return look.between(one["low"], one["high"])
 
 
-def decision(one: Facts, verdict: Facts, look: Look) -> str:
-    """A few words: the decision, and what would settle an open one."""
-    kind = kind_of(one["verdict"])
-    said = [look.word(f"decision {kind}", margin=f"{verdict['margin']:g}")]
-    if FOR_SPEED in one["verdict"]:
-        said.append(look.word("for speed"))
-    elif MEASURABLE in one["verdict"]:
-        said.append(look.word("measurable"))
-    needs = one["needs"]
-    if kind == "open" and needs:
-        more = (needs["seeds"] or verdict["seeds"]) - verdict["seeds"]
-        if needs["seeds"] and needs["texts"]:
-            said.append(look.word("needs both", seeds=needs["seeds"], texts=f"{needs['texts']:,}"))
-        elif needs["seeds"]:
-            said.append(look.word("needs seeds", more=more))
-        else:
-            said.append(look.word("needs texts", texts=f"{needs['texts']:,}"))
-    elif kind == "open" and one["low"] is not None:
-        said.append(look.word("needs nothing"))
-    return look.word("comma").join(said)
+def decision_lines(one: FactorFacts, verdict: VerdictFacts, look: Look) -> dict[str, str]:
+    """The words of a decision, whole and in two lines: its kind, and what goes with it."""
+    kind, *added = factor_parts(one, verdict, look.lang, brief=True)
+    comma = look.word("comma")
+    return {
+        "decision": kind + (comma.rstrip() if added else ""),
+        "decision_more": comma.join(added),
+        "decision_text": comma.join([kind, *added]),
+    }
 
 
 def reach(known: Sequence[Row], margin: float) -> tuple[float, float]:
@@ -152,20 +135,20 @@ def reach(known: Sequence[Row], margin: float) -> tuple[float, float]:
     return low - edge, high + edge
 
 
-def effects(grid: ChartRows, look: Look, low: float, high: float, verdict: Facts) -> Spec:
-    """Margin, zero, both intervals and the estimate."""
-    lane = expr("narrow ? 37 : 0")  # from here on down there are no words
-    colour, lower = look.colour, expr("narrow ? 18 : 0")
+def effects(grid: ChartRows, look: Look, low: float, high: float, verdict: VerdictFacts, more: int) -> Spec:
+    """Margin, zero, both intervals and the estimate. ``more``: pixels of a third line of words."""
+    lane = expr(f"narrow ? {37 + more} : 0")  # from here on down there are no words
+    colour, lower = look.colour, expr(f"narrow ? {18 + more // 2} : 0")
     axis = alt.Axis(
         orient="bottom",
-        title=look.word("points of", score=shown(verdict["score"], 40)),
+        title=look.word("points of", score=fit_line(verdict["score"], 40)),
         tickCount=expr("ceil((end - start) / 62)"),
         labelExpr=SIGNED,
         grid=False,
     )
     margin, known = alt.Chart(alt.NamedData("margin")), alt.Chart(alt.NamedData("known"))
     fixed = [colour.use, colour.avoid, colour.open, colour.same]
-    by_kind = alt.Scale(domain=[*KINDS, "unknown"], range=[*fixed, colour.muted])  # as `words` has it
+    by_kind = alt.Scale(domain=list(KINDS), range=fixed)  # as `words` has it
     filled = alt.Scale(domain=list(KINDS), range=[colour.use, colour.avoid, colour.card, colour.same])
     shape = alt.Scale(domain=list(KINDS), range=list(SHAPES))
     stroke = alt.Color("kind:N", scale=by_kind, legend=None)
@@ -202,17 +185,27 @@ def effects(grid: ChartRows, look: Look, low: float, high: float, verdict: Facts
     )
 
 
-def words(grid: ChartRows, look: Look) -> list[alt.Chart]:
-    """Name and decision on the left, numbers on the right; above the marks where it is narrow."""
+def words(grid: ChartRows, look: Look, more: int) -> list[alt.Chart]:
+    """Name and decision on the left, numbers on the right; above the marks where it is narrow.
+
+    ``more``: pixels of a third line of words.
+    """
     colour = look.colour
-    fixed = alt.Scale(domain=[*KINDS, "unknown"], range=[getattr(colour, k) for k in KINDS] + [colour.muted])
-    beside, above = expr("narrow ? -17 : -8"), expr("narrow ? -1 : 9")
+    fixed = alt.Scale(domain=list(KINDS), range=[getattr(colour, kind) for kind in KINDS])
+    by_kind = alt.Color("kind:N", scale=fixed, legend=None)
+    beside, above, under = (
+        expr(f"narrow ? {narrow - more // 2} : {wide - more // 2}")
+        for narrow, wide in ((-17, -8), (-1, 9), (-1 + more, 9 + more))
+    )
     room = expr("narrow ? width - 60 : start - 18")
     lower = expr("narrow ? width - 128 : start - 18")
+    whole = expr("narrow ? width : start - 18")
+    lines = [("decision", above, lower), ("decision_more", under, whole)]
     return [
         grid.texts("rows", "label", 0, align="left", fontSize=13, fontWeight=600, dy=beside, limit=room),
-        grid.texts("rows", "decision", 0, align="left", dy=above, limit=lower).encode(
-            color=alt.Color("kind:N", scale=fixed, legend=None)
+        *(
+            grid.texts("rows", field, 0, align="left", dy=dy, limit=limit).encode(color=by_kind)
+            for field, dy, limit in lines
         ),
         grid.texts("rows", "effect_text", "numbers", align="right", fontSize=13, fontWeight=600, dy=beside),
         grid.texts("rows", "interval_text", "numbers", align="right", color=colour.muted, dy=above),
@@ -231,8 +224,12 @@ def headings(look: Look) -> list[alt.Chart]:
     ]
 
 
-def seconds(grid: ChartRows, look: Look, timed: Sequence[Row]) -> list[Any]:
-    """Of more and fewer seconds the estimate and the plain interval; not where it is narrow."""
+def seconds(grid: ChartRows, look: Look, timed: Sequence[Row], more: int) -> list[Any]:
+    """Of more and fewer seconds the estimate and the plain interval; not where it is narrow.
+
+    ``more``: pixels of a third line of words.
+    """
+    beside, above = -8 - more // 2, 9 - more // 2
     colour, wide = look.colour, expr("narrow ? 0 : 1")
     lows, highs = [row["seconds_low"] for row in timed], [row["seconds_high"] for row in timed]
     low, high = min(0.0, *lows), max(0.0, *highs)
@@ -261,9 +258,15 @@ def seconds(grid: ChartRows, look: Look, timed: Sequence[Row]) -> list[Any]:
                 x="seconds:Q", y=grid.y()
             ),
         ),
-        grid.texts("timed", "seconds_text", "width", align="right", dy=-8, opacity=wide, fontSize=13),
+        grid.texts("timed", "seconds_text", "width", align="right", dy=beside, opacity=wide, fontSize=13),
         grid.texts(
-            "timed", "seconds_interval_text", "width", align="right", dy=9, opacity=wide, color=colour.muted
+            "timed",
+            "seconds_interval_text",
+            "width",
+            align="right",
+            dy=above,
+            opacity=wide,
+            color=colour.muted,
         ),
         alt.Chart(alt.NamedData("heads"))
         .mark_text(x=expr("width"), opacity=wide, **head)
@@ -271,7 +274,7 @@ def seconds(grid: ChartRows, look: Look, timed: Sequence[Row]) -> list[Any]:
     ]
 
 
-def heads(look: Look, verdict: Facts, timed: bool) -> list[Row]:
+def heads(look: Look, verdict: VerdictFacts, timed: bool) -> list[Row]:
     per = "seconds per epoch" if verdict["seconds_per"] == "epoch" else "seconds per run"
     found = {"strategy": look.word("strategy"), "effect": look.word("effect and interval")}
     return [found | ({"seconds": look.word(per)} if timed else {})]
@@ -279,7 +282,7 @@ def heads(look: Look, verdict: Facts, timed: bool) -> list[Row]:
 
 def tips(look: Look, timed: bool) -> list[alt.Tooltip]:
     """Words under our own titles: a title goes into an expression, a value does not."""
-    columns = ["full", "decision", "effect_text", "interval_text", "adjusted_text"]
+    columns = ["full", "decision_text", "effect_text", "interval_text", "adjusted_text"]
     columns += ["seconds_text", "seconds_interval_text"] * timed + ["told"]
     return [alt.Tooltip(f"{name}:N", title=look.word(f"tip {name}")) for name in columns]
 

@@ -7,9 +7,12 @@ from typing import Any
 
 import altair as alt
 
+from finegrid.facts.decision_words import decision_of, decision_words
+from finegrid.facts.report import Facts
+from finegrid.facts.verdict import InteractionFacts
 from finegrid.report.chart.figure import ChartRows, Drawn, expr, layered, scale
-from finegrid.report.chart.forest import SIGNED, kind_of
-from finegrid.report.chart.style import Facts, Look, Row, level_name, shown, signed
+from finegrid.report.chart.forest import SIGNED
+from finegrid.report.chart.style import Look, Row, fit_line, format_signed, level_name
 from finegrid.spelling import format_level
 
 MOST = 6  # panels
@@ -27,9 +30,10 @@ def interactions(facts: Facts, look: Look) -> Drawn | None:
     known = [one for one in facts["verdict"]["interactions"] if drawable(one)]
     if not known:
         return None
-    known.sort(key=lambda one: (not one["matters"], -abs(one["effect"])))
+    known.sort(key=lambda one: (not one["matters"], -abs(one["effect"] or 0.0)))
     kept = known[:MOST]
-    heads = [head_of(n, one, look) for n, one in enumerate(kept)]
+    margin = facts["verdict"]["margin"]
+    heads = [head_of(n, one, margin, look) for n, one in enumerate(kept)]
     rows = [row for n, one in enumerate(kept) for row in rows_of(n, one, look)]
     grid = ChartRows(PANEL * len(kept) - 0.6, STEP, TOP)
     ends = [row[end] for row in rows for end in ("low", "high")]
@@ -50,48 +54,47 @@ def interactions(facts: Facts, look: Look) -> Drawn | None:
         layered(*layers(grid, look, facts, min(0.0, *ends) - edge, max(0.0, *ends) + edge)),
         data,
         grid.height,
-        look.word("interactions title", score=shown(facts["verdict"]["score"])),
+        look.word("interactions title", score=fit_line(facts["verdict"]["score"])),
         tuple(notes(facts, look, len(kept), len(known), any(one["aliases"] for one in kept))),
         SIGNALS,
     )
 
 
-def drawable(one: Facts) -> bool:
+def drawable(one: InteractionFacts) -> bool:
     first = one["conditional"][:2]
     known = [each["low"] for each in first] + [one["effect"], one["low"]]
     return len(first) == 2 and None not in known
 
 
-def head_of(number: int, one: Facts, look: Look) -> Row:
+def head_of(number: int, one: InteractionFacts, margin: float, look: Look) -> Row:
     first, second = one["factors"]
     text = look.word(
-        "interaction", effect=signed(one["effect"]), interval=look.between(one["low"], one["high"])
+        "interaction", effect=format_signed(one["effect"]), interval=look.between(one["low"], one["high"])
     )
-    kind = kind_of(one["verdict"]) if not one["matters"] else "matters"
-    margin = one["verdict"].removeprefix("no difference beyond ").partition(",")[0]
+    words = decision_words(decision_of(one["decision"]), margin, look.lang)
     return {
         "row": number * PANEL,
-        "name": look.word("by", level=level_name(first, one["levels"][0][1]), other=shown(second))
+        "name": look.word("by", level=level_name(first, one["levels"][0][1]), other=fit_line(second))
         + (" †" if one["aliases"] else ""),
-        "told": look.word("comma").join([text, look.word(f"interaction {kind}", margin=margin)]),
+        "told": look.word("comma").join([text, words]),
         "ink": "strong" if one["matters"] else "quiet",
     }
 
 
-def rows_of(number: int, one: Facts, look: Look) -> Iterator[Row]:
+def rows_of(number: int, one: InteractionFacts, look: Look) -> Iterator[Row]:
     """The effect of the first strategy at both levels of the second."""
     first, second = one["factors"]
     for place, each in enumerate(one["conditional"][:2]):
-        level = shown(format_level(each["given"][1]))
+        level = fit_line(format_level(each["given"][1]))
         yield {
             "row": number * PANEL + FIRST + place,
-            "label": look.word("with", level=f"{shown(second)} = {level}"),
+            "label": look.word("with", level=f"{fit_line(second)} = {level}"),
             "brief": f"= {level}",
             "level": ("first", "other")[place],
             "effect": each["effect"],
             "low": each["low"],
             "high": each["high"],
-            "effect_text": signed(each["effect"]),
+            "effect_text": format_signed(each["effect"]),
             "interval_text": look.between(each["low"], each["high"]),
             "strategy": level_name(first, one["levels"][0][1]),
             "ink": "strong" if one["matters"] else "quiet",
@@ -105,7 +108,7 @@ def layers(grid: ChartRows, look: Look, facts: Facts, low: float, high: float) -
     ink = alt.Color("ink:N", scale=inks, legend=None)
     axis = alt.Axis(
         orient="bottom",
-        title=look.word("points of", score=shown(facts["verdict"]["score"], 40)),
+        title=look.word("points of", score=fit_line(facts["verdict"]["score"], 40)),
         tickCount=expr("ceil((end - start) / 62)"),
         labelExpr=SIGNED,
         grid=False,

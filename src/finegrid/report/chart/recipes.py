@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-from finegrid.report.chart.style import LONGEST_TOLD, Facts, Look, Row, plain, shown
+from finegrid.facts.report import ReportRecipe
+from finegrid.report.chart.style import LONGEST_TOLD, Look, Row, fit_line, plain
 
 Role = Literal["recommended", "baseline", "frontier", "other"]
 ROLES: tuple[Role, ...] = ("recommended", "baseline", "frontier", "other")
 
 
-def role_of(recipe: Facts) -> Role:
+def role_of(recipe: ReportRecipe) -> Role:
     if recipe["recommended"]:
         return "recommended"
     if recipe["baseline"]:
@@ -18,12 +19,12 @@ def role_of(recipe: Facts) -> Role:
     return "frontier" if recipe["on_frontier"] else "other"
 
 
-def recipe_row(recipe: Facts, look: Look) -> Row:
+def recipe_row(recipe: ReportRecipe, look: Look) -> Row:
     """Numbers, and the words for a tooltip. Without an interval there is no score."""
     low, high = recipe["test_interval"]
     spent = recipe["seconds"]
     return {
-        "recipe": shown(look.levels(recipe["moved"]), LONGEST_TOLD),
+        "recipe": fit_line(look.levels(recipe["moved"]), LONGEST_TOLD),
         "rows": ", ".join(map(str, recipe["rows"])),
         "role": role_of(recipe),
         "on_frontier": recipe["on_frontier"],
@@ -33,8 +34,8 @@ def recipe_row(recipe: Facts, look: Look) -> Row:
         "high": high,
         "seconds": spent,
         "test_text": "" if low is None else plain(recipe["test"]),
-        "interval_text": look.word("no interval") if low is None else look.between(low, high, sign=False),
-        "seconds_text": "" if spent is None else plain(spent, 1),
+        "interval_text": look.between(low, high, sign=False),
+        "seconds_text": plain(spent, 1),
         "done": sum(run["status"] == "done" for run in recipe["runs"]),
         "planned": len(recipe["runs"]),
     }

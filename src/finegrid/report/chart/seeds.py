@@ -7,9 +7,10 @@ from typing import Any
 
 import altair as alt
 
+from finegrid.facts.report import Facts, ReportRecipe
 from finegrid.report.chart.figure import ChartRows, Drawn, expr, layered, placed, scale
 from finegrid.report.chart.recipes import ROLES, recipe_row
-from finegrid.report.chart.style import Facts, Look, Row, level_name, plain, shown
+from finegrid.report.chart.style import Look, Row, fit_line, level_name, plain
 
 STEP = 20  # pixels
 MOST = 64  # recipes; of more the best ones, the baseline and the recommended one
@@ -53,7 +54,7 @@ def seeds(facts: Facts, look: Look) -> Drawn | None:
         layered(*layers(grid, look, facts, levels, *reach(dots, known))),
         data,
         grid.height,
-        look.word("seeds title", score=shown(facts["verdict"]["score"])),
+        look.word("seeds title", score=fit_line(facts["verdict"]["score"])),
         tuple(notes(facts, look, rows, len(recipes), bool(levels))),
         (
             ("rows_end", "narrow ? 46 : 52"),
@@ -63,7 +64,7 @@ def seeds(facts: Facts, look: Look) -> Drawn | None:
     )
 
 
-def row_of(recipe: Facts, look: Look) -> Row:
+def row_of(recipe: ReportRecipe, look: Look) -> Row:
     row = recipe_row(recipe, look)
     beside = [row["role_word"]] if row["role"] in ("recommended", "baseline") else []
     states = {run["status"] for run in recipe["runs"]} - {"done"}
@@ -90,7 +91,7 @@ def column_of(levels: Sequence[Row]) -> int:
     return COLUMN if len(levels) <= MANY else CLOSER
 
 
-def cells(rows: Sequence[Row], recipes: Sequence[Facts], levels: Sequence[Row]) -> list[Row]:
+def cells(rows: Sequence[Row], recipes: Sequence[ReportRecipe], levels: Sequence[Row]) -> list[Row]:
     """Which recipe has which level."""
     return [
         {
@@ -118,7 +119,7 @@ def layers(
     ink = alt.Color("role:N", scale=alt.Scale(domain=list(ROLES), range=inks), legend=None)
     axis = alt.Axis(
         orient="bottom",
-        title=look.word("points of", score=shown(facts["verdict"]["score"], 40)),
+        title=look.word("points of", score=fit_line(facts["verdict"]["score"], 40)),
         tickCount=expr("ceil((end - start) / 62)"),
         grid=False,
     )

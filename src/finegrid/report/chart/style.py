@@ -14,7 +14,6 @@ from finegrid.report.chart.words import CHART_WORDS
 from finegrid.spelling import Lang, format_level
 
 Width = int | Literal["container"]
-Facts = dict[str, Any]
 Row = dict[str, Any]
 MINUS = "\N{MINUS SIGN}"
 # No XML may hold them; whoever draws an SVG ends the whole process at one.
@@ -45,10 +44,12 @@ class Look:
     def sentences(self, *parts: str) -> str:
         return self.word("between sentences").join(part for part in parts if part)
 
-    def between(self, low: float, high: float, digits: int = 2, sign: bool = True) -> str:
-        """``−1.09 to +3.23``."""
-        spelled = signed if sign else plain
-        return self.word("interval", low=spelled(low, digits), high=spelled(high, digits))
+    def between(self, low: float | None, high: float | None, digits: int = 2, sign: bool = True) -> str:
+        """``−1.09 to +3.23``, or that there is no interval."""
+        if low is None or high is None:
+            return self.word("no interval")
+        write = format_signed if sign else plain
+        return self.word("interval", low=write(low, digits), high=write(high, digits))
 
     def levels(self, levels: Mapping[str, Level]) -> str:
         """What a recipe has that the baseline has not."""
@@ -93,26 +94,28 @@ class Look:
         }
 
 
-def shown(text: str, most: int = LONGEST) -> str:
+def fit_line(text: str, most: int = LONGEST) -> str:
     """The user's text on one line: control characters spelled out, the rest of a long one cut."""
     line = visible(text).translate(NO_XML)
     return line if len(line) <= most else line[: most - 1] + "…"
 
 
 def level_name(factor: str, level: Level) -> str:
-    return f"{shown(factor)} = {shown(format_level(level))}"
+    return f"{fit_line(factor)} = {fit_line(format_level(level))}"
 
 
-def signed(value: float, digits: int = 2) -> str:
+def format_signed(value: float | None, digits: int = 2, unknown: str = "") -> str:
     """With a sign, also of what is above zero; what rounds to zero has none."""
-    return plain(0.0, digits) if round(value, digits) == 0 else f"{value:+,.{digits}f}".replace("-", MINUS)
+    if value is None or round(value, digits) == 0:
+        return plain(None if value is None else 0.0, digits, unknown)
+    return f"{value:+,.{digits}f}".replace("-", MINUS)
 
 
-def plain(value: float, digits: int = 2) -> str:
-    return f"{value:,.{digits}f}".replace("-", MINUS)
+def plain(value: float | None, digits: int = 2, unknown: str = "") -> str:
+    return unknown if value is None else f"{value:,.{digits}f}".replace("-", MINUS)
 
 
-def wrapped(text: str, pixels: float, size: float) -> list[str]:
+def wrap_line(text: str, pixels: float, size: float) -> list[str]:
     """Lines that fit, by a rough width of letters: a figure cannot measure them, and wraps nothing itself."""
     lines, line, used = [], "", 0.0
     for piece in pieces(text):

@@ -5,29 +5,28 @@ Nothing is on the page that is not here.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from finegrid import __version__
+from finegrid.facts.report import Caution, DesignFacts, Facts, StateFacts, Words
 from finegrid.metrics import MARGIN
 from finegrid.report.facts.origin import card_facts, commands, data_facts, protocol_facts
 from finegrid.report.facts.recipes import curve_facts, recipe_facts
 from finegrid.report.facts.texts import class_facts, readable_table, text_facts
 from finegrid.results.load import any_results
-from finegrid.spelling import LANGS
+from finegrid.spelling import Lang
 from finegrid.study.confounding import design_json
 from finegrid.study.imported import load_imported
 from finegrid.study.load import load_study
 from finegrid.study.study import Study
 from finegrid.verdict.confirm import load_confirmations
-from finegrid.verdict.diagnose_words import told
+from finegrid.verdict.diagnose import Warning
+from finegrid.verdict.diagnose_words import describe
 from finegrid.verdict.interim import with_interim_decisions
-from finegrid.verdict.to_json import as_json
+from finegrid.verdict.to_json import as_json, missing_json
 from finegrid.verdict.verdict import Verdict
-
-SCHEMA = 1
-Facts = dict[str, Any]
 
 
 def report_facts(folder: Path, margin: float = MARGIN) -> Facts:
@@ -51,7 +50,7 @@ def report_facts(folder: Path, margin: float = MARGIN) -> Facts:
     table, why_no_texts = readable_table(verdict.results, study)
     confirmed = load_confirmations(study, verdict.results, table) if study and table else []
     return {
-        "schema": SCHEMA,
+        "schema": 1,
         "finegrid": __version__,
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "name": folder.resolve().name,
@@ -60,11 +59,8 @@ def report_facts(folder: Path, margin: float = MARGIN) -> Facts:
         "source": imported.source if imported else None,
         "state": state_facts(verdict, study),
         "verdict": as_json(verdict),
-        "warnings": [
-            {"kind": warning.kind, **{lang: vars(told(warning, lang)) for lang in LANGS}}
-            for warning in verdict.warnings
-        ],
-        "confirmed": [one.as_json() for one in confirmed],
+        "warnings": [caution_facts(warning) for warning in verdict.warnings],
+        "confirmed": [confirmation.as_json() for confirmation in confirmed],
         "recipes": recipe_facts(verdict),
         "curves": curve_facts(verdict.results),
         "classes": class_facts(verdict),
@@ -77,18 +73,33 @@ def report_facts(folder: Path, margin: float = MARGIN) -> Facts:
     }
 
 
-def state_facts(verdict: Verdict, study: Study | None) -> Facts:
+def caution_facts(warning: Warning) -> Caution:
+    return {"kind": warning.kind, "en": words_facts(warning, "en"), "zh": words_facts(warning, "zh")}
+
+
+def words_facts(warning: Warning, lang: Lang) -> Words:
+    words = describe(warning, lang)
+    return {"what": words.what, "advice": words.advice}
+
+
+def design_facts(study: Study, inert: Collection[str]) -> DesignFacts:
+    design = design_json(study, inert)
+    return {"kind": design["kind"], "resolution": design["resolution"], "aliases": design["aliases"]}
+
+
+def state_facts(verdict: Verdict, study: Study | None) -> StateFacts:
     """How much of what was planned is there."""
     results = verdict.results
-    missing = {status: len(runs) for status, runs in results.missing().items()}
+    missing = missing_json(results)
     planned = len(results.recipes) * len(results.seeds)
+    lost = missing["left"] + missing["diverged"] + missing["failed"]
     return {
-        "runs": {"planned": planned, "done": planned - sum(missing.values()), **missing},
+        "runs": {"planned": planned, "done": planned - lost, **missing},
         "rows": sum(len(recipe.rows) for recipe in results.recipes),
         "recipes": len(results.recipes),
         "seeds": list(results.seeds),
         "repeats": results.repeats,
-        "design": design_json(study, tuple(results.inert)) if study else None,
+        "design": design_facts(study, tuple(results.inert)) if study else None,
         "factors": {name: list(levels) for name, levels in results.factors.items()},
         "undecided_screen": study.undecided if study else False,
     }

@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+from finegrid.facts.report import CardFacts, CommandFacts, DataFacts, ProtocolFacts
 from finegrid.recipe.card import card
 from finegrid.results.results import Results
 from finegrid.study.record import Record
@@ -26,7 +27,7 @@ CHECKS = (
 )
 
 
-def data_facts(results: Results, study: Study | None) -> dict[str, Any] | None:
+def data_facts(results: Results, study: Study | None) -> DataFacts | None:
     """The data: sizes, lengths, the majority class, what was checked and found. None for a table."""
     audit = results.audit
     if audit is None or study is None:
@@ -42,7 +43,7 @@ def data_facts(results: Results, study: Study | None) -> dict[str, Any] | None:
     }
 
 
-def card_facts(results: Results) -> list[dict[str, Any]]:
+def card_facts(results: Results) -> list[CardFacts]:
     """A card per part of the recipe that is varied, inert factors too."""
     names = [*results.factors, *results.inert]
     parts = dict.fromkeys(name.partition(".")[0] for name in names)
@@ -56,10 +57,10 @@ def card_facts(results: Results) -> list[dict[str, Any]]:
     ]
 
 
-def protocol_facts(results: Results, study: Study | None) -> dict[str, Any]:
+def protocol_facts(results: Results, study: Study | None) -> ProtocolFacts:
     """How it was done: protocol, fingerprints, versions, machine, and the study's file itself."""
     records = [record for _, record in results.finished()]
-    found: dict[str, Any] = {
+    bare: ProtocolFacts = {
         "protocol": results.protocol if study else None,
         "score": results.score,
         "study_toml": None,
@@ -68,13 +69,16 @@ def protocol_facts(results: Results, study: Study | None) -> dict[str, Any]:
         "fingerprints": {},
         "engine": None,
         "versions": [],
-        **{name: values(records, name) for name in ("device", "precision", "threads", "stack")},
+        "device": values(records, "device"),
+        "precision": values(records, "precision"),
+        "threads": values(records, "threads"),
+        "stack": values(records, "stack"),
     }
     if study is None or results.audit is None:
-        return found
+        return bare
     versions = {tuple(sorted(record.versions.items())) for record in records if record.versions}
     return {
-        **found,
+        **bare,
         "study_toml": study.files.settings.read_text(encoding="utf-8-sig"),
         "checkpoint": {
             "name": study.checkpoint.folder.name,
@@ -93,10 +97,10 @@ def values(records: list[Record], name: str) -> list[Any]:
     return sorted({value for record in records if (value := getattr(record, name)) is not None})
 
 
-def commands(folder: Path, verdict: Verdict, study: Study | None) -> dict[str, str]:
+def commands(folder: Path, verdict: Verdict, study: Study | None) -> CommandFacts:
     """Commands for a shell: what trains the recommended recipe, and what repeats the study."""
     place = shlex.quote(str(folder))
-    found = {"report": f"finegrid report {place}", "verdict": f"finegrid verdict {place}"}
+    found: CommandFacts = {"report": f"finegrid report {place}", "verdict": f"finegrid verdict {place}"}
     if study is None:
         return found
     if verdict.recommended is not None:

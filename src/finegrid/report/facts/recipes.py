@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from finegrid.facts.report import CurveFacts, ReportRecipe, RunFacts, Status
 from finegrid.results.results import Distinct, Results
 from finegrid.spelling import json_number
 from finegrid.study.record import Epoch, Record
@@ -13,7 +12,7 @@ from finegrid.verdict.to_json import recipe_json
 from finegrid.verdict.verdict import Verdict
 
 
-def recipe_facts(verdict: Verdict) -> list[dict[str, Any]]:
+def recipe_facts(verdict: Verdict) -> list[ReportRecipe]:
     """One per distinct recipe, in the order of the design."""
     results = verdict.results
     best = verdict.best.members if verdict.best else ()
@@ -37,27 +36,27 @@ def recipe_facts(verdict: Verdict) -> list[dict[str, Any]]:
     ]
 
 
-def run_facts(results: Results, recipe: Distinct, seed: int) -> dict[str, Any]:
+def run_facts(results: Results, recipe: Distinct, seed: int) -> RunFacts:
     """A recipe's run with one seed, whatever became of it."""
     record = recipe.records.get(seed)
-    status = record.status if record else "left"
-    found: dict[str, Any] = {"seed": seed, "status": status}
+    status: Status = record.status if record else "left"
     if record is not None and status == "done":
         return {
-            **found,
+            "seed": seed,
+            "status": status,
             "test": points(record, "test", results.score),
             "dev": points(record, "dev", results.score) if record.dev else None,
             "best_epoch": record.best_epoch,
         }
-    return {**found, "reason": record.reason if record else None}
+    return {"seed": seed, "status": status, "reason": record.reason if record else None}
 
 
-def curve_facts(results: Results) -> list[dict[str, Any]]:
+def curve_facts(results: Results) -> list[CurveFacts]:
     """Of every finished run its dev score (points) and mean training loss, epoch by epoch."""
-    found = []
+    curves: list[CurveFacts] = []
     for (index, seed), record in results.finished():
         if record.epochs:
-            found.append(
+            curves.append(
                 {
                     "row": results.recipes[index].rows[0],
                     "seed": results.seeds[seed],
@@ -69,7 +68,7 @@ def curve_facts(results: Results) -> list[dict[str, Any]]:
                     ],
                 }
             )
-    return found
+    return curves
 
 
 def points(measured: Record | Epoch, split: str, score: str) -> float | None:

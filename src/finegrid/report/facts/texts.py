@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,15 @@ from scipy.special import softmax
 from finegrid import metrics
 from finegrid.data.table import Split, Table
 from finegrid.errors import InputError
+from finegrid.facts.report import (
+    ClassesFacts,
+    ClassFacts,
+    DisputedText,
+    TextFacts,
+    TextsFacts,
+    WhyNoTexts,
+    WrongText,
+)
 from finegrid.results.results import Results
 from finegrid.spelling import json_number
 from finegrid.statistics.effects import recipe_scores
@@ -24,10 +32,9 @@ from finegrid.verdict.verdict import Verdict
 SHOWN_TEXTS = 30  # of each kind
 SHOWN_CHARACTERS = 400
 MOST_CLASSES = 50  # a page that names more helps nobody
-WhyNot = Literal["imported", "no-runs", "data-gone", "data-changed"]
 
 
-def class_facts(verdict: Verdict) -> dict[str, Any] | None:
+def class_facts(verdict: Verdict) -> ClassesFacts | None:
     """Of the recommended recipe: F1 of every class with a 95 % interval, and its mean confusion table.
 
     None where there are no predictions. Of more than `MOST_CLASSES` classes, the largest in test.
@@ -47,28 +54,23 @@ def class_facts(verdict: Verdict) -> dict[str, Any] | None:
         "rows": list(results.recipes[index].rows),
         "seeds": len(runs),
         "all": found.classes,
-        "labels": [results.audit.labels[number_] for number_ in kept],
+        "labels": [results.audit.labels[number] for number in kept],
         "confusion": (total[np.ix_(kept, kept)] / len(runs)).round(4).tolist(),
-        "classes": [
-            {
-                "label": results.audit.labels[number_],
-                "texts": int(support[number_]),
-                **scores_of_class(results, index, total, int(number_)),
-            }
-            for number_ in kept
-        ],
+        "classes": [scores_of_class(results, index, total, int(number), len(runs)) for number in kept],
     }
 
 
 def scores_of_class(
-    results: Results, index: int, total: NDArray[np.int64], number_: int
-) -> dict[str, float | list[float | None] | None]:
-    """``total``: ``[classes, classes]``, confusion over all seeds of the recipe."""
+    results: Results, index: int, total: NDArray[np.int64], number: int, runs: int
+) -> ClassFacts:
+    """``total``: ``[classes, classes]``, confusion over all ``runs`` of the recipe."""
     assert results.audit is not None
-    score = f"f1:{results.audit.labels[number_]}"
-    f1, interval = recipe_scores(outcomes_of(results, "test", score))[index]
-    hits, said, gold = total[number_, number_], total[:, number_].sum(), total[number_].sum()
+    label = results.audit.labels[number]
+    f1, interval = recipe_scores(outcomes_of(results, "test", f"f1:{label}"))[index]
+    hits, said, gold = total[number, number], total[:, number].sum(), total[number].sum()
     return {
+        "label": label,
+        "texts": int(gold // runs),
         "f1": json_number(f1),
         "f1_interval": pair(interval),
         "precision": json_number(100 * hits / said) if said else None,
@@ -76,7 +78,7 @@ def scores_of_class(
     }
 
 
-def readable_table(results: Results, study: Study | None) -> tuple[Table | None, WhyNot | None]:
+def readable_table(results: Results, study: Study | None) -> tuple[Table | None, WhyNoTexts | None]:
     """The texts that the runs were scored on, or None and why they cannot be shown."""
     if study is None or results.audit is None:
         return None, "imported"
@@ -93,14 +95,14 @@ def readable_table(results: Results, study: Study | None) -> tuple[Table | None,
     return table, None
 
 
-def text_facts(verdict: Verdict, table: Table | None) -> dict[str, Any] | None:
+def text_facts(verdict: Verdict, table: Table | None) -> TextsFacts | None:
     """Test texts that the recommended recipe gets wrong most surely, and those that recipes disagree on."""
     if table is None or verdict.recommended is None:
         return None
     return {"wrong": wrong(verdict, table), "disputed": disputed(verdict.results, table)}
 
 
-def wrong(verdict: Verdict, table: Table) -> list[dict[str, Any]]:
+def wrong(verdict: Verdict, table: Table) -> list[WrongText]:
     """By falling probability of the wrong answer, the mean over the recommended recipe's seeds."""
     results = verdict.results
     assert verdict.recommended is not None
@@ -125,12 +127,12 @@ def wrong(verdict: Verdict, table: Table) -> list[dict[str, Any]]:
     ]
 
 
-def disputed(results: Results, table: Table) -> list[dict[str, Any]]:
+def disputed(results: Results, table: Table) -> list[DisputedText]:
     """By rising share of the runs that give the commonest answer; only texts with more than one."""
     found = results.predictions("test")
     assert found is not None
     said = found.predicted[found.predicted[:, :, 0] >= 0]  # [runs, texts]
-    counts = np.stack([(said == number_).sum(axis=0) for number_ in range(found.classes)])
+    counts = np.stack([(said == number).sum(axis=0) for number in range(found.classes)])
     order = np.argsort(counts.max(axis=0), kind="stable")
     chosen = [int(text) for text in order[:SHOWN_TEXTS] if counts[:, text].max() < len(said)]
     return [
@@ -147,7 +149,7 @@ def answers(counts: NDArray[np.int64], labels: tuple[str, ...]) -> Counter[str]:
     return Counter({label: int(count) for label, count in zip(labels, counts, strict=True) if count})
 
 
-def text_json(split: Split, text: int, table: Table) -> dict[str, Any]:
+def text_json(split: Split, text: int, table: Table) -> TextFacts:
     return {
         "row": int(split.ids[text]),
         "text": [cut(piece) for piece in split.texts[text]],

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from markupsafe import Markup
+
+from finegrid.facts.report import ReportRecipe, RunFacts
 
 WIDTH, HEIGHT, PAD = 132, 18, 7  # CSS pixels
 
@@ -18,16 +19,17 @@ class DotStrip:
     high: float
 
     @classmethod
-    def of(cls, recipes: list[dict[str, Any]]) -> DotStrip:
+    def of(cls, recipes: list[ReportRecipe]) -> DotStrip:
         """From the lowest run to the highest."""
-        found = [run["test"] for recipe in recipes for run in recipe["runs"] if run.get("test") is not None]
-        low, high = min(found, default=0.0), max(found, default=100.0)
+        tests = [run.get("test") for recipe in recipes for run in recipe["runs"]]
+        known = [test for test in tests if test is not None]
+        low, high = min(known, default=0.0), max(known, default=100.0)
         return cls(low, high) if low < high else cls(low - 0.5, high + 0.5)
 
     def x(self, score: float) -> float:
         return PAD + (WIDTH - 2 * PAD) * (score - self.low) / (self.high - self.low)
 
-    def draw(self, recipe: dict[str, Any]) -> Markup:
+    def draw(self, recipe: ReportRecipe) -> Markup:
         """Dots of finished runs, the mean as a line; crosses and rings of runs without a score."""
         middle = HEIGHT / 2
         marks = [f'<path class="axis" d="M{PAD} {middle}H{WIDTH - PAD}"/>']
@@ -35,9 +37,10 @@ class DotStrip:
             marks.append(f'<path class="mean" d="M{self.x(recipe["test"]):.1f} 2v{HEIGHT - 4}"/>')
         lost = 0
         for run in recipe["runs"]:
-            if run.get("test") is not None:
-                told, x = f"{run['seed']}: {run['test']:.2f}", self.x(run["test"])
-                marks.append(f'<circle cx="{x:.1f}" cy="{middle}" r="3"><title>{told}</title></circle>')
+            test = run.get("test")
+            if test is not None:
+                title, x = f"{run['seed']}: {test:.2f}", self.x(test)
+                marks.append(f'<circle cx="{x:.1f}" cy="{middle}" r="3"><title>{title}</title></circle>')
             else:
                 marks.append(lost_mark(run, 4 + 8 * lost, middle))
                 lost += 1
@@ -48,7 +51,7 @@ class DotStrip:
         )
 
 
-def lost_mark(run: dict[str, Any], x: float, y: float) -> str:
+def lost_mark(run: RunFacts, x: float, y: float) -> str:
     title = f"<title>{int(run['seed'])}: {'…' if run['status'] == 'left' else '×'}</title>"
     if run["status"] == "left":
         return f'<circle class="left" cx="{x}" cy="{y}" r="2.5">{title}</circle>'

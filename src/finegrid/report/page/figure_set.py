@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import Any
 
+from finegrid.facts.report import Facts
 from finegrid.report.chart.palette import DARK, LIGHT, Theme
 from finegrid.spelling import LANGS, Lang
 
@@ -52,7 +53,7 @@ class Figures:
         return found
 
 
-def draw_figures(facts: dict[str, Any], lang: Lang | None) -> Figures:
+def draw_figures(facts: Facts, lang: Lang | None) -> Figures:
     """Those for which there are facts.
 
     Args:

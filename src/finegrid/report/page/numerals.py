@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from finegrid.errors import visible
 from finegrid.recipe.identity import Level
-from finegrid.report.chart import style as look
+from finegrid.report.chart import style
 from finegrid.report.page.bilingual import Both, code, join, marked, same, say
 from finegrid.spelling import format_level
 
@@ -19,20 +19,20 @@ Pair = Sequence[float | None]
 
 def points(value: float | None) -> str:
     """A score."""
-    return UNKNOWN if value is None else look.plain(value)
+    return style.plain(value, unknown=UNKNOWN)
 
 
 def signed(value: float | None, digits: int = 2) -> str:
     """A difference; what rounds to nothing has no sign."""
-    return UNKNOWN if value is None else look.signed(value, digits)
+    return style.format_signed(value, digits, UNKNOWN)
 
 
 def between(pair: Pair | None, digits: int = 2, sign: bool = True) -> Both:
     """An interval."""
     if pair is None or pair[0] is None or pair[1] is None:
         return say("no interval")
-    spelled = look.signed if sign else look.plain
-    return say("interval", low=spelled(pair[0], digits), high=spelled(pair[1], digits))
+    write = style.format_signed if sign else style.plain
+    return say("interval", low=write(pair[0], digits), high=write(pair[1], digits))
 
 
 def known(pair: Pair | None) -> bool:
@@ -78,7 +78,7 @@ def level(factor: str, value: Level) -> Markup:
 
 def levels(found: Mapping[str, Any]) -> Both:
     """Several of them; the baseline, if there are none."""
-    return join(level(*one) for one in found.items()) if found else say("baseline")
+    return join(level(*one) for one in found.items()) if found else say("the baseline")
 
 
 def stands_in(rows: Sequence[int]) -> Both:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from finegrid import ASSETS
+from finegrid.facts.report import Facts
 from finegrid.report.chart.palette import FONT, THEMES, colours
 from finegrid.report.page import numerals, sentences
 from finegrid.report.page.bilingual import HTML_LANG, code, join, say, user
@@ -23,9 +23,7 @@ PAGE = ASSETS / "report"
 FIRST = 10  # texts shown before the rest is folded
 
 
-def render_page(
-    facts: dict[str, Any], lang: Lang = "en", live: bool = False, figures: Figures | None = None
-) -> str:
+def render_page(facts: Facts, lang: Lang = "en", live: bool = False, figures: Figures | None = None) -> str:
     """The whole page.
 
     Args:

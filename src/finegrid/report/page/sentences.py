@@ -5,92 +5,77 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
+from finegrid.facts.decision_words import decision_of, decision_words, factor_needs
+from finegrid.facts.report import AliasFacts, Facts, StateFacts
+from finegrid.facts.verdict import FactorFacts, InteractionFacts, VerdictFacts
 from finegrid.report.page import numerals
 from finegrid.report.page.bilingual import Both, code, join, same, say, user
-from finegrid.report.page.words import ENGLISH
-from finegrid.statistics.decide import DO_NOT_USE, FOR_SPEED, INTERACT, MEASURABLE, OPEN, USE
+from finegrid.spelling import LANGS
+from finegrid.statistics.decide import KINDS
 
-Facts = dict[str, Any]
 ROMAN = {3: "III", 4: "IV", 5: "V"}
 
 
-def decision(verdict: Facts, one: Facts) -> Both:
-    """Of a strategy or an interaction: its word and what goes with it."""
-    word, *added = one["verdict"].split(", ")
-    if is_same(one):
-        said = say("no difference", margin=f"{verdict['margin']:g}")
-    else:
-        said = say(word) if word in (USE, DO_NOT_USE, OPEN, INTERACT) else say("not judged")
-    return join([said, *(say(each) for each in added if each in (MEASURABLE, FOR_SPEED))])
+def decision(verdict: VerdictFacts, one: FactorFacts | InteractionFacts) -> Both:
+    """Of a strategy or an interaction, in words."""
+    decision = decision_of(one["decision"])
+    return Both(*(escape(decision_words(decision, verdict["margin"], lang)) for lang in LANGS))
 
 
-def shape(one: Facts) -> str:
+def shape(one: FactorFacts | InteractionFacts) -> str:
     """The class that gives a decision its colour."""
-    if is_same(one):
-        return "same"
-    return {USE: "use", DO_NOT_USE: "avoid", INTERACT: "use"}.get(one["verdict"], "open")
+    kind: str = one["decision"]["kind"]
+    return "use" if kind == "interact" else kind
 
 
-def is_same(one: Facts) -> bool:
-    return bool(one["verdict"].startswith("no difference"))
-
-
-def needs(verdict: Facts, one: Facts) -> Both | None:
+def needs(verdict: VerdictFacts, one: FactorFacts) -> Both | None:
     """What would settle an open strategy."""
-    if one["verdict"] != OPEN:
-        return None
-    found = one.get("needs")
-    if found is None:
-        return None if one["notes"] else say("needs nothing")
-    if found["seeds"] and found["texts"]:
-        return say("needs both", seeds=found["seeds"], texts=numerals.count(found["texts"]))
-    if found["texts"]:
-        now = numerals.count(verdict["texts"])
-        return say("needs texts", texts=numerals.count(found["texts"]), now=now)
-    hours = found["hours"]
-    return say(
-        "needs seeds",
-        more=(found["seeds"] or 0) - verdict["seeds"],
-        runs=numerals.count(found["runs"]),
-        time=numerals.time(None if hours is None else 3600 * hours),
-    )
+    words = [factor_needs(one, verdict, lang) for lang in LANGS]
+    return Both(*map(escape, words)) if all(words) else None
 
 
-def verdict_sentences(verdict: Facts) -> Iterator[Both]:
+def verdict_sentences(verdict: VerdictFacts) -> Iterator[Both]:
     """What to use, what not, what makes no difference, what is open: every strategy once."""
-    every = verdict["factors"]
-    yield from (use_sentence("s use", one) for one in every if one["verdict"] == USE)
-    yield from (avoid_sentence(verdict, one) for one in every if one["verdict"] == DO_NOT_USE)
-    fast = [one for one in every if is_same(one) and FOR_SPEED in one["verdict"]]
-    yield from (
-        say("s speed", **said_of(one), **saved(verdict, one), margin=f"{verdict['margin']:g}") for one in fast
-    )
-    if alike := [one for one in every if is_same(one) and one not in fast]:
-        yield say("s same", names=listed(alike), margin=f"{verdict['margin']:g}")
-    if unclear := [one for one in every if one["verdict"] == OPEN]:
-        yield say("s open", names=listed(unclear))
+    factors, margin = verdict["factors"], f"{verdict['margin']:g}"
+    kinds: dict[str, list[FactorFacts]] = {kind: [] for kind in KINDS}
+    for factor in factors:
+        kinds[factor["decision"]["kind"]].append(factor)
+    yield from (say("s use", **describe(factor)) for factor in kinds["use"])
+    yield from (avoid_sentence(verdict, factor) for factor in kinds["avoid"])
+    for measurable in (False, True):
+        key = "s speed measurable" if measurable else "s speed"
+        for factor in with_flags(kinds["same"], for_speed=True, measurable=measurable):
+            yield say(key, **describe(factor), **saved(verdict, factor), margin=margin)
+    for measurable in (False, True):
+        key = "s same measurable" if measurable else "s same"
+        if alike := with_flags(kinds["same"], for_speed=False, measurable=measurable):
+            yield say(key, names=list_factors(alike), margin=margin)
+    if kinds["open"]:
+        yield say("s open", names=list_factors(kinds["open"]))
     if verdict["inert"]:
         yield say("s inert", names=join(code(name) for name in verdict["inert"]))
-    looked_at = sum(one["effect"] is not None for one in every)  # interactions are a family of their own
+    # Interactions are a family of their own.
+    looked_at = sum(factor["effect"] is not None for factor in factors)
     if looked_at > 1:
         yield say("s intervals", count=looked_at)
 
 
-def use_sentence(key: str, one: Facts, **more: Any) -> Both:
-    return say(key, **said_of(one), **more)
+def with_flags(factors: list[FactorFacts], *, for_speed: bool, measurable: bool) -> list[FactorFacts]:
+    flags = {"for_speed": for_speed, "measurable": measurable}
+    return [factor for factor in factors if flags.items() <= factor["decision"].items()]
 
 
-def avoid_sentence(verdict: Facts, one: Facts) -> Both:
+def avoid_sentence(verdict: VerdictFacts, one: FactorFacts) -> Both:
     """With what it would have saved, where that is sure."""
-    spent = one["seconds_interval"]
-    if numerals.known(spent) and spent[1] < 0:
-        return say("s avoid saves", **said_of(one), **saved(verdict, one))
-    return use_sentence("s avoid", one)
+    low, high = one["seconds_interval"] or (None, None)
+    if low is not None and high is not None and high < 0:
+        return say("s avoid saves", **describe(one), **saved(verdict, one))
+    return say("s avoid", **describe(one))
 
 
-def said_of(one: Facts) -> dict[str, Any]:
+def describe(one: FactorFacts) -> dict[str, Any]:
     return {
         "name": numerals.level(one["factor"], one["levels"][1]),
         "effect": Markup("<b>{}</b>").format(numerals.signed(one["effect"])),
@@ -98,24 +83,24 @@ def said_of(one: Facts) -> dict[str, Any]:
     }
 
 
-def saved(verdict: Facts, one: Facts) -> dict[str, Both]:
-    return {"time": numerals.time(abs(one["seconds"])), "per": say(f"per {verdict['seconds_per']}")}
+def saved(verdict: VerdictFacts, one: FactorFacts) -> dict[str, Both]:
+    return {"time": numerals.time(abs(one["seconds"] or 0.0)), "per": say(f"per {verdict['seconds_per']}")}
 
 
-def listed(several: list[Facts]) -> Both:
+def list_factors(several: list[FactorFacts]) -> Both:
     """Each with its effect, if there is one."""
     return join(
         (
             numerals.level(one["factor"], one["levels"][1])
             if one["effect"] is None
-            else say("s item", **said_of(one))
+            else say("s item", **describe(one))
             for one in several
         ),
         "list semi",
     )
 
 
-def notes(verdict: Facts) -> list[Both]:
+def notes(verdict: VerdictFacts) -> list[Both]:
     """What a reader must know of single effects, each note once."""
     noted: dict[str, list[Markup]] = {}
     for one in verdict["factors"]:
@@ -149,7 +134,7 @@ def lacking(facts: Facts) -> list[Both]:
     return found
 
 
-def design_limits(state: Facts, verdict: Facts) -> Iterator[Both]:
+def design_limits(state: StateFacts, verdict: VerdictFacts) -> Iterator[Both]:
     """Of designs that leave combinations out."""
     design = state["design"]
     if state["undecided_screen"]:
@@ -163,15 +148,15 @@ def design_limits(state: Facts, verdict: Facts) -> Iterator[Both]:
     if design["kind"] == "one-at-a-time":
         yield say("l one at a time")
     elif design["aliases"] or (design["resolution"] and design["kind"] == "fractional"):
-        reached = ROMAN.get(design["resolution"], str(design["resolution"]))
+        reached = ROMAN.get(design["resolution"] or 0, str(design["resolution"]))
         pairs = [alias for alias in design["aliases"] if alias["measured_with"] and alias["effect"]]
         each = [say("l alias", name=product(one["effect"]), others=others(one)) for one in pairs[:12]]
         more = [same("…")] if len(pairs) > 12 else []
         said = join([*each, *more], "list semi") if pairs else say("l clear")
-        yield join([say("l fraction", resolution=reached), said], "space")
+        yield join([say("l fraction", resolution=reached), said], "between sentences")
 
 
-def level_of(interaction: Facts, factor: str) -> Any:
+def level_of(interaction: InteractionFacts, factor: str) -> Any:
     """The level of one of its two factors that is compared with the first."""
     return interaction["levels"][interaction["factors"].index(factor)][1]
 
@@ -180,8 +165,5 @@ def product(effect: list[str]) -> Both:
     return same(Markup(" × ").join(map(code, effect)))
 
 
-def others(alias: Facts) -> Both:
+def others(alias: AliasFacts) -> Both:
     return join(product(twin["effect"]) if twin["effect"] else same("1") for twin in alias["measured_with"])
-
-
-assert {USE, DO_NOT_USE, OPEN, INTERACT, MEASURABLE, FOR_SPEED} <= ENGLISH.keys()

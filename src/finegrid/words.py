@@ -1,0 +1,100 @@
+"""The words that terminal, page, tables and figures have in common, in English and Chinese.
+
+Whoever has words of its own keeps them beside the code that says them. What two of them say stands here.
+"""
+
+from __future__ import annotations
+
+from finegrid.spelling import Lang
+
+ENGLISH = {
+    # a decision, and what would settle an open one
+    "use": "use",
+    "avoid": "do not use",
+    "same": "no difference beyond {margin:g} points",
+    "open": "cannot tell yet",
+    "interact": "they interact",
+    "measurable": "but measurable",
+    "for speed": "use for speed",
+    "needs seeds": "more seeds would decide: {more}",
+    "needs runs": "{runs} runs, {time} of one worker",
+    "needs texts": "{texts:,} test texts would decide",
+    "texts now": "there are {now:,}",
+    "needs both": "{seeds} seeds and {texts:,} test texts would decide",
+    "needs nothing": "no feasible number of seeds would decide",
+    # names of columns and of what is in them
+    "strategy": "strategy",
+    "effect": "effect",
+    "plain": "95 % interval",
+    "adjusted": "adjusted",
+    "verdict": "verdict",
+    "memory": "memory",
+    "seconds per run": "seconds per run",
+    "seconds per epoch": "seconds per epoch",
+    "s per run": "s per run",
+    "s per epoch": "s per epoch",
+    "row": "row",
+    "recipe": "recipe",
+    "recommended": "recommended",
+    "baseline": "baseline",
+    "class": "class",
+    "texts": "texts",
+    "precision": "precision",
+    "recall": "recall",
+    "dev": "dev",
+    "test": "test",
+    # sentences
+    "inert": "{factor} does nothing here: {reason}",
+    "holds": "All this holds at {levels}.",
+    # intervals and punctuation
+    "interval": "{low} to {high}",
+    "no interval": "no interval",
+    "in brackets": " ({text})",
+    "comma": ", ",
+    "list comma": ", ",  # Chinese has a comma of its own between the things of a list
+    "between sentences": " ",
+}
+CHINESE = {
+    "use": "使用",
+    "avoid": "不要使用",
+    "same": "差别不超过 {margin:g} 分",
+    "open": "尚不能判断",
+    "interact": "相互依赖",
+    "measurable": "但可测出",
+    "for speed": "可为提速而用",
+    "needs seeds": "再加 {more} 个种子即可判断",
+    "needs runs": "{runs} 次运行，单进程 {time}",
+    "needs texts": "需要 {texts:,} 条测试文本",
+    "texts now": "现有 {now:,} 条",
+    "needs both": "需要 {seeds} 个种子和 {texts:,} 条测试文本",
+    "needs nothing": "增加种子也无法判断",
+    "strategy": "策略",
+    "effect": "效应",
+    "plain": "95 % 区间",
+    "adjusted": "校正区间",
+    "verdict": "结论",
+    "memory": "内存",
+    "seconds per run": "每次运行秒数",
+    "seconds per epoch": "每轮秒数",
+    "s per run": "每次运行秒数",
+    "s per epoch": "每轮秒数",
+    "row": "行",
+    "recipe": "配方",
+    "recommended": "推荐",
+    "baseline": "基线",
+    "class": "类别",
+    "texts": "文本数",
+    "precision": "精确率",
+    "recall": "召回率",
+    "dev": "验证集",
+    "test": "测试集",
+    "inert": "{factor} 在这里不起作用：{reason}",
+    "holds": "以上结论的前提：{levels}。",
+    "interval": "{low} 至 {high}",
+    "no interval": "无区间",
+    "in brackets": "（{text}）",
+    "comma": "，",
+    "list comma": "、",
+    "between sentences": "",
+}
+SHARED: dict[Lang, dict[str, str]] = {"en": ENGLISH, "zh": CHINESE}
