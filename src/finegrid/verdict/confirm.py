@@ -24,7 +24,8 @@ from finegrid.recipe.identity import Levels
 from finegrid.results.load import load_results
 from finegrid.results.results import Distinct, Results
 from finegrid.statistics.decide import Interval
-from finegrid.statistics.effects import analyse
+from finegrid.statistics.effects import analyse_mains
+from finegrid.statistics.experiment import Experiment
 from finegrid.statistics.outcomes import Outcomes
 from finegrid.study.load import load_study
 from finegrid.study.study import Study
@@ -232,7 +233,7 @@ def paired(results: Results, baseline: Distinct, other: Distinct) -> Paired:
         values = influence(found.gold, predicted, found.classes, results.score, results.audit.labels)
     factors = {"recipe": [BASELINE, OTHER]}
     outcomes = Outcomes(factors, [{"recipe": BASELINE}, {"recipe": OTHER}], points[:, both], values)
-    (effect,) = analyse(outcomes).effects
+    (effect,) = analyse_mains(Experiment.of(outcomes))
     ours, theirs = (float(mean) for mean in points[:, both].mean(axis=1))
     texts = 0 if values is None else values.shape[2]
     return Paired(ours, theirs, effect.estimate, effect.plain, int(both.sum()), texts)

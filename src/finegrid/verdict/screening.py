@@ -10,10 +10,11 @@ from finegrid.planning.phases import phases_lines, screen_lines
 from finegrid.results.load import load_results
 from finegrid.results.results import Results
 from finegrid.statistics.decide import DO_NOT_USE, Decision, Interval
-from finegrid.statistics.effects import Effect, analyse
+from finegrid.statistics.effects import Effect, analyse_mains
+from finegrid.statistics.experiment import Experiment
 from finegrid.study.screen import Screen, Screened, save_screen
 from finegrid.study.study import Study
-from finegrid.verdict.outcomes import outcomes_of
+from finegrid.verdict.outcomes import collect_outcomes
 
 INERT = "does nothing: {reason}"
 
@@ -48,9 +49,8 @@ def decide_screen(study: Study, margin: float) -> list[str]:
 def screen_of(study: Study, results: Results, margin: float) -> Screen:
     """What dev says of every factor. ``results``: of phase 1 and the study's seeds."""
     assert results.audit is not None
-    effects = {
-        effect.comparison.factor: effect for effect in analyse(outcomes_of(results, "dev"), margin).effects
-    }
+    experiment = Experiment.of(collect_outcomes(results, "dev"))
+    effects = {effect.comparison.factor: effect for effect in analyse_mains(experiment, margin)}
     return Screen(
         asked=study.asked,
         fingerprints=results.audit.fingerprints,
