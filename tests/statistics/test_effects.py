@@ -220,6 +220,7 @@ def test_a_study_without_runs_or_without_factors_has_nothing_to_say() -> None:
     nothing = analyse(Experiment.of(Outcomes(TWO, full(TWO), np.full((8, 3), np.nan))))
 
     assert {str(e.decision) for e in nothing.effects} == {"cannot tell yet"} and len(nothing.empty) == 8
+    assert (nothing.seeds, nothing.texts, nothing.missing, nothing.method) == (0, 0, 0, "none")
     assert best_set(Experiment.of(Outcomes(TWO, full(TWO), np.full((8, 3), np.nan)))) is None
     assert analyse(Experiment.of(Outcomes({}, [{}], np.array([[90.0, 91.0]])))).effects == ()
 

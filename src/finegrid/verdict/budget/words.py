@@ -20,7 +20,7 @@ def budget_lines(plan: BudgetPlan) -> list[str]:
     """`finegrid plan --budget` in words."""
     workers = plan.outlook.workers
     within = f"budget {format_duration(plan.seconds).removesuffix(' 0 min')}"
-    within += f" with {counted(workers, 'worker')}"
+    within += f" with {workers} worker{'s' * (workers != 1)}"
     lines = [f"{within}: {told(plan.chosen)}" if plan.chosen else f"{within}: nothing fits"]
     if plan.chosen:
         lines += detects_lines(plan, plan.chosen)
