@@ -30,6 +30,7 @@ from finegrid import metrics
 from finegrid.recipe.identity import Levels
 from finegrid.statistics.decide import Decision, Kind
 from finegrid.statistics.effects import Analysis, analyse
+from finegrid.statistics.experiment import Experiment
 from finegrid.statistics.outcomes import Floats, Outcomes
 from finegrid.statistics.power import detectable
 from finegrid.statistics.variance import Components
@@ -183,7 +184,7 @@ HEADER = (
 def simulate(case: Case, studies: int, seed: int = 1) -> Iterator[Analysis]:
     random = np.random.default_rng([seed, *case.name.encode()])
     for _ in range(studies):
-        yield analyse(draw(case, random))
+        yield analyse(Experiment.of(draw(case, random)))
 
 
 def report(case: Case, studies: int, seed: int = 1) -> Report:

@@ -26,9 +26,9 @@ from finegrid.study.load import load_study
 from finegrid.study.screen import load_screen
 from finegrid.study.study import Study
 from finegrid.verdict.budget.budget import in_design
-from finegrid.verdict.outcomes import blocks_of
+from finegrid.verdict.outcomes import find_blocks
 from finegrid.verdict.screening import decide_screen, train_phases
-from finegrid.verdict.verdict import judge, noted
+from finegrid.verdict.verdict import add_note, judge
 
 KINDS: tuple[Kind, ...] = ("full", "fractional")
 FIVE = {
@@ -189,9 +189,9 @@ def test_a_survivor_that_needs_a_dropped_factor_is_measured_in_the_fraction(stud
         for one in results.recipes
     ]
     conditional = replace(results, recipes=tuple(recipes))
-    own, fraction = blocks_of(conditional)
+    own, fraction = find_blocks(conditional)
     effects = {
-        one.comparison.factor: noted(one, conditional) for one in judge(results, MARGIN).analysis.effects
+        one.comparison.factor: add_note(one, conditional) for one in judge(results, MARGIN).analysis.effects
     }
 
     assert own.given == own.factors == (WARM,) and fraction.given == tuple(FIVE)

@@ -26,9 +26,18 @@ from finegrid.statistics.decide import (
     plain_interval,
 )
 from finegrid.statistics.effects import analyse
-from finegrid.statistics.outcomes import Outcomes, fill
+from finegrid.statistics.experiment import Experiment
+from finegrid.statistics.outcomes import Outcomes
 from finegrid.statistics.power import detectable, of_run
-from finegrid.statistics.variance import Components, between_seeds, lenth, moderated, one_seed
+from finegrid.statistics.variance import (
+    Components,
+    between_seeds,
+    find_stand_in,
+    lenth,
+    measure_imbalance,
+    moderated,
+    one_seed,
+)
 
 TWO: dict[str, list[Level]] = {"a": [0, 1], "b": [0, 1], "c": [0, 1]}
 
@@ -55,7 +64,7 @@ def test_effects_are_those_of_a_blocked_anova_in_statsmodels(lost: int) -> None:
     score.flat[np.random.default_rng(5).permutation(score.size)[:lost]] = np.nan
     outcomes = Outcomes(TWO, full(TWO), score)
     fitted = ols(SUM_CODED, frame(outcomes)).fit()
-    analysis = analyse(outcomes)
+    analysis = analyse(Experiment.of(outcomes))
 
     # Sum coding has the first level at +1: an effect is minus twice its coefficient, an interaction twice.
     for effect in analysis.effects:
@@ -69,7 +78,7 @@ def test_effects_are_those_of_a_blocked_anova_in_statsmodels(lost: int) -> None:
 def test_with_many_seeds_an_interval_is_that_of_the_paired_t_test() -> None:
     recipes = full(TWO)
     score = scored(recipes, mean, seeds=17, noise=0.6)
-    for effect in analyse(Outcomes(TWO, recipes, score)).effects:
+    for effect in analyse(Experiment.of(Outcomes(TWO, recipes, score))).effects:
         up = np.array([r[effect.contrast.name] == 1 for r in recipes])
         expected = stats.ttest_rel(score[up].mean(axis=0), score[~up].mean(axis=0)).confidence_interval()
         assert (effect.plain.low, effect.plain.high) == pytest.approx(tuple(expected))
@@ -82,7 +91,7 @@ def test_crossed_variance_is_that_of_the_two_way_table() -> None:
     values = np.stack([np.zeros((seeds, texts)), d - d.mean(axis=1, keepdims=True)])
     score = np.stack([np.zeros(seeds), d.mean(axis=1)])
     outcomes = Outcomes({"a": [0, 1]}, [{"a": 0}, {"a": 1}], score, values)
-    (effect,) = analyse(outcomes).effects
+    (effect,) = analyse(Experiment.of(outcomes)).effects
 
     ms_seed = texts * d.mean(axis=1).var(ddof=1)
     ms_text = seeds * d.mean(axis=0).var(ddof=1)
@@ -104,7 +113,7 @@ def test_variance_is_never_below_its_larger_part() -> None:
     d -= d.mean(axis=1, keepdims=True)
     score = np.array([[0.0, 0.0, 0.0], [1.0, 1.001, 0.999]])
     (effect,) = analyse(
-        Outcomes({"a": [0, 1]}, [{"a": 0}, {"a": 1}], score, np.stack([np.zeros_like(d), d]))
+        Experiment.of(Outcomes({"a": [0, 1]}, [{"a": 0}, {"a": 1}], score, np.stack([np.zeros_like(d), d])))
     ).effects
 
     assert effect.se**2 == pytest.approx(d.mean(axis=0).var(ddof=1) / 100)
@@ -127,7 +136,7 @@ def test_moderation_fades_out_and_one_more_seed_never_takes_degrees_of_freedom()
 
     recipes = full(TWO)
     for seeds, method in [(16, "between seeds, moderated"), (17, "between seeds")]:
-        analysis = analyse(Outcomes(TWO, recipes, scored(recipes, mean, seeds, noise=1.0)))
+        analysis = analyse(Experiment.of(Outcomes(TWO, recipes, scored(recipes, mean, seeds, noise=1.0))))
         assert analysis.method == method
 
 
@@ -140,7 +149,9 @@ def test_one_seed_names_where_its_noise_comes_from() -> None:
     }.items():
         recipes = full(factors)
         analysis = analyse(
-            Outcomes(factors, recipes, scored(recipes, lambda r: 9.0 * (r["a"] == 1), 1, noise=1.0))
+            Experiment.of(
+                Outcomes(factors, recipes, scored(recipes, lambda r: 9.0 * (r["a"] == 1), 1, noise=1.0))
+            )
         )
         methods[name] = analysis.method, analysis.effects[0].decision
     assert methods == {
@@ -160,7 +171,7 @@ def test_copies_of_recipes_as_repeats_change_noise_only() -> None:
     recipes = full(TWO)
     single = scored(recipes, mean, seeds=1, noise=0.2)
     pairs = single + np.array([0.1, -0.1])
-    analysis = analyse(Outcomes.of_repeats(TWO, recipes, pairs))
+    analysis = analyse(Experiment.of(Outcomes.of_repeats(TWO, recipes, pairs)))
 
     assert analysis.run_sd == pytest.approx(0.1 * np.sqrt(2))
     assert analysis.effects[0].se == pytest.approx(analysis.run_sd * np.sqrt(4 / 16))
@@ -251,8 +262,10 @@ def test_the_best_set_holds_what_cannot_be_told_from_the_best() -> None:
     recipes: list[Levels] = [{"a": level} for level in range(4)]
     worth = [90.0, 90.1, 80.0, 89.9]
     score = scored(recipes, lambda r: worth[int(r["a"])], seeds=5, noise=0.5)
-    chosen = best_set(Outcomes(factors, recipes, score))
-    alone = best_set(Outcomes(factors, recipes, score * [[1], [1], [1], [0.5]] + [[0], [9], [0], [0]]))
+    chosen = best_set(Experiment.of(Outcomes(factors, recipes, score)))
+    alone = best_set(
+        Experiment.of(Outcomes(factors, recipes, score * [[1], [1], [1], [0.5]] + [[0], [9], [0], [0]]))
+    )
 
     assert chosen is not None and set(chosen.members) == {0, 1, 3} and chosen.noise == "between seeds"
     assert alone is not None and alone.members == (1,)
@@ -265,7 +278,9 @@ def test_the_true_best_is_in_the_best_set_in_95_of_100_studies() -> None:
     for study in range(400):
         # Least favourable: all are equal.
         chosen = best_set(
-            Outcomes(factors, recipes, scored(recipes, lambda r: 0.0, 3, noise=1.0, seed=study))
+            Experiment.of(
+                Outcomes(factors, recipes, scored(recipes, lambda r: 0.0, 3, noise=1.0, seed=study))
+            )
         )
         held.append(chosen is not None and 0 in chosen.members)
     assert 0.92 < np.mean(held) < 0.98
@@ -273,8 +288,10 @@ def test_the_true_best_is_in_the_best_set_in_95_of_100_studies() -> None:
 
 def test_noise_of_a_family_takes_one_value_per_effect() -> None:
     recipes = full(TWO)
-    filled = fill(Outcomes(TWO, recipes, scored(recipes, mean, 1, noise=1.0)))
     weights = np.eye(8)[:2] - 1 / 8
-    assert one_seed(filled, weights, np.zeros((8, 0)), weights).method == "none"
-    several = fill(Outcomes(TWO, recipes, scored(recipes, mean, 4, noise=1.0)))
-    assert between_seeds(several, weights).variance.shape == (2,)
+    single = Experiment.of(Outcomes(TWO, recipes, scored(recipes, mean, 1, noise=1.0))).filled
+    nothing = find_stand_in(single, np.zeros((8, 0)), weights)
+    assert one_seed(single, weights, nothing).method == "none"
+    several = Experiment.of(Outcomes(TWO, recipes, scored(recipes, mean, 4, noise=1.0))).filled
+    imbalance = measure_imbalance(several.completion, weights)
+    assert between_seeds(several, weights, imbalance).variance.shape == (2,)

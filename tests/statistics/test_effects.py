@@ -11,9 +11,10 @@ from support.effects_samples import full, published, scored
 import finegrid
 from finegrid.recipe.identity import Level, Levels
 from finegrid.statistics.best import best_set
-from finegrid.statistics.costs import costs, surely_less
+from finegrid.statistics.costs import compare_costs, surely_less
 from finegrid.statistics.decide import Decision
 from finegrid.statistics.effects import Analysis, analyse
+from finegrid.statistics.experiment import Experiment
 from finegrid.statistics.outcomes import Outcomes
 
 TWO: dict[str, list[Level]] = {"a": [0, 6], "b": ["all", "matrices"], "c": [0.0, 0.1]}
@@ -32,7 +33,7 @@ def additive(recipe: Levels) -> float:
 def test_a_main_effect_is_the_difference_of_equally_weighted_marginal_means() -> None:
     recipes = full(TWO)
     outcomes = Outcomes(TWO, recipes, scored(recipes, additive, seeds=4, noise=0.3))
-    found = estimates(analyse(outcomes))
+    found = estimates(analyse(Experiment.of(outcomes)))
 
     for factor, (baseline, level) in TWO.items():
         at = {x: [row for row, r in enumerate(recipes) if r[factor] == x] for x in (baseline, level)}
@@ -42,7 +43,7 @@ def test_a_main_effect_is_the_difference_of_equally_weighted_marginal_means() ->
 
 def test_an_interaction_is_half_the_difference_of_its_two_effects() -> None:
     recipes = full(TWO)
-    analysis = analyse(Outcomes(TWO, recipes, scored(recipes, additive, seeds=3)))
+    analysis = analyse(Experiment.of(Outcomes(TWO, recipes, scored(recipes, additive, seeds=3))))
     one = analysis.interactions[0]
 
     assert one.effect.contrast.name == "a x b"
@@ -62,7 +63,7 @@ def test_each_of_several_levels_is_compared_with_the_baseline() -> None:
     recipes = full(factors)
 
     score = scored(recipes, lambda r: 70 + worth[r["layers"]] + worth[r["name"]] - bool(r["on"]), seeds=2)
-    analysis = analyse(Outcomes(factors, recipes, score))
+    analysis = analyse(Experiment.of(Outcomes(factors, recipes, score)))
 
     assert estimates(analysis) == pytest.approx(
         {("layers", 2): 1, ("layers", 6): -3, ("name", "y"): 0.25, ("name", "z"): 0.5, ("on", True): -1}
@@ -101,7 +102,7 @@ def test_a_child_counts_where_it_exists_and_its_parent_with_the_child_at_baselin
             + 0.1 * (recipe["warmup"] == 0.1)
         )
 
-    found = estimates(analyse(Outcomes(CONDITIONAL, recipes, scored(recipes, mean, seeds=3))))
+    found = estimates(analyse(Experiment.of(Outcomes(CONDITIONAL, recipes, scored(recipes, mean, seeds=3)))))
 
     assert found == pytest.approx(
         {("freeze.layers", 6): -0.4, ("freeze.dropout", False): 5.0, ("warmup", 0.1): 0.1}
@@ -112,7 +113,7 @@ def test_one_at_a_time_compares_each_with_the_baseline_and_shares_its_noise() ->
     factors: dict[str, list[Level]] = {"a": [0, 1], "b": [0, 1, 2]}
     recipes: list[Levels] = [{"a": 0, "b": 0}, {"a": 1, "b": 0}, {"a": 0, "b": 1}, {"a": 0, "b": 2}]
     score = scored(recipes, lambda r: 50.0 + r["a"] - float(r["b"]), seeds=17, noise=0.5)  # type: ignore[operator]
-    analysis = analyse(Outcomes(factors, recipes, score))
+    analysis = analyse(Experiment.of(Outcomes(factors, recipes, score)))
 
     assert not analysis.interactions
     for effect, row in zip(analysis.effects, (1, 2, 3), strict=True):
@@ -130,7 +131,9 @@ def half(factors: dict[str, list[Level]], word: str) -> list[Levels]:
 def test_a_fraction_of_resolution_five_gives_clean_effects_and_interactions() -> None:
     factors: dict[str, list[Level]] = {f: [0, 1] for f in "abcde"}
     recipes = half(factors, "abcde")
-    analysis = analyse(Outcomes(factors, recipes, scored(recipes, lambda r: 1.0 * (r["a"] == 1), seeds=2)))
+    analysis = analyse(
+        Experiment.of(Outcomes(factors, recipes, scored(recipes, lambda r: 1.0 * (r["a"] == 1), seeds=2)))
+    )
 
     assert len(recipes) == 16 and len(analysis.interactions) == 10
     assert [e.contrast.aliases for e in analysis.effects] == [()] * 5
@@ -142,7 +145,7 @@ def test_in_a_fraction_of_resolution_four_interactions_carry_their_aliases() -> 
     factors: dict[str, list[Level]] = {f: [0, 1] for f in "abcd"}
     recipes = half(factors, "abcd")
     score = scored(recipes, lambda r: 4.0 * (r["a"] == r["b"] == 1), seeds=2)
-    analysis = analyse(Outcomes(factors, recipes, score))
+    analysis = analyse(Experiment.of(Outcomes(factors, recipes, score)))
 
     assert all(not e.contrast.aliases for e in analysis.effects)
     by_name = {i.effect.contrast.name: i.effect for i in analysis.interactions}
@@ -154,7 +157,7 @@ def test_in_a_fraction_of_resolution_four_interactions_carry_their_aliases() -> 
 def test_in_a_fraction_of_resolution_three_main_effects_carry_their_aliases() -> None:
     factors: dict[str, list[Level]] = {f: [0, 1] for f in "abc"}
     recipes = half(factors, "abc")
-    analysis = analyse(Outcomes(factors, recipes, scored(recipes, lambda r: 0.0, seeds=2)))
+    analysis = analyse(Experiment.of(Outcomes(factors, recipes, scored(recipes, lambda r: 0.0, seeds=2))))
 
     assert [e.contrast.aliases for e in analysis.effects] == [("b x c",), ("a x c",), ("a x b",)]
     assert not analysis.interactions
@@ -165,7 +168,7 @@ def test_missing_runs_bias_nothing_and_are_counted() -> None:
     score = scored(recipes, additive, seeds=4)  # seeds shift all recipes by points; no other noise
     for row, seed in [(0, 0), (3, 0), (5, 2), (7, 3), (6, 3)]:
         score[row, seed] = np.nan
-    analysis = analyse(Outcomes(TWO, recipes, score))
+    analysis = analyse(Experiment.of(Outcomes(TWO, recipes, score)))
 
     assert estimates(analysis) == pytest.approx({("a", 6): 2.0, ("b", "matrices"): -1.0, ("c", 0.1): 0.0})
     assert analysis.missing == 5 and analysis.empty == ()
@@ -180,7 +183,10 @@ def test_filled_in_runs_do_not_narrow_an_interval() -> None:
         for study in range(200):
             score = scored(recipes, additive, seeds=6, noise=1.0, seed=study)
             score.flat[random.permutation(48)[:lost]] = np.nan
-            widths += [e.plain.high - e.plain.low for e in analyse(Outcomes(TWO, recipes, score)).effects]
+            widths += [
+                e.plain.high - e.plain.low
+                for e in analyse(Experiment.of(Outcomes(TWO, recipes, score))).effects
+            ]
         width[lost] = np.mean(widths)
     assert width[5] > 1.04 * width[0]
 
@@ -189,7 +195,7 @@ def test_a_recipe_without_any_run_is_said_and_its_comparison_left_out() -> None:
     recipes = full(TWO)
     score = scored(recipes, additive, seeds=3)
     score[recipes.index({"a": 6, "b": "all", "c": 0.1})] = np.nan
-    analysis = analyse(Outcomes(TWO, recipes, score))
+    analysis = analyse(Experiment.of(Outcomes(TWO, recipes, score)))
     a = analysis.effects[0]
 
     assert analysis.empty == (5,)
@@ -204,7 +210,7 @@ def test_a_level_that_never_ran_is_open_and_not_an_error() -> None:
     recipes = full(factors)
     score = scored(recipes, lambda r: 1.0 * (r["b"] == 1), seeds=3)
     score[2:] = np.nan
-    a, b = analyse(Outcomes(factors, recipes, score)).effects
+    a, b = analyse(Experiment.of(Outcomes(factors, recipes, score))).effects
 
     assert np.isnan(a.estimate) and a.decision == Decision("open")
     assert a.notes == ("not estimable: the runs that finished do not show it",)
@@ -212,17 +218,18 @@ def test_a_level_that_never_ran_is_open_and_not_an_error() -> None:
 
 
 def test_a_study_without_runs_or_without_factors_has_nothing_to_say() -> None:
-    nothing = analyse(Outcomes(TWO, full(TWO), np.full((8, 3), np.nan)))
+    nothing = analyse(Experiment.of(Outcomes(TWO, full(TWO), np.full((8, 3), np.nan))))
 
     assert {e.decision for e in nothing.effects} == {Decision("open")} and len(nothing.empty) == 8
-    assert best_set(Outcomes(TWO, full(TWO), np.full((8, 3), np.nan))) is None
-    assert analyse(Outcomes({}, [{}], np.array([[90.0, 91.0]]))).effects == ()
+    assert (nothing.seeds, nothing.texts, nothing.missing, nothing.method) == (0, 0, 0, "none")
+    assert best_set(Experiment.of(Outcomes(TWO, full(TWO), np.full((8, 3), np.nan)))) is None
+    assert analyse(Experiment.of(Outcomes({}, [{}], np.array([[90.0, 91.0]])))).effects == ()
 
 
 def test_recipes_that_share_no_seed_are_not_compared() -> None:
     factors: dict[str, list[Level]] = {"a": [0, 1]}
     score = np.array([[80.0, np.nan], [np.nan, 90.0]])
-    (a,) = analyse(Outcomes(factors, full(factors), score)).effects
+    (a,) = analyse(Experiment.of(Outcomes(factors, full(factors), score))).effects
 
     assert np.isnan(a.estimate) and a.plain.low == -np.inf
 
@@ -233,7 +240,7 @@ def test_the_seconds_of_a_run_that_was_held_up_do_not_decide() -> None:
     random = np.random.default_rng(0)
     seconds = np.where(np.array([r["freeze"] for r in recipes]) == 6, 41.4, 65.4)[:, None]
     seconds = seconds * np.exp(random.normal(0, 0.01, (4, 6)))
-    found = costs(Outcomes(factors, recipes, np.full((4, 6), 90.0)), seconds)
+    found = compare_costs(Experiment.of(Outcomes(factors, recipes, np.full((4, 6), 90.0))), seconds)
 
     assert found[0].ratio == pytest.approx(41.4 / 65.4, rel=0.02)
     assert found[0].difference == pytest.approx(-24, abs=0.5)
@@ -242,7 +249,9 @@ def test_the_seconds_of_a_run_that_was_held_up_do_not_decide() -> None:
 
 def test_scores_without_any_noise_are_decided() -> None:
     recipes = full(TWO)
-    a, b, c = analyse(Outcomes(TWO, recipes, np.repeat([[additive(r)] for r in recipes], 3, axis=1))).effects
+    a, b, c = analyse(
+        Experiment.of(Outcomes(TWO, recipes, np.repeat([[additive(r)] for r in recipes], 3, axis=1)))
+    ).effects
 
     assert (a.decision, b.decision) == (Decision("use"), Decision("avoid"))
     assert c.decision == Decision("same")
@@ -269,7 +278,7 @@ PUBLISHED = Path(finegrid.__file__).parent / "assets" / "examples" / "thucnews64
 
 def test_the_published_table_gives_the_known_effects() -> None:
     outcomes = published(PUBLISHED)
-    analysis = analyse(outcomes)
+    analysis = analyse(Experiment.of(outcomes))
 
     assert analysis.method == "true repeats" and 0.098 < analysis.run_sd < 0.102
     effects = {e.contrast.name: e for e in analysis.effects}
@@ -290,5 +299,5 @@ def test_the_published_table_gives_the_known_effects() -> None:
     given = {e.contrast.given: round(e.estimate, 2) for e in product.conditional}
     assert given["bertadam", 1.0] == 0.23 and given["bertadam", 0.0] == -0.03
 
-    chosen = best_set(outcomes)
+    chosen = best_set(Experiment.of(outcomes))
     assert chosen is not None and len(chosen.members) == 11 and "repeats" in chosen.noise

@@ -19,6 +19,7 @@ from finegrid.planning.status import StudyStatus
 from finegrid.recipe.identity import ENGINE, Levels
 from finegrid.statistics.decide import Decision
 from finegrid.statistics.effects import analyse
+from finegrid.statistics.experiment import Experiment
 from finegrid.statistics.outcomes import Outcomes
 from finegrid.statistics.power import detectable
 from finegrid.statistics.variance import Components
@@ -474,7 +475,7 @@ def test_a_measured_spread_finds_what_recipes_share_and_what_is_their_own() -> N
     influence = draw(1, texts)[:, None, :] + draw(2, seeds, texts)
     score = draw(0, seeds) + influence.mean(axis=2)
     influence -= influence.mean(axis=2, keepdims=True)
-    analysis = analyse(Outcomes(factors, recipes, score, influence))
+    analysis = analyse(Experiment.of(Outcomes(factors, recipes, score, influence)))
     found = measured(usable(analysis.effects), usable([i.effect for i in analysis.interactions]), 1, 1)
 
     for name, part in NAMES.items():
@@ -525,7 +526,7 @@ def test_the_promised_effect_is_found_in_four_of_five_studies(
         influence = draw(1, texts)[:, None, :] + draw(2, seeds, texts)
         score = 80 + draw(0, seeds) + influence.mean(axis=2) + effect * signs[:, [2]]
         influence -= influence.mean(axis=2, keepdims=True)
-        analysis = analyse(Outcomes(results.factors, recipes, score, influence))
+        analysis = analyse(Experiment.of(Outcomes(results.factors, recipes, score, influence)))
         found += analysis.effects[2].decision == Decision("use")
 
     assert found / studies == pytest.approx(0.8, abs=0.05)

@@ -9,20 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, special, stats
 
-from finegrid.statistics.contrasts import interaction_contrasts, main_contrasts, residual_basis, weights_of
-from finegrid.statistics.outcomes import Filled, Floats, Outcomes, fill
-from finegrid.statistics.variance import one_seed
+from finegrid.statistics.experiment import Experiment
+from finegrid.statistics.outcomes import Filled, Floats
 
 
 @dataclass(frozen=True)
 class BestSet:
-    """Attributes:
-    members: Rows of ``Outcomes.recipes``, best mean first.
-    best: The row with the best mean.
-    gap: ``[recipes]``, points: the upper bound of recipe - best other recipe; not above 0 means not
-        a member. nan for a recipe without runs.
-    critical: Hsu's constant, in standard errors.
-    noise: Where the noise comes from; with one seed it is the weaker claim, and named so.
+    """The recipes that cannot be told from the best one.
+
+    Attributes:
+        members: Rows of ``Outcomes.recipes``, best mean first.
+        best: The row with the best mean.
+        gap: ``[recipes]``, points: the upper bound of recipe - best other recipe; not above 0 means not
+            a member. nan for a recipe without runs.
+        critical: Hsu's constant, in standard errors.
+        noise: Where the noise comes from; with one seed it is the weaker claim, and named so.
     """
 
     members: tuple[int, ...]
@@ -32,34 +33,38 @@ class BestSet:
     noise: str
 
 
-def best_set(outcomes: Outcomes, alpha: float = 0.05) -> BestSet | None:
+def best_set(experiment: Experiment, alpha: float = 0.05) -> BestSet | None:
     """All recipes inside the one-sided multiple-comparison-with-the-best bound (Hsu 1984), on scores of dev.
 
     The true best is a member in at least 1 - alpha of studies. Noise is that of recipe and seed, pooled
     over recipes, and where predictions are known that of the dev texts, pair by pair. None if no run has
     finished.
     """
-    filled = fill(outcomes)
-    if not filled.kept.any():
+    rows = np.flatnonzero(experiment.completion.kept)
+    if not len(rows):
         return None
-    rows = np.flatnonzero(filled.kept)
-    mean = filled.score.mean(axis=1)
-    variance, df, noise = _pair_variance(outcomes, filled)
+    mean = experiment.filled.score.mean(axis=1)
+    variance, df, noise = _measure_pairs(experiment)
     critical = hsu_constant(len(rows), df, alpha)
     ahead = mean[:, None] - mean[None, :] + critical * np.sqrt(variance)
     np.fill_diagonal(ahead, np.inf)
     bound = ahead.min(axis=1)
-    gap = np.full(len(outcomes.recipes), np.nan)
+    gap = np.full(len(experiment.outcomes.recipes), np.nan)
     gap[rows] = bound
     order = np.argsort(-mean, kind="stable")
     members = tuple(int(rows[index]) for index in order if bound[index] > 0 or index == order[0])
     return BestSet(members, int(rows[order[0]]), gap, critical, noise)
 
 
-def _pair_variance(outcomes: Outcomes, filled: Filled) -> tuple[Floats, float, str]:
-    """``[recipes, recipes]``, points squared: of the difference of two means."""
+def _measure_pairs(experiment: Experiment) -> tuple[Floats, float, str]:
+    """``[recipes, recipes]``, points squared: of the difference of two means; and its df and source.
+
+    Not by `variance.between_seeds`: that gives each effect its own variance over seeds. Hsu's constant is for
+    one variance of all recipes, the mean square that the additive model of the whole table leaves.
+    """
+    filled, completion = experiment.filled, experiment.completion
     recipes, seeds = filled.score.shape
-    count = filled.ran.sum(axis=1).astype(float)
+    count = completion.ran.sum(axis=1).astype(float)
     if seeds > 1 and recipes > 1:
         off = (
             filled.score
@@ -67,29 +72,29 @@ def _pair_variance(outcomes: Outcomes, filled: Filled) -> tuple[Floats, float, s
             - filled.score.mean(axis=0)
             + filled.score.mean()
         )
-        df = float(filled.ran.sum() - recipes - seeds + 1)
-        run_variance, noise = float((off**2).sum() / max(df, 1.0)) if df > 0 else np.inf, "between seeds"
+        df = float(completion.ran.sum() - recipes - seeds + 1)
+        run_variance = float((off**2).sum() / max(df, 1.0)) if df > 0 else np.inf
+        noise = "between seeds"
     else:
-        basis = residual_basis(outcomes.factors, outcomes.recipes, filled.kept)[filled.kept]
-        repeats = None if outcomes.repeats is None else outcomes.repeats[filled.kept]
-        weights = np.eye(recipes) - 1 / recipes
-        factors = outcomes.factors
-        mains = main_contrasts(factors, outcomes.recipes, filled.kept)
-        products = [one.contrast for one in interaction_contrasts(factors, outcomes.recipes, filled.kept)]
-        reference, _ = weights_of([*mains, *products], filled)
-        one = one_seed(filled, weights, basis, reference, repeats)
-        run_variance, df, noise = one.run_sd**2, float(one.df_seed[0]), f"one seed: {one.method}"
-        if outcomes.repeats is not None:
-            count = np.isfinite(outcomes.repeats[filled.kept]).sum(axis=1).astype(float)
+        stand_in = experiment.stand_in_of_one_design
+        run_variance, df = stand_in.run_sd**2, stand_in.df  # not `variance`: another last bit
+        noise = f"one seed: {stand_in.method}"
+        if experiment.outcomes.repeats is not None:
+            repeats = experiment.outcomes.repeats[completion.kept]
+            count = np.isfinite(repeats).sum(axis=1).astype(float)
     run = run_variance * (1 / count[:, None] + 1 / count[None, :])
-    text, seed_text = _text_variance(filled)
+    text, seed_text = _measure_texts(filled)
     # As for effects: both sources, less what is in both, not below the larger one.
     total = np.maximum(np.maximum(run + text - seed_text, run), text)
     return np.asarray(total), max(df, 1.0), noise
 
 
-def _text_variance(filled: Filled) -> tuple[Floats, float]:
-    """Of the difference of two recipes: ``[recipes, recipes]`` from texts, and the part of single runs."""
+def _measure_texts(filled: Filled) -> tuple[Floats, float]:
+    """Of the difference of two recipes: ``[recipes, recipes]`` from texts, and the part of single runs.
+
+    Not by `variance.text_parts`: one covariance matrix gives all pairs, which would be recipes^2 / 2 rows of
+    weights there; its last bits are others, and the part of single runs is pooled here.
+    """
     recipes, seeds = filled.score.shape
     if filled.influence is None:
         return np.zeros((recipes, recipes)), 0.0

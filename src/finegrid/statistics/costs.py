@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from finegrid.statistics.contrasts import Contrast
+from finegrid.statistics.comparisons import Contrast
 from finegrid.statistics.decide import Interval
-from finegrid.statistics.effects import analyse
-from finegrid.statistics.outcomes import Floats, Outcomes
+from finegrid.statistics.effects import analyse_mains
+from finegrid.statistics.experiment import Experiment
+from finegrid.statistics.outcomes import Floats
 
 WORTH_SAYING = 0.01  # of a run's seconds; what is less is no reason to use anything
 
@@ -32,33 +33,28 @@ class CostEffect:
     surely_less: bool
 
 
-def costs(outcomes: Outcomes, spent: Floats, alpha: float = 0.05) -> list[CostEffect]:
+def compare_costs(experiment: Experiment, spent: Floats, alpha: float = 0.05) -> list[CostEffect]:
     """Main effects in what a run costs.
 
-    ``spent``: ``[recipes, seeds]``, above 0, nan where a run is missing.
+    Args:
+        experiment: Of the same runs, whatever its scores are.
+        spent: ``[recipes, seeds]``, above 0, nan where a run is missing.
     """
-    log = replace(outcomes, score=np.log(spent), influence=None, repeats=None)
-    plain = replace(outcomes, score=spent, influence=None, repeats=None)
-    found = []
-    for relative, absolute in zip(
-        analyse(log, 0.0, alpha).effects, analyse(plain, 0.0, alpha).effects, strict=True
-    ):
-        found.append(
-            CostEffect(
-                relative.contrast,
-                absolute.estimate,
-                absolute.plain,
-                float(np.exp(relative.estimate)),
-                relative.adjusted.high < np.log1p(-WORTH_SAYING),
-            )
+    relative = analyse_mains(experiment.with_scores(np.log(spent)), 0.0, alpha)
+    absolute = analyse_mains(experiment.with_scores(spent), 0.0, alpha)
+    return [
+        CostEffect(
+            ratio.contrast,
+            difference.estimate,
+            difference.plain,
+            float(np.exp(ratio.estimate)),
+            ratio.adjusted.high < np.log1p(-WORTH_SAYING),
         )
-    return found
+        for ratio, difference in zip(relative, absolute, strict=True)
+    ]
 
 
-def surely_less(found: Sequence[CostEffect]) -> frozenset[tuple[str, object]]:
+def surely_less(effects: Sequence[CostEffect]) -> frozenset[tuple[str, object]]:
     """``(factor, level)`` of the comparisons that surely cost less than the baseline's level."""
-    return frozenset(
-        (one.contrast.comparisons[0].factor, one.contrast.comparisons[0].level)
-        for one in found
-        if one.surely_less
-    )
+    comparisons = [effect.contrast.comparisons[0] for effect in effects if effect.surely_less]
+    return frozenset((comparison.factor, comparison.level) for comparison in comparisons)

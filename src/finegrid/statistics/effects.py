@@ -1,9 +1,10 @@
 """What each factor of a study is worth: effects, their chance, and a decision for each.
 
-    seconds = costs(outcomes, seconds_per_run)    # costs.py: main effects in seconds (or bytes)
-    analysis = analyse(outcomes, margin=0.2, faster=surely_less(seconds))
-    chosen = best_set(outcomes_on_dev)            # best.py
-    smallest = detectable(of_run(...), ...)       # finegrid.statistics.power
+    experiment = Experiment.of(outcomes)                    # experiment.py: contrasts, noise
+    seconds = compare_costs(experiment, seconds_per_run)    # costs.py: effects in seconds (or bytes)
+    analysis = analyse(experiment, margin=0.2, faster=surely_less(seconds))
+    chosen = best_set(experiment_on_dev)                    # best.py
+    smallest = detectable(of_run(...), ...)                 # power.py
 
 `docs/statistics.md` has the model and what it was tested on. Pure functions of arrays: nothing here
 knows studies, ledgers or files.
@@ -17,14 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from finegrid.metrics import MARGIN
-from finegrid.statistics.contrasts import (
-    Comparison,
-    Contrast,
-    interaction_contrasts,
-    main_contrasts,
-    residual_basis,
-    weights_of,
-)
+from finegrid.statistics.comparisons import Comparison, Contrast
 from finegrid.statistics.decide import (
     Ahead,
     Decision,
@@ -37,8 +31,8 @@ from finegrid.statistics.decide import (
     p_values,
     plain_interval,
 )
-from finegrid.statistics.outcomes import Filled, Floats, Outcomes, fill
-from finegrid.statistics.variance import Components, Noise, between_seeds, one_seed
+from finegrid.statistics.experiment import Experiment, Family
+from finegrid.statistics.variance import Components, Noise
 
 
 @dataclass(frozen=True)
@@ -48,6 +42,8 @@ class Effect:
     Attributes:
         contrast: What is compared: `Comparison`s, weights over recipes, aliases, contexts.
         estimate: nan if the design or the missing runs do not give it.
+        se: Its standard error; inf where unknown.
+        df: Degrees of freedom of ``se``.
         plain: The 95 % interval of this effect on its own.
         adjusted: The interval that the decision uses (`decide.adjusted_intervals`); that of conditional
             effects is the plain one, they are read with their interaction and have no decision.
@@ -80,9 +76,10 @@ class Effect:
 
 @dataclass(frozen=True)
 class Interaction:
-    """Half the difference of two effects, and the effects.
+    """Half the difference of two effects, and these effects.
 
     Attributes:
+        effect: The interaction itself.
         conditional: The first factor at the baseline and at the other level of the second, then the other
             way round.
     """
@@ -93,13 +90,17 @@ class Interaction:
 
 @dataclass(frozen=True)
 class Analysis:
-    """Attributes:
-    effects, interactions: In the order of the factors.
-    method: Where the noise of a run comes from; see `variance.Noise`.
-    run_sd: Standard deviation of one run, points.
-    seeds, texts: texts is 0 without predictions: then the sample of test texts is not covered.
-    missing: Planned runs without a score, in the seeds that have any run.
-    empty: Rows of the recipes without any run.
+    """All effects of a study, and what they rest on.
+
+    Attributes:
+        effects: Main effects, in the order of the factors.
+        interactions: Of two factors each, in the order of the factors.
+        method: Where the noise of a run comes from; see `variance.Noise`.
+        run_sd: Standard deviation of one run, points.
+        seeds: How many have any run.
+        texts: How many were predicted; 0 without predictions: then the sample of test texts is not covered.
+        missing: Planned runs without a score, in the seeds that have any run.
+        empty: Rows of the recipes without any run.
     """
 
     effects: tuple[Effect, ...]
@@ -113,7 +114,7 @@ class Analysis:
 
 
 def analyse(
-    outcomes: Outcomes,
+    experiment: Experiment,
     margin: float = MARGIN,
     alpha: float = 0.05,
     faster: Collection[tuple[str, object]] = (),
@@ -126,93 +127,90 @@ def analyse(
             several looks passes the share of this look.
         faster: ``(factor, level)`` of comparisons that are surely faster (`surely_less`).
     """
-    filled = fill(outcomes)
-    of = (outcomes.factors, outcomes.recipes, filled.kept, outcomes.blocks)
-    mains = main_contrasts(*of)
-    crossed = interaction_contrasts(*of)
-    families = [
-        mains,
-        [one.contrast for one in crossed],
-        [each for one in crossed for each in one.conditional],
-    ]
-    chance = _Chance(outcomes, filled, families)
-    effects, products, conditional = (
-        _effects(family, filled, chance.of(family), margin, alpha if number < 2 else None, faster)
-        for number, family in enumerate(families)
-    )
-    interactions, start = [], 0
-    for one, product in zip(crossed, products, strict=True):
-        stop = start + len(one.conditional)
-        interactions.append(Interaction(product, tuple(conditional[start:stop])))
-        start = stop
-    noise = chance.of(mains)
-    planned = filled.seeds * len(outcomes.recipes)
+    completion, noise = experiment.completion, experiment.main_noise
+    planned = completion.seeds * len(experiment.outcomes.recipes)
     return Analysis(
-        tuple(effects),
-        tuple(interactions),
+        analyse_mains(experiment, margin, alpha, faster),
+        _analyse_interactions(experiment, margin, alpha),
         noise.method,
         noise.run_sd,
-        filled.seeds,
+        completion.seeds,
         noise.texts,
-        planned - int(filled.ran.sum()),
-        tuple(int(row) for row in np.flatnonzero(~filled.kept)),
+        planned - int(completion.ran.sum()),
+        tuple(int(row) for row in np.flatnonzero(~completion.kept)),
     )
 
 
-class _Chance:
-    """Where noise comes from: several seeds, or what stands in for them."""
-
-    def __init__(self, outcomes: Outcomes, filled: Filled, families: Sequence[list[Contrast]]) -> None:
-        self.filled = filled
-        self.reference, _ = weights_of([*families[0], *families[1]], filled)
-        basis = residual_basis(outcomes.factors, outcomes.recipes, filled.kept)
-        self.leftover = basis[filled.kept]
-        self.repeats = None if outcomes.repeats is None else outcomes.repeats[filled.kept]
-
-    def of(self, family: list[Contrast]) -> Noise:
-        """Of the contrasts that are given."""
-        return self.of_weights(weights_of(family, self.filled)[0])
-
-    def of_weights(self, weights: Floats) -> Noise:
-        """``weights``: ``[effects, kept recipes]``."""
-        if self.filled.seeds > 1:
-            return between_seeds(self.filled, weights)
-        return one_seed(self.filled, weights, self.leftover, self.reference, self.repeats)
+def analyse_mains(
+    experiment: Experiment,
+    margin: float = MARGIN,
+    alpha: float = 0.05,
+    faster: Collection[tuple[str, object]] = (),
+) -> tuple[Effect, ...]:
+    """The main effects of an `Analysis`, in the order of the factors; arguments as there."""
+    family, noise = experiment.families.mains, experiment.main_noise
+    return _judge_family(family, experiment, noise, margin, alpha, faster)
 
 
-def recipe_scores(outcomes: Outcomes) -> list[tuple[float, Interval]]:
+def _analyse_interactions(experiment: Experiment, margin: float, alpha: float) -> tuple[Interaction, ...]:
+    families = experiment.families
+    products = _judge_family(families.interactions, experiment, experiment.interaction_noise, margin, alpha)
+    conditional = iter(
+        _judge_family(families.conditional, experiment, experiment.conditional_noise, margin, None)
+    )
+    return tuple(
+        Interaction(product, tuple(next(conditional) for _ in interaction.conditional))
+        for interaction, product in zip(families.contrasts.interactions, products, strict=True)
+    )
+
+
+UNKNOWN = Interval(-np.inf, np.inf)
+
+
+def score_recipes(experiment: Experiment) -> list[tuple[float, Interval]]:
     """Of every recipe: its mean score, and the 95 % interval for other seeds and other texts.
 
     nan, and an interval without ends, where no run has finished.
     """
-    filled = fill(outcomes)
-    nothing = (np.nan, Interval(-np.inf, np.inf))
-    found = [nothing] * len(outcomes.recipes)
-    if not filled.kept.any():
-        return found
-    of = (outcomes.factors, outcomes.recipes, filled.kept, outcomes.blocks)
-    mains = main_contrasts(*of)
-    products = [one.contrast for one in interaction_contrasts(*of)]
-    noise = _Chance(outcomes, filled, [mains, products]).of_weights(np.eye(len(filled.score)))
-    each = zip(np.flatnonzero(filled.kept), filled.score.mean(axis=1), noise.variance, noise.df, strict=True)
-    for row, mean, variance, df in each:
-        found[row] = (float(mean), plain_interval(float(mean), float(np.sqrt(variance)), float(df)))
-    return found
+    scores = [(np.nan, UNKNOWN)] * len(experiment.outcomes.recipes)
+    kept = np.flatnonzero(experiment.completion.kept)
+    if len(kept):
+        for row, score in zip(kept, _score_places(experiment, range(len(kept))), strict=True):
+            scores[row] = score
+    return scores
 
 
-def _effects(
-    family: list[Contrast],
-    filled: Filled,
+def score_recipe(experiment: Experiment, row: int) -> tuple[float, Interval]:
+    """The same of one recipe. Influence values are read of `Experiment.influencing` recipes alone."""
+    kept = experiment.completion.kept
+    if not kept[row]:
+        return np.nan, UNKNOWN
+    (score,) = _score_places(experiment, [int(kept[:row].sum())])
+    return score
+
+
+def _score_places(experiment: Experiment, places: Sequence[int]) -> list[tuple[float, Interval]]:
+    """Of some recipes, by their places among those that ran."""
+    noise = experiment.recipe_noise(places)
+    means = experiment.filled.score.mean(axis=1)[list(places)]
+    return [
+        (float(mean), plain_interval(float(mean), float(np.sqrt(variance)), float(df)))
+        for mean, variance, df in zip(means, noise.variance, noise.df, strict=True)
+    ]
+
+
+def _judge_family(
+    family: Family,
+    experiment: Experiment,
     noise: Noise,
     margin: float,
     alpha: float | None,
-    faster: Collection[tuple[str, object]],
-) -> list[Effect]:
-    """``alpha`` None: neither adjusted nor decided."""
-    weights, given = weights_of(family, filled)
-    if not given:
-        return [_not_given(contrast) for contrast in family]
-    estimate = weights @ filled.score.mean(axis=1)
+    faster: Collection[tuple[str, object]] = (),
+) -> tuple[Effect, ...]:
+    """``noise``: of the given effects of the family. ``alpha`` None: neither adjusted nor decided."""
+    if not family.given:
+        return tuple(_not_given(contrast) for contrast in family.contrasts)
+    estimate = family.estimators.weights @ experiment.filled.score.mean(axis=1)
     se, df = np.sqrt(noise.variance), noise.df
     plain = [plain_interval(*each) for each in zip(estimate, se, df, strict=True)]
     adjusted = plain if alpha is None else adjusted_intervals(estimate, se, df, alpha)
@@ -220,8 +218,8 @@ def _effects(
     p = p if alpha is None else holm(p)
     single = noise.single()
     effects = {}
-    for row, number in enumerate(given):
-        contrast = family[number]
+    for row, number in enumerate(family.given):
+        contrast = family.contrasts[number]
         one = Components(*(part[row] for part in (single.seed, single.text, single.seed_text)))
         decision = None
         if alpha is not None:
@@ -231,7 +229,7 @@ def _effects(
             if len(contrast.comparisons) == 2 and decision.kind in ("use", "avoid"):
                 decision = Decision("interact")
             if decision.kind == "open" and np.isfinite(se[row]):
-                share = alpha / len(given)
+                share = alpha / len(family.given)
                 ahead = Ahead(estimate[row], one, noise.seeds, noise.texts, noise.df_seed[row], share, margin)
                 decision = replace(decision, needs=find_needs(ahead))
         effects[number] = Effect(
@@ -246,7 +244,9 @@ def _effects(
             decision,
             _notes(contrast),
         )
-    return [effects.get(number) or _not_given(contrast) for number, contrast in enumerate(family)]
+    return tuple(
+        effects.get(number) or _not_given(contrast) for number, contrast in enumerate(family.contrasts)
+    )
 
 
 def _not_given(contrast: Contrast) -> Effect:

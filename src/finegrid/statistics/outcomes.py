@@ -92,54 +92,83 @@ class Outcomes:
 
 
 @dataclass(frozen=True)
-class Filled:
-    """Runs of the recipes and seeds that have any; a missing one stands at its least-squares value.
+class Completion:
+    """How the table of runs is completed; this depends on which runs finished, not on their scores.
 
-    The value is recipe mean + seed effect from the additive model (Yates 1933). The plain formulae for
-    complete data then give the least-squares estimates with seeds as blocks: no bias from imbalance. Noise
-    is another matter, see ``operator``.
+    A missing run stands at recipe mean + seed effect from the additive model (Yates 1933). The plain
+    formulae for complete data then give the least-squares estimates with seeds as blocks: no bias from
+    imbalance. Noise is another matter, see ``operator``.
 
     Attributes:
         kept: ``[recipes]``, which recipes of the study have any run.
-        ran: ``[kept recipes, seeds]``, which runs finished; the seeds are those that have any run.
+        kept_seeds: ``[seeds]``, which seeds of the study have any run.
+        ran: ``[kept recipes, kept seeds]``, which runs finished.
         connected: ``[kept recipes]``, False where the runs do not connect a recipe with all seeds (it ran
             in seeds in which none of the others did); its missing values stand at 0 and must not be used.
-        score: ``[kept recipes, seeds]``.
-        influence: ``[kept recipes, seeds, texts]`` or None.
-        operator: ``[kept recipes, seeds, finished runs]``: every value as a weighted sum of finished runs.
-            None if none is missing.
+        operator: ``[kept recipes, kept seeds, finished runs]``: every value as a weighted sum of finished
+            runs. None if none is missing.
     """
 
     kept: NDArray[np.bool_]
+    kept_seeds: NDArray[np.bool_]
     ran: NDArray[np.bool_]
     connected: NDArray[np.bool_]
-    score: Floats
-    influence: Values | None
     operator: Floats | None
 
     @property
     def seeds(self) -> int:
-        return int(self.score.shape[1])
+        return int(self.ran.shape[1])
 
 
-def fill(outcomes: Outcomes) -> Filled:
-    """Complete the table of runs."""
-    rows = np.asarray(outcomes.ran.any(axis=1))
-    columns = np.asarray(outcomes.ran.any(axis=0))
-    ran = outcomes.ran[np.ix_(rows, columns)]
+def complete(ran: NDArray[np.bool_]) -> Completion:
+    """``ran``: ``[recipes, seeds]``, which runs finished."""
+    kept, kept_seeds = np.asarray(ran.any(axis=1)), np.asarray(ran.any(axis=0))
+    ran = ran[np.ix_(kept, kept_seeds)]
+    if ran.all():
+        return Completion(kept, kept_seeds, ran, np.ones(len(ran), dtype=bool), None)
+    operator, connected = _operator(ran)
+    return Completion(kept, kept_seeds, ran, connected, operator)
+
+
+@dataclass(frozen=True)
+class Filled:
+    """The completed table: recipes and seeds that have any run, without gaps.
+
+    Attributes:
+        completion: Which they are, and how missing runs follow from finished ones.
+        score: ``[kept recipes, kept seeds]``, points.
+        influence: ``[kept recipes, kept seeds, texts]``, points, or None.
+    """
+
+    completion: Completion
+    score: Floats
+    influence: Values | None
+
+    @property
+    def seeds(self) -> int:
+        return self.completion.seeds
+
+    @property
+    def texts(self) -> int:
+        """0 without predictions."""
+        return 0 if self.influence is None else int(self.influence.shape[2])
+
+
+def fill(outcomes: Outcomes, completion: Completion) -> Filled:
+    """Complete the table of runs. ``completion``: of ``outcomes.ran``."""
+    rows, columns, ran = completion.kept, completion.kept_seeds, completion.ran
     score = outcomes.score[np.ix_(rows, columns)].astype(float)
     influence = outcomes.influence
     if influence is not None and not (rows.all() and columns.all()):
         influence = influence[np.ix_(rows, columns)]
-    if ran.all():
-        return Filled(rows, ran, np.ones(len(ran), dtype=bool), score, influence, None)
-    operator, connected = _operator(ran)
-    gap = operator[~ran]  # [missing, finished runs]
+    if completion.operator is None:
+        return Filled(completion, score, influence)
+    gap = completion.operator[~ran]  # [missing, finished runs]
     score[~ran] = gap @ score[ran]
     if influence is not None:
         influence = influence.copy()
         influence[~ran] = gap.astype(influence.dtype) @ influence[ran]
-    return Filled(rows, ran, connected, score, influence, operator)
+    return Filled(completion, score, influence)
 
 
 def _operator(ran: NDArray[np.bool_]) -> tuple[Floats, NDArray[np.bool_]]:

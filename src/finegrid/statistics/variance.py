@@ -11,13 +11,14 @@ the three add up to a variance of the effect.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from finegrid.statistics.outcomes import Filled, Floats
+from finegrid.statistics.outcomes import Completion, Filled, Floats
 
 # How many degrees of freedom an effect may borrow from its family; docs/statistics.md has the simulation.
 # Borrowing fades out between 5 and 17 seeds: were it to end at once, one more seed would widen intervals.
@@ -35,10 +36,13 @@ class Noise:
     """The chance of effects, one value each.
 
     Attributes:
-        seed, text, seed_text: ``[effects]``, points squared: mean squares over seeds x texts. nan where
+        seed: ``[effects]``, points squared: mean square between seeds, over seeds x texts. nan where
             unknown.
-        df_seed: ``[effects]``.
-        seeds, texts: How many there were; texts is 0 without predictions.
+        text: ``[effects]``, the same between texts.
+        seed_text: ``[effects]``, the same of text in seed.
+        df_seed: ``[effects]``, degrees of freedom of ``seed``.
+        seeds: How many there were.
+        texts: How many there were; 0 without predictions.
         method: ``between seeds``, ``between seeds, moderated``, ``true repeats``, ``pooled high-order
             interactions``, ``Lenth's method`` or ``none``.
         run_sd: Standard deviation of one run, points: pooled over effects.
@@ -111,14 +115,37 @@ def _total(seed: Floats, text: Floats, seed_text: Floats) -> Floats:
     return np.maximum(np.maximum(seed + text - seed_text, seed), text)
 
 
-def between_seeds(filled: Filled, weights: Floats) -> Noise:
-    """From two seeds up. ``weights``: ``[effects, kept recipes]``, one family of effects."""
+@dataclass(frozen=True)
+class Imbalance:
+    """What filled-in runs do to the spread over seeds, one value for each of some effects.
+
+    Attributes:
+        inflation: ``[effects]``, by how much the spread over seeds must be enlarged; inf where it shows
+            nothing.
+        df: ``[effects]``, degrees of freedom that it has.
+    """
+
+    inflation: Floats
+    df: Floats
+
+
+def between_seeds(
+    filled: Filled, weights: Floats, imbalance: Imbalance, asked: Sequence[int] | None = None
+) -> Noise:
+    """From two seeds up.
+
+    Args:
+        weights: ``[effects, kept recipes]``, one family of effects.
+        imbalance: Of these weights (`measure_imbalance`).
+        asked: Places of the effects whose noise is wanted; all if None. The others lend it their variance
+            between seeds, but what they are on single texts is not looked at.
+    """
+    chosen = slice(None) if asked is None else list(asked)
     seeds = filled.seeds
     per_seed = weights @ filled.score  # [effects, seeds], points
     seed = per_seed.var(axis=1, ddof=1) / seeds
-    inflation, df = _imbalance(filled, weights)
-    text, seed_text = text_parts(filled, weights)
-    texts = 0 if filled.influence is None else filled.influence.shape[2]
+    inflation, df = imbalance.inflation, imbalance.df
+    text, seed_text = text_parts(filled, weights[chosen])
     seed = np.where(np.isfinite(inflation), seed * inflation, np.inf)
     size = (weights**2).sum(axis=1)
     run_variance = seed * seeds / size
@@ -129,8 +156,8 @@ def between_seeds(filled: Filled, weights: Floats) -> Noise:
         run_variance, df = moderated(run_variance, df)
         seed = run_variance * size / seeds
         method = "between seeds, moderated"
-    shared = seed_text * np.where(np.isfinite(inflation), inflation, 1.0)
-    return Noise(seed, text, shared, df, seeds, texts, method, run_sd)
+    shared = seed_text * np.where(np.isfinite(inflation), inflation, 1.0)[chosen]
+    return Noise(seed[chosen], text, shared, df[chosen], seeds, filled.texts, method, run_sd)
 
 
 def text_parts(filled: Filled, weights: Floats) -> tuple[Floats, Floats]:
@@ -153,7 +180,7 @@ def text_parts(filled: Filled, weights: Floats) -> tuple[Floats, Floats]:
     return text, seed_text
 
 
-def _imbalance(filled: Filled, weights: Floats) -> tuple[Floats, Floats]:
+def measure_imbalance(completion: Completion, weights: Floats) -> Imbalance:
     """By how much filled-in runs make the spread over seeds too small, and its degrees of freedom.
 
     Per seed, an effect is a weighted sum of finished runs, A y. The spread over seeds has the expectation
@@ -161,26 +188,30 @@ def _imbalance(filled: Filled, weights: Floats) -> tuple[Floats, Floats]:
     follow for either kind of noise: runs on their own (V = I), and effects that differ by seed (V = x x'
     inside a seed, x the effect's own direction). The larger ratio counts, and the smaller degrees of
     freedom.
+
+    Args:
+        weights: ``[effects, kept recipes]``.
     """
-    seeds = filled.seeds
-    if filled.operator is None:
-        return np.ones(len(weights)), np.full(len(weights), seeds - 1.0)
+    seeds = completion.seeds
+    if completion.operator is None:
+        return Imbalance(np.ones(len(weights)), np.full(len(weights), seeds - 1.0))
     inflation, df = np.empty(len(weights)), np.empty(len(weights))
-    recipe_of_run, seed_of_run = np.nonzero(filled.ran)
+    recipe_of_run, seed_of_run = np.nonzero(completion.ran)
     centre = np.eye(seeds) - 1 / seeds
     for row, weight in enumerate(weights):
-        a = np.einsum("r,rsn->sn", weight, np.where(weight[:, None, None] == 0, 0.0, filled.operator))
+        used = np.where(weight[:, None, None] == 0, 0.0, completion.operator)
+        a = np.einsum("r,rsn->sn", weight, used)
         direction = a * (weight / (weight @ weight))[recipe_of_run]
-        differing = np.stack([direction[:, seed_of_run == seed].sum(axis=1) for seed in range(seeds)], axis=1)
+        by_seed = [direction[:, seed_of_run == seed].sum(axis=1) for seed in range(seeds)]
         ratios, dfs = [], []
-        for factor in (a, differing):
-            spread = centre @ factor @ factor.T @ centre / (seeds * (seeds - 1))
-            expected = np.trace(spread)
+        for factor in (a, np.stack(by_seed, axis=1)):
+            quadratic = centre @ factor @ factor.T @ centre / (seeds * (seeds - 1))
+            expected = np.trace(quadratic)
             enough = expected > 1e-9 * np.square(factor).sum()
             ratios.append(np.square(factor.mean(axis=0)).sum() / expected if enough else np.inf)
-            dfs.append(expected**2 / np.square(spread).sum() if enough else 1.0)
+            dfs.append(expected**2 / np.square(quadratic).sum() if enough else 1.0)
         inflation[row], df[row] = max(ratios), min(dfs)
-    return inflation, df
+    return Imbalance(inflation, df)
 
 
 def moderated(variance: Floats, df: Floats) -> tuple[Floats, Floats]:
@@ -227,40 +258,70 @@ def _trigamma_inverse(values: Floats) -> Floats:
     return np.asarray(x)
 
 
-def one_seed(
-    filled: Filled, weights: Floats, leftover: Floats, reference: Floats, repeats: Floats | None = None
-) -> Noise:
-    """From a single seed: what is left over must stand in for the difference between runs.
+@dataclass(frozen=True)
+class StandIn:
+    """What stands in for the difference between runs where there is a single seed.
+
+    Attributes:
+        method: As in `Noise`.
+        run_sd: Standard deviation of one run, points; inf if nothing stands in.
+        variance: Of one run, points squared.
+        df: Its degrees of freedom.
+        seed_text: Of one text in one run, over texts, points squared.
+        count: ``[kept recipes]``, how often each was repeated; None without true repeats.
+    """
+
+    method: str
+    variance: float
+    df: float
+    seed_text: float = 0.0
+    count: Floats | None = None
+
+    @property
+    def run_sd(self) -> float:
+        return float(np.sqrt(self.variance))
+
+
+def find_stand_in(
+    filled: Filled, leftover: Floats, reference: Floats, repeats: Floats | None = None
+) -> StandIn:
+    """The first of: true repeats, pooled high-order interactions, Lenth's method, nothing.
 
     Args:
-        weights: ``[effects, kept recipes]``.
         leftover: ``[kept recipes, df]``, orthonormal contrasts beyond two-factor interactions, taken to be
             noise.
         reference: ``[effects, kept recipes]``: what Lenth's method looks at, main effects and interactions.
         repeats: ``[kept recipes, repeats]``, points; true repeats, which go before everything else.
     """
-    size = (weights**2).sum(axis=1)
-    text, seed_text = text_parts(filled, weights)
-    texts = 0 if filled.influence is None else filled.influence.shape[2]
     if repeats is not None and np.isfinite(repeats).sum(axis=1).max() > 1:
-        run_variance, df, count = pure_error(repeats)
-        seed, method = (weights**2 / count).sum(axis=1) * run_variance, "true repeats"
-    elif leftover.shape[1] >= LEAST_RESIDUAL:
+        variance, df, count = pure_error(repeats)
+        return StandIn("true repeats", variance, df, count=count)
+    if leftover.shape[1] >= LEAST_RESIDUAL:
         high_order = leftover.T @ filled.score[:, 0]
-        run_variance, df = float(np.square(high_order).mean()), float(len(high_order))
-        seed, method = size * run_variance, "pooled high-order interactions"
-        seed_text = size * text_parts(filled, leftover.T)[0].mean()
-    elif len(reference) + leftover.shape[1] >= LEAST_LENTH:
+        variance, df = float(np.square(high_order).mean()), float(len(high_order))
+        seed_text = float(text_parts(filled, leftover.T)[0].mean())
+        return StandIn("pooled high-order interactions", variance, df, seed_text)
+    if len(reference) + leftover.shape[1] >= LEAST_LENTH:
         unit = np.vstack([reference / np.linalg.norm(reference, axis=1, keepdims=True), leftover.T])
-        run_variance, df = lenth(unit @ filled.score[:, 0])
-        seed, method = size * run_variance, "Lenth's method"
-        seed_text = size * np.median(text_parts(filled, unit)[0])
+        variance, df = lenth(unit @ filled.score[:, 0])
+        seed_text = float(np.median(text_parts(filled, unit)[0]))
+        return StandIn("Lenth's method", variance, df, seed_text)
+    return StandIn("none", np.inf, 1.0)
+
+
+def one_seed(filled: Filled, weights: Floats, stand_in: StandIn) -> Noise:
+    """From a single seed. ``weights``: ``[effects, kept recipes]``."""
+    size = (weights**2).sum(axis=1)
+    text, _ = text_parts(filled, weights)
+    seed_text = size * stand_in.seed_text
+    if stand_in.method == "none":
+        seed = np.full(len(weights), np.inf)
+    elif stand_in.count is not None:
+        seed = (weights**2 / stand_in.count).sum(axis=1) * stand_in.variance
     else:
-        run_variance, df = np.inf, 1.0
-        seed, method = np.full(len(weights), np.inf), "none"
-    return Noise(
-        seed, text, seed_text, np.full(len(weights), df), 1, texts, method, float(np.sqrt(run_variance))
-    )
+        seed = size * stand_in.variance
+    df = np.full(len(weights), stand_in.df)
+    return Noise(seed, text, seed_text, df, 1, filled.texts, stand_in.method, stand_in.run_sd)
 
 
 def pure_error(repeats: Floats) -> tuple[float, float, Floats]:

@@ -25,7 +25,8 @@ from finegrid.results.load import load_results
 from finegrid.results.results import Distinct, Results
 from finegrid.spelling import json_number
 from finegrid.statistics.decide import Interval
-from finegrid.statistics.effects import analyse
+from finegrid.statistics.effects import analyse_mains
+from finegrid.statistics.experiment import Experiment
 from finegrid.statistics.outcomes import Outcomes
 from finegrid.study.folder import LEDGER_FILE, SETTINGS_FILE, StudyFolder, texts_file
 from finegrid.study.load import load_study
@@ -277,7 +278,7 @@ def compare_pairs(results: Results, baseline: Distinct, recommended: Distinct) -
         values = influence(gold, predicted, classes, results.score, labels)
     factors = {"recipe": [BASELINE, RECOMMENDED]}
     outcomes = Outcomes(factors, [{"recipe": BASELINE}, {"recipe": RECOMMENDED}], points[:, both], values)
-    (effect,) = analyse(outcomes).effects
+    (effect,) = analyse_mains(Experiment.of(outcomes))
     ours, theirs = (float(mean) for mean in points[:, both].mean(axis=1))
     texts = 0 if values is None else values.shape[2]
     return Paired(ours, theirs, effect.estimate, effect.plain, int(both.sum()), texts)

@@ -11,11 +11,12 @@ from finegrid.results.load import load_results
 from finegrid.results.results import Results
 from finegrid.spelling import json_number
 from finegrid.statistics.decide import Decision
-from finegrid.statistics.effects import Effect, analyse
+from finegrid.statistics.effects import Effect, analyse_mains
+from finegrid.statistics.experiment import Experiment
 from finegrid.study.load import load_study
 from finegrid.study.screen import Screen, Screened, save_screen
 from finegrid.study.study import Study
-from finegrid.verdict.outcomes import outcomes_of
+from finegrid.verdict.outcomes import collect_outcomes
 
 INERT = "does nothing: {reason}"
 
@@ -78,9 +79,8 @@ def decide_screen(study: Study, margin: float) -> list[str]:
 def make_screen(study: Study, results: Results, margin: float) -> Screen:
     """What dev says of every factor. ``results``: of phase 1 and the study's seeds."""
     assert results.audit is not None
-    effects = {
-        effect.comparison.factor: effect for effect in analyse(outcomes_of(results, "dev"), margin).effects
-    }
+    experiment = Experiment.of(collect_outcomes(results, "dev"))
+    effects = {effect.comparison.factor: effect for effect in analyse_mains(experiment, margin)}
     return Screen(
         asked=study.asked,
         fingerprints=results.audit.fingerprints,

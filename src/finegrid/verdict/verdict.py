@@ -10,12 +10,20 @@ import numpy as np
 from finegrid.metrics import MARGIN
 from finegrid.results.results import Results
 from finegrid.statistics.best import BestSet, best_set
-from finegrid.statistics.contrasts import Contrast
-from finegrid.statistics.costs import CostEffect, costs, surely_less
+from finegrid.statistics.comparisons import Contrast
+from finegrid.statistics.costs import CostEffect, compare_costs, surely_less
 from finegrid.statistics.decide import Interval, Needs
-from finegrid.statistics.effects import Analysis, Effect, Interaction, analyse, recipe_scores
+from finegrid.statistics.effects import (
+    Analysis,
+    Effect,
+    Interaction,
+    analyse,
+    analyse_mains,
+    score_recipes,
+)
+from finegrid.statistics.experiment import Experiment
 from finegrid.verdict.diagnose import Warning, diagnose
-from finegrid.verdict.outcomes import blocks_of, outcomes_of
+from finegrid.verdict.outcomes import collect_outcomes, find_blocks, measure_influence
 
 
 @dataclass(frozen=True)
@@ -24,6 +32,7 @@ class Verdict:
 
     results: Results
     margin: float
+    test: Experiment  # the study's score on test, from which all the rest was worked out
     analysis: Analysis
     seconds: dict[str, CostEffect]  # by name of the comparison; empty where no seconds are known
     best: BestSet | None
@@ -68,7 +77,7 @@ class Verdict:
 
 
 def key(contrast: Contrast) -> str:
-    return " x ".join(f"{one.factor} = {one.level!r}" for one in contrast.comparisons)
+    return " x ".join(f"{comparison.factor} = {comparison.level!r}" for comparison in contrast.comparisons)
 
 
 def judge(results: Results, margin: float = MARGIN, alpha: float = 0.05) -> Verdict:
@@ -82,35 +91,39 @@ def judge(results: Results, margin: float = MARGIN, alpha: float = 0.05) -> Verd
     Raises:
         InputError: predictions that cannot be read.
     """
-    test = outcomes_of(results, "test")
-    spent = costs(test, results.seconds()) if np.isfinite(results.seconds()).any() else []
+    test = Experiment.of(collect_outcomes(results, "test"))
+    seconds = results.seconds()
+    spent = compare_costs(test, seconds) if np.isfinite(seconds).any() else []
     analysis = analyse(test, margin, alpha, surely_less(spent))
     if results.screen is not None:
-        effects = tuple(noted(effect, results) for effect in analysis.effects)
-        analysis = replace(analysis, effects=effects)
+        noted = tuple(add_note(effect, results) for effect in analysis.effects)
+        analysis = replace(analysis, effects=noted)
     chosen_on = "dev" if results.audit is not None and results.protocol == "best-dev" else "test"
-    choosing = outcomes_of(results, "dev") if chosen_on == "dev" else test
+    choosing, effects = test, analysis.effects
+    if chosen_on == "dev":
+        choosing = test.with_scores(results.points("dev"), measure_influence(results, "dev"))
+        effects = analyse_mains(choosing, margin, alpha)
     best = best_set(choosing)
-    chosen = analysis if choosing is test else analyse(choosing, margin, alpha)
-    eligible = agreeing(results, best, chosen) if best else ()
+    eligible = keep_agreeing(results, best, effects) if best else ()
     return Verdict(
         results=results,
         margin=margin,
+        test=test,
         analysis=analysis,
-        seconds={key(one.contrast): one for one in spent},
+        seconds={key(cost.contrast): cost for cost in spent},
         best=best,
         chosen_on=chosen_on,
         eligible=eligible,
-        recommended=cheapest(results, eligible, chosen_on) if best else None,
-        scores=tuple(recipe_scores(test)),
+        recommended=find_cheapest(results, eligible, chosen_on) if best else None,
+        scores=tuple(score_recipes(test)),
         warnings=tuple(diagnose(results)),
     )
 
 
-def noted(effect: Effect, results: Results) -> Effect:
+def add_note(effect: Effect, results: Results) -> Effect:
     """With a note where the effect is not from the full design of a screen's survivors."""
     name, screen = effect.comparison.factor, results.screen
-    if screen is None or name in blocks_of(results)[0].given:
+    if screen is None or name in find_blocks(results)[0].given:
         return effect
     if name in screen.survivors:
         why = "does nothing with the dropped factors at their first level"
@@ -123,7 +136,7 @@ def noted(effect: Effect, results: Results) -> Effect:
     return replace(effect, notes=(*effect.notes, note))
 
 
-def agreeing(results: Results, best: BestSet, analysis: Analysis) -> tuple[int, ...]:
+def keep_agreeing(results: Results, best: BestSet, effects: Sequence[Effect]) -> tuple[int, ...]:
     """Those of the best set that have what is to be used, and nothing that is not; all, if there are none.
 
     With few seeds the set is wide, since single recipes are compared. A factor's effect is the mean over
@@ -132,7 +145,7 @@ def agreeing(results: Results, best: BestSet, analysis: Analysis) -> tuple[int, 
 
     def agrees(index: int) -> bool:
         levels = results.recipes[index].levels
-        for effect in analysis.effects:
+        for effect in effects:
             one, kind = effect.comparison, effect.decision.kind if effect.decision else "open"
             level = levels.get(one.factor, one.baseline)
             if (kind == "avoid" and level == one.level) or (kind == "use" and level == one.baseline):
@@ -142,7 +155,7 @@ def agreeing(results: Results, best: BestSet, analysis: Analysis) -> tuple[int, 
     return tuple(index for index in best.members if agrees(index)) or best.members
 
 
-def cheapest(results: Results, members: Sequence[int], split: str) -> int:
+def find_cheapest(results: Results, members: Sequence[int], split: str) -> int:
     """The recipe that takes the fewest seconds; of several, the one with the best mean."""
     means, seconds = results.means(split), np.nan_to_num(results.run_seconds, nan=np.inf)
     return min(members, key=lambda index: (seconds[index], -means[index]))

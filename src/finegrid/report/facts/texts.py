@@ -22,10 +22,10 @@ from finegrid.facts.report import (
 )
 from finegrid.results.results import Results
 from finegrid.spelling import json_number
-from finegrid.statistics.effects import recipe_scores
+from finegrid.statistics.effects import score_recipe
 from finegrid.study.predictions import read_run
 from finegrid.study.study import Study
-from finegrid.verdict.outcomes import outcomes_of
+from finegrid.verdict.outcomes import measure_influence
 from finegrid.verdict.to_json import pair
 from finegrid.verdict.verdict import Verdict
 
@@ -40,40 +40,47 @@ def class_facts(verdict: Verdict) -> ClassesFacts | None:
     None where there are no predictions. Of more than `MOST_CLASSES` classes, the largest in test.
     """
     results, index = verdict.results, verdict.recommended
-    found = results.predictions("test")
-    if found is None or results.audit is None or index is None:
+    predictions = results.predictions("test")
+    if predictions is None or results.audit is None or index is None:
         return None
-    runs = [s for s in range(len(results.seeds)) if (found.predicted[index, s] >= 0).all()]
-    tables = [
-        metrics.confusion(found.gold, found.predicted[index, s].astype(np.int64), found.classes) for s in runs
-    ]
-    total = np.sum(tables, axis=0)
+    gold, predicted, classes = predictions.gold, predictions.predicted[index], predictions.classes
+    runs = predicted[(predicted >= 0).all(axis=1)].astype(np.int64)  # [finished seeds, texts]
+    total = np.sum([metrics.confusion(gold, run, classes) for run in runs], axis=0)
     support = total.sum(axis=1) // len(runs)
     kept = np.sort(np.argsort(-support, kind="stable")[:MOST_CLASSES])
     return {
         "rows": list(results.recipes[index].rows),
         "seeds": len(runs),
-        "all": found.classes,
+        "all": classes,
         "labels": [results.audit.labels[number] for number in kept],
         "confusion": (total[np.ix_(kept, kept)] / len(runs)).round(4).tolist(),
-        "classes": [scores_of_class(results, index, total, int(number), len(runs)) for number in kept],
+        "classes": [score_class(verdict, index, total, int(number), len(runs)) for number in kept],
     }
 
 
-def scores_of_class(
-    results: Results, index: int, total: NDArray[np.int64], number: int, runs: int
-) -> ClassFacts:
-    """``total``: ``[classes, classes]``, confusion over all ``runs`` of the recipe."""
+def score_class(verdict: Verdict, index: int, total: NDArray[np.int64], number: int, runs: int) -> ClassFacts:
+    """Of one recipe and one class.
+
+    Args:
+        verdict: of the study.
+        index: of the recipe.
+        total: ``[classes, classes]``, confusion over all runs of the recipe.
+        number: of the class.
+        runs: how many they are.
+    """
+    results, test = verdict.results, verdict.test
     assert results.audit is not None
     label = results.audit.labels[number]
-    f1, interval = recipe_scores(outcomes_of(results, "test", f"f1:{label}"))[index]
-    hits, said, gold = total[number, number], total[:, number].sum(), total[number].sum()
+    score = f"f1:{label}"
+    influence = measure_influence(results, "test", score, test.influencing(index))
+    f1, interval = score_recipe(test.with_scores(results.points("test", score), influence), index)
+    hits, predicted, gold = total[number, number], total[:, number].sum(), total[number].sum()
     return {
         "label": label,
         "texts": int(gold // runs),
         "f1": json_number(f1),
         "f1_interval": pair(interval),
-        "precision": json_number(100 * hits / said) if said else None,
+        "precision": json_number(100 * hits / predicted) if predicted else None,
         "recall": json_number(100 * hits / gold) if gold else None,
     }
 

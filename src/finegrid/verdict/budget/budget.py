@@ -19,12 +19,8 @@ from finegrid.planning.status import StudyStatus
 from finegrid.recipe.identity import key_of
 from finegrid.results.load import load_results
 from finegrid.results.results import Results
-from finegrid.statistics.contrasts import (
-    InteractionContrast,
-    interaction_contrasts,
-    main_contrasts,
-    residual_basis,
-)
+from finegrid.statistics.comparisons import InteractionContrast
+from finegrid.statistics.contrasts import Contrasts
 from finegrid.statistics.decide import MOST_SEEDS
 from finegrid.statistics.power import detectable
 from finegrid.statistics.variance import LEAST_LENTH, LEAST_RESIDUAL, Components
@@ -275,13 +271,9 @@ def in_design(study: Study, kind: Kind, resolution: Resolution) -> Study:
 def sight_of(study: Study, results: Results, live: Collection[str]) -> Sight:
     """What a design shows once all its runs have finished. ``live``: factors that do something somewhere."""
     recipes = [recipe.levels for recipe in results.recipes]
-    ran = np.ones(len(recipes), dtype=bool)
-    mains = main_contrasts(results.factors, recipes, ran)
-    crossed = [
-        one
-        for one in interaction_contrasts(results.factors, recipes, ran)
-        if one.contrast.weights is not None
-    ]
+    contrasts = Contrasts(results.factors, recipes, np.ones(len(recipes), dtype=bool))
+    mains = contrasts.mains
+    crossed = [one for one in contrasts.interactions if one.contrast.weights is not None]
     fractional = study.head.design.kind == "fractional"
     return Sight(
         study=study,
@@ -289,7 +281,7 @@ def sight_of(study: Study, results: Results, live: Collection[str]) -> Sight:
         recipes=len(recipes),
         comparisons=len(mains),
         size=max((size_of(one.weights) for one in mains), default=math.inf),
-        leftover=leftover_df(residual_basis(results.factors, recipes, ran).shape[1], len(mains), crossed),
+        leftover=leftover_df(contrasts.residual_basis.shape[1], len(mains), crossed),
         aliased=(
             sum(bool(one.aliases) for one in mains),
             sum(bool(one.contrast.aliases) for one in crossed),

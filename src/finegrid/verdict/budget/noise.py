@@ -10,10 +10,11 @@ import numpy as np
 from finegrid import metrics
 from finegrid.results.results import Results
 from finegrid.statistics.effects import Effect, analyse
+from finegrid.statistics.experiment import Experiment
 from finegrid.statistics.outcomes import Floats
 from finegrid.statistics.variance import Components
 from finegrid.study.audit_file import Audit
-from finegrid.verdict.outcomes import outcomes_of
+from finegrid.verdict.outcomes import collect_outcomes
 
 # As in 48 runs of the embedded default, where 33 % of the test texts are wrong: of two seeds of a recipe one
 # is right and one is wrong on 12 % of the texts, of two recipes on 17 %. A third also gives the 0.10 points
@@ -64,7 +65,7 @@ def spread_of(results: Results, audit: Audit) -> Spread:
     runs = sum(1 for _ in results.finished())
     seeds = int(np.isfinite(results.points("test")).any(axis=0).sum())
     if seeds >= 2:
-        analysis = analyse(outcomes_of(results, "test"))
+        analysis = analyse(Experiment.of(collect_outcomes(results, "test")))
         mains = usable(analysis.effects)
         crossed = usable([one.effect for one in analysis.interactions])
         if mains:

@@ -1,0 +1,220 @@
+"""Outcomes made ready for every analysis: completed, with their contrasts and their noise.
+
+    experiment = Experiment.of(outcomes)
+    seconds = experiment.with_scores(seconds_per_run)    # the same recipes: contrasts are shared
+
+Each part is worked out when first asked for, and once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from finegrid.statistics.comparisons import Contrast
+from finegrid.statistics.contrasts import Contrasts
+from finegrid.statistics.outcomes import (
+    Completion,
+    Filled,
+    Floats,
+    Outcomes,
+    Values,
+    complete,
+    fill,
+)
+from finegrid.statistics.variance import (
+    Imbalance,
+    Noise,
+    StandIn,
+    between_seeds,
+    find_stand_in,
+    measure_imbalance,
+    one_seed,
+)
+
+
+@dataclass(frozen=True)
+class Estimators:
+    """Weighted sums over the recipes that ran.
+
+    Attributes:
+        weights: ``[estimators, kept recipes]``.
+        completion: Of the table that they are taken over.
+    """
+
+    weights: Floats
+    completion: Completion
+
+    @cached_property
+    def imbalance(self) -> Imbalance:
+        return measure_imbalance(self.completion, self.weights)
+
+
+@dataclass(frozen=True)
+class Family:
+    """Effects that are judged together.
+
+    Attributes:
+        contrasts: All of them.
+        given: Places of those that the runs give: their recipes ran, in seeds that they share.
+        estimators: Of these.
+    """
+
+    contrasts: tuple[Contrast, ...]
+    given: tuple[int, ...]
+    estimators: Estimators
+
+
+def collect_family(contrasts: Sequence[Contrast], completion: Completion) -> Family:
+    rows, given = [], []
+    for number, contrast in enumerate(contrasts):
+        if contrast.weights is not None:
+            weights = contrast.weights[completion.kept]
+            if completion.connected[weights != 0].all():
+                rows.append(weights)
+                given.append(number)
+    weights = np.array(rows).reshape(len(rows), int(completion.kept.sum()))
+    return Family(tuple(contrasts), tuple(given), Estimators(weights, completion))
+
+
+@dataclass(frozen=True)
+class Families:
+    """What follows from the recipes and from which runs finished, whatever the scores."""
+
+    contrasts: Contrasts
+    completion: Completion
+
+    @cached_property
+    def mains(self) -> Family:
+        return collect_family(self.contrasts.mains, self.completion)
+
+    @cached_property
+    def interactions(self) -> Family:
+        contrasts = [interaction.contrast for interaction in self.contrasts.interactions]
+        return collect_family(contrasts, self.completion)
+
+    @cached_property
+    def conditional(self) -> Family:
+        """Those of all interactions, one after the other."""
+        contrasts = [
+            contrast for interaction in self.contrasts.interactions for contrast in interaction.conditional
+        ]
+        return collect_family(contrasts, self.completion)
+
+    @cached_property
+    def recipes(self) -> Estimators:
+        """The mean of every recipe that ran."""
+        return Estimators(np.eye(len(self.completion.ran)), self.completion)
+
+    @cached_property
+    def leftover(self) -> Floats:
+        """``[kept recipes, df]``, orthonormal: what the model leaves."""
+        return self.contrasts.residual_basis[self.completion.kept]
+
+    @cached_property
+    def reference(self) -> Floats:
+        """``[effects, kept recipes]``: main effects and interactions."""
+        parts = [family.estimators.weights for family in (self.mains, self.interactions)]
+        return np.vstack(parts)
+
+    @cached_property
+    def of_one_design(self) -> Families:
+        """Those of all recipes together, whatever the blocks."""
+        contrasts = self.contrasts.of_one_design
+        return self if contrasts is self.contrasts else Families(contrasts, self.completion)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """The outcomes of a study, ready for every analysis.
+
+    Attributes:
+        outcomes: As they were given.
+        families: The effects, as weighted sums over the completed table.
+    """
+
+    outcomes: Outcomes
+    families: Families
+
+    @classmethod
+    def of(cls, outcomes: Outcomes) -> Experiment:
+        completion = complete(outcomes.ran)
+        contrasts = Contrasts(outcomes.factors, outcomes.recipes, completion.kept, outcomes.blocks)
+        return cls(outcomes, Families(contrasts, completion))
+
+    def with_scores(
+        self, score: Floats, influence: Values | None = None, repeats: Floats | None = None
+    ) -> Experiment:
+        """Another score of the same recipes. What depends on finished runs alone is shared.
+
+        Args:
+            score: ``[recipes, seeds]``, nan where no run finished; further seeds, or fewer, are allowed.
+            influence, repeats: Of this score; see `Outcomes`.
+        """
+        outcomes = replace(self.outcomes, score=score, influence=influence, repeats=repeats)
+        if np.array_equal(outcomes.ran, self.outcomes.ran):
+            return Experiment(outcomes, self.families)
+        completion = complete(outcomes.ran)
+        if np.array_equal(completion.kept, self.completion.kept):
+            return Experiment(outcomes, Families(self.families.contrasts, completion))
+        return Experiment.of(outcomes)
+
+    @property
+    def completion(self) -> Completion:
+        return self.families.completion
+
+    @cached_property
+    def filled(self) -> Filled:
+        return fill(self.outcomes, self.completion)
+
+    @cached_property
+    def main_noise(self) -> Noise:
+        return self._measure_noise(self.families.mains.estimators)
+
+    @cached_property
+    def interaction_noise(self) -> Noise:
+        return self._measure_noise(self.families.interactions.estimators)
+
+    @cached_property
+    def conditional_noise(self) -> Noise:
+        return self._measure_noise(self.families.conditional.estimators)
+
+    def recipe_noise(self, asked: Sequence[int] | None = None) -> Noise:
+        """Of the means of some recipes, by their places among those that ran; of all if None."""
+        return self._measure_noise(self.families.recipes, asked)
+
+    def influencing(self, row: int) -> NDArray[np.bool_]:
+        """``[recipes]``: whose influence values the noise of one recipe's mean is made of.
+
+        Its own where all its runs have finished and there are several seeds. Everyone's otherwise: they
+        stand in for its missing runs, or for the difference between seeds.
+        """
+        alone = np.arange(len(self.outcomes.recipes)) == row
+        place = int(self.completion.kept[:row].sum())
+        complete_row = self.completion.kept[row] and self.completion.ran[place].all()
+        return alone if complete_row and self.completion.seeds > 1 else np.ones_like(alone)
+
+    def _measure_noise(self, estimators: Estimators, asked: Sequence[int] | None = None) -> Noise:
+        if self.completion.seeds > 1:
+            return between_seeds(self.filled, estimators.weights, estimators.imbalance, asked)
+        weights = estimators.weights if asked is None else estimators.weights[list(asked)]
+        return one_seed(self.filled, weights, self._stand_in)
+
+    @cached_property
+    def _stand_in(self) -> StandIn:
+        return self._find_stand_in(self.families)
+
+    @cached_property
+    def stand_in_of_one_design(self) -> StandIn:
+        """What stands in for the difference between runs, by contrasts of all recipes together."""
+        families = self.families.of_one_design
+        return self._stand_in if families is self.families else self._find_stand_in(families)
+
+    def _find_stand_in(self, families: Families) -> StandIn:
+        repeats = self.outcomes.repeats
+        known = None if repeats is None else repeats[self.completion.kept]
+        return find_stand_in(self.filled, self.families.leftover, families.reference, known)
