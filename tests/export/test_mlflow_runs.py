@@ -192,7 +192,7 @@ def test_a_table_from_elsewhere_has_its_results(tmp_path: Path) -> None:
     assert runs.keys() == {"row-1", "row-2", "row-4"}
     assert runs["row-4"].data.metrics == {"result": 0.9125, "seconds/epoch": 2.5}
     assert runs["row-4"].data.params == {"_cmd": "@x", "status": "2", "idle": "true"}
-    assert runs["row-2"].data.tags["finegrid.recipe.recipe"] == "1"
+    assert runs["row-2"].data.tags["finegrid.recipe"] == "1"
 
 
 def test_a_study_of_the_same_name_loses_nothing(tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_a_study_of_the_same_name_loses_nothing(tmp_path: Path) -> None:
 
     client = client_of(store)
     runs = client.search_runs([client.get_experiment_by_name("table").experiment_id])
-    assert len(runs) == 6 and len({run.data.tags["finegrid.study.study"] for run in runs}) == 2
+    assert len(runs) == 6 and len({run.data.tags["finegrid.study"] for run in runs}) == 2
 
 
 def test_a_store_that_cannot_be_used_is_said_without_its_password(

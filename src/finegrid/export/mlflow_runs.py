@@ -178,9 +178,9 @@ def tags_of(run: ExportedRun, content: Content) -> dict[str, str]:
     found = {
         # Of the study too: another of the same name may have the same run, in another row.
         KEY: f"{content.identity}/{run.run_id or run.name}",
-        "finegrid.study.study": content.identity,
+        "finegrid.study": content.identity,
         "finegrid.rows": " ".join(map(str, run.rows)),
-        "finegrid.recipe.recipe": str(run.recipe),
+        "finegrid.recipe": str(run.recipe),
         "finegrid.status": run.status,
         "finegrid.score": content.score,
         "mlflow.source.name": "finegrid",
@@ -195,7 +195,7 @@ def tags_of(run: ExportedRun, content: Content) -> dict[str, str]:
             **{f"finegrid.version.{name}": value for name, value in record.get("versions", {}).items()},
         }
     else:
-        found["finegrid.study.imported"] = about["imported"]
+        found["finegrid.imported"] = about["imported"]
     if "reason" in record:
         found["finegrid.reason"] = record["reason"]
     return found
