@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from finegrid.data.settings import DataSettings
-from finegrid.data.table import Table, load_table
+from finegrid.data.table import DataTable, load_table
 from finegrid.encoders.families import embedded_checkpoint, inspect
 from finegrid.model.load import load_encoder
 from finegrid.study.demo import HEADLINES, prepare
@@ -19,7 +19,7 @@ from finegrid.study.demo import HEADLINES, prepare
 ROOT = Path(__file__).parents[2]
 
 
-def headlines() -> Table:
+def headlines() -> DataTable:
     files = {part: Path(f"{part}.tsv") for part in ("train", "dev", "test")}
     return load_table(DataSettings.model_validate(files), HEADLINES)
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from finegrid import __version__
-from finegrid.data.unlabelled import AskedColumns, column_of
+from finegrid.data.unlabelled import ColumnOptions, parse_column
 from finegrid.errors import InputError, input_error, refusal, visible
 from finegrid.inference.fit import check_out, fitted_lines, wished_recipe
 from finegrid.inference.predict import predict_file, put, score_lines, style_of
@@ -263,8 +263,8 @@ def predict_(
 ) -> None:
     """Label the texts of a file with a model that was kept."""
     style = style_of(out)
-    asked = AskedColumns(
-        tuple(map(column_of, text or ())), None if label is None else column_of(label), header
+    asked = ColumnOptions(
+        tuple(map(parse_column, text or ())), None if label is None else parse_column(label), header
     )
     settings = override(RunSettings(threads=cores()), device=device, precision=precision)
     found = predict_file(model, file, asked, settings)

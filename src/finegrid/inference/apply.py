@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from finegrid.data.tokens import TokenisedSplit, encode, template
+from finegrid.data.tokens import TokenisedSplit, encode, read_template
 from finegrid.errors import input_error
 from finegrid.inference.fitted import Fitted
 from finegrid.inference.keep import load_model
@@ -48,4 +48,4 @@ def tokenised(texts: list[tuple[str, ...]], tokenizer: object) -> TokenisedSplit
     count, parts = len(texts), len(texts[0])
     labels = np.zeros(count, dtype=np.int64)  # `pack` wants some; nothing reads them
     ids = np.arange(1, count + 1, dtype=np.int64)
-    return TokenisedSplit(tokens, bounds, parts, labels, ids, template(tokenizer, parts))
+    return TokenisedSplit(tokens, bounds, parts, labels, ids, read_template(tokenizer, parts))

@@ -7,7 +7,7 @@ import io
 import json
 from typing import Any
 
-from finegrid.data.markdown import marked
+from finegrid.data.markdown import escape_cell
 from finegrid.errors import visible
 from finegrid.spelling import format_level
 from finegrid.study.imported import Imported, ImportedRow
@@ -32,7 +32,7 @@ def render_imported(imported: Imported, style: str) -> str:
         out = io.StringIO()
         csv.writer(out, lineterminator="\n").writerows([header, *lines])
         return out.getvalue().rstrip("\n")
-    shown = [[marked(visible(cell)) for cell in line] for line in (header, *lines)]
+    shown = [[escape_cell(visible(cell)) for cell in line] for line in (header, *lines)]
     shown.insert(1, ["---"] * len(header))
     return "\n".join(f"| {' | '.join(line)} |" for line in shown)
 

@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from finegrid.data.read import ENDINGS
 from finegrid.data.sniff import Sniffed, sniff
 from finegrid.data.table import load_table
-from finegrid.data.unlabelled import column_of
+from finegrid.data.unlabelled import parse_column
 from finegrid.encoders.families import EMBEDDED, inspect, resolve
 from finegrid.errors import InputError, input_error
 from finegrid.recipe.identity import Levels
@@ -135,12 +135,12 @@ def study_toml(folder: Path, wishes: InitOptions) -> str:
 
 def sniff_for(wishes: InitOptions) -> dict[str, Any]:
     """Columns, header and quoting: as the user said, and otherwise as the file looks."""
-    texts = [column_of(name) for name in wishes.text]
+    texts = [parse_column(name) for name in wishes.text]
     said: dict[str, Any] = {}
     if texts:
         said["text"] = texts[0] if len(texts) == 1 else texts
     if wishes.label is not None:
-        said["label"] = column_of(wishes.label)
+        said["label"] = parse_column(wishes.label)
     if any(isinstance(column, str) for column in (*texts, said.get("label"))):
         said["header"] = True  # only a header gives names
     if wishes.header is not None:

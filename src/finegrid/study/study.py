@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from finegrid.data.table import Table, load_table
+from finegrid.data.table import DataTable, load_table
 from finegrid.encoders.families import CheckpointInfo
 from finegrid.recipe.identity import Level
 from finegrid.recipe.recipe import Recipe
@@ -59,7 +59,7 @@ class Study:
             factors={name: list(levels) for name, levels in self.factors.items()},
         )
 
-    def read_table(self) -> Table:
+    def read_table(self) -> DataTable:
         """The checked texts and labels.
 
         Raises:

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from finegrid.atomic import replacing
-from finegrid.data.table import Split, Table
-from finegrid.data.unlabelled import AskedColumns, UnlabelledTexts, read_texts
+from finegrid.data.table import DataTable, Split
+from finegrid.data.unlabelled import ColumnOptions, UnlabelledTexts, read_texts
 from finegrid.errors import InputError, Problem, input_error
 from finegrid.metrics import influence
 from finegrid.recipe.identity import Levels
@@ -138,9 +138,9 @@ def moved_levels(results: Results, chosen: Distinct) -> Levels:
     return {name: level for name, level in chosen.levels.items() if level != results.factors[name][0]}
 
 
-def read_fresh(path: Path, study: Study, table: Table) -> list[str]:
+def read_fresh(path: Path, study: Study, table: DataTable) -> list[str]:
     """Fresh test texts as JSON lines, checked against the study's labels and its own texts."""
-    asked = AskedColumns(header=study.head.data.header, usual=study.head.data.columns)
+    asked = ColumnOptions(header=study.head.data.header, of_study=study.head.data.columns)
     read: UnlabelledTexts = read_texts(path, len(table.train.texts[0]), asked)
     problems = []
     if read.labels is None:
@@ -243,7 +243,7 @@ def two_rows(folder: Path) -> set[int]:
     return {1, len(load_study(folder).rows)}
 
 
-def confirmations(study: Study, results: Results, table: Table) -> list[Confirmation]:
+def confirmations(study: Study, results: Results, table: DataTable) -> list[Confirmation]:
     """What earlier calls of `finegrid confirm` have found, as far as it still confirms: seeds that the study
     has trained since have chosen, too.
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from finegrid import metrics
-from finegrid.data.table import Split, Table
+from finegrid.data.table import DataTable, Split
 from finegrid.errors import InputError
 from finegrid.results.results import Results
 from finegrid.spelling import json_number
@@ -76,7 +76,7 @@ def scores_of_class(
     }
 
 
-def readable_table(results: Results, study: Study | None) -> tuple[Table | None, WhyNot | None]:
+def readable_table(results: Results, study: Study | None) -> tuple[DataTable | None, WhyNot | None]:
     """The texts that the runs were scored on, or None and why they cannot be shown."""
     if study is None or results.audit is None:
         return None, "imported"
@@ -93,14 +93,14 @@ def readable_table(results: Results, study: Study | None) -> tuple[Table | None,
     return table, None
 
 
-def text_facts(verdict: Verdict, table: Table | None) -> dict[str, Any] | None:
+def text_facts(verdict: Verdict, table: DataTable | None) -> dict[str, Any] | None:
     """Test texts that the recommended recipe gets wrong most surely, and those that recipes disagree on."""
     if table is None or verdict.recommended is None:
         return None
     return {"wrong": wrong(verdict, table), "disputed": disputed(verdict.results, table)}
 
 
-def wrong(verdict: Verdict, table: Table) -> list[dict[str, Any]]:
+def wrong(verdict: Verdict, table: DataTable) -> list[dict[str, Any]]:
     """By falling probability of the wrong answer, the mean over the recommended recipe's seeds."""
     results = verdict.results
     assert verdict.recommended is not None
@@ -125,7 +125,7 @@ def wrong(verdict: Verdict, table: Table) -> list[dict[str, Any]]:
     ]
 
 
-def disputed(results: Results, table: Table) -> list[dict[str, Any]]:
+def disputed(results: Results, table: DataTable) -> list[dict[str, Any]]:
     """By rising share of the runs that give the commonest answer; only texts with more than one."""
     found = results.predictions("test")
     assert found is not None
@@ -147,7 +147,7 @@ def answers(counts: NDArray[np.int64], labels: tuple[str, ...]) -> Counter[str]:
     return Counter({label: int(count) for label, count in zip(labels, counts, strict=True) if count})
 
 
-def text_json(split: Split, text: int, table: Table) -> dict[str, Any]:
+def text_json(split: Split, text: int, table: DataTable) -> dict[str, Any]:
     return {
         "row": int(split.ids[text]),
         "text": [cut(piece) for piece in split.texts[text]],

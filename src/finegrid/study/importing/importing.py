@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from itertools import dropwhile
 from pathlib import Path
 
-from finegrid.data.columns import did_you_mean
+from finegrid.data.columns import suggest_name
 from finegrid.data.delimited import Line, is_blank, read_lines
 from finegrid.data.encoding import decode
-from finegrid.data.findings import FileFindings, counted, several, shown
+from finegrid.data.findings import FileFindings, count_noun, quote, quote_all
 from finegrid.data.markdown import is_markdown, read_markdown
 from finegrid.data.read import ENDINGS, read_bytes
-from finegrid.data.sniff import separated_by
+from finegrid.data.sniff import correct_separator
 from finegrid.errors import InputError, visible
 from finegrid.recipe.identity import Level
 from finegrid.spelling import format_level
@@ -56,7 +56,7 @@ def import_table(path: Path, wishes: ImportOptions | None = None) -> Imported:
     names = dict(zip(columns, varied, strict=True)) if mapped else {}  # of a column, that of its factor
     if not factors and not findings:
         what = "no column varies, so there is nothing to compare. Expected two levels of a factor at least"
-        findings.problem("factors", what)
+        findings.add_problem("factors", what)
     take_baseline(factors, wishes.baseline, names, findings)
     inert = take_inert(factors, wishes.inert or {}, names, findings)
     results = take_results([(place, cells[roles.result]) for place, cells in lines], findings)
@@ -97,7 +97,7 @@ def read_table(path: Path, findings: FileFindings) -> tuple[list[str], list[Line
         lines = list(dropwhile(lambda line: is_blank(line[1]), lines))
     if not lines or (lines[0][0] > 1 and findings):  # the header is broken, and the problem is noted
         if not findings:
-            findings.problem("empty file", "no rows. Expected names of columns, then a row per recipe")
+            findings.add_problem("empty file", "no rows. Expected names of columns, then a row per recipe")
         return [], []
     header = [name.strip() for name in lines[0][1]]
     return header, whole_rows(lines[1:], len(header), findings)
@@ -108,7 +108,7 @@ def separator_of(text: str, path: Path) -> str:
     first = text.lstrip().split("\n", 1)[0]
     if ";" in first and "," not in first and "\t" not in first:
         return ";"
-    return "\t" if separated_by(text, ENDINGS.get(path.suffix.lower(), "csv")) == "tsv" else ","
+    return "\t" if correct_separator(text, ENDINGS.get(path.suffix.lower(), "csv")) == "tsv" else ","
 
 
 def whole_rows(lines: list[Line], width: int, findings: FileFindings) -> list[Line]:
@@ -120,13 +120,13 @@ def whole_rows(lines: list[Line], width: int, findings: FileFindings) -> list[Li
         elif len(cells) == width:
             rows.append((place, [cell.strip() for cell in cells]))
         else:
-            what = f"{counted(len(cells), 'cell')}, expected {width} as in the header. Is a separator "
+            what = f"{count_noun(len(cells), 'cell')}, expected {width} as in the header. Is a separator "
             what += "missing?" if len(cells) < width else "inside a cell? Then put the cell in quotes"
-            findings.problem("cells", what, place)
+            findings.add_problem("cells", what, place)
     if empty:
-        findings.warnings.append(f"{counted(empty, 'empty line')} passed over")
+        findings.warnings.append(f"{count_noun(empty, 'empty line')} passed over")
     if not rows and not findings:
-        findings.problem("rows", "a header without rows. Expected a row per recipe")
+        findings.add_problem("rows", "a header without rows. Expected a row per recipe")
     return rows
 
 
@@ -150,8 +150,9 @@ def factor_of(
     if factor in factors:
         return factor
     known = [*factors, *(column for column, own in names.items() if own in factors)]
-    what = f"{option}: no factor {shown(name)}.{did_you_mean(name, known)} Factors: {several(list(factors))}"
-    findings.problem(option, what)
+    close = suggest_name(name, known)
+    what = f"{option}: no factor {quote(name)}.{close} Factors: {quote_all(list(factors))}"
+    findings.add_problem(option, what)
     return None
 
 
@@ -165,7 +166,7 @@ def take_inert(
     inert = {factor: why for factor, why in found.items() if factor is not None}
     if factors and len(inert) == len(factors):
         what = "--inert: every factor is declared to be without effect. Leave one to compare at least"
-        findings.problem("--inert", what)
+        findings.add_problem("--inert", what)
     return inert
 
 
@@ -176,7 +177,7 @@ def take_baseline(
     for setting in wished:
         name, equals, text = (part.strip() for part in setting.partition("="))
         if not equals:
-            findings.problem("--baseline", f"--baseline: found {shown(setting)}, expected factor=level")
+            findings.add_problem("--baseline", f"--baseline: found {quote(setting)}, expected factor=level")
             continue
         factor = factor_of(name, "--baseline", factors, names, findings)
         if factor is None:
@@ -185,8 +186,8 @@ def take_baseline(
         wanted = parse_levels([text])[0]
         fitting = [level for level in levels if level == wanted or str(level) == text]
         if not fitting:
-            what = f"--baseline: no level {shown(text)} of {shown(factor)}. Levels: "
-            findings.problem("--baseline", what + several([format_level(level) for level in levels]))
+            what = f"--baseline: no level {quote(text)} of {quote(factor)}. Levels: "
+            findings.add_problem("--baseline", what + quote_all([format_level(level) for level in levels]))
             continue
         levels.remove(fitting[0])
         levels.insert(0, fitting[0])

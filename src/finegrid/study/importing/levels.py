@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from finegrid.data.delimited import Line
-from finegrid.data.findings import FileFindings, shown
+from finegrid.data.findings import FileFindings, quote
 from finegrid.recipe.identity import Level
 from finegrid.study.presets import PRESETS
 
@@ -41,8 +41,8 @@ def published_levels(
         if strange is not None:
             cell = next(own[strange] for column, own in columns.items() if column.casefold() == name)
             findings.warnings.append(
-                f"columns are named like those of the preset thucnews64, but {shown(name)} has the level "
-                f"{shown(cell)}: names and levels were taken as they are"
+                f"columns are named like those of the preset thucnews64, but {quote(name)} has the level "
+                f"{quote(cell)}: names and levels were taken as they are"
             )
             return None
         levels[column.factor] = [meaning[value] for value in cells[name] if value is not None]
@@ -57,12 +57,12 @@ def plain_levels(
     for name, cells in columns.items():
         for (place, _), cell in zip(lines, cells, strict=True):
             if not cell:
-                what = f'no level of {shown(name)}. Fill it in (for "does not apply", write none)'
-                findings.problem("no level", what, place)
+                what = f'no level of {quote(name)}. Fill it in (for "does not apply", write none)'
+                findings.add_problem("no level", what, place)
         varied[name] = parse_levels(cells)
         if len(set(varied[name])) == len(cells) >= MOST_LEVELS:
             findings.warnings.append(
-                f"factor {shown(name)} has another level in every row. If it is a result, take the column out"
+                f"factor {quote(name)} has another level in every row. If it is a result, take the column out"
             )
     return varied
 

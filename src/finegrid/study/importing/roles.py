@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from finegrid.data.columns import did_you_mean
-from finegrid.data.findings import FileFindings, several, shown
+from finegrid.data.columns import suggest_name
+from finegrid.data.findings import FileFindings, quote, quote_all
 
 INDEX = {"", "index", "row", "#", "no", "no.", "序号"}  # "": pandas writes its index so
 SEED = {"seed", "random_seed", "种子", "随机种子"}
@@ -49,9 +49,9 @@ def find_roles(
     for kind, columns in kinds.items():
         if len(columns) > 1:
             what = f"{len(columns)} columns of {kind}: {listed(header, columns)}. Take out all but one"
-            findings.problem(kind, f"{what}{', or pass --seconds COLUMN' if kind == 'seconds' else ''}")
+            findings.add_problem(kind, f"{what}{', or pass --seconds COLUMN' if kind == 'seconds' else ''}")
     if chosen is not None and chosen == time:
-        findings.problem("--seconds", f"{shown(header[chosen])} cannot be both result and seconds")
+        findings.add_problem("--seconds", f"{quote(header[chosen])} cannot be both result and seconds")
     if chosen is None:
         return None
     others = [column for column in (*results, *timed) if column not in (chosen, time)]
@@ -66,12 +66,12 @@ def find_roles(
 def check_names(header: Sequence[str], findings: FileFindings) -> None:
     for name in dict.fromkeys(header):
         if name and header.count(name) > 1:
-            what = f"{header.count(name)} columns are called {shown(name)}. Rename all but one"
-            findings.problem("columns", what)
+            what = f"{header.count(name)} columns are called {quote(name)}. Rename all but one"
+            findings.add_problem("columns", what)
     nameless = [column + 1 for column, name in enumerate(header) if not name and column > 0]
     if nameless:
         listed = ", ".join(map(str, nameless))
-        findings.problem("columns", f"column {listed} has no name. Name it in the header, or take it out")
+        findings.add_problem("columns", f"column {listed} has no name. Name it in the header, or take it out")
 
 
 def folded(name: str) -> str:
@@ -88,7 +88,7 @@ def first(columns: Sequence[int]) -> int | None:
 
 
 def listed(header: Sequence[str], columns: Sequence[int]) -> str:
-    return several([header[column] for column in columns])
+    return quote_all([header[column] for column in columns])
 
 
 def named(header: Sequence[str], name: str, option: str, findings: FileFindings) -> int | None:
@@ -97,8 +97,10 @@ def named(header: Sequence[str], name: str, option: str, findings: FileFindings)
     for columns in (exact, alike):
         if len(columns) == 1:
             return columns[0]
-    close = did_you_mean(name, header)
-    findings.problem(option, f"{option}: no column {shown(name)}.{close} Found: {several(list(header))}")
+    close = suggest_name(name, header)
+    findings.add_problem(
+        option, f"{option}: no column {quote(name)}.{close} Found: {quote_all(list(header))}"
+    )
     return None
 
 
@@ -108,7 +110,7 @@ def only(results: Sequence[int], header: Sequence[str], findings: FileFindings) 
     if results:
         what = f"several columns may be the result: {listed(header, results)}. Pass --result COLUMN"
     else:
-        known = several(list(header))
+        known = quote_all(list(header))
         what = f"no column is called result, f1, accuracy or alike. Found: {known}. Pass --result COLUMN"
-    findings.problem("result", what)
+    findings.add_problem("result", what)
     return None
