@@ -27,15 +27,15 @@ from finegrid.pretraining.settings import FRESH_RATE, GENTLE_RATE, PretrainSetti
 from finegrid.recipe.card import card
 from finegrid.recipe.recipe import Recipe
 from finegrid.results.imported_table import imported_lines, render_imported
-from finegrid.results.table import make_table, render, summary_lines
+from finegrid.results.table import make_table, render_results, summary_lines
 from finegrid.running.process import WorkerBrokeError
 from finegrid.running.progress.show import Show, warn
 from finegrid.running.runner import Runner
 from finegrid.study.audit_file import load_audit
 from finegrid.study.audited import fitting_audit
-from finegrid.study.demo import prepare
+from finegrid.study.demo import prepare_demo
 from finegrid.study.imported import Imported, load_imported, save_imported
-from finegrid.study.importing.examples import example as find_example
+from finegrid.study.importing.examples import load_example as find_example
 from finegrid.study.importing.importing import DECLARED, ImportOptions, import_table
 from finegrid.study.init import InitOptions, write_study
 from finegrid.study.load import load_study, override
@@ -211,7 +211,7 @@ def table(
     if imported is not None:
         print(render_imported(imported, style))
         return
-    print(render(make_table(load_study(folder), load_audit(folder)), style))
+    print(render_results(make_table(load_study(folder), load_audit(folder)), style))
 
 
 @app.command()
@@ -439,11 +439,11 @@ def demo(
     precision: Precision = None,
 ) -> None:
     """Run the 64 recipes on the embedded data set and checkpoint. Resumes an unfinished demo."""
-    prepare(folder, seeds)
+    prepare_demo(folder, seeds)
     study, settings = load(folder, device=device, precision=precision)
     train(study, settings, workers, None, mix=False)
     made = make_table(study, load_audit(folder))
-    print(render(made, "markdown"))
+    print(render_results(made, "markdown"))
     say(*summary_lines(made), f"what each strategy is worth: finegrid verdict {folder}")
     exit_by(study, settings, None)
 

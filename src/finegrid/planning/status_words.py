@@ -7,7 +7,7 @@ from finegrid.planning.phases import phases_lines, screen_lines
 from finegrid.planning.status import STATES, StudyStatus
 from finegrid.spelling import format_duration
 from finegrid.study.audit_file import load_audit
-from finegrid.study.confounding import design_lines
+from finegrid.study.confounding import describe_design
 from finegrid.study.settings import BEST_TEST
 
 
@@ -19,7 +19,7 @@ def plan_lines(outlook: StudyStatus) -> list[str]:
         f"{study.folder}: {recipes} recipes x {seeds} seed{'s' * (seeds != 1)}, score {study.head.score}"
     ]
     lines += [f"  {name}: {', '.join(map(str, levels))}" for name, levels in study.factors.items()]
-    lines += design_lines(study, outlook.inert_everywhere())
+    lines += describe_design(study, outlook.inert_everywhere())
     lines += phases_lines(study, load_audit(study.folder), outlook.seeds)
     lines += screen_lines(study.screen) if study.screen is not None else []
     lines += [BEST_TEST] * (study.head.protocol == "best-test")

@@ -18,7 +18,7 @@ from finegrid.data.settings import DataSettings
 from finegrid.errors import InputError
 from finegrid.machine import AUTO, Device, Precision, fastest_precision
 from finegrid.metrics import check_score
-from finegrid.study.design import OF_FRACTIONS, Kind, Resolution
+from finegrid.study.design import OF_FRACTIONS, DesignKind, Resolution
 from finegrid.study.fraction import ROMAN
 from finegrid.study.presets import PRESETS
 
@@ -51,7 +51,7 @@ class DesignSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    kind: Kind = "full"
+    kind: DesignKind = "full"
     resolution: Resolution = 4  # of a fraction; IV leaves main effects clear of two-factor interactions
     seeds: Annotated[int, Field(ge=1, le=MOST_SEEDS)] | list[Annotated[int, Field(ge=0)]] = 1
     looks: Annotated[list[Annotated[int, Field(ge=2, le=MOST_SEEDS)]], Field(min_length=1)] | None = None

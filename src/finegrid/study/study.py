@@ -11,7 +11,7 @@ from finegrid.data.table import DataTable, load_table
 from finegrid.encoders.families import CheckpointInfo
 from finegrid.recipe.identity import Level
 from finegrid.recipe.recipe import Recipe
-from finegrid.study.design import Row, plan_rows, screened
+from finegrid.study.design import Row, plan_rows, plan_screen
 from finegrid.study.ledger import Ledger
 from finegrid.study.presets import Preset
 from finegrid.study.screen import Screen, ScreenTerms
@@ -36,7 +36,7 @@ class Study:
         if self.screen is None:
             return self.first_rows
         resolution = self.head.design.resolution
-        return screened(self.baseline, self.factors, resolution, self.screen.survivors)
+        return plan_screen(self.baseline, self.factors, resolution, self.screen.survivors)
 
     @cached_property
     def first_rows(self) -> list[Row]:

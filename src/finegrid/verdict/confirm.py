@@ -28,7 +28,7 @@ from finegrid.statistics.effects import analyse
 from finegrid.statistics.outcomes import Outcomes
 from finegrid.study.load import load_study
 from finegrid.study.study import Study
-from finegrid.study.toml import toml
+from finegrid.study.toml import format_toml
 from finegrid.verdict.diagnose import shared_pretraining
 
 BASELINE, OTHER = "baseline", "recommended"
@@ -194,9 +194,9 @@ def settings_text(study: Study, moved: Levels, seeds: Iterable[int], parts: int)
         part, field = name.split(".")
         tables.setdefault(part, {})[field] = level
     tables["factors"] = {f'"{name}"': [study.baseline.levels()[name], level] for name, level in moved.items()}
-    lines = [f"score = {toml(head.score)}", f"protocol = {toml(head.protocol)}"]
+    lines = [f"score = {format_toml(head.score)}", f"protocol = {format_toml(head.protocol)}"]
     for name, table in tables.items():
-        lines += ["", f"[{name}]", *(f"{key} = {toml(value)}" for key, value in table.items())]
+        lines += ["", f"[{name}]", *(f"{key} = {format_toml(value)}" for key, value in table.items())]
     return "\n".join(lines) + "\n"
 
 

@@ -11,7 +11,7 @@ from finegrid.results.load import load_results
 from finegrid.results.results import Results
 from finegrid.statistics.decide import DO_NOT_USE, Decision, Interval
 from finegrid.statistics.effects import Effect, analyse
-from finegrid.study.screen import Screen, Screened, save_screen
+from finegrid.study.screen import Screen, ScreenedFactor, save_screen
 from finegrid.study.study import Study
 from finegrid.verdict.outcomes import outcomes_of
 
@@ -60,7 +60,7 @@ def screen_of(study: Study, results: Results, margin: float) -> Screen:
         factors={
             name: screened_effect(effects[name])
             if name in effects
-            else Screened(
+            else ScreenedFactor(
                 level=study.factors[name][1],
                 effect=0.0,
                 adjusted=(0.0, 0.0),
@@ -72,9 +72,9 @@ def screen_of(study: Study, results: Results, margin: float) -> Screen:
     )
 
 
-def screened_effect(effect: Effect) -> Screened:
+def screened_effect(effect: Effect) -> ScreenedFactor:
     assert effect.decision is not None  # a main effect
-    return Screened(
+    return ScreenedFactor(
         level=effect.comparison.level,
         effect=known(effect.estimate),
         adjusted=ends(effect.adjusted),

@@ -16,7 +16,7 @@ from finegrid.report.facts.recipes import curve_facts, recipe_facts
 from finegrid.report.facts.texts import class_facts, readable_table, text_facts
 from finegrid.results.load import any_results
 from finegrid.spelling import LANGS
-from finegrid.study.confounding import design_json
+from finegrid.study.confounding import design_as_json
 from finegrid.study.imported import load_imported
 from finegrid.study.load import load_study
 from finegrid.study.study import Study
@@ -88,7 +88,7 @@ def state_facts(verdict: Verdict, study: Study | None) -> Facts:
         "recipes": len(results.recipes),
         "seeds": list(results.seeds),
         "repeats": results.repeats,
-        "design": design_json(study, tuple(results.inert)) if study else None,
+        "design": design_as_json(study, tuple(results.inert)) if study else None,
         "factors": {name: list(levels) for name, levels in results.factors.items()},
         "undecided_screen": study.undecided if study else False,
     }

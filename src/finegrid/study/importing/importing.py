@@ -1,4 +1,4 @@
-"""A table of recipes and results, from anywhere, to an `Imported`."""
+"""Imports a table of recipes and results, wherever it comes from."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from finegrid.errors import InputError, visible
 from finegrid.recipe.identity import Level
 from finegrid.spelling import format_level
 from finegrid.study.imported import Imported
-from finegrid.study.importing.levels import parse_levels, plain_levels, published_levels
+from finegrid.study.importing.levels import parse_levels, read_plain_levels, read_published_levels
 from finegrid.study.importing.roles import find_roles
-from finegrid.study.importing.rows import make_rows, seconds_per, take_results
+from finegrid.study.importing.rows import guess_seconds_unit, make_rows, take_results
 
 DECLARED = "declared to be without effect when the table was imported"
 
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """What the user says about a table. None: find it out."""
+    """What the user says about a table. What is None is found out from the table."""
 
     result: str | None = None
     seconds: str | None = None
@@ -35,30 +35,30 @@ class ImportOptions:
     baseline: Sequence[str] = ()  # "factor=level"
 
 
-def import_table(path: Path, wishes: ImportOptions | None = None) -> Imported:
+def import_table(path: Path, options: ImportOptions | None = None) -> Imported:
     """Read a CSV, TSV or markdown table.
 
     Raises:
-        InputError: with all problems of the file, and of what is said about it.
+        InputError: with all problems of the file and of the options.
     """
-    wishes = wishes or ImportOptions()
+    options = options or ImportOptions()
     findings = FileFindings(path.name)
     header, lines = read_table(path, findings)
-    roles = find_roles(header, wishes.result, wishes.seconds, findings) if header else None
+    roles = find_roles(header, options.result, options.seconds, findings) if header else None
     if roles is None or not lines:
         raise InputError("import", findings.problems())
     columns = {header[column]: [cells[column] for _, cells in lines] for column in roles.factors}
-    mapped = published_levels(columns, findings)
-    varied = mapped or plain_levels(columns, lines, findings)
+    mapped = read_published_levels(columns, findings)
+    varied = mapped or read_plain_levels(columns, lines, findings)
     factors = {name: list(dict.fromkeys(levels)) for name, levels in varied.items()}
-    notes = constant_notes(factors)
+    notes = describe_constants(factors)
     factors = {name: levels for name, levels in factors.items() if len(levels) > 1}
     names = dict(zip(columns, varied, strict=True)) if mapped else {}  # of a column, that of its factor
     if not factors and not findings:
         what = "no column varies, so there is nothing to compare. Expected two levels of a factor at least"
         findings.add_problem("factors", what)
-    take_baseline(factors, wishes.baseline, names, findings)
-    inert = take_inert(factors, wishes.inert or {}, names, findings)
+    take_baseline(factors, options.baseline, names, findings)
+    inert = take_inert(factors, options.inert or {}, names, findings)
     results = take_results([(place, cells[roles.result]) for place, cells in lines], findings)
     rows = make_rows(lines, roles, {name: varied[name] for name in factors}, results, findings)
     if findings:
@@ -71,7 +71,7 @@ def import_table(path: Path, wishes: ImportOptions | None = None) -> Imported:
         title=visible(path.stem),
         source=visible(path.name),
         score=header[roles.result],
-        seconds_per=None if roles.seconds is None else seconds_per(header[roles.seconds]),
+        seconds_per=None if roles.seconds is None else guess_seconds_unit(header[roles.seconds]),
         factors=factors,
         inert=inert,
         rows=rows,
@@ -93,17 +93,17 @@ def read_table(path: Path, findings: FileFindings) -> tuple[list[str], list[Line
     if is_markdown(text):
         lines = read_markdown(text, findings)
     else:
-        lines = read_lines(text, separator_of(text, path), "rfc4180", findings)
+        lines = read_lines(text, find_separator(text, path), "rfc4180", findings)
         lines = list(dropwhile(lambda line: is_blank(line[1]), lines))
     if not lines or (lines[0][0] > 1 and findings):  # the header is broken, and the problem is noted
         if not findings:
             findings.add_problem("empty file", "no rows. Expected names of columns, then a row per recipe")
         return [], []
     header = [name.strip() for name in lines[0][1]]
-    return header, whole_rows(lines[1:], len(header), findings)
+    return header, take_whole_rows(lines[1:], len(header), findings)
 
 
-def separator_of(text: str, path: Path) -> str:
+def find_separator(text: str, path: Path) -> str:
     """Comma or tab, as the file's data; or a semicolon, as spreadsheets write where commas are decimal."""
     first = text.lstrip().split("\n", 1)[0]
     if ";" in first and "," not in first and "\t" not in first:
@@ -111,7 +111,7 @@ def separator_of(text: str, path: Path) -> str:
     return "\t" if correct_separator(text, ENDINGS.get(path.suffix.lower(), "csv")) == "tsv" else ","
 
 
-def whole_rows(lines: list[Line], width: int, findings: FileFindings) -> list[Line]:
+def take_whole_rows(lines: list[Line], width: int, findings: FileFindings) -> list[Line]:
     """The rows with as many cells as the header. Empty lines are passed over, others are problems."""
     rows, empty = [], 0
     for place, cells in lines:
@@ -130,7 +130,7 @@ def whole_rows(lines: list[Line], width: int, findings: FileFindings) -> list[Li
     return rows
 
 
-def constant_notes(factors: Mapping[str, list[Level]]) -> list[str]:
+def describe_constants(factors: Mapping[str, list[Level]]) -> list[str]:
     return [
         f"{name} is {format_level(levels[0])} in every row"
         for name, levels in factors.items()
@@ -138,7 +138,7 @@ def constant_notes(factors: Mapping[str, list[Level]]) -> list[str]:
     ]
 
 
-def factor_of(
+def find_factor(
     name: str,
     option: str,
     factors: Mapping[str, list[Level]],
@@ -149,7 +149,7 @@ def factor_of(
     factor = names.get(name, name)
     if factor in factors:
         return factor
-    known = [*factors, *(column for column, own in names.items() if own in factors)]
+    known = [*factors, *(column for column, meant in names.items() if meant in factors)]
     close = suggest_name(name, known)
     what = f"{option}: no factor {quote(name)}.{close} Factors: {quote_all(list(factors))}"
     findings.add_problem(option, what)
@@ -158,12 +158,12 @@ def factor_of(
 
 def take_inert(
     factors: Mapping[str, list[Level]],
-    wished: Mapping[str, str],
+    declared: Mapping[str, str],
     names: Mapping[str, str],
     findings: FileFindings,
 ) -> dict[str, str]:
-    found = {factor_of(name, "--inert", factors, names, findings): why for name, why in wished.items()}
-    inert = {factor: why for factor, why in found.items() if factor is not None}
+    reasons = {find_factor(name, "--inert", factors, names, findings): why for name, why in declared.items()}
+    inert = {factor: why for factor, why in reasons.items() if factor is not None}
     if factors and len(inert) == len(factors):
         what = "--inert: every factor is declared to be without effect. Leave one to compare at least"
         findings.add_problem("--inert", what)
@@ -171,15 +171,15 @@ def take_inert(
 
 
 def take_baseline(
-    factors: dict[str, list[Level]], wished: Sequence[str], names: Mapping[str, str], findings: FileFindings
+    factors: dict[str, list[Level]], settings: Sequence[str], names: Mapping[str, str], findings: FileFindings
 ) -> None:
     """Move the wished levels to the front of their factors."""
-    for setting in wished:
+    for setting in settings:
         name, equals, text = (part.strip() for part in setting.partition("="))
         if not equals:
             findings.add_problem("--baseline", f"--baseline: found {quote(setting)}, expected factor=level")
             continue
-        factor = factor_of(name, "--baseline", factors, names, findings)
+        factor = find_factor(name, "--baseline", factors, names, findings)
         if factor is None:
             continue
         levels = factors[factor]

@@ -10,7 +10,7 @@ import numpy as np
 from finegrid.spelling import format_duration
 from finegrid.statistics.power import POWER
 from finegrid.statistics.variance import Components
-from finegrid.study.confounding import roman
+from finegrid.study.confounding import format_roman
 from finegrid.study.fraction import ROMAN
 from finegrid.verdict.budget.budget import BudgetPlan, Option, Sight
 from finegrid.verdict.budget.noise import RECIPES_DISAGREE, RUN_LUCK, SEEDS_DISAGREE, parts_of
@@ -37,7 +37,7 @@ def design_words(sight: Sight) -> str:
         return "full design"
     if sight.kind == "one-at-a-time":
         return "one at a time"
-    return f"fraction of resolution {roman(sight.reached or 0)}"
+    return f"fraction of resolution {format_roman(sight.reached or 0)}"
 
 
 def counted(count: int, noun: str) -> str:
