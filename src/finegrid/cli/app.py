@@ -393,14 +393,14 @@ def watch(
     from finegrid.report.page.page import render_page
     from finegrid.watch.app import make_app
     from finegrid.watch.serve import serve
-    from finegrid.watch.view import Maker
+    from finegrid.watch.view import PageMaker
 
     def ready(address: str) -> None:
         print(visible(f"{folder} is shown at {address} (only on this machine; Ctrl-C ends it)"), flush=True)
         if browser:
             webbrowser.open(address)
 
-    serve(make_app(folder, Maker(report_facts, render_page)), port, ready)
+    serve(make_app(folder, PageMaker(report_facts, render_page)), port, ready)
 
 
 @app.command()

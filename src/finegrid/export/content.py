@@ -1,4 +1,4 @@
-"""What there is to export of a study, or of an imported table: the same for every tool."""
+"""Collects what is exported of a study or of an imported table, the same for every tool."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ from finegrid.study.load import load_study
 from finegrid.study.study import Study
 
 MADE_BY = "finegrid export"
-Scores = Mapping[
-    str, float
-]  # 0 to 1 (mcc: from -1), by "dev/macro-f1", "test/f1:<label>"; "result" of a table
+# 0 to 1 (mcc: from -1), by "dev/macro-f1", "test/f1:<label>"; "result" of a table.
+Scores = Mapping[str, float]
 
 
 @dataclass(frozen=True)
 class ExportedEpoch:
+    """One epoch of a run."""
+
     number: int  # from 1
     train_loss: float
     train_seconds: float
@@ -63,6 +64,8 @@ class ExportedRun:
 
 @dataclass(frozen=True)
 class Content:
+    """A study, or an imported table, as every tool gets it."""
+
     name: str  # of the study's folder
     folder: Path
     score: str  # the one that is analysed, or as the table calls its result
@@ -85,26 +88,26 @@ class Content:
         return hashlib.sha256(json.dumps(key, default=list).encode()).hexdigest()[:12]
 
     @property
-    def counted(self) -> str:
+    def run_counts(self) -> str:
         """How many runs there are: ``192 runs (190 done, 2 left)``."""
         states = Counter(run.status for run in self.runs)
         return f"{len(self.runs)} runs ({', '.join(f'{count} {state}' for state, count in states.items())})"
 
 
 def load_content(folder: Path) -> Content:
-    """Of a study or of an imported table.
+    """Collect a study or an imported table.
 
     Raises:
         InputError: neither, or a study that has not been started.
     """
     imported = load_imported(folder)
     if imported is not None:
-        return content_of_table(folder, imported)
+        return collect_table(folder, imported)
     study = load_study(folder)
-    return content_of_study(study, load_results(study))
+    return collect_study(study, load_results(study))
 
 
-def content_of_study(study: Study, results: Results) -> Content:
+def collect_study(study: Study, results: Results) -> Content:
     audit = results.audit
     assert audit is not None  # a study has one, tables do not come here
     rows = {row.index: row for row in study.rows}
@@ -114,10 +117,10 @@ def content_of_study(study: Study, results: Results) -> Content:
         row = rows[recipe.rows[0]]
         fixed = {name: level for name, level in row.recipe.levels().items() if name not in row.levels}
         for seed in results.seeds:
-            runs.append(run_of(f"row-{row.index:0{width}}", recipe, row.levels, fixed, seed))
+            runs.append(collect_run(f"row-{row.index:0{width}}", recipe, row.levels, fixed, seed))
     names = (*PLAIN_SCORES, *(f"f1:{label}" for label in audit.labels))
     return Content(
-        name=name_of(study.folder),
+        name=name_study(study.folder),
         folder=study.folder,
         score=study.head.score,
         protocol=study.head.protocol,
@@ -128,7 +131,7 @@ def content_of_study(study: Study, results: Results) -> Content:
         about={
             "made_by": MADE_BY,
             "finegrid": __version__,
-            "study": name_of(study.folder),
+            "study": name_study(study.folder),
             "score": study.head.score,
             "protocol": study.head.protocol,
             "design": study.head.design.kind,
@@ -146,7 +149,7 @@ def content_of_study(study: Study, results: Results) -> Content:
     )
 
 
-def run_of(group: str, recipe: Distinct, levels: Levels, fixed: Levels, seed: int) -> ExportedRun:
+def collect_run(group: str, recipe: Distinct, levels: Levels, fixed: Levels, seed: int) -> ExportedRun:
     record = recipe.records.get(seed, {})
     done = bool(record) and record["status"] == "done"
     splits = ("dev", "test") if done else ()
@@ -160,27 +163,31 @@ def run_of(group: str, recipe: Distinct, levels: Levels, fixed: Levels, seed: in
         status=record["status"] if record else "left",
         fixed=fixed,
         record=record,
-        scores={key: value for split in splits for key, value in flat(split, record[split]).items()},
+        scores={
+            key: value for split in splits for key, value in flatten_scores(split, record[split]).items()
+        },
         seconds={part: value for part, value in record.get("seconds", {}).items() if value is not None},
-        epochs=tuple(epoch_of(entry) for entry in record.get("epochs", [])),
+        epochs=tuple(collect_epoch(entry) for entry in record.get("epochs", [])),
     )
 
 
-def epoch_of(entry: Record) -> ExportedEpoch:
-    scores = {key: v for split in ("dev", "test") for key, v in flat(split, entry.get(split, {})).items()}
+def collect_epoch(entry: Record) -> ExportedEpoch:
+    scores = {
+        key: v for split in ("dev", "test") for key, v in flatten_scores(split, entry.get(split, {})).items()
+    }
     return ExportedEpoch(
         entry["epoch"], entry["train_loss"], entry["train_seconds"], entry["dev_seconds"], scores
     )
 
 
-def flat(split: str, scores: Mapping[str, Any]) -> dict[str, float]:
+def flatten_scores(split: str, scores: Mapping[str, Any]) -> dict[str, float]:
     """A `metrics.summary` without nesting."""
     plain = {f"{split}/{name}": value for name, value in scores.items() if name != "f1"}
     return plain | {f"{split}/f1:{label}": value for label, value in scores.get("f1", {}).items()}
 
 
-def content_of_table(folder: Path, imported: Imported) -> Content:
-    """Of a table nothing is known but what it says: no dev, no epochs, no machine."""
+def collect_table(folder: Path, imported: Imported) -> Content:
+    """The content of an imported table, which has no dev scores, no epochs and no machine."""
     width = len(str(max((row.index for row in imported.rows), default=1)))
     taken: Counter[str] = Counter()
     runs = []
@@ -204,7 +211,7 @@ def content_of_table(folder: Path, imported: Imported) -> Content:
             )
         )
     return Content(
-        name=name_of(folder),
+        name=name_study(folder),
         folder=folder,
         score=imported.score,
         protocol="",
@@ -215,7 +222,7 @@ def content_of_table(folder: Path, imported: Imported) -> Content:
         about={
             "made_by": MADE_BY,
             "finegrid": __version__,
-            "study": name_of(folder),
+            "study": name_study(folder),
             "imported": imported.source,
             "title": imported.title,
             "score": imported.score,
@@ -227,5 +234,5 @@ def content_of_table(folder: Path, imported: Imported) -> Content:
     )
 
 
-def name_of(folder: Path) -> str:
+def name_study(folder: Path) -> str:
     return folder.resolve().name or "study"
