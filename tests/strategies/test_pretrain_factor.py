@@ -18,7 +18,7 @@ from finegrid.planning.families import plan_families
 from finegrid.planning.forecast import makespan
 from finegrid.planning.runs import PlannedRun
 from finegrid.pretraining import further, loop
-from finegrid.pretraining.further import Further
+from finegrid.pretraining.further import FurtherPretraining
 from finegrid.recipe.identity import Levels
 from finegrid.recipe.recipe import Recipe
 from finegrid.study.audit_file import Audit, Cost, cost_levels
@@ -107,7 +107,7 @@ def test_a_killed_worker_leaves_what_the_next_one_goes_on_from(
 
 
 def test_another_corpus_or_precision_is_another_encoder(loaded: LoadedStudy) -> None:
-    known: Further = loaded.further
+    known: FurtherPretraining = loaded.further
     others = [
         replace(known, fingerprints={**known.fingerprints, "data": "other"}),
         replace(known, precision="bf16"),

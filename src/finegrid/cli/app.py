@@ -23,7 +23,7 @@ from finegrid.metrics import MARGIN
 from finegrid.planning.status import StudyStatus, probed, seeds_seen
 from finegrid.planning.status_words import plan_lines, status_lines
 from finegrid.pretraining.settings import DEFAULTS as PRETRAIN
-from finegrid.pretraining.settings import FRESH_RATE, GENTLE_RATE, PretrainSettings, parse_stages, usual_rate
+from finegrid.pretraining.settings import FRESH_RATE, GENTLE_RATE, PretrainSettings, choose_rate, parse_stages
 from finegrid.recipe.card import card
 from finegrid.recipe.recipe import Recipe
 from finegrid.results.imported_table import imported_lines, render_imported
@@ -505,7 +505,7 @@ def pretrain(
         grow=parse_stages(grow),
         length=length,
         batch_tokens=batch_tokens,
-        rate=usual_rate(init) if rate is None else rate,
+        rate=choose_rate(init) if rate is None else rate,
         warmup=warmup,
         mask_share=mask_share,
         masking=masking,

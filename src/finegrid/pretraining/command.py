@@ -45,8 +45,8 @@ def pretrain(
     if settings.device == "cuda":
         compute_repeatably()
     folder = PretrainFolder(out)
-    with folder.alone():
-        if folder.finished(settings):
+    with folder.lock():
+        if folder.is_finished(settings):
             tell(f"{out} is finished; nothing to do")
             return
         model, init = starting_model(settings)
@@ -94,7 +94,7 @@ def read_documents(
     """
     corpus = read_corpus(settings.corpus, settings.field, settings.without)
     for file in corpus.files:
-        tell(file.sentence())
+        tell(file.describe())
     folder.begin(settings)
     if init is None:
         tell(f"training a vocabulary of {model.config.vocab_size:,} pieces")

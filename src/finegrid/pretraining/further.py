@@ -31,7 +31,7 @@ SHARED_SEED = 2**40  # of what all seeds share; no run's
 
 
 @dataclass(frozen=True)
-class Further:
+class FurtherPretraining:
     """The training texts of a study, and the checkpoint that reads them."""
 
     checkpoint: Path
@@ -43,7 +43,7 @@ class Further:
     threads: int
 
     def weights(self, tokens: int, rate: float, seed: int | None) -> dict[str, Tensor]:
-        """The encoder's tensors by name, in float32. The first who asks makes them, others wait.
+        """The encoder's tensors by name, in float32. The first process that asks makes them, others wait.
 
         Args:
             tokens: to see.
@@ -55,14 +55,14 @@ class Further:
         """
         path = self._path(tokens, rate, seed)
         with FileLock(path.with_suffix(".lock")):
-            if (found := read(path)) is None:
+            if (tensors := read_tensors(path)) is None:
                 self._make(path, tokens, rate, SHARED_SEED if seed is None else seed)
-                found = read(path)
-        assert found is not None  # just written, or just seen
-        return found
+                tensors = read_tensors(path)
+        assert tensors is not None  # just written, or just seen
+        return tensors
 
     def seconds(self, tokens: int, rate: float, seed: int | None) -> float:
-        """What it took to make them; 0 where that was not done yet."""
+        """Seconds that making them took; 0 where they have not been made yet."""
         path = self._path(tokens, rate, seed)
         if not path.exists():
             return 0.0
@@ -97,7 +97,7 @@ class Further:
         state.unlink()
 
     def _cut(self, longest: int) -> TrainingTexts:
-        """Every training text is learned from; how well it goes, the study's own dev tells."""
+        """Examples of all training texts, none held out: the study has a dev split to judge by."""
         documents = self._documents
         if not len(documents):
             what = f"no training text has {SHORTEST} tokens: nothing to pre-train on. Leave the factor out."
@@ -123,7 +123,7 @@ class Further:
         return Documents(tokens, ends, np.zeros(int(kept.sum()), dtype=np.int64), 0)
 
 
-def read(path: Path) -> dict[str, Tensor] | None:
+def read_tensors(path: Path) -> dict[str, Tensor] | None:
     """The tensors of a file, or None where there is none that can be read."""
     try:
         with safe_open(path, "pt") as file:

@@ -16,7 +16,7 @@ class PretrainSchedule:
     settings: PretrainSettings
     layers: tuple[int, ...]  # of each stage
 
-    def done(self, tokens: int, seconds: float) -> float:
+    def share_done(self, tokens: int, seconds: float) -> float:
         """The share that is behind us; 1 or more at the end."""
         if self.settings.tokens is not None:
             return tokens / self.settings.tokens
@@ -34,8 +34,8 @@ class PretrainSchedule:
         """Stages take equal work each: of time, equal parts; of tokens, parts that fall with their layers."""
         cost = [1.0 if self.settings.tokens is None else 1 / layers for layers in self.layers]
         end = 0.0
-        for layers, own in zip(self.layers, cost, strict=True):
-            end += own / sum(cost)
+        for layers, stage_cost in zip(self.layers, cost, strict=True):
+            end += stage_cost / sum(cost)
             if done < end:
                 return layers
         return self.layers[-1]
