@@ -138,7 +138,7 @@ def caught(loaded: LoadedStudy, factor: str) -> str:
     return proof.warning
 
 
-def test_a_trick_that_changes_its_neighbours_tensor_is_caught(
+def test_a_strategy_that_changes_its_neighbours_tensor_is_caught(
     grid: LoadedStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     draw = Reinit.prepare_model
@@ -154,7 +154,7 @@ def test_a_trick_that_changes_its_neighbours_tensor_is_caught(
     assert "starts 1 tensor of layer 2 from other values" in caught(grid, "reinit.layers")
 
 
-def test_a_trick_that_changes_another_aspect_is_caught(
+def test_a_strategy_that_changes_another_aspect_is_caught(
     grid: LoadedStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     freeze = Freeze.prepare_model
@@ -169,7 +169,9 @@ def test_a_trick_that_changes_another_aspect_is_caught(
     assert "switches off 1 dropout site of layer 4" in caught(grid, "freeze.layers")
 
 
-def test_a_trick_that_also_moves_rates_is_caught(grid: LoadedStudy, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_strategy_that_also_moves_rates_is_caught(
+    grid: LoadedStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def slower(self: Freeze, groups: list[ParamGroup], model: Classifier) -> list[ParamGroup]:
         return [group | {"lr": group["lr"] / 2} for group in groups] if self.layers else groups
 
@@ -217,7 +219,7 @@ def test_a_loss_that_is_wrapped_for_nothing_or_without_saying_so_is_caught(
     assert "gradients" not in warning  # another loss explains them
 
 
-def test_a_trick_that_moves_gradients_in_secret_is_caught(
+def test_a_strategy_that_moves_gradients_in_secret_is_caught(
     grid: LoadedStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def shrink(self: Freeze, model: Classifier, batch: Batch, loss_fn: LossFn) -> None:
@@ -243,7 +245,7 @@ def test_what_the_canonical_form_overlooks_is_caught(
     assert not found["reinit.pooler"].warning
 
 
-def test_a_trick_that_says_nothing_may_do_what_its_seams_reach() -> None:
+def test_a_strategy_that_says_nothing_may_do_what_its_seams_reach() -> None:
     class Quiet(Strategy):
         def wrap_loss(self, loss_fn: LossFn) -> LossFn:
             return loss_fn
@@ -253,7 +255,7 @@ def test_a_trick_that_says_nothing_may_do_what_its_seams_reach() -> None:
     assert Reinit.claim("layers") == {"initial": "top layers"}
 
 
-def test_every_knob_says_what_it_touches() -> None:
+def test_every_factor_says_what_it_touches() -> None:
     recipe = Recipe()
     for factor in recipe.levels():
         part, name = factor.split(".")

@@ -26,7 +26,7 @@ from finegrid.training.run import Run, cross_entropy
 if TYPE_CHECKING:
     from finegrid.strategies.seams import LossFn
 
-TRICKS = Recipe().strategies
+STRATEGIES = Recipe().strategies
 
 
 def final(loaded: LoadedStudy, recipe: Recipe, seed: int = 0) -> dict[str, Tensor]:
@@ -44,13 +44,13 @@ def test_every_factor_is_listed() -> None:
     assert all(ON[factor] != DEFAULTS[factor] for factor in ON)
 
 
-@pytest.mark.parametrize("strategy", TRICKS, ids=lambda strategy: type(strategy).__name__)
-def test_every_trick_has_a_listed_factor_and_a_default_that_is_off(strategy: Strategy) -> None:
+@pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda strategy: type(strategy).__name__)
+def test_every_strategy_has_a_listed_factor_and_a_default_that_is_off(strategy: Strategy) -> None:
     assert type(strategy)() == strategy
     assert any(factor.startswith(f"{type(strategy).__name__.lower()}.") for factor in ON)
 
 
-@pytest.mark.parametrize("strategy", TRICKS, ids=lambda strategy: type(strategy).__name__)
+@pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda strategy: type(strategy).__name__)
 def test_off_is_the_identity_object(strategy: Strategy, loaded: LoadedStudy) -> None:
     model = loaded.classifier(Recipe(), seed=0)
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
@@ -255,7 +255,9 @@ def test_seams_fire_in_this_order(loaded: LoadedStudy, monkeypatch: pytest.Monke
     assert calls == ["prepare_model", "param_groups", "wrap_loss", "averager", *epoch, *epoch]
 
 
-def test_tricks_act_in_the_order_of_the_recipe(loaded: LoadedStudy, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_strategies_act_in_the_order_of_the_recipe(
+    loaded: LoadedStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
     calls: list[str] = []
 
     spied(loaded, [Spy(calls, "a"), Spy(calls, "b")], monkeypatch, calls)
@@ -265,12 +267,12 @@ def test_tricks_act_in_the_order_of_the_recipe(loaded: LoadedStudy, monkeypatch:
     assert calls.index("loss b") < calls.index("loss a")  # the last to wrap is the outermost
 
 
-def test_a_trick_that_does_nothing_changes_nothing(
+def test_a_strategy_that_does_nothing_changes_nothing(
     loaded: LoadedStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = recipe_of(loaded, training__batch_size=20)
     plain = final(loaded, recipe)
-    run = spied(loaded, [*TRICKS, Strategy()], monkeypatch, [])
+    run = spied(loaded, [*STRATEGIES, Strategy()], monkeypatch, [])
 
     assert same_tensors({k: v for k, v in plain.items() if k in weights(run)}, weights(run))
 

@@ -30,7 +30,7 @@ class Setting:
         streams: the run's random numbers, by name.
         texts: the training texts.
         pretrain: the encoder's tensors by name after more pre-training on these texts: see
-            `pretraining.further.Further.weights`.
+            `pretraining.further.FurtherPretraining.weights`.
     """
 
     seed: int
