@@ -43,14 +43,14 @@ def _find_shared_texts(earlier: str, before: CheckedRows, later: str, after: Che
     same_label = [index for index in shared if after.labels[index] in first[after.texts[index]]]
     other_label = sorted(set(shared) - set(same_label))
 
-    def example(index: int) -> str:
+    def format_example(index: int) -> str:
         there = min(first[after.texts[index]].values())
         return f"{_quote_row(after, index)} ({before.where(there)}, {after.where(index)})"
 
     for indices, which in ((same_label, "the same"), (other_label, "another")):
         if indices:
             what = f"{later}: {count_noun(len(indices), 'text')} also in {earlier}, with {which} label"
-            yield _format_warning(what, map(example, indices))
+            yield _format_warning(what, map(format_example, indices))
 
 
 def _find_repeated_rows(part: str, rows: CheckedRows) -> Iterator[str]:
@@ -70,13 +70,13 @@ def _find_repeated_rows(part: str, rows: CheckedRows) -> Iterator[str]:
 def _find_conflicting_labels(part: str, rows: CheckedRows) -> Iterator[str]:
     conflicts = [first for first in _index_first_rows(rows).values() if len(first) > 1]
 
-    def example(first: dict[str, int]) -> str:
+    def format_example(first: dict[str, int]) -> str:
         places = ", ".join(f"{quote(label)} in {rows.where(index)}" for label, index in first.items())
         return f"{_quote_row(rows, min(first.values()))} ({places})"
 
     if conflicts:
         what = f"{part}: {count_noun(len(conflicts), 'text')} with more than one label"
-        yield _format_warning(what, map(example, conflicts))
+        yield _format_warning(what, map(format_example, conflicts))
 
 
 def _find_replacement_characters(part: str, rows: CheckedRows) -> Iterator[str]:

@@ -16,11 +16,11 @@ def make_distinct(names: Iterable[str], change: Callable[[str], str]) -> dict[st
     changed_names: dict[str, str] = {}
     taken: set[str] = set()
     for name in names:
-        changed = wished = change(name)
+        changed = wanted = change(name)
         number = 1
         while changed.casefold() in taken:
             number += 1
-            changed = f"{wished}_{number}"
+            changed = f"{wanted}_{number}"
         taken.add(changed.casefold())
         changed_names[name] = changed
     return changed_names

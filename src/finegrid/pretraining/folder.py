@@ -106,7 +106,7 @@ class PretrainFolder:
         arrays["about"] = np.frombuffer(about.encode(), dtype=np.uint8)
         save_arrays_(self.work / "corpus.npz", arrays)
 
-    def documents(self) -> tuple[Documents, list[FileCount]] | None:
+    def load_documents(self) -> tuple[Documents, list[FileCount]] | None:
         """The tokenised corpus that an earlier start kept, if there is one."""
         arrays = load_arrays(self.work / "corpus.npz")
         if arrays is None or arrays.keys() != {*ARRAYS, "about"}:

@@ -19,7 +19,7 @@ from finegrid.data.tokens import TokenisedSplit
 from finegrid.errors import input_error
 from finegrid.model.load import load_tokenizer
 from finegrid.pretraining.examples import SHORTEST, Documents, Vocabulary, cut_examples
-from finegrid.pretraining.loop import Loop, TrainingTexts
+from finegrid.pretraining.loop import PretrainLoop, PretrainTexts
 from finegrid.pretraining.settings import PretrainSettings
 from finegrid.pretraining.start import load_model
 from finegrid.pretraining.vocabulary import check_specials
@@ -89,14 +89,14 @@ class FurtherPretraining:
         )
         state = path.with_suffix(".state")
         texts = self._cut(settings.length - 3)
-        loop = Loop(settings, texts, model, state, self.threads, tell=lambda line: None)
+        loop = PretrainLoop(settings, texts, model, state, self.threads, tell=lambda line: None)
         loop.run()
         tensors = {name: t.detach().cpu().contiguous() for name, t in loop.model.encoder.state_dict().items()}
         with replacing(path) as draft:
             save_file(tensors, draft, {"seconds": str(loop.progress.seconds)})
         state.unlink()
 
-    def _cut(self, longest: int) -> TrainingTexts:
+    def _cut(self, longest: int) -> PretrainTexts:
         """Examples of all training texts, none held out: the study has a dev split to judge by."""
         documents = self._documents
         if not len(documents):
@@ -104,7 +104,7 @@ class FurtherPretraining:
             raise input_error("study", '"pretrain.tokens"', what)
         every = np.ones(len(documents), dtype=bool)
         train, none = (cut_examples(documents, rows, longest, self._vocabulary) for rows in (every, ~every))
-        return TrainingTexts(train, none, self._vocabulary)
+        return PretrainTexts(train, none, self._vocabulary)
 
     @cached_property
     def _vocabulary(self) -> Vocabulary:

@@ -29,7 +29,7 @@ POINTS = 20  # of the loss curve, and the start
 
 
 @dataclass(frozen=True)
-class TrainingTexts:
+class PretrainTexts:
     """Examples to learn from, examples held out to judge by, and their vocabulary."""
 
     train: Examples
@@ -37,13 +37,13 @@ class TrainingTexts:
     vocabulary: Vocabulary
 
 
-class Loop:
+class PretrainLoop:
     """One run, from its saved state to its end."""
 
     def __init__(
         self,
         settings: PretrainSettings,
-        texts: TrainingTexts,
+        texts: PretrainTexts,
         model: Any,
         state: Path,
         threads: int,
@@ -96,7 +96,7 @@ class Loop:
         """Train to the end."""
         progress = self.progress
         with Threads(self.threads) as threads:
-            held_out = self._held_out()
+            held_out = self._pack_held_out()
             clock = Stopwatch(progress)
             saved_at = reported_at = time.monotonic()
             tokens_then = progress.tokens
@@ -184,7 +184,7 @@ class Loop:
             f"{done:6.1%}, {progress.tokens / 1e6:.2f} M tokens, {progress.layers} layers: {what}{pace}"
         )
 
-    def _epoch(self, number: int) -> PairedEpoch:
+    def _draw_epoch(self, number: int) -> PairedEpoch:
         settings = self.settings
         return draw_epoch(
             self.texts.train,
@@ -198,7 +198,7 @@ class Loop:
 
     def steps(self) -> Iterator[tuple[list[MaskedBatch], Callable[[], None]]]:
         """Batches from the state's on, each with a call that prepares the next one meanwhile."""
-        epoch, number, batch = self._epoch(self.progress.epoch), self.progress.epoch, self.progress.batch
+        epoch, number, batch = self._draw_epoch(self.progress.epoch), self.progress.epoch, self.progress.batch
         ready = [self._pack(self.texts.train, epoch, batch)]
         while True:
 
@@ -207,7 +207,7 @@ class Loop:
                 batch += 1
                 if batch == epoch.batches:
                     number, batch = number + 1, 0
-                    epoch = self._epoch(number)
+                    epoch = self._draw_epoch(number)
                 ready.append(self._pack(self.texts.train, epoch, batch))
                 self.progress.epoch, self.progress.batch = number, batch
 
@@ -225,7 +225,7 @@ class Loop:
             device=self.device,
         )
 
-    def _held_out(self) -> list[tuple[int, MaskedBatch]]:
+    def _pack_held_out(self) -> list[tuple[int, MaskedBatch]]:
         """The held-out texts, hidden and paired once and for all, and which file each shard is from."""
         held_out: list[tuple[int, MaskedBatch]] = []
         for source in range(len(self.settings.corpus)):

@@ -56,7 +56,7 @@ def draw_mask(
     """
     hideable = np.flatnonzero(real)
     owners, where, key = owner[hideable], place[hideable], keys[owner[hideable]]
-    first = unit_starts(ids[hideable], hideable, key, where, masking, vocabulary)
+    first = find_unit_starts(ids[hideable], hideable, key, where, masking, vocabulary)
     unit = np.cumsum(first) - 1
     size, unit_owner = np.bincount(unit), owners[first]
     order = np.lexsort((draw_words(key[first], UNIT + where[first]), unit_owner))
@@ -78,7 +78,7 @@ def draw_mask(
     return Mask(masked, places, ids[places])
 
 
-def unit_starts(
+def find_unit_starts(
     ids: NDArray[np.int64],
     at: NDArray[np.int64],
     key: RandomWords,

@@ -11,13 +11,13 @@ RAMP = 100  # steps after growing, at a rising rate: the moments begin anew
 
 @dataclass(frozen=True)
 class PretrainSchedule:
-    """By tokens, which comes out the same every time, or by seconds, which ends in time on a busy machine."""
+    """Rate and depth by progress: in tokens, the same every time, or in seconds, so that it ends in time."""
 
     settings: PretrainSettings
     layers: tuple[int, ...]  # of each stage
 
     def share_done(self, tokens: int, seconds: float) -> float:
-        """The share that is behind us; 1 or more at the end."""
+        """The share of the run that is done; 1 or more at the end."""
         if self.settings.tokens is not None:
             return tokens / self.settings.tokens
         assert self.settings.seconds is not None  # settings are checked

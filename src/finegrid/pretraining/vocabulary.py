@@ -80,7 +80,7 @@ def learn_pieces(counts: Mapping[str, int], size: int) -> list[str]:
         split = [character if place == 0 else f"##{character}" for place, character in enumerate(word)]
         if len(split) > 1 and known.issuperset(split):
             merges.add(split, count)
-    while len(pieces) < size and (pair := merges.most_frequent()) is not None:
+    while len(pieces) < size and (pair := merges.find_most_frequent()) is not None:
         merged = merges.merge(*pair)
         if merged not in known:
             known.add(merged)
@@ -103,7 +103,7 @@ class Merges:
         self.weights.append(count)
         self._count(len(self.words) - 1, 1)
 
-    def most_frequent(self) -> tuple[str, str] | None:
+    def find_most_frequent(self) -> tuple[str, str] | None:
         """The pair that occurs most often, the first in order among equals; None if none is frequent."""
         if self.heap is None:
             self.heap = [(-count, pair) for pair, count in self.pairs.items()]

@@ -173,7 +173,7 @@ def take_inert(
 def take_baseline(
     factors: dict[str, list[Level]], settings: Sequence[str], names: Mapping[str, str], findings: FileFindings
 ) -> None:
-    """Move the wished levels to the front of their factors."""
+    """Move the levels of the settings to the front of their factors."""
     for setting in settings:
         name, equals, text = (part.strip() for part in setting.partition("="))
         if not equals:
