@@ -14,13 +14,13 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.metrics import f1_score
 from sklearn.naive_bayes import MultinomialNB
 
-from finegrid.data.table import Table
+from finegrid.data.table import DataTable
 from finegrid.study.load import load_study
 
 SMOOTHING = (0.01, 0.03, 0.1, 0.3, 1.0)
 
 
-def naive_bayes(table: Table) -> dict[str, float]:
+def naive_bayes(table: DataTable) -> dict[str, float]:
     """Macro-F1 on ``dev`` and ``test``, 0 to 1."""
     vectorizer = CountVectorizer(analyzer="char", ngram_range=(1, 3))
     train = vectorizer.fit_transform(["\n".join(text) for text in table.train.texts])

@@ -79,7 +79,7 @@ def pretrainer(job: Job) -> Callable[[], int]:
     from finegrid.pretraining.command import cut_texts
     from finegrid.pretraining.corpus import Corpus
     from finegrid.pretraining.examples import Vocabulary, tokenise
-    from finegrid.pretraining.loop import Loop
+    from finegrid.pretraining.loop import PretrainLoop
     from finegrid.pretraining.settings import PretrainSettings
     from finegrid.pretraining.shards import Threads
     from finegrid.pretraining.start import load_model
@@ -100,7 +100,7 @@ def pretrainer(job: Job) -> Callable[[], int]:
     documents = tokenise(Corpus([(line,) for line in lines], [0] * len(lines)), tokenizer)
     texts = cut_texts(documents, Vocabulary.of(tokenizer), settings, lambda line: None)
     nowhere = Path(tempfile.mkdtemp()) / "state.safetensors"
-    loop = Loop(settings, texts, model, nowhere, job.threads, lambda line: None)
+    loop = PretrainLoop(settings, texts, model, nowhere, job.threads, lambda line: None)
     threads = Threads(job.threads).__enter__()
     stream = loop.steps()
 

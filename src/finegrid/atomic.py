@@ -1,4 +1,4 @@
-"""Files and folders that are there in full or not at all, also after a crash."""
+"""Writes files and folders in full or not at all, also if a crash comes between."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def replacing(path: Path) -> Iterator[Path]:
 def replacing_folder(out: Path) -> Iterator[Path]:
     """Yield an empty folder to write to; once it is on the disk, it takes the place of ``out``."""
     recover(out)
-    draft, old = hidden(out, "draft"), hidden(out, "old")
-    for left in (draft, old):
-        shutil.rmtree(left, ignore_errors=True)
+    draft, replaced = make_hidden_path(out, "draft"), make_hidden_path(out, "old")
+    for leftover in (draft, replaced):
+        shutil.rmtree(leftover, ignore_errors=True)
     draft.mkdir(parents=True)
     try:
         yield draft
@@ -45,12 +45,12 @@ def replacing_folder(out: Path) -> Iterator[Path]:
             with path.open("rb") as file:
                 os.fsync(file.fileno())
         if out.exists():
-            out.rename(old)
+            out.rename(replaced)
         draft.rename(out)
     finally:
         recover(out)
-        for left in (draft, old):
-            shutil.rmtree(left, ignore_errors=True)
+        for leftover in (draft, replaced):
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def recover(out: Path) -> None:
@@ -58,10 +58,10 @@ def recover(out: Path) -> None:
 
     Whoever asks what is in ``out`` before replacing it calls this first.
     """
-    old = hidden(out, "old")
+    old = make_hidden_path(out, "old")
     if old.exists() and not out.exists():
         old.rename(out)
 
 
-def hidden(out: Path, kind: str) -> Path:
+def make_hidden_path(out: Path, kind: str) -> Path:
     return out.with_name(f".{out.name}.{kind}")

@@ -1,4 +1,4 @@
-"""What the user is told when input is wrong: every problem of one source at once, and exit code 2."""
+"""Problems with the user's input: all of one source are reported at once, with exit code 2."""
 
 import errno
 import unicodedata
@@ -12,7 +12,7 @@ UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong: where it stands, and what was found, what was expected, what to do."""
+    """One problem: where it stands, and what was found, what was expected, what to do."""
 
     where: str
     what: str
@@ -41,7 +41,7 @@ def input_error(source: str, where: str, what: str) -> InputError:
 
 
 def refusal(error: OSError) -> str:
-    """What the system would not do, and of a full disk what to do. Not every error names its file."""
+    """What the system refused, and what to do if the disk is full. Not every error names its file."""
     where = "" if error.filename is None else f" {error.filename}"
     advice = ". Make room; the same command goes on." if error.errno == errno.ENOSPC else ""
     return f"cannot read or write{where}: {error.strerror or error}{advice}"

@@ -1,4 +1,4 @@
-"""The machine: what we may use of it, and what a reader of seconds measured on it must know."""
+"""The machine: what we may use of it, and the facts without which seconds measured on it mean nothing."""
 
 from __future__ import annotations
 
@@ -15,23 +15,28 @@ import psutil
 Device = Literal["cpu", "cuda"]
 DEVICES: tuple[Device, ...] = ("cpu", "cuda")
 NVIDIA = Path("/proc/driver/nvidia/gpus")  # where its driver on Linux lists them
+CPUINFO = Path("/proc/cpuinfo")
+Precision = Literal["fp32", "bf16"]
+PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")  # the reference first
+AUTO = "auto"
+WITH_BF16 = {"amx_bf16", "avx512_bf16"}  # as Linux spells them
 
 
 def machine(gpu: str | None = None) -> dict[str, str]:
     """Processor, cores that we may use, memory, system, and the GPU where one trains."""
-    found = {
+    facts = {
         "processor": processor(),
         "cores": str(cores()),
         "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
         "system": platform.system(),
     }
-    return found if gpu is None else {**found, "gpu": gpu}
+    return facts if gpu is None else {**facts, "gpu": gpu}
 
 
 def processor() -> str:
-    """The processor's name. Linux tells it here; elsewhere Python knows as much as there is."""
+    """The processor's name, from Linux where there is one, else as Python knows it."""
     with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+        for line in CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
@@ -45,7 +50,7 @@ def cores() -> int:
 
 
 def gpus() -> list[str]:
-    """The GPUs that this process may use, as ``CUDA_VISIBLE_DEVICES`` names them; told without torch."""
+    """The GPUs that this process may use, as ``CUDA_VISIBLE_DEVICES`` names them, found without torch."""
     allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
     if allowed is not None:
         return allowed.split(",")
@@ -53,34 +58,20 @@ def gpus() -> list[str]:
 
 
 def versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that a run's numbers depend on."""
     names: Sequence[str] = ("finegrid", "torch", "transformers", "tokenizers", "numpy")
     return {"python": platform.python_version(), **{name: version(name) for name in names}}
 
 
-Precision = Literal["fp32", "bf16"]
-
-
-PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")  # the reference first
-
-
-AUTO = "auto"
-
-
-CPUINFO = Path("/proc/cpuinfo")
-
-
-WITH_BF16 = {"amx_bf16", "avx512_bf16"}  # as Linux spells them
-
-
 def fastest_precision(device: str) -> Precision:
-    """What ``auto`` means on this machine. A worker refuses bf16 where it turns out to be missing."""
+    """The precision that ``auto`` stands for here. A worker refuses bf16 where it turns out to be missing."""
     if device == "cuda":
         return "bf16"
     return "bf16" if WITH_BF16 & cpu_flags() else "fp32"
 
 
 def cpu_flags() -> set[str]:
-    """What the processor can do; nothing where the system does not tell in Linux's way."""
+    """What the processor can do, as Linux lists it; nothing elsewhere."""
     try:
         lines = CPUINFO.read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from finegrid.errors import InputError, Problem
 
 PLAIN_SCORES = ("macro-f1", "accuracy", "mcc")
+MARGIN = 0.2  # points; smaller differences are none
 
 
 def confusion(gold: NDArray[np.int64], predicted: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
@@ -144,6 +145,3 @@ def _mcc_influence(table: NDArray[np.int64]) -> NDArray[np.float64]:
     d_a = 2 * total - 2 * predicted[None, :]
     d_b = 2 * total - 2 * gold[:, None]
     return np.asarray(total * (d_above - above / 2 * (d_a / a + d_b / b)) / np.sqrt(a * b))
-
-
-MARGIN = 0.2  # points; smaller differences are none

@@ -1,4 +1,4 @@
-"""How numbers, times and levels are spelled, and in which languages."""
+"""Spells numbers, times and levels; the languages that finegrid speaks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LANGS: tuple[Lang, ...] = get_args(Lang)
 
 
 def parse_lang(name: str) -> Lang:
-    """A language of ours.
+    """The language of that name.
 
     Raises:
         InputError: any other.
@@ -37,6 +37,13 @@ def format_duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def json_number(value: float) -> float | None:
-    """JSON has no nan and no infinity."""
-    return round(float(value), 6) if np.isfinite(value) else None
+def json_number(value: float, digits: int | None = 6) -> float | None:
+    """A number for JSON, which has no nan and no infinity: None for these.
+
+    Args:
+        value: the number.
+        digits: after the point; None for all of them.
+    """
+    if not np.isfinite(value):
+        return None
+    return float(value) if digits is None else round(float(value), digits)

@@ -208,7 +208,8 @@ def identity(levels: dict[str, Any], seed: int = 0, **changed: Any) -> str:
 
 def test_run_ids_are_frozen() -> None:
     # Golden: ledgers on users' disks carry these. A change here orphans every finished run; if numerics
-    # changed and ENGINE was raised, print them anew with `pytest tests/test_canonical.py -k frozen -vv`.
+    # changed and ENGINE was raised, print them anew:
+    # `pytest tests/audit/test_canonical.py -k frozen -vv`.
     found = [
         identity({}),
         identity({"reinit.layers": 2}, seed=7),

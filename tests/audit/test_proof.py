@@ -137,7 +137,7 @@ def caught(loaded: LoadedStudy, factor: str) -> str:
     return proof.warning
 
 
-def test_a_trick_that_changes_its_neighbours_tensor_is_caught(
+def test_a_strategy_that_changes_its_neighbours_tensor_is_caught(
     grid: LoadedStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     draw = Reinit.prepare_model
@@ -153,7 +153,7 @@ def test_a_trick_that_changes_its_neighbours_tensor_is_caught(
     assert "starts 1 tensor of layer 2 from other values" in caught(grid, "reinit.layers")
 
 
-def test_a_trick_that_changes_another_aspect_is_caught(
+def test_a_strategy_that_changes_another_aspect_is_caught(
     grid: LoadedStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     freeze = Freeze.prepare_model
@@ -168,7 +168,9 @@ def test_a_trick_that_changes_another_aspect_is_caught(
     assert "switches off 1 dropout site of layer 4" in caught(grid, "freeze.layers")
 
 
-def test_a_trick_that_also_moves_rates_is_caught(grid: LoadedStudy, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_strategy_that_also_moves_rates_is_caught(
+    grid: LoadedStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def slower(self: Freeze, groups: list[ParamGroup], model: Classifier) -> list[ParamGroup]:
         return [group | {"lr": group["lr"] / 2} for group in groups] if self.layers else groups
 
@@ -213,7 +215,7 @@ def test_a_loss_that_is_wrapped_for_nothing_or_without_saying_so_is_caught(
     assert "gradients" not in warning  # another loss explains them
 
 
-def test_a_trick_that_moves_gradients_in_secret_is_caught(
+def test_a_strategy_that_moves_gradients_in_secret_is_caught(
     grid: LoadedStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def shrink(self: Freeze, model: Classifier, batch: Packed, backward: Callable[[], None]) -> None:

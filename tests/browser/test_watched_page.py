@@ -19,10 +19,10 @@ from finegrid.report.page.page import render_page
 from finegrid.study.audit_file import load_audit
 from finegrid.study.folder import PROGRESS_FILE
 from finegrid.study.study import Study
-from finegrid.watch.view import Maker
+from finegrid.watch.view import PageMaker
 
 pytestmark = pytest.mark.browser
-MAKE = Maker(report_facts, render_page)
+MAKE = PageMaker(report_facts, render_page)
 SECONDS = 60.0  # to wait for what takes some
 
 

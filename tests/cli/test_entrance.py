@@ -19,7 +19,7 @@ from finegrid.cli import options
 from finegrid.errors import InputError
 from finegrid.metrics import MARGIN
 from finegrid.recipe.recipe import DEFAULTS
-from finegrid.study.demo import prepare
+from finegrid.study.demo import prepare_demo
 from finegrid.study.load import load_study
 
 COMMANDS = ("init", "plan", "run", "status", "table", "explain", "demo")
@@ -147,7 +147,7 @@ def test_modules_where_the_user_stands_are_none_of_ours(tmp_path: Path) -> None:
 
 
 def test_the_demo_is_the_preset_on_the_embedded_data_and_checkpoint(tmp_path: Path) -> None:
-    prepare(tmp_path / "demo")
+    prepare_demo(tmp_path / "demo")
     study = load_study(tmp_path / "demo")
 
     assert study.is_published_grid and len(study.rows) == 64
@@ -157,25 +157,25 @@ def test_the_demo_is_the_preset_on_the_embedded_data_and_checkpoint(tmp_path: Pa
 
 
 def test_the_demo_knows_its_folder_again_and_refuses_others(tmp_path: Path) -> None:
-    prepare(tmp_path / "demo")
-    prepare(tmp_path / "demo")
+    prepare_demo(tmp_path / "demo")
+    prepare_demo(tmp_path / "demo")
     (tmp_path / "demo" / "study.toml").unlink()
-    prepare(tmp_path / "demo")  # killed before it had written the file
+    prepare_demo(tmp_path / "demo")  # killed before it had written the file
     with (tmp_path / "demo" / "study.toml").open("a") as file:
         file.write("# mine")
     with pytest.raises(InputError, match="not the demo's study"):
-        prepare(tmp_path / "demo")
+        prepare_demo(tmp_path / "demo")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").touch()
     with pytest.raises(InputError, match="not empty"):
-        prepare(tmp_path / "mine")
+        prepare_demo(tmp_path / "mine")
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["letter.txt"]
 
 
 def test_the_table_of_an_unfinished_demo_has_the_published_columns_and_levels(
     tmp_path: Path, call: Call
 ) -> None:
-    prepare(tmp_path / "demo")
+    prepare_demo(tmp_path / "demo")
     lines = call("table", tmp_path / "demo", "--format", "csv").stdout.splitlines()
     published = (Path(__file__).parent / "thucnews64-levels.csv").read_text().splitlines()
 

@@ -11,7 +11,6 @@ from rich.console import Console
 from support.cli_studies import Call, make_checkpoint, records, texts, write_study
 
 from finegrid.errors import InputError, Problem, visible
-from finegrid.results.table import escape
 from finegrid.running.progress.show import Show
 
 HOSTILE = "[red]a|b[/red]\x1b[31m\nnext\r\u202e*"
@@ -65,10 +64,6 @@ def test_epochs_chosen_on_test_are_marked_in_every_output(study: Path, call: Cal
         assert record["protocol"] == mark
         scores = [epoch["test"]["f1"][HOSTILE] for epoch in record["epochs"]]
         assert record["test"]["f1"][HOSTILE] == max(scores)
-
-
-def test_markdown_cells_cannot_break_the_table() -> None:
-    assert escape("a|b\\c\nd") == "a\\|b\\\\c d"
 
 
 def test_problems_are_one_line_each() -> None:

@@ -21,7 +21,7 @@ from finegrid.planning.runs import PlannedRun
 from finegrid.results.load import load_results
 from finegrid.statistics.decide import Decision, reach
 from finegrid.study.audit_file import load_audit, save_audit
-from finegrid.study.design import Kind
+from finegrid.study.design import DesignKind
 from finegrid.study.load import load_study
 from finegrid.study.screen import load_screen
 from finegrid.study.study import Study
@@ -30,7 +30,7 @@ from finegrid.verdict.outcomes import find_blocks
 from finegrid.verdict.screening import decide_screen, train_phases
 from finegrid.verdict.verdict import add_note, judge
 
-KINDS: tuple[Kind, ...] = ("full", "fractional")
+KINDS: tuple[DesignKind, ...] = ("full", "fractional")
 FIVE = {
     "optimizer.bias_correction": "[true, false]",
     "optimizer.decay_on": '["all", "matrices"]',

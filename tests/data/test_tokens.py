@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from support.tiny import SYLLABLES, open_study, pack_all, random_split, save_tokenizer, write_study
 from transformers import AutoTokenizer
 
-from finegrid.data.table import Split, Table, load_table
-from finegrid.data.tokens import Tokenised, TokenisedSplit, cut, encode, template, tokenise
+from finegrid.data.table import DataTable, Split, load_table
+from finegrid.data.tokens import Tokenised, TokenisedSplit, cut, encode, read_template, tokenise
 from finegrid.errors import InputError
 from finegrid.model.load import load_tokenizer
 from finegrid.study.load import load_study
@@ -36,7 +36,7 @@ def tokenised(folder: Path, texts: list[tuple[str, ...]]) -> TokenisedSplit:
     tokens, bounds = encode(texts, tokenizer)
     parts = len(texts[0])
     numbers = np.arange(len(texts))
-    return TokenisedSplit(tokens, bounds, parts, numbers * 0, numbers, template(tokenizer, parts))
+    return TokenisedSplit(tokens, bounds, parts, numbers * 0, numbers, read_template(tokenizer, parts))
 
 
 @pytest.mark.parametrize("max_length", [3, 4, 5, 8, 64])
@@ -99,7 +99,7 @@ def test_a_length_without_room_for_the_special_tokens_is_refused(
 def test_specials_are_counted(checkpoint_of: CheckpointOf) -> None:
     for kind, by_parts in WRAPPED.items():
         tokenizer = load_tokenizer(checkpoint_of(kind))
-        assert {parts: template(tokenizer, parts).specials for parts in (1, 2)} == by_parts
+        assert {parts: read_template(tokenizer, parts).specials for parts in (1, 2)} == by_parts
 
 
 @given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 50))
@@ -143,7 +143,7 @@ class Spy:
 
 
 @pytest.fixture
-def table(tmp_path: Path, bert: Path) -> Table:
+def table(tmp_path: Path, bert: Path) -> DataTable:
     study = load_study(write_study(tmp_path / "study", bert))
     return load_table(study.head.data, study.folder)
 
@@ -160,7 +160,7 @@ def cached(cache: Path) -> set[Path]:
     return set(cache.iterdir())
 
 
-def test_texts_are_tokenised_once(table: Table, bert: Path, tmp_path: Path) -> None:
+def test_texts_are_tokenised_once(table: DataTable, bert: Path, tmp_path: Path) -> None:
     spy = Spy(load_tokenizer(bert))
     first = tokenise(table, spy, tmp_path / "cache")
     asked = spy.batches
@@ -171,7 +171,7 @@ def test_texts_are_tokenised_once(table: Table, bert: Path, tmp_path: Path) -> N
     assert len(cached(tmp_path / "cache")) == 1  # and no temporary file
 
 
-def test_each_text_comes_out_as_its_own_tokens(table: Table, bert: Path, tmp_path: Path) -> None:
+def test_each_text_comes_out_as_its_own_tokens(table: DataTable, bert: Path, tmp_path: Path) -> None:
     tokenizer = load_tokenizer(bert)
     tokens = tokenise(table, tokenizer, tmp_path / "cache")
     for name in ("train", "dev", "test"):
@@ -182,7 +182,7 @@ def test_each_text_comes_out_as_its_own_tokens(table: Table, bert: Path, tmp_pat
 
 
 @pytest.mark.parametrize("keep", [0, 3, 100, 600, -1, -30, "flipped", "other arrays", "not ours"])
-def test_a_damaged_cache_is_made_anew(table: Table, bert: Path, tmp_path: Path, keep: int | str) -> None:
+def test_a_damaged_cache_is_made_anew(table: DataTable, bert: Path, tmp_path: Path, keep: int | str) -> None:
     spy = Spy(load_tokenizer(bert))
     first = tokenise(table, spy, tmp_path / "cache")
     (path,) = cached(tmp_path / "cache")
@@ -204,7 +204,9 @@ def test_a_damaged_cache_is_made_anew(table: Table, bert: Path, tmp_path: Path, 
     assert path.read_bytes() == content
 
 
-def test_other_texts_and_other_tokenizers_have_other_caches(table: Table, bert: Path, tmp_path: Path) -> None:
+def test_other_texts_and_other_tokenizers_have_other_caches(
+    table: DataTable, bert: Path, tmp_path: Path
+) -> None:
     cache = tmp_path / "cache"
     tokenise(table, load_tokenizer(bert), cache)
     changed = replace(table, dev=replace(table.dev, texts=[("pu",), *table.dev.texts[1:]]))

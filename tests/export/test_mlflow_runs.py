@@ -36,7 +36,7 @@ def probed(tmp_path_factory: pytest.TempPathFactory, bert: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _mlflow() -> Iterator[None]:
-    with mlflow_runs.configured():
+    with mlflow_runs.default_settings():
         pytest.importorskip("mlflow", reason=WITHOUT)
         yield
 
@@ -154,7 +154,7 @@ def test_an_export_that_was_cut_off_is_made_whole(
     monkeypatch.undo()
     assert len(logged(study.folder, "study")) == 5
 
-    with mlflow_runs.configured():
+    with mlflow_runs.default_settings():
         lines = export_study(study.folder, ExportOptions("mlflow"))
         runs = logged(study.folder, "study")
     assert "7 new, 1 changed, 4 there already" in lines[-1]
@@ -193,7 +193,7 @@ def test_a_table_from_elsewhere_has_its_results(tmp_path: Path) -> None:
     assert runs.keys() == {"row-1", "row-2", "row-4"}
     assert runs["row-4"].data.metrics == {"result": 0.9125, "seconds/epoch": 2.5}
     assert runs["row-4"].data.params == {"_cmd": "@x", "status": "2", "idle": "true"}
-    assert runs["row-2"].data.tags["finegrid.recipe.recipe"] == "1"
+    assert runs["row-2"].data.tags["finegrid.recipe"] == "1"
 
 
 def test_a_study_of_the_same_name_loses_nothing(tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_a_study_of_the_same_name_loses_nothing(tmp_path: Path) -> None:
 
     client = client_of(store)
     runs = client.search_runs([client.get_experiment_by_name("table").experiment_id])
-    assert len(runs) == 6 and len({run.data.tags["finegrid.study.study"] for run in runs}) == 2
+    assert len(runs) == 6 and len({run.data.tags["finegrid.study"] for run in runs}) == 2
 
 
 def test_a_store_that_cannot_be_used_is_said_without_its_password(
@@ -227,7 +227,7 @@ def test_settings_are_put_back_and_the_users_own_are_kept(monkeypatch: pytest.Mo
     for name in mlflow_runs.SETTINGS:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "5")
-    with mlflow_runs.configured():
+    with mlflow_runs.default_settings():
         assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "5"
         assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
 
@@ -239,10 +239,17 @@ def test_settings_are_put_back_and_the_users_own_are_kept(monkeypatch: pytest.Mo
 def test_equal_runs_have_equal_marks_and_others_do_not(probed: Path, tmp_path: Path) -> None:
     study = finished(probed, tmp_path / "study")
     first, again = (
-        [mlflow_runs.Logged.of(run, content).content for run in content.runs]
+        [mlflow_runs.MlflowRun.of(run, content).content for run in content.runs]
         for content in (load_content(study.folder), load_content(study.folder))
     )
     assert first == again and len(set(first)) == 12
+
+
+def test_runs_that_an_earlier_finegrid_exported_are_recognised() -> None:
+    tags, metrics = {"finegrid.key": "k"}, [("test/mcc", 0.5, 2000, 1)]
+    run = mlflow_runs.MlflowRun("row-1-seed-0", "FINISHED", 1000, 2000, {"seed": "0"}, tags, metrics)
+
+    assert run.content == "d8f216ab3e007a83"  # by version 0.1, whose class had another name
 
 
 def test_without_the_library_it_says_how_to_get_it(

@@ -18,7 +18,7 @@ from pyarrow import parquet
 from support.export_studies import BROKEN, LABELS, audited, finished, table_from_elsewhere, unfinished
 
 from finegrid.errors import InputError
-from finegrid.export.csv_file import FORMULA, csv_lines
+from finegrid.export.csv_file import FORMULA, make_lines
 from finegrid.export.export import ExportOptions, export_study
 from finegrid.export.frame import Frame, FrameColumn
 from finegrid.metrics import confusion, macro_f1
@@ -203,7 +203,7 @@ def test_no_text_is_a_formula_and_numbers_stay_numbers(tmp_path: Path) -> None:
 @example(["\r", "a\rb", 'say "no"', '"', "", "'", "1,5"])
 def test_any_text_comes_back_from_csv(texts: list[str]) -> None:
     frame = Frame((FrameColumn("=a", "text", texts), FrameColumn("b", "whole", [-1] * len(texts))))
-    written = "".join(f"{line}\n" for line in csv_lines([frame]))
+    written = "".join(f"{line}\n" for line in make_lines([frame]))
     header, *back = csv.reader(io.StringIO(written, newline=""))
 
     assert header == ["'=a", "b"] and {number for _, number in back} == {"-1"}

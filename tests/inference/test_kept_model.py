@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from support.tiny import CPU, KINDS, open_study, recipe_of, train, write_study
 
 from finegrid.atomic import replacing_folder
-from finegrid.data.unlabelled import AskedColumns, read_texts
+from finegrid.data.unlabelled import ColumnOptions, read_texts
 from finegrid.errors import InputError
 from finegrid.inference.fit import check_out, find_recipe
 from finegrid.inference.fitted import FILE, Fitted, load_fitted
@@ -69,7 +69,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, bert: Path) -> Path:
 
 
 def predicted(model: Path, file: Path, **asked: Any) -> PredictedTexts:
-    return predict_file(model, file, AskedColumns(**asked), ONE_THREAD)
+    return predict_file(model, file, ColumnOptions(**asked), ONE_THREAD)
 
 
 def test_a_fit_is_the_studys_run_bit_by_bit(finished: Path) -> None:
@@ -420,5 +420,5 @@ def test_whatever_a_file_holds_it_is_read_or_refused(text: str, ending: str) -> 
     with TemporaryDirectory() as folder, suppress(InputError):
         path = Path(folder) / f"a{ending}"
         path.write_text(text, encoding="utf-8", newline="")
-        read = read_texts(path, 1, AskedColumns(usual=("text", "label")))
+        read = read_texts(path, 1, ColumnOptions(of_study=("text", "label")))
         assert read.texts and all(len(row) == 1 and row[0].strip() for row in read.texts)

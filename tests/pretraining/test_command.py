@@ -45,14 +45,14 @@ def make(settings: PretrainSettings, out: Path, threads: int = 1, save: float = 
 def killed_at(monkeypatch: pytest.MonkeyPatch, step: int, settings: PretrainSettings, out: Path) -> None:
     """Run up to a step, saving after each, and break off in the middle of the next."""
     with monkeypatch.context() as patch:
-        whole = loop.Loop.step
+        whole = loop.PretrainLoop.step
 
-        def until(self: loop.Loop, *rest: Any) -> None:
+        def until(self: loop.PretrainLoop, *rest: Any) -> None:
             whole(self, *rest)
             if self.progress.step > step:
                 raise Killed
 
-        patch.setattr(loop.Loop, "step", until)
+        patch.setattr(loop.PretrainLoop, "step", until)
         with pytest.raises(Killed):
             make(settings, out, save=0.0)
 

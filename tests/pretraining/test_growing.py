@@ -8,7 +8,7 @@ import pytest
 import torch
 from support.tiny import config_of
 
-from finegrid.pretraining.growing import grown
+from finegrid.pretraining.growing import grow
 from finegrid.pretraining.schedule import RAMP, PretrainSchedule
 from finegrid.pretraining.settings import PretrainSettings
 
@@ -22,7 +22,7 @@ def test_a_grown_model_computes_the_old_one_and_then_the_old_layers_again() -> N
 
     torch.manual_seed(0)
     old = BertForPreTraining(config_of("bert")).eval()
-    new = grown(old, 8).eval()
+    new = grow(old, 8).eval()
     ids = torch.randint(5, 30, (2, 9))
     shallow = old.bert(ids, output_hidden_states=True).hidden_states
     deep = new.bert(ids, output_hidden_states=True).hidden_states
@@ -40,7 +40,7 @@ def test_layers_that_do_not_divide_are_refused() -> None:
     from transformers import BertForPreTraining
 
     with pytest.raises(ValueError, match="no multiple"):
-        grown(BertForPreTraining(config_of("bert")), 6)
+        grow(BertForPreTraining(config_of("bert")), 6)
 
 
 def test_stages_take_equal_work() -> None:

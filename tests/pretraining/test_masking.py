@@ -7,7 +7,7 @@ import pytest
 from support.pretrain_samples import VOCABULARY, epoch_of, random_examples
 from support.tiny import CPU, HEADS
 
-from finegrid.pretraining.batches import MaskedBatch, masked_batches
+from finegrid.pretraining.batches import MaskedBatch, make_masked_batches
 from finegrid.pretraining.examples import Examples
 from finegrid.pretraining.pairs import PairedEpoch
 from finegrid.pretraining.settings import MASKINGS
@@ -16,7 +16,7 @@ from finegrid.pretraining.settings import MASKINGS
 def packed(
     examples: Examples, epoch: PairedEpoch, batch: int = 0, share: float = 0.15, masking: str = "pieces"
 ) -> list[MaskedBatch]:
-    return masked_batches(
+    return make_masked_batches(
         examples.tokens,
         epoch,
         epoch.batch(batch),

@@ -11,7 +11,7 @@ import torch
 from support.pretrain_samples import VOCABULARY, epoch_of, random_examples
 from support.tiny import CPU, HEADS, config_of
 
-from finegrid.pretraining.batches import MaskedBatch, masked_batches
+from finegrid.pretraining.batches import MaskedBatch, make_masked_batches
 from finegrid.pretraining.heads import Pretrainer
 from finegrid.pretraining.shards import Threads
 from finegrid.streams import Streams
@@ -19,7 +19,7 @@ from finegrid.streams import Streams
 
 def shards_of(shard_tokens: int) -> list[MaskedBatch]:
     examples = random_examples()
-    return masked_batches(
+    return make_masked_batches(
         examples.tokens,
         epoch_of(examples, batch_tokens=400),
         slice(0, 20),
@@ -77,7 +77,7 @@ def test_loss_and_gradients_are_those_of_transformers(shard_tokens: int) -> None
         sums = threads.gradients_(model, shards, 0)
 
     assert len(shards) > 1 or shard_tokens == 10_000
-    assert sums.told / sums.hidden + sums.pair / sums.pairs == pytest.approx(told.loss.item(), rel=1e-12)
+    assert sums.nats / sums.hidden + sums.pair_nats / sums.pairs == pytest.approx(told.loss.item(), rel=1e-12)
     for (name, a), (_, b) in zip(theirs.named_parameters(), ours.named_parameters(), strict=True):
         assert a.grad is not None and b.grad is not None, name
         assert torch.allclose(a.grad, b.grad, rtol=1e-9, atol=1e-12), name

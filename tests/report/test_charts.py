@@ -27,7 +27,7 @@ from finegrid.report.chart.style import fit_line, format_signed, wrap_line
 from finegrid.report.chart.words import CHART_WORDS, ENGLISH
 from finegrid.report.facts.facts import report_facts
 from finegrid.study.imported import save_imported
-from finegrid.study.importing.examples import example
+from finegrid.study.importing.examples import load_example
 
 # Fields of data that place marks; all other numbers are drawn, and so are facts.
 PLACES = {"row", "from", "edge", "to", "column", "left", "right", "shift", "size", "strength", "run", "zero"}
@@ -49,7 +49,7 @@ def facts(studied: Facts) -> Facts:
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Facts:
     folder = tmp_path_factory.mktemp("published")
-    save_imported(folder, example("thucnews64-published"))
+    save_imported(folder, load_example("thucnews64-published"))
     return report_facts(folder)
 
 

@@ -33,7 +33,7 @@ from finegrid.results.load import any_results
 from finegrid.spelling import LANGS, Lang
 from finegrid.statistics.decide import KINDS, Decision, Needs
 from finegrid.study.imported import save_imported
-from finegrid.study.importing.examples import example
+from finegrid.study.importing.examples import load_example
 from finegrid.verdict.verdict import Verdict, judge
 from finegrid.verdict.words import strategies
 
@@ -58,7 +58,7 @@ def name_of(decision: Decision) -> str:
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("table")
-    save_imported(folder, example("thucnews64-published"))
+    save_imported(folder, load_example("thucnews64-published"))
     return folder
 
 

@@ -21,7 +21,7 @@ from finegrid.report.facts.facts import report_facts
 from finegrid.results.load import load_results
 from finegrid.study.audit_file import load_audit, save_audit
 from finegrid.study.imported import save_imported
-from finegrid.study.importing.examples import example
+from finegrid.study.importing.examples import load_example
 from finegrid.study.load import load_study
 from finegrid.study.study import Study
 from finegrid.verdict.to_json import as_json
@@ -165,7 +165,7 @@ def test_no_text_is_shown_once_the_file_has_changed(study: Study) -> None:
 
 
 def test_a_table_from_elsewhere_says_what_it_lacks(tmp_path: Path) -> None:
-    save_imported(tmp_path / "table", example("thucnews64-published"))
+    save_imported(tmp_path / "table", load_example("thucnews64-published"))
     facts = report_facts(tmp_path / "table")
     json.dumps(facts, allow_nan=False)
 

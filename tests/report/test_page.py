@@ -28,7 +28,7 @@ from finegrid.report.page.page import render_page
 from finegrid.report.page.words import CHINESE, ENGLISH, WORDS
 from finegrid.spelling import LANGS
 from finegrid.study.imported import save_imported
-from finegrid.study.importing.examples import example
+from finegrid.study.importing.examples import load_example
 from finegrid.study.record import Status
 
 NO_FIGURES = Figures()  # quick: charts have tests of their own
@@ -182,7 +182,7 @@ def test_a_page_fetches_nothing_and_lets_nothing_be_fetched(facts: Facts) -> Non
 
 
 def test_a_table_from_elsewhere_says_what_it_lacks(tmp_path: Path) -> None:
-    save_imported(tmp_path / "table", example("thucnews64-published"))
+    save_imported(tmp_path / "table", load_example("thucnews64-published"))
     page = said(report_facts(tmp_path / "table"))
 
     assert "These results come from a table ( thucnews64-published.csv )" in page

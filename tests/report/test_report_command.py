@@ -18,7 +18,7 @@ from finegrid.report.facts.facts import report_facts
 from finegrid.report.markdown import markdown
 from finegrid.spelling import LANGS, Lang
 from finegrid.study.imported import save_imported
-from finegrid.study.importing.examples import example
+from finegrid.study.importing.examples import load_example
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -116,7 +116,7 @@ def test_wrong_wishes_are_told_and_nothing_is_written(
 
 
 def test_a_figure_without_facts_names_those_there_are(report: Any, tmp_path: Path) -> None:
-    save_imported(tmp_path, example("thucnews64-published"))
+    save_imported(tmp_path, load_example("thucnews64-published"))
     said = report(tmp_path, "--format", "svg", "--figure", "curves")
 
     assert said.code == 2

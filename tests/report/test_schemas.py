@@ -17,7 +17,7 @@ from finegrid.report.facts.facts import report_facts
 from finegrid.results.load import any_results
 from finegrid.study.audit_file import load_audit
 from finegrid.study.imported import save_imported
-from finegrid.study.importing.examples import example
+from finegrid.study.importing.examples import load_example
 from finegrid.study.record import Status
 from finegrid.verdict.screening import decide_screen
 from finegrid.verdict.to_json import as_json
@@ -84,7 +84,7 @@ def test_a_study_with_hostile_names_is_as_the_schemas_say(tmp_path: Path, bert: 
 
 
 def test_a_table_from_elsewhere_is_as_the_schemas_say(tmp_path: Path) -> None:
-    save_imported(tmp_path / "table", example("thucnews64-published"))
+    save_imported(tmp_path / "table", load_example("thucnews64-published"))
 
     check(tmp_path / "table")
 

@@ -18,7 +18,7 @@ from finegrid.planning.families import plan_families
 from finegrid.planning.forecast import makespan
 from finegrid.planning.runs import PlannedRun
 from finegrid.pretraining import further, loop
-from finegrid.pretraining.further import Further
+from finegrid.pretraining.further import FurtherPretraining
 from finegrid.recipe.identity import Levels
 from finegrid.recipe.recipe import Recipe
 from finegrid.study.audit_file import Audit, Cost
@@ -77,7 +77,7 @@ def test_all_of_the_encoder_learns_the_pooler_too(loaded: LoadedStudy) -> None:
 def test_it_is_done_once_and_kept(own_loaded: LoadedStudy, monkeypatch: pytest.MonkeyPatch) -> None:
     first = encoder(own_loaded, 0)
     kept = sorted(path.name for path in own_loaded.further.cache.glob("pretrained-*"))
-    monkeypatch.setattr(loop.Loop, "run", lambda self: pytest.fail("trained again"))
+    monkeypatch.setattr(loop.PretrainLoop, "run", lambda self: pytest.fail("trained again"))
     again = replace(own_loaded.further)  # as another worker has it
 
     assert same_tensors(first, {n: t for n, t in again.weights(TOKENS, RATE, 0).items() if n in first})
@@ -88,15 +88,15 @@ def test_it_is_done_once_and_kept(own_loaded: LoadedStudy, monkeypatch: pytest.M
 def test_a_killed_worker_leaves_what_the_next_one_goes_on_from(
     own_loaded: LoadedStudy, loaded: LoadedStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = loop.Loop.step
+    whole = loop.PretrainLoop.step
 
-    def until(self: loop.Loop, *rest: Any) -> None:
+    def until(self: loop.PretrainLoop, *rest: Any) -> None:
         whole(self, *rest)
         if self.progress.step > 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(loop.Loop, "step", until)
-    monkeypatch.setattr(further, "Loop", partial(loop.Loop, save_seconds=0.0))
+    monkeypatch.setattr(loop.PretrainLoop, "step", until)
+    monkeypatch.setattr(further, "PretrainLoop", partial(loop.PretrainLoop, save_seconds=0.0))
     with pytest.raises(KeyboardInterrupt):
         encoder(own_loaded, 0)
     assert list(own_loaded.further.cache.glob("*.state"))
@@ -107,7 +107,7 @@ def test_a_killed_worker_leaves_what_the_next_one_goes_on_from(
 
 
 def test_another_corpus_or_precision_is_another_encoder(loaded: LoadedStudy) -> None:
-    known: Further = loaded.further
+    known: FurtherPretraining = loaded.further
     others = [
         replace(known, fingerprints={**known.fingerprints, "data": "other"}),
         replace(known, precision="bf16"),
@@ -157,13 +157,13 @@ def test_reducing_a_recipe_pre_trains_for_nothing_but_itself(
     own_loaded: LoadedStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained = []
-    run = loop.Loop.run
+    run = loop.PretrainLoop.run
 
-    def counted(self: loop.Loop) -> None:
+    def counted(self: loop.PretrainLoop) -> None:
         trained.append(self.settings)
         run(self)
 
-    monkeypatch.setattr(loop.Loop, "run", counted)
+    monkeypatch.setattr(loop.PretrainLoop, "run", counted)
     recipe = recipe_of(own_loaded, pretrain__tokens=TOKENS, pretrain__rate=RATE, pretrain__shared=True)
     kept = Canonicaliser(own_loaded, 0).reduce(recipe)
     off = recipe_of(own_loaded, pretrain__rate=RATE, pretrain__shared=True)

@@ -12,9 +12,15 @@ from numpy.typing import NDArray
 from finegrid.recipe.identity import Level
 from finegrid.recipe.recipe import Recipe
 from finegrid.study import fraction as fraction_module
-from finegrid.study.aliases import Aliases, Twin, alias_lines, aliases
-from finegrid.study.design import Resolution, design_problems, fractional, full_factorial, one_at_a_time
-from finegrid.study.fraction import check, fraction, from_signs, resolution_of
+from finegrid.study.aliases import Aliases, Twin, find_aliases, list_aliases
+from finegrid.study.design import (
+    Resolution,
+    find_design_problems,
+    plan_fraction,
+    plan_full,
+    plan_one_at_a_time,
+)
+from finegrid.study.fraction import check_fraction, convert_signs, find_resolution, make_fraction
 
 # Factors of two levels each, as many as a test asks for. The second levels are not all above the first.
 POOL: dict[str, list[Level]] = {
@@ -43,7 +49,7 @@ def some(count: int) -> dict[str, list[Level]]:
 def signs_of(count: int, resolution: Resolution) -> NDArray[np.int64]:
     """The rows of the design itself as -1 and +1, ``[rows, factors]``."""
     factors = some(count)
-    rows = fractional(Recipe(), factors, resolution)
+    rows = plan_fraction(Recipe(), factors, resolution)
     return np.array([[1 if row.levels[f] == factors[f][1] else -1 for f in factors] for row in rows])
 
 
@@ -68,7 +74,7 @@ def test_a_fraction_is_the_smallest_and_has_the_resolution_asked_for(
     assert len(signs) == SMALLEST[resolution][count]
     assert len(words) == 2**count / len(signs) - 1
     assert all(len(word) >= resolution for word in words)
-    assert resolution_of((signs > 0).astype(np.int8)) == min(map(len, words), default=None)
+    assert find_resolution((signs > 0).astype(np.int8)) == min(map(len, words), default=None)
 
 
 @pytest.mark.parametrize(("count", "resolution"), CASES)
@@ -86,8 +92,8 @@ def test_columns_are_balanced_and_orthogonal_and_the_baseline_is_row_1(
 @pytest.mark.parametrize(("count", "resolution"), CASES)
 def test_the_rows_stand_in_the_order_of_the_full_table(count: int, resolution: Resolution) -> None:
     factors = some(count)
-    rows = fractional(Recipe(), factors, resolution)
-    whole = [row.levels for row in full_factorial(Recipe(), factors)]
+    rows = plan_fraction(Recipe(), factors, resolution)
+    whole = [row.levels for row in plan_full(Recipe(), factors)]
     places = [whole.index(row.levels) for row in rows]
 
     assert places == sorted(places)
@@ -119,7 +125,7 @@ def expected_aliases(count: int, resolution: Resolution, order: int) -> Aliases:
 @pytest.mark.parametrize(("count", "resolution"), CASES)
 def test_aliases_are_those_of_the_defining_relation(count: int, resolution: Resolution, order: int) -> None:
     factors = some(count)
-    found = aliases(factors, fractional(Recipe(), factors, resolution), order)
+    found = find_aliases(factors, plan_fraction(Recipe(), factors, resolution), order)
 
     assert found == expected_aliases(count, resolution, order)
 
@@ -127,7 +133,7 @@ def test_aliases_are_those_of_the_defining_relation(count: int, resolution: Reso
 def test_what_is_measured_is_the_effect_plus_or_minus_its_twins() -> None:
     """Scores made of known effects: the contrast of each gives the sum that the table says."""
     factors = some(6)
-    rows = fractional(Recipe(), factors, 3)
+    rows = plan_fraction(Recipe(), factors, 3)
     effects = [e for size in (1, 2) for e in combinations(factors, size)]
     truth = dict(zip(effects, np.random.default_rng(0).normal(size=len(effects)), strict=True))
 
@@ -135,7 +141,7 @@ def test_what_is_measured_is_the_effect_plus_or_minus_its_twins() -> None:
         return np.array([prod(1 if row.levels[f] == factors[f][1] else -1 for f in effect) for row in rows])
 
     scores = sum(value / 2 * column(effect) for effect, value in truth.items())
-    table = aliases(factors, rows)
+    table = find_aliases(factors, rows)
     assert any(twin.sign < 0 for twins in table.values() for twin in twins)
     for effect in effects:
         measured = 2 * (column(effect) * scores).mean()
@@ -150,20 +156,20 @@ def test_a_full_factorial_has_no_aliases_whatever_its_levels() -> None:
         "model.pooling": ["cls", "last-mean", "pooler"],
     }
 
-    assert aliases(factors, full_factorial(Recipe(), factors), order=3) == {}
+    assert find_aliases(factors, plan_full(Recipe(), factors), order=3) == {}
 
 
 def test_rows_that_are_missing_make_aliases() -> None:
     """The table is read off the rows: of half a full factorial it tells what that half confounds."""
     factors = some(3)
-    half = [row for row in full_factorial(Recipe(), factors) if row.levels["reinit.pooler"] is False]
+    half = [row for row in plan_full(Recipe(), factors) if row.levels["reinit.pooler"] is False]
 
-    assert aliases(factors, half)["reinit.pooler",] == (Twin((), -1),)
+    assert find_aliases(factors, half)["reinit.pooler",] == (Twin((), -1),)
 
 
 def test_aliases_in_words_name_every_group_once() -> None:
     factors = some(3)
-    lines = alias_lines(aliases(factors, fractional(Recipe(), factors, 3)))
+    lines = list_aliases(find_aliases(factors, plan_fraction(Recipe(), factors, 3)))
     a, b, c = factors
 
     assert lines == [
@@ -177,13 +183,13 @@ def test_aliases_in_words_name_every_group_once() -> None:
 def test_where_no_fraction_is_smaller_every_combination_is_taken(count: int) -> None:
     factors = some(count)
 
-    assert fractional(Recipe(), factors, 3) == full_factorial(Recipe(), factors)
+    assert plan_fraction(Recipe(), factors, 3) == plan_full(Recipe(), factors)
 
 
 def test_of_fractions_of_one_size_the_best_is_taken() -> None:
     """Five factors in 16 rows can have resolution V, and seven in 64 even VII."""
-    assert resolution_of(fraction(5, 4)) == 5
-    assert resolution_of(fraction(7, 5)) == 7
+    assert find_resolution(make_fraction(5, 4)) == 5
+    assert find_resolution(make_fraction(7, 5)) == 7
 
 
 @pytest.mark.parametrize(
@@ -196,7 +202,7 @@ def test_a_fraction_that_pydoe_got_wrong_is_not_taken(wrong: str, monkeypatch: p
 
     monkeypatch.setattr(pydoe, "fracfact_by_res", lambda n, resolution: pydoe.fracfact(wrong))
     with pytest.raises(RuntimeError, match="pydoe"):
-        fraction_module.fraction.__wrapped__(len(wrong.split()) + (wrong == "a b ab"), 4)
+        fraction_module.make_fraction.__wrapped__(len(wrong.split()) + (wrong == "a b ab"), 4)
 
 
 @pytest.mark.parametrize(
@@ -210,13 +216,13 @@ def test_a_fraction_that_pydoe_got_wrong_is_not_taken(wrong: str, monkeypatch: p
 )
 def test_fractions_are_checked_for_all_that_they_promise(bits: list[list[int]]) -> None:
     with pytest.raises(RuntimeError):
-        check(np.array(bits, dtype=np.int8), len(bits[0]), 4)
+        check_fraction(np.array(bits, dtype=np.int8), len(bits[0]), 4)
 
 
 def test_signs_are_turned_so_that_the_baseline_is_in_the_fraction() -> None:
     signs = np.array([[-1.0, -1, 1], [-1, 1, -1], [1, -1, -1], [1, 1, 1]])
 
-    assert from_signs(signs).tolist() == [[0, 0, 0], [0, 1, 1], [1, 0, 1], [1, 1, 0]]
+    assert convert_signs(signs).tolist() == [[0, 0, 0], [0, 1, 1], [1, 0, 1], [1, 1, 0]]
 
 
 def test_one_at_a_time_moves_one_factor_in_every_row_but_the_first() -> None:
@@ -225,7 +231,7 @@ def test_one_at_a_time_moves_one_factor_in_every_row_but_the_first() -> None:
         "model.pooling": ["cls", "pooler"],
         "reinit.layers": [2, 0],
     }
-    rows = one_at_a_time(Recipe(), factors)
+    rows = plan_one_at_a_time(Recipe(), factors)
 
     assert [list(row.levels.values()) for row in rows] == [
         [5e-5, "cls", 2],
@@ -244,7 +250,7 @@ def test_a_fraction_of_more_than_two_levels_is_refused_naming_the_factors() -> N
         "training.epochs": [1, 2, 4],
         "model.pooling": ["cls", "pooler", "last-mean"],
     }
-    problems = design_problems("fractional", 4, factors)
+    problems = find_design_problems("fractional", 4, factors)
 
     assert [problem.where for problem in problems] == ['factors."training.epochs"', 'factors."model.pooling"']
     assert all("3 levels, but a fraction takes two" in problem.what for problem in problems)
@@ -252,13 +258,13 @@ def test_a_fraction_of_more_than_two_levels_is_refused_naming_the_factors() -> N
 
 def test_the_limit_of_rows_is_that_of_the_design() -> None:
     thirteen = {f"f{index}": [0, 1] for index in range(13)}
-    (problem,) = design_problems("full", 4, thirteen)
+    (problem,) = find_design_problems("full", 4, thirteen)
 
     assert "8,192 combinations" in problem.what and "fractional" in problem.what
-    assert design_problems("fractional", 5, thirteen) == []
-    assert design_problems("one-at-a-time", 4, thirteen) == []
+    assert find_design_problems("fractional", 5, thirteen) == []
+    assert find_design_problems("one-at-a-time", 4, thirteen) == []
     huge = {f"f{index}": list(range(100)) for index in range(50)}
-    assert "at most" in design_problems("one-at-a-time", 4, huge)[0].what
+    assert "at most" in find_design_problems("one-at-a-time", 4, huge)[0].what
 
 
 def test_every_pair_of_a_resolution_iv_fraction_sees_all_its_combinations() -> None:

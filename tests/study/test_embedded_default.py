@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 
 from finegrid.data.settings import DataSettings
-from finegrid.data.table import Table, load_table
+from finegrid.data.table import DataTable, load_table
 from finegrid.encoders.families import embedded_checkpoint, inspect
 from finegrid.model.load import load_encoder
-from finegrid.study.demo import HEADLINES, prepare
+from finegrid.study.demo import HEADLINES, prepare_demo
 
 ROOT = Path(__file__).parents[2]
 
 
-def headlines() -> Table:
+def headlines() -> DataTable:
     files = {part: Path(f"{part}.tsv") for part in ("train", "dev", "test")}
     return load_table(DataSettings.model_validate(files), HEADLINES)
 
@@ -54,7 +54,7 @@ def test_the_demo_baseline_beats_naive_bayes_on_the_same_split(tmp_path: Path) -
     from finegrid.study.audit_file import load_audit
     from finegrid.study.load import load_study
 
-    prepare(tmp_path / "demo")
+    prepare_demo(tmp_path / "demo")
     subprocess.run(
         [sys.executable, "-m", "finegrid", "run", str(tmp_path / "demo"), "--rows=1", "--seeds=3"],
         check=True,
@@ -76,7 +76,7 @@ def test_predicted_time_is_within_a_quarter_of_the_measured(tmp_path: Path) -> N
     from finegrid.study.audited import fitting_audit
     from finegrid.study.load import load_study
 
-    prepare(tmp_path / "demo")
+    prepare_demo(tmp_path / "demo")
     file = tmp_path / "demo" / "study.toml"
     factors = '[factors]\n"freeze.layers" = [0, 6]\n"optimizer.bias_correction" = [true, false]\n'
     text = file.read_text(encoding="utf-8").replace("[factors]\n", factors)

@@ -16,12 +16,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finegrid.data.markdown import marked, unmarked
 from finegrid.errors import InputError
 from finegrid.results.from_table import imported_results
 from finegrid.results.imported_table import render_imported
 from finegrid.study.imported import Imported, load_imported, save_imported
-from finegrid.study.importing.examples import FOLDER, example
+from finegrid.study.importing.examples import FOLDER, load_example
 from finegrid.study.importing.importing import ImportOptions, import_table
 from finegrid.study.load import load_study
 
@@ -88,13 +87,8 @@ def test_a_printed_table_can_be_imported_again(tmp_path: Path, style: str) -> No
     assert (again.factors, again.rows) == (imported.factors, imported.rows)
 
 
-@given(st.text(st.characters(exclude_categories=["C", "Z"]), max_size=20))
-def test_a_marked_cell_shows_just_its_text(text: str) -> None:
-    assert unmarked(marked(text)) == text
-
-
 def test_the_example_says_what_the_table_cannot(tmp_path: Path) -> None:
-    imported = example("thucnews64-published")
+    imported = load_example("thucnews64-published")
 
     assert list(imported.inert) == ["reinit.pooler"] and "pooler" in imported.inert["reinit.pooler"]
     assert len(imported.rows) == 64 and len(set(imported.same_as())) == 32

@@ -13,7 +13,7 @@ from support.cli_studies import write_data
 
 from finegrid.errors import InputError
 from finegrid.recipe.recipe import DEFAULTS
-from finegrid.study.demo import prepare
+from finegrid.study.demo import prepare_demo
 from finegrid.study.init import InitOptions, write_study
 from finegrid.study.load import load_study
 from finegrid.study.presets import PRESETS
@@ -53,7 +53,7 @@ def test_every_study_that_init_writes_is_valid(data: Path, tmp_path: Path, prese
 
 
 def test_the_demo_is_valid(tmp_path: Path) -> None:
-    prepare(tmp_path / "demo", 2)
+    prepare_demo(tmp_path / "demo", 2)
 
     validate((tmp_path / "demo" / "study.toml").read_text(encoding="utf-8"))
 

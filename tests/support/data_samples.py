@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from finegrid.data.settings import DataSettings
-from finegrid.data.table import Table, load_table
+from finegrid.data.table import DataTable, load_table
 from finegrid.errors import InputError
 
 HEADER = "text\tlabel\n"
@@ -26,7 +26,7 @@ def three(**changed: str) -> Files:
 
 def load(
     folder: Path, files: Mapping[str, bytes | str], split_file: Path | None = None, **settings: object
-) -> Table:
+) -> DataTable:
     """Write the files, whose names start with train, dev or test, and load the table from them."""
     for name, content in files.items():
         (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)

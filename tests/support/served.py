@@ -8,15 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from finegrid.watch.app import make_app
-from finegrid.watch.serve import LOOPBACK, listen, server_of
-from finegrid.watch.view import Maker
+from finegrid.watch.serve import LOOPBACK, listen, make_server
+from finegrid.watch.view import PageMaker
 
 
 @contextmanager
-def served(folder: Path, make: Maker, port: int = 0) -> Iterator[str]:
+def served(folder: Path, make: PageMaker, port: int = 0) -> Iterator[str]:
     """Yields the address. Pages are made without a rest between them."""
     listening = listen(port)
-    server = server_of(make_app(folder, make, lambda took: 0.0))
+    server = make_server(make_app(folder, make, lambda took: 0.0))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     try:

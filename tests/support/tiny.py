@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from finegrid.data.tokens import TokenisedSplit, template
+from finegrid.data.tokens import TokenisedSplit, read_template
 from finegrid.encoders.families import inspect
 from finegrid.encoders.poolings import Pooling
 from finegrid.model.classifier import Classifier
@@ -255,7 +255,7 @@ def random_split(folder: Path, lengths: Sequence[tuple[int, ...]], seed: int = 0
         parts=parts,
         labels=generator.integers(0, 3, size=len(lengths)),
         ids=np.arange(1, len(lengths) + 1),
-        template=template(load_tokenizer(folder), parts),
+        template=read_template(load_tokenizer(folder), parts),
     )
 
 

@@ -1,4 +1,4 @@
-"""What a GPU computes. Skipped where there is none; what a CPU can show of its steps: test_whole.py."""
+"""What a GPU computes. Skipped where there is none; what a CPU can show of its steps: `test_captured.py`."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from finegrid.statistics.outcomes import Outcomes
 from finegrid.statistics.power import detectable
 from finegrid.statistics.variance import Components
 from finegrid.study.audit_file import Audit, Cost, RowAudit, load_audit, save_audit
-from finegrid.study.design import Kind, Resolution
+from finegrid.study.design import DesignKind, Resolution
 from finegrid.study.load import load_study
 from finegrid.study.record import Record, Seconds, Status
 from finegrid.study.study import Study
@@ -177,7 +177,7 @@ def test_seeds_cannot_be_given_to_what_chooses_them() -> None:
 
 # The choice
 
-DESIGNS: list[tuple[Kind, Resolution]] = [
+DESIGNS: list[tuple[DesignKind, Resolution]] = [
     ("full", 4),
     ("fractional", 4),
     ("fractional", 3),
@@ -185,7 +185,7 @@ DESIGNS: list[tuple[Kind, Resolution]] = [
 ]
 
 
-def brute_force(study: Study, budget: float) -> list[tuple[float, bool, int, float, Kind, int]]:
+def brute_force(study: Study, budget: float) -> list[tuple[float, bool, int, float, DesignKind, int]]:
     """All that fits: points, few seeds, how unclear, seconds, kind, seeds. Time as `finegrid plan` tells it,
     contrasts by the book: 4 / recipes, 2 for one recipe against another.
     """
@@ -502,7 +502,7 @@ def test_the_floor_is_where_seeds_no_longer_help(half_done: Study) -> None:
     ("kind", "resolution", "seeds"), [("full", 4, 3), ("fractional", 4, 6), ("full", 4, 1)]
 )
 def test_the_promised_effect_is_found_in_four_of_five_studies(
-    grid: Study, kind: Kind, resolution: Resolution, seeds: int
+    grid: Study, kind: DesignKind, resolution: Resolution, seeds: int
 ) -> None:
     """600 studies of the design with the variances of a spread; one factor has an effect, the others none."""
     from finegrid.results.load import load_results

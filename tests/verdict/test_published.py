@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from finegrid.results.from_table import imported_results
-from finegrid.study.importing.examples import example
+from finegrid.study.importing.examples import load_example
 from finegrid.verdict.to_json import as_json
 from finegrid.verdict.verdict import judge
 
 
 @pytest.fixture(scope="module")
 def verdict() -> Any:
-    return as_json(judge(imported_results(Path("published"), example("thucnews64-published"))))
+    return as_json(judge(imported_results(Path("published"), load_example("thucnews64-published"))))
 
 
 GOLDEN = {

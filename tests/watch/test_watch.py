@@ -26,9 +26,9 @@ from finegrid.study.load import load_study
 from finegrid.study.record import Record
 from finegrid.watch.app import make_app
 from finegrid.watch.serve import LOOPBACK, listen
-from finegrid.watch.sources import revision
-from finegrid.watch.view import Maker
-from finegrid.watch.viewer import PAUSE_SECONDS, rest_after
+from finegrid.watch.sources import hash_sources
+from finegrid.watch.view import PageMaker
+from finegrid.watch.viewer import PAUSE_SECONDS, choose_rest
 
 
 class Report:
@@ -74,7 +74,8 @@ def client(study: Path, report: Report) -> TestClient:
 
 def client_of(folder: Path, report: Report, rest: float = 0.0) -> TestClient:
     return TestClient(
-        make_app(folder, Maker(report.facts, report.page), lambda took: rest), base_url="http://127.0.0.1:80"
+        make_app(folder, PageMaker(report.facts, report.page), lambda took: rest),
+        base_url="http://127.0.0.1:80",
     )
 
 
@@ -90,12 +91,12 @@ def test_the_page_changes_as_the_ledger_grows(study: Path, client: TestClient) -
     assert "1 runs of a study" in before.text and "2 runs of a study" in after.text
     assert before.headers["etag"] != after.headers["etag"]
     assert client.get("/report.json").json() == {"runs": 2, "text": "a study"}
-    assert client.get("/progress.json").json()["revision"] == after.headers["etag"].strip('"')
+    assert client.get("/progress.json").json()["hash_sources"] == after.headers["etag"].strip('"')
 
 
 def test_the_page_names_the_revision_it_was_made_of_and_loads_the_script(client: TestClient) -> None:
     page = client.get("/")
-    tag = f'<script src="/watch.js" data-revision={page.headers["etag"]} data-kind="report"></script>'
+    tag = f'<script src="/watch.js" data-hash_sources={page.headers["etag"]} data-kind="report"></script>'
 
     assert page.text.index("</main>") < page.text.index(tag) < page.text.index("</body>")
     assert client.get("/watch.js").headers["content-type"].startswith("text/javascript")
@@ -181,12 +182,12 @@ def test_progress_tells_what_the_study_is_at_and_confirmations_count(study: Path
     confirmation.mkdir()
     work = {"share": 0.5, "written": time.time()}
     (confirmation / PROGRESS_FILE).write_text(json.dumps(work))
-    before = revision(study)
+    before = hash_sources(study)
     grow(confirmation)
 
     found = client.get("/progress.json").json()
     assert found["work"] == work
-    assert found["revision"] != before
+    assert found["hash_sources"] != before
     assert 0 <= found["now"] - found["last_run"] < 60
 
 
@@ -208,8 +209,8 @@ def test_runs_are_counted_as_status_counts_them(tmp_path: Path, bert: Path, repo
 
 
 def test_making_pages_takes_no_more_than_a_tenth_of_a_core() -> None:
-    assert rest_after(0.1) == PAUSE_SECONDS
-    assert 10 / (10 + rest_after(10.0)) == pytest.approx(0.1)
+    assert choose_rest(0.1) == PAUSE_SECONDS
+    assert 10 / (10 + choose_rest(10.0)) == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "192.168.0.1"])
@@ -254,7 +255,7 @@ def test_every_response_forbids_foreign_content(client: TestClient) -> None:
 
 
 def test_a_real_server_follows_a_study_and_refuses_strangers(study: Path, report: Report) -> None:
-    with served(study, Maker(report.facts, report.page)) as address:
+    with served(study, PageMaker(report.facts, report.page)) as address:
         first = httpx2.get(f"{address}/")
         grow(study)
         second = httpx2.get(f"{address}/", headers={"If-None-Match": first.headers["etag"]})

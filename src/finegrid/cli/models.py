@@ -10,7 +10,7 @@ import typer
 
 from finegrid.cli.options import Device, Folder, Header, Margin, Precision, TextColumns, load
 from finegrid.cli.say import exit_with, say, tell, warn
-from finegrid.data.unlabelled import AskedColumns, column_of
+from finegrid.data.unlabelled import ColumnOptions, parse_column
 from finegrid.inference.fit import check_out, find_recipe, fitted_lines
 from finegrid.inference.predict import predict_file, score_lines, style_of, write_predictions
 from finegrid.machine import cores
@@ -65,8 +65,8 @@ def predict(
 ) -> None:
     """Label the texts of a file with a model that was kept."""
     style = style_of(out)
-    columns = AskedColumns(
-        tuple(map(column_of, text or ())), None if label is None else column_of(label), header
+    columns = ColumnOptions(
+        tuple(map(parse_column, text or ())), None if label is None else parse_column(label), header
     )
     settings = override(RunSettings(threads=cores()), device=device, precision=precision)
     predictions = predict_file(model, file, columns, settings)

@@ -17,8 +17,8 @@ from finegrid.pretraining.settings import (
     FRESH_RATE,
     GENTLE_RATE,
     PretrainSettings,
+    choose_rate,
     parse_stages,
-    usual_rate,
 )
 from finegrid.verdict.budget.parse import parse_budget
 
@@ -75,7 +75,7 @@ def pretrain(
         weights=tuple(weight or ()),
         without=tuple(without or ()),
         grow=parse_stages(grow),
-        rate=usual_rate(init) if rate is None else rate,
+        rate=choose_rate(init) if rate is None else rate,
         precision=fastest_precision(device) if precision == AUTO else precision,
     )
     settings = PretrainSettings(**asked)

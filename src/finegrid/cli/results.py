@@ -13,7 +13,7 @@ from finegrid.cli.say import say, say_json
 from finegrid.errors import visible
 from finegrid.metrics import MARGIN
 from finegrid.results.imported_table import render_imported
-from finegrid.results.table import make_table, render
+from finegrid.results.table import make_table, render_results
 from finegrid.study.audit_file import load_audit
 from finegrid.study.imported import load_imported
 from finegrid.study.load import load_study
@@ -32,7 +32,7 @@ def table(
     if imported is not None:
         print(render_imported(imported, style))
         return
-    print(render(make_table(load_study(folder), load_audit(folder)), style))
+    print(render_results(make_table(load_study(folder), load_audit(folder)), style))
 
 
 def verdict(
@@ -85,14 +85,14 @@ def watch(
     from finegrid.report.page.page import render_page
     from finegrid.watch.app import make_app
     from finegrid.watch.serve import serve
-    from finegrid.watch.view import Maker
+    from finegrid.watch.view import PageMaker
 
     def show_address(address: str) -> None:
         print(visible(f"{folder} is shown at {address} (only on this machine; Ctrl-C ends it)"), flush=True)
         if browser:
             webbrowser.open(address)
 
-    serve(make_app(folder, Maker(report_facts, render_page)), port, show_address)
+    serve(make_app(folder, PageMaker(report_facts, render_page)), port, show_address)
 
 
 def export(

@@ -23,10 +23,10 @@ from finegrid.cli.say import exit_by, say, say_json
 from finegrid.errors import input_error
 from finegrid.metrics import MARGIN
 from finegrid.planning.status import study_status
-from finegrid.results.table import make_table, render, summary_lines
+from finegrid.results.table import make_table, render_results, summary_lines
 from finegrid.running import launch
 from finegrid.study.audit_file import load_audit
-from finegrid.study.demo import prepare
+from finegrid.study.demo import prepare_demo
 from finegrid.study.load import load_study, override
 from finegrid.study.settings import MOST_SEEDS, RunSettings
 from finegrid.study.study import Study
@@ -128,11 +128,11 @@ def demo(
     precision: Precision = None,
 ) -> None:
     """Run the 64 recipes on the embedded data set and checkpoint. Resumes an unfinished demo."""
-    prepare(folder, seeds)
+    prepare_demo(folder, seeds)
     study, settings = load(folder, device=device, precision=precision)
     launch.train(study, settings, workers)
     table = make_table(study, load_audit(folder))
-    print(render(table, "markdown"))
+    print(render_results(table, "markdown"))
     say(*summary_lines(table), f"what each strategy is worth: finegrid verdict {folder}")
     exit_by(study_status(study, settings))
 

@@ -40,7 +40,7 @@ def example(
     out: NewFolder,
 ) -> None:
     """Make the folder of a published table that comes with finegrid."""
-    keep(out, examples.example(name))
+    keep(out, examples.load_example(name))
 
 
 def keep(folder: Path, imported: Imported) -> None:

@@ -1,27 +1,27 @@
-"""What was found in one file: problems, which stop everything, and warnings, which do not."""
+"""Problems and warnings of one file: a problem stops everything, a warning does not."""
 
 import reprlib
 
 from finegrid.errors import Problem
 
-SHOWN_PER_KIND = 5
-SHOWN_CHARACTERS = 40
+KEPT_PER_KIND = 5
+QUOTED_CHARACTERS = 40
 
 
-def shown(value: object) -> str:
-    """The user's own text for a message: short, in quotes, with control characters made visible."""
+def quote(value: object) -> str:
+    """The user's own text for a message: short, in quotes, with control characters spelled out."""
     if not isinstance(value, str):
         return reprlib.repr(value)  # which also bears JSON that is nested deeply
-    return repr(value if len(value) <= SHOWN_CHARACTERS else value[: SHOWN_CHARACTERS - 1] + "…")
+    return repr(value if len(value) <= QUOTED_CHARACTERS else value[: QUOTED_CHARACTERS - 1] + "…")
 
 
-def several(values: list[str], limit: int = 10) -> str:
+def quote_all(values: list[str], limit: int = 10) -> str:
     """``'a', 'b', 'c' and 7 more``."""
-    listed = ", ".join(shown(value) for value in values[:limit])
-    return listed + (f" and {len(values) - limit} more" if len(values) > limit else "")
+    quoted = ", ".join(quote(value) for value in values[:limit])
+    return quoted + (f" and {len(values) - limit} more" if len(values) > limit else "")
 
 
-def counted(count: int, noun: str) -> str:
+def count_noun(count: int, noun: str) -> str:
     """``1 text``, ``2,000 texts``."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
@@ -43,17 +43,19 @@ class FileFindings:
     def where(self, place: int | None = None) -> str:
         return self.file if place is None else f"{self.file} {self.unit} {place}"
 
-    def problem(self, kind: str, what: str, place: int | None = None) -> None:
+    def add_problem(self, kind: str, what: str, place: int | None = None) -> None:
         kept = self._kept.setdefault(kind, [])
-        if len(kept) < SHOWN_PER_KIND:
+        if len(kept) < KEPT_PER_KIND:
             kept.append(Problem(self.where(place), what))
         else:
             self._dropped[kind] = self._dropped.get(kind, 0) + 1
 
     def problems(self) -> list[Problem]:
-        listed: list[Problem] = []
+        problems: list[Problem] = []
         for kind, kept in self._kept.items():
-            listed += kept
+            problems += kept
             if count := self._dropped.get(kind, 0):
-                listed.append(Problem(self.file, f"... and {counted(count, 'more row')} like this ({kind})"))
-        return listed
+                problems.append(
+                    Problem(self.file, f"... and {count_noun(count, 'more row')} like this ({kind})")
+                )
+        return problems

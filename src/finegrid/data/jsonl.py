@@ -1,10 +1,10 @@
-"""JSON lines to rows: one object a line, columns by key."""
+"""Reads the rows of JSON lines: one object a line, columns by key."""
 
 import json
 from collections.abc import Sequence
 
-from finegrid.data.columns import did_you_mean
-from finegrid.data.findings import FileFindings, several, shown
+from finegrid.data.columns import suggest_name
+from finegrid.data.findings import FileFindings, quote, quote_all
 
 
 def read_jsonl(
@@ -14,7 +14,7 @@ def read_jsonl(
     if not all(_is_key(column, findings) for column in wanted):
         return []
     if text.lstrip().startswith("["):
-        findings.problem(
+        findings.add_problem(
             "JSON", "a JSON list, expected one object a line. Write each element on its own line"
         )
         return []
@@ -22,9 +22,9 @@ def read_jsonl(
     for number, row in read_objects(text, findings):
         missing = [column for column in wanted if column not in row]
         for column in missing:
-            close = did_you_mean(str(column), list(row))
-            what = f"no key {shown(column)}.{close} Found: {several(list(row)) or 'no keys'}"
-            findings.problem(f"no key {shown(column)}", what, number)
+            close = suggest_name(str(column), list(row))
+            what = f"no key {quote(column)}.{close} Found: {quote_all(list(row)) or 'no keys'}"
+            findings.add_problem(f"no key {quote(column)}", what, number)
         if not missing:
             cells.append((number, [row[str(column)] for column in wanted]))
     return cells
@@ -37,7 +37,7 @@ def read_objects(text: str, findings: FileFindings) -> list[tuple[int, dict[str,
     rows = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
-            findings.problem("empty line", "an empty line. Take it out", number)
+            findings.add_problem("empty line", "an empty line. Take it out", number)
         elif (row := _parse(line, number, findings)) is not None:
             rows.append((number, row))
     return rows
@@ -47,19 +47,21 @@ def _parse(line: str, number: int, findings: FileFindings) -> dict[str, object] 
     try:
         row = json.loads(line)
     except json.JSONDecodeError as error:
-        what = f"no JSON from column {error.colno} on: {error.msg}: {shown(line[max(0, error.pos - 10) :])}"
-        findings.problem("JSON", what, number)
+        what = f"no JSON from column {error.colno} on: {error.msg}: {quote(line[max(0, error.pos - 10) :])}"
+        findings.add_problem("JSON", what, number)
         return None
     except (ValueError, RecursionError):  # numbers of thousands of digits, brackets nested without end
-        findings.problem("JSON", f"JSON that is too big or too deep: {shown(line)}", number)
+        findings.add_problem("JSON", f"JSON that is too big or too deep: {quote(line)}", number)
         return None
     if isinstance(row, dict):
         return row
-    findings.problem("JSON", f'{shown(row)}, expected an object like {{"text": ..., "label": ...}}', number)
+    findings.add_problem(
+        "JSON", f'{quote(row)}, expected an object like {{"text": ..., "label": ...}}', number
+    )
     return None
 
 
 def _is_key(column: str | int, findings: FileFindings) -> bool:
     if isinstance(column, int):
-        findings.problem("column", f"JSON lines have no column {column}. Give the key by name")
+        findings.add_problem("column", f"JSON lines have no column {column}. Give the key by name")
     return isinstance(column, str)

@@ -1,4 +1,4 @@
-"""Markdown tables to rows of plain cells: pipes, a line of dashes under the header (GitHub's flavour)."""
+"""Reads Markdown tables of GitHub's flavour (bars, dashes under the header), and escapes their cells."""
 
 import re
 from itertools import pairwise
@@ -14,28 +14,28 @@ SPECIAL = re.compile(r"[\\|<>*`~&]|^_|_$")
 
 
 def is_markdown(text: str) -> bool:
-    return bool(_tables(_lines(text)))
+    return bool(_find_tables(_split_lines(text)))
 
 
 def read_markdown(text: str, findings: FileFindings) -> list[Line]:
     """Line number and cells of the header and of each row of the only table of a text."""
-    lines = _lines(text)
-    starts = _tables(lines)
+    lines = _split_lines(text)
+    starts = _find_tables(lines)
     if len(starts) > 1:
         places = ", ".join(str(start + 1) for start in starts)
         what = (
             f"{len(starts)} tables, in lines {places}; expected one. Copy the one you want into its own file"
         )
-        findings.problem("tables", what)
+        findings.add_problem("tables", what)
         return []
     (start,) = starts
     stop = start + 2
     while stop < len(lines) and lines[stop].strip():
         stop += 1
-    return [(number + 1, _cells(lines[number])) for number in (start, *range(start + 2, stop))]
+    return [(number + 1, _read_cells(lines[number])) for number in (start, *range(start + 2, stop))]
 
 
-def unmarked(cell: str) -> str:
+def strip_marks(cell: str) -> str:
     """A cell without bold, italics, code marks and backslashes."""
     cell = cell.strip()
     while match := EMPHASIS.fullmatch(cell):
@@ -43,17 +43,17 @@ def unmarked(cell: str) -> str:
     return ESCAPE.sub(r"\1", cell)
 
 
-def marked(cell: str) -> str:
-    """A cell of a markdown table that shows just this text, whatever it is. `unmarked` undoes it."""
+def escape_cell(cell: str) -> str:
+    """A cell of a Markdown table that shows exactly this text of one line. `strip_marks` undoes it."""
     return SPECIAL.sub(r"\\\g<0>", cell)
 
 
-def _lines(text: str) -> list[str]:
+def _split_lines(text: str) -> list[str]:
     line_end = "\n" if "\n" in text else "\r"
     return [line.rstrip("\r") for line in text.split(line_end)]
 
 
-def _tables(lines: list[str]) -> list[int]:
+def _find_tables(lines: list[str]) -> list[int]:
     """Where headers stand: lines with a bar, above a line of as many dashes."""
     return [
         index
@@ -61,16 +61,16 @@ def _tables(lines: list[str]) -> list[int]:
         if "|" in line
         and "|" in below
         and DASHES.fullmatch(below)
-        and len(_split(line)) == len(_split(below))
+        and len(_split_cells(line)) == len(_split_cells(below))
         and not DASHES.fullmatch(line)
     ]
 
 
-def _cells(line: str) -> list[str]:
-    return [unmarked(cell) for cell in _split(line)]
+def _read_cells(line: str) -> list[str]:
+    return [strip_marks(cell) for cell in _split_cells(line)]
 
 
-def _split(line: str) -> list[str]:
+def _split_cells(line: str) -> list[str]:
     """Cells between bars; those at the two ends may be left out."""
     cells, start = [], 0
     line = line.strip()

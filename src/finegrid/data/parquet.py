@@ -1,4 +1,4 @@
-"""Parquet to rows, through pyarrow."""
+"""Reads the rows of Parquet files, through pyarrow."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from finegrid.data.columns import find_columns
-from finegrid.data.findings import FileFindings, shown
+from finegrid.data.findings import FileFindings, quote
 
 # A damaged file may raise almost anything that pyarrow knows; all of it derives from these.
 UNREADABLE = (pa.ArrowException, OSError, ValueError, KeyError, TypeError, NotImplementedError, MemoryError)
@@ -23,7 +23,7 @@ def read_parquet(
         with pq.ParquetFile(path) as file:
             names = [str(name) for name in file.schema_arrow.names]
             columns = find_columns(wanted, names, findings)
-            if columns is None or not _readable_types(file.schema_arrow, columns, findings):
+            if columns is None or not _check_types(file.schema_arrow, columns, findings):
                 return []
             table = file.read(columns=[names[index] for index in columns])
             values = [table.column(names[index]).to_pylist() for index in columns]
@@ -58,17 +58,19 @@ def is_label(kind: Any) -> bool:
     return bool(is_text(kind) or whole or pa.types.is_floating(value) or pa.types.is_null(value))
 
 
-def _readable_types(schema: Any, columns: list[int], findings: FileFindings) -> bool:
+def _check_types(schema: Any, columns: list[int], findings: FileFindings) -> bool:
     *texts, label = columns
     wrong = [(index, "text") for index in texts if not is_text(schema.types[index])]
     if not is_label(schema.types[label]):
         wrong.append((label, "words or whole numbers"))
     for index, expected in wrong:
-        name, kind = shown(schema.names[index]), schema.types[index]
-        findings.problem("column type", f"column {name} is of type {shown(str(kind))}, expected {expected}")
+        name, kind = quote(schema.names[index]), schema.types[index]
+        findings.add_problem(
+            "column type", f"column {name} is of type {quote(str(kind))}, expected {expected}"
+        )
     return not wrong
 
 
 def _report(error: BaseException, findings: FileFindings) -> None:
     what = f"not readable as Parquet: {str(error)[:100]!r}. Write the file again"
-    findings.problem("Parquet", what)
+    findings.add_problem("Parquet", what)

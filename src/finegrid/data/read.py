@@ -1,4 +1,4 @@
-"""One file of the user to checked rows."""
+"""Reads one file of the user and checks its rows."""
 
 import difflib
 from collections.abc import Sequence
@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from finegrid.data.cells import Unfit, as_label, as_text
+from finegrid.data.cells import UnfitCell, as_label, as_text
 from finegrid.data.delimited import read_delimited
 from finegrid.data.encoding import decode
-from finegrid.data.findings import FileFindings, shown
+from finegrid.data.findings import FileFindings, quote
 from finegrid.data.jsonl import read_jsonl
 from finegrid.data.settings import DataSettings, Format
 
@@ -28,7 +28,7 @@ ENDINGS: dict[str, Format] = {
 
 
 @dataclass(frozen=True)
-class Rows:
+class CheckedRows:
     """Checked rows of one file: texts and labels, and where each row stands."""
 
     file: str
@@ -44,13 +44,13 @@ class Rows:
     def where(self, index: int) -> str:
         return f"{self.file} {self.unit} {self.places[index]}"
 
-    def take(self, indices: NDArray[np.int64]) -> "Rows":
+    def take(self, indices: NDArray[np.int64]) -> "CheckedRows":
         texts = [self.texts[index] for index in indices]
         labels = [self.labels[index] for index in indices]
-        return Rows(self.file, self.unit, texts, labels, self.ids[indices], self.places[indices])
+        return CheckedRows(self.file, self.unit, texts, labels, self.ids[indices], self.places[indices])
 
 
-def read_rows(path: Path, base: Path, settings: DataSettings, findings: FileFindings) -> Rows:
+def read_rows(path: Path, base: Path, settings: DataSettings, findings: FileFindings) -> CheckedRows:
     """All rows of the file. Where there are problems, they stand in ``findings`` and rows are missing."""
     cells = _read_cells(path, base, settings, findings)
     texts: list[tuple[str, ...]] = []
@@ -58,26 +58,26 @@ def read_rows(path: Path, base: Path, settings: DataSettings, findings: FileFind
     for place, row in cells:
         try:
             texts.append(tuple([as_text(cell) for cell in row[:-1]]))
-        except Unfit as unfit:
-            findings.problem(unfit.kind, unfit.what, place)
+        except UnfitCell as unfit:
+            findings.add_problem(unfit.kind, unfit.what, place)
         try:
             labels.append(as_label(row[-1]))
-        except Unfit as unfit:
-            findings.problem(unfit.kind, unfit.what, place)
+        except UnfitCell as unfit:
+            findings.add_problem(unfit.kind, unfit.what, place)
     if not cells and not findings:
-        findings.problem("empty file", "no rows. Expected a text and its label in each")
+        findings.add_problem("empty file", "no rows. Expected a text and its label in each")
     ids = np.arange(1, len(cells) + 1, dtype=np.int64)
     places = np.array([place for place, _ in cells], dtype=np.int64)
-    return Rows(findings.file, findings.unit, texts, labels, ids, places)
+    return CheckedRows(findings.file, findings.unit, texts, labels, ids, places)
 
 
-def format_of(path: Path, findings: FileFindings) -> Format | None:
-    """The format that the file's ending says."""
+def find_format(path: Path, findings: FileFindings) -> Format | None:
+    """The format that the file's ending stands for, or None and a problem."""
     ending = path.suffix.lower()
     if ending not in ENDINGS:
-        known = " ".join(ENDINGS)
-        what = f"the ending {shown(ending)} is not known. Known: {known}. Set format, or convert the file"
-        findings.problem("format", what)
+        endings = " ".join(ENDINGS)
+        what = f"the ending {quote(ending)} is not known. Known: {endings}. Set format, or convert the file"
+        findings.add_problem("format", what)
     return ENDINGS.get(ending)
 
 
@@ -85,27 +85,27 @@ def read_bytes(path: Path, findings: FileFindings) -> bytes | None:
     """The file as it is, or None and a problem."""
     try:
         if path.is_dir():
-            findings.problem("file", "a folder, expected a file. Name one file in it")
+            findings.add_problem("file", "a folder, expected a file. Name one file in it")
         elif not path.exists():
-            findings.problem("file", f"no such file in {path.parent}.{_similar_file(path)}")
+            findings.add_problem("file", f"no such file in {path.parent}.{_suggest_file(path)}")
         elif not path.is_file():
-            findings.problem("file", "not an ordinary file. Copy what it holds into one")
+            findings.add_problem("file", "not an ordinary file. Copy what it holds into one")
         else:
             return path.read_bytes()
     except (OSError, ValueError) as error:  # no permission; a name that no file can have
-        findings.problem("file", f"cannot be read: {error}")
+        findings.add_problem("file", f"cannot be read: {error}")
     return None
 
 
 def _read_cells(
     path: Path, base: Path, settings: DataSettings, findings: FileFindings
 ) -> Sequence[tuple[int, list[object]]]:
-    kind = format_of(path, findings) if settings.format == "auto" else settings.format
+    kind = find_format(path, findings) if settings.format == "auto" else settings.format
     raw = read_bytes(base / path, findings)
     if raw is None or kind is None:
         return []
     if not raw.strip():
-        findings.problem("empty file", "the file is empty. Expected a text and its label in each row")
+        findings.add_problem("empty file", "the file is empty. Expected a text and its label in each row")
         return []
     if kind == "parquet":
         from finegrid.data.parquet import read_parquet  # pyarrow is slow to import, and few need it
@@ -119,7 +119,7 @@ def _read_cells(
     return read_delimited(text, "," if kind == "csv" else "\t", settings, findings)
 
 
-def _similar_file(path: Path) -> str:
+def _suggest_file(path: Path) -> str:
     names = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
     close = difflib.get_close_matches(path.name, names, n=1)
-    return f" Did you mean {shown(close[0])}?" if close else ""
+    return f" Did you mean {quote(close[0])}?" if close else ""

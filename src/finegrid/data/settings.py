@@ -1,4 +1,4 @@
-"""What the user says about their data: the ``[data]`` table of study.toml."""
+"""The settings of a study's data: the ``[data]`` table of study.toml."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -67,8 +67,8 @@ class DataSettings(BaseModel):
     @property
     def files(self) -> dict[str, Path]:
         """The parts that have a file of their own; always ``train``."""
-        named = {"train": self.train, "dev": self.dev, "test": self.test}
-        return {part: path for part, path in named.items() if path is not None}
+        paths = {"train": self.train, "dev": self.dev, "test": self.test}
+        return {part: path for part, path in paths.items() if path is not None}
 
     @model_validator(mode="after")
     def _leave_something_to_train_on(self) -> Self:

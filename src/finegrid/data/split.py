@@ -1,11 +1,11 @@
-"""Drawing dev, test and the training texts from one file: stratified, seeded, the same everywhere."""
+"""Draws dev, test and the training texts from one file: stratified, seeded, the same everywhere."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from finegrid.data.findings import counted, shown
+from finegrid.data.findings import count_noun, quote
 from finegrid.data.settings import DataSettings
 from finegrid.errors import InputError, Problem, input_error
 from finegrid.streams import Streams
@@ -35,13 +35,13 @@ def split_off(
     texts: Sequence[tuple[str, ...]], labels: Ints, names: Sequence[str], settings: DataSettings, file: str
 ) -> Parts:
     """The train file's rows as train, and as dev and test where these have no file."""
-    first = first_rows(texts)
+    first = find_first_rows(texts)
     distinct = np.unique(first)
     bits = Streams(settings.split_seed).bits("split", len(labels))
     sizes = np.bincount(labels[distinct], minlength=len(names))
     cuts = {part: apportion(sizes, round(share * len(distinct))) for part, share in settings.shares.items()}
-    left = sizes - sum(cuts.values(), start=np.zeros_like(sizes))
-    _refuse_small_classes({**cuts, "train": left}, sizes, names, file)
+    rest = sizes - sum(cuts.values(), start=np.zeros_like(sizes))
+    _refuse_small_classes({**cuts, "train": rest}, sizes, names, file)
     part_of = np.full(len(labels), "train", dtype="<U5")
     for label in range(len(names)):
         rows = distinct[labels[distinct] == label]
@@ -59,7 +59,7 @@ def draw_training(labels: Ints, rows: Ints, classes: int, settings: DataSettings
     """
     size = settings.train_size or len(rows)
     if size > len(rows):
-        what = f"train_size = {size}, but there are {counted(len(rows), 'training text')}. Ask for fewer"
+        what = f"train_size = {size}, but there are {count_noun(len(rows), 'training text')}. Ask for fewer"
         raise input_error("data", file, what)
     if size < classes:
         what = f"train_size = {size}, but there are {classes} classes, and each needs a text. Ask for more"
@@ -68,8 +68,8 @@ def draw_training(labels: Ints, rows: Ints, classes: int, settings: DataSettings
     bits = Streams(settings.split_seed).bits("split/train_size", int(rows.max()) + 1)
     chosen = []
     for label in range(classes):
-        own = rows[labels == label]
-        chosen.append(own[np.argsort(bits[own], kind="stable")][: counts[label]])
+        class_rows = rows[labels == label]
+        chosen.append(class_rows[np.argsort(bits[class_rows], kind="stable")][: counts[label]])
     return np.sort(np.concatenate(chosen))
 
 
@@ -86,7 +86,7 @@ def apportion(sizes: Ints, total: int) -> Ints:
     return np.bincount(taken, minlength=len(sizes)).astype(np.int64)
 
 
-def first_rows(texts: Sequence[tuple[str, ...]]) -> Ints:
+def find_first_rows(texts: Sequence[tuple[str, ...]]) -> Ints:
     """[rows], for each the first row with the same text."""
     first: dict[tuple[str, ...], int] = {}
     return np.array([first.setdefault(text, index) for index, text in enumerate(texts)], dtype=np.int64)
@@ -97,7 +97,7 @@ def _refuse_small_classes(counts: Mapping[str, Ints], sizes: Ints, names: Sequen
     for label, name in enumerate(names):
         if any(part[label] < 1 for part in counts.values()):
             what = (
-                f"class {shown(name)} has {counted(int(sizes[label]), 'different text')} of its own, "
+                f"class {quote(name)} has {count_noun(int(sizes[label]), 'different text')} of its own, "
                 f"too few for one in each of {' and '.join(counts)}. Add texts, or take the class out"
             )
             problems.append(Problem(file, what))

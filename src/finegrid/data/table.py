@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from finegrid.data.doctor import unknown_labels, warnings
-from finegrid.data.findings import FileFindings, shown
-from finegrid.data.read import Rows, read_rows
+from finegrid.data.doctor import find_unknown_labels, find_warnings
+from finegrid.data.findings import FileFindings, quote
+from finegrid.data.read import CheckedRows, read_rows
 from finegrid.data.settings import DataSettings
 from finegrid.data.split import Parts, draw
-from finegrid.data.split_file import first_line, read_split, write_split
+from finegrid.data.split_file import describe_split, read_split, write_split
 from finegrid.errors import InputError, Problem
 
 PARTS = ("train", "dev", "test")
@@ -34,8 +34,8 @@ class Split:
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
-    """Everything a study knows about its data."""
+class DataTable:
+    """The checked texts and labels of a study."""
 
     labels: tuple[str, ...]  # class names, in numerical order if all are whole numbers
     train: Split
@@ -53,7 +53,7 @@ class Table:
         return hashlib.sha256(content).hexdigest()[:16]
 
 
-def load_table(settings: DataSettings, base: Path, split_file: Path | None = None) -> Table:
+def load_table(settings: DataSettings, base: Path, split_file: Path | None = None) -> DataTable:
     """Read, check and split the user's files, with paths relative to ``base``.
 
     What has to be drawn is read from ``split_file``, or drawn and written there. Raises InputError with all
@@ -61,56 +61,64 @@ def load_table(settings: DataSettings, base: Path, split_file: Path | None = Non
     """
     findings = {part: FileFindings(str(path)) for part, path in settings.files.items()}
     rows = {part: read_rows(path, base, settings, findings[part]) for part, path in settings.files.items()}
-    problems = [problem for found in findings.values() for problem in found.problems()]
-    names = _in_order(set(rows["train"].labels))
+    problems = [problem for file_findings in findings.values() for problem in file_findings.problems()]
+    names = _sort_labels(set(rows["train"].labels))
     parts: Parts = {}
     if not findings["train"]:
-        problems += _label_problems({part: rows[part] for part in rows if not findings[part]}, names)
+        problems += _find_label_problems({part: rows[part] for part in rows if not findings[part]}, names)
         try:
-            parts = _parts(rows["train"], names, settings, split_file)
+            parts = _read_or_draw_parts(rows["train"], names, settings, split_file)
         except InputError as error:
             problems += error.problems
     if problems:
         raise InputError("data", problems)
     if split_file is not None and settings.draws and not split_file.exists():
-        write_split(split_file, parts, first_line(rows["train"].texts, rows["train"].labels, settings))
+        write_split(split_file, parts, describe_split(rows["train"].texts, rows["train"].labels, settings))
     drawn = {part: rows["train"].take(indices) for part, indices in parts.items()}
     by_part = {part: {**rows, **drawn}[part] for part in PARTS}
-    told = [warning for found in findings.values() for warning in found.warnings]
+    file_warnings = [warning for file_findings in findings.values() for warning in file_findings.warnings]
     splits = {part: _as_split(by_part[part], names) for part in PARTS}
-    return Table(names, **splits, warnings=(*told, *warnings(by_part)))
+    return DataTable(names, **splits, warnings=(*file_warnings, *find_warnings(by_part)))
 
 
-def _label_problems(rows: dict[str, Rows], names: tuple[str, ...]) -> list[Problem]:
+def _find_label_problems(rows: dict[str, CheckedRows], names: tuple[str, ...]) -> list[Problem]:
     if len(names) == 1:
-        what = f"one class only, {shown(names[0])}. Expected two or more: is this the right label column?"
+        what = f"one class only, {quote(names[0])}. Expected two or more: is this the right label column?"
         return [Problem(rows["train"].file, what)]
-    others = {part: own for part, own in rows.items() if part != "train"}
-    return [problem for part, own in others.items() for problem in unknown_labels(part, own, names)]
+    untrained = {part: part_rows for part, part_rows in rows.items() if part != "train"}
+    return [
+        problem
+        for part, part_rows in untrained.items()
+        for problem in find_unknown_labels(part, part_rows, names)
+    ]
 
 
-def _parts(rows: Rows, names: tuple[str, ...], settings: DataSettings, split_file: Path | None) -> Parts:
+def _read_or_draw_parts(
+    rows: CheckedRows, names: tuple[str, ...], settings: DataSettings, split_file: Path | None
+) -> Parts:
     """Indices of the train file's rows by part: as the split file says, or drawn."""
     if not settings.draws:
         return {"train": np.arange(len(rows))}
     if split_file is not None and split_file.exists():
-        return read_split(split_file, rows.labels, settings, first_line(rows.texts, rows.labels, settings))
-    return draw(rows.texts, _indices(rows, names), names, settings, rows.file)
+        return read_split(
+            split_file, rows.labels, settings, describe_split(rows.texts, rows.labels, settings)
+        )
+    return draw(rows.texts, _index_labels(rows, names), names, settings, rows.file)
 
 
-def _in_order(labels: set[str]) -> tuple[str, ...]:
+def _sort_labels(labels: set[str]) -> tuple[str, ...]:
     if all(WHOLE.fullmatch(label) for label in labels):
         return tuple(sorted(labels, key=lambda label: (int(label), label)))
     return tuple(sorted(labels))
 
 
-def _indices(rows: Rows, names: tuple[str, ...]) -> NDArray[np.int64]:
+def _index_labels(rows: CheckedRows, names: tuple[str, ...]) -> NDArray[np.int64]:
     index = {name: number for number, name in enumerate(names)}
     return np.array([index[label] for label in rows.labels], dtype=np.int64)
 
 
-def _as_split(rows: Rows, names: tuple[str, ...]) -> Split:
-    labels, ids = _indices(rows, names), rows.ids.copy()
+def _as_split(rows: CheckedRows, names: tuple[str, ...]) -> Split:
+    labels, ids = _index_labels(rows, names), rows.ids.copy()
     for array in (labels, ids):
         array.setflags(write=False)
     return Split(rows.texts, labels, ids)

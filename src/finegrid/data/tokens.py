@@ -1,4 +1,4 @@
-"""Texts to token numbers: once per study, cached by content, kept as flat arrays."""
+"""Tokenises the texts of a study once, caches them by content, and keeps them as flat arrays."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from finegrid.atomic import replacing
 
 if TYPE_CHECKING:
-    from finegrid.data.table import Split, Table
+    from finegrid.data.table import DataTable, Split
 
 
 ARRAYS = {f"{part}_{kind}" for part in ("train", "dev", "test") for kind in ("tokens", "bounds")}
 
 
-class Piece(NamedTuple):
+class TemplatePiece(NamedTuple):
     """One element of a template: a special token, or the place of the first or second text."""
 
     token: int  # the special token's number; -1 where a text goes
@@ -33,7 +33,7 @@ class Piece(NamedTuple):
 class Template:
     """How a tokeniser wraps one text, or a pair, in special tokens: ``[CLS] A [SEP]``."""
 
-    pieces: tuple[Piece, ...]
+    pieces: tuple[TemplatePiece, ...]
 
     @property
     def specials(self) -> int:
@@ -69,24 +69,26 @@ class TokenisedSplit:
         """Token numbers and types of some texts (or pairs), end to end, each in special tokens and cut."""
         firsts = np.asarray(rows)[:, None] * self.parts + np.arange(self.parts)
         begins, ends = self.bounds[firsts], self.bounds[firsts + 1]
-        keep = cut(ends - begins, max_length - self.template.specials)
+        kept = cut(ends - begins, max_length - self.template.specials)
         count, pieces = len(firsts), self.template.pieces
         # One column for every piece of the template: how many tokens, from where, or which.
         sizes, sources = np.ones((count, len(pieces)), np.int64), np.zeros((count, len(pieces)), np.int64)
         for column, piece in enumerate(pieces):
             if piece.text >= 0:
-                sizes[:, column], sources[:, column] = keep[:, piece.text], begins[:, piece.text]
-        each = sizes.reshape(-1)
-        ids = np.repeat(np.tile([piece.token for piece in pieces], count), each)
-        own = ids < 0
-        offsets = np.arange(len(ids)) - np.repeat(np.cumsum(each) - each, each)
-        ids[own] = self.tokens[(np.repeat(sources.reshape(-1), each) + offsets)[own]]
-        return ids, np.repeat(np.tile([piece.type for piece in pieces], count), each)
+                sizes[:, column], sources[:, column] = kept[:, piece.text], begins[:, piece.text]
+        lengths = sizes.reshape(-1)
+        ids = np.repeat(np.tile([piece.token for piece in pieces], count), lengths)
+        is_text = ids < 0
+        offsets = np.arange(len(ids)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        ids[is_text] = self.tokens[(np.repeat(sources.reshape(-1), lengths) + offsets)[is_text]]
+        return ids, np.repeat(np.tile([piece.type for piece in pieces], count), lengths)
 
 
 def cut(lengths: NDArray[np.int64], budget: int) -> NDArray[np.int64]:
-    """How much of each text, or of both of a pair, fits the budget: the longer one is cut first, as Hugging
-    Face does. ``[texts, parts]``."""
+    """``[texts, parts]``: how many tokens of each text are kept so that the budget holds.
+
+    Of a pair the longer text is cut first, as Hugging Face does.
+    """
     if lengths.shape[1] == 1:
         return np.minimum(lengths, budget)
     first, second = lengths.T
@@ -107,7 +109,7 @@ class Tokenised:
     fingerprint: str  # of the tokeniser
 
 
-def tokenise(table: Table, tokenizer: Any, cache: Path) -> Tokenised:
+def tokenise(table: DataTable, tokenizer: Any, cache: Path) -> Tokenised:
     """Tokenise a table, or read what an earlier call kept in ``cache`` for the same texts and tokeniser.
 
     Args:
@@ -115,7 +117,7 @@ def tokenise(table: Table, tokenizer: Any, cache: Path) -> Tokenised:
         tokenizer: a ``tokenizers.Tokenizer``.
         cache: a folder; one ``.npz`` per table and tokeniser is kept there.
     """
-    fingerprint = tokenizer_fingerprint(tokenizer)
+    fingerprint = fingerprint_tokenizer(tokenizer)
     key = hashlib.sha256(f"{table.fingerprint()}/{fingerprint}".encode()).hexdigest()[:16]
     path = cache / f"tokens-{key}.npz"
     arrays = load_arrays(path)
@@ -126,12 +128,12 @@ def tokenise(table: Table, tokenizer: Any, cache: Path) -> Tokenised:
             arrays[f"{name}_tokens"], arrays[f"{name}_bounds"] = encode(split.texts, tokenizer)
         save_arrays_(path, arrays)
     parts = len(table.train.texts[0])
-    wrap = template(tokenizer, parts)
+    template = read_template(tokenizer, parts)
 
     def split_of(name: str) -> TokenisedSplit:
         split: Split = getattr(table, name)
         tokens, bounds = arrays[f"{name}_tokens"], arrays[f"{name}_bounds"]
-        return TokenisedSplit(tokens, bounds, parts, split.labels, split.ids, wrap)
+        return TokenisedSplit(tokens, bounds, parts, split.labels, split.ids, template)
 
     return Tokenised(split_of("train"), split_of("dev"), split_of("test"), table.labels, fingerprint)
 
@@ -140,26 +142,29 @@ def encode(texts: list[tuple[str, ...]], tokenizer: Any) -> tuple[NDArray[np.int
     """Flat token numbers and bounds of all parts of all texts, each distinct text tokenised once."""
     flat = [part for text in texts for part in text]
     distinct = list(dict.fromkeys(flat))
-    encoded = tokenizer.encode_batch_fast(distinct, add_special_tokens=False)
-    numbers = {text: np.array(one.ids, dtype=np.int32) for text, one in zip(distinct, encoded, strict=True)}
+    encodings = tokenizer.encode_batch_fast(distinct, add_special_tokens=False)
+    numbers = {
+        text: np.array(encoding.ids, dtype=np.int32)
+        for text, encoding in zip(distinct, encodings, strict=True)
+    }
     pieces = [numbers[part] for part in flat]
     bounds = np.concatenate([[0], np.cumsum([len(piece) for piece in pieces])]).astype(np.int64)
     return np.concatenate(pieces) if pieces else np.empty(0, dtype=np.int32), bounds
 
 
-def template(tokenizer: Any, parts: int) -> Template:
+def read_template(tokenizer: Any, parts: int) -> Template:
     """Read off a sample how this tokeniser wraps ``parts`` texts."""
     sample = tokenizer.encode("a", "a", add_special_tokens=True) if parts == 2 else tokenizer.encode("a")
-    pieces: list[Piece] = []
+    pieces: list[TemplatePiece] = []
     for token, kind, text in zip(sample.ids, sample.type_ids, sample.sequence_ids, strict=True):
         if text is None:
-            pieces.append(Piece(token, kind, -1))
+            pieces.append(TemplatePiece(token, kind, -1))
         elif not any(piece.text == text for piece in pieces):
-            pieces.append(Piece(-1, kind, text))
+            pieces.append(TemplatePiece(-1, kind, text))
     return Template(tuple(pieces))
 
 
-def tokenizer_fingerprint(tokenizer: Any) -> str:
+def fingerprint_tokenizer(tokenizer: Any) -> str:
     return hashlib.sha256(tokenizer.to_str().encode()).hexdigest()[:16]
 
 

@@ -1,4 +1,4 @@
-"""What there is to export of a study, or of an imported table: the same for every tool."""
+"""Collects what is exported of a study or of an imported table, the same for every tool."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ from finegrid.study.record import Epoch, Record
 from finegrid.study.study import Study
 
 MADE_BY = "finegrid export"
-Scores = Mapping[
-    str, float
-]  # 0 to 1 (mcc: from -1), by "dev/macro-f1", "test/f1:<label>"; "result" of a table
+# 0 to 1 (mcc: from -1), by "dev/macro-f1", "test/f1:<label>"; "result" of a table.
+Scores = Mapping[str, float]
 
 
 @dataclass(frozen=True)
 class ExportedEpoch:
+    """One epoch of a run."""
+
     number: int  # from 1
     train_loss: float
     train_seconds: float
@@ -73,6 +74,8 @@ class ExportedRun:
 
 @dataclass(frozen=True)
 class Content:
+    """A study, or an imported table, as every tool gets it."""
+
     name: str  # of the study's folder
     folder: Path
     score: str  # the one that is analysed, or as the table calls its result
@@ -95,26 +98,26 @@ class Content:
         return hashlib.sha256(json.dumps(key, default=list).encode()).hexdigest()[:12]
 
     @property
-    def counted(self) -> str:
+    def run_counts(self) -> str:
         """How many runs there are: ``192 runs (190 done, 2 left)``."""
         states = Counter(run.status for run in self.runs)
         return f"{len(self.runs)} runs ({', '.join(f'{count} {state}' for state, count in states.items())})"
 
 
 def load_content(folder: Path) -> Content:
-    """Of a study or of an imported table.
+    """Collect a study or an imported table.
 
     Raises:
         InputError: neither, or a study that has not been started.
     """
     imported = load_imported(folder)
     if imported is not None:
-        return content_of_table(folder, imported)
+        return collect_table(folder, imported)
     study = load_study(folder)
-    return content_of_study(study, load_results(study))
+    return collect_study(study, load_results(study))
 
 
-def content_of_study(study: Study, results: Results) -> Content:
+def collect_study(study: Study, results: Results) -> Content:
     audit = results.audit
     assert audit is not None  # a study has one, tables do not come here
     rows = {row.index: row for row in study.rows}
@@ -124,10 +127,10 @@ def content_of_study(study: Study, results: Results) -> Content:
         row = rows[recipe.rows[0]]
         fixed = {name: level for name, level in row.recipe.levels().items() if name not in row.levels}
         for seed in results.seeds:
-            runs.append(run_of(f"row-{row.index:0{width}}", recipe, row.levels, fixed, seed))
+            runs.append(collect_run(f"row-{row.index:0{width}}", recipe, row.levels, fixed, seed))
     names = (*PLAIN_SCORES, *(f"f1:{label}" for label in audit.labels))
     return Content(
-        name=name_of(study.folder),
+        name=name_study(study.folder),
         folder=study.folder,
         score=study.head.score,
         protocol=study.head.protocol,
@@ -138,7 +141,7 @@ def content_of_study(study: Study, results: Results) -> Content:
         about={
             "made_by": MADE_BY,
             "finegrid": __version__,
-            "study": name_of(study.folder),
+            "study": name_study(study.folder),
             "score": study.head.score,
             "protocol": study.head.protocol,
             "design": study.head.design.kind,
@@ -156,11 +159,11 @@ def content_of_study(study: Study, results: Results) -> Content:
     )
 
 
-def run_of(group: str, recipe: Distinct, levels: Levels, fixed: Levels, seed: int) -> ExportedRun:
+def collect_run(group: str, recipe: Distinct, levels: Levels, fixed: Levels, seed: int) -> ExportedRun:
     record = recipe.records.get(seed)
     scores: dict[str, float] = {}
     if record is not None and record.done:
-        scores = {**flat("dev", record.dev), **flat("test", record.test)}
+        scores = {**flatten_scores("dev", record.dev), **flatten_scores("test", record.test)}
     seconds = record.seconds.to_json() if record and record.seconds else {}
     return ExportedRun(
         name=f"{group}-seed-{seed}",
@@ -174,25 +177,25 @@ def run_of(group: str, recipe: Distinct, levels: Levels, fixed: Levels, seed: in
         record=record,
         scores=scores,
         seconds={part: value for part, value in seconds.items() if value is not None},
-        epochs=tuple(map(epoch_of, record.epochs)) if record else (),
+        epochs=tuple(map(collect_epoch, record.epochs)) if record else (),
     )
 
 
-def epoch_of(epoch: Epoch) -> ExportedEpoch:
+def collect_epoch(epoch: Epoch) -> ExportedEpoch:
     # What the engine has trained tells all of them.
     assert epoch.train_loss is not None and epoch.train_seconds is not None and epoch.dev_seconds is not None
-    scores = {**flat("dev", epoch.dev or {}), **flat("test", epoch.test or {})}
+    scores = {**flatten_scores("dev", epoch.dev or {}), **flatten_scores("test", epoch.test or {})}
     return ExportedEpoch(epoch.epoch, epoch.train_loss, epoch.train_seconds, epoch.dev_seconds, scores)
 
 
-def flat(split: str, scores: Mapping[str, Any]) -> dict[str, float]:
+def flatten_scores(split: str, scores: Mapping[str, Any]) -> dict[str, float]:
     """A `metrics.summary` without nesting."""
     plain = {f"{split}/{name}": value for name, value in scores.items() if name != "f1"}
     return plain | {f"{split}/f1:{label}": value for label, value in scores.get("f1", {}).items()}
 
 
-def content_of_table(folder: Path, imported: Imported) -> Content:
-    """Of a table nothing is known but what it says: no dev, no epochs, no machine."""
+def collect_table(folder: Path, imported: Imported) -> Content:
+    """The content of an imported table, which has no dev scores, no epochs and no machine."""
     width = len(str(max((row.index for row in imported.rows), default=1)))
     taken: Counter[str] = Counter()
     runs = []
@@ -216,7 +219,7 @@ def content_of_table(folder: Path, imported: Imported) -> Content:
             )
         )
     return Content(
-        name=name_of(folder),
+        name=name_study(folder),
         folder=folder,
         score=imported.score,
         protocol="",
@@ -227,7 +230,7 @@ def content_of_table(folder: Path, imported: Imported) -> Content:
         about={
             "made_by": MADE_BY,
             "finegrid": __version__,
-            "study": name_of(folder),
+            "study": name_study(folder),
             "imported": imported.source,
             "title": imported.title,
             "score": imported.score,
@@ -239,5 +242,5 @@ def content_of_table(folder: Path, imported: Imported) -> Content:
     )
 
 
-def name_of(folder: Path) -> str:
+def name_study(folder: Path) -> str:
     return folder.resolve().name or "study"

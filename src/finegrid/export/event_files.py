@@ -1,4 +1,4 @@
-"""A study for TensorBoard: a log folder per run, with curves, scores and the hparams dashboard.
+"""Writes a study for TensorBoard: a log folder per run, with curves, scores and the hparams dashboard.
 
 Written with the event records of the ``tensorboard`` package itself, without torch or TensorFlow. The files
 hold nothing but what the study holds: exporting again writes the same bytes.
@@ -15,7 +15,7 @@ from finegrid.atomic import replacing
 from finegrid.errors import visible
 from finegrid.export.content import Content, ExportedRun
 from finegrid.export.extras import needing
-from finegrid.export.names import curve_names, differing, final_names, plain
+from finegrid.export.names import clean_name, make_distinct, name_curves, name_finals
 from finegrid.recipe.identity import Level
 
 FILE = "events.out.tfevents.finegrid"  # TensorBoard reads whatever has "tfevents" in its name
@@ -33,18 +33,18 @@ def write_event_files(content: Content, out: Path) -> int:
         from tensorboard.compat.proto import event_pb2  # noqa: F401
         from tensorboard.plugins.hparams import plugin_data_pb2  # noqa: F401
         from tensorboard.summary.writer import record_writer  # noqa: F401
-    shown = [run for run in content.runs if run.status not in ("left", "missing")]
-    put(out / FILE, encoded([(0.0, 0, experiment(content))]))
-    for run in shown:
-        put(out / run.name / FILE, encoded(events_of(run, content)))
-    names = {run.name for run in shown}
+    recorded = [run for run in content.runs if run.status not in ("left", "missing")]
+    write_if_changed(out / FILE, encode_events([(0.0, 0, make_experiment(content))]))
+    for run in recorded:
+        write_if_changed(out / run.name / FILE, encode_events(make_events(run, content)))
+    names = {run.name for run in recorded}
     for path in out.glob(f"*/{FILE}"):
         if path.parent.name not in names:
             path.unlink()
-    return len(shown)
+    return len(recorded)
 
 
-def put(path: Path, content: bytes) -> None:
+def write_if_changed(path: Path, content: bytes) -> None:
     """Write a file, unless it is the same already: a TensorBoard that shows it need not read it again."""
     if path.exists() and path.read_bytes() == content:
         return
@@ -52,7 +52,7 @@ def put(path: Path, content: bytes) -> None:
         draft.write_bytes(content)
 
 
-def encoded(events: Any) -> bytes:
+def encode_events(events: Any) -> bytes:
     """An event file of ``(seconds since 1970, step, summary)``."""
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.summary.writer.record_writer import RecordWriter
@@ -66,8 +66,8 @@ def encoded(events: Any) -> bytes:
     return buffer.getvalue()
 
 
-def events_of(run: ExportedRun, content: Content) -> Iterator[tuple[float, int, Any]]:
-    """What a run has to show, in the order in which it happened."""
+def make_events(run: ExportedRun, content: Content) -> Iterator[tuple[float, int, Any]]:
+    """The events of a run, in the order in which they happened."""
     from tensorboard.plugins.hparams.api_pb2 import STATUS_FAILURE, STATUS_SUCCESS
     from tensorboard.plugins.hparams.plugin_data_pb2 import (
         HParamsPluginData,
@@ -76,41 +76,43 @@ def events_of(run: ExportedRun, content: Content) -> Iterator[tuple[float, int, 
     )
 
     started, ended = run.started, run.ended
-    curves, finals = curve_names(content.scores), final_names(content.scores)
+    curves, finals = name_curves(content.scores), name_finals(content.scores)
     # Seeds of one recipe are sessions of one group: the dashboard then shows their mean as one line.
     start = SessionStartInfo(group_name=run.group, start_time_secs=started)
-    for name, param in param_names(content).items():
+    for name, param in name_params(content).items():
         set_level(start.hparams[param], run.levels[name])
-    yield started, 0, plugin_summary(HParamsPluginData(session_start_info=start), "session_start_info")
+    yield started, 0, make_plugin_summary(HParamsPluginData(session_start_info=start), "session_start_info")
     now = started
     for epoch in run.epochs:
         now += epoch.train_seconds + epoch.dev_seconds
         scores = {curves[key]: value for key, value in epoch.scores.items()}
-        yield now, epoch.number, scalars({"train/loss": epoch.train_loss, **scores})
+        yield now, epoch.number, make_scalars({"train/loss": epoch.train_loss, **scores})
     final = {finals[key]: value for key, value in run.scores.items()}
     final |= {f"seconds/{part}": value for part, value in run.seconds.items()}
     if final:
-        yield ended, run.best_epoch or 0, scalars(final)
+        yield ended, run.best_epoch or 0, make_scalars(final)
     status = STATUS_SUCCESS if run.status == "done" else STATUS_FAILURE
     end = SessionEndInfo(status=status, end_time_secs=ended)
-    yield ended, 0, plugin_summary(HParamsPluginData(session_end_info=end), "session_end_info")
+    yield ended, 0, make_plugin_summary(HParamsPluginData(session_end_info=end), "session_end_info")
 
 
-def param_names(content: Content) -> dict[str, str]:
+def name_params(content: Content) -> dict[str, str]:
     """Factors, but for those that do nothing in the whole study: the dashboard has room for few."""
-    return differing([name for name in content.factors if name not in content.about["inert"]], plain)
+    return make_distinct([name for name in content.factors if name not in content.about["inert"]], clean_name)
 
 
-def experiment(content: Content) -> Any:
+def make_experiment(content: Content) -> Any:
     """What the hparams dashboard shows of all runs: the factors with their levels, and which scores count."""
     from tensorboard.plugins.hparams import api_pb2
     from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-    names = final_names(content.scores)
-    found = api_pb2.Experiment(name=visible(content.name))
-    for name, param in param_names(content).items():
+    names = name_finals(content.scores)
+    experiment = api_pb2.Experiment(name=visible(content.name))
+    for name, param in name_params(content).items():
         levels = content.factors[name]
-        info = found.hparam_infos.add(name=param, display_name=visible(name), type=data_type(levels))
+        info = experiment.hparam_infos.add(
+            name=param, display_name=visible(name), type=find_data_type(levels)
+        )
         for level in levels:
             set_level(info.domain_discrete.values.add(), level)
     metrics = {names[content.main_score]: f"{content.main_score.partition('/')[0]} {content.score}"}
@@ -122,11 +124,11 @@ def experiment(content: Content) -> Any:
         biased = (
             " (best-test: too high)" if content.protocol == "best-test" and tag.startswith("test") else ""
         )
-        found.metric_infos.add(name={"tag": tag}, display_name=visible(words + biased))
-    return plugin_summary(HParamsPluginData(experiment=found), "experiment")
+        experiment.metric_infos.add(name={"tag": tag}, display_name=visible(words + biased))
+    return make_plugin_summary(HParamsPluginData(experiment=experiment), "experiment")
 
 
-def data_type(levels: Any) -> Any:
+def find_data_type(levels: Any) -> Any:
     from tensorboard.plugins.hparams import api_pb2
 
     if all(isinstance(level, bool) for level in levels):
@@ -146,7 +148,7 @@ def set_level(value: Any, level: Level) -> None:
         value.string_value = level
 
 
-def plugin_summary(data: Any, tag: str) -> Any:
+def make_plugin_summary(data: Any, tag: str) -> Any:
     """A record of the hparams plugin."""
     from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
     from tensorboard.plugins.hparams import metadata
@@ -158,7 +160,7 @@ def plugin_summary(data: Any, tag: str) -> Any:
     return Summary(value=[value])
 
 
-def scalars(values: dict[str, float]) -> Any:
+def make_scalars(values: dict[str, float]) -> Any:
     from tensorboard.compat.proto.summary_pb2 import Summary
 
     return Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])

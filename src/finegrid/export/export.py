@@ -1,4 +1,4 @@
-"""``finegrid export``: which tool gets what, and where it lies."""
+"""Writes a study for another tool, as the options of ``finegrid export`` say."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from finegrid.export.content import MADE_BY, Content, load_content
 from finegrid.export.csv_file import write_csv
 from finegrid.export.event_files import write_event_files
 from finegrid.export.frame import Frame
-from finegrid.export.mlflow_runs import local_store, log_runs, without_password
+from finegrid.export.mlflow_runs import hide_password, log_runs, make_store_uri
 from finegrid.export.parquet_file import write_parquet
-from finegrid.export.tables import epochs_table, predictions_tables, runs_table
+from finegrid.export.tables import make_epochs_table, make_predictions_tables, make_runs_table
 from finegrid.study.folder import StudyFolder
 
 FORMATS = ("csv", "parquet", "tensorboard", "mlflow")
@@ -26,47 +26,49 @@ Write = Callable[[Path, Iterable[Frame]], int]
 
 @dataclass(frozen=True)
 class ExportOptions:
+    """The options of ``finegrid export``."""
+
     to: str  # one of FORMATS
     out: Path | None = None  # else a folder in the study's
     predictions: bool = False
     tracking_uri: str | None = None
 
 
-def export_study(folder: Path, wishes: ExportOptions) -> list[str]:
+def export_study(folder: Path, options: ExportOptions) -> list[str]:
     """Write a study, or an imported table, for another tool. Returns what was written, in words.
 
     Raises:
-        InputError: no study, one that has not been started, wishes that do not go together, a missing
+        InputError: no study, one that has not been started, options that do not go together, a missing
             library, or a place that is taken.
     """
-    check_wishes(wishes)
+    check_options(options)
     content = load_content(folder)
-    out = wishes.out or StudyFolder(folder).export
+    out = options.out or StudyFolder(folder).export
     if out.exists() and not out.is_dir():
         raise input_error("command line", "--out", f"found {out}, a file. Expected a folder. Choose another.")
-    if wishes.to == "csv":
-        return write_tables(content, out, "csv", write_csv, wishes.predictions)
-    if wishes.to == "parquet":
-        return write_tables(content, out, "parquet", write_parquet, wishes.predictions)
-    if wishes.to == "tensorboard":
+    if options.to == "csv":
+        return write_tables(content, out, "csv", write_csv, options.predictions)
+    if options.to == "parquet":
+        return write_tables(content, out, "parquet", write_parquet, options.predictions)
+    if options.to == "tensorboard":
         place = out / "tensorboard"
         count = write_event_files(content, place)
-        return [*left_out(content), f"wrote {count} runs; now: tensorboard --logdir {place}"]
-    uri = wishes.tracking_uri or local_store(out / "mlflow")
+        return [*describe_missing(content), f"wrote {count} runs; now: tensorboard --logdir {place}"]
+    uri = options.tracking_uri or make_store_uri(out / "mlflow")
     logged = log_runs(content, uri)
-    told = f"{logged.new} new, {logged.changed} changed, {logged.same} there already"
-    return [*left_out(content), f"logged runs: {told}; the store: {without_password(uri)}"]
+    counts = f"{logged.new} new, {logged.changed} changed, {logged.same} there already"
+    return [*describe_missing(content), f"logged runs: {counts}; the store: {hide_password(uri)}"]
 
 
-def check_wishes(wishes: ExportOptions) -> None:
+def check_options(options: ExportOptions) -> None:
     problems = []
-    if wishes.predictions and wishes.to not in ("csv", "parquet"):
-        what = f"found it with --to {wishes.to}. Predictions go into a table: --to csv or parquet."
+    if options.predictions and options.to not in ("csv", "parquet"):
+        what = f"found it with --to {options.to}. Predictions go into a table: --to csv or parquet."
         problems.append(Problem("--predictions", what))
-    if wishes.tracking_uri is not None and wishes.to != "mlflow":
-        what = f"found it with --to {wishes.to}. Expected --to mlflow, or no --tracking-uri."
+    if options.tracking_uri is not None and options.to != "mlflow":
+        what = f"found it with --to {options.to}. Expected --to mlflow, or no --tracking-uri."
         problems.append(Problem("--tracking-uri", what))
-    if wishes.tracking_uri is not None and wishes.out is not None:
+    if options.tracking_uri is not None and options.out is not None:
         what = "found both. Runs go either to the tracking store or to a folder. Leave one out."
         problems.append(Problem("--tracking-uri, --out", what))
     if problems:
@@ -74,7 +76,7 @@ def check_wishes(wishes: ExportOptions) -> None:
 
 
 def write_tables(content: Content, out: Path, ending: str, write: Write, predictions: bool) -> list[str]:
-    check_own(out, ending)
+    check_not_foreign(out, ending)
     lines = []
 
     def put(name: str, frames: Iterable[Frame], of: str) -> None:
@@ -82,45 +84,45 @@ def write_tables(content: Content, out: Path, ending: str, write: Write, predict
         count = write(path, frames)
         lines.append(f"wrote {path}: {of or f'{count} lines'}")
 
-    put_about(content, out)
-    put("runs", [runs_table(content)], content.counted)
-    epochs = epochs_table(content)
+    write_about(content, out)
+    put("runs", [make_runs_table(content)], content.run_counts)
+    epochs = make_epochs_table(content)
     if epochs is not None:
         put("epochs", [epochs], "")
     if predictions and any(run.run_id and run.status == "done" for run in content.runs):
-        put("predictions", predictions_tables(content), "")
+        put("predictions", make_predictions_tables(content), "")
     elif predictions:
         lines.append("no predictions: no run of ours has finished")
     return [*lines, f"wrote {out / ABOUT}: what all runs have in common"]
 
 
-def check_own(out: Path, ending: str) -> None:
+def check_not_foreign(out: Path, ending: str) -> None:
     """Refuse to write over tables that an export has not made."""
-    there = [name for table in TABLES if (out / (name := f"{table}.{ending}")).exists()]
+    existing = [name for table in TABLES if (out / (name := f"{table}.{ending}")).exists()]
     about = out / ABOUT
     if about.exists() and not is_ours(about):
-        there.append(ABOUT)
-    if there and not (about.exists() and is_ours(about)):
-        found = f"{out} holds {there[0]}, which finegrid has not written"
-        what = f"{found}. Expected a folder of exports, or a new one. Choose another."
+        existing.append(ABOUT)
+    if existing and not (about.exists() and is_ours(about)):
+        foreign = f"{out} holds {existing[0]}, which finegrid has not written"
+        what = f"{foreign}. Expected a folder of exports, or a new one. Choose another."
         raise input_error("command line", "--out", what)
 
 
 def is_ours(about: Path) -> bool:
     try:
-        found = json.loads(about.read_text(encoding="utf-8"))
+        content = json.loads(about.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return isinstance(found, dict) and found.get("made_by") == MADE_BY
+    return isinstance(content, dict) and content.get("made_by") == MADE_BY
 
 
-def put_about(content: Content, out: Path) -> None:
+def write_about(content: Content, out: Path) -> None:
     text = json.dumps(dict(content.about), ensure_ascii=False, indent=1, allow_nan=False)
     with replacing(out / ABOUT) as draft:
         draft.write_text(text + "\n", encoding="utf-8")
 
 
-def left_out(content: Content) -> list[str]:
-    """Runs that have nothing to show."""
+def describe_missing(content: Content) -> list[str]:
+    """A line on the runs that have nothing to show; nothing where there are none."""
     count = sum(run.status in ("left", "missing") for run in content.runs)
     return [f"{count} of {len(content.runs)} runs have not ended yet, or have no result"] * bool(count)

@@ -18,7 +18,7 @@ def needing(extra: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        found = f"found no {extra} that can be imported ({error})"
+        missing = f"found no {extra} that can be imported ({error})"
         get = f"Install it, in finegrid's checkout: pip install -e '.[{extra}]'"
-        what = f"{found}, which this export is written with. {get}"
+        what = f"{missing}, which this export is written with. {get}"
         raise input_error("command line", f"--to {extra}", what) from None

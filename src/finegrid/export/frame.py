@@ -10,13 +10,13 @@ from finegrid.recipe.identity import Level
 from finegrid.spelling import format_level
 
 # time: seconds since 1970, UTC. wholes: a list of whole numbers in each cell.
-Kind = Literal["text", "category", "whole", "number", "truth", "time", "wholes"]
+ColumnKind = Literal["text", "category", "whole", "number", "truth", "time", "wholes"]
 
 
 @dataclass(frozen=True)
 class FrameColumn:
     name: str
-    kind: Kind
+    kind: ColumnKind
     values: Sequence[Any]  # None where there is none
     categories: tuple[str, ...] = ()  # of a category, in their order; every value is one of them
 
@@ -32,13 +32,13 @@ class Frame:
         return next(column for column in self.columns if column.name == name)
 
 
-def category(name: str, values: Sequence[str | None], categories: Sequence[str] = ()) -> FrameColumn:
+def make_category(name: str, values: Sequence[str | None], categories: Sequence[str] = ()) -> FrameColumn:
     """Text that is one of a few. Without ``categories``: those that occur, as they come."""
-    found = dict.fromkeys(value for value in values if value is not None)
-    return FrameColumn(name, "category", values, tuple(categories) or tuple(found))
+    occurring = dict.fromkeys(value for value in values if value is not None)
+    return FrameColumn(name, "category", values, tuple(categories) or tuple(occurring))
 
 
-def factor(name: str, values: Sequence[Level], levels: Sequence[Level]) -> FrameColumn:
+def make_factor(name: str, values: Sequence[Level], levels: Sequence[Level]) -> FrameColumn:
     """A factor as what its levels are; of text, the first category is the baseline's level."""
     if all(isinstance(level, bool) for level in levels):
         return FrameColumn(name, "truth", values)
@@ -46,6 +46,6 @@ def factor(name: str, values: Sequence[Level], levels: Sequence[Level]) -> Frame
         return FrameColumn(name, "whole", values)
     if all(isinstance(level, int | float) and not isinstance(level, bool) for level in levels):
         return FrameColumn(name, "number", [float(value) for value in values])
-    return category(
+    return make_category(
         name, [format_level(value) for value in values], [format_level(level) for level in levels]
     )

@@ -1,4 +1,4 @@
-"""A study for MLflow: an experiment with a run per run, in a local folder or on a tracking server."""
+"""Logs a study in MLflow: an experiment with a run per run, in a local folder or on a tracking server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 from finegrid.errors import input_error
 from finegrid.export.content import Content, ExportedRun
 from finegrid.export.extras import needing
-from finegrid.export.names import curve_names, differing, final_names, plain
+from finegrid.export.names import clean_name, make_distinct, name_curves, name_finals
 from finegrid.spelling import format_level
 
 PAGE = 1000
@@ -31,13 +31,15 @@ SETTINGS = {
 
 
 @dataclass(frozen=True)
-class Exported:
+class LogCounts:
+    """How many runs were logged, logged anew, and left as they were."""
+
     new: int
     changed: int
     same: int
 
 
-def log_runs(content: Content, uri: str) -> Exported:
+def log_runs(content: Content, uri: str) -> LogCounts:
     """Log every run that has a record and is not there yet as it is now.
 
     A run that has changed since (it failed, and was tried again), or was logged in part, is deleted in MLflow
@@ -50,7 +52,7 @@ def log_runs(content: Content, uri: str) -> Exported:
     Raises:
         InputError: no mlflow, or a store that it cannot use.
     """
-    with configured():
+    with default_settings():
         with needing("mlflow"):
             from mlflow.exceptions import MlflowException
             from mlflow.tracking import MlflowClient
@@ -63,18 +65,18 @@ def log_runs(content: Content, uri: str) -> Exported:
                 f"found {uri}, which mlflow cannot use ({reason}). Expected a folder (file:///...) or a "
                 "server that runs (http://...). Databases (sqlite:///...) need all of it: pip install mlflow"
             )
-            raise input_error("command line", "--tracking-uri", without_password(what)) from None
+            raise input_error("command line", "--tracking-uri", hide_password(what)) from None
 
 
 @contextmanager
-def configured() -> Iterator[None]:
+def default_settings() -> Iterator[None]:
     """MLflow's settings for an export, where the user has none of his own."""
-    ours = {name: value for name, value in SETTINGS.items() if name not in os.environ}
-    os.environ.update(ours)
+    missing = {name: value for name, value in SETTINGS.items() if name not in os.environ}
+    os.environ.update(missing)
     try:
         yield
     finally:
-        for name in ours:
+        for name in missing:
             del os.environ[name]
 
 
@@ -84,58 +86,58 @@ def open_experiment(client: Any, content: Content) -> str:
     Raises:
         InputError: it was deleted.
     """
-    name = plain(content.name)
-    found = client.get_experiment_by_name(name)
-    if found is None:
+    name = clean_name(content.name)
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
         note = json.dumps(dict(content.about), ensure_ascii=False, indent=1)
-        made: str = client.create_experiment(
+        new_id: str = client.create_experiment(
             name, tags={"mlflow.note.content": f"```json\n{note}\n```"[:20_000]}
         )
-        return made
-    if found.lifecycle_stage != "active":
+        return new_id
+    if experiment.lifecycle_stage != "active":
         what = (
             f'found the experiment "{name}" deleted. Expected none, or one in use. Restore it '
-            f"(mlflow experiments restore -x {found.experiment_id}), or rename the study's folder."
+            f"(mlflow experiments restore -x {experiment.experiment_id}), or rename the study's folder."
         )
         raise input_error("command line", "--tracking-uri", what)
-    known: str = found.experiment_id
-    return known
+    experiment_id: str = experiment.experiment_id
+    return experiment_id
 
 
-def log_all(client: Any, content: Content, experiment: str) -> Exported:
-    there = existing(client, experiment)
+def log_all(client: Any, content: Content, experiment: str) -> LogCounts:
+    existing = find_logged(client, experiment)
     new = changed = same = 0
     for run in content.runs:
         if run.status in ("left", "missing"):
             continue
-        logged = Logged.of(run, content)
-        before = there.get(logged.tags[KEY], [])
-        if [tags.get(CONTENT) for _, tags in before] == [logged.content]:
+        mlflow_run = MlflowRun.of(run, content)
+        before = existing.get(mlflow_run.tags[KEY], [])
+        if [tags.get(CONTENT) for _, tags in before] == [mlflow_run.content]:
             same += 1
             continue
         for run_id, _ in before:
             client.delete_run(run_id)
-        log(client, experiment, logged)
+        log_run(client, experiment, mlflow_run)
         new, changed = new + (not before), changed + bool(before)
-    return Exported(new, changed, same)
+    return LogCounts(new, changed, same)
 
 
-def existing(client: Any, experiment: str) -> dict[str, list[tuple[str, dict[str, str]]]]:
-    """By our key: runs that are there, with their tags."""
-    found: dict[str, list[tuple[str, dict[str, str]]]] = {}
+def find_logged(client: Any, experiment: str) -> dict[str, list[tuple[str, dict[str, str]]]]:
+    """Runs that the experiment has already, by our key: id and tags of each."""
+    logged: dict[str, list[tuple[str, dict[str, str]]]] = {}
     token = None
     while True:
         page = client.search_runs([experiment], max_results=PAGE, page_token=token)
         for run in page:
             if KEY in run.data.tags:
-                found.setdefault(run.data.tags[KEY], []).append((run.info.run_id, dict(run.data.tags)))
+                logged.setdefault(run.data.tags[KEY], []).append((run.info.run_id, dict(run.data.tags)))
         token = page.token
         if not token:
-            return found
+            return logged
 
 
 @dataclass(frozen=True)
-class Logged:
+class MlflowRun:
     """All that MLflow gets of a run."""
 
     name: str
@@ -147,46 +149,49 @@ class Logged:
     metrics: list[tuple[str, float, int, int]]  # name, value, milliseconds, step
 
     @classmethod
-    def of(cls, run: ExportedRun, content: Content) -> Logged:
+    def of(cls, run: ExportedRun, content: Content) -> MlflowRun:
         started, ended = (round(1000 * seconds) for seconds in (run.started, run.ended))
         return cls(
             name=run.name,
             status="FINISHED" if run.status == "done" else "FAILED",
             started=started,
             ended=ended,
-            params=params_of(run),
-            tags=tags_of(run, content),
-            metrics=list(metrics_of(run, content, ended)),
+            params=make_params(run),
+            tags=make_tags(run, content),
+            metrics=list(make_metrics(run, content, ended)),
         )
 
     @property
     def content(self) -> str:
-        """Equal for equal runs."""
-        return hashlib.sha256(repr(self).encode()).hexdigest()[:16]
+        """A hash that is equal for equal runs, in every version of finegrid: MLflow keeps it as a tag."""
+        fields = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
+        return hashlib.sha256(f"MlflowRun({fields})".encode()).hexdigest()[
+            :16
+        ]  # the first name of this class
 
 
-def params_of(run: ExportedRun) -> dict[str, str]:
+def make_params(run: ExportedRun) -> dict[str, str]:
     """Every level, also what the study does not vary, and the seed."""
     levels = {**run.levels, **run.fixed}
-    names = differing(["seed", *levels], plain)
-    found = {names[name]: format_level(level) for name, level in levels.items()}
-    return found if run.seed is None else {**found, "seed": str(run.seed)}
+    names = make_distinct(["seed", *levels], clean_name)
+    params = {names[name]: format_level(level) for name, level in levels.items()}
+    return params if run.seed is None else {**params, "seed": str(run.seed)}
 
 
-def tags_of(run: ExportedRun, content: Content) -> dict[str, str]:
+def make_tags(run: ExportedRun, content: Content) -> dict[str, str]:
     about, record = content.about, run.record
-    found = {
+    tags = {
         # Of the study too: another of the same name may have the same run, in another row.
         KEY: f"{content.identity}/{run.run_id or run.name}",
-        "finegrid.study.study": content.identity,
+        "finegrid.study": content.identity,
         "finegrid.rows": " ".join(map(str, run.rows)),
-        "finegrid.recipe.recipe": str(run.recipe),
+        "finegrid.recipe": str(run.recipe),
         "finegrid.status": run.status,
         "finegrid.score": content.score,
         "mlflow.source.name": "finegrid",
     }
     if record is not None:
-        found |= {
+        tags |= {
             "finegrid.run_id": str(run.run_id),
             "finegrid.protocol": content.protocol,
             "finegrid.engine": str(about["engine"]),
@@ -197,54 +202,56 @@ def tags_of(run: ExportedRun, content: Content) -> dict[str, str]:
             **{f"finegrid.version.{name}": value for name, value in record.versions.items()},
         }
     else:
-        found["finegrid.study.imported"] = about["imported"]
+        tags["finegrid.imported"] = about["imported"]
     if record is not None and record.reason is not None:
-        found["finegrid.reason"] = record.reason
-    return found
+        tags["finegrid.reason"] = record.reason
+    return tags
 
 
-def metrics_of(run: ExportedRun, content: Content, ended: int) -> Iterator[tuple[str, float, int, int]]:
+def make_metrics(run: ExportedRun, content: Content, ended: int) -> Iterator[tuple[str, float, int, int]]:
     """Curves by epoch; what was measured once stands at the epoch that was chosen."""
-    curves, finals = curve_names(content.scores), final_names(content.scores)
+    curves, finals = name_curves(content.scores), name_finals(content.scores)
     now = float(run.started)
     for epoch in run.epochs:
         now += epoch.train_seconds + epoch.dev_seconds
-        for name, value in [("train/loss", epoch.train_loss), *named(epoch.scores, curves)]:
+        for name, value in [("train/loss", epoch.train_loss), *rename_scores(epoch.scores, curves)]:
             yield name, value, round(1000 * now), epoch.number
     seconds = [(f"seconds/{part}", value) for part, value in run.seconds.items()]
-    for name, value in [*named(run.scores, finals), *seconds]:
+    for name, value in [*rename_scores(run.scores, finals), *seconds]:
         yield name, value, ended, run.best_epoch or 0
     if run.best_epoch is not None:
         yield "best_epoch", float(run.best_epoch), ended, run.best_epoch
 
 
-def named(scores: Mapping[str, float], names: Mapping[str, str]) -> list[tuple[str, float]]:
+def rename_scores(scores: Mapping[str, float], names: Mapping[str, str]) -> list[tuple[str, float]]:
     return [(names[key], value) for key, value in scores.items()]
 
 
-def log(client: Any, experiment: str, logged: Logged) -> None:
+def log_run(client: Any, experiment: str, mlflow_run: MlflowRun) -> None:
     """Write a run. Its tag `CONTENT` comes last: without it, it is not whole."""
     from mlflow.entities import Metric, Param
 
     # A table does not tell when: then MLflow has the time of the export.
-    created = client.create_run(experiment, logged.started or None, logged.tags, run_name=logged.name)
+    created = client.create_run(
+        experiment, mlflow_run.started or None, mlflow_run.tags, run_name=mlflow_run.name
+    )
     run_id = created.info.run_id
-    for part in parts([Param(name, value) for name, value in logged.params.items()], MOST_PARAMS):
+    for part in cut_batches([Param(name, value) for name, value in mlflow_run.params.items()], MOST_PARAMS):
         client.log_batch(run_id, params=part)
-    for part in parts([Metric(*metric) for metric in logged.metrics], MOST_METRICS):
+    for part in cut_batches([Metric(*metric) for metric in mlflow_run.metrics], MOST_METRICS):
         client.log_batch(run_id, metrics=part)
-    client.set_terminated(run_id, status=logged.status, end_time=logged.ended or None)
-    client.set_tag(run_id, CONTENT, logged.content)
+    client.set_terminated(run_id, status=mlflow_run.status, end_time=mlflow_run.ended or None)
+    client.set_tag(run_id, CONTENT, mlflow_run.content)
 
 
-def parts(entities: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+def cut_batches(entities: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
     return (entities[begin : begin + size] for begin in range(0, len(entities), size))
 
 
-def without_password(text: str) -> str:
-    """A server's address may carry a user and a password, which are nobody's business."""
+def hide_password(text: str) -> str:
+    """The text without user and password, which a server's address may carry."""
     return re.sub(r"//[^/@\s]*@", "//", text)
 
 
-def local_store(folder: Path) -> str:
+def make_store_uri(folder: Path) -> str:
     return folder.resolve().as_uri()

@@ -1,4 +1,4 @@
-"""Frames to Parquet, with types: categories are dictionaries, and keep their order."""
+"""Writes frames as Parquet, with types: categories are dictionaries, and keep their order."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def write_parquet(path: Path, frames: Iterable[Frame]) -> int:
         writer = None
         try:
             for frame in frames:
-                table = pa.table({column.name: array(column) for column in frame.columns})
+                table = pa.table({column.name: make_array(column) for column in frame.columns})
                 writer = writer or parquet.ParquetWriter(draft, table.schema)
                 writer.write_table(table)
                 count += len(frame)
@@ -30,7 +30,7 @@ def write_parquet(path: Path, frames: Iterable[Frame]) -> int:
     return count
 
 
-def array(column: FrameColumn) -> Any:
+def make_array(column: FrameColumn) -> Any:
     import pyarrow as pa
 
     if column.kind == "category":

@@ -1,4 +1,4 @@
-"""The tables of an export: runs, epochs, predictions."""
+"""Makes the tables of an export: runs, epochs, predictions."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 from scipy.special import softmax
 
 from finegrid.export.content import Content, ExportedRun
-from finegrid.export.frame import Frame, FrameColumn, category, factor
-from finegrid.export.names import differing
+from finegrid.export.frame import Frame, FrameColumn, make_category, make_factor
+from finegrid.export.names import make_distinct
 from finegrid.study.predictions import read_run
 
 STATES = ("done", "diverged", "failed", "left", "missing")
@@ -22,55 +22,55 @@ TAKEN = {
 }
 
 
-def runs_table(content: Content) -> Frame:
+def make_runs_table(content: Content) -> Frame:
     """A line per distinct recipe and seed, whatever became of it."""
     runs = content.runs
-    names = factor_names(list(content.factors))
-    own = bool(content.protocol)  # else a table from elsewhere, which has no run ids, machine or epochs
-    columns = [category("study", [content.name] * len(runs), [content.name])]
-    columns += [FrameColumn("run_id", "text", [run.run_id for run in runs])] * own
+    names = name_factors(list(content.factors))
+    is_study = bool(content.protocol)  # else a table from elsewhere, which has no run ids, machine or epochs
+    columns = [make_category("study", [content.name] * len(runs), [content.name])]
+    columns += [FrameColumn("run_id", "text", [run.run_id for run in runs])] * is_study
     columns += [
         FrameColumn("recipe", "whole", [run.recipe for run in runs]),
         FrameColumn("rows", "wholes", [run.rows for run in runs]),
         FrameColumn("seed", "whole", [run.seed for run in runs]),
-        category("status", [run.status for run in runs], STATES),
+        make_category("status", [run.status for run in runs], STATES),
         *(
-            factor(names[name], [run.levels[name] for run in runs], levels)
+            make_factor(names[name], [run.levels[name] for run in runs], levels)
             for name, levels in content.factors.items()
         ),
     ]
-    columns += [category("protocol", [content.protocol] * len(runs), [content.protocol])] * own
-    columns += scores_of([run.scores for run in runs], content.scores)
+    columns += [make_category("protocol", [content.protocol] * len(runs), [content.protocol])] * is_study
+    columns += make_scores([run.scores for run in runs], content.scores)
     columns += [
         FrameColumn("best_epoch", "whole", [run.best_epoch for run in runs]),
         FrameColumn("epochs", "whole", [len(run.epochs) if run.record else None for run in runs]),
-    ] * own
-    columns += seconds_of(runs)
-    return Frame((*columns, *(machine_of(runs) if own else ())))
+    ] * is_study
+    columns += make_seconds(runs)
+    return Frame((*columns, *(make_machine(runs) if is_study else ())))
 
 
-def factor_names(factors: Sequence[str]) -> dict[str, str]:
+def name_factors(factors: Sequence[str]) -> dict[str, str]:
     """Columns of the factors: their own names, unless a column of ours is called like that."""
-    return differing(factors, lambda name: f"factor.{name}" if name in TAKEN else name)
+    return make_distinct(factors, lambda name: f"factor.{name}" if name in TAKEN else name)
 
 
-def seconds_of(runs: Sequence[ExportedRun]) -> list[FrameColumn]:
+def make_seconds(runs: Sequence[ExportedRun]) -> list[FrameColumn]:
     """Seconds that any run has; of a table perhaps none."""
-    known = ("pretrain", "epoch", "train", "dev", "test", "run")
-    parts = [part for part in known if any(part in run.seconds for run in runs)]
+    every_part = ("pretrain", "epoch", "train", "dev", "test", "run")
+    parts = [part for part in every_part if any(part in run.seconds for run in runs)]
     return [
         FrameColumn(f"{part}_seconds", "number", [run.seconds.get(part) for run in runs]) for part in parts
     ]
 
 
-def machine_of(runs: Sequence[ExportedRun]) -> list[FrameColumn]:
+def make_machine(runs: Sequence[ExportedRun]) -> list[FrameColumn]:
     records = [run.record for run in runs]
     return [
         FrameColumn(
             "memory_bytes", "whole", [(record.memory or None) if record else None for record in records]
         ),
-        category("device", [record.device if record else None for record in records]),
-        category("precision", [record.precision if record else None for record in records]),
+        make_category("device", [record.device if record else None for record in records]),
+        make_category("precision", [record.precision if record else None for record in records]),
         FrameColumn("threads", "whole", [record.threads if record else None for record in records]),
         FrameColumn("started", "time", [record.started if record else None for record in records]),
         FrameColumn("ended", "time", [record.ended if record else None for record in records]),
@@ -78,41 +78,44 @@ def machine_of(runs: Sequence[ExportedRun]) -> list[FrameColumn]:
     ]
 
 
-def scores_of(scores: Sequence[Mapping[str, float]], keys: Sequence[str]) -> list[FrameColumn]:
-    return [FrameColumn(column_name(key), "number", [each.get(key) for each in scores]) for key in keys]
+def make_scores(scores_of_runs: Sequence[Mapping[str, float]], keys: Sequence[str]) -> list[FrameColumn]:
+    return [
+        FrameColumn(name_column(key), "number", [run_scores.get(key) for run_scores in scores_of_runs])
+        for key in keys
+    ]
 
 
-def column_name(key: str) -> str:
+def name_column(key: str) -> str:
     """``test/macro-f1`` is test_macro_f1, ``dev/f1:sports`` is dev_f1_sports, the label as it is."""
     name, colon, label = key.partition(":")
     name = name.replace("/", "_").replace("-", "_")
     return f"{name}_{label}" if colon else name
 
 
-def epochs_table(content: Content) -> Frame | None:
+def make_epochs_table(content: Content) -> Frame | None:
     """A line per epoch of every run that has any; None if none has."""
     pairs = [(run, epoch) for run in content.runs for epoch in run.epochs]
     if not pairs:
         return None
-    found = {key for _, epoch in pairs for key in epoch.scores}
-    keys = [key for key in content.scores if key in found]
+    measured = {key for _, epoch in pairs for key in epoch.scores}
+    keys = [key for key in content.scores if key in measured]
     return Frame(
         (
-            category("study", [content.name] * len(pairs), [content.name]),
+            make_category("study", [content.name] * len(pairs), [content.name]),
             FrameColumn("run_id", "text", [run.run_id for run, _ in pairs]),
             FrameColumn("recipe", "whole", [run.recipe for run, _ in pairs]),
             FrameColumn("seed", "whole", [run.seed for run, _ in pairs]),
             FrameColumn("epoch", "whole", [epoch.number for _, epoch in pairs]),
             FrameColumn("best", "truth", [epoch.number == run.best_epoch for run, epoch in pairs]),
             FrameColumn("train_loss", "number", [epoch.train_loss for _, epoch in pairs]),
-            *scores_of([epoch.scores for _, epoch in pairs], keys),
+            *make_scores([epoch.scores for _, epoch in pairs], keys),
             FrameColumn("train_seconds", "number", [epoch.train_seconds for _, epoch in pairs]),
             FrameColumn("dev_seconds", "number", [epoch.dev_seconds for _, epoch in pairs]),
         )
     )
 
 
-def predictions_tables(content: Content) -> Iterator[Frame]:
+def make_predictions_tables(content: Content) -> Iterator[Frame]:
     """A line per text of dev and test, one frame per finished run and split: together they may be long.
 
     Raises:
@@ -121,18 +124,22 @@ def predictions_tables(content: Content) -> Iterator[Frame]:
     for run in content.runs:
         if run.status != "done" or run.run_id is None:
             continue
-        for split, found in read_run(content.folder, run.run_id).items():
-            chances = softmax(found.logits.astype(np.float64), axis=1)
-            predicted = found.logits.argmax(axis=1)
+        for split, predictions in read_run(content.folder, run.run_id).items():
+            chances = softmax(predictions.logits.astype(np.float64), axis=1)
+            predicted = predictions.logits.argmax(axis=1)
             texts = np.arange(len(predicted))
             yield Frame(
                 (
                     FrameColumn("run_id", "text", [run.run_id] * len(texts)),
-                    category("split", [split] * len(texts), ["dev", "test"]),
-                    FrameColumn("text", "whole", found.ids.tolist()),
-                    category("gold", [content.labels[index] for index in found.gold], content.labels),
-                    category("predicted", [content.labels[index] for index in predicted], content.labels),
-                    FrameColumn("p_gold", "number", chances[texts, found.gold].tolist()),
+                    make_category("split", [split] * len(texts), ["dev", "test"]),
+                    FrameColumn("text", "whole", predictions.ids.tolist()),
+                    make_category(
+                        "gold", [content.labels[index] for index in predictions.gold], content.labels
+                    ),
+                    make_category(
+                        "predicted", [content.labels[index] for index in predicted], content.labels
+                    ),
+                    FrameColumn("p_gold", "number", chances[texts, predictions.gold].tolist()),
                     FrameColumn("p_predicted", "number", chances[texts, predicted].tolist()),
                 )
             )

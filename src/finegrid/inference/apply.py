@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from finegrid.data.tokens import TokenisedSplit, encode, template
+from finegrid.data.tokens import TokenisedSplit, encode, read_template
 from finegrid.errors import input_error
 from finegrid.inference.fitted import Fitted
 from finegrid.inference.keep import load_model
@@ -28,24 +28,24 @@ def apply(
     """
     prepare_process(settings)
     device = torch.device(settings.device)
-    split = tokenised(texts, load_tokenizer(folder))
+    split = tokenise_unlabelled(texts, load_tokenizer(folder))
     model = load_model(folder, fitted, device)
     model.compute = torch.bfloat16 if settings.precision == "bf16" else None
-    known = model.encoder.get_input_embeddings().num_embeddings  # type: ignore[operator]
-    if split.tokens.max(initial=0) >= known:
-        what = f"gives token {split.tokens.max()}, but the encoder has {known}. Fit the model again."
+    size = model.encoder.get_input_embeddings().num_embeddings  # type: ignore[operator]
+    if split.tokens.max(initial=0) >= size:
+        what = f"gives token {split.tokens.max()}, but the encoder has {size}. Fit the model again."
         raise input_error(str(folder), "tokenizer", what)
     lengths = np.minimum(split.lengths, fitted.max_length)
     rows = evaluation_batches(lengths, EVALUATION_TOKENS[settings.device])
-    batches = (pack(split, some, fitted.max_length, device) for some in rows)
+    batches = (pack(split, chosen, fitted.max_length, device) for chosen in rows)
     (logits,) = predict([model], batches, len(texts))
     return logits, int((split.lengths > fitted.max_length).sum())
 
 
-def tokenised(texts: list[tuple[str, ...]], tokenizer: object) -> TokenisedSplit:
+def tokenise_unlabelled(texts: list[tuple[str, ...]], tokenizer: object) -> TokenisedSplit:
     """Texts without labels, as flat arrays."""
     tokens, bounds = encode(texts, tokenizer)
     count, parts = len(texts), len(texts[0])
     labels = np.zeros(count, dtype=np.int64)  # `pack` wants some; nothing reads them
     ids = np.arange(1, count + 1, dtype=np.int64)
-    return TokenisedSplit(tokens, bounds, parts, labels, ids, template(tokenizer, parts))
+    return TokenisedSplit(tokens, bounds, parts, labels, ids, read_template(tokenizer, parts))

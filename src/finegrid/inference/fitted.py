@@ -63,5 +63,5 @@ def load_fitted(folder: Path) -> Fitted:
     raise input_error("predict", str(folder), what)
 
 
-def as_text(fitted: Fitted) -> str:
+def format_fitted(fitted: Fitted) -> str:
     return json.dumps(fitted.model_dump(by_alias=True), ensure_ascii=False, indent=1, allow_nan=False) + "\n"

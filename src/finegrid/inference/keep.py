@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from finegrid.atomic import replacing_folder
 from finegrid.encoders.families import inspect
 from finegrid.errors import input_error
-from finegrid.inference.fitted import FILE, HEAD, Fitted, as_text
+from finegrid.inference.fitted import FILE, HEAD, Fitted, format_fitted
 from finegrid.model.classifier import Classifier
 from finegrid.model.load import TOKENIZER, Checkpoint, first_line
 from finegrid.streams import Streams
@@ -42,7 +42,7 @@ def keep_model(model: Classifier, tokenizer: Path, fitted: Fitted, out: Path) ->
         for name in TOKENIZER:
             if (tokenizer / name).exists():
                 shutil.copyfile(tokenizer / name, draft / name)
-        (draft / FILE).write_text(as_text(fitted), encoding="utf-8")
+        (draft / FILE).write_text(format_fitted(fitted), encoding="utf-8")
         for path in draft.iterdir():
             path.chmod((draft / FILE).stat().st_mode)  # safetensors lets only its owner read a file
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from finegrid import metrics
 from finegrid.atomic import replacing
-from finegrid.data.findings import counted, several
-from finegrid.data.unlabelled import AskedColumns, UnlabelledTexts, read_texts
+from finegrid.data.findings import count_noun, quote_all
+from finegrid.data.unlabelled import ColumnOptions, UnlabelledTexts, read_texts
 from finegrid.errors import input_error, visible
 from finegrid.inference.fitted import Fitted, load_fitted
 from finegrid.study.settings import RunSettings
@@ -54,7 +54,7 @@ class PredictedTexts:
         return metrics.summary(gold, self.logits, self.fitted.labels)
 
 
-def predict_file(model: Path, file: Path, asked: AskedColumns, settings: RunSettings) -> PredictedTexts:
+def predict_file(model: Path, file: Path, asked: ColumnOptions, settings: RunSettings) -> PredictedTexts:
     """Label every text of a file.
 
     Args:
@@ -68,16 +68,18 @@ def predict_file(model: Path, file: Path, asked: AskedColumns, settings: RunSett
     """
     fitted = load_fitted(model)
     usual = tuple(fitted.columns)
-    read = read_texts(file, fitted.texts, AskedColumns(asked.texts, asked.label, asked.header, usual))
+    read = read_texts(file, fitted.texts, ColumnOptions(asked.texts, asked.label, asked.header, usual))
     from finegrid.inference.apply import apply
 
     logits, cut = apply(model, fitted, read.texts, settings)
     warnings = list(read.warnings)
     if cut:
-        warnings.append(f"{counted(cut, 'text')} longer than {fitted.max_length} tokens: the end was cut off")
+        warnings.append(
+            f"{count_noun(cut, 'text')} longer than {fitted.max_length} tokens: the end was cut off"
+        )
     unknown = sorted(set(read.labels or ()) - set(fitted.labels))
     if unknown:
-        warnings.append(f"no scores: the model does not know the label {several(unknown)} of the file")
+        warnings.append(f"no scores: the model does not know the label {quote_all(unknown)} of the file")
     return PredictedTexts(fitted, read, logits, warnings)
 
 
@@ -143,4 +145,4 @@ def score_lines(predictions: PredictedTexts) -> list[str]:
     if scores is None:
         return []
     plain = ", ".join(f"{name} {scores[name]:.4f}" for name in metrics.PLAIN_SCORES)
-    return [f"{plain} on {counted(len(predictions.read.texts), 'text')}"]
+    return [f"{plain} on {count_noun(len(predictions.read.texts), 'text')}"]

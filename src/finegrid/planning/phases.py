@@ -12,7 +12,7 @@ from finegrid.planning.runs import PlannedRun
 from finegrid.recipe.identity import key_of
 from finegrid.spelling import format_duration
 from finegrid.study.audit_file import Audit
-from finegrid.study.design import Row, full_factorial
+from finegrid.study.design import Row, plan_full
 from finegrid.study.screen import Screen
 from finegrid.study.study import Study
 
@@ -22,7 +22,7 @@ def added_rows(study: Study) -> list[Row]:
     if study.screen is not None:
         return study.rows[len(study.first_rows) :]
     taken = {tuple(row.levels.values()) for row in study.first_rows}
-    every = full_factorial(study.baseline, study.factors)
+    every = plan_full(study.baseline, study.factors)
     return [row for row in every if tuple(row.levels.values()) not in taken]
 
 

@@ -16,7 +16,7 @@ from finegrid.planning.phases import phases_json
 from finegrid.planning.runs import PlannedRun, plan_runs
 from finegrid.study.audit_file import Audit, Proof, load_audit
 from finegrid.study.audited import fitting_audit
-from finegrid.study.confounding import design_json
+from finegrid.study.confounding import design_as_json
 from finegrid.study.record import Record
 from finegrid.study.settings import RunSettings
 from finegrid.study.study import Study
@@ -141,7 +141,7 @@ class StudyStatus:
             "score": self.study.head.score,
             "protocol": self.study.head.protocol,
             "factors": dict(self.study.factors),
-            "design": design_json(self.study, self.inert_everywhere()),
+            "design": design_as_json(self.study, self.inert_everywhere()),
             "screen": phases_json(self.study, load_audit(self.study.folder), self.seeds),
             "recipes": len(self.study.rows),
             "seeds": list(self.seeds),

@@ -9,7 +9,7 @@ from finegrid.planning.phases import phases_lines, screen_lines
 from finegrid.planning.status import STATES, StudyStatus
 from finegrid.spelling import format_duration
 from finegrid.study.audit_file import Audit, load_audit
-from finegrid.study.confounding import design_lines
+from finegrid.study.confounding import describe_design
 from finegrid.study.settings import BEST_TEST
 
 
@@ -27,7 +27,7 @@ def design_of_study_lines(status: StudyStatus) -> Iterator[str]:
     recipes, seeds = len(study.rows), len(status.seeds)
     yield f"{study.folder}: {recipes} recipes x {seeds} seed{'s' * (seeds != 1)}, score {study.head.score}"
     yield from (f"  {name}: {', '.join(map(str, levels))}" for name, levels in study.factors.items())
-    yield from design_lines(study, status.inert_everywhere())
+    yield from describe_design(study, status.inert_everywhere())
     yield from phases_lines(study, load_audit(study.folder), status.seeds)
     if study.screen is not None:
         yield from screen_lines(study.screen)

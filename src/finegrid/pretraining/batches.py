@@ -1,4 +1,4 @@
-"""Sequences to packed, masked batches of tensors."""
+"""Packs sequences into masked batches of tensors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FEWEST_SHARDS = {"cpu": 2, "cuda": 1}
 
 @dataclass(frozen=True)
 class MaskedBatch:
-    """A packed batch and what is to be told about it."""
+    """A packed batch, and what the model is to predict of it."""
 
     batch: Batch  # its labels: those of `finegrid.pretraining.pairs`
     places: Tensor  # [hidden], then fewer than GRAIN that do not count
@@ -34,7 +34,7 @@ class MaskedBatch:
     pairs: int
 
 
-def masked_batches(
+def make_masked_batches(
     tokens: NDArray[np.int32],
     epoch: PairedEpoch,
     rows: slice,
@@ -58,13 +58,13 @@ def masked_batches(
     shards = max(FEWEST_SHARDS[device.type], round(int(ends[-1]) / size))
     cuts = np.searchsorted(ends, ends[-1] * np.arange(1, shards) / shards)
     return [
-        masked_batch(tokens, epoch, some, share, masking, vocabulary, heads, device)
-        for some in np.split(order, cuts)
-        if len(some)
+        make_masked_batch(tokens, epoch, sequences, share, masking, vocabulary, heads, device)
+        for sequences in np.split(order, cuts)
+        if len(sequences)
     ]
 
 
-def masked_batch(
+def make_masked_batch(
     tokens: NDArray[np.int32],
     epoch: PairedEpoch,
     order: NDArray[np.int64],

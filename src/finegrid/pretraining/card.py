@@ -15,7 +15,7 @@ COUNTS = {
 }
 
 
-def card(name: str, about: dict[str, Any]) -> str:
+def write_card(name: str, about: dict[str, Any]) -> str:
     """Markdown.
 
     Args:
@@ -26,15 +26,20 @@ def card(name: str, about: dict[str, Any]) -> str:
     curve = progress["curve"]
     last = curve[-1]
     rows = [
-        f"| {one['tokens'] / 1e6:.2f} | {one['seconds'] / 60:.1f} | {one['layers']} | {one['loss']:.4f} "
-        f"| {one['accuracy']:.2%} | {one['pair_accuracy']:.1%} |"
-        for one in curve
+        f"| {point['tokens'] / 1e6:.2f} | {point['seconds'] / 60:.1f} | {point['layers']} "
+        f"| {point['loss']:.4f} | {point['accuracy']:.2%} | {point['pair_accuracy']:.1%} |"
+        for point in curve
     ]
     files = [
         " | ".join(
-            [f"| {one['name']}", *(f"{one[key]:,}" for key in COUNTS), f"{weight:g}", f"{own['loss']:.4f} |"]
+            [
+                f"| {file['name']}",
+                *(f"{file[key]:,}" for key in COUNTS),
+                f"{weight:g}",
+                f"{held_out['loss']:.4f} |",
+            ]
         )
-        for one, weight, own in zip(about["files"], about["weights"], progress["by_file"], strict=True)
+        for file, weight, held_out in zip(about["files"], about["weights"], progress["by_file"], strict=True)
     ]
     source = f"from `{asked['init']}`" if asked["init"] else "from random weights"
     stages = f", grown by stacking: {', '.join(map(str, asked['grow']))} layers" if asked["grow"] else ""

@@ -12,7 +12,7 @@ from finegrid.model.load import load_tokenizer
 from finegrid.pretraining.corpus import FileCount, read_corpus
 from finegrid.pretraining.examples import SHORTEST, Documents, Vocabulary, cut_examples, hold_out, tokenise
 from finegrid.pretraining.folder import PretrainFolder
-from finegrid.pretraining.loop import SAVE_SECONDS, Loop, TrainingTexts
+from finegrid.pretraining.loop import SAVE_SECONDS, PretrainLoop, PretrainTexts
 from finegrid.pretraining.settings import PretrainSettings
 from finegrid.pretraining.start import draw_model, load_model, read_shape
 from finegrid.pretraining.vocabulary import check_specials, train_vocabulary
@@ -45,26 +45,26 @@ def pretrain(
     if settings.device == "cuda":
         compute_repeatably()
     folder = PretrainFolder(out)
-    with folder.alone():
-        if folder.finished(settings):
+    with folder.lock():
+        if folder.is_finished(settings):
             tell(f"{out} is finished; nothing to do")
             return
-        model, init = starting_model(settings)
+        model, init = make_starting_model(settings)
         check_length(settings, model.config.max_position_embeddings)
         tokenizer = init or folder.tokenizer
         try:
-            documents, files = folder.documents() or read_documents(settings, folder, model, init, tell)
+            documents, files = folder.load_documents() or read_documents(settings, folder, model, init, tell)
             texts = cut_texts(documents, Vocabulary.of(load_tokenizer(tokenizer)), settings, tell)
         except InputError:
             folder.forget()
             raise
-        loop = Loop(settings, texts, model, folder.state, threads, tell, save_seconds)
+        loop = PretrainLoop(settings, texts, model, folder.state, threads, tell, save_seconds)
         loop.run()
         folder.finish(loop.model.model, tokenizer, settings, loop.progress, files, command)
     tell(f"wrote {out}")
 
 
-def starting_model(settings: PretrainSettings) -> tuple[Any, Path | None]:
+def make_starting_model(settings: PretrainSettings) -> tuple[Any, Path | None]:
     """The model of the first stage, and the folder of its tokeniser where it has one."""
     if settings.init is not None:
         model, folder = load_model(settings.init)
@@ -94,7 +94,7 @@ def read_documents(
     """
     corpus = read_corpus(settings.corpus, settings.field, settings.without)
     for file in corpus.files:
-        tell(file.sentence())
+        tell(file.describe())
     folder.begin(settings)
     if init is None:
         tell(f"training a vocabulary of {model.config.vocab_size:,} pieces")
@@ -114,7 +114,7 @@ def check_length(settings: PretrainSettings, positions: int) -> None:
 
 def cut_texts(
     documents: Documents, vocabulary: Vocabulary, settings: PretrainSettings, tell: Callable[[str], None]
-) -> TrainingTexts:
+) -> PretrainTexts:
     """Examples to learn from and to judge by.
 
     Raises:
@@ -131,4 +131,4 @@ def cut_texts(
         f"{tokens / 1e6:.2f} M tokens ({documents.unknown / tokens:.2%} unknown), "
         f"{len(train):,} stretches to learn from, {len(judge):,} held out"
     )
-    return TrainingTexts(train, judge, vocabulary)
+    return PretrainTexts(train, judge, vocabulary)

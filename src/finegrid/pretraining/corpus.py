@@ -1,4 +1,4 @@
-"""Plain text to documents: compressed or not, lines or JSON lines, repeated lines dropped."""
+"""Reads plain text as documents: compressed or not, lines or JSON lines, repeated lines dropped."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ JSON_LINES = (".jsonl", ".ndjson")
 
 @dataclass
 class FileCount:
-    """What became of the lines of one file."""
+    """How many lines of one file were kept and dropped, and why."""
 
     name: str
     lines: int = 0  # that are not blank
@@ -29,7 +29,7 @@ class FileCount:
     documents: int = 0
     characters: int = 0
 
-    def sentence(self) -> str:
+    def describe(self) -> str:
         dropped = [f"{self.repeated:,} repeated lines dropped"] * bool(self.repeated)
         dropped += [f"{self.excluded:,} dropped that --without names"] * bool(self.excluded)
         kept = f"{self.name}: {self.lines:,} lines, {self.characters / 1e6:.1f} million characters kept"
@@ -70,7 +70,7 @@ def read_corpus(paths: Sequence[Path], key: str = "text", without: Sequence[Path
         corpus.files.append(count)
         with collecting(problems):
             for document in read_file(path, key):
-                kept = tuple(keep(document, seen, excluded, count))
+                kept = tuple(keep_lines(document, seen, excluded, count))
                 if kept:
                     corpus.documents.append(kept)
                     corpus.sources.append(index)
@@ -83,7 +83,7 @@ def read_corpus(paths: Sequence[Path], key: str = "text", without: Sequence[Path
 
 
 class collecting:
-    """Keep an `InputError` for later, to tell all of them at once."""
+    """Keeps an `InputError` for later, so that all of them are raised at once."""
 
     def __init__(self, problems: list[Problem]) -> None:
         self.problems = problems
@@ -96,7 +96,9 @@ class collecting:
         return isinstance(error, InputError)
 
 
-def keep(document: Iterable[str], seen: set[str], excluded: set[str], count: FileCount) -> Iterator[str]:
+def keep_lines(
+    document: Iterable[str], seen: set[str], excluded: set[str], count: FileCount
+) -> Iterator[str]:
     """The lines that are neither repeated nor excluded; counts what is dropped."""
     for line in document:
         count.lines += 1
@@ -124,10 +126,10 @@ def read_file(path: Path, key: str) -> Iterator[list[str]]:
     try:
         with open_bytes(path) as file:
             if inner.suffix.lower() in JSON_LINES:
-                yield from json_documents(file, path, key)
+                yield from read_json_documents(file, path, key)
             else:
-                lines = [" ".join(text.split()) for text in decoded(file, path)]
-                yield from blocks(lines)
+                lines = [" ".join(text.split()) for text in decode_lines(file, path)]
+                yield from split_blocks(lines)
     except FileNotFoundError:
         raise input_error(str(path), "corpus", "no such file. Give files of text.") from None
     except (OSError, EOFError, lzma.LZMAError) as error:
@@ -135,7 +137,7 @@ def read_file(path: Path, key: str) -> Iterator[list[str]]:
         raise input_error(str(path), "corpus", what) from error
 
 
-def blocks(lines: list[str]) -> Iterator[list[str]]:
+def split_blocks(lines: list[str]) -> Iterator[list[str]]:
     if "" not in lines:
         yield from ([line] for line in lines)
         return
@@ -144,8 +146,8 @@ def blocks(lines: list[str]) -> Iterator[list[str]]:
             yield list(block)
 
 
-def json_documents(file: IO[bytes], path: Path, key: str) -> Iterator[list[str]]:
-    for number, line in enumerate(decoded(file, path), start=1):
+def read_json_documents(file: IO[bytes], path: Path, key: str) -> Iterator[list[str]]:
+    for number, line in enumerate(decode_lines(file, path), start=1):
         if not line.strip():
             continue
         try:
@@ -159,7 +161,7 @@ def json_documents(file: IO[bytes], path: Path, key: str) -> Iterator[list[str]]
             yield lines
 
 
-def decoded(file: IO[bytes], path: Path) -> Iterator[str]:
+def decode_lines(file: IO[bytes], path: Path) -> Iterator[str]:
     for number, raw in enumerate(file, start=1):
         try:
             yield raw.decode("utf-8-sig" if number == 1 else "utf-8")

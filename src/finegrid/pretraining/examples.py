@@ -1,4 +1,4 @@
-"""A corpus as flat token numbers, cut into examples, with some documents held out."""
+"""Tokenises a corpus, holds out some documents, and cuts the others into examples."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finegrid.pretraining.corpus import Corpus, leave_out_
-from finegrid.pretraining.mixing import shares, words
+from finegrid.pretraining.mixing import as_shares, draw_words
 from finegrid.streams import Streams
 
 SHORTEST = 4  # tokens of a document: less has nothing to tell
@@ -84,15 +84,15 @@ def tokenise(corpus: Corpus, tokenizer: Any) -> Documents:
     lengths: list[int] = []
     sources: list[int] = []
     for first in range(0, len(corpus.documents), LINES_AT_ONCE):
-        some = corpus.documents[first : first + LINES_AT_ONCE]
-        encoded = iter(tokenizer.encode_batch_fast([x for d in some for x in d], add_special_tokens=False))
-        for document, source in zip(some, corpus.sources[first:], strict=False):
-            own = np.concatenate([np.array(next(encoded).ids, dtype=np.int32) for _ in document])
-            if len(own) < SHORTEST:
+        chunk = corpus.documents[first : first + LINES_AT_ONCE]
+        encoded = iter(tokenizer.encode_batch_fast([x for d in chunk for x in d], add_special_tokens=False))
+        for document, source in zip(chunk, corpus.sources[first:], strict=False):
+            document_tokens = np.concatenate([np.array(next(encoded).ids, dtype=np.int32) for _ in document])
+            if len(document_tokens) < SHORTEST:
                 leave_out_(document, corpus.files[source])
                 continue
-            pieces.append(own)
-            lengths.append(len(own))
+            pieces.append(document_tokens)
+            lengths.append(len(document_tokens))
             sources.append(source)
     tokens = np.concatenate(pieces) if pieces else np.empty(0, dtype=np.int32)
     bounds = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
@@ -105,9 +105,9 @@ def hold_out(documents: Documents, share: float, streams: Streams) -> NDArray[np
     lengths = np.diff(documents.bounds)
     order = streams.permutation("pretrain/held-out", len(documents))
     before = np.cumsum(lengths[order]) - lengths[order]
-    out = np.zeros(len(documents), dtype=bool)
-    out[order[before < min(MOST_HELD_OUT, share * lengths.sum())]] = True
-    return out
+    held_out = np.zeros(len(documents), dtype=bool)
+    held_out[order[before < min(MOST_HELD_OUT, share * lengths.sum())]] = True
+    return held_out
 
 
 def cut_examples(
@@ -121,11 +121,11 @@ def cut_examples(
     part = np.arange(len(row)) - np.repeat(np.cumsum(parts) - parts, parts)
     starts = begins[row] + part * lengths[row] // parts[row]
     ends = begins[row] + (part + 1) * lengths[row] // parts[row]
-    splits = split_places(documents.tokens, starts, ends, vocabulary.ends)
+    splits = choose_splits(documents.tokens, starts, ends, vocabulary.ends)
     return Examples(documents.tokens, starts, ends, splits, documents.sources[rows][row])
 
 
-def split_places(
+def choose_splits(
     tokens: NDArray[np.int32], begins: NDArray[np.int64], ends: NDArray[np.int64], stops: NDArray[np.bool_]
 ) -> NDArray[np.int64]:
     """Where each stretch is cut in two: in its middle half, after the first punctuation behind a drawn place.
@@ -135,8 +135,8 @@ def split_places(
     lengths = ends - begins
     low = begins + np.maximum(1, lengths // 4)
     high = np.maximum(ends - np.maximum(1, lengths // 4), low + 1)  # not reached
-    drawn = low + (shares(words(0, begins)) * (high - low)).astype(np.int64)
+    drawn = low + (as_shares(draw_words(0, begins)) * (high - low)).astype(np.int64)
     after = np.flatnonzero(stops[tokens]) + 1
-    found = np.searchsorted(after, np.concatenate([drawn, low]))
-    best = np.append(after, len(tokens) + 1)[found].reshape(2, -1)
+    following = np.searchsorted(after, np.concatenate([drawn, low]))
+    best = np.append(after, len(tokens) + 1)[following].reshape(2, -1)
     return np.asarray(np.where(best[0] < high, best[0], np.where(best[1] < high, best[1], drawn)))

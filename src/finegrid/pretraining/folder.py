@@ -1,4 +1,4 @@
-"""The folder of a run: what it was asked, its tokenised corpus and state, and at the end the checkpoint."""
+"""The folder of a run: its settings, its tokenised corpus and state, and at the end the checkpoint."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from finegrid.atomic import recover, replacing, replacing_folder
 from finegrid.data.tokens import load_arrays, save_arrays_
 from finegrid.errors import InputError, Problem, input_error
 from finegrid.model.load import TOKENIZER
-from finegrid.pretraining.card import card
+from finegrid.pretraining.card import write_card
 from finegrid.pretraining.corpus import FileCount
 from finegrid.pretraining.examples import Documents
-from finegrid.pretraining.settings import PretrainSettings, differences
+from finegrid.pretraining.settings import PretrainSettings, find_differences
 from finegrid.pretraining.state import PretrainProgress
 
 ABOUT = "pretraining.json"
@@ -38,7 +38,7 @@ class PretrainFolder:
         self.state = self.work / "state.safetensors"
         self.tokenizer = self.work / "tokenizer"
 
-    def finished(self, settings: PretrainSettings) -> bool:
+    def is_finished(self, settings: PretrainSettings) -> bool:
         """Whether there is nothing left to do.
 
         Raises:
@@ -55,13 +55,13 @@ class PretrainFolder:
             before, finished = dict(about["asked"]), bool(about["finished"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise input_error(str(path), ABOUT, f"cannot be read ({error}). Give a new folder.") from error
-        if different := differences(asked(settings), before):
+        if different := find_differences(describe_settings(settings), before):
             advice = Problem("", "Give the settings it was begun with, or another --out.")
             raise InputError(str(self.out), [*different, advice])
         return finished
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def lock(self) -> Iterator[None]:
         """Keep other processes out of the folder, and find it as it was before a kill.
 
         Raises:
@@ -94,23 +94,25 @@ class PretrainFolder:
             self.out.rmdir()
 
     def begin(self, settings: PretrainSettings) -> None:
-        """Note what is asked: from here on the folder is this run's."""
+        """Write down the settings: from here on the folder is this run's."""
         with replacing(self.out / ABOUT) as draft:
-            draft.write_text(as_text({"asked": asked(settings), "finished": False}), encoding="utf-8")
+            draft.write_text(
+                format_about({"asked": describe_settings(settings), "finished": False}), encoding="utf-8"
+            )
 
     def save_documents(self, documents: Documents, files: list[FileCount]) -> None:
         arrays = {name: getattr(documents, name) for name in ARRAYS}
-        about = json.dumps({"files": [asdict(one) for one in files], "unknown": documents.unknown})
+        about = json.dumps({"files": [asdict(count) for count in files], "unknown": documents.unknown})
         arrays["about"] = np.frombuffer(about.encode(), dtype=np.uint8)
         save_arrays_(self.work / "corpus.npz", arrays)
 
-    def documents(self) -> tuple[Documents, list[FileCount]] | None:
+    def load_documents(self) -> tuple[Documents, list[FileCount]] | None:
         """The tokenised corpus that an earlier start kept, if there is one."""
         arrays = load_arrays(self.work / "corpus.npz")
         if arrays is None or arrays.keys() != {*ARRAYS, "about"}:
             return None
         about = json.loads(arrays["about"].tobytes())
-        files = [FileCount(**one) for one in about["files"]]
+        files = [FileCount(**count) for count in about["files"]]
         tokens, bounds, sources = (arrays[name] for name in ARRAYS)
         return Documents(tokens, bounds, sources, about["unknown"]), files
 
@@ -135,10 +137,10 @@ class PretrainFolder:
                     shutil.copyfile(tokenizer / name, draft / name)
             weights = draft / "model.safetensors"
             about = {
-                "asked": asked(settings),
+                "asked": describe_settings(settings),
                 "finished": True,
                 "command": command,
-                "files": [asdict(one) for one in files],
+                "files": [asdict(count) for count in files],
                 "weights": list(settings.file_weights),
                 "progress": asdict(progress),
                 "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
@@ -149,26 +151,26 @@ class PretrainFolder:
                     for name in ("num_hidden_layers", "hidden_size", "num_attention_heads", "vocab_size")
                 },
             }
-            (draft / ABOUT).write_text(as_text(about), encoding="utf-8")
-            (draft / "README.md").write_text(card(self.out.name, about), encoding="utf-8")
+            (draft / ABOUT).write_text(format_about(about), encoding="utf-8")
+            (draft / "README.md").write_text(write_card(self.out.name, about), encoding="utf-8")
             for path in draft.iterdir():
                 path.chmod((draft / ABOUT).stat().st_mode)  # safetensors lets only its owner read a file
 
 
-def asked(settings: PretrainSettings) -> dict[str, Any]:
-    return {**settings.as_json(), "files": hashes(settings)}
+def describe_settings(settings: PretrainSettings) -> dict[str, Any]:
+    return {**settings.as_json(), "files": hash_files(settings)}
 
 
-def hashes(settings: PretrainSettings) -> dict[str, str]:
+def hash_files(settings: PretrainSettings) -> dict[str, str]:
     """Short hashes of the files: a run goes on with the very same ones."""
-    found = {}
+    hashes = {}
     shape = () if settings.config is None else (settings.config,)
     for path in (*settings.corpus, *settings.without, *shape):
-        if path.is_file():  # what is not there is told where it is read
+        if path.is_file():  # a missing file is reported where it is read
             with path.open("rb") as file:
-                found[str(path)] = hashlib.file_digest(file, "sha256").hexdigest()[:16]
-    return found
+                hashes[str(path)] = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    return hashes
 
 
-def as_text(about: dict[str, Any]) -> str:
+def format_about(about: dict[str, Any]) -> str:
     return json.dumps(about, ensure_ascii=False, indent=1) + "\n"

@@ -19,7 +19,7 @@ from finegrid.data.tokens import TokenisedSplit
 from finegrid.errors import input_error
 from finegrid.model.load import load_tokenizer
 from finegrid.pretraining.examples import SHORTEST, Documents, Vocabulary, cut_examples
-from finegrid.pretraining.loop import Loop, TrainingTexts
+from finegrid.pretraining.loop import PretrainLoop, PretrainTexts
 from finegrid.pretraining.settings import PretrainSettings
 from finegrid.pretraining.start import load_model
 from finegrid.pretraining.vocabulary import check_specials
@@ -31,7 +31,7 @@ SHARED_SEED = 2**40  # of what all seeds share; no run's
 
 
 @dataclass(frozen=True)
-class Further:
+class FurtherPretraining:
     """The training texts of a study, and the checkpoint that reads them."""
 
     checkpoint: Path
@@ -43,7 +43,7 @@ class Further:
     threads: int
 
     def weights(self, tokens: int, rate: float, seed: int | None) -> dict[str, Tensor]:
-        """The encoder's tensors by name, in float32. The first who asks makes them, others wait.
+        """The encoder's tensors by name, in float32. The first process that asks makes them, others wait.
 
         Args:
             tokens: to see.
@@ -55,14 +55,14 @@ class Further:
         """
         path = self._path(tokens, rate, seed)
         with FileLock(path.with_suffix(".lock")):
-            if (found := read(path)) is None:
+            if (tensors := read_tensors(path)) is None:
                 self._make(path, tokens, rate, SHARED_SEED if seed is None else seed)
-                found = read(path)
-        assert found is not None  # just written, or just seen
-        return found
+                tensors = read_tensors(path)
+        assert tensors is not None  # just written, or just seen
+        return tensors
 
     def seconds(self, tokens: int, rate: float, seed: int | None) -> float:
-        """What it took to make them; 0 where that was not done yet."""
+        """Seconds that making them took; 0 where they have not been made yet."""
         path = self._path(tokens, rate, seed)
         if not path.exists():
             return 0.0
@@ -89,22 +89,22 @@ class Further:
         )
         state = path.with_suffix(".state")
         texts = self._cut(settings.length - 3)
-        loop = Loop(settings, texts, model, state, self.threads, tell=lambda line: None)
+        loop = PretrainLoop(settings, texts, model, state, self.threads, tell=lambda line: None)
         loop.run()
         tensors = {name: t.detach().cpu().contiguous() for name, t in loop.model.encoder.state_dict().items()}
         with replacing(path) as draft:
             save_file(tensors, draft, {"seconds": str(loop.progress.seconds)})
         state.unlink()
 
-    def _cut(self, longest: int) -> TrainingTexts:
-        """Every training text is learned from; how well it goes, the study's own dev tells."""
+    def _cut(self, longest: int) -> PretrainTexts:
+        """Examples of all training texts, none held out: the study has a dev split to judge by."""
         documents = self._documents
         if not len(documents):
             what = f"no training text has {SHORTEST} tokens: nothing to pre-train on. Leave the factor out."
             raise input_error("study", '"pretrain.tokens"', what)
         every = np.ones(len(documents), dtype=bool)
         train, none = (cut_examples(documents, rows, longest, self._vocabulary) for rows in (every, ~every))
-        return TrainingTexts(train, none, self._vocabulary)
+        return PretrainTexts(train, none, self._vocabulary)
 
     @cached_property
     def _vocabulary(self) -> Vocabulary:
@@ -123,7 +123,7 @@ class Further:
         return Documents(tokens, ends, np.zeros(int(kept.sum()), dtype=np.int64), 0)
 
 
-def read(path: Path) -> dict[str, Tensor] | None:
+def read_tensors(path: Path) -> dict[str, Tensor] | None:
     """The tensors of a file, or None where there is none that can be read."""
     try:
         with safe_open(path, "pt") as file:

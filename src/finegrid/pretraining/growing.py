@@ -13,7 +13,7 @@ from typing import Any
 OF_A_LAYER = re.compile(r"(.+\.layer\.)(\d+)(\..+)")  # a tensor's name
 
 
-def grown(model: Any, layers: int) -> Any:
+def grow(model: Any, layers: int) -> Any:
     """A ``BertForPreTraining`` of ``layers`` layers, a multiple of what there is, from a shallower one."""
     from transformers import BertForPreTraining
 
@@ -25,8 +25,8 @@ def grown(model: Any, layers: int) -> Any:
     deeper = BertForPreTraining(config)
     weights = model.state_dict()
     for name in deeper.state_dict():
-        if found := OF_A_LAYER.fullmatch(name):
-            stack, index, rest = found.groups()
+        if match := OF_A_LAYER.fullmatch(name):
+            stack, index, rest = match.groups()
             weights[name] = weights[f"{stack}{int(index) % before}{rest}"]
     deeper.load_state_dict(weights)
     return deeper

@@ -62,15 +62,15 @@ class Pretrainer(nn.Module):
         for layer, copies in zip(parts.layers, weights, strict=True):
             hidden = forward_layer(layer, hidden, batch.layout(layer.heads), copies)
         h = head.predictions.transform(hidden.index_select(0, masked.places))
-        told, right = TiedCrossEntropy.apply(  # type: ignore[no-untyped-call]
+        nats, correct = TiedCrossEntropy.apply(  # type: ignore[no-untyped-call]
             h, self.table, head.predictions.bias, masked.targets, masked.counts, self.compute
         )
         assert parts.pooler is not None  # a BertForPreTraining has one
         scores = head.seq_relationship(parts.pooler(hidden[batch.starts][:, None]))
         paired = batch.labels >= 0
-        pair = F.cross_entropy(scores, batch.labels, ignore_index=-1, reduction="sum")
-        agreed = (scores.argmax(1) == batch.labels)[paired].sum()
-        return Outcome(told, right, masked.hidden, pair, agreed, masked.pairs)
+        pair_nats = F.cross_entropy(scores, batch.labels, ignore_index=-1, reduction="sum")
+        correct_pairs = (scores.argmax(1) == batch.labels)[paired].sum()
+        return Outcome(nats, correct, masked.hidden, pair_nats, correct_pairs, masked.pairs)
 
     @property
     def table(self) -> nn.Parameter:
@@ -83,16 +83,16 @@ class Pretrainer(nn.Module):
 class Outcome:
     """Sums over one shard."""
 
-    told: Tensor  # nats over hidden tokens
-    right: Tensor  # hidden tokens that were guessed
+    nats: Tensor  # nats over hidden tokens
+    correct: Tensor  # hidden tokens that were guessed
     hidden: int
-    pair: Tensor  # nats over pairs
-    agreed: Tensor  # pairs that were told apart
+    pair_nats: Tensor  # nats over pairs
+    correct_pairs: Tensor  # pairs that were told apart
     pairs: int
 
     def loss(self, hidden: int, pairs: int) -> Tensor:
         """This shard's part of the mean over hidden tokens plus the mean over pairs, as in BERT."""
-        return self.told / max(1, hidden) + self.pair / max(1, pairs)
+        return self.nats / max(1, hidden) + self.pair_nats / max(1, pairs)
 
 
 class TiedCrossEntropy(torch.autograd.Function):
@@ -104,12 +104,12 @@ class TiedCrossEntropy(torch.autograd.Function):
         counts = counts.to(h.dtype)  # a number would not widen it
         low, words = h.to(compute), table.to(compute)
         logits = linear(low, words, None).to(h.dtype).add_(bias)
-        right = ((logits.argmax(1) == targets) * counts).sum()
+        correct = ((logits.argmax(1) == targets) * counts).sum()
         logits = torch.log_softmax(logits, 1)
         loss = -(logits.gather(1, targets[:, None])[:, 0] * counts).sum()
         ctx.save_for_backward(low, words, logits, targets, counts)
-        ctx.mark_non_differentiable(right)
-        return loss, right
+        ctx.mark_non_differentiable(correct)
+        return loss, correct
 
     @staticmethod
     @once_differentiable

@@ -12,9 +12,9 @@ import torch
 
 from finegrid.optim.adamw import AdamW
 from finegrid.optim.updater import ParamGroup, Updater
-from finegrid.pretraining.batches import MaskedBatch, masked_batches
+from finegrid.pretraining.batches import MaskedBatch, make_masked_batches
 from finegrid.pretraining.examples import Examples, Vocabulary
-from finegrid.pretraining.growing import grown
+from finegrid.pretraining.growing import grow
 from finegrid.pretraining.heads import Pretrainer
 from finegrid.pretraining.pairs import PairedEpoch, draw_epoch
 from finegrid.pretraining.schedule import PretrainSchedule
@@ -30,21 +30,21 @@ POINTS = 20  # of the loss curve, and the start
 
 
 @dataclass(frozen=True)
-class TrainingTexts:
-    """What is learned from, and what is only judged by."""
+class PretrainTexts:
+    """Examples to learn from, examples held out to judge by, and their vocabulary."""
 
     train: Examples
     held_out: Examples
     vocabulary: Vocabulary
 
 
-class Loop:
-    """One run, from wherever its state is to its end."""
+class PretrainLoop:
+    """One run, from its saved state to its end."""
 
     def __init__(
         self,
         settings: PretrainSettings,
-        texts: TrainingTexts,
+        texts: PretrainTexts,
         model: Any,
         state: Path,
         threads: int,
@@ -75,12 +75,12 @@ class Loop:
         if saved is not None:
             self.progress = saved
             if saved.layers != depth:
-                model = grown(model, saved.layers)
-        self._take_(model)
+                model = grow(model, saved.layers)
+        self._take_over_(model)
         if saved is not None:
             load_state_(state, self.model, self.optimizer)
 
-    def _take_(self, model: Any) -> None:
+    def _take_over_(self, model: Any) -> None:
         compute = torch.bfloat16 if self.settings.precision == "bf16" else model.dtype
         self.model = Pretrainer(model.to(self.device), self.streams, compute, self.settings.dropout).train()
         matrices = [p for p in self.model.parameters() if p.ndim > 1]
@@ -96,12 +96,12 @@ class Loop:
         """Train to the end."""
         progress = self.progress
         with Threads(self.threads) as threads:
-            held_out = self._held_out()
+            held_out = self._pack_held_out()
             clock = Stopwatch(progress)
-            saved_at = told_at = time.monotonic()
+            saved_at = reported_at = time.monotonic()
             tokens_then = progress.tokens
             for shards, ahead in self.steps():
-                done = self.schedule.done(progress.tokens, progress.seconds)
+                done = self.schedule.share_done(progress.tokens, progress.seconds)
                 if progress.points < int(min(1.0, done) * POINTS) + 1:
                     self._judge(threads, held_out, done)
                     progress.points = int(min(1.0, done) * POINTS) + 1
@@ -112,10 +112,10 @@ class Loop:
                 self.step(threads, shards, ahead, done)
                 clock.read()
                 now = time.monotonic()
-                if now - told_at >= TELL_SECONDS:
-                    speed = (progress.tokens - tokens_then) / (now - told_at)
-                    self._say(done, f"loss {progress.told / max(1, progress.hidden):.3f}", speed)
-                    told_at, tokens_then = now, progress.tokens
+                if now - reported_at >= TELL_SECONDS:
+                    speed = (progress.tokens - tokens_then) / (now - reported_at)
+                    self._report(done, f"loss {progress.told / max(1, progress.hidden):.3f}", speed)
+                    reported_at, tokens_then = now, progress.tokens
                 if now - saved_at >= self.save_seconds:
                     save_state(self.state, self.model, self.optimizer, progress)
                     saved_at = now
@@ -142,23 +142,23 @@ class Loop:
         self.optimizer.step([group["lr"] * rate for group in self.optimizer.groups])
         progress.step += 1
         progress.tokens += sum(shard.batch.real_tokens for shard in shards)
-        progress.told += sums.told
+        progress.told += sums.nats
         progress.hidden += sums.hidden
 
     def _grow(self, done: float) -> None:
         layers = self.schedule.layers_at(done)
         if layers != self.progress.layers:
-            self._take_(grown(self.model.model, layers))
+            self._take_over_(grow(self.model.model, layers))
             self.progress.layers, self.progress.grown_at = layers, self.progress.step
-            self._say(done, f"grown to {layers} layers")
+            self._report(done, f"grown to {layers} layers")
 
     def _judge(self, threads: Threads, held_out: list[tuple[int, MaskedBatch]], done: float) -> None:
         """One more point of the curve."""
-        progress, sums, own = self.progress, Sums(), [Sums() for _ in self.settings.corpus]
+        progress, sums, file_sums = self.progress, Sums(), [Sums() for _ in self.settings.corpus]
         judged = threads.judge(self.model, [shard for _, shard in held_out])
         for (source, _), outcome in zip(held_out, judged, strict=True):
             sums.add_(outcome)
-            own[source].add_(outcome)
+            file_sums[source].add_(outcome)
         point = {
             "tokens": progress.tokens,
             "seconds": round(progress.seconds, 1),
@@ -169,19 +169,22 @@ class Loop:
             "pair_accuracy": sums.pair_accuracy,
         }
         progress.curve.append(point)
-        progress.by_file = [{"loss": one.loss, "accuracy": one.accuracy, "hidden": one.hidden} for one in own]
+        progress.by_file = [
+            {"loss": sums_of_file.loss, "accuracy": sums_of_file.accuracy, "hidden": sums_of_file.hidden}
+            for sums_of_file in file_sums
+        ]
         progress.told, progress.hidden = 0.0, 0
         figures = f"held-out loss {sums.loss:.4f}, {sums.accuracy:.2%} of hidden tokens guessed"
-        self._say(done, f"{figures}, {sums.pair_accuracy:.1%} of pairs told apart")
+        self._report(done, f"{figures}, {sums.pair_accuracy:.1%} of pairs told apart")
 
-    def _say(self, done: float, what: str, speed: float | None = None) -> None:
+    def _report(self, done: float, what: str, speed: float | None = None) -> None:
         progress = self.progress
         pace = "" if speed is None else f", {speed:,.0f} tokens/s"
         self.tell(
             f"{done:6.1%}, {progress.tokens / 1e6:.2f} M tokens, {progress.layers} layers: {what}{pace}"
         )
 
-    def _epoch(self, number: int) -> PairedEpoch:
+    def _draw_epoch(self, number: int) -> PairedEpoch:
         settings = self.settings
         return draw_epoch(
             self.texts.train,
@@ -195,7 +198,7 @@ class Loop:
 
     def steps(self) -> Iterator[tuple[list[MaskedBatch], Callable[[], None]]]:
         """Batches from the state's on, each with a call that prepares the next one meanwhile."""
-        epoch, number, batch = self._epoch(self.progress.epoch), self.progress.epoch, self.progress.batch
+        epoch, number, batch = self._draw_epoch(self.progress.epoch), self.progress.epoch, self.progress.batch
         ready = [self._pack(self.texts.train, epoch, batch)]
         while True:
 
@@ -204,14 +207,14 @@ class Loop:
                 batch += 1
                 if batch == epoch.batches:
                     number, batch = number + 1, 0
-                    epoch = self._epoch(number)
+                    epoch = self._draw_epoch(number)
                 ready.append(self._pack(self.texts.train, epoch, batch))
                 self.progress.epoch, self.progress.batch = number, batch
 
             yield ready.pop(), ahead
 
     def _pack(self, examples: Examples, epoch: PairedEpoch, index: int) -> list[MaskedBatch]:
-        return masked_batches(
+        return make_masked_batches(
             examples.tokens,
             epoch,
             epoch.batch(index),
@@ -222,23 +225,23 @@ class Loop:
             device=self.device,
         )
 
-    def _held_out(self) -> list[tuple[int, MaskedBatch]]:
+    def _pack_held_out(self) -> list[tuple[int, MaskedBatch]]:
         """The held-out texts, hidden and paired once and for all, and which file each shard is from."""
-        found: list[tuple[int, MaskedBatch]] = []
+        held_out: list[tuple[int, MaskedBatch]] = []
         for source in range(len(self.settings.corpus)):
             epoch = draw_epoch(
                 self.texts.held_out,
                 self.streams,
                 "held-out",
-                weights=[float(source == other) for other in range(len(self.settings.corpus))],
+                weights=[float(source == file) for file in range(len(self.settings.corpus))],
                 pair_share=self.settings.pair_share,
                 max_length=self.settings.length,
                 batch_tokens=2**40,
             )
             for index in range(epoch.batches):
                 shards = self._pack(self.texts.held_out, epoch, index)
-                found.extend((source, shard) for shard in shards)
-        return found
+                held_out.extend((source, shard) for shard in shards)
+        return held_out
 
 
 class Stopwatch:

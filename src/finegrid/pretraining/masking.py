@@ -1,4 +1,4 @@
-"""Which tokens are hidden, and behind what: 80 % ``[MASK]``, 10 % another piece, 10 % themselves.
+"""Hides tokens: of those chosen, 80 % become ``[MASK]``, 10 % another piece, 10 % stay.
 
 Paper   Devlin et al. 2019; whole words: their code of May 2019; spans: SpanBERT, 2020 (1907.10529).
 Exactly Of an example's n tokens (special ones not counted) share * n are hidden on average, whichever unit is
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finegrid.pretraining.examples import Vocabulary
-from finegrid.pretraining.mixing import Words, shares, words
+from finegrid.pretraining.mixing import RandomWords, as_shares, draw_words
 
 HIDDEN, REPLACED = 0.8, 0.1  # the rest keeps its face (Devlin et al. 2019, section 3.1)
 # Counters of an example's random words: each purpose has a range of its own.
@@ -37,7 +37,7 @@ def draw_mask(
     owner: NDArray[np.int64],
     place: NDArray[np.int64],
     real: NDArray[np.bool_],
-    keys: Words,
+    keys: RandomWords,
     share: float,
     masking: str,
     vocabulary: Vocabulary,
@@ -54,34 +54,34 @@ def draw_mask(
         masking: what is hidden as a whole.
         vocabulary: of the model.
     """
-    at = np.flatnonzero(real)
-    own, where, key = owner[at], place[at], keys[owner[at]]
-    first = unit_starts(ids[at], at, key, where, masking, vocabulary)
+    hideable = np.flatnonzero(real)
+    owners, where, key = owner[hideable], place[hideable], keys[owner[hideable]]
+    first = find_unit_starts(ids[hideable], hideable, key, where, masking, vocabulary)
     unit = np.cumsum(first) - 1
-    size, unit_owner = np.bincount(unit), own[first]
-    order = np.lexsort((words(key[first], UNIT + where[first]), unit_owner))
+    size, unit_owner = np.bincount(unit), owners[first]
+    order = np.lexsort((draw_words(key[first], UNIT + where[first]), unit_owner))
     size, unit_owner = size[order], unit_owner[order]
-    total = np.bincount(own, minlength=len(keys))
+    total = np.bincount(owners, minlength=len(keys))
     ends = np.cumsum(size)
     ends -= (np.cumsum(total) - total)[unit_owner]  # counted within each example
     room = (share * total)[unit_owner] - (ends - size)
     taken = np.zeros(len(size), dtype=bool)
-    taken[order] = shares(words(keys[unit_owner], LAST)) * size < room
+    taken[order] = as_shares(draw_words(keys[unit_owner], LAST)) * size < room
     chosen = taken[unit]
-    places = at[chosen]
-    kind = shares(words(key[chosen], KIND + where[chosen]))
-    other = words(key[chosen], PIECE + where[chosen]) % np.uint64(len(vocabulary.regular))
-    shown = np.where(kind < HIDDEN, vocabulary.mask, vocabulary.regular[other.astype(np.int64)])
-    shown = np.where(kind < HIDDEN + REPLACED, shown, ids[places])
+    places = hideable[chosen]
+    kind = as_shares(draw_words(key[chosen], KIND + where[chosen]))
+    random_piece = draw_words(key[chosen], PIECE + where[chosen]) % np.uint64(len(vocabulary.regular))
+    inputs = np.where(kind < HIDDEN, vocabulary.mask, vocabulary.regular[random_piece.astype(np.int64)])
+    inputs = np.where(kind < HIDDEN + REPLACED, inputs, ids[places])
     masked = ids.copy()
-    masked[places] = shown
+    masked[places] = inputs
     return Mask(masked, places, ids[places])
 
 
-def unit_starts(
+def find_unit_starts(
     ids: NDArray[np.int64],
     at: NDArray[np.int64],
-    key: Words,
+    key: RandomWords,
     where: NDArray[np.int64],
     masking: str,
     vocabulary: Vocabulary,
@@ -92,4 +92,4 @@ def unit_starts(
     gap = np.diff(at, prepend=-2) > 1
     if masking == "words":
         return gap | ~vocabulary.continues[ids]
-    return gap | (~vocabulary.continues[ids] & (shares(words(key, BEGIN + where)) < 0.5))
+    return gap | (~vocabulary.continues[ids] & (as_shares(draw_words(key, BEGIN + where)) < 0.5))

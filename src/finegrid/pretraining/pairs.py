@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finegrid.pretraining.examples import Examples
-from finegrid.pretraining.mixing import Words, shares, words
+from finegrid.pretraining.mixing import RandomWords, as_shares, draw_words
 from finegrid.streams import Streams
 
 SINGLE, FOLLOWS, STRANGE = -1, 0, 1  # as Hugging Face's next_sentence_label; -1 takes no part in the loss
@@ -26,7 +26,7 @@ PAIRED, SWAPPED, PARTNER = range(3)  # what an example's random words are for
 class PairedEpoch:
     """The sequences of one pass, in order."""
 
-    keys: Words  # [sequences], for masking
+    keys: RandomWords  # [sequences], for masking
     first: NDArray[np.int64]  # [sequences, 2], begin and end of the first part among the tokens
     second: NDArray[np.int64]  # [sequences, 2], of the second; empty where there is none
     labels: NDArray[np.int64]  # [sequences], SINGLE, FOLLOWS or STRANGE
@@ -67,18 +67,18 @@ def draw_epoch(
         max_length: tokens of a sequence, special ones counted.
         batch_tokens: of a batch, give or take half a sequence.
     """
-    row, copy = weighted(examples, streams, name, weights)
+    row, copy = choose_rows(examples, streams, name, weights)
     order = streams.permutation(f"pretrain/order/{name}", len(row))
     row, copy = row[order], copy[order]
-    keys = words(streams.key(f"pretrain/example/{name}"), copy * len(examples) + row)
-    drawn = shares(words(keys, -2 - PAIRED)) < pair_share
+    keys = draw_words(streams.key(f"pretrain/example/{name}"), copy * len(examples) + row)
+    drawn = as_shares(draw_words(keys, -2 - PAIRED)) < pair_share
     pair = drawn & (examples.ends[row] - examples.begins[row] >= 2)
-    strange = pair & (shares(words(keys, -2 - SWAPPED)) < 0.5)
-    partner = partners(examples, row, words(keys, -2 - PARTNER))
+    strange = pair & (as_shares(draw_words(keys, -2 - SWAPPED)) < 0.5)
+    partner = draw_partners(examples, row, draw_words(keys, -2 - PARTNER))
     strange &= partner != row
-    other = np.where(strange, partner, row)
+    source_row = np.where(strange, partner, row)
     first = np.stack([examples.begins[row], np.where(pair, examples.splits[row], examples.ends[row])], 1)
-    second = np.stack([examples.splits[other], examples.ends[other]], 1)
+    second = np.stack([examples.splits[source_row], examples.ends[source_row]], 1)
     room = max_length - 3 - np.diff(first)[:, 0]
     second[:, 1] = np.minimum(second[:, 1], second[:, 0] + room)
     second[~pair] = 0
@@ -89,27 +89,27 @@ def draw_epoch(
     return PairedEpoch(keys, first, second, labels, bounds)
 
 
-def weighted(
+def choose_rows(
     examples: Examples, streams: Streams, name: str, weights: Sequence[float]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows of the examples an epoch shows, and the number of each row's copy."""
     rows: list[NDArray[np.int64]] = []
     copies: list[NDArray[np.int64]] = []
     for source, weight in enumerate(weights):
-        own = np.flatnonzero(examples.sources == source)
+        file_rows = np.flatnonzero(examples.sources == source)
         for copy in range(int(weight)):
-            rows.append(own)
-            copies.append(np.full(len(own), copy))
-        if rest := round((weight - int(weight)) * len(own)):
-            some = streams.permutation(f"pretrain/some/{name}/{source}", len(own))[:rest]
-            rows.append(np.sort(own[some]))
+            rows.append(file_rows)
+            copies.append(np.full(len(file_rows), copy))
+        if rest := round((weight - int(weight)) * len(file_rows)):
+            chosen = streams.permutation(f"pretrain/some/{name}/{source}", len(file_rows))[:rest]
+            rows.append(np.sort(file_rows[chosen]))
             copies.append(np.full(rest, int(weight)))
     if not rows:
         return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
     return np.concatenate(rows), np.concatenate(copies)
 
 
-def partners(examples: Examples, row: NDArray[np.int64], random: Words) -> NDArray[np.int64]:
+def draw_partners(examples: Examples, row: NDArray[np.int64], random: RandomWords) -> NDArray[np.int64]:
     """For each row another one from the same file (or, by chance, itself)."""
     order = np.argsort(examples.sources, kind="stable")
     count = np.bincount(examples.sources)

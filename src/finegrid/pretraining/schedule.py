@@ -11,13 +11,13 @@ RAMP = 100  # steps after growing, at a rising rate: the moments begin anew
 
 @dataclass(frozen=True)
 class PretrainSchedule:
-    """By tokens, which comes out the same every time, or by seconds, which ends in time on a busy machine."""
+    """Rate and depth by progress: in tokens, the same every time, or in seconds, so that it ends in time."""
 
     settings: PretrainSettings
     layers: tuple[int, ...]  # of each stage
 
-    def done(self, tokens: int, seconds: float) -> float:
-        """The share that is behind us; 1 or more at the end."""
+    def share_done(self, tokens: int, seconds: float) -> float:
+        """The share of the run that is done; 1 or more at the end."""
         if self.settings.tokens is not None:
             return tokens / self.settings.tokens
         assert self.settings.seconds is not None  # settings are checked
@@ -34,8 +34,8 @@ class PretrainSchedule:
         """Stages take equal work each: of time, equal parts; of tokens, parts that fall with their layers."""
         cost = [1.0 if self.settings.tokens is None else 1 / layers for layers in self.layers]
         end = 0.0
-        for layers, own in zip(self.layers, cost, strict=True):
-            end += own / sum(cost)
+        for layers, stage_cost in zip(self.layers, cost, strict=True):
+            end += stage_cost / sum(cost)
             if done < end:
                 return layers
         return self.layers[-1]

@@ -1,4 +1,4 @@
-"""What a pre-training run is asked to do. Torch-free."""
+"""The settings of a pre-training run. Torch-free."""
 
 from __future__ import annotations
 
@@ -45,24 +45,24 @@ class PretrainSettings:
     seed: int = 0
 
     def as_json(self) -> dict[str, Any]:
-        return {name: plain(value) for name, value in asdict(self).items()}
+        return {name: as_json_value(value) for name, value in asdict(self).items()}
 
     @property
     def file_weights(self) -> tuple[float, ...]:
         return self.weights or (1.0,) * len(self.corpus)
 
     def check(self) -> None:
-        """Raise an `InputError` with all that cannot be."""
-        wrong = list(self._problems())
-        if wrong:
-            raise InputError("command line", wrong)
+        """Raise an `InputError` with everything that is wrong."""
+        problems = list(self._find_problems())
+        if problems:
+            raise InputError("command line", problems)
 
-    def _problems(self) -> list[Problem]:
-        found = []
+    def _find_problems(self) -> list[Problem]:
+        problems = []
 
         def expect(good: bool, option: str, what: str) -> None:
             if not good:
-                found.append(Problem(option, what))
+                problems.append(Problem(option, what))
 
         expect(bool(self.corpus), "--corpus", "no files. Give at least one file of text.")
         expect(
@@ -116,17 +116,17 @@ class PretrainSettings:
             "--precision",
             f'"{self.precision}", expected {", ".join(PRECISIONS)} or auto.',
         )
-        return found
+        return problems
 
 
-def plain(value: Any) -> Any:
+def as_json_value(value: Any) -> Any:
     if isinstance(value, tuple):
-        return [plain(one) for one in value]
+        return [as_json_value(item) for item in value]
     return str(value) if isinstance(value, Path) else value
 
 
-def differences(now: dict[str, Any], before: dict[str, Any]) -> list[Problem]:
-    """Settings that are not as they were, as problems."""
+def find_differences(now: dict[str, Any], before: dict[str, Any]) -> list[Problem]:
+    """A problem for each setting that is not as it was."""
     return [
         Problem(name, f"{now.get(name)!r}, but this folder was begun with {before.get(name)!r}.")
         for name in sorted(now.keys() | before.keys())
@@ -137,7 +137,7 @@ def differences(now: dict[str, Any], before: dict[str, Any]) -> list[Problem]:
 DEFAULTS = PretrainSettings(corpus=())
 
 
-def usual_rate(init: str | None) -> float:
+def choose_rate(init: str | None) -> float:
     """The peak rate where none is given."""
     return FRESH_RATE if init is None else GENTLE_RATE
 

@@ -17,36 +17,36 @@ from finegrid.pretraining.heads import Outcome, Pretrainer
 
 @dataclass
 class Sums:
-    """What a model said of some batches."""
+    """Losses and correct guesses of a model, summed over some shards."""
 
-    told: float = 0.0
-    right: float = 0.0
+    nats: float = 0.0
+    correct: float = 0.0
     hidden: int = 0
-    pair: float = 0.0
-    agreed: float = 0.0
+    pair_nats: float = 0.0
+    correct_pairs: float = 0.0
     pairs: int = 0
 
     def add_(self, outcome: Outcome) -> None:
-        self.told += float(outcome.told.detach())
-        self.right += float(outcome.right)
+        self.nats += float(outcome.nats.detach())
+        self.correct += float(outcome.correct)
         self.hidden += outcome.hidden
-        self.pair += float(outcome.pair.detach())
-        self.agreed += float(outcome.agreed)
+        self.pair_nats += float(outcome.pair_nats.detach())
+        self.correct_pairs += float(outcome.correct_pairs)
         self.pairs += outcome.pairs
 
     @property
     def loss(self) -> float:
         """Nats per hidden token."""
-        return self.told / max(1, self.hidden)
+        return self.nats / max(1, self.hidden)
 
     @property
     def accuracy(self) -> float:
         """Share of hidden tokens that were guessed."""
-        return self.right / max(1, self.hidden)
+        return self.correct / max(1, self.hidden)
 
     @property
     def pair_accuracy(self) -> float:
-        return self.agreed / max(1, self.pairs)
+        return self.correct_pairs / max(1, self.pairs)
 
 
 class Threads:
@@ -98,10 +98,10 @@ class Threads:
         for job in jobs:  # in the order of the shards, whichever was ready first
             outcome, grads = job.result()
             sums.add_(outcome)
-            own = [(p, grad) for p, grad in zip(params, grads, strict=True) if grad is not None]
+            gradients = [(p, grad) for p, grad in zip(params, grads, strict=True) if grad is not None]
             totals: list[Tensor] = []
             more: list[Tensor] = []
-            for p, grad in own:
+            for p, grad in gradients:
                 if p.grad is None:
                     p.grad = grad
                 else:
@@ -113,7 +113,7 @@ class Threads:
 
     @torch.no_grad()
     def judge(self, model: Pretrainer, shards: Sequence[MaskedBatch]) -> list[Outcome]:
-        """What the model says of some shards, nothing learned."""
+        """Losses and correct guesses on some shards, without gradients."""
         copies: list[Copies] = model.copies()
         model.eval()
         try:

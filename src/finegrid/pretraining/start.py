@@ -1,4 +1,4 @@
-"""What a run starts from: a ``BertForPreTraining``, loaded or drawn, and its tokeniser's files."""
+"""Loads or draws the ``BertForPreTraining`` that a run starts from, and finds its tokeniser's files."""
 
 from __future__ import annotations
 

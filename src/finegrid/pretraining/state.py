@@ -1,4 +1,4 @@
-"""Where a run is: weights, moments and counters in one safetensors file, replaced atomically."""
+"""Saves and loads a run: weights, moments and counters in one safetensors file, replaced atomically."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ class PretrainProgress:
     points: int = 0  # of the curve that are behind us, those skipped by a slow machine included
     curve: list[dict[str, float]] = field(default_factory=list)
     by_file: list[dict[str, float]] = field(default_factory=list)  # held-out figures of the last point
-    told: float = 0.0  # nats since the curve's last point
+    # Nats since the curve's last point. Saved states have the field by this name.
+    told: float = 0.0
     hidden: int = 0  # tokens they were about
 
 

@@ -80,8 +80,8 @@ def learn_pieces(counts: Mapping[str, int], size: int) -> list[str]:
         split = [character if place == 0 else f"##{character}" for place, character in enumerate(word)]
         if len(split) > 1 and known.issuperset(split):
             merges.add(split, count)
-    while len(pieces) < size and (found := merges.most_frequent()) is not None:
-        merged = merges.merge(*found)
+    while len(pieces) < size and (pair := merges.find_most_frequent()) is not None:
+        merged = merges.merge(*pair)
         if merged not in known:
             known.add(merged)
             pieces.append(merged)
@@ -103,7 +103,7 @@ class Merges:
         self.weights.append(count)
         self._count(len(self.words) - 1, 1)
 
-    def most_frequent(self) -> tuple[str, str] | None:
+    def find_most_frequent(self) -> tuple[str, str] | None:
         """The pair that occurs most often, the first in order among equals; None if none is frequent."""
         if self.heap is None:
             self.heap = [(-count, pair) for pair, count in self.pairs.items()]
@@ -123,7 +123,7 @@ class Merges:
         touched: set[tuple[str, str]] = set()
         for index in sorted(self.where[first, second]):
             self._count(index, -1)
-            self.words[index] = joined(self.words[index], first, second, merged)
+            self.words[index] = join_neighbours(self.words[index], first, second, merged)
             touched.update(self._count(index, 1))
         assert self.heap is not None  # a pair was asked for
         for pair in touched:
@@ -142,14 +142,14 @@ class Merges:
         return pairs
 
 
-def joined(word: list[str], first: str, second: str, merged: str) -> list[str]:
-    found: list[str] = []
+def join_neighbours(word: list[str], first: str, second: str, merged: str) -> list[str]:
+    pieces: list[str] = []
     for piece in word:
-        if found and found[-1] == first and piece == second:
-            found[-1] = merged
+        if pieces and pieces[-1] == first and piece == second:
+            pieces[-1] = merged
         else:
-            found.append(piece)
-    return found
+            pieces.append(piece)
+    return pieces
 
 
 def check_specials(tokenizer: Any, folder: Path) -> None:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from typing import Any
 
-from finegrid.data.markdown import marked
-from finegrid.errors import visible
+from finegrid.results.render import format_levels, name_columns, render_table
 from finegrid.spelling import format_level
 from finegrid.study.imported import Imported, ImportedRow
 from finegrid.study.presets import PRESETS, Preset
@@ -16,25 +12,22 @@ from finegrid.study.presets import PRESETS, Preset
 
 def render_imported(imported: Imported, style: str) -> str:
     """The table as ``markdown``, ``csv`` or ``json``; results from 0 to 1, as in the table of a study."""
-    if style == "json":
-        return json.dumps(as_json(imported), ensure_ascii=False, indent=1)
-    preset = published(imported)
+    preset = find_preset(imported)
     seeded = any(row.seed is not None for row in imported.rows)
     timed = imported.seconds_per is not None
-    header = ["index", *names(imported, preset), *["seed"] * seeded, "result"]
-    lines = [
-        [str(row.index), *cells(row, preset), *[optional(row.seed)] * seeded, result(row)]
-        + [optional(row.seconds)] * timed
+    header = ["index", *name_columns(imported.factors, preset), *["seed"] * seeded, "result"]
+    header += [f"seconds_per_{imported.seconds_per}"] * timed
+    rows = [
+        [
+            str(row.index),
+            *format_levels(row.levels, preset),
+            *[format_optional(row.seed)] * seeded,
+            format_result(row),
+            *[format_optional(row.seconds)] * timed,
+        ]
         for row in imported.rows
     ]
-    header += [f"seconds_per_{imported.seconds_per}"] * timed
-    if style == "csv":
-        out = io.StringIO()
-        csv.writer(out, lineterminator="\n").writerows([header, *lines])
-        return out.getvalue().rstrip("\n")
-    shown = [[marked(visible(cell)) for cell in line] for line in (header, *lines)]
-    shown.insert(1, ["---"] * len(header))
-    return "\n".join(f"| {' | '.join(line)} |" for line in shown)
+    return render_table(header, rows, as_json(imported), style)
 
 
 def imported_lines(imported: Imported) -> list[str]:
@@ -49,31 +42,18 @@ def imported_lines(imported: Imported) -> list[str]:
     return [*lines, *imported.notes]
 
 
-def published(imported: Imported) -> Preset | None:
+def find_preset(imported: Imported) -> Preset | None:
     """The preset whose factors and levels these are: its table has columns of its own."""
     layers = [
         level for name in ("reinit.layers", "freeze.layers") for level in imported.factors.get(name, [])
     ]
     half = max((level for level in layers if isinstance(level, int)), default=0)
     preset = PRESETS["thucnews64"](2 * half, "reinit.pooler" in imported.factors)
-    levels = {name: set(own) for name, own in imported.factors.items()}
-    return preset if levels == {name: set(own) for name, own in preset.factors.items()} else None
+    varied = {name: set(levels) for name, levels in imported.factors.items()}
+    return preset if varied == {name: set(levels) for name, levels in preset.factors.items()} else None
 
 
-def names(imported: Imported, preset: Preset | None) -> list[str]:
-    return [column.name for column in preset.columns] if preset else list(imported.factors)
-
-
-def cells(row: ImportedRow, preset: Preset | None) -> list[str]:
-    if preset is None:
-        return [format_level(level) for level in row.levels.values()]
-    return [
-        column.off if row.levels[column.factor] == preset.factors[column.factor][0] else column.on
-        for column in preset.columns
-    ]
-
-
-def result(row: ImportedRow) -> str:
+def format_result(row: ImportedRow) -> str:
     """Four digits after the point, or more where the table has more."""
     if row.result is None:
         return ""
@@ -81,14 +61,14 @@ def result(row: ImportedRow) -> str:
     return f"{whole}.{digits.rstrip('0'):0<4}"
 
 
-def optional(value: float | None) -> str:
+def format_optional(value: float | None) -> str:
     return "" if value is None else str(value)
 
 
 def as_json(imported: Imported) -> dict[str, Any]:
-    found = [row for row in imported.rows if row.result is not None]
-    best = max(found, key=lambda row: row.result or 0.0, default=None)
-    worst = min(found, key=lambda row: row.result or 0.0, default=None)
+    measured = [row for row in imported.rows if row.result is not None]
+    best = max(measured, key=lambda row: row.result or 0.0, default=None)
+    worst = min(measured, key=lambda row: row.result or 0.0, default=None)
     return {
         "schema": 1,
         "score": imported.score,

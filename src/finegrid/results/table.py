@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -12,7 +9,7 @@ from typing import Any
 from finegrid.recipe.identity import Levels, key_of
 from finegrid.recipe.recipe import Recipe
 from finegrid.results.load import records_by_seed
-from finegrid.spelling import format_level
+from finegrid.results.render import format_levels, name_columns, render_table
 from finegrid.study.audit_file import Audit
 from finegrid.study.record import Record
 from finegrid.study.settings import BEST_TEST
@@ -86,48 +83,25 @@ def make_table(study: Study, audit: Audit | None) -> ResultTable:
     return ResultTable(study, audit, tuple(rows))
 
 
-def columns(table: ResultTable) -> list[str]:
-    preset = table.study.preset
-    if table.study.is_published_grid and preset is not None:
-        return [column.name for column in preset.columns]
-    return list(table.study.factors)
-
-
-def cells(table: ResultTable, row: TableRow) -> list[str]:
-    preset = table.study.preset
-    if table.study.is_published_grid and preset is not None:
-        return [
-            column.off if row.levels[column.factor] == preset.factors[column.factor][0] else column.on
-            for column in preset.columns
-        ]
-    return [format_level(level) for level in row.levels.values()]
-
-
-def result(table: ResultTable, row: TableRow) -> str:
+def format_result(table: ResultTable, row: TableRow) -> str:
+    """The mean score; what became of the last run where none has finished; empty where none has run."""
     mean = row.mean(table.score)
     if mean is not None:
         return f"{mean:.4f}"
     return row.records[-1].status if row.records else ""
 
 
-def render(table: ResultTable, style: str) -> str:
+def render_results(table: ResultTable, style: str) -> str:
     """The table as ``markdown``, ``csv`` or ``json``."""
-    best_test = table.study.head.protocol == "best-test"
-    header = ["index", *columns(table), "result (best-test)" if best_test else "result"]
-    lines = [[str(row.index), *cells(table, row), result(table, row)] for row in table.rows]
-    if style == "json":
-        return json.dumps(as_json(table), ensure_ascii=False, indent=1)
-    if style == "csv":
-        out = io.StringIO()
-        csv.writer(out, lineterminator="\n").writerows([header, *lines])
-        return out.getvalue().rstrip("\n")
-    marks = ["---"] * len(header)
-    return "\n".join(f"| {' | '.join(map(escape, line))} |" for line in [header, marks, *lines])
-
-
-def escape(cell: str) -> str:
-    """Levels are ours, but f1:<label> and names may hold anything."""
-    return cell.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
+    study = table.study
+    preset = study.preset if study.is_published_grid else None
+    best_test = study.head.protocol == "best-test"
+    name = "result (best-test)" if best_test else "result"
+    header = ["index", *name_columns(study.factors, preset), name]
+    rows = [
+        [str(row.index), *format_levels(row.levels, preset), format_result(table, row)] for row in table.rows
+    ]
+    return render_table(header, rows, as_json(table), style)
 
 
 def as_json(table: ResultTable) -> dict[str, Any]:

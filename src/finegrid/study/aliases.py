@@ -25,13 +25,13 @@ class Twin:
 
     @property
     def words(self) -> str:
-        return named(self.effect) + (" (reversed)" if self.sign < 0 else "")
+        return name_effect(self.effect) + (" (reversed)" if self.sign < 0 else "")
 
 
 Aliases = dict[Effect, tuple[Twin, ...]]
 
 
-def aliases(factors: Mapping[str, Sequence[Level]], rows: Sequence[Row], order: int = 2) -> Aliases:
+def find_aliases(factors: Mapping[str, Sequence[Level]], rows: Sequence[Row], order: int = 2) -> Aliases:
     """What every main effect and two-factor interaction is measured together with.
 
     Found from the rows themselves, by comparing columns of -1 (first level) and +1 (second): two effects are
@@ -61,24 +61,24 @@ def aliases(factors: Mapping[str, Sequence[Level]], rows: Sequence[Row], order: 
                 column *= signs[name]
             sign = int(column[0]) if len(rows) else 1
             classes.setdefault((sign * column).tobytes(), []).append(Twin(effect, sign))
-    found: Aliases = {}
+    aliases: Aliases = {}
     for group in classes.values():
-        for own in group:
-            twins = tuple(Twin(t.effect, t.sign * own.sign) for t in group if t is not own)
-            if twins and 1 <= len(own.effect) <= 2:
-                found[own.effect] = twins
-    return found
+        for member in group:
+            twins = tuple(Twin(t.effect, t.sign * member.sign) for t in group if t is not member)
+            if twins and 1 <= len(member.effect) <= 2:
+                aliases[member.effect] = twins
+    return aliases
 
 
-def alias_lines(table: Aliases) -> list[str]:
+def list_aliases(table: Aliases) -> list[str]:
     """Every group of aliased effects once, in words."""
-    told: set[Effect] = set()
+    listed_effects: set[Effect] = set()
     lines = []
     for effect, twins in table.items():
-        if effect not in told:
-            told.update(twin.effect for twin in twins)
+        if effect not in listed_effects:
+            listed_effects.update(twin.effect for twin in twins)
             others = " and ".join(twin.words for twin in twins)
-            lines.append(f"{named(effect)} is measured together with {others}")
+            lines.append(f"{name_effect(effect)} is measured together with {others}")
     return lines
 
 
@@ -92,5 +92,5 @@ def as_json(table: Aliases) -> list[dict[str, Any]]:
     ]
 
 
-def named(effect: Effect) -> str:
+def name_effect(effect: Effect) -> str:
     return " x ".join(effect) or "the mean"

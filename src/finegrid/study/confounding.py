@@ -7,31 +7,31 @@ from typing import Any
 
 import numpy as np
 
-from finegrid.study.aliases import Aliases, alias_lines, aliases, as_json
+from finegrid.study.aliases import Aliases, as_json, find_aliases, list_aliases
 from finegrid.study.design import OF_FRACTIONS
-from finegrid.study.fraction import ROMAN, Bits, fraction, resolution_of
+from finegrid.study.fraction import ROMAN, Bits, find_resolution, make_fraction
 from finegrid.study.study import Study
 
 
-def study_aliases(study: Study, inert: Collection[str] = ()) -> Aliases:
+def find_study_aliases(study: Study, inert: Collection[str] = ()) -> Aliases:
     """The aliases of a study's factors, but for those that do nothing in any row: their effects are 0.
 
     Of a screen, those of phase 1.
     """
     live = {name: levels for name, levels in study.factors.items() if name not in inert}
-    return aliases(live, study.first_rows)
+    return find_aliases(live, study.first_rows)
 
 
-def design_json(study: Study, inert: Collection[str] = ()) -> dict[str, Any]:
+def design_as_json(study: Study, inert: Collection[str] = ()) -> dict[str, Any]:
     fractional = study.head.design.kind in OF_FRACTIONS
     return {
         "kind": study.head.design.kind,
-        "resolution": resolution_of(bits_of(study)) if fractional else None,
-        "aliases": as_json(study_aliases(study, inert)),
+        "resolution": find_resolution(make_bits(study)) if fractional else None,
+        "aliases": as_json(find_study_aliases(study, inert)),
     }
 
 
-def design_lines(study: Study, inert: Collection[str] = ()) -> list[str]:
+def describe_design(study: Study, inert: Collection[str] = ()) -> list[str]:
     """What a design that leaves combinations out cannot show; nothing for a full factorial.
 
     Args:
@@ -43,37 +43,39 @@ def design_lines(study: Study, inert: Collection[str] = ()) -> list[str]:
             "one at a time: each effect is measured with all other factors at their first level; "
             "interactions are not measured"
         ]
-    return fraction_lines(study, inert) if study.head.design.kind in OF_FRACTIONS else []
+    return describe_fraction(study, inert) if study.head.design.kind in OF_FRACTIONS else []
 
 
-def fraction_lines(study: Study, inert: Collection[str]) -> list[str]:
+def describe_fraction(study: Study, inert: Collection[str]) -> list[str]:
     whole = 2 ** len(study.factors)
-    reached = resolution_of(bits_of(study))
+    reached = find_resolution(make_bits(study))
     if reached is None:
         asked = ROMAN[study.head.design.resolution]
         return [f"no fraction of the {whole} combinations has resolution {asked}: all of them are run"]
-    lines = [f"a fraction of resolution {roman(reached)}: {len(study.first_rows)} of {whole} combinations"]
-    lines += [f"  {line}" for line in alias_lines(study_aliases(study, inert))]
-    return lines + wasted_lines(study, inert, reached)
+    lines = [
+        f"a fraction of resolution {format_roman(reached)}: {len(study.first_rows)} of {whole} combinations"
+    ]
+    lines += [f"  {line}" for line in list_aliases(find_study_aliases(study, inert))]
+    return lines + describe_gain(study, inert, reached)
 
 
-def wasted_lines(study: Study, inert: Collection[str], reached: int) -> list[str]:
+def describe_gain(study: Study, inert: Collection[str], reached: int) -> list[str]:
     """What a fraction would gain without the factors that do nothing here."""
     if not inert:
         return []
-    left = fraction(len(study.factors) - len(inert), study.head.design.resolution)
-    better = resolution_of(left)
+    left = make_fraction(len(study.factors) - len(inert), study.head.design.resolution)
+    better = find_resolution(left)
     names = ", ".join(name for name in study.factors if name in inert)
     them = "it" if len(inert) == 1 else "them"
     if len(left) < len(study.first_rows):
         return [f"{names}: inert in every row; without {them}, {len(left)} rows would do"]
     if better is None or better > reached:
-        reach = "be every combination" if better is None else f"reach resolution {roman(better)}"
+        reach = "be every combination" if better is None else f"reach resolution {format_roman(better)}"
         return [f"{names}: inert in every row; without {them}, as many rows would {reach}"]
     return []
 
 
-def bits_of(study: Study) -> Bits:
+def make_bits(study: Study) -> Bits:
     """The rows of a study of two-level factors as bits ``[rows, factors]``: 1 for the second level.
 
     Of a screen, those of phase 1.
@@ -85,5 +87,5 @@ def bits_of(study: Study) -> Bits:
     )
 
 
-def roman(resolution: int) -> str:
+def format_roman(resolution: int) -> str:
     return ROMAN.get(resolution, str(resolution))

@@ -1,4 +1,4 @@
-"""The main job on the embedded default: preset thucnews64 on our own headlines with our own checkpoint."""
+"""The demo's study: preset thucnews64 on the embedded headlines with the embedded checkpoint."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from finegrid.encoders.families import EMBEDDED
 from finegrid.errors import input_error
 from finegrid.machine import AUTO
 from finegrid.study.folder import SETTINGS_FILE, StudyFolder
-from finegrid.study.init import InitOptions, study_toml
+from finegrid.study.init import InitOptions, render_study_toml
 
 HEADLINES = ASSETS / "headlines"
 
 
-def prepare(folder: Path, seeds: int = 1) -> None:
+def prepare_demo(folder: Path, seeds: int = 1) -> None:
     """Make the demo's study folder, or recognise one that was made before with as many seeds.
 
     Raises:
@@ -24,7 +24,7 @@ def prepare(folder: Path, seeds: int = 1) -> None:
     """
     files = StudyFolder(folder)
     data = files.data
-    wishes = InitOptions(
+    options = InitOptions(
         train=data / "train.tsv",
         dev=data / "dev.tsv",
         test=data / "test.tsv",
@@ -35,10 +35,10 @@ def prepare(folder: Path, seeds: int = 1) -> None:
         precision=AUTO,
         seeds=seeds,
     )
-    wanted = study_toml(folder, wishes)
+    text = render_study_toml(folder, options)
     path = files.settings
     if path.exists():
-        if path.read_text(encoding="utf-8") != wanted:
+        if path.read_text(encoding="utf-8") != text:
             what = (
                 "is not the demo's study (with as many seeds). Use `finegrid run` for it, or another folder."
             )
@@ -48,4 +48,4 @@ def prepare(folder: Path, seeds: int = 1) -> None:
         raise input_error(str(folder), "demo", "the folder is not empty. Choose another one.")
     shutil.copytree(HEADLINES, data, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.md"))
     with replacing(path) as draft:
-        draft.write_text(wanted, encoding="utf-8")
+        draft.write_text(text, encoding="utf-8")

@@ -11,10 +11,10 @@ from typing import Literal
 from finegrid.errors import Problem
 from finegrid.recipe.identity import Level, Levels
 from finegrid.recipe.recipe import Recipe
-from finegrid.study.fraction import fraction
+from finegrid.study.fraction import make_fraction
 
-Kind = Literal["full", "fractional", "one-at-a-time", "screen"]
-OF_FRACTIONS: tuple[Kind, ...] = ("fractional", "screen")
+DesignKind = Literal["full", "fractional", "one-at-a-time", "screen"]
+OF_FRACTIONS: tuple[DesignKind, ...] = ("fractional", "screen")
 Resolution = Literal[3, 4, 5]
 Factors = Mapping[str, Sequence[Level]]
 MOST_ROWS = 4096  # twelve factors of two levels; a full factorial of more is never what somebody wants
@@ -29,57 +29,57 @@ class Row:
     recipe: Recipe
 
 
-def plan_rows(kind: Kind, resolution: Resolution, baseline: Recipe, factors: Factors) -> list[Row]:
-    """The rows of a design that `design_problems` has nothing against. Row 1 has every first level.
+def plan_rows(kind: DesignKind, resolution: Resolution, baseline: Recipe, factors: Factors) -> list[Row]:
+    """The rows of a design without `find_design_problems`. Row 1 has every first level.
 
-    Of a screen, those of its fraction: `screened` has the rest.
+    Of a screen, those of its fraction: `plan_screen` has the rest.
     """
     if kind == "full":
-        return full_factorial(baseline, factors)
+        return plan_full(baseline, factors)
     if kind in OF_FRACTIONS:
-        return fractional(baseline, factors, resolution)
-    return one_at_a_time(baseline, factors)
+        return plan_fraction(baseline, factors, resolution)
+    return plan_one_at_a_time(baseline, factors)
 
 
-def full_factorial(baseline: Recipe, factors: Factors) -> list[Row]:
+def plan_full(baseline: Recipe, factors: Factors) -> list[Row]:
     """Every combination of levels, counting like binary digits: the first factor changes slowest."""
-    return numbered(baseline, factors, product(*factors.values()))
+    return number_rows(baseline, factors, product(*factors.values()))
 
 
-def fractional(baseline: Recipe, factors: Factors, resolution: Resolution) -> list[Row]:
+def plan_fraction(baseline: Recipe, factors: Factors, resolution: Resolution) -> list[Row]:
     """The smallest fraction of two-level factors that reaches a resolution, in the order of the full one.
 
     Where no fraction does, that is every combination.
     """
-    bits = fraction(len(factors), resolution)
+    bits = make_fraction(len(factors), resolution)
     combinations = (
         [levels[bit] for levels, bit in zip(factors.values(), row, strict=True)] for row in bits.tolist()
     )
-    return numbered(baseline, factors, combinations)
+    return number_rows(baseline, factors, combinations)
 
 
-def screened(
+def plan_screen(
     baseline: Recipe, factors: Factors, resolution: Resolution, survivors: Collection[str]
 ) -> list[Row]:
     """A fraction of all factors, then what it lacks of every combination of the survivors.
 
     The other factors are at their first level in the rows that are added.
     """
-    first = fractional(baseline, factors, resolution)
+    first = plan_fraction(baseline, factors, resolution)
     combinations = product(*(lv if name in survivors else lv[:1] for name, lv in factors.items()))
-    taken = {tuple(row.levels.values()) for row in first}
-    more = (levels for levels in combinations if levels not in taken)
-    return numbered(baseline, factors, [*(row.levels.values() for row in first), *more])
+    in_fraction = {tuple(row.levels.values()) for row in first}
+    more = (levels for levels in combinations if levels not in in_fraction)
+    return number_rows(baseline, factors, [*(row.levels.values() for row in first), *more])
 
 
-def one_at_a_time(baseline: Recipe, factors: Factors) -> list[Row]:
+def plan_one_at_a_time(baseline: Recipe, factors: Factors) -> list[Row]:
     """The first level of everything, then every other level of every factor by itself."""
     first = {name: levels[0] for name, levels in factors.items()}
     moved = [{**first, name: level} for name, levels in factors.items() for level in levels[1:]]
-    return numbered(baseline, factors, (levels.values() for levels in [first, *moved]))
+    return number_rows(baseline, factors, (levels.values() for levels in [first, *moved]))
 
 
-def numbered(baseline: Recipe, factors: Factors, combinations: Iterable[Iterable[Level]]) -> list[Row]:
+def number_rows(baseline: Recipe, factors: Factors, combinations: Iterable[Iterable[Level]]) -> list[Row]:
     """Rows from 1; a combination has a level for every factor."""
     rows = []
     for index, combination in enumerate(combinations, start=1):
@@ -88,32 +88,34 @@ def numbered(baseline: Recipe, factors: Factors, combinations: Iterable[Iterable
     return rows
 
 
-def design_problems(kind: Kind, resolution: Resolution, factors: Factors) -> list[Problem]:
-    """What a kind of design cannot do with these factors."""
+def find_design_problems(kind: DesignKind, resolution: Resolution, factors: Factors) -> list[Problem]:
+    """Why a kind of design cannot be made of these factors; empty where it can."""
     if kind in OF_FRACTIONS:
         many = {name: len(levels) for name, levels in factors.items() if len(levels) > 2}
         if many:
-            return [Problem(f'factors."{name}"', more_than_two(count)) for name, count in many.items()]
+            return [
+                Problem(f'factors."{name}"', describe_too_many_levels(count)) for name, count in many.items()
+            ]
     # A screen may come to have every combination.
     rows = count_rows("full" if kind == "screen" else kind, resolution, factors)
     if rows <= MOST_ROWS:
         return []
     smaller = ', or set design.kind = "fractional"' if kind in ("full", "screen") else ""
     instead = f"Vary fewer factors{smaller}"
-    found = f"{rows:,} combinations of levels, but a study has {MOST_ROWS:,} at most. {instead}."
-    return [Problem("[factors]", found)]
+    what = f"{rows:,} combinations of levels, but a study has {MOST_ROWS:,} at most. {instead}."
+    return [Problem("[factors]", what)]
 
 
-def more_than_two(count: int) -> str:
+def describe_too_many_levels(count: int) -> str:
     return (
         f'{count} levels, but a fraction takes two of each factor. Keep two, or set design.kind = "full" or '
         '"one-at-a-time".'
     )
 
 
-def count_rows(kind: Kind, resolution: Resolution, factors: Factors) -> int:
+def count_rows(kind: DesignKind, resolution: Resolution, factors: Factors) -> int:
     """How many rows a design has, without making them: there may be billions."""
     if kind in OF_FRACTIONS:
-        return len(fraction(len(factors), resolution))
+        return len(make_fraction(len(factors), resolution))
     sizes = [len(levels) for levels in factors.values()]
     return math.prod(sizes) if kind == "full" else 1 + sum(sizes) - len(sizes)

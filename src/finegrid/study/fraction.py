@@ -20,7 +20,7 @@ ROMAN = {3: "III", 4: "IV", 5: "V", 6: "VI", 7: "VII", 8: "VIII", 9: "IX", 10: "
 
 
 @lru_cache
-def fraction(factors: int, resolution: int) -> Bits:
+def make_fraction(factors: int, resolution: int) -> Bits:
     """The smallest regular fraction of at least this resolution; of that size, of the highest.
 
     Returns:
@@ -40,33 +40,35 @@ def fraction(factors: int, resolution: int) -> Bits:
         if len(larger) > len(signs):
             break
         signs = larger
-    bits = from_signs(signs)
-    check(bits, factors, resolution)
+    bits = convert_signs(signs)
+    check_fraction(bits, factors, resolution)
     bits.setflags(write=False)  # the cache hands out one array
     return bits
 
 
-def from_signs(signs: NDArray[np.float64]) -> Bits:
+def convert_signs(signs: NDArray[np.float64]) -> Bits:
     """Columns of -1 and +1 as bits; signs are turned so that all first levels are one of the rows."""
     bits = (signs != signs[0]).astype(np.int8)
     order = np.lexsort(bits.T[::-1])
     return np.ascontiguousarray(bits[order])
 
 
-def check(bits: Bits, factors: int, resolution: int) -> None:
-    """Trust is good: a fraction must be balanced, have the baseline, and no word that is too short."""
+def check_fraction(bits: Bits, factors: int, resolution: int) -> None:
+    """Refuse a fraction that is not balanced, lacks the baseline, or has a word that is too short."""
     rows = len(bits)
     balanced = bits.shape == (rows, factors) and (bits.sum(axis=0) * 2 == rows).all()
     distinct = len(np.unique(bits, axis=0)) == rows
     whole = rows == 2**factors
-    reached = resolution_of(bits)
+    reached = find_resolution(bits)
     clear = whole if reached is None else reached >= resolution
     if not (balanced and distinct and clear) or bits[0].any():
-        found = f"{rows} rows and resolution {reached}"
-        raise RuntimeError(f"pydoe's fraction of {factors} factors has {found}, not resolution {resolution}")
+        measured = f"{rows} rows and resolution {reached}"
+        raise RuntimeError(
+            f"pydoe's fraction of {factors} factors has {measured}, not resolution {resolution}"
+        )
 
 
-def resolution_of(bits: Bits) -> int | None:
+def find_resolution(bits: Bits) -> int | None:
     """Length of the shortest word, found by trying all of them; None for a full factorial."""
     if len(bits) >= 2 ** bits.shape[1]:
         return None

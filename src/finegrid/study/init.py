@@ -1,4 +1,4 @@
-"""Write a commented study.toml for the user's files, after everything in it has been checked."""
+"""Writes a commented study.toml for the user's files, after everything in it has been check_draft."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from finegrid.data.read import ENDINGS
 from finegrid.data.sniff import Sniffed, sniff
 from finegrid.data.table import load_table
-from finegrid.data.unlabelled import column_of
+from finegrid.data.unlabelled import parse_column
 from finegrid.encoders.families import EMBEDDED, inspect, resolve
 from finegrid.errors import InputError, input_error
 from finegrid.recipe.identity import Levels
@@ -23,7 +23,7 @@ from finegrid.study.folder import SETTINGS_FILE, StudyFolder
 from finegrid.study.load import load_study
 from finegrid.study.presets import PRESETS
 from finegrid.study.study import Study
-from finegrid.study.toml import by_part, parse_level, parse_levels, toml
+from finegrid.study.toml import by_part, format_toml, parse_level, parse_levels
 
 # What suits the embedded checkpoint; chosen by a trial on dev (docs/results.md), not by taste.
 EMBEDDED_LEVELS: Levels = {"optimizer.rate": 3e-4, "training.batch_size": 32, "training.epochs": 4}
@@ -31,7 +31,7 @@ EMBEDDED_LEVELS: Levels = {"optimizer.rate": 3e-4, "training.batch_size": 32, "t
 
 @dataclass(frozen=True)
 class InitOptions:
-    """What the user asks `finegrid init` for. None: find it out."""
+    """The options of `finegrid init`. What is None is read off the file, or has a default."""
 
     train: Path
     model: str
@@ -49,7 +49,7 @@ class InitOptions:
     levels: Sequence[str] = ()  # "optimizer.rate=3e-4"
 
 
-def write_study(folder: Path, wishes: InitOptions) -> list[str]:
+def write_study(folder: Path, options: InitOptions) -> list[str]:
     """Make a study folder. Returns the warnings about the data.
 
     Raises:
@@ -63,17 +63,17 @@ def write_study(folder: Path, wishes: InitOptions) -> list[str]:
     # A sibling of the same depth: relative paths mean the same there.
     draft = folder.parent / f".{folder.name}.draft"
     shutil.rmtree(draft, ignore_errors=True)
-    made = [parent for parent in draft.parents if not parent.exists()]
+    new_parents = [parent for parent in draft.parents if not parent.exists()]
     draft.mkdir(parents=True)
     try:
-        StudyFolder(draft).settings.write_text(study_toml(draft, wishes), encoding="utf-8")
-        study = checked(draft, folder)
+        StudyFolder(draft).settings.write_text(render_study_toml(draft, options), encoding="utf-8")
+        study = check_draft(draft, folder)
         table = load_table(study.head.data, draft)
         folder.mkdir(exist_ok=True)
         StudyFolder(draft).settings.replace(StudyFolder(folder).settings)
     except InputError:
         shutil.rmtree(draft)
-        for parent in made:
+        for parent in new_parents:
             parent.rmdir()
         raise
     finally:
@@ -81,78 +81,82 @@ def write_study(folder: Path, wishes: InitOptions) -> list[str]:
     return list(table.warnings)
 
 
-def checked(draft: Path, folder: Path) -> Study:
-    """The study in ``draft``; its problems are told as those of the ``folder`` that it is meant for."""
+def check_draft(draft: Path, folder: Path) -> Study:
+    """Load the study in ``draft``. Its problems name the ``folder`` that it is meant for."""
     try:
         return load_study(draft)
     except InputError as error:
         raise InputError(str(StudyFolder(folder).settings), error.problems) from None
 
 
-def study_toml(folder: Path, wishes: InitOptions) -> str:
+def render_study_toml(folder: Path, options: InitOptions) -> str:
     """The text of study.toml; ``folder`` is where it will lie."""
-    if wishes.preset not in PRESETS:
-        what = f'"{wishes.preset}" is not a preset. Known: {", ".join(PRESETS)}.'
+    if options.preset not in PRESETS:
+        what = f'"{options.preset}" is not a preset. Known: {", ".join(PRESETS)}.'
         raise input_error("command line", "--preset", what)
-    model = model_name(wishes.model, folder)
+    model = spell_model(options.model, folder)
     checkpoint = inspect(resolve(model, folder))
-    preset = PRESETS[wishes.preset](checkpoint.layers, checkpoint.has_pooler)
+    preset = PRESETS[options.preset](checkpoint.layers, checkpoint.has_pooler)
     levels = {**DEFAULTS, **preset.baseline}
-    if wishes.model == EMBEDDED:
+    if options.model == EMBEDDED:
         levels |= EMBEDDED_LEVELS
-    levels |= parse_levels(wishes.levels)
-    found = sniff_for(wishes)
+    levels |= parse_levels(options.levels)
+    reading = choose_reading(options)
     parts = {
-        part: {field: toml(level) for field, level in its_levels.items()}
+        part: {field: format_toml(level) for field, level in its_levels.items()}
         for part, its_levels in by_part(levels).items()
     }
-    files = {"train": wishes.train, "dev": wishes.dev, "test": wishes.test}
+    files = {"train": options.train, "dev": options.dev, "test": options.test}
     return (
         Environment(
             loader=PackageLoader("finegrid", "assets"),
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
-            autoescape=False,  # TOML, not HTML: every value below goes through `toml`
+            autoescape=False,  # TOML, not HTML: every value below goes through `format_toml`
             keep_trailing_newline=True,
         )
         .get_template(f"{SETTINGS_FILE}.jinja")
         .render(
-            files={part: toml(relative(path, folder)) for part, path in files.items() if path is not None},
+            files={
+                part: format_toml(make_relative(path, folder))
+                for part, path in files.items()
+                if path is not None
+            },
             missing=[part for part, path in files.items() if path is None],
-            columns={key: toml(value) for key, value in found.items()},
-            model=toml(model),
+            columns={key: format_toml(value) for key, value in reading.items()},
+            model=format_toml(model),
             parts=parts,
-            preset=toml(wishes.preset),
-            factors={toml(name): toml(options) for name, options in preset.factors.items()},
-            score=toml(wishes.score),
-            seeds=toml(wishes.seeds),
-            design=toml(wishes.design),
-            resolution=None if wishes.resolution is None else toml(parse_level(wishes.resolution)),
-            precision=toml(wishes.precision),
+            preset=format_toml(options.preset),
+            factors={format_toml(name): format_toml(levels) for name, levels in preset.factors.items()},
+            score=format_toml(options.score),
+            seeds=format_toml(options.seeds),
+            design=format_toml(options.design),
+            resolution=None if options.resolution is None else format_toml(parse_level(options.resolution)),
+            precision=format_toml(options.precision),
         )
     )
 
 
-def sniff_for(wishes: InitOptions) -> dict[str, Any]:
-    """Columns, header and quoting: as the user said, and otherwise as the file looks."""
-    texts = [column_of(name) for name in wishes.text]
-    said: dict[str, Any] = {}
+def choose_reading(options: InitOptions) -> dict[str, Any]:
+    """Columns, header and quoting: what the user has given, and the rest guessed from the file."""
+    texts = [parse_column(name) for name in options.text]
+    given: dict[str, Any] = {}
     if texts:
-        said["text"] = texts[0] if len(texts) == 1 else texts
-    if wishes.label is not None:
-        said["label"] = column_of(wishes.label)
-    if any(isinstance(column, str) for column in (*texts, said.get("label"))):
-        said["header"] = True  # only a header gives names
-    if wishes.header is not None:
-        said["header"] = wishes.header
-    if {"text", "label"} <= said.keys() and wishes.header is not None:
-        return said
+        given["text"] = texts[0] if len(texts) == 1 else texts
+    if options.label is not None:
+        given["label"] = parse_column(options.label)
+    if any(isinstance(column, str) for column in (*texts, given.get("label"))):
+        given["header"] = True  # only a header gives names
+    if options.header is not None:
+        given["header"] = options.header
+    if {"text", "label"} <= given.keys() and options.header is not None:
+        return given
     try:
-        guess: Sniffed = sniff(wishes.train)
+        guess: Sniffed = sniff(options.train)
     except InputError:
-        if {"text", "label"} <= said.keys():
-            return said
+        if {"text", "label"} <= given.keys():
+            return given
         raise
     guessed = {
         "text": list(guess.text) if isinstance(guess.text, tuple) else guess.text,
@@ -160,21 +164,21 @@ def sniff_for(wishes: InitOptions) -> dict[str, Any]:
         "header": guess.header,
         "quoting": guess.quoting,
     }
-    # What follows holds for dev and test as well: said only where it must be.
-    if guess.format != ENDINGS.get(wishes.train.suffix.lower()):
+    # The file is read like dev and test: these two stand in study.toml only where they must.
+    if guess.format != ENDINGS.get(options.train.suffix.lower()):
         guessed["format"] = guess.format
     if guess.encoding != "auto":
         guessed["encoding"] = guess.encoding
-    return {**guessed, **said}
+    return {**guessed, **given}
 
 
-def model_name(name: str, folder: Path) -> str:
+def spell_model(name: str, folder: Path) -> str:
     """Folders are written relative to the study; names of the embedded checkpoint and of the hub stay."""
-    return relative(Path(name), folder) if Path(name).is_dir() and name != EMBEDDED else name
+    return make_relative(Path(name), folder) if Path(name).is_dir() and name != EMBEDDED else name
 
 
-def relative(path: Path, folder: Path) -> str:
-    """Both ends as they really lie: `..` from a folder that is reached by a link leads elsewhere.
+def make_relative(path: Path, folder: Path) -> str:
+    """A path as seen from a folder, links resolved: `..` from a linked folder leads elsewhere.
 
     Raises:
         InputError: a name that study.toml, which is UTF-8, cannot hold.

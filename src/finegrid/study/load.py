@@ -16,11 +16,11 @@ from finegrid.encoders.families import CheckpointInfo, inspect, resolve
 from finegrid.errors import InputError, Problem, input_error
 from finegrid.recipe.identity import Level, Levels
 from finegrid.recipe.recipe import Recipe, unknown_factor
-from finegrid.study.design import Kind, Row, design_problems, plan_rows
+from finegrid.study.design import DesignKind, Row, find_design_problems, plan_rows
 from finegrid.study.folder import IMPORTED_FILE, StudyFolder
 from finegrid.study.imported import NOTHING_TO_RUN
 from finegrid.study.presets import PRESETS, Preset
-from finegrid.study.screen import load_screen, screen_problems
+from finegrid.study.screen import find_screen_problems, load_screen
 from finegrid.study.settings import SCHEMA, SCREEN_ON_TEST, DesignSettings, Head, RunSettings
 from finegrid.study.study import Study
 
@@ -53,11 +53,11 @@ def load_study(folder: Path) -> Study:
             Problem("[factors]", 'nothing to vary. Add e.g. "reinit.layers" = [0, 6], or a preset.')
         )
     if head is not None and all(isinstance(levels, list) for levels in factors.values()):
-        problems.extend(design_problems(head.design.kind, head.design.resolution, factors))
+        problems.extend(find_design_problems(head.design.kind, head.design.resolution, factors))
     if head is not None and head.design.kind == "screen" and head.protocol == "best-test":
         problems.append(Problem("protocol", SCREEN_ON_TEST))
     if not problems and checkpoint is not None and baseline is not None and head is not None:
-        kind: Kind = "full" if head.design.kind == "screen" else head.design.kind  # all may survive
+        kind: DesignKind = "full" if head.design.kind == "screen" else head.design.kind  # all may survive
         rows = plan_rows(kind, head.design.resolution, baseline, factors)
         problems.extend(check_combinations(rows, checkpoint))
     if problems or head is None or checkpoint is None or baseline is None:
@@ -66,7 +66,7 @@ def load_study(folder: Path) -> Study:
     if head.design.kind != "screen":
         return study
     screen = load_screen(folder)
-    if screen is not None and (unfit := screen_problems(screen, study.asked)):
+    if screen is not None and (unfit := find_screen_problems(screen, study.asked)):
         raise InputError(str(files.screen), unfit)
     return replace(study, screen=screen)
 

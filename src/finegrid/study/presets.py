@@ -58,10 +58,10 @@ def thucnews64(layers: int, has_pooler: bool = True) -> Preset:
         "frozen_layers",
         "warmup_proportion",
     ]
-    written = [("0", "1")] * 3 + [("0", str(half))] * 2 + [("0.0", "0.1")]
+    spellings = [("0", "1")] * 3 + [("0", str(half))] * 2 + [("0.0", "0.1")]
     columns = tuple(
         PresetColumn(name, factor, *levels)
-        for name, factor, levels in zip(names, factors, written, strict=True)
+        for name, factor, levels in zip(names, factors, spellings, strict=True)
     )
     if not has_pooler:
         del factors["reinit.pooler"]

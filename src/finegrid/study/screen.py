@@ -18,7 +18,7 @@ REMOVE = f"Undo the edit of study.toml, or remove {SCREEN_FILE}: `finegrid run` 
 
 
 class ScreenTerms(BaseModel):
-    """What a decision was made for: the part of study.toml that must not change after it."""
+    """The settings that a screen was decided for: study.toml must not change them afterwards."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -29,8 +29,8 @@ class ScreenTerms(BaseModel):
     factors: dict[str, list[Level]]
 
 
-class Screened(BaseModel):
-    """What dev says of one factor. Points; None where nothing is known."""
+class ScreenedFactor(BaseModel):
+    """The effect of one factor on dev, in points, and whether it goes on; None where nothing is known."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -42,7 +42,7 @@ class Screened(BaseModel):
 
 
 class Screen(BaseModel):
-    """A decision. ``seeds`` and ``rows``: of phase 1, all of which had ended."""
+    """A screen's decision, made when all runs of phase 1 had ended: its ``seeds`` and ``rows``."""
 
     # Survivors are written for whoever reads the file; here they follow from the factors.
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
@@ -53,12 +53,12 @@ class Screen(BaseModel):
     margin: float  # points
     seeds: list[int]
     rows: int
-    factors: dict[str, Screened]
+    factors: dict[str, ScreenedFactor]
 
     @property
     def survivors(self) -> list[str]:
         """In the order of the factors."""
-        return [name for name, one in self.factors.items() if one.survives]
+        return [name for name, factor in self.factors.items() if factor.survives]
 
 
 def load_screen(folder: Path) -> Screen | None:
@@ -83,15 +83,15 @@ def save_screen(folder: Path, screen: Screen) -> None:
         draft.write_text(json.dumps(spelled, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
-def screen_problems(screen: Screen, asked: ScreenTerms) -> list[Problem]:
+def find_screen_problems(screen: Screen, asked: ScreenTerms) -> list[Problem]:
     """Where study.toml is not what the decision was made for."""
     return [
         Problem(name, f"decided for {then}, but study.toml now has {now}. {REMOVE}.")
-        for name, then, now in changes(screen.asked, asked)
+        for name, then, now in find_changes(screen.asked, asked)
     ]
 
 
-def changes(then: ScreenTerms, now: ScreenTerms) -> Iterator[tuple[str, str, str]]:
+def find_changes(then: ScreenTerms, now: ScreenTerms) -> Iterator[tuple[str, str, str]]:
     """Setting, as it was, as it is."""
     for name in ("score", "protocol", "resolution"):
         was, is_ = getattr(then, name), getattr(now, name)

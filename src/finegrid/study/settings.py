@@ -18,7 +18,7 @@ from finegrid.data.settings import DataSettings
 from finegrid.errors import InputError
 from finegrid.machine import AUTO, PRECISIONS, Device, Precision, fastest_precision
 from finegrid.metrics import PLAIN_SCORES, check_score
-from finegrid.study.design import OF_FRACTIONS, Kind, Resolution
+from finegrid.study.design import OF_FRACTIONS, DesignKind, Resolution
 from finegrid.study.fraction import ROMAN
 from finegrid.study.presets import PRESETS
 
@@ -54,7 +54,7 @@ class DesignSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    kind: Annotated[Kind, Field(description="which combinations of levels are trained")] = "full"
+    kind: Annotated[DesignKind, Field(description="which combinations of levels are trained")] = "full"
     resolution: Annotated[
         Resolution,
         Field(

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from finegrid.data.table import Table, load_table
+from finegrid.data.table import DataTable, load_table
 from finegrid.encoders.families import CheckpointInfo
 from finegrid.recipe.identity import Level
 from finegrid.recipe.recipe import Recipe
-from finegrid.study.design import Row, plan_rows, screened
+from finegrid.study.design import Row, plan_rows, plan_screen
 from finegrid.study.folder import StudyFolder
 from finegrid.study.ledger import Ledger
 from finegrid.study.presets import Preset
@@ -42,7 +42,7 @@ class Study:
         if self.screen is None:
             return self.first_rows
         resolution = self.head.design.resolution
-        return screened(self.baseline, self.factors, resolution, self.screen.survivors)
+        return plan_screen(self.baseline, self.factors, resolution, self.screen.survivors)
 
     @cached_property
     def first_rows(self) -> list[Row]:
@@ -65,7 +65,7 @@ class Study:
             factors={name: list(levels) for name, levels in self.factors.items()},
         )
 
-    def read_table(self) -> Table:
+    def read_table(self) -> DataTable:
         """The checked texts and labels.
 
         Raises:

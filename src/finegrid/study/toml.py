@@ -12,12 +12,12 @@ from finegrid.recipe.identity import Level
 from finegrid.recipe.recipe import Recipe
 
 
-def toml(value: object) -> str:
+def format_toml(value: object) -> str:
     """A value as TOML. JSON's strings, numbers, booleans and lists are TOML's, but for two details."""
     if isinstance(value, Mapping):
         raise TypeError("tables are written by the template")
     if isinstance(value, list | tuple):
-        return f"[{', '.join(toml(item) for item in value)}]"
+        return f"[{', '.join(format_toml(item) for item in value)}]"
     # DEL must be escaped in TOML, and JSON leaves it as it is.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 

@@ -18,7 +18,7 @@ from finegrid.model.classifier import Classifier
 from finegrid.model.device import check_machine, compute_repeatably
 from finegrid.model.load import Checkpoint, load_tokenizer
 from finegrid.model.packing.batches import Batch, evaluation_batches, pack, training_batches
-from finegrid.pretraining.further import Further
+from finegrid.pretraining.further import FurtherPretraining
 from finegrid.recipe.recipe import Recipe
 from finegrid.strategies.seams import Setting
 from finegrid.streams import Streams
@@ -49,7 +49,7 @@ class LoadedStudy:
             "model": model_fingerprint(study.checkpoint.folder),
         }
 
-        self.further = Further(
+        self.further = FurtherPretraining(
             study.checkpoint.folder,
             self.tokens.train,
             study.files.cache,

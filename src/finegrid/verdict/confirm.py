@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from finegrid.atomic import replacing
-from finegrid.data.table import Split, Table
-from finegrid.data.unlabelled import AskedColumns, UnlabelledTexts, read_texts
+from finegrid.data.table import DataTable, Split
+from finegrid.data.unlabelled import ColumnOptions, UnlabelledTexts, read_texts
 from finegrid.errors import InputError, Problem, input_error
 from finegrid.facts.verdict import ConfirmedFacts, PairedFacts
 from finegrid.metrics import influence
@@ -31,7 +31,7 @@ from finegrid.statistics.outcomes import Outcomes
 from finegrid.study.folder import LEDGER_FILE, SETTINGS_FILE, StudyFolder, texts_file
 from finegrid.study.load import load_study
 from finegrid.study.study import Study
-from finegrid.study.toml import by_part, toml
+from finegrid.study.toml import by_part, format_toml
 from finegrid.verdict.diagnose import shared_pretraining
 from finegrid.verdict.interim import find_recommended
 
@@ -174,9 +174,9 @@ def moved_levels(results: Results, chosen: Distinct) -> Levels:
     return {name: level for name, level in chosen.levels.items() if level != results.factors[name][0]}
 
 
-def read_fresh_texts(path: Path, study: Study, table: Table) -> list[str]:
+def read_fresh_texts(path: Path, study: Study, table: DataTable) -> list[str]:
     """Fresh test texts as JSON lines, checked against the study's labels and its own texts."""
-    asked = AskedColumns(header=study.head.data.header, usual=study.head.data.columns)
+    asked = ColumnOptions(header=study.head.data.header, of_study=study.head.data.columns)
     read: UnlabelledTexts = read_texts(path, len(table.train.texts[0]), asked)
     problems = []
     if read.labels is None:
@@ -231,9 +231,9 @@ def settings_text(study: Study, moved: Levels, seeds: Iterable[int], parts: int)
     for part, its_levels in by_part(levels).items():
         tables.setdefault(part, {}).update(its_levels)
     tables["factors"] = {f'"{name}"': [levels[name], level] for name, level in moved.items()}
-    lines = [f"score = {toml(head.score)}", f"protocol = {toml(head.protocol)}"]
+    lines = [f"score = {format_toml(head.score)}", f"protocol = {format_toml(head.protocol)}"]
     for name, table in tables.items():
-        lines += ["", f"[{name}]", *(f"{key} = {toml(value)}" for key, value in table.items())]
+        lines += ["", f"[{name}]", *(f"{key} = {format_toml(value)}" for key, value in table.items())]
     return "\n".join(lines) + "\n"
 
 
@@ -284,7 +284,7 @@ def compare_pairs(results: Results, baseline: Distinct, recommended: Distinct) -
     return Paired(ours, theirs, effect.estimate, effect.plain, int(both.sum()), texts)
 
 
-def load_confirmations(study: Study, results: Results, table: Table) -> list[Confirmation]:
+def load_confirmations(study: Study, results: Results, table: DataTable) -> list[Confirmation]:
     """What earlier calls of `finegrid confirm` have found, as far as it still confirms: seeds that the study
     has trained since have chosen, too.
 

@@ -1,4 +1,4 @@
-"""The closed list of warnings about a study, each with its evidence. Their words: `warning_words`."""
+"""The closed list of warnings about a study, each with its evidence. Their words: `diagnose_words`."""
 
 from __future__ import annotations
 

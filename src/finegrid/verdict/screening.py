@@ -14,7 +14,7 @@ from finegrid.statistics.decide import Decision
 from finegrid.statistics.effects import Effect, analyse_mains
 from finegrid.statistics.experiment import Experiment
 from finegrid.study.load import load_study
-from finegrid.study.screen import Screen, Screened, save_screen
+from finegrid.study.screen import Screen, ScreenedFactor, save_screen
 from finegrid.study.study import Study
 from finegrid.verdict.outcomes import collect_outcomes
 
@@ -90,7 +90,7 @@ def make_screen(study: Study, results: Results, margin: float) -> Screen:
         factors={
             name: screen_effect(effects[name], margin)
             if name in effects
-            else Screened(
+            else ScreenedFactor(
                 level=study.factors[name][1],
                 effect=0.0,
                 adjusted=(0.0, 0.0),
@@ -102,10 +102,10 @@ def make_screen(study: Study, results: Results, margin: float) -> Screen:
     )
 
 
-def screen_effect(effect: Effect, margin: float) -> Screened:
+def screen_effect(effect: Effect, margin: float) -> ScreenedFactor:
     """What dev says of a factor, and whether the factor goes on."""
     assert effect.decision is not None  # a main effect
-    return Screened(
+    return ScreenedFactor(
         level=effect.comparison.level,
         effect=json_number(effect.estimate),
         adjusted=(json_number(effect.adjusted.low), json_number(effect.adjusted.high)),

@@ -22,7 +22,7 @@ from finegrid.results.results import Results
 from finegrid.spelling import json_number
 from finegrid.statistics.decide import Decision, Interval, Needs
 from finegrid.statistics.effects import Effect, Interaction
-from finegrid.study.screen import Screen, Screened
+from finegrid.study.screen import Screen, ScreenedFactor
 from finegrid.verdict.diagnose import Warning
 from finegrid.verdict.diagnose_words import describe
 from finegrid.verdict.verdict import Verdict
@@ -178,7 +178,7 @@ def screen_json(screen: Screen | None) -> ScreenFacts | None:
     }
 
 
-def screened_json(screened: Screened) -> ScreenedFacts:
+def screened_json(screened: ScreenedFactor) -> ScreenedFacts:
     return {
         "level": screened.level,
         "effect": screened.effect,

@@ -20,9 +20,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from finegrid import ASSETS
 from finegrid.running.progress.heartbeat import read_heartbeat
-from finegrid.watch.sources import last_run, places, revision
-from finegrid.watch.view import Maker, View
-from finegrid.watch.viewer import Viewer, rest_after
+from finegrid.watch.sources import find_last_run, find_places, hash_sources
+from finegrid.watch.view import PageMaker, View
+from finegrid.watch.viewer import Viewer, choose_rest
 
 PAGE = ASSETS / "watch"
 # A name of another host in this header is a page elsewhere whose name was made to point here (DNS rebinding).
@@ -50,7 +50,7 @@ HEADERS = {
 }
 
 
-def make_app(folder: Path, make: Maker, rest: Callable[[float], float] = rest_after) -> Starlette:
+def make_app(folder: Path, make: PageMaker, rest: Callable[[float], float] = choose_rest) -> Starlette:
     """The application.
 
     Args:
@@ -61,13 +61,13 @@ def make_app(folder: Path, make: Maker, rest: Callable[[float], float] = rest_af
     viewer = Viewer(folder, make, rest)
 
     async def page(request: Request) -> Response:
-        if unchanged := still_there(request, revision(folder)):
+        if unchanged := answer_if_unchanged(request, hash_sources(folder)):
             return unchanged
         view = await viewer.view()
-        return answer(request, view, decorated(view).encode("utf-8", "replace"), "text/html")
+        return answer(request, view, add_script(view).encode("utf-8", "replace"), "text/html")
 
     async def facts(request: Request) -> Response:
-        if unchanged := still_there(request, revision(folder)):
+        if unchanged := answer_if_unchanged(request, hash_sources(folder)):
             return unchanged
         view = await viewer.view()
         if not view.facts:
@@ -75,7 +75,7 @@ def make_app(folder: Path, make: Maker, rest: Callable[[float], float] = rest_af
         return answer(request, view, view.facts, "application/json")
 
     async def progress(request: Request) -> Response:
-        return JSONResponse(progress_facts(folder, viewer.latest))
+        return JSONResponse(collect_progress(folder, viewer.latest))
 
     async def script(request: Request) -> Response:
         return Response(asset("watch.js"), media_type="text/javascript")
@@ -92,43 +92,47 @@ def make_app(folder: Path, make: Maker, rest: Callable[[float], float] = rest_af
             Route("/favicon.ico", no_icon),
         ],
         middleware=[
-            Middleware(Headed),
+            Middleware(HeaderMiddleware),
             Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS, www_redirect=False),
         ],
     )
 
 
-class Headed:
+class HeaderMiddleware:
     """Puts our headers on every response, refusals included."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def headed(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).update(HEADERS)
             await send(message)
 
-        await self.app(scope, receive, headed)
+        await self.app(scope, receive, send_with_headers)
 
 
-def still_there(request: Request, revision: str) -> Response | None:
+def answer_if_unchanged(request: Request, revision: str) -> Response | None:
     """304 if that is what the browser has."""
     tags = [tag.strip() for tag in request.headers.get("if-none-match", "").split(",")]
-    return Response(status_code=304, headers={"ETag": tag_of(revision)}) if tag_of(revision) in tags else None
+    return (
+        Response(status_code=304, headers={"ETag": make_tag(revision)})
+        if make_tag(revision) in tags
+        else None
+    )
 
 
 def answer(request: Request, view: View, content: bytes, kind: str) -> Response:
-    headers = {"ETag": tag_of(view.revision)}
-    return still_there(request, view.revision) or Response(content, headers=headers, media_type=kind)
+    headers = {"ETag": make_tag(view.revision)}
+    return answer_if_unchanged(request, view.revision) or Response(content, headers=headers, media_type=kind)
 
 
-def tag_of(revision: str) -> str:
+def make_tag(revision: str) -> str:
     return f'"{revision}"'
 
 
-def decorated(view: View) -> str:
+def add_script(view: View) -> str:
     """The page, with the script that keeps it up to date."""
     page = view.page or environment().get_template("waiting.html.jinja").render(problem=view.problem)
     head, end, tail = page.rpartition("</body>")
@@ -137,13 +141,15 @@ def decorated(view: View) -> str:
     return f"{head}<style>{asset('watch.css')}</style>\n{script}\n{end}{tail}"
 
 
-def progress_facts(folder: Path, view: View | None) -> dict[str, Any]:
+def collect_progress(folder: Path, view: View | None) -> dict[str, Any]:
     """What changes from second to second."""
-    work = next((found for place in places(folder) if (found := read_heartbeat(place)) is not None), None)
+    work = next(
+        (heartbeat for place in find_places(folder) if (heartbeat := read_heartbeat(place)) is not None), None
+    )
     return {
-        "revision": revision(folder),
+        "revision": hash_sources(folder),
         "now": time.time(),
-        "last_run": last_run(folder),
+        "last_run": find_last_run(folder),
         "work": work,
         "runs": view.runs if view else None,
         "seconds_left": view.seconds_left if view else None,

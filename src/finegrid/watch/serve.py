@@ -29,9 +29,9 @@ def serve(app: Starlette, port: int, ready: Callable[[str], None]) -> None:
     """
     if hasattr(os, "nice"):
         os.nice(NICE)
-    listening = listen(port)
-    ready(f"http://{LOOPBACK}:{listening.getsockname()[1]}/")
-    server_of(app).run(sockets=[listening])
+    listener = listen(port)
+    ready(f"http://{LOOPBACK}:{listener.getsockname()[1]}/")
+    make_server(app).run(sockets=[listener])
 
 
 def listen(port: int) -> socket.socket:
@@ -40,20 +40,20 @@ def listen(port: int) -> socket.socket:
     Raises:
         InputError: the port cannot be had.
     """
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     if os.name == "posix":
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # else a minute's wait after Ctrl-C
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # else a minute's wait after Ctrl-C
     try:
-        listening.bind((LOOPBACK, port))
+        listener.bind((LOOPBACK, port))
     except OSError as error:
-        listening.close()
+        listener.close()
         what = f"found {port}: {error.strerror}. Choose another, or leave it out and any free one is taken."
         raise input_error("command line", "--port", what) from None
-    listening.listen()
-    return listening
+    listener.listen()
+    return listener
 
 
-def server_of(app: Starlette) -> uvicorn.Server:
+def make_server(app: Starlette) -> uvicorn.Server:
     config = uvicorn.Config(
         app,
         loop="asyncio",

@@ -1,4 +1,4 @@
-"""The files that a study's page is made of: which state they are in, and when a run last ended."""
+"""Finds the files that a study's page is made of, hashes their state, and tells when a run last ended."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ MADE_OF = (
 NOT_MADE_OF = {PROGRESS_FILE, FACTS_FILE}
 
 
-def places(folder: Path) -> list[Path]:
+def find_places(folder: Path) -> list[Path]:
     """The study, and the small studies inside it that confirm it."""
     return [folder, *StudyFolder(folder).confirmations]
 
 
-def sources(folder: Path) -> Iterator[Path]:
-    for place in places(folder):
+def find_sources(folder: Path) -> Iterator[Path]:
+    for place in find_places(folder):
         for pattern in MADE_OF:
             yield from (path for path in sorted(place.glob(pattern)) if path.name not in NOT_MADE_OF)
 
 
-def revision(folder: Path) -> str:
+def hash_sources(folder: Path) -> str:
     """Changes when a source appears, disappears, or is written to. Reads none of them."""
     about = hashlib.sha256()
-    for path in sources(folder):
+    for path in find_sources(folder):
         try:
             stat = path.stat()
         except OSError:
@@ -42,12 +42,12 @@ def revision(folder: Path) -> str:
     return about.hexdigest()[:16]
 
 
-def last_run(folder: Path) -> float | None:
+def find_last_run(folder: Path) -> float | None:
     """When a ledger was last written to, seconds since 1970; None where there is none."""
-    found = []
-    for place in places(folder):
+    times = []
+    for place in find_places(folder):
         try:
-            found.append(StudyFolder(place).ledger.stat().st_mtime)
+            times.append(StudyFolder(place).ledger.stat().st_mtime)
         except OSError:
             continue
-    return max(found, default=None)
+    return max(times, default=None)

@@ -20,7 +20,7 @@ class RenderPage(Protocol):
 
 
 @dataclass(frozen=True)
-class Maker:
+class PageMaker:
     """How a page is made: `report.facts.report_facts` and `report.page.render_page`."""
 
     facts: Callable[[Path], Facts]
@@ -29,7 +29,7 @@ class Maker:
 
 @dataclass(frozen=True)
 class View:
-    """What a watcher is shown.
+    """The page of one revision, and what is wrong with it.
 
     Attributes:
         revision: of the sources that it was made of.
@@ -48,8 +48,8 @@ class View:
     seconds_left: float | None = None
 
 
-def make_view(folder: Path, revision: str, make: Maker, before: View | None) -> View:
-    """Look at a study. A study that cannot be shown now keeps the page that it had before."""
+def make_view(folder: Path, revision: str, make: PageMaker, before: View | None) -> View:
+    """Make a study's page. Where that fails, the page that was there before is kept."""
     page, content, problem = (before.page, before.facts, "") if before else ("", b"", "")
     try:
         facts = make.facts(folder)
@@ -58,16 +58,15 @@ def make_view(folder: Path, revision: str, make: Maker, before: View | None) -> 
         page = fresh
     except InputError as error:
         problem = str(error)
-    except (
-        Exception
-    ) as error:  # a file damaged in a way that nobody thought of: it may be mended while we watch
+    except Exception as error:
+        # A file may be damaged in a way that nobody thought of, and be mended while we watch.
         traceback.print_exc()
         problem = visible(f"{folder}: cannot be shown: {type(error).__name__}: {error}")
-    runs, seconds_left = progress(folder)
+    runs, seconds_left = measure_progress(folder)
     return View(revision, page, content, problem, runs, seconds_left)
 
 
-def progress(folder: Path) -> tuple[dict[str, int] | None, float | None]:
+def measure_progress(folder: Path) -> tuple[dict[str, int] | None, float | None]:
     """Runs by what became of them, and predicted seconds until the rest is done: `finegrid status`."""
     try:
         study = load_study(folder)

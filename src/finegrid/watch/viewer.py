@@ -8,20 +8,20 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from finegrid.watch.sources import revision
-from finegrid.watch.view import Maker, View, make_view
+from finegrid.watch.sources import hash_sources
+from finegrid.watch.view import PageMaker, View, make_view
 
 PAUSE_SECONDS = 3.0  # between two views
 SHARE = 0.1  # of one core that making views may take
 
 
-def rest_after(seconds: float) -> float:
+def choose_rest(seconds: float) -> float:
     """How long to rest after a view that took so many seconds of a core."""
     return max(PAUSE_SECONDS, seconds * (1 / SHARE - 1))
 
 
 class Viewer:
-    def __init__(self, folder: Path, make: Maker, rest: Callable[[float], float] = rest_after) -> None:
+    def __init__(self, folder: Path, make: PageMaker, rest: Callable[[float], float] = choose_rest) -> None:
         self.folder = folder
         self.latest: View | None = None
         self._make = make
@@ -31,15 +31,15 @@ class Viewer:
         self._thread = ThreadPoolExecutor(1, "view")
 
     async def view(self) -> View:
-        """The view of the sources as they are, or, if the last one was made a moment ago, that one."""
+        """The view of the sources as they are, or the last one if that was made a moment ago."""
         async with self._turn:
-            now = revision(self.folder)
+            now = hash_sources(self.folder)
             fresh = self.latest is not None and self.latest.revision == now
             if self.latest is None or not (fresh or time.monotonic() < self._due):
-                self.latest = await self._made(now)
+                self.latest = await self._make_view(now)
             return self.latest
 
-    async def _made(self, now: str) -> View:
+    async def _make_view(self, now: str) -> View:
         loop = asyncio.get_running_loop()
         view, seconds = await loop.run_in_executor(self._thread, self._make_timed, now)
         self._due = time.monotonic() + self._rest(seconds)

@@ -17,7 +17,7 @@ from finegrid.report.facts.recipes import curve_facts, recipe_facts
 from finegrid.report.facts.texts import class_facts, readable_table, text_facts
 from finegrid.results.load import any_results
 from finegrid.spelling import Lang
-from finegrid.study.confounding import design_json
+from finegrid.study.confounding import design_as_json
 from finegrid.study.imported import load_imported
 from finegrid.study.load import load_study
 from finegrid.study.study import Study
@@ -83,7 +83,7 @@ def words_facts(warning: Warning, lang: Lang) -> Words:
 
 
 def design_facts(study: Study, inert: Collection[str]) -> DesignFacts:
-    design = design_json(study, inert)
+    design = design_as_json(study, inert)
     return {"kind": design["kind"], "resolution": design["resolution"], "aliases": design["aliases"]}
 
 

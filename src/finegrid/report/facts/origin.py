@@ -13,7 +13,7 @@ from finegrid.study.record import Record
 from finegrid.study.study import Study
 from finegrid.verdict.verdict import Verdict
 
-# What `data/check.py`, `data/read.py` and `probe.py` look for, whether or not they found something.
+# What `data/doctor.py`, `data/read.py` and `audit/costs.py` look for, whether or not they found something.
 CHECKS = (
     "unreadable",
     "unknown-labels",

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from finegrid import metrics
-from finegrid.data.table import Split, Table
+from finegrid.data.table import DataTable, Split
 from finegrid.errors import InputError
 from finegrid.facts.report import (
     ClassesFacts,
@@ -85,7 +85,7 @@ def score_class(verdict: Verdict, index: int, total: NDArray[np.int64], number: 
     }
 
 
-def readable_table(results: Results, study: Study | None) -> tuple[Table | None, WhyNoTexts | None]:
+def readable_table(results: Results, study: Study | None) -> tuple[DataTable | None, WhyNoTexts | None]:
     """The texts that the runs were scored on, or None and why they cannot be shown."""
     if study is None or results.audit is None:
         return None, "imported"
@@ -102,14 +102,14 @@ def readable_table(results: Results, study: Study | None) -> tuple[Table | None,
     return table, None
 
 
-def text_facts(verdict: Verdict, table: Table | None) -> TextsFacts | None:
+def text_facts(verdict: Verdict, table: DataTable | None) -> TextsFacts | None:
     """Test texts that the recommended recipe gets wrong most surely, and those that recipes disagree on."""
     if table is None or verdict.recommended is None:
         return None
     return {"wrong": wrong(verdict, table), "disputed": disputed(verdict.results, table)}
 
 
-def wrong(verdict: Verdict, table: Table) -> list[WrongText]:
+def wrong(verdict: Verdict, table: DataTable) -> list[WrongText]:
     """By falling probability of the wrong answer, the mean over the recommended recipe's seeds."""
     results = verdict.results
     assert verdict.recommended is not None
@@ -134,7 +134,7 @@ def wrong(verdict: Verdict, table: Table) -> list[WrongText]:
     ]
 
 
-def disputed(results: Results, table: Table) -> list[DisputedText]:
+def disputed(results: Results, table: DataTable) -> list[DisputedText]:
     """By rising share of the runs that give the commonest answer; only texts with more than one."""
     found = results.predictions("test")
     assert found is not None
@@ -156,7 +156,7 @@ def answers(counts: NDArray[np.int64], labels: tuple[str, ...]) -> Counter[str]:
     return Counter({label: int(count) for label, count in zip(labels, counts, strict=True) if count})
 
 
-def text_json(split: Split, text: int, table: Table) -> TextFacts:
+def text_json(split: Split, text: int, table: DataTable) -> TextFacts:
     return {
         "row": int(split.ids[text]),
         "text": [cut(piece) for piece in split.texts[text]],

@@ -1,4 +1,4 @@
-"""Every word of the page, in English and Chinese; `chart_words.py` has those inside the charts.
+"""Every word of the page, in English and Chinese; `chart/words.py` has those inside the charts.
 
 Templates may hold HTML of ours. Their fields are escaped when they are filled in.
 """

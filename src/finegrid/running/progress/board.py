@@ -1,6 +1,6 @@
 """What is going on in a study while it trains: the jobs, how far they are, what has come of them so far.
 
-Values, not drawn: `terminal.py` draws them, `pulse.py` writes them down for `finegrid watch`.
+Values, not drawn: `terminal.py` draws them, `heartbeat.py` writes them down for `finegrid watch`.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ def thucnews64_published() -> Imported:
 EXAMPLES: dict[str, Callable[[], Imported]] = {"thucnews64-published": thucnews64_published}
 
 
-def example(name: str) -> Imported:
+def load_example(name: str) -> Imported:
     """An example by name.
 
     Raises:

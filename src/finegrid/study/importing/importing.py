@@ -1,4 +1,4 @@
-"""A table of recipes and results, from anywhere, to an `Imported`."""
+"""Imports a table of recipes and results, wherever it comes from."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from dataclasses import dataclass
 from itertools import dropwhile
 from pathlib import Path
 
-from finegrid.data.columns import did_you_mean
+from finegrid.data.columns import suggest_name
 from finegrid.data.delimited import Line, is_blank, read_lines
 from finegrid.data.encoding import decode
-from finegrid.data.findings import FileFindings, counted, several, shown
+from finegrid.data.findings import FileFindings, count_noun, quote, quote_all
 from finegrid.data.markdown import is_markdown, read_markdown
 from finegrid.data.read import ENDINGS, read_bytes
-from finegrid.data.sniff import separated_by
+from finegrid.data.sniff import correct_separator
 from finegrid.errors import InputError, visible
 from finegrid.recipe.identity import Level
 from finegrid.spelling import format_level
 from finegrid.study.imported import Imported
-from finegrid.study.importing.levels import parse_levels, plain_levels, published_levels
+from finegrid.study.importing.levels import parse_levels, read_plain_levels, read_published_levels
 from finegrid.study.importing.roles import find_roles
-from finegrid.study.importing.rows import make_rows, seconds_per, take_results
+from finegrid.study.importing.rows import guess_seconds_unit, make_rows, take_results
 
 DECLARED = "declared to be without effect when the table was imported"
 
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """What the user says about a table. None: find it out."""
+    """What the user says about a table. What is None is found out from the table."""
 
     result: str | None = None
     seconds: str | None = None
@@ -35,30 +35,30 @@ class ImportOptions:
     baseline: Sequence[str] = ()  # "factor=level"
 
 
-def import_table(path: Path, wishes: ImportOptions | None = None) -> Imported:
+def import_table(path: Path, options: ImportOptions | None = None) -> Imported:
     """Read a CSV, TSV or markdown table.
 
     Raises:
-        InputError: with all problems of the file, and of what is said about it.
+        InputError: with all problems of the file and of the options.
     """
-    wishes = wishes or ImportOptions()
+    options = options or ImportOptions()
     findings = FileFindings(path.name)
     header, lines = read_table(path, findings)
-    roles = find_roles(header, wishes.result, wishes.seconds, findings) if header else None
+    roles = find_roles(header, options.result, options.seconds, findings) if header else None
     if roles is None or not lines:
         raise InputError("import", findings.problems())
     columns = {header[column]: [cells[column] for _, cells in lines] for column in roles.factors}
-    mapped = published_levels(columns, findings)
-    varied = mapped or plain_levels(columns, lines, findings)
+    mapped = read_published_levels(columns, findings)
+    varied = mapped or read_plain_levels(columns, lines, findings)
     factors = {name: list(dict.fromkeys(levels)) for name, levels in varied.items()}
-    notes = constant_notes(factors)
+    notes = describe_constants(factors)
     factors = {name: levels for name, levels in factors.items() if len(levels) > 1}
     names = dict(zip(columns, varied, strict=True)) if mapped else {}  # of a column, that of its factor
     if not factors and not findings:
         what = "no column varies, so there is nothing to compare. Expected two levels of a factor at least"
-        findings.problem("factors", what)
-    take_baseline(factors, wishes.baseline, names, findings)
-    inert = take_inert(factors, wishes.inert or {}, names, findings)
+        findings.add_problem("factors", what)
+    take_baseline(factors, options.baseline, names, findings)
+    inert = take_inert(factors, options.inert or {}, names, findings)
     results = take_results([(place, cells[roles.result]) for place, cells in lines], findings)
     rows = make_rows(lines, roles, {name: varied[name] for name in factors}, results, findings)
     if findings:
@@ -71,7 +71,7 @@ def import_table(path: Path, wishes: ImportOptions | None = None) -> Imported:
         title=visible(path.stem),
         source=visible(path.name),
         score=header[roles.result],
-        seconds_per=None if roles.seconds is None else seconds_per(header[roles.seconds]),
+        seconds_per=None if roles.seconds is None else guess_seconds_unit(header[roles.seconds]),
         factors=factors,
         inert=inert,
         rows=rows,
@@ -93,25 +93,25 @@ def read_table(path: Path, findings: FileFindings) -> tuple[list[str], list[Line
     if is_markdown(text):
         lines = read_markdown(text, findings)
     else:
-        lines = read_lines(text, separator_of(text, path), "rfc4180", findings)
+        lines = read_lines(text, find_separator(text, path), "rfc4180", findings)
         lines = list(dropwhile(lambda line: is_blank(line[1]), lines))
     if not lines or (lines[0][0] > 1 and findings):  # the header is broken, and the problem is noted
         if not findings:
-            findings.problem("empty file", "no rows. Expected names of columns, then a row per recipe")
+            findings.add_problem("empty file", "no rows. Expected names of columns, then a row per recipe")
         return [], []
     header = [name.strip() for name in lines[0][1]]
-    return header, whole_rows(lines[1:], len(header), findings)
+    return header, take_whole_rows(lines[1:], len(header), findings)
 
 
-def separator_of(text: str, path: Path) -> str:
+def find_separator(text: str, path: Path) -> str:
     """Comma or tab, as the file's data; or a semicolon, as spreadsheets write where commas are decimal."""
     first = text.lstrip().split("\n", 1)[0]
     if ";" in first and "," not in first and "\t" not in first:
         return ";"
-    return "\t" if separated_by(text, ENDINGS.get(path.suffix.lower(), "csv")) == "tsv" else ","
+    return "\t" if correct_separator(text, ENDINGS.get(path.suffix.lower(), "csv")) == "tsv" else ","
 
 
-def whole_rows(lines: list[Line], width: int, findings: FileFindings) -> list[Line]:
+def take_whole_rows(lines: list[Line], width: int, findings: FileFindings) -> list[Line]:
     """The rows with as many cells as the header. Empty lines are passed over, others are problems."""
     rows, empty = [], 0
     for place, cells in lines:
@@ -120,17 +120,17 @@ def whole_rows(lines: list[Line], width: int, findings: FileFindings) -> list[Li
         elif len(cells) == width:
             rows.append((place, [cell.strip() for cell in cells]))
         else:
-            what = f"{counted(len(cells), 'cell')}, expected {width} as in the header. Is a separator "
+            what = f"{count_noun(len(cells), 'cell')}, expected {width} as in the header. Is a separator "
             what += "missing?" if len(cells) < width else "inside a cell? Then put the cell in quotes"
-            findings.problem("cells", what, place)
+            findings.add_problem("cells", what, place)
     if empty:
-        findings.warnings.append(f"{counted(empty, 'empty line')} passed over")
+        findings.warnings.append(f"{count_noun(empty, 'empty line')} passed over")
     if not rows and not findings:
-        findings.problem("rows", "a header without rows. Expected a row per recipe")
+        findings.add_problem("rows", "a header without rows. Expected a row per recipe")
     return rows
 
 
-def constant_notes(factors: Mapping[str, list[Level]]) -> list[str]:
+def describe_constants(factors: Mapping[str, list[Level]]) -> list[str]:
     return [
         f"{name} is {format_level(levels[0])} in every row"
         for name, levels in factors.items()
@@ -138,7 +138,7 @@ def constant_notes(factors: Mapping[str, list[Level]]) -> list[str]:
     ]
 
 
-def factor_of(
+def find_factor(
     name: str,
     option: str,
     factors: Mapping[str, list[Level]],
@@ -149,44 +149,45 @@ def factor_of(
     factor = names.get(name, name)
     if factor in factors:
         return factor
-    known = [*factors, *(column for column, own in names.items() if own in factors)]
-    what = f"{option}: no factor {shown(name)}.{did_you_mean(name, known)} Factors: {several(list(factors))}"
-    findings.problem(option, what)
+    known = [*factors, *(column for column, meant in names.items() if meant in factors)]
+    close = suggest_name(name, known)
+    what = f"{option}: no factor {quote(name)}.{close} Factors: {quote_all(list(factors))}"
+    findings.add_problem(option, what)
     return None
 
 
 def take_inert(
     factors: Mapping[str, list[Level]],
-    wished: Mapping[str, str],
+    declared: Mapping[str, str],
     names: Mapping[str, str],
     findings: FileFindings,
 ) -> dict[str, str]:
-    found = {factor_of(name, "--inert", factors, names, findings): why for name, why in wished.items()}
-    inert = {factor: why for factor, why in found.items() if factor is not None}
+    reasons = {find_factor(name, "--inert", factors, names, findings): why for name, why in declared.items()}
+    inert = {factor: why for factor, why in reasons.items() if factor is not None}
     if factors and len(inert) == len(factors):
         what = "--inert: every factor is declared to be without effect. Leave one to compare at least"
-        findings.problem("--inert", what)
+        findings.add_problem("--inert", what)
     return inert
 
 
 def take_baseline(
-    factors: dict[str, list[Level]], wished: Sequence[str], names: Mapping[str, str], findings: FileFindings
+    factors: dict[str, list[Level]], settings: Sequence[str], names: Mapping[str, str], findings: FileFindings
 ) -> None:
-    """Move the wished levels to the front of their factors."""
-    for setting in wished:
+    """Move the levels of the settings to the front of their factors."""
+    for setting in settings:
         name, equals, text = (part.strip() for part in setting.partition("="))
         if not equals:
-            findings.problem("--baseline", f"--baseline: found {shown(setting)}, expected factor=level")
+            findings.add_problem("--baseline", f"--baseline: found {quote(setting)}, expected factor=level")
             continue
-        factor = factor_of(name, "--baseline", factors, names, findings)
+        factor = find_factor(name, "--baseline", factors, names, findings)
         if factor is None:
             continue
         levels = factors[factor]
         wanted = parse_levels([text])[0]
         fitting = [level for level in levels if level == wanted or str(level) == text]
         if not fitting:
-            what = f"--baseline: no level {shown(text)} of {shown(factor)}. Levels: "
-            findings.problem("--baseline", what + several([format_level(level) for level in levels]))
+            what = f"--baseline: no level {quote(text)} of {quote(factor)}. Levels: "
+            findings.add_problem("--baseline", what + quote_all([format_level(level) for level in levels]))
             continue
         levels.remove(fitting[0])
         levels.insert(0, fitting[0])

@@ -1,4 +1,4 @@
-"""Levels of factors as an imported table writes them."""
+"""Reads the levels of factors as an imported table writes them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from finegrid.data.delimited import Line
-from finegrid.data.findings import FileFindings, shown
+from finegrid.data.findings import FileFindings, quote
 from finegrid.recipe.identity import Level
 from finegrid.study.presets import PRESETS
 
@@ -16,17 +16,20 @@ NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 MOST_LEVELS = 8  # from so many rows on, a factor with another level in each looks like a result
 
 
-def number(cell: str) -> float | None:
+def parse_number(cell: str) -> float | None:
     """A finite number as it is written in code, or None."""
     value = float(cell) if NUMBER.fullmatch(cell) else math.inf
     return value if math.isfinite(value) else None
 
 
-def published_levels(
+def read_published_levels(
     columns: Mapping[str, list[str]], findings: FileFindings
 ) -> dict[str, list[Level]] | None:
     """``[rows]`` levels of our factors, if these are the columns and levels of preset thucnews64."""
-    cells = {name.casefold(): [number(cell) for cell in own] for name, own in columns.items()}
+    cells = {
+        name.casefold(): [parse_number(cell) for cell in column_cells]
+        for name, column_cells in columns.items()
+    }
     layers = [value for name in ("reinit_layers", "frozen_layers") for value in cells.get(name, []) if value]
     half = int(max(layers, default=1))
     preset = PRESETS["thucnews64"](2 * max(half, 1), "reinit_pooler" in cells)
@@ -37,41 +40,43 @@ def published_levels(
         column = next(column for column in preset.columns if column.name == name)
         off, on = preset.factors[column.factor]
         meaning = {float(column.off): off, float(column.on): on}
-        strange = next((row for row, value in enumerate(cells[name]) if value not in meaning), None)
-        if strange is not None:
-            cell = next(own[strange] for column, own in columns.items() if column.casefold() == name)
+        unknown = next((row for row, value in enumerate(cells[name]) if value not in meaning), None)
+        if unknown is not None:
+            cell = next(
+                column_cells[unknown] for column, column_cells in columns.items() if column.casefold() == name
+            )
             findings.warnings.append(
-                f"columns are named like those of the preset thucnews64, but {shown(name)} has the level "
-                f"{shown(cell)}: names and levels were taken as they are"
+                f"columns are named like those of the preset thucnews64, but {quote(name)} has the level "
+                f"{quote(cell)}: names and levels were taken as they are"
             )
             return None
         levels[column.factor] = [meaning[value] for value in cells[name] if value is not None]
     return levels
 
 
-def plain_levels(
+def read_plain_levels(
     columns: Mapping[str, list[str]], lines: list[Line], findings: FileFindings
 ) -> dict[str, list[Level]]:
     """``[rows]`` levels of each column: whole numbers, numbers, true and false, or text."""
-    varied = {}
+    levels = {}
     for name, cells in columns.items():
         for (place, _), cell in zip(lines, cells, strict=True):
             if not cell:
-                what = f'no level of {shown(name)}. Fill it in (for "does not apply", write none)'
-                findings.problem("no level", what, place)
-        varied[name] = parse_levels(cells)
-        if len(set(varied[name])) == len(cells) >= MOST_LEVELS:
+                what = f'no level of {quote(name)}. Fill it in (for "does not apply", write none)'
+                findings.add_problem("no level", what, place)
+        levels[name] = parse_levels(cells)
+        if len(set(levels[name])) == len(cells) >= MOST_LEVELS:
             findings.warnings.append(
-                f"factor {shown(name)} has another level in every row. If it is a result, take the column out"
+                f"factor {quote(name)} has another level in every row. If it is a result, take the column out"
             )
-    return varied
+    return levels
 
 
 def parse_levels(cells: Sequence[str]) -> list[Level]:
     """Levels of one column, all of one type, so that 6 and 6.0 are the same and 6 and "none" comparable."""
     if all(WHOLE.fullmatch(cell) for cell in cells):
         return [int(cell) for cell in cells]
-    numbers = [number(cell) for cell in cells]
+    numbers = [parse_number(cell) for cell in cells]
     if None not in numbers:
         return [value for value in numbers if value is not None]
     words = [cell.casefold() for cell in cells]

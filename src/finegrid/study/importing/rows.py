@@ -1,4 +1,4 @@
-"""Results, seeds and seconds of an imported table, row by row."""
+"""Reads results, seeds and seconds of an imported table, row by row."""
 
 from __future__ import annotations
 
@@ -6,42 +6,42 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from finegrid.data.delimited import Line
-from finegrid.data.findings import FileFindings, counted, shown
-from finegrid.data.markdown import unmarked
+from finegrid.data.findings import FileFindings, count_noun, quote
+from finegrid.data.markdown import strip_marks
 from finegrid.recipe.identity import Level
 from finegrid.study.imported import ImportedRow
-from finegrid.study.importing.levels import number
+from finegrid.study.importing.levels import parse_number
 from finegrid.study.importing.roles import Roles
 
 
 def take_results(cells: Sequence[tuple[int, str]], findings: FileFindings) -> tuple[str, list[float | None]]:
     """The scale that was taken, in words, and ``[rows]`` points 0 to 100."""
-    plain = [unmarked(cell) for _, cell in cells]
-    values = [number(cell.removesuffix("%").rstrip()) for cell in plain]
+    plain = [strip_marks(cell) for _, cell in cells]
+    values = [parse_number(cell.removesuffix("%").rstrip()) for cell in plain]
     missing = [(place, cell) for (place, cell), value in zip(cells, values, strict=True) if value is None]
-    found = [abs(value) for value in values if value is not None]
-    if not found:
-        what = f"no result is a number, e.g. {shown(cells[0][1])}. Name another column with --result"
-        findings.problem("results", what)
+    sizes = [abs(value) for value in values if value is not None]
+    if not sizes:
+        what = f"no result is a number, e.g. {quote(cells[0][1])}. Name another column with --result"
+        findings.add_problem("results", what)
         return "", values
     if missing:
-        listed = "; ".join(f"line {place}: {shown(cell)}" for place, cell in missing[:10])
+        examples = "; ".join(f"line {place}: {quote(cell)}" for place, cell in missing[:10])
         more = f" and {len(missing) - 10:,} more" if len(missing) > 10 else ""
-        findings.warnings.append(f"{counted(len(missing), 'row')} without a result ({listed}{more})")
+        findings.warnings.append(f"{count_noun(len(missing), 'row')} without a result ({examples}{more})")
     percent = any(cell.endswith("%") for cell in plain)
-    if max(found) <= 1 and not percent:
+    if max(sizes) <= 1 and not percent:
         return "0 to 1", [None if value is None else round(100 * value, 10) for value in values]
     for (place, cell), value, text in zip(cells, values, plain, strict=True):
         if value is None:
             continue
         if abs(value) > 100:
-            findings.problem("result", f"result {shown(cell)}, expected 0 to 1 or 0 to 100", place)
+            findings.add_problem("result", f"result {quote(cell)}, expected 0 to 1 or 0 to 100", place)
         elif 0 < abs(value) <= 1 and not text.endswith("%"):
             what = (
-                f"result {shown(cell)}, while others go up to {max(found):g}: both 0 to 1 and 0 to 100 in "
+                f"result {quote(cell)}, while others go up to {max(sizes):g}: both 0 to 1 and 0 to 100 in "
                 "one column. Write all of them alike"
             )
-            findings.problem("result", what, place)
+            findings.add_problem("result", what, place)
     return "0 to 100", values
 
 
@@ -75,11 +75,11 @@ def take_whole(lines: list[Line], column: int, name: str, findings: FileFindings
     """``[rows]`` whole numbers of 0 or more; 0 where there is a problem."""
     numbers = []
     for place, cells in lines:
-        cell = unmarked(cells[column])
-        value = number(cell)
+        cell = strip_marks(cells[column])
+        value = parse_number(cell)
         if value is None or not 0 <= value < 2**53 or value != int(value):
-            what = f"{name} {shown(cells[column])}, expected a whole number. Correct it"
-            findings.problem(name, what, place)
+            what = f"{name} {quote(cells[column])}, expected a whole number. Correct it"
+            findings.add_problem(name, what, place)
             value = 0
         numbers.append(int(value))
     return numbers
@@ -88,26 +88,30 @@ def take_whole(lines: list[Line], column: int, name: str, findings: FileFindings
 def take_seconds(lines: list[Line], column: int | None, findings: FileFindings) -> list[float | None]:
     if column is None:
         return [None] * len(lines)
-    seconds = [number(unmarked(cells[column])) for _, cells in lines]
+    seconds = [parse_number(strip_marks(cells[column])) for _, cells in lines]
     absent = [place for (place, _), value in zip(lines, seconds, strict=True) if value is None]
-    none = [place for (place, _), value in zip(lines, seconds, strict=True) if value == 0]
+    zero = [place for (place, _), value in zip(lines, seconds, strict=True) if value == 0]
     for (place, cells), value in zip(lines, seconds, strict=True):
         if value is not None and value < 0:
-            findings.problem("seconds", f"seconds {shown(cells[column])}, expected 0 or more", place)
+            findings.add_problem("seconds", f"seconds {quote(cells[column])}, expected 0 or more", place)
     if absent:
-        findings.warnings.append(f"{counted(len(absent), 'row')} without seconds (lines {some(absent)})")
-    if none:
-        what = f"{counted(len(none), 'row')} with 0 seconds (lines {some(none)}): taken as not known"
+        findings.warnings.append(
+            f"{count_noun(len(absent), 'row')} without seconds (lines {list_places(absent)})"
+        )
+    if zero:
+        what = (
+            f"{count_noun(len(zero), 'row')} with 0 seconds (lines {list_places(zero)}): taken as not known"
+        )
         findings.warnings.append(what)
     return [value or None for value in seconds]  # costs are told as ratios too, and 0 has none
 
 
-def some(places: Sequence[int]) -> str:
+def list_places(places: Sequence[int]) -> str:
     """The first ten, in words."""
     return ", ".join(map(str, places[:10])) + (" ..." if len(places) > 10 else "")
 
 
-def seconds_per(name: str) -> Literal["epoch", "run"]:
+def guess_seconds_unit(name: str) -> Literal["epoch", "run"]:
     return "epoch" if "epoch" in name.casefold() else "run"
 
 
@@ -121,21 +125,21 @@ def check_repeats(
     for position, row in enumerate(rows):
         before = by_index.setdefault(row.index, position)
         if indexed and before != position and (not seeded or rows[before].levels != row.levels):
-            other = (
+            which = (
                 "another recipe" if rows[before].levels != row.levels else "the same recipe, without seeds"
             )
-            what = f"index {row.index} stands in line {places[before]} too, for {other}. Number the rows anew"
-            findings.problem("index", what, places[position])
+            what = f"index {row.index} stands in line {places[before]} too, for {which}. Number the rows anew"
+            findings.add_problem("index", what, places[position])
         recipe = (*row.levels.values(), row.seed)
-        same = by_recipe.setdefault(recipe, position)
-        if same != position and seeded:
-            what = f"the same recipe and seed as in line {places[same]}. Take one of them out"
-            findings.problem("repeat", what, places[position])
-        elif same != position:
-            repeats.append((places[same], places[position]))
+        earlier = by_recipe.setdefault(recipe, position)
+        if earlier != position and seeded:
+            what = f"the same recipe and seed as in line {places[earlier]}. Take one of them out"
+            findings.add_problem("repeat", what, places[position])
+        elif earlier != position:
+            repeats.append((places[earlier], places[position]))
     if repeats:
         first, second = repeats[0]
         findings.warnings.append(
-            f"{counted(len(repeats), 'row')} with the recipe of an earlier one (e.g. lines {first} and "
+            f"{count_noun(len(repeats), 'row')} with the recipe of an earlier one (e.g. lines {first} and "
             f"{second}); taken as runs with other seeds. If they are copies, take them out"
         )

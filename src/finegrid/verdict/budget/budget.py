@@ -25,9 +25,9 @@ from finegrid.statistics.decide import MOST_SEEDS
 from finegrid.statistics.power import detectable
 from finegrid.statistics.variance import LEAST_LENTH, LEAST_RESIDUAL, Components
 from finegrid.study.audit_file import Audit
-from finegrid.study.confounding import bits_of
-from finegrid.study.design import Kind, Resolution, design_problems
-from finegrid.study.fraction import ROMAN, resolution_of
+from finegrid.study.confounding import make_bits
+from finegrid.study.design import DesignKind, Resolution, find_design_problems
+from finegrid.study.fraction import ROMAN, find_resolution
 from finegrid.study.identity import identify
 from finegrid.study.record import Record
 from finegrid.study.settings import DesignSettings
@@ -38,7 +38,7 @@ from finegrid.verdict.budget.noise import Spread, size_of, spread_of
 # for effects that are measured together.
 ALIKE = 1.1
 ENOUGH_SEEDS = 3
-KINDS: tuple[tuple[Kind, Resolution], ...] = (
+KINDS: tuple[tuple[DesignKind, Resolution], ...] = (
     ("full", 4),
     ("fractional", 5),
     ("fractional", 4),
@@ -74,7 +74,7 @@ class Sight:
     unseen: tuple[str, ...]
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> DesignKind:
         return self.study.head.design.kind
 
     @property
@@ -245,7 +245,7 @@ def all_sights(study: Study, audit: Audit) -> tuple[list[Sight], tuple[str, ...]
     tables: list[set[str]] = []  # what is compared already, by distinct recipes
     missing: dict[str, str] = {}  # rows -> name of the design
     for kind, resolution in KINDS:
-        if design_problems(kind, resolution, study.factors):
+        if find_design_problems(kind, resolution, study.factors):
             continue
         other = in_design(study, kind, resolution)
         if not audit.covers(other.rows):
@@ -261,7 +261,7 @@ def all_sights(study: Study, audit: Audit) -> tuple[list[Sight], tuple[str, ...]
     return [sight_of(other, results, live) for other, results in found], tuple(missing.values())
 
 
-def in_design(study: Study, kind: Kind, resolution: Resolution) -> Study:
+def in_design(study: Study, kind: DesignKind, resolution: Resolution) -> Study:
     """The same study with other rows."""
     given: dict[str, Any] = {"resolution": resolution} if kind == "fractional" else {}
     design = DesignSettings(kind=kind, seeds=study.head.design.seeds, **given)
@@ -277,7 +277,7 @@ def sight_of(study: Study, results: Results, live: Collection[str]) -> Sight:
     fractional = study.head.design.kind == "fractional"
     return Sight(
         study=study,
-        reached=resolution_of(bits_of(study)) if fractional else None,
+        reached=find_resolution(make_bits(study)) if fractional else None,
         recipes=len(recipes),
         comparisons=len(mains),
         size=max((size_of(one.weights) for one in mains), default=math.inf),

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from finegrid.spelling import format_duration
+from finegrid.spelling import format_duration, json_number
 from finegrid.statistics.power import POWER
 from finegrid.statistics.variance import Components
-from finegrid.study.confounding import roman
+from finegrid.study.confounding import format_roman
 from finegrid.study.fraction import ROMAN
 from finegrid.verdict.budget.budget import BudgetPlan, Option, Sight
 from finegrid.verdict.budget.noise import RECIPES_DISAGREE, RUN_LUCK, SEEDS_DISAGREE, parts_of
@@ -38,7 +38,7 @@ def design_words(sight: Sight) -> str:
         return "full design"
     if sight.kind == "one-at-a-time":
         return "one at a time"
-    return f"fraction of resolution {roman(sight.reached or 0)}"
+    return f"fraction of resolution {format_roman(sight.reached or 0)}"
 
 
 def counted(count: int, noun: str) -> str:
@@ -192,8 +192,8 @@ def option_json(plan: BudgetPlan, option: Option) -> dict[str, Any]:
         "seeds": list(option.seeds),
         "runs_left": option.left,
         "seconds": option.seconds,
-        "detects": finite(option.detects),
-        "floor": finite(sight.floor(plan.spread, plan.texts)),
+        "detects": json_number(option.detects, digits=None),
+        "floor": json_number(sight.floor(plan.spread, plan.texts), digits=None),
         "main_effects_aliased": sight.aliased[0],
         "interactions_measured": sight.interactions,
         "interactions_aliased": sight.aliased[1],
@@ -205,7 +205,3 @@ def components_json(one: Components) -> dict[str, float]:
     """Variances, points squared."""
     names = ("seed", "text", "seed_text")
     return {name: float(part) for name, part in zip(names, parts_of(one), strict=True)}
-
-
-def finite(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
