@@ -19,11 +19,11 @@ from support.cli_studies import (
     readable,
     records,
     started,
-    wait_until,
     workers_of,
     write_data,
     write_study,
 )
+from support.waiting import wait_until
 
 RUNS = 4  # of two families: two full runs, and two that share a frozen layer
 FACTORS: dict[str, Sequence[object]] = {"freeze.layers": [0, 1], "schedule.warmup_ratio": [0.0, 0.1]}

@@ -1,4 +1,4 @@
 """Processes that train what is planned: the parent, its workers, and what they tell each other.
 
-Others import `runner` and `process`; `worker` is the program of the child.
+Others import `runner` and `process`. The program of the child is ``worker``.
 """

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from finegrid.errors import InputError
-from finegrid.inference.keep import fitted_of, keep
 from finegrid.running.messages import Channel, Job
 from finegrid.running.records import record_of, save_predictions
 from finegrid.study.folder import state_path
@@ -93,6 +92,7 @@ def train(channel: Channel, loaded: LoadedStudy, job: Job) -> None:
 
 def fit(channel: Channel, loaded: LoadedStudy, job: Job) -> None:
     """Train one run, and keep its model."""
+    from finegrid.inference.keep import fitted_of, keep
     from finegrid.recipe.recipe import Recipe
     from finegrid.training.loaded import check_lengths
 

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from finegrid.optim.adamw import ParamGroup
 from finegrid.strategies.part import STRICT, Claim, Part
 
 if TYPE_CHECKING:
     from finegrid.model.classifier import Classifier
+    from finegrid.optim.adamw import ParamGroup
 
 
 @dataclass(frozen=True, config=STRICT)
