@@ -18,8 +18,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from support.cli_studies import workers_of
-from support.tiny import CPU, KINDS, open_study, recipe_of, train, write_study
+from support.command_line import workers_of
+from support.studies import CPU, KINDS, open_study, recipe_of, train, write_study
 from support.waiting import wait_until
 
 from finegrid.atomic import replacing_folder

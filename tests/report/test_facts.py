@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.pretend import GOLD, TEXTS, pretend
-from support.tiny import open_study, write_study, write_texts
+from support.studies import open_study, write_study, write_texts
 
 from finegrid.audit.costs import make_audit
 from finegrid.errors import InputError

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from support.levels import ON, base, on
-from support.tiny import recipe_of, same_tensors, train, weights
+from support.studies import recipe_of, same_tensors, train, weights
 from torch import Tensor
 
 from finegrid.model.classifier import Classifier

@@ -15,7 +15,7 @@ import pytest
 from starlette.testclient import TestClient
 from support.pretend import pretend
 from support.served import served
-from support.tiny import open_study, write_study
+from support.studies import open_study, write_study
 
 from finegrid.audit.costs import make_audit
 from finegrid.errors import InputError, input_error
