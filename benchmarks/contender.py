@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from job import Job
 from pretrain_contender import mlm_trainer, pretrainer
 from torch import nn
 from torch.nn import functional as F
@@ -26,21 +27,6 @@ if TYPE_CHECKING:
 LENGTH = 44  # tokens at most, as in the published study
 WARM_STEPS, WARM_SECONDS = 3, 15.0  # whichever comes first, but one step
 PRODUCTS = ("mm", "addmm", "bmm", "baddbmm", "_linear_pointwise", "mkldnn_linear")
-
-
-@dataclass(frozen=True)
-class Job:
-    contender: str  # origin | trainer | finegrid | mlm-trainer | finegrid-pretrain
-    checkpoint: str
-    titles: str  # a TSV file with header, text and label
-    batch_size: int
-    frozen: int  # layers
-    family: int  # runs in lockstep; finegrid only
-    threads: int
-    precision: str  # fp32 | bf16
-    seconds: float  # to train after the warm-up, at the least
-    steps: int  # to train after the warm-up, at the least; on a GPU just as many
-    device: str = "cpu"  # or cuda, for origin and trainer: finegrid is timed by gpu.py
 
 
 # Trains on one batch (for finegrid: every run of the family does). Real tokens, which a GPU may not know yet.

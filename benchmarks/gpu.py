@@ -29,7 +29,7 @@ from statistics import median
 from typing import Any
 
 import torch
-from contender import Job
+from job import Job
 from speed import EPOCHS, LAYERS, TEXTS, flops_per_token, make_base
 
 from finegrid.encoders.families import embedded_checkpoint

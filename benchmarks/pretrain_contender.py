@@ -11,7 +11,7 @@ import torch
 from trainer_step import step_of
 
 if TYPE_CHECKING:
-    from contender import Job
+    from job import Job
 
 LENGTH = 128  # tokens of a sequence
 MASK_SHARE = 0.15

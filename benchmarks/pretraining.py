@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import median
 
 import psutil
-from contender import Job
+from job import Job
 from speed import Entry, measure_, spread
 
 from finegrid.encoders.families import embedded_checkpoint

@@ -31,7 +31,8 @@ from statistics import median
 from typing import Any
 
 import psutil
-from contender import Job, plan
+from contender import plan
+from job import Job
 
 from finegrid.encoders.families import embedded_checkpoint
 from finegrid.machine import cores as available_cores

@@ -1,4 +1,4 @@
-"""Checkpoints and studies on disk, made once per session: see tiny.py."""
+"""Checkpoints and studies on disk, made once per session: see support/studies.py."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from support.tiny import open_study, save_checkpoint, write_study
+from support.studies import open_study, save_checkpoint, write_study
 
 from finegrid.training.loaded import LoadedStudy
 
 if TYPE_CHECKING:
-    from support.cli_studies import Call
+    from support.command_line import Call
 
 # Background jobs of a shell ignore Ctrl-C, and so would the processes that tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -27,7 +27,7 @@ torch.use_deterministic_algorithms(True)
 
 @pytest.fixture(scope="session")
 def checkpoint_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """The folder of a tiny checkpoint of some kind (one of ``tiny.KINDS``)."""
+    """The folder of a tiny checkpoint of some kind (one of ``studies.KINDS``)."""
     made: dict[str, Path] = {}
 
     def folder(kind: str) -> Path:
@@ -52,7 +52,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory, bert: Path) -> LoadedStudy:
 @pytest.fixture
 def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Call]:
     """The command line in this process, for the tests in `cli`."""
-    from support.cli_studies import caller, torch_put_back
+    from support.command_line import caller, torch_put_back
 
     with torch_put_back():
         yield caller(monkeypatch, capsys)

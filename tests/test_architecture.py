@@ -1,167 +1,181 @@
-"""Who may import whom, and who may know what."""
+"""Who may import whom, and who may know what. Each rule lists the places that break it."""
 
 from __future__ import annotations
 
-import ast
-import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from rooms import SOURCE, arrows_up, find_circles, floors_of, import_graph, room_graph
+from support.rules import (
+    find_back_doors,
+    find_blind_faces,
+    find_busy_rooms,
+    find_imported_tests,
+    find_missing_cards,
+    find_model_paths,
+    find_pickled_arrays,
+    find_relative_imports,
+    find_sleeps,
+    find_unsafe_code,
+    modules_of,
+    slow_imports,
+)
 
-import finegrid
+HERE = Path(__file__).parent
+BENCHMARKS = HERE.parent / "benchmarks"
 
-SOURCE = Path(finegrid.__file__).parent
-MODULES = sorted(SOURCE.rglob("*.py"))
-SLOW = ("torch", "transformers", "pyarrow", "tokenizers", "sklearn")
-# What `plan`, `status` and `table` need. Nothing after the ledger imports torch.
-LIGHT = [
-    "aliases",
-    "board",
-    "budget",
-    "budget_time",
-    "budget_words",
-    "spread",
-    "confounding",
-    "design",
-    "duration",
-    "export.content",
-    "export.csv_file",
-    "export.event_files",
-    "export.export",
-    "export.extras",
-    "export.frame",
-    "export.mlflow_runs",
-    "export.names",
-    "export.parquet_file",
-    "export.tables",
-    "fraction",
-    "cli",
-    "screen",
-    "screening",
-    "study",
+# A room imports only rooms before it; imports for types alone count. "." are the modules at the top.
+ROOMS = [
+    ".",
+    "model/kernels",
+    "optim",
+    "data",
+    "encoders",
+    "model/packing",
+    "model",
+    "strategies",
     "recipe",
-    "plan",
-    "audit",
-    "runner",
-    "ledger",
-    "import_levels",
-    "import_roles",
-    "import_rows",
-    "imported",
-    "imported_table",
-    "importing",
-    "examples",
-    "fit",
-    "fitted",
-    "phases",
-    "predict",
-    "pretraining.card",
-    "pretraining.corpus",
-    "pretraining.schedule",
-    "pretraining.settings",
-    "table",
+    "statistics",
+    "study",
+    "study/importing",
+    "results",
+    "planning",
+    "export",
+    "report/chart",
+    "report/page",
     "verdict",
-    "verdict_words",
-    "metrics",
-    "effects",
-    "best",
-    "costs",
-    "power",
-    "presets",
-    "progress",
-    "pulse",
-    "terminal",
-    "watch.app",
-    "watch.serve",
-    "report.charts",
-    "report.figures",
-    "report.markdown",
-    "report.page",
-    "report.palette",
-    "report.written",
-    "worker",
+    "verdict/budget",
+    "report/facts",
+    "report",
+    "running/progress",
+    "watch",
+    "pretraining",
+    "training",
+    "audit",
+    "inference",
+    "running",
+    "cli",
 ]
+MOST_ROOMS, MOST_FLOORS = 30, 12
+
+# Rooms that import torch. All others leave it alone as long as nothing trains, and so do the modules of
+# these rooms that the command line imports before it knows whether anything will.
+TORCH = {
+    "audit",
+    "inference",
+    "model",
+    "model/kernels",
+    "model/packing",
+    "optim",
+    "pretraining",
+    "training",
+}
+WITHOUT_TORCH = {
+    "finegrid.inference.fit",
+    "finegrid.inference.fitted",
+    "finegrid.inference.predict",
+    "finegrid.pretraining.card",
+    "finegrid.pretraining.corpus",
+    "finegrid.pretraining.schedule",
+    "finegrid.pretraining.settings",
+}
+SLOW = ("torch", "transformers", "pyarrow", "tokenizers", "sklearn", "triton")
+ON_DEMAND = {"finegrid.data.parquet"}  # imported once there is a Parquet file to read
 
 
-def imported(module: str) -> set[str]:
-    program = f"import sys, finegrid.{module}; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    return set(done.stdout.split())
+@pytest.fixture(scope="module")
+def graph() -> dict[str, set[str]]:
+    return import_graph()
 
 
-@pytest.mark.parametrize("module", ["cli", "worker"])
-def test_these_answer_at_once(module: str) -> None:
-    assert not imported(module) & {*SLOW, "scipy"}
+@pytest.fixture(scope="module")
+def rooms(graph: dict[str, set[str]]) -> dict[str, set[str]]:
+    return room_graph(graph)
 
 
-def test_modules_before_and_after_training_do_not_import_torch() -> None:
-    program = "import sys; " + "; ".join(f"import finegrid.{module}" for module in LIGHT)
-    program += f"; print(*(set(sys.modules) & {set(SLOW)!r}))"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-
-    assert done.stdout.split() == []
+def test_a_room_imports_only_rooms_before_it(rooms: dict[str, set[str]]) -> None:
+    assert arrows_up(rooms, ROOMS) == []
+    assert sorted(ROOMS) == sorted(rooms)
 
 
-def names(path: Path) -> set[str]:
-    """Imported modules, and attributes with the name they are taken from: ``torch.load``."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            found |= {str(node.module)} | {f"{node.module}.{alias.name}" for alias in node.names}
-        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            found.add(f"{node.value.id}.{node.attr}")
-    return found
+def test_neither_modules_nor_rooms_have_a_circle(
+    graph: dict[str, set[str]], rooms: dict[str, set[str]]
+) -> None:
+    assert find_circles(graph) == []
+    assert find_circles(rooms) == []
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
-def test_nothing_unpickles_or_executes(path: Path) -> None:
-    forbidden = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve", "torch.load", "os.system"}
-    assert not names(path) & forbidden
-    text = path.read_text(encoding="utf-8")
-    for wrong in (
-        r"allow_pickle\s*=\s*True",
-        r"weights_only\s*=\s*False",
-        r"trust_remote_code\s*=\s*True",
-        r"shell\s*=\s*True",
-        r"(?<![\w.])(eval|exec)\(",
-    ):
-        assert not re.search(wrong, text), wrong
+def test_the_house_stays_small(rooms: dict[str, set[str]]) -> None:
+    assert len(rooms) <= MOST_ROOMS
+    assert max(floors_of(rooms).values()) <= MOST_FLOORS
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
-def test_arrays_are_read_without_pickle(path: Path) -> None:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "np.load":
-            assert "allow_pickle=False" in ast.unparse(node)
+def test_rooms_are_entered_by_what_they_name(graph: dict[str, set[str]]) -> None:
+    """``recipe/recipe.py`` alone names the strategies: a new one is a file and a line there."""
+    doors = find_back_doors(graph, SOURCE)
+
+    assert [door for door in doors if "finegrid.recipe.recipe imports strategies/" not in door] == []
 
 
-HUGGING_FACE = re.compile(
-    r"\.(encoder\.layer|transformer\.layer|layer\[|attention\.(self|output)\b|intermediate\.|q_lin|ffn\b|sa_layer_norm"
-    r"|LayerNorm\.|word_embeddings|embeddings_project)"
-)
+def test_what_a_room_names_is_there_and_somebody_imports_it(graph: dict[str, set[str]]) -> None:
+    assert find_blind_faces(graph, SOURCE) == []
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
-def test_only_anatomy_spells_attribute_paths_of_models(path: Path) -> None:
-    found = HUGGING_FACE.search(path.read_text(encoding="utf-8"))
-
-    assert (found is not None) == (path.relative_to(SOURCE).as_posix() == "model/anatomy.py")
+def test_a_room_itself_holds_a_docstring_and_imports_nothing() -> None:
+    assert find_busy_rooms(SOURCE) == []
 
 
-def test_there_is_no_utils_module() -> None:
-    assert not {path.stem for path in MODULES} & {"utils", "util", "helpers", "common", "misc", "registry"}
+def test_imports_name_the_whole_module() -> None:
+    """Relative ones would be missing in the import graph."""
+    assert find_relative_imports(SOURCE) == []
 
 
-@pytest.mark.parametrize(
-    "path", sorted((SOURCE / "strategies").glob("[a-z]*.py")), ids=lambda path: path.stem
-)
-def test_every_strategy_has_a_card(path: Path) -> None:
-    if path.stem == "base":
-        return
-    card = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+def test_rooms_before_and_after_training_do_not_import_torch(graph: dict[str, set[str]]) -> None:
+    light = {*modules_of({*ROOMS} - TORCH, SOURCE, "finegrid")} | WITHOUT_TORCH
 
-    assert all(re.search(rf"^{word} ", card, re.M) for word in ("Paper", "Idea", "Off"))
+    assert slow_imports(sorted(light - ON_DEMAND), SLOW, SOURCE.parent) == []
+    assert {*ROOMS} > TORCH and light <= graph.keys()
+
+
+def test_the_command_line_and_a_worker_answer_at_once() -> None:
+    modules = ["finegrid.cli.app", "finegrid.running.worker"]
+
+    assert slow_imports(modules, (*SLOW, "scipy", "altair"), SOURCE.parent) == []
+
+
+def test_nothing_unpickles_or_executes() -> None:
+    assert find_unsafe_code(SOURCE) == []
+
+
+def test_arrays_are_read_without_pickle() -> None:
+    assert find_pickled_arrays(SOURCE) == []
+
+
+def test_only_anatomy_spells_attribute_paths_of_models() -> None:
+    assert find_model_paths(SOURCE) == ["model/anatomy.py"]
+
+
+def strategy_files() -> list[Path]:
+    shared = ("part.py", "seams.py", "__init__.py")
+    return [path for path in sorted((SOURCE / "strategies").glob("*.py")) if path.name not in shared]
+
+
+def test_every_strategy_has_a_card() -> None:
+    """But for the model's and the training's settings: no run is without them, and none is off."""
+    cards = [path for path in strategy_files() if path.name not in ("model.py", "training.py")]
+
+    assert len(cards) >= 5
+    assert find_missing_cards(cards) == []
+
+
+def test_benchmarks_have_no_circle() -> None:
+    assert find_circles(import_graph(BENCHMARKS, "")) == []
+
+
+def test_no_test_imports_a_test() -> None:
+    assert find_imported_tests(HERE) == []
+
+
+def test_no_test_sleeps() -> None:
+    """What a test waits for it asks for, again and again, and gives up at a deadline."""
+    assert find_sleeps(HERE, but="support/waiting.py") == []

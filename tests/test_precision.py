@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.tiny import write_study
+from support.studies import write_study
 
 from finegrid import machine
 from finegrid.machine import fastest_precision

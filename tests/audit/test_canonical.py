@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.tiny import assert_same_run, open_study, recipe_of, save_checkpoint, train, write_study
+from support.studies import assert_same_run, open_study, recipe_of, save_checkpoint, train, write_study
 
 from finegrid.audit.canonical import Canonicaliser, Reduction
 from finegrid.errors import InputError

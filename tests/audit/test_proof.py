@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from support.levels import ON, base, on
-from support.tiny import open_study, write_study
+from support.studies import open_study, write_study
 
 from finegrid.audit.canonical import Canonicaliser
 from finegrid.audit.costs import make_audit

@@ -14,7 +14,7 @@ from finegrid.study.demo import HEADLINES
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import gpu
 import speed
-from contender import Job
+from job import Job
 
 TITLES = HEADLINES / "train.tsv"  # 1,500
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 from support.browser import chromium, drawn, facts, js, one, page, show, sideways, until, without_scripts
 from support.reported import Facts
+from support.waiting import wait_until
 
 from finegrid.report.page.page import render_page
 
@@ -19,10 +19,10 @@ PHONE = 360
 
 
 def press(driver: Any, selector: str) -> None:
-    """A real click; once more if the page was still moving."""
+    """A real click, as soon as the page does not move any more."""
     from selenium.common.exceptions import ElementClickInterceptedException
 
-    for last in (False, False, True):
+    def click() -> bool:
         js(
             driver,
             "arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})",
@@ -30,11 +30,11 @@ def press(driver: Any, selector: str) -> None:
         )
         try:
             one(driver, selector).click()
-            return
         except ElementClickInterceptedException:
-            if last:
-                raise
-            time.sleep(0.5)
+            return False
+        return True
+
+    wait_until(click, 10, f"a click on {selector}")
 
 
 def shown_rows(driver: Any) -> list[str]:
@@ -125,12 +125,15 @@ def test_a_point_of_the_frontier_tells_its_recipe(show: Show, page: Path) -> Non
     from selenium.webdriver.common.action_chains import ActionChains
 
     marks = driver.find_elements("css selector", "[data-chart=frontier] .live svg g.mark-symbol path")
-    said = ""
-    for mark in marks:
-        ActionChains(driver).move_to_element(mark).perform()
-        time.sleep(0.1)
-        said += js(driver, "return document.getElementById('vg-tooltip-element')?.textContent ?? ''")
-    assert "reinit.layers = 2" in said
+
+    def tooltips() -> str:
+        texts = ""
+        for mark in marks:
+            ActionChains(driver).move_to_element(mark).perform()
+            texts += js(driver, "return document.getElementById('vg-tooltip-element')?.textContent ?? ''")
+        return texts
+
+    wait_until(lambda: "reinit.layers = 2" in tooltips(), 10, "the tooltip of a recipe")
 
 
 def test_the_language_changes_everywhere_and_is_remembered(show: Show, page: Path) -> None:

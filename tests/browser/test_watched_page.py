@@ -13,6 +13,7 @@ from support.browser import chromium
 from support.pretend import pretend
 from support.reported import HOSTILE_NAME, audited_study, hits
 from support.served import served
+from support.waiting import wait_until
 
 from finegrid.report.facts.facts import report_facts
 from finegrid.report.page.page import render_page
@@ -23,7 +24,6 @@ from finegrid.watch.view import PageMaker
 
 pytestmark = pytest.mark.browser
 MAKE = PageMaker(report_facts, render_page)
-SECONDS = 60.0  # to wait for what takes some
 
 
 @pytest.fixture
@@ -67,14 +67,6 @@ def strip(driver: Any) -> str:
     return str(value(driver, "document.querySelector('.watch')?.textContent ?? ''"))
 
 
-def wait_for(condition: Callable[[], Any]) -> Any:
-    end = time.monotonic() + SECONDS
-    while not (found := condition()):
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.1)
-    return found
-
-
 def done(driver: Any) -> int:
     return int(value(driver, "document.querySelector('.running progress').value"))
 
@@ -92,14 +84,14 @@ def test_the_page_grows_with_the_ledger_and_the_reader_stays(
         )
         place = value(driver, "document.getElementById('recipes').getBoundingClientRect().top")
         run(study, 3)
-        wait_for(lambda: done(driver) == 3 * first)
+        wait_until(lambda: done(driver) == 3 * first)
 
         assert value(driver, "window.same") == 1  # it was not loaded anew
         assert value(driver, "document.documentElement.dataset.lang") == "zh"
         assert value(driver, "document.getElementById('find').value") == "freeze"
         now = value(driver, "document.getElementById('recipes').getBoundingClientRect().top")
         assert abs(now - place) < 5
-        wait_for(lambda: "已完成" in strip(driver))
+        wait_until(lambda: "已完成" in strip(driver))
 
 
 def test_the_strip_tells_what_is_at_work(watch: Callable[[str], Any], study: Study) -> None:
@@ -108,9 +100,9 @@ def test_the_strip_tells_what_is_at_work(watch: Callable[[str], Any], study: Stu
     work["runs"] = {"to_train": 12, "ended": 3}
     with served(study.folder, MAKE) as address:
         driver = watch(address)
-        wait_for(lambda: "Not at work" in strip(driver))
+        wait_until(lambda: "Not at work" in strip(driver))
         (study.folder / PROGRESS_FILE).write_text(json.dumps({**work, "written": time.time()}))
-        said = wait_for(lambda: "Training" in (text := strip(driver)) and text)
+        said = wait_until(lambda: text if "Training" in (text := strip(driver)) else "")
 
     assert "3 of 12 runs · about 5 min left · " in said
     assert said.endswith("rows 1-3 seed 1: epoch 2 of 8")
@@ -124,13 +116,13 @@ def test_a_page_survives_its_server_and_a_server_its_study(
         driver = watch(address)
         assert "Nothing to show yet" in driver.page_source
         port = int(address.rpartition(":")[2])
-    wait_for(lambda: "No answer" in strip(driver))
+    wait_until(lambda: "No answer" in strip(driver))
     with served(folder, MAKE, port):
         study = audited_study(folder, bert)
-        wait_for(lambda: value(driver, "document.querySelector('main#page') !== null"))
+        wait_until(lambda: value(driver, "document.querySelector('main#page') !== null"))
         errors(driver)  # that there was no answer for a while
         (folder / "study.toml").write_text("<img src=x onerror=window.hacked=1>")
-        wait_for(lambda: "This page shows an earlier state." in strip(driver))
+        wait_until(lambda: "This page shows an earlier state." in strip(driver))
         assert value(driver, "window.hacked ?? null") is None
         assert driver.find_elements("css selector", "img[src=x]") == []
         assert "onerror=window.hacked" in strip(driver) or "TOML" in strip(driver)

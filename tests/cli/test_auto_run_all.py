@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.cli_studies import ENVIRONMENT, make_checkpoint, write_data
+from support.command_line import ENVIRONMENT
+from support.studies import save_word_checkpoint, write_data
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 HEADER = (
@@ -51,7 +52,7 @@ def executable(path: Path, script: str) -> None:
 
 def test_it_runs_the_grid_and_prints_the_published_table_then_best_and_worst(tmp_path: Path) -> None:
     write_data(tmp_path / "data")
-    model = make_checkpoint(tmp_path / "model", max_position_embeddings=64)
+    model = save_word_checkpoint(tmp_path / "model")
     given: dict[str, str | Path] = {
         "DATA_DIR": tmp_path / "data",
         "PRETRAINED_PATH": model,

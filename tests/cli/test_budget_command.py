@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from support.cli_studies import Call, make_checkpoint, write_data, write_study
+from support.command_line import Call
+from support.studies import save_word_checkpoint, write_data, write_word_study
 
 FACTORS: dict[str, list[object]] = {
     "optimizer.bias_correction": [True, False],
@@ -18,8 +19,8 @@ FACTORS: dict[str, list[object]] = {
 @pytest.fixture
 def study(tmp_path: Path) -> Path:
     write_data(tmp_path / "data")
-    make_checkpoint(tmp_path / "model")
-    return write_study(tmp_path / "study", Path("../model"), FACTORS)
+    save_word_checkpoint(tmp_path / "model")
+    return write_word_study(tmp_path / "study", Path("../model"), FACTORS)
 
 
 def test_a_budget_probes_what_was_not_probed_and_then_plans(study: Path, call: Call) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from rooms import import_graph
-from support.cli_studies import Call
+from support.command_line import Call
 
 import finegrid
 from finegrid.cli import setup

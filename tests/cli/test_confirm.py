@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.cli_studies import Call
+from support.command_line import Call
 from support.pretend import pretend
-from support.tiny import open_study, write_study, write_texts
+from support.studies import open_study, write_study, write_texts
 
 from finegrid.audit.costs import make_audit
 from finegrid.planning.runs import PlannedRun

@@ -12,18 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.cli_studies import (
-    finegrid,
-    finished,
-    make_checkpoint,
-    readable,
-    records,
-    started,
-    wait_until,
-    workers_of,
-    write_data,
-    write_study,
-)
+from support.command_line import finegrid, finished, readable, records, started, workers_of
+from support.studies import save_word_checkpoint, write_data, write_word_study
+from support.waiting import wait_until
 
 RUNS = 4  # of two families: two full runs, and two that share a frozen layer
 FACTORS: dict[str, Sequence[object]] = {"freeze.layers": [0, 1], "schedule.warmup_ratio": [0.0, 0.1]}
@@ -33,9 +24,9 @@ FACTORS: dict[str, Sequence[object]] = {"freeze.layers": [0, 1], "schedule.warmu
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("home")
     write_data(folder / "data")
-    make_checkpoint(folder / "model")
+    save_word_checkpoint(folder / "model")
     recipe = {"training.epochs": 24, "training.batch_size": 4}
-    write_study(
+    write_word_study(
         folder / "study",
         Path("../model"),
         FACTORS,

@@ -11,7 +11,7 @@ from inspect import signature
 from pathlib import Path
 
 import pytest
-from support.cli_studies import ENVIRONMENT, Call, finegrid
+from support.command_line import ENVIRONMENT, Call, finegrid
 
 from finegrid import __version__
 from finegrid.cli import app as cli

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.cli_studies import ENVIRONMENT, Call
+from support.command_line import ENVIRONMENT, Call
 
 
 @pytest.fixture

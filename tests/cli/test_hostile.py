@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from support.cli_studies import Call, make_checkpoint, records, texts, write_study
+from support.command_line import Call, records
+from support.studies import draw_texts, save_word_checkpoint, write_word_study
 
 from finegrid.errors import InputError, Problem, visible
 from finegrid.running.progress.show import Show
@@ -21,12 +22,14 @@ SHOWN = r"[red]a|b[/red]\x1b[31m\nnext\r\u202e*"
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Hostile labels, their F1 as the score, and epochs chosen on the test set."""
     home = tmp_path_factory.mktemp("home")
-    make_checkpoint(home / "model")
+    save_word_checkpoint(home / "model")
     (home / "data").mkdir()
-    rows = [{"text": text, "label": HOSTILE if label == "sport" else "=1+1"} for text, label in texts(60)]
+    rows = [
+        {"text": text, "label": HOSTILE if label == "sport" else "=1+1"} for text, label in draw_texts(60)
+    ]
     (home / "data" / "all.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     top = f'score = {json.dumps("f1:" + HOSTILE)}\nprotocol = "best-test"'
-    return write_study(
+    return write_word_study(
         home / "study",
         Path("../model"),
         {"model.pooling": ["cls", "last-mean"]},

@@ -7,7 +7,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from support.cli_studies import Call, finegrid, make_checkpoint, texts, write_data, write_tsv
+from support.command_line import Call, finegrid
+from support.studies import draw_texts, save_word_checkpoint, write_data, write_tsv
 
 from finegrid.data.table import load_table
 from finegrid.study.load import load_study
@@ -27,7 +28,7 @@ STRANGE_NAMES = [
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_checkpoint(tmp_path_factory.mktemp("home") / "model", max_position_embeddings=64)
+    return save_word_checkpoint(tmp_path_factory.mktemp("home") / "model")
 
 
 def made(call: Call, out: Path, model: Path, train: Path, *more: str) -> Study:
@@ -41,7 +42,7 @@ def entries(folder: Path) -> list[str]:
 
 
 def test_columns_are_found_by_looking(tmp_path: Path, call: Call, model: Path) -> None:
-    rows = [("x", text, label) for text, label in texts(40)]
+    rows = [("x", text, label) for text, label in draw_texts(40)]
     train = write_tsv(tmp_path / "train.tsv", rows, "source\ttitle\tcategory")
     data = made(call, tmp_path / "study", model, train).head.data
 
@@ -49,7 +50,7 @@ def test_columns_are_found_by_looking(tmp_path: Path, call: Call, model: Path) -
 
 
 def test_text_twice_is_a_pair(tmp_path: Path, call: Call, model: Path) -> None:
-    rows = [(text, text[::-1], label) for text, label in texts(40)]
+    rows = [(text, text[::-1], label) for text, label in draw_texts(40)]
     train = write_tsv(tmp_path / "train.tsv", rows, "a\tb\tc")
     study = made(call, tmp_path / "study", model, train, "--text", "a", "--text", "2", "--label", "c")
 
@@ -107,7 +108,7 @@ def test_strange_names_of_files_columns_and_labels_survive_the_study_file(
 ) -> None:
     folder = tmp_path / name
     folder.mkdir()
-    rows = [{name: text, "label": name if label == "sport" else label} for text, label in texts(40)]
+    rows = [{name: text, "label": name if label == "sport" else label} for text, label in draw_texts(40)]
     train = folder / f"{name}.jsonl"
     train.write_text("".join(json.dumps(row) + "\n" for row in rows))
     study = made(
@@ -129,7 +130,7 @@ def test_strange_names_of_files_columns_and_labels_survive_the_study_file(
         ]),
         (("--set", "freeze.layers={a = 1}"), ["freeze.layers"]),
         (("--set", "training.epochs=0"), ["level 0"]),
-        (("--set", "model.max_length=100"), ["level 100, but the encoder has 64 positions"]),
+        (("--set", "model.max_length=200"), ["level 200, but the encoder has 128 positions"]),
         (("--score", "f3"), ['"f3" is not a score']),
         (("--preset", "grid"), ['"grid" is not a preset. Known: thucnews64']),
         (("--seeds", "0"), ["--seeds"]),
@@ -149,9 +150,9 @@ def test_what_is_wrong_is_told_together_and_nothing_is_written(
 
 
 def test_faults_of_all_files_are_told_at_once(tmp_path: Path, call: Call, model: Path) -> None:
-    rows = texts(30)
+    rows = draw_texts(30)
     write_tsv(tmp_path / "train.tsv", [*rows, ("", "sport")])
-    write_tsv(tmp_path / "dev.tsv", [*texts(10, seed=1), ("a new one", "weather")])
+    write_tsv(tmp_path / "dev.tsv", [*draw_texts(10, seed=1), ("a new one", "weather")])
     (tmp_path / "test.tsv").write_bytes(b"text\tlabel\nnul\0byte\tsport\n")
     files = [
         word for part in ("train", "dev", "test") for word in (f"--{part}", str(tmp_path / f"{part}.tsv"))
@@ -178,7 +179,7 @@ def test_a_folder_that_holds_something_is_refused_and_left_alone(
 
 
 def test_warnings_about_the_data_go_to_stderr(tmp_path: Path, call: Call, model: Path) -> None:
-    rows = texts(30)
+    rows = draw_texts(30)
     write_tsv(tmp_path / "train.tsv", [*rows, rows[0]])
     done = call("init", "--train", tmp_path / "train.tsv", "--model", model, "--out", tmp_path / "study")
 
@@ -190,7 +191,7 @@ def test_a_separator_other_than_the_ending_says_is_written_down(
     tmp_path: Path, call: Call, model: Path
 ) -> None:
     train = tmp_path / "train.txt"
-    train.write_text("".join(f"{text},{label}\n" for text, label in texts(40)))
+    train.write_text("".join(f"{text},{label}\n" for text, label in draw_texts(40)))
     study = made(call, tmp_path / "study", model, train)
 
     assert (study.head.data.format, study.head.data.header) == ("csv", False)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.cli_studies import Call
+from support.command_line import Call
 from support.pretend import TEXTS, pretend
-from support.tiny import open_study, write_study
+from support.studies import open_study, write_study
 
 from finegrid.audit.costs import make_audit
 from finegrid.errors import InputError

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from support.cli_studies import Call, make_checkpoint, records, write_data, write_study
+from support.command_line import Call, records
+from support.studies import save_word_checkpoint, write_data, write_word_study
 
 from finegrid.results.load import load_results
 from finegrid.study.load import load_study
@@ -17,10 +18,10 @@ SHARED = "leave out the chance of pre-training"
 @pytest.fixture
 def study(tmp_path: Path, call: Call, request: pytest.FixtureRequest) -> Path:
     write_data(tmp_path / "data")
-    make_checkpoint(tmp_path / "model")
+    save_word_checkpoint(tmp_path / "model")
     factors = {"pretrain.tokens": [0, 600], "reinit.layers": [0, 1]}
     recipe = {"pretrain.shared": request.param}
-    study = write_study(tmp_path / "study", Path("../model"), factors, recipe=recipe)
+    study = write_word_study(tmp_path / "study", Path("../model"), factors, recipe=recipe)
     done = call("run", study, "--workers", "1")
     assert done.returncode == 0, done.stderr
     return study

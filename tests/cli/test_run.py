@@ -12,16 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.cli_studies import (
-    Call,
-    finegrid,
-    make_checkpoint,
-    records,
-    texts,
-    write_data,
-    write_study,
-    write_tsv,
-)
+from support.command_line import Call, finegrid, records
+from support.studies import draw_texts, save_word_checkpoint, write_data, write_tsv, write_word_study
 
 # design.md, section 3.
 FIELDS = {
@@ -35,8 +27,8 @@ RUNS_OF_ROWS = [(1, 2), (3, 4), (5, 6), (7, 8)]  # reinit.pooler, the last facto
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("home")
     write_data(folder / "data")
-    make_checkpoint(folder / "model")
-    write_study(folder / "study", Path("../model"), design="seeds = [0]")
+    save_word_checkpoint(folder / "model")
+    write_word_study(folder / "study", Path("../model"), design="seeds = [0]")
     return folder
 
 
@@ -158,7 +150,7 @@ def test_plan_says_in_words_what_is_inert_and_what_it_takes(study: Path, call: C
 
 def test_a_study_that_was_never_probed_says_so(home: Path, tmp_path: Path, call: Call) -> None:
     shutil.copytree(home / "data", tmp_path / "data")
-    fresh = write_study(tmp_path / "fresh", home / "model")
+    fresh = write_word_study(tmp_path / "fresh", home / "model")
 
     assert "not yet probed" in call("plan", fresh).stdout
     assert "not started" in call("status", fresh).stdout
@@ -168,7 +160,7 @@ def test_a_study_that_was_never_probed_says_so(home: Path, tmp_path: Path, call:
 
 def test_probing_looks_at_the_model_and_trains_nothing(home: Path, tmp_path: Path, call: Call) -> None:
     shutil.copytree(home / "data", tmp_path / "data")
-    fresh = write_study(tmp_path / "fresh", home / "model")
+    fresh = write_word_study(tmp_path / "fresh", home / "model")
     told = call("plan", fresh, "--probe").stdout
 
     assert "8 rows are 4 distinct runs" in told
@@ -224,7 +216,7 @@ def test_other_threads_are_refused_with_advice_unless_mixing_is_allowed(study: P
 
 def test_changed_data_are_told_and_everything_is_run_anew(study: Path, call: Call) -> None:
     before = records(study)
-    write_tsv(study.parent / "data" / "train.tsv", texts(34, seed=7))
+    write_tsv(study.parent / "data" / "train.tsv", draw_texts(34, seed=7))
     again = call("run", study)
 
     assert again.returncode == 0
@@ -256,7 +248,7 @@ def test_only_some_rows_are_trained_when_asked_for(study: Path, call: Call) -> N
 
 
 def test_any_training_setting_may_be_a_factor(home: Path, tmp_path: Path, call: Call) -> None:
-    pairs = [(text, f"new {text}", label) for text, label in texts(50)]
+    pairs = [(text, f"new {text}", label) for text, label in draw_texts(50)]
     write_tsv(tmp_path / "data" / "all.tsv", pairs, "text_a\ttext_b\tlabel")
     factors: dict[str, list[object]] = {
         "optimizer.rate": [0.01, 0.001],
@@ -266,7 +258,7 @@ def test_any_training_setting_may_be_a_factor(home: Path, tmp_path: Path, call: 
         "model.max_length": [6, 24],
     }
     data = 'train = "../data/all.tsv"\ntext = ["text_a", "text_b"]'
-    study = write_study(tmp_path / "study", home / "model", factors, data=data)
+    study = write_word_study(tmp_path / "study", home / "model", factors, data=data)
     done = call("run", study)
 
     assert done.returncode == 0, done.stderr

@@ -7,7 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
-from support.cli_studies import Call, make_checkpoint, records, write_data, write_study
+from support.command_line import Call, records
+from support.studies import save_word_checkpoint, write_data, write_word_study
 
 from finegrid.errors import InputError
 from finegrid.study.load import load_study
@@ -25,19 +26,19 @@ FOUR: dict[str, list[object]] = {
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("home")
     write_data(folder / "data")
-    make_checkpoint(folder / "model", max_position_embeddings=64)
+    save_word_checkpoint(folder / "model")
     return folder
 
 
 def refused(home: Path, design: str, **factors: list[object]) -> str:
-    write_study(home / "study", Path("../model"), FOUR | factors, design=design)
+    write_word_study(home / "study", Path("../model"), FOUR | factors, design=design)
     with pytest.raises(InputError) as caught:
         load_study(home / "study")
     return str(caught.value)
 
 
 def test_a_fraction_runs_end_to_end(home: Path, tmp_path: Path, call: Call) -> None:
-    study = write_study(
+    study = write_word_study(
         home / tmp_path.name, Path("../model"), FOUR, design='kind = "fractional"\nresolution = "IV"'
     )
     ran = call("run", study, "--workers", "1")
@@ -56,10 +57,10 @@ def test_a_fraction_runs_end_to_end(home: Path, tmp_path: Path, call: Call) -> N
 def test_the_full_design_goes_on_from_a_fraction(home: Path, tmp_path: Path, call: Call) -> None:
     folder = home / tmp_path.name
     three = {name: levels for name, levels in FOUR.items() if name != "reinit.pooler"}
-    write_study(folder, Path("../model"), three, design='kind = "fractional"\nresolution = 3')
+    write_word_study(folder, Path("../model"), three, design='kind = "fractional"\nresolution = 3')
     assert call("run", folder, "--workers", "1").returncode == 0
     assert len(records(folder)) == 4
-    write_study(folder, Path("../model"), three)
+    write_word_study(folder, Path("../model"), three)
     assert call("run", folder, "--workers", "1").returncode == 0
 
     found = records(folder)
@@ -74,7 +75,7 @@ def test_one_at_a_time_runs_end_to_end_with_more_than_two_levels(
         "model.pooling": ["last-mean", "cls"],
         **FOUR,
     }
-    study = write_study(home / tmp_path.name, Path("../model"), factors, design='kind = "one-at-a-time"')
+    study = write_word_study(home / tmp_path.name, Path("../model"), factors, design='kind = "one-at-a-time"')
     ran = call("run", study, "--workers", "1")
 
     assert ran.returncode == 0, ran.stderr
@@ -92,7 +93,7 @@ def test_one_at_a_time_runs_end_to_end_with_more_than_two_levels(
 
 
 def test_plan_says_what_a_fraction_measures_together(home: Path, tmp_path: Path, call: Call) -> None:
-    study = write_study(home / tmp_path.name, Path("../model"), FOUR, design='kind = "fractional"')
+    study = write_word_study(home / tmp_path.name, Path("../model"), FOUR, design='kind = "fractional"')
     told = call("plan", study).stdout
     design = json.loads(call("plan", study, "--json").stdout)["design"]
     a, b, c, d = FOUR
@@ -107,7 +108,7 @@ def test_a_probed_plan_leaves_inert_factors_out_and_says_what_they_cost(
     home: Path, tmp_path: Path, call: Call
 ) -> None:
     """Without the pooler the same eight rows are every combination."""
-    study = write_study(home / tmp_path.name, Path("../model"), FOUR, design='kind = "fractional"')
+    study = write_word_study(home / tmp_path.name, Path("../model"), FOUR, design='kind = "fractional"')
     told = call("plan", study, "--probe").stdout
 
     assert "freeze.layers = 1: freezes 21 tensors of embeddings, layer 1; nothing else" in told
@@ -120,7 +121,7 @@ def test_a_probed_plan_leaves_inert_factors_out_and_says_what_they_cost(
 
 
 def test_plan_says_where_no_fraction_is_smaller(home: Path, tmp_path: Path, call: Call) -> None:
-    study = write_study(
+    study = write_word_study(
         home / tmp_path.name, Path("../model"), FOUR, design='kind = "fractional"\nresolution = 5'
     )
 
@@ -183,7 +184,7 @@ def test_a_fraction_names_all_factors_with_more_than_two_levels(home: Path) -> N
 def test_combinations_that_a_design_does_not_have_are_not_refused(home: Path) -> None:
     """One at a time never freezes and draws afresh in one recipe."""
     clash: dict[str, list[object]] = {"reinit.layers": [0, 2], "freeze.layers": [0, 2]}
-    write_study(home / "study", Path("../model"), FOUR | clash, design='kind = "one-at-a-time"')
+    write_word_study(home / "study", Path("../model"), FOUR | clash, design='kind = "one-at-a-time"')
     assert len(load_study(home / "study").rows) == 6
 
     assert "2 + 2 layers" in refused(home, "", **clash)

@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.cli_studies import Call, make_checkpoint, records, write_data
-from support.cli_studies import write_study as write_tiny
+from support.command_line import Call, records
 from support.pretend import TEXTS, pretend
-from support.tiny import open_study, write_study
+from support.studies import open_study, save_word_checkpoint, write_data, write_study, write_word_study
 
 from finegrid.audit.costs import make_audit
 from finegrid.errors import InputError
@@ -346,12 +345,12 @@ TINY: dict[str, list[object]] = {
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("home")
     write_data(folder / "data")
-    make_checkpoint(folder / "model", max_position_embeddings=64)
+    save_word_checkpoint(folder / "model")
     return folder
 
 
 def tiny(home: Path, name: str) -> Path:
-    return write_tiny(
+    return write_word_study(
         home / name, Path("../model"), TINY, design='kind = "screen"\nresolution = 3\nseeds = 2'
     )
 

@@ -7,14 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.cli_studies import (
-    Call,
-    finished,
-    make_checkpoint,
-    records,
-    write_data,
-    write_study,
-)
+from support.command_line import Call, finished, records
+from support.studies import save_word_checkpoint, write_data, write_word_study
 
 from finegrid.results.load import load_results
 from finegrid.study.load import load_study
@@ -29,9 +23,9 @@ FACTORS = {"schedule.warmup_ratio": [0.0, 0.1, 0.6]}
 def study(tmp_path: Path, call: Call) -> Path:
     """Three runs that share a frozen layer, trained as one stack."""
     write_data(tmp_path / "data")
-    make_checkpoint(tmp_path / "model")
+    save_word_checkpoint(tmp_path / "model")
     recipe = {"freeze.layers": 1}
-    study = write_study(tmp_path / "study", Path("../model"), FACTORS, recipe=recipe, run="stack = 3")
+    study = write_word_study(tmp_path / "study", Path("../model"), FACTORS, recipe=recipe, run="stack = 3")
     done = call("run", study, "--workers", "1")
     assert done.returncode == 0, done.stderr
     return study

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support.cli_studies import make_checkpoint, write_data
+from support.studies import save_word_checkpoint, write_data
 
 from finegrid.errors import InputError
 from finegrid.study.load import load_study
@@ -19,7 +19,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("home")
     write_data(folder / "data")
     for family in ("bert", "distilbert", "electra"):
-        make_checkpoint(folder / family, family)
+        save_word_checkpoint(folder / family, family)
     return folder
 
 
@@ -101,7 +101,7 @@ def test_a_folder_without_study_and_bytes_that_are_no_text_are_told(tmp_path: Pa
     [
         ('"reinit.layers" = [0, 2]\n"freeze.layers" = [0, 1]', "bert", "2 + 1 layers, but the encoder has 2"),
         ('"freeze.layers" = [0, 3]', "bert", "level 3, but the encoder has 2 layers"),
-        ('"model.max_length" = [12, 33]', "bert", "level 33, but the encoder has 32 positions"),
+        ('"model.max_length" = [12, 129]', "bert", "level 129, but the encoder has 128 positions"),
         ('"model.pooling" = ["cls", "pooler"]', "distilbert", '"pooler", but distilbert has no pooler'),
         ('"reinit.pooler" = [false, true]', "electra", "true, but electra has no pooler"),
     ],

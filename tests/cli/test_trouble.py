@@ -10,14 +10,8 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
-from support.cli_studies import (
-    Call,
-    InlineWorker,
-    make_checkpoint,
-    records,
-    write_data,
-    write_study,
-)
+from support.command_line import Call, InlineWorker, records
+from support.studies import save_word_checkpoint, write_data, write_word_study
 
 from finegrid.running import auditing, crew, worker
 from finegrid.running.messages import Ended, Job
@@ -33,7 +27,7 @@ from finegrid.training.loaded import prepare_process
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("home")
     write_data(folder / "data")
-    make_checkpoint(folder / "model")
+    save_word_checkpoint(folder / "model")
     return folder
 
 
@@ -42,7 +36,7 @@ def study(home: Path, tmp_path: Path) -> Path:
     """Two runs, not yet begun, each on its own."""
     shutil.copytree(home, tmp_path, dirs_exist_ok=True)
     factors = {"reinit.layers": [1, 0]}
-    return write_study(tmp_path / "study", Path("../model"), factors, run="family_size = 1")
+    return write_word_study(tmp_path / "study", Path("../model"), factors, run="family_size = 1")
 
 
 def spoil_top_layer(model: Path) -> None:

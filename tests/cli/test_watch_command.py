@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 import httpx2
-from support.cli_studies import finegrid, started
+from support.command_line import finegrid, started
 
 from finegrid.watch.serve import listen
 

@@ -7,14 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.cli_studies import (
-    InlineWorker,
-    make_checkpoint,
-    records,
-    torch_put_back,
-    write_data,
-    write_study,
-)
+from support.command_line import InlineWorker, records, torch_put_back
+from support.studies import save_word_checkpoint, write_data, write_word_study
 
 from finegrid.planning.families import Family
 from finegrid.running import runner
@@ -33,8 +27,8 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr(runner, "Worker", InlineWorker)
     write_data(tmp_path / "data")
-    make_checkpoint(tmp_path / "model")
-    return write_study(tmp_path / "study", Path("../model"))
+    save_word_checkpoint(tmp_path / "model")
+    return write_word_study(tmp_path / "study", Path("../model"))
 
 
 def test_a_watcher_hears_who_begins_what_and_what_was_finished_before(study: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.tiny import SYLLABLES, open_study, pack_all, random_split, save_tokenizer, write_study
+from support.studies import SYLLABLES, open_study, pack_all, random_split, save_tokenizer, write_study
 from transformers import AutoTokenizer
 
 from finegrid.data.table import DataTable, Split, load_table

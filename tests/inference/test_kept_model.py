@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -20,7 +19,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from support.tiny import CPU, KINDS, open_study, recipe_of, train, write_study
+from support.command_line import workers_of
+from support.studies import CPU, KINDS, open_study, recipe_of, train, write_study
+from support.waiting import wait_until
 
 from finegrid.atomic import replacing_folder
 from finegrid.data.unlabelled import ColumnOptions, read_texts
@@ -389,14 +390,12 @@ def test_a_killed_fit_leaves_no_half_folder_and_goes_on(tmp_path: Path, bert: Pa
     long = "training.epochs=100"
     command = [sys.executable, "-m", "finegrid", "fit", str(folder), "--recipe", long]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    until = time.monotonic() + 60
-    while not list((folder / "state").glob("fit-*.safetensors")) and time.monotonic() < until:
-        time.sleep(0.02)
+    wait_until(lambda: list((folder / "state").glob("fit-*.safetensors")))
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert not (folder / "models" / "best").exists() and list((folder / "state").glob("fit-*"))
 
-    time.sleep(1)  # the worker, an orphan now, ends when its stdin closes
+    wait_until(lambda: not workers_of(folder))  # an orphan now, it ends when its stdin closes
     done = finegrid("fit", folder, "--recipe", long)
     assert done.returncode == 0, done.stderr
     loaded = open_study(folder)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from support.tiny import CPU, HEADS, KINDS, LAYERS, classifier_of, pack_all, random_split, save_checkpoint
+from support.studies import CPU, HEADS, KINDS, LAYERS, classifier_of, pack_all, random_split, save_checkpoint
 from torch import Tensor
 
 from finegrid.model.dropout import Clock, Dropout, MaskBook

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from support.stacks import batches, runs_of, varied
-from support.tiny import recipe_of
+from support.studies import recipe_of
 from torch import Tensor, nn
 
 from finegrid.model import encoder

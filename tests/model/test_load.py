@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from support.tiny import KINDS, SYLLABLES, open_study, recipe_of, save_checkpoint, write_study
+from support.studies import KINDS, SYLLABLES, open_study, recipe_of, save_checkpoint, write_study
 
 from finegrid.encoders.families import FAMILIES, inspect, model_fingerprint
 from finegrid.errors import InputError

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from support.tiny import CPU, KINDS, LEGAL, POOLINGS, any_setting, classifier_of, pack_all, random_split
+from support.studies import CPU, KINDS, LEGAL, POOLINGS, any_setting, classifier_of, pack_all, random_split
 from torch import Tensor
 from torch.nn import functional as F
 

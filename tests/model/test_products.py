@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from support.tiny import classifier_of, pack_all, random_split
+from support.studies import classifier_of, pack_all, random_split
 from torch import Tensor
 from torch.nn import functional as F
 

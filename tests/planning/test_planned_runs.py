@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.audits import audit_of
-from support.tiny import open_study, write_study
+from support.studies import open_study, write_study
 
 import finegrid.machine
 from finegrid.audit.costs import make_audit

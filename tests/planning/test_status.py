@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.tiny import open_study, write_study
+from support.studies import open_study, write_study
 
 from finegrid.audit.costs import make_audit
 from finegrid.machine import Precision

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from support.tiny import config_of
+from support.studies import config_of
 
 from finegrid.pretraining.growing import grow
 from finegrid.pretraining.schedule import RAMP, PretrainSchedule

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from support.pretrain_samples import VOCABULARY, epoch_of, random_examples
-from support.tiny import CPU, HEADS
+from support.studies import CPU, HEADS
 
 from finegrid.pretraining.batches import MaskedBatch, make_masked_batches
 from finegrid.pretraining.examples import Examples

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from support.pretrain_samples import VOCABULARY, epoch_of, random_examples
-from support.tiny import CPU, HEADS, config_of
+from support.studies import CPU, HEADS, config_of
 
 from finegrid.pretraining.batches import MaskedBatch, make_masked_batches
 from finegrid.pretraining.heads import Pretrainer

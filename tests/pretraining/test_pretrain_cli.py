@@ -6,12 +6,12 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
 from support.pretrain_samples import text_of, write_config, write_lines
+from support.waiting import wait_until
 
 from finegrid.cli import app as cli
 from finegrid.pretraining import command
@@ -106,8 +106,7 @@ def test_after_a_real_kill_the_same_command_makes_the_same_bits(texts: Path) -> 
     killed = [sys.executable, "-c", program, "pretrain", *SMALL, *options, "--out", "killed"]
     process = subprocess.Popen(killed, cwd=texts, env=ENVIRONMENT, stderr=subprocess.DEVNULL)
     state = texts / "killed" / "work" / "state.safetensors"
-    while not state.exists() and process.poll() is None:
-        time.sleep(0.005)
+    wait_until(lambda: state.exists() or process.poll() is not None)
     process.kill()
     process.wait()
     assert not json.loads((texts / "killed" / "pretraining.json").read_text())["finished"]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from support.pretend import GOLD, TEXTS, ended_badly, pretend
 from support.reported import Facts
-from support.tiny import open_study, write_study, write_texts
+from support.studies import open_study, write_study, write_texts
 
 from finegrid.audit.costs import make_audit
 from finegrid.errors import InputError

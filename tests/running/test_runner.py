@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from support.audits import audit_of
-from support.tiny import write_study
+from support.studies import write_study
 
 from finegrid.planning.families import Family
 from finegrid.recipe.identity import ENGINE

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from support.tiny import open_study, recipe_of, same_tensors, write_study
+from support.studies import open_study, recipe_of, same_tensors, write_study
 
 from finegrid.audit.canonical import Canonicaliser
 from finegrid.planning.families import plan_families

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from support.tiny import any_setting, open_study, recipe_of, train, weights, write_study
+from support.studies import any_setting, open_study, recipe_of, train, weights, write_study
 from torch import Tensor
 
 from finegrid.model.packing.batches import GRAIN

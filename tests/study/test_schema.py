@@ -9,7 +9,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from support.cli_studies import write_data
+from support.studies import write_data
 
 from finegrid.errors import InputError
 from finegrid.recipe.recipe import DEFAULTS

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 
 from finegrid.report.page.page import render_page
 from support.reported import Facts, audited_study, fill, hostile_study
+from support.waiting import wait_until
 
 WHY_NOT = (
     "no chromium, chromedriver or selenium here: `make browser` installs the first two, `make test` the last"
@@ -116,11 +116,7 @@ def js(driver: Any, code: str, *values: Any) -> Any:
 
 def until(driver: Any, code: str, *values: Any, seconds: float = 20) -> Any:
     """Wait for a condition in the page."""
-    end = time.monotonic() + seconds
-    while not (found := js(driver, code, *values)):
-        assert time.monotonic() < end, code
-        time.sleep(0.05)
-    return found
+    return wait_until(lambda: js(driver, code, *values), seconds, code)
 
 
 def drawn(driver: Any, name: str, lang: str = "en", theme: str = "light") -> None:

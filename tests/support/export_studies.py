@@ -19,7 +19,7 @@ from finegrid.study.load import load_study
 from finegrid.study.record import Epoch, Record, Seconds, Status
 from finegrid.study.study import Study
 from support.pretend import TEXTS, record_of
-from support.tiny import open_study, write_study
+from support.studies import open_study, write_study
 
 # 8 rows, of which 4 are distinct: first-last pooling never reads the pooler.
 FACTORS = """

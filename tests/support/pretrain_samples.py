@@ -12,7 +12,7 @@ from finegrid.pretraining.examples import Documents, Examples, Vocabulary, cut_e
 from finegrid.pretraining.pairs import PairedEpoch, draw_epoch
 from finegrid.pretraining.settings import PretrainSettings
 from finegrid.streams import Streams
-from support.tiny import HEADS, SYLLABLES, WIDTH, word_pieces
+from support.studies import HEADS, SYLLABLES, WIDTH, word_pieces
 
 VOCABULARY = Vocabulary.of(word_pieces(SYLLABLES))
 

@@ -15,7 +15,7 @@ from finegrid.study.audit_file import load_audit, save_audit
 from finegrid.study.load import load_study
 from finegrid.study.study import Study
 from support.pretend import TEXTS, pretend
-from support.tiny import open_study, write_study, write_texts
+from support.studies import open_study, write_study, write_texts
 
 Facts = Any  # report.json: tests change it at will
 SEEDS = 3

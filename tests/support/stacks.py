@@ -13,7 +13,7 @@ from finegrid.recipe.recipe import Recipe
 from finegrid.training.loaded import LoadedStudy
 from finegrid.training.run import Run
 from finegrid.training.train import gather
-from support.tiny import recipe_of
+from support.studies import recipe_of
 
 
 def varied(loaded: LoadedStudy, **levels: Any) -> list[Recipe]:

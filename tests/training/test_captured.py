@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from support.stacks import batches, draw_by_counter_, gradients, runs_of, varied
-from support.tiny import CPU, POOLINGS, open_study, recipe_of, train, weights, write_study
+from support.studies import CPU, POOLINGS, open_study, recipe_of, train, weights, write_study
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 

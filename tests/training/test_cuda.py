@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from support.stacks import batches, draw_by_counter_, gradients, runs_of, varied
-from support.tiny import CPU, assert_same_run, open_study, recipe_of, train, weights, write_study
+from support.studies import CPU, assert_same_run, open_study, recipe_of, train, weights, write_study
 
 from finegrid.model.kernels.counter import counter_words
 from finegrid.training.captured import CapturedSteps

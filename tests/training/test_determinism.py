@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from support.tiny import save_checkpoint, write_study
+from support.studies import save_checkpoint, write_study
 
 from finegrid.model.device import compute_repeatably
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from support.tiny import (
+from support.studies import (
     assert_same_run,
     open_study,
     recipe_of,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from support.tiny import assert_same_run, open_study, recipe_of, train, write_study
+from support.studies import assert_same_run, open_study, recipe_of, train, write_study
 from torch import Tensor
 
 from finegrid.errors import InputError

@@ -10,7 +10,7 @@ import pytest
 import torch
 from support.stacks import batches, draw_by_counter_, gradients, runs_of, varied
 from support.strategies.adding import EVERY, add_strategies_, factor_of
-from support.tiny import open_study, recipe_of, train, weights, write_study
+from support.studies import open_study, recipe_of, train, weights, write_study
 from torch import Tensor
 from torch.nn import functional as F
 

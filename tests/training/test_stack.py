@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from support.stacks import batches, runs_of, varied
-from support.tiny import open_study, train, weights, without_seconds, write_study
+from support.studies import open_study, train, weights, without_seconds, write_study
 
 from finegrid.model.kernels.layout import Dropped, cut, lay_out
 from finegrid.recipe.recipe import Recipe

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from support.tiny import recipe_of
+from support.studies import recipe_of
 from torch import Tensor, nn
 from torch.nn import functional as F
 

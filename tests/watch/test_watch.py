@@ -15,7 +15,7 @@ import pytest
 from starlette.testclient import TestClient
 from support.pretend import pretend
 from support.served import served
-from support.tiny import open_study, write_study
+from support.studies import open_study, write_study
 
 from finegrid.audit.costs import make_audit
 from finegrid.errors import InputError, input_error
@@ -24,6 +24,7 @@ from finegrid.study.folder import PROGRESS_FILE
 from finegrid.study.ledger import Ledger
 from finegrid.study.load import load_study
 from finegrid.study.record import Record
+from finegrid.watch import viewer
 from finegrid.watch.app import make_app
 from finegrid.watch.serve import LOOPBACK, listen
 from finegrid.watch.sources import hash_sources
@@ -115,12 +116,30 @@ def test_asking_again_costs_nothing_while_nothing_has_changed(
     assert client.get("/", headers={"If-None-Match": tag}).status_code == 304
 
 
-def test_after_a_page_was_made_there_is_a_rest(study: Path, report: Report) -> None:
-    client = client_of(study, report, rest=0.3)
+class Clock:
+    """Stands in for ``time``: goes on when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def thread_time(self) -> float:
+        return 0.0
+
+
+def test_after_a_page_was_made_there_is_a_rest(
+    study: Path, report: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(viewer, "time", clock)
+    client = client_of(study, report, rest=60.0)
     first = client.get("/")
     grow(study)
+    clock.now += 59.9
     soon = client.get("/", headers={"If-None-Match": first.headers["etag"]})
-    time.sleep(0.35)
+    clock.now += 0.2
     later = client.get("/", headers={"If-None-Match": first.headers["etag"]})
 
     assert soon.status_code == 304  # nothing newer than what the browser has

@@ -1,4 +1,4 @@
 """Models are kept, loaded again, and label texts that no study has seen.
 
-Others import `fit`, `fitted`, `keep` and `predict`.
+Others import `fit`, `keep` and `predict`.
 """

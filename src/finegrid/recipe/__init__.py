@@ -1,4 +1,4 @@
 """A recipe: every factor of one run, its identity, and the cards that explain it.
 
-Others import all three modules.
+Others import `recipe`, `identity` and `card`.
 """

@@ -1,4 +1,4 @@
 """Scores as arrays become effects, intervals and decisions: pure functions that know no study and no file.
 
-Others import `outcomes`, `effects`, `decide`, `best`, `costs`, `power` and `variance`.
+Others import `outcomes`, `contrasts`, `effects`, `decide`, `best`, `costs`, `power` and `variance`.
 """

@@ -1,5 +1,6 @@
 """A study before training: ``study.toml``, its design, and every file of its folder.
 
-Others import `load`, `study`, `settings`, the files (`folder`, `ledger`, `audit_file`, `predictions`), and
-the designs.
+Others import `study`, `settings` and what makes them (`load`, `init`, `demo`, `presets`, `toml`), the designs
+(`design`, `fraction`, `confounding`, `screen`, `identity`), and the files (`folder`, `lock`, `ledger`,
+`audit_file`, `audited`, `predictions`, `imported`).
 """

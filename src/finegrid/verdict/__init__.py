@@ -1,4 +1,5 @@
 """What each strategy is worth and which recipe to use; interim decisions, screens and confirmations.
 
-Others import `verdict`, `words`, `to_json`, `interim`, `screening`, `confirm` and `diagnose_words`.
+Others import `outcomes`, `verdict`, `words`, `to_json`, `interim`, `screening`, `confirm` and
+`diagnose_words`.
 """

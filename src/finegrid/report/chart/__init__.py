@@ -1,4 +1,4 @@
 """The figures of a report, as specifications and as files.
 
-Others import `charts`, `files`, `palette` and `style`.
+Others import `charts`, `files`, `forest`, `palette` and `style`.
 """

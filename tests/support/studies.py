@@ -1,9 +1,12 @@
-"""Tiny checkpoints, texts and studies on disk. Models are loaded: a fresh one is not the same."""
+"""Tiny checkpoints, texts and studies on disk, and runs of them.
+
+Models are loaded: a fresh one is not the same.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -39,7 +42,15 @@ LEGAL = [
 SYLLABLES = [consonant + vowel for consonant, vowel in product("bdgklmnp", "aeiou")]
 BERT_SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 ROBERTA_SPECIALS = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+WORDS = ("goal", "match", "team", "coach", "stock", "bank", "price", "market", "the", "a", "new", "old")
+CLASSES = {"sport": WORDS[:4], "money": WORDS[4:8]}
 FACTORS = '[factors]\n"optimizer.bias_correction" = [true, false]'
+# Three runs of two families: one full, two that share a frozen layer.
+SMALL_FACTORS: dict[str, Sequence[object]] = {
+    "freeze.layers": [0, 1],
+    "schedule.warmup_ratio": [0.0, 0.1],
+    "reinit.pooler": [False, True],
+}
 CPU = torch.device("cpu")
 
 
@@ -78,8 +89,10 @@ def config_of(kind: str) -> Any:
     return transformers.BertConfig(**common)
 
 
-def save_checkpoint(folder: Path, kind: str, seed: int = 0, **changed: Any) -> Path:
-    """An encoder of this kind with a tokenizer. ``changed`` goes into its config."""
+def save_checkpoint(
+    folder: Path, kind: str, seed: int = 0, words: Sequence[str] = (), **changed: Any
+) -> Path:
+    """An encoder with a tokenizer of syllables and ``words``. ``changed`` goes into its config."""
     from transformers import AutoModel
 
     torch.manual_seed(seed)
@@ -92,11 +105,16 @@ def save_checkpoint(folder: Path, kind: str, seed: int = 0, **changed: Any) -> P
             if parameter.ndim < 2:  # biases 0 and norms 1 would hide what is done with them
                 parameter.add_(0.2 * torch.randn_like(parameter))
     model.save_pretrained(folder)
-    save_tokenizer(folder, kind)
+    save_tokenizer(folder, kind, words)
     return folder
 
 
-def save_tokenizer(folder: Path, kind: str, extra: tuple[str, ...] = ()) -> None:
+def save_word_checkpoint(folder: Path, kind: str = "bert") -> Path:
+    """Two layers that know the words of `draw_texts`: what the command line needs no more than."""
+    return save_checkpoint(folder, kind, words=WORDS, num_hidden_layers=2)
+
+
+def save_tokenizer(folder: Path, kind: str, extra: Sequence[str] = ()) -> None:
     tokenizer = byte_pairs() if kind == "roberta" else word_pieces([*SYLLABLES, *extra])
     tokenizer.save(str(folder / "tokenizer.json"))
     names = {"roberta": "RobertaTokenizer", "distilbert": "DistilBertTokenizer"}
@@ -157,36 +175,90 @@ def write_texts(path: Path, texts: int, seed: int, pairs: bool = False) -> None:
         label = row % 3
         cells = [sentence(generator, label, int(generator.integers(1, 7))) for _ in range(1 + pairs)]
         lines.append("\t".join([*cells, "xyz"[label]]))
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines) + "\n")
+
+
+def draw_texts(
+    count: int, seed: int = 0, classes: Mapping[str, Sequence[str]] = CLASSES
+) -> list[tuple[str, str]]:
+    """``count`` different texts that their words give away, and their labels, classes taking turns."""
+    draw = np.random.default_rng(seed)
+    texts: dict[str, str] = {}
+    while len(texts) < count:
+        label = list(classes)[len(texts) % len(classes)]
+        words = [*draw.choice(list(classes[label]), 2), *draw.choice(WORDS, int(draw.integers(1, 4)))]
+        texts.setdefault(" ".join(map(str, words)), label)
+    return list(texts.items())
+
+
+def write_tsv(path: Path, rows: Sequence[tuple[str, ...]], header: str = "text\tlabel") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join([header, *("\t".join(row) for row in rows)]) + "\n", encoding="utf-8")
+    return path
+
+
+def write_data(folder: Path, train: int = 32) -> Path:
+    """Texts of words: 32 to train, 12 for dev, 16 for test."""
+    rows = draw_texts(train + 28)
+    write_tsv(folder / "train.tsv", rows[:train])
+    write_tsv(folder / "dev.tsv", rows[train : train + 12])
+    write_tsv(folder / "test.tsv", rows[train + 12 :])
+    return folder
 
 
 def write_study(
     folder: Path, checkpoint: Path, settings: str = "", head: str = "", pairs: bool = False
 ) -> Path:
     """A study of 24 training, 15 dev and 18 test texts in three classes, with ``settings`` in its file."""
-    folder.mkdir(parents=True, exist_ok=True)
     for seed, (part, texts) in enumerate({"train": 24, "dev": 15, "test": 18}.items()):
         write_texts(folder / f"{part}.tsv", texts, seed, pairs)
     columns = 'text = ["first", "second"]' if pairs else 'text = "text"'
-    (folder / "study.toml").write_text(
-        f"""{head}
-[data]
-train = "train.tsv"
-dev = "dev.tsv"
-test = "test.tsv"
-{columns}
-label = "label"
-[model]
-name = "{checkpoint}"
-max_length = 32
-[optimizer]
-rate = 2e-3
-[training]
-batch_size = 8
-epochs = 2
-{settings or FACTORS}
-"""
-    )
+    data = f'train = "train.tsv"\ndev = "dev.tsv"\ntest = "test.tsv"\n{columns}\nlabel = "label"'
+    levels = {
+        "model.max_length": 32,
+        "optimizer.rate": 2e-3,
+        "training.batch_size": 8,
+        "training.epochs": 2,
+    }
+    return write_study_file(folder, checkpoint, data, levels, settings or FACTORS, head)
+
+
+def write_word_study(
+    folder: Path,
+    checkpoint: Path,
+    factors: Mapping[str, Sequence[object]] = SMALL_FACTORS,
+    top: str = "",
+    data: str = 'train = "../data/train.tsv"\ndev = "../data/dev.tsv"\ntest = "../data/test.tsv"',
+    recipe: Mapping[str, object] | None = None,
+    design: str = "",
+    run: str = "",
+) -> Path:
+    """A study whose data, of `write_data`, lie in the folder ``data`` beside it."""
+    levels = {
+        "model.max_length": 12,
+        "optimizer.rate": 0.01,
+        "training.epochs": 2,
+        "training.batch_size": 16,
+        **(recipe or {}),
+    }
+    lines = "\n".join(f"{json.dumps(name)} = {json.dumps(list(of))}" for name, of in factors.items())
+    settings = f"[factors]\n{lines}\n[design]\n{design}\n[run]\n{run}"
+    return write_study_file(folder, checkpoint, data, levels, settings, top)
+
+
+def write_study_file(
+    folder: Path, checkpoint: Path, data: str, levels: Mapping[str, object], settings: str, head: str
+) -> Path:
+    """Write ``study.toml``: the baseline's levels as tables between the data and the other settings."""
+    parts: dict[str, list[str]] = {"model": [f"name = {json.dumps(str(checkpoint))}"]}
+    for factor, level in levels.items():
+        part, field = factor.split(".")
+        parts.setdefault(part, []).append(f"{field} = {json.dumps(level)}")
+    tables = {"data": [data], **parts}
+    lines = [line for name, content in tables.items() for line in (f"[{name}]", *content)]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "study.toml").write_text("\n".join([head, *lines, settings, ""]), encoding="utf-8")
     return folder
 
 

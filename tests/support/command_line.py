@@ -1,18 +1,18 @@
-"""Tiny data sets, checkpoints and studies for the tests of the command line, and ways to run it."""
+"""The command line, in this process or in one of its own, and what it has left in a study's folder."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import queue
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import jsonschema
 import numpy as np
@@ -27,111 +27,12 @@ from finegrid.study.record import record_schema
 from finegrid.study.settings import RunSettings
 from finegrid.study.study import Study
 
-WORDS = ("goal", "match", "team", "coach", "stock", "bank", "price", "market", "the", "a", "new", "old")
-CLASSES = {"sport": WORDS[:4], "money": WORDS[4:8]}
 LINE = jsonschema.Draft202012Validator(record_schema())
 FINEGRID = (sys.executable, "-m", "finegrid")
 ENVIRONMENT = {**os.environ, "HF_HUB_OFFLINE": "1", "COLUMNS": "100", "PYTHONUTF8": "1"}
 # What may differ between two runs of one study: clocks and memory.
 CLOCKS = ("seconds", "memory", "started", "ended")
 EPOCH_CLOCKS = ("train_seconds", "dev_seconds")
-
-
-def make_checkpoint(folder: Path, family: str = "bert", seed: int = 0, **changed: int) -> Path:
-    """A checkpoint of two layers, 16 wide, with a WordPiece tokeniser of a few words."""
-    import torch
-    import transformers
-    from tokenizers import Tokenizer
-    from tokenizers.models import WordPiece
-    from tokenizers.pre_tokenizers import Whitespace
-    from tokenizers.processors import BertProcessing
-
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    vocabulary = {token: number for number, token in enumerate([*special, *WORDS])}
-    shape = {"vocab_size": len(vocabulary), "max_position_embeddings": 32, **changed}
-    if family == "distilbert":
-        shape |= {"dim": 16, "n_layers": 2, "n_heads": 2, "hidden_dim": 32}
-    else:
-        shape = {
-            "hidden_size": 16,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "intermediate_size": 32,
-            **shape,
-        }
-    torch.manual_seed(seed)
-    config = transformers.AutoConfig.for_model(family, **shape)
-    transformers.AutoModel.from_config(config).save_pretrained(str(folder))
-    tokenizer = Tokenizer(WordPiece(vocabulary, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = Whitespace()
-    tokenizer.post_processor = BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-    names = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
-    transformers.PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, **dict(zip(names, special, strict=True))
-    ).save_pretrained(str(folder))
-    return folder
-
-
-def texts(count: int, seed: int = 0, classes: Mapping[str, Sequence[str]] = CLASSES) -> list[tuple[str, str]]:
-    """``count`` different texts that their words give away, and their labels, classes taking turns."""
-    draw = np.random.default_rng(seed)
-    found: dict[str, str] = {}
-    while len(found) < count:
-        label = list(classes)[len(found) % len(classes)]
-        words = [*draw.choice(list(classes[label]), 2), *draw.choice(WORDS, int(draw.integers(1, 4)))]
-        found.setdefault(" ".join(map(str, words)), label)
-    return list(found.items())
-
-
-def write_tsv(path: Path, rows: Sequence[tuple[str, ...]], header: str = "text\tlabel") -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join([header, *("\t".join(row) for row in rows)]) + "\n", encoding="utf-8")
-    return path
-
-
-def write_data(folder: Path, train: int = 32) -> Path:
-    rows = texts(train + 28)
-    write_tsv(folder / "train.tsv", rows[:train])
-    write_tsv(folder / "dev.tsv", rows[train : train + 12])
-    write_tsv(folder / "test.tsv", rows[train + 12 :])
-    return folder
-
-
-# Three runs of two families: one full, two that share a frozen layer.
-SMALL_FACTORS: dict[str, Sequence[object]] = {
-    "freeze.layers": [0, 1],
-    "schedule.warmup_ratio": [0.0, 0.1],
-    "reinit.pooler": [False, True],
-}
-
-
-def write_study(
-    folder: Path,
-    model: Path,
-    factors: Mapping[str, Sequence[object]] = SMALL_FACTORS,
-    top: str = "",
-    data: str = 'train = "../data/train.tsv"\ndev = "../data/dev.tsv"\ntest = "../data/test.tsv"',
-    recipe: Mapping[str, object] | None = None,
-    design: str = "",
-    run: str = "",
-) -> Path:
-    """A study folder; data lies in the folder ``data`` beside it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    levels = {"optimizer.rate": 0.01, "training.epochs": 2, "training.batch_size": 16, **(recipe or {})}
-    parts: dict[str, list[str]] = {"model": [f"name = {json.dumps(str(model))}", "max_length = 12"]}
-    for factor, level in levels.items():
-        part, field = factor.split(".")
-        parts.setdefault(part, []).append(f"{field} = {json.dumps(level)}")
-    tables = {
-        "data": data,
-        **{part: "\n".join(lines) for part, lines in parts.items()},
-        "factors": "\n".join(f"{json.dumps(name)} = {json.dumps(list(v))}" for name, v in factors.items()),
-        "design": design,
-        "run": run,
-    }
-    text = "\n".join([top, *(f"[{name}]\n{content}" for name, content in tables.items())])
-    (folder / "study.toml").write_text(text, encoding="utf-8")
-    return folder
 
 
 def finegrid(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -212,7 +113,13 @@ def torch_put_back() -> Iterator[None]:
     torch.use_deterministic_algorithms(strict)
 
 
-def caller(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+class Capture(Protocol):
+    """What pytest's ``capsys`` is here: gives what was written since it was last asked."""
+
+    def readouterr(self) -> Any: ...
+
+
+def caller(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> Call:
     """The command line, and its workers, in this process: quick, for what is not about processes."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr(crew, "Worker", InlineWorker)
@@ -226,6 +133,34 @@ def caller(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
         return Called(int(str(ended.value.code or 0)), out.out, out.err)
 
     return call
+
+
+class Written(NamedTuple):
+    out: str
+    err: str
+
+
+class Streams:
+    """Stands in for ``capsys`` where a fixture is shared by many tests, which cannot have that."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._monkeypatch = monkeypatch
+        self._bytes: list[io.BytesIO] = []
+
+    def readouterr(self) -> Written:
+        written = [stream.getvalue().decode() for stream in self._bytes] or ["", ""]
+        self._bytes = [io.BytesIO(), io.BytesIO()]
+        for name, stream in zip(("stdout", "stderr"), self._bytes, strict=True):
+            text = io.TextIOWrapper(stream, encoding="utf-8", newline="", write_through=True)
+            self._monkeypatch.setattr(sys, name, text)
+        return Written(*written)
+
+
+@contextmanager
+def command_line() -> Iterator[Call]:
+    """The command line, and its workers, in this process, for fixtures that many tests share."""
+    with pytest.MonkeyPatch.context() as monkeypatch, torch_put_back():
+        yield caller(monkeypatch, Streams(monkeypatch))
 
 
 @contextmanager
@@ -257,13 +192,6 @@ def workers_of(folder: Path) -> list[psutil.Process]:
         except psutil.Error:  # it has ended meanwhile
             continue
     return found
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 60.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.01)
 
 
 def records(folder: Path) -> list[dict[str, Any]]:
