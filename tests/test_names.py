@@ -65,7 +65,7 @@ STILL: Mapping[str, set[str]] = {
 PYTHON_FILE = r"(?:[\w-]+/)*[\w-]+\.py"
 IN_PROSE = re.compile(rf"(?<![\w/<-])(?:\.\./)*({PYTHON_FILE})\b")
 IN_BACKTICKS = re.compile(rf"(`{{1,2}})({PYTHON_FILE})\1(?!`)")
-ELSEWHERE = {"run_mlm.py"}  # of transformers
+ELSEWHERE = {"run_mlm.py", "cellar/rack.py"}  # of transformers; of a house made up by a test
 
 
 def tracked_files() -> list[str]:

@@ -147,7 +147,7 @@ def take_case(home: Path, out: Path, case: Case) -> None:
     study, into = home / case.name, out / case.name
     write_study(study, case)
     done = finegrid(home, "run", case.name, "--workers", "1", *case.options.split())
-    if done.returncode not in (0, 1):  # 1: some runs have diverged
+    if done.returncode not in (0, 1) or not (study / "runs.jsonl").exists():  # 1: some have diverged, too
         raise SystemExit(f"{case.name}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
     records = [json.loads(line) for line in (study / "runs.jsonl").read_text("utf-8").splitlines()]
     records.sort(key=lambda record: str(record["run_id"]))
@@ -289,8 +289,8 @@ def spoil(model: Path, folder: Path) -> None:
 def write_study(folder: Path, case: Case) -> None:
     tables = {"data": "".join(f'{split} = "../data/{split}.tsv"\n' for split in SIZES)}
     for factor, level in {**BASELINE, **case.recipe}.items():
-        part, knob = factor.split(".")
-        tables[part] = tables.get(part, "") + f"{knob} = {json.dumps(level)}\n"
+        part, field = factor.split(".")
+        tables[part] = tables.get(part, "") + f"{field} = {json.dumps(level)}\n"
     tables["factors"] = "\n".join(f'"{name}" = {json.dumps(levels)}' for name, levels in case.factors.items())
     tables |= {"design": case.design, "run": case.run}
     parts = "\n".join(f"[{name}]\n{text}" for name, text in tables.items())

@@ -298,11 +298,11 @@ def norm_of(tensors: dict[str, Tensor]) -> float:
 
 def test_a_second_pass_adds_to_the_gradients_and_puts_the_table_back(loaded: LoadedStudy) -> None:
     plain, moved = run_of(loaded, recipe_of(loaded)), run_of(loaded, on(loaded, "fgm"))
-    before = moved.model.parts.word_embeddings.weight.detach().clone()
+    before = moved.model.parts.embedding_table.weight.detach().clone()
     for run in (plain, moved):
         run.backward(first_batch(loaded), 0)
 
-    assert torch.equal(moved.model.parts.word_embeddings.weight, before)
+    assert torch.equal(moved.model.parts.embedding_table.weight, before)
     more = gradients(moved)["head.linear.weight"] - gradients(plain)["head.linear.weight"]
     assert more.norm() > 0.1 * gradients(plain)["head.linear.weight"].norm()
 
@@ -314,7 +314,7 @@ def test_rates_fall_from_the_head_down_and_decays_stay(loaded: LoadedStudy) -> N
 
     layers = [rates[next(layer.module.parameters())] / top for layer in parts.layers]
     assert layers == pytest.approx([0.0625, 0.125, 0.25, 0.5])
-    assert rates[parts.word_embeddings.weight] / top == pytest.approx(0.03125)
+    assert rates[parts.embedding_table.weight] / top == pytest.approx(0.03125)
     assert rates[run.model.get_parameter("head.linear.weight")] == top
     assert {group["weight_decay"] for group in run.optimizer.groups} == {
         group["weight_decay"] for group in plain.optimizer.groups

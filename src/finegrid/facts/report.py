@@ -72,7 +72,7 @@ class StateFacts(TypedDict):
     undecided_screen: bool
 
 
-class Words(TypedDict):
+class WarningWords(TypedDict):
     """What was found, and what to do."""
 
     what: str
@@ -83,8 +83,8 @@ class Caution(TypedDict):
     """A warning about the study, in both languages."""
 
     kind: str
-    en: Words
-    zh: Words
+    en: WarningWords
+    zh: WarningWords
 
 
 class RunFacts(TypedDict):

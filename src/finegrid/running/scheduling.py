@@ -35,16 +35,16 @@ def train_families(crew: Crew, families: Sequence[Family], audit: Audit, workers
     # Longest first: the last to finish is then a short one.
     waiting = deque(sorted(families, key=lambda family: -family_seconds(family, audit)))
     rows = {run.run_id: run.stands_for for family in families for run in family.left}
-    schedule = Schedule(crew, waiting, rows, audit.fingerprints)
+    workload = Workload(crew, waiting, rows, audit.fingerprints)
     count = min(len(waiting), workers or capacity(crew.settings, audit).workers)
     for index in range(len(crew.workers), count):
         crew.start(index)
-    schedule.give_next(crew.workers[0])
-    schedule.run()
+    workload.give_next(crew.workers[0])
+    workload.run()
 
 
 @dataclass
-class Schedule:
+class Workload:
     """What is still to be trained, and by whom."""
 
     crew: Crew

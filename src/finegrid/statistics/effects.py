@@ -31,7 +31,7 @@ from finegrid.statistics.decide import (
     p_values,
     plain_interval,
 )
-from finegrid.statistics.experiment import Experiment, Family
+from finegrid.statistics.experiment import EffectFamily, Experiment
 from finegrid.statistics.variance import Components, Noise
 
 
@@ -200,7 +200,7 @@ def _score_places(experiment: Experiment, places: Sequence[int]) -> list[tuple[f
 
 
 def _judge_family(
-    family: Family,
+    family: EffectFamily,
     experiment: Experiment,
     noise: Noise,
     margin: float,

@@ -55,7 +55,7 @@ class Estimators:
 
 
 @dataclass(frozen=True)
-class Family:
+class EffectFamily:
     """Effects that are judged together.
 
     Attributes:
@@ -69,7 +69,7 @@ class Family:
     estimators: Estimators
 
 
-def collect_family(contrasts: Sequence[Contrast], completion: Completion) -> Family:
+def collect_family(contrasts: Sequence[Contrast], completion: Completion) -> EffectFamily:
     rows, given = [], []
     for number, contrast in enumerate(contrasts):
         if contrast.weights is not None:
@@ -78,7 +78,7 @@ def collect_family(contrasts: Sequence[Contrast], completion: Completion) -> Fam
                 rows.append(weights)
                 given.append(number)
     weights = np.array(rows).reshape(len(rows), int(completion.kept.sum()))
-    return Family(tuple(contrasts), tuple(given), Estimators(weights, completion))
+    return EffectFamily(tuple(contrasts), tuple(given), Estimators(weights, completion))
 
 
 @dataclass(frozen=True)
@@ -89,16 +89,16 @@ class Families:
     completion: Completion
 
     @cached_property
-    def mains(self) -> Family:
+    def mains(self) -> EffectFamily:
         return collect_family(self.contrasts.mains, self.completion)
 
     @cached_property
-    def interactions(self) -> Family:
+    def interactions(self) -> EffectFamily:
         contrasts = [interaction.contrast for interaction in self.contrasts.interactions]
         return collect_family(contrasts, self.completion)
 
     @cached_property
-    def conditional(self) -> Family:
+    def conditional(self) -> EffectFamily:
         """Those of all interactions, one after the other."""
         contrasts = [
             contrast for interaction in self.contrasts.interactions for contrast in interaction.conditional

@@ -2,5 +2,5 @@
 
 Others import `study`, `settings` and what makes them (`load`, `init`, `demo`, `presets`, `toml`), the designs
 (`design`, `fraction`, `confounding`, `screen`, `identity`), and the files (`folder`, `lock`, `ledger`,
-`audit_file`, `audited`, `predictions`, `imported`).
+`record`, `audit_file`, `audited`, `predictions`, `imported`).
 """

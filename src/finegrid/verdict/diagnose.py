@@ -9,8 +9,10 @@ from typing import Literal
 import numpy as np
 
 from finegrid import metrics
+from finegrid.recipe.identity import Level
 from finegrid.recipe.recipe import Recipe
 from finegrid.results.results import Results
+from finegrid.spelling import format_level
 
 Kind = Literal[
     "unfinished",
@@ -23,6 +25,7 @@ Kind = Literal[
     "best-test",
     "shared-pretraining",
     "mixed",
+    "engine-paths",
     "identical",
 ]
 NAMED = 6  # runs that are named; of more, the number
@@ -46,6 +49,7 @@ def diagnose(results: Results) -> list[Warning]:
         chosen_on_test,
         shared_pretraining,
         mixed,
+        unlike_paths,
         identical,
     )
     return [warning for check in checks for warning in check(results)]
@@ -128,6 +132,20 @@ def mixed(results: Results) -> Iterator[Warning]:
         values = sorted({str(value) for value in known if value is not None})
         if len(values) > 1:
             yield Warning("mixed", {"name": name, "values": ", ".join(values)})
+
+
+def unlike_paths(results: Results) -> Iterator[Warning]:
+    """Levels of one factor that the engine stepped in unlike ways: their seconds price the engine as well."""
+    for factor, levels in results.factors.items():
+        paths: dict[Level, set[str]] = {level: set() for level in levels}
+        for (recipe, _), record in results.finished():
+            level = results.recipes[recipe].levels.get(factor)
+            if level is not None and record.path is not None:  # older records do not tell
+                paths[level].add(record.path)
+        ways = {level: " and ".join(sorted(those)) for level, those in paths.items() if those}
+        if len(set(ways.values())) > 1:
+            told = ", ".join(f"{format_level(level)} by {way}" for level, way in ways.items())
+            yield Warning("engine-paths", {"factor": factor, "ways": told})
 
 
 def identical(results: Results) -> Iterator[Warning]:

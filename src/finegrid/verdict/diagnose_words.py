@@ -61,6 +61,11 @@ ENGLISH: dict[Kind, Words] = {
         "runs differ in {name}: {values}",
         "Their last digits differ, and their seconds cannot be compared.",
     ),
+    "engine-paths": Words(
+        "levels of {factor} were trained on different paths of the engine: {ways}",
+        "Their seconds tell the engine's paths apart too, not only the strategy. With stack = 1 in [run] all "
+        "take the same path.",
+    ),
     "identical": Words(
         "rows {rows} predict the same to the last bit with seed {seed}",
         "They differ in a level that does nothing, and the audit has not seen it. Please report it.",
@@ -106,6 +111,10 @@ CHINESE: dict[Kind, Words] = {
     "mixed": Words(
         "各次运行的 {name} 不同：{values}",
         "它们的末位数字会不同，所用秒数也不能比较。",
+    ),
+    "engine-paths": Words(
+        "{factor} 的各水平走了引擎的不同路径：{ways}",
+        "秒数之差因此也包含引擎路径之差，不只是策略的代价。在 [run] 中设 stack = 1，所有运行就走同一路径。",
     ),
     "identical": Words(
         "种子 {seed} 下，第 {rows} 行的预测逐位相同",

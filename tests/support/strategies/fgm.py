@@ -30,7 +30,7 @@ class Fgm(Strategy):
     epsilon: float = 0.0
 
     def more_gradients(self, model: Classifier, batch: Packed, backward: Callable[[], None]) -> None:
-        table = model.parts.word_embeddings.weight
+        table = model.parts.embedding_table.weight
         if table.grad is None:
             return  # frozen
         before = table.detach().clone()

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from finegrid import __version__
-from finegrid.facts.report import Caution, DesignFacts, Facts, StateFacts, Words
+from finegrid.facts.report import Caution, DesignFacts, Facts, StateFacts, WarningWords
 from finegrid.metrics import MARGIN
 from finegrid.report.facts.origin import card_facts, commands, data_facts, protocol_facts
 from finegrid.report.facts.recipes import curve_facts, recipe_facts
@@ -77,7 +77,7 @@ def caution_facts(warning: Warning) -> Caution:
     return {"kind": warning.kind, "en": words_facts(warning, "en"), "zh": words_facts(warning, "zh")}
 
 
-def words_facts(warning: Warning, lang: Lang) -> Words:
+def words_facts(warning: Warning, lang: Lang) -> WarningWords:
     words = describe(warning, lang)
     return {"what": words.what, "advice": words.advice}
 

@@ -1,0 +1,53 @@
+"""Warnings about what a study has shown: what calls for one, and what does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support.reported import audited_study, fill
+
+from finegrid.results.load import load_results
+from finegrid.study.record import EnginePath, Record
+from finegrid.study.study import Study
+from finegrid.verdict.diagnose import diagnose
+from finegrid.verdict.diagnose_words import describe
+
+
+@pytest.fixture
+def study(tmp_path: Path, bert: Path) -> Study:
+    study = audited_study(tmp_path / "study", bert)
+    fill(study)
+    return study
+
+
+def set_paths_(study: Study, path_of: Callable[[Record], EnginePath | None]) -> None:
+    for record in study.ledger.latest().values():
+        study.ledger.append(replace(record, path=path_of(record)))
+
+
+def warned(study: Study) -> list[str]:
+    warnings = diagnose(load_results(study))
+    return [describe(warning, "en").what for warning in warnings if warning.kind == "engine-paths"]
+
+
+def test_levels_that_the_engine_stepped_in_unlike_ways_are_told(study: Study) -> None:
+    factor, (first, other, *_) = next(iter(study.factors.items()))
+    default = study.baseline.levels()[factor]
+
+    set_paths_(study, lambda record: "graph" if record.recipe.get(factor, default) == first else "plain")
+
+    told = warned(study)
+    assert any(f"levels of {factor}" in line and "by graph" in line and "by plain" in line for line in told)
+    assert str(other).lower() in told[0]
+
+
+@pytest.mark.parametrize("path", ["plain", "stack", None])
+def test_levels_on_one_path_and_records_that_tell_none_are_no_reason(
+    study: Study, path: EnginePath | None
+) -> None:
+    set_paths_(study, lambda record: path)
+
+    assert warned(study) == []
