@@ -11,8 +11,8 @@ from support.command_line import InlineWorker, records, torch_put_back
 from support.studies import save_word_checkpoint, write_data, write_word_study
 
 from finegrid.planning.families import Family
-from finegrid.running import runner
-from finegrid.running.progress import heartbeat as pulse
+from finegrid.running import crew
+from finegrid.running.progress import heartbeat
 from finegrid.running.progress.heartbeat import Heartbeat
 from finegrid.running.progress.show import Show
 from finegrid.running.progress.watcher import Watcher
@@ -25,7 +25,7 @@ from finegrid.study.record import Record
 @pytest.fixture
 def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setattr(runner, "Worker", InlineWorker)
+    monkeypatch.setattr(crew, "Worker", InlineWorker)
     write_data(tmp_path / "data")
     save_word_checkpoint(tmp_path / "model")
     return write_word_study(tmp_path / "study", Path("../model"))
@@ -56,14 +56,14 @@ def test_progress_is_written_while_a_study_trains_and_removed(
     study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written: list[dict[str, Any]] = []
-    monkeypatch.setattr(pulse, "BEAT_SECONDS", 0.001)
+    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 0.001)
     monkeypatch.setattr(Heartbeat, "_write", lambda self, content: written.append(content))
     loaded = load_study(study)
     show = Show("macro-f1", study)
     with torch_put_back(), show as watcher:
         Runner(loaded, loaded.head.run, workers=1, watcher=watcher).run()
 
-    assert len(records(study)) == show.board.ended == 4
-    assert show.board.share == 1.0
+    assert len(records(study)) == show.progress.ended == 4
+    assert show.progress.share == 1.0
     assert any(content["at_work"] for content in written)
     assert not (study / PROGRESS_FILE).exists()

@@ -16,11 +16,10 @@ from support.waiting import wait_until
 
 from finegrid.planning.families import Family
 from finegrid.planning.runs import PlannedRun
-from finegrid.running.progress import heartbeat as pulse
-from finegrid.running.progress import show
-from finegrid.running.progress.board import TRUST, StudyProgress
+from finegrid.running.progress import heartbeat, show
 from finegrid.running.progress.heartbeat import STALE_SECONDS, Heartbeat, read_heartbeat
 from finegrid.running.progress.show import Show
+from finegrid.running.progress.study_progress import TRUST, StudyProgress
 from finegrid.running.progress.terminal import draw, spans
 from finegrid.running.progress.watcher import Watcher
 from finegrid.study.audit_file import Audit, Cost
@@ -255,7 +254,7 @@ def test_without_a_terminal_there_are_plain_lines_with_the_time_left(tmp_path: P
 def test_progress_json_is_there_while_work_goes_on_and_gone_after_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, board: StudyProgress
 ) -> None:
-    monkeypatch.setattr(pulse, "BEAT_SECONDS", 0.01)
+    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 0.01)
     board = board.began(ONE, 0, 0.0).stepped(ONE, 30)
     with Heartbeat(tmp_path, lambda: board.as_json(10.0)):
         found = wait_until(lambda: read_heartbeat(tmp_path))
@@ -280,7 +279,7 @@ def test_a_pulse_of_a_killed_or_damaged_study_is_none(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_does_not_stop_the_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pulse, "BEAT_SECONDS", 0.01)
+    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 0.01)
     beats = []
 
     def read() -> dict[str, float]:

@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -16,13 +16,17 @@ from finegrid.encoders.families import CheckpointInfo, inspect, resolve
 from finegrid.errors import InputError, Problem, input_error
 from finegrid.recipe.identity import Level, Levels
 from finegrid.recipe.recipe import Recipe, unknown_factor
-from finegrid.study.design import DesignKind, Row, find_design_problems, plan_rows
+from finegrid.study.design import DesignKind, find_design_problems, plan_rows
 from finegrid.study.folder import IMPORTED_FILE, StudyFolder
 from finegrid.study.imported import NOTHING_TO_RUN
 from finegrid.study.presets import PRESETS, Preset
 from finegrid.study.screen import find_screen_problems, load_screen
 from finegrid.study.settings import SCHEMA, SCREEN_ON_TEST, DesignSettings, Head, RunSettings
 from finegrid.study.study import Study
+
+PARTS = tuple(field.name for field in fields(Recipe))
+T = TypeVar("T")
+Checked = tuple[T, list[Problem]]  # a value, as far as it goes, and what is wrong with it
 
 
 def load_study(folder: Path) -> Study:
@@ -32,42 +36,41 @@ def load_study(folder: Path) -> Study:
         InputError: with all problems of the file.
     """
     files = StudyFolder(folder)
-    path = files.settings
-    source = str(path)
-    content = read_toml(path)
-    problems: list[Problem] = []
-    parts = {field.name for field in fields(Recipe)}
-    baseline_levels = take_levels(content, parts, problems)
-    name = baseline_levels.pop("model.name", None)
-    factors = take_factors(content, problems)
-    head = check_head(content, parts, problems)
-    checkpoint = check_checkpoint(name, folder, problems)
-    preset = check_preset(head, checkpoint, problems)
+    content = read_toml(files.settings)
+    baseline_levels, of_parts = levels_in(content)
+    factors, of_factors = factors_in(content)
+    head, of_head = check_head(content)
+    checkpoint, of_checkpoint = check_checkpoint(baseline_levels.pop("model.name", None), folder)
+    preset, of_preset = check_preset(head, checkpoint)
     if preset is not None:
         baseline_levels = {**preset.baseline, **baseline_levels}
         factors = {**preset.factors, **factors}
-    baseline = check_levels(baseline_levels, problems)
-    check_factors(factors, problems)
+    baseline, of_baseline = check_levels(baseline_levels)
+    problems = [*of_parts, *of_factors, *of_head, *of_checkpoint, *of_preset, *of_baseline]
+    problems += check_factors(factors)
     if not factors and not problems:
-        problems.append(
-            Problem("[factors]", 'nothing to vary. Add e.g. "reinit.layers" = [0, 6], or a preset.')
-        )
-    if head is not None and all(isinstance(levels, list) for levels in factors.values()):
-        problems.extend(find_design_problems(head.design.kind, head.design.resolution, factors))
-    if head is not None and head.design.kind == "screen" and head.protocol == "best-test":
-        problems.append(Problem("protocol", SCREEN_ON_TEST))
+        what = 'nothing to vary. Add e.g. "reinit.layers" = [0, 6], or a preset.'
+        problems.append(Problem("[factors]", what))
+    if head is not None:
+        problems += check_design(head, factors)
     if not problems and checkpoint is not None and baseline is not None and head is not None:
-        kind: DesignKind = "full" if head.design.kind == "screen" else head.design.kind  # all may survive
-        rows = plan_rows(kind, head.design.resolution, baseline, factors)
-        problems.extend(check_combinations(rows, checkpoint))
+        problems += check_combinations(head, baseline, factors, checkpoint)
     if problems or head is None or checkpoint is None or baseline is None:
-        raise InputError(source, list(dict.fromkeys(problems)))
-    study = Study(folder, head, checkpoint, preset, baseline, factors)
-    if head.design.kind != "screen":
+        raise InputError(str(files.settings), list(dict.fromkeys(problems)))
+    return with_screen(Study(folder, head, checkpoint, preset, baseline, factors))
+
+
+def with_screen(study: Study) -> Study:
+    """The study, and what phase 1 has decided where it is a screen.
+
+    Raises:
+        InputError: the decision cannot be read, or was made for another study.
+    """
+    if study.head.design.kind != "screen":
         return study
-    screen = load_screen(folder)
+    screen = load_screen(study.folder)
     if screen is not None and (unfit := find_screen_problems(screen, study.asked)):
-        raise InputError(str(files.screen), unfit)
+        raise InputError(str(study.files.screen), unfit)
     return replace(study, screen=screen)
 
 
@@ -104,51 +107,53 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise input_error(str(path.parent), path.name, f"cannot be read: {error.strerror}.") from None
 
 
-def take_levels(content: dict[str, Any], parts: set[str], problems: list[Problem]) -> dict[str, Any]:
-    """Take the tables of the recipe's parts out of the file: the baseline, by dotted names."""
-    levels = {}
-    for part in sorted(parts & content.keys()):
-        table = content.pop(part)
+def levels_in(content: Mapping[str, Any]) -> Checked[dict[str, Any]]:
+    """The baseline, by dotted names: what stands in the tables of the recipe's parts."""
+    levels: dict[str, Any] = {}
+    problems = []
+    for part in sorted(content.keys() & PARTS):
+        table = content[part]
         if isinstance(table, dict):
             levels.update({f"{part}.{field}": level for field, level in table.items()})
         else:
             problems.append(Problem(part, f"found {table!r}, expected a table: [{part}]."))
-    return levels
+    return levels, problems
 
 
-def take_factors(content: dict[str, Any], problems: list[Problem]) -> dict[str, list[Any]]:
-    """Take ``[factors]`` out of the file. ``[factors.reinit] layers = [0, 6]`` works as well."""
-    table = content.pop("factors", {})
+def factors_in(content: Mapping[str, Any]) -> Checked[dict[str, Any]]:
+    """What stands in ``[factors]``. ``[factors.reinit] layers = [0, 6]`` works as well."""
+    table = content.get("factors", {})
     if not isinstance(table, dict):
-        problems.append(Problem("factors", f"found {table!r}, expected a table: [factors]."))
-        return {}
-    factors: dict[str, list[Any]] = {}
+        return {}, [Problem("factors", f"found {table!r}, expected a table: [factors].")]
+    factors: dict[str, Any] = {}
     for name, levels in table.items():
         nested = (
             {f"{name}.{field}": value for field, value in levels.items()} if isinstance(levels, dict) else {}
         )
         factors.update(nested or {name: levels})
-    return factors
+    return factors, []
 
 
-def check_head(content: dict[str, Any], parts: set[str], problems: list[Problem]) -> Head | None:
+def check_head(content: Mapping[str, Any]) -> Checked[Head | None]:
+    """Everything but the recipe's parts and the factors."""
     try:
-        head = Head.model_validate(content)
+        head = Head.model_validate(
+            {key: value for key, value in content.items() if key not in (*PARTS, "factors")}
+        )
     except ValidationError as error:
-        known = [*Head.model_fields, *parts, "factors"]
-        found: dict[str, list[str]] = {}
+        known = [*Head.model_fields, *PARTS, "factors"]
+        by_setting: dict[str, list[str]] = {}
         for item in error.errors():
             problem = head_problem(dict(item), known)
-            found.setdefault(problem.where, []).append(problem.what)
+            by_setting.setdefault(problem.where, []).append(problem.what)
         # A setting of several types has a finding for each.
-        problems.extend(Problem(where, " Or: ".join(whats)) for where, whats in found.items())
-        return None
+        return None, [Problem(where, " Or: ".join(whats)) for where, whats in by_setting.items()]
     if head.finegrid != SCHEMA:
         what = (
             f"found {head.finegrid}, but this finegrid reads schema {SCHEMA}. Use the version that wrote it."
         )
-        problems.append(Problem("finegrid", what))
-    return head
+        return head, [Problem("finegrid", what)]
+    return head, []
 
 
 def head_problem(item: dict[str, Any], known: list[str]) -> Problem:
@@ -178,40 +183,35 @@ def head_problem(item: dict[str, Any], known: list[str]) -> Problem:
     return Problem(".".join(where[:2]), f"found {item['input']!r}: {expected}.")
 
 
-def check_checkpoint(name: object, folder: Path, problems: list[Problem]) -> CheckpointInfo | None:
+def check_checkpoint(name: object, folder: Path) -> Checked[CheckpointInfo | None]:
     if not isinstance(name, str) or not name:
         what = 'missing. Expected a folder, a hub id, or "mini-zh" (comes with finegrid).'
-        problems.append(Problem("model.name", what))
-        return None
+        return None, [Problem("model.name", what)]
     try:
-        return inspect(resolve(name, folder))
+        return inspect(resolve(name, folder)), []
     except InputError as error:
         inside = "" if error.source == "model.name" else f"{error.source}: "
-        problems.extend(Problem("model.name", f"{inside}{p.where}: {p.what}") for p in error.problems)
-        return None
+        return None, [Problem("model.name", f"{inside}{p.where}: {p.what}") for p in error.problems]
 
 
-def check_preset(
-    head: Head | None, checkpoint: CheckpointInfo | None, problems: list[Problem]
-) -> Preset | None:
+def check_preset(head: Head | None, checkpoint: CheckpointInfo | None) -> Checked[Preset | None]:
     if head is None or checkpoint is None or head.preset is None:
-        return None
+        return None, []
     if checkpoint.layers < 2:
-        problems.append(Problem("preset", f"{head.preset} halves the encoder, but it has one layer."))
-        return None
-    return PRESETS[head.preset](checkpoint.layers, checkpoint.has_pooler)
+        return None, [Problem("preset", f"{head.preset} halves the encoder, but it has one layer.")]
+    return PRESETS[head.preset](checkpoint.layers, checkpoint.has_pooler), []
 
 
-def check_levels(levels: Levels, problems: list[Problem]) -> Recipe | None:
+def check_levels(levels: Levels) -> Checked[Recipe | None]:
     try:
-        return Recipe().at(levels)
+        return Recipe().at(levels), []
     except InputError as error:
-        problems.extend(Problem(problem.where.strip('"'), problem.what) for problem in error.problems)
-        return None
+        return None, [Problem(problem.where.strip('"'), problem.what) for problem in error.problems]
 
 
-def check_factors(factors: Mapping[str, Any], problems: list[Problem]) -> None:
-    """Check every level of every factor by itself; combinations come later."""
+def check_factors(factors: Mapping[str, Any]) -> list[Problem]:
+    """Problems of every level of every factor by itself; combinations come later."""
+    problems: list[Problem] = []
     for name, levels in factors.items():
         where = f'factors."{name}"'
         if name not in Recipe().levels():
@@ -228,11 +228,25 @@ def check_factors(factors: Mapping[str, Any], problems: list[Problem]) -> None:
                 problems.extend(Problem(where, problem.what) for problem in error.problems)
         if len(set(taken)) < len(taken):
             problems.append(Problem(where, f"found {levels!r}: a level stands there twice. Take one out."))
+    return problems
 
 
-def check_combinations(rows: Sequence[Row], checkpoint: CheckpointInfo) -> list[Problem]:
+def check_design(head: Head, factors: Mapping[str, Any]) -> list[Problem]:
+    """Problems of the design with these factors, and with the protocol."""
+    design = head.design
+    problems: list[Problem] = []
+    if all(isinstance(levels, list) for levels in factors.values()):
+        problems += find_design_problems(design.kind, design.resolution, factors)
+    if design.kind == "screen" and head.protocol == "best-test":
+        problems.append(Problem("protocol", SCREEN_ON_TEST))
+    return problems
+
+
+def check_combinations(
+    head: Head, baseline: Recipe, factors: Mapping[str, Sequence[Level]], checkpoint: CheckpointInfo
+) -> list[Problem]:
     """Problems of every row of the design with this checkpoint, each told once."""
-    found: dict[Problem, None] = {}
-    for row in rows:
-        found.update(dict.fromkeys(row.recipe.problems(checkpoint)))
-    return list(found)
+    design = head.design
+    kind: DesignKind = "full" if design.kind == "screen" else design.kind  # all may survive
+    rows = plan_rows(kind, design.resolution, baseline, factors)
+    return list(dict.fromkeys(problem for row in rows for problem in row.recipe.problems(checkpoint)))

@@ -1,4 +1,4 @@
-"""``study.toml`` to a Study: all errors of the file at once."""
+"""A study: everything that its folder says, before anything is trained."""
 
 from __future__ import annotations
 

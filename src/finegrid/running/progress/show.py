@@ -13,8 +13,8 @@ from rich.text import Text
 
 from finegrid.errors import visible
 from finegrid.planning.families import Family
-from finegrid.running.progress.board import StudyProgress
 from finegrid.running.progress.heartbeat import Heartbeat
+from finegrid.running.progress.study_progress import StudyProgress
 from finegrid.running.progress.terminal import draw
 from finegrid.running.progress.watcher import Watcher
 from finegrid.spelling import format_duration
@@ -29,12 +29,12 @@ class Show:
 
     def __init__(self, score: str, folder: Path, console: Console | None = None) -> None:
         self.console = console or Console(stderr=True)
-        self.board = StudyProgress(score, time.monotonic())
-        self._pulse = Heartbeat(folder, lambda: self.board.as_json(time.monotonic()))
+        self.progress = StudyProgress(score, time.monotonic())
+        self._heartbeat = Heartbeat(folder, lambda: self.progress.as_json(time.monotonic()))
         self._ending = ExitStack()
 
     def __enter__(self) -> Watcher:
-        self._ending.enter_context(self._pulse)
+        self._ending.enter_context(self._heartbeat)
         if self.console.is_interactive:
             live = Live(
                 console=self.console,
@@ -50,18 +50,18 @@ class Show:
 
     def __exit__(self, *error: object) -> None:
         self._ending.close()
-        if self.console.is_interactive and self.board.ended:
-            seconds = time.monotonic() - self.board.started
+        if self.console.is_interactive and self.progress.ended:
+            seconds = time.monotonic() - self.progress.started
             self._print(
-                f"{self.board.ended} of {self.board.to_train} runs, {format_duration(seconds)}", "dim"
+                f"{self.progress.ended} of {self.progress.to_train} runs, {format_duration(seconds)}", "dim"
             )
 
     def said(self, text: str) -> None:
-        self.board = self.board.said(text, time.monotonic())
+        self.progress = self.progress.said(text, time.monotonic())
         self._print(text, "yellow" if text.startswith("warning:") else "")
 
     def found(self, records: Sequence[Record]) -> None:
-        self.board = self.board.found(records)
+        self.progress = self.progress.found(records)
 
     def planned(self, families: Sequence[Family], left: Sequence[Family], audit: Audit) -> None:
         runs = sum(len(family.runs) for family in families)
@@ -69,37 +69,41 @@ class Show:
         rows = {row for family in families for run in family.runs for row in run.stands_for}
         if runs > 1:
             self.said(f"{len(rows)} recipes are {runs} distinct runs; {to_train} to train")
-        self.board = self.board.planned(families, left, audit, time.monotonic())
+        self.progress = self.progress.planned(families, left, audit, time.monotonic())
 
     def began(self, family: Family, worker: int) -> None:
-        self.board = self.board.began(family, worker, time.monotonic())
+        self.progress = self.progress.began(family, worker, time.monotonic())
 
     def stepped(self, family: Family, steps: int) -> None:
-        self.board = self.board.stepped(family, steps)
+        self.progress = self.progress.stepped(family, steps)
 
     def recorded(self, record: Record) -> None:
-        self.board = board = self.board.recorded(record)
+        self.progress = progress = self.progress.recorded(record)
         rows = ", ".join(map(str, record.stands_for))
         if record.done:
-            outcome = f"{board.score} {record.score('test', board.score):.4f} on test"
+            outcome = f"{progress.score} {record.score('test', progress.score):.4f} on test"
         else:
             outcome = f"{record.status}: {record.reason}"
-        line = f"run {board.ended} of {board.to_train}: rows {rows}, seed {record.seed}: {outcome}"
+        line = f"run {progress.ended} of {progress.to_train}: rows {rows}, seed {record.seed}: {outcome}"
         self._print(
             line if self.console.is_interactive else f"{line}{self._time_left()}",
             "" if record.done else "red",
         )
 
     def finished(self, family: Family) -> None:
-        self.board = self.board.ended_family(family, time.monotonic())
+        self.progress = self.progress.ended_family(family, time.monotonic())
 
     def _time_left(self) -> str:
-        left = self.board.seconds_left(time.monotonic())
-        return f" ({format_duration(left)} left)" if left and self.board.ended < self.board.to_train else ""
+        left = self.progress.seconds_left(time.monotonic())
+        return (
+            f" ({format_duration(left)} left)"
+            if left and self.progress.ended < self.progress.to_train
+            else ""
+        )
 
     def _picture(self) -> RenderableType:
         size = self.console.size
-        return draw(self.board, time.monotonic(), size.width, size.height)
+        return draw(self.progress, time.monotonic(), size.width, size.height)
 
     def _print(self, text: str, style: str = "") -> None:
         self.console.print(Text(visible(text), style=style), highlight=False, soft_wrap=True)

@@ -11,33 +11,37 @@ from rich.table import Table
 from rich.text import Text
 
 from finegrid.errors import visible
-from finegrid.running.progress.board import FamilyProgress, StudyProgress
+from finegrid.running.progress.study_progress import FamilyProgress, StudyProgress
 from finegrid.spelling import format_duration
 
 NARROW = 60  # columns; below, only what matters most
-OTHER_LINES = 9  # of the picture, beside the jobs, and one for the cursor
+OTHER_LINES = 9  # of the picture, beside the families, and one for the cursor
 
 
-def draw(board: StudyProgress, now: float, width: int, height: int) -> RenderableType:
+def draw(progress: StudyProgress, now: float, width: int, height: int) -> RenderableType:
     """The picture, at most ``width`` columns by ``height`` lines; no line is wrapped.
 
     Args:
-        board: the study.
-        now: by the clock of the board's times.
+        progress: the study.
+        now: by the clock of the study's times.
         width: columns of the terminal.
         height: its lines.
     """
-    if not board.jobs:
+    if not progress.families:
         return (
-            line(f"working for {format_duration(now - board.started)}", style="dim")
-            if board.doing
+            line(f"working for {format_duration(now - progress.started)}", style="dim")
+            if progress.doing
             else Text()
         )
     narrow = width < NARROW
-    parts: list[RenderableType] = [Text(), bar(board.share), line(counts(board, now, narrow), style="bold")]
-    parts.append(jobs_table(board.at_work, narrow, most=max(1, height - OTHER_LINES)))
-    parts += best_lines(board, narrow)
-    if trouble := trouble_words(board):
+    parts: list[RenderableType] = [
+        Text(),
+        bar(progress.share),
+        line(counts(progress, now, narrow), style="bold"),
+    ]
+    parts.append(families_table(progress.at_work, narrow, most=max(1, height - OTHER_LINES)))
+    parts += best_lines(progress, narrow)
+    if trouble := trouble_words(progress):
         parts.append(line(trouble, style="yellow"))
     return Group(*parts)
 
@@ -50,15 +54,15 @@ def bar(share: float) -> Table:
     return grid
 
 
-def counts(board: StudyProgress, now: float, narrow: bool) -> str:
-    left = board.seconds_left(now)
-    words = [f"{board.ended} of {board.to_train} runs"]
-    words += [] if narrow else [f"{format_duration(now - board.started)} gone"]
+def counts(progress: StudyProgress, now: float, narrow: bool) -> str:
+    left = progress.seconds_left(now)
+    words = [f"{progress.ended} of {progress.to_train} runs"]
+    words += [] if narrow else [f"{format_duration(now - progress.started)} gone"]
     words += [] if left is None else [f"about {format_duration(left)} left"]
     return ", ".join(words)
 
 
-def jobs_table(jobs: list[FamilyProgress], narrow: bool, most: int) -> Table:
+def families_table(families: list[FamilyProgress], narrow: bool, most: int) -> Table:
     """The runs at work. Those of one family train together, and are one line."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", show_edge=False, pad_edge=False)
     columns = ["rows", "seed", "epoch"] if narrow else ["worker", "runs", "rows", "seed", "epoch", ""]
@@ -66,35 +70,35 @@ def jobs_table(jobs: list[FamilyProgress], narrow: bool, most: int) -> Table:
         wide = name == "rows"
         table.add_column(name, no_wrap=True, overflow="ellipsis", ratio=1 if wide else None)
     table.expand = True
-    for job in jobs[:most]:
-        epoch = f"{job.epoch} of {job.epochs}" if job.step else "starting"
-        cells: list[RenderableType] = [spans(job.rows), str(job.seed), epoch]
+    for family in families[:most]:
+        epoch = f"{family.epoch} of {family.epochs}" if family.step else "starting"
+        cells: list[RenderableType] = [spans(family.rows), str(family.seed), epoch]
         if not narrow:
-            small = ProgressBar(total=1.0, completed=job.share, width=10)
-            cells = [str(job.worker), str(job.runs), *cells, small]
+            small = ProgressBar(total=1.0, completed=family.share, width=10)
+            cells = [str(family.worker), str(family.runs), *cells, small]
         table.add_row(*cells)
-    if len(jobs) > most:
-        table.add_row(*[""] * (0 if narrow else 2), f"and {len(jobs) - most} more")
+    if len(families) > most:
+        table.add_row(*[""] * (0 if narrow else 2), f"and {len(families) - most} more")
     return table
 
 
-def best_lines(board: StudyProgress, narrow: bool) -> list[Text]:
-    if board.best is None:
+def best_lines(progress: StudyProgress, narrow: bool) -> list[Text]:
+    if progress.best is None:
         return []
-    rows = board.rows.get(board.best.run_id)  # none of a run of another precision
-    which = f"rows {spans(rows)}, seed {board.best.seed}" if rows else f"seed {board.best.seed}"
-    score = f"{board.score} {board.dev(board.best):.4f}"
-    many = board.finished > 1
-    luck = f"the highest of {board.finished} runs is partly luck" if many else "the only run so far"
+    rows = progress.rows.get(progress.best.run_id)  # none of a run of another precision
+    which = f"rows {spans(rows)}, seed {progress.best.seed}" if rows else f"seed {progress.best.seed}"
+    score = f"{progress.score} {progress.dev(progress.best):.4f}"
+    many = progress.finished > 1
+    luck = f"the highest of {progress.finished} runs is partly luck" if many else "the only run so far"
     if narrow:
         return [line(f"best on dev so far: {score}"), line(f"  {which}; not the verdict", style="dim")]
     return [line(f"best on dev so far: {score}, {which}"), line(f"  {luck}: not the verdict", style="dim")]
 
 
-def trouble_words(board: StudyProgress) -> str:
-    words = [f"{count} {status}" for status, count in board.bad.items()]
-    if board.warnings:
-        words.append(f"{board.warnings} warning{'s' * (board.warnings != 1)}")
+def trouble_words(progress: StudyProgress) -> str:
+    words = [f"{count} {status}" for status, count in progress.bad.items()]
+    if progress.warnings:
+        words.append(f"{progress.warnings} warning{'s' * (progress.warnings != 1)}")
     return f"{', '.join(words)}: see above" if words else ""
 
 

@@ -1,4 +1,5 @@
-"""What is going on in a study while it trains: the jobs, how far they are, what has come of them so far.
+"""What is going on in a study while it trains: its families, how far they are, what has come
+of them so far.
 
 Values, not drawn: `terminal.py` draws them, `heartbeat.py` writes them down for `finegrid watch`.
 """
@@ -60,13 +61,13 @@ class FamilyProgress:
 
 @dataclass(frozen=True)
 class StudyProgress:
-    """A study at one moment. What happens makes a new board, so that threads may draw it at any time."""
+    """A study at one moment. What happens makes a new one, so that threads may draw it at any time."""
 
     score: str
     started: float
     doing: str = ""  # the last that was said, until training starts
-    jobs: Mapping[str, FamilyProgress] = field(default_factory=dict)  # by family
-    clocked: bool = False  # whether the audit says what the jobs will take
+    families: Mapping[str, FamilyProgress] = field(default_factory=dict)  # by id, those to be trained
+    clocked: bool = False  # whether the audit says what they will take
     to_train: int = 0  # runs
     ended: int = 0
     bad: Mapping[str, int] = field(default_factory=dict)  # diverged, failed -> runs
@@ -77,38 +78,40 @@ class StudyProgress:
 
     def said(self, text: str, now: float) -> StudyProgress:
         warned = self.warnings + text.startswith("warning:")
-        return replace(self, doing=text, started=self.started if self.jobs else now, warnings=warned)
+        return replace(self, doing=text, started=self.started if self.families else now, warnings=warned)
 
     def found(self, records: Iterable[Record]) -> StudyProgress:
         """Runs of the plan that were finished before."""
-        board = self
+        progress = self
         for record in records:
-            board = board._taken(record)
-        return board
+            progress = progress._taken(record)
+        return progress
 
     def planned(
         self, families: Sequence[Family], left: Sequence[Family], audit: Audit, now: float
     ) -> StudyProgress:
         seconds = {family.family_id: family_seconds(family, audit) for family in left}
         clocked = all(seconds.values())
-        jobs = {}
+        waiting = {}
         for family in left:
             steps = max(1, *(steps_of(run, audit) for run in family.left))
             work = seconds[family.family_id] if clocked else float(steps)
             rows = tuple(sorted(row for run in family.left for row in run.stands_for))
             first = family.left[0]
             epochs = first.recipe.training.epochs
-            jobs[family.family_id] = FamilyProgress(rows, len(family.left), first.seed, work, steps, epochs)
-        to_train = sum(job.runs for job in jobs.values())
+            waiting[family.family_id] = FamilyProgress(
+                rows, len(family.left), first.seed, work, steps, epochs
+            )
+        to_train = sum(family.runs for family in waiting.values())
         rows_of = {run.run_id: run.stands_for for family in families for run in family.runs}
-        return replace(self, jobs=jobs, clocked=clocked, to_train=to_train, started=now, rows=rows_of)
+        return replace(self, families=waiting, clocked=clocked, to_train=to_train, started=now, rows=rows_of)
 
     def began(self, family: Family, worker: int, now: float) -> StudyProgress:
         return self._with(family, worker=worker, began=now)
 
     def stepped(self, family: Family, steps: int) -> StudyProgress:
-        job = self.jobs[family.family_id]
-        before = job.before if job.step else steps - 1
+        known = self.families[family.family_id]
+        before = known.before if known.step else steps - 1
         return self._with(family, step=steps, before=before)
 
     def recorded(self, record: Record) -> StudyProgress:
@@ -122,44 +125,46 @@ class StudyProgress:
 
     @property
     def at_work(self) -> list[FamilyProgress]:
-        return [job for job in self.jobs.values() if job.at_work]
+        return [family for family in self.families.values() if family.at_work]
 
     @property
     def share(self) -> float:
         """Of the work that this process has before it."""
-        work = sum(job.work for job in self.jobs.values())
-        return sum(job.work * job.share for job in self.jobs.values()) / work if work else 1.0
+        work = sum(family.work for family in self.families.values())
+        return sum(family.work * family.share for family in self.families.values()) / work if work else 1.0
 
     def seconds_left(self, now: float) -> float | None:
         """The forecast of the audit, corrected by the pace so far; None where neither says anything yet."""
-        done = sum(job.done_here for job in self.jobs.values())
-        busy = sum(job.seconds(now) for job in self.jobs.values())
+        done = sum(family.done_here for family in self.families.values())
+        busy = sum(family.seconds(now) for family in self.families.values())
         if not self.clocked and done <= 0:
             return None
         trust = TRUST if self.clocked else 0.0
         pace = (busy + trust) / (done + trust)
-        return pace * share_out((job.work * (1 - job.share) for job in self.jobs.values()), len(self.at_work))
+        return pace * share_out(
+            (family.work * (1 - family.share) for family in self.families.values()), len(self.at_work)
+        )
 
     def as_json(self, now: float) -> dict[str, Any]:
-        left = self.seconds_left(now) if self.jobs else None
+        left = self.seconds_left(now) if self.families else None
         return {
             "schema": 1,
-            "doing": "training" if self.jobs else self.doing,
+            "doing": "training" if self.families else self.doing,
             "runs": {"to_train": self.to_train, "ended": self.ended, **self.bad},
-            "share": round(self.share, 4) if self.jobs else 0.0,
+            "share": round(self.share, 4) if self.families else 0.0,
             "seconds": round(now - self.started, 1),
             "seconds_left": None if left is None else round(left, 1),
             "at_work": [
                 {
-                    "worker": job.worker,
-                    "rows": list(job.rows),
-                    "runs": job.runs,
-                    "seed": job.seed,
-                    "epoch": job.epoch,
-                    "epochs": job.epochs,
-                    "share": round(job.share, 4),
+                    "worker": family.worker,
+                    "rows": list(family.rows),
+                    "runs": family.runs,
+                    "seed": family.seed,
+                    "epoch": family.epoch,
+                    "epochs": family.epochs,
+                    "share": round(family.share, 4),
                 }
-                for job in self.at_work
+                for family in self.at_work
             ],
         }
 
@@ -176,4 +181,4 @@ class StudyProgress:
 
     def _with(self, family: Family, **changes: Any) -> StudyProgress:
         name = family.family_id
-        return replace(self, jobs={**self.jobs, name: replace(self.jobs[name], **changes)})
+        return replace(self, families={**self.families, name: replace(self.families[name], **changes)})
