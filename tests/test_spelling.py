@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from finegrid.spelling import format_duration, json_number
+from finegrid.spelling import count_noun, format_duration, json_number
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -22,3 +22,8 @@ def test_numbers_are_rounded_if_asked() -> None:
 )
 def test_durations_are_short(seconds: float, words: str) -> None:
     assert format_duration(seconds) == words
+
+
+@pytest.mark.parametrize(("count", "words"), [(0, "0 texts"), (1, "1 text"), (2000, "2,000 texts")])
+def test_nouns_are_counted(count: int, words: str) -> None:
+    assert count_noun(count, "text") == words

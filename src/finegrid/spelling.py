@@ -37,6 +37,11 @@ def format_duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def count_noun(count: int, noun: str) -> str:
+    """``1 text``, ``2,000 texts``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def json_number(value: float, digits: int | None = 6) -> float | None:
     """A number for JSON, which has no nan and no infinity: None for these.
 

@@ -3,7 +3,8 @@
 import difflib
 from collections.abc import Sequence
 
-from finegrid.data.findings import FileFindings, count_noun, quote, quote_all
+from finegrid.data.findings import FileFindings, quote, quote_all
+from finegrid.spelling import count_noun
 
 ENGLISH_TEXTS = ("text", "texts", "sentence", "title", "content", "headline", "review", "comment", "question")
 CHINESE_TEXTS = ("文本", "标题", "内容", "句子", "正文", "评论", "问题")

@@ -10,8 +10,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from finegrid.data.columns import LABEL_NAMES, TEXT_NAMES, find_columns, number_columns
-from finegrid.data.findings import FileFindings, count_noun, quote, quote_all
+from finegrid.data.findings import FileFindings, quote, quote_all
 from finegrid.data.settings import DataSettings, Quoting
+from finegrid.spelling import count_noun
 
 Line = tuple[int, list[str]]  # number of the line on which the row starts, fields
 QUOTED = re.compile(r'"([^"]*+(?:""[^"]*+)*+)"')

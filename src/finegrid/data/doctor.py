@@ -4,9 +4,10 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import combinations, islice
 
-from finegrid.data.findings import count_noun, quote, quote_all
+from finegrid.data.findings import quote, quote_all
 from finegrid.data.read import CheckedRows
 from finegrid.errors import Problem
+from finegrid.spelling import count_noun
 
 RARE = 10  # training texts of a class
 EXAMPLES = 3

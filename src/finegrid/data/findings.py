@@ -3,6 +3,7 @@
 import reprlib
 
 from finegrid.errors import Problem
+from finegrid.spelling import count_noun
 
 KEPT_PER_KIND = 5
 QUOTED_CHARACTERS = 40
@@ -19,11 +20,6 @@ def quote_all(values: list[str], limit: int = 10) -> str:
     """``'a', 'b', 'c' and 7 more``."""
     quoted = ", ".join(quote(value) for value in values[:limit])
     return quoted + (f" and {len(values) - limit} more" if len(values) > limit else "")
-
-
-def count_noun(count: int, noun: str) -> str:
-    """``1 text``, ``2,000 texts``."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 class FileFindings:

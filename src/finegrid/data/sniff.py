@@ -33,7 +33,7 @@ class Sniffed:
 
 
 def sniff(path: Path) -> Sniffed:
-    """Guess from the content. Raises InputError, with the columns found, if text and label cannot be told."""
+    """Guess from the content. Raises InputError, with the columns found, if text or label stays unknown."""
     findings = FileFindings(path.name)
     raw = read_bytes(path, findings) or b""
     if not raw.strip() and not findings:

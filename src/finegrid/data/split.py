@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from finegrid.data.findings import count_noun, quote
+from finegrid.data.findings import quote
 from finegrid.data.settings import DataSettings
 from finegrid.errors import InputError, Problem, input_error
+from finegrid.spelling import count_noun
 from finegrid.streams import Streams
 
 Ints = NDArray[np.int64]

@@ -10,7 +10,7 @@ from finegrid.data.cells import UnfitCell, as_label, as_text
 from finegrid.data.columns import LABEL_NAMES, suggest_name
 from finegrid.data.delimited import Line, is_blank, read_lines
 from finegrid.data.encoding import decode
-from finegrid.data.findings import FileFindings, count_noun, quote
+from finegrid.data.findings import FileFindings, quote
 from finegrid.data.jsonl import read_objects
 from finegrid.data.read import find_format, read_bytes
 from finegrid.data.settings import Format
@@ -23,6 +23,7 @@ from finegrid.data.sniff import (
     list_names,
 )
 from finegrid.errors import InputError
+from finegrid.spelling import count_noun
 
 ColumnName = str | int  # by name, or by number from 1
 

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from finegrid import metrics
 from finegrid.atomic import replacing
-from finegrid.data.findings import count_noun, quote_all
+from finegrid.data.findings import quote_all
 from finegrid.data.unlabelled import ColumnOptions, UnlabelledTexts, read_texts
 from finegrid.errors import input_error, visible
 from finegrid.inference.fitted import Fitted, load_fitted
+from finegrid.spelling import count_noun
 from finegrid.study.settings import RunSettings
 
 if TYPE_CHECKING:

@@ -10,13 +10,13 @@ from pathlib import Path
 from finegrid.data.columns import suggest_name
 from finegrid.data.delimited import Line, is_blank, read_lines
 from finegrid.data.encoding import decode
-from finegrid.data.findings import FileFindings, count_noun, quote, quote_all
+from finegrid.data.findings import FileFindings, quote, quote_all
 from finegrid.data.markdown import is_markdown, read_markdown
 from finegrid.data.read import ENDINGS, read_bytes
 from finegrid.data.sniff import correct_separator
 from finegrid.errors import InputError, visible
 from finegrid.recipe.identity import Level
-from finegrid.spelling import format_level
+from finegrid.spelling import count_noun, format_level
 from finegrid.study.imported import Imported
 from finegrid.study.importing.levels import parse_levels, read_plain_levels, read_published_levels
 from finegrid.study.importing.roles import find_roles

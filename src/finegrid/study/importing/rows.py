@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from finegrid.data.delimited import Line
-from finegrid.data.findings import FileFindings, count_noun, quote
+from finegrid.data.findings import FileFindings, quote
 from finegrid.data.markdown import strip_marks
 from finegrid.recipe.identity import Level
+from finegrid.spelling import count_noun
 from finegrid.study.imported import ImportedRow
 from finegrid.study.importing.levels import parse_number
 from finegrid.study.importing.roles import Roles

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from finegrid.spelling import format_duration, json_number
+from finegrid.spelling import count_noun, format_duration, json_number
 from finegrid.statistics.power import POWER
 from finegrid.statistics.variance import Components
 from finegrid.study.confounding import format_roman
@@ -41,18 +41,13 @@ def design_words(sight: Sight) -> str:
     return f"fraction of resolution {format_roman(sight.reached or 0)}"
 
 
-def counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'s' * (count != 1)}"
-
-
 def told(option: Option) -> str:
-    name = f"{design_words(option.sight)} ({counted(option.sight.recipes, 'distinct recipe')})"
-    name += f" x {counted(len(option.seeds), 'seed')}"
+    name = f"{design_words(option.sight)} ({count_noun(option.sight.recipes, 'distinct recipe')})"
+    name += f" x {count_noun(len(option.seeds), 'seed')}"
     if not option.left:
         return f"{name}, all done already"
-    return (
-        f"{name}, predicted {format_duration(option.seconds)} for {counted(option.left, 'run')} not done yet"
-    )
+    seconds, runs = format_duration(option.seconds), count_noun(option.left, "run")
+    return f"{name}, predicted {seconds} for {runs} not done yet"
 
 
 def points_words(option: Option) -> str:
@@ -101,9 +96,9 @@ def luck(plan: BudgetPlan) -> float:
 def variance_words(plan: BudgetPlan) -> str:
     spread = plan.spread
     if spread.error is None:
-        found = f"{counted(spread.runs, 'finished run')} with {counted(spread.seeds, 'seed')} of this ledger"
-        return f"from {found}: a run's own luck {luck(plan):.2f} points"
-    source = f"as in {counted(spread.runs, 'finished run')} on dev" if spread.runs else "a guess"
+        runs, seeds = count_noun(spread.runs, "finished run"), count_noun(spread.seeds, "seed")
+        return f"from {runs} with {seeds} of this ledger: a run's own luck {luck(plan):.2f} points"
+    source = f"as in {count_noun(spread.runs, 'finished run')} on dev" if spread.runs else "a guess"
     return (
         f"assumed, no two seeds have finished: {spread.error:.1f} % of texts wrong ({source}); two seeds of "
         f"a recipe differ in {spread.error * SEEDS_DISAGREE:.1f} % of texts, two recipes in "
@@ -115,7 +110,7 @@ def variance_words(plan: BudgetPlan) -> str:
 def warnings(plan: BudgetPlan) -> list[str]:
     if plan.chosen is None:
         smallest = plan.smallest
-        name = f"{design_words(smallest.sight)} ({counted(smallest.sight.recipes, 'distinct recipe')})"
+        name = f"{design_words(smallest.sight)} ({count_noun(smallest.sight.recipes, 'distinct recipe')})"
         return [f"the smallest design, {name} x 1 seed, would take {format_duration(smallest.seconds)}."]
     if plan.two_seeds is not None:
         fits = "one seed is all that fits" if plan.two_seeds > plan.seconds else "one seed"
