@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.command_line import finegrid, finished, readable, records, started, workers_of
+from support.command_line import command_line, finegrid, finished, readable, records, started, workers_of
 from support.studies import save_word_checkpoint, write_data, write_word_study
 from support.waiting import wait_until
 
@@ -41,7 +41,8 @@ def undisturbed(home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     """The finished study, never killed, by one worker."""
     folder = tmp_path_factory.mktemp("undisturbed")
     shutil.copytree(home, folder, dirs_exist_ok=True)
-    done = finegrid("run", folder / "study", "--workers", "1")
+    with command_line() as call:
+        done = call("run", folder / "study", "--workers", "1")
     assert done.returncode == 0, done.stderr
     return finished(folder / "study")
 

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from support.command_line import Call, finegrid
+from support.command_line import Call
 from support.studies import draw_texts, save_word_checkpoint, write_data, write_tsv
 
 from finegrid.data.table import load_table
@@ -90,12 +90,13 @@ def test_a_study_behind_a_link_finds_its_data(tmp_path: Path, call: Call, model:
     assert len(load_table(study.head.data, study.folder).train) > 0
 
 
-def test_the_folder_one_stands_in_may_become_the_study(tmp_path: Path, model: Path) -> None:
+def test_the_folder_one_stands_in_may_become_the_study(
+    tmp_path: Path, call: Call, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_data(tmp_path / "data")
     (tmp_path / "study").mkdir()
-    done = finegrid(
-        "init", "--train", "../data/train.tsv", "--model", model, "--out", ".", cwd=tmp_path / "study"
-    )
+    monkeypatch.chdir(tmp_path / "study")
+    done = call("init", "--train", "../data/train.tsv", "--model", model, "--out", ".")
 
     assert done.returncode == 0, done.stderr
     assert entries(tmp_path / "study") == ["study.toml"]

@@ -1,4 +1,4 @@
-"""The command `finegrid watch`, as a process."""
+"""The command `finegrid watch`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 import httpx2
-from support.command_line import finegrid, started
+from support.command_line import Call, started
 
 from finegrid.watch.serve import listen
 
@@ -27,10 +27,10 @@ def test_watch_prints_its_address_serves_and_ends_with_ctrl_c(tmp_path: Path) ->
     assert not (tmp_path / "later").exists()
 
 
-def test_a_port_in_use_is_wrong_input(tmp_path: Path) -> None:
+def test_a_port_in_use_is_wrong_input(tmp_path: Path, call: Call) -> None:
     with listen(0) as taken:
         port = taken.getsockname()[1]
-        done = finegrid("watch", tmp_path, "--port", str(port))
+        done = call("watch", tmp_path, "--port", str(port))
 
     assert done.returncode == 2
     assert f"--port    found {port}: " in done.stderr and "Traceback" not in done.stderr

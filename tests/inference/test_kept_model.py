@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -19,7 +15,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from support.command_line import workers_of
+from support.command_line import Call, command_line, finegrid, started, workers_of
 from support.studies import CPU, KINDS, open_study, recipe_of, train, write_study
 from support.waiting import wait_until
 
@@ -33,7 +29,6 @@ from finegrid.inference.predict import PredictedTexts, predict_file, style_of, w
 from finegrid.model.packing.batches import pack
 from finegrid.recipe.recipe import Recipe
 from finegrid.running.records import record_of
-from finegrid.running.runner import Runner
 from finegrid.study.ledger import Ledger
 from finegrid.study.load import load_study
 from finegrid.study.settings import RunSettings
@@ -44,11 +39,6 @@ from finegrid.training.run import Run
 ENDINGS = [".csv", ".tsv", ".txt", ".jsonl", ".parquet"]
 ONE_THREAD = RunSettings(threads=1)
 FACTORS = '[factors]\n"reinit.layers" = [0, 1]\n"freeze.layers" = [0, 2]'
-
-
-def finegrid(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "finegrid", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def kept(loaded: LoadedStudy, run: Run, recipe: Recipe, out: Path) -> Path:
@@ -62,9 +52,9 @@ def kept(loaded: LoadedStudy, run: Run, recipe: Recipe, out: Path) -> Path:
 def finished(tmp_path_factory: pytest.TempPathFactory, bert: Path) -> Path:
     """A study whose four runs are done, and whose fourth row is kept in models/best."""
     folder = write_study(tmp_path_factory.mktemp("finished"), bert, settings=FACTORS)
-    study = load_study(folder)
-    Runner(study, study.head.run, workers=1).run()
-    done = finegrid("fit", folder, "--recipe", 4)
+    with command_line() as call:
+        assert call("run", folder, "--workers", "1").returncode == 0
+        done = call("fit", folder, "--recipe", "4")
     assert done.returncode == 0 and "rows 4, seed 0" in done.stdout, done.stderr
     return folder
 
@@ -388,11 +378,8 @@ def test_a_killed_fit_leaves_no_half_folder_and_goes_on(tmp_path: Path, bert: Pa
     head = "[run]\nsave_after_seconds = 0\n"
     folder = write_study(tmp_path / "study", bert, settings=f"{FACTORS}\n{head}")
     long = "training.epochs=100"
-    command = [sys.executable, "-m", "finegrid", "fit", str(folder), "--recipe", long]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    wait_until(lambda: list((folder / "state").glob("fit-*.safetensors")))
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    with started("fit", folder, "--recipe", long):  # and killed
+        wait_until(lambda: list((folder / "state").glob("fit-*.safetensors")))
     assert not (folder / "models" / "best").exists() and list((folder / "state").glob("fit-*"))
 
     wait_until(lambda: not workers_of(folder))  # an orphan now, it ends when its stdin closes
@@ -404,8 +391,8 @@ def test_a_killed_fit_leaves_no_half_folder_and_goes_on(tmp_path: Path, bert: Pa
     assert list((folder / "state").iterdir()) == []
 
 
-def test_the_command_line_predicts(finished: Path) -> None:
-    done = finegrid("predict", finished / "models" / "best", finished / "dev.tsv")
+def test_the_command_line_predicts(finished: Path, call: Call) -> None:
+    done = call("predict", finished / "models" / "best", finished / "dev.tsv")
     lines = done.stdout.splitlines()
 
     assert lines[0].split("\t") == ["text", "label", "predicted", *(f"probability:{name}" for name in "xyz")]

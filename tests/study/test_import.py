@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from contextlib import suppress
 from itertools import product
@@ -15,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.command_line import Call
 
 from finegrid.errors import InputError
 from finegrid.results.from_table import imported_results
@@ -37,11 +36,6 @@ def problems(tmp_path: Path, text: str | bytes, name: str = "table.csv", **wishe
     with pytest.raises(InputError) as caught:
         read(tmp_path, text, name, **wishes)
     return [f"{problem.where}: {problem.what}" for problem in caught.value.problems]
-
-
-def finegrid(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "finegrid", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def test_the_published_table_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -275,19 +269,19 @@ def test_whatever_a_file_holds_it_is_imported_or_refused(text: str) -> None:
         render_imported(imported, "markdown")
 
 
-def test_hostile_names_are_kept_and_shown_harmlessly(tmp_path: Path) -> None:
+def test_hostile_names_are_kept_and_shown_harmlessly(tmp_path: Path, call: Call) -> None:
     name = "<script>alert(1)</script>\x1b[31m\u202e|x"
     out = tmp_path / "out"
     table = tmp_path / "table.csv"
     table.write_text(f'"{name}","__class__",f1\n"<img src=x>",1,0.5\n"=cmd()",2,0.6\n')
-    made = finegrid("import", table, "--out", out, "--inert", "__class__")
+    made = call("import", table, "--out", out, "--inert", "__class__")
     loaded = load_imported(out)
 
     assert made.returncode == 0, made.stderr
     assert loaded is not None and list(loaded.factors) == [name, "__class__"]
-    for said in (made.stdout, made.stderr, finegrid("table", out).stdout):
+    for said in (made.stdout, made.stderr, call("table", out).stdout):
         assert "\x1b" not in said and "\u202e" not in said
-    assert "\\<script\\>" in finegrid("table", out).stdout
+    assert "\\<script\\>" in call("table", out).stdout
 
 
 def test_repeats_without_seeds_are_kept_and_said(tmp_path: Path) -> None:
@@ -331,17 +325,17 @@ def test_ten_thousand_rows_take_little_time(tmp_path: Path) -> None:
     assert time.perf_counter() - start < 5
 
 
-def test_the_command_line_refuses_what_it_should(tmp_path: Path) -> None:
+def test_the_command_line_refuses_what_it_should(tmp_path: Path, call: Call) -> None:
     out = tmp_path / "out"
-    assert finegrid("example", "thucnews64-published", "--out", out).returncode == 0
-    unknown = finegrid("example", "thucnews", "--out", tmp_path / "other")
-    twice = finegrid("import", PUBLISHED, "--out", out)
-    ran = finegrid("run", out)
+    assert call("example", "thucnews64-published", "--out", out).returncode == 0
+    unknown = call("example", "thucnews", "--out", tmp_path / "other")
+    twice = call("import", PUBLISHED, "--out", out)
+    ran = call("run", out)
 
     assert unknown.returncode == 2 and "thucnews64-published" in unknown.stderr
     assert twice.returncode == 2 and "holds a study already" in twice.stderr
     assert ran.returncode == 2 and "there is nothing to run; finegrid verdict" in ran.stderr
-    assert json.loads(finegrid("table", out, "--format", "json").stdout)["best"] == 50
+    assert json.loads(call("table", out, "--format", "json").stdout)["best"] == 50
     with pytest.raises(InputError, match="nothing to run"):  # status and plan, too
         load_study(out)
 

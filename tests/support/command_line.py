@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -123,6 +123,8 @@ def caller(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> Call:
     """The command line, and its workers, in this process: quick, for what is not about processes."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr(crew, "Worker", InlineWorker)
+    # It unfreezes in the end what the whole process has frozen: see `few_objects_to_search` in conftest.py.
+    monkeypatch.setattr(worker, "long_lived_left_alone", nullcontext)
 
     def call(*arguments: str | Path) -> Called:
         monkeypatch.setattr(sys, "argv", ["finegrid", *map(str, arguments)])
