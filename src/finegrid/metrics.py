@@ -113,7 +113,8 @@ def influence_of_cells(
     """``[classes, classes]``, points: the `influence` of a text in each cell of the confusion table."""
     kind, _, label = score.partition(":")
     if kind == "f1":
-        return np.asarray(100 * _f1_influence(table)[list(labels).index(label)])
+        number = list(labels).index(label)
+        return np.asarray(100 * _f1_influence(table, slice(number, number + 1))[0])
     if kind == "macro-f1":
         return np.asarray(100 * _f1_influence(table)[table.sum(axis=1) > 0].mean(axis=0))
     if kind == "accuracy":
@@ -121,16 +122,15 @@ def influence_of_cells(
     return 100 * _mcc_influence(table)
 
 
-def _f1_influence(table: NDArray[np.int64]) -> NDArray[np.float64]:
-    """``[class, gold, predicted]``: f1 = 2 hits / both, so d f1 = (2 d hits - f1 d both) / both."""
-    classes = len(table)
+def _f1_influence(table: NDArray[np.int64], chosen: slice = slice(None)) -> NDArray[np.float64]:
+    """``[chosen classes, gold, predicted]``: f1 = 2 hits / both, so d f1 = (2 d hits - f1 d both) / both."""
     both = (table.sum(axis=0) + table.sum(axis=1)).astype(float)
-    eye = np.eye(classes)
+    eye = np.eye(len(table))[chosen]
     hit = eye[:, :, None] * eye[:, None, :]
     either = eye[:, :, None] + eye[:, None, :]
-    change = 2 * hit - f1_per_class(table)[:, None, None] * either
-    per_text = np.divide(table.sum(), both, out=np.zeros(classes), where=both > 0)
-    return np.asarray(change * per_text[:, None, None])
+    change = 2 * hit - f1_per_class(table)[chosen, None, None] * either
+    per_text = np.divide(table.sum(), both, out=np.zeros(len(table)), where=both > 0)
+    return np.asarray(change * per_text[chosen, None, None])
 
 
 def _mcc_influence(table: NDArray[np.int64]) -> NDArray[np.float64]:
