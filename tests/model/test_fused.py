@@ -228,7 +228,7 @@ def test_a_stack_learns_by_kernels_what_it_learns_without(
         runs, losses = runs_of(loaded, recipes), []
         stack = Stack(runs)
         for step, batch in enumerate(batches(loaded, recipes[0])[:2]):
-            losses.append(stack.backward(runs[0].model.shared(batch), step).tolist())
+            losses.append(stack.backward(runs[0].model.shared(batch, step), step).tolist())
             for run in runs:
                 run.update(step)
         return runs, losses

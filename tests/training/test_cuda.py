@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from support.stacks import batches, draw_by_counter_, gradients, runs_of, varied
+from support.strategies.adding import CAPTURED, EVERY, add_strategies_, factor_of
 from support.studies import CPU, assert_same_run, open_study, recipe_of, train, weights, write_study
 
 from finegrid.model.kernels.counter import counter_words
@@ -87,6 +88,33 @@ def test_a_graph_trains_to_the_bits_of_the_calls_it_holds(
         assert all(torch.equal(p, weights(other)[name]) for name, p in weights(one).items())
 
 
+@pytest.mark.parametrize("name", CAPTURED)
+def test_a_graph_holds_each_strategys_own_step(
+    on_gpu: Open, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With averages and update rules of its own, beside a run that has none."""
+    add_strategies_(monkeypatch)
+    loaded = on_gpu(precision="bf16")
+    plain = recipe_of(loaded, training__epochs=4)
+    recipes = [plain.at({factor_of(name): EVERY[name][2]}), plain]
+    ends = []
+    for captured in (True, False):
+        runs = runs_of(loaded, recipes)
+        walk = walk_of(loaded, runs)
+        assert isinstance(walk, CapturedSteps)
+        for one in walk.steps.values():
+            one.replayed.graphs.capturing = captured
+        losses = walk_through(loaded, runs, walk)
+        assert [walk.path_of(run) for run in runs] == ["graph" if captured else "stack"] * 2
+        averages = [dict(averager.tensors()) for run in runs for averager in run.averagers]
+        ends.append((losses, [weights(run) for run in runs], averages))
+
+    (losses, values, averages), (others, other_values, other_averages) = ends
+    assert losses == others
+    for mine, theirs in zip([*values, *averages], [*other_values, *other_averages], strict=True):
+        assert all(torch.equal(mine[key], theirs[key]) for key in mine)
+
+
 def test_masks_are_drawn_from_the_same_words_as_on_a_cpu() -> None:
     for count in (1, 1000, 1 << 16):
         words = counter_words(2**63 - 5, count, torch.device("cuda"))
@@ -109,8 +137,8 @@ def test_fifty_steps_in_float32_follow_a_cpu_from_the_same_masks(
         if step == STEPS:
             break
         for run, twin in zip(ours, theirs, strict=True):
-            loss = run.step(run.model.shared(mine), step)
-            assert loss == pytest.approx(twin.step(twin.model.shared(his), step), rel=1e-4), step
+            loss = run.step(run.model.shared(mine, step), step)
+            assert loss == pytest.approx(twin.step(twin.model.shared(his, step), step), rel=1e-4), step
 
     for run, twin in zip(ours, theirs, strict=True):
         for name, p in weights(twin).items():

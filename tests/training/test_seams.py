@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from support.stacks import batches, draw_by_counter_, gradients, runs_of, varied
-from support.strategies.adding import EVERY, add_strategies_, factor_of
+from support.strategies.adding import CAPTURED, EVERY, STACKED, add_strategies_, factor_of
 from support.studies import open_study, recipe_of, train, weights, write_study
 from torch import Tensor
 from torch.nn import functional as F
@@ -35,10 +35,6 @@ from finegrid.training.train import gather, train_family
 
 CPU = torch.device("cpu")
 HEADS = 2
-SECOND_PASS = {"fgm"}
-NOT_CAPTURED = {"fgm", "unfreeze"}  # a second pass; groups that are left alone for a while
-STACKED = [name for name in EVERY if name not in SECOND_PASS]
-CAPTURED = [name for name in EVERY if name not in NOT_CAPTURED]
 
 
 @pytest.fixture(autouse=True)
@@ -84,8 +80,8 @@ def test_strategies_that_are_off_leave_families_as_they_were(
 def test_each_says_of_itself_which_paths_it_takes(loaded: LoadedStudy, name: str) -> None:
     run = run_of(loaded, on(loaded, name))
 
-    assert can_stack(run) == (name not in SECOND_PASS)
-    assert can_capture([run], 4) == (name not in NOT_CAPTURED)
+    assert can_stack(run) == (name in STACKED)
+    assert can_capture([run], 4) == (name in CAPTURED)
     frozen = run_of(loaded, on(loaded, name, freeze__layers=2, freeze__dropout=False))
     assert (frozen_prefix(frozen) is None) == (name in ("rdrop", "fgm"))
 

@@ -32,6 +32,9 @@ EVERY: dict[str, tuple[Strategy, str, bool | float]] = {
     "prior": (Prior(), "pull", 0.5),
     "unfreeze": (Unfreeze(), "wait", 0.4),
 }
+# A second pass takes a run out of stacks; so do groups that are left alone for a while, out of graphs.
+STACKED = [name for name in EVERY if name != "fgm"]
+CAPTURED = [name for name in STACKED if name != "unfreeze"]
 SPECIAL = ("__dataclass_fields__", "__init__", "__eq__", "__hash__", "__repr__")
 
 
