@@ -27,7 +27,7 @@ from finegrid.statistics.decide import (
 from finegrid.statistics.effects import analyse
 from finegrid.statistics.experiment import Experiment
 from finegrid.statistics.outcomes import Outcomes
-from finegrid.statistics.power import detectable, of_run
+from finegrid.statistics.power import detectable, scale_run
 from finegrid.statistics.variance import (
     Components,
     between_seeds,
@@ -101,8 +101,8 @@ def test_crossed_variance_is_that_of_the_two_way_table() -> None:
     parts = (ms_seed, seeds - 1), (ms_text, texts - 1), (ms_both, (seeds - 1) * (texts - 1))
     expected = variance**2 / sum((ms / (seeds * texts)) ** 2 / df for ms, df in parts)
     assert effect.df == pytest.approx(expected)
-    assert float(effect.one.seed_text) == pytest.approx(ms_both)
-    assert float(effect.one.variance(seeds, texts)) == pytest.approx(variance)
+    assert float(effect.components.seed_text) == pytest.approx(ms_both)
+    assert float(effect.components.variance(seeds, texts)) == pytest.approx(variance)
 
 
 def test_variance_is_never_below_its_larger_part() -> None:
@@ -239,7 +239,7 @@ def test_detectable_is_the_paired_t_test_of_statsmodels() -> None:
 
 
 def test_detectable_falls_with_seeds_down_to_the_floor_of_the_texts() -> None:
-    run = of_run(run_sd=0.3, size=4 / 16, text_sd=12.0, seed_text_sd=12.0)
+    run = scale_run(run_sd=0.3, size=4 / 16, text_sd=12.0, seed_text_sd=12.0)
     found = [detectable(run, seeds, 1500, 6) for seeds in (2, 3, 5, 8, 100)]
 
     assert found == sorted(found, reverse=True)

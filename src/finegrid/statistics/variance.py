@@ -97,15 +97,19 @@ class Components:
     text: Floats
     seed_text: Floats
 
+    @property
+    def parts(self) -> tuple[Floats, Floats, Floats]:
+        return self.seed, self.text, self.seed_text
+
     def variance(self, seeds: Floats | float, texts: Floats | float) -> Floats:
         """Of the effect in a study of this many seeds and texts."""
         return np.asarray(self.seed / seeds + self.text / texts + self.seed_text / (seeds * texts))
 
 
-def expected_chance(one: Components, seeds: int, texts: int, df_seed: float) -> tuple[float, float]:
+def expected_chance(components: Components, seeds: int, texts: int, df_seed: float) -> tuple[float, float]:
     """Standard error of an effect in a study of this size, and its degrees of freedom."""
-    variance = float(one.variance(seeds, max(texts, 1)))
-    between = float(one.seed / seeds + one.seed_text / (seeds * max(texts, 1)))
+    variance = float(components.variance(seeds, max(texts, 1)))
+    between = float(components.seed / seeds + components.seed_text / (seeds * max(texts, 1)))
     if between == 0:
         return float(np.sqrt(variance)), np.inf
     return float(np.sqrt(variance)), max(df_seed * (variance / between) ** 2, 1.0)
