@@ -34,7 +34,7 @@ from finegrid.statistics.variance import (
     find_stand_in,
     lenth,
     measure_imbalance,
-    moderated,
+    moderate,
     one_seed,
 )
 
@@ -120,8 +120,8 @@ def test_variance_is_never_below_its_larger_part() -> None:
 
 def test_moderation_draws_upwards_only_and_less_the_more_variances_differ() -> None:
     df = np.full(6, 4.0)
-    alike, more = moderated(np.array([0.9, 1.0, 1.1, 1.2, 0.8, 1.0]), df)
-    apart, fewer = moderated(np.array([0.001, 0.1, 1.0, 10.0, 100.0, 0.01]), df)
+    alike, more = moderate(np.array([0.9, 1.0, 1.1, 1.2, 0.8, 1.0]), df)
+    apart, fewer = moderate(np.array([0.001, 0.1, 1.0, 10.0, 100.0, 0.01]), df)
 
     assert alike == pytest.approx([0.975, 1.0, 1.1, 1.2, 0.95, 1.0])
     assert (more == 16).all()
@@ -130,7 +130,7 @@ def test_moderation_draws_upwards_only_and_less_the_more_variances_differ() -> N
 
 def test_moderation_fades_out_and_one_more_seed_never_takes_degrees_of_freedom() -> None:
     alike = np.array([0.9, 1.0, 1.1, 1.2, 0.8, 1.0])
-    dfs = [moderated(alike, np.full(6, seeds - 1.0))[1][0] for seeds in range(2, 20)]
+    dfs = [moderate(alike, np.full(6, seeds - 1.0))[1][0] for seeds in range(2, 20)]
     assert dfs == [4, 8, 12, *[16] * 13, 17, 18]
 
     recipes = full(TWO)

@@ -7,7 +7,7 @@ from scipy import optimize, special
 
 from finegrid.metrics import MARGIN
 from finegrid.statistics.outcomes import Floats
-from finegrid.statistics.variance import MOST_DF, Components, Noise, moderated
+from finegrid.statistics.variance import MOST_DF, Components, Noise, moderate
 
 POWER = 0.8  # share of studies
 DRAWS = 2000  # studies' worth of mean squares; the effect found is good to about 1 %
@@ -72,7 +72,7 @@ def _draw_noise(
     seed = mean_squares(float(components.seed) / sizes[0] + both, df, comparisons if shared else 1)
     dfs = np.full(seed.shape, df)
     if shared:
-        seed, dfs = moderated(seed, dfs)
+        seed, dfs = moderate(seed, dfs)
     text = mean_squares(float(components.text) / sizes[1] + both, sizes[1] - 1.0)[:, 0]
     seed_text = mean_squares(both, (sizes[0] - 1.0) * (sizes[1] - 1.0))[:, 0]
     if not texts:

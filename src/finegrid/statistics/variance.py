@@ -157,7 +157,7 @@ def between_seeds(
     known = run_variance[np.isfinite(run_variance)]
     run_sd = float(np.sqrt(known.mean())) if len(known) else np.nan
     if seeds <= MOST_DF and len(weights) > 2:
-        run_variance, df = moderated(run_variance, df)
+        run_variance, df = moderate(run_variance, df)
         seed = run_variance * size / seeds
         method = "between seeds, moderated"
     shared = seed_text * np.where(np.isfinite(inflation), inflation, 1.0)[chosen]
@@ -218,7 +218,7 @@ def measure_imbalance(completion: Completion, weights: Floats) -> Imbalance:
     return Imbalance(inflation, df)
 
 
-def moderated(variance: Floats, df: Floats) -> tuple[Floats, Floats]:
+def moderate(variance: Floats, df: Floats) -> tuple[Floats, Floats]:
     """Variances ``[..., effects]`` drawn towards their mean, upwards only, and their degrees of freedom.
 
     How much they have in common is estimated as in Smyth (2004, section 6.2): the less their logarithms
@@ -268,8 +268,7 @@ class StandIn:
 
     Attributes:
         method: As in `Noise`.
-        run_sd: Standard deviation of one run, points; inf if nothing stands in.
-        variance: Of one run, points squared.
+        variance: Of one run, points squared; inf if nothing stands in.
         df: Its degrees of freedom.
         seed_text: Of one text in one run, over texts, points squared.
         count: ``[kept recipes]``, how often each was repeated; None without true repeats.
@@ -283,6 +282,7 @@ class StandIn:
 
     @property
     def run_sd(self) -> float:
+        """Standard deviation of one run, points."""
         return float(np.sqrt(self.variance))
 
 
