@@ -245,7 +245,7 @@ def power_report(seeds: int, studies: int, pilots: int = 100) -> Power:
     started = time.monotonic()
     nothing = Case(f"{seeds} seeds", effects=(0.0,) * 4, seeds=seeds)
     pilot = replace(nothing, name="pilot", seeds=8)
-    ones = [effect.one for analysis in simulate(pilot, pilots) for effect in analysis.effects]
+    ones = [effect.components for analysis in simulate(pilot, pilots) for effect in analysis.effects]
     one = Components(
         *(np.mean(part) for part in zip(*((e.seed, e.text, e.seed_text) for e in ones), strict=True))
     )

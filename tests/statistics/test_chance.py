@@ -28,14 +28,14 @@ from finegrid.statistics.decide import (
 from finegrid.statistics.effects import analyse
 from finegrid.statistics.experiment import Experiment
 from finegrid.statistics.outcomes import Outcomes
-from finegrid.statistics.power import detectable, of_run
+from finegrid.statistics.power import detectable, scale_run
 from finegrid.statistics.variance import (
     Components,
     between_seeds,
     find_stand_in,
     lenth,
     measure_imbalance,
-    moderated,
+    moderate,
     one_seed,
 )
 
@@ -102,8 +102,8 @@ def test_crossed_variance_is_that_of_the_two_way_table() -> None:
     parts = (ms_seed, seeds - 1), (ms_text, texts - 1), (ms_both, (seeds - 1) * (texts - 1))
     expected = variance**2 / sum((ms / (seeds * texts)) ** 2 / df for ms, df in parts)
     assert effect.df == pytest.approx(expected)
-    assert float(effect.one.seed_text) == pytest.approx(ms_both)
-    assert float(effect.one.variance(seeds, texts)) == pytest.approx(variance)
+    assert float(effect.components.seed_text) == pytest.approx(ms_both)
+    assert float(effect.components.variance(seeds, texts)) == pytest.approx(variance)
 
 
 def test_variance_is_never_below_its_larger_part() -> None:
@@ -121,8 +121,8 @@ def test_variance_is_never_below_its_larger_part() -> None:
 
 def test_moderation_draws_upwards_only_and_less_the_more_variances_differ() -> None:
     df = np.full(6, 4.0)
-    alike, more = moderated(np.array([0.9, 1.0, 1.1, 1.2, 0.8, 1.0]), df)
-    apart, fewer = moderated(np.array([0.001, 0.1, 1.0, 10.0, 100.0, 0.01]), df)
+    alike, more = moderate(np.array([0.9, 1.0, 1.1, 1.2, 0.8, 1.0]), df)
+    apart, fewer = moderate(np.array([0.001, 0.1, 1.0, 10.0, 100.0, 0.01]), df)
 
     assert alike == pytest.approx([0.975, 1.0, 1.1, 1.2, 0.95, 1.0])
     assert (more == 16).all()
@@ -131,7 +131,7 @@ def test_moderation_draws_upwards_only_and_less_the_more_variances_differ() -> N
 
 def test_moderation_fades_out_and_one_more_seed_never_takes_degrees_of_freedom() -> None:
     alike = np.array([0.9, 1.0, 1.1, 1.2, 0.8, 1.0])
-    dfs = [moderated(alike, np.full(6, seeds - 1.0))[1][0] for seeds in range(2, 20)]
+    dfs = [moderate(alike, np.full(6, seeds - 1.0))[1][0] for seeds in range(2, 20)]
     assert dfs == [4, 8, 12, *[16] * 13, 17, 18]
 
     recipes = full(TWO)
@@ -240,7 +240,7 @@ def test_detectable_is_the_paired_t_test_of_statsmodels() -> None:
 
 
 def test_detectable_falls_with_seeds_down_to_the_floor_of_the_texts() -> None:
-    run = of_run(run_sd=0.3, size=4 / 16, text_sd=12.0, seed_text_sd=12.0)
+    run = scale_run(run_sd=0.3, size=4 / 16, text_sd=12.0, seed_text_sd=12.0)
     found = [detectable(run, seeds, 1500, 6) for seeds in (2, 3, 5, 8, 100)]
 
     assert found == sorted(found, reverse=True)

@@ -29,8 +29,8 @@ from finegrid.study.design import DesignKind, Resolution
 from finegrid.study.load import load_study
 from finegrid.study.record import Record, Seconds, Status
 from finegrid.study.study import Study
-from finegrid.verdict.budget.budget import Option, all_sights, in_design, plan_budget
-from finegrid.verdict.budget.noise import Spread, assumed, measured, spread_of, usable
+from finegrid.verdict.budget.budget import Option, find_candidates, in_design, plan_budget
+from finegrid.verdict.budget.noise import NoiseModel, assume_noise, estimate_noise, keep_usable, measure_noise
 from finegrid.verdict.budget.parse import parse_budget
 from finegrid.verdict.budget.words import budget_json, budget_lines
 
@@ -192,7 +192,7 @@ def brute_force(folder: Path) -> list[tuple[float, bool, int, float, DesignKind,
     `finegrid plan` tells it, contrasts by the book: 4 / recipes, 2 for one recipe against another.
     """
     study = load_study(folder)
-    spread = spread_of_study(study)
+    noise = noise_of_study(study)
     sizes = {"full": 4 / 32, "one-at-a-time": 2.0}
     # Five factors do something. Of 32 recipes 16 degrees of freedom are left over; of 16 and 8 Lenth's method
     # has 15 and 9 contrasts: all five main effects, and 10 and 4 interactions.
@@ -209,19 +209,19 @@ def brute_force(folder: Path) -> list[tuple[float, bool, int, float, DesignKind,
             assert seconds is not None
             if seconds > max(BUDGETS):
                 break
-            one = spread.of(sizes.get(kind, 4 / recipes))
+            one = noise.predict(sizes.get(kind, 4 / recipes))
             df = one_seed[recipes] if seeds == 1 else None
             points = detectable(one, seeds, TEXTS, 5, df_seed=df)
             found.append((points, seeds < 3, unclear, seconds, kind, seeds))
     return found
 
 
-def spread_of_study(study: Study) -> Spread:
+def noise_of_study(study: Study) -> NoiseModel:
     from finegrid.results.load import load_results
 
     audit = load_audit(study.folder)
     assert audit is not None
-    return spread_of(load_results(study), audit)
+    return estimate_noise(load_results(study), audit)
 
 
 BUDGETS = (100, 250, 700, 1700)
@@ -240,7 +240,7 @@ def test_it_is_the_best_of_all_that_fits(budget: float, which: str, request: pyt
     smallest = min(points for points, *_ in fits)
     near = [one for one in fits if one[0] <= 1.1 * smallest]
     best = min(near, key=lambda one: (one[1], one[2], round(one[0], 2), one[3], one[5]))
-    assert (chosen.sight.kind, len(chosen.seeds)) == best[4:]
+    assert (chosen.candidate.kind, len(chosen.seeds)) == best[4:]
     assert chosen.detects == pytest.approx(best[0]) and chosen.seconds == pytest.approx(best[3])
 
 
@@ -271,7 +271,7 @@ def test_more_workers_buy_more(grid: Study) -> None:
 def test_runs_that_are_done_are_not_paid_again(half_done: Study) -> None:
     plan = plan_budget(look(half_done), 0.5)
     assert plan.chosen is not None
-    assert (plan.chosen.sight.kind, plan.chosen.seeds, plan.chosen.left) == ("full", (0, 1), 0)
+    assert (plan.chosen.candidate.kind, plan.chosen.seeds, plan.chosen.left) == ("full", (0, 1), 0)
     assert plan.chosen.seconds == 0 and "all done already" in budget_lines(plan)[0]
 
     one_more = look(half_done, seeds=[2]).seconds_left()
@@ -287,19 +287,23 @@ def test_runs_that_failed_are_paid_again_and_diverged_ones_are_not(tmp_path: Pat
     for status in statuses:
         study = make_study(tmp_path / status)
         train(study, [0], status)
-        left[status] = next(o for o in options_of(study) if o.sight.kind == "full" and len(o.seeds) == 1)
+        left[status] = next(o for o in options_of(study) if o.candidate.kind == "full" and len(o.seeds) == 1)
 
     assert (left["failed"].left, left["diverged"].left) == (32, 0)
 
 
 def options_of(study: Study) -> list[Option]:
-    from finegrid.verdict.budget.budget import options
+    from finegrid.verdict.budget.budget import list_options
 
     audit = load_audit(study.folder)
     assert audit is not None
-    spread, latest = spread_of_study(study), study.ledger.latest()
-    sights, _ = all_sights(study, audit)
-    return [option for sight in sights for option in options(look(study), sight, spread, 500, latest)]
+    noise, latest = noise_of_study(study), study.ledger.latest()
+    candidates, _ = find_candidates(study, audit)
+    return [
+        option
+        for candidate in candidates
+        for option in list_options(look(study), candidate, noise, 500, latest)
+    ]
 
 
 def test_seeds_go_on_from_those_of_the_study(tmp_path: Path) -> None:
@@ -317,17 +321,22 @@ def test_designs_that_come_to_the_same_runs_are_offered_once(grid: Study) -> Non
     """Without the pooler, the fraction of 32 of 64 rows is the full design."""
     audit = load_audit(grid.folder)
     assert audit is not None
-    sights, missing = all_sights(grid, audit)
+    candidates, missing = find_candidates(grid, audit)
 
-    assert [(sight.kind, sight.recipes) for sight in sights] == [
+    assert [(candidate.kind, candidate.recipes) for candidate in candidates] == [
         ("full", 32),
         ("fractional", 16),
         ("fractional", 8),
         ("one-at-a-time", 6),
     ]
-    assert [sight.aliased[0] for sight in sights] == [0, 0, 5, 0] and missing == ()
-    assert [sight.comparisons for sight in sights] == [5] * 4
-    assert [sight.leftover for sight in sights] == [32 - 1 - 5 - 10, (5 + 10) / 3, (5 + 4) / 3, 0.0]
+    assert [candidate.aliased[0] for candidate in candidates] == [0, 0, 5, 0] and missing == ()
+    assert [candidate.comparisons for candidate in candidates] == [5] * 4
+    assert [candidate.leftover for candidate in candidates] == [
+        32 - 1 - 5 - 10,
+        (5 + 10) / 3,
+        (5 + 4) / 3,
+        0.0,
+    ]
 
 
 def test_what_the_audit_does_not_know_is_not_promised(tmp_path: Path) -> None:
@@ -335,7 +344,7 @@ def test_what_the_audit_does_not_know_is_not_promised(tmp_path: Path) -> None:
     plan = plan_budget(look(make_study(tmp_path / "s", design=fraction, only_own=True)), 2000)
     assert plan.chosen is not None
 
-    assert plan.chosen.sight.kind == "fractional" and plan.chosen.sight.recipes == 16
+    assert plan.chosen.candidate.kind == "fractional" and plan.chosen.candidate.recipes == 16
     assert "full" in plan.not_compared and "one-at-a-time" in plan.not_compared
     assert any(line.startswith("not compared: full") for line in budget_lines(plan))
 
@@ -346,13 +355,11 @@ def test_a_design_that_never_shows_a_factor_promises_nothing(tmp_path: Path) -> 
     study = make_study(tmp_path / "s", factors)
     audit = load_audit(study.folder)
     assert audit is not None
-    by_kind = {sight.kind: sight for sight in all_sights(study, audit)[0]}
+    by_kind = {candidate.kind: candidate for candidate in find_candidates(study, audit)[0]}
 
     assert by_kind["one-at-a-time"].unseen == ("freeze.dropout",)
-    assert by_kind["one-at-a-time"].detects(spread_of_study(study), 9, TEXTS) == np.inf
-    assert by_kind["full"].unseen == () and np.isfinite(
-        by_kind["full"].detects(spread_of_study(study), 9, 60)
-    )
+    assert by_kind["one-at-a-time"].detects(noise_of_study(study), 9, TEXTS) == np.inf
+    assert by_kind["full"].unseen == () and np.isfinite(by_kind["full"].detects(noise_of_study(study), 9, 60))
 
 
 def test_more_than_two_levels_have_no_fraction(tmp_path: Path) -> None:
@@ -361,8 +368,11 @@ def test_more_than_two_levels_have_no_fraction(tmp_path: Path) -> None:
     plan = plan_budget(look(study), 2000)
     assert plan.chosen is not None
 
-    assert {plan.chosen.sight.kind, *(o.sight.kind for o in plan.instead)} == {"full", "one-at-a-time"}
-    assert plan.chosen.sight.comparisons == 3
+    assert {plan.chosen.candidate.kind, *(o.candidate.kind for o in plan.instead)} == {
+        "full",
+        "one-at-a-time",
+    }
+    assert plan.chosen.candidate.comparisons == 3
 
 
 # What is said
@@ -435,34 +445,34 @@ def test_the_command_has_the_settings_of_the_plan(grid: Study) -> None:
 # Variances
 
 
-def test_an_assumed_spread_by_hand() -> None:
+def test_an_assumed_noise_model_by_hand() -> None:
     """12 % wrong, 4 factors: seeds differ in 4 % of texts, recipes in 6 %."""
-    spread = assumed(12.0, 4, runs=0, seeds=0)
+    noise = assume_noise(12.0, 4, runs=0, seeds=0)
 
-    assert float(spread.run.seed_text) == pytest.approx(0.04 / 2 * 1e4)
-    both = float(spread.run.text) + 4 * float(spread.shared.text) / 4  # four effects, each by half of itself
+    assert float(noise.run.seed_text) == pytest.approx(0.04 / 2 * 1e4)
+    both = float(noise.run.text) + 4 * float(noise.shared.text) / 4  # four effects, each by half of itself
     assert both == pytest.approx((0.06 - 0.04) / 2 * 1e4)
-    assert float(spread.run.seed) == pytest.approx(0.6**2) and spread.error == 12.0
+    assert float(noise.run.seed) == pytest.approx(0.6**2) and noise.percent_wrong == 12.0
 
 
 def test_an_assumption_starts_from_the_runs_that_there_are(tmp_path: Path) -> None:
     study = make_study(tmp_path / "s")
-    assert spread_of_study(study).error == 10.0
+    assert noise_of_study(study).percent_wrong == 10.0
     train(study, [0])
 
-    spread = spread_of_study(study)
-    assert spread.error == pytest.approx(20.0, abs=3.0) and (spread.runs, spread.seeds) == (32, 1)
+    noise = noise_of_study(study)
+    assert noise.percent_wrong == pytest.approx(20.0, abs=3.0) and (noise.runs, noise.seeds) == (32, 1)
 
 
 def test_variances_come_from_the_ledger_once_two_seeds_have_finished(half_done: Study) -> None:
     """Predictions by chance: right in 80 % of texts, so all of a run's variance is text in seed."""
-    spread = spread_of_study(half_done)
+    noise = noise_of_study(half_done)
 
-    assert (spread.error, spread.runs, spread.seeds) == (None, 64, 2)
-    assert float(spread.run.seed_text) == pytest.approx(0.8 * 0.2 * 1e4, rel=0.15)
+    assert (noise.percent_wrong, noise.runs, noise.seeds) == (None, 64, 2)
+    assert float(noise.run.seed_text) == pytest.approx(0.8 * 0.2 * 1e4, rel=0.15)
 
 
-def test_a_measured_spread_finds_what_recipes_share_and_what_is_their_own() -> None:
+def test_a_measured_noise_model_finds_what_recipes_share_and_what_is_their_own() -> None:
     """32 recipes of five factors, 12 seeds, 800 texts; variances known."""
     run, shared = (1.5, 60.0, 90.0), (0.5, 150.0, 40.0)
     rng = np.random.default_rng(3)
@@ -479,7 +489,9 @@ def test_a_measured_spread_finds_what_recipes_share_and_what_is_their_own() -> N
     score = draw(0, seeds) + influence.mean(axis=2)
     influence -= influence.mean(axis=2, keepdims=True)
     analysis = analyse(Experiment.of(Outcomes(factors, recipes, score, influence)))
-    found = measured(usable(analysis.effects), usable([i.effect for i in analysis.interactions]), 1, 1)
+    found = measure_noise(
+        keep_usable(analysis.effects), keep_usable([i.effect for i in analysis.interactions]), 1, 1
+    )
 
     for name, part in NAMES.items():
         wide = 0.6 if name == "seed" else 0.2
@@ -490,14 +502,14 @@ def test_a_measured_spread_finds_what_recipes_share_and_what_is_their_own() -> N
 def test_the_floor_is_where_seeds_no_longer_help(half_done: Study) -> None:
     audit = load_audit(half_done.folder)
     assert audit is not None
-    spread = Spread(
+    noise = NoiseModel(
         Components(*map(np.array, (1.0, 50.0, 80.0))), Components(*map(np.array, (0.1, 90.0, 9.0))), 1, 1
     )
-    for sight in all_sights(half_done, audit)[0]:
-        floor = sight.floor(spread, TEXTS)
-        assert sight.detects(spread, 10, TEXTS) > floor
-        assert sight.detects(spread, 100_000, TEXTS) == pytest.approx(floor, rel=0.01)
-        assert sight.floor(spread, 4 * TEXTS) == pytest.approx(floor / 2, rel=0.05)
+    for candidate in find_candidates(half_done, audit)[0]:
+        floor = candidate.floor(noise, TEXTS)
+        assert candidate.detects(noise, 10, TEXTS) > floor
+        assert candidate.detects(noise, 100_000, TEXTS) == pytest.approx(floor, rel=0.01)
+        assert candidate.floor(noise, 4 * TEXTS) == pytest.approx(floor / 2, rel=0.05)
 
 
 @pytest.mark.slow
@@ -507,18 +519,18 @@ def test_the_floor_is_where_seeds_no_longer_help(half_done: Study) -> None:
 def test_the_promised_effect_is_found_in_four_of_five_studies(
     grid: Study, kind: DesignKind, resolution: Resolution, seeds: int
 ) -> None:
-    """600 studies of the design with the variances of a spread; one factor has an effect, the others none."""
+    """600 studies of the design with the variances of a noise; one factor has an effect, the others none."""
     from finegrid.results.load import load_results
 
     audit = load_audit(grid.folder)
     assert audit is not None
-    sight = next(s for s in all_sights(grid, audit)[0] if s.kind == kind)
-    results = load_results(sight.study)
+    candidate = next(s for s in find_candidates(grid, audit)[0] if s.kind == kind)
+    results = load_results(candidate.study)
     recipes = [recipe.levels for recipe in results.recipes]
     signs = np.array([[levels.index(r[n]) - 0.5 for n, levels in results.factors.items()] for r in recipes])
     run, shared, texts = (1.0, 60.0, 120.0), (0.02, 40.0, 0.0), 200
-    spread = Spread(Components(*map(np.array, run)), Components(*map(np.array, shared)), 1, 1)
-    effect = sight.detects(spread, seeds, texts)
+    noise = NoiseModel(Components(*map(np.array, run)), Components(*map(np.array, shared)), 1, 1)
+    effect = candidate.detects(noise, seeds, texts)
     rng, found, studies = np.random.default_rng(11), 0, 600
 
     def draw(part: int, *shape: int) -> np.ndarray[Any, Any]:

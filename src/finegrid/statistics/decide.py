@@ -125,14 +125,14 @@ class Ahead:
 
     Attributes:
         estimate: points.
-        one: Components of this effect, one value each.
+        components: Of this effect, one value each.
         seeds, texts: As they are now; no texts where predictions are unknown.
         df_seed: Degrees of freedom of the noise between seeds, as they are now.
         alpha: Of the adjusted interval, already shared among the comparisons.
     """
 
     estimate: float
-    one: Components
+    components: Components
     seeds: int
     texts: int
     df_seed: float
@@ -144,7 +144,7 @@ class Ahead:
         if seeds != self.seeds:
             borrowing = self.df_seed / (self.seeds - 1) if self.seeds > 1 else 1.0
             df_seed = max(seeds - 1.0, min(borrowing * (seeds - 1), MOST_DF))
-        half = reach(*expected_chance(self.one, seeds, texts, df_seed), self.alpha)
+        half = reach(*expected_chance(self.components, seeds, texts, df_seed), self.alpha)
         return abs(self.estimate) > half or abs(self.estimate) + half <= self.margin
 
 

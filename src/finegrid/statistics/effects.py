@@ -4,7 +4,7 @@
     seconds = compare_costs(experiment, seconds_per_run)    # costs.py: effects in seconds (or bytes)
     analysis = analyse(experiment, margin=0.2, faster=surely_less(seconds))
     chosen = best_set(experiment_on_dev)                    # best.py
-    smallest = detectable(of_run(...), ...)                 # power.py
+    smallest = detectable(scale_run(...), ...)              # power.py
 
 `docs/statistics.md` has the model and what it was tested on. Pure functions of arrays: nothing here
 knows studies, ledgers or files.
@@ -48,7 +48,8 @@ class Effect:
         adjusted: The interval that the decision uses (`decide.adjusted_intervals`); that of conditional
             effects is the plain one, they are read with their interaction and have no decision.
         p: Holm's adjusted p-value.
-        one: Variances of one seed, one text, one text in one seed.
+        components: Variances of one seed, one text, one text in one seed.
+        decision: None for conditional effects.
         notes: What a reader must know: missing cells, aliases.
     """
 
@@ -59,7 +60,7 @@ class Effect:
     plain: Interval
     adjusted: Interval
     p: float
-    one: Components
+    components: Components
     decision: Decision | None
     notes: tuple[str, ...]
 
@@ -220,7 +221,7 @@ def _judge_family(
     effects = {}
     for row, number in enumerate(family.given):
         contrast = family.contrasts[number]
-        one = Components(*(part[row] for part in (single.seed, single.text, single.seed_text)))
+        components = Components(*(part[row] for part in single.parts))
         decision = None
         if alpha is not None:
             main = contrast.comparisons[0]
@@ -230,7 +231,15 @@ def _judge_family(
                 decision = Decision("interact")
             if decision.kind == "open" and np.isfinite(se[row]):
                 share = alpha / len(family.given)
-                ahead = Ahead(estimate[row], one, noise.seeds, noise.texts, noise.df_seed[row], share, margin)
+                ahead = Ahead(
+                    estimate[row],
+                    components,
+                    noise.seeds,
+                    noise.texts,
+                    noise.df_seed[row],
+                    share,
+                    margin,
+                )
                 decision = replace(decision, needs=find_needs(ahead))
         effects[number] = Effect(
             contrast,
@@ -240,7 +249,7 @@ def _judge_family(
             plain[row],
             adjusted[row],
             float(p[row]),
-            one,
+            components,
             decision,
             _notes(contrast),
         )
@@ -250,12 +259,11 @@ def _judge_family(
 
 
 def _not_given(contrast: Contrast) -> Effect:
-    nothing = Interval(-np.inf, np.inf)
     unknown = np.array(np.nan)
-    one = Components(unknown, unknown, unknown)
+    components = Components(unknown, unknown, unknown)
     decision = None if contrast.given else Decision("open")
     notes = ("not estimable: the runs that finished do not show it",)
-    return Effect(contrast, np.nan, np.inf, 1.0, nothing, nothing, 1.0, one, decision, notes)
+    return Effect(contrast, np.nan, np.inf, 1.0, UNKNOWN, UNKNOWN, 1.0, components, decision, notes)
 
 
 def _notes(contrast: Contrast) -> tuple[str, ...]:

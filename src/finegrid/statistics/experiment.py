@@ -193,10 +193,11 @@ class Experiment:
         Its own where all its runs have finished and there are several seeds. Everyone's otherwise: they
         stand in for its missing runs, or for the difference between seeds.
         """
-        alone = np.arange(len(self.outcomes.recipes)) == row
+        alone: NDArray[np.bool_] = np.arange(len(self.outcomes.recipes)) == row
         place = int(self.completion.kept[:row].sum())
         complete_row = self.completion.kept[row] and self.completion.ran[place].all()
-        return alone if complete_row and self.completion.seeds > 1 else np.ones_like(alone)
+        everyone = np.ones(len(alone), dtype=bool)
+        return alone if complete_row and self.completion.seeds > 1 else everyone
 
     def _measure_noise(self, estimators: Estimators, asked: Sequence[int] | None = None) -> Noise:
         if self.completion.seeds > 1:

@@ -7,14 +7,14 @@ from scipy import optimize, special
 
 from finegrid.metrics import MARGIN
 from finegrid.statistics.outcomes import Floats
-from finegrid.statistics.variance import MOST_DF, Components, Noise, moderated
+from finegrid.statistics.variance import MOST_DF, Components, Noise, moderate
 
 POWER = 0.8  # share of studies
 DRAWS = 2000  # studies' worth of mean squares; the effect found is good to about 1 %
 
 
 def detectable(
-    one: Components,
+    components: Components,
     seeds: int,
     texts: int,
     comparisons: int,
@@ -32,7 +32,7 @@ def detectable(
     drawn, by a fixed generator; the estimate itself is taken as normal.
 
     Args:
-        one: Components of the effect, one value each: of a run times the contrast's size (`of_run`), or
+        components: Of the effect, one value each: of a run times the contrast's size (`scale_run`), or
             measured. All compared effects are taken to be equally noisy.
         texts: 0 leaves the test texts out.
         comparisons: How many effects share ``alpha``.
@@ -43,10 +43,10 @@ def detectable(
     """
     if seeds == 1 and not df_seed:
         return np.inf
-    se = float(np.sqrt(one.variance(seeds, max(texts, 1))))
+    se = float(np.sqrt(components.variance(seeds, max(texts, 1))))
     if se == 0:
         return margin
-    noise = _drawn(one, seeds, texts, comparisons, df_seed)
+    noise = _draw_noise(components, seeds, texts, comparisons, df_seed)
     half = special.stdtrit(noise.df, 1 - alpha / comparisons / 2) * np.sqrt(noise.variance)
     least = np.maximum(half, margin - half)
 
@@ -56,29 +56,31 @@ def detectable(
     return float(optimize.brentq(missed, 0.0, float(least.max()) + 10 * se))
 
 
-def _drawn(one: Components, seeds: int, texts: int, comparisons: int, df_seed: float | None) -> Noise:
+def _draw_noise(
+    components: Components, seeds: int, texts: int, comparisons: int, df_seed: float | None
+) -> Noise:
     """The noise that as many studies would find for one of their effects."""
     random = np.random.default_rng(0)
     sizes = max(seeds, 1), max(texts, 1)
-    both = float(one.seed_text) / (sizes[0] * sizes[1])
+    both = float(components.seed_text) / (sizes[0] * sizes[1])
 
     def mean_squares(expected: float, df: float, each: int = 1) -> Floats:
         return expected * random.chisquare(max(df, 1.0), (DRAWS, each)) / max(df, 1.0)
 
     df = df_seed if seeds == 1 and df_seed else seeds - 1.0
     shared = comparisons > 2 and 1 < seeds <= MOST_DF
-    seed = mean_squares(float(one.seed) / sizes[0] + both, df, comparisons if shared else 1)
+    seed = mean_squares(float(components.seed) / sizes[0] + both, df, comparisons if shared else 1)
     dfs = np.full(seed.shape, df)
     if shared:
-        seed, dfs = moderated(seed, dfs)
-    text = mean_squares(float(one.text) / sizes[1] + both, sizes[1] - 1.0)[:, 0]
+        seed, dfs = moderate(seed, dfs)
+    text = mean_squares(float(components.text) / sizes[1] + both, sizes[1] - 1.0)[:, 0]
     seed_text = mean_squares(both, (sizes[0] - 1.0) * (sizes[1] - 1.0))[:, 0]
     if not texts:
         text, seed_text = np.zeros(DRAWS), np.zeros(DRAWS)
     return Noise(seed[:, 0], text, seed_text, dfs[:, 0], seeds, texts, "drawn", np.nan)
 
 
-def of_run(run_sd: float, size: float, text_sd: float = 0.0, seed_text_sd: float = 0.0) -> Components:
+def scale_run(run_sd: float, size: float, text_sd: float = 0.0, seed_text_sd: float = 0.0) -> Components:
     """Components of an effect from those of a run, which are independent between recipes.
 
     Args:

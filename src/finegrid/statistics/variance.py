@@ -97,15 +97,19 @@ class Components:
     text: Floats
     seed_text: Floats
 
+    @property
+    def parts(self) -> tuple[Floats, Floats, Floats]:
+        return self.seed, self.text, self.seed_text
+
     def variance(self, seeds: Floats | float, texts: Floats | float) -> Floats:
         """Of the effect in a study of this many seeds and texts."""
         return np.asarray(self.seed / seeds + self.text / texts + self.seed_text / (seeds * texts))
 
 
-def expected_chance(one: Components, seeds: int, texts: int, df_seed: float) -> tuple[float, float]:
+def expected_chance(components: Components, seeds: int, texts: int, df_seed: float) -> tuple[float, float]:
     """Standard error of an effect in a study of this size, and its degrees of freedom."""
-    variance = float(one.variance(seeds, max(texts, 1)))
-    between = float(one.seed / seeds + one.seed_text / (seeds * max(texts, 1)))
+    variance = float(components.variance(seeds, max(texts, 1)))
+    between = float(components.seed / seeds + components.seed_text / (seeds * max(texts, 1)))
     if between == 0:
         return float(np.sqrt(variance)), np.inf
     return float(np.sqrt(variance)), max(df_seed * (variance / between) ** 2, 1.0)
@@ -153,7 +157,7 @@ def between_seeds(
     known = run_variance[np.isfinite(run_variance)]
     run_sd = float(np.sqrt(known.mean())) if len(known) else np.nan
     if seeds <= MOST_DF and len(weights) > 2:
-        run_variance, df = moderated(run_variance, df)
+        run_variance, df = moderate(run_variance, df)
         seed = run_variance * size / seeds
         method = "between seeds, moderated"
     shared = seed_text * np.where(np.isfinite(inflation), inflation, 1.0)[chosen]
@@ -214,7 +218,7 @@ def measure_imbalance(completion: Completion, weights: Floats) -> Imbalance:
     return Imbalance(inflation, df)
 
 
-def moderated(variance: Floats, df: Floats) -> tuple[Floats, Floats]:
+def moderate(variance: Floats, df: Floats) -> tuple[Floats, Floats]:
     """Variances ``[..., effects]`` drawn towards their mean, upwards only, and their degrees of freedom.
 
     How much they have in common is estimated as in Smyth (2004, section 6.2): the less their logarithms
@@ -264,8 +268,7 @@ class StandIn:
 
     Attributes:
         method: As in `Noise`.
-        run_sd: Standard deviation of one run, points; inf if nothing stands in.
-        variance: Of one run, points squared.
+        variance: Of one run, points squared; inf if nothing stands in.
         df: Its degrees of freedom.
         seed_text: Of one text in one run, over texts, points squared.
         count: ``[kept recipes]``, how often each was repeated; None without true repeats.
@@ -279,6 +282,7 @@ class StandIn:
 
     @property
     def run_sd(self) -> float:
+        """Standard deviation of one run, points."""
         return float(np.sqrt(self.variance))
 
 

@@ -33,8 +33,15 @@ NAMED = 6  # runs that are named; of more, the number
 
 @dataclass(frozen=True)
 class Warning:
+    """One of the closed list.
+
+    Attributes:
+        kind: Which.
+        values: The evidence, by the names that its words have for it.
+    """
+
     kind: Kind
-    values: Mapping[str, str | int | float]  # what was found
+    values: Mapping[str, str | int | float]
 
 
 def diagnose(results: Results) -> list[Warning]:
@@ -67,10 +74,10 @@ def ended_badly(results: Results) -> Iterator[Warning]:
     kinds: tuple[Kind, ...] = ("diverged", "failed")
     for kind in kinds:
         if runs := missing[kind]:
-            yield Warning(kind, {"count": len(runs), "runs": named(runs)})
+            yield Warning(kind, {"count": len(runs), "runs": name_runs(runs)})
 
 
-def named(runs: list[tuple[int, int]]) -> str:
+def name_runs(runs: list[tuple[int, int]]) -> str:
     """The first few of some ``(row, seed)``."""
     first = ", ".join(f"row {row} seed {seed}" for row, seed in runs[:NAMED])
     return f"{first}, ... ({len(runs)})" if len(runs) > NAMED else first
@@ -83,7 +90,7 @@ def degenerate(results: Results) -> Iterator[Warning]:
     low = np.argwhere(results.points("dev") <= floor)
     if len(low):
         runs = [(results.recipes[r].rows[0], results.seeds[s]) for r, s in low]
-        yield Warning("degenerate", {"count": len(runs), "runs": named(runs)})
+        yield Warning("degenerate", {"count": len(runs), "runs": name_runs(runs)})
 
 
 def rising(results: Results) -> Iterator[Warning]:

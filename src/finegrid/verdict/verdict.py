@@ -28,18 +28,32 @@ from finegrid.verdict.outcomes import collect_outcomes, find_blocks, measure_inf
 
 @dataclass(frozen=True)
 class Verdict:
-    """Everything that `finegrid verdict` and the report tell; points in 0 to 100."""
+    """Everything that `finegrid verdict` and the report tell; points in 0 to 100.
+
+    Attributes:
+        results: What was judged.
+        margin: Points; smaller differences are none.
+        test: The study's score on test, ready for further analyses.
+        analysis: All effects on it.
+        seconds: By name of the comparison; empty where no seconds are known.
+        best: None where no run has finished.
+        chosen_on: The split that the best set looked at.
+        eligible: Of ``results.recipes``, those of the best set that no decision on that split speaks against.
+        recommended: Of ``results.recipes``, the cheapest of these.
+        scores: Of every recipe on test: mean, 95 % interval.
+        warnings: What a reader must know beyond that.
+    """
 
     results: Results
     margin: float
-    test: Experiment  # the study's score on test, from which all the rest was worked out
+    test: Experiment
     analysis: Analysis
-    seconds: dict[str, CostEffect]  # by name of the comparison; empty where no seconds are known
+    seconds: dict[str, CostEffect]
     best: BestSet | None
-    chosen_on: str  # the split that the best set looked at
-    eligible: tuple[int, ...]  # those of the best set that no decision on that split speaks against
-    recommended: int | None  # of ``results.recipes``: the cheapest of these
-    scores: tuple[tuple[float, Interval], ...]  # of every recipe on test: mean, 95 % interval
+    chosen_on: str
+    eligible: tuple[int, ...]
+    recommended: int | None
+    scores: tuple[tuple[float, Interval], ...]
     warnings: tuple[Warning, ...]
 
     def of(self, effect: Effect) -> CostEffect | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import count, islice
 from typing import Any
 
@@ -19,7 +20,7 @@ from finegrid.planning.status import StudyStatus
 from finegrid.recipe.identity import key_of
 from finegrid.results.load import load_results
 from finegrid.results.results import Results
-from finegrid.statistics.comparisons import InteractionContrast
+from finegrid.statistics.comparisons import Contrast
 from finegrid.statistics.contrasts import Contrasts
 from finegrid.statistics.decide import MOST_SEEDS
 from finegrid.statistics.power import detectable
@@ -32,7 +33,7 @@ from finegrid.study.identity import identify
 from finegrid.study.record import Record
 from finegrid.study.settings import DesignSettings
 from finegrid.study.study import Study
-from finegrid.verdict.budget.noise import Spread, size_of, spread_of
+from finegrid.verdict.budget.noise import NoiseModel, estimate_noise, sum_squares
 
 # Variances are not known to a tenth, so what is a tenth smaller is no reason for fewer seeds than three, or
 # for effects that are measured together.
@@ -48,34 +49,64 @@ KINDS: tuple[tuple[DesignKind, Resolution], ...] = (
 
 
 @dataclass(frozen=True)
-class Sight:
-    """What a design of the study's factors shows, whatever the seeds.
+class Candidate:
+    """A design of the study's factors, and what it shows once all its runs have finished.
 
     Attributes:
-        study: the same study, in this design.
-        reached: resolution of a fraction; None where no effects are measured together at all.
-        recipes: distinct ones.
-        comparisons: main effects, every level but the first.
-        size: of the largest contrast of a main effect; inf where one is not measured.
-        leftover: degrees of freedom of the noise when there is one seed only.
-        aliased: main effects, and interactions of two, that are measured together with others.
-        interactions: of two factors that are measured.
-        unseen: factors that do something in other designs, but nothing in this one.
+        study: The same study, in this design.
+        contrasts: Of its distinct recipes.
+        unseen: Factors that do something in other designs, but nothing in this one.
     """
 
     study: Study
-    reached: int | None
-    recipes: int
-    comparisons: int
-    size: float
-    leftover: float
-    aliased: tuple[int, int]
-    interactions: int
+    contrasts: Contrasts
     unseen: tuple[str, ...]
 
     @property
     def kind(self) -> DesignKind:
         return self.study.head.design.kind
+
+    @cached_property
+    def reached(self) -> int | None:
+        """Resolution of a fraction; None of other designs."""
+        return find_resolution(make_bits(self.study)) if self.kind == "fractional" else None
+
+    @property
+    def recipes(self) -> int:
+        """Distinct ones."""
+        return len(self.contrasts.recipes)
+
+    @property
+    def comparisons(self) -> int:
+        """Main effects: every level but the first."""
+        return len(self.contrasts.mains)
+
+    @cached_property
+    def interactions(self) -> list[Contrast]:
+        """Of two factors, those that are measured."""
+        contrasts = [interaction.contrast for interaction in self.contrasts.interactions]
+        return [contrast for contrast in contrasts if contrast.weights is not None]
+
+    @cached_property
+    def aliased(self) -> tuple[int, int]:
+        """Main effects, and interactions of two, that are measured together with others."""
+        mains = sum(bool(contrast.aliases) for contrast in self.contrasts.mains)
+        return mains, sum(bool(contrast.aliases) for contrast in self.interactions)
+
+    @cached_property
+    def size(self) -> float:
+        """Of the largest contrast of a main effect; inf where one is not measured."""
+        sizes = (sum_squares(contrast.weights) for contrast in self.contrasts.mains)
+        return max(sizes, default=math.inf)
+
+    @cached_property
+    def leftover(self) -> float:
+        """Degrees of freedom of one seed's noise, as `variance.find_stand_in` has them; 0: none."""
+        leftover = self.contrasts.residual_basis.shape[1]
+        if leftover >= LEAST_RESIDUAL:
+            return float(leftover)
+        contrasts = self.comparisons + len(self.interactions)
+        return contrasts / 3 if contrasts >= LEAST_LENTH else 0.0
 
     @property
     def clear(self) -> int:
@@ -88,36 +119,45 @@ class Sight:
             return 2
         return 4 if self.kind == "full" else 3
 
-    def detects(self, spread: Spread, seeds: int, texts: int) -> float:
+    def detects(self, noise: NoiseModel, seeds: int, texts: int) -> float:
         """Points; the smallest main effect found with 80 % power. inf where noise cannot be measured."""
         if not np.isfinite(self.size) or self.unseen:
             return np.inf
-        one = spread.of(self.size)
-        return detectable(one, seeds, texts, self.comparisons, df_seed=self.leftover if seeds == 1 else None)
+        components = noise.predict(self.size)
+        df_seed = self.leftover if seeds == 1 else None
+        return detectable(components, seeds, texts, self.comparisons, df_seed=df_seed)
 
-    def floor(self, spread: Spread, texts: int) -> float:
+    def floor(self, noise: NoiseModel, texts: int) -> float:
         """What `detects` comes to with any number of seeds."""
         if not np.isfinite(self.size) or self.unseen:
             return np.inf
-        rest = Components(np.array(0.0), spread.of(self.size).text, np.array(0.0))
+        rest = Components(np.array(0.0), noise.predict(self.size).text, np.array(0.0))
         return detectable(rest, 2, texts, self.comparisons)
 
 
 @dataclass(frozen=True)
 class Option:
-    """A design with a number of seeds."""
+    """A design with a number of seeds.
 
-    sight: Sight
+    Attributes:
+        candidate: The design.
+        seeds: Their numbers.
+        left: Runs that are not in the ledger.
+        seconds: That those take.
+        detects: Points; `Candidate.detects` with so many seeds.
+    """
+
+    candidate: Candidate
     seeds: tuple[int, ...]
-    left: int  # runs that are not in the ledger
-    seconds: float  # that those take
-    detects: float  # points
+    left: int
+    seconds: float
+    detects: float
 
     @property
     def order(self) -> tuple[bool, int, float, float, int]:
         """Among options that detect about the same; the first is the best."""
         few = len(self.seeds) < ENOUGH_SEEDS
-        return few, -self.sight.clear, round(self.detects, 2), self.seconds, len(self.seeds)
+        return few, -self.candidate.clear, round(self.detects, 2), self.seconds, len(self.seeds)
 
 
 @dataclass(frozen=True)
@@ -125,16 +165,20 @@ class BudgetPlan:
     """What a budget buys.
 
     Attributes:
+        status: Of the study that the budget is for.
+        seconds: Of the budget.
+        noise: That the effects are expected to have.
+        texts: Of the test split.
         chosen: None if nothing fits.
-        instead: the best of every other design that fits.
-        smallest: the design that takes least, with one seed.
+        instead: The best of every other design that fits.
+        smallest: The design that takes least, with one seed.
         two_seeds: Seconds of the chosen design with two seeds, where one was chosen.
-        not_compared: designs whose rows have not been audited.
+        not_compared: Designs whose rows have not been audited.
     """
 
     status: StudyStatus
     seconds: float
-    spread: Spread
+    noise: NoiseModel
     texts: int
     chosen: Option | None
     instead: tuple[Option, ...]
@@ -155,26 +199,28 @@ def plan_budget(status: StudyStatus, seconds: float) -> BudgetPlan:
     """
     study, audit = status.study, status.audit
     assert audit is not None  # the caller has probed
-    spread, texts = spread_of(load_results(study), audit), audit.sizes["test"]
-    sights, missing = all_sights(study, audit)
+    noise, texts = estimate_noise(load_results(study), audit), audit.sizes["test"]
+    candidates, missing = find_candidates(study, audit)
     latest = study.ledger.latest()
-    tables = [list(options(status, sight, spread, seconds, latest)) for sight in sights]
+    tables = [list(list_options(status, candidate, noise, seconds, latest)) for candidate in candidates]
     chosen = choose([option for table in tables for option in table], seconds)
-    others = [choose(table, seconds) for table in tables if not chosen or table[0].sight is not chosen.sight]
+    others = [
+        choose(table, seconds) for table in tables if not chosen or table[0].candidate is not chosen.candidate
+    ]
     instead = sorted((option for option in others if option), key=lambda option: option.detects)
-    two = None
+    two_seeds = None
     if chosen is not None and len(chosen.seeds) == 1:
-        second = next(table for table in tables if table[0].sight is chosen.sight)[1]
-        two = second.seconds
+        table = next(table for table in tables if table[0].candidate is chosen.candidate)
+        two_seeds = table[1].seconds
     return BudgetPlan(
         status=status,
         seconds=seconds,
-        spread=spread,
+        noise=noise,
         texts=texts,
         chosen=chosen,
         instead=tuple(instead),
         smallest=min((table[0] for table in tables), key=lambda option: option.seconds),
-        two_seeds=two,
+        two_seeds=two_seeds,
         not_compared=missing,
     )
 
@@ -187,61 +233,65 @@ def choose(table: Sequence[Option], seconds: float) -> Option | None:
     return min(near, key=lambda option: option.order, default=None)
 
 
-def options(
-    status: StudyStatus, sight: Sight, spread: Spread, budget: float, latest: dict[str, Record]
+def list_options(
+    status: StudyStatus,
+    candidate: Candidate,
+    noise: NoiseModel,
+    budget: float,
+    latest: dict[str, Record],
 ) -> Iterator[Option]:
     """One seed, two, ... up to the first number that takes longer than the budget."""
     audit, settings = status.audit, status.settings
     assert audit is not None
-    study = sight.study
+    study = candidate.study
     first = plan_runs(study, audit, settings.precision, [0])
     families = plan_families(first, capacity(settings, audit).size_of)  # alike for every seed
-    whole = [family_seconds(family, audit) for family in families]
+    of_new_seed = [family_seconds(family, audit) for family in families]
     ran = {record.seed for record in latest.values()}
     took: list[float] = []
-    left, numbers = 0, first_seeds(status.study, MOST_SEEDS + 1)
+    left, numbers = 0, take_seeds(status.study, MOST_SEEDS + 1)
     rests = [
-        [without_settled(study, audit, family, seed, latest) for family in families if seed in ran]
+        [leave_out_ended(study, audit, family, seed, latest) for family in families if seed in ran]
         for seed in numbers
     ]
     for seeds, rest in enumerate(rests[:-1], start=1):
-        took += [family_seconds(family, audit) for family in rest] if rest else whole
+        took += [family_seconds(family, audit) for family in rest] if rest else of_new_seed
         left += sum(len(family.left) for family in rest or families)
         if rests[seeds] and not any(family.left for family in rests[seeds]):
             continue  # the next seed is there already, and a verdict will count it
         seconds = share_out(took, status.workers)
-        detects = sight.detects(spread, seeds, audit.sizes["test"])
-        yield Option(sight, first_seeds(status.study, seeds), left, seconds, detects)
+        detects = candidate.detects(noise, seeds, audit.sizes["test"])
+        yield Option(candidate, take_seeds(status.study, seeds), left, seconds, detects)
         if seconds > budget:
             return
 
 
-def without_settled(
+def leave_out_ended(
     study: Study, audit: Audit, family: Family, seed: int, latest: dict[str, Record]
 ) -> Family:
     """The family in another seed, less the runs that the runner would leave: done or diverged."""
 
-    def settled(run: PlannedRun) -> bool:
+    def has_ended(run: PlannedRun) -> bool:
         twins = (identify(study, audit, precision, run.levels, seed) for precision in PRECISIONS)
         return any(twin in latest and latest[twin].status != "failed" for twin in twins)
 
-    return family.without([run.run_id for run in family.left if settled(run)])
+    return family.without([run.run_id for run in family.left if has_ended(run)])
 
 
-def seed_numbers(study: Study) -> Iterator[int]:
+def list_seeds(study: Study) -> Iterator[int]:
     """Those of study.toml, then 0, 1, ... as far as they are free."""
-    own = study.head.design.numbers
-    yield from own
-    yield from (number for number in count() if number not in own)
+    listed = study.head.design.numbers
+    yield from listed
+    yield from (number for number in count() if number not in listed)
 
 
-def first_seeds(study: Study, seeds: int) -> tuple[int, ...]:
-    return tuple(islice(seed_numbers(study), seeds))
+def take_seeds(study: Study, seeds: int) -> tuple[int, ...]:
+    return tuple(islice(list_seeds(study), seeds))
 
 
-def all_sights(study: Study, audit: Audit) -> tuple[list[Sight], tuple[str, ...]]:
+def find_candidates(study: Study, audit: Audit) -> tuple[list[Candidate], tuple[str, ...]]:
     """Every different design of these factors, and the names of those that have rows without an audit."""
-    found: list[tuple[Study, Results]] = []
+    designs: list[tuple[Study, Results]] = []
     tables: list[set[str]] = []  # what is compared already, by distinct recipes
     missing: dict[str, str] = {}  # rows -> name of the design
     for kind, resolution in KINDS:
@@ -256,9 +306,10 @@ def all_sights(study: Study, audit: Audit) -> tuple[list[Sight], tuple[str, ...]
         table = {key_of(recipe.run) for recipe in results.recipes}
         if table not in tables:
             tables.append(table)
-            found.append((other, results))
-    live = dict.fromkeys(factor for _, results in found for factor in results.factors)
-    return [sight_of(other, results, live) for other, results in found], tuple(missing.values())
+            designs.append((other, results))
+    live = dict.fromkeys(factor for _, results in designs for factor in results.factors)
+    candidates = [make_candidate(other, results, live) for other, results in designs]
+    return candidates, tuple(missing.values())
 
 
 def in_design(study: Study, kind: DesignKind, resolution: Resolution) -> Study:
@@ -268,32 +319,9 @@ def in_design(study: Study, kind: DesignKind, resolution: Resolution) -> Study:
     return replace(study, head=study.head.model_copy(update={"design": design}), screen=None)
 
 
-def sight_of(study: Study, results: Results, live: Collection[str]) -> Sight:
-    """What a design shows once all its runs have finished. ``live``: factors that do something somewhere."""
+def make_candidate(study: Study, results: Results, live: Collection[str]) -> Candidate:
+    """``live``: factors that do something somewhere."""
     recipes = [recipe.levels for recipe in results.recipes]
-    contrasts = Contrasts(results.factors, recipes, np.ones(len(recipes), dtype=bool))
-    mains = contrasts.mains
-    crossed = [one for one in contrasts.interactions if one.contrast.weights is not None]
-    fractional = study.head.design.kind == "fractional"
-    return Sight(
-        study=study,
-        reached=find_resolution(make_bits(study)) if fractional else None,
-        recipes=len(recipes),
-        comparisons=len(mains),
-        size=max((size_of(one.weights) for one in mains), default=math.inf),
-        leftover=leftover_df(contrasts.residual_basis.shape[1], len(mains), crossed),
-        aliased=(
-            sum(bool(one.aliases) for one in mains),
-            sum(bool(one.contrast.aliases) for one in crossed),
-        ),
-        interactions=len(crossed),
-        unseen=tuple(factor for factor in live if factor not in results.factors),
-    )
-
-
-def leftover_df(leftover: int, mains: int, crossed: Sequence[InteractionContrast]) -> float:
-    """Of one seed, as `variance.one_seed` takes them; 0 where it can say nothing."""
-    if leftover >= LEAST_RESIDUAL:
-        return float(leftover)
-    contrasts = mains + len(crossed)
-    return contrasts / 3 if contrasts >= LEAST_LENTH else 0.0
+    ran = np.ones(len(recipes), dtype=bool)
+    unseen = tuple(factor for factor in live if factor not in results.factors)
+    return Candidate(study, Contrasts(results.factors, recipes, ran), unseen)

@@ -27,36 +27,33 @@ USUAL_ERROR = 10.0  # % of texts, where no run tells
 
 
 @dataclass(frozen=True)
-class Spread:
-    """Variances in points squared, for any design of the study's factors.
+class NoiseModel:
+    """Variance components of a study's scores in points squared, for any design of its factors.
 
     A contrast of the size s (its sum of squared weights) has ``s * run + shared``: the first is each recipe's
     own and averages out over recipes, the second goes with the effect itself, in every recipe alike.
 
     Attributes:
-        run: of one recipe: in one seed, on one text, on one text in one seed.
-        shared: of a main effect, the same.
-        runs, seeds: that have finished; what was measured comes from these.
-        error: percentage of wrong texts that the assumptions start from; None where nothing is assumed.
+        run: Of one recipe: in one seed, on one text, on one text in one seed.
+        shared: Of a main effect, the same.
+        runs: How many have finished; what was measured comes from these.
+        seeds: How many have any finished run.
+        percent_wrong: Of texts, what the assumptions start from; None where nothing is assumed.
     """
 
     run: Components
     shared: Components
     runs: int
     seeds: int
-    error: float | None = None
+    percent_wrong: float | None = None
 
-    def of(self, size: float) -> Components:
+    def predict(self, size: float) -> Components:
         """Of a main effect whose contrast has this size."""
-        parts = zip(parts_of(self.run), parts_of(self.shared), strict=True)
+        parts = zip(self.run.parts, self.shared.parts, strict=True)
         return Components(*(size * own + shared for own, shared in parts))
 
 
-def parts_of(one: Components) -> tuple[Floats, Floats, Floats]:
-    return one.seed, one.text, one.seed_text
-
-
-def spread_of(results: Results, audit: Audit) -> Spread:
+def estimate_noise(results: Results, audit: Audit) -> NoiseModel:
     """From the ledger, once two seeds have finished and show at least one main effect; else assumed.
 
     Raises:
@@ -66,61 +63,64 @@ def spread_of(results: Results, audit: Audit) -> Spread:
     seeds = int(np.isfinite(results.points("test")).any(axis=0).sum())
     if seeds >= 2:
         analysis = analyse(Experiment.of(collect_outcomes(results, "test")))
-        mains = usable(analysis.effects)
-        crossed = usable([one.effect for one in analysis.interactions])
+        mains = keep_usable(analysis.effects)
+        crossed = keep_usable([interaction.effect for interaction in analysis.interactions])
         if mains:
-            return measured(mains, crossed, runs, seeds)
-    return assumed(error_of(results, audit), len(results.factors), runs, seeds)
+            return measure_noise(mains, crossed, runs, seeds)
+    return assume_noise(estimate_percent_wrong(results, audit), len(results.factors), runs, seeds)
 
 
-def usable(effects: Sequence[Effect]) -> list[Effect]:
+def keep_usable(effects: Sequence[Effect]) -> list[Effect]:
     return [effect for effect in effects if np.isfinite(effect.se)]
 
 
-def measured(mains: Sequence[Effect], crossed: Sequence[Effect], runs: int, seeds: int) -> Spread:
+def measure_noise(mains: Sequence[Effect], crossed: Sequence[Effect], runs: int, seeds: int) -> NoiseModel:
     """Interactions show what is each recipe's own; what main effects have beyond that is shared."""
-    sizes, parts = sizes_of(mains), table_of(mains)
-    both = np.vstack([parts / sizes, *([table_of(crossed) / sizes_of(crossed)] if crossed else [])])
-    own = both[len(mains) :].mean(axis=0) if crossed else both.mean(axis=0)
-    beyond = (parts - sizes * own).mean(axis=0)
-    own = np.where(beyond > 0, own, both.mean(axis=0))
+    sizes, parts = collect_sizes(mains), collect_components(mains)
+    of_runs = [parts / sizes]
+    if crossed:
+        of_runs.append(collect_components(crossed) / collect_sizes(crossed))
+    every = np.vstack(of_runs).mean(axis=0)
+    run = of_runs[1].mean(axis=0) if crossed else every
+    beyond = (parts - sizes * run).mean(axis=0)
+    run = np.where(beyond > 0, run, every)
     shared = np.maximum(beyond, 0.0)
-    return Spread(Components(*own), Components(*shared), runs, seeds)
+    return NoiseModel(Components(*run), Components(*shared), runs, seeds)
 
 
-def sizes_of(effects: Sequence[Effect]) -> Floats:
+def collect_sizes(effects: Sequence[Effect]) -> Floats:
     """``[effects, 1]``."""
-    return np.array([[size_of(effect.contrast.weights)] for effect in effects])
+    return np.array([[sum_squares(effect.contrast.weights)] for effect in effects])
 
 
-def size_of(weights: Floats | None) -> float:
+def sum_squares(weights: Floats | None) -> float:
     """Sum of squared weights; inf where a design does not show the effect."""
     return float(np.square(weights).sum()) if weights is not None else np.inf
 
 
-def table_of(effects: Sequence[Effect]) -> Floats:
+def collect_components(effects: Sequence[Effect]) -> Floats:
     """Components ``[effects, 3]``."""
-    return np.array([[float(part) for part in parts_of(effect.one)] for effect in effects])
+    return np.array([[float(part) for part in effect.components.parts] for effect in effects])
 
 
-def assumed(error: float, factors: int, runs: int, seeds: int) -> Spread:
+def assume_noise(percent_wrong: float, factors: int, runs: int, seeds: int) -> NoiseModel:
     """From the percentage of wrong texts alone.
 
     A text is worth 0 or 100 points to accuracy. Where a share q of the texts is right in one run and wrong in
     the other, their difference has the variance q * 100^2 a text, half of it from either run.
     """
-    wrong = error / 100
+    wrong = percent_wrong / 100
     seed_text = SEEDS_DISAGREE * wrong / 2 * 100**2
     text = (RECIPES_DISAGREE - SEEDS_DISAGREE) * wrong / 2 * 100**2
-    luck = (RUN_LUCK * error) ** 2
+    luck = (RUN_LUCK * percent_wrong) ** 2
     # Each of the factors is at either level in half the recipes, so its effect moves a run by half of itself.
     by_factor = FACTORS_SHARE * text * 4 / max(factors, 1)
     run = Components(*map(np.array, (luck, (1 - FACTORS_SHARE) * text, seed_text)))
     shared = Components(*map(np.array, (0.0, by_factor, 0.0)))
-    return Spread(run, shared, runs, seeds, error)
+    return NoiseModel(run, shared, runs, seeds, percent_wrong)
 
 
-def error_of(results: Results, audit: Audit) -> float:
+def estimate_percent_wrong(results: Results, audit: Audit) -> float:
     """100 less the mean score on dev of what has finished; else a usual one, below the majority class's."""
     points = results.points("dev")
     if np.isfinite(points).any():

@@ -12,8 +12,8 @@ from finegrid.statistics.power import POWER
 from finegrid.statistics.variance import Components
 from finegrid.study.confounding import format_roman
 from finegrid.study.fraction import ROMAN
-from finegrid.verdict.budget.budget import BudgetPlan, Option, Sight
-from finegrid.verdict.budget.noise import RECIPES_DISAGREE, RUN_LUCK, SEEDS_DISAGREE, parts_of
+from finegrid.verdict.budget.budget import BudgetPlan, Candidate, Option
+from finegrid.verdict.budget.noise import RECIPES_DISAGREE, RUN_LUCK, SEEDS_DISAGREE
 
 
 def budget_lines(plan: BudgetPlan) -> list[str]:
@@ -21,36 +21,37 @@ def budget_lines(plan: BudgetPlan) -> list[str]:
     workers = plan.status.workers
     within = f"budget {format_duration(plan.seconds).removesuffix(' 0 min')}"
     within += f" with {workers} worker{'s' * (workers != 1)}"
-    lines = [f"{within}: {told(plan.chosen)}" if plan.chosen else f"{within}: nothing fits"]
+    lines = [f"{within}: {describe_option(plan.chosen)}" if plan.chosen else f"{within}: nothing fits"]
     if plan.chosen:
         lines += detects_lines(plan, plan.chosen)
-    lines.append(f"variances: {variance_words(plan)}")
+    lines.append(f"variances: {describe_variances(plan)}")
     for option in plan.instead if plan.chosen else ():
-        lines.append(f"instead: {told(option)}: {points_words(option)}; {clear_words(option.sight)}")
+        shows = f"{describe_points(option)}; {describe_clarity(option.candidate)}"
+        lines.append(f"instead: {describe_option(option)}: {shows}")
     lines += [f"not compared: {name}: some of its rows have not been probed" for name in plan.not_compared]
     if plan.chosen:
-        lines.append(f"to do so: {to_do(plan, plan.chosen)}")
-    return lines + [f"warning: {warning}" for warning in warnings(plan)]
+        lines.append(f"to do so: {describe_next_step(plan, plan.chosen)}")
+    return lines + [f"warning: {warning}" for warning in list_warnings(plan)]
 
 
-def design_words(sight: Sight) -> str:
-    if sight.kind == "full":
+def name_design(candidate: Candidate) -> str:
+    if candidate.kind == "full":
         return "full design"
-    if sight.kind == "one-at-a-time":
+    if candidate.kind == "one-at-a-time":
         return "one at a time"
-    return f"fraction of resolution {format_roman(sight.reached or 0)}"
+    return f"fraction of resolution {format_roman(candidate.reached or 0)}"
 
 
-def told(option: Option) -> str:
-    name = f"{design_words(option.sight)} ({count_noun(option.sight.recipes, 'distinct recipe')})"
+def describe_option(option: Option) -> str:
+    name = f"{name_design(option.candidate)} ({count_noun(option.candidate.recipes, 'distinct recipe')})"
     name += f" x {count_noun(len(option.seeds), 'seed')}"
     if not option.left:
         return f"{name}, all done already"
-    seconds, runs = format_duration(option.seconds), count_noun(option.left, "run")
-    return f"{name}, predicted {seconds} for {runs} not done yet"
+    runs = f"{count_noun(option.left, 'run')} not done yet"
+    return f"{name}, predicted {format_duration(option.seconds)} for {runs}"
 
 
-def points_words(option: Option) -> str:
+def describe_points(option: Option) -> str:
     if not np.isfinite(option.detects):
         return "no size of effect can be promised"
     return f"effects of {option.detects:.2f} points or more"
@@ -59,58 +60,62 @@ def points_words(option: Option) -> str:
 def detects_lines(plan: BudgetPlan, chosen: Option) -> list[str]:
     """What the chosen design can show, and what more seeds could."""
     if not np.isfinite(chosen.detects):
-        return [f"{points_words(chosen)}: {why_nothing(chosen)}"]
-    floor = chosen.sight.floor(plan.spread, plan.texts)
+        return [f"{describe_points(chosen)}: {explain_no_promise(chosen)}"]
+    floor = chosen.candidate.floor(plan.noise, plan.texts)
+    detects = f"detects main {describe_points(chosen)} in {100 * POWER:.0f} % of studies"
     return [
-        f"detects main {points_words(chosen)} in {100 * POWER:.0f} % of studies; {clear_words(chosen.sight)}",
+        f"{detects}; {describe_clarity(chosen.candidate)}",
         f"more seeds alone would not get below {floor:.2f} points: the {plan.texts:,} test texts",
     ]
 
 
-def why_nothing(option: Option) -> str:
-    if option.sight.unseen:
-        return f"{', '.join(option.sight.unseen)} does nothing in its rows"
-    if not np.isfinite(option.sight.size):
+def explain_no_promise(option: Option) -> str:
+    if option.candidate.unseen:
+        return f"{', '.join(option.candidate.unseen)} does nothing in its rows"
+    if not np.isfinite(option.candidate.size):
         return "some main effect cannot be worked out from its rows"
     return "with one seed, nothing is left over that shows the noise of a run"
 
 
-def clear_words(sight: Sight) -> str:
+def describe_clarity(candidate: Candidate) -> str:
     """What can be told apart."""
-    if sight.unseen:
-        return f"does not show {', '.join(sight.unseen)}"
-    if sight.kind == "one-at-a-time":
+    if candidate.unseen:
+        return f"does not show {', '.join(candidate.unseen)}"
+    if candidate.kind == "one-at-a-time":
         return "each with all other factors at their first level, interactions not measured"
-    if sight.aliased[0]:
-        return f"{sight.aliased[0]} of {sight.comparisons} main effects measured together with interactions"
-    if sight.aliased[1]:
+    if candidate.aliased[0]:
+        share = f"{candidate.aliased[0]} of {candidate.comparisons} main effects"
+        return f"{share} measured together with interactions"
+    if candidate.aliased[1]:
         return "main effects clear, but some interactions of two measured together"
     return "main effects and interactions of two clear of each other"
 
 
-def luck(plan: BudgetPlan) -> float:
+def estimate_luck(plan: BudgetPlan) -> float:
     """Standard deviation of a run's score between seeds, points."""
-    return float(np.sqrt(plan.spread.run.seed + plan.spread.run.seed_text / plan.texts))
+    return float(np.sqrt(plan.noise.run.seed + plan.noise.run.seed_text / plan.texts))
 
 
-def variance_words(plan: BudgetPlan) -> str:
-    spread = plan.spread
-    if spread.error is None:
-        runs, seeds = count_noun(spread.runs, "finished run"), count_noun(spread.seeds, "seed")
-        return f"from {runs} with {seeds} of this ledger: a run's own luck {luck(plan):.2f} points"
-    source = f"as in {count_noun(spread.runs, 'finished run')} on dev" if spread.runs else "a guess"
+def describe_variances(plan: BudgetPlan) -> str:
+    noise, wrong = plan.noise, plan.noise.percent_wrong
+    runs = count_noun(noise.runs, "finished run")
+    if wrong is None:
+        source = f"{runs} with {count_noun(noise.seeds, 'seed')} of this ledger"
+        return f"from {source}: a run's own luck {estimate_luck(plan):.2f} points"
+    source = f"as in {runs} on dev" if noise.runs else "a guess"
     return (
-        f"assumed, no two seeds have finished: {spread.error:.1f} % of texts wrong ({source}); two seeds of "
-        f"a recipe differ in {spread.error * SEEDS_DISAGREE:.1f} % of texts, two recipes in "
-        f"{spread.error * RECIPES_DISAGREE:.1f} %; a run's own luck {RUN_LUCK * spread.error:.2f} points "
-        f"beyond that, {luck(plan):.2f} in all. Two finished seeds replace this"
+        f"assumed, no two seeds have finished: {wrong:.1f} % of texts wrong ({source}); two seeds of "
+        f"a recipe differ in {wrong * SEEDS_DISAGREE:.1f} % of texts, two recipes in "
+        f"{wrong * RECIPES_DISAGREE:.1f} %; a run's own luck {RUN_LUCK * wrong:.2f} points "
+        f"beyond that, {estimate_luck(plan):.2f} in all. Two finished seeds replace this"
     )
 
 
-def warnings(plan: BudgetPlan) -> list[str]:
+def list_warnings(plan: BudgetPlan) -> list[str]:
     if plan.chosen is None:
         smallest = plan.smallest
-        name = f"{design_words(smallest.sight)} ({count_noun(smallest.sight.recipes, 'distinct recipe')})"
+        recipes = count_noun(smallest.candidate.recipes, "distinct recipe")
+        name = f"{name_design(smallest.candidate)} ({recipes})"
         return [f"the smallest design, {name} x 1 seed, would take {format_duration(smallest.seconds)}."]
     if plan.two_seeds is not None:
         fits = "one seed is all that fits" if plan.two_seeds > plan.seconds else "one seed"
@@ -119,9 +124,9 @@ def warnings(plan: BudgetPlan) -> list[str]:
     return []
 
 
-def design_table(plan: BudgetPlan, option: Option) -> dict[str, Any]:
+def make_design_table(plan: BudgetPlan, option: Option) -> dict[str, Any]:
     """The ``[design]`` table of study.toml that makes this the study's plan."""
-    design = option.sight.study.head.design
+    design = option.candidate.study.head.design
     fraction = {"resolution": ROMAN[design.resolution]} if design.kind == "fractional" else {}
     whole = isinstance(plan.status.study.head.design.seeds, int)
     return {
@@ -131,30 +136,30 @@ def design_table(plan: BudgetPlan, option: Option) -> dict[str, Any]:
     }
 
 
-def command(plan: BudgetPlan) -> str:
+def make_command(plan: BudgetPlan) -> str:
     """With the settings that this plan was made with, where study.toml has others."""
     status = plan.status
-    mine, theirs = status.settings, status.study.head.run
+    planned, written = status.settings, status.study.head.run
     words = ["finegrid", "run", str(status.study.folder)]
     for name in ("device", "precision", "memory"):
-        if getattr(mine, name) != getattr(theirs, name):
-            words += [f"--{name}", str(getattr(mine, name))]
+        if getattr(planned, name) != getattr(written, name):
+            words += [f"--{name}", str(getattr(planned, name))]
     words += ["--workers", str(status.asked_workers)] if status.asked_workers else []
     return shlex.join(words)
 
 
-def to_do(plan: BudgetPlan, option: Option) -> str:
-    table = design_table(plan, option)
+def describe_next_step(plan: BudgetPlan, option: Option) -> str:
+    table = make_design_table(plan, option)
     lines = ", ".join(
         f"{name} = " + (f'"{value}"' if isinstance(value, str) else f"{value}")
         for name, value in table.items()
     )
-    return f"in study.toml, [design] {lines}; then {command(plan)}"
+    return f"in study.toml, [design] {lines}; then {make_command(plan)}"
 
 
 def budget_json(plan: BudgetPlan) -> dict[str, Any]:
     """Key ``budget`` of `finegrid plan --json`. Points in 0 to 100; None where nothing can be promised."""
-    chosen, spread = plan.chosen, plan.spread
+    chosen, noise = plan.chosen, plan.noise
     return {
         "seconds": plan.seconds,
         "workers": plan.status.workers,
@@ -164,39 +169,39 @@ def budget_json(plan: BudgetPlan) -> dict[str, Any]:
         "smallest": option_json(plan, plan.smallest),
         "texts": plan.texts,
         "variances": {
-            "from": "ledger" if spread.error is None else "assumptions",
-            "runs": spread.runs,
-            "seeds": spread.seeds,
-            "percent_wrong": spread.error,
-            "run": components_json(spread.run),
-            "effect": components_json(spread.shared),
-            "run_sd": luck(plan),
+            "from": "ledger" if noise.percent_wrong is None else "assumptions",
+            "runs": noise.runs,
+            "seeds": noise.seeds,
+            "percent_wrong": noise.percent_wrong,
+            "run": components_json(noise.run),
+            "effect": components_json(noise.shared),
+            "run_sd": estimate_luck(plan),
         },
         "not_compared": list(plan.not_compared),
-        "command": command(plan) if chosen else None,
-        "warnings": warnings(plan),
+        "command": make_command(plan) if chosen else None,
+        "warnings": list_warnings(plan),
     }
 
 
 def option_json(plan: BudgetPlan, option: Option) -> dict[str, Any]:
-    sight = option.sight
+    candidate = option.candidate
     return {
-        "design": design_table(plan, option),
-        "resolution": sight.reached,
-        "recipes": sight.recipes,
+        "design": make_design_table(plan, option),
+        "resolution": candidate.reached,
+        "recipes": candidate.recipes,
         "seeds": list(option.seeds),
         "runs_left": option.left,
         "seconds": option.seconds,
         "detects": json_number(option.detects, digits=None),
-        "floor": json_number(sight.floor(plan.spread, plan.texts), digits=None),
-        "main_effects_aliased": sight.aliased[0],
-        "interactions_measured": sight.interactions,
-        "interactions_aliased": sight.aliased[1],
-        "unseen": list(sight.unseen),
+        "floor": json_number(candidate.floor(plan.noise, plan.texts), digits=None),
+        "main_effects_aliased": candidate.aliased[0],
+        "interactions_measured": len(candidate.interactions),
+        "interactions_aliased": candidate.aliased[1],
+        "unseen": list(candidate.unseen),
     }
 
 
-def components_json(one: Components) -> dict[str, float]:
+def components_json(components: Components) -> dict[str, float]:
     """Variances, points squared."""
     names = ("seed", "text", "seed_text")
-    return {name: float(part) for name, part in zip(names, parts_of(one), strict=True)}
+    return {name: float(part) for name, part in zip(names, components.parts, strict=True)}
