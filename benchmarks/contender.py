@@ -238,8 +238,9 @@ def finegrid(job: Job, inside: Inside) -> Step:
     recipe = loaded.study.baseline
     runs = gather(Run(loaded, f"run-{index}", recipe, seed=0) for index in range(job.family))
     for run in runs:
-        run.loss_fn = inside.timed(run.loss_fn)
-        run.optimizer.step = inside.timed(run.optimizer.step)  # type: ignore[method-assign]
+        run.outputs = inside.timed(run.outputs)  # type: ignore[method-assign]
+        run.loss = inside.timed(run.loss)  # type: ignore[method-assign]
+        run.optimizer.update_ = inside.timed(run.optimizer.update_)  # type: ignore[method-assign]
     torch.Tensor.backward = inside.timed(torch.Tensor.backward)  # type: ignore[method-assign]
     gc.freeze()
 

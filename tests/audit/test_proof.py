@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -15,18 +16,16 @@ from finegrid.audit.costs import make_audit
 from finegrid.audit.proof import Pair, Prover
 from finegrid.audit.snapshot import whereabouts
 from finegrid.model.classifier import Classifier
-from finegrid.model.packing.batches import Batch
-from finegrid.optim.adamw import ParamGroup
+from finegrid.model.packing.batches import Packed
+from finegrid.optim.updater import ParamGroup
 from finegrid.recipe.recipe import Recipe
+from finegrid.strategies.criterion import Criterion
 from finegrid.strategies.freeze import Freeze
 from finegrid.strategies.optimizer import Optimizer
 from finegrid.strategies.reinit import Reinit
 from finegrid.strategies.seams import Setting, Strategy
 from finegrid.study.audit_file import Proof
 from finegrid.training.loaded import LoadedStudy
-
-if TYPE_CHECKING:
-    from finegrid.strategies.seams import LossFn
 
 FACTORS = """[factors]
 "freeze.dropout" = [true, false]
@@ -183,8 +182,8 @@ def test_decay_groups_that_leave_out_a_matrix_are_caught(
 ) -> None:
     groups = Optimizer.param_groups
 
-    def without_head(self: Optimizer, model: Classifier) -> list[ParamGroup]:
-        made = groups(self, model)
+    def without_head(self: Optimizer, all_: list[ParamGroup], model: Classifier) -> list[ParamGroup]:
+        made = groups(self, all_, model)
         if self.decay_on == "matrices":
             stray = model.get_parameter("head.linear.weight")
             made[0]["params"] = [p for p in made[0]["params"] if p is not stray]
@@ -204,14 +203,11 @@ def test_a_loss_that_is_wrapped_for_nothing_or_without_saying_so_is_caught(
 ) -> None:
     """The canonical form takes whatever wraps the loss for a change; the step shows whether it is one."""
 
-    def wrap(self: Reinit, loss_fn: LossFn) -> LossFn:
-        def scaled(model: Classifier, batch: Batch) -> torch.Tensor:
-            return loss_fn(model, batch) * scale
-
-        return scaled if self.layers else loss_fn
+    def scaled(self: Reinit, criterion: Criterion, setting: Setting) -> Criterion:
+        return replace(criterion, modulate=(lambda losses, p: losses * scale,)) if self.layers else criterion
 
     monkeypatch.setattr(Reinit, "prepare_model", Strategy.prepare_model)
-    monkeypatch.setattr(Reinit, "wrap_loss", wrap)
+    monkeypatch.setattr(Reinit, "criterion", scaled)
 
     assert told in (warning := caught(grid, "reinit.layers"))
     assert "gradients" not in warning  # another loss explains them
@@ -220,13 +216,13 @@ def test_a_loss_that_is_wrapped_for_nothing_or_without_saying_so_is_caught(
 def test_a_trick_that_moves_gradients_in_secret_is_caught(
     grid: LoadedStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def shrink(self: Freeze, model: Classifier, batch: Batch, loss_fn: LossFn) -> None:
+    def shrink(self: Freeze, model: Classifier, batch: Packed, backward: Callable[[], None]) -> None:
         if self.layers:
             grad = model.get_parameter("head.linear.bias").grad
             assert grad is not None
             grad.mul_(0.5)
 
-    monkeypatch.setattr(Freeze, "after_backward", shrink)
+    monkeypatch.setattr(Freeze, "more_gradients", shrink)
 
     assert "other gradients in 1 tensor of head from the same loss" in caught(grid, "freeze.layers")
 
@@ -243,17 +239,17 @@ def test_what_the_canonical_form_overlooks_is_caught(
     assert not found["reinit.pooler"].warning
 
 
-def test_a_trick_that_says_nothing_may_do_what_its_seams_reach() -> None:
+def test_a_strategy_that_says_nothing_may_do_what_its_seams_reach() -> None:
     class Quiet(Strategy):
-        def wrap_loss(self, loss_fn: LossFn) -> LossFn:
-            return loss_fn
+        def criterion(self, criterion: Criterion, setting: Setting) -> Criterion:
+            return criterion
 
     assert Quiet.claim("factor") == {"loss": "all", "gradients": "all"}
     assert Strategy.claim("factor") == {}
     assert Reinit.claim("layers") == {"initial": "top layers"}
 
 
-def test_every_knob_says_what_it_touches() -> None:
+def test_every_factor_says_what_it_touches() -> None:
     recipe = Recipe()
     for factor in recipe.levels():
         part, name = factor.split(".")

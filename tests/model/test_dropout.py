@@ -140,12 +140,12 @@ def test_every_dropout_of_the_encoder_is_one_of_ours(checkpoint_of: Callable[[st
 def test_every_site_reaches_the_logits(checkpoint_of: Callable[[str], Path], kind: str) -> None:
     model = classifier_of(checkpoint_of(kind))
     batch = pack_all(random_split(checkpoint_of(kind), [(4,), (7,), (4,)]))
-    everywhere = model(batch)
+    everywhere = model(batch, 0)
     for name in model.dropouts:
         fresh = classifier_of(checkpoint_of(kind))
         was_active = fresh.dropouts[name].active
         fresh.dropouts[name].silenced = True
-        assert torch.equal(fresh(batch), everywhere) != was_active
+        assert torch.equal(fresh(batch, 0), everywhere) != was_active
 
 
 # By the last word of a site's name: where all rates are equal, as they are by default, any may be another's.
@@ -164,7 +164,9 @@ def save_with_rates(folder: Path, kind: str) -> Path:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_site_drops_at_its_own_rate(tmp_path: Path, kind: str) -> None:
-    for name, drawing in classifier_of(save_with_rates(tmp_path, kind)).dropouts.items():
+    model = classifier_of(save_with_rates(tmp_path, kind))
+    model.clock.turn_to_(0)
+    for name, drawing in model.dropouts.items():
         part = name.split(".")[-1]
         rate = 0.0 if (kind, part) == ("distilbert", "hidden") else RATES[part]  # it has none there
         dropped = drawing.draw(2_000_000, CPU)
@@ -196,8 +198,8 @@ def shares_dropped(folder: Path, batches: list[Batch], monkeypatch: pytest.Monke
 
     monkeypatch.setattr(Dropout, "draw", recorded)
     model = classifier_of(folder)
-    for model.clock.step, batch in enumerate(batches):
-        model(batch)
+    for step, batch in enumerate(batches):
+        model(batch, step)
     monkeypatch.setattr(Dropout, "draw", draw)
     return {part: float((torch.cat(all_) == 0).double().mean()) for part, all_ in kept.items()}
 
@@ -232,8 +234,8 @@ def test_silencing_one_site_moves_no_other(bert: Path) -> None:
     def drawn(silenced: str) -> dict[str, Tensor]:
         model = classifier_of(bert)
         model.dropouts[silenced].silenced = True
-        model(batch)  # sites have been passed, some of them
-        model.clock.step = 3
+        model(batch, 0)  # sites have been passed, some of them
+        model.clock.turn_to_(3)
         return {name: masks(drawing) for name, drawing in model.dropouts.items() if name != silenced}
 
     with_hidden_off, all_on = drawn("layer.1.hidden"), drawn("head")
@@ -245,7 +247,7 @@ def test_silencing_one_site_moves_no_other(bert: Path) -> None:
 
 def test_dropout_leaves_torchs_generator_alone(bert: Path) -> None:
     before = torch.get_rng_state()
-    classifier_of(bert)(pack_all(random_split(bert, [(4,), (7,)])))
+    classifier_of(bert)(pack_all(random_split(bert, [(4,), (7,)])), 0)
 
     assert torch.equal(torch.get_rng_state(), before)
 

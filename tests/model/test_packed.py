@@ -70,10 +70,10 @@ def oracle_loss(folder: Path, ours: Classifier, split: TokenisedSplit) -> tuple[
     return logits.detach(), grads
 
 
-def packed_loss(model: Classifier, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+def packed_loss(model: Classifier, batch: Batch, step: int = 0) -> tuple[Tensor, dict[str, Tensor]]:
     """Logits in the order of the split, and gradients."""
     model.zero_grad(set_to_none=True)
-    logits = model(batch)
+    logits = model(batch, step)
     F.cross_entropy(logits, batch.labels).backward()
     grads = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
     return logits.detach()[torch.from_numpy(np.argsort(batch.rows))], grads
@@ -176,8 +176,7 @@ def test_a_shared_prefix_gives_the_same_bits(bert: Path, pooling: Pooling, froze
         model = classifier_of(bert, pooling)
         Freeze(layers=frozen).prepare_model(model, any_setting())
         model.train(mode == "train")
-        model.clock.step = 5
-        return packed_loss(model, batch.with_prefix(model.prefix(batch)) if shared else batch)
+        return packed_loss(model, batch.with_prefix(model.prefix(batch, 5)) if shared else batch, 5)
 
     (logits, grads), (shared_logits, shared_grads) = result(False), result(True)
 
@@ -189,7 +188,7 @@ def test_a_shared_prefix_gives_the_same_bits(bert: Path, pooling: Pooling, froze
 def test_no_gradient_reaches_a_frozen_prefix(bert: Path) -> None:
     model = classifier_of(bert)
     Freeze(layers=2).prepare_model(model, any_setting())
-    prefix = model.prefix(pack_all(random_split(bert, TEXTS)))
+    prefix = model.prefix(pack_all(random_split(bert, TEXTS)), 0)
 
     assert prefix.first is not None
     assert not prefix.hidden.requires_grad and not prefix.first.requires_grad

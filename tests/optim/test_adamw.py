@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from finegrid.optim.adamw import BETAS, EPS, AdamW
+from finegrid.optim.updater import ParamGroup, Updater
 
 STEPS = 50
 SHAPES = [(7, 5), (3,), (1,), (40, 33)]  # odd sizes: the kernel has another path for what is left over
@@ -38,18 +39,22 @@ def problem(dtype: torch.dtype, size: float = 1.0) -> tuple[list[Tensor], list[l
 
 def ours(starts: list[Tensor], grads: list[list[Tensor]], rate: float, correct: bool) -> list[Tensor]:
     params = [torch.nn.Parameter(start.clone()) for start in starts]
-    groups = [
+    groups: list[ParamGroup] = [
         {"params": params[:2], "lr": rate, "weight_decay": DECAYS[0]},
         {"params": params[2:], "lr": rate / 2, "weight_decay": 0.0},
     ]
-    optimizer = AdamW(groups, bias_correction=correct)
+    optimizer = Updater(groups, AdamW(correct))
     for step in range(STEPS):
         for p, own in zip(params, grads, strict=True):
             p.grad = own[step].clone()
-        optimizer.step(FACTORS[step])
+        step_by(optimizer, FACTORS[step])
         optimizer.zero_grad()
         assert all(p.grad is None for p in params)
     return [p.detach() for p in params]
+
+
+def step_by(optimizer: Updater, factor: float) -> None:
+    optimizer.step([group["lr"] * factor for group in optimizer.groups])
 
 
 def expected(starts: list[Tensor], grads: list[list[Tensor]], rate: float, correct: bool) -> list[Tensor]:
@@ -99,7 +104,7 @@ def test_without_bias_correction_the_first_step_is_about_three_times_as_large() 
     for correct in (True, False):
         p = torch.nn.Parameter(start.clone())
         p.grad = grad
-        AdamW([{"params": [p], "lr": 1.0, "weight_decay": 0.0}], bias_correction=correct).step(1.0)
+        step_by(Updater([{"params": [p], "lr": 1.0, "weight_decay": 0.0}], AdamW(correct)), 1.0)
         moved.append(-float(p.detach()))
 
     assert moved == pytest.approx([1.0, 0.1 / 0.001**0.5], rel=1e-6)
@@ -109,10 +114,10 @@ def test_decay_does_not_depend_on_bias_correction() -> None:
     moved = []
     for correct in (True, False):
         p = torch.nn.Parameter(torch.ones(3, dtype=torch.float64))
-        optimizer = AdamW([{"params": [p], "lr": 0.1, "weight_decay": 0.5}], bias_correction=correct)
+        optimizer = Updater([{"params": [p], "lr": 0.1, "weight_decay": 0.5}], AdamW(correct))
         for _ in range(3):
             p.grad = torch.zeros_like(p)
-            optimizer.step(0.5)
+            step_by(optimizer, 0.5)
         moved.append(p.detach())
 
     torch.testing.assert_close(moved[0], torch.full_like(moved[0], (1 - 0.1 * 0.5 * 0.5) ** 3))
@@ -121,9 +126,26 @@ def test_decay_does_not_depend_on_bias_correction() -> None:
 
 def test_parameters_without_gradient_are_left_alone() -> None:
     p, q = torch.nn.Parameter(torch.ones(3)), torch.nn.Parameter(torch.ones(3))
-    optimizer = AdamW([{"params": [p, q], "lr": 0.1, "weight_decay": 0.5}])
+    optimizer = Updater([{"params": [p, q], "lr": 0.1, "weight_decay": 0.5}], AdamW())
     p.grad = torch.ones(3)
-    optimizer.step(1.0)
+    step_by(optimizer, 1.0)
 
-    assert torch.equal(q.detach(), torch.ones(3)) and q not in optimizer.moments
+    assert torch.equal(q.detach(), torch.ones(3)) and q not in optimizer.state
     assert not torch.equal(p.detach(), torch.ones(3))
+
+
+def test_a_group_that_is_left_alone_keeps_values_and_moments_and_counts_its_own_updates() -> None:
+    """Its first update is corrected as a first one, whenever it comes."""
+    params = [torch.nn.Parameter(torch.zeros(3)) for _ in range(2)]
+    groups: list[ParamGroup] = [{"params": [p], "lr": 1.0, "weight_decay": 0.0} for p in params]
+    optimizer = Updater(groups, AdamW())
+    for rates in ([1.0, None], [1.0, None], [1.0, 1.0]):
+        for p in params:
+            p.grad = torch.ones(3)
+        if rates[1] is None:
+            optimizer.step(rates)
+            assert params[1].detach().tolist() == [0.0] * 3 and params[1] not in optimizer.state
+
+    optimizer.step([1.0, 1.0])
+    assert optimizer.updates == [3, 1]
+    torch.testing.assert_close(params[1].detach(), torch.full((3,), -1.0))

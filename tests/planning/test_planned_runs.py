@@ -20,7 +20,7 @@ from finegrid.planning.families import Family, evenly, plan_families
 from finegrid.planning.forecast import family_seconds, makespan
 from finegrid.planning.runs import PlannedRun, plan_runs
 from finegrid.recipe.identity import ENGINE, Levels
-from finegrid.study.audit_file import Audit, Cost, RowAudit, cost_levels
+from finegrid.study.audit_file import Audit, Cost, RowAudit
 from finegrid.study.settings import RunSettings
 from finegrid.study.study import Study
 
@@ -272,7 +272,7 @@ def test_the_audit_measures_every_kind_of_run(planned: tuple[Study, Audit]) -> N
         found = audit.cost(planned_run.recipe)
         assert found is not None and found.step_seconds > 0 and found.memory > 0
         assert (found.prefix_seconds > 0) == (planned_run.recipe.freeze.layers > 0)
-        assert found.shared == cost_levels(planned_run.recipe)
+        assert found.shared == planned_run.recipe.priced_levels()
 
 
 def test_an_audit_covers_the_rows_it_was_made_for(planned: tuple[Study, Audit]) -> None:

@@ -74,7 +74,7 @@ def test_loss_and_gradients_are_those_of_transformers(shard_tokens: int) -> None
 
     model = Pretrainer(ours, Streams(0), torch.float64).train()
     with Threads(2) as threads:
-        sums = threads.gradients_(model, shards)
+        sums = threads.gradients_(model, shards, 0)
 
     assert len(shards) > 1 or shard_tokens == 10_000
     assert sums.told / sums.hidden + sums.pair / sums.pairs == pytest.approx(told.loss.item(), rel=1e-12)
@@ -88,7 +88,7 @@ def test_gradients_are_the_same_bits_on_any_number_of_threads() -> None:
     for count in (1, 3):
         model = Pretrainer(model_of().float(), Streams(0), torch.bfloat16).train()
         with Threads(count) as threads:
-            threads.gradients_(model, shards_of(120))
+            threads.gradients_(model, shards_of(120), 0)
         found.append([p.grad for p in model.parameters()])
 
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True) if a is not None and b is not None)
@@ -109,7 +109,7 @@ def gradients_with_dropout(threads: int, second_first: bool) -> list[torch.Tenso
 
     model.forward = call  # type: ignore[method-assign, assignment]
     with Threads(threads) as pool:
-        pool.gradients_(model, shards)
+        pool.gradients_(model, shards, 0)
     return [p.grad for p in model.parameters()]
 
 

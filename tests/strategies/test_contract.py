@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -15,18 +16,17 @@ from support.tiny import recipe_of, same_tensors, train, weights
 from torch import Tensor
 
 from finegrid.model.classifier import Classifier
-from finegrid.model.packing.batches import Batch
-from finegrid.optim.adamw import AdamW, ParamGroup
+from finegrid.model.packing.batches import Packed
+from finegrid.optim.updater import ParamGroup, Updater, UpdateRule
 from finegrid.recipe.identity import Level
 from finegrid.recipe.recipe import DEFAULTS, Recipe
+from finegrid.strategies.criterion import CROSS_ENTROPY, Criterion, Outputs
 from finegrid.strategies.seams import Setting, Strategy
+from finegrid.training.build import build_groups, build_rule
 from finegrid.training.loaded import LoadedStudy
-from finegrid.training.run import Run, cross_entropy
+from finegrid.training.run import Run
 
-if TYPE_CHECKING:
-    from finegrid.strategies.seams import LossFn
-
-TRICKS = Recipe().strategies
+STRATEGIES = Recipe().strategies
 
 
 def final(loaded: LoadedStudy, recipe: Recipe, seed: int = 0) -> dict[str, Tensor]:
@@ -44,33 +44,35 @@ def test_every_factor_is_listed() -> None:
     assert all(ON[factor] != DEFAULTS[factor] for factor in ON)
 
 
-@pytest.mark.parametrize("strategy", TRICKS, ids=lambda strategy: type(strategy).__name__)
-def test_every_trick_has_a_listed_factor_and_a_default_that_is_off(strategy: Strategy) -> None:
+@pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda strategy: type(strategy).__name__)
+def test_every_strategy_has_a_listed_factor_and_a_default_that_is_off(strategy: Strategy) -> None:
     assert type(strategy)() == strategy
     assert any(factor.startswith(f"{type(strategy).__name__.lower()}.") for factor in ON)
 
 
-@pytest.mark.parametrize("strategy", TRICKS, ids=lambda strategy: type(strategy).__name__)
+@pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda strategy: type(strategy).__name__)
 def test_off_is_the_identity_object(strategy: Strategy, loaded: LoadedStudy) -> None:
-    model = loaded.classifier(Recipe(), seed=0)
+    if strategy.always:
+        return
+    model, setting = loaded.classifier(Recipe(), seed=0), loaded.setting(0)
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     sites = {name: site.active for name, site in model.dropouts.items()}
-    groups = Recipe().optimizer.param_groups(model)
-    batch = next(loaded.training_batches(Recipe(), 0, 0))
+    groups = build_groups(Recipe(), model)
+    rule = build_rule(Recipe(), model, setting)
     global_state = torch.get_rng_state()
 
-    strategy.prepare_model(model, loaded.setting(0))
+    strategy.prepare_model(model, setting)
 
+    assert not strategy.acts and strategy not in Recipe().acting
     assert strategy.param_groups(groups, model) is groups
-    assert strategy.wrap_loss(cross_entropy) is cross_entropy
+    assert strategy.update_rule(rule, model, setting) is rule
+    assert strategy.criterion(CROSS_ENTROPY, setting) is CROSS_ENTROPY
     assert strategy.averager(model) is None
+    assert {strategy.rate_factor(step, 10) for step in range(10)} == {1.0}
     assert same_tensors(before, {name: p.detach() for name, p in model.named_parameters()})
     assert all(p.requires_grad for p in model.parameters()) and model.frozen_layers == 0
     assert {name: site.active for name, site in model.dropouts.items()} == sites
-    cross_entropy(model, batch).backward()
-    grads = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
-    strategy.after_backward(model, batch, cross_entropy)
-    assert same_tensors(grads, {n: p.grad for n, p in model.named_parameters() if p.grad is not None})
+    assert not strategy.overrides("more_gradients") and not strategy.overrides("change_gradients_")
     assert torch.equal(torch.get_rng_state(), global_state)
 
 
@@ -111,9 +113,9 @@ LOOKS: dict[str, SNAPSHOT] = {
     "decays": lambda loaded, run: hypers(run, "weight_decay"),
     "rates": lambda loaded, run: hypers(run, "lr"),
     "factors": lambda loaded, run: [
-        run.recipe.schedule.factor(step, run.total_steps) for step in range(run.total_steps)
+        run.recipe.schedule.rate_factor(step, run.total_steps) for step in range(run.total_steps)
     ],
-    "bias correction": lambda loaded, run: run.optimizer.bias_correction,
+    "bias correction": lambda loaded, run: run.optimizer.rule.key,
     "order": lambda loaded, run: [b.rows.tolist() for b in loaded.training_batches(run.recipe, run.seed, 1)],
     "masks": lambda loaded, run: masks(run.model),
     "active sites": lambda loaded, run: sorted(n for n, site in run.model.dropouts.items() if site.active),
@@ -142,14 +144,14 @@ CHANGES: dict[str, set[str]] = {
 }
 
 
-def hypers(run: Run, name: str) -> dict[str, float]:
+def hypers(run: Run, name: Literal["lr", "weight_decay"]) -> dict[str, float]:
     names = {p: n for n, p in run.model.named_parameters()}
     return {names[p]: group[name] for group in run.optimizer.groups for p in group["params"]}
 
 
 def masks(model: Classifier) -> dict[str, bytes]:
     """What every site multiplies by at step 7."""
-    model.clock.step = 7
+    model.clock.turn_to_(7)
     return {name: site(torch.ones(100)).numpy().tobytes() for name, site in model.dropouts.items()}
 
 
@@ -176,6 +178,8 @@ def test_head_order_and_masks_are_those_of_the_seed(factor: str, loaded: LoadedS
 class Spy(Strategy):
     """Says when it was called."""
 
+    acts = True
+
     def __init__(self, calls: list[str], name: str = "") -> None:
         self.calls, self.name = calls, name
 
@@ -189,22 +193,30 @@ class Spy(Strategy):
         self.say("param_groups")
         return groups
 
-    def wrap_loss(self, loss_fn: LossFn) -> LossFn:
-        self.say("wrap_loss")
+    def update_rule(self, rule: UpdateRule | None, model: Classifier, setting: Setting) -> UpdateRule | None:
+        self.say("update_rule")
+        return rule
 
-        def wrapped(model: Classifier, batch: Batch) -> Tensor:
+    def criterion(self, criterion: Criterion, setting: Setting) -> Criterion:
+        self.say("criterion")
+
+        def add_nothing(outputs: Outputs) -> Tensor:
             self.say("loss")
-            return loss_fn(model, batch)
+            return torch.zeros(len(outputs.labels))
 
-        return wrapped
-
-    def after_backward(self, model: Classifier, batch: Batch, loss_fn: LossFn) -> None:
-        assert any(p.grad is not None for p in model.parameters())
-        self.say("after_backward")
+        return replace(criterion, add=(*criterion.add, add_nothing))
 
     def averager(self, model: Classifier) -> SpyAverager:
         self.say("averager")
         return SpyAverager(self)
+
+    def more_gradients(self, model: Classifier, batch: Packed, backward: Callable[[], None]) -> None:
+        assert any(p.grad is not None for p in model.parameters())
+        self.say("more_gradients")
+
+    def change_gradients_(self, gradients: list[Tensor]) -> None:
+        assert gradients
+        self.say("change_gradients_")
 
 
 class SpyAverager:
@@ -227,20 +239,22 @@ class SpyAverager:
 def spied(
     loaded: LoadedStudy, strategies: list[Strategy], monkeypatch: pytest.MonkeyPatch, calls: list[str]
 ) -> Run:
-    monkeypatch.setattr(Recipe, "strategies", strategies)
-    stepped, judged = AdamW.step, Run.judge
+    recipe = recipe_of(loaded, training__batch_size=20)  # two steps an epoch
+    always = [strategy for strategy in recipe.strategies if strategy.always]
+    monkeypatch.setattr(Recipe, "strategies", [*strategies, *always])
+    updated, judged = Updater.update_, Run.judge
 
-    def step(self: AdamW, factor: float) -> None:
+    def update_(self: Updater, *numbers: Any) -> None:
         calls.append("optimizer")
-        stepped(self, factor)
+        updated(self, *numbers)
 
     def judge(self: Run, logits: dict[str, Any]) -> None:
         calls.append("judge")
         judged(self, logits)
 
-    monkeypatch.setattr(AdamW, "step", step)
+    monkeypatch.setattr(Updater, "update_", update_)
     monkeypatch.setattr(Run, "judge", judge)
-    (run,) = train(loaded, recipe_of(loaded, training__batch_size=20))  # two steps an epoch
+    (run,) = train(loaded, recipe)
     assert run.progress.status == "done", run.progress.reason
     return run
 
@@ -250,27 +264,30 @@ def test_seams_fire_in_this_order(loaded: LoadedStudy, monkeypatch: pytest.Monke
 
     spied(loaded, [Spy(calls)], monkeypatch, calls)
 
-    step = ["loss", "after_backward", "optimizer", "update"]
+    step = ["loss", "more_gradients", "change_gradients_", "optimizer", "update"]
     epoch = [*step, *step, "averaged", "judge", "not averaged"]
-    assert calls == ["prepare_model", "param_groups", "wrap_loss", "averager", *epoch, *epoch]
+    start = ["prepare_model", "criterion", "update_rule", "param_groups", "averager"]
+    assert calls == [*start, *epoch, *epoch]
 
 
-def test_tricks_act_in_the_order_of_the_recipe(loaded: LoadedStudy, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_strategies_act_in_the_order_of_the_recipe(
+    loaded: LoadedStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
     calls: list[str] = []
 
     spied(loaded, [Spy(calls, "a"), Spy(calls, "b")], monkeypatch, calls)
 
-    for seam in ("prepare_model", "param_groups", "wrap_loss", "after_backward", "averager", "update"):
+    seams = ("prepare_model", "param_groups", "update_rule", "criterion", "averager", "update", "loss")
+    for seam in (*seams, "more_gradients", "change_gradients_"):
         assert [call for call in calls if call.startswith(f"{seam} ")][:2] == [f"{seam} a", f"{seam} b"]
-    assert calls.index("loss b") < calls.index("loss a")  # the last to wrap is the outermost
 
 
-def test_a_trick_that_does_nothing_changes_nothing(
+def test_a_strategy_that_does_nothing_changes_nothing(
     loaded: LoadedStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = recipe_of(loaded, training__batch_size=20)
     plain = final(loaded, recipe)
-    run = spied(loaded, [*TRICKS, Strategy()], monkeypatch, [])
+    run = spied(loaded, [*(s for s in STRATEGIES if not s.always), Strategy()], monkeypatch, [])
 
     assert same_tensors({k: v for k, v in plain.items() if k in weights(run)}, weights(run))
 
@@ -279,6 +296,8 @@ def test_best_weights_are_the_averaged_ones(loaded: LoadedStudy, monkeypatch: py
     """What a strategy evaluates with is also what predicts the test texts."""
 
     class Zero(Strategy):
+        acts = True
+
         def averager(self, model: Classifier) -> ZeroAverager:
             return ZeroAverager(model)
 

@@ -21,7 +21,7 @@ from finegrid.pretraining import further, loop
 from finegrid.pretraining.further import Further
 from finegrid.recipe.identity import Levels
 from finegrid.recipe.recipe import Recipe
-from finegrid.study.audit_file import Audit, Cost, cost_levels
+from finegrid.study.audit_file import Audit, Cost
 from finegrid.training.loaded import LoadedStudy
 from finegrid.training.run import Run
 
@@ -137,7 +137,7 @@ def test_runs_with_other_encoders_are_no_family_and_pay_for_one_together() -> No
     families = plan_families(runs, lambda run: 8)
     costs = [
         Cost(
-            shared=cost_levels(Recipe().at(moved)),
+            shared=Recipe().at(moved).priced_levels(),
             step_seconds=0.0,
             prefix_seconds=0.0,
             evaluation_seconds=0.0,

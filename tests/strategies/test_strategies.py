@@ -99,11 +99,9 @@ def test_a_frozen_prefix_is_noisy_in_training_only_with_dropout(loaded: LoadedSt
     model = loaded.classifier(Recipe(), 0)
     Freeze(layers=2, dropout=dropout).prepare_model(model, any_setting())
     batch = next(loaded.training_batches(Recipe(), 0, 0))
-    model.clock.step = 0
-    first = model.prefix(batch).hidden
-    model.clock.step = 1
+    first = model.prefix(batch, 0).hidden
 
-    assert torch.equal(first, model.prefix(batch).hidden) == (not dropout)
+    assert torch.equal(first, model.prefix(batch, 1).hidden) == (not dropout)
     assert torch.equal(first, model.eval().prefix(batch).hidden) == (not dropout)
 
 
@@ -125,12 +123,12 @@ def test_without_decay_nothing_decays(loaded: LoadedStudy) -> None:
 
 
 def test_warmup_by_hand() -> None:
-    assert [Schedule(0.2).factor(t, 10) for t in range(10)] == pytest.approx(
+    assert [Schedule(0.2).rate_factor(t, 10) for t in range(10)] == pytest.approx(
         [0, 1 / 2, 8 / 8, 7 / 8, 6 / 8, 5 / 8, 4 / 8, 3 / 8, 2 / 8, 1 / 8]
     )
-    assert [Schedule().factor(t, 4) for t in range(4)] == [1.0, 0.75, 0.5, 0.25]
+    assert [Schedule().rate_factor(t, 4) for t in range(4)] == [1.0, 0.75, 0.5, 0.25]
     # ceil(0.25 * 5) = 2
-    assert [Schedule(0.25).factor(t, 5) for t in range(5)] == pytest.approx([0, 0.5, 1, 2 / 3, 1 / 3])
+    assert [Schedule(0.25).rate_factor(t, 5) for t in range(5)] == pytest.approx([0, 0.5, 1, 2 / 3, 1 / 3])
 
 
 @pytest.mark.parametrize("total", [1, 2, 3, 7, 10, 30, 41, 100, 999, 6752])
@@ -141,7 +139,7 @@ def test_warmup_is_that_of_the_formula_and_of_transformers(ratio: float, total: 
     from transformers.optimization import _get_linear_schedule_with_warmup_lr_lambda as theirs
 
     warmup = math.ceil(Fraction(str(ratio)) * total)  # exact: 0.07 * 100 is 7, in floats a little more
-    factors = [Schedule(ratio).factor(step, total) for step in range(total)]
+    factors = [Schedule(ratio).rate_factor(step, total) for step in range(total)]
     expected = [
         step / warmup if step < warmup else (total - step) / (total - warmup) for step in range(total)
     ]

@@ -23,7 +23,8 @@ import finegrid.training.train
 from finegrid.model.packing.batches import Batch, pack
 from finegrid.model.packing.fixed import FixedBatch, Shape, batch_of, integers_of, plan_shapes
 from finegrid.model.pooling import means
-from finegrid.optim.adamw import UNCORRECTED, AdamW
+from finegrid.optim.adamw import AdamW
+from finegrid.optim.updater import ParamGroup, Updater
 from finegrid.recipe.recipe import Recipe
 from finegrid.study.settings import RunSettings
 from finegrid.training.captured import CapturedStep, CapturedSteps, can_capture
@@ -64,7 +65,7 @@ def test_filling_up_changes_neither_loss_nor_gradients(
     silence_(ordinary + whole)
     batch = batches(loaded, recipes[0])[1]
     losses = Stack(whole).backward(fixed(batch, extra, longer), 0).tolist()
-    expected = [run.backward(run.model.shared(batch), 0) for run in ordinary]
+    expected = [run.backward(run.model.shared(batch, 0), 0) for run in ordinary]
 
     assert losses == pytest.approx(expected, rel=1e-12)
     for one, other in zip(whole, ordinary, strict=True):
@@ -122,7 +123,7 @@ def test_fifty_whole_steps_follow_fifty_ordinary_ones(loaded: LoadedStudy, froze
         assert step_whole.losses.tolist() == pytest.approx(expected, rel=1e-4)
 
     for one, other in zip(ours, ordinary, strict=True):
-        assert one.optimizer.steps == other.optimizer.steps == STEPS
+        assert one.optimizer.updates == other.optimizer.updates == [STEPS] * len(one.optimizer.groups)
         for name, p in weights(other).items():
             if not name.endswith("key.bias"):  # its gradient is zero but for rounding, which Adam magnifies
                 assert (weights(one)[name] - p).norm() <= 1e-4 * p.norm(), name
@@ -251,11 +252,11 @@ def test_rates_in_tensors_update_as_rates_in_python_do(correct: bool) -> None:
     ends = []
     for by_tensors in (False, True):
         params = [torch.nn.Parameter(start.clone()) for start in starts]
-        groups = [
+        groups: list[ParamGroup] = [
             {"params": params[:1], "lr": 1e-2, "weight_decay": 0.1},
             {"params": params[1:], "lr": 3e-3, "weight_decay": 0.0},
         ]
-        optimizer = AdamW(groups, correct)
+        optimizer = Updater(groups, AdamW(correct))
         grads = torch.Generator().manual_seed(1)
         for step in range(STEPS):
             for p in params:
@@ -263,9 +264,10 @@ def test_rates_in_tensors_update_as_rates_in_python_do(correct: bool) -> None:
             factor = 1 - step / STEPS
             if by_tensors:
                 rates = torch.tensor([1e-2 * factor, 3e-3 * factor])
-                optimizer.step_by_tensors(rates, torch.tensor(step + 1.0 if correct else UNCORRECTED))
+                optimizer.count_([1.0, 1.0])
+                optimizer.update_(rates, torch.tensor(optimizer.numbers_for_graphs()))
             else:
-                optimizer.step(factor)
+                optimizer.step([1e-2 * factor, 3e-3 * factor])
         ends.append(params)
 
     for one, other, start in zip(*ends, starts, strict=True):
@@ -434,9 +436,7 @@ def test_a_function_is_captured_after_some_calls_or_called_for_good(
 def captures_compute_nothing_(runs: list[Run], monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a GPU: weights and moments stay, and the masks asked for are memory that nobody has filled."""
     enter, leave = Capture.__enter__, Capture.__exit__
-    moments = [
-        m for run in runs for each in run.optimizer.moments.values() for m in (each.first, each.second)
-    ]
+    moments = [m for run in runs for state in run.optimizer.state.values() for m in state.values()]
     tensors = [p for run in runs for p in weights(run).values()] + moments
     before: list[Tensor] = []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -27,9 +28,10 @@ import finegrid.training.state
 import finegrid.training.train
 from finegrid import metrics
 from finegrid.model.classifier import Classifier
-from finegrid.model.packing.batches import Batch
+from finegrid.model.packing.batches import Batch, Packed
 from finegrid.recipe.recipe import Recipe
-from finegrid.strategies.seams import Strategy
+from finegrid.strategies.criterion import Criterion, Outputs
+from finegrid.strategies.seams import Setting, Strategy
 from finegrid.training.evaluate import Logits
 from finegrid.training.loaded import LoadedStudy
 from finegrid.training.run import Run, RunProgress
@@ -291,29 +293,45 @@ def test_test_predictions_that_are_not_finite_are_a_divergence(
     assert run.progress.status == "diverged"
 
 
-@pytest.mark.parametrize("seam", ["wrap_loss", "after_backward"])
+class Broken(Strategy):
+    """Breaks at one seam, after some steps."""
+
+    acts = True
+
+    def __init__(self, seam: str) -> None:
+        self.seam, self.steps = seam, 0
+
+    def step(self, seam: str) -> None:
+        if seam == self.seam:
+            self.steps += 1
+            if self.steps > STEPS:
+                raise ZeroDivisionError("by mistake")
+
+    def criterion(self, criterion: Criterion, setting: Setting) -> Criterion:
+        def add_nothing(outputs: Outputs) -> Tensor:
+            self.step("criterion")
+            return torch.zeros(len(outputs.labels))
+
+        return replace(criterion, add=(add_nothing,))
+
+    def more_gradients(self, model: Classifier, batch: Packed, backward: Callable[[], None]) -> None:
+        self.step("more_gradients")
+
+    def change_gradients_(self, gradients: list[Tensor]) -> None:
+        self.step("change_gradients_")
+
+
+@pytest.mark.parametrize("seam", ["criterion", "more_gradients", "change_gradients_"])
 def test_a_strategy_that_raises_fails_its_run_and_no_other(
     loaded: LoadedStudy, monkeypatch: pytest.MonkeyPatch, seam: str
 ) -> None:
-    class Broken(Strategy):
-        """Breaks runs without bias correction."""
-
-        def wrap_loss(self, loss_fn: Callable[..., Tensor]) -> Callable[..., Tensor]:
-            def wrapped(model: Classifier, batch: Batch) -> Tensor:
-                if seam == "wrap_loss" and model is runs[2].model and model.clock.step == STEPS:
-                    raise ZeroDivisionError("by mistake")
-                return loss_fn(model, batch)
-
-            return wrapped
-
-        def after_backward(self, model: Classifier, batch: Batch, loss_fn: Any) -> None:
-            if seam == "after_backward" and model is runs[2].model and model.clock.step == STEPS:
-                raise ZeroDivisionError("by mistake")
-
     recipes = four(loaded)
     runs: list[Run] = []
     alone = [train(loaded, recipe)[0] for recipe in recipes]
-    monkeypatch.setattr(Recipe, "strategies", property(lambda self: [self.reinit, self.freeze, Broken()]))
+    broken, every = Broken(seam), Recipe.strategies.fget  # type: ignore[attr-defined]
+    monkeypatch.setattr(
+        Recipe, "strategies", property(lambda self: every(self) + [broken] * (self == recipes[2]))
+    )
     runs += start(loaded, recipes)
     train_family(loaded, runs, StateFile(loaded.study.folder / "nowhere", 1e9))
 

@@ -34,7 +34,7 @@ def differences(run: Run, known: FrozenPrefix, batches: Any) -> list[float]:
     """Largest difference between looked up and computed, relative to the largest value, batch by batch."""
     found = []
     for batch in batches:
-        looked_up, computed = known.of(batch).prefix, run.model.prefix(batch)
+        looked_up, computed = known.of(batch).prefix, run.model.prefix(batch, 0)
         assert looked_up is not None and looked_up.first is not None and computed.first is not None
         pairs: list[tuple[Tensor, Tensor]] = [
             (looked_up.hidden[: batch.real_tokens], computed.hidden[: batch.real_tokens]),
@@ -134,7 +134,7 @@ def test_no_gradient_reaches_what_is_looked_up(loaded: LoadedStudy) -> None:
     known = frozen_prefix(run)
     assert known is not None
     batch = known.of(next(loaded.training_batches(run.recipe, 0, 0)))
-    run.model(batch).sum().backward()
+    run.model(batch, 0).sum().backward()
 
     assert batch.prefix is not None and batch.prefix.hidden.grad is None
     assert not torch.isnan(run.model.head.linear.weight.grad).any()  # type: ignore[union-attr,arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from support.tiny import open_study, train, weights, without_seconds, write_stud
 
 from finegrid.model.kernels.layout import Dropped, cut, lay_out
 from finegrid.recipe.recipe import Recipe
-from finegrid.strategies.seams import Strategy
+from finegrid.strategies.criterion import Criterion
+from finegrid.strategies.seams import Setting, Strategy
 from finegrid.training.loaded import LoadedStudy
 from finegrid.training.lockstep import stack_up
 from finegrid.training.run import Run
@@ -33,8 +35,8 @@ def test_fifty_stacked_steps_equal_fifty_steps_alone(loaded: LoadedStudy, frozen
     stacked, alone = runs_of(loaded, recipes), runs_of(loaded, recipes)
     stack = Stack(stacked)
     for step, batch in enumerate(batches(loaded, recipes[0])[:STEPS]):
-        losses = stack.backward(stacked[0].model.shared(batch), step).tolist()
-        expected = [run.step(run.model.shared(batch), step) for run in alone]
+        losses = stack.backward(stacked[0].model.shared(batch, step), step).tolist()
+        expected = [run.step(run.model.shared(batch, step), step) for run in alone]
         for run in stacked:
             run.update(step)
         assert losses == pytest.approx(expected, rel=1e-4)
@@ -53,9 +55,9 @@ def test_gradients_of_a_stack_are_those_of_running_alone(loaded: LoadedStudy, fr
     recipes = varied(loaded, freeze__layers=frozen)
     stacked, alone = runs_of(loaded, recipes, torch.float64), runs_of(loaded, recipes, torch.float64)
     batch = batches(loaded, recipes[0])[0]
-    Stack(stacked).backward(stacked[0].model.shared(batch), 0)
+    Stack(stacked).backward(stacked[0].model.shared(batch, 0), 0)
     for run in alone:
-        run.backward(run.model.shared(batch), 0)
+        run.backward(run.model.shared(batch, 0), 0)
 
     for one, other in zip(stacked, alone, strict=True):
         theirs = dict(other.model.named_parameters())
@@ -161,28 +163,30 @@ def test_stacks_are_as_even_as_can_be(loaded: LoadedStudy) -> None:
 
 
 class OwnLoss(Strategy):
-    def wrap_loss(self, loss_fn: Any) -> Any:
-        def twice(model: Any, batch: Any) -> Any:
-            return 2 * loss_fn(model, batch)
+    acts = True
 
-        return twice
+    def criterion(self, criterion: Criterion, setting: Setting) -> Criterion:
+        return replace(criterion, weigh=(lambda labels: 1.0 + labels,))
 
 
-class OwnGradients(Strategy):
-    def after_backward(self, model: Any, batch: Any, loss_fn: Any) -> None:
+class SecondPass(Strategy):
+    acts = True
+
+    def more_gradients(self, model: Any, batch: Any, backward: Any) -> None:
         return
 
 
-@pytest.mark.parametrize("strategy", [OwnLoss(), OwnGradients()], ids=["loss", "gradients"])
-def test_a_run_with_a_loss_or_gradients_of_its_own_is_not_stacked(
-    loaded: LoadedStudy, monkeypatch: pytest.MonkeyPatch, strategy: Strategy
+@pytest.mark.parametrize(("strategy", "stacks"), [(OwnLoss(), True), (SecondPass(), False)])
+def test_only_a_run_with_a_second_pass_of_its_own_is_not_stacked(
+    loaded: LoadedStudy, monkeypatch: pytest.MonkeyPatch, strategy: Strategy, stacks: bool
 ) -> None:
     assert can_stack(runs_of(loaded, varied(loaded))[0])
-    monkeypatch.setattr(Recipe, "strategies", property(lambda self: [strategy]))
+    every: Any = Recipe.strategies
+    monkeypatch.setattr(Recipe, "strategies", property(lambda self: [*every.fget(self), strategy]))
     runs = runs_of(loaded, varied(loaded))
 
-    assert not can_stack(runs[0])
-    assert stack_up(runs, 4) == ([], runs)
+    assert can_stack(runs[0]) == stacks
+    assert len(stack_up(runs, 4)[0]) == stacks
 
 
 @pytest.mark.parametrize("ill", [0, 1])

@@ -121,7 +121,7 @@ class PlainLoop:
 
     def step(self, batch: Batch, step: int, total: int) -> float:
         self.batch = batch
-        self.run.model.clock.step = step
+        self.run.model.clock.turn_to_(step)
         lengths = torch.from_numpy(batch.lengths)
         texts = torch.split(batch.ids[: batch.real_tokens], lengths.tolist())
         ids = nn.utils.rnn.pad_sequence(list(texts), batch_first=True)
@@ -131,7 +131,7 @@ class PlainLoop:
         logits = self.linear(self.head_dropout(self.norm(mean)))
         loss = F.cross_entropy(logits, batch.labels)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.run.recipe.optimizer.rate * self.run.recipe.schedule.factor(step, total)
+            group["lr"] = self.run.recipe.optimizer.rate * self.run.recipe.schedule.rate_factor(step, total)
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,11 @@ from torch.nn import functional as F
 from finegrid.errors import InputError
 from finegrid.model.classifier import Classifier
 from finegrid.model.packing.batches import pack
+from finegrid.optim.updater import ParamGroup
 from finegrid.recipe.identity import Levels
 from finegrid.recipe.recipe import DEFAULTS, Recipe
-from finegrid.strategies.schedule import Schedule
-from finegrid.strategies.seams import Strategy
+from finegrid.strategies.seams import IN_STEPS, Strategy
+from finegrid.training.build import build_groups, build_rule, prepare_model_
 from finegrid.training.loaded import LoadedStudy
 
 
@@ -83,38 +85,31 @@ class Canonicaliser:
     def _parts(self, recipe: Recipe) -> list[object]:
         prepared = self.prepare(recipe)
         model = prepared.model
-        groups = recipe.optimizer.param_groups(model)
-        for strategy in recipe.strategies:
-            groups = strategy.param_groups(groups, model)
-        hypers = {p: (g["lr"], g["weight_decay"]) for g in groups for p in g["params"]}
+        steps = self.loaded.steps_per_epoch(recipe) * recipe.training.epochs
+        groups = build_groups(recipe, model)
+        hypers = {p: hypers_of(group, steps) for group in groups for p in group["params"]}
         tensors = [
             (name, prepared.initial[name], hypers.get(p) if p.requires_grad else None)
             for name, p in model.named_parameters()
             if name in prepared.reaching
         ]
-        steps = self.loaded.steps_per_epoch(recipe) * recipe.training.epochs
         return [
             model.pooling,
             min(recipe.model.max_length, self.loaded.longest),
             tensors,
             prepared.sites,
             asdict(recipe.training),
-            recipe.optimizer.bias_correction,
-            hash_rates(recipe.schedule, steps),
-            [repr(strategy) for strategy in recipe.strategies if acts_on_steps(strategy)],
+            build_rule(recipe, model, self.loaded.setting(self.seed)).key,
+            hash_rates(tuple(s for s in recipe.acting if s.overrides("rate_factor")), steps),
+            [repr(strategy) for strategy in recipe.acting if any(map(strategy.overrides, IN_STEPS))],
         ]
 
     def prepare(self, recipe: Recipe) -> Prepared:
-        strategies = [
-            strategy
-            for strategy in recipe.strategies
-            if type(strategy).prepare_model is not Strategy.prepare_model
-        ]
-        key = (recipe.model.pooling, *strategies)
+        preparing = [strategy for strategy in recipe.acting if strategy.overrides("prepare_model")]
+        key = (recipe.model.pooling, *preparing)
         if key not in self._prepared:
             model = self.loaded.classifier(recipe, self.seed)
-            for strategy in strategies:
-                strategy.prepare_model(model, self.loaded.setting(self.seed))
+            prepare_model_(recipe, model, self.loaded.setting(self.seed))
             initial = {name: hash_values(p) for name, p in model.named_parameters()}
             sites = tuple(f"{name} {site.dropped}" for name, site in model.dropouts.items() if site.active)
             self._prepared[key] = Prepared(model, initial, self._reaching(model, recipe), sites)
@@ -127,7 +122,7 @@ class Canonicaliser:
         model.requires_grad_(True)
         rows = np.arange(min(2, len(self.loaded.tokens.train)))
         batch = pack(self.loaded.tokens.train, rows, recipe.model.max_length, self.loaded.device)
-        F.cross_entropy(model(batch), batch.labels).backward()
+        F.cross_entropy(model(batch, step=0), batch.labels).backward()
         reaching = frozenset(name for name, p in model.named_parameters() if p.grad is not None)
         model.zero_grad(set_to_none=True)
         model.frozen_layers = frozen_layers
@@ -145,18 +140,26 @@ class Canonicaliser:
         return "it changes no tensor, rate, decay or dropout site that reaches the loss"
 
 
-def acts_on_steps(strategy: Strategy) -> bool:
-    """Whether a strategy is switched on and touches the loss, the gradients or the evaluated weights."""
-    seams = ("wrap_loss", "after_backward", "averager")
-    overrides = any(getattr(type(strategy), seam) is not getattr(Strategy, seam) for seam in seams)
-    return overrides and strategy != type(strategy)()
+def hypers_of(group: ParamGroup, steps: int) -> tuple[object, ...]:
+    """Rate and decay of a group, and every value of the schedule of its own."""
+    return group["lr"], group["weight_decay"], own_schedule(group, steps)
+
+
+def own_schedule(group: ParamGroup, steps: int) -> tuple[float, ...]:
+    """What the rates of a group are multiplied by, step by step; empty where it has no schedule of its own."""
+    return tuple(group["factor"](step, steps) for step in range(steps)) if "factor" in group else ()
 
 
 @lru_cache(maxsize=1024)
-def hash_rates(schedule: Schedule, steps: int) -> str:
-    """Of all the factors that a run's rates are multiplied by."""
-    factors = np.fromiter((schedule.factor(step, steps) for step in range(steps)), dtype=float, count=steps)
-    return hashlib.sha256(factors.tobytes()).hexdigest()
+def hash_rates(strategies: tuple[Strategy, ...], steps: int) -> str:
+    """Of all the factors that a run's rates are multiplied by.
+
+    Args:
+        strategies: those that have a say in it.
+        steps: of the run.
+    """
+    each = (prod((s.rate_factor(step, steps) for s in strategies), start=1.0) for step in range(steps))
+    return hashlib.sha256(np.fromiter(each, dtype=float, count=steps).tobytes()).hexdigest()
 
 
 def hash_values(tensor: torch.Tensor) -> str:

@@ -18,7 +18,7 @@ from finegrid.machine import machine, versions
 from finegrid.model.device import peak_memory, reset_peak_memory, total_memory
 from finegrid.recipe.identity import ENGINE
 from finegrid.recipe.recipe import Recipe
-from finegrid.study.audit_file import COPIES, Audit, Cost, RowAudit, cost_levels
+from finegrid.study.audit_file import COPIES, Audit, Cost, RowAudit
 from finegrid.training.captured import CapturedSteps
 from finegrid.training.evaluate import predict
 from finegrid.training.graphs import WARM_CALLS
@@ -41,7 +41,7 @@ def make_audit(loaded: LoadedStudy) -> Audit:
         reduction = canonicaliser.reduce(row.recipe)
         rows.append(RowAudit(moved=row.recipe.moved(), run=reduction.levels, inert=reduction.inert))
         recipe = Recipe().at(reduction.levels)
-        recipes.setdefault(str(cost_levels(recipe)), recipe)
+        recipes.setdefault(str(recipe.priced_levels()), recipe)
     proofs = Prover(loaded, canonicaliser).proofs()
     del canonicaliser  # and its models, before memory is measured
     splits = {"train": loaded.tokens.train, "dev": loaded.tokens.dev, "test": loaded.tokens.test}
@@ -75,7 +75,7 @@ def measure(loaded: LoadedStudy, recipe: Recipe) -> Cost:
     steps, prefixes = [], []
     for index, batch in enumerate(batches):
         begun = now(loaded.device)
-        shared, _ = share_prefix([run], batch, index)
+        shared, _ = share_prefix([run], batch, index) if recipe.shares_prefix else (batch, 0.0)
         start = now(loaded.device)
         with suppress(DivergedError):  # whether a recipe diverges is for its run to find out
             run.step(shared, index)
@@ -89,14 +89,15 @@ def measure(loaded: LoadedStudy, recipe: Recipe) -> Cost:
         for name, split in (("dev", loaded.tokens.dev), ("test", loaded.tokens.test))
     }
     return Cost(
-        shared=cost_levels(recipe),
+        shared=recipe.priced_levels(),
         step_seconds=step * pace,
         prefix_seconds=prefix * pace / times_computed(run),
         evaluation_seconds=per_token * tokens["dev"],
         test_seconds=per_token * tokens["test"],
         memory=peak_memory(loaded.device),
-        pretrain_seconds=pretrain_seconds(run),
+        pretrain_seconds=start_seconds(run),
         member_memory=member_memory(run),
+        copies=COPIES + recipe.copies,
     )
 
 
@@ -120,18 +121,16 @@ def times_computed(run: Run) -> int:
     return run.recipe.training.epochs if run.model.prefix_is_constant else 1
 
 
-def pretrain_seconds(run: Run) -> float:
-    """What pre-training the run's encoder took, when it was done."""
-    part = run.recipe.pretrain
-    if not part.tokens:
-        return 0.0
-    return run.loaded.further.seconds(part.tokens, part.rate, None if part.shared else run.seed)
+def start_seconds(run: Run) -> float:
+    """What came before the run's first step, such as pre-training its encoder, when it was done."""
+    setting = run.loaded.setting(run.seed)
+    return sum(strategy.start_seconds(setting) for strategy in run.recipe.acting)
 
 
 def member_memory(run: Run) -> int:
     """Bytes of another member of a family of such runs."""
     trained = sum(p.numel() * p.element_size() for p in run.trained().values())
-    return COPIES * trained
+    return (COPIES + run.recipe.copies) * trained
 
 
 def seconds_per_token(loaded: LoadedStudy, run: Run) -> float:

@@ -15,6 +15,7 @@ from finegrid.audit.snapshot import Snapshot, take, whereabouts
 from finegrid.recipe.identity import Level, Levels
 from finegrid.recipe.recipe import Recipe
 from finegrid.strategies.part import Aspect, Claim
+from finegrid.strategies.seams import Strategy
 from finegrid.study.audit_file import Change, Proof
 from finegrid.training.loaded import LoadedStudy
 
@@ -37,7 +38,7 @@ class Prover:
         self.loaded = loaded
         self.canonicaliser = canonicaliser
         self.seed = canonicaliser.seed
-        self._taken: dict[tuple[Recipe, int], Snapshot] = {}
+        self._taken: dict[tuple[Recipe, int, int], Snapshot] = {}
 
     def proofs(self) -> list[Proof]:
         """One for every level but the first of every varied factor."""
@@ -74,8 +75,8 @@ class Prover:
     def shown(self, factor: str, level: Level, pair: Pair | None, reason: str) -> Proof:
         if pair is None:
             return Proof(factor=factor, level=level, reason=reason)
-        step = self.step(pair)
-        a, b = (self.snapshot(recipe, step) for recipe in (pair.first, pair.moved))
+        step, steps = self.step(pair, factor)
+        a, b = (self.snapshot(recipe, step, steps) for recipe in (pair.first, pair.moved))
         found = consequences(a, b) if reason else differences(a, b)
         own, beyond = split(found, a, claims(pair, factor), depths(pair, factor))
         return Proof(
@@ -90,15 +91,20 @@ class Prover:
             updated=len(unlike(a.updated, b.updated)),
         )
 
-    def step(self, pair: Pair) -> int:
-        """In the middle of the shorter of the two: neither rate is 0 there."""
-        recipes = (pair.first, pair.moved)
-        return min(self.loaded.steps_per_epoch(r) * r.training.epochs for r in recipes) // 2
+    def step(self, pair: Pair, factor: str) -> tuple[int, int]:
+        """Of the shorter of the two, the step at which the factor's effect shows, and how many it takes.
 
-    def snapshot(self, recipe: Recipe, step: int) -> Snapshot:
-        if (recipe, step) not in self._taken:
-            self._taken[recipe, step] = take(self.loaded, recipe, self.seed, step)
-        return self._taken[recipe, step]
+        By default the middle of the run, where no rate is 0, and one.
+        """
+        total = min(self.loaded.steps_per_epoch(r) * r.training.epochs for r in (pair.first, pair.moved))
+        parts = [getattr(recipe, factor.split(".")[0]) for recipe in (pair.moved, pair.first)]
+        acting = [part for part in parts if isinstance(part, Strategy) and part.acts]
+        return (acting[0].acts_at(total), acting[0].shows_after) if acting else (total // 2, 1)
+
+    def snapshot(self, recipe: Recipe, step: int, steps: int) -> Snapshot:
+        if (recipe, step, steps) not in self._taken:
+            self._taken[recipe, step, steps] = take(self.loaded, recipe, self.seed, step, steps)
+        return self._taken[recipe, step, steps]
 
 
 def given_by(levels: Mapping[str, Level], base: Mapping[str, Level], factor: str) -> Levels:

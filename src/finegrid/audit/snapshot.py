@@ -12,11 +12,12 @@ from itertools import groupby
 import numpy as np
 from torch import nn
 
-from finegrid.audit.canonical import hash_values
+from finegrid.audit.canonical import hash_values, own_schedule
 from finegrid.model.classifier import Classifier
 from finegrid.model.packing.batches import pack
 from finegrid.recipe.recipe import Recipe
 from finegrid.streams import Streams
+from finegrid.training.build import rate_factor
 from finegrid.training.loaded import LoadedStudy
 from finegrid.training.run import DivergedError, Run
 
@@ -32,7 +33,7 @@ class Snapshot:
     vectors: frozenset[str]  # biases and LayerNorm
     initial: dict[str, str]
     trained: frozenset[str]
-    rates: dict[str, float]  # of the trained
+    rates: dict[str, tuple[float, tuple[float, ...]]]  # of the trained, with schedules of their own
     factors: str  # hash of what the rates are multiplied by, step by step
     decays: dict[str, float]
     sites: dict[str, int]  # active dropout sites, and how many of 65,536 values they drop
@@ -49,27 +50,32 @@ class Snapshot:
         return f"layer {int(site[1]) + 1}" if site else self.places.get(name, name)
 
 
-def take(loaded: LoadedStudy, recipe: Recipe, seed: int, step: int) -> Snapshot:
-    """Build a run and make one step as its optimizer's first, but at ``step`` of the schedule.
+def take(loaded: LoadedStudy, recipe: Recipe, seed: int, step: int, steps: int = 1) -> Snapshot:
+    """Build a run and make a step as its optimizer's first, but at ``step`` of the schedule.
 
     Args:
         loaded: the study's data and checkpoint.
         recipe: what to run.
         seed: the same for runs that are compared.
         step: with warmup, the rate of step 0 is 0 and would hide what a step does.
+        steps: how many to make; loss and gradients are those of the first, values those after the last.
     """
     run = Run(loaded, "proof", recipe, seed)
     names = {p: name for name, p in run.model.named_parameters()}
     hypers = {names[p]: group for group in run.optimizer.groups for p in group["params"]}
-    schedule = [recipe.schedule.factor(at, run.total_steps) for at in range(run.total_steps)]
+    schedule = [rate_factor(recipe, at, run.total_steps) for at in range(run.total_steps)]
     initial = hashes(names)
     loss, gradients = float("nan"), dict[str, str]()
     order = Streams(seed).permutation("order/0", len(loaded.tokens.train))
     rows = order[: min(PROBE_TEXTS, recipe.training.batch_size)]
+    batch = pack(loaded.tokens.train, rows, recipe.model.max_length, loaded.device)
     with suppress(DivergedError):  # whether a recipe diverges is for its run to find out
-        loss = run.backward(pack(loaded.tokens.train, rows, recipe.model.max_length, loaded.device), step)
+        loss = run.backward(batch, step)
+        run.change_gradients_()
         gradients = {name: hash_values(p.grad) for p, name in names.items() if p.grad is not None}
-        run.update(step)
+        run.spend_(step)
+        for later in range(step + 1, step + steps):
+            run.step(batch, later)
     lengths = np.minimum(loaded.tokens.train.lengths, recipe.model.max_length)
     return Snapshot(
         places=places(run.model),
@@ -77,7 +83,7 @@ def take(loaded: LoadedStudy, recipe: Recipe, seed: int, step: int) -> Snapshot:
         vectors=frozenset(name for p, name in names.items() if p.ndim < 2),
         initial=initial,
         trained=frozenset(run.trained()),
-        rates={name: group["lr"] for name, group in hypers.items()},
+        rates={name: (group["lr"], own_schedule(group, run.total_steps)) for name, group in hypers.items()},
         factors=hashlib.sha256(np.array(schedule).tobytes()).hexdigest(),
         decays={name: group["weight_decay"] for name, group in hypers.items()},
         sites={name: site.dropped for name, site in run.model.dropouts.items() if site.active},

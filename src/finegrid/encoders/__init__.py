@@ -1,4 +1,4 @@
-"""What finegrid knows of encoders without loading one, and so without torch: families, poolings, fingerprints.
+"""What finegrid knows of encoders without loading one: families, poolings, fingerprints.
 
 Others import both modules.
 """

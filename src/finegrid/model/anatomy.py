@@ -43,6 +43,7 @@ class Anatomy:
     """The parts of an encoder, from bottom (nearest the input) to top."""
 
     embeddings: list[nn.Module]  # ELECTRA may have two: the tables, and a projection to the layers' width
+    word_embeddings: nn.Embedding  # the table alone
     embed: Callable[[Tensor, Tensor, Tensor], Tensor]  # ids, positions, types [tokens] -> [tokens, width]
     embedding_dropout: Dropout
     layers: list[Layer]
@@ -82,6 +83,7 @@ def anatomy(encoder: Any, clock: Clock) -> Anatomy:
     project = getattr(encoder, "embeddings_project", None)
     return Anatomy(
         embeddings=[encoder.embeddings, *([project] if project is not None else [])],
+        word_embeddings=encoder.embeddings.word_embeddings,
         embed=embed_function(encoder, project),
         embedding_dropout=site,
         layers=layers,

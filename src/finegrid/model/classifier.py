@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from finegrid.model.anatomy import anatomy
-from finegrid.model.dropout import Clock, Dropout, MaskBook
+from finegrid.model.dropout import CapturedKeys, Clock, Dropout, MaskBook
 from finegrid.model.encoder import Copies, copy_weights, forward_layer
 from finegrid.model.packing.batches import Batch, Packed, Prefix
 from finegrid.model.pooling import means
@@ -98,23 +98,36 @@ class Classifier(nn.Module):
                 if not p.requires_grad and not twin.requires_grad and torch.equal(p, twin):
                     setattr(module, key, twin)
 
-    def forward(self, batch: Packed) -> Tensor:
-        """Logits ``[texts, classes]``, in the batch's own (packed) order."""
-        prefix = batch.prefix or self.prefix(batch)
+    def forward(self, batch: Packed, step: int | CapturedKeys | None = None) -> Tensor:
+        """Logits ``[texts, classes]``, in the batch's own (packed) order.
+
+        Args:
+            batch: the texts, with what the frozen bottom makes of them if that is known.
+            step: whose dropout masks are drawn, from 0; None where nothing is dropped.
+
+        Raises:
+            ValueError: a dropout site is active, and there is no step.
+        """
+        return self.head(self.features(batch, step))  # type: ignore[no-any-return]
+
+    def features(self, batch: Packed, step: int | CapturedKeys | None = None) -> Tensor:
+        """One vector a text, ``[texts, width]``: what the head reads. Arguments as of `forward`."""
+        self.clock.turn_to_(step)
+        prefix = batch.prefix or self.prefix(batch, step)
         hidden, first = prefix.hidden, prefix.first
         for index in range(self.frozen_layers, len(self.parts.layers)):
             hidden = self._layer(index, hidden, batch, self._held.get(index))
             if index == 0:
                 first = means(hidden, batch)
-        logits: Tensor = self.head(self.pool(first, hidden, batch))
-        return logits
+        return self.pool(first, hidden, batch)
 
-    def shared(self, batch: Batch) -> Batch:
+    def shared(self, batch: Batch, step: int | None = None) -> Batch:
         """The batch for all runs of this one's family: with the frozen bottom computed, if there is one."""
-        return batch.with_prefix(self.prefix(batch)) if self.frozen_layers else batch
+        return batch.with_prefix(self.prefix(batch, step)) if self.frozen_layers else batch
 
-    def prefix(self, batch: Packed) -> Prefix:
+    def prefix(self, batch: Packed, step: int | CapturedKeys | None = None) -> Prefix:
         """Run the frozen bottom: nothing but embeddings where nothing is frozen."""
+        self.clock.turn_to_(step)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.frozen_layers == 0):
             hidden, first = self.parts.embed(batch.ids, batch.positions, batch.types), None
             for index in range(self.frozen_layers):

@@ -33,19 +33,37 @@ class MaskBook:
             self.masks.clear()
 
 
+@dataclass(frozen=True)
+class CapturedKeys:
+    """A step whose masks are drawn by keys that lie in tensors: a captured step reads them anew each time."""
+
+    step: int
+    keys: Mapping[str, Tensor]  # of the step's streams, by site
+
+
 @dataclass
 class Clock:
-    """Which step of which run the masks are drawn for. One clock is shared by all sites of a model."""
+    """Which step of which run the masks are drawn for. One clock is shared by all sites of a model.
+
+    A forward pass is given its step and turns the clock to it; nobody else has to.
+    """
 
     streams: Streams
-    step: int = 0
+    step: int | None = None  # None: of a pass that was given none, and then nothing can be drawn
     book: MaskBook | None = None  # of the run's family, if it has company
-    keys: Mapping[str, Tensor] | None = (
-        None  # of this step's streams by site, where a captured step reads them
-    )
+    keys: Mapping[str, Tensor] | None = None  # of a captured step
+
+    def turn_to_(self, step: int | CapturedKeys | None) -> None:
+        """Draw for this step from now on; counted from 0."""
+        if isinstance(step, CapturedKeys):
+            self.step, self.keys = step.step, step.keys
+        else:
+            self.step, self.keys = step, None
 
     def keep(self, site: str, dropped: int, count: int, device: torch.device) -> Tensor:
         """``[count]`` of 1 or 0, uint8: 0 for ``dropped`` of 65,536 values."""
+        if self.step is None:
+            raise ValueError(f"dropout at {site}: a forward pass in training needs its step")
         if self.book is None:
             return self._draw(site, dropped, count, device)
         self.book.turn_to_(self.step)
@@ -83,7 +101,7 @@ class Dropout(nn.Module):
         self.clock = clock
         self.silenced = False
         # By shard, step and passes: a second pass in one step (two views of a batch) gets masks of its own.
-        self._calls: dict[int, tuple[int, int]] = {}
+        self._calls: dict[int, tuple[int | None, int]] = {}
 
     @property
     def active(self) -> bool:
@@ -97,7 +115,7 @@ class Dropout(nn.Module):
         step, passes = self._calls.get(shard, (-1, 0))
         passes = passes + 1 if step == self.clock.step else 0
         self._calls[shard] = (self.clock.step, passes)
-        site = self.site + (f"/{passes}" if passes else "") + (f"/shard-{shard}" if shard else "")
+        site = name_pass(self.site, passes) + (f"/shard-{shard}" if shard else "")
         # The scale of survivors keeps the expectation.
         scale = LEVELS / (LEVELS - self.dropped)
         return Dropped(self.clock.keep(site, self.dropped, count, device), scale)
@@ -112,3 +130,8 @@ class Dropout(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.site}, rate={self.dropped / LEVELS:g}"
+
+
+def name_pass(site: str, number: int) -> str:
+    """The stream of a site's masks in a pass (from 0) of one step: every view has masks of its own."""
+    return f"{site}/{number}" if number else site

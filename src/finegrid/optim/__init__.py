@@ -1,4 +1,4 @@
-"""The optimizer's step, with or without all that changes from step to step in tensors.
+"""The second half of a step: what a gradient does to a weight.
 
-Others import `adamw`.
+Others import `updater` (parameter groups, and what an update rule is) and `adamw` (the rule in use).
 """

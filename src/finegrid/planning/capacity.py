@@ -9,7 +9,7 @@ import psutil
 from finegrid.errors import input_error
 from finegrid.machine import cores, gpus
 from finegrid.planning.runs import PlannedRun
-from finegrid.study.audit_file import COPIES, Audit, Cost
+from finegrid.study.audit_file import Audit, Cost
 from finegrid.study.settings import RunSettings
 
 GIB = 2**30
@@ -19,7 +19,7 @@ SHARE_CUDA = 0.8  # of a GPU's, which is shared with no one
 # epoch of them all takes more than a minute of one core, which is what a killed worker may lose.
 SHORT_EPOCH_FLOP = 1.5e13
 SHORT_EPOCH_FLOP_CUDA = 1e16  # half a minute of an H200, which does 0.3 PFLOP/s of them (docs/results.md)
-BYTES = 4 * COPIES  # of a member per parameter that it trains
+BYTES = 4  # of a number
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Capacity:
     def size_of(self, run: PlannedRun) -> int:
         """How many runs like this one may make a family."""
         cost = self.audit.cost(run.recipe)
-        frozen = run.recipe.freeze.layers > 0
+        frozen = run.recipe.frozen_layers > 0 and run.recipe.shares_prefix
         if cost is None or not cost.member_memory:
             return self.family_size if frozen else 1
         most = self.family_size if frozen else min(self.family_size, self._in_a_short_epoch(cost))
@@ -45,7 +45,7 @@ class Capacity:
     def _in_a_short_epoch(self, cost: Cost) -> int:
         """How many runs of this kind take a short epoch together: six operations a parameter and token."""
         tokens = self.audit.sizes["train"] * self.audit.tokens["mean"]
-        return int(self.short_epoch_flop / (6 * tokens * cost.member_memory / BYTES))
+        return int(self.short_epoch_flop / (6 * tokens * cost.member_memory / (BYTES * cost.copies)))
 
 
 def capacity(settings: RunSettings, audit: Audit) -> Capacity:

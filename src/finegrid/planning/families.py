@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TypeVar
 
 from finegrid.planning.runs import PlannedRun
-from finegrid.recipe.identity import Level, key_of
-from finegrid.study.audit_file import cost_levels
+from finegrid.recipe.identity import key_of
 
 T = TypeVar("T")
 
@@ -22,7 +21,7 @@ class Family:
 
     runs: tuple[PlannedRun, ...]
     left: tuple[PlannedRun, ...]  # those still to be trained
-    sharers: int = 1  # families that start from the same pre-trained encoder
+    sharers: int = 1  # families that have the start in common, such as a pre-trained encoder
 
     def without(self, done: Collection[str]) -> Family:
         """The same family, with these run ids not to be trained (again)."""
@@ -43,17 +42,16 @@ def plan_families(runs: Iterable[PlannedRun], size_of: Callable[[PlannedRun], in
     """
     groups: dict[str, list[PlannedRun]] = {}
     for run in runs:
-        key = f"{run.seed} {key_of(cost_levels(run.recipe))}"
+        key = f"{run.seed} {key_of(run.recipe.priced_levels())}"
         groups.setdefault(key, []).append(run)
     parts = [part for group in groups.values() for part in evenly(group, size_of(group[0]))]
-    sharers = Counter(pretraining_of(part[0]) for part in parts)
-    return [Family(tuple(part), tuple(part), sharers[pretraining_of(part[0])]) for part in parts]
+    sharers = Counter(start_of(part[0]) for part in parts)
+    return [Family(tuple(part), tuple(part), sharers[start_of(part[0])]) for part in parts]
 
 
-def pretraining_of(run: PlannedRun) -> tuple[Level | None, ...]:
-    """What decides a run's pre-trained encoder: the same for all of a family."""
-    part = run.recipe.pretrain
-    return (part.tokens, part.rate, None if part.shared else run.seed)
+def start_of(run: PlannedRun) -> tuple[Hashable, ...]:
+    """What decides the start of a run, such as a pre-trained encoder: the same for all of a family."""
+    return run.recipe.start_keys(run.seed)
 
 
 def evenly(runs: list[T], size: int) -> list[list[T]]:

@@ -48,7 +48,15 @@ class Pretrainer(nn.Module):
         """The layers' weights as they are now, in the compute type: made once for all shards of a step."""
         return [copy_weights(layer, self.compute) for layer in self.parts.layers]
 
-    def forward(self, masked: MaskedBatch, weights: Sequence[Copies]) -> Outcome:
+    def forward(self, masked: MaskedBatch, weights: Sequence[Copies], step: int | None = None) -> Outcome:
+        """What the model says of a shard.
+
+        Args:
+            masked: the shard.
+            weights: of every layer, in the compute type.
+            step: whose dropout masks are drawn, from 0; None where nothing is dropped.
+        """
+        self.clock.turn_to_(step)
         batch, parts, head = masked.batch, self.parts, self.model.cls
         hidden = parts.embed(batch.ids, batch.positions, batch.types)
         for layer, copies in zip(parts.layers, weights, strict=True):

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from finegrid.optim.adamw import AdamW
+from finegrid.optim.updater import ParamGroup, Updater
 from finegrid.pretraining.batches import MaskedBatch, masked_batches
 from finegrid.pretraining.examples import Examples, Vocabulary
 from finegrid.pretraining.growing import grown
@@ -85,12 +86,11 @@ class Loop:
         matrices = [p for p in self.model.parameters() if p.ndim > 1]
         vectors = [p for p in self.model.parameters() if p.ndim < 2]
         decay = self.settings.weight_decay
-        self.optimizer = AdamW(
-            [
-                {"params": matrices, "lr": 1.0, "weight_decay": decay},
-                {"params": vectors, "lr": 1.0, "weight_decay": 0.0},
-            ]
-        )
+        groups: list[ParamGroup] = [
+            {"params": matrices, "lr": 1.0, "weight_decay": decay},
+            {"params": vectors, "lr": 1.0, "weight_decay": 0.0},
+        ]
+        self.optimizer = Updater(groups, AdamW())
 
     def run(self) -> None:
         """Train to the end."""
@@ -133,13 +133,13 @@ class Loop:
             done: the share of the run behind us.
         """
         progress = self.progress
-        self.model.clock.step = progress.step
-        sums = threads.gradients_(self.model, shards, ahead)
+        sums = threads.gradients_(self.model, shards, progress.step, ahead)
         grads = [p.grad for p in self.model.parameters() if p.grad is not None]
         norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads)))
         torch._foreach_mul_(grads, torch.clamp(LARGEST_NORM / (norm + 1e-6), max=1.0))
         since = None if progress.grown_at is None else progress.step - progress.grown_at
-        self.optimizer.step(self.schedule.rate(done, since))
+        rate = self.schedule.rate(done, since)
+        self.optimizer.step([group["lr"] * rate for group in self.optimizer.groups])
         progress.step += 1
         progress.tokens += sum(shard.batch.real_tokens for shard in shards)
         progress.told += sums.told

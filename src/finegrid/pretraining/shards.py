@@ -69,6 +69,7 @@ class Threads:
         self,
         model: Pretrainer,
         shards: Sequence[MaskedBatch],
+        step: int,
         meanwhile: Callable[[], None] = lambda: None,
     ) -> Sums:
         """Fill the gradients of all parameters with those of the mean loss over the shards together.
@@ -76,6 +77,7 @@ class Threads:
         Args:
             model: the model.
             shards: of one batch.
+            step: counted from 0.
             meanwhile: called while the threads work.
         """
         params = [p for p in model.parameters() if p.requires_grad]
@@ -84,7 +86,7 @@ class Threads:
 
         def work(index: int, shard: MaskedBatch) -> tuple[Outcome, tuple[Tensor | None, ...]]:
             SHARD.set(index)
-            outcome = model(shard, copies)
+            outcome = model(shard, copies, step)
             loss = outcome.loss(hidden, pairs)
             return outcome, torch.autograd.grad(loss, params, allow_unused=True)
 

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from finegrid.atomic import replacing
 from finegrid.errors import input_error
-from finegrid.optim.adamw import AdamW, Moments
+from finegrid.optim.updater import Updater
 from finegrid.pretraining.heads import Pretrainer
 
 
@@ -35,14 +35,12 @@ class PretrainProgress:
     hidden: int = 0  # tokens they were about
 
 
-def save_state(path: Path, model: Pretrainer, optimizer: AdamW, progress: PretrainProgress) -> None:
+def save_state(path: Path, model: Pretrainer, optimizer: Updater, progress: PretrainProgress) -> None:
     tensors = {}
     for name, p in model.named_parameters():
         tensors[f"weight/{name}"] = p.detach()
-        if p in optimizer.moments:
-            moments = optimizer.moments[p]
-            tensors |= {f"first/{name}": moments.first, f"second/{name}": moments.second}
-    about = {"progress": json.dumps(asdict(progress)), "optimizer_steps": str(optimizer.steps)}
+        tensors |= {f"{kind}/{name}": values for kind, values in optimizer.state.get(p, {}).items()}
+    about = {"progress": json.dumps(asdict(progress)), "optimizer_steps": str(optimizer.updates[0])}
     with replacing(path) as draft:
         save_file({name: t.contiguous().cpu() for name, t in tensors.items()}, draft, about)
 
@@ -65,13 +63,13 @@ def load_progress(path: Path) -> PretrainProgress | None:
 
 
 @torch.no_grad()
-def load_state_(path: Path, model: Pretrainer, optimizer: AdamW) -> None:
+def load_state_(path: Path, model: Pretrainer, optimizer: Updater) -> None:
     """Fill a model of the right depth and its optimizer with what was saved."""
     with safe_open(path, "pt") as file:
         names = set(file.keys())
         for name, p in model.named_parameters():
             p.copy_(file.get_tensor(f"weight/{name}"))
             if f"first/{name}" in names:
-                first, second = file.get_tensor(f"first/{name}"), file.get_tensor(f"second/{name}")
-                optimizer.moments[p] = Moments(first.to(p.device), second.to(p.device))
-        optimizer.steps = int(file.metadata()["optimizer_steps"])
+                kinds = optimizer.rule.names
+                optimizer.state[p] = {kind: file.get_tensor(f"{kind}/{name}").to(p.device) for kind in kinds}
+        optimizer.updates = [int(file.metadata()["optimizer_steps"])] * len(optimizer.groups)

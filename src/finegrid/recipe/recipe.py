@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from finegrid.recipe.identity import Levels
 from finegrid.strategies.freeze import Freeze
 from finegrid.strategies.model import ModelSettings
 from finegrid.strategies.optimizer import Optimizer
+from finegrid.strategies.part import Price
 from finegrid.strategies.pretrain import Pretrain
 from finegrid.strategies.reinit import Reinit
 from finegrid.strategies.schedule import Schedule
@@ -36,8 +37,52 @@ class Recipe:
 
     @property
     def strategies(self) -> list[Strategy]:
+        """All strategies, in the order in which they take effect."""
         parts = (getattr(self, field.name) for field in fields(self))
         return [part for part in parts if isinstance(part, Strategy)]
+
+    @property
+    def acting(self) -> list[Strategy]:
+        """Those that are switched on: what is switched off is not asked, and costs nothing.
+
+        What no run is without comes first, so that all others change what it says: the optimizer's rates.
+        """
+        acting = [strategy for strategy in self.strategies if strategy.acts]
+        return sorted(acting, key=lambda strategy: not strategy.always)
+
+    @property
+    def shares_prefix(self) -> bool:
+        """Whether what frozen layers make of a batch may be computed once, for all runs of a family."""
+        return all(strategy.shares_prefix for strategy in self.acting)
+
+    @property
+    def frozen_layers(self) -> int:
+        """How many layers are frozen, from the bottom."""
+        return max((strategy.frozen_layers for strategy in self.acting), default=0)
+
+    @property
+    def copies(self) -> int:
+        """How often a run keeps what it trains, beside weights, gradients, moments and the best weights."""
+        return sum(strategy.copies for strategy in self.acting)
+
+    @property
+    def shares_chance(self) -> bool:
+        """Whether all seeds share a draw of chance, which is then in no interval."""
+        return any(strategy.shares_chance for strategy in self.acting)
+
+    def start_keys(self, seed: int) -> tuple[Hashable, ...]:
+        """What decides all that is dear and made before the first step. Empty where there is nothing."""
+        keys = ((type(strategy).__name__, strategy.start_key(seed)) for strategy in self.acting)
+        return tuple(key for key in keys if key[1] is not None)
+
+    def priced_levels(self) -> Levels:
+        """The moved levels that decide what a run takes: those of factors that have a price."""
+        return {name: level for name, level in self.moved().items() if self._price(name) != "nothing"}
+
+    def _price(self, factor: str) -> Price:
+        part, _, name = factor.partition(".")
+        price: Price = getattr(self, part).price(name)
+        return price
 
     def levels(self) -> Levels:
         """Every factor by its dotted name, e.g. ``{"reinit.layers": 2, ...}``."""

@@ -18,7 +18,7 @@ from finegrid import metrics
 from finegrid.errors import input_error
 from finegrid.recipe.identity import Level, Levels, key_of
 from finegrid.recipe.recipe import Recipe
-from finegrid.study.audit_file import Audit, cost_levels
+from finegrid.study.audit_file import Audit
 from finegrid.study.ledger import Record
 from finegrid.study.predictions import read_run
 from finegrid.study.screen import Screen
@@ -122,7 +122,7 @@ class Results:
         return found
 
     def _kind(self, recipe: Distinct) -> str:
-        levels = recipe.levels if self.audit is None else cost_levels(Recipe().at(recipe.run))
+        levels = recipe.levels if self.audit is None else Recipe().at(recipe.run).priced_levels()
         return key_of(levels)
 
     def _each(self, value: Callable[[Record], float]) -> Points:

@@ -11,6 +11,7 @@ from typing import Any
 
 from finegrid import metrics
 from finegrid.recipe.identity import Levels, key_of
+from finegrid.recipe.recipe import Recipe
 from finegrid.results.load import records_by_seed
 from finegrid.spelling import format_level
 from finegrid.study.audit_file import Audit
@@ -66,7 +67,7 @@ class ResultTable:
         }
         kinds: dict[str, list[float]] = {}
         for record in runs.values():
-            kind = "frozen" if record["recipe"].get("freeze.layers") else "full"
+            kind = "frozen" if Recipe().at(record["recipe"]).frozen_layers else "full"
             kinds.setdefault(kind, []).append(record["seconds"]["epoch"])
         return {kind: median(seconds) for kind, seconds in sorted(kinds.items(), reverse=True)}
 

@@ -30,7 +30,7 @@ def save_predictions(loaded: LoadedStudy, run: Run) -> None:
 
 def record_of(loaded: LoadedStudy, run: Run, family: str, started: float) -> dict[str, Any]:
     """The ledger's record of a run that has ended."""
-    from finegrid.audit.costs import pretrain_seconds
+    from finegrid.audit.costs import start_seconds
     from finegrid.machine import versions
 
     progress = run.progress
@@ -50,7 +50,7 @@ def record_of(loaded: LoadedStudy, run: Run, family: str, started: float) -> dic
         "test": run.scores("test", run.logits["test"]) if done else {},
         "epochs": epochs,
         "seconds": {
-            **({"pretrain": pretrain_seconds(run)} if run.recipe.pretrain.tokens else {}),
+            **({"pretrain": start_seconds(run)} if run.recipe.start_keys(run.seed) else {}),
             "epoch": sum(train_seconds) / len(train_seconds) if train_seconds else None,
             "train": sum(train_seconds),
             "dev": sum(entry["dev_seconds"] for entry in epochs),
@@ -60,6 +60,7 @@ def record_of(loaded: LoadedStudy, run: Run, family: str, started: float) -> dic
         "family": family,
         "threads": loaded.settings.threads,
         "stack": loaded.settings.stack_size,
+        "path": progress.path,
         "precision": loaded.precision,
         "device": loaded.settings.device,
         "versions": versions(),

@@ -1,5 +1,5 @@
 """One file a strategy: its factors, its card, and what it does at which seam.
 
-Others import `part` (what a factor is), `seams` (where a strategy may touch a run), and the strategies themselves
-only in `recipe/recipe.py`.
+Others import `part` (what a factor is), `seams` (where a strategy may touch a run) and `criterion` (what a
+step minimises). The strategies themselves are known to `recipe/recipe.py` alone.
 """

@@ -35,6 +35,10 @@ class Freeze(Strategy):
     layers: Annotated[int, Field(ge=0, description="how many, from the bottom, and the embeddings")] = 0
     dropout: Annotated[bool, Field(description="whether frozen layers keep their dropout")] = True
 
+    @property
+    def frozen_layers(self) -> int:
+        return self.layers
+
     def problems(self, checkpoint: CheckpointInfo) -> list[Problem]:
         if self.layers <= checkpoint.layers:
             return []

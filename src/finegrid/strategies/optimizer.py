@@ -19,20 +19,28 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from finegrid.optim.adamw import ParamGroup
-from finegrid.strategies.part import STRICT, Claim, Part
+from finegrid.strategies.part import STRICT, Claim, Price
+from finegrid.strategies.seams import Setting, Strategy
 
 if TYPE_CHECKING:
     from finegrid.model.classifier import Classifier
+    from finegrid.optim.updater import ParamGroup, UpdateRule
 
 
 @dataclass(frozen=True, config=STRICT)
-class Optimizer(Part):
+class Optimizer(Strategy):
+    always: ClassVar[bool] = True
     touches: ClassVar[Mapping[str, Claim]] = {
         "rate": {"rates": "all"},
         "weight_decay": {"decays": "all"},
         "decay_on": {"decays": "vectors"},
         "bias_correction": {"update": "all"},
+    }
+    prices: ClassVar[Mapping[str, Price]] = {
+        "rate": "nothing",
+        "weight_decay": "nothing",
+        "decay_on": "nothing",
+        "bias_correction": "nothing",
     }
 
     rate: Annotated[float, Field(gt=0, le=1, description="peak learning rate")] = 5e-5
@@ -42,13 +50,21 @@ class Optimizer(Part):
     ] = "all"
     bias_correction: Annotated[bool, Field(description="Adam's correction of its first steps")] = True
 
-    def param_groups(self, model: Classifier) -> list[ParamGroup]:
-        """Trainable parameters: those that decay, and those that do not. An empty group is left out."""
-        trainable = [p for p in model.parameters() if p.requires_grad]
-        # Biases and LayerNorm are the vectors; embeddings and linear weights are the matrices.
-        spared = {p for p in trainable if p.ndim < 2} if self.decay_on == "matrices" else set()
-        groups = [
-            {"params": [p for p in trainable if p not in spared], "weight_decay": self.weight_decay},
-            {"params": [p for p in trainable if p in spared], "weight_decay": 0.0},
-        ]
-        return [group | {"lr": self.rate} for group in groups if group["params"]]
+    def param_groups(self, groups: list[ParamGroup], model: Classifier) -> list[ParamGroup]:
+        """Each group in two: what decays, and what does not. An empty group is left out."""
+        split: list[ParamGroup] = []
+        for group in groups:
+            # Biases and LayerNorm are the vectors; embeddings and linear weights are the matrices.
+            spared = {p for p in group["params"] if p.ndim < 2} if self.decay_on == "matrices" else set()
+            for params, decay in (
+                ([p for p in group["params"] if p not in spared], self.weight_decay),
+                ([p for p in group["params"] if p in spared], 0.0),
+            ):
+                if params:
+                    split.append({**group, "params": params, "lr": self.rate, "weight_decay": decay})
+        return split
+
+    def update_rule(self, rule: UpdateRule | None, model: Classifier, setting: Setting) -> UpdateRule:
+        from finegrid.optim.adamw import AdamW
+
+        return AdamW(self.bias_correction)

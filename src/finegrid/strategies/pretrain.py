@@ -15,14 +15,14 @@ Differs Sun et al. also pre-train on texts of other data sets of the field. For 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from finegrid.errors import Problem
-from finegrid.strategies.part import STRICT, Claim
+from finegrid.strategies.part import STRICT, Claim, Price
 from finegrid.strategies.seams import Setting, Strategy
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class Pretrain(Strategy):
         "rate": {"initial": "all"},
         "shared": {"initial": "all"},
     }
+    prices: ClassVar[Mapping[str, Price]] = {"tokens": "start", "rate": "start", "shared": "start"}
 
     tokens: Annotated[int, Field(ge=0, description="training texts' tokens to see, over all passes")] = 0
     rate: Annotated[float, Field(gt=0, le=1, description="peak learning rate of pre-training")] = 1e-4
@@ -53,5 +54,17 @@ class Pretrain(Strategy):
 
     def prepare_model(self, model: Classifier, setting: Setting) -> None:
         if self.tokens:
-            seed = None if self.shared else setting.seed
-            model.load_encoder_(setting.pretrain(self.tokens, self.rate, seed))
+            model.load_encoder_(setting.pretraining.weights(*self._made_of(setting.seed)))
+
+    def start_key(self, seed: int) -> Hashable | None:
+        return self._made_of(seed) if self.tokens else None
+
+    def start_seconds(self, setting: Setting) -> float:
+        return setting.pretraining.seconds(*self._made_of(setting.seed)) if self.tokens else 0.0
+
+    @property
+    def shares_chance(self) -> bool:
+        return self.tokens > 0 and self.shared
+
+    def _made_of(self, seed: int) -> tuple[int, float, int | None]:
+        return self.tokens, self.rate, None if self.shared else seed

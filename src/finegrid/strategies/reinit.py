@@ -18,7 +18,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from finegrid.errors import Problem
-from finegrid.strategies.part import STRICT, Claim
+from finegrid.strategies.part import STRICT, Claim, Price
 from finegrid.strategies.seams import Setting, Strategy
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class Reinit(Strategy):
         "pooler": {"initial": "pooler"},
         "layers": {"initial": "top layers"},
     }
+    prices: ClassVar[Mapping[str, Price]] = {"pooler": "nothing", "layers": "nothing"}
 
     pooler: Annotated[bool, Field(description="draw the pooler afresh")] = False
     layers: Annotated[int, Field(ge=0, description="how many layers to draw afresh, from the top")] = 0

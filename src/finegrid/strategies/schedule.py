@@ -17,17 +17,19 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from finegrid.strategies.part import STRICT, Claim, Part
+from finegrid.strategies.part import STRICT, Claim, Price
+from finegrid.strategies.seams import Strategy
 
 
 @dataclass(frozen=True, config=STRICT)
-class Schedule(Part):
+class Schedule(Strategy):
+    always: ClassVar[bool] = True
     touches: ClassVar[Mapping[str, Claim]] = {"warmup_ratio": {"rates": "all"}}
+    prices: ClassVar[Mapping[str, Price]] = {"warmup_ratio": "nothing"}
 
     warmup_ratio: Annotated[float, Field(ge=0, lt=1, description="share of all steps with rising rate")] = 0.0
 
-    def factor(self, step: int, total: int) -> float:
-        """What the rate is multiplied by at ``step`` (from 0) of ``total`` steps."""
+    def rate_factor(self, step: int, total: int) -> float:
         # Rounded first: 0.07 * 100 is 7.000000000000001, and must not warm up for 8 steps.
         warmup = math.ceil(round(self.warmup_ratio * total, 9))
         if step < warmup:

@@ -1,11 +1,11 @@
-"""The five seams where a strategy may touch a fine-tuning run."""
+"""The seams at which a strategy may touch a fine-tuning run, and what the planner must know of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, ClassVar, Protocol, Self
 
 from finegrid.strategies.part import Aspect, Claim, Part
 
@@ -14,11 +14,25 @@ if TYPE_CHECKING:
 
     from finegrid.data.tokens import TokenisedSplit
     from finegrid.model.classifier import Classifier
-    from finegrid.model.packing.batches import Batch
-    from finegrid.optim.adamw import ParamGroup
+    from finegrid.model.packing.batches import Packed
+    from finegrid.optim.updater import ParamGroup, UpdateRule
+    from finegrid.strategies.criterion import Criterion
     from finegrid.streams import Streams
 
-    LossFn = Callable[[Classifier, Batch], Tensor]
+
+class MorePretraining(Protocol):
+    """More pre-training of the study's checkpoint on its training texts. Made once, then kept.
+
+    Both take the tokens to see, the peak rate, and a seed; None for what all seeds share.
+    """
+
+    def weights(self, tokens: int, rate: float, seed: int | None) -> Mapping[str, Tensor]:
+        """The encoder's tensors by name."""
+        ...
+
+    def seconds(self, tokens: int, rate: float, seed: int | None) -> float:
+        """What it took; 0 where it was not done yet."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -29,20 +43,32 @@ class Setting:
         seed: of the run.
         streams: the run's random numbers, by name.
         texts: the training texts.
-        pretrain: the encoder's tensors by name after more pre-training on these texts: see
-            `pretraining.further.Further.weights`.
+        pretraining: more of it, on these texts.
+        read_anchor: see `anchor`; called only by strategies that need it.
     """
 
     seed: int
     streams: Streams
     texts: TokenisedSplit
-    pretrain: Callable[[int, float, int | None], Mapping[str, Tensor]]
+    pretraining: MorePretraining
+    read_anchor: Callable[[], Mapping[str, Tensor]]
+
+    @property
+    def anchor(self) -> Mapping[str, Tensor]:
+        """The checkpoint's own values, on the run's device, by the names of the classifier's parameters.
+
+        All runs share them: read them only. What the checkpoint lacks (the head, a missing pooler) is not
+        there.
+        """
+        return self.read_anchor()
 
 
 class Averager(Protocol):
     """Weights to evaluate with, other than the last ones."""
 
-    def update(self) -> None: ...
+    def update(self) -> None:
+        """Take in the weights after an update. In captured steps it may read nothing back from a GPU."""
+        ...
 
     def applied(self) -> AbstractContextManager[None]: ...
 
@@ -55,43 +81,119 @@ class Strategy(Part):
     """One change to fine-tuning. Every seam defaults to the identity.
 
     A concrete strategy is a frozen dataclass whose fields are the factors a study can vary and whose
-    defaults switch it off. It overrides only the seams it needs and is never subclassed itself.
+    defaults switch it off. It overrides only the seams it needs and is never subclassed itself. While it is
+    switched off, none of its seams is called, and the run takes the path it would take without it.
     """
 
-    @classmethod
-    def claim(cls, factor: str) -> Claim:
-        """What ``touches`` says of a factor; where it says nothing, whatever the strategy's seams reach."""
-        seams = [seam for seam in REACH if getattr(cls, seam) is not getattr(Strategy, seam)]
-        return cls.touches.get(factor, {aspect: "all" for seam in seams for aspect in REACH[seam]})
+    # Whether it acts at its defaults too, as optimizer and schedule do: no run is without them.
+    always: ClassVar[bool] = False
+    # Whether all it does in a step can be captured in a CUDA graph: pure on tensors, nothing read back.
+    capturable: ClassVar[bool] = True
+    # Whether what frozen layers make of a batch may be computed once, for all runs and views of a family.
+    shares_prefix: ClassVar[bool] = True
 
-    def surely_differs(self, other: Self) -> bool:
-        """Whether two settings cannot be one run, known without building them: for what is dear to build."""
-        return False
+    @property
+    def acts(self) -> bool:
+        """Whether it is switched on."""
+        return self.always or self != type(self)()
+
+    # What a run is made of
 
     def prepare_model(self, model: Classifier, setting: Setting) -> None:
         """Change the model in place, once, before the optimizer is built. To draw: ``model.redraw_``."""
 
     def param_groups(self, groups: list[ParamGroup], model: Classifier) -> list[ParamGroup]:
-        """Return the parameter groups the optimizer will receive."""
+        """Return the parameter groups that the optimizer will receive."""
         return groups
 
-    def wrap_loss(self, loss_fn: LossFn) -> LossFn:
-        """Return the loss to minimise."""
-        return loss_fn
+    def update_rule(self, rule: UpdateRule | None, model: Classifier, setting: Setting) -> UpdateRule | None:
+        """Return what turns gradients into new values. None before the optimizer has said what it is."""
+        return rule
 
-    def after_backward(self, model: Classifier, batch: Batch, loss_fn: LossFn) -> None:
-        """Add to the gradients, between ``backward`` and the optimizer step."""
+    def criterion(self, criterion: Criterion, setting: Setting) -> Criterion:
+        """Return the loss to minimise, as a function of logits, labels and features."""
+        return criterion
 
     def averager(self, model: Classifier) -> Averager | None:
         """Return the weights to evaluate with, if they are not the last ones."""
         return None
+
+    # What happens in a step
+
+    def rate_factor(self, step: int, total: int) -> float:
+        """What all rates are multiplied by at ``step`` (from 0) of ``total`` steps."""
+        return 1.0
+
+    def more_gradients(self, model: Classifier, batch: Packed, backward: Callable[[], None]) -> None:
+        """Add to the gradients by a second pass. ``backward()`` reads the batch once more and adds its own.
+
+        A run with such a pass steps by itself, neither stacked nor captured.
+        """
+
+    def change_gradients_(self, gradients: list[Tensor]) -> None:
+        """Change the gradients in place, right before they are spent: pure on tensors, nothing read back.
+
+        Args:
+            gradients: of all parameters that train and have one.
+        """
+
+    # What planning and proof must know
+
+    @property
+    def frozen_layers(self) -> int:
+        """How many layers it freezes, from the bottom."""
+        return 0
+
+    @property
+    def copies(self) -> int:
+        """How often it keeps what a run trains, beside weights, gradients, moments and the best weights."""
+        return 0
+
+    @property
+    def shares_chance(self) -> bool:
+        """Whether all seeds share a draw of chance, which is then in no interval."""
+        return False
+
+    def start_key(self, seed: int) -> Hashable | None:
+        """What decides something dear that is made before the first step; runs with equal keys share it."""
+        return None
+
+    def start_seconds(self, setting: Setting) -> float:
+        """What making it took, when it was made."""
+        return 0.0
+
+    # How many steps the proof makes until its effect shows: more than one where the first changes nothing.
+    shows_after: ClassVar[int] = 1
+
+    def acts_at(self, total: int) -> int:
+        """A step (from 0) of ``total`` at which its effect shows, for the proof: by default the middle."""
+        return total // 2
+
+    def surely_differs(self, other: Self) -> bool:
+        """Whether two settings cannot be one run, known without building them: for what is dear to build."""
+        return False
+
+    @classmethod
+    def overrides(cls, seam: str) -> bool:
+        return getattr(cls, seam) is not getattr(Strategy, seam)
+
+    @classmethod
+    def claim(cls, factor: str) -> Claim:
+        """What ``touches`` says of a factor; where it says nothing, whatever the strategy's seams reach."""
+        seams = [seam for seam in REACH if cls.overrides(seam)]
+        return cls.touches.get(factor, {aspect: "all" for seam in seams for aspect in REACH[seam]})
 
 
 # What a strategy can change by rights at each seam.
 REACH: dict[str, tuple[Aspect, ...]] = {
     "prepare_model": ("initial", "trained", "sites"),
     "param_groups": ("rates", "decays"),
-    "wrap_loss": ("loss", "gradients"),
-    "after_backward": ("gradients",),
+    "update_rule": ("update",),
+    "criterion": ("loss", "gradients"),
     "averager": ("averages",),
+    "rate_factor": ("rates",),
+    "more_gradients": ("gradients",),
+    "change_gradients_": ("gradients",),
 }
+# Seams whose effect no hash of tensors and rates shows.
+IN_STEPS = ("criterion", "averager", "more_gradients", "change_gradients_")

@@ -43,10 +43,11 @@ class Cost(BaseModel):
     memory: int  # peak bytes of a process that trains one such run, but for the best epoch's weights
     pretrain_seconds: float = 0.0  # of pre-training the encoder, for as many families as have it in common
     member_memory: int = 0  # bytes that one more member of its family adds
+    copies: int = COPIES  # how often these hold what the run trains
 
     def member(self, stacked: bool) -> int:
         """Bytes that one more member adds. Stacked runs have their activations at once, each its own."""
-        best = self.member_memory // COPIES
+        best = self.member_memory // self.copies
         return self.memory + best if stacked and self.member_memory else self.member_memory
 
 
@@ -55,7 +56,7 @@ class Change(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    aspect: str  # one of strategies.base.Aspect
+    aspect: str  # one of strategies.part.Aspect
     count: int  # of tensors, or dropout sites; 1 of what there is one of
     where: str  # "layers 7-12"; empty where there is no place
     words: str
@@ -157,14 +158,8 @@ class Audit(BaseModel):
         return found
 
     def cost(self, recipe: Recipe) -> Cost | None:
-        shared = cost_levels(recipe)
+        shared = recipe.priced_levels()
         return next((cost for cost in self.costs if cost.shared == shared), None)
-
-
-def cost_levels(recipe: Recipe) -> Levels:
-    """The levels that decide what a step costs, and that members of a family share."""
-    cheap = ("reinit.", "optimizer.", "schedule.")
-    return {name: level for name, level in recipe.moved().items() if not name.startswith(cheap)}
 
 
 def load_audit(folder: Path) -> Audit | None:

@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from finegrid.model.dropout import CapturedKeys, name_pass
 from finegrid.model.packing.batches import Batch, Prefix, pack
 from finegrid.model.packing.fixed import FixedBatch, Shape, batch_of, integers_of, plan_shapes
-from finegrid.optim.adamw import UNCORRECTED
 from finegrid.training.frozen_prefix import FrozenPrefix, frozen_prefix
 from finegrid.training.graphs import Graphs, Replayed
 from finegrid.training.loaded import LoadedStudy
-from finegrid.training.run import Run, guarded, running
+from finegrid.training.run import EnginePath, Run, guarded, running
 from finegrid.training.stack import Stack, can_stack
 
 CPU = torch.device("cpu")
@@ -30,11 +30,12 @@ class CapturedStep:
 
     def __init__(self, stack: Stack, shape: Shape, device: torch.device, graphs: Graphs) -> None:
         self.stack, self.shape, self.device = stack, shape, device
-        self.sites = list(stack.models[0].dropouts)
+        sites = stack.models[0].dropouts
+        self.sites = [name_pass(site, view) for view in range(stack.views) for site in sites]
         groups = max(len(run.optimizer.groups) for run in stack.runs)
         integers = 2 * shape.tokens + 2 * shape.texts
         self.integers = torch.zeros(integers + len(self.sites), dtype=torch.int64, device=device)
-        self.numbers = torch.zeros(len(stack.runs), 1 + groups, device=device)
+        self.numbers = torch.zeros(len(stack.runs), 2, groups, device=device)  # rates, numbers of the update
         self.losses = torch.zeros(len(stack.runs), device=device)
         self.prefix: Prefix | None = None  # where it is looked up
         self.step = 0
@@ -52,12 +53,10 @@ class CapturedStep:
         send_(self.integers, torch.from_numpy(np.append(integers_of(batch, self.shape), keys)))
         numbers = torch.zeros(self.numbers.shape)
         for own, run in zip(numbers, self.stack.runs, strict=True):
-            factor = run.recipe.schedule.factor(step, run.total_steps)
-            run.optimizer.steps += 1
-            own[0] = run.optimizer.steps if run.optimizer.bias_correction else UNCORRECTED
-            own[1 : 1 + len(run.optimizer.groups)] = torch.tensor(
-                [group["lr"] * factor for group in run.optimizer.groups], dtype=torch.float64
-            )
+            rates = run.rates(step)
+            run.optimizer.count_(rates)
+            both = [rates, run.optimizer.numbers_for_graphs()]
+            own[:, : len(rates)] = torch.tensor(both, dtype=torch.float64)
         send_(self.numbers, numbers)
         if batch.prefix is not None:
             self._fill_prefix_(batch.prefix)
@@ -83,19 +82,23 @@ class CapturedStep:
                 site.forget_()
         ints = self.integers[: -len(self.sites)]
         keys = dict(zip(self.sites, self.integers[-len(self.sites) :], strict=True))
+        step = CapturedKeys(self.step, keys)
         for run in self.stack.runs:
-            run.model.clock.step, run.model.clock.keys = self.step, keys
             run.optimizer.zero_grad()
-        self.losses.copy_(self.stack.backward(self._batch(ints), self.step))
-        for run, own in zip(self.stack.runs, self.numbers, strict=True):
-            run.optimizer.step_by_tensors(own[1:], own[0])
+        self.losses.copy_(self.stack.backward(self._batch(ints, step), step))
+        for run, (rates, updates) in zip(self.stack.runs, self.numbers, strict=True):
+            groups = len(run.optimizer.groups)
+            run.change_gradients_()
+            run.spend_by_(rates[:groups], updates[:groups])
 
-    def _batch(self, integers: Tensor) -> FixedBatch:
+    def _batch(self, integers: Tensor, step: CapturedKeys) -> FixedBatch:
         batch = batch_of(integers, self.shape)
         if self.prefix is not None:
             return batch.with_prefix(self.prefix)
         model = self.stack.models[0]
-        return batch.with_prefix(model.prefix(batch)) if model.frozen_layers else batch
+        if model.frozen_layers == 0 or not self.stack.runs[0].recipe.shares_prefix:
+            return batch
+        return batch.with_prefix(model.prefix(batch, step))
 
 
 def send_(target: Tensor, source: Tensor) -> None:
@@ -144,6 +147,12 @@ class CapturedSteps:
             whole()
             self.losses.append((step, whole.losses.clone()))
 
+    def path_of(self, run: Run) -> EnginePath:
+        """Where nothing could be captured, the same steps were calls."""
+        if any(step.replayed.graph is not None for step in self.steps.values()):
+            return "graph"
+        return "stack" if len(self.runs) > 1 else "plain"
+
     def settle(self) -> None:
         """Wait for the epoch's steps, and take in losses and seconds."""
         alive = running(self.runs)
@@ -163,4 +172,11 @@ class CapturedSteps:
 
 def can_capture(runs: Sequence[Run], size: int) -> bool:
     """Whether a family is one stack (of at most ``size``), and nothing in its steps is beyond a graph."""
-    return len(runs) <= size and all(can_stack(run) and not run.averagers for run in runs)
+    return len(runs) <= size and all(can_stack(run) and fits_a_graph(run) for run in runs)
+
+
+def fits_a_graph(run: Run) -> bool:
+    """Whether every step makes the same calls: nothing is read back, and no group is ever left alone."""
+    steps = range(run.total_steps) if any("factor" in group for group in run.optimizer.groups) else ()
+    whole = all(None not in run.rates(step) for step in steps)
+    return whole and all(strategy.capturable for strategy in run.recipe.acting)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from finegrid.data.tokens import Tokenised, TokenisedSplit, tokenise
 from finegrid.encoders.families import model_fingerprint
@@ -72,9 +74,18 @@ class LoadedStudy:
         model.compute = torch.bfloat16 if self.precision == "bf16" else None
         return model.to(self.device).train()
 
+    @cached_property
+    def anchor(self) -> Mapping[str, Tensor]:
+        """The checkpoint's own values, by the names of a classifier's parameters; without what it lacks."""
+        lacking = tuple(f"{module}." for module in self.checkpoint.missing)
+        named = self.checkpoint.encoder.named_parameters()
+        return {
+            f"encoder.{name}": p.detach().to(self.device) for name, p in named if not name.startswith(lacking)
+        }
+
     def setting(self, seed: int) -> Setting:
         """What the runs of a seed are built in."""
-        return Setting(seed, Streams(seed), self.tokens.train, self.further.weights)
+        return Setting(seed, Streams(seed), self.tokens.train, self.further, lambda: self.anchor)
 
     def training_batches(self, recipe: Recipe, seed: int, epoch: int) -> Iterator[Batch]:
         """The packed batches of one epoch (counted from 0), in the order of the run's own stream."""

@@ -9,13 +9,14 @@ from finegrid.model.packing.batches import Batch
 from finegrid.planning.families import evenly
 from finegrid.training.frozen_prefix import FrozenPrefix, frozen_prefix
 from finegrid.training.loaded import LoadedStudy
-from finegrid.training.run import Run, guarded, running
+from finegrid.training.run import EnginePath, Run, guarded, running
 from finegrid.training.stack import Stack, can_stack
 
 
 class Lockstep:
     def __init__(self, loaded: LoadedStudy, runs: Sequence[Run]) -> None:
         self.loaded, self.runs = loaded, list(runs)
+        self.shares = runs[0].recipe.shares_prefix
         self.known = frozen_prefix(runs[0])
         self.stacks, self.single = stack_up(runs, loaded.settings.stack_size)
 
@@ -25,7 +26,7 @@ class Lockstep:
     def step(self, batch: Batch, step: int) -> None:
         """One step of every run that still runs, with its loss and seconds added to the epoch's entry."""
         alive = running(self.runs)
-        shared, seconds = share_prefix(alive, batch, step, self.known)
+        shared, seconds = share_prefix(alive, batch, step, self.known) if self.shares else (batch, 0.0)
         for stack in self.stacks:
             step_stack(stack, shared, step, seconds / max(1, len(alive)))
         for run in running(self.single):
@@ -34,6 +35,9 @@ class Lockstep:
 
     def settle(self) -> None:
         """Nothing is left open at the end of an epoch."""
+
+    def path_of(self, run: Run) -> EnginePath:
+        return "plain" if run in self.single else "stack"
 
 
 def stack_up(runs: Sequence[Run], size: int) -> tuple[list[Stack], list[Run]]:
@@ -60,8 +64,7 @@ def share_prefix(
     if not runs:
         return batch, 0.0
     start = time.perf_counter()
-    runs[0].model.clock.step = step
-    shared = known.of(batch) if known else runs[0].model.shared(batch)
+    shared = known.of(batch) if known else runs[0].model.shared(batch, step)
     return shared, 0.0 if shared is batch else time.perf_counter() - start
 
 

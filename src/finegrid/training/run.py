@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,20 +13,20 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from finegrid import metrics
-from finegrid.model.classifier import Classifier
-from finegrid.model.packing.batches import Batch
-from finegrid.optim.adamw import AdamW
+from finegrid.model.packing.batches import Batch, Packed
+from finegrid.optim.updater import Number, Updater
 from finegrid.recipe.recipe import Recipe
+from finegrid.strategies.criterion import CROSS_ENTROPY, Outputs
+from finegrid.training.build import build_criterion, build_groups, build_rule, prepare_model_, rates_at
 from finegrid.training.evaluate import Logits
 from finegrid.training.loaded import LoadedStudy
+
+# How a run stepped: by itself, its products joined with other runs', or by a captured graph.
+EnginePath = Literal["plain", "stack", "graph"]
 
 
 class DivergedError(Exception):
     """The loss, or a prediction, is no longer a finite number."""
-
-
-def cross_entropy(model: Classifier, batch: Batch) -> Tensor:
-    return F.cross_entropy(model(batch).float(), batch.labels)
 
 
 @dataclass
@@ -40,21 +40,19 @@ class RunProgress:
     epochs: list[dict[str, Any]] = field(default_factory=list)
     memory: int = 0  # peak bytes of the process while the run's family trained
     test_seconds: float = 0.0
+    path: EnginePath = "plain"
 
 
 class Run:
     def __init__(self, loaded: LoadedStudy, run_id: str, recipe: Recipe, seed: int) -> None:
         self.loaded, self.run_id, self.recipe, self.seed = loaded, run_id, recipe, seed
+        setting = loaded.setting(seed)
         self.model = loaded.classifier(recipe, seed)
-        for strategy in recipe.strategies:
-            strategy.prepare_model(self.model, loaded.setting(seed))
-        groups = recipe.optimizer.param_groups(self.model)
-        self.loss_fn: Callable[[Classifier, Batch], Tensor] = cross_entropy
-        for strategy in recipe.strategies:
-            groups = strategy.param_groups(groups, self.model)
-            self.loss_fn = strategy.wrap_loss(self.loss_fn)
-        self.optimizer = AdamW(groups, bias_correction=recipe.optimizer.bias_correction)
-        self.averagers = [a for strategy in recipe.strategies if (a := strategy.averager(self.model))]
+        prepare_model_(recipe, self.model, setting)
+        self.criterion = build_criterion(recipe, setting)
+        rule = build_rule(recipe, self.model, setting)
+        self.optimizer = Updater(build_groups(recipe, self.model), rule)
+        self.averagers = [a for strategy in recipe.acting if (a := strategy.averager(self.model))]
         self.total_steps = loaded.steps_per_epoch(recipe) * recipe.training.epochs
         self.best_weights: dict[str, Tensor] = {}
         self.logits: dict[str, Logits] = {}  # of dev and test, at the best epoch
@@ -76,14 +74,27 @@ class Run:
         Raises:
             DivergedError: the loss is not finite.
         """
-        self.model.clock.step = step
-        loss = self.loss_fn(self.model, batch)
+        loss = self.loss(self.outputs(batch, step))
         value = float(loss.detach())
         self.check(value, step)
         loss.backward()
-        for strategy in self.recipe.strategies:
-            strategy.after_backward(self.model, batch, self.loss_fn)
+        for strategy in self.recipe.acting:
+            strategy.more_gradients(
+                self.model, batch, lambda: self.loss(self.outputs(batch, step)).backward()
+            )
         return value
+
+    def outputs(self, batch: Packed, step: int) -> Outputs:
+        """What the model says of a batch, as often as the criterion wants to see it."""
+        features = tuple(self.model.features(batch, step) for _ in range(self.criterion.views))
+        logits = tuple(self.model.head(vectors).float() for vectors in features)
+        return Outputs(logits, features, batch.labels)
+
+    def loss(self, outputs: Outputs) -> Tensor:
+        """The mean over the texts of what the criterion says of each."""
+        if self.criterion is CROSS_ENTROPY:
+            return F.cross_entropy(outputs.logits[0], outputs.labels)  # the same but for rounding, and faster
+        return self.criterion.losses(outputs).mean()
 
     def check(self, loss: float, step: int) -> None:
         """Refuse a loss that is not finite.
@@ -96,7 +107,37 @@ class Run:
 
     def update(self, step: int) -> None:
         """The second half of a step: spends the gradients."""
-        self.optimizer.step(self.recipe.schedule.factor(step, self.total_steps))
+        self.change_gradients_()
+        self.spend_(step)
+
+    @torch.no_grad()
+    def change_gradients_(self) -> None:
+        """What strategies do to the gradients before they are spent."""
+        changing = [strategy for strategy in self.recipe.acting if strategy.overrides("change_gradients_")]
+        if changing:
+            gradients = self.optimizer.gradients()
+            for strategy in changing:
+                strategy.change_gradients_(gradients)
+
+    def spend_(self, step: int) -> None:
+        """What turns gradients into new values."""
+        rates = self.rates(step)
+        self.optimizer.count_(rates)
+        self.spend_by_(rates, self.optimizer.updates)
+
+    def rates(self, step: int) -> list[float | None]:
+        """Of every parameter group at a step; None of a group that is left alone."""
+        return rates_at(self.recipe, self.optimizer.groups, step, self.total_steps)
+
+    @torch.no_grad()
+    def spend_by_(self, rates: Sequence[Number | None] | Tensor, updates: Sequence[Number] | Tensor) -> None:
+        """The same by numbers, which lie in tensors where a step is captured.
+
+        Args:
+            rates: ``[groups]``.
+            updates: ``[groups]``, the number of this update.
+        """
+        self.optimizer.update_(rates, updates)
         self.optimizer.zero_grad()
         for averager in self.averagers:
             averager.update()

@@ -10,14 +10,14 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from finegrid.model.dropout import CapturedKeys
 from finegrid.model.encoder import copy_weights, forward_layer
 from finegrid.model.packing.batches import Packed
 from finegrid.model.pooling import means
 from finegrid.model.stacked import stack_layers_
-from finegrid.strategies.seams import Strategy
-from finegrid.training.run import Run, cross_entropy
+from finegrid.strategies.criterion import Outputs
+from finegrid.training.run import Run
 
 
 class Stack:
@@ -26,15 +26,18 @@ class Stack:
     def __init__(self, runs: Sequence[Run]) -> None:
         self.runs = list(runs)
         self.models = [run.model for run in runs]
+        self.views = max(run.criterion.views for run in runs)
         self.frozen_layers = self.models[0].frozen_layers
         above = zip(*(model.parts.layers[self.frozen_layers :] for model in self.models), strict=True)
         pairs = [stack_layers_(same) for same in above]
         self.layers = [layer for layer, _ in pairs]
         self.stacked = [one for _, some in pairs for one in some]
 
-    def forward(self, batch: Packed) -> Tensor:
-        """Cross-entropy of every run, ``[runs]``. Embeddings, pooling and head are computed run by run."""
-        prefixes = [batch.prefix or model.prefix(batch) for model in self.models]
+    def features(self, batch: Packed, step: int | CapturedKeys) -> list[Tensor]:
+        """One vector a text of every run, ``[texts, width]``. Embeddings and pooling go run by run."""
+        for model in self.models:
+            model.clock.turn_to_(step)
+        prefixes = [batch.prefix or model.prefix(batch, step) for model in self.models]
         hidden = torch.stack([prefix.hidden for prefix in prefixes])
         firsts = [prefix.first for prefix in prefixes]
         dtype = self.models[0].compute or hidden.dtype
@@ -43,17 +46,23 @@ class Stack:
             hidden = forward_layer(layer, hidden, layout, copy_weights(layer, dtype))
             if index == 0:
                 firsts = [means(own, batch) for own in hidden]
-        logits = [
-            model.head(model.pool(first, own, batch))
+        return [
+            model.pool(first, own, batch)
             for model, first, own in zip(self.models, firsts, hidden, strict=True)
         ]
-        return torch.stack([F.cross_entropy(one.float(), batch.labels) for one in logits])
 
-    def backward(self, batch: Packed, step: int) -> Tensor:
+    def losses(self, batch: Packed, step: int | CapturedKeys) -> Tensor:
+        """The loss of every run, ``[runs]``, each by its own criterion."""
+        by_view = [self.features(batch, step) for _ in range(self.views)]
+        losses = []
+        for run, features in zip(self.runs, zip(*by_view, strict=True), strict=True):
+            logits = tuple(run.model.head(vectors).float() for vectors in features)
+            losses.append(run.loss(Outputs(logits, features, batch.labels).first(run.criterion.views)))
+        return torch.stack(losses)
+
+    def backward(self, batch: Packed, step: int | CapturedKeys) -> Tensor:
         """Leave every run its gradients. Returns the losses ``[runs]``."""
-        for model in self.models:
-            model.clock.step = step
-        losses = self.forward(batch)
+        losses = self.losses(batch, step)
         losses.sum().backward()
         for one in self.stacked:
             one.hand_out_gradients_()
@@ -61,8 +70,5 @@ class Stack:
 
 
 def can_stack(run: Run) -> bool:
-    """Whether nothing in a run's step needs a model of its own: no loss but cross-entropy, no second pass."""
-    own = any(
-        type(strategy).after_backward is not Strategy.after_backward for strategy in run.recipe.strategies
-    )
-    return run.loss_fn is cross_entropy and not own
+    """Whether nothing that is switched on needs a pass of the run's own model."""
+    return not any(strategy.overrides("more_gradients") for strategy in run.recipe.acting)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -17,7 +18,6 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from finegrid.atomic import replacing
-from finegrid.optim.adamw import Moments
 from finegrid.training.run import Run, RunProgress
 
 SHARE = 0.05  # of the time, at most: a stack of eight at base shape on a GPU is 14 GB
@@ -45,7 +45,7 @@ class StateFile:
         if began - self._saved_at < wait:
             return
         tensors = {f"{run.run_id}/{name}": t for run in runs for name, t in tensors_of(run).items()}
-        about = {run.run_id: {**asdict(run.progress), "steps": run.optimizer.steps} for run in runs}
+        about = {run.run_id: {**asdict(run.progress), "updates": run.optimizer.updates} for run in runs}
         metadata = {
             "epochs_done": str(epochs_done),
             "runs": json.dumps(about),
@@ -90,9 +90,8 @@ def tensors_of(run: Run) -> dict[str, Tensor]:
     named = run.trained()
     tensors: dict[str, Tensor] = {f"weight/{name}": p.detach() for name, p in named.items()}
     for name, p in named.items():
-        if p in run.optimizer.moments:
-            moments = run.optimizer.moments[p]
-            tensors |= {f"first/{name}": moments.first, f"second/{name}": moments.second}
+        state = run.optimizer.state.get(p, {})
+        tensors |= {f"{kind}/{name}": values for kind, values in state.items()}
     tensors |= {f"best/{name}": t for name, t in run.best_weights.items()}
     tensors |= {f"logits/{split}": torch.from_numpy(logits) for split, logits in run.logits.items()}
     for index, averager in enumerate(run.averagers):
@@ -100,16 +99,18 @@ def tensors_of(run: Run) -> dict[str, Tensor]:
     return tensors
 
 
-def fill_(run: Run, saved: dict[str, Tensor], about: dict[str, object]) -> None:
+def fill_(run: Run, saved: dict[str, Tensor], about: dict[str, Any]) -> None:
     """The inverse of `tensors_of`."""
-    run.optimizer.steps = int(str(about.pop("steps")))
-    run.progress = RunProgress(**about)  # type: ignore[arg-type]
+    run.optimizer.updates = updates_from(about, len(run.optimizer.groups))
+    run.progress = RunProgress(**about)
     device = run.loaded.device
     for name, p in run.trained().items():
         p.copy_(saved[f"weight/{name}"])
-        if f"first/{name}" in saved:
-            first, second = saved[f"first/{name}"].to(device), saved[f"second/{name}"].to(device)
-            run.optimizer.moments[p] = Moments(first, second)
+        state = {
+            kind: saved[f"{kind}/{name}"] for kind in run.optimizer.rule.names if f"{kind}/{name}" in saved
+        }
+        if state:
+            run.optimizer.state[p] = {kind: values.to(device) for kind, values in state.items()}
         if f"best/{name}" in saved:
             run.best_weights[name] = saved[f"best/{name}"].to(device)
     for split in ("dev", "test"):
@@ -118,3 +119,10 @@ def fill_(run: Run, saved: dict[str, Tensor], about: dict[str, object]) -> None:
     for index, averager in enumerate(run.averagers):
         for name, t in averager.tensors().items():
             t.copy_(saved[f"averager/{index}/{name}"])
+
+
+def updates_from(about: dict[str, Any], groups: int) -> list[int]:
+    """Updates of every group so far. States of earlier versions have one number for all: ``steps``."""
+    steps = about.pop("steps", 0)
+    updates: list[int] = about.pop("updates", [steps] * groups)
+    return updates

@@ -56,7 +56,7 @@ def train_family(
         state.save(runs, epoch + 1)
     predict_test(loaded, running(runs))
     for run in runs:
-        run.progress.memory = peak_memory(loaded.device)
+        run.progress.memory, run.progress.path = peak_memory(loaded.device), walk.path_of(run)
     return runs
 
 

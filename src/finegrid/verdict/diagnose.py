@@ -116,8 +116,7 @@ def chosen_on_test(results: Results) -> Iterator[Warning]:
 
 def shared_pretraining(results: Results) -> Iterator[Warning]:
     """Seeds that have a pre-trained encoder in common do not show what chance does in pre-training."""
-    parts = [Recipe().at(recipe.run).pretrain for recipe in results.recipes if recipe.run]
-    if any(part.tokens and part.shared for part in parts):
+    if any(Recipe().at(recipe.run).shares_chance for recipe in results.recipes if recipe.run):
         yield Warning("shared-pretraining", {})
 
 

@@ -19,7 +19,8 @@ from finegrid.verdict.budget.noise import RECIPES_DISAGREE, RUN_LUCK, SEEDS_DISA
 def budget_lines(plan: BudgetPlan) -> list[str]:
     """`finegrid plan --budget` in words."""
     workers = plan.status.workers
-    within = f"budget {format_duration(plan.seconds).removesuffix(' 0 min')} with {workers} worker{'s' * (workers != 1)}"
+    budget = format_duration(plan.seconds).removesuffix(" 0 min")
+    within = f"budget {budget} with {workers} worker{'s' * (workers != 1)}"
     lines = [f"{within}: {told(plan.chosen)}" if plan.chosen else f"{within}: nothing fits"]
     if plan.chosen:
         lines += detects_lines(plan, plan.chosen)

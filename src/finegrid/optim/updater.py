@@ -1,0 +1,118 @@
+"""The second half of a step: gradients are spent by an update rule, group by group."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NotRequired, Protocol, TypedDict
+
+import torch
+from torch import Tensor, nn
+
+Number = float | Tensor  # a tensor without dimensions where a step is captured, since it then changes
+State = dict[str, Tensor]  # of one parameter, by name
+
+
+class ParamGroup(TypedDict):
+    """Parameters that are updated alike: torch.optim's own format, and a schedule of the group's own."""
+
+    params: list[nn.Parameter]
+    lr: float
+    weight_decay: float
+    # What the rate is multiplied by beside the run's schedule, at a step (from 0) of so many. At 0 the group
+    # is left alone: its moments do not age, and its updates are not counted.
+    factor: NotRequired[Callable[[int, int], float]]
+
+
+class UpdateRule(Protocol):
+    """How one update turns gradients into new values: a pure function of tensors, in place.
+
+    No tensor's update depends on another's; they come as lists, since one call for many is faster.
+
+    Attributes:
+        names: of the tensors that make up a parameter's state: like it in shape and type, zero at first.
+        key: what the rule is, with all that tells it from others; equal keys update alike.
+    """
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+
+    @property
+    def key(self) -> str: ...
+
+    def number_for_graphs(self, updates: int) -> float:
+        """What stands for the number of the update where it lies in a tensor."""
+        ...
+
+    def update_(
+        self,
+        params: Sequence[Tensor],
+        grads: Sequence[Tensor],
+        state: Sequence[State],
+        rate: Number,
+        decay: float,
+        updates: Number,
+    ) -> None:
+        """Update parameters and their state.
+
+        Args:
+            params: that have a gradient.
+            grads: theirs.
+            state: theirs.
+            rate: of this step, with every schedule in it.
+            decay: decoupled weight decay.
+            updates: the number of this update, from 1; a tensor holds `number_for_graphs` of it.
+        """
+        ...
+
+
+class Updater:
+    """Parameter groups, a rule, and the state it keeps. Parameters that get no gradient are left alone."""
+
+    def __init__(self, groups: Iterable[ParamGroup], rule: UpdateRule) -> None:
+        self.groups = list(groups)
+        self.rule = rule
+        self.updates = [0] * len(self.groups)  # so far, of each group
+        self.state: dict[Tensor, State] = {}
+
+    def step(self, rates: Sequence[float | None]) -> None:
+        """Update once.
+
+        Args:
+            rates: of every group; None leaves a group alone.
+        """
+        self.count_(rates)
+        self.update_(rates, self.updates)
+
+    def count_(self, rates: Sequence[float | None]) -> None:
+        """Count an update of every group that has a rate."""
+        for index, rate in enumerate(rates):
+            self.updates[index] += rate is not None
+
+    @torch.no_grad()
+    def update_(self, rates: Sequence[Number | None] | Tensor, updates: Sequence[Number] | Tensor) -> None:
+        """Update by rates and numbers, ``[groups]`` each; as tensors they may change between replays."""
+        for group, rate, count in zip(self.groups, rates, updates, strict=True):
+            params = [p for p in group["params"] if p.grad is not None]
+            if rate is None or not params:
+                continue
+            grads = [p.grad for p in params if p.grad is not None]
+            state = [self._state_of(p) for p in params]
+            self.rule.update_(params, grads, state, rate, group["weight_decay"], count)
+
+    def numbers_for_graphs(self) -> list[float]:
+        """``[groups]``: what stands for the numbers of the update that `count_` has counted."""
+        return [self.rule.number_for_graphs(count) for count in self.updates]
+
+    def _state_of(self, p: Tensor) -> State:
+        if p not in self.state:
+            self.state[p] = {name: torch.zeros_like(p) for name in self.rule.names}
+        return self.state[p]
+
+    def gradients(self) -> list[Tensor]:
+        """Of all parameters that have one, in the order of the groups."""
+        return [p.grad for group in self.groups for p in group["params"] if p.grad is not None]
+
+    def zero_grad(self) -> None:
+        for group in self.groups:
+            for p in group["params"]:
+                p.grad = None

@@ -1,0 +1,84 @@
+"""What a step minimises: a loss for every text, composed in a fixed order, whatever that of the strategies.
+
+Torch is not imported: `finegrid --help` reads the strategies, and tensors know their own functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import reduce
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a model says of a batch. Of stacked runs, every shape has their dimension first.
+
+    Attributes:
+        logits: of each view of the batch, ``[..., texts, classes]``, in float32 (or wider).
+        features: of each view, ``[..., texts, width]``: one vector a text, before the head.
+        labels: ``[texts]``, class numbers.
+    """
+
+    logits: tuple[Tensor, ...]
+    features: tuple[Tensor, ...]
+    labels: Tensor
+
+    def first(self, views: int) -> Outputs:
+        """The same with the first views only."""
+        return replace(self, logits=self.logits[:views], features=self.features[:views])
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """A loss per text, of logits and labels. Parts of one kind act in the order in which they were added.
+
+    The order of the kinds is fixed, so that strategies compose without knowing each other. It is the order
+    of the attributes. Dev and test keep the plain logits: this is for training only.
+
+    Attributes:
+        views: how often a batch is read in one step, with dropout masks of its own each time. The loss of
+            a text is the mean over its views.
+        adjust: logits ``[..., texts, classes]`` to others.
+        soften: targets ``[texts, classes]``, probabilities, to others.
+        modulate: losses ``[..., texts]`` and the probabilities of the labels, of the same shape, to losses.
+        weigh: labels ``[texts]`` to weights of the texts, ``[texts]``.
+        add: outputs to what is added to the losses, ``[..., texts]``.
+    """
+
+    views: int = 1
+    adjust: tuple[Callable[[Tensor], Tensor], ...] = ()
+    soften: tuple[Callable[[Tensor], Tensor], ...] = ()
+    modulate: tuple[Callable[[Tensor, Tensor], Tensor], ...] = ()
+    weigh: tuple[Callable[[Tensor], Tensor], ...] = ()
+    add: tuple[Callable[[Outputs], Tensor], ...] = ()
+
+    def losses(self, outputs: Outputs) -> Tensor:
+        """``[..., texts]``, in the type of the logits."""
+        losses = [self._of_view(logits, outputs.labels) for logits in outputs.logits[: self.views]]
+        mean = sum(losses[1:], losses[0]) / len(losses) if len(losses) > 1 else losses[0]
+        return sum((addition(outputs) for addition in self.add), mean)
+
+    def _of_view(self, logits: Tensor, labels: Tensor) -> Tensor:
+        logits = reduce(lambda values, adjust: adjust(values), self.adjust, logits)
+        log_p = logits.log_softmax(-1)
+        index = labels.expand(log_p.shape[:-1]).unsqueeze(-1)
+        log_p_label = log_p.gather(-1, index).squeeze(-1)
+        if self.soften:
+            one_hot = log_p.new_zeros(len(labels), log_p.shape[-1]).scatter(-1, labels.unsqueeze(-1), 1.0)
+            targets = reduce(lambda values, soften: soften(values), self.soften, one_hot)
+            losses = -(targets * log_p).sum(-1)
+        else:
+            losses = -log_p_label
+        for modulate in self.modulate:
+            losses = modulate(losses, log_p_label.exp())
+        for weigh in self.weigh:
+            losses = losses * weigh(labels)
+        return losses
+
+
+CROSS_ENTROPY = Criterion()  # what a run minimises where no strategy says otherwise

@@ -1,0 +1,51 @@
+"""Add strategies to `Recipe` for a test, as a line in the dataclass would."""
+
+from __future__ import annotations
+
+from dataclasses import make_dataclass
+
+import pytest
+
+from finegrid.recipe.recipe import DEFAULTS, Recipe
+from finegrid.strategies.seams import Strategy
+from support.strategies.clipping import Clipping
+from support.strategies.contrast import Contrast
+from support.strategies.ema import Ema
+from support.strategies.fgm import Fgm
+from support.strategies.layerwise import Layerwise
+from support.strategies.lion import Lion
+from support.strategies.prior import Prior
+from support.strategies.rdrop import RDrop
+from support.strategies.smoothing import Smoothing
+from support.strategies.unfreeze import Unfreeze
+
+# Every one with a level that switches it on.
+EVERY: dict[str, tuple[Strategy, str, bool | float]] = {
+    "rdrop": (RDrop(), "alpha", 1.0),
+    "smoothing": (Smoothing(), "epsilon", 0.1),
+    "contrast": (Contrast(), "weight", 0.5),
+    "clipping": (Clipping(), "limit", 0.1),
+    "layerwise": (Layerwise(), "decay", 0.5),
+    "ema": (Ema(), "decay", 0.9),
+    "fgm": (Fgm(), "epsilon", 0.5),
+    "lion": (Lion(), "on", True),
+    "prior": (Prior(), "pull", 0.5),
+    "unfreeze": (Unfreeze(), "wait", 0.4),
+}
+SPECIAL = ("__dataclass_fields__", "__init__", "__eq__", "__hash__", "__repr__")
+
+
+def add_strategies_(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give `Recipe` a field for each strategy of `EVERY`, at its defaults, until the test is over."""
+    fields = [(name, type(strategy), strategy) for name, (strategy, _, _) in EVERY.items()]
+    longer = make_dataclass("Recipe", fields, bases=(Recipe,), frozen=True)
+    for name in SPECIAL:
+        monkeypatch.setattr(Recipe, name, getattr(longer, name))
+    for name, _, strategy in fields:
+        monkeypatch.setattr(Recipe, name, strategy, raising=False)
+    for factor, level in Recipe().levels().items():
+        monkeypatch.setitem(DEFAULTS, factor, level)
+
+
+def factor_of(name: str) -> str:
+    return f"{name}.{EVERY[name][1]}"
