@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,14 @@ from support.rules import (
     find_pickled_arrays,
     find_relative_imports,
     find_sleeps,
+    find_strategies_by_name,
     find_unsafe_code,
     modules_of,
     slow_imports,
 )
+
+from finegrid.recipe.recipe import Recipe
+from finegrid.strategies.seams import Strategy
 
 HERE = Path(__file__).parent
 BENCHMARKS = HERE.parent / "benchmarks"
@@ -167,6 +172,30 @@ def test_every_strategy_has_a_card() -> None:
 
     assert len(cards) >= 5
     assert find_missing_cards(cards) == []
+
+
+# Who plans, trains, audits, records and warns knows strategies by what they say of themselves.
+KNOW_NO_STRATEGY = ("audit", "planning", "training", "running", "optim", "model")
+
+
+def test_no_strategy_is_known_by_name_outside_its_file() -> None:
+    strategies = [
+        field.name for field in fields(Recipe) if isinstance(getattr(Recipe(), field.name), Strategy)
+    ]
+    offenders = [
+        f"{room}/{place}"
+        for room in KNOW_NO_STRATEGY
+        for place in find_strategies_by_name(SOURCE / room, strategies)
+    ]
+    offenders += [
+        place
+        for room, file in (("results", "table.py"), ("verdict", "diagnose.py"), ("study", "audit_file.py"))
+        for place in find_strategies_by_name(SOURCE / room, strategies)
+        if place.startswith(file)
+    ]
+
+    assert {"freeze", "optimizer", "pretrain", "reinit", "schedule"} <= {*strategies}
+    assert offenders == []
 
 
 def test_benchmarks_have_no_circle() -> None:

@@ -16,6 +16,7 @@ from support.rules import (
     find_pickled_arrays,
     find_relative_imports,
     find_sleeps,
+    find_strategies_by_name,
     find_unsafe_code,
     modules_of,
     slow_imports,
@@ -177,3 +178,20 @@ def test_sleeping_tests_are_found(line: str, tmp_path: Path) -> None:
     source = build(tmp_path, top=line, attic__box="time.sleep(0.1)")
     number = len(line.splitlines())
     assert find_sleeps(source, but="attic/box.py") == [f"top.py:{number}"]
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("layers = run.recipe.freeze.layers", True),
+        ("frozen = Recipe().freeze", True),
+        ('level = levels["freeze.layers"]', True),
+        ('cheap = ("freeze.",)', True),
+        ("layers = run.recipe.frozen_layers", False),
+        ("gc.freeze()", False),
+    ],
+)
+def test_a_strategy_that_is_known_by_name_is_found(tmp_path: Path, text: str, named: bool) -> None:
+    found = find_strategies_by_name(build(tmp_path, attic__box=text), ["freeze"])
+
+    assert found == (["attic/box.py:1"] if named else [])

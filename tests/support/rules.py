@@ -217,3 +217,19 @@ def find_sleeps(tests: Path, but: str) -> list[str]:
 def modules_of(rooms: Collection[str], source: Path, package: str) -> list[str]:
     """All modules of some rooms."""
     return [name for name in find_modules(source, package) if room_of(name, source) in rooms]
+
+
+def find_strategies_by_name(source: Path, strategies: Collection[str]) -> list[str]:
+    """Places that ask a recipe for one strategy, as ``recipe.freeze`` does, and names of its factors."""
+    factor = re.compile(rf"({'|'.join(strategies)})\.[a-z_]*")
+
+    def names_one(node: ast.AST) -> bool:
+        if isinstance(node, ast.Constant):
+            return isinstance(node.value, str) and bool(factor.fullmatch(node.value))
+        return (
+            isinstance(node, ast.Attribute)
+            and node.attr in strategies
+            and ast.unparse(node.value).rpartition(".")[2].strip("()") in ("recipe", "Recipe", "baseline")
+        )
+
+    return find_lines(source, names_one)
