@@ -165,9 +165,8 @@ class MlflowRun:
     def content(self) -> str:
         """A hash that is equal for equal runs, in every version of finegrid: MLflow keeps it as a tag."""
         fields = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
-        return hashlib.sha256(f"MlflowRun({fields})".encode()).hexdigest()[
-            :16
-        ]  # the first name of this class
+        # MlflowRun's name in version 0.1, not its present one: the hash must stay.
+        return hashlib.sha256(f"Logged({fields})".encode()).hexdigest()[:16]
 
 
 def make_params(run: ExportedRun) -> dict[str, str]:
