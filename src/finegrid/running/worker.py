@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from finegrid.errors import InputError
-from finegrid.inference.keep import fitted_of, keep
 from finegrid.running.messages import (
     AuditDone,
     AuditJob,
@@ -107,6 +106,7 @@ def train(channel: Channel, loaded: LoadedStudy, job: TrainJob) -> None:
 
 def fit(channel: Channel, loaded: LoadedStudy, job: FitJob) -> None:
     """Train one run, and keep its model."""
+    from finegrid.inference.keep import fitted_of, keep
     from finegrid.recipe.recipe import Recipe
     from finegrid.training.loaded import check_lengths
 
