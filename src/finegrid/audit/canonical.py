@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,7 @@ from finegrid.optim.updater import ParamGroup
 from finegrid.recipe.identity import Levels
 from finegrid.recipe.recipe import DEFAULTS, Recipe
 from finegrid.strategies.seams import IN_STEPS, Strategy
-from finegrid.training.build import build_groups, build_rule, prepare_model_
+from finegrid.training.build import build_groups, build_rule, prepare_model_, rate_factor
 from finegrid.training.loaded import LoadedStudy
 
 
@@ -158,7 +157,7 @@ def hash_rates(strategies: tuple[Strategy, ...], steps: int) -> str:
         strategies: those that have a say in it.
         steps: of the run.
     """
-    each = (prod((s.rate_factor(step, steps) for s in strategies), start=1.0) for step in range(steps))
+    each = (rate_factor(strategies, step, steps) for step in range(steps))
     return hashlib.sha256(np.fromiter(each, dtype=float, count=steps).tobytes()).hexdigest()
 
 

@@ -6,7 +6,7 @@ Torch is not imported: `finegrid --help` reads the strategies, and tensors know 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING
 
@@ -27,10 +27,6 @@ class Outputs:
     logits: tuple[Tensor, ...]
     features: tuple[Tensor, ...]
     labels: Tensor
-
-    def first(self, views: int) -> Outputs:
-        """The same with the first views only."""
-        return replace(self, logits=self.logits[:views], features=self.features[:views])
 
 
 @dataclass(frozen=True)

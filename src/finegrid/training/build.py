@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from math import prod
 
 from finegrid.model.classifier import Classifier
 from finegrid.optim.updater import ParamGroup, UpdateRule
 from finegrid.recipe.recipe import Recipe
 from finegrid.strategies.criterion import CROSS_ENTROPY, Criterion
-from finegrid.strategies.seams import Setting
+from finegrid.strategies.seams import Setting, Strategy
 
 
 def prepare_model_(recipe: Recipe, model: Classifier, setting: Setting) -> None:
@@ -43,14 +44,16 @@ def build_criterion(recipe: Recipe, setting: Setting) -> Criterion:
     return criterion
 
 
-def rate_factor(recipe: Recipe, step: int, total: int) -> float:
+def rate_factor(acting: Iterable[Strategy], step: int, total: int) -> float:
     """What all rates are multiplied by at ``step`` (from 0) of ``total`` steps."""
-    return prod((strategy.rate_factor(step, total) for strategy in recipe.acting), start=1.0)
+    return prod((strategy.rate_factor(step, total) for strategy in acting), start=1.0)
 
 
-def rates_at(recipe: Recipe, groups: list[ParamGroup], step: int, total: int) -> list[float | None]:
+def rates_at(
+    acting: Iterable[Strategy], groups: Sequence[ParamGroup], step: int, total: int
+) -> list[float | None]:
     """The rate of every group at a step; None where a group is left alone."""
-    common = rate_factor(recipe, step, total)
+    common = rate_factor(acting, step, total)
     rates: list[float | None] = []
     for group in groups:
         own = group["factor"](step, total) if "factor" in group else None

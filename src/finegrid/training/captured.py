@@ -16,10 +16,11 @@ from torch import Tensor
 from finegrid.model.dropout import CapturedKeys, name_pass
 from finegrid.model.packing.batches import Batch, Prefix, pack
 from finegrid.model.packing.fixed import FixedBatch, Shape, batch_of, integers_of, plan_shapes
+from finegrid.study.record import EnginePath
 from finegrid.training.frozen_prefix import FrozenPrefix, frozen_prefix
 from finegrid.training.graphs import Graphs, Replayed
 from finegrid.training.loaded import LoadedStudy
-from finegrid.training.run import EnginePath, Run, guarded, running
+from finegrid.training.run import Run, guarded, running
 from finegrid.training.stack import Stack, can_stack
 
 CPU = torch.device("cpu")
@@ -96,7 +97,7 @@ class CapturedStep:
         if self.prefix is not None:
             return batch.with_prefix(self.prefix)
         model = self.stack.models[0]
-        if model.frozen_layers == 0 or not self.stack.runs[0].recipe.shares_prefix:
+        if model.frozen_layers == 0 or not all(run.recipe.shares_prefix for run in self.stack.runs):
             return batch
         return batch.with_prefix(model.prefix(batch, step))
 
@@ -113,7 +114,8 @@ class CapturedSteps:
 
     def __init__(self, loaded: LoadedStudy, runs: Sequence[Run]) -> None:
         self.loaded, self.runs, self.stack = loaded, list(runs), Stack(runs)
-        self.known: FrozenPrefix | None = frozen_prefix(runs[0])
+        shared = all(run.recipe.shares_prefix for run in runs)
+        self.known: FrozenPrefix | None = frozen_prefix(runs[0]) if shared else None
         self.recipe, self.seed = runs[0].recipe, runs[0].seed
         graphs = Graphs(loaded.device)
         self.steps = {
@@ -179,4 +181,4 @@ def fits_a_graph(run: Run) -> bool:
     """Whether every step makes the same calls: nothing is read back, and no group is ever left alone."""
     steps = range(run.total_steps) if any("factor" in group for group in run.optimizer.groups) else ()
     whole = all(None not in run.rates(step) for step in steps)
-    return whole and all(strategy.capturable for strategy in run.recipe.acting)
+    return whole and all(strategy.capturable for strategy in run.acting)

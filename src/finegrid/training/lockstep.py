@@ -7,17 +7,18 @@ from collections.abc import Iterator, Sequence
 
 from finegrid.model.packing.batches import Batch
 from finegrid.planning.families import evenly
+from finegrid.study.record import EnginePath
 from finegrid.training.frozen_prefix import FrozenPrefix, frozen_prefix
 from finegrid.training.loaded import LoadedStudy
-from finegrid.training.run import EnginePath, Run, guarded, running
+from finegrid.training.run import Run, guarded, running
 from finegrid.training.stack import Stack, can_stack
 
 
 class Lockstep:
     def __init__(self, loaded: LoadedStudy, runs: Sequence[Run]) -> None:
         self.loaded, self.runs = loaded, list(runs)
-        self.shares = runs[0].recipe.shares_prefix
-        self.known = frozen_prefix(runs[0])
+        self.shares = all(run.recipe.shares_prefix for run in runs)
+        self.known = frozen_prefix(runs[0]) if self.shares else None
         self.stacks, self.single = stack_up(runs, loaded.settings.stack_size)
 
     def batches(self, epoch: int) -> Iterator[Batch]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,12 +17,10 @@ from finegrid.model.packing.batches import Batch, Packed
 from finegrid.optim.updater import Number, Updater
 from finegrid.recipe.recipe import Recipe
 from finegrid.strategies.criterion import CROSS_ENTROPY, Outputs
+from finegrid.study.record import EnginePath
 from finegrid.training.build import build_criterion, build_groups, build_rule, prepare_model_, rates_at
 from finegrid.training.evaluate import Logits
 from finegrid.training.loaded import LoadedStudy
-
-# How a run stepped: by itself, its products joined with other runs', or by a captured graph.
-EnginePath = Literal["plain", "stack", "graph"]
 
 
 class DivergedError(Exception):
@@ -52,7 +50,8 @@ class Run:
         self.criterion = build_criterion(recipe, setting)
         rule = build_rule(recipe, self.model, setting)
         self.optimizer = Updater(build_groups(recipe, self.model), rule)
-        self.averagers = [a for strategy in recipe.acting if (a := strategy.averager(self.model))]
+        self.acting = recipe.acting  # asked in every step, and worked out once
+        self.averagers = [a for strategy in self.acting if (a := strategy.averager(self.model))]
         self.total_steps = loaded.steps_per_epoch(recipe) * recipe.training.epochs
         self.best_weights: dict[str, Tensor] = {}
         self.logits: dict[str, Logits] = {}  # of dev and test, at the best epoch
@@ -78,7 +77,7 @@ class Run:
         value = float(loss.detach())
         self.check(value, step)
         loss.backward()
-        for strategy in self.recipe.acting:
+        for strategy in self.acting:
             strategy.more_gradients(
                 self.model, batch, lambda: self.loss(self.outputs(batch, step)).backward()
             )
@@ -113,7 +112,7 @@ class Run:
     @torch.no_grad()
     def change_gradients_(self) -> None:
         """What strategies do to the gradients before they are spent."""
-        changing = [strategy for strategy in self.recipe.acting if strategy.overrides("change_gradients_")]
+        changing = [strategy for strategy in self.acting if strategy.overrides("change_gradients_")]
         if changing:
             gradients = self.optimizer.gradients()
             for strategy in changing:
@@ -127,7 +126,7 @@ class Run:
 
     def rates(self, step: int) -> list[float | None]:
         """Of every parameter group at a step; None of a group that is left alone."""
-        return rates_at(self.recipe, self.optimizer.groups, step, self.total_steps)
+        return rates_at(self.acting, self.optimizer.groups, step, self.total_steps)
 
     @torch.no_grad()
     def spend_by_(self, rates: Sequence[Number | None] | Tensor, updates: Sequence[Number] | Tensor) -> None:

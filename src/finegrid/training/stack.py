@@ -56,8 +56,9 @@ class Stack:
         by_view = [self.features(batch, step) for _ in range(self.views)]
         losses = []
         for run, features in zip(self.runs, zip(*by_view, strict=True), strict=True):
-            logits = tuple(run.model.head(vectors).float() for vectors in features)
-            losses.append(run.loss(Outputs(logits, features, batch.labels).first(run.criterion.views)))
+            own = features[: run.criterion.views]
+            logits = tuple(run.model.head(vectors).float() for vectors in own)
+            losses.append(run.loss(Outputs(logits, own, batch.labels)))
         return torch.stack(losses)
 
     def backward(self, batch: Packed, step: int | CapturedKeys) -> Tensor:
@@ -71,4 +72,4 @@ class Stack:
 
 def can_stack(run: Run) -> bool:
     """Whether nothing that is switched on needs a pass of the run's own model."""
-    return not any(strategy.overrides("more_gradients") for strategy in run.recipe.acting)
+    return not any(strategy.overrides("more_gradients") for strategy in run.acting)
