@@ -60,7 +60,7 @@ def test_every_factor_proves_its_own_thing_and_nothing_else(
     factor: str, loaded: LoadedStudy, prover: Prover
 ) -> None:
     pair = Pair(base(loaded, factor), on(loaded, factor), {})
-    proof = prover.shown(factor, ON[factor], pair, "")
+    proof = prover.prove_pair(factor, ON[factor], pair, "")
 
     assert proof.changes and not proof.beyond and not proof.warning
     assert proof.line.endswith("; nothing else")
@@ -69,7 +69,7 @@ def test_every_factor_proves_its_own_thing_and_nothing_else(
 @pytest.mark.parametrize("factor", ON)
 def test_a_level_against_itself_shows_nothing(factor: str, loaded: LoadedStudy, prover: Prover) -> None:
     pair = Pair(on(loaded, factor), on(loaded, factor), {})
-    proof = prover.shown(factor, ON[factor], pair, "")
+    proof = prover.prove_pair(factor, ON[factor], pair, "")
 
     assert (proof.changes, proof.beyond, proof.gradients, proof.updated) == ([], [], 0, 0)
     assert proof.loss is not None and proof.loss[0] == proof.loss[1]
@@ -98,7 +98,7 @@ def test_what_the_optimizer_does_shows_under_warmup_whose_first_rate_is_0(
 ) -> None:
     first = loaded.study.baseline.at({"schedule.warmup_ratio": 0.3})
     pair = Pair(first, first.at({"optimizer.bias_correction": False}), {})
-    (change,) = prover.shown("optimizer.bias_correction", False, pair, "").changes
+    (change,) = prover.prove_pair("optimizer.bias_correction", False, pair, "").changes
 
     assert change.aspect == "update" and change.count > 60
 

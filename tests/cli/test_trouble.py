@@ -84,7 +84,7 @@ def test_a_worker_that_breaks_in_a_run_fails_that_run_only_and_the_next_time_it_
     statuses = {record["status"]: record for record in records(study)}
     assert statuses.keys() == {"done", "failed"}
     assert "No space left on device; see logs/" in statuses["failed"]["reason"]
-    assert statuses["failed"].keys() >= statuses["done"].keys() - {"started", "ended"}
+    assert statuses["failed"].keys() >= statuses["done"].keys() - {"started", "ended", "path"}
 
     assert call("run", study).returncode == 0
     assert [record["status"] for record in records(study)].count("done") == 2

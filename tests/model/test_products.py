@@ -53,7 +53,7 @@ def gradients(folder: Path, compute: torch.dtype | None) -> tuple[Tensor, dict[s
     model = classifier_of(folder).train()
     model.compute = compute
     batch = pack_all(random_split(folder, [(5,), (9,), (9,), (20,)]))
-    logits = model(batch)
+    logits = model(batch, 0)
     F.cross_entropy(logits, batch.labels).backward()
     return logits.detach(), {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
 
@@ -73,7 +73,7 @@ def test_bf16_is_in_products_only(bert: Path) -> None:
 def test_the_weights_that_are_trained_stay_in_float32(bert: Path) -> None:
     model = classifier_of(bert)
     model.compute = torch.bfloat16
-    model(pack_all(random_split(bert, [(5,)])))
+    model(pack_all(random_split(bert, [(5,)])), 0)
 
     assert {p.dtype for p in model.parameters()} == {torch.float32}
 

@@ -99,10 +99,10 @@ def gradients_with_dropout(threads: int, second_first: bool) -> list[torch.Tenso
     model = Pretrainer(model_of().float(), Streams(0), torch.float32, dropout=True).train()
     shards, second, forward = shards_of(200), threading.Event(), model.forward
 
-    def call(shard: MaskedBatch, copies: Any) -> Any:
+    def call(shard: MaskedBatch, copies: Any, step: int) -> Any:
         if second_first and shard is shards[0]:
             assert second.wait(timeout=30)
-        outcome = forward(shard, copies)
+        outcome = forward(shard, copies, step)
         if shard is shards[1]:
             second.set()
         return outcome

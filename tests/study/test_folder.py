@@ -15,6 +15,8 @@ SPELLS = SOURCE / "study" / "folder.py"
 ALLOWED = {
     ("metrics.py", "study.toml"),  # refuses a score before any folder is known, and names where it stands
     ("report/page/words.py", "report.json"),  # the name on the page
+    ("study/schema.py", "study.toml"),  # a title
+    ("facts/decision_words.py", "looks.jsonl"),  # names the file of a word, and knows no folder
 }
 FILES = re.compile(
     r"(?<![\w.])(study\.toml|split\.tsv|audit\.json|runs\.jsonl|screen\.json|looks\.jsonl|imported\.json"

@@ -92,12 +92,12 @@ def test_the_page_changes_as_the_ledger_grows(study: Path, client: TestClient) -
     assert "1 runs of a study" in before.text and "2 runs of a study" in after.text
     assert before.headers["etag"] != after.headers["etag"]
     assert client.get("/report.json").json() == {"runs": 2, "text": "a study"}
-    assert client.get("/progress.json").json()["hash_sources"] == after.headers["etag"].strip('"')
+    assert client.get("/progress.json").json()["revision"] == after.headers["etag"].strip('"')
 
 
 def test_the_page_names_the_revision_it_was_made_of_and_loads_the_script(client: TestClient) -> None:
     page = client.get("/")
-    tag = f'<script src="/watch.js" data-hash_sources={page.headers["etag"]} data-kind="report"></script>'
+    tag = f'<script src="/watch.js" data-revision={page.headers["etag"]} data-kind="report"></script>'
 
     assert page.text.index("</main>") < page.text.index(tag) < page.text.index("</body>")
     assert client.get("/watch.js").headers["content-type"].startswith("text/javascript")
@@ -206,7 +206,7 @@ def test_progress_tells_what_the_study_is_at_and_confirmations_count(study: Path
 
     found = client.get("/progress.json").json()
     assert found["work"] == work
-    assert found["hash_sources"] != before
+    assert found["revision"] != before
     assert 0 <= found["now"] - found["last_run"] < 60
 
 

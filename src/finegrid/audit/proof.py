@@ -54,8 +54,8 @@ class Prover:
         if pair is None:  # inert in every row: a step at the baseline says whether that is true
             pair = pairs[0] if pairs else None
             reason = self.canonicaliser.reason(pair.moved, pair.first) if pair else "no row can have it"
-            return self.shown(factor, level, pair, reason)
-        return self.shown(factor, level, pair, "")
+            return self.prove_pair(factor, level, pair, reason)
+        return self.prove_pair(factor, level, pair, "")
 
     def pairs(self, factor: str, level: Level) -> Iterator[Pair]:
         """Where to look, nearest to the baseline first; what the checkpoint cannot do is passed over."""
@@ -72,7 +72,7 @@ class Prover:
     def differ(self, pair: Pair) -> bool:
         return self.canonicaliser.form(pair.first) != self.canonicaliser.form(pair.moved)
 
-    def shown(self, factor: str, level: Level, pair: Pair | None, reason: str) -> Proof:
+    def prove_pair(self, factor: str, level: Level, pair: Pair | None, reason: str) -> Proof:
         if pair is None:
             return Proof(factor=factor, level=level, reason=reason)
         step, steps = self.step(pair, factor)

@@ -25,6 +25,7 @@ from finegrid.planning.status import study_status
 from finegrid.planning.status_words import plan_lines, status_lines
 from finegrid.recipe.card import card
 from finegrid.running.launch import audit, measure_costs
+from finegrid.study.folder import StudyFolder
 from finegrid.study.init import InitOptions, write_study
 from finegrid.verdict.budget.parse import parse_budget
 
@@ -55,7 +56,7 @@ def init(
     asked = gather(locals(), leave_out=("out", "set_"), text=tuple(text or ()), levels=tuple(set_ or ()))
     for warning in write_study(out, InitOptions(**asked)):
         warn(warning)
-    say(f"wrote {out / 'study.toml'}; look at it, then: finegrid run {out}")
+    say(f"wrote {StudyFolder(out).settings}; look at it, then: finegrid run {out}")
 
 
 def plan(
