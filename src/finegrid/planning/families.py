@@ -50,8 +50,11 @@ def plan_families(runs: Iterable[PlannedRun], size_of: Callable[[PlannedRun], in
 
 
 def start_of(run: PlannedRun) -> tuple[Hashable, ...]:
-    """What decides the start of a run, such as a pre-trained encoder: the same for all of a family."""
-    return run.recipe.start_keys(run.seed)
+    """What decides the start of a run, such as a pre-trained encoder: the same for all of a family.
+
+    Runs that make nothing before their first step have no more than the seed in common.
+    """
+    return run.recipe.start_keys(run.seed) or (run.seed,)
 
 
 def evenly(runs: list[T], size: int) -> list[list[T]]:
