@@ -110,7 +110,7 @@ def send_(target: Tensor, source: Tensor) -> None:
 
 
 class CapturedSteps:
-    """A family that is one stack, stepped whole. Losses are looked at once an epoch is over."""
+    """A family that is one stack, stepped by captured steps. Losses are looked at once an epoch is over."""
 
     def __init__(self, loaded: LoadedStudy, runs: Sequence[Run]) -> None:
         self.loaded, self.runs, self.stack = loaded, list(runs), Stack(runs)
@@ -142,12 +142,12 @@ class CapturedSteps:
         alive = running(self.runs)
         if not alive:
             return
-        whole = self.steps[len(batch.rows)]
+        captured = self.steps[len(batch.rows)]
         filled = self.known.of(batch) if self.known else batch
         with guarded(*alive):
-            whole.fill_(filled, step)
-            whole()
-            self.losses.append((step, whole.losses.clone()))
+            captured.fill_(filled, step)
+            captured()
+            self.losses.append((step, captured.losses.clone()))
 
     def path_of(self, run: Run) -> EnginePath:
         """Where nothing could be captured, the same steps were calls."""
@@ -180,5 +180,5 @@ def can_capture(runs: Sequence[Run], size: int) -> bool:
 def fits_a_graph(run: Run) -> bool:
     """Whether every step makes the same calls: nothing is read back, and no group is ever left alone."""
     steps = range(run.total_steps) if any("factor" in group for group in run.optimizer.groups) else ()
-    whole = all(None not in run.rates(step) for step in steps)
-    return whole and all(strategy.capturable for strategy in run.acting)
+    same_calls = all(None not in run.rates(step) for step in steps)
+    return same_calls and all(strategy.capturable for strategy in run.acting)
