@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from support.levels import ON, base, on
+from support.strategies.adding import add_strategies_
 from support.studies import recipe_of, same_tensors, train, weights
 from torch import Tensor
 
@@ -81,6 +82,19 @@ def test_off_is_the_identity_object(strategy: Strategy, loaded: LoadedStudy) -> 
     assert {name: site.active for name, site in model.dropouts.items()} == sites
     assert not strategy.overrides("more_gradients") and not strategy.overrides("change_gradients_")
     assert torch.equal(torch.get_rng_state(), global_state)
+
+
+def test_a_strategy_that_shares_no_prefix_has_a_price(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or a family could have runs that share it, and runs that do not."""
+    add_strategies_(monkeypatch)
+    alone = {
+        factor: type(strategy).price(factor.partition(".")[2])
+        for factor in DEFAULTS
+        if isinstance(strategy := getattr(Recipe(), factor.partition(".")[0]), Strategy)
+        and not strategy.shares_prefix
+    }
+
+    assert alone == {"rdrop.alpha": "step", "fgm.epsilon": "step"}
 
 
 @pytest.mark.parametrize("factor", ON)

@@ -85,8 +85,8 @@ class Canonicaliser:
         prepared = self.prepare(recipe)
         model = prepared.model
         steps = self.loaded.steps_per_epoch(recipe) * recipe.training.epochs
-        groups = build_groups(recipe, model)
-        hypers = {p: hypers_of(group, steps) for group in groups for p in group["params"]}
+        groups = [(group, hypers_of(group, steps)) for group in build_groups(recipe, model)]
+        hypers = {p: those for group, those in groups for p in group["params"]}
         tensors = [
             (name, prepared.initial[name], hypers.get(p) if p.requires_grad else None)
             for name, p in model.named_parameters()

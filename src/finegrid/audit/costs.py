@@ -75,7 +75,7 @@ def measure(loaded: LoadedStudy, recipe: Recipe) -> Cost:
     steps, prefixes = [], []
     for index, batch in enumerate(batches):
         begun = now(loaded.device)
-        shared, _ = share_prefix([run], batch, index) if recipe.shares_prefix else (batch, 0.0)
+        shared, _ = share_prefix([run], batch, index)
         start = now(loaded.device)
         with suppress(DivergedError):  # whether a recipe diverges is for its run to find out
             run.step(shared, index)

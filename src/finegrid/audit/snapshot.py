@@ -63,6 +63,12 @@ def take(loaded: LoadedStudy, recipe: Recipe, seed: int, step: int, steps: int =
     run = Run(loaded, "proof", recipe, seed)
     names = {p: name for name, p in run.model.named_parameters()}
     hypers = {names[p]: group for group in run.optimizer.groups for p in group["params"]}
+    rates = {
+        names[p]: (group["lr"], own)
+        for group in run.optimizer.groups
+        for own in [own_schedule(group, run.total_steps)]
+        for p in group["params"]
+    }
     schedule = [rate_factor(run.acting, at, run.total_steps) for at in range(run.total_steps)]
     initial = hashes(names)
     loss, gradients = float("nan"), dict[str, str]()
@@ -83,7 +89,7 @@ def take(loaded: LoadedStudy, recipe: Recipe, seed: int, step: int, steps: int =
         vectors=frozenset(name for p, name in names.items() if p.ndim < 2),
         initial=initial,
         trained=frozenset(run.trained()),
-        rates={name: (group["lr"], own_schedule(group, run.total_steps)) for name, group in hypers.items()},
+        rates=rates,
         factors=hashlib.sha256(np.array(schedule).tobytes()).hexdigest(),
         decays={name: group["weight_decay"] for name, group in hypers.items()},
         sites={name: site.dropped for name, site in run.model.dropouts.items() if site.active},

@@ -89,7 +89,8 @@ class Strategy(Part):
     always: ClassVar[bool] = False
     # Whether all it does in a step can be captured in a CUDA graph: pure on tensors, nothing read back.
     capturable: ClassVar[bool] = True
-    # Whether what frozen layers make of a batch may be computed once, for all runs and views of a family.
+    # Whether what frozen layers make of a batch may be computed once, for all runs and views of a family. If
+    # not, its factors must have a price: a family then shares it as a whole, or does not.
     shares_prefix: ClassVar[bool] = True
 
     @property

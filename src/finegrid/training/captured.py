@@ -97,7 +97,7 @@ class CapturedStep:
         if self.prefix is not None:
             return batch.with_prefix(self.prefix)
         model = self.stack.models[0]
-        if model.frozen_layers == 0 or not all(run.recipe.shares_prefix for run in self.stack.runs):
+        if model.frozen_layers == 0 or not self.stack.runs[0].shares_prefix:
             return batch
         return batch.with_prefix(model.prefix(batch, step))
 
@@ -114,8 +114,7 @@ class CapturedSteps:
 
     def __init__(self, loaded: LoadedStudy, runs: Sequence[Run]) -> None:
         self.loaded, self.runs, self.stack = loaded, list(runs), Stack(runs)
-        shared = all(run.recipe.shares_prefix for run in runs)
-        self.known: FrozenPrefix | None = frozen_prefix(runs[0]) if shared else None
+        self.known: FrozenPrefix | None = frozen_prefix(runs[0])
         self.recipe, self.seed = runs[0].recipe, runs[0].seed
         graphs = Graphs(loaded.device)
         self.steps = {

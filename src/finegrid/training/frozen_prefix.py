@@ -113,8 +113,7 @@ class FrozenPrefix:
 
 def frozen_prefix(run: Run) -> FrozenPrefix | None:
     """The prefixes of a run whose frozen layers compute the same in every step; None for any other run."""
-    shared = run.model.prefix_is_constant and run.recipe.shares_prefix
-    return FrozenPrefix(run) if shared else None
+    return FrozenPrefix(run) if run.model.prefix_is_constant and run.shares_prefix else None
 
 
 def mapped(path: Path, shape: tuple[int, int]) -> NDArray[np.float32] | None:

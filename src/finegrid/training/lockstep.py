@@ -17,8 +17,7 @@ from finegrid.training.stack import Stack, can_stack
 class Lockstep:
     def __init__(self, loaded: LoadedStudy, runs: Sequence[Run]) -> None:
         self.loaded, self.runs = loaded, list(runs)
-        self.shares = all(run.recipe.shares_prefix for run in runs)
-        self.known = frozen_prefix(runs[0]) if self.shares else None
+        self.known = frozen_prefix(runs[0])
         self.stacks, self.single = stack_up(runs, loaded.settings.stack_size)
 
     def batches(self, epoch: int) -> Iterator[Batch]:
@@ -27,7 +26,7 @@ class Lockstep:
     def step(self, batch: Batch, step: int) -> None:
         """One step of every run that still runs, with its loss and seconds added to the epoch's entry."""
         alive = running(self.runs)
-        shared, seconds = share_prefix(alive, batch, step, self.known) if self.shares else (batch, 0.0)
+        shared, seconds = share_prefix(alive, batch, step, self.known)
         for stack in self.stacks:
             step_stack(stack, shared, step, seconds / max(1, len(alive)))
         for run in running(self.single):
@@ -62,7 +61,7 @@ def share_prefix(
         step: counted from 0.
         known: where the bottom's output is looked up, if it is the same in every step.
     """
-    if not runs:
+    if not runs or not runs[0].shares_prefix:  # all of a family, or none
         return batch, 0.0
     start = time.perf_counter()
     shared = known.of(batch) if known else runs[0].model.shared(batch, step)

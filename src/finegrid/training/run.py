@@ -50,7 +50,8 @@ class Run:
         self.criterion = build_criterion(recipe, setting)
         rule = build_rule(recipe, self.model, setting)
         self.optimizer = Updater(build_groups(recipe, self.model), rule)
-        self.acting = recipe.acting  # asked in every step, and worked out once
+        # Both are asked in every step, and worked out once.
+        self.acting, self.shares_prefix = recipe.acting, recipe.shares_prefix
         self.averagers = [a for strategy in self.acting if (a := strategy.averager(self.model))]
         self.total_steps = loaded.steps_per_epoch(recipe) * recipe.training.epochs
         self.best_weights: dict[str, Tensor] = {}
