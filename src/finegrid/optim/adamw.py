@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from finegrid.optim.updater import Number, State
+from finegrid.optim.updater import Update
 
 BETAS = (0.9, 0.999)  # Devlin et al. 2019, appendix A.2; also torch's defaults
 EPS = 1e-8
@@ -30,20 +29,12 @@ class AdamW:
         """What stands for the number of the update where it lies in a tensor."""
         return float(updates) if self.bias_correction else UNCORRECTED
 
-    def update_(
-        self,
-        params: Sequence[Tensor],
-        grads: Sequence[Tensor],
-        state: Sequence[State],
-        rate: Number,
-        decay: float,
-        updates: Number,
-    ) -> None:
-        eps = EPS
-        if not isinstance(updates, Tensor):
-            count = updates
+    def update_(self, update: Update) -> None:
+        rate, eps, decay, number = update.rate, EPS, update.decay, update.number
+        if not isinstance(number, Tensor):
+            count = number
             # Not torch.tensor, which would wait for a GPU.
-            updates = torch.full((), float(count), device=params[0].device)
+            number = torch.full((), float(count), device=update.params[0].device)
             if not self.bias_correction:
                 # The kernel always corrects. These three undo it exactly:
                 # rate' / (1 - b1^t) * m / (sqrt(v) / sqrt(1 - b2^t) + eps') = rate * m / (sqrt(v) + eps)
@@ -51,12 +42,12 @@ class AdamW:
                 undo = (1 - BETAS[0] ** count) / root
                 rate, eps, decay = rate * undo, eps / root, decay / undo
         torch._fused_adamw_(
-            list(params),
-            list(grads),
-            [moments["first"] for moments in state],
-            [moments["second"] for moments in state],
+            update.params,
+            update.grads,
+            [moments["first"] for moments in update.state],
+            [moments["second"] for moments in update.state],
             [],
-            [updates] * len(params),
+            [number] * len(update.params),
             lr=rate,
             beta1=BETAS[0],
             beta2=BETAS[1],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import NotRequired, Protocol, TypedDict
 
 import torch
@@ -21,6 +22,27 @@ class ParamGroup(TypedDict):
     # What the rate is multiplied by beside the run's schedule, at a step (from 0) of so many. At 0 the group
     # is left alone: its moments do not age, and its updates are not counted.
     factor: NotRequired[Callable[[int, int], float]]
+
+
+@dataclass(frozen=True)
+class Update:
+    """One update of parameters that are updated alike.
+
+    Attributes:
+        params: that have a gradient.
+        grads: theirs.
+        state: theirs.
+        rate: of this step, with every schedule in it.
+        decay: decoupled weight decay.
+        number: of this update, from 1; a tensor holds `UpdateRule.number_for_graphs` of it.
+    """
+
+    params: list[Tensor]
+    grads: list[Tensor]
+    state: list[State]
+    rate: Number
+    decay: float
+    number: Number
 
 
 class UpdateRule(Protocol):
@@ -43,25 +65,8 @@ class UpdateRule(Protocol):
         """What stands for the number of the update where it lies in a tensor."""
         ...
 
-    def update_(
-        self,
-        params: Sequence[Tensor],
-        grads: Sequence[Tensor],
-        state: Sequence[State],
-        rate: Number,
-        decay: float,
-        updates: Number,
-    ) -> None:
-        """Update parameters and their state.
-
-        Args:
-            params: that have a gradient.
-            grads: theirs.
-            state: theirs.
-            rate: of this step, with every schedule in it.
-            decay: decoupled weight decay.
-            updates: the number of this update, from 1; a tensor holds `number_for_graphs` of it.
-        """
+    def update_(self, update: Update) -> None:
+        """Update parameters and their state."""
         ...
 
 
@@ -92,12 +97,12 @@ class Updater:
     def update_(self, rates: Sequence[Number | None] | Tensor, updates: Sequence[Number] | Tensor) -> None:
         """Update by rates and numbers, ``[groups]`` each; as tensors they may change between replays."""
         for group, rate, count in zip(self.groups, rates, updates, strict=True):
-            params = [p for p in group["params"] if p.grad is not None]
+            params: list[Tensor] = [p for p in group["params"] if p.grad is not None]
             if rate is None or not params:
                 continue
             grads = [p.grad for p in params if p.grad is not None]
             state = [self._state_of(p) for p in params]
-            self.rule.update_(params, grads, state, rate, group["weight_decay"], count)
+            self.rule.update_(Update(params, grads, state, rate, group["weight_decay"], count))
 
     def numbers_for_graphs(self) -> list[float]:
         """``[groups]``: what stands for the numbers of the update that `count_` has counted."""

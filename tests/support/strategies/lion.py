@@ -7,7 +7,7 @@ Off     ``on=False``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic.dataclasses import dataclass
@@ -16,10 +16,8 @@ from finegrid.strategies.part import STRICT, Claim
 from finegrid.strategies.seams import Setting, Strategy
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from finegrid.model.classifier import Classifier
-    from finegrid.optim.updater import Number, State, UpdateRule
+    from finegrid.optim.updater import Update, UpdateRule
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -43,16 +41,8 @@ class LionRule:
     def number_for_graphs(self, updates: int) -> float:
         return float(updates)
 
-    def update_(
-        self,
-        params: Sequence[Tensor],
-        grads: Sequence[Tensor],
-        state: Sequence[State],
-        rate: Number,
-        decay: float,
-        updates: Number,
-    ) -> None:
-        for p, grad, own in zip(params, grads, state, strict=True):
+    def update_(self, update: Update) -> None:
+        for p, grad, own in zip(update.params, update.grads, update.state, strict=True):
             direction = (0.9 * own["mean"] + 0.1 * grad).sign()
-            p.sub_(rate * (direction + decay * p))
+            p.sub_(update.rate * (direction + update.decay * p))
             own["mean"].lerp_(grad, 0.01)

@@ -7,7 +7,7 @@ Off     ``pull=0.0``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass as plain_dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from finegrid.model.classifier import Classifier
-    from finegrid.optim.updater import Number, State, UpdateRule
+    from finegrid.optim.updater import Update, UpdateRule
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -60,16 +60,8 @@ class PriorRule:
     def number_for_graphs(self, updates: int) -> float:
         return self.inner.number_for_graphs(updates)
 
-    def update_(
-        self,
-        params: Sequence[Tensor],
-        grads: Sequence[Tensor],
-        state: Sequence[State],
-        rate: Number,
-        decay: float,
-        updates: Number,
-    ) -> None:
-        for p in params:
+    def update_(self, update: Update) -> None:
+        for p in update.params:
             if p in self.anchor:
-                p.sub_(rate * self.pull * (p - self.anchor[p]))
-        self.inner.update_(params, grads, state, rate, decay, updates)
+                p.sub_(update.rate * self.pull * (p - self.anchor[p]))
+        self.inner.update_(update)
