@@ -6,7 +6,6 @@ the same texts. What differs is compared with what the strategy says it touches 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ from finegrid.audit.canonical import Canonicaliser
 from finegrid.audit.snapshot import Snapshot, take, whereabouts
 from finegrid.recipe.identity import Level, Levels
 from finegrid.recipe.recipe import Recipe
+from finegrid.spelling import json_number
 from finegrid.strategies.part import Aspect, Claim
 from finegrid.strategies.seams import Strategy
 from finegrid.study.audit_file import Change, Proof
@@ -86,7 +86,7 @@ class Prover:
             reason=reason,
             changes=[] if reason else described(own, a, b),
             beyond=described(found if reason else beyond, a, b),
-            loss=(finite(a.loss), finite(b.loss)),
+            loss=(json_number(a.loss, None), json_number(b.loss, None)),
             gradients=len(unlike(a.gradients, b.gradients)),
             updated=len(unlike(a.updated, b.updated)),
         )
@@ -110,11 +110,6 @@ class Prover:
 def given_by(levels: Mapping[str, Level], base: Mapping[str, Level], factor: str) -> Levels:
     """The other factors that are not at their first level."""
     return {name: level for name, level in levels.items() if name != factor and level != base[name]}
-
-
-def finite(loss: float) -> float | None:
-    """JSON has no nan."""
-    return loss if math.isfinite(loss) else None
 
 
 def unlike(a: Mapping[str, object], b: Mapping[str, object]) -> list[str]:

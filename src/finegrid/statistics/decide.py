@@ -27,6 +27,11 @@ class Interval:
     low: float
     high: float
 
+    @property
+    def is_known(self) -> bool:
+        """Whether both ends are."""
+        return math.isfinite(self.low) and math.isfinite(self.high)
+
 
 @dataclass(frozen=True)
 class Needs:

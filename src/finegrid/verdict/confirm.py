@@ -96,10 +96,10 @@ class Confirmation:
 def format_paired(paired: Paired) -> str:
     """``91.20 against 90.00, +1.20 points (+0.40 to +2.00; 5 seeds)``."""
     scores = f"{paired.recommended:.2f} against {paired.baseline:.2f}"
-    around = f"{paired.interval.low:+.2f} to {paired.interval.high:+.2f}"
-    known = np.isfinite(paired.interval.low) and np.isfinite(paired.interval.high)
+    low, high = paired.interval.low, paired.interval.high
+    around = f"{low:+.2f} to {high:+.2f}" if paired.interval.is_known else "no interval"
     seeds = f"{paired.seeds} seed{'s' * (paired.seeds != 1)}"
-    return f"{scores}, {paired.difference:+.2f} points ({around if known else 'no interval'}; {seeds})"
+    return f"{scores}, {paired.difference:+.2f} points ({around}; {seeds})"
 
 
 def confirm_recommended(

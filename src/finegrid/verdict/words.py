@@ -211,9 +211,8 @@ def best_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
 def score_and_seconds(verdict: Verdict, index: int, lang: Lang) -> dict[str, str]:
     words = LANGUAGES[lang]
     mean, around = verdict.scores[index]
-    known = np.isfinite(around.low) and np.isfinite(around.high)
     ends = words["interval"].format(low=f"{around.low:.2f}", high=f"{around.high:.2f}")
-    score = f"{mean:.2f}" + (words["in brackets"].format(text=ends) if known else "")
+    score = f"{mean:.2f}" + (words["in brackets"].format(text=ends) if around.is_known else "")
     seconds = float(verdict.results.run_seconds[index])
     if not np.isfinite(seconds):
         return {"score": score, "seconds": ""}
@@ -241,9 +240,8 @@ def format_change(value: float, digits: int) -> str:
 
 
 def format_interval(interval: Interval, lang: Lang) -> str:
-    known = np.isfinite(interval.low) and np.isfinite(interval.high)
     ends = {"low": format_points(interval.low), "high": format_points(interval.high)}
-    return LANGUAGES[lang]["interval"].format(**ends) if known else "?"
+    return LANGUAGES[lang]["interval"].format(**ends) if interval.is_known else "?"
 
 
 def format_mebibytes(value: float) -> str:
