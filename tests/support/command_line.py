@@ -197,7 +197,7 @@ def workers_of(folder: Path) -> list[psutil.Process]:
 
 
 def records(folder: Path) -> list[dict[str, Any]]:
-    """The lines of a ledger, all of them as the published schema says."""
+    """The lines of a ledger that nobody writes to now, all of them as the published schema says."""
     lines = (folder / "runs.jsonl").read_text(encoding="utf-8").splitlines()
     content = [json.loads(line) for line in lines]
     for record in content:
@@ -219,6 +219,7 @@ def finished(folder: Path) -> dict[str, Any]:
 
 
 def readable(folder: Path) -> Iterator[dict[str, Any]]:
+    """The whole lines of a ledger that may be in the middle of a write, or was cut."""
     for line in (folder / "runs.jsonl").read_bytes().split(b"\n"):
         try:
             yield json.loads(line)
