@@ -114,10 +114,29 @@ def p_values(estimate: Floats, se: Floats, df: Floats) -> Floats:
     return np.asarray(2 * stats.t.sf(ratio, df))
 
 
-def decide(interval: Interval, margin: float = MARGIN, surely_faster: bool = False) -> Decision:
-    """On the adjusted interval, in this order."""
+def finest_margin(grain: float, alpha: float) -> float:
+    """The smallest margin that test texts can speak for, by the rule of three.
+
+    Where no text in n tells two recipes apart, a share of up to ln(2 / alpha) / n may do so all the same
+    (Hanley & Lippman-Hand, JAMA 249, 1983): nothing smaller is shown to be no difference.
+
+    Args:
+        grain: Points that a single text moves the score by, at most.
+        alpha: Of the adjusted interval, already shared among the comparisons.
+    """
+    return min(grain * math.log(2 / alpha), 100.0)
+
+
+def decide(
+    interval: Interval, margin: float = MARGIN, surely_faster: bool = False, finest: float = 0.0
+) -> Decision:
+    """On the adjusted interval, in this order.
+
+    Args:
+        finest: The smallest margin that the test texts can speak for (`finest_margin`).
+    """
     low, high = interval.low, interval.high
-    if -margin <= low and high <= margin:
+    if -margin <= low and high <= margin and finest <= margin:
         return Decision("same", measurable=low > 0 or high < 0, for_speed=surely_faster)
     if low > 0:
         return Decision("use")

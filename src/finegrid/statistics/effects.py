@@ -27,6 +27,7 @@ from finegrid.statistics.decide import (
     adjusted_intervals,
     decide,
     find_needs,
+    finest_margin,
     holm,
     p_values,
     plain_interval,
@@ -226,7 +227,8 @@ def _judge_family(
         if alpha is not None:
             main = contrast.comparisons[0]
             fast = len(contrast.comparisons) == 1 and (main.factor, main.level) in faster
-            decision = decide(adjusted[row], margin, fast)
+            finest = finest_margin(experiment.outcomes.grain, alpha / len(family.given))
+            decision = decide(adjusted[row], margin, fast, finest)
             if len(contrast.comparisons) == 2 and decision.kind in ("use", "avoid"):
                 decision = Decision("interact")
             if decision.kind == "open" and np.isfinite(se[row]):

@@ -46,6 +46,7 @@ class Outcomes:
             columns. Only imported tables have them, and then ``score`` is their mean, ``[recipes, 1]``.
         blocks: Designs that this is a patchwork of; an effect comes from the first that gives it. Empty: one
             design.
+        grain: Points that a single test text moves the score by, at most; 0 where that is unknown.
 
     Raises:
         ValueError: shapes that do not agree, or levels that the factors do not list.
@@ -57,6 +58,7 @@ class Outcomes:
     influence: Values | None = None
     repeats: Floats | None = None
     blocks: tuple[Block, ...] = ()
+    grain: float = 0.0
 
     def __post_init__(self) -> None:
         shape = self.score.shape
