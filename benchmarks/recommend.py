@@ -7,9 +7,10 @@ A study is simulated at the level of predictions. The run of recipe r and seed s
 
     ease + recipe[r] + luck[r, s] + text[t] + text by factor[r, t] + text by run[r, s, t] > 0
 
-on dev, which chooses, and on test, which gives the words. Luck is of the seed, of each factor in the seed, and
-of the run alone; dev and test share it, since it is the run's. The truth is the expected accuracy over seeds and
-texts, in closed form; in worlds where runs may fail to learn it holds their share at the majority's score.
+on dev, which chooses, and on test, which gives the words. Luck is of the seed, of each factor in the seed,
+and of the run alone; dev and test share it, since it is the run's. The truth is the expected accuracy over
+seeds and texts, in closed form; in worlds where runs may fail to learn it holds their share at the majority's
+score.
 *Regret*: points that a recipe is truly below the best one.
 """
 
@@ -18,13 +19,12 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import combinations, product
 
 import numpy as np
 from scipy import stats
 
-from finegrid import metrics
 from finegrid.recipe.identity import Level, Levels
 from finegrid.statistics.effects import analyse_mains
 from finegrid.statistics.experiment import Experiment
@@ -89,13 +89,19 @@ def one_at_a_time(factors: Mapping[str, Sequence[Level]]) -> list[Levels]:
 
 def signs(recipes: Sequence[Levels], factors: Mapping[str, Sequence[Level]]) -> Floats:
     """``[recipes, factors]``, -1/2 at the baseline's level, 1/2 elsewhere."""
-    return np.array([[0.5 - (recipe[name] == levels[0]) for name, levels in factors.items()] for recipe in recipes])
+    return np.array(
+        [[0.5 - (recipe[name] == levels[0]) for name, levels in factors.items()] for recipe in recipes]
+    )
 
 
-def fixed(mains: Sequence[float], pairs: Mapping[tuple[int, int], float] | None = None, sd: float = 0.0) -> Truth:
+def fixed(
+    mains: Sequence[float], pairs: Mapping[tuple[int, int], float] | None = None, sd: float = 0.0
+) -> Truth:
     """Known effects; ``sd`` adds to each main effect by study. Pairs: half differences, points."""
 
-    def draw(random: np.random.Generator, recipes: Sequence[Levels], factors: Mapping[str, Sequence[Level]]) -> Floats:
+    def draw(
+        random: np.random.Generator, recipes: Sequence[Levels], factors: Mapping[str, Sequence[Level]]
+    ) -> Floats:
         x = signs(recipes, factors)
         value = x @ (np.array(mains) + sd * random.standard_normal(len(mains)))
         for (a, b), half_difference in (pairs or {}).items():
@@ -108,7 +114,9 @@ def fixed(mains: Sequence[float], pairs: Mapping[tuple[int, int], float] | None 
 def drawn(main: float, pair: float, three: float = 0.0) -> Truth:
     """Effects drawn by study: standard deviations of main effects, and of half differences; any levels."""
 
-    def draw(random: np.random.Generator, recipes: Sequence[Levels], factors: Mapping[str, Sequence[Level]]) -> Floats:
+    def draw(
+        random: np.random.Generator, recipes: Sequence[Levels], factors: Mapping[str, Sequence[Level]]
+    ) -> Floats:
         value = np.zeros(len(recipes))
         for order, sd in ((1, main), (2, pair), (3, three)):
             for group in combinations(factors, order) if sd else ():
@@ -178,10 +186,9 @@ def simulate(world: World, seeds: int, random: np.random.Generator, shell: Exper
     spread = SPREAD**2 + 0.03**2 + by_seed**2 * (x**2).sum(axis=1) + scale**2
     spread = spread + world.by_factor**2 * (x**2).sum(axis=1)
     truth = 100 * stats.norm.cdf(latent / np.sqrt(spread))
-    fails = np.zeros((count, seeds), dtype=bool)
+    cell = np.asarray((x[:, :2] > 0).all(axis=1))
+    fails = np.asarray(cell[:, None] & (random.random((count, seeds)) < world.fails))
     if world.fails:
-        cell = (x[:, :2] > 0).all(axis=1)
-        fails = cell[:, None] & (random.random((count, seeds)) < world.fails)
         truth = np.where(cell, (1 - world.fails) * truth + world.fails * FLOOR, truth)
 
     def judge(texts: int) -> Experiment:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from finegrid.errors import InputError, Problem
 
 PLAIN_SCORES = ("macro-f1", "accuracy", "mcc")
-MARGIN = 0.2  # points; the smallest margin that is taken by default
+MARGIN, MOST_MARGIN = 0.2, 0.5  # points; the smallest and the largest margin that are taken by default
+TOLERANCE = 0.5  # points that a recommended recipe may lose against the baseline
 
 
 def confusion(gold: NDArray[np.int64], predicted: NDArray[np.int64], classes: int) -> NDArray[np.int64]:

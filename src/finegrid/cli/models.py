@@ -8,13 +8,13 @@ from typing import Annotated
 
 import typer
 
-from finegrid.cli.options import Device, Folder, Header, Margin, Precision, TextColumns, load
+from finegrid.cli.options import Device, Folder, Header, Margin, Precision, TextColumns, Tolerance, load
 from finegrid.cli.say import exit_with, say, tell, warn
 from finegrid.data.unlabelled import ColumnOptions, parse_column
 from finegrid.inference.fit import check_out, find_recipe, fitted_lines
 from finegrid.inference.predict import predict_file, score_lines, style_of, write_predictions
 from finegrid.machine import cores
-from finegrid.metrics import MARGIN
+from finegrid.metrics import TOLERANCE
 from finegrid.recipe.recipe import Recipe
 from finegrid.running import launch
 from finegrid.study.folder import StudyFolder
@@ -36,11 +36,12 @@ def fit(
     device: Device = None,
     precision: Precision = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a model that is there already.")] = False,
-    margin: Margin = MARGIN,
+    margin: Margin = None,
+    tolerance: Tolerance = TOLERANCE,
 ) -> None:
     """Train one recipe of a study and keep its model. Running again resumes."""
     study, settings = load(folder, device=device, precision=precision)
-    chosen = find_recipe(study, recipe, partial(recommend, margin=margin))
+    chosen = find_recipe(study, recipe, partial(recommend, margin=margin, tolerance=tolerance))
     place = check_out(out or StudyFolder(folder).best_model, force)
     record = launch.fit(study, settings, chosen, seed, place)
     if not record.done:
@@ -77,8 +78,8 @@ def predict(
         tell(line)
 
 
-def recommend(study: Study, margin: float) -> Recipe | None:
-    """What the verdict recommends; None where no run has finished."""
+def recommend(study: Study, margin: float | None, tolerance: float) -> Recipe | None:
+    """What the verdict recommends; None where the baseline has no finished run."""
     from finegrid.verdict.interim import recommended_recipe  # brings scipy, and is not always asked
 
-    return recommended_recipe(study, margin)
+    return recommended_recipe(study, margin, tolerance)

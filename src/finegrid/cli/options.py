@@ -25,7 +25,17 @@ Memory = Annotated[
         min=0.1, help="GiB for all workers together. Default: 60 % of the machine's, or 80 % of each GPU's."
     ),
 ]
-Margin = Annotated[float, typer.Option(min=0.0, help="Points; smaller differences are none.")]
+Margin = Annotated[
+    float | None,
+    typer.Option(
+        min=0.0,
+        help="Points; smaller differences are none. Default: a tenth of the baseline's error, 0.2 to 0.5.",
+    ),
+]
+Tolerance = Annotated[
+    float,
+    typer.Option(min=0.0, help="Points that a recommended recipe may lose against the baseline."),
+]
 Seeds = Annotated[
     int | None, typer.Option(min=1, max=MOST_SEEDS, help="How many seeds. Default: study.toml's.")
 ]

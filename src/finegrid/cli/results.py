@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
-from finegrid.cli.options import Folder, Json, Language, Margin
+from finegrid.cli.options import Folder, Json, Language, Margin, Tolerance
 from finegrid.cli.say import say, say_json
 from finegrid.errors import visible
-from finegrid.metrics import MARGIN
+from finegrid.metrics import TOLERANCE
 from finegrid.results.imported_table import render_imported
 from finegrid.results.table import make_table, render_results
 from finegrid.study.audit_file import load_audit
@@ -37,7 +37,8 @@ def table(
 
 def verdict(
     folder: Folder,
-    margin: Margin = MARGIN,
+    margin: Margin = None,
+    tolerance: Tolerance = TOLERANCE,
     lang: Language = "en",
     as_json: Json = False,
 ) -> None:
@@ -48,7 +49,7 @@ def verdict(
     from finegrid.verdict.to_json import as_json as verdict_json
     from finegrid.verdict.words import print_verdict
 
-    judged = with_interim_decisions(any_results(folder), margin)
+    judged = with_interim_decisions(any_results(folder), margin, tolerance)
     if as_json:
         say_json(verdict_json(judged))
     else:
@@ -65,13 +66,14 @@ def report(
         Path | None, typer.Option(help="Default: DIR/report.html, DIR/FIGURE.svg; tables to the terminal.")
     ] = None,
     lang: Language = "en",
-    margin: Margin = MARGIN,
+    margin: Margin = None,
+    tolerance: Tolerance = TOLERANCE,
 ) -> None:
     """Write the report: a page that needs nothing else, or tables and figures for papers and slides."""
     from finegrid.report.write import write_report
     from finegrid.spelling import parse_lang
 
-    for line in write_report(folder, style, figure, out, parse_lang(lang), margin):
+    for line in write_report(folder, style, figure, out, parse_lang(lang), margin, tolerance):
         print(line)
 
 

@@ -16,12 +16,13 @@ from finegrid.cli.options import (
     Memory,
     Precision,
     Seeds,
+    Tolerance,
     Workers,
     load,
 )
 from finegrid.cli.say import exit_by, say, say_json
 from finegrid.errors import input_error
-from finegrid.metrics import MARGIN
+from finegrid.metrics import TOLERANCE
 from finegrid.planning.status import study_status
 from finegrid.results.table import make_table, render_results, summary_lines
 from finegrid.running import launch
@@ -50,7 +51,7 @@ def run(
     budget: Annotated[
         str | None, typer.Option(help="With --until-decided: stop before this time is over, e.g. 3h, 90m.")
     ] = None,
-    margin: Margin = MARGIN,
+    margin: Margin = None,
 ) -> None:
     """Train what is still missing. Running again resumes."""
     study, settings = load(folder, device=device, precision=precision, memory=memory)
@@ -72,7 +73,12 @@ def run(
 
 
 def run_until_decided(
-    study: Study, settings: RunSettings, workers: int | None, mix: bool, budget: str | None, margin: float
+    study: Study,
+    settings: RunSettings,
+    workers: int | None,
+    mix: bool,
+    budget: str | None,
+    margin: float | None,
 ) -> None:
     """`finegrid run --until-decided`."""
     from finegrid.verdict.interim import add_seeds
@@ -100,7 +106,8 @@ def confirm(
     device: Device = None,
     precision: Precision = None,
     memory: Memory = None,
-    margin: Margin = MARGIN,
+    margin: Margin = None,
+    tolerance: Tolerance = TOLERANCE,
     as_json: Json = False,
 ) -> None:
     """Train the recommended recipe and the baseline on fresh seeds, and compare them. Resumes."""
@@ -112,7 +119,7 @@ def confirm(
     def train(small: Study, rows: set[int]) -> None:
         launch.train(small, settings_of(small), workers, rows=rows)
 
-    small, confirmation = confirm_recommended(load_study(folder), seeds, test, margin, train)
+    small, confirmation = confirm_recommended(load_study(folder), seeds, test, margin, train, tolerance)
     if as_json:
         say_json(confirmation.as_json())
     else:

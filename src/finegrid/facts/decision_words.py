@@ -7,7 +7,7 @@ from typing import Any
 
 from finegrid.errors import input_error
 from finegrid.facts.verdict import DecisionFacts, FactorFacts, NeedsFacts, VerdictFacts
-from finegrid.spelling import Lang, format_duration
+from finegrid.spelling import Lang, format_duration, format_level
 from finegrid.statistics.decide import KINDS, Decision, Kind
 from finegrid.words import SHARED
 
@@ -57,9 +57,26 @@ def factor_words(factor: FactorFacts, verdict: VerdictFacts, lang: Lang) -> str:
 
 def factor_parts(factor: FactorFacts, verdict: VerdictFacts, lang: Lang, *, brief: bool = False) -> list[str]:
     """The same in its parts."""
+    if conditions := condition_words(factor, verdict["margin"], lang):
+        return [conditions]
     parts = decision_parts(decision_of(factor["decision"]), verdict["margin"], SHARED[lang])
     needs = factor_needs(factor, verdict, lang, brief=brief)
     return [*parts, needs] if needs else parts
+
+
+def condition_words(factor: FactorFacts, margin: float, lang: Lang) -> str:
+    """What holds at either level of the strategy that it depends on; empty where that is the same."""
+    words, told = SHARED[lang], factor["conditions"]
+    if len({one["decision"]["kind"] for one in told}) < 2:
+        return ""
+    return words["between conditions"].join(
+        words["condition"].format(
+            word=decision_words(decision_of(one["decision"]), margin, lang),
+            factor=one["given"][0],
+            level=format_level(one["given"][1]),
+        )
+        for one in told
+    )
 
 
 def factor_needs(factor: FactorFacts, verdict: VerdictFacts, lang: Lang, *, brief: bool = False) -> str:

@@ -61,6 +61,24 @@ class EffectFacts(TypedDict):
     aliases: Annotated[list[str], Field(description="What the design cannot tell it from.")]
 
 
+class LocalFacts(TypedDict):
+    """What a level does in one recipe; posterior."""
+
+    effect: Points
+    low: Annotated[Points, Field(description="From here to high with a probability of 95 %.")]
+    high: Points
+
+
+class ConditionFacts(TypedDict):
+    """What was decided on a strategy at one level of another one."""
+
+    given: Annotated[list[Level], Field(description="The other factor, and its level.")]
+    effect: Points
+    low: Points
+    high: Points
+    decision: DecisionFacts
+
+
 class FactorFacts(EffectFacts):
     """A level of a factor against the factor's first level."""
 
@@ -73,6 +91,15 @@ class FactorFacts(EffectFacts):
     verdict: Annotated[str, Field(description="The decision in English, for people.")]
     decision: DecisionFacts
     needs: NeedsFacts | None
+    conditions: Annotated[
+        list[ConditionFacts],
+        Field(description="Where it is shown to depend on another strategy: what holds at either level."),
+    ]
+    at_baseline: Annotated[LocalFacts | None, Field(description="What it does in the baseline.")]
+    at_recommended: Annotated[LocalFacts | None, Field(description="What it does in the recommended recipe.")]
+    smallest_margin: Annotated[
+        Points, Field(description="The smallest margin that these test texts could show.")
+    ]
 
 
 class ConditionalFacts(TypedDict):
@@ -104,18 +131,72 @@ class RecipeFacts(TypedDict):
     test: Annotated[Points, Field(description="Its mean score on test.")]
     test_interval: Ends
     seconds: Seconds
+    gain: Annotated[Points, Field(description="Expected against the baseline; posterior.")]
+    chance_worse: Annotated[
+        float | None,
+        Field(description="Probability that it is worse than the baseline by more than the tolerance."),
+    ]
+
+
+class ExpectedFacts(TypedDict):
+    """What is expected of one recipe less another, points; posterior."""
+
+    gain: Points
+    low: Annotated[Points, Field(description="From here to high with a probability of 95 %.")]
+    high: Points
+    chance_worse: Annotated[
+        float, Field(description="Probability that it is worse by more than the tolerance.")
+    ]
+
+
+class AlternativeFacts(TypedDict):
+    """A recipe that is not recommended, and what is expected of it."""
+
+    recipe: RecipeFacts
+    expected: ExpectedFacts
+    seconds_saved: Annotated[Seconds, Field(description="Against the recommended recipe.")]
+
+
+class AgainstFacts(TypedDict):
+    """A strategy that the recommended recipe does not use as its word tells."""
+
+    factor: str
+    level: Level
+    decision: DecisionFacts
+    effect: Annotated[Points, Field(description="The mean over recipes that the word rests on.")]
+    at_recommended: LocalFacts | None
 
 
 class BestFacts(TypedDict):
-    """The recipes that cannot be told from the best, and the one of them to use."""
+    """The recipe to use, what speaks for it, and the recipes that cannot be told from the best."""
 
     chosen_on: Split
     noise: Annotated[str, Field(description="Where the noise of a run comes from.")]
     set: list[RecipeFacts]
-    eligible: Annotated[list[list[int]], Field(description="Rows of those that no decision speaks against.")]
+    eligible: Annotated[
+        list[list[int]], Field(description="Rows of those that could be recommended: hardly worse.")
+    ]
     rows: list[int]
     recommended: RecipeFacts
     baseline: RecipeFacts
+    keep_baseline: Annotated[bool, Field(description="Whether what is recommended is the baseline.")]
+    tolerance: Annotated[float, Field(description="Points that a recommended recipe may lose.")]
+    expected: Annotated[
+        ExpectedFacts | None,
+        Field(description="Of the recommended recipe against the baseline; null where noise is unknown."),
+    ]
+    tempting: Annotated[
+        AlternativeFacts | None,
+        Field(description="The recipe of which most is expected, where that is not safe enough."),
+    ]
+    cheaper: Annotated[
+        AlternativeFacts | None,
+        Field(description="Takes less time, and loses least; against the recommended recipe."),
+    ]
+    against_words: Annotated[
+        list[AgainstFacts],
+        Field(description="Strategies that the recommended recipe does not use as their word tells."),
+    ]
 
 
 class ScreenedFacts(TypedDict):

@@ -8,6 +8,7 @@ from pathlib import Path
 from finegrid.atomic import replacing
 from finegrid.errors import input_error
 from finegrid.facts.report import Facts
+from finegrid.metrics import TOLERANCE
 from finegrid.report.facts.facts import report_facts
 from finegrid.spelling import Lang
 from finegrid.study.folder import StudyFolder
@@ -16,7 +17,13 @@ FORMATS = ("html", "md", "svg", "png")
 
 
 def write_report(
-    folder: Path, style: str, figure: str | None, out: Path | None, lang: Lang, margin: float
+    folder: Path,
+    style: str,
+    figure: str | None,
+    out: Path | None,
+    lang: Lang,
+    margin: float | None = None,
+    tolerance: float = TOLERANCE,
 ) -> list[str]:
     """Write what was asked for.
 
@@ -26,7 +33,8 @@ def write_report(
         figure: for ``svg`` and ``png``, and only for these: which.
         out: where to; in the folder if not said. Tables then are returned instead.
         lang: of the words.
-        margin: points.
+        margin: points. None: as the verdict chooses it.
+        tolerance: points that a recommended recipe may lose against the baseline.
 
     Returns:
         Lines for the terminal.
@@ -35,7 +43,7 @@ def write_report(
         InputError: another format, a figure that does not exist or has no facts, or no figure named.
     """
     check(style, figure, out)
-    facts = report_facts(folder, margin)
+    facts = report_facts(folder, margin, tolerance)
     if style == "md":
         from finegrid.report.markdown import markdown
 

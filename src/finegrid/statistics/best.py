@@ -77,7 +77,10 @@ def _measure_pairs(experiment: Experiment) -> tuple[Floats, float, str]:
         noise = "between seeds"
     else:
         stand_in = experiment.stand_in_of_one_design
-        run_variance, df = stand_in.ratio * stand_in.run_sd**2, stand_in.df  # not `variance`: another last bit
+        run_variance, df = (
+            stand_in.ratio * stand_in.run_sd**2,
+            stand_in.df,
+        )  # not `variance`: another last bit
         noise = f"one seed: {stand_in.method}"
         if experiment.outcomes.repeats is not None:
             repeats = experiment.outcomes.repeats[completion.kept]

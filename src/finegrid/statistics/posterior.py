@@ -1,20 +1,21 @@
 """What is believed of every recipe once a study has been seen: a posterior over their differences.
 
-A score is a function of the levels: a constant, main effects, interactions of two factors, and of more. Each
-has a prior of its own scale, and what is not known of these scales is integrated over. Recipes thus lend each
-other strength as far as the study shows that effects add up, and the best of many is drawn towards the others.
+A score is a function of the levels: a constant, main effects, interactions of two factors, and of more.
+Each has a prior of its own scale, and what is not known of these scales is integrated over. Recipes thus lend
+each other strength as far as the study shows that effects add up, and the best of many is drawn towards the
+others.
 
     prior:  covariance of two recipes = noise^2 (t1^2 K1 + t2^2 K2 + t3^2 K3)
     K1 = sum of k_i,  K2 = sum of k_i k_j,  K3 = sum of products of three and more, fading by order
     k_i = 1 where factor i has the same level in both, -1 / (levels - 1) where not, 0 where one lacks it
 
-The covariance of two levels depends on whether they are the same, and on nothing else: levels have no order,
-no coding matters, and the baseline's is a level like the others. With two levels `k_i` is the product of the
-signs, and t1 is the standard deviation of half a main effect, in units of the noise of a run.
+The covariance of two levels depends on whether they are the same, and on nothing else: levels have no
+order, no coding matters, and the baseline's is a level like the others. With two levels `k_i` is the product
+of the signs, and t1 is the standard deviation of half a main effect, in units of the noise of a run.
 
-After Gelman (Bayesian Analysis 1, 2006: half-Cauchy priors of scales) and Plumlee & Joseph (Statistica Sinica
-28, 2018: kernels by the order of effects). It is a posterior, no confidence interval: `docs/statistics.md` says
-how often it held.
+After Gelman (Bayesian Analysis 1, 2006: half-Cauchy priors of scales) and Plumlee & Joseph (Statistica
+Sinica 28, 2018: kernels by the order of effects). It is a posterior, no confidence interval:
+`docs/statistics.md` says how often it held.
 """
 
 from __future__ import annotations
@@ -41,9 +42,10 @@ GRID = (  # of each t over its median
     (0.05, 0.3, 0.8, 2.0, 5.0, 12.0),
     (0.05, 0.5, 2.0, 8.0),
 )
+LEAST_SD = 0.01  # points, of a run: what is less is rounding
 NOISES = 3  # places of the distribution of the noise's variance that are integrated over
-# One seed: runs that share it differ less than runs of other seeds, by 1.0 to 2.4 times in variance. Words are
-# guarded against the largest (`variance.LUCK_RATIO`); here is the middle, since too much noise is no safe side.
+# Of one seed's noise, as `variance.LUCK_RATIO`, which guards words against the largest ratio that was seen.
+# Here is the middle: too much noise is no safe side for a recommendation.
 EXPECTED_LUCK_RATIO = 1.5
 LEAST_WEIGHT = 1e-3  # of a place of the grid, of the largest weight: what is less is left out
 MOST_RECIPES = 512  # of more, interactions of three and more factors are not looked at
@@ -54,8 +56,8 @@ class Posterior:
     """A mixture of normal distributions, one for each place of the grid that counts.
 
     Attributes:
-        points: ``[points, factors]``, numbers of levels, -1 where a recipe lacks the factor. First the recipes
-            that ran, in their order, then those that were asked for besides.
+        points: ``[points, factors]``, numbers of levels, -1 where a recipe lacks the factor. First the
+            recipes that ran, in their order, then those that were asked for besides.
         places: ``[recipes of the study]``, each one's place among the points; -1 for one without runs.
         sizes: ``[factors]``, how many levels.
         weight: ``[grid]``, sum 1.
@@ -147,8 +149,9 @@ def find_posterior(experiment: Experiment, besides: Sequence[Levels] = ()) -> Po
     completion, outcomes = experiment.completion, experiment.outcomes
     usable = completion.connected
     run_variance, df = measure_run_variance(experiment)
-    if usable.sum() < 2 or not np.isfinite(run_variance) or run_variance <= 0:
+    if usable.sum() < 2 or not np.isfinite(run_variance):
         return None
+    run_variance = max(run_variance, LEAST_SD**2)
     rows = np.flatnonzero(completion.kept)[usable]
     ran = [outcomes.recipes[row] for row in rows]
     points, sizes = number_levels(outcomes.factors, [*ran, *besides])
@@ -238,7 +241,7 @@ def kernels_of_pairs(left: NDArray[np.int64], right: NDArray[np.int64], sizes: N
 
 
 def _sum_by_order(left: NDArray[np.int64], right: NDArray[np.int64], sizes: NDArray[np.int64]) -> Floats:
-    """Elementary symmetric polynomials of the factors' covariances; those from three up fade and are added."""
+    """Elementary symmetric polynomials of the factors' covariances; from three up they fade and are added."""
     shape = np.broadcast_shapes(left.shape, right.shape)[:-1]
     most = min(len(sizes), MOST_ORDER)
     sums = [np.ones(shape), *(np.zeros(shape) for _ in range(max(most, ORDERS)))]

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from finegrid.metrics import TOLERANCE
 from finegrid.statistics.decide import Interval
 from finegrid.statistics.outcomes import Floats
 from finegrid.statistics.posterior import Posterior
 
-TOLERANCE = 0.5  # points: who changes the recipe does not mind to lose so little
 MOST_CHANCE = 0.1  # that a recommended recipe is worse than the baseline by more than the tolerance
 WORTH_SAVING = 0.05  # of the seconds; a recipe that saves less is not called cheaper
 
@@ -48,6 +48,7 @@ class Recommendation:
             takes no longer, fewest seconds first. Empty without seconds. The last one is recommended.
         gains: ``[recipes]``, expected against the baseline; nan without runs.
         chances_worse: ``[recipes]``, of being worse than it by more than the tolerance; nan without runs.
+        allowed: ``[recipes]``, which could be recommended; the baseline always.
     """
 
     tolerance: float
@@ -58,6 +59,7 @@ class Recommendation:
     frontier: tuple[Expectation, ...]
     gains: Floats
     chances_worse: Floats
+    allowed: NDArray[np.bool_]
 
     @property
     def keeps_baseline(self) -> bool:
@@ -109,12 +111,11 @@ def recommend(
         tuple(expect(row) for row in frontier),
         gains,
         chances,
+        allowed,
     )
 
 
-def _find_frontier(
-    rows: NDArray[np.int64], gains: Floats, seconds: Floats, chosen: int
-) -> list[int]:
+def _find_frontier(rows: NDArray[np.int64], gains: Floats, seconds: Floats, chosen: int) -> list[int]:
     """Fewest seconds first; the last one is the chosen one."""
     known = [int(row) for row in rows if np.isfinite(seconds[row]) and row != chosen]
     if not np.isfinite(seconds[chosen]):

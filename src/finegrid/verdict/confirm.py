@@ -19,7 +19,7 @@ from finegrid.data.table import DataTable, Split
 from finegrid.data.unlabelled import ColumnOptions, UnlabelledTexts, read_texts
 from finegrid.errors import InputError, Problem, input_error
 from finegrid.facts.verdict import ConfirmedFacts, PairedFacts
-from finegrid.metrics import influence
+from finegrid.metrics import TOLERANCE, influence
 from finegrid.recipe.identity import Levels
 from finegrid.results.load import load_results
 from finegrid.results.results import Distinct, Results
@@ -103,7 +103,12 @@ def format_paired(paired: Paired) -> str:
 
 
 def confirm_recommended(
-    study: Study, count: int, test: Path | None, margin: float, train: Callable[[Study, set[int]], None]
+    study: Study,
+    count: int,
+    test: Path | None,
+    margin: float | None,
+    train: Callable[[Study, set[int]], None],
+    tolerance: float = TOLERANCE,
 ) -> tuple[Study, Confirmation]:
     """Train what the verdict recommends and the baseline on fresh seeds, and compare the two.
 
@@ -111,8 +116,9 @@ def confirm_recommended(
         study: the study that recommends.
         count: how many fresh seeds.
         test: a file of fresh labelled texts, or None: the study's own test texts.
-        margin: points; smaller differences are none.
+        margin: points; smaller differences are none. None: as the verdict chooses it.
         train: trains what is still missing of these rows of a study, counted from 1.
+        tolerance: points that a recommended recipe may lose against the baseline.
 
     Returns:
         The small study that was trained, and what it has shown.
@@ -122,9 +128,9 @@ def confirm_recommended(
             used, or no seed that has finished with both recipes.
     """
     results = load_results(study)
-    chosen = find_recommended(results, margin)
+    chosen = find_recommended(results, margin, tolerance)
     if chosen is None:
-        what = "no run has finished yet. `finegrid run` trains the study."
+        what = "the baseline has no finished run yet. `finegrid run` trains the study."
         raise input_error(str(study.folder), "verdict", what)
     small = load_study(make_small_study(study, results, chosen, count, test))
     train(small, {1, len(small.rows)})  # of its grid, the baseline and what has all levels of the recommended
@@ -146,7 +152,7 @@ def make_small_study(study: Study, results: Results, chosen: Distinct, count: in
     """
     moved = moved_levels(results, chosen)
     if not moved:
-        what = "the recommended recipe is the baseline: there is nothing to confirm."
+        what = "what is recommended is to keep the baseline: there is nothing to confirm."
         raise input_error(str(study.folder), "verdict", what)
     table = study.read_table()
     fresh = read_fresh_texts(test, study, table) if test else None

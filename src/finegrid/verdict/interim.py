@@ -22,6 +22,7 @@ from typing import Any
 from finegrid.atomic import replacing
 from finegrid.errors import input_error
 from finegrid.facts.decision_words import as_recorded, from_recorded
+from finegrid.metrics import TOLERANCE
 from finegrid.recipe.recipe import Recipe
 from finegrid.results.load import load_results
 from finegrid.results.results import Distinct, Results
@@ -32,7 +33,7 @@ from finegrid.study.ledger import Journal
 from finegrid.study.load import load_study
 from finegrid.study.settings import LOOKS
 from finegrid.study.study import Study
-from finegrid.verdict.verdict import Verdict, judge, key
+from finegrid.verdict.verdict import Verdict, choose_margin, judge, key
 
 ALPHA = 0.05
 
@@ -53,7 +54,7 @@ def add_seeds(
     measure: Callable[[Study], None],
     predict_seconds: Callable[[Study, int], float | None],
     budget: float | None,
-    margin: float,
+    margin: float | None,
     say: Callable[[str], None],
 ) -> str:
     """Add seeds until every strategy has its verdict, or no more are to be had.
@@ -66,7 +67,7 @@ def add_seeds(
         measure: measures what a step costs, where that is not known. Called only with a budget.
         predict_seconds: what the rest of the first so many seeds would take; None where nothing was measured.
         budget: seconds of the clock from now on; None: as long as it takes.
-        margin: points; smaller differences are none.
+        margin: points; smaller differences are none. None: as at the first look, which chooses it.
         say: is given what happens, in words.
 
     Returns:
@@ -133,7 +134,7 @@ def train_until_decided(
     train: Callable[[int], None],
     predict_seconds: Callable[[int], float],
     budget: float,
-    margin: float,
+    margin: float | None,
     say: Callable[[str], None],
 ) -> str:
     """Train whole seeds, analyse after each of the planned numbers of them, and stop when all is decided.
@@ -143,7 +144,7 @@ def train_until_decided(
         train: trains what is missing of the first so many seeds.
         predict_seconds: what that would take.
         budget: seconds of the clock from now on.
-        margin: points; smaller differences are none.
+        margin: points; smaller differences are none. None: as at the first look, which chooses it.
         say: is given what happens, in words.
 
     Returns:
@@ -174,14 +175,14 @@ def train_until_decided(
     return f"that was the last of the planned looks, with {planned[-1]} seeds"
 
 
-def check_margin(folder: Path, margin: float) -> None:
+def check_margin(folder: Path, margin: float | None) -> None:
     """Which differences matter is fixed before the first interim analysis, like the analyses themselves.
 
     Raises:
         InputError: an interim analysis was made with another margin.
     """
     others = {analysis.margin for analysis in read_interim_analyses(folder)} - {margin}
-    if others:
+    if margin is not None and others:
         what = (
             f"looks were taken with --margin {others.pop():g}, now asked for: {margin:g}. Go on with that; "
             "`finegrid verdict --margin` judges what has run at any other."
@@ -193,10 +194,13 @@ def effect_is_open(effect: Effect, known: Mapping[str, object]) -> bool:
     return effect.decision is not None and key(effect.contrast) not in known
 
 
-def analyse_interim(study: Study, seeds: int, margin: float) -> Verdict:
+def analyse_interim(study: Study, seeds: int, margin: float | None) -> Verdict:
     """Judge the first so many seeds at one analysis' share of the 5 %, and record once what that decides."""
     planned = study.head.design.looks or (seeds,)
     results = load_results(study).of_seeds(range(seeds))
+    if margin is None:
+        first = read_interim_analyses(study.folder)
+        margin = first[0].margin if first else choose_margin(results)
     verdict = judge(results, margin, ALPHA / len(planned))
     if seeds not in {analysis.seeds for analysis in read_interim_analyses(study.folder)}:
         before = read_interim_decisions(study.folder)
@@ -222,15 +226,23 @@ def analyse_interim(study: Study, seeds: int, margin: float) -> Verdict:
     return verdict
 
 
-def with_interim_decisions(results: Results, margin: float) -> Verdict:
+def with_interim_decisions(
+    results: Results, margin: float | None = None, tolerance: float = TOLERANCE
+) -> Verdict:
     """A verdict that keeps what interim analyses have decided; it judges the rest at one analysis' share.
 
     What was decided under another margin is judged anew. Without interim analyses: the verdict at all 5 %.
+
+    Args:
+        results: of a study or an imported table.
+        margin: points; smaller differences are none. None: that of the interim analyses, or `choose_margin`.
+        tolerance: points that a recommended recipe may lose against the baseline.
     """
     analyses = read_interim_analyses(results.folder)
     if not analyses:
-        return judge(results, margin)
-    verdict = judge(results, margin, analyses[-1].alpha)
+        return judge(results, margin, tolerance=tolerance)
+    margin = analyses[0].margin if margin is None else margin
+    verdict = judge(results, margin, analyses[-1].alpha, tolerance)
     decisions = read_interim_decisions(results.folder)
     kept = {name: what for name, what in decisions.items() if what["margin"] == margin}
     effects = tuple(
@@ -239,20 +251,24 @@ def with_interim_decisions(results: Results, margin: float) -> Verdict:
     return replace(verdict, analysis=replace(verdict.analysis, effects=effects))
 
 
-def recommended_recipe(study: Study, margin: float) -> Recipe | None:
-    """What the verdict recommends; None where no run has finished."""
+def recommended_recipe(
+    study: Study, margin: float | None = None, tolerance: float = TOLERANCE
+) -> Recipe | None:
+    """What the verdict recommends; None where the baseline has no finished run."""
     if not any(record.done for record in study.ledger.latest().values()):
         return None
-    chosen = find_recommended(load_results(study), margin)
+    chosen = find_recommended(load_results(study), margin, tolerance)
     if chosen is None:
         return None
     rows = {row.index: row.recipe for row in study.rows}
     return rows[chosen.rows[0]]
 
 
-def find_recommended(results: Results, margin: float) -> Distinct | None:
-    """Of the recipes of a study, the one that the verdict recommends; None where no run has finished."""
-    index = with_interim_decisions(results, margin).recommended
+def find_recommended(
+    results: Results, margin: float | None = None, tolerance: float = TOLERANCE
+) -> Distinct | None:
+    """Of the recipes of a study, the one that the verdict recommends; None as `recommended_recipe`."""
+    index = with_interim_decisions(results, margin, tolerance).recommended
     return None if index is None else results.recipes[index]
 
 

@@ -47,7 +47,21 @@ def collect_outcomes(results: Results, split: str) -> Outcomes:
     if results.repeats:
         return Outcomes.of_repeats(results.factors, recipes, points)
     influence = measure_influence(results, split)
-    return Outcomes(results.factors, recipes, points, influence, blocks=find_blocks(results))
+    blocks, grain = find_blocks(results), measure_grain(results, split)
+    return Outcomes(results.factors, recipes, points, influence, blocks=blocks, grain=grain)
+
+
+def measure_grain(results: Results, split: str) -> float:
+    """Points that a single text moves the study's score by, at most; 0 without predictions.
+
+    Raises:
+        InputError: predictions that cannot be read.
+    """
+    predictions = results.predictions(split)
+    if predictions is None or results.audit is None:
+        return 0.0
+    gold, classes, labels = predictions.gold, predictions.classes, results.audit.labels
+    return metrics.grain(gold, classes, results.score, labels)
 
 
 def measure_influence(

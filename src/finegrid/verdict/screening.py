@@ -17,19 +17,20 @@ from finegrid.study.load import load_study
 from finegrid.study.screen import Screen, ScreenedFactor, save_screen
 from finegrid.study.study import Study
 from finegrid.verdict.outcomes import collect_outcomes
+from finegrid.verdict.verdict import choose_margin
 
 INERT = "does nothing: {reason}"
 
 
 def train_phases(
-    study: Study, train: Callable[[Study], None], margin: float, say: Callable[[str], None]
+    study: Study, train: Callable[[Study], None], margin: float | None, say: Callable[[str], None]
 ) -> Study:
     """Train a study. Of a screen in phase 1, then decide what can be decided, and train the added rows.
 
     Args:
         study: any study.
         train: trains what is still missing of a study.
-        margin: points; smaller differences are none.
+        margin: points; smaller differences are none. None: `choose_margin`.
         say: is given what was decided, in words.
 
     Returns:
@@ -49,12 +50,12 @@ def train_phases(
     return study
 
 
-def decide_screen(study: Study, margin: float) -> list[str]:
+def decide_screen(study: Study, margin: float | None) -> list[str]:
     """Write ``screen.json`` if all runs of phase 1 have ended, done or diverged.
 
     Args:
         study: an undecided screen, audited.
-        margin: points; smaller differences are none.
+        margin: points; smaller differences are none. None: `choose_margin`.
 
     Returns:
         What was decided, or why nothing was, in words.
@@ -70,6 +71,7 @@ def decide_screen(study: Study, margin: float) -> list[str]:
         return [f"phase 1 is not over: of its runs with {of}, {waiting} are left or failed"]
     if not any(True for _ in results.finished()):
         return ["every run of phase 1 has diverged: nothing can be decided"]
+    margin = choose_margin(results, "dev") if margin is None else margin
     screen = make_screen(study, results, margin)
     save_screen(study.folder, screen)
     after = replace(study, screen=screen)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from finegrid.facts.decision_words import recorded_words
 from finegrid.facts.verdict import (
+    AgainstFacts,
+    AlternativeFacts,
     BestFacts,
     ConditionalFacts,
+    ConditionFacts,
     DecisionFacts,
     EffectFacts,
+    ExpectedFacts,
     FactorFacts,
     InteractionFacts,
+    LocalFacts,
     MissingFacts,
     NeedsFacts,
     RecipeFacts,
@@ -18,11 +23,14 @@ from finegrid.facts.verdict import (
     VerdictFacts,
     WarningFacts,
 )
+from finegrid.metrics import TOLERANCE
 from finegrid.results.results import Results
 from finegrid.spelling import json_number
 from finegrid.statistics.decide import Decision, Interval, Needs
 from finegrid.statistics.effects import Effect, Interaction
+from finegrid.statistics.recommend import Expectation
 from finegrid.study.screen import Screen, ScreenedFactor
+from finegrid.verdict.context import Condition, LocalEffect
 from finegrid.verdict.diagnose import Warning
 from finegrid.verdict.diagnose_words import describe
 from finegrid.verdict.verdict import Verdict
@@ -99,7 +107,29 @@ def factor_json(verdict: Verdict, effect: Effect) -> FactorFacts:
         "verdict": recorded_words(decision, verdict.margin),
         "decision": decision_json(decision),
         "needs": needs_json(verdict, decision.needs),
+        "conditions": [condition_json(condition) for condition in verdict.conditions.get(compared, ())],
+        "at_baseline": local_json(verdict.at_baseline.get(compared)),
+        "at_recommended": local_json(verdict.at_recommended.get(compared)),
+        "smallest_margin": json_number(verdict.smallest_margin(effect)),
     }
+
+
+def condition_json(condition: Condition) -> ConditionFacts:
+    effect = condition.effect
+    return {
+        "given": list(condition.given),
+        "effect": json_number(effect.estimate),
+        "low": json_number(effect.plain.low),
+        "high": json_number(effect.plain.high),
+        "decision": decision_json(condition.decision),
+    }
+
+
+def local_json(local: LocalEffect | None) -> LocalFacts | None:
+    if local is None:
+        return None
+    low, high = pair(local.interval)
+    return {"effect": json_number(local.effect), "low": low, "high": high}
 
 
 def needs_json(verdict: Verdict, needs: Needs | None) -> NeedsFacts | None:
@@ -139,7 +169,7 @@ def conditional_json(effect: Effect) -> ConditionalFacts:
 
 
 def best_json(verdict: Verdict) -> BestFacts | None:
-    best = verdict.best
+    best, found = verdict.best, verdict.recommendation
     if best is None or verdict.recommended is None:
         return None
     return {
@@ -150,11 +180,47 @@ def best_json(verdict: Verdict) -> BestFacts | None:
         "rows": sorted(row for index in best.members for row in verdict.results.recipes[index].rows),
         "recommended": recipe_json(verdict, verdict.recommended),
         "baseline": recipe_json(verdict, verdict.results.baseline),
+        "keep_baseline": verdict.recommended == verdict.results.baseline,
+        "tolerance": found.tolerance if found else TOLERANCE,
+        "expected": expected_json(found.recommended) if found else None,
+        "tempting": alternative_json(verdict, found.tempting) if found else None,
+        "cheaper": alternative_json(verdict, found.cheaper) if found else None,
+        "against_words": against_json(verdict),
     }
 
 
+def expected_json(expected: Expectation) -> ExpectedFacts:
+    low, high = pair(expected.interval)
+    chance = round(expected.chance_worse, 6)
+    return {"gain": json_number(expected.gain), "low": low, "high": high, "chance_worse": chance}
+
+
+def alternative_json(verdict: Verdict, other: Expectation | None) -> AlternativeFacts | None:
+    if other is None or verdict.recommended is None:
+        return None
+    seconds = verdict.results.run_seconds
+    return {
+        "recipe": recipe_json(verdict, other.recipe),
+        "expected": expected_json(other),
+        "seconds_saved": json_number(float(seconds[verdict.recommended] - seconds[other.recipe])),
+    }
+
+
+def against_json(verdict: Verdict) -> list[AgainstFacts]:
+    return [
+        {
+            "factor": effect.comparison.factor,
+            "level": effect.comparison.level,
+            "decision": decision_json(decision),
+            "effect": json_number(effect.estimate),
+            "at_recommended": local_json(verdict.at_recommended.get(effect.comparison)),
+        }
+        for effect, decision in verdict.against_words()
+    ]
+
+
 def recipe_json(verdict: Verdict, index: int) -> RecipeFacts:
-    recipe = verdict.results.recipes[index]
+    recipe, found = verdict.results.recipes[index], verdict.recommendation
     mean, interval = verdict.scores[index]
     return {
         "rows": list(recipe.rows),
@@ -162,6 +228,8 @@ def recipe_json(verdict: Verdict, index: int) -> RecipeFacts:
         "test": json_number(mean),
         "test_interval": pair(interval),
         "seconds": json_number(float(verdict.results.run_seconds[index])),
+        "gain": json_number(float(found.gains[index])) if found else None,
+        "chance_worse": json_number(float(found.chances_worse[index])) if found else None,
     }
 
 

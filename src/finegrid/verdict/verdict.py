@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from finegrid.metrics import MARGIN
+from finegrid.metrics import MARGIN, MOST_MARGIN, TOLERANCE
+from finegrid.recipe.identity import Levels
 from finegrid.results.results import Results
 from finegrid.statistics.best import BestSet, best_set
-from finegrid.statistics.comparisons import Contrast
+from finegrid.statistics.comparisons import Comparison, Contrast
 from finegrid.statistics.costs import CostEffect, compare_costs, surely_less
-from finegrid.statistics.decide import Interval, Needs
+from finegrid.statistics.decide import Decision, Interval, Needs, finest_margin, plain_interval
 from finegrid.statistics.effects import (
     Analysis,
     Effect,
     Interaction,
     analyse,
-    analyse_mains,
     score_recipes,
 )
 from finegrid.statistics.experiment import Experiment
+from finegrid.statistics.posterior import find_posterior
+from finegrid.statistics.recommend import Recommendation, recommend
+from finegrid.verdict.context import Condition, LocalEffect, find_conditions, find_local_effects
 from finegrid.verdict.diagnose import Warning, diagnose
 from finegrid.verdict.outcomes import collect_outcomes, find_blocks, measure_influence
 
@@ -35,11 +38,15 @@ class Verdict:
         margin: Points; smaller differences are none.
         test: The study's score on test, ready for further analyses.
         analysis: All effects on it.
+        alpha: Chance of any wrong word.
         seconds: By name of the comparison; empty where no seconds are known.
         best: None where no run has finished.
-        chosen_on: The split that the best set looked at.
-        eligible: Of ``results.recipes``, those of the best set that no decision on that split speaks against.
-        recommended: Of ``results.recipes``, the cheapest of these.
+        chosen_on: The split that chose.
+        recommendation: What to use, and what else could be; None where the baseline has no run, or nothing
+            tells how far two runs of one recipe differ.
+        conditions: Of the strategies that are shown to depend on another one: what was decided at either
+            level of that one.
+        at_baseline, at_recommended: By comparison, what it does there, on test.
         scores: Of every recipe on test: mean, 95 % interval.
         warnings: What a reader must know beyond that.
     """
@@ -48,13 +55,32 @@ class Verdict:
     margin: float
     test: Experiment
     analysis: Analysis
+    alpha: float
     seconds: dict[str, CostEffect]
     best: BestSet | None
     chosen_on: str
-    eligible: tuple[int, ...]
-    recommended: int | None
+    recommendation: Recommendation | None
     scores: tuple[tuple[float, Interval], ...]
     warnings: tuple[Warning, ...]
+    conditions: Mapping[Comparison, tuple[Condition, ...]] = field(default_factory=dict)
+    at_baseline: Mapping[Comparison, LocalEffect | None] = field(default_factory=dict)
+    at_recommended: Mapping[Comparison, LocalEffect | None] = field(default_factory=dict)
+
+    @property
+    def recommended(self) -> int | None:
+        """Of ``results.recipes``. Where nothing is known, what there is is kept; None if that has no run."""
+        if self.recommendation is not None:
+            return self.recommendation.recommended.recipe
+        baseline = self.results.baseline
+        return baseline if self.test.completion.kept[baseline] else None
+
+    @property
+    def eligible(self) -> tuple[int, ...]:
+        """Recipes that could be recommended: hardly worse than the baseline."""
+        if self.recommendation is None:
+            return () if self.recommended is None else (self.recommended,)
+        allowed = np.flatnonzero(self.recommendation.allowed)
+        return tuple(int(row) for row in allowed)
 
     def of(self, effect: Effect) -> CostEffect | None:
         return self.seconds.get(key(effect.contrast))
@@ -78,33 +104,71 @@ class Verdict:
         return float(known.mean() * self.runs(needs) / 3600) if len(known) else np.nan
 
     def frontier(self) -> list[int]:
-        """Recipes that no other one beats in both score (on the split that chooses) and seconds, cheapest
-        first."""
-        scores = self.results.means(self.chosen_on)
-        seconds = self.results.run_seconds
-        known = np.flatnonzero(np.isfinite(scores) & np.isfinite(seconds))
-        kept: list[int] = []
-        for index in sorted(known, key=lambda i: (seconds[i], -scores[i])):
-            if not kept or scores[index] > scores[kept[-1]]:
-                kept.append(int(index))
-        return kept
+        """Recipes of which more is expected than of any that takes no longer, fewest seconds first."""
+        if self.recommendation is None:
+            return []
+        return [expected.recipe for expected in self.recommendation.frontier]
+
+    def smallest_margin(self, effect: Effect) -> float:
+        """The smallest margin, in points, that these test texts could show, however many seeds there are."""
+        analysis = self.analysis
+        if not analysis.texts or not np.isfinite(effect.se):
+            return np.nan
+        share = self.alpha / len(analysis.effects)
+        of_texts = plain_interval(0.0, float(np.sqrt(effect.components.text / analysis.texts)), np.inf, share)
+        return max(of_texts.high, finest_margin(self.test.outcomes.grain, share))
+
+    def decision_for(self, effect: Effect, levels: Levels) -> Decision | None:
+        """What was decided on a strategy in a recipe: at its level of the strategy that it depends on."""
+        for condition in self.conditions.get(effect.comparison, ()):
+            factor, level = condition.given
+            if levels.get(factor) == level:
+                return condition.decision
+        return effect.decision
+
+    def against_words(self) -> list[tuple[Effect, Decision]]:
+        """Strategies that the recommended recipe does not use as the table tells.
+
+        The table is about test, and about the mean over all recipes; the recommendation is about dev, and one
+        recipe. `at_recommended` says what the strategy does there.
+        """
+        if self.recommended is None:
+            return []
+        levels = self.results.recipes[self.recommended].levels
+        found = []
+        for effect in self.analysis.effects:
+            one, decision = effect.comparison, self.decision_for(effect, levels)
+            level = levels.get(one.factor, one.baseline)
+            if decision and (
+                (decision.kind == "avoid" and level == one.level)
+                or (decision.kind == "use" and level == one.baseline)
+            ):
+                found.append((effect, decision))
+        return found
 
 
 def key(contrast: Contrast) -> str:
     return " x ".join(f"{comparison.factor} = {comparison.level!r}" for comparison in contrast.comparisons)
 
 
-def judge(results: Results, margin: float = MARGIN, alpha: float = 0.05) -> Verdict:
+def judge(
+    results: Results,
+    margin: float | None = None,
+    alpha: float = 0.05,
+    tolerance: float = TOLERANCE,
+) -> Verdict:
     """Analyse what a study has shown so far.
 
     Args:
         results: of a study or an imported table.
-        margin: points; smaller differences are none.
+        margin: points; smaller differences are none. None: `choose_margin`.
         alpha: chance of any wrong word; of one look, where there are several.
+        tolerance: points that a recommended recipe may lose against the baseline.
 
     Raises:
         InputError: predictions that cannot be read.
     """
+    margin = choose_margin(results) if margin is None else margin
     test = Experiment.of(collect_outcomes(results, "test"))
     seconds = results.seconds()
     spent = compare_costs(test, seconds) if np.isfinite(seconds).any() else []
@@ -113,24 +177,56 @@ def judge(results: Results, margin: float = MARGIN, alpha: float = 0.05) -> Verd
         noted = tuple(add_note(effect, results) for effect in analysis.effects)
         analysis = replace(analysis, effects=noted)
     chosen_on = "dev" if results.audit is not None and results.protocol == "best-dev" else "test"
-    choosing, effects = test, analysis.effects
+    choosing = test
     if chosen_on == "dev":
         choosing = test.with_scores(results.points("dev"), measure_influence(results, "dev"))
-        effects = analyse_mains(choosing, margin, alpha)
-    best = best_set(choosing)
-    eligible = keep_agreeing(results, best, effects) if best else ()
-    return Verdict(
+    posterior = find_posterior(choosing)
+    verdict = Verdict(
         results=results,
         margin=margin,
         test=test,
         analysis=analysis,
+        alpha=alpha,
         seconds={key(cost.contrast): cost for cost in spent},
-        best=best,
+        best=best_set(choosing),
         chosen_on=chosen_on,
-        eligible=eligible,
-        recommended=find_cheapest(results, eligible, chosen_on) if best else None,
+        recommendation=recommend(posterior, results.baseline, results.run_seconds, tolerance)
+        if posterior
+        else None,
         scores=tuple(score_recipes(test)),
         warnings=tuple(diagnose(results)),
+    )
+    return add_context(verdict)
+
+
+def choose_margin(results: Results, split: str = "test") -> float:
+    """A tenth of the baseline's error, from 0.2 to 0.5 points: what is too small to matter to anybody.
+
+    It follows from the task, never from how little a small test set could show.
+    """
+    score = results.means(split)[results.baseline]
+    tenth = (100 - score) / 10 if np.isfinite(score) else MARGIN
+    return round(min(max(float(tenth), MARGIN), MOST_MARGIN), 2)
+
+
+def add_context(verdict: Verdict) -> Verdict:
+    """With what each strategy does where it is used."""
+    comparisons = [effect.comparison for effect in verdict.analysis.effects]
+
+    def at(recipe: int | None) -> dict[Comparison, LocalEffect | None]:
+        if recipe is None or not verdict.test.completion.kept.any():
+            return {}
+        levels = verdict.results.recipes[recipe].levels
+        found = find_local_effects(verdict.test, levels, comparisons)
+        return dict(zip(comparisons, found, strict=True))
+
+    return replace(
+        verdict,
+        conditions=find_conditions(
+            verdict.analysis, verdict.margin, verdict.alpha, verdict.test.outcomes.grain
+        ),
+        at_baseline=at(verdict.results.baseline),
+        at_recommended=at(verdict.recommended),
     )
 
 
@@ -148,31 +244,6 @@ def add_note(effect: Effect, results: Results) -> Effect:
         "fraction measures together"
     )
     return replace(effect, notes=(*effect.notes, note))
-
-
-def keep_agreeing(results: Results, best: BestSet, effects: Sequence[Effect]) -> tuple[int, ...]:
-    """Those of the best set that have what is to be used, and nothing that is not; all, if there are none.
-
-    With few seeds the set is wide, since single recipes are compared. A factor's effect is the mean over
-    all of them, so it may well be clear that some of the set only had luck.
-    """
-
-    def agrees(index: int) -> bool:
-        levels = results.recipes[index].levels
-        for effect in effects:
-            one, kind = effect.comparison, effect.decision.kind if effect.decision else "open"
-            level = levels.get(one.factor, one.baseline)
-            if (kind == "avoid" and level == one.level) or (kind == "use" and level == one.baseline):
-                return False
-        return True
-
-    return tuple(index for index in best.members if agrees(index)) or best.members
-
-
-def find_cheapest(results: Results, members: Sequence[int], split: str) -> int:
-    """The recipe that takes the fewest seconds; of several, the one with the best mean."""
-    means, seconds = results.means(split), np.nan_to_num(results.run_seconds, nan=np.inf)
-    return min(members, key=lambda index: (seconds[index], -means[index]))
 
 
 def mattering(interactions: Sequence[Interaction]) -> list[Interaction]:

@@ -12,10 +12,12 @@ from rich.text import Text
 
 from finegrid.errors import visible
 from finegrid.facts.decision_words import factor_words
+from finegrid.facts.recommendation_words import format_signed, headline, moved_words, reasons
 from finegrid.recipe.identity import Levels
-from finegrid.spelling import Lang, format_duration, format_level
+from finegrid.spelling import Lang, format_duration, format_level, json_number
 from finegrid.statistics.decide import Interval
 from finegrid.statistics.effects import Interaction
+from finegrid.verdict.context import LocalEffect
 from finegrid.verdict.diagnose_words import describe
 from finegrid.verdict.to_json import as_json
 from finegrid.verdict.verdict import Verdict, mattering
@@ -33,12 +35,13 @@ ENGLISH = {
     "no interactions": "no two strategies are shown to depend on each other",
     "open interactions": "{open} of {all} interactions are open: what a strategy is worth may depend on "
     "another",
-    "recommended recipe": "recommended: {levels} (row {row}), {score}{seconds}",
-    "the baseline itself": "the baseline itself",
-    "best set": "the cheapest of {count} recipes that cannot be told from the best on {split}: rows {rows}",
-    "eligible": "the cheapest of {some} that no verdict on {split} speaks against, of {count} recipes that "
-    "cannot be told from the best there: rows {rows}",
-    "frontier": "score against seconds, the best for its time:",
+    "on test": "on test: {score}{seconds}; the baseline {baseline}",
+    "best set": "{count} recipes cannot be told from the best on {split}: rows {rows}",
+    "frontier": "the best for its time, by what is expected on {split} against the baseline:",
+    "margin": "differences within {margin:g} points count as none; however many seeds there are, these test "
+    "texts can show no margin below {least} to {most} points",
+    "margin one": "differences within {margin:g} points count as none; however many seeds there are, these "
+    "test texts can show no margin below {most} points",
     "holds at": "all this holds at {levels}",
     "missing": "left out: {missing}",
     "warning": "warning: {what}. {advice}",
@@ -53,12 +56,13 @@ CHINESE = {
     "given": "{factor} = {level}：{other} = {at} 时 {one}，{other} = {to} 时 {two}",
     "no interactions": "没有发现相互依赖的策略",
     "open interactions": "{all} 个交互作用中有 {open} 个尚不能判断：一项策略的价值可能随另一项而变",
-    "recommended recipe": "推荐：{levels}（第 {row} 行），{score}{seconds}",
-    "the baseline itself": "即基线",
-    "best set": "在{split}上与最佳配方无法区分的 {count} 个配方中最省时的一个：第 {rows} 行",
-    "eligible": "在{split}上与最佳配方无法区分的 {count} 个配方中，有 {some} 个不违背该处的任何结论，"
-    "其中最省时的一个：第 {rows} 行",
-    "frontier": "得分与时间的前沿：",
+    "on test": "测试集：{score}{seconds}；基线 {baseline}",
+    "best set": "在{split}上与最佳配方无法区分的配方有 {count} 个：第 {rows} 行",
+    "frontier": "同等耗时下的最佳选择（{split}上预计比基线高出的分数）：",
+    "margin": "{margin:g} 分以内的差别视为没有差别；用这些测试文本，无论多少种子，"
+    "都无法证明小于 {least} 至 {most} 分的差别不存在",
+    "margin one": "{margin:g} 分以内的差别视为没有差别；用这些测试文本，无论多少种子，"
+    "都无法证明小于 {most} 分的差别不存在",
     "holds at": "以上结论的前提：{levels}",
     "missing": "未计入：{missing}",
     "warning": "警告：{what}。{advice}",
@@ -76,7 +80,7 @@ def print_verdict(verdict: Verdict, lang: Lang) -> None:
     console = Console(highlight=False, soft_wrap=True)
     if not console.is_terminal:
         console = Console(width=WIDTH, highlight=False, soft_wrap=True)
-    for line in head_lines(verdict, lang):
+    for line in (*best_lines(verdict, lang), "", *head_lines(verdict, lang)):
         console.print(Text(visible(line)))
     console.print(strategies(verdict, lang))
     for line in tail_lines(verdict, lang):
@@ -94,6 +98,7 @@ def head_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
     )
     if np.isfinite(analysis.run_sd):
         yield words["noise"].format(sd=analysis.run_sd, method=analysis.method)
+    yield from margin_lines(verdict, lang)
 
 
 def strategies(verdict: Verdict, lang: Lang) -> Table:
@@ -101,7 +106,8 @@ def strategies(verdict: Verdict, lang: Lang) -> Table:
     words = LANGUAGES[lang]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     seconds = f"s per {verdict.results.seconds_per}"
-    for name in ("strategy", "effect", "plain", "adjusted", seconds, "memory", "verdict"):
+    columns = ("strategy", "effect", "plain", "adjusted", "as recommended", seconds, "memory", "verdict")
+    for name in columns:
         right = name not in ("strategy", "verdict")
         table.add_column(words[name], justify="right" if right else "left", no_wrap=name != "verdict")
     facts = as_json(verdict)
@@ -112,6 +118,7 @@ def strategies(verdict: Verdict, lang: Lang) -> Table:
             format_points(effect.estimate),
             format_interval(effect.plain, lang),
             format_interval(effect.adjusted, lang),
+            format_local(verdict.at_recommended.get(compared), lang),
             format_change(cost.difference, 1) if cost else "",
             format_mebibytes(verdict.memory(effect)),
             factor_words(factor, facts, lang),
@@ -126,7 +133,6 @@ def tail_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
     for factor, reason in results.inert.items():
         yield words["inert"].format(factor=factor, reason=reason)
     yield from interaction_lines(verdict, lang)
-    yield from best_lines(verdict, lang)
     missing = {status: len(runs) for status, runs in results.missing().items() if runs}
     if missing:
         yield words["missing"].format(missing=", ".join(f"{count} {name}" for name, count in missing.items()))
@@ -184,28 +190,26 @@ def conditional_lines(one: Interaction, lang: Lang) -> Iterator[str]:
 
 
 def best_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
-    words, results = LANGUAGES[lang], verdict.results
+    """What to use, how sure that is, what it costs, and what else could be used."""
+    words, facts = LANGUAGES[lang], as_json(verdict)
     if verdict.best is None or verdict.recommended is None:
         return
-    yield words["recommended recipe"].format(
-        levels=moved(verdict, verdict.recommended) or words["the baseline itself"],
-        row=results.recipes[verdict.recommended].rows[0],
-        **score_and_seconds(verdict, verdict.recommended, lang),
-    )
-    members, eligible = verdict.best.members, verdict.eligible
-    rows = sorted(results.recipes[index].rows[0] for index in eligible)
-    yield "  " + words["best set" if len(eligible) == len(members) else "eligible"].format(
-        some=len(eligible),
-        count=len(members),
-        split=words[verdict.chosen_on],
-        rows=", ".join(map(str, rows)),
-    )
-    if len(frontier := verdict.frontier()) > 1:
-        yield words["frontier"]
-        for index in frontier:
-            said = score_and_seconds(verdict, index, lang)
-            levels = moved(verdict, index) or words["the baseline itself"]
-            yield f"  {said['score']}{said['seconds']}: {levels}"
+    yield headline(facts, lang)
+    yield from (f"  {sentence}" for sentence in reasons(facts, lang))
+    at_baseline = score_and_seconds(verdict, verdict.results.baseline, lang)
+    if verdict.recommended != verdict.results.baseline:
+        said = score_and_seconds(verdict, verdict.recommended, lang)
+        yield "  " + words["on test"].format(baseline=at_baseline["score"] + at_baseline["seconds"], **said)
+    members = verdict.best.members
+    rows = sorted(verdict.results.recipes[index].rows[0] for index in members)
+    split = words[verdict.chosen_on]
+    yield "  " + words["best set"].format(count=len(members), split=split, rows=", ".join(map(str, rows)))
+    if len(facts["frontier"]) > 1:
+        yield words["frontier"].format(split=split)
+        for recipe in facts["frontier"]:
+            seconds = spent(recipe["seconds"], verdict, lang)
+            gain, levels = format_signed(recipe["gain"]), moved_words(recipe["levels"], facts, lang)
+            yield f"  {seconds}: {gain}, {levels}"
 
 
 def score_and_seconds(verdict: Verdict, index: int, lang: Lang) -> dict[str, str]:
@@ -213,18 +217,28 @@ def score_and_seconds(verdict: Verdict, index: int, lang: Lang) -> dict[str, str
     mean, around = verdict.scores[index]
     ends = words["interval"].format(low=f"{around.low:.2f}", high=f"{around.high:.2f}")
     score = f"{mean:.2f}" + (words["in brackets"].format(text=ends) if around.is_known else "")
-    seconds = float(verdict.results.run_seconds[index])
-    if not np.isfinite(seconds):
+    seconds = json_number(float(verdict.results.run_seconds[index]))
+    if seconds is None:
         return {"score": score, "seconds": ""}
+    return {"score": score, "seconds": words["comma"] + spent(seconds, verdict, lang)}
+
+
+def spent(seconds: float | None, verdict: Verdict, lang: Lang) -> str:
+    """What a run, or an epoch, takes."""
+    if seconds is None:
+        return "?"
     per_epoch = verdict.results.seconds_per == "epoch"
-    spent = words["each epoch"].format(seconds=seconds) if per_epoch else format_duration(seconds)
-    return {"score": score, "seconds": words["comma"] + spent}
+    return LANGUAGES[lang]["each epoch"].format(seconds=seconds) if per_epoch else format_duration(seconds)
 
 
-def moved(verdict: Verdict, index: int) -> str:
-    """What a recipe has that the baseline has not."""
-    factors, levels = verdict.results.factors, verdict.results.recipes[index].levels
-    return format_levels({name: level for name, level in levels.items() if level != factors[name][0]})
+def margin_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
+    """What is too small to matter, and what is too small to be shown."""
+    least = [verdict.smallest_margin(effect) for effect in verdict.analysis.effects]
+    known = sorted(value for value in least if np.isfinite(value))
+    if known:
+        ends = {"least": f"{known[0]:.2f}", "most": f"{known[-1]:.2f}"}
+        key = "margin" if ends["least"] != ends["most"] else "margin one"
+        yield LANGUAGES[lang][key].format(margin=verdict.margin, **ends)
 
 
 def format_levels(levels: Levels) -> str:
@@ -242,6 +256,14 @@ def format_change(value: float, digits: int) -> str:
 def format_interval(interval: Interval, lang: Lang) -> str:
     ends = {"low": format_points(interval.low), "high": format_points(interval.high)}
     return LANGUAGES[lang]["interval"].format(**ends) if interval.is_known else "?"
+
+
+def format_local(local: LocalEffect | None, lang: Lang) -> str:
+    """What a strategy does in one recipe; empty where that is not known."""
+    if local is None:
+        return ""
+    around = LANGUAGES[lang]["in brackets"].format(text=format_interval(local.interval, lang))
+    return format_points(local.effect) + around
 
 
 def format_mebibytes(value: float) -> str:

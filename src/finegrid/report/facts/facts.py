@@ -11,7 +11,7 @@ from pathlib import Path
 
 from finegrid import __version__
 from finegrid.facts.report import Caution, DesignFacts, Facts, StateFacts, WarningWords
-from finegrid.metrics import MARGIN
+from finegrid.metrics import TOLERANCE
 from finegrid.report.facts.origin import card_facts, commands, data_facts, protocol_facts
 from finegrid.report.facts.recipes import curve_facts, recipe_facts
 from finegrid.report.facts.texts import class_facts, readable_table, text_facts
@@ -29,12 +29,13 @@ from finegrid.verdict.to_json import as_json, missing_json
 from finegrid.verdict.verdict import Verdict
 
 
-def report_facts(folder: Path, margin: float = MARGIN) -> Facts:
+def report_facts(folder: Path, margin: float | None = None, tolerance: float = TOLERANCE) -> Facts:
     """All facts of a study or an imported table.
 
     Args:
         folder: the study's.
-        margin: points; smaller differences are none.
+        margin: points; smaller differences are none. None: as the verdict chooses it.
+        tolerance: points that a recommended recipe may lose against the baseline.
 
     Returns:
         What ``json.dumps`` takes. Points in 0 to 100, seconds per run (or epoch, see
@@ -46,7 +47,7 @@ def report_facts(folder: Path, margin: float = MARGIN) -> Facts:
     """
     imported = load_imported(folder)
     study = None if imported else load_study(folder)
-    verdict = with_interim_decisions(any_results(folder), margin)
+    verdict = with_interim_decisions(any_results(folder), margin, tolerance)
     table, why_no_texts = readable_table(verdict.results, study)
     confirmed = load_confirmations(study, verdict.results, table) if study and table else []
     return {

@@ -1,0 +1,149 @@
+"""What a strategy does in its place: in the baseline, in the recommended recipe, beside another strategy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from finegrid.recipe.identity import Level, Levels
+from finegrid.statistics.comparisons import Comparison
+from finegrid.statistics.decide import Decision, Interval, adjusted_intervals, decide, finest_margin
+from finegrid.statistics.effects import Analysis, Effect
+from finegrid.statistics.experiment import Experiment
+from finegrid.statistics.posterior import find_posterior
+
+
+@dataclass(frozen=True)
+class LocalEffect:
+    """An effect in one recipe, points; posterior.
+
+    Attributes:
+        effect: Posterior mean: the recipe with the level less the recipe with the baseline's level.
+        interval: Which holds it with a probability of 95 %.
+    """
+
+    effect: float
+    interval: Interval
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What was decided on a strategy at one level of another one.
+
+    Attributes:
+        given: The other factor and its level.
+        effect: There.
+        decision: On an interval that is adjusted over all conditions that are told.
+    """
+
+    given: tuple[str, Level]
+    effect: Effect
+    decision: Decision
+
+
+def find_local_effects(
+    experiment: Experiment, recipe: Levels, comparisons: Sequence[Comparison]
+) -> list[LocalEffect | None]:
+    """Every comparison in one recipe, its other levels as they are.
+
+    None where the recipe has no such factor, or the noise of a run is unknown. A recipe that the study does
+    not have follows from its effects.
+    """
+    recipes = list(experiment.outcomes.recipes)
+    pairs = [
+        [
+            _change(recipes, recipe, one.factor, level, experiment.outcomes.factors)
+            for level in (one.level, one.baseline)
+        ]
+        if one.factor in recipe
+        else None
+        for one in comparisons
+    ]
+    unseen = [
+        levels for pair in pairs if pair for levels in pair if _find(recipes, levels, experiment) is None
+    ]
+    besides = [dict(items) for items in dict.fromkeys(tuple(sorted(levels.items())) for levels in unseen)]
+    posterior = find_posterior(experiment, besides)
+    if posterior is None:
+        return [None] * len(comparisons)
+    first = len(posterior.points) - len(besides)
+
+    def place_of(levels: Levels) -> int:
+        row = _find(recipes, levels, experiment)
+        return int(posterior.places[row]) if row is not None else first + besides.index(dict(levels))
+
+    found: list[LocalEffect | None] = []
+    for pair in pairs:
+        if pair is None:
+            found.append(None)
+            continue
+        there, at_baseline = map(place_of, pair)
+        difference = posterior.compare([there], at_baseline)
+        found.append(LocalEffect(float(difference.expected[0]), difference.interval(0)))
+    return found
+
+
+def _change(
+    recipes: Sequence[Levels],
+    recipe: Levels,
+    factor: str,
+    level: Level,
+    factors: Mapping[str, Sequence[Level]],
+) -> Levels:
+    """The recipe at another level of a factor.
+
+    A factor that exists only at one of the two levels is at its baseline level, or not there at all: as the
+    recipe of the study has it that agrees in everything else.
+    """
+    wanted = {**recipe, factor: level}
+    for other in recipes:
+        if other.get(factor) != level:
+            continue
+        shared = other.keys() & wanted.keys()
+        either = other.keys() ^ wanted.keys()
+        if all(other[name] == wanted[name] for name in shared) and all(
+            other.get(name, wanted.get(name)) == factors[name][0] for name in either
+        ):
+            return other
+    return wanted
+
+
+def _find(recipes: Sequence[Levels], levels: Levels, experiment: Experiment) -> int | None:
+    """The row of a recipe that has runs."""
+    kept = experiment.completion.kept
+    return next((row for row, other in enumerate(recipes) if other == levels and kept[row]), None)
+
+
+def find_conditions(
+    analysis: Analysis, margin: float, alpha: float, grain: float
+) -> dict[Comparison, tuple[Condition, ...]]:
+    """By comparison, what was decided at either level of the strategy that it is shown to depend on.
+
+    Of several such strategies the one with the smallest p-value. All these effects share ``alpha``.
+    """
+    shown = [
+        one for one in analysis.interactions if one.effect.decision and one.effect.decision.kind == "interact"
+    ]
+    strongest: dict[Comparison, tuple[Effect, ...]] = {}
+    for interaction in sorted(shown, key=lambda one: one.effect.p):
+        for pair in (interaction.conditional[:2], interaction.conditional[2:]):
+            if len(pair) == 2 and all(np.isfinite(effect.se) for effect in pair):
+                strongest.setdefault(pair[0].comparison, pair)
+    told = [effect for pair in strongest.values() for effect in pair]
+    if not told:
+        return {}
+    estimate, se, df = np.array([(effect.estimate, effect.se, effect.df) for effect in told]).T
+    finest = finest_margin(grain, alpha / len(told))
+    intervals = iter(adjusted_intervals(estimate, se, df, alpha))
+    found = {}
+    for comparison, pair in strongest.items():
+        conditions = []
+        for effect in pair:
+            assert effect.contrast.given is not None
+            conditions.append(
+                Condition(effect.contrast.given, effect, decide(next(intervals), margin, finest=finest))
+            )
+        found[comparison] = tuple(conditions)
+    return found
