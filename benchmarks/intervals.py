@@ -78,6 +78,7 @@ class Case:
 
 
 UNEQUAL = (0.06, 0.0, 0.03, 0.0)
+LUCK = 0.03 * np.sqrt(4 / 32)  # as much again as runs on their own do to an effect of 32 runs
 CASES = [
     *(Case(f"equal noise, {seeds} seeds", seeds=seeds) for seeds in (3, 5, 8)),
     *(
@@ -97,6 +98,10 @@ CASES = [
     Case("A/A, effects differ by seed, 5 seeds", effects=(0.0,) * 4, by_seed=UNEQUAL),
     Case("one seed", effects=(0.06, 0.0, -0.03, 0.0, 0.0), by_seed=(0.0,) * 5, seeds=1),
     Case("one seed, A/A", effects=(0.0,) * 5, by_seed=(0.0,) * 5, seeds=1),
+    *(
+        Case(f"one seed, {name}luck goes with effects", effects=effects, by_seed=(LUCK,) * 5, seeds=1)
+        for name, effects in (("", (0.06, 0.0, -0.03, 0.0, 0.0)), ("A/A, ", (0.0,) * 5))
+    ),
     Case("one seed, three factors (Lenth)", effects=(0.06, 0.0, 0.0), by_seed=(0.0,) * 3, seeds=1),
 ]
 

@@ -23,27 +23,8 @@ ENGLISH = {
     "needs both": "{seeds} seeds and {texts:,} test texts would decide",
     "needs nothing": "no feasible number of seeds would decide",
     "condition": "{word} with {factor} = {level}",
-    "between conditions": "; ",
-    # what to use
-    "r use": "use: {levels} (row {row})",
-    "r keep": "keep what you have: the baseline (row {row})",
-    "r expected": "Expected on {split}: {gain} points against the baseline ({interval} with a probability of "
-    "95 %). The chance that it loses more than {tolerance:g} points is {chance}.",
-    "r none better": "No recipe is expected to be better.",
-    "r tempting": "Most is expected of {levels} (row {row}): {gain} points on {split} ({interval}). But the "
-    "chance that it loses more than {tolerance:g} points is {chance}.",
-    "r unknown": "Nothing tells yet how far two runs of one recipe differ. A second seed would.",
-    "r chosen": "Its score on test is not corrected for the choice: dev and test share the luck of a run, so "
-    "it is rather too high. `finegrid confirm` measures it on fresh seeds.",
-    "r chosen on test": "It was chosen on test, so its own score there is too high.",
-    "r cheaper": "Cheaper: {levels} (row {row}) saves {time} ({share}). The chance that it loses more than "
-    "{tolerance:g} points against what is recommended is {chance}; expected: {gain}.",
-    "r against": '{factor} = {level}: "{word}" is said of the mean over all recipes ({effect}). In the '
-    "recommended recipe it is worth {local} ({interval}), by the scores on test.",
-    "r against unknown": '{factor} = {level}: "{word}" is said of the mean over all recipes ({effect}), not '
-    "of the recommended recipe.",
+    "list semi": "; ",
     "the baseline": "the baseline",
-    "as recommended": "in the recommended recipe",
     # names of columns and of what is in them
     "strategy": "strategy",
     "effect": "effect",
@@ -91,25 +72,8 @@ CHINESE = {
     "needs both": "需要 {seeds} 个种子和 {texts:,} 条测试文本",
     "needs nothing": "增加种子也无法判断",
     "condition": "{factor} = {level} 时{word}",
-    "between conditions": "；",
-    "r use": "建议使用：{levels}（第 {row} 行）",
-    "r keep": "保持现状：使用基线（第 {row} 行）",
-    "r expected": "在{split}上预计比基线高 {gain} 分（95 % 概率在 {interval} 之间）；"
-    "比基线低 {tolerance:g} 分以上的概率为 {chance}。",
-    "r none better": "没有哪个配方预计会更好。",
-    "r tempting": "预期最高的是 {levels}（第 {row} 行）：{split}上 {gain} 分（{interval}），"
-    "但它比基线低 {tolerance:g} 分以上的概率为 {chance}。",
-    "r unknown": "目前还不知道同一配方的两次运行会相差多少；再加一个种子即可知道。",
-    "r chosen": "其测试得分没有针对挑选作校正：同一次运行的运气同时影响验证集和测试集，因此偏高。"
-    "`finegrid confirm` 会用新的种子重新测量。",
-    "r chosen on test": "它是在测试集上选出的，因此其测试得分偏高。",
-    "r cheaper": "更省时：{levels}（第 {row} 行），可省 {time}（{share}）。"
-    "比推荐配方低 {tolerance:g} 分以上的概率为 {chance}，预计相差 {gain} 分。",
-    "r against": "{factor} = {level}：“{word}”说的是所有配方的平均（{effect}）。"
-    "按测试得分，它在推荐配方中的作用为 {local}（{interval}）。",
-    "r against unknown": "{factor} = {level}：“{word}”说的是所有配方的平均（{effect}），并非针对推荐配方。",
+    "list semi": "；",
     "the baseline": "基线",
-    "as recommended": "在推荐配方中",
     "strategy": "策略",
     "effect": "效应",
     "plain": "95 % 区间",

@@ -175,7 +175,7 @@ def test_a_baseline_that_is_the_best_needs_no_confirming(tmp_path: Path, judged:
     pretend(study, audit, lambda run: 250 - 60 * len(run.levels) + run.seed, range(3))
     done = call("confirm", study.folder)
 
-    assert done.returncode == 2 and "the recommended recipe is the baseline" in done.stderr
+    assert done.returncode == 2 and "what is recommended is to keep the baseline" in done.stderr
 
 
 def test_a_split_that_was_drawn_is_kept(tmp_path: Path, judged: Path, call: Call) -> None:
@@ -202,19 +202,19 @@ def test_what_is_trained_is_what_the_verdict_tells_at_that_margin(
 ) -> None:
     asked = []
 
-    def told(results: Results, margin: float) -> Verdict:
+    def told(results: Results, margin: float, tolerance: float) -> Verdict:
         """The baseline, whatever was found."""
-        asked.append(margin)
-        return replace(judge(results), recommended=results.baseline)
+        asked.append((margin, tolerance))
+        return replace(judge(results), recommendation=None)
 
     monkeypatch.setattr(interim, "with_interim_decisions", told)
-    done = call(command, study, "--margin", "3")
-    assert asked == [3.0]
+    done = call(command, study, "--margin", "3", "--tolerance", "2")
+    assert asked == [(3.0, 2.0)]
     if command == "fit":
         kept = json.loads((study / "models" / "best" / "finegrid.json").read_text())
         assert "reinit.layers" not in kept["recipe"]
     else:
-        assert "the recommended recipe is the baseline" in done.stderr
+        assert "what is recommended is to keep the baseline" in done.stderr
 
 
 def test_a_fit_without_a_recipe_is_of_the_recommended_one(study: Path, call: Call) -> None:

@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import finegrid
+from finegrid.facts import recommendation_words as recommendation
 from finegrid.report.chart import words as chart
 from finegrid.report.page import words as page
 from finegrid.spelling import LANGS
@@ -15,7 +16,7 @@ from finegrid.verdict import words as terminal
 from finegrid.words import CHINESE, ENGLISH, SHARED
 
 SOURCE = Path(finegrid.__file__).parent
-OWN = {"terminal": terminal, "page": page, "chart": chart}
+OWN = {"terminal": terminal, "page": page, "chart": chart, "recommendation": recommendation}
 ENGLISHES = {"shared": ENGLISH} | {name: module.ENGLISH for name, module in OWN.items()}
 
 
@@ -41,7 +42,12 @@ def test_both_languages_share_the_same_words_with_the_same_fields() -> None:
 
 def test_every_shared_word_is_said_by_somebody() -> None:
     """Keys that are put together begin with what they are put together of."""
-    code = ["facts/decision_words.py", "verdict/words.py", *(f"report/{name}" for name in ("markdown.py",))]
+    code = [
+        "facts/decision_words.py",
+        "facts/recommendation_words.py",
+        "verdict/words.py",
+        "report/markdown.py",
+    ]
     paths = [SOURCE / name for name in code]
     paths += [*(SOURCE / "report/page").glob("*.py"), *(SOURCE / "report/chart").glob("*.py")]
     strings = {

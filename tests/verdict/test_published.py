@@ -15,7 +15,8 @@ from finegrid.verdict.verdict import judge
 
 @pytest.fixture(scope="module")
 def verdict() -> Any:
-    return as_json(judge(imported_results(Path("published"), load_example("thucnews64-published"))))
+    """At a margin that decides every strategy of the table by itself."""
+    return as_json(judge(imported_results(Path("published"), load_example("thucnews64-published")), 0.2))
 
 
 GOLDEN = {
@@ -83,8 +84,21 @@ def test_the_best_set_is_golden_by_recipe_and_by_row(verdict: dict[str, Any]) ->
         58,
         59,
     ]
-    assert best["recommended"]["rows"] == [51, 59]
-    assert best["recommended"]["seconds"] == pytest.approx(41.42, abs=0.01)
+    assert best["recommended"]["rows"] == [50, 58]
+    assert best["expected"]["gain"] == pytest.approx(0.12, abs=0.005)
+    assert best["cheaper"]["recipe"]["rows"] == [51, 59]
+    assert best["cheaper"]["expected"]["gain"] == pytest.approx(-0.10, abs=0.005)
+    assert best["cheaper"]["recipe"]["seconds"] == pytest.approx(41.42, abs=0.01)
+
+
+def test_a_tenth_of_the_baselines_error_is_too_small_to_matter_and_re_initialising_costs_more() -> None:
+    verdict = as_json(judge(imported_results(Path("published"), load_example("thucnews64-published"))))
+
+    assert verdict["margin"] == 0.5  # of an error of 6.2 points
+    assert [one["factor"] for one in verdict["factors"] if one["decision"]["kind"] != "same"] == [
+        "reinit.layers"
+    ]
+    assert verdict["best"]["recommended"]["rows"] == [50, 58]
 
 
 def test_seconds_per_epoch_are_those_of_the_studys_text(verdict: dict[str, Any]) -> None:

@@ -69,7 +69,7 @@ def condition_words(factor: FactorFacts, margin: float, lang: Lang) -> str:
     words, told = SHARED[lang], factor["conditions"]
     if len({one["decision"]["kind"] for one in told}) < 2:
         return ""
-    return words["between conditions"].join(
+    return words["list semi"].join(
         words["condition"].format(
             word=decision_words(decision_of(one["decision"]), margin, lang),
             factor=one["given"][0],

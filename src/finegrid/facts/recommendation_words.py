@@ -16,57 +16,97 @@ from finegrid.recipe.identity import Levels
 from finegrid.spelling import Lang, format_duration, format_level
 from finegrid.words import SHARED
 
+ENGLISH = {
+    "use recipe": "use: {levels} (row {row})",
+    "keep": "keep what you have: the baseline (row {row})",
+    "expected": "Expected on {split}: {gain} points against the baseline ({interval} with a probability of "
+    "95 %). The chance that it loses more than {tolerance:g} points is {chance}.",
+    "none better": "No recipe is expected to be better.",
+    "tempting": "Most is expected of {levels} (row {row}): {gain} points on {split} ({interval}). But the "
+    "chance that it loses more than {tolerance:g} points is {chance}.",
+    "unknown": "Nothing tells yet how far two runs of one recipe differ. A second seed would.",
+    "chosen": "Its score on test is not corrected for the choice: dev and test share the luck of a run, so "
+    "it is rather too high. `finegrid confirm` measures it on fresh seeds.",
+    "chosen on test": "It was chosen on test, so its own score there is too high.",
+    "cheaper": "Cheaper: {levels} (row {row}) saves {time} ({share}). The chance that it loses more than "
+    "{tolerance:g} points against what is recommended is {chance}; expected: {gain}.",
+    "against": '{factor} = {level}: "{word}" is said of the mean over all recipes ({effect}). In the '
+    "recommended recipe it is worth {local} ({interval}), by the scores on test.",
+    "against unknown": '{factor} = {level}: "{word}" is said of the mean over all recipes ({effect}), not '
+    "of the recommended recipe.",
+}
+CHINESE = {
+    "use recipe": "建议使用：{levels}（第 {row} 行）",
+    "keep": "保持现状：使用基线（第 {row} 行）",
+    "expected": "在{split}上预计与基线相差 {gain} 分（有 95 % 的概率在 {interval} 之间）；"
+    "比基线低 {tolerance:g} 分以上的概率为 {chance}。",
+    "none better": "没有哪个配方预计会更好。",
+    "tempting": "预期最高的是 {levels}（第 {row} 行）：{split}上 {gain} 分（{interval}），"
+    "但它比基线低 {tolerance:g} 分以上的概率为 {chance}。",
+    "unknown": "目前还不知道同一配方的两次运行会相差多少；再加一个种子即可知道。",
+    "chosen": "其测试得分没有针对挑选作校正：同一次运行的运气同时影响验证集和测试集，因此偏高。"
+    "`finegrid confirm` 会用新的种子重新测量。",
+    "chosen on test": "它是在测试集上选出的，因此其测试得分偏高。",
+    "cheaper": "更省时：{levels}（第 {row} 行），可省 {time}（{share}）。"
+    "比推荐配方低 {tolerance:g} 分以上的概率为 {chance}，预计相差 {gain} 分。",
+    "against": "{factor} = {level}：“{word}”说的是所有配方的平均（{effect}）。"
+    "按测试得分，它在推荐配方中的作用为 {local}（{interval}）。",
+    "against unknown": "{factor} = {level}：“{word}”说的是所有配方的平均（{effect}），并非针对推荐配方。",
+}
+WORDS: dict[Lang, dict[str, str]] = {"en": SHARED["en"] | ENGLISH, "zh": SHARED["zh"] | CHINESE}
+assert ENGLISH.keys() == CHINESE.keys()
+
 
 def headline(verdict: VerdictFacts, lang: Lang) -> str:
     """What to use, and its row of the table; empty where nothing can be said yet."""
     best = verdict["best"]
     if best is None:
         return ""
-    key = "r keep" if best["keep_baseline"] else "r use"
-    return SHARED[lang][key].format(**named(best["recommended"], verdict, lang))
+    key = "keep" if best["keep_baseline"] else "use recipe"
+    return WORDS[lang][key].format(**name_recipe(best["recommended"], verdict, lang))
 
 
 def reasons(verdict: VerdictFacts, lang: Lang) -> list[str]:
     """How sure that is, and what else could be used: sentences."""
-    best, words = verdict["best"], SHARED[lang]
+    best, words = verdict["best"], WORDS[lang]
     if best is None:
         return []
     found = [_why(best, verdict, lang)]
     if not best["keep_baseline"]:
-        found.append(words["r chosen" if best["chosen_on"] == "dev" else "r chosen on test"])
+        found.append(words["chosen" if best["chosen_on"] == "dev" else "chosen on test"])
     if best["cheaper"] is not None:
         found.append(_say_cheaper(best["cheaper"], best, verdict, lang))
     return [*found, *(_say_against(one, verdict, lang) for one in best["against_words"])]
 
 
 def _why(best: BestFacts, verdict: VerdictFacts, lang: Lang) -> str:
-    words, expected, tempting = SHARED[lang], best["expected"], best["tempting"]
+    words, expected, tempting = WORDS[lang], best["expected"], best["tempting"]
     if expected is None:
-        return words["r unknown"]
+        return words["unknown"]
     split = words[best["chosen_on"]]
     if not best["keep_baseline"]:
-        return words["r expected"].format(split=split, **gained(expected, best["tolerance"], lang))
+        return words["expected"].format(split=split, **describe_gain(expected, best["tolerance"], lang))
     if tempting is None:
-        return words["r none better"]
-    return words["r tempting"].format(
+        return words["none better"]
+    return words["tempting"].format(
         split=split,
-        **named(tempting["recipe"], verdict, lang),
-        **gained(tempting["expected"], best["tolerance"], lang),
+        **name_recipe(tempting["recipe"], verdict, lang),
+        **describe_gain(tempting["expected"], best["tolerance"], lang),
     )
 
 
 def _say_cheaper(cheaper: AlternativeFacts, best: BestFacts, verdict: VerdictFacts, lang: Lang) -> str:
     saved, whole = cheaper["seconds_saved"] or 0.0, best["recommended"]["seconds"] or 1.0
-    return SHARED[lang]["r cheaper"].format(
+    return WORDS[lang]["cheaper"].format(
         time=format_duration(saved),
         share=f"{100 * saved / whole:.0f} %",
-        **named(cheaper["recipe"], verdict, lang),
-        **gained(cheaper["expected"], best["tolerance"], lang),
+        **name_recipe(cheaper["recipe"], verdict, lang),
+        **describe_gain(cheaper["expected"], best["tolerance"], lang),
     )
 
 
 def _say_against(one: AgainstFacts, verdict: VerdictFacts, lang: Lang) -> str:
-    words, local = SHARED[lang], one["at_recommended"]
+    words, local = WORDS[lang], one["at_recommended"]
     said = {
         "factor": one["factor"],
         "level": format_level(one["level"]),
@@ -74,19 +114,19 @@ def _say_against(one: AgainstFacts, verdict: VerdictFacts, lang: Lang) -> str:
         "effect": format_signed(one["effect"]),
     }
     if local is None:
-        return words["r against unknown"].format(**said)
+        return words["against unknown"].format(**said)
     effect, interval = format_signed(local["effect"]), between(local, lang)
-    return words["r against"].format(local=effect, interval=interval, **said)
+    return words["against"].format(local=effect, interval=interval, **said)
 
 
-def named(recipe: RecipeFacts, verdict: VerdictFacts, lang: Lang) -> dict[str, object]:
+def name_recipe(recipe: RecipeFacts, verdict: VerdictFacts, lang: Lang) -> dict[str, object]:
     """A recipe by what it has that the baseline has not, and by its first row."""
     return {"levels": moved_words(recipe["levels"], verdict, lang), "row": recipe["rows"][0]}
 
 
 def moved_words(levels: Levels, verdict: VerdictFacts, lang: Lang) -> str:
     """``reinit.layers = 6, freeze.layers = 6``; of the baseline, that it is the baseline."""
-    best, words = verdict["best"], SHARED[lang]
+    best, words = verdict["best"], WORDS[lang]
     baseline = best["baseline"]["levels"] if best else {}
     first = {factor["factor"]: factor["levels"][0] for factor in verdict["factors"]} | baseline
     moved = [
@@ -95,7 +135,7 @@ def moved_words(levels: Levels, verdict: VerdictFacts, lang: Lang) -> str:
     return words["comma"].join(moved) or words["the baseline"]
 
 
-def gained(expected: ExpectedFacts, tolerance: float, lang: Lang) -> dict[str, object]:
+def describe_gain(expected: ExpectedFacts, tolerance: float, lang: Lang) -> dict[str, object]:
     return {
         "gain": format_signed(expected["gain"]),
         "interval": between(expected, lang),
@@ -106,7 +146,7 @@ def gained(expected: ExpectedFacts, tolerance: float, lang: Lang) -> dict[str, o
 
 def between(ends: ExpectedFacts | LocalFacts, lang: Lang) -> str:
     low, high = format_signed(ends["low"]), format_signed(ends["high"])
-    return SHARED[lang]["interval"].format(low=low, high=high)
+    return WORDS[lang]["interval"].format(low=low, high=high)
 
 
 def format_signed(value: float | None) -> str:

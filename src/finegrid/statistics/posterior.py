@@ -148,8 +148,10 @@ def find_posterior(experiment: Experiment, besides: Sequence[Levels] = ()) -> Po
     """
     completion, outcomes = experiment.completion, experiment.outcomes
     usable = completion.connected
+    if usable.sum() < 2:
+        return None
     run_variance, df = measure_run_variance(experiment)
-    if usable.sum() < 2 or not np.isfinite(run_variance):
+    if not np.isfinite(run_variance):
         return None
     run_variance = max(run_variance, LEAST_SD**2)
     rows = np.flatnonzero(completion.kept)[usable]
@@ -222,7 +224,7 @@ def measure_run_variance(experiment: Experiment) -> tuple[float, float]:
 def number_levels(
     factors: Mapping[str, Sequence[Level]], recipes: Sequence[Levels]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """``[recipes, factors]``, the number of each level, -1 where there is none; and ``[factors]``, how many."""
+    """``[recipes, factors]``, numbers of levels, -1 where there is none; and ``[factors]``, how many."""
     numbers = [
         [list(levels).index(recipe[name]) if name in recipe else -1 for name, levels in factors.items()]
         for recipe in recipes

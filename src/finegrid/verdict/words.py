@@ -35,8 +35,10 @@ ENGLISH = {
     "no interactions": "no two strategies are shown to depend on each other",
     "open interactions": "{open} of {all} interactions are open: what a strategy is worth may depend on "
     "another",
+    "as recommended": "in the recommended recipe",
     "on test": "on test: {score}{seconds}; the baseline {baseline}",
     "best set": "{count} recipes cannot be told from the best on {split}: rows {rows}",
+    "frontier item": "  {seconds}: {gain}, {levels}",
     "frontier": "the best for its time, by what is expected on {split} against the baseline:",
     "margin": "differences within {margin:g} points count as none; however many seeds there are, these test "
     "texts can show no margin below {least} to {most} points",
@@ -56,8 +58,10 @@ CHINESE = {
     "given": "{factor} = {level}：{other} = {at} 时 {one}，{other} = {to} 时 {two}",
     "no interactions": "没有发现相互依赖的策略",
     "open interactions": "{all} 个交互作用中有 {open} 个尚不能判断：一项策略的价值可能随另一项而变",
+    "as recommended": "在推荐配方中",
     "on test": "测试集：{score}{seconds}；基线 {baseline}",
     "best set": "在{split}上与最佳配方无法区分的配方有 {count} 个：第 {rows} 行",
+    "frontier item": "  {seconds}：{gain}，{levels}",
     "frontier": "同等耗时下的最佳选择（{split}上预计比基线高出的分数）：",
     "margin": "{margin:g} 分以内的差别视为没有差别；用这些测试文本，无论多少种子，"
     "都无法证明小于 {least} 至 {most} 分的差别不存在",
@@ -207,9 +211,9 @@ def best_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
     if len(facts["frontier"]) > 1:
         yield words["frontier"].format(split=split)
         for recipe in facts["frontier"]:
-            seconds = spent(recipe["seconds"], verdict, lang)
+            seconds = format_seconds(recipe["seconds"], verdict, lang)
             gain, levels = format_signed(recipe["gain"]), moved_words(recipe["levels"], facts, lang)
-            yield f"  {seconds}: {gain}, {levels}"
+            yield words["frontier item"].format(seconds=seconds, gain=gain, levels=levels)
 
 
 def score_and_seconds(verdict: Verdict, index: int, lang: Lang) -> dict[str, str]:
@@ -220,10 +224,10 @@ def score_and_seconds(verdict: Verdict, index: int, lang: Lang) -> dict[str, str
     seconds = json_number(float(verdict.results.run_seconds[index]))
     if seconds is None:
         return {"score": score, "seconds": ""}
-    return {"score": score, "seconds": words["comma"] + spent(seconds, verdict, lang)}
+    return {"score": score, "seconds": words["comma"] + format_seconds(seconds, verdict, lang)}
 
 
-def spent(seconds: float | None, verdict: Verdict, lang: Lang) -> str:
+def format_seconds(seconds: float | None, verdict: Verdict, lang: Lang) -> str:
     """What a run, or an epoch, takes."""
     if seconds is None:
         return "?"

@@ -8,6 +8,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from finegrid.facts.decision_words import decision_of, decision_words, factor_needs
+from finegrid.facts.recommendation_words import reasons
 from finegrid.facts.report import AliasFacts, Facts, StateFacts
 from finegrid.facts.verdict import FactorFacts, InteractionFacts, VerdictFacts
 from finegrid.report.page import numerals
@@ -60,6 +61,12 @@ def verdict_sentences(verdict: VerdictFacts) -> Iterator[Both]:
     looked_at = sum(factor["effect"] is not None for factor in factors)
     if looked_at > 1:
         yield say("s intervals", count=looked_at)
+
+
+def recommendation_sentences(verdict: VerdictFacts) -> list[Both]:
+    """How sure the recommendation is, what it costs, and what else could be used."""
+    english, chinese = (reasons(verdict, lang) for lang in LANGS)
+    return [Both(escape(one), escape(other)) for one, other in zip(english, chinese, strict=True)]
 
 
 def with_flags(factors: list[FactorFacts], *, for_speed: bool, measurable: bool) -> list[FactorFacts]:
