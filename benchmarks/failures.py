@@ -90,7 +90,7 @@ class Study:
 def draw(world: World, seeds: int, random: np.random.Generator) -> Study:
     names = "abcde"[: len(world.mains)]
     at = np.array(list(product((0, 1), repeat=len(names))))
-    recipes = tuple({n: int(v) for n, v in zip(names, row, strict=True)} for row in at)
+    recipes: tuple[Levels, ...] = tuple({n: int(v) for n, v in zip(names, row, strict=True)} for row in at)
     mains = np.array(world.mains) + world.sd * random.normal(size=len(names))
     mean = at @ mains
     for i in range(len(names)):

@@ -70,13 +70,13 @@ def find_cut(score: Floats, majority: float = 0.0, noise: float = 0.0) -> Cut | 
 
     1. at least a quarter of the runs, and at least 3, lie above it;
     2. it is wider than 5 median absolute deviations of the runs above it, than three times the way from
-       their median to the lowest of them, than 5 standard errors that the sample of texts gives one score, and
-       than 5 points;
+       their median to the lowest of them, than 5 standard errors that the sample of texts gives one score,
+       and than 5 points;
     3. the way from the majority class's score to the median of the runs above it is longer than 15 such
        deviations, and all runs below have gone less than half of it;
     4. and either they are near the majority class's score: less than a quarter of the way; or runs of one
        recipe end on both sides: more than a quarter of the runs below are of recipes that learned with
-       another seed.
+       another seed, and there are at least 2.
 
     So a recipe that is merely bad is not called so, however bad, as long as it learns a quarter of what
     others learn, and is as bad with every seed. With one seed only "near" can hold.
@@ -114,8 +114,11 @@ def find_cut(score: Floats, majority: float = 0.0, noise: float = 0.0) -> Cut | 
 
 
 def _share_mixed(score: Floats, cut: Cut) -> float:
-    """Of the runs below the cut, the share of recipes that learned with another seed."""
+    """Of the runs below the cut, the share of recipes that learned with another seed; 0 of a single run, which
+    may be a tail."""
     below = cut.below(score)
+    if below.sum() < 2:
+        return 0.0
     learned = (np.isfinite(score) & ~below).any(axis=1)
     return float(below[learned].sum() / below.sum())
 

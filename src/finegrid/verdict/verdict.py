@@ -22,8 +22,16 @@ from finegrid.statistics.effects import (
     score_recipes,
 )
 from finegrid.statistics.experiment import Experiment
+from finegrid.statistics.failures import find_risky
 from finegrid.verdict.diagnose import Warning, diagnose
-from finegrid.verdict.outcomes import collect_outcomes, find_blocks, measure_influence
+from finegrid.verdict.failures import StudyFailures, avoid_failing, find_failures
+from finegrid.verdict.outcomes import (
+    collect_outcomes,
+    count_points,
+    find_blocks,
+    mean_points,
+    measure_influence,
+)
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,7 @@ class Verdict:
         recommended: Of ``results.recipes``, the cheapest of these.
         scores: Of every recipe on test: mean, 95 % interval.
         warnings: What a reader must know beyond that.
+        failures: Runs that failed to learn; None where there are none.
     """
 
     results: Results
@@ -55,6 +64,7 @@ class Verdict:
     recommended: int | None
     scores: tuple[tuple[float, Interval], ...]
     warnings: tuple[Warning, ...]
+    failures: StudyFailures | None = None
 
     def of(self, effect: Effect) -> CostEffect | None:
         return self.seconds.get(key(effect.contrast))
@@ -80,7 +90,7 @@ class Verdict:
     def frontier(self) -> list[int]:
         """Recipes that no other one beats in both score (on the split that chooses) and seconds, cheapest
         first."""
-        scores = self.results.means(self.chosen_on)
+        scores = mean_points(self.results, self.chosen_on)
         seconds = self.results.run_seconds
         known = np.flatnonzero(np.isfinite(scores) & np.isfinite(seconds))
         kept: list[int] = []
@@ -115,10 +125,16 @@ def judge(results: Results, margin: float = MARGIN, alpha: float = 0.05) -> Verd
     chosen_on = "dev" if results.audit is not None and results.protocol == "best-dev" else "test"
     choosing, effects = test, analysis.effects
     if chosen_on == "dev":
-        choosing = test.with_scores(results.points("dev"), measure_influence(results, "dev"))
+        choosing = test.with_scores(count_points(results, "dev"), measure_influence(results, "dev"))
         effects = analyse_mains(choosing, margin, alpha)
+    failures = find_failures(results, test, margin, alpha)
+    if failures:
+        analysis = tell_failures(analysis, failures, alpha)
+        effects = avoid_failing(effects, failures.levels, alpha)
     best = best_set(choosing)
     eligible = keep_agreeing(results, best, effects) if best else ()
+    if failures:
+        eligible = leave_risky(eligible, failures)
     return Verdict(
         results=results,
         margin=margin,
@@ -131,7 +147,24 @@ def judge(results: Results, margin: float = MARGIN, alpha: float = 0.05) -> Verd
         recommended=find_cheapest(results, eligible, chosen_on) if best else None,
         scores=tuple(score_recipes(test)),
         warnings=tuple(diagnose(results)),
+        failures=failures,
     )
+
+
+def tell_failures(analysis: Analysis, failures: StudyFailures, alpha: float) -> Analysis:
+    """With what failing runs decide. A run's own luck is that of runs that learned."""
+    return replace(
+        analysis,
+        effects=avoid_failing(analysis.effects, failures.levels, alpha),
+        method=failures.learned.method,
+        run_sd=failures.learned.run_sd,
+    )
+
+
+def leave_risky(members: tuple[int, ...], failures: StudyFailures) -> tuple[int, ...]:
+    """Those whose failure rate is surely small; all, if there are none."""
+    risky = find_risky(failures.cells)
+    return tuple(index for index in members if not risky[index]) or members
 
 
 def add_note(effect: Effect, results: Results) -> Effect:
@@ -171,7 +204,7 @@ def keep_agreeing(results: Results, best: BestSet, effects: Sequence[Effect]) ->
 
 def find_cheapest(results: Results, members: Sequence[int], split: str) -> int:
     """The recipe that takes the fewest seconds; of several, the one with the best mean."""
-    means, seconds = results.means(split), np.nan_to_num(results.run_seconds, nan=np.inf)
+    means, seconds = mean_points(results, split), np.nan_to_num(results.run_seconds, nan=np.inf)
     return min(members, key=lambda index: (seconds[index], -means[index]))
 
 
