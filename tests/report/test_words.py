@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import finegrid
+from finegrid.facts import failure_words as failures
 from finegrid.report.chart import words as chart
 from finegrid.report.page import words as page
 from finegrid.spelling import LANGS
@@ -15,7 +16,7 @@ from finegrid.verdict import words as terminal
 from finegrid.words import CHINESE, ENGLISH, SHARED
 
 SOURCE = Path(finegrid.__file__).parent
-OWN = {"terminal": terminal, "page": page, "chart": chart}
+OWN = {"terminal": terminal, "page": page, "chart": chart, "failures": failures}
 ENGLISHES = {"shared": ENGLISH} | {name: module.ENGLISH for name, module in OWN.items()}
 
 

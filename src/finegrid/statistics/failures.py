@@ -31,7 +31,7 @@ Mask = NDArray[np.bool_]
 WAY = 15.0  # median deviations from the majority class's score to the runs above the gap
 GAP = 5.0  # median deviations of the runs above it, and standard errors of one score
 LEAST_GAP = 5.0  # points
-TAIL = 3.0  # times the way from the median of the runs above it to the lowest of them: tails may be long
+TAIL = 4.0  # times the way from the median of the runs above it to the lowest of them: tails may be long
 HALF_WAY, NEAR = 0.5, 0.25  # of the way from the majority class's score to the runs above the gap
 MIXED = 0.25  # more than this share of the runs below are of recipes that learned with another seed
 LEAST_ABOVE = 3  # runs, and a quarter of all
@@ -69,7 +69,7 @@ def find_cut(score: Floats, majority: float = 0.0, noise: float = 0.0) -> Cut | 
     A gap is one between neighbours in the order of all scores. Runs below it did not learn if
 
     1. at least a quarter of the runs, and at least 3, lie above it;
-    2. it is wider than 5 median absolute deviations of the runs above it, than three times the way from
+    2. it is wider than 5 median absolute deviations of the runs above it, than four times the way from
        their median to the lowest of them, than 5 standard errors that the sample of texts gives one score,
        and than 5 points;
     3. the way from the majority class's score to the median of the runs above it is longer than 15 such
@@ -114,8 +114,10 @@ def find_cut(score: Floats, majority: float = 0.0, noise: float = 0.0) -> Cut | 
 
 
 def _share_mixed(score: Floats, cut: Cut) -> float:
-    """Of the runs below the cut, the share of recipes that learned with another seed; 0 of a single run, which
-    may be a tail."""
+    """Of the runs below the cut, the share of recipes that learned with another seed.
+
+    0 of a single run: it may be a long tail.
+    """
     below = cut.below(score)
     if below.sum() < 2:
         return 0.0

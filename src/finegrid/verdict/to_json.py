@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from finegrid.facts.decision_words import recorded_words
+from finegrid.facts.decision_words import failing_json, recorded_words
 from finegrid.facts.verdict import (
     BestFacts,
     ConditionalFacts,
@@ -25,6 +25,7 @@ from finegrid.statistics.effects import Effect, Interaction
 from finegrid.study.screen import Screen, ScreenedFactor
 from finegrid.verdict.diagnose import Warning
 from finegrid.verdict.diagnose_words import describe
+from finegrid.verdict.failures_json import failures_json
 from finegrid.verdict.verdict import Verdict
 
 
@@ -51,6 +52,7 @@ def as_json(verdict: Verdict) -> VerdictFacts:
         "frontier": [recipe_json(verdict, index) for index in verdict.frontier()],
         "warnings": [warning_json(warning) for warning in verdict.warnings],
         "notes": list(results.notes),
+        "failures": failures_json(verdict),
     }
 
 
@@ -68,7 +70,10 @@ def warning_json(warning: Warning) -> WarningFacts:
 def decision_json(decision: Decision) -> DecisionFacts:
     """What would settle an open one stands beside it (`needs_json`)."""
     kind, measurable, for_speed = decision.kind, decision.measurable, decision.for_speed
-    return {"kind": kind, "measurable": measurable, "for_speed": for_speed}
+    found: DecisionFacts = {"kind": kind, "measurable": measurable, "for_speed": for_speed}
+    if decision.because is not None:
+        found["because"] = failing_json(decision.because)
+    return found
 
 
 def effect_json(effect: Effect) -> EffectFacts:
