@@ -20,9 +20,9 @@ from finegrid.verdict.verdict import Verdict
 
 DEFINITION = (
     "ends below the largest gap in the scores, if that is wide (5 median deviations of the runs above it, 5 "
-    "standard errors of a score, 5 points, 4 times the way from the median to the lowest of those runs) and the "
-    "runs below it have gone less than half the way from the majority class's score to the runs above: less "
-    "than a quarter of it, or with recipes that learned with another seed (docs/statistics.md)"
+    "standard errors of a score, 5 points, 4 times the way from the median to the lowest of those runs) and "
+    "the runs below it have gone less than half the way from the majority class's score to the runs above: "
+    "less than a quarter of it, or with recipes that learned with another seed (docs/statistics.md)"
 )
 
 
