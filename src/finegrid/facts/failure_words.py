@@ -81,8 +81,8 @@ def others_words(group: FailingGroupFacts, lang: Lang) -> str:
 
 
 def format_p(p: float) -> str:
-    """One digit that counts, from a millionth on."""
-    return "0.000001" if p < 1e-6 else f"{float(f'{p:.1g}'):.6f}".rstrip("0").rstrip(".")
+    """One digit that counts: ``0.007``, ``6e-14``."""
+    return f"{float(f'{p:.1g}'):g}"
 
 
 def join_levels(levels: Levels, lang: Lang) -> str:
