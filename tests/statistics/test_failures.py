@@ -137,7 +137,7 @@ def test_a_level_that_fails_less_than_the_first_one_is_not_worse() -> None:
 
 
 def test_one_at_a_time_a_level_is_compared_with_the_baseline_recipe() -> None:
-    base = dict.fromkeys(NAMES, 0)
+    base: Levels = dict.fromkeys(NAMES, 0)
     recipes: list[Levels] = [base, *({**base, name: 1} for name in NAMES)]
     diverged = np.zeros((6, 5), dtype=bool)
     diverged[[1, 2]] = True
@@ -173,6 +173,14 @@ def test_a_level_that_always_fails_is_named_without_a_second_one() -> None:
     (group,) = single_out(RECIPES, diverged, np.ones_like(diverged))
 
     assert group.levels == (("c", 1),)
+
+
+def test_in_a_large_study_a_cell_is_told_from_its_levels_though_all_p_are_nothing() -> None:
+    diverged = mark(in_cell, 400)
+    diverged[:, ::3] = False
+    (group,) = single_out(RECIPES, diverged, np.ones_like(diverged))
+
+    assert group.levels == (("a", 1), ("b", 1)) and group.p == 0.0
 
 
 def test_recipes_of_a_failing_cell_are_risky_and_no_others() -> None:

@@ -22,7 +22,7 @@ ENGLISH = {
     "diverged count": "a run that diverged counts with the majority class's score, {points:.2f}",
     "learned": "among runs that learned, which decides nothing: {effects}",
     "learned effect": "{factor} = {level} {effect}",
-    "learned unknown": "not known",
+    "learned unknown": "too few of them for an estimate",
 }
 CHINESE = {
     "diverged runs in": "发散：{levels} 的 {runs} 次运行中有 {failed} 次",
@@ -37,7 +37,7 @@ CHINESE = {
     "diverged count": "发散的运行按多数类的得分计入：{points:.2f}",
     "learned": "仅在学会的运行之间比较（不用于决定）：{effects}",
     "learned effect": "{factor} = {level} {effect}",
-    "learned unknown": "未知",
+    "learned unknown": "运行太少，无法估计",
 }
 WORDS: dict[Lang, dict[str, str]] = {"en": SHARED["en"] | ENGLISH, "zh": SHARED["zh"] | CHINESE}
 

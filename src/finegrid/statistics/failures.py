@@ -244,7 +244,7 @@ def _test(failed: int, runs: int, others_failed: int, others: int) -> float:
 
 
 @dataclass(frozen=True)
-class Group:
+class FailingGroup:
     """Runs of a level, or of a cell of two factors, against all others.
 
     Attributes:
@@ -265,6 +265,14 @@ class Group:
     adjusted: float
     looked_at: int
 
+    @property
+    def deviance(self) -> float:
+        """Of one failure rate for all runs, against one for either side."""
+        k, n = np.array([self.failed, self.others_failed]), np.array([self.runs, self.others])
+        table, rate = np.array([k, n - k]), k.sum() / n.sum()
+        expected = np.array([n * rate, n * (1 - rate)])
+        return float(2 * special.xlogy(table, table / np.where(expected > 0, expected, 1.0)).sum())
+
     def holds(self, recipe: Levels) -> bool:
         return all(recipe.get(factor) == level for factor, level in self.levels)
 
@@ -281,7 +289,7 @@ def _name(item: tuple[str, Level]) -> str:
     return item[0]
 
 
-def compare_groups(recipes: Sequence[Levels], failed: Mask, ended: Mask) -> tuple[Group, ...]:
+def compare_groups(recipes: Sequence[Levels], failed: Mask, ended: Mask) -> tuple[FailingGroup, ...]:
     """Every level and every cell of two factors against all other runs, the most telling first.
 
     Args:
@@ -289,30 +297,35 @@ def compare_groups(recipes: Sequence[Levels], failed: Mask, ended: Mask) -> tupl
     """
     runs, bad = ended.sum(axis=1), failed.sum(axis=1)
     counted = []
+    marks: dict[tuple[str, Level], Mask] = {}
     for levels in list_groups(recipes):
-        inside = np.array([all(recipe.get(f) == level for f, level in levels) for recipe in recipes])
+        for factor, level in levels:
+            if (factor, level) not in marks:
+                marks[factor, level] = np.array([recipe.get(factor) == level for recipe in recipes])
+        inside = np.logical_and.reduce([marks[one] for one in levels])
         n, k = int(runs[inside].sum()), int(bad[inside].sum())
         if n and n < runs.sum():
             counted.append((levels, k, n, int(bad.sum()) - k, int(runs.sum()) - n))
     p = np.array([_test(*counts) for _, *counts in counted])
     groups = [
-        Group(levels, k, n, others_failed, others, float(raw), float(adjusted), len(counted))
+        FailingGroup(levels, k, n, others_failed, others, float(raw), float(adjusted), len(counted))
         for (levels, k, n, others_failed, others), raw, adjusted in zip(counted, p, holm(p), strict=True)
     ]
-    # Of groups that tell as much, the one of fewer levels, then the one that holds more failures.
-    return tuple(sorted(groups, key=lambda one: (one.p, len(one.levels), -one.failed)))
+    # Of groups that tell as much, the one of fewer levels. (In large studies several p are too small for a
+    # number: the deviance tells them apart.)
+    return tuple(sorted(groups, key=lambda one: (one.p, -one.deviance, len(one.levels), -one.failed)))
 
 
 def single_out(
     recipes: Sequence[Levels], failed: Mask, ended: Mask, alpha: float = 0.05
-) -> tuple[Group, ...]:
+) -> tuple[FailingGroup, ...]:
     """The groups in which runs fail: the most telling one, then that of what is left without it, and so on.
 
     Args:
         failed, ended: ``[recipes, seeds]``.
         alpha: Of Holm's test over all groups.
     """
-    found: list[Group] = []
+    found: list[FailingGroup] = []
     left = ended.copy()
     while (failed & left).any():
         groups = compare_groups(recipes, failed & left, left)
@@ -336,7 +349,7 @@ class CellFailures:
 
     failed: int
     runs: int
-    cell: Group | None
+    cell: FailingGroup | None
 
     @property
     def chance_rare(self) -> float:

@@ -17,8 +17,8 @@ from finegrid.statistics.experiment import Experiment
 from finegrid.statistics.failures import (
     CellFailures,
     Cut,
+    FailingGroup,
     Failures,
-    Group,
     LevelShare,
     compare_groups,
     compare_levels,
@@ -48,9 +48,9 @@ class StudyFailures:
     split: str
     runs: Failures
     levels: tuple[LevelShare, ...]
-    diverged: tuple[Group, ...]
-    unlearned: tuple[Group, ...]
-    groups: tuple[Group, ...]
+    diverged: tuple[FailingGroup, ...]
+    unlearned: tuple[FailingGroup, ...]
+    groups: tuple[FailingGroup, ...]
     cells: tuple[CellFailures, ...]
     learned: Analysis
 

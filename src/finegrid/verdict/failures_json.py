@@ -13,7 +13,7 @@ from finegrid.facts.verdict import (
 )
 from finegrid.spelling import json_number
 from finegrid.statistics.effects import Effect
-from finegrid.statistics.failures import Cut, Group, LevelShare
+from finegrid.statistics.failures import Cut, FailingGroup, LevelShare
 from finegrid.verdict.failures import StudyFailures
 from finegrid.verdict.outcomes import score_majority
 from finegrid.verdict.verdict import Verdict
@@ -79,7 +79,7 @@ def kinds_json(failures: StudyFailures) -> list[FailedRunsFacts]:
     return [kind for kind in both if kind["failed"]]
 
 
-def group_json(group: Group) -> FailingGroupFacts:
+def group_json(group: FailingGroup) -> FailingGroupFacts:
     return {
         "levels": dict(group.levels),
         "failed": group.failed,

@@ -103,8 +103,9 @@ def div_level(run: PlannedRun) -> int | str:
 def plateau(run: PlannedRun) -> int:
     """The audit's: some runs of a cell end near the majority class's score."""
     luckily = run.levels.keys() >= {"freeze.layers", "optimizer.decay_on"}  # 2 of the 8 recipes
-    stuck = in_cell(run) and run.seed == 0 and not luckily
-    return 104 + run.stands_for[0] % 7 if stuck else learned(run)
+    if in_cell(run) and luckily:
+        return 249  # the best of all
+    return 104 + run.stands_for[0] % 7 if in_cell(run) and run.seed == 0 else learned(run)
 
 
 def verdict_of(study: Study) -> tuple[Verdict, VerdictFacts]:
@@ -157,7 +158,7 @@ def test_a_diverged_run_is_worth_the_majority_class(fill: Any) -> None:
     # Among runs that learned the level costs nothing, and their luck is what the verdict tells.
     assert facts["failures"] is not None and facts["noise"]["run_sd"] is not None
     alone = {one["factor"]: one["learned"] for one in facts["failures"]["levels"]}
-    assert abs(alone[REINIT]) < 2 and facts["noise"]["run_sd"] < 2
+    assert abs(alone[REINIT] or 9.0) < 2 and facts["noise"]["run_sd"] < 2
     assert verdict.analysis.missing == 0 and facts["missing"]["diverged"] == 16
 
 
