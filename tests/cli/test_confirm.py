@@ -131,7 +131,8 @@ def test_a_run_that_failed_is_told_by_the_exit_code(study: Path, call: Call) -> 
     again = call("confirm", study, "--seeds", "2")
     assert again.returncode == 1
     assert "1 of 8 runs failed or diverged" in again.stderr
-    assert "1 seed)" in again.stdout  # what could be compared is
+    assert "  here, 0 of 2 runs of the recipe diverged, and 1 of the baseline's" in again.stdout
+    assert "2 seeds)" in again.stdout
 
 
 def test_options_of_running_hold_for_confirming_too(study: Path, call: Call) -> None:

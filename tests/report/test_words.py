@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import finegrid
+from finegrid.facts import failure_words as failures
 from finegrid.facts import recommendation_words as recommendation
 from finegrid.report.chart import words as chart
 from finegrid.report.page import words as page
@@ -16,7 +17,13 @@ from finegrid.verdict import words as terminal
 from finegrid.words import CHINESE, ENGLISH, SHARED
 
 SOURCE = Path(finegrid.__file__).parent
-OWN = {"terminal": terminal, "page": page, "chart": chart, "recommendation": recommendation}
+OWN = {
+    "terminal": terminal,
+    "page": page,
+    "chart": chart,
+    "recommendation": recommendation,
+    "failures": failures,
+}
 ENGLISHES = {"shared": ENGLISH} | {name: module.ENGLISH for name, module in OWN.items()}
 
 

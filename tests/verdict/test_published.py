@@ -98,7 +98,7 @@ def test_a_tenth_of_the_baselines_error_is_too_small_to_matter_and_re_initialisi
     assert [one["factor"] for one in verdict["factors"] if one["decision"]["kind"] != "same"] == [
         "reinit.layers"
     ]
-    assert verdict["best"]["recommended"]["rows"] == [50, 58]
+    assert verdict["best"] is not None and verdict["best"]["recommended"]["rows"] == [50, 58]
 
 
 def test_seconds_per_epoch_are_those_of_the_studys_text(verdict: dict[str, Any]) -> None:

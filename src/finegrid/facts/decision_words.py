@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from finegrid.errors import input_error
-from finegrid.facts.verdict import DecisionFacts, FactorFacts, NeedsFacts, VerdictFacts
+from finegrid.facts.verdict import DecisionFacts, FactorFacts, FailingFacts, NeedsFacts, VerdictFacts
 from finegrid.spelling import Lang, format_duration, format_level
-from finegrid.statistics.decide import KINDS, Decision, Kind
+from finegrid.statistics.decide import KINDS, Decision, Failing, Kind
 from finegrid.words import SHARED
 
 # Files say it in English, with a margin that names no unit: so do those that older versions wrote.
@@ -23,7 +23,19 @@ def decision_words(decision: Decision, margin: float, lang: Lang) -> str:
 def decision_parts(decision: Decision, margin: float, words: Mapping[str, str]) -> list[str]:
     """Its kind, and what goes with it."""
     added = [words["measurable"]] * decision.measurable + [words["for speed"]] * decision.for_speed
-    return [words[decision.kind].format(margin=margin), *added]
+    because = [] if decision.because is None else [failing_words(decision.because, words)]
+    return [words[decision.kind].format(margin=margin), *because, *added]
+
+
+def failing_words(counts: Failing, words: Mapping[str, str]) -> str:
+    """``diverges in 16 of 48 runs, all with a = 1 (baseline: 0 of 48)``."""
+    kinds = {0: "does not learn", counts.failed: "diverges"}
+    said = words[kinds.get(counts.diverged, "fails")].format(failed=counts.failed, runs=counts.runs)
+    if counts.given is not None:
+        factor, level = counts.given
+        said += words["all with"].format(factor=factor, level=format_level(level))
+    there = words["of the baseline"].format(failed=counts.baseline_failed, runs=counts.baseline_runs)
+    return said + words["in brackets"].format(text=there)
 
 
 def needs_words(needs: NeedsFacts | None, seeds: int, texts: int, lang: Lang, *, brief: bool = False) -> str:
@@ -91,7 +103,32 @@ def factor_needs(factor: FactorFacts, verdict: VerdictFacts, lang: Lang, *, brie
 
 def decision_of(facts: DecisionFacts) -> Decision:
     """Of ``verdict --json`` and report.json, where what would settle it stands beside it."""
-    return Decision(facts["kind"], facts["measurable"], facts["for_speed"])
+    because = facts.get("because")
+    counts = failing_of(because) if because else None
+    return Decision(facts["kind"], facts["measurable"], facts["for_speed"], because=counts)
+
+
+def failing_json(counts: Failing) -> FailingFacts:
+    return {
+        "failed": counts.failed,
+        "diverged": counts.diverged,
+        "runs": counts.runs,
+        "baseline_failed": counts.baseline_failed,
+        "baseline_runs": counts.baseline_runs,
+        "given": list(counts.given) if counts.given else None,
+    }
+
+
+def failing_of(facts: FailingFacts) -> Failing:
+    given = facts["given"]
+    return Failing(
+        facts["failed"],
+        facts["diverged"],
+        facts["runs"],
+        facts["baseline_failed"],
+        facts["baseline_runs"],
+        (str(given[0]), given[1]) if given else None,
+    )
 
 
 def recorded_words(decision: Decision, margin: float) -> str:
@@ -102,7 +139,8 @@ def recorded_words(decision: Decision, margin: float) -> str:
 def as_recorded(decision: Decision, margin: float) -> dict[str, Any]:
     """As looks.jsonl has it."""
     word = recorded_words(Decision(decision.kind), margin)
-    return {"word": word, "measurable": decision.measurable, "for_speed": decision.for_speed}
+    found = {"word": word, "measurable": decision.measurable, "for_speed": decision.for_speed}
+    return found if decision.because is None else {**found, "because": failing_json(decision.because)}
 
 
 def from_recorded(recorded: Mapping[str, Any], margin: float) -> Decision:
@@ -115,4 +153,6 @@ def from_recorded(recorded: Mapping[str, Any], margin: float) -> Decision:
     if recorded["word"] not in kinds:
         what = f'found the decision "{recorded["word"]}", expected one of {", ".join(kinds)}.'
         raise input_error("the study", "looks.jsonl", what)
-    return Decision(kinds[recorded["word"]], recorded["measurable"], recorded["for_speed"])
+    because = failing_of(recorded["because"]) if "because" in recorded else None
+    kind = kinds[recorded["word"]]
+    return Decision(kind, recorded["measurable"], recorded["for_speed"], because=because)

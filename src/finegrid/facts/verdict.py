@@ -5,7 +5,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import (
+    Annotated,
+    Literal,
+    NotRequired,  # pydantic reads no other before Python 3.12
+)
 
 from pydantic import Field
 from typing_extensions import TypedDict  # pydantic reads no other before Python 3.12
@@ -24,6 +28,20 @@ Pair = Annotated[list[Level], Field(min_length=2, max_length=2)]
 Split = Literal["dev", "test"]
 
 
+class FailingFacts(TypedDict):
+    """How many runs fail to learn at a level, and at the first level in the recipes it is compared with."""
+
+    failed: Annotated[int, Field(description="Diverged, or ended without having learned.")]
+    diverged: Annotated[int, Field(description="Of these.")]
+    runs: Annotated[int, Field(description="That are done or diverged.")]
+    baseline_failed: int
+    baseline_runs: int
+    given: Annotated[
+        list[Level] | None,
+        Field(description="A factor and its level that all failing recipes have; null if there is none."),
+    ]
+
+
 class DecisionFacts(TypedDict):
     """What was decided: on the adjusted interval, at the margin."""
 
@@ -36,6 +54,9 @@ class DecisionFacts(TypedDict):
     ]
     measurable: Annotated[bool, Field(description="Of same: zero lies outside the interval all the same.")]
     for_speed: Annotated[bool, Field(description="Of same: it is surely faster.")]
+    because: NotRequired[
+        Annotated[FailingFacts, Field(description="Of avoid: runs surely fail more often, if that is why.")]
+    ]
 
 
 class NeedsFacts(TypedDict):
@@ -234,6 +255,83 @@ class MissingFacts(TypedDict):
     failed: int
 
 
+class CutFacts(TypedDict):
+    """The gap in the scores that tells runs that learned from those that did not, in points."""
+
+    points: Annotated[float, Field(description="The middle of the gap.")]
+    low: Annotated[float, Field(description="The lowest score below it.")]
+    high: Annotated[float, Field(description="The highest score below it.")]
+    lowest_learned: float
+    typical: Annotated[float, Field(description="The median of the runs above it.")]
+
+
+class FailingGroupFacts(TypedDict):
+    """Runs of a level, or of a cell of two factors, against all others."""
+
+    levels: Levels
+    failed: int
+    runs: int
+    others_failed: int
+    others: int
+    p: Annotated[float, Field(description="Fisher's exact test, two-sided.")]
+    p_adjusted: Annotated[float, Field(description="Holm's, over all groups looked at.")]
+    looked_at: Annotated[int, Field(description="How many groups these were.")]
+
+
+class FailedRunsFacts(TypedDict):
+    """Runs that failed in one way, and where."""
+
+    kind: Literal["diverged", "unlearned"]
+    failed: int
+    runs: int
+    groups: Annotated[
+        list[FailingGroupFacts],
+        Field(description="That stand out: the most telling one, that of the runs outside it, and so on."),
+    ]
+
+
+class LevelFailuresFacts(FailingFacts):
+    """A level against its factor's first level: runs that fail, and the effect among those that learned."""
+
+    factor: str
+    levels: Pair
+    p: Annotated[float, Field(description="Fisher's exact test, two-sided.")]
+    p_adjusted: Annotated[float, Field(description="Holm's, over all levels.")]
+    learned: Annotated[Points, Field(description="The effect among runs that learned. It decides nothing.")]
+    learned_interval: Annotated[Ends, Field(description="Its 95 % interval.")]
+
+
+class RecipeFailuresFacts(TypedDict):
+    """How often a recipe fails, as far as its own runs and those of its cell tell."""
+
+    rows: list[int]
+    failed: int
+    runs: int
+    cell: Annotated[Levels | None, Field(description="The group that stands out and that it is in.")]
+    chance_rare: Annotated[float, Field(description="Posterior probability of a rate below 5 %.")]
+    risky: Annotated[bool, Field(description="Whether that is below 90 %.")]
+
+
+class FailuresFacts(TypedDict):
+    """Runs that failed to learn."""
+
+    split: Annotated[Split, Field(description="Whose scores tell that a run did not learn.")]
+    definition: Annotated[str, Field(description="Of not having learned, in English, for people.")]
+    majority: Annotated[
+        Points, Field(description="The majority class's score on test: what a diverged run counts.")
+    ]
+    cut: Annotated[CutFacts | None, Field(description="null where no run ended without having learned.")]
+    kinds: list[FailedRunsFacts]
+    levels: list[LevelFailuresFacts]
+    groups: Annotated[
+        list[FailingGroupFacts],
+        Field(description="Every level and cell of two factors with a failed run, the most telling first."),
+    ]
+    recipes: Annotated[
+        list[RecipeFailuresFacts], Field(description="Those that had a failed run, or are in such a cell.")
+    ]
+
+
 class WarningFacts(TypedDict):
     """A warning about the study, in English."""
 
@@ -264,6 +362,9 @@ class VerdictFacts(TypedDict):
     frontier: Annotated[list[RecipeFacts], Field(description="The best for their time, cheapest first.")]
     warnings: list[WarningFacts]
     notes: list[str]
+    failures: Annotated[
+        FailuresFacts | None, Field(description="Runs that failed to learn; null where none did.")
+    ]
 
 
 class PairedFacts(TypedDict):
@@ -276,6 +377,8 @@ class PairedFacts(TypedDict):
     high: Points
     seeds: int
     texts: int
+    baseline_diverged: Annotated[int, Field(description="Runs that count with the majority class's score.")]
+    recommended_diverged: int
 
 
 class ConfirmedFacts(TypedDict):

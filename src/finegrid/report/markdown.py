@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from finegrid.facts.decision_words import factor_words
+from finegrid.facts.failure_words import failure_lines
 from finegrid.facts.report import Facts
 from finegrid.report.chart.forest import interval_text, missing, sample
 from finegrid.report.chart.style import Look, fit_line, format_signed, level_name, plain
@@ -99,6 +100,8 @@ def remarks(facts: Facts, look: Look) -> Iterator[str]:
             yield f"- {name}: {escape_text('; '.join(told))}"
     for factor, reason in verdict["inert"].items():
         yield f"- {look.word('inert', factor=escape_text(factor), reason=escape_text(reason))}"
+    for line in failure_lines(verdict, look.lang):
+        yield f"- {escape_text(line)}"
     for warning in facts["warnings"]:
         said = warning[look.lang]
         what, advice = escape_text(said["what"]), escape_text(said["advice"])

@@ -11,6 +11,7 @@ import numpy as np
 from scipy import special, stats
 
 from finegrid.metrics import MARGIN
+from finegrid.recipe.identity import Level
 from finegrid.statistics.outcomes import Floats
 from finegrid.statistics.variance import MOST_DF, Components, expected_chance
 
@@ -46,6 +47,26 @@ class Needs:
 
 
 @dataclass(frozen=True)
+class Failing:
+    """How many runs fail to learn at a level, and at the baseline's (`statistics.failures`).
+
+    Attributes:
+        failed: Diverged, or done without having learned.
+        diverged: Of these.
+        runs: With an outcome.
+        baseline_failed, baseline_runs: The same at the baseline's level.
+        given: The level of another factor that all failing recipes have, if there is one such.
+    """
+
+    failed: int
+    diverged: int
+    runs: int
+    baseline_failed: int
+    baseline_runs: int
+    given: tuple[str, Level] | None = None
+
+
+@dataclass(frozen=True)
 class Decision:
     """What an interval says at a margin. It holds no words: `finegrid.facts.decision_words` has them.
 
@@ -56,12 +77,14 @@ class Decision:
         measurable: Of ``same``: zero lies outside the interval all the same.
         for_speed: Of ``same``: it is surely faster.
         needs: Of ``open``: what would settle it, if something would.
+        because: Of ``avoid``: that its runs surely fail more often, whatever the interval says.
     """
 
     kind: Kind
     measurable: bool = False
     for_speed: bool = False
     needs: Needs | None = None
+    because: Failing | None = None
 
 
 def plain_interval(estimate: float, se: float, df: float, alpha: float = 0.05) -> Interval:

@@ -19,7 +19,7 @@ from finegrid.data.table import DataTable, Split
 from finegrid.data.unlabelled import ColumnOptions, UnlabelledTexts, read_texts
 from finegrid.errors import InputError, Problem, input_error
 from finegrid.facts.verdict import ConfirmedFacts, PairedFacts
-from finegrid.metrics import TOLERANCE, influence
+from finegrid.metrics import TOLERANCE
 from finegrid.recipe.identity import Levels
 from finegrid.results.load import load_results
 from finegrid.results.results import Distinct, Results
@@ -34,6 +34,7 @@ from finegrid.study.study import Study
 from finegrid.study.toml import by_part, format_toml
 from finegrid.verdict.diagnose import shared_pretraining
 from finegrid.verdict.interim import find_recommended
+from finegrid.verdict.outcomes import count_points, find_diverged, measure_influence
 
 BASELINE, RECOMMENDED = "baseline", "recommended"
 
@@ -48,6 +49,8 @@ class Paired:
     interval: Interval  # 95 %
     seeds: int
     texts: int
+    baseline_diverged: int = 0  # of its runs in these seeds; they count with the majority class's score
+    recommended_diverged: int = 0
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,8 @@ class Confirmation:
                 "high": json_number(paired.interval.high),
                 "seeds": paired.seeds,
                 "texts": paired.texts,
+                "baseline_diverged": paired.baseline_diverged,
+                "recommended_diverged": paired.recommended_diverged,
             }
 
         return {
@@ -88,6 +93,7 @@ class Confirmation:
             f"  in the study, which chose it: {format_paired(self.before)}",
             f"  on seeds not used before, {texts}: {format_paired(self.fresh)}",
         ]
+        lines += [*diverged_lines("in the study", self.before), *diverged_lines("here", self.fresh)]
         if self.shared_encoder:
             lines.append("  all these seeds share one pre-trained encoder: intervals leave out its chance")
         return lines
@@ -100,6 +106,16 @@ def format_paired(paired: Paired) -> str:
     around = f"{low:+.2f} to {high:+.2f}" if paired.interval.is_known else "no interval"
     seeds = f"{paired.seeds} seed{'s' * (paired.seeds != 1)}"
     return f"{scores}, {paired.difference:+.2f} points ({around}; {seeds})"
+
+
+def diverged_lines(where: str, paired: Paired) -> list[str]:
+    """How many runs diverged; nothing where none did."""
+    if not paired.baseline_diverged + paired.recommended_diverged:
+        return []
+    return [
+        f"  {where}, {paired.recommended_diverged} of {paired.seeds} runs of the recipe diverged, "
+        f"and {paired.baseline_diverged} of the baseline's: they count with the majority class's score"
+    ]
 
 
 def confirm_recommended(
@@ -265,29 +281,27 @@ def compare(before: Results, chosen: Distinct, small: Study, fresh_texts: bool) 
 
 
 def compare_pairs(results: Results, baseline: Distinct, recommended: Distinct) -> Paired:
-    """Two recipes on the seeds that both have.
+    """Two recipes on the seeds that both have. A run that diverged is worth the majority class's score.
 
     Raises:
         InputError: there is no such seed.
     """
     rows = [results.recipes.index(baseline), results.recipes.index(recommended)]
-    points = results.points("test")[rows]
+    points, diverged = count_points(results, "test")[rows], find_diverged(results)[rows]
     both = np.isfinite(points).all(axis=0)
     if not both.any():
         what = "no seed has finished with both recipes. `finegrid status` says what became of them."
         raise input_error(str(results.folder), LEDGER_FILE, what)
-    predictions = results.predictions("test")
-    values = None
-    if predictions is not None and results.audit is not None:
-        predicted = predictions.predicted[rows][:, both].astype(np.int64)
-        gold, classes, labels = predictions.gold, predictions.classes, results.audit.labels
-        values = influence(gold, predicted, classes, results.score, labels)
+    wanted = np.isin(np.arange(len(results.recipes)), rows)
+    of_all = measure_influence(results, "test", recipes=wanted)
+    values = None if of_all is None else of_all[rows][:, both]
     factors = {"recipe": [BASELINE, RECOMMENDED]}
     outcomes = Outcomes(factors, [{"recipe": BASELINE}, {"recipe": RECOMMENDED}], points[:, both], values)
     (effect,) = analyse_mains(Experiment.of(outcomes))
     ours, theirs = (float(mean) for mean in points[:, both].mean(axis=1))
     texts = 0 if values is None else values.shape[2]
-    return Paired(ours, theirs, effect.estimate, effect.plain, int(both.sum()), texts)
+    counts = [int(count) for count in diverged[:, both].sum(axis=1)]
+    return Paired(ours, theirs, effect.estimate, effect.plain, int(both.sum()), texts, *counts)
 
 
 def load_confirmations(study: Study, results: Results, table: DataTable) -> list[Confirmation]:

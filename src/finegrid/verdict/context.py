@@ -121,15 +121,23 @@ def find_conditions(
 ) -> dict[Comparison, tuple[Condition, ...]]:
     """By comparison, what was decided at either level of the strategy that it is shown to depend on.
 
-    Of several such strategies the one with the smallest p-value. All these effects share ``alpha``.
+    Of several such strategies the one with the smallest p-value. All these effects share ``alpha``. None of a
+    strategy that is not to be used because runs fail with it.
     """
     shown = [
         one for one in analysis.interactions if one.effect.decision and one.effect.decision.kind == "interact"
     ]
+    failing = {
+        effect.comparison for effect in analysis.effects if effect.decision and effect.decision.because
+    }
     strongest: dict[Comparison, tuple[Effect, ...]] = {}
     for interaction in sorted(shown, key=lambda one: one.effect.p):
         for pair in (interaction.conditional[:2], interaction.conditional[2:]):
-            if len(pair) == 2 and all(np.isfinite(effect.se) for effect in pair):
+            if (
+                len(pair) == 2
+                and pair[0].comparison not in failing
+                and all(np.isfinite(effect.se) for effect in pair)
+            ):
                 strongest.setdefault(pair[0].comparison, pair)
     told = [effect for pair in strongest.values() for effect in pair]
     if not told:

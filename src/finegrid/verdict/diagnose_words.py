@@ -23,7 +23,7 @@ ENGLISH: dict[Kind, Words] = {
     ),
     "diverged": Words(
         "{count} runs diverged: {runs}",
-        "A recipe that diverges is not comparable by its mean. Try a lower optimizer.rate.",
+        "They count with the majority class's score. Try a lower optimizer.rate, or warmup.",
     ),
     "failed": Words(
         "{count} runs failed: {runs}",
@@ -78,7 +78,7 @@ CHINESE: dict[Kind, Words] = {
     ),
     "diverged": Words(
         "{count} 次运行发散：{runs}",
-        "发散的配方不能按均值比较。请调低 optimizer.rate。",
+        "它们按多数类的得分计入。请调低 optimizer.rate 或加入预热。",
     ),
     "failed": Words(
         "{count} 次运行失败：{runs}",

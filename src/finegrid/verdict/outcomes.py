@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finegrid import metrics
-from finegrid.results.results import Results
+from finegrid.results.results import Points, Results
 from finegrid.statistics.outcomes import Block, Outcomes, Values
+from finegrid.study.audit_file import Audit
 
 
 def find_blocks(results: Results) -> tuple[Block, ...]:
@@ -36,14 +37,23 @@ def find_blocks(results: Results) -> tuple[Block, ...]:
     )
 
 
-def collect_outcomes(results: Results, split: str) -> Outcomes:
+def collect_outcomes(results: Results, split: str, without: NDArray[np.bool_] | None = None) -> Outcomes:
     """The study's score on dev or test, and what each text contributes to it.
+
+    A run that diverged counts: it is worth as much as always naming the majority class.
+
+    Args:
+        results: of a study or a table.
+        split: dev or test.
+        without: ``[recipes, seeds]``, runs to leave out.
 
     Raises:
         InputError: predictions that cannot be read.
     """
     recipes = [recipe.levels for recipe in results.recipes]
-    points = results.points(split)
+    points = count_points(results, split)
+    if without is not None:
+        points = np.where(without, np.nan, points)
     if results.repeats:
         return Outcomes.of_repeats(results.factors, recipes, points)
     influence = measure_influence(results, split)
@@ -64,6 +74,53 @@ def measure_grain(results: Results, split: str) -> float:
     return metrics.grain(gold, classes, results.score, labels)
 
 
+def find_diverged(results: Results) -> NDArray[np.bool_]:
+    """``[recipes, seeds]``: which runs diverged, and count. None as long as no run has finished."""
+    found = np.zeros((len(results.recipes), len(results.seeds)), dtype=bool)
+    if results.audit is not None and any(True for _ in results.finished()):
+        for r, recipe in enumerate(results.recipes):
+            for s, seed in enumerate(results.seeds):
+                record = recipe.records.get(seed)
+                found[r, s] = record is not None and record.status == "diverged"
+    return found
+
+
+def count_points(results: Results, split: str, score: str | None = None) -> Points:
+    """`Results.points`, and where a run diverged the majority class's score.
+
+    Args:
+        results: of a study or a table.
+        split: dev or test.
+        score: another one than the study's.
+    """
+    points, diverged = results.points(split, score), find_diverged(results)
+    if results.audit is not None and diverged.any():
+        points[diverged] = score_majority(results.audit, split, score or results.score)
+    return points
+
+
+def score_majority(audit: Audit, split: str, score: str) -> float:
+    """Points of always naming the class that is most frequent in the training texts."""
+    return 100 * metrics.score_of(audit.majority[split], score)
+
+
+def find_majority(audit: Audit, split: str, gold: NDArray[np.int64]) -> int:
+    """The number of that class. Its F1 alone is above 0; if it has no text in the split, none is."""
+    f1 = [audit.majority[split]["f1"][label] for label in audit.labels]
+    if max(f1) > 0:
+        return int(np.argmax(f1))
+    return int(np.argmin(np.bincount(gold, minlength=len(f1))))
+
+
+def mean_points(results: Results, split: str) -> Points:
+    """Mean of `count_points` over the seeds that have ended, ``[recipes]``; nan where none has."""
+    points = count_points(results, split)
+    count = np.isfinite(points).sum(axis=1)
+    total = np.nansum(points, axis=1)
+    means: Points = np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
+    return means
+
+
 def measure_influence(
     results: Results,
     split: str,
@@ -71,6 +128,8 @@ def measure_influence(
     recipes: NDArray[np.bool_] | None = None,
 ) -> Values | None:
     """What each text contributes to a score, ``[recipes, seeds, texts]``, points; None without predictions.
+
+    Of a run that diverged, to that of always naming the majority class.
 
     Args:
         split: dev or test.
@@ -94,4 +153,14 @@ def measure_influence(
         score or results.score,
         results.audit.labels,
     )
+    diverged = find_diverged(results) if recipes is None else find_diverged(results) & recipes[:, None]
+    if diverged.any():
+        number = find_majority(results.audit, split, predictions.gold)
+        influence[diverged] = metrics.influence(
+            predictions.gold,
+            np.full(predictions.gold.shape, number, dtype=np.int64),
+            predictions.classes,
+            score or results.score,
+            results.audit.labels,
+        )
     return influence

@@ -13,9 +13,12 @@ from finegrid.spelling import json_number
 from finegrid.statistics.decide import Decision
 from finegrid.statistics.effects import Effect, analyse_mains
 from finegrid.statistics.experiment import Experiment
+from finegrid.statistics.failures import compare_levels
 from finegrid.study.load import load_study
 from finegrid.study.screen import Screen, ScreenedFactor, save_screen
 from finegrid.study.study import Study
+from finegrid.verdict.failures import avoid_failing, list_failures
+from finegrid.verdict.interim import ALPHA
 from finegrid.verdict.outcomes import collect_outcomes
 from finegrid.verdict.verdict import choose_margin
 
@@ -82,7 +85,12 @@ def make_screen(study: Study, results: Results, margin: float) -> Screen:
     """What dev says of every factor. ``results``: of phase 1 and the study's seeds."""
     assert results.audit is not None
     experiment = Experiment.of(collect_outcomes(results, "dev"))
-    effects = {effect.comparison.factor: effect for effect in analyse_mains(experiment, margin)}
+    judged = analyse_mains(experiment, margin)
+    if failures := list_failures(results):
+        recipes = [recipe.levels for recipe in results.recipes]
+        shares = compare_levels(experiment.families.mains.contrasts, recipes, failures)
+        judged = avoid_failing(judged, shares, ALPHA)
+    effects = {effect.comparison.factor: effect for effect in judged}
     return Screen(
         asked=study.asked,
         fingerprints=results.audit.fingerprints,

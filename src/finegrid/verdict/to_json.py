@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from finegrid.facts.decision_words import recorded_words
+from finegrid.facts.decision_words import failing_json, recorded_words
 from finegrid.facts.verdict import (
     AgainstFacts,
     AlternativeFacts,
@@ -33,6 +33,7 @@ from finegrid.study.screen import Screen, ScreenedFactor
 from finegrid.verdict.context import Condition, LocalEffect
 from finegrid.verdict.diagnose import Warning
 from finegrid.verdict.diagnose_words import describe
+from finegrid.verdict.failures_json import failures_json
 from finegrid.verdict.verdict import Verdict
 
 
@@ -59,6 +60,7 @@ def as_json(verdict: Verdict) -> VerdictFacts:
         "frontier": [recipe_json(verdict, index) for index in verdict.frontier()],
         "warnings": [warning_json(warning) for warning in verdict.warnings],
         "notes": list(results.notes),
+        "failures": failures_json(verdict),
     }
 
 
@@ -76,7 +78,10 @@ def warning_json(warning: Warning) -> WarningFacts:
 def decision_json(decision: Decision) -> DecisionFacts:
     """What would settle an open one stands beside it (`needs_json`)."""
     kind, measurable, for_speed = decision.kind, decision.measurable, decision.for_speed
-    return {"kind": kind, "measurable": measurable, "for_speed": for_speed}
+    found: DecisionFacts = {"kind": kind, "measurable": measurable, "for_speed": for_speed}
+    if decision.because is not None:
+        found["because"] = failing_json(decision.because)
+    return found
 
 
 def effect_json(effect: Effect) -> EffectFacts:

@@ -22,11 +22,19 @@ from finegrid.statistics.effects import (
     score_recipes,
 )
 from finegrid.statistics.experiment import Experiment
+from finegrid.statistics.failures import find_risky
 from finegrid.statistics.posterior import find_posterior
 from finegrid.statistics.recommend import Recommendation, recommend
 from finegrid.verdict.context import Condition, LocalEffect, find_conditions, find_local_effects
 from finegrid.verdict.diagnose import Warning, diagnose
-from finegrid.verdict.outcomes import collect_outcomes, find_blocks, measure_influence
+from finegrid.verdict.failures import StudyFailures, avoid_failing, find_failures
+from finegrid.verdict.outcomes import (
+    collect_outcomes,
+    count_points,
+    find_blocks,
+    mean_points,
+    measure_influence,
+)
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,7 @@ class Verdict:
         at_baseline, at_recommended: By comparison, what it does there, on test.
         scores: Of every recipe on test: mean, 95 % interval.
         warnings: What a reader must know beyond that.
+        failures: Runs that failed to learn; None where there are none.
     """
 
     results: Results
@@ -81,6 +90,8 @@ class Verdict:
             return () if self.recommended is None else (self.recommended,)
         allowed = np.flatnonzero(self.recommendation.allowed)
         return tuple(int(row) for row in allowed)
+
+    failures: StudyFailures | None = None
 
     def of(self, effect: Effect) -> CostEffect | None:
         return self.seconds.get(key(effect.contrast))
@@ -179,8 +190,12 @@ def judge(
     chosen_on = "dev" if results.audit is not None and results.protocol == "best-dev" else "test"
     choosing = test
     if chosen_on == "dev":
-        choosing = test.with_scores(results.points("dev"), measure_influence(results, "dev"))
+        choosing = test.with_scores(count_points(results, "dev"), measure_influence(results, "dev"))
+    failures = find_failures(results, test, margin, alpha)
+    if failures:
+        analysis = tell_failures(analysis, failures, alpha)
     posterior = find_posterior(choosing)
+    risky = find_risky(failures.cells) if failures else None
     verdict = Verdict(
         results=results,
         margin=margin,
@@ -190,11 +205,12 @@ def judge(
         seconds={key(cost.contrast): cost for cost in spent},
         best=best_set(choosing),
         chosen_on=chosen_on,
-        recommendation=recommend(posterior, results.baseline, results.run_seconds, tolerance)
+        recommendation=recommend(posterior, results.baseline, results.run_seconds, tolerance, risky)
         if posterior
         else None,
         scores=tuple(score_recipes(test)),
         warnings=tuple(diagnose(results)),
+        failures=failures,
     )
     return add_context(verdict)
 
@@ -204,7 +220,7 @@ def choose_margin(results: Results, split: str = "test") -> float:
 
     It follows from the task, never from how little a small test set could show.
     """
-    score = results.means(split)[results.baseline]
+    score = mean_points(results, split)[results.baseline]
     tenth = (100 - score) / 10 if np.isfinite(score) else MARGIN
     return round(min(max(float(tenth), MARGIN), MOST_MARGIN), 2)
 
@@ -227,6 +243,16 @@ def add_context(verdict: Verdict) -> Verdict:
         ),
         at_baseline=at(verdict.results.baseline),
         at_recommended=at(verdict.recommended),
+    )
+
+
+def tell_failures(analysis: Analysis, failures: StudyFailures, alpha: float) -> Analysis:
+    """With what failing runs decide. A run's own luck is that of runs that learned."""
+    return replace(
+        analysis,
+        effects=avoid_failing(analysis.effects, failures.levels, alpha),
+        method=failures.learned.method,
+        run_sd=failures.learned.run_sd,
     )
 
 

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from finegrid.errors import visible
 from finegrid.facts.decision_words import factor_words
+from finegrid.facts.failure_words import failure_lines
 from finegrid.facts.recommendation_words import format_signed, headline, moved_words, reasons
 from finegrid.recipe.identity import Levels
 from finegrid.spelling import Lang, format_duration, format_level, json_number
@@ -29,6 +30,7 @@ ENGLISH = {
     "title": "{score} on test, {recipes} distinct recipes x {seeds} seeds, {texts} texts; effects in points",
     "title without texts": "{score}, {recipes} distinct recipes; effects in points, for these texts alone",
     "noise": "a run's own luck: {sd:.2f} points ({method})",
+    "noise of learned": "a run's own luck, of runs that learned: {sd:.2f} points ({method})",
     "each epoch": "{seconds:.1f} s per epoch",
     "interactions": "strategies that depend on each other:",
     "given": "{factor} = {level}: {one} with {other} = {at}, {two} with {other} = {to}",
@@ -53,6 +55,7 @@ CHINESE = {
     "title": "测试集 {score}，{recipes} 个不同配方 x {seeds} 个种子，{texts} 条文本；效应以分计",
     "title without texts": "{score}，{recipes} 个不同配方；效应以分计，仅对这些测试文本成立",
     "noise": "单次运行的随机波动：{sd:.2f} 分（{method}）",
+    "noise of learned": "学会的运行中，单次运行的随机波动：{sd:.2f} 分（{method}）",
     "each epoch": "每轮 {seconds:.1f} 秒",
     "interactions": "相互依赖的策略：",
     "given": "{factor} = {level}：{other} = {at} 时 {one}，{other} = {to} 时 {two}",
@@ -101,7 +104,8 @@ def head_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
         texts=f"{analysis.texts:,}",
     )
     if np.isfinite(analysis.run_sd):
-        yield words["noise"].format(sd=analysis.run_sd, method=analysis.method)
+        noise = words["noise of learned" if verdict.failures else "noise"]
+        yield noise.format(sd=analysis.run_sd, method=analysis.method)
     yield from margin_lines(verdict, lang)
 
 
@@ -136,8 +140,11 @@ def tail_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
     yield from note_lines(verdict, lang)
     for factor, reason in results.inert.items():
         yield words["inert"].format(factor=factor, reason=reason)
+    yield from failure_lines(as_json(verdict), lang)
     yield from interaction_lines(verdict, lang)
     missing = {status: len(runs) for status, runs in results.missing().items() if runs}
+    if verdict.failures:
+        missing.pop("diverged", None)  # they count
     if missing:
         yield words["missing"].format(missing=", ".join(f"{count} {name}" for name, count in missing.items()))
     if results.holds_at:

@@ -317,7 +317,7 @@ def missing(facts: Facts, look: Look) -> str:
     counts = [
         look.word(f"runs {status}", count=count)
         for status, count in runs.items()
-        if status not in ("planned", "done") and count
+        if status in ("left", "failed") and count
     ]
     if not counts:
         return ""

@@ -25,7 +25,7 @@ from finegrid.spelling import json_number
 from finegrid.statistics.effects import score_recipe
 from finegrid.study.predictions import read_run
 from finegrid.study.study import Study
-from finegrid.verdict.outcomes import measure_influence
+from finegrid.verdict.outcomes import count_points, measure_influence
 from finegrid.verdict.to_json import pair
 from finegrid.verdict.verdict import Verdict
 
@@ -73,7 +73,7 @@ def score_class(verdict: Verdict, index: int, total: NDArray[np.int64], number: 
     label = results.audit.labels[number]
     score = f"f1:{label}"
     influence = measure_influence(results, "test", score, test.influencing(index))
-    f1, interval = score_recipe(test.with_scores(results.points("test", score), influence), index)
+    f1, interval = score_recipe(test.with_scores(count_points(results, "test", score), influence), index)
     hits, predicted, gold = total[number, number], total[:, number].sum(), total[number].sum()
     return {
         "label": label,

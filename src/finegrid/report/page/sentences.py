@@ -7,7 +7,14 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from finegrid.facts.decision_words import decision_of, decision_words, factor_needs
+from finegrid.facts.decision_words import (
+    decision_of,
+    decision_words,
+    factor_needs,
+    failing_of,
+    failing_words,
+)
+from finegrid.facts.failure_words import failure_lines
 from finegrid.facts.recommendation_words import reasons
 from finegrid.facts.report import AliasFacts, Facts, StateFacts
 from finegrid.facts.verdict import FactorFacts, InteractionFacts, VerdictFacts
@@ -15,6 +22,7 @@ from finegrid.report.page import numerals
 from finegrid.report.page.bilingual import Both, code, join, same, say, user
 from finegrid.spelling import LANGS
 from finegrid.statistics.decide import KINDS
+from finegrid.words import SHARED
 
 ROMAN = {3: "III", 4: "IV", 5: "V"}
 
@@ -75,7 +83,11 @@ def with_flags(factors: list[FactorFacts], *, for_speed: bool, measurable: bool)
 
 
 def avoid_sentence(verdict: VerdictFacts, one: FactorFacts) -> Both:
-    """With what it would have saved, where that is sure."""
+    """With why, if runs fail, or with what it would have saved, where that is sure."""
+    if "because" in one["decision"]:
+        counts = failing_of(one["decision"]["because"])
+        why = Both(*(escape(failing_words(counts, SHARED[lang])) for lang in LANGS))
+        return say("s avoid fails", name=describe(one)["name"], why=why)
     low, high = one["seconds_interval"] or (None, None)
     if low is not None and high is not None and high < 0:
         return say("s avoid saves", **describe(one), **saved(verdict, one))
@@ -116,6 +128,12 @@ def notes(verdict: VerdictFacts) -> list[Both]:
     return [say("note", names=join(names), note=user(note)) for note, names in noted.items()]
 
 
+def failures(verdict: VerdictFacts) -> list[Both]:
+    """Runs that failed to learn: where, and what is left among the others."""
+    each = [failure_lines(verdict, lang) for lang in LANGS]
+    return [Both(*map(user, lines)) for lines in zip(*each, strict=True)]
+
+
 def lacking(facts: Facts) -> list[Both]:
     """What the reader must not look for here, and why. Warnings are told elsewhere."""
     state, told = facts["state"], {warning["kind"] for warning in facts["warnings"]}
@@ -127,8 +145,8 @@ def lacking(facts: Facts) -> list[Both]:
             found.append(say("l repeats"))
     if runs["left"] and "unfinished" not in told:
         found.append(say("l unfinished", left=runs["left"], planned=runs["planned"]))
-    if runs["failed"] + runs["diverged"]:
-        found.append(say("l failed", failed=runs["failed"], diverged=runs["diverged"]))
+    if runs["failed"]:
+        found.append(say("l failed", failed=runs["failed"]))
     if len(state["seeds"]) == 1 and "one-seed" not in told and not state["repeats"]:
         found.append(say("l one seed"))
     if facts["protocol"]["protocol"] == "best-test" and "best-test" not in told:

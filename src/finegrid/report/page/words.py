@@ -49,6 +49,7 @@ ENGLISH = {
     # the sentence
     "s use": "Use {name}: {effect} points ({interval}).",
     "s avoid": "Do not use {name}: {effect} points ({interval}).",
+    "s avoid fails": "Do not use {name}: it {why}.",
     "s avoid saves": "Do not use {name}: {effect} points ({interval}), though it saves {time} {per}.",
     "s speed": "Use {name} for speed: it saves {time} {per}, and costs no more than {margin} points "
     "({interval}).",
@@ -64,6 +65,10 @@ ENGLISH = {
     "strategies": "Strategies in numbers",
     "instead of": "instead of {level}",
     "noise": "A run's own luck has a standard deviation of {sd} points ({method}).",
+    "noise of learned": "The luck of a run that learned has a standard deviation of {sd} points ({method}).",
+    "failures": "Runs that failed to learn",
+    "confirmed diverged": "{count} of {seeds} runs of the recommended recipe diverged, {base} of the "
+    "baseline. They count with the majority class's score.",
     "scope": "{score} on {texts} test texts; {recipes} distinct recipes x {seeds} seeds.",
     "scope table": "{score} of {recipes} distinct recipes; for these test texts alone.",
     "inert sentence": "{factor} does nothing here: {reason}.",
@@ -79,8 +84,7 @@ ENGLISH = {
     "l repeats": "It has one run of each row and no second seed; repeated rows show a run's own luck.",
     "l one seed": "One seed has run. What a strategy does and the luck of a run can hardly be told apart.",
     "l unfinished": "{left} of {planned} runs have not been trained. What is here rests on the others.",
-    "l failed": "{failed} runs failed, {diverged} diverged. They are left out of every mean, and marked in "
-    "the table.",
+    "l failed": "{failed} runs failed. They are left out of every mean, and marked in the table.",
     "l fraction": "A fraction of the combinations was run (resolution {resolution}). Effects that it cannot "
     "tell apart:",
     "l alias": "{name} is measured together with {others}",
@@ -289,6 +293,7 @@ CHINESE = {
     "running": "{planned} 次运行中已完成 {done} 次。",
     "s use": "使用 {name}：{effect} 分（{interval}）。",
     "s avoid": "不要使用 {name}：{effect} 分（{interval}）。",
+    "s avoid fails": "不要使用 {name}：{why}。",
     "s avoid saves": "不要使用 {name}：{effect} 分（{interval}），虽然{per}省 {time}。",
     "s speed": "可为提速使用 {name}：{per}省 {time}，损失不超过 {margin} 分（{interval}）。",
     "s speed measurable": "可为提速使用 {name}：{per}省 {time}；对得分的影响可测出，但不超过 {margin} 分"
@@ -302,6 +307,10 @@ CHINESE = {
     "strategies": "各策略的数字",
     "instead of": "代替 {level}",
     "noise": "单次运行的随机波动，标准差为 {sd} 分（{method}）。",
+    "noise of learned": "学会的运行，其随机波动的标准差为 {sd} 分（{method}）。",
+    "failures": "没有学会的运行",
+    "confirmed diverged": "推荐配方的 {seeds} 次运行中有 {count} 次发散，基线有 {base} 次。"
+    "它们按多数类的得分计入。",
     "scope": "{texts} 条测试文本上的 {score}；{recipes} 个不同配方 x {seeds} 个种子。",
     "scope table": "{recipes} 个不同配方的 {score}；仅对这些测试文本成立。",
     "inert sentence": "{factor} 在这里不起作用：{reason}。",
@@ -315,7 +324,7 @@ CHINESE = {
     "l repeats": "每一行只有一次运行，没有第二个种子；重复的行显示单次运行的随机波动。",
     "l one seed": "只运行了一个种子。策略的作用和单次运行的运气几乎无法区分。",
     "l unfinished": "{planned} 次运行中还有 {left} 次没有训练。这里的结果只依据其余的运行。",
-    "l failed": "{failed} 次运行失败，{diverged} 次发散。它们不计入任何均值，并在表中标出。",
+    "l failed": "{failed} 次运行失败。它们不计入任何均值，并在表中标出。",
     "l fraction": "只运行了一部分组合（分辨度 {resolution}）。它无法区分的效应：",
     "l alias": "{name} 与 {others} 混杂",
     "l clear": "主效应之间、主效应与两因素交互之间没有混杂。",
