@@ -1,5 +1,5 @@
 """Scores as arrays become effects, intervals and decisions: pure functions that know no study and no file.
 
 Others import `outcomes` and `experiment` (what is judged), `effects`, `best`, `costs` and `power` (what
-judges), `comparisons`, `contrasts`, `decide` and `variance`.
+judges), `comparisons`, `contrasts`, `decide`, `repeats` and `variance`.
 """

@@ -7,7 +7,9 @@ from numpy.typing import NDArray
 
 from finegrid import metrics
 from finegrid.results.results import Results
+from finegrid.statistics.experiment import Experiment
 from finegrid.statistics.outcomes import Block, Outcomes, Values
+from finegrid.statistics.repeats import of_runs
 
 
 def find_blocks(results: Results) -> tuple[Block, ...]:
@@ -44,9 +46,11 @@ def collect_outcomes(results: Results, split: str) -> Outcomes:
     """
     recipes = [recipe.levels for recipe in results.recipes]
     points = results.points(split)
+    influence = measure_influence(results, split)
+    if results.repeats and influence is not None:
+        return of_runs(results.factors, recipes, points, influence)
     if results.repeats:
         return Outcomes.of_repeats(results.factors, recipes, points)
-    influence = measure_influence(results, split)
     return Outcomes(results.factors, recipes, points, influence, blocks=find_blocks(results))
 
 
@@ -66,8 +70,8 @@ def measure_influence(
     Raises:
         InputError: predictions that cannot be read.
     """
-    predictions = results.predictions(split)
-    if predictions is None or results.audit is None:
+    predictions, labels = results.predictions(split), results.labels
+    if predictions is None or labels is None:
         return None
     wanted = np.isfinite(results.points(split, score))
     if recipes is not None:
@@ -78,6 +82,21 @@ def measure_influence(
         predictions.predicted[wanted].astype(np.int64),
         predictions.classes,
         score or results.score,
-        results.audit.labels,
+        labels,
     )
     return influence
+
+
+def rescore(test: Experiment, results: Results, score: str, recipe: int) -> Experiment:
+    """The same runs by another score on test, ready to tell the mean of one recipe.
+
+    Raises:
+        InputError: predictions that cannot be read.
+    """
+    points = results.points("test", score)
+    influence = measure_influence(results, "test", score, test.influencing(recipe))
+    if not results.repeats or influence is None:
+        return test.with_scores(points, influence)
+    recipes = [recipe.levels for recipe in results.recipes]
+    again = of_runs(results.factors, recipes, points, influence)
+    return test.with_scores(again.score, again.influence, again.repeats, again.run_text)
