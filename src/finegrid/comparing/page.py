@@ -13,8 +13,8 @@ from finegrid.comparing.compare import SystemsCompared
 from finegrid.comparing.paired import PairedAnswers
 from finegrid.data.table import DataTable, Split
 from finegrid.errors import input_error
-from finegrid.facts.comparison import CompareFacts
-from finegrid.facts.report import Facts, WrongText
+from finegrid.facts.comparison import CompareFacts, RemarkFacts
+from finegrid.facts.report import Caution, Facts, WrongText
 from finegrid.report.facts.facts import state_facts
 from finegrid.report.facts.origin import protocol_facts
 from finegrid.report.facts.recipes import recipe_facts
@@ -48,11 +48,11 @@ def comparison_facts(compared: SystemsCompared, told: CompareFacts, name: str, c
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "name": name,
         "kind": "comparison",
-        "title": None,
+        "title": ", ".join(compared.names),
         "source": told["gold"],
         "state": state_facts(verdict, None),
         "verdict": as_json(verdict),
-        "warnings": [],
+        "warnings": [caution_facts(remark) for remark in told["remarks"]],
         "confirmed": [],
         "recipes": recipe_facts(verdict),
         "curves": [],
@@ -65,6 +65,10 @@ def comparison_facts(compared: SystemsCompared, told: CompareFacts, name: str, c
         "commands": {"report": command},
         "comparison": told,
     }
+
+
+def caution_facts(remark: RemarkFacts) -> Caution:
+    return {"kind": remark["kind"], "en": {**remark["en"]}, "zh": {**remark["zh"]}}
 
 
 def make_table(answers: PairedAnswers) -> DataTable:

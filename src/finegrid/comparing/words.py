@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from finegrid.comparing.compare import Loss, SystemsCompared
-from finegrid.comparing.paired import Remark
+from finegrid.comparing.paired import Remark, RemarkKind
 from finegrid.errors import visible
-from finegrid.facts.comparison import CompareFacts
+from finegrid.facts.comparison import CompareFacts, RemarkWords
 from finegrid.facts.decision_words import factor_words
 from finegrid.spelling import Lang
 from finegrid.statistics.decide import Interval
@@ -27,11 +27,10 @@ ENGLISH = {
     "files": "files",
     "score": "score",
     "difference": "difference",
-    "log loss": "log loss",
-    "brier": "Brier score",
     "noise": "a run's own luck: {sd:.2f} points (standard deviation)",
     "best set": "cannot be told from the best: {systems}",
     "losses": "log loss and Brier score (lower is better) are told beside the score and never decide",
+    "remark": "{what}. {advice}",
     # what the intervals cover
     "covers texts": "one file of each system: intervals cover other texts like these, not another run of the "
     "same system. Several files of each (name=file, again) would show how far its runs differ",
@@ -39,15 +38,6 @@ ENGLISH = {
     "other runs and other texts like these",
     "covers seeds and texts": "the n-th files of all systems share a seed: intervals cover other seeds and "
     "other texts like these",
-    # remarks
-    "unknown-labels": "{file}: {count} answers are labels that gold does not have ({labels}); they count as "
-    "wrong",
-    "no-probabilities": "{file}: its numbers are no probabilities (0 to 1, together 1); the highest is the "
-    "answer, and there is no log loss",
-    "disagreeing": "{file}: in {count} texts the predicted label is not the most probable class; the score "
-    "is of the label",
-    "same-answers": "{one} and {other} give the same answer on every text: is one a copy?",
-    "one-file": "only one file of {systems}: how far its runs differ is taken from the other systems",
 }
 CHINESE = {
     "title": "{score}，{gold} 的 {texts:,} 条文本；以分计",
@@ -56,27 +46,64 @@ CHINESE = {
     "files": "文件数",
     "score": "得分",
     "difference": "差值",
-    "log loss": "对数损失",
-    "brier": "Brier 分数",
     "noise": "单次运行的随机波动：{sd:.2f} 分（标准差）",
     "best set": "与最佳系统无法区分：{systems}",
     "losses": "对数损失和 Brier 分数（越低越好）只作参考，不参与判断",
+    "remark": "{what}。{advice}",
     "covers texts": "每个系统只有一个文件：区间只涵盖换用同类文本的情形，不涵盖同一系统的另一次运行。每个系统"
     "给出多个文件（重复写 名称=文件），才能看出各次运行相差多少",
     "covers runs and texts": "同一系统的多个文件视为互不相关的多次运行：区间涵盖其他运行和其他同类文本",
     "covers seeds and texts": "各系统的第 n 个文件共用一个种子：区间涵盖其他种子和其他同类文本",
-    "unknown-labels": "{file}：有 {count} 个回答是标准答案中没有的标签（{labels}），按答错计",
-    "no-probabilities": "{file}：其中的数字不是概率（0 至 1，合计为 1）；以最大者为回答，不计算对数损失",
-    "disagreeing": "{file}：有 {count} 条文本的预测标签不是概率最高的类别；得分按预测标签计算",
-    "same-answers": "{one} 与 {other} 对每条文本的回答都相同：是否其中一个是副本？",
-    "one-file": "{systems} 只有一个文件：其运行之间的差异借用其他系统的",
 }
 WORDS: dict[Lang, dict[str, str]] = {"en": SHARED["en"] | ENGLISH, "zh": SHARED["zh"] | CHINESE}
 assert ENGLISH.keys() == CHINESE.keys()
 
+# By kind: what was found, and what it means or asks for.
+REMARKS: dict[Lang, dict[RemarkKind, tuple[str, str]]] = {
+    "en": {
+        "unknown-labels": (
+            "{file}: {count} answers are labels that gold does not have ({labels})",
+            "They count as wrong. If they are other spellings, spell labels alike.",
+        ),
+        "no-probabilities": (
+            "{file}: its numbers are no probabilities (0 to 1, together 1)",
+            "The highest is the answer. Without probabilities there is no log loss.",
+        ),
+        "disagreeing": (
+            "{file}: in {count} texts the predicted label is not the most probable class",
+            "The score is of the label.",
+        ),
+        "same-answers": (
+            "{one} and {other} give the same answer on every text",
+            "Two runs seldom do. Is one a copy of the other?",
+        ),
+        "one-file": (
+            "there is only one file of {systems}",
+            "How far its runs differ is taken from the other systems.",
+        ),
+    },
+    "zh": {
+        "unknown-labels": (
+            "{file}：有 {count} 个回答是标准答案中没有的标签（{labels}）",
+            "按答错计。如果只是写法不同，请统一标签的写法。",
+        ),
+        "no-probabilities": (
+            "{file}：其中的数字不是概率（0 至 1，合计为 1）",
+            "以最大者为回答。没有概率，就没有对数损失。",
+        ),
+        "disagreeing": ("{file}：有 {count} 条文本的预测标签不是概率最高的类别", "得分按预测标签计算。"),
+        "same-answers": (
+            "{one} 与 {other} 对每条文本的回答都相同",
+            "两次运行很少如此。是否其中一个是另一个的副本？",
+        ),
+        "one-file": ("{systems} 只有一个文件", "其运行之间的差异借用其他系统的。"),
+    },
+}
 
-def remark_words(remark: Remark, lang: Lang) -> str:
-    return WORDS[lang][remark.kind].format(**remark.values)
+
+def remark_words(remark: Remark, lang: Lang) -> RemarkWords:
+    what, advice = REMARKS[lang][remark.kind]
+    return {"what": what.format(**remark.values), "advice": advice.format(**remark.values)}
 
 
 def print_comparison(compared: SystemsCompared, facts: CompareFacts, lang: Lang) -> None:
@@ -176,4 +203,5 @@ def tail_lines(compared: SystemsCompared, facts: CompareFacts, lang: Lang) -> It
     if any(compared.log_loss):
         yield words["losses"]
     for remark in compared.answers.remarks:
-        yield remark_words(remark, lang)
+        said = remark_words(remark, lang)
+        yield words["remark"].format(what=said["what"], advice=said["advice"])

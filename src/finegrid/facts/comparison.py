@@ -53,12 +53,19 @@ class DifferenceFacts(TypedDict):
     needs: NeedsFacts | None
 
 
+class RemarkWords(TypedDict):
+    """What was found in the files, and what it means or asks for."""
+
+    what: str
+    advice: str
+
+
 class RemarkFacts(TypedDict):
     """Something of the files that a reader must know, in both languages."""
 
     kind: str
-    en: str
-    zh: str
+    en: RemarkWords
+    zh: RemarkWords
 
 
 class CompareFacts(TypedDict):

@@ -43,8 +43,8 @@ def needs_words(
     """
     words = SHARED[lang]
     if needs is None:
-        of = {REPEATS: " of runs", TEXTS: " of texts"}.get(method, "")
-        return words[f"needs nothing{of}"]
+        of = {REPEATS: "needs nothing of runs", TEXTS: "needs nothing of texts"}
+        return words[of.get(method, "needs nothing")]
     if needs["seeds"] and needs["texts"]:
         key = "needs both of each" if method == REPEATS else "needs both"
         return words[key].format(seeds=needs["seeds"], texts=needs["texts"])
