@@ -14,7 +14,7 @@ from finegrid.comparing.paired import PairedAnswers
 from finegrid.data.table import DataTable, Split
 from finegrid.errors import input_error
 from finegrid.facts.comparison import CompareFacts, RemarkFacts
-from finegrid.facts.report import Caution, Facts, WrongText
+from finegrid.facts.report import Caution, Facts, ReportRecipe, RunCounts, WrongText
 from finegrid.report.facts.facts import state_facts
 from finegrid.report.facts.origin import protocol_facts
 from finegrid.report.facts.recipes import recipe_facts
@@ -50,11 +50,11 @@ def comparison_facts(compared: SystemsCompared, told: CompareFacts, name: str, c
         "kind": "comparison",
         "title": ", ".join(compared.names),
         "source": told["gold"],
-        "state": state_facts(verdict, None),
+        "state": {**state_facts(verdict, None), "runs": count_files(compared)},
         "verdict": as_json(verdict),
         "warnings": [caution_facts(remark) for remark in told["remarks"]],
         "confirmed": [],
-        "recipes": recipe_facts(verdict),
+        "recipes": [with_its_files(one) for one in recipe_facts(verdict)],
         "curves": [],
         "classes": class_facts(verdict),
         "texts": {"wrong": find_wrong(compared, table), "disputed": disputed(verdict.results, table)},
@@ -65,6 +65,17 @@ def comparison_facts(compared: SystemsCompared, told: CompareFacts, name: str, c
         "commands": {"report": command},
         "comparison": told,
     }
+
+
+def count_files(compared: SystemsCompared) -> RunCounts:
+    files = sum(len(system.files) for system in compared.answers.systems)
+    return {"planned": files, "done": files, "left": 0, "diverged": 0, "failed": 0}
+
+
+def with_its_files(recipe: ReportRecipe) -> ReportRecipe:
+    """Runs are files: a system that has fewer than another lacks none."""
+    runs = [run for run in recipe["runs"] if run["status"] == "done"]
+    return {**recipe, "runs": runs}
 
 
 def caution_facts(remark: RemarkFacts) -> Caution:

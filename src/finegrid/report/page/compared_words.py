@@ -9,9 +9,9 @@ ENGLISH = {
     "effect": "difference",
     "on test": "{score}, 95 % interval {interval}",
     "on test bare": "{score}; no interval",
-    "chosen": "{count} systems cannot be told from the best.",
-    "chosen eligible": "{count} systems cannot be told from the best; no decision speaks against {some} "
-    "of them.",
+    "chosen": "Systems that cannot be told from the best: {count}.",
+    "chosen eligible": "Systems that cannot be told from the best: {count}; no decision speaks against "
+    "{some} of them.",
     "chosen test": "It was chosen on the texts that measure it: its own score is a little too high.",
     "strategies": "Differences in numbers",
     "scope": "{score} on {texts} test texts; {recipes} systems.",
