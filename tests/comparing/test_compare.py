@@ -104,7 +104,7 @@ def test_paired_seeds_give_what_a_study_with_the_same_predictions_gets(tmp_path:
 
     (one,), (effect,) = facts["differences"], expected["factors"]
     for field in ("effect", "low", "high", "adjusted", "se", "df", "p", "decision"):
-        assert one[field] == pytest.approx(effect[field], abs=1e-5), field  # type: ignore[literal-required]
+        assert one[field] == pytest.approx(effect[field], abs=1e-5), field
     assert facts["covers"] == "seeds and texts"
     assert facts["noise"]["run_sd"] == pytest.approx(expected["noise"]["run_sd"], abs=1e-5)
 

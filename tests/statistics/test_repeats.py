@@ -9,9 +9,11 @@ from scipy import stats
 
 from finegrid.recipe.identity import Level
 from finegrid.statistics.best import best_set
+from finegrid.statistics.decide import Ahead, find_needs
 from finegrid.statistics.effects import Effect, analyse, score_recipes
 from finegrid.statistics.experiment import Experiment
 from finegrid.statistics.repeats import TEXTS_ALONE, count_runs, of_runs
+from finegrid.statistics.variance import Components
 
 Right = NDArray[np.float64]  # [systems, runs, texts]: 1 right, 0 wrong, nan: no such run
 TEXTS = 200
@@ -107,11 +109,13 @@ def test_unequal_numbers_of_runs_go_by_their_harmonic_mean() -> None:
 
 
 def test_texts_alone_never_ask_for_more_runs() -> None:
-    needs = [effect_of(draw(1, 1, seed=seed, gain=0.1)).needs for seed in range(30)]
-    known = [need for need in needs if need is not None]
+    """Not even where an interval with more degrees of freedom would be narrow enough."""
+    alone = Components(np.array(0.0), np.array(8.0), np.array(0.0))
 
-    assert len(known) > 5
-    assert all(need.seeds is None and need.texts for need in known)
+    needs = find_needs(Ahead(2.1, alone, seeds=1, texts=8, df_seed=7.0, alpha=0.05))
+
+    assert needs is not None and needs.seeds is None and needs.texts
+    assert find_needs(Ahead(1e-9, alone, seeds=1, texts=8, df_seed=7.0, alpha=0.05, margin=1e-9)) is None
 
 
 def test_repeats_tell_of_runs_what_would_settle_it() -> None:

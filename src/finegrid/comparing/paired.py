@@ -183,10 +183,10 @@ def check_ids(ids: Sequence[str], gold: Gold, findings: FileFindings) -> None:
     lacking = [each for each in gold.ids if each not in here]
     beyond = [each for each in ids if each not in there]
     if lacking:
-        what = f"{count_noun(len(lacking), 'id')} of {gold.file} are missing: {quote_all(lacking, 5)}"
+        what = f"without {count_noun(len(lacking), 'id')} of {gold.file}: {quote_all(lacking, 5)}"
         findings.add_problem("ids", f"{what}. All systems are judged on the same texts: predict these, too")
     if beyond:
-        what = f"{count_noun(len(beyond), 'id')} are not in {gold.file}: {quote_all(beyond, 5)}"
+        what = f"with {count_noun(len(beyond), 'id')} that {gold.file} lacks: {quote_all(beyond, 5)}"
         findings.add_problem("ids", f"{what}. Take these rows out, or add their gold labels")
 
 
