@@ -53,6 +53,7 @@ ROOMS = [
     "verdict/budget",
     "report/facts",
     "report",
+    "comparing",
     "running/progress",
     "watch",
     "pretraining",
@@ -62,7 +63,7 @@ ROOMS = [
     "running",
     "cli",
 ]
-MOST_ROOMS, MOST_FLOORS = 30, 12
+MOST_ROOMS, MOST_FLOORS = 31, 12
 
 # Rooms that import torch. All others leave it alone as long as nothing trains, and so do the modules of
 # these rooms that the command line imports before it knows whether anything will.

@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from finegrid import __version__
-from finegrid.cli import models, pretrain, results, run, setup, tables
+from finegrid.cli import compare, models, pretrain, results, run, setup, tables
 from finegrid.cli.say import tell
 from finegrid.errors import InputError, refusal
 from finegrid.running.process import WorkerBrokeError
@@ -28,6 +28,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "verdict": results.verdict,
     "report": results.report,
     "confirm": run.confirm,
+    "compare": compare.compare,
     "watch": results.watch,
     "export": results.export,
     "explain": setup.explain,

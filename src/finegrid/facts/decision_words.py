@@ -38,19 +38,30 @@ def failing_words(counts: Failing, words: Mapping[str, str]) -> str:
     return said + words["in brackets"].format(text=there)
 
 
-def needs_words(needs: NeedsFacts | None, seeds: int, texts: int, lang: Lang, *, brief: bool = False) -> str:
+# Where noise that is not between seeds is from: more of what would show more of it.
+REPEATS, TEXTS = "true repeats", "texts alone"
+
+
+def needs_words(
+    needs: NeedsFacts | None, seeds: int, texts: int, lang: Lang, *, brief: bool = False, method: str = ""
+) -> str:
     """What would settle an open decision.
 
     Args:
         needs: None where no feasible number of seeds and texts would.
         seeds, texts: as many as there are now.
         brief: without what the seeds cost, or how many texts there are.
+        method: where the noise of a run comes from (`statistics.variance.Noise`).
     """
     words = SHARED[lang]
     if needs is None:
-        return words["needs nothing"]
+        of = {REPEATS: "needs nothing of runs", TEXTS: "needs nothing of texts"}
+        return words[of.get(method, "needs nothing")]
     if needs["seeds"] and needs["texts"]:
-        return words["needs both"].format(seeds=needs["seeds"], texts=needs["texts"])
+        key = "needs both of each" if method == REPEATS else "needs both"
+        return words[key].format(seeds=needs["seeds"], texts=needs["texts"])
+    if method == REPEATS and not needs["texts"]:
+        return words["needs more of each"].format(more=(needs["seeds"] or seeds) - seeds)
     if needs["texts"]:
         need = words["needs texts"].format(texts=needs["texts"])
         aside = words["texts now"].format(now=texts)
@@ -98,7 +109,8 @@ def factor_needs(factor: FactorFacts, verdict: VerdictFacts, lang: Lang, *, brie
     """
     if factor["decision"]["kind"] != "open" or factor["low"] is None:
         return ""
-    return needs_words(factor["needs"], verdict["seeds"], verdict["texts"], lang, brief=brief)
+    method = verdict["noise"]["method"]
+    return needs_words(factor["needs"], verdict["seeds"], verdict["texts"], lang, brief=brief, method=method)
 
 
 def decision_of(facts: DecisionFacts) -> Decision:

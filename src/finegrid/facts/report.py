@@ -15,6 +15,7 @@ from typing import (
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from finegrid.facts.comparison import CompareFacts
 from finegrid.facts.verdict import (
     Bytes,
     ConfirmedFacts,
@@ -227,7 +228,7 @@ class CommandFacts(TypedDict):
     """Commands for a shell."""
 
     report: str
-    verdict: str
+    verdict: NotRequired[str]
     fit: NotRequired[str]
     confirm: NotRequired[str]
     run: NotRequired[str]
@@ -241,8 +242,10 @@ class Facts(TypedDict):
     made: Annotated[str, Field(description="When, in UTC.")]
     name: Annotated[str, Field(description="The study's folder.")]
     kind: Annotated[
-        Literal["imported", "study"],
-        Field(description="Whether a table from elsewhere was judged, or runs of finegrid."),
+        Literal["imported", "study", "comparison"],
+        Field(
+            description="What was judged: a table from elsewhere, runs of finegrid, or files of predictions."
+        ),
     ]
     title: str | None
     source: Annotated[str | None, Field(description="The file of a table from elsewhere.")]
@@ -259,3 +262,4 @@ class Facts(TypedDict):
     cards: list[CardFacts]
     protocol: ProtocolFacts
     commands: CommandFacts
+    comparison: NotRequired[CompareFacts]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from finegrid.facts.comparison import LossFacts
 from finegrid.facts.decision_words import factor_words
 from finegrid.facts.failure_words import failure_lines
 from finegrid.facts.report import Facts
@@ -19,11 +20,12 @@ SPECIAL = str.maketrans(
 
 def markdown(facts: Facts, lang: Lang = "en") -> str:
     """The verdict with its intervals, the recommended recipe, and the best ones."""
-    look = Look(lang, "light")
+    look = Look(lang, "light", compared=facts["kind"] == "comparison")
     blocks = [
         f"# {escape_text(facts['title'] or facts['name'])}",
         "\n".join(intro(facts, look)),
         table(*verdict_table(facts, look)),
+        *losses_tables(facts, look),
         "\n".join(remarks(facts, look)),
         f"## {look.word('md best')}",
         *best_blocks(facts, look),
@@ -63,23 +65,45 @@ def verdict_table(facts: Facts, look: Look) -> tuple[list[str], list[bool], list
         "tip effect_text",
         "tip interval_text",
         "tip adjusted_text",
-        per,
+        *([] if look.compared else [per]),
         "tip decision_text",
     ]
     rows = []
     for one in verdict["factors"]:
         (low, high), spent = one["adjusted"], one["seconds_interval"]
+        timed = [] if look.compared else [seconds(one["seconds"], spent, look)]
         rows.append(
             [
                 escape_text(level_name(one["factor"], one["levels"][1])),
                 format_signed(one["effect"]) if one["low"] is not None else "",
                 interval_text(one, look),
                 "" if low is None or high is None else look.between(low, high),
-                seconds(one["seconds"], spent, look),
+                *timed,
                 factor_words(one, verdict, look.lang),
             ]
         )
-    return [look.word(name) for name in names], [False, True, True, True, True, False], rows
+    right = [name != "strategy" and name != "tip decision_text" for name in names]
+    return [look.word(name) for name in names], right, rows
+
+
+def losses_tables(facts: Facts, look: Look) -> Iterator[str]:
+    """Of compared systems whose probabilities are known: how good these are."""
+    rows = []
+    for one in facts["comparison"]["systems"] if "comparison" in facts else []:
+        losses = [loss for loss in (one["log_loss"], one["brier"]) if loss is not None]
+        cells = [cell for loss in losses for cell in (f"{loss['mean']:.4f}", loss_difference(loss, look))]
+        if cells:
+            rows.append([escape_text(one["system"]), *cells])
+    names = ["strategy", "log loss", "loss difference", "brier", "loss difference"]
+    yield table([look.word(name) for name in names], [False, True, True, True, True], rows)
+
+
+def loss_difference(loss: LossFacts, look: Look) -> str:
+    if loss["difference"] is None or loss["difference_interval"] is None:
+        return ""
+    low, high = loss["difference_interval"]
+    around = look.between(low, high, 4)
+    return format_signed(loss["difference"], 4) + look.word("in brackets", text=around)
 
 
 def seconds(mean: float | None, interval: Sequence[float | None] | None, look: Look) -> str:
@@ -129,10 +153,17 @@ def best_blocks(facts: Facts, look: Look) -> Iterator[str]:
                 escape_text(look.levels(one["moved"])),
                 plain(one["test"]) if known else "",
                 look.between(low, high, sign=False),
-                plain(one["seconds"], 1),
+                *([] if look.compared else [plain(one["seconds"], 1)]),
                 look.word(marks[numbers]) if numbers in marks else "",
             ]
         )
     per = "seconds per epoch" if facts["verdict"]["seconds_per"] == "epoch" else "seconds per run"
-    heads = ["head rows", "tip recipe", "tip test_text", "tip interval_text", per]
-    yield table([*map(look.word, heads), ""], [True, False, True, True, True, False], rows)
+    heads = [
+        "head rows",
+        "tip recipe",
+        "tip test_text",
+        "tip interval_text",
+        *([] if look.compared else [per]),
+    ]
+    right = [name != "tip recipe" for name in heads]
+    yield table([*map(look.word, heads), ""], [*right, False], rows)

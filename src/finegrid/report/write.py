@@ -75,6 +75,15 @@ def check(style: str, figure: str | None, out: Path | None) -> None:
         raise input_error("command line", "--out", what)
 
 
+def write_facts(facts: Facts, out: Path, lang: Lang) -> list[str]:
+    """Facts that are no study's: the page, or its tables, as the ending of ``out`` says."""
+    if out.suffix.lower() == ".md":
+        from finegrid.report.markdown import markdown
+
+        return [put(out, markdown(facts, lang).encode())]
+    return write_page(facts, out, lang)
+
+
 def write_page(facts: Facts, out: Path, lang: Lang) -> list[str]:
     """The page, and beside it the facts that it shows."""
     from finegrid.report.page.page import render_page

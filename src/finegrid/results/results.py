@@ -61,6 +61,14 @@ class Results:
     repeats: bool = False  # whether "seeds" are just repeats of the same recipes
     notes: tuple[str, ...] = ()  # where it comes from, and warnings about the data
     screen: Screen | None = None  # where phase 1 has decided which factors there is more to see of
+    given: Given | None = None  # predictions that are not of our runs: a comparison has them
+
+    @property
+    def labels(self) -> Sequence[str] | None:
+        """Of the classes that predictions are numbers of; None without predictions."""
+        if self.given is not None:
+            return self.given.labels
+        return None if self.audit is None else self.audit.labels
 
     def of_seeds(self, seeds: Collection[int]) -> Results:
         """As if only these had run."""
@@ -144,6 +152,8 @@ class Results:
     def missing(self) -> dict[str, list[tuple[int, int]]]:
         """Runs that cannot be counted, by what became of them: ``(first row, seed)``."""
         found: dict[str, list[tuple[int, int]]] = {"left": [], "diverged": [], "failed": []}
+        if self.given is not None:
+            return found  # what there is was planned
         for recipe in self.recipes:
             for seed in self.seeds:
                 record = recipe.records.get(seed)
@@ -159,6 +169,8 @@ class Results:
         Raises:
             InputError: a file is missing or damaged, or runs were scored on different texts.
         """
+        if self.given is not None:
+            return self.given.predictions if split == "test" else None
         return self._read[0].get(split)
 
     def digests(self) -> Mapping[tuple[int, int], str]:
@@ -198,3 +210,11 @@ class Predictions:
     predicted: NDArray[np.int16]  # [recipes, seeds, texts], class numbers; -1 where no run has finished
     ids: NDArray[np.int64]  # [texts], rows of the user's file, counted from 1
     classes: int
+
+
+@dataclass(frozen=True)
+class Given:
+    """Predictions that files of the user's bring, of test texts."""
+
+    labels: tuple[str, ...]
+    predictions: Predictions

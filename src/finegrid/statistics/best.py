@@ -11,6 +11,7 @@ from scipy import optimize, special, stats
 
 from finegrid.statistics.experiment import Experiment
 from finegrid.statistics.outcomes import Filled, Floats
+from finegrid.statistics.repeats import between_pairs
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,8 @@ def _measure_pairs(experiment: Experiment) -> tuple[Floats, float, str]:
     one variance of all recipes, the mean square that the additive model of the whole table leaves.
     """
     filled, completion = experiment.filled, experiment.completion
+    if experiment.known_repeats is not None:
+        return between_pairs(filled, *experiment.known_repeats)
     recipes, seeds = filled.score.shape
     count = completion.ran.sum(axis=1).astype(float)
     if seeds > 1 and recipes > 1:

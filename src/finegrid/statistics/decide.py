@@ -198,7 +198,9 @@ class Ahead:
 def find_needs(ahead: Ahead) -> Needs | None:
     """More seeds; else more texts; else both, grown alike; None if none of that would do."""
     seeds, texts = ahead.seeds, ahead.texts
-    sizes = _first(ahead, [(n, texts) for n in range(seeds + 1, MOST_SEEDS + 1)])
+    of_runs = ahead.components.seed > 0 or ahead.components.seed_text > 0
+    more = range(seeds + 1, MOST_SEEDS + 1) if of_runs else ()  # else more runs make nothing narrower
+    sizes = _first(ahead, [(n, texts) for n in more])
     if sizes:
         return Needs(sizes[0], None)
     growth = [1.1**step for step in range(1, 200) if 0 < texts * 1.1**step <= MOST_TEXTS]
@@ -206,7 +208,7 @@ def find_needs(ahead: Ahead) -> Needs | None:
     if sizes:
         return Needs(None, sizes[1])
     both = [(math.ceil(seeds * by), math.ceil(texts * by)) for by in growth if seeds * by <= MOST_SEEDS]
-    sizes = _first(ahead, both)
+    sizes = _first(ahead, both if of_runs else [])
     return Needs(*sizes) if sizes else None
 
 

@@ -136,7 +136,7 @@ def analyse(
         _analyse_interactions(experiment, margin, alpha),
         noise.method,
         noise.run_sd,
-        completion.seeds,
+        experiment.runs_each,
         noise.texts,
         planned - int(completion.ran.sum()),
         tuple(int(row) for row in np.flatnonzero(~completion.kept)),

@@ -26,6 +26,7 @@ from finegrid.statistics.outcomes import (
     complete,
     fill,
 )
+from finegrid.statistics.repeats import between_repeats, count_runs
 from finegrid.statistics.variance import (
     Imbalance,
     Noise,
@@ -147,15 +148,21 @@ class Experiment:
         return cls(outcomes, Families(contrasts, completion))
 
     def with_scores(
-        self, score: Floats, influence: Values | None = None, repeats: Floats | None = None
+        self,
+        score: Floats,
+        influence: Values | None = None,
+        repeats: Floats | None = None,
+        run_text: Floats | None = None,
     ) -> Experiment:
         """Another score of the same recipes. What depends on finished runs alone is shared.
 
         Args:
             score: ``[recipes, seeds]``, nan where no run finished; further seeds, or fewer, are allowed.
-            influence, repeats: Of this score; see `Outcomes`.
+            influence, repeats, run_text: Of this score; see `Outcomes`.
         """
-        outcomes = replace(self.outcomes, score=score, influence=influence, repeats=repeats)
+        outcomes = replace(
+            self.outcomes, score=score, influence=influence, repeats=repeats, run_text=run_text
+        )
         if np.array_equal(outcomes.ran, self.outcomes.ran):
             return Experiment(outcomes, self.families)
         completion = complete(outcomes.ran)
@@ -166,6 +173,20 @@ class Experiment:
     @property
     def completion(self) -> Completion:
         return self.families.completion
+
+    @property
+    def runs_each(self) -> int:
+        """Seeds that have any run; of repeats whose predictions are known, how many a recipe has."""
+        known = self.known_repeats
+        return self.completion.seeds if known is None else count_runs(known[0])
+
+    @property
+    def known_repeats(self) -> tuple[Floats, Floats] | None:
+        """Of repeats whose predictions are known: `Outcomes.repeats` and ``run_text`` of recipes that ran."""
+        repeats, run_text = self.outcomes.repeats, self.outcomes.run_text
+        if repeats is None or run_text is None:
+            return None
+        return repeats[self.completion.kept], run_text[self.completion.kept]
 
     @cached_property
     def filled(self) -> Filled:
@@ -203,6 +224,8 @@ class Experiment:
         if self.completion.seeds > 1:
             return between_seeds(self.filled, estimators.weights, estimators.imbalance, asked)
         weights = estimators.weights if asked is None else estimators.weights[list(asked)]
+        if self.known_repeats is not None:
+            return between_repeats(self.filled, weights, *self.known_repeats)
         return one_seed(self.filled, weights, self._stand_in)
 
     @cached_property

@@ -43,10 +43,13 @@ class Outcomes:
             texts (`metrics.influence`). None where predictions are unknown. Values of missing runs are not
             read.
         repeats: ``[recipes, repeats]``, points; true repeats of each recipe, with nothing shared between the
-            columns. Only imported tables have them, and then ``score`` is their mean, ``[recipes, 1]``.
+            columns. Imported tables and comparisons have them, and then ``score`` is their mean, ``[recipes,
+            1]``, and so are influence values.
         blocks: Designs that this is a patchwork of; an effect comes from the first that gives it. Empty: one
             design.
         grain: Points that a single test text moves the score by, at most; 0 where that is unknown.
+        run_text: ``[recipes]``, points squared; variance of one text in one run, of repeats whose predictions
+            are known (`repeats.of_runs`); 0 where no recipe has two.
 
     Raises:
         ValueError: shapes that do not agree, or levels that the factors do not list.
@@ -59,6 +62,7 @@ class Outcomes:
     repeats: Floats | None = None
     blocks: tuple[Block, ...] = ()
     grain: float = 0.0
+    run_text: Floats | None = None
 
     def __post_init__(self) -> None:
         shape = self.score.shape

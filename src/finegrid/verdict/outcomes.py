@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from finegrid import metrics
 from finegrid.results.results import Points, Results
+from finegrid.statistics.experiment import Experiment
 from finegrid.statistics.outcomes import Block, Outcomes, Values
+from finegrid.statistics.repeats import of_runs
 from finegrid.study.audit_file import Audit
 
 
@@ -54,10 +58,12 @@ def collect_outcomes(results: Results, split: str, without: NDArray[np.bool_] | 
     points = count_points(results, split)
     if without is not None:
         points = np.where(without, np.nan, points)
+    influence, grain = measure_influence(results, split), measure_grain(results, split)
+    if results.repeats and influence is not None:
+        return replace(of_runs(results.factors, recipes, points, influence), grain=grain)
     if results.repeats:
         return Outcomes.of_repeats(results.factors, recipes, points)
-    influence = measure_influence(results, split)
-    blocks, grain = find_blocks(results), measure_grain(results, split)
+    blocks = find_blocks(results)
     return Outcomes(results.factors, recipes, points, influence, blocks=blocks, grain=grain)
 
 
@@ -67,11 +73,10 @@ def measure_grain(results: Results, split: str) -> float:
     Raises:
         InputError: predictions that cannot be read.
     """
-    predictions = results.predictions(split)
-    if predictions is None or results.audit is None:
+    predictions, labels = results.predictions(split), results.labels
+    if predictions is None or labels is None:
         return 0.0
-    gold, classes, labels = predictions.gold, predictions.classes, results.audit.labels
-    return metrics.grain(gold, classes, results.score, labels)
+    return metrics.grain(predictions.gold, predictions.classes, results.score, labels)
 
 
 def find_diverged(results: Results) -> NDArray[np.bool_]:
@@ -139,8 +144,8 @@ def measure_influence(
     Raises:
         InputError: predictions that cannot be read.
     """
-    predictions = results.predictions(split)
-    if predictions is None or results.audit is None:
+    predictions, labels = results.predictions(split), results.labels
+    if predictions is None or labels is None:
         return None
     wanted = np.isfinite(results.points(split, score))
     if recipes is not None:
@@ -151,10 +156,10 @@ def measure_influence(
         predictions.predicted[wanted].astype(np.int64),
         predictions.classes,
         score or results.score,
-        results.audit.labels,
+        labels,
     )
     diverged = find_diverged(results) if recipes is None else find_diverged(results) & recipes[:, None]
-    if diverged.any():
+    if results.audit is not None and diverged.any():
         number = find_majority(results.audit, split, predictions.gold)
         influence[diverged] = metrics.influence(
             predictions.gold,
@@ -164,3 +169,18 @@ def measure_influence(
             results.audit.labels,
         )
     return influence
+
+
+def rescore(test: Experiment, results: Results, score: str, recipe: int) -> Experiment:
+    """The same runs by another score on test, ready to tell the mean of one recipe.
+
+    Raises:
+        InputError: predictions that cannot be read.
+    """
+    points = count_points(results, "test", score)
+    influence = measure_influence(results, "test", score, test.influencing(recipe))
+    if not results.repeats or influence is None:
+        return test.with_scores(points, influence)
+    recipes = [recipe.levels for recipe in results.recipes]
+    again = of_runs(results.factors, recipes, points, influence)
+    return test.with_scores(again.score, again.influence, again.repeats, again.run_text)

@@ -40,13 +40,13 @@ def charts(
         theme: of all colours.
         width: pixels, for a file, which then has a title and notes; a page has its own (`captions`).
     """
-    look = Look(lang, theme, width)
+    look = Look(lang, theme, width, compared=facts["kind"] == "comparison")
     drawn = {name: draw(facts, look) for name, draw in DRAW.items()}
     return {name: spec_of(figure, look) for name, figure in drawn.items() if figure is not None}
 
 
 def captions(facts: Facts, lang: Lang = "en") -> dict[str, tuple[str, tuple[str, ...]]]:
     """Of each figure that `charts` gives: its title, and what a reader must know of it."""
-    look = Look(lang, "light")
+    look = Look(lang, "light", compared=facts["kind"] == "comparison")
     drawn = {name: draw(facts, look) for name, draw in DRAW.items()}
     return {name: (figure.title, figure.notes) for name, figure in drawn.items() if figure is not None}

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from finegrid.errors import visible
 from finegrid.recipe.identity import Level
+from finegrid.report.chart.compared_words import COMPARED_CHART_WORDS
 from finegrid.report.chart.palette import FONT, PALETTES, Palette, Theme
 from finegrid.report.chart.words import CHART_WORDS
 from finegrid.spelling import Lang, format_level
@@ -28,18 +29,21 @@ class Look:
     lang: of all words.
     theme: of all colours.
     width: pixels, or as wide as the page has room.
+    compared: whether systems are compared, which have words of their own.
     """
 
     lang: Lang
     theme: Theme
     width: Width = "container"
+    compared: bool = False
 
     @property
     def colour(self) -> Palette:
         return PALETTES[self.theme]
 
     def word(self, key: str, **values: object) -> str:
-        return CHART_WORDS[self.lang][key].format(**values)
+        own = COMPARED_CHART_WORDS[self.lang] if self.compared else {}
+        return (own.get(key) or CHART_WORDS[self.lang][key]).format(**values)
 
     def sentences(self, *parts: str) -> str:
         return self.word("between sentences").join(part for part in parts if part)

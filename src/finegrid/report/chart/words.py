@@ -103,6 +103,7 @@ ENGLISH = {
     "md warning": "Warning: {what}. {advice}",
     "md best": "The best recipes",
     "md best set": "{count} recipes cannot be told from the best on {split}. Here: {shown} and the baseline.",
+    "loss difference": "difference (95 % interval)",
     "md no best": "No run has finished yet.",
 }
 CHINESE = {
@@ -195,6 +196,7 @@ CHINESE = {
     "md warning": "警告：{what}。{advice}",
     "md best": "最好的配方",
     "md best set": "在{split}上与最佳者无法区分的配方有 {count} 个；此处列出前 {shown} 个以及基线。",
+    "loss difference": "差值（95 % 区间）",
     "md no best": "还没有完成的运行。",
 }
 # Keys that figures put together of a kind of words and a field, and the shared words that they mean.

@@ -25,7 +25,7 @@ from finegrid.spelling import json_number
 from finegrid.statistics.effects import score_recipe
 from finegrid.study.predictions import read_run
 from finegrid.study.study import Study
-from finegrid.verdict.outcomes import count_points, measure_influence
+from finegrid.verdict.outcomes import rescore
 from finegrid.verdict.to_json import pair
 from finegrid.verdict.verdict import Verdict
 
@@ -41,7 +41,8 @@ def class_facts(verdict: Verdict) -> ClassesFacts | None:
     """
     results, index = verdict.results, verdict.recommended
     predictions = results.predictions("test")
-    if predictions is None or results.audit is None or index is None:
+    labels = results.labels
+    if predictions is None or labels is None or index is None:
         return None
     gold, predicted, classes = predictions.gold, predictions.predicted[index], predictions.classes
     runs = predicted[(predicted >= 0).all(axis=1)].astype(np.int64)  # [finished seeds, texts]
@@ -52,7 +53,7 @@ def class_facts(verdict: Verdict) -> ClassesFacts | None:
         "rows": list(results.recipes[index].rows),
         "seeds": len(runs),
         "all": classes,
-        "labels": [results.audit.labels[number] for number in kept],
+        "labels": [labels[number] for number in kept],
         "confusion": (total[np.ix_(kept, kept)] / len(runs)).round(4).tolist(),
         "classes": [score_class(verdict, index, total, int(number), len(runs)) for number in kept],
     }
@@ -68,12 +69,10 @@ def score_class(verdict: Verdict, index: int, total: NDArray[np.int64], number: 
         number: of the class.
         runs: how many they are.
     """
-    results, test = verdict.results, verdict.test
-    assert results.audit is not None
-    label = results.audit.labels[number]
-    score = f"f1:{label}"
-    influence = measure_influence(results, "test", score, test.influencing(index))
-    f1, interval = score_recipe(test.with_scores(count_points(results, "test", score), influence), index)
+    results = verdict.results
+    assert results.labels is not None
+    label = results.labels[number]
+    f1, interval = score_recipe(rescore(verdict.test, results, f"f1:{label}", index), index)
     hits, predicted, gold = total[number, number], total[:, number].sum(), total[number].sum()
     return {
         "label": label,

@@ -9,6 +9,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from finegrid.errors import visible
+from finegrid.report.page.compared_words import COMPARED_WORDS
 from finegrid.report.page.words import WORDS
 from finegrid.spelling import LANGS, Lang
 
@@ -40,6 +41,13 @@ Part = Both | Markup | str | int
 def say(key: str, **values: Part) -> Both:
     """The words of a key, its fields filled in; what is not `Markup` yet is escaped."""
     return Both(*(Markup(WORDS[lang][key]).format(**only(values, lang)) for lang in LANGS))
+
+
+def say_compared(key: str, **values: Part) -> Both:
+    """The same where systems are compared, which have words of their own."""
+    if key not in COMPARED_WORDS["en"]:
+        return say(key, **values)
+    return Both(*(Markup(COMPARED_WORDS[lang][key]).format(**only(values, lang)) for lang in LANGS))
 
 
 def only(values: dict[str, Part], lang: Lang) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from finegrid import ASSETS
 from finegrid.facts.report import Facts
 from finegrid.report.chart.palette import FONT, THEMES, colours
 from finegrid.report.page import numerals, sentences
-from finegrid.report.page.bilingual import HTML_LANG, code, join, say, user
+from finegrid.report.page.bilingual import HTML_LANG, code, join, say, say_compared, user
 from finegrid.report.page.card_parts import card_parts
 from finegrid.report.page.dots import DotStrip
 from finegrid.report.page.embed import interned, script_hash, script_json, svg_address
@@ -40,6 +40,7 @@ def render_page(facts: Facts, lang: Lang = "en", live: bool = False, figures: Fi
         .get_template("page.html.jinja")
         .render(
             facts=facts,
+            say=say_compared if facts["kind"] == "comparison" else say,
             verdict=facts["verdict"],
             state=facts["state"],
             lang=lang,

@@ -143,6 +143,8 @@ def lacking(facts: Facts) -> list[Both]:
         found.append(say("l imported", source=code(facts["source"] or "")))
         if state["repeats"]:
             found.append(say("l repeats"))
+    if "comparison" in facts:
+        return [say("l texts alone")] if facts["comparison"]["covers"] == "texts" else []
     if runs["left"] and "unfinished" not in told:
         found.append(say("l unfinished", left=runs["left"], planned=runs["planned"]))
     if runs["failed"]:
