@@ -36,7 +36,7 @@ class Case:
     Attributes:
         files: Of each system.
         skills: Of each system, latent units.
-        run: Standard deviation of a run, latent units; 0.05 are about one point.
+        run: Standard deviation of a run, latent units; 0.05 are 1.2 points.
     """
 
     name: str
@@ -73,7 +73,7 @@ CASES = [
     Case("2 files of each", (2, 2)),
     Case("3 files of each", (3, 3)),
     Case("3 files of each, one better", (3, 3), (1.0, 1.15)),
-    Case("3 files of each, runs differ by 3 points", (3, 3), run=0.15),
+    Case("3 files of each, runs differ by 3.6 points", (3, 3), run=0.15),
     Case("3 files of each, runs hardly differ", (3, 3), run=0.01),
     Case("5 files of each, 300 texts", (5, 5), texts=300),
     Case("1 and 4 files", (1, 4)),

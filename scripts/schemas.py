@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from finegrid.facts.comparison import CompareFacts
 from finegrid.facts.report import Facts
 from finegrid.facts.verdict import VerdictFacts
 from finegrid.study.record import record_schema
@@ -30,6 +31,7 @@ def closed_schema(type_: Any, title: str) -> dict[str, Any]:
 SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {
     "verdict.schema.json": lambda: closed_schema(VerdictFacts, "finegrid verdict --json"),
     "report.schema.json": lambda: closed_schema(Facts, "report.json, beside the page of finegrid report"),
+    "compare.schema.json": lambda: closed_schema(CompareFacts, "finegrid compare --json"),
     "runs.schema.json": record_schema,
     "study.schema.json": study_toml_schema,
 }

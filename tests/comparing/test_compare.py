@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from jsonschema import Draft202012Validator
+from schemas import SCHEMAS
 from scipy import stats
 from support.command_line import ENVIRONMENT, Call
 from support.compared import (
@@ -285,3 +287,16 @@ def test_a_comparison_is_judged_as_any_results_are(tmp_path: Path) -> None:
     assert again["factors"] == as_json(compared.verdict)["factors"]
     assert again["texts"] == TEXTS and again["seeds"] == 3 and again["missing"]["left"] == 0
     assert list(compared.answers.labels) == list(LABELS)
+
+
+def test_what_programs_read_is_as_the_schemas_say(tmp_path: Path) -> None:
+    for name, runs in (("one", 1), ("several", 2)):
+        (tmp_path / name).mkdir()
+        files = write_systems(tmp_path / name, runs)
+        compared = compare(*files, gold=tmp_path / name / "gold.csv")
+        facts = compare_json(compared)
+        for schema, value in (
+            ("compare.schema.json", facts),
+            ("report.schema.json", comparison_facts(compared, facts, "r", "finegrid compare")),
+        ):
+            Draft202012Validator(SCHEMAS[schema]()).validate(json.loads(json.dumps(value, allow_nan=False)))

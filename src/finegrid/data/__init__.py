@@ -2,5 +2,5 @@
 
 Others import `table` (checked texts and labels), `tokens` (the same as numbers), `settings` (the
 ``[data]`` table), `unlabelled` (texts to label), and what reads and sniffs single files: `read`, `sniff`,
-`columns`, `delimited`, `encoding`, `markdown`, `findings`.
+`cells`, `columns`, `delimited`, `encoding`, `markdown`, `findings`.
 """

@@ -9,6 +9,7 @@ from finegrid.errors import input_error
 from finegrid.facts.verdict import DecisionFacts, FactorFacts, FailingFacts, NeedsFacts, VerdictFacts
 from finegrid.spelling import Lang, format_duration, format_level
 from finegrid.statistics.decide import KINDS, Decision, Failing, Kind
+from finegrid.statistics.repeats import REPEATS, TEXTS_ALONE
 from finegrid.words import SHARED
 
 # Files say it in English, with a margin that names no unit: so do those that older versions wrote.
@@ -38,10 +39,6 @@ def failing_words(counts: Failing, words: Mapping[str, str]) -> str:
     return said + words["in brackets"].format(text=there)
 
 
-# Where noise that is not between seeds is from: more of what would show more of it.
-REPEATS, TEXTS = "true repeats", "texts alone"
-
-
 def needs_words(
     needs: NeedsFacts | None, seeds: int, texts: int, lang: Lang, *, brief: bool = False, method: str = ""
 ) -> str:
@@ -55,7 +52,7 @@ def needs_words(
     """
     words = SHARED[lang]
     if needs is None:
-        of = {REPEATS: "needs nothing of runs", TEXTS: "needs nothing of texts"}
+        of = {REPEATS: "needs nothing of runs", TEXTS_ALONE: "needs nothing of texts"}
         return words[of.get(method, "needs nothing")]
     if needs["seeds"] and needs["texts"]:
         key = "needs both of each" if method == REPEATS else "needs both"
@@ -67,9 +64,10 @@ def needs_words(
         aside = words["texts now"].format(now=texts)
     else:
         hours = needs["hours"]
-        time = "?" if hours is None else format_duration(3600 * hours)
         need = words["needs seeds"].format(more=(needs["seeds"] or seeds) - seeds)
-        aside = words["needs runs"].format(runs=needs["runs"], time=time)
+        if hours is None:
+            return need
+        aside = words["needs runs"].format(runs=needs["runs"], time=format_duration(3600 * hours))
     return need if brief else need + words["in brackets"].format(text=aside)
 
 

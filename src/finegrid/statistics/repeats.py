@@ -21,7 +21,7 @@ from finegrid.recipe.identity import Level, Levels
 from finegrid.statistics.outcomes import Filled, Floats, Outcomes, Values
 from finegrid.statistics.variance import Noise, pure_error, text_parts
 
-TEXTS_ALONE = "texts alone"
+REPEATS, TEXTS_ALONE = "repeats", "texts alone"  # where noise is from, as `Noise.method` says
 
 
 def of_runs(
@@ -76,7 +76,7 @@ def between_repeats(filled: Filled, weights: Floats, repeats: Floats, run_text: 
     share = weights**2 / count
     seed, seed_text = share.sum(axis=1) * variance, share @ run_text / texts
     df, sd = np.full(len(weights), df_run), float(np.sqrt(variance))
-    return Noise(seed, text, seed_text, df, count_runs(repeats), texts, "true repeats", sd)
+    return Noise(seed, text, seed_text, df, count_runs(repeats), texts, REPEATS, sd)
 
 
 def between_pairs(filled: Filled, repeats: Floats, run_text: Floats) -> tuple[Floats, float, str]:

@@ -47,7 +47,7 @@ class Noise:
         seeds: How many there were.
         texts: How many there were; 0 without predictions.
         method: ``between seeds``, ``between seeds, moderated``, ``true repeats``, ``pooled high-order
-            interactions``, ``Lenth's method`` or ``none``.
+            interactions``, ``Lenth's method`` or ``none``; `repeats` has two more.
         run_sd: Standard deviation of one run, points: pooled over effects.
     """
 
