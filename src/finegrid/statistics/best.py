@@ -11,6 +11,7 @@ from scipy import optimize, special, stats
 
 from finegrid.statistics.experiment import Experiment
 from finegrid.statistics.outcomes import Filled, Floats
+from finegrid.statistics.variance import NO_SPREAD
 
 
 @dataclass(frozen=True)
@@ -20,8 +21,8 @@ class BestSet:
     Attributes:
         members: Rows of ``Outcomes.recipes``, best mean first.
         best: The row with the best mean.
-        gap: ``[recipes]``, points: the upper bound of recipe - best other recipe; not above 0 means not
-            a member. nan for a recipe without runs.
+        gap: ``[recipes]``, points: the upper bound of recipe - best other recipe; below 0 means not a
+            member. nan for a recipe without runs.
         critical: Hsu's constant, in standard errors.
         noise: Where the noise comes from; with one seed it is the weaker claim, and named so.
     """
@@ -52,7 +53,7 @@ def best_set(experiment: Experiment, alpha: float = 0.05) -> BestSet | None:
     gap = np.full(len(experiment.outcomes.recipes), np.nan)
     gap[rows] = bound
     order = np.argsort(-mean, kind="stable")
-    members = tuple(int(rows[index]) for index in order if bound[index] > 0 or index == order[0])
+    members = tuple(int(rows[index]) for index in order if bound[index] >= 0)
     return BestSet(members, int(rows[order[0]]), gap, critical, noise)
 
 
@@ -75,6 +76,8 @@ def _measure_pairs(experiment: Experiment) -> tuple[Floats, float, str]:
         df = float(completion.ran.sum() - recipes - seeds + 1)
         run_variance = float((off**2).sum() / max(df, 1.0)) if df > 0 else np.inf
         noise = "between seeds"
+        if not experiment.outcomes.measured and run_variance <= NO_SPREAD:
+            run_variance, noise = np.inf, "none"
     else:
         stand_in = experiment.stand_in_of_one_design
         run_variance, df = stand_in.run_sd**2, stand_in.df  # not `variance`: another last bit

@@ -34,6 +34,7 @@ from finegrid.statistics.variance import (
     find_stand_in,
     measure_imbalance,
     one_seed,
+    without_zeros,
 )
 
 
@@ -60,7 +61,7 @@ class EffectFamily:
 
     Attributes:
         contrasts: All of them.
-        given: Places of those that the runs give: their recipes ran, in seeds that they share.
+        given: Places of those that the runs give: their recipes ran, in seeds that connect them.
         estimators: Of these.
     """
 
@@ -73,10 +74,8 @@ def collect_family(contrasts: Sequence[Contrast], completion: Completion) -> Eff
     rows, given = [], []
     for number, contrast in enumerate(contrasts):
         if contrast.weights is not None:
-            weights = contrast.weights[completion.kept]
-            if completion.connected[weights != 0].all():
-                rows.append(weights)
-                given.append(number)
+            rows.append(contrast.weights[completion.kept])
+            given.append(number)
     weights = np.array(rows).reshape(len(rows), int(completion.kept.sum()))
     return EffectFamily(tuple(contrasts), tuple(given), Estimators(weights, completion))
 
@@ -147,15 +146,21 @@ class Experiment:
         return cls(outcomes, Families(contrasts, completion))
 
     def with_scores(
-        self, score: Floats, influence: Values | None = None, repeats: Floats | None = None
+        self,
+        score: Floats,
+        influence: Values | None = None,
+        repeats: Floats | None = None,
+        measured: bool = True,
     ) -> Experiment:
         """Another score of the same recipes. What depends on finished runs alone is shared.
 
         Args:
             score: ``[recipes, seeds]``, nan where no run finished; further seeds, or fewer, are allowed.
-            influence, repeats: Of this score; see `Outcomes`.
+            influence, repeats, measured: Of this score; see `Outcomes`.
         """
-        outcomes = replace(self.outcomes, score=score, influence=influence, repeats=repeats)
+        outcomes = replace(
+            self.outcomes, score=score, influence=influence, repeats=repeats, measured=measured
+        )
         if np.array_equal(outcomes.ran, self.outcomes.ran):
             return Experiment(outcomes, self.families)
         completion = complete(outcomes.ran)
@@ -201,9 +206,15 @@ class Experiment:
 
     def _measure_noise(self, estimators: Estimators, asked: Sequence[int] | None = None) -> Noise:
         if self.completion.seeds > 1:
-            return between_seeds(self.filled, estimators.weights, estimators.imbalance, asked)
-        weights = estimators.weights if asked is None else estimators.weights[list(asked)]
-        return one_seed(self.filled, weights, self._stand_in)
+            noise = between_seeds(self.filled, estimators.weights, estimators.imbalance, asked)
+        else:
+            weights = estimators.weights if asked is None else estimators.weights[list(asked)]
+            noise = one_seed(self.filled, weights, self._stand_in)
+        return noise if self.outcomes.measured else without_zeros(noise)
+
+    def measure_noise(self, weights: Floats) -> Noise:
+        """Of further weighted sums, ``[estimators, recipes that ran]``, as one family."""
+        return self._measure_noise(Estimators(weights, self.completion))
 
     @cached_property
     def _stand_in(self) -> StandIn:
@@ -218,4 +229,5 @@ class Experiment:
     def _find_stand_in(self, families: Families) -> StandIn:
         repeats = self.outcomes.repeats
         known = None if repeats is None else repeats[self.completion.kept]
-        return find_stand_in(self.filled, self.families.leftover, families.reference, known)
+        found = find_stand_in(self.filled, self.families.leftover, families.reference, known)
+        return found if self.outcomes.measured else found.without_zero()
