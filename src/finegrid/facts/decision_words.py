@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from finegrid.errors import input_error
-from finegrid.facts.verdict import DecisionFacts, FactorFacts, NeedsFacts, VerdictFacts
-from finegrid.spelling import Lang, format_duration
+from finegrid.facts.verdict import DecisionFacts, FactorFacts, LadderFacts, NeedsFacts, VerdictFacts
+from finegrid.spelling import Lang, format_duration, format_level
 from finegrid.statistics.decide import KINDS, Decision, Kind
 from finegrid.words import SHARED
 
@@ -26,17 +26,29 @@ def decision_parts(decision: Decision, margin: float, words: Mapping[str, str]) 
     return [words[decision.kind].format(margin=margin), *added]
 
 
-def needs_words(needs: NeedsFacts | None, seeds: int, texts: int, lang: Lang, *, brief: bool = False) -> str:
+def needs_words(
+    needs: NeedsFacts | None,
+    seeds: int,
+    texts: int,
+    lang: Lang,
+    *,
+    brief: bool = False,
+    imported: bool = False,
+) -> str:
     """What would settle an open decision.
 
     Args:
         needs: None where no feasible number of seeds and texts would.
         seeds, texts: as many as there are now.
         brief: without what the seeds cost, or how many texts there are.
+        imported: of a table from elsewhere, in which nothing can be trained.
     """
     words = SHARED[lang]
     if needs is None:
         return words["needs nothing"]
+    if imported:
+        key = "needs any repeats" if needs["unknown_noise"] else "needs repeats"
+        return words[key].format(more=(needs["seeds"] or seeds) - seeds)
     if needs["seeds"] and needs["texts"]:
         return words["needs both"].format(seeds=needs["seeds"], texts=needs["texts"])
     if needs["texts"]:
@@ -45,7 +57,10 @@ def needs_words(needs: NeedsFacts | None, seeds: int, texts: int, lang: Lang, *,
     else:
         hours = needs["hours"]
         time = "?" if hours is None else format_duration(3600 * hours)
-        need = words["needs seeds"].format(more=(needs["seeds"] or seeds) - seeds)
+        key = "needs seeds"
+        if needs["unknown_noise"]:
+            key = "needs second seed" if seeds == 1 else "needs another seed"
+        need = words[key].format(more=(needs["seeds"] or seeds) - seeds)
         aside = words["needs runs"].format(runs=needs["runs"], time=time)
     return need if brief else need + words["in brackets"].format(text=aside)
 
@@ -65,11 +80,34 @@ def factor_parts(factor: FactorFacts, verdict: VerdictFacts, lang: Lang, *, brie
 def factor_needs(factor: FactorFacts, verdict: VerdictFacts, lang: Lang, *, brief: bool = False) -> str:
     """What would settle an open decision on a strategy; empty where it is not open.
 
-    Also where it has no interval: then nothing is known of what would settle it.
+    Also where it has no interval and further runs would give none, as where no runs compare its levels.
     """
-    if factor["decision"]["kind"] != "open" or factor["low"] is None:
+    needs = factor["needs"]
+    unknown = factor["low"] is None and not (needs and needs["unknown_noise"])
+    if factor["decision"]["kind"] != "open" or unknown:
         return ""
-    return needs_words(factor["needs"], verdict["seeds"], verdict["texts"], lang, brief=brief)
+    seeds, texts, imported = verdict["seeds"], verdict["texts"], verdict["imported"]
+    return needs_words(needs, seeds, texts, lang, brief=brief, imported=imported)
+
+
+def ladder_words(ladder: LadderFacts, lang: Lang) -> str:
+    """Which level of a factor is best, by how much, and how sure that is."""
+    words = SHARED[lang]
+    low, high = ladder["interval"]
+    around = ""
+    if low is not None and high is not None:
+        ends = words["interval"].format(low=f"{low:+.2f}", high=f"{high:+.2f}")
+        around = words["in brackets"].format(text=ends)
+    said = words["ladder"].format(
+        factor=ladder["factor"],
+        best=format_level(ladder["best"]),
+        next=format_level(ladder["runner_up"]),
+        difference=f"{ladder['difference'] or 0.0:.2f}",
+        interval=around,
+    )
+    others = [level for level in ladder["contenders"] if level != ladder["best"]]
+    listed = words["list comma"].join(map(format_level, others))
+    return words["ladder open" if others else "ladder clear"].format(told=said, levels=listed)
 
 
 def decision_of(facts: DecisionFacts) -> Decision:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from finegrid.facts.decision_words import factor_words
+from finegrid.facts.decision_words import factor_words, ladder_words
 from finegrid.facts.report import Facts
 from finegrid.report.chart.forest import interval_text, missing, sample
-from finegrid.report.chart.style import Look, fit_line, format_signed, level_name, plain
+from finegrid.report.chart.style import Look, fit_line, format_signed, level_name, plain, plain_score
 from finegrid.spelling import Lang
 
 MOST = 20  # recipes of the best set
@@ -48,6 +48,8 @@ def intro(facts: Facts, look: Look) -> Iterator[str]:
     yield look.sentences(
         look.word("md score", score=escape_text(verdict["score"])), sample(facts, look), missing(facts, look)
     )
+    if verdict["lower_is_better"]:
+        yield escape_text(look.word("lower is better", score=verdict["score"]))
     if verdict["holds_at"]:
         levels = ", ".join(level_name(name, level) for name, level in verdict["holds_at"].items())
         yield look.word("holds", levels=escape_text(levels))
@@ -82,9 +84,9 @@ def verdict_table(facts: Facts, look: Look) -> tuple[list[str], list[bool], list
 
 
 def seconds(mean: float | None, interval: Sequence[float | None] | None, look: Look) -> str:
-    if mean is None or interval is None:
+    if mean is None:
         return ""
-    low, high = interval
+    low, high = interval or (None, None)
     around = "" if low is None or high is None else look.word("in brackets", text=look.between(low, high, 1))
     return format_signed(mean, 1) + around
 
@@ -97,6 +99,8 @@ def remarks(facts: Facts, look: Look) -> Iterator[str]:
         if told:
             name = escape_text(level_name(one["factor"], one["levels"][1]))
             yield f"- {name}: {escape_text('; '.join(told))}"
+    for ladder in verdict["ladders"]:
+        yield f"- {escape_text(ladder_words(ladder, look.lang))}"
     for factor, reason in verdict["inert"].items():
         yield f"- {look.word('inert', factor=escape_text(factor), reason=escape_text(reason))}"
     for warning in facts["warnings"]:
@@ -124,7 +128,7 @@ def best_blocks(facts: Facts, look: Look) -> Iterator[str]:
             [
                 ", ".join(map(str, numbers)),
                 escape_text(look.levels(one["moved"])),
-                plain(one["test"]) if known else "",
+                plain_score(one["test"]) if known else "",
                 look.between(low, high, sign=False),
                 plain(one["seconds"], 1),
                 look.word(marks[numbers]) if numbers in marks else "",

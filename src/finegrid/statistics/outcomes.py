@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from finegrid.recipe.identity import Level, Levels
 
@@ -141,6 +139,9 @@ def complete(ran: NDArray[np.bool_]) -> Completion:
 
 def label_parts(ran: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """``[recipes]`` and ``[seeds]``: to which part each belongs; parts share neither recipes nor seeds."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     recipes, seeds = ran.shape
     row, column = np.nonzero(ran)
     edges = coo_array((np.ones(len(row)), (row, recipes + column)), shape=(recipes + seeds,) * 2)

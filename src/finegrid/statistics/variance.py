@@ -328,7 +328,9 @@ def _with_repeats(filled: Filled, leftover: Floats, reference: Floats, repeats: 
     if df < spare >= LEAST_RESIDUAL:
         # A mean of n runs has 1/n of the variance of one: so much of it is in these contrasts.
         expected = float((np.square(leftover) / count[:, None]).sum())
-        pooled = (df * variance + spare * float(np.square(leftover.T @ score).sum()) / expected) / (df + spare)
+        pooled = (df * variance + spare * float(np.square(leftover.T @ score).sum()) / expected) / (
+            df + spare
+        )
         return StandIn("true repeats and high-order interactions", pooled, df + spare, count=count)
     if spare < LEAST_RESIDUAL and len(reference) + spare >= LEAST_LENTH:
         rows = np.vstack([reference, leftover.T])

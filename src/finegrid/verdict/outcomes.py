@@ -45,9 +45,10 @@ def collect_outcomes(results: Results, split: str) -> Outcomes:
     recipes = [recipe.levels for recipe in results.recipes]
     points = results.points(split)
     if results.repeats:
-        return Outcomes.of_repeats(results.factors, recipes, points)
-    influence = measure_influence(results, split)
-    return Outcomes(results.factors, recipes, points, influence, blocks=find_blocks(results))
+        return Outcomes.of_repeats(results.factors, recipes, points, measured=False)
+    influence, measured = measure_influence(results, split), results.audit is not None
+    blocks = find_blocks(results)
+    return Outcomes(results.factors, recipes, points, influence, blocks=blocks, measured=measured)
 
 
 def measure_influence(

@@ -10,6 +10,7 @@ from finegrid.facts.verdict import (
     EffectFacts,
     FactorFacts,
     InteractionFacts,
+    LadderFacts,
     MissingFacts,
     NeedsFacts,
     RecipeFacts,
@@ -22,6 +23,7 @@ from finegrid.results.results import Results
 from finegrid.spelling import json_number
 from finegrid.statistics.decide import Decision, Interval, Needs
 from finegrid.statistics.effects import Effect, Interaction
+from finegrid.statistics.ladder import Ladder
 from finegrid.study.screen import Screen, ScreenedFactor
 from finegrid.verdict.diagnose import Warning
 from finegrid.verdict.diagnose_words import describe
@@ -51,6 +53,23 @@ def as_json(verdict: Verdict) -> VerdictFacts:
         "frontier": [recipe_json(verdict, index) for index in verdict.frontier()],
         "warnings": [warning_json(warning) for warning in verdict.warnings],
         "notes": list(results.notes),
+        "ladders": [ladder_json(ladder) for ladder in verdict.ladders],
+        "imported": results.audit is None,
+        "lower_is_better": results.scale.lower_is_better,
+    }
+
+
+def ladder_json(ladder: Ladder) -> LadderFacts:
+    return {
+        "factor": ladder.factor,
+        "levels": list(ladder.levels),
+        "effects": [json_number(effect) for effect in ladder.effects],
+        "best": ladder.best,
+        "runner_up": ladder.runner_up,
+        "difference": json_number(ladder.difference),
+        "interval": pair(ladder.interval),
+        "clear": ladder.is_clear,
+        "contenders": list(ladder.contenders),
     }
 
 
@@ -110,6 +129,7 @@ def needs_json(verdict: Verdict, needs: Needs | None) -> NeedsFacts | None:
         "texts": needs.texts,
         "runs": verdict.runs(needs),
         "hours": json_number(verdict.hours(needs)),
+        "unknown_noise": needs.unknown_noise,
     }
 
 

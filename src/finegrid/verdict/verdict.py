@@ -22,6 +22,7 @@ from finegrid.statistics.effects import (
     score_recipes,
 )
 from finegrid.statistics.experiment import Experiment
+from finegrid.statistics.ladder import Ladder, compare_levels
 from finegrid.verdict.diagnose import Warning, diagnose
 from finegrid.verdict.outcomes import collect_outcomes, find_blocks, measure_influence
 
@@ -40,7 +41,8 @@ class Verdict:
         chosen_on: The split that the best set looked at.
         eligible: Of ``results.recipes``, those of the best set that no decision on that split speaks against.
         recommended: Of ``results.recipes``, the cheapest of these.
-        scores: Of every recipe on test: mean, 95 % interval.
+        scores: Of every recipe on test: mean, 95 % interval; as they are told, within what a score can be.
+        ladders: Of every factor of three levels or more: the best one.
         warnings: What a reader must know beyond that.
     """
 
@@ -55,6 +57,7 @@ class Verdict:
     recommended: int | None
     scores: tuple[tuple[float, Interval], ...]
     warnings: tuple[Warning, ...]
+    ladders: tuple[Ladder, ...] = ()
 
     def of(self, effect: Effect) -> CostEffect | None:
         return self.seconds.get(key(effect.contrast))
@@ -82,7 +85,8 @@ class Verdict:
         first."""
         scores = self.results.means(self.chosen_on)
         seconds = self.results.run_seconds
-        known = np.flatnonzero(np.isfinite(scores) & np.isfinite(seconds))
+        compared = np.isfinite([mean for mean, _ in self.scores])  # ran in seeds that the others share
+        known = np.flatnonzero(np.isfinite(scores) & np.isfinite(seconds) & compared)
         kept: list[int] = []
         for index in sorted(known, key=lambda i: (seconds[i], -scores[i])):
             if not kept or scores[index] > scores[kept[-1]]:
@@ -129,9 +133,15 @@ def judge(results: Results, margin: float = MARGIN, alpha: float = 0.05) -> Verd
         chosen_on=chosen_on,
         eligible=eligible,
         recommended=find_cheapest(results, eligible, chosen_on) if best else None,
-        scores=tuple(score_recipes(test)),
+        scores=tuple(tell_score(results, *score) for score in score_recipes(test)),
         warnings=tuple(diagnose(results)),
+        ladders=compare_levels(test, alpha),
     )
+
+
+def tell_score(results: Results, mean: float, interval: Interval) -> tuple[float, Interval]:
+    """A score in points as the study or table tells it, its interval cut where no score can be."""
+    return results.scale.to_told(mean), Interval(*results.scale.tell_range(interval.low, interval.high))
 
 
 def add_note(effect: Effect, results: Results) -> Effect:

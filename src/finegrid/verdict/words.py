@@ -11,13 +11,13 @@ from rich.table import Table
 from rich.text import Text
 
 from finegrid.errors import visible
-from finegrid.facts.decision_words import factor_words
+from finegrid.facts.decision_words import factor_words, ladder_words
 from finegrid.recipe.identity import Levels
-from finegrid.spelling import Lang, format_duration, format_level
+from finegrid.spelling import Lang, format_duration, format_level, format_score
 from finegrid.statistics.decide import Interval
 from finegrid.statistics.effects import Interaction
 from finegrid.verdict.diagnose_words import describe
-from finegrid.verdict.to_json import as_json
+from finegrid.verdict.to_json import as_json, ladder_json
 from finegrid.verdict.verdict import Verdict, mattering
 from finegrid.words import SHARED
 
@@ -92,6 +92,8 @@ def head_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
         seeds=analysis.seeds,
         texts=f"{analysis.texts:,}",
     )
+    if verdict.results.scale.lower_is_better:
+        yield words["lower is better"].format(score=verdict.results.score)
     if np.isfinite(analysis.run_sd):
         yield words["noise"].format(sd=analysis.run_sd, method=analysis.method)
 
@@ -125,10 +127,11 @@ def tail_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
     yield from note_lines(verdict, lang)
     for factor, reason in results.inert.items():
         yield words["inert"].format(factor=factor, reason=reason)
+    yield from (ladder_words(ladder_json(ladder), lang) for ladder in verdict.ladders)
     yield from interaction_lines(verdict, lang)
     yield from best_lines(verdict, lang)
     missing = {status: len(runs) for status, runs in results.missing().items() if runs}
-    if missing:
+    if missing and results.audit is not None:  # of a table, a warning says it
         yield words["missing"].format(missing=", ".join(f"{count} {name}" for name, count in missing.items()))
     if results.holds_at:
         yield words["holds at"].format(levels=format_levels(results.holds_at))
@@ -211,8 +214,8 @@ def best_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
 def score_and_seconds(verdict: Verdict, index: int, lang: Lang) -> dict[str, str]:
     words = LANGUAGES[lang]
     mean, around = verdict.scores[index]
-    ends = words["interval"].format(low=f"{around.low:.2f}", high=f"{around.high:.2f}")
-    score = f"{mean:.2f}" + (words["in brackets"].format(text=ends) if around.is_known else "")
+    ends = words["interval"].format(low=format_score(around.low), high=format_score(around.high))
+    score = format_score(mean) + (words["in brackets"].format(text=ends) if around.is_known else "")
     seconds = float(verdict.results.run_seconds[index])
     if not np.isfinite(seconds):
         return {"score": score, "seconds": ""}

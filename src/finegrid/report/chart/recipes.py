@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from finegrid.facts.report import ReportRecipe
-from finegrid.report.chart.style import LONGEST_TOLD, Look, Row, fit_line, plain
+from finegrid.report.chart.style import LONGEST_TOLD, Look, Row, fit_line, plain, plain_score
 
 Role = Literal["recommended", "baseline", "frontier", "other"]
 ROLES: tuple[Role, ...] = ("recommended", "baseline", "frontier", "other")
@@ -33,7 +33,7 @@ def recipe_row(recipe: ReportRecipe, look: Look) -> Row:
         "low": low,
         "high": high,
         "seconds": spent,
-        "test_text": "" if low is None else plain(recipe["test"]),
+        "test_text": "" if low is None else plain_score(recipe["test"]),
         "interval_text": look.between(low, high, sign=False),
         "seconds_text": plain(spent, 1),
         "done": sum(run["status"] == "done" for run in recipe["runs"]),

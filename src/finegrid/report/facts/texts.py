@@ -21,7 +21,9 @@ from finegrid.facts.report import (
     WrongText,
 )
 from finegrid.results.results import Results
+from finegrid.results.score_scale import ScoreScale
 from finegrid.spelling import json_number
+from finegrid.statistics.decide import Interval
 from finegrid.statistics.effects import score_recipe
 from finegrid.study.predictions import read_run
 from finegrid.study.study import Study
@@ -73,7 +75,8 @@ def score_class(verdict: Verdict, index: int, total: NDArray[np.int64], number: 
     label = results.audit.labels[number]
     score = f"f1:{label}"
     influence = measure_influence(results, "test", score, test.influencing(index))
-    f1, interval = score_recipe(test.with_scores(results.points("test", score), influence), index)
+    f1, around = score_recipe(test.with_scores(results.points("test", score), influence), index)
+    interval = Interval(*ScoreScale().tell_range(around.low, around.high))
     hits, predicted, gold = total[number, number], total[:, number].sum(), total[number].sum()
     return {
         "label": label,

@@ -19,7 +19,7 @@ Pair = Sequence[float | None]
 
 def points(value: float | None) -> str:
     """A score."""
-    return style.plain(value, unknown=UNKNOWN)
+    return style.plain_score(value, UNKNOWN)
 
 
 def signed(value: float | None, digits: int = 2) -> str:
@@ -31,8 +31,10 @@ def between(pair: Pair | None, digits: int = 2, sign: bool = True) -> Both:
     """An interval."""
     if pair is None or pair[0] is None or pair[1] is None:
         return say("no interval")
-    write = style.format_signed if sign else style.plain
-    return say("interval", low=write(pair[0], digits), high=write(pair[1], digits))
+    if not sign:
+        return say("interval", low=points(pair[0]), high=points(pair[1]))
+    low, high = (style.format_signed(end, digits) for end in pair)
+    return say("interval", low=low, high=high)
 
 
 def known(pair: Pair | None) -> bool:

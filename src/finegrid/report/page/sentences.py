@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from finegrid.facts.decision_words import decision_of, decision_words, factor_needs
+from finegrid.facts.decision_words import decision_of, decision_words, factor_needs, ladder_words
 from finegrid.facts.report import AliasFacts, Facts, StateFacts
 from finegrid.facts.verdict import FactorFacts, InteractionFacts, VerdictFacts
 from finegrid.report.page import numerals
@@ -109,6 +109,11 @@ def notes(verdict: VerdictFacts) -> list[Both]:
     return [say("note", names=join(names), note=user(note)) for note, names in noted.items()]
 
 
+def ladders(verdict: VerdictFacts) -> list[Both]:
+    """Of factors with three levels or more: which is best."""
+    return [Both(*(user(ladder_words(one, lang)) for lang in LANGS)) for one in verdict["ladders"]]
+
+
 def lacking(facts: Facts) -> list[Both]:
     """What the reader must not look for here, and why. Warnings are told elsewhere."""
     state, told = facts["state"], {warning["kind"] for warning in facts["warnings"]}
@@ -118,7 +123,7 @@ def lacking(facts: Facts) -> list[Both]:
         found.append(say("l imported", source=code(facts["source"] or "")))
         if state["repeats"]:
             found.append(say("l repeats"))
-    if runs["left"] and "unfinished" not in told:
+    if runs["left"] and "unfinished" not in told and facts["kind"] == "study":
         found.append(say("l unfinished", left=runs["left"], planned=runs["planned"]))
     if runs["failed"] + runs["diverged"]:
         found.append(say("l failed", failed=runs["failed"], diverged=runs["diverged"]))
