@@ -37,16 +37,6 @@ def format_duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def format_score(value: float) -> str:
-    """Two digits after the point: points, of 100. Four of what is below one, as a loss may be."""
-    return f"{value:.{digits_of(value)}f}"
-
-
-def digits_of(value: float) -> int:
-    """How many digits after the point a score is told with."""
-    return 4 if 0 < abs(value) < 1 else 2
-
-
 def count_noun(count: int, noun: str) -> str:
     """``1 text``, ``2,000 texts``."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"

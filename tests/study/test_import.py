@@ -59,7 +59,10 @@ def test_the_published_table_comes_back_as_it_was(tmp_path: Path) -> None:
 
 
 def test_what_is_saved_is_loaded_with_types_and_all(tmp_path: Path) -> None:
-    imported = read(tmp_path, "a,b,c,d,f1,seed\n1,1.0,true,x,0.5,3\n2,0.5,false,y,0.6,4\n")
+    imported = read(
+        tmp_path,
+        "a,b,c,d,f1,seed\n1,1.0,true,x,0.5,3\n2,0.5,false,y,0.6,4\n1,0.5,true,y,,3\n2,1.0,true,y,,3\n",
+    )
     save_imported(tmp_path / "new" / "folder", imported)
     loaded = load_imported(tmp_path / "new" / "folder")
 
@@ -246,7 +249,7 @@ def test_markdown_is_found_among_prose_and_its_ragged_rows_are_told(tmp_path: Pa
 
 
 def test_byte_order_marks_line_ends_tabs_and_chinese_are_read(tmp_path: Path) -> None:
-    text = "序号\t冻结\t预热,比例\t准确率\r\n1\t是\t0\t0.91\r\n2\t否\t0.1\t0.92\r\n"
+    text = "序号\t冻结\t预热,比例\t准确率\r\n1\t是\t0\t0.91\r\n2\t否\t0.1\t0.92\r\n3\t是\t0.1\t0.93\r\n"
     imported = read(tmp_path, b"\xef\xbb\xbf\r\n" + text.encode(), "表.tsv")
 
     assert imported.factors == {"冻结": ["是", "否"], "预热,比例": [0.0, 0.1]} and imported.score == "准确率"

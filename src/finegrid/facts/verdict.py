@@ -209,6 +209,7 @@ class VerdictFacts(TypedDict):
             description="Of scores, as of errors and losses. Effects above 0 are improvements all the same."
         ),
     ]
+    score_digits: Annotated[int, Field(description="Digits after the point that a score is told with.")]
 
 
 class PairedFacts(TypedDict):

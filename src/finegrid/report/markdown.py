@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from finegrid.facts.decision_words import factor_words, ladder_words
 from finegrid.facts.report import Facts
 from finegrid.report.chart.forest import interval_text, missing, sample
-from finegrid.report.chart.style import Look, fit_line, format_signed, level_name, plain, plain_score
+from finegrid.report.chart.style import Look, fit_line, format_signed, level_name, plain
 from finegrid.spelling import Lang
 
 MOST = 20  # recipes of the best set
@@ -114,6 +114,7 @@ def best_blocks(facts: Facts, look: Look) -> Iterator[str]:
     if best is None:
         yield look.word("md no best")
         return
+    digits = facts["verdict"]["score_digits"]
     split, count = look.word(best["chosen_on"]), len(best["set"])
     yield look.word("md best set", count=count, split=split, shown=min(count, MOST))
     marks = {tuple(best["recommended"]["rows"]): "recommended", tuple(best["baseline"]["rows"]): "baseline"}
@@ -128,8 +129,8 @@ def best_blocks(facts: Facts, look: Look) -> Iterator[str]:
             [
                 ", ".join(map(str, numbers)),
                 escape_text(look.levels(one["moved"])),
-                plain_score(one["test"]) if known else "",
-                look.between(low, high, sign=False),
+                plain(one["test"], digits) if known else "",
+                look.between(low, high, digits, sign=False),
                 plain(one["seconds"], 1),
                 look.word(marks[numbers]) if numbers in marks else "",
             ]

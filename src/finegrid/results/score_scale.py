@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +32,11 @@ class ScoreScale:
     @property
     def sign(self) -> float:
         return -1.0 if self.lower_is_better else 1.0
+
+    @property
+    def digits(self) -> int:
+        """After the point, of a score that is told: to a tenth of a point on a scale of its own."""
+        return 2 if self.point == 1 else max(0, math.ceil(1 - math.log10(self.point)))
 
     def to_points(self, told: Points) -> Points:
         return np.asarray(told * (self.sign / self.point))

@@ -56,6 +56,7 @@ def as_json(verdict: Verdict) -> VerdictFacts:
         "ladders": [ladder_json(ladder) for ladder in verdict.ladders],
         "imported": results.audit is None,
         "lower_is_better": results.scale.lower_is_better,
+        "score_digits": results.scale.digits,
     }
 
 

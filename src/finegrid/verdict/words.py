@@ -13,7 +13,7 @@ from rich.text import Text
 from finegrid.errors import visible
 from finegrid.facts.decision_words import factor_words, ladder_words
 from finegrid.recipe.identity import Levels
-from finegrid.spelling import Lang, format_duration, format_level, format_score
+from finegrid.spelling import Lang, format_duration, format_level
 from finegrid.statistics.decide import Interval
 from finegrid.statistics.effects import Interaction
 from finegrid.verdict.diagnose_words import describe
@@ -214,8 +214,9 @@ def best_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
 def score_and_seconds(verdict: Verdict, index: int, lang: Lang) -> dict[str, str]:
     words = LANGUAGES[lang]
     mean, around = verdict.scores[index]
-    ends = words["interval"].format(low=format_score(around.low), high=format_score(around.high))
-    score = format_score(mean) + (words["in brackets"].format(text=ends) if around.is_known else "")
+    digits = verdict.results.scale.digits
+    ends = words["interval"].format(low=f"{around.low:.{digits}f}", high=f"{around.high:.{digits}f}")
+    score = f"{mean:.{digits}f}" + (words["in brackets"].format(text=ends) if around.is_known else "")
     seconds = float(verdict.results.run_seconds[index])
     if not np.isfinite(seconds):
         return {"score": score, "seconds": ""}

@@ -29,7 +29,7 @@ def seeds(facts: Facts, look: Look) -> Drawn | None:
     if not recipes or recipes[0]["test"] is None:
         return None
     kept = [one for n, one in enumerate(recipes) if n < MOST or one["baseline"] or one["recommended"]]
-    rows = placed([row_of(one, look, facts["kind"] == "imported") for one in kept])
+    rows = placed([row_of(one, look, facts) for one in kept])
     dots = [
         {"row": row["row"], "score": run["test"]}
         for row, one in zip(rows, kept, strict=True)
@@ -65,10 +65,10 @@ def seeds(facts: Facts, look: Look) -> Drawn | None:
     )
 
 
-def row_of(recipe: ReportRecipe, look: Look, imported: bool) -> Row:
-    row = recipe_row(recipe, look)
+def row_of(recipe: ReportRecipe, look: Look, facts: Facts) -> Row:
+    row = recipe_row(recipe, look, facts["verdict"]["score_digits"])
     beside = [row["role_word"]] if row["role"] in ("recommended", "baseline") else []
-    absent = "absent" if imported else "left"
+    absent = "absent" if facts["kind"] == "imported" else "left"
     states = {absent if run["status"] == "left" else run["status"] for run in recipe["runs"]} - {"done"}
     if row["test"] is None:
         why = look.word("comma").join(look.word(f"state {state}") for state in sorted(states))

@@ -11,7 +11,7 @@ from finegrid.errors import visible
 from finegrid.recipe.identity import Level
 from finegrid.report.chart.palette import FONT, PALETTES, Palette, Theme
 from finegrid.report.chart.words import CHART_WORDS
-from finegrid.spelling import Lang, digits_of, format_level
+from finegrid.spelling import Lang, format_level
 
 Width = int | Literal["container"]
 Row = dict[str, Any]
@@ -45,12 +45,11 @@ class Look:
         return self.word("between sentences").join(part for part in parts if part)
 
     def between(self, low: float | None, high: float | None, digits: int = 2, sign: bool = True) -> str:
-        """``−1.09 to +3.23``, or that there is no interval. Without signs: of a score."""
+        """``−1.09 to +3.23``, or that there is no interval."""
         if low is None or high is None:
             return self.word("no interval")
-        if not sign:
-            return self.word("interval", low=plain_score(low), high=plain_score(high))
-        return self.word("interval", low=format_signed(low, digits), high=format_signed(high, digits))
+        write = format_signed if sign else plain
+        return self.word("interval", low=write(low, digits), high=write(high, digits))
 
     def levels(self, levels: Mapping[str, Level]) -> str:
         """What a recipe has that the baseline has not."""
@@ -110,10 +109,6 @@ def format_signed(value: float | None, digits: int = 2, unknown: str = "") -> st
     if value is None or round(value, digits) == 0:
         return plain(None if value is None else 0.0, digits, unknown)
     return f"{value:+,.{digits}f}".replace("-", MINUS)
-
-
-def plain_score(value: float | None, unknown: str = "") -> str:
-    return unknown if value is None else plain(value, digits_of(value))
 
 
 def plain(value: float | None, digits: int = 2, unknown: str = "") -> str:

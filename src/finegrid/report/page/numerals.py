@@ -17,9 +17,9 @@ UNKNOWN = "–"
 Pair = Sequence[float | None]
 
 
-def points(value: float | None) -> str:
+def points(value: float | None, digits: int = 2) -> str:
     """A score."""
-    return style.plain_score(value, UNKNOWN)
+    return style.plain(value, digits, UNKNOWN)
 
 
 def signed(value: float | None, digits: int = 2) -> str:
@@ -31,10 +31,8 @@ def between(pair: Pair | None, digits: int = 2, sign: bool = True) -> Both:
     """An interval."""
     if pair is None or pair[0] is None or pair[1] is None:
         return say("no interval")
-    if not sign:
-        return say("interval", low=points(pair[0]), high=points(pair[1]))
-    low, high = (style.format_signed(end, digits) for end in pair)
-    return say("interval", low=low, high=high)
+    write = style.format_signed if sign else style.plain
+    return say("interval", low=write(pair[0], digits), high=write(pair[1], digits))
 
 
 def known(pair: Pair | None) -> bool:

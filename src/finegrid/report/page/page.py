@@ -56,7 +56,7 @@ def render_page(facts: Facts, lang: Lang = "en", live: bool = False, figures: Fi
             pictures=figures.pictures,
             ordered=best_first(facts),
             shown_field=Markup('<b class="count">{}</b>').format(len(facts["recipes"])),
-            strip=DotStrip.of(facts["recipes"]),
+            strip=DotStrip.of(facts["recipes"], facts["verdict"]["score_digits"]),
             recommended=next((one for one in facts["recipes"] if one["recommended"]), None),
             lacking=sentences.lacking(facts),
             facts_json=script_json(facts),
