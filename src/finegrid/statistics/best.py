@@ -47,7 +47,8 @@ def best_set(experiment: Experiment, alpha: float = 0.05) -> BestSet | None:
     mean = experiment.filled.score.mean(axis=1)
     variance, df, noise = _measure_pairs(experiment)
     critical = hsu_constant(len(rows), df, alpha)
-    ahead = mean[:, None] - mean[None, :] + critical * np.sqrt(variance)
+    reach = critical * np.sqrt(variance) if len(rows) > 1 else np.zeros((1, 1))  # alone, it has no rival
+    ahead = mean[:, None] - mean[None, :] + reach
     np.fill_diagonal(ahead, np.inf)
     bound = ahead.min(axis=1)
     gap = np.full(len(experiment.outcomes.recipes), np.nan)

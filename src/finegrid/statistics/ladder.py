@@ -17,6 +17,7 @@ from finegrid.statistics.experiment import Experiment
 from finegrid.statistics.outcomes import Floats
 
 LEAST_LEVELS = 3  # of two, the table of effects says it
+MOST_LEVELS = 16  # 120 pairs; what has more, as a name of each run has, is no ladder
 
 
 @dataclass(frozen=True)
@@ -55,14 +56,16 @@ class Ladder:
 
 
 def compare_levels(experiment: Experiment, alpha: float = 0.05) -> tuple[Ladder, ...]:
-    """Of every factor with three levels or more that the runs compare.
+    """Of every factor with three levels or more that the runs compare; not of those with very many.
 
     Which level is best is seen in the same runs. So each pair of levels gets Bonferroni's interval over all
     pairs of all ladders: whichever pair is then looked at, it holds (Hochberg & Tamhane 1987, chapter 2).
     Differences are paired: inside seeds, and over the same recipes as the effects.
     """
     weights = weigh_levels(experiment)
-    found = {factor: levels for factor, levels in weights.items() if len(levels) >= LEAST_LEVELS}
+    found = {
+        factor: levels for factor, levels in weights.items() if LEAST_LEVELS <= len(levels) <= MOST_LEVELS
+    }
     pairs = sum(len(levels) * (len(levels) - 1) // 2 for levels in found.values())
     return tuple(compare_one(experiment, factor, levels, alpha / pairs) for factor, levels in found.items())
 
