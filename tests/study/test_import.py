@@ -441,6 +441,21 @@ def test_the_command_line_refuses_what_it_should(tmp_path: Path, call: Call) -> 
         load_study(out)
 
 
+def test_the_command_line_is_told_which_way_is_better(tmp_path: Path, call: Call) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("a,err\n0,6.2\n0,6.3\n1,5.1\n1,5.2\n")
+    silent = call("import", table, "--out", tmp_path / "silent", "--result", "err")
+    lower = call("import", table, "--out", tmp_path / "lower", "--result", "err", "--lower-is-better")
+    higher = call("import", table, "--out", tmp_path / "higher", "--result", "err", "--higher-is-better")
+
+    assert silent.returncode == 2 and "--lower-is-better" in silent.stderr
+    assert not (tmp_path / "silent").exists()
+    assert lower.returncode == higher.returncode == 0
+    words = [call("verdict", tmp_path / name).stdout for name in ("lower", "higher")]
+    assert "+1.10" in words[0] and "recommended: a = 1" in words[0] and "Less err is better" in words[0]
+    assert "-1.10" in words[1] and "recommended: the baseline" in words[1]
+
+
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"schema": 2}', "\x00"])
 def test_a_damaged_import_is_told(tmp_path: Path, text: str) -> None:
     (tmp_path / "imported.json").write_text(text)

@@ -224,6 +224,14 @@ def test_results_that_are_all_equal_leave_the_noise_unknown(judged: JudgeTable) 
         assert "0.00 points" not in said(verdict)
 
 
+def test_scores_that_no_seed_moves_leave_every_recipe_among_the_best(judged: JudgeTable) -> None:
+    rows = [(*levels, seed, worth(levels)) for levels in product((0, 1), repeat=2) for seed in range(3)]
+    verdict = judged("a,b,seed,f1", rows)
+
+    assert verdict.best is not None and len(verdict.best.members) == 4
+    assert set(kinds(verdict).values()) == {"open"}
+
+
 def test_where_the_noise_is_unknown_more_runs_would_tell_it(judged: JudgeTable) -> None:
     verdict = judged("a,b,f1", [(*levels, worth(levels)) for levels in product((0, 1), repeat=2)])
 
