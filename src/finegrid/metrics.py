@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,10 @@ from finegrid.errors import InputError, Problem
 PLAIN_SCORES = ("macro-f1", "accuracy", "mcc")
 MARGIN, MOST_MARGIN = 0.2, 0.5  # points; the smallest and the largest margin that are taken by default
 TOLERANCE = 0.5  # points that a recommended recipe may lose against the baseline
+CORRELATIONS = frozenset(
+    ("mcc", "matthews", "kappa", "corr", "correlation", "pearson", "spearman", "kendall")
+)
+MARGIN = 0.2  # points; smaller differences are none
 
 
 def confusion(gold: NDArray[np.int64], predicted: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
@@ -57,6 +62,12 @@ def score_of(scores: Mapping[str, Any], name: str) -> float:
     """One score out of a `summary`: ``macro-f1``, ``accuracy``, ``mcc`` or ``f1:<label>``."""
     kind, _, label = name.partition(":")
     return float(scores[kind][label] if label else scores[kind])
+
+
+def range_of(name: str) -> tuple[float, float]:
+    """What a score can be, in points: from and to. Of tables from elsewhere, also by other names."""
+    words = re.findall(r"[^\W\d_]+", name.partition(":")[0].casefold())
+    return (-100.0 if CORRELATIONS.intersection(words) else 0.0), 100.0
 
 
 def check_score(name: str, labels: Sequence[str] | None = None) -> None:

@@ -59,7 +59,10 @@ def test_the_published_table_comes_back_as_it_was(tmp_path: Path) -> None:
 
 
 def test_what_is_saved_is_loaded_with_types_and_all(tmp_path: Path) -> None:
-    imported = read(tmp_path, "a,b,c,d,f1,seed\n1,1.0,true,x,0.5,3\n2,0.5,false,y,0.6,4\n")
+    imported = read(
+        tmp_path,
+        "a,b,c,d,f1,seed\n1,1.0,true,x,0.5,3\n2,0.5,false,y,0.6,4\n1,0.5,true,y,,3\n2,1.0,true,y,,3\n",
+    )
     save_imported(tmp_path / "new" / "folder", imported)
     loaded = load_imported(tmp_path / "new" / "folder")
 
@@ -246,7 +249,7 @@ def test_markdown_is_found_among_prose_and_its_ragged_rows_are_told(tmp_path: Pa
 
 
 def test_byte_order_marks_line_ends_tabs_and_chinese_are_read(tmp_path: Path) -> None:
-    text = "序号\t冻结\t预热,比例\t准确率\r\n1\t是\t0\t0.91\r\n2\t否\t0.1\t0.92\r\n"
+    text = "序号\t冻结\t预热,比例\t准确率\r\n1\t是\t0\t0.91\r\n2\t否\t0.1\t0.92\r\n3\t是\t0.1\t0.93\r\n"
     imported = read(tmp_path, b"\xef\xbb\xbf\r\n" + text.encode(), "表.tsv")
 
     assert imported.factors == {"冻结": ["是", "否"], "预热,比例": [0.0, 0.1]} and imported.score == "准确率"
@@ -258,6 +261,104 @@ def test_semicolons_separate_where_nothing_else_does(tmp_path: Path) -> None:
     imported = read(tmp_path, "way;f1\na, b;0.5\nc;0.6\n")
 
     assert imported.factors == {"way": ["a, b", "c"]}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("error", "Test_Error", "err", "error rate (%)", "evalLoss", "log_loss", "perplexity", "ppl", "WER"),
+        *("cer", "rmse", "MAE", "val-mse", "cross_entropy", "错误率", "验证损失", "困惑度"),
+    ],
+)
+def test_a_result_that_sounds_like_an_error_is_refused_unless_told_which_is_better(
+    tmp_path: Path, name: str
+) -> None:
+    text = f"a,{name}\n1,0.5\n2,0.25\n"
+    (problem,) = problems(tmp_path, text, result=name)
+
+    assert f"result '{name}' sounds like an error" in problem
+    assert "--lower-is-better" in problem and "--higher-is-better" in problem
+    assert read(tmp_path, text, result=name, lower_is_better=True).lower_is_better
+    assert not read(tmp_path, text, result=name, lower_is_better=False).lower_is_better
+
+
+@pytest.mark.parametrize(
+    "name", ["f1", "accuracy", "mcc", "closeness", "terse", "glossary", "正确率", "准确率"]
+)
+def test_other_results_are_taken_as_the_more_the_better(tmp_path: Path, name: str) -> None:
+    assert not read(tmp_path, f"a,{name}\n1,0.5\n2,0.25\n", result=name).lower_is_better
+
+
+@pytest.mark.parametrize(
+    ("name", "lower", "cells", "results", "scale"),
+    [
+        ("error", True, ["0.062", "0.07"], [6.2, 7.0], "points"),
+        ("wer", True, ["6.2", "7"], [6.2, 7.0], "points"),
+        ("log_loss", True, ["0.35", "1.75"], [0.35, 1.75], "own"),
+        ("perplexity", True, ["23.5", "310"], [23.5, 310.0], "own"),
+        ("loss", False, ["-0.35", "-1.75"], [-0.35, -1.75], "own"),
+        ("latency", True, ["180", "0.5"], [180.0, 0.5], "own"),
+        ("accuracy", None, ["0.5", "0.25"], [50.0, 25.0], "points"),
+    ],
+)
+def test_only_shares_are_taken_as_points(
+    tmp_path: Path, name: str, lower: bool | None, cells: list[str], results: list[float], scale: str
+) -> None:
+    text = f"a,{name}\n" + "".join(f"{row},{cell}\n" for row, cell in enumerate(cells))
+    imported = read(tmp_path, text, result=name, lower_is_better=lower)
+
+    assert [row.result for row in imported.rows] == results and imported.scale == scale
+    printed = [line.split(",")[-1] for line in render_imported(imported, "csv").splitlines()[1:]]
+    share = 100 if scale == "points" else 1
+    assert [float(cell) for cell in printed] == pytest.approx([result / share for result in results])
+    again = render_imported(imported, "csv").replace("result", name)
+    assert read(tmp_path, again, result=name, lower_is_better=lower).rows == imported.rows
+
+
+def test_the_best_row_of_a_table_of_errors_has_the_least(tmp_path: Path) -> None:
+    text = "a,err\n1,6.2\n2,5.1\n3,7.4\n"
+    told = json.loads(render_imported(read(tmp_path, text, result="err", lower_is_better=True), "json"))
+    accuracy = json.loads(render_imported(read(tmp_path, text.replace("err", "f1")), "json"))
+
+    assert (told["best"], told["worst"], told["lower_is_better"]) == (2, 3, True)
+    assert (accuracy["best"], accuracy["worst"], accuracy["lower_is_better"]) == (3, 2, False)
+
+
+def test_a_table_kept_by_an_older_version_is_read(tmp_path: Path) -> None:
+    save_imported(tmp_path, read(tmp_path, "a,f1\n1,0.5\n2,0.6\n"))
+    kept = json.loads((tmp_path / "imported.json").read_text())
+    del kept["lower_is_better"], kept["scale"]
+    (tmp_path / "imported.json").write_text(json.dumps(kept))
+    loaded = load_imported(tmp_path)
+
+    assert loaded is not None and (loaded.lower_is_better, loaded.scale) == (False, "points")
+
+
+def test_columns_that_say_the_same_are_one_factor_and_both_names_are_told(tmp_path: Path) -> None:
+    text = "a,a2,way,b,f1\n0,0,x,0,0.5\n1,1,y,0,0.6\n0,0,x,1,0.7\n1,1,y,1,0.8\n"
+    imported = read(tmp_path, text)
+
+    assert imported.factors == {"a": [0, 1], "b": [0, 1]}
+    same, renamed = imported.warnings
+    assert same.startswith("'a' and 'a2' are the same in every row: nothing tells them apart")
+    assert "'a' and 'way' go together in every row ('way' is x where that is 0, y where that is 1)" in renamed
+    assert "'way' was left out" in renamed and all(set(row.levels) == {"a", "b"} for row in imported.rows)
+
+
+def test_of_twin_columns_the_one_that_the_user_speaks_of_is_kept(tmp_path: Path) -> None:
+    text = "a,way,b,f1\n0,x,0,0.5\n1,y,0,0.6\n0,x,1,0.7\n1,y,1,0.8\n"
+
+    assert read(tmp_path, text, baseline=["way=y"]).factors == {"way": ["y", "x"], "b": [0, 1]}
+    declared = read(tmp_path, text, inert={"way": "why"})
+    assert list(declared.factors) == ["a", "way", "b"] and list(declared.inert) == ["way"]
+    assert declared.warnings == []
+
+
+def test_a_column_that_follows_from_another_is_no_twin_of_it(tmp_path: Path) -> None:
+    """Three rates in two groups: the rate says more than the group."""
+    imported = read(tmp_path, "rate,group,f1\n1,low,0.5\n2,low,0.6\n3,high,0.7\n")
+
+    assert list(imported.factors) == ["rate", "group"] and imported.warnings == []
 
 
 @given(st.text(st.sampled_from('a1.,;\t|-*_"\\\r\n %:x\u2028f'), max_size=60))
@@ -338,6 +439,21 @@ def test_the_command_line_refuses_what_it_should(tmp_path: Path, call: Call) -> 
     assert json.loads(call("table", out, "--format", "json").stdout)["best"] == 50
     with pytest.raises(InputError, match="nothing to run"):  # status and plan, too
         load_study(out)
+
+
+def test_the_command_line_is_told_which_way_is_better(tmp_path: Path, call: Call) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("a,err\n0,6.2\n0,6.3\n1,5.1\n1,5.2\n")
+    silent = call("import", table, "--out", tmp_path / "silent", "--result", "err")
+    lower = call("import", table, "--out", tmp_path / "lower", "--result", "err", "--lower-is-better")
+    higher = call("import", table, "--out", tmp_path / "higher", "--result", "err", "--higher-is-better")
+
+    assert silent.returncode == 2 and "--lower-is-better" in silent.stderr
+    assert not (tmp_path / "silent").exists()
+    assert lower.returncode == higher.returncode == 0
+    words = [call("verdict", tmp_path / name).stdout for name in ("lower", "higher")]
+    assert "+1.10" in words[0] and "use: a = 1 (row 3)" in words[0] and "Less err is better" in words[0]
+    assert "-1.10" in words[1] and words[1].startswith("keep what you have")
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"schema": 2}', "\x00"])

@@ -6,14 +6,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.reported import audited_study, fill
 
+from finegrid.results.from_table import imported_results
 from finegrid.results.load import load_results
+from finegrid.study.importing.importing import import_table
 from finegrid.study.record import EnginePath, Record
 from finegrid.study.study import Study
 from finegrid.verdict.diagnose import diagnose
 from finegrid.verdict.diagnose_words import describe
+from finegrid.verdict.verdict import judge
 
 
 @pytest.fixture
@@ -51,3 +55,19 @@ def test_levels_on_one_path_and_records_that_tell_none_are_no_reason(
     set_paths_(study, lambda record: path)
 
     assert warned(study) == []
+
+
+def test_recipes_that_share_no_seed_with_the_others_are_named(tmp_path: Path) -> None:
+    rows = [f"{a},{b},{seed},0.8{a}{b}{seed},{20 + a + b}" for a in (0, 1) for b in (0, 1) for seed in (0, 1)]
+    (tmp_path / "table.csv").write_text("\n".join(["a,b,seed,f1,seconds", *rows]))
+    results = imported_results(tmp_path, import_table(tmp_path / "table.csv"))
+    *others, last = results.recipes
+    apart = replace(last, records={7: replace(last.records[0], seed=7)})
+    changed = replace(results, recipes=(*others, apart), seeds=(0, 1, 7))
+    told = diagnose(changed)
+
+    assert "unconnected" not in {warning.kind for warning in diagnose(results)}
+    (warning,) = [warning for warning in told if warning.kind == "unconnected"]
+    assert describe(warning, "en").what == "1 recipes ran with none of the seeds of the others: rows 7"
+    assert all(np.isfinite(mean) for mean, _ in judge(results).scores)
+    assert np.isnan(judge(changed).scores[3][0]) and 3 not in judge(changed).eligible

@@ -30,10 +30,18 @@ def import_(
     baseline: Annotated[
         list[str] | None, typer.Option(help="factor=level of the baseline. Default: the first row's; repeat.")
     ] = None,
+    lower_is_better: Annotated[
+        bool | None,
+        typer.Option(
+            "--lower-is-better/--higher-is-better",
+            help="Of the results. Needed where their name sounds like an error or a loss.",
+        ),
+    ] = None,
 ) -> None:
     """Take over a table of recipes and results from anywhere. Nothing is trained."""
     declared = dict.fromkeys(inert or (), DECLARED)
-    keep(out, import_table(table, ImportOptions(result, seconds, declared, tuple(baseline or ()))))
+    options = ImportOptions(result, seconds, declared, tuple(baseline or ()), lower_is_better)
+    keep(out, import_table(table, options))
 
 
 def example(

@@ -213,7 +213,7 @@ def collect_table(folder: Path, imported: Imported) -> Content:
                 status="missing" if row.result is None else "done",
                 fixed={},
                 record=None,
-                scores={} if row.result is None else {"result": round(row.result / 100, 12)},
+                scores={} if (written := imported.as_written(row)) is None else {"result": written},
                 seconds={imported.seconds_per or "run": row.seconds} if row.seconds is not None else {},
                 epochs=(),
             )
@@ -234,6 +234,7 @@ def collect_table(folder: Path, imported: Imported) -> Content:
             "imported": imported.source,
             "title": imported.title,
             "score": imported.score,
+            "lower_is_better": imported.lower_is_better,
             "factors": imported.factors,
             "inert": imported.inert,
             "notes": imported.notes,

@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from finegrid.errors import input_error
-from finegrid.facts.verdict import DecisionFacts, FactorFacts, FailingFacts, NeedsFacts, VerdictFacts
+from finegrid.facts.verdict import (
+    DecisionFacts,
+    FactorFacts,
+    FailingFacts,
+    LadderFacts,
+    NeedsFacts,
+    VerdictFacts,
+)
 from finegrid.spelling import Lang, format_duration, format_level
 from finegrid.statistics.decide import KINDS, Decision, Failing, Kind
 from finegrid.statistics.repeats import REPEATS, TEXTS_ALONE
@@ -40,7 +47,14 @@ def failing_words(counts: Failing, words: Mapping[str, str]) -> str:
 
 
 def needs_words(
-    needs: NeedsFacts | None, seeds: int, texts: int, lang: Lang, *, brief: bool = False, method: str = ""
+    needs: NeedsFacts | None,
+    seeds: int,
+    texts: int,
+    lang: Lang,
+    *,
+    brief: bool = False,
+    method: str = "",
+    imported: bool = False,
 ) -> str:
     """What would settle an open decision.
 
@@ -49,11 +63,15 @@ def needs_words(
         seeds, texts: as many as there are now.
         brief: without what the seeds cost, or how many texts there are.
         method: where the noise of a run comes from (`statistics.variance.Noise`).
+        imported: of a table from elsewhere, in which nothing can be trained.
     """
     words = SHARED[lang]
     if needs is None:
         of = {REPEATS: "needs nothing of runs", TEXTS_ALONE: "needs nothing of texts"}
         return words[of.get(method, "needs nothing")]
+    if imported:
+        key = "needs any repeats" if needs["unknown_noise"] else "needs repeats"
+        return words[key].format(more=(needs["seeds"] or seeds) - seeds)
     if needs["seeds"] and needs["texts"]:
         key = "needs both of each" if method == REPEATS else "needs both"
         return words[key].format(seeds=needs["seeds"], texts=needs["texts"])
@@ -64,7 +82,10 @@ def needs_words(
         aside = words["texts now"].format(now=texts)
     else:
         hours = needs["hours"]
-        need = words["needs seeds"].format(more=(needs["seeds"] or seeds) - seeds)
+        key = "needs seeds"
+        if needs["unknown_noise"]:
+            key = "needs second seed" if seeds == 1 else "needs another seed"
+        need = words[key].format(more=(needs["seeds"] or seeds) - seeds)
         if hours is None:
             return need
         aside = words["needs runs"].format(runs=needs["runs"], time=format_duration(3600 * hours))
@@ -103,12 +124,41 @@ def condition_words(factor: FactorFacts, margin: float, lang: Lang) -> str:
 def factor_needs(factor: FactorFacts, verdict: VerdictFacts, lang: Lang, *, brief: bool = False) -> str:
     """What would settle an open decision on a strategy; empty where it is not open.
 
-    Also where it has no interval: then nothing is known of what would settle it.
+    Also where it has no interval and further runs would give none, as where no runs compare its levels.
     """
-    if factor["decision"]["kind"] != "open" or factor["low"] is None:
+    needs = factor["needs"]
+    unknown = factor["low"] is None and not (needs and needs["unknown_noise"])
+    if factor["decision"]["kind"] != "open" or unknown:
         return ""
-    method = verdict["noise"]["method"]
-    return needs_words(factor["needs"], verdict["seeds"], verdict["texts"], lang, brief=brief, method=method)
+    return needs_words(
+        needs,
+        verdict["seeds"],
+        verdict["texts"],
+        lang,
+        brief=brief,
+        method=verdict["noise"]["method"],
+        imported=verdict["imported"],
+    )
+
+
+def ladder_words(ladder: LadderFacts, lang: Lang) -> str:
+    """Which level of a factor is best, by how much, and how sure that is."""
+    words = SHARED[lang]
+    low, high = ladder["interval"]
+    around = ""
+    if low is not None and high is not None:
+        ends = words["interval"].format(low=f"{low:+.2f}", high=f"{high:+.2f}")
+        around = words["in brackets"].format(text=ends)
+    said = words["ladder"].format(
+        factor=ladder["factor"],
+        best=format_level(ladder["best"]),
+        next=format_level(ladder["runner_up"]),
+        difference=f"{ladder['difference'] or 0.0:.2f}",
+        interval=around,
+    )
+    others = [level for level in ladder["contenders"] if level != ladder["best"]]
+    listed = words["list comma"].join(map(format_level, others))
+    return words["ladder open" if others else "ladder clear"].format(told=said, levels=listed)
 
 
 def decision_of(facts: DecisionFacts) -> Decision:

@@ -66,6 +66,10 @@ class NeedsFacts(TypedDict):
     texts: Annotated[int | None, Field(description="null where more seeds are enough.")]
     runs: Annotated[int, Field(description="How many more runs these seeds take.")]
     hours: Annotated[float | None, Field(description="What these runs take one worker.")]
+    unknown_noise: Annotated[
+        bool,
+        Field(description="Nothing is known yet of how far runs differ; these seeds would tell."),
+    ]
 
 
 class EffectFacts(TypedDict):
@@ -144,12 +148,26 @@ class InteractionFacts(EffectFacts):
     conditional: list[ConditionalFacts]
 
 
+class LadderFacts(TypedDict):
+    """A factor of three levels or more: which level is best, and how sure that is."""
+
+    factor: str
+    levels: Annotated[list[Level], Field(description="Those that the runs compare, best first.")]
+    effects: Annotated[list[Points], Field(description="Of each against the factor's first level.")]
+    best: Level
+    runner_up: Level
+    difference: Annotated[Points, Field(description="The best level less the runner-up.")]
+    interval: Annotated[Ends, Field(description="Of it: 95 %, over all pairs of levels together.")]
+    clear: Annotated[bool, Field(description="Whether the best level is surely better than all others.")]
+    contenders: Annotated[list[Level], Field(description="Levels that cannot be told from the best.")]
+
+
 class RecipeFacts(TypedDict):
     """A distinct recipe, by its rows of the design."""
 
     rows: list[int]
     levels: Levels
-    test: Annotated[Points, Field(description="Its mean score on test.")]
+    test: Annotated[Points, Field(description="Its mean score on test, as the study or table tells it.")]
     test_interval: Ends
     seconds: Seconds
     gain: Annotated[Points, Field(description="Expected against the baseline; posterior.")]
@@ -365,6 +383,15 @@ class VerdictFacts(TypedDict):
     failures: Annotated[
         FailuresFacts | None, Field(description="Runs that failed to learn; null where none did.")
     ]
+    ladders: Annotated[list[LadderFacts], Field(description="Of factors with three levels or more.")]
+    imported: Annotated[bool, Field(description="Whether this is a table from elsewhere.")]
+    lower_is_better: Annotated[
+        bool,
+        Field(
+            description="Of scores, as of errors and losses. Effects above 0 are improvements all the same."
+        ),
+    ]
+    score_digits: Annotated[int, Field(description="Digits after the point that a score is told with.")]
 
 
 class PairedFacts(TypedDict):

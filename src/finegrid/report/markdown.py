@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from finegrid.facts.comparison import LossFacts
-from finegrid.facts.decision_words import factor_words
+from finegrid.facts.decision_words import factor_words, ladder_words
 from finegrid.facts.failure_words import failure_lines
 from finegrid.facts.report import Facts
 from finegrid.report.chart.forest import interval_text, missing, sample
@@ -51,6 +51,8 @@ def intro(facts: Facts, look: Look) -> Iterator[str]:
     yield look.sentences(
         look.word("md score", score=escape_text(verdict["score"])), sample(facts, look), missing(facts, look)
     )
+    if verdict["lower_is_better"]:
+        yield escape_text(look.word("lower is better", score=verdict["score"]))
     if verdict["holds_at"]:
         levels = ", ".join(level_name(name, level) for name, level in verdict["holds_at"].items())
         yield look.word("holds", levels=escape_text(levels))
@@ -107,9 +109,9 @@ def loss_difference(loss: LossFacts, look: Look) -> str:
 
 
 def seconds(mean: float | None, interval: Sequence[float | None] | None, look: Look) -> str:
-    if mean is None or interval is None:
+    if mean is None:
         return ""
-    low, high = interval
+    low, high = interval or (None, None)
     around = "" if low is None or high is None else look.word("in brackets", text=look.between(low, high, 1))
     return format_signed(mean, 1) + around
 
@@ -122,6 +124,8 @@ def remarks(facts: Facts, look: Look) -> Iterator[str]:
         if told:
             name = escape_text(level_name(one["factor"], one["levels"][1]))
             yield f"- {name}: {escape_text('; '.join(told))}"
+    for ladder in verdict["ladders"]:
+        yield f"- {escape_text(ladder_words(ladder, look.lang))}"
     for factor, reason in verdict["inert"].items():
         yield f"- {look.word('inert', factor=escape_text(factor), reason=escape_text(reason))}"
     for line in failure_lines(verdict, look.lang):
@@ -137,6 +141,7 @@ def best_blocks(facts: Facts, look: Look) -> Iterator[str]:
     if best is None:
         yield look.word("md no best")
         return
+    digits = facts["verdict"]["score_digits"]
     split, count = look.word(best["chosen_on"]), len(best["set"])
     yield look.word("md best set", count=count, split=split, shown=min(count, MOST))
     marks = {tuple(best["recommended"]["rows"]): "recommended", tuple(best["baseline"]["rows"]): "baseline"}
@@ -151,8 +156,8 @@ def best_blocks(facts: Facts, look: Look) -> Iterator[str]:
             [
                 ", ".join(map(str, numbers)),
                 escape_text(look.levels(one["moved"])),
-                plain(one["test"]) if known else "",
-                look.between(low, high, sign=False),
+                plain(one["test"], digits) if known else "",
+                look.between(low, high, digits, sign=False),
                 *([] if look.compared else [plain(one["seconds"], 1)]),
                 look.word(marks[numbers]) if numbers in marks else "",
             ]

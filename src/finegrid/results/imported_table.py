@@ -11,7 +11,10 @@ from finegrid.study.presets import PRESETS, Preset
 
 
 def render_imported(imported: Imported, style: str) -> str:
-    """The table as ``markdown``, ``csv`` or ``json``; results from 0 to 1, as in the table of a study."""
+    """The table as ``markdown``, ``csv`` or ``json``; results from 0 to 1, as in the table of a study.
+
+    Results on a scale of their own are as they are.
+    """
     preset = find_preset(imported)
     seeded = any(row.seed is not None for row in imported.rows)
     timed = imported.seconds_per is not None
@@ -22,7 +25,7 @@ def render_imported(imported: Imported, style: str) -> str:
             str(row.index),
             *format_levels(row.levels, preset),
             *[format_optional(row.seed)] * seeded,
-            format_result(row),
+            format_result(imported, row),
             *[format_optional(row.seconds)] * timed,
         ]
         for row in imported.rows
@@ -53,10 +56,12 @@ def find_preset(imported: Imported) -> Preset | None:
     return preset if varied == {name: set(levels) for name, levels in preset.factors.items()} else None
 
 
-def format_result(row: ImportedRow) -> str:
+def format_result(imported: Imported, row: ImportedRow) -> str:
     """Four digits after the point, or more where the table has more."""
     if row.result is None:
         return ""
+    if imported.scale == "own":
+        return f"{row.result:.12g}"
     whole, _, digits = f"{row.result / 100:.10f}".partition(".")
     return f"{whole}.{digits.rstrip('0'):0<4}"
 
@@ -67,8 +72,9 @@ def format_optional(value: float | None) -> str:
 
 def as_json(imported: Imported) -> dict[str, Any]:
     measured = [row for row in imported.rows if row.result is not None]
-    best = max(measured, key=lambda row: row.result or 0.0, default=None)
-    worst = min(measured, key=lambda row: row.result or 0.0, default=None)
+    sign = -1 if imported.lower_is_better else 1
+    best = max(measured, key=lambda row: sign * (row.result or 0.0), default=None)
+    worst = min(measured, key=lambda row: sign * (row.result or 0.0), default=None)
     return {
         "schema": 1,
         "score": imported.score,
@@ -79,12 +85,13 @@ def as_json(imported: Imported) -> dict[str, Any]:
                 "levels": row.levels,
                 "same_as": same,
                 "seed": row.seed,
-                "result": None if row.result is None else round(row.result / 100, 12),
+                "result": imported.as_written(row),
                 "seconds": row.seconds,
             }
             for row, same in zip(imported.rows, imported.same_as(), strict=True)
         ],
         "inert": imported.inert,
+        "lower_is_better": imported.lower_is_better,
         "best": best.index if best else None,
         "worst": worst.index if worst else None,
         "seconds_per": imported.seconds_per,

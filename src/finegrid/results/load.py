@@ -7,10 +7,12 @@ from pathlib import Path
 
 from finegrid.errors import input_error
 from finegrid.machine import PRECISIONS
+from finegrid.metrics import range_of
 from finegrid.recipe.identity import Levels, key_of
 from finegrid.results.conditional import where_factor_exists
 from finegrid.results.from_table import imported_results
 from finegrid.results.results import Distinct, Results
+from finegrid.results.score_scale import ScoreScale
 from finegrid.study.audit_file import Audit
 from finegrid.study.audited import fitting_audit
 from finegrid.study.folder import AUDIT_FILE
@@ -77,6 +79,7 @@ def load_results(study: Study) -> Results:
         inert=inert,
         recipes=tuple(recipes),
         seeds=tuple(shown),
+        scale=ScoreScale(1.0, False, *range_of(study.head.score)),
         planned_seeds=study.head.design.planned,
         holds_at=holds_at,
         notes=tuple(audit.warnings),

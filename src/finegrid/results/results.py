@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from finegrid.errors import input_error
 from finegrid.recipe.identity import Level, Levels, key_of
 from finegrid.recipe.recipe import Recipe
+from finegrid.results.score_scale import ScoreScale
 from finegrid.study.audit_file import Audit
 from finegrid.study.folder import StudyFolder
 from finegrid.study.predictions import read_run
@@ -60,6 +61,7 @@ class Results:
     seconds_per: str = "run"  # or "epoch"
     repeats: bool = False  # whether "seeds" are just repeats of the same recipes
     notes: tuple[str, ...] = ()  # where it comes from, and warnings about the data
+    scale: ScoreScale = field(default_factory=ScoreScale)  # of the scores
     screen: Screen | None = None  # where phase 1 has decided which factors there is more to see of
     given: Given | None = None  # predictions that are not of our runs: a comparison has them
 
@@ -81,11 +83,14 @@ class Results:
     def points(self, split: str, score: str | None = None) -> Points:
         """Scores ``[recipes, seeds]``, 0 to 100; nan where no run has finished. A table has ``test`` only.
 
+        More is better: see `ScoreScale` for tables whose scores are errors or losses.
+
         Args:
             split: dev or test.
             score: another one than the study's, of those that every record has.
         """
-        return self._each(lambda record: 100 * record.score(split, score or self.score))
+        told = self._each(lambda record: 100 * record.score(split, score or self.score))
+        return self.scale.to_points(told)
 
     def means(self, split: str) -> Points:
         """Mean over the seeds that have finished, ``[recipes]``; nan where none has."""
@@ -150,12 +155,15 @@ class Results:
         raise AssertionError("every design has its baseline")
 
     def missing(self) -> dict[str, list[tuple[int, int]]]:
-        """Runs that cannot be counted, by what became of them: ``(first row, seed)``."""
+        """Runs that cannot be counted, by what became of them: ``(first row, seed)``.
+
+        Of repeats there is no plan: a recipe lacks one only where it has none.
+        """
         found: dict[str, list[tuple[int, int]]] = {"left": [], "diverged": [], "failed": []}
         if self.given is not None:
             return found  # what there is was planned
         for recipe in self.recipes:
-            for seed in self.seeds:
+            for seed in self.seeds if not self.repeats else self.seeds[: not recipe.records]:
                 record = recipe.records.get(seed)
                 status = record.status if record else "left"
                 if status != "done":

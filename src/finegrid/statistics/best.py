@@ -12,6 +12,7 @@ from scipy import optimize, special, stats
 from finegrid.statistics.experiment import Experiment
 from finegrid.statistics.outcomes import Filled, Floats
 from finegrid.statistics.repeats import between_pairs
+from finegrid.statistics.variance import NO_SPREAD
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,8 @@ class BestSet:
     Attributes:
         members: Rows of ``Outcomes.recipes``, best mean first.
         best: The row with the best mean.
-        gap: ``[recipes]``, points: the upper bound of recipe - best other recipe; not above 0 means not
-            a member. nan for a recipe without runs.
+        gap: ``[recipes]``, points: the upper bound of recipe - best other recipe; below 0 means not a
+            member. nan for a recipe without runs.
         critical: Hsu's constant, in standard errors.
         noise: Where the noise comes from; with one seed it is the weaker claim, and named so.
     """
@@ -47,13 +48,14 @@ def best_set(experiment: Experiment, alpha: float = 0.05) -> BestSet | None:
     mean = experiment.filled.score.mean(axis=1)
     variance, df, noise = _measure_pairs(experiment)
     critical = hsu_constant(len(rows), df, alpha)
-    ahead = mean[:, None] - mean[None, :] + critical * np.sqrt(variance)
+    reach = critical * np.sqrt(variance) if len(rows) > 1 else np.zeros((1, 1))  # alone, it has no rival
+    ahead = mean[:, None] - mean[None, :] + reach
     np.fill_diagonal(ahead, np.inf)
     bound = ahead.min(axis=1)
     gap = np.full(len(experiment.outcomes.recipes), np.nan)
     gap[rows] = bound
     order = np.argsort(-mean, kind="stable")
-    members = tuple(int(rows[index]) for index in order if bound[index] > 0 or index == order[0])
+    members = tuple(int(rows[index]) for index in order if bound[index] >= 0)
     return BestSet(members, int(rows[order[0]]), gap, critical, noise)
 
 
@@ -78,6 +80,8 @@ def _measure_pairs(experiment: Experiment) -> tuple[Floats, float, str]:
         df = float(completion.ran.sum() - recipes - seeds + 1)
         run_variance = float((off**2).sum() / max(df, 1.0)) if df > 0 else np.inf
         noise = "between seeds"
+        if not experiment.outcomes.measured and run_variance <= NO_SPREAD:
+            run_variance, noise = np.inf, "none"
     else:
         stand_in = experiment.stand_in_of_one_design
         run_variance, df = (

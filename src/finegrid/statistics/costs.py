@@ -9,7 +9,7 @@ import numpy as np
 
 from finegrid.statistics.comparisons import Contrast
 from finegrid.statistics.decide import Interval
-from finegrid.statistics.effects import analyse_mains
+from finegrid.statistics.effects import UNKNOWN, analyse_mains
 from finegrid.statistics.experiment import Experiment
 from finegrid.statistics.outcomes import Floats
 
@@ -21,7 +21,8 @@ class CostEffect:
     """A comparison in seconds or bytes.
 
     Attributes:
-        difference: In the unit of the input, mean of recipes and seeds, with its plain interval.
+        difference: In the unit of the input, mean of recipes and seeds, with its plain interval. Where all
+            runs of a kind are told to cost the same, that was not measured, and there is no interval.
         ratio: Of geometric means, 1 is equal; a run that the machine held up moves it less.
         surely_less: Holm's test over all comparisons says that at least `WORTH_SAYING` of it is saved.
     """
@@ -46,7 +47,7 @@ def compare_costs(experiment: Experiment, spent: Floats, alpha: float = 0.05) ->
         CostEffect(
             ratio.contrast,
             difference.estimate,
-            difference.plain,
+            difference.plain if difference.plain.has_width else UNKNOWN,
             float(np.exp(ratio.estimate)),
             ratio.adjusted.high < np.log1p(-WORTH_SAYING),
         )

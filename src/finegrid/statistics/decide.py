@@ -33,17 +33,23 @@ class Interval:
         """Whether both ends are."""
         return math.isfinite(self.low) and math.isfinite(self.high)
 
+    @property
+    def has_width(self) -> bool:
+        """Whether its ends differ by more than rounding."""
+        return self.high - self.low > 1e-9 * max(abs(self.low), abs(self.high))
+
 
 @dataclass(frozen=True)
 class Needs:
     """What would settle an open comparison if its estimate stayed as it is: totals, not additions.
 
     ``texts`` is None where more seeds are enough, ``seeds`` where more texts are. Totals of texts are good
-    to a tenth.
+    to a tenth. With ``unknown_noise`` nothing is known of how far runs differ: so many seeds would tell.
     """
 
     seeds: int | None
     texts: int | None
+    unknown_noise: bool = False
 
 
 @dataclass(frozen=True)

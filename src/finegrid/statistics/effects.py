@@ -33,6 +33,7 @@ from finegrid.statistics.decide import (
     plain_interval,
 )
 from finegrid.statistics.experiment import EffectFamily, Experiment
+from finegrid.statistics.twins import find_twins
 from finegrid.statistics.variance import Components, Noise
 
 
@@ -211,7 +212,7 @@ def _judge_family(
 ) -> tuple[Effect, ...]:
     """``noise``: of the given effects of the family. ``alpha`` None: neither adjusted nor decided."""
     if not family.given:
-        return tuple(_not_given(contrast) for contrast in family.contrasts)
+        return tuple(_not_given(one, find_twins(experiment, one)) for one in family.contrasts)
     estimate = family.estimators.weights @ experiment.filled.score.mean(axis=1)
     se, df = np.sqrt(noise.variance), noise.df
     plain = [plain_interval(*each) for each in zip(estimate, se, df, strict=True)]
@@ -243,6 +244,8 @@ def _judge_family(
                     margin,
                 )
                 decision = replace(decision, needs=find_needs(ahead))
+            elif decision.kind == "open":
+                decision = replace(decision, needs=Needs(noise.seeds + 1, None, unknown_noise=True))
         effects[number] = Effect(
             contrast,
             float(estimate[row]),
@@ -256,15 +259,19 @@ def _judge_family(
             _notes(contrast),
         )
     return tuple(
-        effects.get(number) or _not_given(contrast) for number, contrast in enumerate(family.contrasts)
+        effects.get(number) or _not_given(contrast, find_twins(experiment, contrast))
+        for number, contrast in enumerate(family.contrasts)
     )
 
 
-def _not_given(contrast: Contrast) -> Effect:
+def _not_given(contrast: Contrast, twins: Sequence[str] = ()) -> Effect:
     unknown = np.array(np.nan)
     components = Components(unknown, unknown, unknown)
     decision = None if contrast.given else Decision("open")
     notes = ("not estimable: the runs that finished do not show it",)
+    if twins:
+        same = " and ".join([contrast.name, *twins])
+        notes = (f"not estimable: {same} are the same in every recipe that ran",)
     return Effect(contrast, np.nan, np.inf, 1.0, UNKNOWN, UNKNOWN, 1.0, components, decision, notes)
 
 

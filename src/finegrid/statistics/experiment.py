@@ -35,6 +35,7 @@ from finegrid.statistics.variance import (
     find_stand_in,
     measure_imbalance,
     one_seed,
+    without_zeros,
 )
 
 
@@ -61,7 +62,7 @@ class EffectFamily:
 
     Attributes:
         contrasts: All of them.
-        given: Places of those that the runs give: their recipes ran, in seeds that they share.
+        given: Places of those that the runs give: their recipes ran, in seeds that connect them.
         estimators: Of these.
     """
 
@@ -74,10 +75,8 @@ def collect_family(contrasts: Sequence[Contrast], completion: Completion) -> Eff
     rows, given = [], []
     for number, contrast in enumerate(contrasts):
         if contrast.weights is not None:
-            weights = contrast.weights[completion.kept]
-            if completion.connected[weights != 0].all():
-                rows.append(weights)
-                given.append(number)
+            rows.append(contrast.weights[completion.kept])
+            given.append(number)
     weights = np.array(rows).reshape(len(rows), int(completion.kept.sum()))
     return EffectFamily(tuple(contrasts), tuple(given), Estimators(weights, completion))
 
@@ -153,15 +152,21 @@ class Experiment:
         influence: Values | None = None,
         repeats: Floats | None = None,
         run_text: Floats | None = None,
+        measured: bool = True,
     ) -> Experiment:
         """Another score of the same recipes. What depends on finished runs alone is shared.
 
         Args:
             score: ``[recipes, seeds]``, nan where no run finished; further seeds, or fewer, are allowed.
-            influence, repeats, run_text: Of this score; see `Outcomes`.
+            influence, repeats, run_text, measured: Of this score; see `Outcomes`.
         """
         outcomes = replace(
-            self.outcomes, score=score, influence=influence, repeats=repeats, run_text=run_text
+            self.outcomes,
+            score=score,
+            influence=influence,
+            repeats=repeats,
+            run_text=run_text,
+            measured=measured,
         )
         if np.array_equal(outcomes.ran, self.outcomes.ran):
             return Experiment(outcomes, self.families)
@@ -222,11 +227,17 @@ class Experiment:
 
     def _measure_noise(self, estimators: Estimators, asked: Sequence[int] | None = None) -> Noise:
         if self.completion.seeds > 1:
-            return between_seeds(self.filled, estimators.weights, estimators.imbalance, asked)
-        weights = estimators.weights if asked is None else estimators.weights[list(asked)]
-        if self.known_repeats is not None:
-            return between_repeats(self.filled, weights, *self.known_repeats)
-        return one_seed(self.filled, weights, self._stand_in)
+            noise = between_seeds(self.filled, estimators.weights, estimators.imbalance, asked)
+        else:
+            weights = estimators.weights if asked is None else estimators.weights[list(asked)]
+            if self.known_repeats is not None:
+                return between_repeats(self.filled, weights, *self.known_repeats)
+            noise = one_seed(self.filled, weights, self._stand_in)
+        return noise if self.outcomes.measured else without_zeros(noise)
+
+    def measure_noise(self, weights: Floats) -> Noise:
+        """Of further weighted sums, ``[estimators, recipes that ran]``, as one family."""
+        return self._measure_noise(Estimators(weights, self.completion))
 
     @cached_property
     def _stand_in(self) -> StandIn:
@@ -241,4 +252,5 @@ class Experiment:
     def _find_stand_in(self, families: Families) -> StandIn:
         repeats = self.outcomes.repeats
         known = None if repeats is None else repeats[self.completion.kept]
-        return find_stand_in(self.filled, self.families.leftover, families.reference, known)
+        found = find_stand_in(self.filled, self.families.leftover, families.reference, known)
+        return found if self.outcomes.measured else found.without_zero()

@@ -50,6 +50,8 @@ class Outcomes:
         grain: Points that a single test text moves the score by, at most; 0 where that is unknown.
         run_text: ``[recipes]``, points squared; variance of one text in one run, of repeats whose predictions
             are known (`repeats.of_runs`); 0 where no recipe has two.
+        measured: Whether a spread of 0 was measured. Where only rounded scores of unknown texts are told, it
+            is False: equal scores then leave the noise unknown.
 
     Raises:
         ValueError: shapes that do not agree, or levels that the factors do not list.
@@ -63,6 +65,7 @@ class Outcomes:
     blocks: tuple[Block, ...] = ()
     grain: float = 0.0
     run_text: Floats | None = None
+    measured: bool = True
 
     def __post_init__(self) -> None:
         shape = self.score.shape
@@ -81,14 +84,18 @@ class Outcomes:
 
     @classmethod
     def of_repeats(
-        cls, factors: Mapping[str, Sequence[Level]], recipes: Sequence[Levels], repeats: Floats
+        cls,
+        factors: Mapping[str, Sequence[Level]],
+        recipes: Sequence[Levels],
+        repeats: Floats,
+        measured: bool = True,
     ) -> Outcomes:
         """An imported table: ``repeats`` is ``[recipes, repeats]``, nan where a recipe has fewer."""
         there = np.isfinite(repeats)
         total = np.where(there, repeats, 0.0).sum(axis=1)
         count = there.sum(axis=1)
         mean = np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
-        return cls(factors, recipes, mean[:, None], repeats=repeats)
+        return cls(factors, recipes, mean[:, None], repeats=repeats, measured=measured)
 
     @property
     def ran(self) -> NDArray[np.bool_]:
@@ -105,12 +112,14 @@ class Completion:
     formulae for complete data then give the least-squares estimates with seeds as blocks: no bias from
     imbalance. Noise is another matter, see ``operator``.
 
+    Recipes are compared inside seeds. Where runs fall into parts that share neither a recipe nor a seed,
+    nothing tells how the seeds of one part compare with those of another. The part with the most runs is
+    kept; the recipes of the others have no score, rather than one at a made-up place.
+
     Attributes:
-        kept: ``[recipes]``, which recipes of the study have any run.
-        kept_seeds: ``[seeds]``, which seeds of the study have any run.
+        kept: ``[recipes]``, which recipes of the study have any run, in the part that is kept.
+        kept_seeds: ``[seeds]``, which seeds of the study have any run in it.
         ran: ``[kept recipes, kept seeds]``, which runs finished.
-        connected: ``[kept recipes]``, False where the runs do not connect a recipe with all seeds (it ran
-            in seeds in which none of the others did); its missing values stand at 0 and must not be used.
         operator: ``[kept recipes, kept seeds, finished runs]``: every value as a weighted sum of finished
             runs. None if none is missing.
     """
@@ -118,7 +127,6 @@ class Completion:
     kept: NDArray[np.bool_]
     kept_seeds: NDArray[np.bool_]
     ran: NDArray[np.bool_]
-    connected: NDArray[np.bool_]
     operator: Floats | None
 
     @property
@@ -129,11 +137,38 @@ class Completion:
 def complete(ran: NDArray[np.bool_]) -> Completion:
     """``ran``: ``[recipes, seeds]``, which runs finished."""
     kept, kept_seeds = np.asarray(ran.any(axis=1)), np.asarray(ran.any(axis=0))
+    if not ran[np.ix_(kept, kept_seeds)].all():
+        kept, kept_seeds = find_largest_part(ran)
     ran = ran[np.ix_(kept, kept_seeds)]
-    if ran.all():
-        return Completion(kept, kept_seeds, ran, np.ones(len(ran), dtype=bool), None)
-    operator, connected = _operator(ran)
-    return Completion(kept, kept_seeds, ran, connected, operator)
+    return Completion(kept, kept_seeds, ran, None if ran.all() else _operator(ran))
+
+
+def label_parts(ran: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """``[recipes]`` and ``[seeds]``: to which part each belongs; parts share neither recipes nor seeds."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    recipes, seeds = ran.shape
+    row, column = np.nonzero(ran)
+    edges = coo_array((np.ones(len(row)), (row, recipes + column)), shape=(recipes + seeds,) * 2)
+    _, labels = connected_components(edges, directed=False)
+    return labels[:recipes], labels[recipes:]
+
+
+def connects_all(ran: NDArray[np.bool_]) -> bool:
+    """Whether seeds connect all recipes that have any run."""
+    parts, _ = label_parts(ran)
+    return len(set(parts[ran.any(axis=1)].tolist())) <= 1
+
+
+def find_largest_part(ran: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """``[recipes]`` and ``[seeds]`` of the part with the most runs; of equals, that of the first recipe."""
+    of_recipe, of_seed = label_parts(ran)
+    there = ran.any(axis=1)
+    runs = np.bincount(of_recipe, weights=ran.sum(axis=1))
+    order = dict.fromkeys(of_recipe[there].tolist())
+    part = max(order, key=lambda label: runs[label])
+    return np.asarray((of_recipe == part) & there), np.asarray(of_seed == part)
 
 
 @dataclass(frozen=True)
@@ -177,7 +212,8 @@ def fill(outcomes: Outcomes, completion: Completion) -> Filled:
     return Filled(completion, score, influence)
 
 
-def _operator(ran: NDArray[np.bool_]) -> tuple[Floats, NDArray[np.bool_]]:
+def _operator(ran: NDArray[np.bool_]) -> Floats:
+    """Of runs that are connected: then the model gives every missing one."""
     recipes, seeds = ran.shape
     row, column = np.indices(ran.shape)
     model = np.zeros((*ran.shape, recipes + seeds))
@@ -186,10 +222,5 @@ def _operator(ran: NDArray[np.bool_]) -> tuple[Floats, NDArray[np.bool_]]:
     inverse = np.linalg.pinv(model[ran])
     operator = np.zeros((*ran.shape, int(ran.sum())))
     operator[ran] = np.eye(int(ran.sum()))
-    gap = model[~ran]
-    operator[~ran] = gap @ inverse
-    alone = np.abs(gap @ (inverse @ model[ran]) - gap).max(axis=1) > 1e-8
-    unconnected = np.zeros(ran.shape, dtype=bool)
-    unconnected[~ran] = alone
-    operator[unconnected] = 0.0
-    return operator, np.asarray(~unconnected.any(axis=1))
+    operator[~ran] = model[~ran] @ inverse
+    return operator

@@ -147,23 +147,22 @@ def find_posterior(experiment: Experiment, besides: Sequence[Levels] = ()) -> Po
         None where fewer than two recipes have runs, or nothing tells how far two runs of one recipe differ.
     """
     completion, outcomes = experiment.completion, experiment.outcomes
-    usable = completion.connected
-    if usable.sum() < 2:
+    rows = np.flatnonzero(completion.kept)
+    if len(rows) < 2:
         return None
     run_variance, df = measure_run_variance(experiment)
-    if not np.isfinite(run_variance):
+    if not np.isfinite(run_variance) or (run_variance == 0 and not outcomes.measured):
         return None
     run_variance = max(run_variance, LEAST_SD**2)
-    rows = np.flatnonzero(completion.kept)[usable]
-    ran = [outcomes.recipes[row] for row in rows]
+    ran = [outcomes.recipes[int(row)] for row in rows]
     points, sizes = number_levels(outcomes.factors, [*ran, *besides])
     places = np.full(len(outcomes.recipes), -1)
     places[rows] = np.arange(len(rows))
     observed = points[: len(rows)]
     basis = contrast_basis(observed, sizes)
-    score = experiment.filled.score.mean(axis=1)[usable]
-    texts = _measure_texts(experiment.filled, basis, usable)
-    runs = basis @ (basis / _count_runs(experiment)[usable]).T
+    score = experiment.filled.score.mean(axis=1)
+    texts = _measure_texts(experiment.filled, basis)
+    runs = basis @ (basis / _count_runs(experiment)).T
     cross = _project(points, observed, sizes, basis)  # [orders, points, contrasts]
     inside = np.einsum("kc,ocl->okl", basis, cross[:, : len(rows)])
     scales = np.array(list(product(*(s * np.array(g) for s, g in zip(SCALES, GRID, strict=True)))))
@@ -204,20 +203,19 @@ def measure_run_variance(experiment: Experiment) -> tuple[float, float]:
     if completion.seeds == 1:
         stand_in = experiment.stand_in_of_one_design
         return stand_in.measured * min(stand_in.ratio, EXPECTED_LUCK_RATIO), stand_in.df
-    usable = completion.connected
-    score = filled.score[usable]
-    ran = completion.ran[usable]
-    off = score - score.mean(axis=1, keepdims=True) - score.mean(axis=0) + score.mean()
-    df = float(ran.sum() - len(score) - completion.seeds + 1)
+    off = (
+        filled.score
+        - filled.score.mean(axis=1, keepdims=True)
+        - filled.score.mean(axis=0)
+        + filled.score.mean()
+    )
+    df = float(completion.ran.sum() - len(off) - completion.seeds + 1)
     if df < 1:
         return np.inf, 1.0
-    whole = float((off**2).sum() / df)
-    low = experiment.families.reference
-    low = low[(low[:, ~usable] == 0).all(axis=1)]
+    whole, low = float((off**2).sum() / df), experiment.families.reference
     if not len(low):
         return whole, df
-    size = (low**2).sum(axis=1)
-    each = (low @ np.where(usable[:, None], filled.score, 0.0)).var(axis=1, ddof=1) / size
+    each = (low @ filled.score).var(axis=1, ddof=1) / (low**2).sum(axis=1)
     return max(whole, float(each.mean())), df
 
 
@@ -297,7 +295,7 @@ def _count_runs(experiment: Experiment) -> Floats:
     return np.asarray(completion.ran.sum(axis=1), dtype=float)
 
 
-def _measure_texts(filled: Filled, basis: Floats, usable: NDArray[np.bool_]) -> Floats:
+def _measure_texts(filled: Filled, basis: Floats) -> Floats:
     """``[contrasts, contrasts]``, points squared: covariance of the contrasts over samples of texts.
 
     Without the part of single runs, which the noise of runs holds.
@@ -305,7 +303,7 @@ def _measure_texts(filled: Filled, basis: Floats, usable: NDArray[np.bool_]) -> 
     contrasts = len(basis)
     if filled.influence is None:
         return np.zeros((contrasts, contrasts))
-    influence = filled.influence[usable]
+    influence = filled.influence
     recipes, seeds, texts = influence.shape
     by_text = influence.mean(axis=1, dtype=np.float64)
     covariance = np.atleast_2d(np.cov(basis @ by_text)) / texts

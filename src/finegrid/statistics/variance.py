@@ -12,7 +12,7 @@ the three add up to a variance of the effect.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ MOST_DF = 16.0  # own and borrowed, what five seeds have at most
 LEAST_RESIDUAL = (
     4  # degrees of freedom from which pooled high-order interactions are better than Lenth's method
 )
+NO_SPREAD = 1e-12  # points squared: what is below is rounding
 LEAST_LENTH = 7  # contrasts: a two-level factorial of eight runs, the smallest in Lenth (1989)
 # Runs of one seed share the order of the data and the masks, so their luck goes with effects of low order:
 # their variance by seed is 1.1 to 2.4 times that of high orders (docs/statistics.md). One seed cannot tell.
@@ -46,8 +47,8 @@ class Noise:
         df_seed: ``[effects]``, degrees of freedom of ``seed``.
         seeds: How many there were.
         texts: How many there were; 0 without predictions.
-        method: ``between seeds``, ``between seeds, moderated``, ``true repeats``, ``pooled high-order
-            interactions``, ``Lenth's method`` or ``none``; `repeats` has two more.
+        method: ``between seeds``, ``between seeds, moderated``, ``true repeats``, ``true repeats and
+            high-order interactions``, ``pooled high-order interactions``, ``Lenth's method`` or ``none``.
         run_sd: Standard deviation of one run, points: pooled over effects.
     """
 
@@ -295,32 +296,67 @@ class StandIn:
         """Standard deviation of one run, points, as measured."""
         return float(np.sqrt(self.measured))
 
+    def without_zero(self) -> StandIn:
+        """The same; nothing where it says that runs never differ."""
+        return self if self.variance > NO_SPREAD else StandIn("none", np.inf, 1.0)
+
 
 def find_stand_in(
     filled: Filled, leftover: Floats, reference: Floats, repeats: Floats | None = None
 ) -> StandIn:
     """The first of: true repeats, pooled high-order interactions, Lenth's method, nothing.
 
+    True repeats stand alone where they have at least as many degrees of freedom as what comes next. A single
+    repeated row has one, and Student's quantile of one is 12.7: then high-order interactions are pooled with
+    it, weighted by degrees of freedom, or Lenth's method takes its place.
+
     Args:
         leftover: ``[kept recipes, df]``, orthonormal contrasts beyond two-factor interactions, taken to be
             noise.
         reference: ``[effects, kept recipes]``: what Lenth's method looks at, main effects and interactions.
-        repeats: ``[kept recipes, repeats]``, points; true repeats, which go before everything else.
+        repeats: ``[kept recipes, repeats]``, points; true repeats.
     """
-    if repeats is not None and np.isfinite(repeats).sum(axis=1).max() > 1:
-        variance, df, count = pure_error(repeats)
-        return StandIn("true repeats", variance, df, count=count)
+    if repeats is not None and np.isfinite(repeats).sum(axis=1).max(initial=0) > 1:
+        return _with_repeats(filled, leftover, reference, repeats)
+    ratio = LUCK_RATIO if repeats is None else 1.0  # repeats share nothing
     if leftover.shape[1] >= LEAST_RESIDUAL:
         high_order = leftover.T @ filled.score[:, 0]
         variance, df = float(np.square(high_order).mean()), float(len(high_order))
         seed_text = float(text_parts(filled, leftover.T)[0].mean())
-        return StandIn("pooled high-order interactions", variance, df, seed_text, ratio=LUCK_RATIO)
+        return StandIn("pooled high-order interactions", variance, df, seed_text, ratio=ratio)
     if len(reference) + leftover.shape[1] >= LEAST_LENTH:
         unit = np.vstack([reference / np.linalg.norm(reference, axis=1, keepdims=True), leftover.T])
         variance, df = lenth(unit @ filled.score[:, 0])
         seed_text = float(np.median(text_parts(filled, unit)[0]))
-        return StandIn("Lenth's method", variance, df, seed_text, ratio=LUCK_RATIO)
+        return StandIn("Lenth's method", variance, df, seed_text, ratio=ratio)
     return StandIn("none", np.inf, 1.0)
+
+
+def _with_repeats(filled: Filled, leftover: Floats, reference: Floats, repeats: Floats) -> StandIn:
+    """Of a table in which some recipe was repeated. Everything here is the variance of a single run."""
+    variance, df, count = pure_error(repeats)
+    score, spare = filled.score[:, 0], leftover.shape[1]
+    if df < spare >= LEAST_RESIDUAL:
+        # A mean of n runs has 1/n of the variance of one: so much of it is in these contrasts.
+        expected = float((np.square(leftover) / count[:, None]).sum())
+        pooled = (df * variance + spare * float(np.square(leftover.T @ score).sum()) / expected) / (
+            df + spare
+        )
+        return StandIn("true repeats and high-order interactions", pooled, df + spare, count=count)
+    if spare < LEAST_RESIDUAL and len(reference) + spare >= LEAST_LENTH:
+        rows = np.vstack([reference, leftover.T])
+        single = (rows @ score) / np.sqrt((np.square(rows) / count).sum(axis=1))
+        by_lenth, its_df = lenth(single)
+        if df < its_df:
+            return StandIn("Lenth's method", by_lenth, its_df, count=count)
+    return StandIn("true repeats", variance, df, count=count)
+
+
+def without_zeros(noise: Noise) -> Noise:
+    """The same, with the noise unknown where runs that are there never differed."""
+    seed = np.where(noise.seed > NO_SPREAD, noise.seed, np.inf)
+    run_sd = noise.run_sd if noise.run_sd**2 > NO_SPREAD else np.nan
+    return replace(noise, seed=seed, run_sd=run_sd)
 
 
 def one_seed(filled: Filled, weights: Floats, stand_in: StandIn) -> Noise:

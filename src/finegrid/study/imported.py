@@ -25,7 +25,7 @@ class ImportedRow(BaseModel):
     index: int  # as the table counts, else from 1; rows with one index are one recipe with several seeds
     levels: Levels  # of every factor
     seed: int | None = None  # None: the table does not tell
-    result: float | None  # points, 0 to 100 (mcc: from -100); None: the table has no number here
+    result: float | None  # as Imported.scale says; None: the table has no number here
     seconds: float | None = None  # see Imported.seconds_per
 
 
@@ -38,12 +38,22 @@ class Imported(BaseModel):
     title: str
     source: str  # name of the file it came from
     score: str  # as the table, or who imported it, calls the result
+    lower_is_better: bool = False
+    scale: Literal["points", "own"] = (
+        "points"  # of results: 0 to 100 (mcc: from -100), or as the table has it
+    )
     seconds_per: Literal["epoch", "run"] | None = None  # what the rows' seconds are of; None: there are none
     factors: dict[str, list[Level]]  # two or more levels each; the first is the baseline's
     inert: dict[str, str] = {}  # factors declared to be without effect, and why
     rows: list[ImportedRow]  # in the order of the table
     notes: list[str] = []  # where it comes from, and how it was made
     warnings: list[str] = []
+
+    def as_written(self, row: ImportedRow) -> float | None:
+        """The result from 0 to 1, as in the table of a study; on a scale of its own, as it is."""
+        if row.result is None:
+            return None
+        return row.result if self.scale == "own" else round(row.result / 100, 12)
 
     def recipe_of(self, row: ImportedRow) -> tuple[Level, ...]:
         """Levels of the factors that may have an effect: rows with equal ones are repeats of each other."""

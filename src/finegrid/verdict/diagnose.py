@@ -13,9 +13,13 @@ from finegrid.recipe.identity import Level
 from finegrid.recipe.recipe import Recipe
 from finegrid.results.results import Results
 from finegrid.spelling import format_level
+from finegrid.statistics.outcomes import complete
 
 Kind = Literal[
     "unfinished",
+    "gaps",
+    "no-results",
+    "unconnected",
     "diverged",
     "failed",
     "degenerate",
@@ -48,6 +52,7 @@ def diagnose(results: Results) -> list[Warning]:
     """All warnings about what a study has shown so far."""
     checks = (
         unfinished,
+        unconnected,
         ended_badly,
         degenerate,
         rising,
@@ -66,7 +71,25 @@ def unfinished(results: Results) -> Iterator[Warning]:
     left = results.missing()["left"]
     if left:
         total = len(results.recipes) * len(results.seeds)
-        yield Warning("unfinished", {"left": len(left), "total": total, "folder": str(results.folder)})
+        if results.audit is not None:
+            yield Warning("unfinished", {"left": len(left), "total": total, "folder": str(results.folder)})
+        elif results.repeats:
+            rows = ", ".join(str(row) for row, _ in left[:NAMED]) + ", ..." * (len(left) > NAMED)
+            yield Warning("no-results", {"count": len(left), "rows": rows})
+        else:
+            yield Warning("gaps", {"left": len(left), "total": total})
+
+
+def unconnected(results: Results) -> Iterator[Warning]:
+    """Recipes whose seeds none of those that are compared has: they cannot be compared with them."""
+    if results.repeats:
+        return
+    ran = np.isfinite(results.points("test"))
+    apart = np.flatnonzero(ran.any(axis=1) & ~complete(ran).kept)
+    if len(apart):
+        rows = [str(results.recipes[index].rows[0]) for index in apart]
+        told = ", ".join(rows[:NAMED]) + ", ..." * (len(rows) > NAMED)
+        yield Warning("unconnected", {"count": len(rows), "rows": told})
 
 
 def ended_badly(results: Results) -> Iterator[Warning]:

@@ -21,6 +21,18 @@ ENGLISH: dict[Kind, Words] = {
         "{left} of {total} runs have not been trained",
         "`finegrid run {folder}` trains them; until then, intervals rest on what is there.",
     ),
+    "gaps": Words(
+        "{left} of {total} combinations of recipe and seed are not in the table, or have no result",
+        "Effects are worked out around them; intervals are wider for it.",
+    ),
+    "no-results": Words(
+        "{count} recipes have no result: rows {rows}",
+        "What would be compared with them is left out.",
+    ),
+    "unconnected": Words(
+        "{count} recipes ran with none of the seeds of the others: rows {rows}",
+        "Recipes are compared inside seeds, so these are left out until they share one.",
+    ),
     "diverged": Words(
         "{count} runs diverged: {runs}",
         "They count with the majority class's score. Try a lower optimizer.rate, or warmup.",
@@ -75,6 +87,18 @@ CHINESE: dict[Kind, Words] = {
     "unfinished": Words(
         "{total} 次运行中还有 {left} 次没有训练",
         "`finegrid run {folder}` 会接着训练；在此之前，区间只依据已有的运行。",
+    ),
+    "gaps": Words(
+        "{total} 个配方与种子的组合中有 {left} 个不在表中，或没有结果",
+        "效应已据其余的组合算出，区间因此更宽。",
+    ),
+    "no-results": Words(
+        "{count} 个配方没有结果：第 {rows} 行",
+        "要与它们比较的都未计入。",
+    ),
+    "unconnected": Words(
+        "{count} 个配方与其余配方没有共同的种子：第 {rows} 行",
+        "配方只在同一种子内比较；在有共同的种子之前，它们不计入。",
     ),
     "diverged": Words(
         "{count} 次运行发散：{runs}",

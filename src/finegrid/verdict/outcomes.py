@@ -62,9 +62,11 @@ def collect_outcomes(results: Results, split: str, without: NDArray[np.bool_] | 
     if results.repeats and influence is not None:
         return replace(of_runs(results.factors, recipes, points, influence), grain=grain)
     if results.repeats:
-        return Outcomes.of_repeats(results.factors, recipes, points)
-    blocks = find_blocks(results)
-    return Outcomes(results.factors, recipes, points, influence, blocks=blocks, grain=grain)
+        return Outcomes.of_repeats(results.factors, recipes, points, measured=False)
+    blocks, measured = find_blocks(results), influence is not None
+    return Outcomes(
+        results.factors, recipes, points, influence, blocks=blocks, grain=grain, measured=measured
+    )
 
 
 def measure_grain(results: Results, split: str) -> float:

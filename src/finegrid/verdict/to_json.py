@@ -14,6 +14,7 @@ from finegrid.facts.verdict import (
     ExpectedFacts,
     FactorFacts,
     InteractionFacts,
+    LadderFacts,
     LocalFacts,
     MissingFacts,
     NeedsFacts,
@@ -28,6 +29,7 @@ from finegrid.results.results import Results
 from finegrid.spelling import json_number
 from finegrid.statistics.decide import Decision, Interval, Needs
 from finegrid.statistics.effects import Effect, Interaction
+from finegrid.statistics.ladder import Ladder
 from finegrid.statistics.recommend import Expectation
 from finegrid.study.screen import Screen, ScreenedFactor
 from finegrid.verdict.context import Condition, LocalEffect
@@ -61,6 +63,24 @@ def as_json(verdict: Verdict) -> VerdictFacts:
         "warnings": [warning_json(warning) for warning in verdict.warnings],
         "notes": list(results.notes),
         "failures": failures_json(verdict),
+        "ladders": [ladder_json(ladder) for ladder in verdict.ladders],
+        "imported": results.audit is None and results.given is None,
+        "lower_is_better": results.scale.lower_is_better,
+        "score_digits": results.scale.digits,
+    }
+
+
+def ladder_json(ladder: Ladder) -> LadderFacts:
+    return {
+        "factor": ladder.factor,
+        "levels": list(ladder.levels),
+        "effects": [json_number(effect) for effect in ladder.effects],
+        "best": ladder.best,
+        "runner_up": ladder.runner_up,
+        "difference": json_number(ladder.difference),
+        "interval": pair(ladder.interval),
+        "clear": ladder.is_clear,
+        "contenders": list(ladder.contenders),
     }
 
 
@@ -145,6 +165,7 @@ def needs_json(verdict: Verdict, needs: Needs | None) -> NeedsFacts | None:
         "texts": needs.texts,
         "runs": verdict.runs(needs),
         "hours": json_number(verdict.hours(needs)),
+        "unknown_noise": needs.unknown_noise,
     }
 
 

@@ -23,6 +23,7 @@ from finegrid.statistics.effects import (
 )
 from finegrid.statistics.experiment import Experiment
 from finegrid.statistics.failures import find_risky
+from finegrid.statistics.ladder import Ladder, compare_levels
 from finegrid.statistics.posterior import find_posterior
 from finegrid.statistics.recommend import Recommendation, recommend
 from finegrid.verdict.context import Condition, LocalEffect, find_conditions, find_local_effects
@@ -55,7 +56,8 @@ class Verdict:
         conditions: Of the strategies that are shown to depend on another one: what was decided at either
             level of that one.
         at_baseline, at_recommended: By comparison, what it does there, on test.
-        scores: Of every recipe on test: mean, 95 % interval.
+        scores: Of every recipe on test: mean, 95 % interval; as they are told, within what a score can be.
+        ladders: Of every factor of three levels or more: the best one.
         warnings: What a reader must know beyond that.
         failures: Runs that failed to learn; None where there are none.
     """
@@ -92,6 +94,7 @@ class Verdict:
         return tuple(int(row) for row in allowed)
 
     failures: StudyFailures | None = None
+    ladders: tuple[Ladder, ...] = ()
 
     def of(self, effect: Effect) -> CostEffect | None:
         return self.seconds.get(key(effect.contrast))
@@ -208,7 +211,8 @@ def judge(
         recommendation=recommend(posterior, results.baseline, results.run_seconds, tolerance, risky)
         if posterior
         else None,
-        scores=tuple(score_recipes(test)),
+        scores=tuple(tell_score(results, *score) for score in score_recipes(test)),
+        ladders=compare_levels(test, alpha),
         warnings=tuple(diagnose(results)),
         failures=failures,
     )
@@ -220,8 +224,9 @@ def choose_margin(results: Results, split: str = "test") -> float:
 
     It follows from the task, never from how little a small test set could show.
     """
-    score = mean_points(results, split)[results.baseline]
-    tenth = (100 - score) / 10 if np.isfinite(score) else MARGIN
+    scale, score = results.scale, mean_points(results, split)[results.baseline]
+    best = scale.to_points(np.array(scale.low if scale.lower_is_better else scale.high))
+    tenth = (float(best) - score) / 10 if np.isfinite(score) and np.isfinite(best) else MARGIN
     return round(min(max(float(tenth), MARGIN), MOST_MARGIN), 2)
 
 
@@ -254,6 +259,11 @@ def tell_failures(analysis: Analysis, failures: StudyFailures, alpha: float) -> 
         method=failures.learned.method,
         run_sd=failures.learned.run_sd,
     )
+
+
+def tell_score(results: Results, mean: float, interval: Interval) -> tuple[float, Interval]:
+    """A score in points as the study or table tells it, its interval cut where no score can be."""
+    return results.scale.to_told(mean), Interval(*results.scale.tell_range(interval.low, interval.high))
 
 
 def add_note(effect: Effect, results: Results) -> Effect:

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from finegrid.errors import visible
-from finegrid.facts.decision_words import factor_words
+from finegrid.facts.decision_words import factor_words, ladder_words
 from finegrid.facts.failure_words import failure_lines
 from finegrid.facts.recommendation_words import format_signed, headline, moved_words, reasons
 from finegrid.recipe.identity import Levels
@@ -20,7 +20,7 @@ from finegrid.statistics.decide import Interval
 from finegrid.statistics.effects import Interaction
 from finegrid.verdict.context import LocalEffect
 from finegrid.verdict.diagnose_words import describe
-from finegrid.verdict.to_json import as_json
+from finegrid.verdict.to_json import as_json, ladder_json
 from finegrid.verdict.verdict import Verdict, mattering
 from finegrid.words import SHARED
 
@@ -103,6 +103,8 @@ def head_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
         seeds=analysis.seeds,
         texts=f"{analysis.texts:,}",
     )
+    if verdict.results.scale.lower_is_better:
+        yield words["lower is better"].format(score=verdict.results.score)
     if np.isfinite(analysis.run_sd):
         noise = words["noise of learned" if verdict.failures else "noise"]
         yield noise.format(sd=analysis.run_sd, method=analysis.method)
@@ -141,6 +143,7 @@ def tail_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
     for factor, reason in results.inert.items():
         yield words["inert"].format(factor=factor, reason=reason)
     yield from failure_lines(as_json(verdict), lang)
+    yield from (ladder_words(ladder_json(ladder), lang) for ladder in verdict.ladders)
     yield from interaction_lines(verdict, lang)
     missing = {status: len(runs) for status, runs in results.missing().items() if runs}
     if verdict.failures:

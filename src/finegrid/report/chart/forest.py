@@ -315,7 +315,10 @@ def missing(facts: Facts, look: Look) -> str:
     """What is not in it: runs that failed, or are still to come."""
     runs = facts["state"]["runs"]
     counts = [
-        look.word(f"runs {status}", count=count)
+        look.word(
+            "runs absent" if (status, facts["kind"]) == ("left", "imported") else f"runs {status}",
+            count=count,
+        )
         for status, count in runs.items()
         if status in ("left", "failed") and count
     ]

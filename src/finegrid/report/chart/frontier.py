@@ -25,7 +25,7 @@ NAMED = 6  # recipes of the frontier that have their row beside them
 def frontier(facts: Facts, look: Look) -> Drawn | None:
     """None where no recipe has both a score and seconds."""
     recipes = facts["recipes"]
-    rows = [recipe_row(one, look) for one in recipes]
+    rows = [recipe_row(one, look, facts["verdict"]["score_digits"]) for one in recipes]
     known = beside([row for row in rows if row["low"] is not None and row["seconds"] is not None])
     if not known:
         return None

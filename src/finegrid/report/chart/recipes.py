@@ -19,8 +19,11 @@ def role_of(recipe: ReportRecipe) -> Role:
     return "frontier" if recipe["on_frontier"] else "other"
 
 
-def recipe_row(recipe: ReportRecipe, look: Look) -> Row:
-    """Numbers, and the words for a tooltip. Without an interval there is no score."""
+def recipe_row(recipe: ReportRecipe, look: Look, digits: int) -> Row:
+    """Numbers, and the words for a tooltip. Without an interval there is no score.
+
+    ``digits``: of a score, after the point.
+    """
     low, high = recipe["test_interval"]
     spent = recipe["seconds"]
     return {
@@ -33,8 +36,8 @@ def recipe_row(recipe: ReportRecipe, look: Look) -> Row:
         "low": low,
         "high": high,
         "seconds": spent,
-        "test_text": "" if low is None else plain(recipe["test"]),
-        "interval_text": look.between(low, high, sign=False),
+        "test_text": "" if low is None else plain(recipe["test"], digits),
+        "interval_text": look.between(low, high, digits, sign=False),
         "seconds_text": plain(spent, 1),
         "done": sum(run["status"] == "done" for run in recipe["runs"]),
         "planned": len(recipe["runs"]),

@@ -23,12 +23,13 @@ LETTER = 3.9  # pixels of height that a letter of a sloping name takes
 
 def seeds(facts: Facts, look: Look) -> Drawn | None:
     """None where no run has finished."""
-    recipes = sorted(facts["recipes"], key=lambda one: -(one["test"] or 0.0))
+    sign = 1 if facts["verdict"]["lower_is_better"] else -1
+    recipes = sorted(facts["recipes"], key=lambda one: sign * (one["test"] or 0.0))
     recipes.sort(key=lambda one: one["test"] is None)
     if not recipes or recipes[0]["test"] is None:
         return None
     kept = [one for n, one in enumerate(recipes) if n < MOST or one["baseline"] or one["recommended"]]
-    rows = placed([row_of(one, look) for one in kept])
+    rows = placed([row_of(one, look, facts) for one in kept])
     dots = [
         {"row": row["row"], "score": run["test"]}
         for row, one in zip(rows, kept, strict=True)
@@ -64,10 +65,11 @@ def seeds(facts: Facts, look: Look) -> Drawn | None:
     )
 
 
-def row_of(recipe: ReportRecipe, look: Look) -> Row:
-    row = recipe_row(recipe, look)
+def row_of(recipe: ReportRecipe, look: Look, facts: Facts) -> Row:
+    row = recipe_row(recipe, look, facts["verdict"]["score_digits"])
     beside = [row["role_word"]] if row["role"] in ("recommended", "baseline") else []
-    states = {run["status"] for run in recipe["runs"]} - {"done"}
+    absent = "absent" if facts["kind"] == "imported" else "left"
+    states = {absent if run["status"] == "left" else run["status"] for run in recipe["runs"]} - {"done"}
     if row["test"] is None:
         why = look.word("comma").join(look.word(f"state {state}") for state in sorted(states))
         return {**row, "interval_text": why, "beside": look.word("comma").join(beside)}

@@ -92,10 +92,10 @@ def state_facts(verdict: Verdict, study: Study | None) -> StateFacts:
     """How much of what was planned is there."""
     results = verdict.results
     missing = missing_json(results)
-    planned = len(results.recipes) * len(results.seeds)
+    done = sum(1 for _ in results.finished())
     lost = missing["left"] + missing["diverged"] + missing["failed"]
     return {
-        "runs": {"planned": planned, "done": planned - lost, **missing},
+        "runs": {"planned": done + lost, "done": done, **missing},
         "rows": sum(len(recipe.rows) for recipe in results.recipes),
         "recipes": len(results.recipes),
         "seeds": list(results.seeds),

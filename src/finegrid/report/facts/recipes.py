@@ -30,10 +30,17 @@ def recipe_facts(verdict: Verdict) -> list[ReportRecipe]:
             "eligible": index in verdict.eligible,
             "recommended": index == verdict.recommended,
             "on_frontier": index in frontier,
-            "runs": [run_facts(results, recipe, seed) for seed in results.seeds],
+            "runs": [run_facts(results, recipe, seed) for seed in seeds_of(results, recipe)],
         }
         for index, recipe in enumerate(results.recipes)
     ]
+
+
+def seeds_of(results: Results, recipe: Distinct) -> tuple[int, ...]:
+    """Of whose runs there is something to say. Of repeats there is no plan: a recipe has those it has."""
+    if not results.repeats:
+        return results.seeds
+    return tuple(seed for seed in results.seeds if seed in recipe.records) or results.seeds[:1]
 
 
 def run_facts(results: Results, recipe: Distinct, seed: int) -> RunFacts:

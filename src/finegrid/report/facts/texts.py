@@ -46,6 +46,8 @@ def class_facts(verdict: Verdict) -> ClassesFacts | None:
         return None
     gold, predicted, classes = predictions.gold, predictions.predicted[index], predictions.classes
     runs = predicted[(predicted >= 0).all(axis=1)].astype(np.int64)  # [finished seeds, texts]
+    if not len(runs):  # all have diverged
+        return None
     total = np.sum([metrics.confusion(gold, run, classes) for run in runs], axis=0)
     support = total.sum(axis=1) // len(runs)
     kept = np.sort(np.argsort(-support, kind="stable")[:MOST_CLASSES])
@@ -117,6 +119,8 @@ def wrong(verdict: Verdict, table: DataTable) -> list[WrongText]:
     each = [
         softmax(read_run(results.folder, run_id)["test"].logits.astype(np.float64), axis=1) for run_id in ids
     ]
+    if not each:  # all have diverged
+        return []
     mean = np.mean(each, axis=0)
     said, sure, gold = mean.argmax(axis=1), mean.max(axis=1), table.test.labels
     order = np.argsort(-sure, kind="stable")

@@ -17,14 +17,15 @@ class DotStrip:
 
     low: float
     high: float
+    digits: int = 2
 
     @classmethod
-    def of(cls, recipes: list[ReportRecipe]) -> DotStrip:
+    def of(cls, recipes: list[ReportRecipe], digits: int = 2) -> DotStrip:
         """From the lowest run to the highest."""
         tests = [run.get("test") for recipe in recipes for run in recipe["runs"]]
         known = [test for test in tests if test is not None]
         low, high = min(known, default=0.0), max(known, default=100.0)
-        return cls(low, high) if low < high else cls(low - 0.5, high + 0.5)
+        return cls(low, high, digits) if low < high else cls(low - 0.5, high + 0.5, digits)
 
     def x(self, score: float) -> float:
         return PAD + (WIDTH - 2 * PAD) * (score - self.low) / (self.high - self.low)
@@ -39,12 +40,14 @@ class DotStrip:
         for run in recipe["runs"]:
             test = run.get("test")
             if test is not None:
-                title, x = f"{run['seed']}: {test:.2f}", self.x(test)
+                title, x = f"{run['seed']}: {test:.{self.digits}f}", self.x(test)
                 marks.append(f'<circle cx="{x:.1f}" cy="{middle}" r="3"><title>{title}</title></circle>')
             else:
                 marks.append(lost_mark(run, 4 + 8 * lost, middle))
                 lost += 1
-        label = ", ".join(f"{run['test']:.2f}" for run in recipe["runs"] if run.get("test") is not None)
+        label = ", ".join(
+            f"{run['test']:.{self.digits}f}" for run in recipe["runs"] if run.get("test") is not None
+        )
         return Markup(
             f'<svg class="strip" width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
             f'aria-label="{label or "–"}">{"".join(marks)}</svg>'

@@ -17,9 +17,9 @@ UNKNOWN = "–"
 Pair = Sequence[float | None]
 
 
-def points(value: float | None) -> str:
+def points(value: float | None, digits: int = 2) -> str:
     """A score."""
-    return style.plain(value, unknown=UNKNOWN)
+    return style.plain(value, digits, UNKNOWN)
 
 
 def signed(value: float | None, digits: int = 2) -> str:

@@ -8,7 +8,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from finegrid import ASSETS
-from finegrid.facts.report import Facts
+from finegrid.facts.report import Facts, ReportRecipe
 from finegrid.report.chart.palette import FONT, THEMES, colours
 from finegrid.report.page import numerals, sentences
 from finegrid.report.page.bilingual import HTML_LANG, code, join, say, say_compared, user
@@ -55,16 +55,24 @@ def render_page(facts: Facts, lang: Lang = "en", live: bool = False, figures: Fi
             captions=figures.captions,
             heights=figures.heights,
             pictures=figures.pictures,
-            ordered=sorted(
-                facts["recipes"], key=lambda one: -1.0 if one["test"] is None else one["test"], reverse=True
-            ),
+            ordered=best_first(facts),
             shown_field=Markup('<b class="count">{}</b>').format(len(facts["recipes"])),
-            strip=DotStrip.of(facts["recipes"]),
+            strip=DotStrip.of(facts["recipes"], facts["verdict"]["score_digits"]),
             recommended=next((one for one in facts["recipes"] if one["recommended"]), None),
             lacking=sentences.lacking(facts),
             facts_json=script_json(facts),
         )
     )
+
+
+def best_first(facts: Facts) -> list[ReportRecipe]:
+    """Recipes without a score come last."""
+    sign = 1 if facts["verdict"]["lower_is_better"] else -1
+
+    def place(recipe: ReportRecipe) -> tuple[bool, float]:
+        return recipe["test"] is None, sign * (recipe["test"] or 0.0)
+
+    return sorted(facts["recipes"], key=place)
 
 
 def policy(scripts: list[str], live: bool) -> str:

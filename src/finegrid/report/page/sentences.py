@@ -13,6 +13,7 @@ from finegrid.facts.decision_words import (
     factor_needs,
     failing_of,
     failing_words,
+    ladder_words,
 )
 from finegrid.facts.failure_words import failure_lines
 from finegrid.facts.recommendation_words import reasons
@@ -134,6 +135,11 @@ def failures(verdict: VerdictFacts) -> list[Both]:
     return [Both(*map(user, lines)) for lines in zip(*each, strict=True)]
 
 
+def ladders(verdict: VerdictFacts) -> list[Both]:
+    """Of factors with three levels or more: which is best."""
+    return [Both(*(user(ladder_words(one, lang)) for lang in LANGS)) for one in verdict["ladders"]]
+
+
 def lacking(facts: Facts) -> list[Both]:
     """What the reader must not look for here, and why. Warnings are told elsewhere."""
     state, told = facts["state"], {warning["kind"] for warning in facts["warnings"]}
@@ -145,7 +151,7 @@ def lacking(facts: Facts) -> list[Both]:
             found.append(say("l repeats"))
     if "comparison" in facts:
         return [say("l texts alone")] if facts["comparison"]["covers"] == "texts" else []
-    if runs["left"] and "unfinished" not in told:
+    if runs["left"] and "unfinished" not in told and facts["kind"] == "study":
         found.append(say("l unfinished", left=runs["left"], planned=runs["planned"]))
     if runs["failed"]:
         found.append(say("l failed", failed=runs["failed"]))

@@ -81,12 +81,13 @@ ENGLISH = {
     "l imported": "These results come from a table ({source}), not from runs of finegrid. There are no "
     "predictions, so intervals hold for these test texts alone, and there are no texts, classes, curves or "
     "checks of data.",
-    "l repeats": "It has one run of each row and no second seed; repeated rows show a run's own luck.",
     "l texts alone": "There is one file of each system: intervals cover other texts like these, not another "
     "run of the same system.",
     "losses": "How good the probabilities are",
     "losses lead": "Log loss and Brier score: lower is better. They are told beside the score, and never "
     "decide.",
+    "l repeats": "Its rows share no seeds. Where a recipe stands in several rows, they show a run's own "
+    "luck.",
     "l one seed": "One seed has run. What a strategy does and the luck of a run can hardly be told apart.",
     "l unfinished": "{left} of {planned} runs have not been trained. What is here rests on the others.",
     "l failed": "{failed} runs failed. They are left out of every mean, and marked in the table.",
@@ -326,10 +327,10 @@ CHINESE = {
     "lacking": "本报告不能说明的",
     "l imported": "这些结果来自一张表格（{source}），不是 finegrid 的运行。没有逐条预测，因此区间仅对这些测"
     "试文本成立，也没有文本、类别、曲线和数据检查。",
-    "l repeats": "每一行只有一次运行，没有第二个种子；重复的行显示单次运行的随机波动。",
     "l texts alone": "每个系统只有一个文件：区间只涵盖换用同类文本的情形，不涵盖同一系统的另一次运行。",
     "losses": "概率有多好",
     "losses lead": "对数损失和 Brier 分数：越低越好。只作参考，不参与判断。",
+    "l repeats": "各行没有共同的种子；同一配方出现在多行时，这些行显示单次运行的随机波动。",
     "l one seed": "只运行了一个种子。策略的作用和单次运行的运气几乎无法区分。",
     "l unfinished": "{planned} 次运行中还有 {left} 次没有训练。这里的结果只依据其余的运行。",
     "l failed": "{failed} 次运行失败。它们不计入任何均值，并在表中标出。",

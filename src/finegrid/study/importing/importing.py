@@ -18,9 +18,11 @@ from finegrid.errors import InputError, visible
 from finegrid.recipe.identity import Level
 from finegrid.spelling import count_noun, format_level
 from finegrid.study.imported import Imported
+from finegrid.study.importing.direction import take_direction
 from finegrid.study.importing.levels import parse_levels, read_plain_levels, read_published_levels
 from finegrid.study.importing.roles import find_roles
 from finegrid.study.importing.rows import guess_seconds_unit, make_rows, take_results
+from finegrid.study.importing.twins import drop_twins
 
 DECLARED = "declared to be without effect when the table was imported"
 
@@ -33,6 +35,7 @@ class ImportOptions:
     seconds: str | None = None
     inert: Mapping[str, str] | None = None  # factor or column, and why it has no effect
     baseline: Sequence[str] = ()  # "factor=level"
+    lower_is_better: bool | None = None  # None: more is better, unless the result's name says otherwise
 
 
 def import_table(path: Path, options: ImportOptions | None = None) -> Imported:
@@ -59,22 +62,26 @@ def import_table(path: Path, options: ImportOptions | None = None) -> Imported:
         findings.add_problem("factors", what)
     take_baseline(factors, options.baseline, names, findings)
     inert = take_inert(factors, options.inert or {}, names, findings)
-    results = take_results([(place, cells[roles.result]) for place, cells in lines], findings)
+    lower, own = take_direction(header[roles.result], options.lower_is_better, findings)
+    results = take_results([(place, cells[roles.result]) for place, cells in lines], findings, own)
     rows = make_rows(lines, roles, {name: varied[name] for name in factors}, results, findings)
     if findings:
         raise InputError("import", findings.problems())
+    factors = drop_twins(factors, inert, varied, options.baseline, names, findings)
     scale, _ = results
-    notes = [f"results were taken as {scale}", *notes]
+    notes = [f"results were taken as {scale}" + ", lower is better" * lower, *notes]
     if mapped:
         notes.append("its columns are those of the preset thucnews64, and were given its factors' names")
     return Imported(
         title=visible(path.stem),
         source=visible(path.name),
         score=header[roles.result],
+        lower_is_better=lower,
+        scale="own" if own else "points",
         seconds_per=None if roles.seconds is None else guess_seconds_unit(header[roles.seconds]),
         factors=factors,
         inert=inert,
-        rows=rows,
+        rows=[row.model_copy(update={"levels": {f: row.levels[f] for f in factors}}) for row in rows],
         notes=notes,
         warnings=findings.warnings,
     )

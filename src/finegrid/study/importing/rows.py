@@ -15,8 +15,13 @@ from finegrid.study.importing.levels import parse_number
 from finegrid.study.importing.roles import Roles
 
 
-def take_results(cells: Sequence[tuple[int, str]], findings: FileFindings) -> tuple[str, list[float | None]]:
-    """The scale that was taken, in words, and ``[rows]`` points 0 to 100."""
+def take_results(
+    cells: Sequence[tuple[int, str]], findings: FileFindings, own_scale: bool = False
+) -> tuple[str, list[float | None]]:
+    """The scale that was taken, in words, and ``[rows]`` points 0 to 100.
+
+    Numbers on a scale of their own stay as they are.
+    """
     plain = [strip_marks(cell) for _, cell in cells]
     values = [parse_number(cell.removesuffix("%").rstrip()) for cell in plain]
     missing = [(place, cell) for (place, cell), value in zip(cells, values, strict=True) if value is None]
@@ -29,6 +34,8 @@ def take_results(cells: Sequence[tuple[int, str]], findings: FileFindings) -> tu
         examples = "; ".join(f"line {place}: {quote(cell)}" for place, cell in missing[:10])
         more = f" and {len(missing) - 10:,} more" if len(missing) > 10 else ""
         findings.warnings.append(f"{count_noun(len(missing), 'row')} without a result ({examples}{more})")
+    if own_scale:
+        return "numbers on a scale of their own", values
     percent = any(cell.endswith("%") for cell in plain)
     if max(sizes) <= 1 and not percent:
         return "0 to 1", [None if value is None else round(100 * value, 10) for value in values]
