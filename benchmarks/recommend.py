@@ -28,6 +28,7 @@ from scipy import stats
 from finegrid.recipe.identity import Level, Levels
 from finegrid.statistics.effects import analyse_mains
 from finegrid.statistics.experiment import Experiment
+from finegrid.statistics.failures import Failures, find_cell_failures, find_cut, find_risky
 from finegrid.statistics.outcomes import Floats, Outcomes
 from finegrid.statistics.posterior import find_posterior
 from finegrid.statistics.recommend import recommend
@@ -234,10 +235,19 @@ def run(world: World, seeds: int, studies: int, seed: int) -> Tally:
     for _ in range(studies):
         study = simulate(world, seeds, random, shell)
         truth, best = study.truth, float(study.truth.max())
-        posterior = find_posterior(study.dev)
+        failures = find_failures(study)
+        learned = study.dev
+        if failures is not None:
+            outcomes = learned.outcomes
+            learned = learned.with_scores(
+                np.where(failures.failed, np.nan, outcomes.score), outcomes.influence
+            )
+        posterior = find_posterior(learned)
         chosen = 0
         if posterior is not None:
-            found = recommend(posterior, 0, study.seconds)
+            recipes = list(study.dev.outcomes.recipes)
+            risky = None if failures is None else find_risky(find_cell_failures(recipes, failures))
+            found = recommend(posterior, 0, study.seconds, risky=risky)
             assert found is not None
             chosen = found.recommended.recipe
             if chosen:
@@ -254,6 +264,18 @@ def run(world: World, seeds: int, studies: int, seed: int) -> Tally:
         tally.kept.append(chosen == 0)
         tally.against_words.append(_disagrees(study, chosen))
     return tally
+
+
+def find_failures(study: Simulated) -> Failures | None:
+    """Runs that failed to learn, as a verdict finds them; None where there is no such run."""
+    outcomes = study.dev.outcomes
+    assert outcomes.influence is not None
+    noise = float(np.median(outcomes.influence.std(axis=2)) / np.sqrt(outcomes.influence.shape[2]))
+    cut = find_cut(outcomes.score, FLOOR, noise)
+    if cut is None:
+        return None
+    ended = np.ones(outcomes.score.shape, dtype=bool)
+    return Failures(ended, ~ended, cut.below(outcomes.score), cut)
 
 
 def _disagrees(study: Simulated, chosen: int) -> bool:

@@ -211,6 +211,8 @@ def brute_force(folder: Path) -> list[tuple[float, bool, int, float, DesignKind,
                 break
             one = noise.predict(sizes.get(kind, 4 / recipes))
             df = one_seed[recipes] if seeds == 1 else None
+            if seeds == 1:
+                one = replace(one, seed=2 * one.seed)
             points = detectable(one, seeds, TEXTS, 5, df_seed=df)
             found.append((points, seeds < 3, unclear, seconds, kind, seeds))
     return found

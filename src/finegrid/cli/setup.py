@@ -43,7 +43,7 @@ def init(
     label: Annotated[str | None, typer.Option(help="Label column, by name or number.")] = None,
     header: Header = None,
     score: Annotated[str, typer.Option(help="macro-f1, accuracy, mcc or f1:<label>.")] = "macro-f1",
-    seeds: Annotated[int, typer.Option(min=1, help="Replicates of every recipe.")] = 1,
+    seeds: Annotated[int, typer.Option(min=1, help="Replicates of every recipe.")] = 3,
     design: Annotated[str, typer.Option(help="full, fractional, one-at-a-time or screen.")] = "full",
     resolution: Annotated[
         str | None, typer.Option(help="Of a fraction or screen: III, IV or V. Default: IV.")

@@ -345,11 +345,13 @@ class CellFailures:
     Attributes:
         failed, runs: Of the recipe itself.
         cell: The group that failures single out and that it is in; None if it is in none.
+        suspect: Whether it is akin to recipes that fail where no group can be singled out yet.
     """
 
     failed: int
     runs: int
     cell: FailingGroup | None
+    suspect: bool = False
 
     @property
     def chance_rare(self) -> float:
@@ -365,18 +367,46 @@ class CellFailures:
 
     @property
     def is_surely_rare(self) -> bool:
-        """Whether that is at least 90 %."""
-        return self.chance_rare >= SURE
+        """Whether that is at least 90 %, and it is not akin to what fails elsewhere."""
+        return self.chance_rare >= SURE and not self.suspect
 
 
 def find_cell_failures(recipes: Sequence[Levels], failures: Failures) -> tuple[CellFailures, ...]:
     """One per recipe."""
     groups = single_out(recipes, failures.failed, failures.ended)
     failed, runs = failures.failed.sum(axis=1), failures.ended.sum(axis=1)
-    return tuple(
-        CellFailures(int(k), int(n), next((group for group in groups if group.holds(recipe)), None))
-        for recipe, k, n in zip(recipes, failed, runs, strict=True)
+    cells = [next((group for group in groups if group.holds(recipe)), None) for recipe in recipes]
+    suspects = find_suspects(
+        recipes, failed, runs, np.array([cell is not None for cell in cells], dtype=bool)
     )
+    return tuple(
+        CellFailures(int(k), int(n), cell, bool(suspect))
+        for k, n, cell, suspect in zip(failed, runs, cells, suspects, strict=True)
+    )
+
+
+def find_suspects(
+    recipes: Sequence[Levels], failed: NDArray[np.int64], runs: NDArray[np.int64], explained: Mask
+) -> Mask:
+    """``[recipes]``: that share two levels with all recipes that fail, where no group says which fail.
+
+    With few failures no group of recipes stands out, and yet they come from one. None where failures are
+    surely rare in all these recipes together, or those that fail have nothing in common.
+
+    Args:
+        failed, runs: ``[recipes]``, how many.
+        explained: ``[recipes]``, those in a group that is singled out.
+    """
+    none = np.zeros(len(recipes), dtype=bool)
+    failing = [recipe for recipe, k, told in zip(recipes, failed, explained, strict=True) if k and not told]
+    k, n = int(failed[~explained].sum()), int(runs[~explained].sum())
+    if not failing or special.betainc(k + 0.5, n - k + 0.5, RARE) >= SURE:
+        return none
+    common = set.intersection(*(set(recipe.items()) for recipe in failing))
+    if not common:
+        return none
+    shared = [len(common & set(recipe.items())) for recipe in recipes]
+    return ~explained & (np.array(shared) >= min(2, len(common)))
 
 
 def find_risky(cells: Sequence[CellFailures]) -> Mask:

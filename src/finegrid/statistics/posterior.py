@@ -36,7 +36,7 @@ from finegrid.statistics.outcomes import Filled, Floats
 ORDERS = 3  # main effects, interactions of two, interactions of three and more
 FADING = 0.25  # of variances of interactions, by each order beyond three
 MOST_ORDER = 8  # of interactions: of more than so many factors nothing is left
-SCALES = (0.6, 0.3, 0.15)  # medians of t1, t2, t3: half effects, in standard deviations of a run
+SCALES = (0.4, 0.2, 0.1)  # medians of t1, t2, t3: half effects, in standard deviations of a run
 GRID = (  # of each t over its median
     (0.05, 0.2, 0.45, 1.0, 2.2, 5.0, 12.0),
     (0.05, 0.3, 0.8, 2.0, 5.0, 12.0),
@@ -197,7 +197,7 @@ def measure_run_variance(experiment: Experiment) -> tuple[float, float]:
     """Of one run, points squared, and its degrees of freedom.
 
     Runs of one seed share the order of the data and the masks, so luck goes with effects of low order. The
-    larger of two counts: over all contrasts, and over main effects and pairs.
+    larger of two counts: over all contrasts, and over main effects.
     """
     filled, completion = experiment.filled, experiment.completion
     if completion.seeds == 1:
@@ -212,7 +212,7 @@ def measure_run_variance(experiment: Experiment) -> tuple[float, float]:
     df = float(completion.ran.sum() - len(off) - completion.seeds + 1)
     if df < 1:
         return np.inf, 1.0
-    whole, low = float((off**2).sum() / df), experiment.families.reference
+    whole, low = float((off**2).sum() / df), experiment.families.mains.estimators.weights
     if not len(low):
         return whole, df
     each = (low @ filled.score).var(axis=1, ddof=1) / (low**2).sum(axis=1)

@@ -197,8 +197,10 @@ def judge(
     failures = find_failures(results, test, margin, alpha)
     if failures:
         analysis = tell_failures(analysis, failures, alpha)
-    posterior = find_posterior(choosing)
-    risky = find_risky(failures.cells) if failures else None
+    posterior, risky = find_posterior(choosing), None
+    if failures:  # of runs that learned, since what is not risky hardly fails
+        posterior = find_posterior(Experiment.of(collect_outcomes(results, chosen_on, failures.runs.failed)))
+        risky = find_risky(failures.cells)
     verdict = Verdict(
         results=results,
         margin=margin,

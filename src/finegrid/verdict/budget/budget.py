@@ -24,7 +24,7 @@ from finegrid.statistics.comparisons import Contrast
 from finegrid.statistics.contrasts import Contrasts
 from finegrid.statistics.decide import MOST_SEEDS
 from finegrid.statistics.power import detectable
-from finegrid.statistics.variance import LEAST_LENTH, LEAST_RESIDUAL, Components
+from finegrid.statistics.variance import LEAST_LENTH, LEAST_RESIDUAL, LUCK_RATIO, Components
 from finegrid.study.audit_file import Audit
 from finegrid.study.confounding import make_bits
 from finegrid.study.design import DesignKind, Resolution, find_design_problems
@@ -124,7 +124,10 @@ class Candidate:
         if not np.isfinite(self.size) or self.unseen:
             return np.inf
         components = noise.predict(self.size)
-        df_seed = self.leftover if seeds == 1 else None
+        df_seed = None
+        if seeds == 1:
+            df_seed = self.leftover
+            components = replace(components, seed=LUCK_RATIO * components.seed)  # as a verdict counts it
         return detectable(components, seeds, texts, self.comparisons, df_seed=df_seed)
 
     def floor(self, noise: NoiseModel, texts: int) -> float:
