@@ -5,13 +5,18 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from finegrid.cli.options import Json, Language, Margin
 from finegrid.cli.say import say, say_json
 from finegrid.data.unlabelled import ColumnName, parse_column
+from finegrid.spelling import Lang
+
+if TYPE_CHECKING:
+    from finegrid.comparing.compare import SystemsCompared
+    from finegrid.facts.comparison import CompareFacts
 
 
 def compare(
@@ -44,32 +49,29 @@ def compare(
     ] = None,
 ) -> None:
     """Judge systems by their predictions: which one to use, how sure that is, what would settle it."""
-    from finegrid.comparing.answers import AnswerColumns
-    from finegrid.comparing.compare import compare_systems
-    from finegrid.comparing.page import check_ending, comparison_facts
-    from finegrid.comparing.paired import read_paired
-    from finegrid.comparing.systems import parse_systems
-    from finegrid.comparing.to_json import compare_json
+    from finegrid.comparing.files import compare_files
     from finegrid.comparing.words import print_comparison
     from finegrid.spelling import parse_lang
 
     language = parse_lang(lang)
-    check_ending(out)
-    columns = AnswerColumns(*map(take_column, (id_, predicted, gold_column)))
-    answers = read_paired(parse_systems(system, paired_seeds), gold, columns)
-    compared = compare_systems(answers, score, margin, paired_seeds)
-    told = compare_json(compared)
+    columns = tuple(map(take_column, (id_, predicted, gold_column)))
+    compared, told = compare_files(system, gold, columns, score, margin, paired_seeds, out)
     if as_json:
         say_json(told)
     else:
         print_comparison(compared, told, language)
     if out is not None:
-        from finegrid.report.write import write_facts
+        lines = write_out(compared, told, out, language)
+        say(*(() if as_json else lines))
 
-        facts = comparison_facts(compared, told, out.stem, shlex.join(["finegrid", *sys.argv[1:]]))
-        lines = write_facts(facts, out, language)
-        if not as_json:
-            say(*lines)
+
+def write_out(compared: SystemsCompared, told: CompareFacts, out: Path, lang: Lang) -> list[str]:
+    """Write the report, with the command that makes it again, and say so."""
+    from finegrid.comparing.page import comparison_facts
+    from finegrid.report.write import write_facts
+
+    command = shlex.join(["finegrid", *sys.argv[1:]])
+    return write_facts(comparison_facts(compared, told, out.stem, command), out, lang)
 
 
 def take_column(name: str | None) -> ColumnName | None:
