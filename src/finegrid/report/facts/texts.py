@@ -93,7 +93,7 @@ def readable_table(results: Results, study: Study | None) -> tuple[DataTable | N
     if found is None:
         return None, "no-runs"
     try:
-        table = study.read_table()
+        table = study.read_table(keep_split=False)
     except InputError:
         return None, "data-gone"
     same = table.fingerprint() == results.audit.fingerprints["data"]
