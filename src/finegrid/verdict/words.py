@@ -13,7 +13,7 @@ from rich.text import Text
 from finegrid.errors import visible
 from finegrid.facts.decision_words import factor_words
 from finegrid.recipe.identity import Levels
-from finegrid.spelling import Lang, format_duration, format_level
+from finegrid.spelling import Lang, format_duration, format_level, seconds_digits
 from finegrid.statistics.decide import Interval
 from finegrid.statistics.effects import Interaction
 from finegrid.verdict.diagnose_words import describe
@@ -27,7 +27,7 @@ ENGLISH = {
     "title": "{score} on test, {recipes} distinct recipes x {seeds} seeds, {texts} texts; effects in points",
     "title without texts": "{score}, {recipes} distinct recipes; effects in points, for these texts alone",
     "noise": "a run's own luck: {sd:.2f} points ({method})",
-    "each epoch": "{seconds:.1f} s per epoch",
+    "each epoch": "{seconds} s per epoch",
     "interactions": "strategies that depend on each other:",
     "given": "{factor} = {level}: {one} with {other} = {at}, {two} with {other} = {to}",
     "no interactions": "no two strategies are shown to depend on each other",
@@ -48,7 +48,7 @@ CHINESE = {
     "title": "测试集 {score}，{recipes} 个不同配方 x {seeds} 个种子，{texts} 条文本；效应以分计",
     "title without texts": "{score}，{recipes} 个不同配方；效应以分计，仅对这些测试文本成立",
     "noise": "单次运行的随机波动：{sd:.2f} 分（{method}）",
-    "each epoch": "每轮 {seconds:.1f} 秒",
+    "each epoch": "每轮 {seconds} 秒",
     "interactions": "相互依赖的策略：",
     "given": "{factor} = {level}：{other} = {at} 时 {one}，{other} = {to} 时 {two}",
     "no interactions": "没有发现相互依赖的策略",
@@ -112,7 +112,7 @@ def strategies(verdict: Verdict, lang: Lang) -> Table:
             format_points(effect.estimate),
             format_interval(effect.plain, lang),
             format_interval(effect.adjusted, lang),
-            format_change(cost.difference, 1) if cost else "",
+            format_change(cost.difference, seconds_digits(cost.difference)) if cost else "",
             format_mebibytes(verdict.memory(effect)),
             factor_words(factor, facts, lang),
         ]
@@ -217,7 +217,8 @@ def score_and_seconds(verdict: Verdict, index: int, lang: Lang) -> dict[str, str
     if not np.isfinite(seconds):
         return {"score": score, "seconds": ""}
     per_epoch = verdict.results.seconds_per == "epoch"
-    spent = words["each epoch"].format(seconds=seconds) if per_epoch else format_duration(seconds)
+    each = words["each epoch"].format(seconds=f"{seconds:.{seconds_digits(seconds)}f}")
+    spent = each if per_epoch else format_duration(seconds)
     return {"score": score, "seconds": words["comma"] + spent}
 
 
