@@ -33,7 +33,8 @@ def test_durations_are_short(seconds: float, words: str) -> None:
         (0.5, "0.50 s"),
         (0.0412, "0.041 s"),
         (0.004, "0.004 s"),
-        (1e-9, "0.000 s"),
+        (0.0006, "0.001 s"),
+        (1e-9, "0 s"),
     ],
 )
 def test_seconds_below_one_are_told_with_their_digits(seconds: float, words: str) -> None:

@@ -36,10 +36,10 @@ def seconds_digits(*seconds: float | None, digits: int = 1) -> int:
     Args:
         seconds: one, or the ends of an interval, of which the larger decides; None: not known.
         digits: for a second and more. What is less is told with two digits that are not zero, down to
-            milliseconds.
+            milliseconds; and less than half of one as nothing.
     """
     largest = max((abs(value) for value in seconds if value is not None and np.isfinite(value)), default=0.0)
-    if largest >= 1 or largest == 0:
+    if largest >= 1 or largest < 0.0005:
         return digits
     return max(digits, min(1 - math.floor(math.log10(largest)), 3))
 

@@ -66,13 +66,13 @@ def test_effects_are_those_of_a_blocked_anova_in_statsmodels(lost: int) -> None:
     fitted = ols(SUM_CODED, frame(outcomes)).fit()
     analysis = analyse(Experiment.of(outcomes))
 
-    # Sum coding has the first level at +1: an effect is minus twice its coefficient, an interaction twice.
+    # Sum coding has the first level at +1: an effect is -2 coefficients, an interaction 4.
     for effect in analysis.effects:
         coefficient = fitted.params[f"C({effect.contrast.name}, Sum)[S.0]"]
         assert effect.estimate == pytest.approx(-2 * coefficient)
     for one in analysis.interactions:
         a, b = (c.factor for c in one.effect.contrast.comparisons)
-        assert one.effect.estimate == pytest.approx(2 * fitted.params[f"C({a}, Sum)[S.0]:C({b}, Sum)[S.0]"])
+        assert one.effect.estimate == pytest.approx(4 * fitted.params[f"C({a}, Sum)[S.0]:C({b}, Sum)[S.0]"])
 
 
 def test_with_many_seeds_an_interval_is_that_of_the_paired_t_test() -> None:

@@ -25,7 +25,7 @@ def estimates(analysis: Analysis) -> dict[tuple[str, Level], float]:
 
 
 def additive(recipe: Levels) -> float:
-    """A score with main effects a +2, b -1, c 0, and an interaction a x b of +0.5."""
+    """A score with main effects a +2, b -1, c 0, and an interaction a x b of +1."""
     a, b = recipe.get("a") == 6, recipe.get("b") == "matrices"
     return 80 + 1.5 * a - 1.5 * b + 1.0 * (a and b)
 
@@ -41,13 +41,13 @@ def test_a_main_effect_is_the_difference_of_equally_weighted_marginal_means() ->
         assert found[factor, level] == pytest.approx(expected)
 
 
-def test_an_interaction_is_half_the_difference_of_its_two_effects() -> None:
+def test_an_interaction_is_the_difference_of_its_two_effects() -> None:
     recipes = full(TWO)
     analysis = analyse(Experiment.of(Outcomes(TWO, recipes, scored(recipes, additive, seeds=3))))
     one = analysis.interactions[0]
 
     assert one.effect.contrast.name == "a x b"
-    assert one.effect.estimate == pytest.approx(0.5)
+    assert one.effect.estimate == pytest.approx(1.0)
     assert [e.estimate for e in one.conditional] == pytest.approx([1.5, 2.5, -1.5, -0.5])
     assert [e.contrast.given for e in one.conditional] == [
         ("b", "all"),
@@ -295,7 +295,7 @@ def test_the_published_table_gives_the_known_effects() -> None:
     product = next(
         i for i in analysis.interactions if i.effect.contrast.name == "bertadam x warmup_proportion"
     )
-    assert round(product.effect.estimate, 2) == 0.13 and product.effect.decision == Decision("interact")
+    assert round(product.effect.estimate, 2) == 0.26 and product.effect.decision == Decision("interact")
     given = {e.contrast.given: round(e.estimate, 2) for e in product.conditional}
     assert given["bertadam", 1.0] == 0.23 and given["bertadam", 0.0] == -0.03
 

@@ -86,7 +86,7 @@ class ConditionalFacts(TypedDict):
 
 
 class InteractionFacts(EffectFacts):
-    """Half the difference of two effects, and these effects."""
+    """The difference of two effects, and these effects."""
 
     factors: Annotated[list[str], Field(min_length=2, max_length=2)]
     levels: Annotated[list[Pair], Field(min_length=2, max_length=2)]

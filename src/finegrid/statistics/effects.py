@@ -77,7 +77,7 @@ class Effect:
 
 @dataclass(frozen=True)
 class Interaction:
-    """Half the difference of two effects, and these effects.
+    """The difference of two effects, and these effects.
 
     Attributes:
         effect: The interaction itself.

@@ -124,8 +124,8 @@ ENGLISH = {
     "frontier none": "Seconds are not known, so there is no frontier.",
     "frontier table": "The best for their time",
     "interactions": "Strategies together",
-    "interactions lead": "Does what a strategy is worth depend on another? An interaction is half the "
-    "difference of its two effects.",
+    "interactions lead": "Does what a strategy is worth depend on another? An interaction is the "
+    "difference of its two effects, and is judged as an effect is.",
     "interactions found": "They depend on each other",
     "interactions given": "{name}: {one} ({one_interval}) with {other} = {at}, {two} ({two_interval}) with "
     "{other} = {to}.",
@@ -358,7 +358,7 @@ CHINESE = {
     "frontier none": "没有时间记录，因此没有前沿。",
     "frontier table": "同等时间内最好的配方",
     "interactions": "策略的配合",
-    "interactions lead": "一项策略的价值是否随另一项而变？交互作用是它的两个效应之差的一半。",
+    "interactions lead": "一项策略的价值是否随另一项而变？交互作用就是它的两个效应之差，判断方法与效应相同。",
     "interactions found": "相互依赖的策略",
     "interactions given": "{name}：{other} = {at} 时 {one}（{one_interval}），{other} = {to} 时 {two}（"
     "{two_interval}）。",
