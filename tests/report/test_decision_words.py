@@ -37,7 +37,7 @@ from finegrid.study.importing.examples import load_example
 from finegrid.verdict.verdict import Verdict, judge
 from finegrid.verdict.words import strategies
 
-NEEDS = (None, Needs(7, None), Needs(None, 4321), Needs(9, 5432))
+NEEDS = (None, Needs(7, None), Needs(None, 4321), Needs(None, None, "too-small"))
 BRACKETS = re.compile(r" \(.*?\)|（.*?）")
 
 
@@ -174,9 +174,9 @@ def test_words_differ_where_decisions_do() -> None:
 
 
 def test_where_there_is_no_interval_nothing_is_said_of_what_would_decide(facts: Facts) -> None:
-    told = with_decision(facts, Decision("open"))
+    told = with_decision(facts, Decision("open", needs=Needs(7, None)))
     (factor,) = [one for one in told["verdict"]["factors"] if one["factor"] == "freeze.layers"]
-    assert "no feasible number of seeds" in factor_words(factor, told["verdict"], "en")
+    assert "more seeds would decide" in factor_words(factor, told["verdict"], "en")
     factor |= {"low": None, "high": None}
 
     assert factor_words(factor, told["verdict"], "en") == "cannot tell yet"
@@ -197,3 +197,14 @@ def test_files_keep_decisions_in_the_words_of_older_versions(decision: Decision,
     assert list(recorded) == ["word", "measurable", "for_speed"]
     assert recorded["word"] == known[decision.kind]
     assert from_recorded(recorded, margin) == Decision(decision.kind, decision.measurable, decision.for_speed)
+
+
+@pytest.mark.parametrize(
+    ("texts", "words"), [(300, "too small to settle with these texts"), (0, "too small to settle here")]
+)
+def test_what_is_too_small_to_settle_has_no_number_of_seeds_or_texts(
+    facts: Facts, texts: int, words: str
+) -> None:
+    told = with_decision(facts, Decision("open", needs=Needs(None, None, "too-small")))
+    told["verdict"]["texts"] = texts
+    assert factor_words(told["verdict"]["factors"][0], told["verdict"], "en") == f"cannot tell yet, {words}"

@@ -26,19 +26,17 @@ def decision_parts(decision: Decision, margin: float, words: Mapping[str, str]) 
     return [words[decision.kind].format(margin=margin), *added]
 
 
-def needs_words(needs: NeedsFacts | None, seeds: int, texts: int, lang: Lang, *, brief: bool = False) -> str:
-    """What would settle an open decision.
+def needs_words(needs: NeedsFacts, seeds: int, texts: int, lang: Lang, *, brief: bool = False) -> str:
+    """What would settle an open decision, or that it is too small to settle.
 
     Args:
-        needs: None where no feasible number of seeds and texts would.
-        seeds, texts: as many as there are now.
+        needs: seeds, or texts.
+        seeds, texts: as many as there are now; no texts where predictions are unknown.
         brief: without what the seeds cost, or how many texts there are.
     """
     words = SHARED[lang]
-    if needs is None:
-        return words["needs nothing"]
-    if needs["seeds"] and needs["texts"]:
-        return words["needs both"].format(seeds=needs["seeds"], texts=needs["texts"])
+    if needs["reason"] == "too-small":
+        return words["too small" if texts else "too small here"]
     if needs["texts"]:
         need = words["needs texts"].format(texts=needs["texts"])
         aside = words["texts now"].format(now=texts)
@@ -67,9 +65,10 @@ def factor_needs(factor: FactorFacts, verdict: VerdictFacts, lang: Lang, *, brie
 
     Also where it has no interval: then nothing is known of what would settle it.
     """
-    if factor["decision"]["kind"] != "open" or factor["low"] is None:
+    needs = factor["needs"]
+    if factor["decision"]["kind"] != "open" or factor["low"] is None or needs is None:
         return ""
-    return needs_words(factor["needs"], verdict["seeds"], verdict["texts"], lang, brief=brief)
+    return needs_words(needs, verdict["seeds"], verdict["texts"], lang, brief=brief)
 
 
 def decision_of(facts: DecisionFacts) -> Decision:

@@ -11,7 +11,7 @@ from pydantic import Field
 from typing_extensions import TypedDict  # pydantic reads no other before Python 3.12
 
 from finegrid.recipe.identity import Level, Levels
-from finegrid.statistics.decide import Kind
+from finegrid.statistics.decide import Kind, Reason
 
 Points = Annotated[float | None, Field(description="Points of 100; null where it is not known.")]
 Seconds = Annotated[float | None, Field(description="Seconds; null where they are not known.")]
@@ -41,8 +41,15 @@ class DecisionFacts(TypedDict):
 class NeedsFacts(TypedDict):
     """What would settle an open decision if its estimate stayed as it is: totals, not additions."""
 
-    seeds: Annotated[int | None, Field(description="null where more texts are enough.")]
-    texts: Annotated[int | None, Field(description="null where more seeds are enough.")]
+    reason: Annotated[
+        Reason,
+        Field(
+            description="feasible: these seeds or these texts would. too-small: the effect is too small to "
+            "settle with these texts, and nothing is told of what would."
+        ),
+    ]
+    seeds: Annotated[int | None, Field(description="null where more texts are enough, or it is too small.")]
+    texts: Annotated[int | None, Field(description="null where more seeds are enough, or it is too small.")]
     runs: Annotated[int, Field(description="How many more runs these seeds take.")]
     hours: Annotated[float | None, Field(description="What these runs take one worker.")]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -18,6 +18,8 @@ Kind = Literal["use", "avoid", "same", "open", "interact"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 MOST_SEEDS = 100  # more than this settles nothing in practice
 MOST_TEXTS = 1_000_000
+MOST_GROWTH = 5  # times the texts there are, or the seeds to show no difference: more is no plan
+Reason = Literal["feasible", "too-small"]
 
 
 @dataclass(frozen=True)
@@ -39,10 +41,18 @@ class Needs:
 
     ``texts`` is None where more seeds are enough, ``seeds`` where more texts are. Totals of texts are good
     to a tenth.
+
+    Attributes:
+        reason: ``too-small``: nothing of this is worth telling. It would take both, or texts in no
+            proportion to what there is; or the estimate is below its standard error, and a few times the
+            seeds would not show that there is no difference either. To ask what would show an effect of
+            that size is to ask for the power of a test after it was made, which is its p-value once more
+            (Hoenig & Heisey, The American Statistician 55, 2001).
     """
 
     seeds: int | None
     texts: int | None
+    reason: Reason = "feasible"
 
 
 @dataclass(frozen=True)
@@ -55,7 +65,7 @@ class Decision:
             other.
         measurable: Of ``same``: zero lies outside the interval all the same.
         for_speed: Of ``same``: it is surely faster.
-        needs: Of ``open``: what would settle it, if something would.
+        needs: Of ``open``: what would settle it; None where its noise is not known.
     """
 
     kind: Kind
@@ -144,17 +154,42 @@ class Ahead:
     alpha: float
     margin: float = MARGIN
 
+    @property
+    def se(self) -> float:
+        """The standard error as it is now."""
+        return expected_chance(self.components, self.seeds, self.texts, self.df_seed)[0]
+
     def settled(self, seeds: int, texts: int) -> bool:
+        return abs(self.estimate) > self._half(seeds, texts) or self.within_margin(seeds, texts)
+
+    def within_margin(self, seeds: int, texts: int) -> bool:
+        """Whether it would be no difference beyond the margin."""
+        return abs(self.estimate) + self._half(seeds, texts) <= self.margin
+
+    def _half(self, seeds: int, texts: int) -> float:
         df_seed = self.df_seed
         if seeds != self.seeds:
             borrowing = self.df_seed / (self.seeds - 1) if self.seeds > 1 else 1.0
             df_seed = max(seeds - 1.0, min(borrowing * (seeds - 1), MOST_DF))
-        half = reach(*expected_chance(self.components, seeds, texts, df_seed), self.alpha)
-        return abs(self.estimate) > half or abs(self.estimate) + half <= self.margin
+        return reach(*expected_chance(self.components, seeds, texts, df_seed), self.alpha)
 
 
-def find_needs(ahead: Ahead) -> Needs | None:
-    """More seeds; else more texts; else both, grown alike; None if none of that would do."""
+def find_needs(ahead: Ahead) -> Needs:
+    """More seeds; else more texts; else both, grown alike; and whether that is worth telling."""
+    needs = _find_totals(ahead)
+    return needs if _is_feasible(ahead, needs) else replace(needs, reason="too-small")
+
+
+def _is_feasible(ahead: Ahead, needs: Needs) -> bool:
+    if (needs.seeds is None) == (needs.texts is None) or (needs.texts or 0) > MOST_GROWTH * ahead.texts:
+        return False
+    if abs(ahead.estimate) >= ahead.se:
+        return True
+    seeds, texts = needs.seeds or ahead.seeds, needs.texts or ahead.texts
+    return seeds <= MOST_GROWTH * ahead.seeds and ahead.within_margin(seeds, texts)
+
+
+def _find_totals(ahead: Ahead) -> Needs:
     seeds, texts = ahead.seeds, ahead.texts
     sizes = _first(ahead, [(n, texts) for n in range(seeds + 1, MOST_SEEDS + 1)])
     if sizes:
@@ -165,7 +200,7 @@ def find_needs(ahead: Ahead) -> Needs | None:
         return Needs(None, sizes[1])
     both = [(math.ceil(seeds * by), math.ceil(texts * by)) for by in growth if seeds * by <= MOST_SEEDS]
     sizes = _first(ahead, both)
-    return Needs(*sizes) if sizes else None
+    return Needs(*sizes) if sizes else Needs(None, None)
 
 
 def _first(ahead: Ahead, sizes: list[tuple[int, int]]) -> tuple[int, int] | None:

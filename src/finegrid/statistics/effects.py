@@ -71,7 +71,7 @@ class Effect:
 
     @property
     def needs(self) -> Needs | None:
-        """What would settle it, if it is open and something would."""
+        """What would settle it, if it is open and its noise is known."""
         return self.decision.needs if self.decision else None
 
 

@@ -105,7 +105,10 @@ def factor_json(verdict: Verdict, effect: Effect) -> FactorFacts:
 def needs_json(verdict: Verdict, needs: Needs | None) -> NeedsFacts | None:
     if needs is None:
         return None
+    if needs.reason == "too-small":
+        return {"reason": needs.reason, "seeds": None, "texts": None, "runs": 0, "hours": None}
     return {
+        "reason": needs.reason,
         "seeds": needs.seeds,
         "texts": needs.texts,
         "runs": verdict.runs(needs),
