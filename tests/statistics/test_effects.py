@@ -157,10 +157,30 @@ def test_in_a_fraction_of_resolution_four_interactions_carry_their_aliases() -> 
 def test_in_a_fraction_of_resolution_three_main_effects_carry_their_aliases() -> None:
     factors: dict[str, list[Level]] = {f: [0, 1] for f in "abc"}
     recipes = half(factors, "abc")
-    analysis = analyse(Experiment.of(Outcomes(factors, recipes, scored(recipes, lambda r: 0.0, seeds=2))))
+    score = scored(recipes, lambda r: 3.0 * (r["a"] == 1) - 2.0 * (r["b"] == 1), seeds=4, noise=0.1)
+    analysis = analyse(Experiment.of(Outcomes(factors, recipes, score)), margin=0.5)
 
     assert [e.contrast.aliases for e in analysis.effects] == [("b x c",), ("a x c",), ("a x b",)]
     assert not analysis.interactions
+    told = [(e.decision.kind, e.decision.aliased) for e in analysis.effects if e.decision]
+    assert told == [("use", True), ("avoid", True), ("same", True)]
+
+
+def test_only_decisions_that_aliases_share_are_marked() -> None:
+    """Of resolution four, interactions are aliased, strategies are not; and what is open is no decision."""
+    factors: dict[str, list[Level]] = {f: [0, 1] for f in "abcd"}
+    recipes = half(factors, "abcd")
+    score = scored(recipes, lambda r: 4.0 * (r["a"] == r["b"] == 1), seeds=4, noise=0.1)
+    analysis = analyse(Experiment.of(Outcomes(factors, recipes, score)))
+    assert {e.decision.kind for e in analysis.effects if e.decision} >= {"use"}
+    assert not any(e.decision and e.decision.aliased for e in analysis.effects)
+    assert not any(i.effect.decision and i.effect.decision.aliased for i in analysis.interactions)
+
+    three: dict[str, list[Level]] = {f: [0, 1] for f in "abc"}
+    noisy = scored(half(three, "abc"), lambda r: 0.0, seeds=2, noise=3.0)
+    for effect in analyse(Experiment.of(Outcomes(three, half(three, "abc"), noisy))).effects:
+        assert effect.contrast.aliases and effect.decision
+        assert (effect.decision.kind, effect.decision.aliased) == ("open", False)
 
 
 def test_missing_runs_bias_nothing_and_are_counted() -> None:

@@ -22,7 +22,9 @@ def decision_words(decision: Decision, margin: float, lang: Lang) -> str:
 
 def decision_parts(decision: Decision, margin: float, words: Mapping[str, str]) -> list[str]:
     """Its kind, and what goes with it."""
-    added = [words["measurable"]] * decision.measurable + [words["for speed"]] * decision.for_speed
+    aliases = words["with aliases" if decision.kind == "same" else "or aliases"]
+    added = [aliases] * decision.aliased
+    added += [words["measurable"]] * decision.measurable + [words["for speed"]] * decision.for_speed
     return [words[decision.kind].format(margin=margin), *added]
 
 
@@ -73,7 +75,7 @@ def factor_needs(factor: FactorFacts, verdict: VerdictFacts, lang: Lang, *, brie
 
 def decision_of(facts: DecisionFacts) -> Decision:
     """Of ``verdict --json`` and report.json, where what would settle it stands beside it."""
-    return Decision(facts["kind"], facts["measurable"], facts["for_speed"])
+    return Decision(facts["kind"], facts["measurable"], facts["for_speed"], facts["aliased"])
 
 
 def recorded_words(decision: Decision, margin: float) -> str:

@@ -36,6 +36,13 @@ class DecisionFacts(TypedDict):
     ]
     measurable: Annotated[bool, Field(description="Of same: zero lies outside the interval all the same.")]
     for_speed: Annotated[bool, Field(description="Of same: it is surely faster.")]
+    aliased: Annotated[
+        bool,
+        Field(
+            description="Of use, avoid and same of a strategy: the design cannot tell it from its aliases, "
+            "so this holds for their sum."
+        ),
+    ]
 
 
 class NeedsFacts(TypedDict):

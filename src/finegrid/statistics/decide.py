@@ -11,6 +11,7 @@ import numpy as np
 from scipy import special, stats
 
 from finegrid.metrics import MARGIN
+from finegrid.statistics.comparisons import Contrast
 from finegrid.statistics.outcomes import Floats
 from finegrid.statistics.variance import MOST_DF, Components, expected_chance
 
@@ -65,12 +66,15 @@ class Decision:
             other.
         measurable: Of ``same``: zero lies outside the interval all the same.
         for_speed: Of ``same``: it is surely faster.
+        aliased: Of ``use``, ``avoid`` and ``same`` of a strategy: the design cannot tell its effect from
+            interactions of others, so what was decided holds for their sum.
         needs: Of ``open``: what would settle it; None where its noise is not known.
     """
 
     kind: Kind
     measurable: bool = False
     for_speed: bool = False
+    aliased: bool = False
     needs: Needs | None = None
 
 
@@ -172,6 +176,12 @@ class Ahead:
             borrowing = self.df_seed / (self.seeds - 1) if self.seeds > 1 else 1.0
             df_seed = max(seeds - 1.0, min(borrowing * (seeds - 1), MOST_DF))
         return reach(*expected_chance(self.components, seeds, texts, df_seed), self.alpha)
+
+
+def mark_aliased(decision: Decision, contrast: Contrast) -> Decision:
+    """The decision on a strategy, and whether it is one on its aliases as well."""
+    told = decision.kind in ("use", "avoid", "same") and len(contrast.comparisons) == 1
+    return replace(decision, aliased=told and bool(contrast.aliases))
 
 
 def find_needs(ahead: Ahead) -> Needs:

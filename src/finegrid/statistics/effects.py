@@ -28,6 +28,7 @@ from finegrid.statistics.decide import (
     decide,
     find_needs,
     holm,
+    mark_aliased,
     p_values,
     plain_interval,
 )
@@ -226,7 +227,7 @@ def _judge_family(
         if alpha is not None:
             main = contrast.comparisons[0]
             fast = len(contrast.comparisons) == 1 and (main.factor, main.level) in faster
-            decision = decide(adjusted[row], margin, fast)
+            decision = mark_aliased(decide(adjusted[row], margin, fast), contrast)
             if len(contrast.comparisons) == 2 and decision.kind in ("use", "avoid"):
                 decision = Decision("interact")
             if decision.kind == "open" and np.isfinite(se[row]):

@@ -67,8 +67,12 @@ def warning_json(warning: Warning) -> WarningFacts:
 
 def decision_json(decision: Decision) -> DecisionFacts:
     """What would settle an open one stands beside it (`needs_json`)."""
-    kind, measurable, for_speed = decision.kind, decision.measurable, decision.for_speed
-    return {"kind": kind, "measurable": measurable, "for_speed": for_speed}
+    return {
+        "kind": decision.kind,
+        "measurable": decision.measurable,
+        "for_speed": decision.for_speed,
+        "aliased": decision.aliased,
+    }
 
 
 def effect_json(effect: Effect) -> EffectFacts:

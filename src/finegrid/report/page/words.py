@@ -53,6 +53,8 @@ ENGLISH = {
     "running": "{done} of {planned} runs are finished.",
     # the sentence
     "s use": "Use {name}: {effect} points ({interval}).",
+    "s or aliases": "{name}, or its aliases ({aliases})",
+    "s with aliases": "{name} (measured together with its aliases {aliases})",
     "s avoid": "Do not use {name}: {effect} points ({interval}).",
     "s avoid saves": "Do not use {name}: {effect} points ({interval}), though it saves {time} {per}.",
     "s speed": "Use {name} for speed: it saves {time} {per}, and costs no more than {margin} points "
@@ -299,6 +301,8 @@ CHINESE = {
     "limits link": "本报告不能说明的：{count} 条",
     "running": "{planned} 次运行中已完成 {done} 次。",
     "s use": "使用 {name}：{effect} 分（{interval}）。",
+    "s or aliases": "{name}，或与其混杂的效应（{aliases}）",
+    "s with aliases": "{name}（连同与其混杂的效应 {aliases}）",
     "s avoid": "不要使用 {name}：{effect} 分（{interval}）。",
     "s avoid saves": "不要使用 {name}：{effect} 分（{interval}），虽然{per}省 {time}。",
     "s speed": "可为提速使用 {name}：{per}省 {time}，损失不超过 {margin} 分（{interval}）。",
