@@ -140,7 +140,11 @@ def test_every_number_on_the_page_is_in_the_facts(facts: Facts, lang: str) -> No
         str(len(listed[0]) + len(listed[1])),
         str(sum(one["decision"]["kind"] == "open" for one in listed[1])),
         *(str(max(len(texts) - 10, 0)) for texts in facts["texts"].values()),
-        *(str(one["needs"]["seeds"] - facts["verdict"]["seeds"]) for one in listed[0] if one["needs"]),
+        *(
+            str(one["needs"]["seeds"] - facts["verdict"]["seeds"])
+            for one in listed[0]
+            if one["needs"] and one["needs"]["seeds"]
+        ),
     }
     of_words = {
         found for words in WORDS.values() for text in words.values() for found in NUMBER.findall(text)

@@ -10,7 +10,7 @@ from finegrid.facts.failure_words import failure_lines
 from finegrid.facts.report import Facts
 from finegrid.report.chart.forest import interval_text, missing, sample
 from finegrid.report.chart.style import Look, fit_line, format_signed, level_name, plain
-from finegrid.spelling import Lang
+from finegrid.spelling import Lang, seconds_digits
 
 MOST = 20  # recipes of the best set
 SPECIAL = str.maketrans(
@@ -110,8 +110,9 @@ def seconds(mean: float | None, interval: Sequence[float | None] | None, look: L
     if mean is None or interval is None:
         return ""
     low, high = interval
-    around = "" if low is None or high is None else look.word("in brackets", text=look.between(low, high, 1))
-    return format_signed(mean, 1) + around
+    ends = look.between(low, high, seconds_digits(low, high))
+    around = "" if low is None or high is None else look.word("in brackets", text=ends)
+    return format_signed(mean, seconds_digits(mean)) + around
 
 
 def remarks(facts: Facts, look: Look) -> Iterator[str]:
@@ -153,7 +154,7 @@ def best_blocks(facts: Facts, look: Look) -> Iterator[str]:
                 escape_text(look.levels(one["moved"])),
                 plain(one["test"]) if known else "",
                 look.between(low, high, sign=False),
-                *([] if look.compared else [plain(one["seconds"], 1)]),
+                *([] if look.compared else [plain(one["seconds"], seconds_digits(one["seconds"]))]),
                 look.word(marks[numbers]) if numbers in marks else "",
             ]
         )

@@ -129,13 +129,13 @@ class Contrasts:
         return InteractionContrast(fitted, conditional)
 
     def _shift_main(self, a: Comparison, b: Comparison, interaction: Contrast) -> list[Contrast]:
-        """The effect of ``a`` at either level of ``b``: its main effect, less or plus the interaction."""
+        """The effect of ``a`` at either level of ``b``: its main effect, half the interaction off or on."""
         main = next(contrast for contrast in self.mains if contrast.comparisons == (a,))
         if main.weights is None or interaction.weights is None:
             return []
         by_level = {
-            b.baseline: main.weights - interaction.weights,
-            b.level: main.weights + interaction.weights,
+            b.baseline: main.weights - interaction.weights / 2,
+            b.level: main.weights + interaction.weights / 2,
         }
         aliases = tuple(dict.fromkeys([*main.aliases, *interaction.aliases]))
         return [

@@ -123,7 +123,6 @@ class LeastSquares:
                     comparison = by_name[name]
                     step = self._code(name, comparison.level) - self._code(name, comparison.baseline)
                     part = np.asarray(np.kron(part, step), dtype=float)
-                part = part * (0.5 if len(compared) == 2 else 1.0)
             elif len(compared) == 1 and len(term) == 1 and self._appears(term[0], compared[0]):
                 (child,) = term
                 part = self._appears(child, compared[0]) * self._code(child, self.factors[child][0])

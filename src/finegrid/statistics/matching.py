@@ -18,8 +18,6 @@ from finegrid.recipe.identity import Level, Levels
 from finegrid.statistics.comparisons import Comparison, Contrast, Factors
 from finegrid.statistics.outcomes import Floats
 
-SCALES = {1: 1.0, 2: 0.5}  # by the number of comparisons: an interaction is half a difference of effects
-
 
 class Matching:
     """Finds partners among the recipes of a design.
@@ -52,7 +50,7 @@ class Matching:
             weights = np.zeros(len(self.recipes))
             for group in finished:
                 for row, sign in group:
-                    weights[row] += SCALES[len(compared)] * sign / len(finished)
+                    weights[row] += sign / len(finished)
         return Contrast(tuple(compared), weights, len(finished), len(groups))
 
     def conditional_contrasts(self, interaction: Contrast) -> list[Contrast]:
@@ -64,8 +62,8 @@ class Matching:
         """The effect of ``a`` at the baseline level and at the other level of ``b``."""
         assert interaction.weights is not None
         by_level = {
-            b.baseline: -2 * interaction.weights * self._mark(b.factor, b.baseline),
-            b.level: 2 * interaction.weights * self._mark(b.factor, b.level),
+            b.baseline: -interaction.weights * self._mark(b.factor, b.baseline),
+            b.level: interaction.weights * self._mark(b.factor, b.level),
         }
         contexts, planned = interaction.contexts, interaction.planned
         return [

@@ -77,8 +77,12 @@ def warning_json(warning: Warning) -> WarningFacts:
 
 def decision_json(decision: Decision) -> DecisionFacts:
     """What would settle an open one stands beside it (`needs_json`)."""
-    kind, measurable, for_speed = decision.kind, decision.measurable, decision.for_speed
-    found: DecisionFacts = {"kind": kind, "measurable": measurable, "for_speed": for_speed}
+    found: DecisionFacts = {
+        "kind": decision.kind,
+        "measurable": decision.measurable,
+        "for_speed": decision.for_speed,
+        "aliased": decision.aliased,
+    }
     if decision.because is not None:
         found["because"] = failing_json(decision.because)
     return found
@@ -140,7 +144,10 @@ def local_json(local: LocalEffect | None) -> LocalFacts | None:
 def needs_json(verdict: Verdict, needs: Needs | None) -> NeedsFacts | None:
     if needs is None:
         return None
+    if needs.reason == "too-small":
+        return {"reason": needs.reason, "seeds": None, "texts": None, "runs": 0, "hours": None}
     return {
+        "reason": needs.reason,
         "seeds": needs.seeds,
         "texts": needs.texts,
         "runs": verdict.runs(needs),

@@ -15,7 +15,7 @@ from finegrid.facts.decision_words import factor_words
 from finegrid.facts.failure_words import failure_lines
 from finegrid.facts.recommendation_words import format_signed, headline, moved_words, reasons
 from finegrid.recipe.identity import Levels
-from finegrid.spelling import Lang, format_duration, format_level, json_number
+from finegrid.spelling import Lang, format_duration, format_level, json_number, seconds_digits
 from finegrid.statistics.decide import Interval
 from finegrid.statistics.effects import Interaction
 from finegrid.verdict.context import LocalEffect
@@ -31,7 +31,7 @@ ENGLISH = {
     "title without texts": "{score}, {recipes} distinct recipes; effects in points, for these texts alone",
     "noise": "a run's own luck: {sd:.2f} points ({method})",
     "noise of learned": "a run's own luck, of runs that learned: {sd:.2f} points ({method})",
-    "each epoch": "{seconds:.1f} s per epoch",
+    "each epoch": "{seconds} s per epoch",
     "interactions": "strategies that depend on each other:",
     "given": "{factor} = {level}: {one} with {other} = {at}, {two} with {other} = {to}",
     "no interactions": "no two strategies are shown to depend on each other",
@@ -56,7 +56,7 @@ CHINESE = {
     "title without texts": "{score}，{recipes} 个不同配方；效应以分计，仅对这些测试文本成立",
     "noise": "单次运行的随机波动：{sd:.2f} 分（{method}）",
     "noise of learned": "学会的运行中，单次运行的随机波动：{sd:.2f} 分（{method}）",
-    "each epoch": "每轮 {seconds:.1f} 秒",
+    "each epoch": "每轮 {seconds} 秒",
     "interactions": "相互依赖的策略：",
     "given": "{factor} = {level}：{other} = {at} 时 {one}，{other} = {to} 时 {two}",
     "no interactions": "没有发现相互依赖的策略",
@@ -127,7 +127,7 @@ def strategies(verdict: Verdict, lang: Lang) -> Table:
             format_interval(effect.plain, lang),
             format_interval(effect.adjusted, lang),
             format_local(verdict.at_recommended.get(compared), lang),
-            format_change(cost.difference, 1) if cost else "",
+            format_change(cost.difference, seconds_digits(cost.difference)) if cost else "",
             format_mebibytes(verdict.memory(effect)),
             factor_words(factor, facts, lang),
         ]
@@ -239,7 +239,9 @@ def format_seconds(seconds: float | None, verdict: Verdict, lang: Lang) -> str:
     if seconds is None:
         return "?"
     per_epoch = verdict.results.seconds_per == "epoch"
-    return LANGUAGES[lang]["each epoch"].format(seconds=seconds) if per_epoch else format_duration(seconds)
+    digits = seconds_digits(seconds)
+    each = LANGUAGES[lang]["each epoch"].format(seconds=f"{seconds:.{digits}f}")
+    return each if per_epoch else format_duration(seconds)
 
 
 def margin_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:

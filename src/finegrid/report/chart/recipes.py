@@ -6,6 +6,7 @@ from typing import Literal
 
 from finegrid.facts.report import ReportRecipe
 from finegrid.report.chart.style import LONGEST_TOLD, Look, Row, fit_line, plain
+from finegrid.spelling import seconds_digits
 
 Role = Literal["recommended", "baseline", "frontier", "other"]
 ROLES: tuple[Role, ...] = ("recommended", "baseline", "frontier", "other")
@@ -35,7 +36,7 @@ def recipe_row(recipe: ReportRecipe, look: Look) -> Row:
         "seconds": spent,
         "test_text": "" if low is None else plain(recipe["test"]),
         "interval_text": look.between(low, high, sign=False),
-        "seconds_text": plain(spent, 1),
+        "seconds_text": plain(spent, seconds_digits(spent)),
         "done": sum(run["status"] == "done" for run in recipe["runs"]),
         "planned": len(recipe["runs"]),
     }

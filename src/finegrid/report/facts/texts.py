@@ -37,7 +37,7 @@ MOST_CLASSES = 50  # a page that names more helps nobody
 def class_facts(verdict: Verdict) -> ClassesFacts | None:
     """Of the recommended recipe: F1 of every class with a 95 % interval, and its mean confusion table.
 
-    None where there are no predictions. Of more than `MOST_CLASSES` classes, the largest in test.
+    None where there are no predictions of it. Of more than `MOST_CLASSES` classes, the largest in test.
     """
     results, index = verdict.results, verdict.recommended
     predictions = results.predictions("test")
@@ -46,6 +46,8 @@ def class_facts(verdict: Verdict) -> ClassesFacts | None:
         return None
     gold, predicted, classes = predictions.gold, predictions.predicted[index], predictions.classes
     runs = predicted[(predicted >= 0).all(axis=1)].astype(np.int64)  # [finished seeds, texts]
+    if not len(runs):  # they diverged
+        return None
     total = np.sum([metrics.confusion(gold, run, classes) for run in runs], axis=0)
     support = total.sum(axis=1) // len(runs)
     kept = np.sort(np.argsort(-support, kind="stable")[:MOST_CLASSES])
@@ -92,7 +94,7 @@ def readable_table(results: Results, study: Study | None) -> tuple[DataTable | N
     if found is None:
         return None, "no-runs"
     try:
-        table = study.read_table()
+        table = study.read_table(keep_split=False)
     except InputError:
         return None, "data-gone"
     same = table.fingerprint() == results.audit.fingerprints["data"]
