@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from finegrid.recipe.identity import Level, Levels
 from finegrid.statistics.comparisons import Comparison, Contrast, Factors
-from finegrid.statistics.outcomes import Floats
+from finegrid.statistics.outcomes import Floats, Values
 
 Term = tuple[str, ...]  # of the model: none, one or two factors
 TINY = 1e-9
@@ -36,7 +36,7 @@ class Residual:
         recipes, rank = self.model.shape
         return int(recipes - rank)
 
-    def take_out(self, values: Floats) -> Floats:
+    def take_out(self, values: Values) -> Floats:
         """The part of ``[recipes that ran, ...]`` that the model does not give."""
         return np.asarray(values - self.model @ (self.model.T @ values))
 

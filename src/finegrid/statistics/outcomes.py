@@ -136,7 +136,7 @@ def complete(ran: NDArray[np.bool_]) -> Completion:
     if ran.all():
         return Completion(kept, kept_seeds, ran, np.ones(len(ran), dtype=bool), None)
     if len(ran) > DENSE:
-        return Completion(kept, kept_seeds, ran, Gaps(ran).connected.all(axis=1), None)
+        return Completion(kept, kept_seeds, ran, np.asarray(Gaps(ran).connected.all(axis=1)), None)
     operator, connected = _operator(ran)
     return Completion(kept, kept_seeds, ran, connected, operator)
 
