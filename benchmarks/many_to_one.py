@@ -1,7 +1,7 @@
 """How often the simultaneous intervals of `statistics.many_to_one` hold every difference at once.
 
     python benchmarks/many_to_one.py --studies 300            # every case; four minutes on one core
-    python benchmarks/many_to_one.py --studies 300 --scores   # without predictions, other noise: three minutes
+    python benchmarks/many_to_one.py --studies 300 --scores   # without predictions: three minutes
 
 Studies of predictions are those of `intervals.py`, whose truth is known. Studies of scores are normal: every
 run is its recipe's mean + its seed's luck + its own, whose standard deviation may differ by recipe.

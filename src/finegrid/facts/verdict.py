@@ -106,6 +106,24 @@ class RecipeFacts(TypedDict):
     seconds: Seconds
 
 
+class AgainstFacts(TypedDict):
+    """A distinct recipe less the baseline, on the same seeds and test texts."""
+
+    rows: list[int]
+    levels: Levels
+    effect: Points
+    low: Annotated[Points, Field(description="The lower end of the 95 % interval.")]
+    high: Annotated[Points, Field(description="The upper end of the 95 % interval.")]
+    adjusted: Annotated[
+        Ends,
+        Field(description="The interval that holds together with those of all other recipes, in points."),
+    ]
+    se: Annotated[Points, Field(description="The standard error.")]
+    df: Annotated[float | None, Field(description="Its degrees of freedom.")]
+    verdict: Annotated[str, Field(description="The decision in English, for people.")]
+    decision: DecisionFacts
+
+
 class BestFacts(TypedDict):
     """The recipes that cannot be told from the best, and the one of them to use."""
 
@@ -183,6 +201,9 @@ class VerdictFacts(TypedDict):
     frontier: Annotated[list[RecipeFacts], Field(description="The best for their time, cheapest first.")]
     warnings: list[WarningFacts]
     notes: list[str]
+    against_baseline: Annotated[
+        list[AgainstFacts], Field(description="Every other recipe, in the order of the design.")
+    ]
 
 
 class PairedFacts(TypedDict):

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from finegrid.facts.decision_words import factor_words
 from finegrid.facts.report import Facts
+from finegrid.facts.verdict import AgainstFacts
 from finegrid.report.chart.forest import interval_text, missing, sample
 from finegrid.report.chart.style import Look, fit_line, format_signed, level_name, plain
 from finegrid.spelling import Lang
@@ -114,6 +115,7 @@ def best_blocks(facts: Facts, look: Look) -> Iterator[str]:
     yield look.word("md best set", count=count, split=split, shown=min(count, MOST))
     marks = {tuple(best["recommended"]["rows"]): "recommended", tuple(best["baseline"]["rows"]): "baseline"}
     recipes = {tuple(one["rows"]): one for one in facts["recipes"]}
+    against = {tuple(one["rows"]): one for one in facts["verdict"]["against_baseline"]}
     chosen = list(dict.fromkeys([*(tuple(one["rows"]) for one in best["set"][:MOST]), *marks]))
     rows = []
     for numbers in chosen:
@@ -126,10 +128,20 @@ def best_blocks(facts: Facts, look: Look) -> Iterator[str]:
                 escape_text(look.levels(one["moved"])),
                 plain(one["test"]) if known else "",
                 look.between(low, high, sign=False),
+                *against_cells(against.get(numbers), look),
                 plain(one["seconds"], 1),
                 look.word(marks[numbers]) if numbers in marks else "",
             ]
         )
     per = "seconds per epoch" if facts["verdict"]["seconds_per"] == "epoch" else "seconds per run"
-    heads = ["head rows", "tip recipe", "tip test_text", "tip interval_text", per]
-    yield table([*map(look.word, heads), ""], [True, False, True, True, True, False], rows)
+    heads = ["head rows", "tip recipe", "tip test_text", "tip interval_text", "against", "together", per]
+    right = [True, False, True, True, True, True, True, False]
+    yield table([*map(look.word, heads), ""], right, rows)
+
+
+def against_cells(one: AgainstFacts | None, look: Look) -> list[str]:
+    """What a recipe is worth against the baseline, and the interval that holds with all others."""
+    if one is None or None in one["adjusted"]:
+        return ["", ""]
+    low, high = one["adjusted"]
+    return [format_signed(one["effect"]), look.between(low, high)]

@@ -70,16 +70,26 @@ class ManyToOne:
     method: str
 
     @property
-    def shown(self) -> tuple[int, ...]:
-        """Rows whose simultaneous interval leaves out zero, the largest difference first."""
-        known = [(row, one) for row, one in enumerate(self.differences) if one is not None]
-        apart = [(row, one) for row, one in known if one.simultaneous.low > 0 or one.simultaneous.high < 0]
-        return tuple(row for row, _ in sorted(apart, key=lambda pair: -pair[1].estimate))
+    def better(self) -> tuple[int, ...]:
+        """Rows whose simultaneous interval lies above zero, the best first."""
+        found = {row: one.estimate for row, one in self._known if one.simultaneous.low > 0}
+        return tuple(sorted(found, key=lambda row: -found[row]))
+
+    @property
+    def worse(self) -> tuple[int, ...]:
+        """Rows whose simultaneous interval lies below zero, the worst first."""
+        found = {row: one.estimate for row, one in self._known if one.simultaneous.high < 0}
+        return tuple(sorted(found, key=lambda row: found[row]))
 
     @property
     def compared(self) -> int:
         """How many recipes have a simultaneous interval."""
-        return sum(one is not None and one.simultaneous.is_known for one in self.differences)
+        return len(self._known)
+
+    @property
+    def _known(self) -> list[tuple[int, Difference]]:
+        pairs = enumerate(self.differences)
+        return [(row, one) for row, one in pairs if one is not None and one.simultaneous.is_known]
 
 
 def compare_with(

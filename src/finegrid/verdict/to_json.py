@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from finegrid.facts.decision_words import recorded_words
 from finegrid.facts.verdict import (
+    AgainstFacts,
     BestFacts,
     ConditionalFacts,
     DecisionFacts,
@@ -22,6 +23,7 @@ from finegrid.results.results import Results
 from finegrid.spelling import json_number
 from finegrid.statistics.decide import Decision, Interval, Needs
 from finegrid.statistics.effects import Effect, Interaction
+from finegrid.statistics.many_to_one import Difference
 from finegrid.study.screen import Screen, ScreenedFactor
 from finegrid.verdict.diagnose import Warning
 from finegrid.verdict.diagnose_words import describe
@@ -51,6 +53,11 @@ def as_json(verdict: Verdict) -> VerdictFacts:
         "frontier": [recipe_json(verdict, index) for index in verdict.frontier()],
         "warnings": [warning_json(warning) for warning in verdict.warnings],
         "notes": list(results.notes),
+        "against_baseline": [
+            against_json(verdict, index, difference)
+            for index, difference in enumerate(verdict.against_baseline.differences)
+            if difference is not None
+        ],
     }
 
 
@@ -162,6 +169,22 @@ def recipe_json(verdict: Verdict, index: int) -> RecipeFacts:
         "test": json_number(mean),
         "test_interval": pair(interval),
         "seconds": json_number(float(verdict.results.run_seconds[index])),
+    }
+
+
+def against_json(verdict: Verdict, index: int, difference: Difference) -> AgainstFacts:
+    recipe = verdict.results.recipes[index]
+    return {
+        "rows": list(recipe.rows),
+        "levels": recipe.levels,
+        "effect": json_number(difference.estimate),
+        "low": json_number(difference.plain.low),
+        "high": json_number(difference.plain.high),
+        "adjusted": pair(difference.simultaneous),
+        "se": json_number(difference.se),
+        "df": json_number(difference.df),
+        "verdict": recorded_words(difference.decision, verdict.margin),
+        "decision": decision_json(difference.decision),
     }
 
 

@@ -22,6 +22,7 @@ from finegrid.statistics.effects import (
     score_recipes,
 )
 from finegrid.statistics.experiment import Experiment
+from finegrid.statistics.many_to_one import ManyToOne, compare_with
 from finegrid.verdict.diagnose import Warning, diagnose
 from finegrid.verdict.outcomes import collect_outcomes, find_blocks, measure_influence
 
@@ -42,6 +43,7 @@ class Verdict:
         recommended: Of ``results.recipes``, the cheapest of these.
         scores: Of every recipe on test: mean, 95 % interval.
         warnings: What a reader must know beyond that.
+        against_baseline: Every recipe less the baseline, on test.
     """
 
     results: Results
@@ -55,6 +57,7 @@ class Verdict:
     recommended: int | None
     scores: tuple[tuple[float, Interval], ...]
     warnings: tuple[Warning, ...]
+    against_baseline: ManyToOne
 
     def of(self, effect: Effect) -> CostEffect | None:
         return self.seconds.get(key(effect.contrast))
@@ -131,6 +134,7 @@ def judge(results: Results, margin: float = MARGIN, alpha: float = 0.05) -> Verd
         recommended=find_cheapest(results, eligible, chosen_on) if best else None,
         scores=tuple(score_recipes(test)),
         warnings=tuple(diagnose(results)),
+        against_baseline=compare_with(test, results.baseline, margin, alpha),
     )
 
 

@@ -22,6 +22,7 @@ from finegrid.verdict.verdict import Verdict, mattering
 from finegrid.words import SHARED
 
 WIDTH = 160  # where the output is no terminal
+MOST_AGAINST = 6  # recipes of those that differ from the baseline
 
 ENGLISH = {
     "title": "{score} on test, {recipes} distinct recipes x {seeds} seeds, {texts} texts; effects in points",
@@ -39,6 +40,12 @@ ENGLISH = {
     "eligible": "the cheapest of {some} that no verdict on {split} speaks against, of {count} recipes that "
     "cannot be told from the best there: rows {rows}",
     "frontier": "score against seconds, the best for its time:",
+    "recipes differ": "against the baseline, of {count} recipes {better} are better and {worse} worse "
+    "(intervals hold together, 95 %):",
+    "recipes alike": "no recipe is shown to differ from the baseline ({count} compared, intervals hold "
+    "together, 95 %)",
+    "recipe differs": "{effect} ({interval}): {levels} (row {row})",
+    "more recipes differ": "and {count} more: `finegrid verdict --json`, `finegrid report`",
     "holds at": "all this holds at {levels}",
     "missing": "left out: {missing}",
     "warning": "warning: {what}. {advice}",
@@ -59,6 +66,11 @@ CHINESE = {
     "eligible": "在{split}上与最佳配方无法区分的 {count} 个配方中，有 {some} 个不违背该处的任何结论，"
     "其中最省时的一个：第 {rows} 行",
     "frontier": "得分与时间的前沿：",
+    "recipes differ": "与基线相比，{count} 个配方中有 {better} 个更好、{worse} 个更差"
+    "（各区间同时成立的概率为 95 %）：",
+    "recipes alike": "没有发现与基线有差别的配方（共比较 {count} 个，各区间同时成立的概率为 95 %）",
+    "recipe differs": "{effect}（{interval}）：{levels}（第 {row} 行）",
+    "more recipes differ": "另有 {count} 个：见 `finegrid verdict --json` 或 `finegrid report`",
     "holds at": "以上结论的前提：{levels}",
     "missing": "未计入：{missing}",
     "warning": "警告：{what}。{advice}",
@@ -127,6 +139,7 @@ def tail_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
         yield words["inert"].format(factor=factor, reason=reason)
     yield from interaction_lines(verdict, lang)
     yield from best_lines(verdict, lang)
+    yield from against_lines(verdict, lang)
     missing = {status: len(runs) for status, runs in results.missing().items() if runs}
     if missing:
         yield words["missing"].format(missing=", ".join(f"{count} {name}" for name, count in missing.items()))
@@ -206,6 +219,29 @@ def best_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
             said = score_and_seconds(verdict, index, lang)
             levels = moved(verdict, index) or words["the baseline itself"]
             yield f"  {said['score']}{said['seconds']}: {levels}"
+
+
+def against_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
+    """The recipes that are shown to differ from the baseline: better ones first, then the worst."""
+    words, against = LANGUAGES[lang], verdict.against_baseline
+    if not against.compared:
+        return
+    if not (better := against.better) and not against.worse:
+        yield words["recipes alike"].format(count=against.compared)
+        return
+    shown = (*better, *against.worse)
+    yield words["recipes differ"].format(count=against.compared, better=len(better), worse=len(against.worse))
+    for index in shown[:MOST_AGAINST]:
+        difference = against.differences[index]
+        assert difference is not None  # the baseline does not differ from itself
+        yield "  " + words["recipe differs"].format(
+            effect=format_points(difference.estimate),
+            interval=format_interval(difference.simultaneous, lang),
+            levels=moved(verdict, index),
+            row=verdict.results.recipes[index].rows[0],
+        )
+    if len(shown) > MOST_AGAINST:
+        yield "  " + words["more recipes differ"].format(count=len(shown) - MOST_AGAINST)
 
 
 def score_and_seconds(verdict: Verdict, index: int, lang: Lang) -> dict[str, str]:

@@ -59,6 +59,7 @@ def render_page(facts: Facts, lang: Lang = "en", live: bool = False, figures: Fi
             ),
             shown_field=Markup('<b class="count">{}</b>').format(len(facts["recipes"])),
             strip=DotStrip.of(facts["recipes"]),
+            against={one["rows"][0]: one for one in facts["verdict"]["against_baseline"]},
             recommended=next((one for one in facts["recipes"] if one["recommended"]), None),
             lacking=sentences.lacking(facts),
             facts_json=script_json(facts),
