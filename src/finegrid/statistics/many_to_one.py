@@ -72,22 +72,22 @@ class ManyToOne:
     @property
     def better(self) -> tuple[int, ...]:
         """Rows whose simultaneous interval lies above zero, the best first."""
-        found = {row: one.estimate for row, one in self._known if one.simultaneous.low > 0}
+        found = {row: one.estimate for row, one in self._pairs if one.simultaneous.low > 0}
         return tuple(sorted(found, key=lambda row: -found[row]))
 
     @property
     def worse(self) -> tuple[int, ...]:
         """Rows whose simultaneous interval lies below zero, the worst first."""
-        found = {row: one.estimate for row, one in self._known if one.simultaneous.high < 0}
+        found = {row: one.estimate for row, one in self._pairs if one.simultaneous.high < 0}
         return tuple(sorted(found, key=lambda row: found[row]))
 
     @property
     def compared(self) -> int:
         """How many recipes have a simultaneous interval."""
-        return len(self._known)
+        return len(self._pairs)
 
     @property
-    def _known(self) -> list[tuple[int, Difference]]:
+    def _pairs(self) -> list[tuple[int, Difference]]:
         pairs = enumerate(self.differences)
         return [(row, one) for row, one in pairs if one is not None and one.simultaneous.is_known]
 
@@ -118,7 +118,8 @@ def compare_with(
     estimate = weights @ experiment.filled.score.mean(axis=1)
     se, df = np.sqrt(noise.variance), noise.df
     share = _share_chance(experiment, noise, given, int(place[0]))
-    level = find_level(df, _find_own_df(experiment, weights, noise), share, alpha)
+    own_df, seen = _find_own_df(experiment, weights, noise), np.isfinite(se) & np.isfinite(df)
+    level = find_level(df[seen], own_df[seen], share[seen], alpha)  # an endless interval always holds
     for row, mean, error, freedom in zip(rows[given], estimate, se, df, strict=True):
         one = float(mean), float(error), float(freedom)
         together = plain_interval(*one, level)
@@ -186,7 +187,7 @@ def find_level(df: Floats, own_df: Floats, share: Floats, alpha: float = 0.05) -
         own_df: ``[differences]``, as many of them as are independent of those of the others.
         share: ``[differences]``, correlations by one common factor: that of two is the root of their product.
     """
-    if len(df) == 1:
+    if len(df) < 2:
         return alpha
     kinds, count = _sort_kinds(df, own_df / df, share)
 
