@@ -197,6 +197,8 @@ def find_level(df: Floats, own_df: Floats, share: Floats, alpha: float = 0.05) -
     low, high = np.log(alpha / len(df)), np.log(alpha)
     if missing(low) <= 0:  # to the accuracy of the integral, Bonferroni's
         return float(np.exp(low))
+    if missing(high) >= 0:  # and where all are one and the same, that of one
+        return alpha
     return float(np.exp(optimize.brentq(missing, low, high, xtol=1e-3)))
 
 
