@@ -353,3 +353,15 @@ def test_hostile_name_is_the_title_with_nothing_unseen(hostile: Facts) -> None:
     title = render_page(hostile, figures=NO_FIGURES).partition("<title>")[2].partition("</title>")[0]
 
     assert HOSTILE_NAME not in title and "\\u202e" in title and "&lt;img" in title
+
+
+def test_every_recipe_has_its_difference_from_the_baseline_under_its_head(facts: Facts) -> None:
+    page = render_page(facts, figures=NO_FIGURES)
+    table = page[page.index('<table id="recipe-table"') :].split("</table>")[0]
+    heads = table.split("</thead>")[0].count("<th ")
+    rows = table.split("<tbody>")[1].split("</tr>")[:-1]
+
+    assert {row.count("<td") for row in rows} == {heads} and len(rows) == len(facts["recipes"])
+    for one in facts["verdict"]["against_baseline"]:
+        (row,) = [row for row in rows if f'<td class="num" data-value="{one["rows"][0]}">' in row]
+        assert f'data-value="{one["effect"]}"' in row

@@ -202,6 +202,24 @@ class AgainstFacts(TypedDict):
     at_recommended: LocalFacts | None
 
 
+class AgainstBaselineFacts(TypedDict):
+    """A distinct recipe less the baseline, on the same seeds and test texts."""
+
+    rows: list[int]
+    levels: Levels
+    effect: Points
+    low: Annotated[Points, Field(description="The lower end of the 95 % interval.")]
+    high: Annotated[Points, Field(description="The upper end of the 95 % interval.")]
+    adjusted: Annotated[
+        Ends,
+        Field(description="The interval that holds together with those of all other recipes, in points."),
+    ]
+    se: Annotated[Points, Field(description="The standard error.")]
+    df: Annotated[float | None, Field(description="Its degrees of freedom.")]
+    verdict: Annotated[str, Field(description="The decision in English, for people.")]
+    decision: DecisionFacts
+
+
 class BestFacts(TypedDict):
     """The recipe to use, what speaks for it, and the recipes that cannot be told from the best."""
 
@@ -378,6 +396,9 @@ class VerdictFacts(TypedDict):
     notes: list[str]
     failures: Annotated[
         FailuresFacts | None, Field(description="Runs that failed to learn; null where none did.")
+    ]
+    against_baseline: Annotated[
+        list[AgainstBaselineFacts], Field(description="Every other recipe, in the order of the design.")
     ]
 
 

@@ -22,7 +22,7 @@ from finegrid.statistics.comparisons import (
     InteractionContrast,
     list_comparisons,
 )
-from finegrid.statistics.least_squares import LeastSquares
+from finegrid.statistics.least_squares import LeastSquares, Residual
 from finegrid.statistics.matching import Matching
 from finegrid.statistics.outcomes import Block, Floats
 
@@ -79,6 +79,11 @@ class Contrasts:
     def residual_basis(self) -> Floats:
         """``[recipes, df]``, orthonormal: what the model of all recipes together leaves."""
         return self._least_squares.residual_basis()
+
+    @cached_property
+    def residual(self) -> Residual:
+        """The same as a projection, for many recipes."""
+        return self._least_squares.residual()
 
     @cached_property
     def of_one_design(self) -> Contrasts:

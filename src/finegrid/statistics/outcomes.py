@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from finegrid.recipe.identity import Level, Levels
+from finegrid.statistics.gaps import Gaps
 
 Floats = NDArray[np.float64]
 Values = NDArray[np.floating[Any]]
+
+DENSE = 512  # recipes; of more, no array has recipes x recipes values where another way is known
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,7 @@ class Completion:
         connected: ``[kept recipes]``, False where the runs do not connect a recipe with all seeds (it ran
             in seeds in which none of the others did); its missing values stand at 0 and must not be used.
         operator: ``[kept recipes, kept seeds, finished runs]``: every value as a weighted sum of finished
-            runs. None if none is missing.
+            runs. None if none is missing, and of more recipes than `DENSE`: there ``gaps`` stands in.
     """
 
     kept: NDArray[np.bool_]
@@ -125,6 +129,11 @@ class Completion:
     def seeds(self) -> int:
         return int(self.ran.shape[1])
 
+    @cached_property
+    def gaps(self) -> Gaps | None:
+        """How missing runs follow from finished ones, by structure. None if none is missing."""
+        return None if self.ran.all() else Gaps(self.ran)
+
 
 def complete(ran: NDArray[np.bool_]) -> Completion:
     """``ran``: ``[recipes, seeds]``, which runs finished."""
@@ -132,6 +141,8 @@ def complete(ran: NDArray[np.bool_]) -> Completion:
     ran = ran[np.ix_(kept, kept_seeds)]
     if ran.all():
         return Completion(kept, kept_seeds, ran, np.ones(len(ran), dtype=bool), None)
+    if len(ran) > DENSE:
+        return Completion(kept, kept_seeds, ran, np.asarray(Gaps(ran).connected.all(axis=1)), None)
     operator, connected = _operator(ran)
     return Completion(kept, kept_seeds, ran, connected, operator)
 
@@ -168,6 +179,11 @@ def fill(outcomes: Outcomes, completion: Completion) -> Filled:
     if influence is not None and not (rows.all() and columns.all()):
         influence = influence[np.ix_(rows, columns)]
     if completion.operator is None:
+        if completion.gaps is not None:
+            completion.gaps.fill_(score)
+            if influence is not None:
+                influence = influence.copy()
+                completion.gaps.fill_(influence)
         return Filled(completion, score, influence)
     gap = completion.operator[~ran]  # [missing, finished runs]
     score[~ran] = gap @ score[ran]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from finegrid.facts.decision_words import failing_json, recorded_words
 from finegrid.facts.verdict import (
+    AgainstBaselineFacts,
     AgainstFacts,
     AlternativeFacts,
     BestFacts,
@@ -28,6 +29,7 @@ from finegrid.results.results import Results
 from finegrid.spelling import json_number
 from finegrid.statistics.decide import Decision, Interval, Needs
 from finegrid.statistics.effects import Effect, Interaction
+from finegrid.statistics.many_to_one import Difference
 from finegrid.statistics.recommend import Expectation
 from finegrid.study.screen import Screen, ScreenedFactor
 from finegrid.verdict.context import Condition, LocalEffect
@@ -61,6 +63,11 @@ def as_json(verdict: Verdict) -> VerdictFacts:
         "warnings": [warning_json(warning) for warning in verdict.warnings],
         "notes": list(results.notes),
         "failures": failures_json(verdict),
+        "against_baseline": [
+            against_baseline_json(verdict, index, difference)
+            for index, difference in enumerate(verdict.against_baseline.differences)
+            if difference is not None
+        ],
     }
 
 
@@ -242,6 +249,22 @@ def recipe_json(verdict: Verdict, index: int) -> RecipeFacts:
         "seconds": json_number(float(verdict.results.run_seconds[index])),
         "gain": json_number(float(found.gains[index])) if found else None,
         "chance_worse": json_number(float(found.chances_worse[index])) if found else None,
+    }
+
+
+def against_baseline_json(verdict: Verdict, index: int, difference: Difference) -> AgainstBaselineFacts:
+    recipe = verdict.results.recipes[index]
+    return {
+        "rows": list(recipe.rows),
+        "levels": recipe.levels,
+        "effect": json_number(difference.estimate),
+        "low": json_number(difference.plain.low),
+        "high": json_number(difference.plain.high),
+        "adjusted": pair(difference.simultaneous),
+        "se": json_number(difference.se),
+        "df": json_number(difference.df),
+        "verdict": recorded_words(difference.decision, verdict.margin),
+        "decision": decision_json(difference.decision),
     }
 
 

@@ -23,6 +23,7 @@ from finegrid.statistics.effects import (
 )
 from finegrid.statistics.experiment import Experiment
 from finegrid.statistics.failures import find_risky
+from finegrid.statistics.many_to_one import ManyToOne, compare_with
 from finegrid.statistics.posterior import find_posterior
 from finegrid.statistics.recommend import Recommendation, recommend
 from finegrid.verdict.context import Condition, LocalEffect, find_conditions, find_local_effects
@@ -58,6 +59,7 @@ class Verdict:
         scores: Of every recipe on test: mean, 95 % interval.
         warnings: What a reader must know beyond that.
         failures: Runs that failed to learn; None where there are none.
+        against_baseline: Every recipe less the baseline, on test.
     """
 
     results: Results
@@ -71,6 +73,7 @@ class Verdict:
     recommendation: Recommendation | None
     scores: tuple[tuple[float, Interval], ...]
     warnings: tuple[Warning, ...]
+    against_baseline: ManyToOne
     conditions: Mapping[Comparison, tuple[Condition, ...]] = field(default_factory=dict)
     at_baseline: Mapping[Comparison, LocalEffect | None] = field(default_factory=dict)
     at_recommended: Mapping[Comparison, LocalEffect | None] = field(default_factory=dict)
@@ -211,6 +214,7 @@ def judge(
         scores=tuple(score_recipes(test)),
         warnings=tuple(diagnose(results)),
         failures=failures,
+        against_baseline=compare_with(test, results.baseline, margin, alpha),
     )
     return add_context(verdict)
 

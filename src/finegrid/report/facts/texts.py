@@ -116,6 +116,8 @@ def wrong(verdict: Verdict, table: DataTable) -> list[WrongText]:
     assert verdict.recommended is not None
     records = results.recipes[verdict.recommended].records.values()
     ids = [record.run_id for record in records if record.done]
+    if not ids:  # they diverged
+        return []
     each = [
         softmax(read_run(results.folder, run_id)["test"].logits.astype(np.float64), axis=1) for run_id in ids
     ]

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from finegrid import ASSETS
 from finegrid.facts.report import Facts
+from finegrid.facts.verdict import AgainstBaselineFacts
 from finegrid.report.chart.palette import FONT, THEMES, colours
 from finegrid.report.page import numerals, sentences
 from finegrid.report.page.bilingual import HTML_LANG, code, join, say, say_compared, user
@@ -60,11 +61,19 @@ def render_page(facts: Facts, lang: Lang = "en", live: bool = False, figures: Fi
             ),
             shown_field=Markup('<b class="count">{}</b>').format(len(facts["recipes"])),
             strip=DotStrip.of(facts["recipes"]),
+            against=find_against(facts),
             recommended=next((one for one in facts["recipes"] if one["recommended"]), None),
             lacking=sentences.lacking(facts),
             facts_json=script_json(facts),
         )
     )
+
+
+def find_against(facts: Facts) -> dict[int, AgainstBaselineFacts]:
+    """By first row; none where systems are compared: each of them is less the baseline already."""
+    if facts["kind"] == "comparison":
+        return {}
+    return {one["rows"][0]: one for one in facts["verdict"]["against_baseline"]}
 
 
 def policy(scripts: list[str], live: bool) -> str:
