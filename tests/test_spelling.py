@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from finegrid.spelling import count_noun, format_duration, json_number
+from finegrid.spelling import count_noun, format_duration, json_number, seconds_digits
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -18,10 +18,33 @@ def test_numbers_are_rounded_if_asked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(4.6, "5 s"), (89, "89 s"), (90, "2 min"), (5369, "89 min"), (7800, "2 h 10 min")]
+    ("seconds", "words"),
+    [(4.6, "5 s"), (1.2, "1 s"), (89, "89 s"), (90, "2 min"), (5369, "89 min"), (7800, "2 h 10 min")],
 )
 def test_durations_are_short(seconds: float, words: str) -> None:
     assert format_duration(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0 s"),
+        (0.32, "0.32 s"),
+        (0.5, "0.50 s"),
+        (0.0412, "0.041 s"),
+        (0.004, "0.004 s"),
+        (0.0006, "0.001 s"),
+        (1e-9, "0 s"),
+    ],
+)
+def test_seconds_below_one_are_told_with_their_digits(seconds: float, words: str) -> None:
+    assert format_duration(seconds) == words
+
+
+def test_the_larger_end_of_an_interval_decides_on_its_digits() -> None:
+    assert seconds_digits(-0.04, 0.12) == 2
+    assert seconds_digits(-0.04, -12.5) == seconds_digits(None, math.nan) == seconds_digits() == 1
+    assert seconds_digits(0.32, digits=0) == seconds_digits(0.32, digits=2) == 2
 
 
 @pytest.mark.parametrize(("count", "words"), [(0, "0 texts"), (1, "1 text"), (2000, "2,000 texts")])

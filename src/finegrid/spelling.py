@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Literal, get_args
 
 import numpy as np
@@ -29,10 +30,24 @@ def format_level(level: bool | int | float | str) -> str:
     return level if isinstance(level, str) else json.dumps(level)
 
 
+def seconds_digits(*seconds: float | None, digits: int = 1) -> int:
+    """How many digits after the point tell these seconds, or changes of seconds.
+
+    Args:
+        seconds: one, or the ends of an interval, of which the larger decides; None: not known.
+        digits: for a second and more. What is less is told with two digits that are not zero, down to
+            milliseconds; and less than half of one as nothing.
+    """
+    largest = max((abs(value) for value in seconds if value is not None and np.isfinite(value)), default=0.0)
+    if largest >= 1 or largest < 0.0005:
+        return digits
+    return max(digits, min(1 - math.floor(math.log10(largest)), 3))
+
+
 def format_duration(seconds: float) -> str:
-    """``5 s``, ``3 min``, ``2 h 10 min``."""
+    """``0.32 s``, ``5 s``, ``3 min``, ``2 h 10 min``."""
     if seconds < 90:
-        return f"{seconds:.0f} s"
+        return f"{seconds:.{seconds_digits(seconds, digits=0)}f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 

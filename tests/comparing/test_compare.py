@@ -217,7 +217,7 @@ def test_it_says_what_the_interval_covers(
 
 def test_one_file_never_asks_for_seeds(tmp_path: Path, call: Call) -> None:
     write_gold(tmp_path / "gold.csv")
-    files = [write_labels(tmp_path / f"s{n}.csv", answer(1.0 + 0.1 * n, n).argmax(axis=1)) for n in range(2)]
+    files = [write_labels(tmp_path / f"s{n}.csv", answer(1.0 + 0.2 * n, n).argmax(axis=1)) for n in range(2)]
 
     done = call("compare", *files, "--gold", tmp_path / "gold.csv", "--margin", "0.2")
 

@@ -7,6 +7,7 @@ import io
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from html import unescape
 from itertools import product
 from pathlib import Path
@@ -31,22 +32,24 @@ from finegrid.report.page.figure_set import Figures
 from finegrid.report.page.page import render_page
 from finegrid.results.load import any_results
 from finegrid.spelling import LANGS, Lang
-from finegrid.statistics.decide import KINDS, Decision, Needs
+from finegrid.statistics.decide import KINDS, Decision, Kind, Needs
 from finegrid.study.imported import save_imported
 from finegrid.study.importing.examples import load_example
 from finegrid.verdict.verdict import Verdict, judge
 from finegrid.verdict.words import strategies
 
-NEEDS = (None, Needs(7, None), Needs(None, 4321), Needs(9, 5432))
+NEEDS = (None, Needs(7, None), Needs(None, 4321), Needs(None, None, "too-small"))
 BRACKETS = re.compile(r" \(.*?\)|（.*?）")
 
 
 def decisions() -> Iterator[Decision]:
     """Every kind with all that can go with it."""
-    for kind, measurable, for_speed in product(KINDS, (False, True), (False, True)):
-        if kind == "same" or not (measurable or for_speed):
+    either = (False, True)
+    for kind, measurable, for_speed, aliased in product(KINDS, either, either, either):
+        alone = kind == "same" or not (measurable or for_speed)
+        if alone and (kind in ("use", "avoid", "same") or not aliased):
             yield from (
-                Decision(kind, measurable, for_speed, needs if kind == "open" else None)
+                Decision(kind, measurable, for_speed, aliased, needs if kind == "open" else None)
                 for needs in (NEEDS if kind == "open" else NEEDS[:1])
             )
 
@@ -76,12 +79,12 @@ def with_decision(facts: Facts, decision: Decision) -> Facts:
     """As if every strategy and interaction had this one."""
     changed = copy.deepcopy(facts)
     needs = decision.needs and {**vars(decision.needs), "runs": 128, "hours": 2.5}
-    flags = {name: getattr(decision, name) for name in ("kind", "measurable", "for_speed")}
+    flags = {name: getattr(decision, name) for name in ("kind", "measurable", "for_speed", "aliased")}
     for one in [*changed["verdict"]["factors"], *changed["verdict"]["interactions"]]:
         one |= {"decision": flags, "matters": decision.kind == "interact"}
         one["verdict"] = recorded_words(decision, changed["verdict"]["margin"])
     for one in changed["verdict"]["factors"]:
-        one["needs"] = needs
+        one |= {"needs": needs, "aliases": ["a x b"] * decision.aliased}
     return changed
 
 
@@ -165,18 +168,19 @@ def test_the_sentences_of_the_page_lose_nothing(facts: Facts, decision: Decision
     assert said.count("freeze.layers") == 1
     assert ("measurable" in said) == decision.measurable
     assert ("for speed" in said) == decision.for_speed
+    assert ("aliases" in said) == decision.aliased
 
 
 def test_words_differ_where_decisions_do() -> None:
     for lang in LANGS:
         words = {decision_words(decision, 0.2, lang) for decision in decisions()}
-        assert len(words) == len({(one.kind, one.measurable, one.for_speed) for one in decisions()})
+        assert len(words) == len({replace(one, needs=None) for one in decisions()})
 
 
 def test_where_there_is_no_interval_nothing_is_said_of_what_would_decide(facts: Facts) -> None:
-    told = with_decision(facts, Decision("open"))
+    told = with_decision(facts, Decision("open", needs=Needs(7, None)))
     (factor,) = [one for one in told["verdict"]["factors"] if one["factor"] == "freeze.layers"]
-    assert "no feasible number of seeds" in factor_words(factor, told["verdict"], "en")
+    assert "more runs of each recipe would decide" in factor_words(factor, told["verdict"], "en")
     factor |= {"low": None, "high": None}
 
     assert factor_words(factor, told["verdict"], "en") == "cannot tell yet"
@@ -197,3 +201,37 @@ def test_files_keep_decisions_in_the_words_of_older_versions(decision: Decision,
     assert list(recorded) == ["word", "measurable", "for_speed"]
     assert recorded["word"] == known[decision.kind]
     assert from_recorded(recorded, margin) == Decision(decision.kind, decision.measurable, decision.for_speed)
+
+
+@pytest.mark.parametrize(
+    ("texts", "words"), [(300, "too small to settle with these texts"), (0, "too small to settle here")]
+)
+def test_what_is_too_small_to_settle_has_no_number_of_seeds_or_texts(
+    facts: Facts, texts: int, words: str
+) -> None:
+    told = with_decision(facts, Decision("open", needs=Needs(None, None, "too-small")))
+    told["verdict"]["texts"] = texts
+    assert factor_words(told["verdict"]["factors"][0], told["verdict"], "en") == f"cannot tell yet, {words}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "en", "zh"),
+    [
+        ("use", "use, or its aliases", "使用，或与其混杂的效应"),
+        ("avoid", "do not use, or its aliases", "不要使用，或与其混杂的效应"),
+        (
+            "same",
+            "no difference beyond 0.2 points, with its aliases, use for speed",
+            "差别不超过 0.2 分，连同与其混杂的效应，可为提速而用",
+        ),
+    ],
+)
+def test_what_a_design_cannot_tell_from_its_aliases_has_no_word_of_its_own(
+    facts: Facts, kind: Kind, en: str, zh: str
+) -> None:
+    decision = Decision(kind, for_speed=kind == "same", aliased=True)
+    assert [decision_words(decision, 0.2, lang) for lang in LANGS] == [en, zh]
+    told = with_decision(facts, decision)
+    page = render_page(told, "en", figures=Figures())
+    hero = page.partition('<section id="use"')[2].partition("</section>")[0]
+    assert "its aliases" in hero and "a x b" in hero

@@ -140,7 +140,11 @@ def test_every_number_on_the_page_is_in_the_facts(facts: Facts, lang: str) -> No
         str(len(listed[0]) + len(listed[1])),
         str(sum(one["decision"]["kind"] == "open" for one in listed[1])),
         *(str(max(len(texts) - 10, 0)) for texts in facts["texts"].values()),
-        *(str(one["needs"]["seeds"] - facts["verdict"]["seeds"]) for one in listed[0] if one["needs"]),
+        *(
+            str(one["needs"]["seeds"] - facts["verdict"]["seeds"])
+            for one in listed[0]
+            if one["needs"] and one["needs"]["seeds"]
+        ),
     }
     of_words = {
         found for words in WORDS.values() for text in words.values() for found in NUMBER.findall(text)
@@ -349,3 +353,15 @@ def test_hostile_name_is_the_title_with_nothing_unseen(hostile: Facts) -> None:
     title = render_page(hostile, figures=NO_FIGURES).partition("<title>")[2].partition("</title>")[0]
 
     assert HOSTILE_NAME not in title and "\\u202e" in title and "&lt;img" in title
+
+
+def test_every_recipe_has_its_difference_from_the_baseline_under_its_head(facts: Facts) -> None:
+    page = render_page(facts, figures=NO_FIGURES)
+    table = page[page.index('<table id="recipe-table"') :].split("</table>")[0]
+    heads = table.split("</thead>")[0].count("<th ")
+    rows = table.split("<tbody>")[1].split("</tr>")[:-1]
+
+    assert {row.count("<td") for row in rows} == {heads} and len(rows) == len(facts["recipes"])
+    for one in facts["verdict"]["against_baseline"]:
+        (row,) = [row for row in rows if f'<td class="num" data-value="{one["rows"][0]}">' in row]
+        assert f'data-value="{one["effect"]}"' in row

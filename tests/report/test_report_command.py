@@ -130,9 +130,9 @@ def test_tables_have_as_many_cells_as_heads_whatever_names_hold(finished: Path, 
     facts["verdict"]["factors"][0] |= {"factor": f"a|b\n{HOSTILE_NAME}", "notes": [f"|{HOSTILE_LABELS[1]}"]}
     facts["recipes"][1]["moved"] = {f"a|{HOSTILE_NAME}": HOSTILE_LABELS[2]}
     text = markdown(facts, lang)
-    tables = [line.replace("\\|", "") for line in text.splitlines() if line.startswith("|")]
+    tables = [block.replace("\\|", "").splitlines() for block in text.split("\n\n") if block.startswith("|")]
 
-    assert {line.count("|") for line in tables} == {7}
+    assert [{line.count("|") for line in lines} for lines in tables] == [{7}, {9}]
     assert "<" not in text and "\x1b" not in text and "\u202e" not in text
 
 

@@ -66,13 +66,13 @@ def test_effects_are_those_of_a_blocked_anova_in_statsmodels(lost: int) -> None:
     fitted = ols(SUM_CODED, frame(outcomes)).fit()
     analysis = analyse(Experiment.of(outcomes))
 
-    # Sum coding has the first level at +1: an effect is minus twice its coefficient, an interaction twice.
+    # Sum coding has the first level at +1: an effect is -2 coefficients, an interaction 4.
     for effect in analysis.effects:
         coefficient = fitted.params[f"C({effect.contrast.name}, Sum)[S.0]"]
         assert effect.estimate == pytest.approx(-2 * coefficient)
     for one in analysis.interactions:
         a, b = (c.factor for c in one.effect.contrast.comparisons)
-        assert one.effect.estimate == pytest.approx(2 * fitted.params[f"C({a}, Sum)[S.0]:C({b}, Sum)[S.0]"])
+        assert one.effect.estimate == pytest.approx(4 * fitted.params[f"C({a}, Sum)[S.0]:C({b}, Sum)[S.0]"])
 
 
 def test_with_many_seeds_an_interval_is_that_of_the_paired_t_test() -> None:
@@ -219,7 +219,7 @@ def one(seed: float, text: float = 0.0, seed_text: float = 0.0) -> Components:
 
 def test_needs_names_the_first_number_of_seeds_that_settles_it() -> None:
     found = find_needs(Ahead(0.5, one(1.0), 8, 0, 7.0, alpha=0.05))
-    assert found is not None and found.texts is None and found.seeds is not None
+    assert (found.texts, found.reason) == (None, "feasible") and found.seeds is not None
 
     def half(n: int) -> float:
         return float(stats.t.isf(0.025, n - 1) / np.sqrt(n))
@@ -227,11 +227,34 @@ def test_needs_names_the_first_number_of_seeds_that_settles_it() -> None:
     assert half(found.seeds) < 0.5 <= half(found.seeds - 1)
 
 
-def test_needs_texts_where_texts_are_the_limit_and_both_where_both_are() -> None:
-    assert find_needs(Ahead(0.5, one(0.01, 400.0), 8, 1000, 7.0, alpha=0.05)) == Needs(None, 6728)
-    both = find_needs(Ahead(0.5, one(1.0, 400.0), 8, 1000, 7.0, alpha=0.05))
-    assert both is not None and both.seeds is not None and both.texts is not None
-    assert find_needs(Ahead(1e-9, one(9.0), 8, 0, 7.0, alpha=0.05, margin=0.0)) is None
+def test_needs_texts_where_texts_are_the_limit() -> None:
+    ahead = Ahead(0.7, one(0.01, 400.0), 8, 1000, 7.0, alpha=0.05)
+    found = find_needs(ahead)
+    assert (found.seeds, found.reason) == (None, "feasible") and found.texts is not None
+    assert ahead.settled(8, found.texts) and not ahead.settled(8, found.texts * 10 // 11)
+
+
+@pytest.mark.parametrize(
+    ("ahead", "totals"),
+    [
+        (Ahead(0.65, one(0.01, 2000.0), 8, 1000, 7.0, alpha=0.05), (False, True)),  # 19 times the texts
+        (Ahead(0.5, one(1.0, 400.0), 8, 1000, 7.0, alpha=0.05), (True, True)),
+        (Ahead(1e-9, one(9.0), 8, 0, 7.0, alpha=0.05, margin=0.0), (False, False)),
+        (Ahead(0.3, one(1.0), 8, 0, 7.0, alpha=0.05), (True, False)),  # 0.85 standard errors
+        (Ahead(0.03, one(0.18), 3, 0, 2.0, alpha=0.05, margin=0.15), (True, False)),  # no difference, at 38
+    ],
+)
+def test_what_is_too_small_to_settle_says_so(ahead: Ahead, totals: tuple[bool, bool]) -> None:
+    """Whatever it would take: of seeds and texts, those that are given are what it would."""
+    found = find_needs(ahead)
+    assert found.reason == "too-small"
+    assert (found.seeds is not None, found.texts is not None) == totals
+
+
+def test_a_small_estimate_is_no_obstacle_to_showing_no_difference() -> None:
+    """It is the width of the interval that needs more seeds then, not the estimate."""
+    found = find_needs(Ahead(0.1, one(1.0), 8, 0, 7.0, alpha=0.05, margin=0.6))
+    assert found.reason == "feasible" and found.seeds is not None and found.seeds < 30
 
 
 def test_detectable_is_the_paired_t_test_of_statsmodels() -> None:

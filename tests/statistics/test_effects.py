@@ -25,7 +25,7 @@ def estimates(analysis: Analysis) -> dict[tuple[str, Level], float]:
 
 
 def additive(recipe: Levels) -> float:
-    """A score with main effects a +2, b -1, c 0, and an interaction a x b of +0.5."""
+    """A score with main effects a +2, b -1, c 0, and an interaction a x b of +1."""
     a, b = recipe.get("a") == 6, recipe.get("b") == "matrices"
     return 80 + 1.5 * a - 1.5 * b + 1.0 * (a and b)
 
@@ -41,13 +41,13 @@ def test_a_main_effect_is_the_difference_of_equally_weighted_marginal_means() ->
         assert found[factor, level] == pytest.approx(expected)
 
 
-def test_an_interaction_is_half_the_difference_of_its_two_effects() -> None:
+def test_an_interaction_is_the_difference_of_its_two_effects() -> None:
     recipes = full(TWO)
     analysis = analyse(Experiment.of(Outcomes(TWO, recipes, scored(recipes, additive, seeds=3))))
     one = analysis.interactions[0]
 
     assert one.effect.contrast.name == "a x b"
-    assert one.effect.estimate == pytest.approx(0.5)
+    assert one.effect.estimate == pytest.approx(1.0)
     assert [e.estimate for e in one.conditional] == pytest.approx([1.5, 2.5, -1.5, -0.5])
     assert [e.contrast.given for e in one.conditional] == [
         ("b", "all"),
@@ -157,10 +157,30 @@ def test_in_a_fraction_of_resolution_four_interactions_carry_their_aliases() -> 
 def test_in_a_fraction_of_resolution_three_main_effects_carry_their_aliases() -> None:
     factors: dict[str, list[Level]] = {f: [0, 1] for f in "abc"}
     recipes = half(factors, "abc")
-    analysis = analyse(Experiment.of(Outcomes(factors, recipes, scored(recipes, lambda r: 0.0, seeds=2))))
+    score = scored(recipes, lambda r: 3.0 * (r["a"] == 1) - 2.0 * (r["b"] == 1), seeds=4, noise=0.1)
+    analysis = analyse(Experiment.of(Outcomes(factors, recipes, score)), margin=0.5)
 
     assert [e.contrast.aliases for e in analysis.effects] == [("b x c",), ("a x c",), ("a x b",)]
     assert not analysis.interactions
+    told = [(e.decision.kind, e.decision.aliased) for e in analysis.effects if e.decision]
+    assert told == [("use", True), ("avoid", True), ("same", True)]
+
+
+def test_only_decisions_that_aliases_share_are_marked() -> None:
+    """Of resolution four, interactions are aliased, strategies are not; and what is open is no decision."""
+    factors: dict[str, list[Level]] = {f: [0, 1] for f in "abcd"}
+    recipes = half(factors, "abcd")
+    score = scored(recipes, lambda r: 4.0 * (r["a"] == r["b"] == 1), seeds=4, noise=0.1)
+    analysis = analyse(Experiment.of(Outcomes(factors, recipes, score)))
+    assert {e.decision.kind for e in analysis.effects if e.decision} >= {"use"}
+    assert not any(e.decision and e.decision.aliased for e in analysis.effects)
+    assert not any(i.effect.decision and i.effect.decision.aliased for i in analysis.interactions)
+
+    three: dict[str, list[Level]] = {f: [0, 1] for f in "abc"}
+    noisy = scored(half(three, "abc"), lambda r: 0.0, seeds=2, noise=3.0)
+    for effect in analyse(Experiment.of(Outcomes(three, half(three, "abc"), noisy))).effects:
+        assert effect.contrast.aliases and effect.decision
+        assert (effect.decision.kind, effect.decision.aliased) == ("open", False)
 
 
 def test_missing_runs_bias_nothing_and_are_counted() -> None:
@@ -295,7 +315,7 @@ def test_the_published_table_gives_the_known_effects() -> None:
     product = next(
         i for i in analysis.interactions if i.effect.contrast.name == "bertadam x warmup_proportion"
     )
-    assert round(product.effect.estimate, 2) == 0.13 and product.effect.decision == Decision("interact")
+    assert round(product.effect.estimate, 2) == 0.26 and product.effect.decision == Decision("interact")
     given = {e.contrast.given: round(e.estimate, 2) for e in product.conditional}
     assert given["bertadam", 1.0] == 0.23 and given["bertadam", 0.0] == -0.03
 

@@ -114,8 +114,9 @@ def test_texts_alone_never_ask_for_more_runs() -> None:
 
     needs = find_needs(Ahead(2.1, alone, seeds=1, texts=8, df_seed=7.0, alpha=0.05))
 
-    assert needs is not None and needs.seeds is None and needs.texts
-    assert find_needs(Ahead(1e-9, alone, seeds=1, texts=8, df_seed=7.0, alpha=0.05, margin=1e-9)) is None
+    assert needs.seeds is None and needs.texts
+    never = find_needs(Ahead(1e-9, alone, seeds=1, texts=8, df_seed=7.0, alpha=0.05, margin=1e-9))
+    assert never.reason == "too-small" and never.seeds is None
 
 
 def test_repeats_tell_of_runs_what_would_settle_it() -> None:

@@ -14,11 +14,12 @@ from finegrid import metrics
 from finegrid.audit.canonical import Canonicaliser
 from finegrid.audit.proof import Prover
 from finegrid.data.tokens import TokenisedSplit
+from finegrid.encoders.families import CheckpointInfo
 from finegrid.machine import machine, versions
 from finegrid.model.device import peak_memory, reset_peak_memory, total_memory
 from finegrid.recipe.identity import ENGINE
 from finegrid.recipe.recipe import Recipe
-from finegrid.study.audit_file import COPIES, Audit, Cost, RowAudit
+from finegrid.study.audit_file import COPIES, Audit, AuditedCheckpoint, Cost, RowAudit
 from finegrid.training.captured import CapturedSteps
 from finegrid.training.evaluate import predict
 from finegrid.training.graphs import WARM_CALLS
@@ -64,6 +65,17 @@ def make_audit(loaded: LoadedStudy) -> Audit:
         machine=machine(torch.cuda.get_device_name(loaded.device) if loaded.device.type == "cuda" else None),
         proofs=proofs,
         device_memory=total_memory(loaded.device),
+        checkpoint=describe_checkpoint(study.checkpoint),
+    )
+
+
+def describe_checkpoint(info: CheckpointInfo) -> AuditedCheckpoint:
+    return AuditedCheckpoint(
+        name=info.folder.name,
+        family=info.family,
+        layers=info.layers,
+        positions=info.positions,
+        has_pooler=info.has_pooler,
     )
 
 

@@ -16,7 +16,7 @@ from finegrid.results.imported_table import render_imported
 from finegrid.results.table import make_table, render_results
 from finegrid.study.audit_file import load_audit
 from finegrid.study.imported import load_imported
-from finegrid.study.load import load_study
+from finegrid.study.load import read_study
 
 
 def table(
@@ -32,7 +32,7 @@ def table(
     if imported is not None:
         print(render_imported(imported, style))
         return
-    print(render_results(make_table(load_study(folder), load_audit(folder)), style))
+    print(render_results(make_table(read_study(folder), load_audit(folder)), style))
 
 
 def verdict(

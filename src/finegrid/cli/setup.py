@@ -27,6 +27,7 @@ from finegrid.recipe.card import card
 from finegrid.running.launch import audit, measure_costs
 from finegrid.study.folder import StudyFolder
 from finegrid.study.init import InitOptions, write_study
+from finegrid.study.load import read_study
 from finegrid.verdict.budget.parse import parse_budget
 
 
@@ -96,8 +97,8 @@ def plan(
 
 def status(folder: Folder, as_json: Json = False) -> None:
     """Say what is done, what failed, and what is left."""
-    study, settings = load(folder)
-    now = study_status(study, settings)
+    study = read_study(folder)
+    now = study_status(study, study.head.run)
     say_status(now, status_lines(now), as_json)
 
 

@@ -53,11 +53,13 @@ class DataTable:
         return hashlib.sha256(content).hexdigest()[:16]
 
 
-def load_table(settings: DataSettings, base: Path, split_file: Path | None = None) -> DataTable:
+def load_table(
+    settings: DataSettings, base: Path, split_file: Path | None = None, keep_split: bool = True
+) -> DataTable:
     """Read, check and split the user's files, with paths relative to ``base``.
 
-    What has to be drawn is read from ``split_file``, or drawn and written there. Raises InputError with all
-    problems of all files; then nothing has been written.
+    What has to be drawn is read from ``split_file``, or drawn and, if ``keep_split``, written there. Raises
+    InputError with all problems of all files; then nothing has been written.
     """
     findings = {part: FileFindings(str(path)) for part, path in settings.files.items()}
     rows = {part: read_rows(path, base, settings, findings[part]) for part, path in settings.files.items()}
@@ -72,7 +74,7 @@ def load_table(settings: DataSettings, base: Path, split_file: Path | None = Non
             problems += error.problems
     if problems:
         raise InputError("data", problems)
-    if split_file is not None and settings.draws and not split_file.exists():
+    if keep_split and split_file is not None and settings.draws and not split_file.exists():
         write_split(split_file, parts, describe_split(rows["train"].texts, rows["train"].labels, settings))
     drawn = {part: rows["train"].take(indices) for part, indices in parts.items()}
     by_part = {part: {**rows, **drawn}[part] for part in PARTS}

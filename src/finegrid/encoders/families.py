@@ -54,14 +54,29 @@ def resolve(name: str, base: Path) -> Path:
     Raises:
         InputError: if it is none of these.
     """
-    folder = base / Path(name).expanduser()
-    if folder.is_dir():
+    if (folder := find_folder(name, base)) is not None:
         return folder
-    if name == EMBEDDED:
-        return embedded_checkpoint()
     if name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name:
         raise input_error("model.name", name, "no such folder. Expected a Hugging Face folder or a hub id.")
     return download(name)
+
+
+def find_folder(name: str, base: Path) -> Path | None:
+    """The embedded checkpoint or the folder of that name, relative to ``base``; None if it is neither."""
+    folder = base / Path(name).expanduser()
+    if folder.is_dir():
+        return folder
+    return embedded_checkpoint() if name == EMBEDDED else None
+
+
+def find_cached(hub_id: str) -> Path | None:
+    """The files of a hub id that the Hugging Face cache has. No network."""
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(hub_id, local_files_only=True))
+    except (OSError, ValueError):  # not in the cache, or no name that the hub allows
+        return None
 
 
 def download(hub_id: str) -> Path:

@@ -16,7 +16,7 @@ from finegrid.recipe.identity import Level, Levels
 from finegrid.results.load import load_results
 from finegrid.results.results import Distinct, Results
 from finegrid.study.imported import Imported, load_imported
-from finegrid.study.load import load_study
+from finegrid.study.load import read_study
 from finegrid.study.record import Epoch, Record
 from finegrid.study.study import Study
 
@@ -113,7 +113,7 @@ def load_content(folder: Path) -> Content:
     imported = load_imported(folder)
     if imported is not None:
         return collect_table(folder, imported)
-    study = load_study(folder)
+    study = read_study(folder)
     return collect_study(study, load_results(study))
 
 

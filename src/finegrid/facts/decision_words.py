@@ -16,7 +16,7 @@ from finegrid.facts.verdict import (
 )
 from finegrid.spelling import Lang, format_duration, format_level
 from finegrid.statistics.decide import KINDS, Decision, Failing, Kind
-from finegrid.statistics.repeats import REPEATS, TEXTS_ALONE
+from finegrid.statistics.repeats import REPEATS
 from finegrid.words import SHARED
 
 # Files say it in English, with a margin that names no unit: so do those that older versions wrote.
@@ -30,7 +30,9 @@ def decision_words(decision: Decision, margin: float, lang: Lang) -> str:
 
 def decision_parts(decision: Decision, margin: float, words: Mapping[str, str]) -> list[str]:
     """Its kind, and what goes with it."""
-    added = [words["measurable"]] * decision.measurable + [words["for speed"]] * decision.for_speed
+    aliases = words["with aliases" if decision.kind == "same" else "or aliases"]
+    added = [aliases] * decision.aliased
+    added += [words["measurable"]] * decision.measurable + [words["for speed"]] * decision.for_speed
     because = [] if decision.because is None else [failing_words(decision.because, words)]
     return [words[decision.kind].format(margin=margin), *because, *added]
 
@@ -47,7 +49,7 @@ def failing_words(counts: Failing, words: Mapping[str, str]) -> str:
 
 
 def needs_words(
-    needs: NeedsFacts | None,
+    needs: NeedsFacts,
     seeds: int,
     texts: int,
     lang: Lang,
@@ -56,25 +58,21 @@ def needs_words(
     method: str = "",
     imported: bool = False,
 ) -> str:
-    """What would settle an open decision.
+    """What would settle an open decision, or that it is too small to settle.
 
     Args:
-        needs: None where no feasible number of seeds and texts would.
-        seeds, texts: as many as there are now.
+        needs: seeds, or texts.
+        seeds, texts: as many as there are now; no texts where predictions are unknown.
         brief: without what the seeds cost, or how many texts there are.
         method: where the noise of a run comes from (`statistics.variance.Noise`).
         imported: of a table from elsewhere, in which nothing can be trained.
     """
     words = SHARED[lang]
-    if needs is None:
-        of = {REPEATS: "needs nothing of runs", TEXTS_ALONE: "needs nothing of texts"}
-        return words[of.get(method, "needs nothing")]
+    if needs["reason"] == "too-small":
+        return words["too small" if texts else "too small here"]
     if imported:
         key = "needs any repeats" if needs["unknown_noise"] else "needs repeats"
         return words[key].format(more=(needs["seeds"] or seeds) - seeds)
-    if needs["seeds"] and needs["texts"]:
-        key = "needs both of each" if method == REPEATS else "needs both"
-        return words[key].format(seeds=needs["seeds"], texts=needs["texts"])
     if method == REPEATS and not needs["texts"]:
         return words["needs more of each"].format(more=(needs["seeds"] or seeds) - seeds)
     if needs["texts"]:
@@ -128,7 +126,7 @@ def factor_needs(factor: FactorFacts, verdict: VerdictFacts, lang: Lang, *, brie
     """
     needs = factor["needs"]
     unknown = factor["low"] is None and not (needs and needs["unknown_noise"])
-    if factor["decision"]["kind"] != "open" or unknown:
+    if factor["decision"]["kind"] != "open" or unknown or needs is None:
         return ""
     return needs_words(
         needs,
@@ -165,7 +163,7 @@ def decision_of(facts: DecisionFacts) -> Decision:
     """Of ``verdict --json`` and report.json, where what would settle it stands beside it."""
     because = facts.get("because")
     counts = failing_of(because) if because else None
-    return Decision(facts["kind"], facts["measurable"], facts["for_speed"], because=counts)
+    return Decision(facts["kind"], facts["measurable"], facts["for_speed"], facts["aliased"], because=counts)
 
 
 def failing_json(counts: Failing) -> FailingFacts:

@@ -30,10 +30,10 @@ ENGLISH = {
     "chosen on test": "It was chosen on test, so its own score there is too high.",
     "cheaper": "Cheaper: {levels} (row {row}) saves {time} ({share}). The chance that it loses more than "
     "{tolerance:g} points against what is recommended is {chance}; expected: {gain}.",
-    "against": '{factor} = {level}: "{word}" is said of the mean over all recipes ({effect}). In the '
-    "recommended recipe it is worth {local} ({interval}), by the scores on test.",
-    "against unknown": '{factor} = {level}: "{word}" is said of the mean over all recipes ({effect}), not '
-    "of the recommended recipe.",
+    "against its word": '{factor} = {level}: "{word}" is said of the mean over all recipes ({effect}). '
+    "In the recommended recipe it is worth {local} ({interval}), by the scores on test.",
+    "against its word unknown": '{factor} = {level}: "{word}" is said of the mean over all recipes '
+    "({effect}), not of the recommended recipe.",
 }
 CHINESE = {
     "use recipe": "建议使用：{levels}（第 {row} 行）",
@@ -49,9 +49,10 @@ CHINESE = {
     "chosen on test": "它是在测试集上选出的，因此其测试得分偏高。",
     "cheaper": "更省时：{levels}（第 {row} 行），可省 {time}（{share}）。"
     "比推荐配方低 {tolerance:g} 分以上的概率为 {chance}，预计相差 {gain} 分。",
-    "against": "{factor} = {level}：“{word}”说的是所有配方的平均（{effect}）。"
+    "against its word": "{factor} = {level}：“{word}”说的是所有配方的平均（{effect}）。"
     "按测试得分，它在推荐配方中的作用为 {local}（{interval}）。",
-    "against unknown": "{factor} = {level}：“{word}”说的是所有配方的平均（{effect}），并非针对推荐配方。",
+    "against its word unknown": "{factor} = {level}：“{word}”说的是所有配方的平均（{effect}），"
+    "并非针对推荐配方。",
 }
 WORDS: dict[Lang, dict[str, str]] = {"en": SHARED["en"] | ENGLISH, "zh": SHARED["zh"] | CHINESE}
 assert ENGLISH.keys() == CHINESE.keys()
@@ -114,9 +115,9 @@ def _say_against(one: AgainstFacts, verdict: VerdictFacts, lang: Lang) -> str:
         "effect": format_signed(one["effect"]),
     }
     if local is None:
-        return words["against unknown"].format(**said)
+        return words["against its word unknown"].format(**said)
     effect, interval = format_signed(local["effect"]), between(local, lang)
-    return words["against"].format(local=effect, interval=interval, **said)
+    return words["against its word"].format(local=effect, interval=interval, **said)
 
 
 def name_recipe(recipe: RecipeFacts, verdict: VerdictFacts, lang: Lang) -> dict[str, object]:

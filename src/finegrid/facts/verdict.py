@@ -15,7 +15,7 @@ from pydantic import Field
 from typing_extensions import TypedDict  # pydantic reads no other before Python 3.12
 
 from finegrid.recipe.identity import Level, Levels
-from finegrid.statistics.decide import Kind
+from finegrid.statistics.decide import Kind, Reason
 
 Points = Annotated[float | None, Field(description="Points of 100; null where it is not known.")]
 Seconds = Annotated[float | None, Field(description="Seconds; null where they are not known.")]
@@ -54,6 +54,13 @@ class DecisionFacts(TypedDict):
     ]
     measurable: Annotated[bool, Field(description="Of same: zero lies outside the interval all the same.")]
     for_speed: Annotated[bool, Field(description="Of same: it is surely faster.")]
+    aliased: Annotated[
+        bool,
+        Field(
+            description="Of use, avoid and same of a strategy: the design cannot tell it from its aliases, "
+            "so this holds for their sum."
+        ),
+    ]
     because: NotRequired[
         Annotated[FailingFacts, Field(description="Of avoid: runs surely fail more often, if that is why.")]
     ]
@@ -62,8 +69,15 @@ class DecisionFacts(TypedDict):
 class NeedsFacts(TypedDict):
     """What would settle an open decision if its estimate stayed as it is: totals, not additions."""
 
-    seeds: Annotated[int | None, Field(description="null where more texts are enough.")]
-    texts: Annotated[int | None, Field(description="null where more seeds are enough.")]
+    reason: Annotated[
+        Reason,
+        Field(
+            description="feasible: these seeds or these texts would. too-small: the effect is too small to "
+            "settle with these texts, and nothing is told of what would."
+        ),
+    ]
+    seeds: Annotated[int | None, Field(description="null where more texts are enough, or it is too small.")]
+    texts: Annotated[int | None, Field(description="null where more seeds are enough, or it is too small.")]
     runs: Annotated[int, Field(description="How many more runs these seeds take.")]
     hours: Annotated[float | None, Field(description="What these runs take one worker.")]
     unknown_noise: Annotated[
@@ -138,7 +152,7 @@ class ConditionalFacts(TypedDict):
 
 
 class InteractionFacts(EffectFacts):
-    """Half the difference of two effects, and these effects."""
+    """The difference of two effects, and these effects."""
 
     factors: Annotated[list[str], Field(min_length=2, max_length=2)]
     levels: Annotated[list[Pair], Field(min_length=2, max_length=2)]
@@ -204,6 +218,24 @@ class AgainstFacts(TypedDict):
     decision: DecisionFacts
     effect: Annotated[Points, Field(description="The mean over recipes that the word rests on.")]
     at_recommended: LocalFacts | None
+
+
+class AgainstBaselineFacts(TypedDict):
+    """A distinct recipe less the baseline, on the same seeds and test texts."""
+
+    rows: list[int]
+    levels: Levels
+    effect: Points
+    low: Annotated[Points, Field(description="The lower end of the 95 % interval.")]
+    high: Annotated[Points, Field(description="The upper end of the 95 % interval.")]
+    adjusted: Annotated[
+        Ends,
+        Field(description="The interval that holds together with those of all other recipes, in points."),
+    ]
+    se: Annotated[Points, Field(description="The standard error.")]
+    df: Annotated[float | None, Field(description="Its degrees of freedom.")]
+    verdict: Annotated[str, Field(description="The decision in English, for people.")]
+    decision: DecisionFacts
 
 
 class BestFacts(TypedDict):
@@ -392,6 +424,9 @@ class VerdictFacts(TypedDict):
         ),
     ]
     score_digits: Annotated[int, Field(description="Digits after the point that a score is told with.")]
+    against_baseline: Annotated[
+        list[AgainstBaselineFacts], Field(description="Every other recipe, in the order of the design.")
+    ]
 
 
 class PairedFacts(TypedDict):

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from finegrid.facts.comparison import LossFacts
 from finegrid.facts.decision_words import factor_words, ladder_words
 from finegrid.facts.failure_words import failure_lines
-from finegrid.facts.report import Facts
+from finegrid.facts.report import Facts, ReportRecipe
+from finegrid.facts.verdict import AgainstBaselineFacts
 from finegrid.report.chart.forest import interval_text, missing, sample
 from finegrid.report.chart.style import Look, fit_line, format_signed, level_name, plain
-from finegrid.spelling import Lang
+from finegrid.spelling import Lang, seconds_digits
 
 MOST = 20  # recipes of the best set
 SPECIAL = str.maketrans(
@@ -112,8 +113,9 @@ def seconds(mean: float | None, interval: Sequence[float | None] | None, look: L
     if mean is None:
         return ""
     low, high = interval or (None, None)
-    around = "" if low is None or high is None else look.word("in brackets", text=look.between(low, high, 1))
-    return format_signed(mean, 1) + around
+    ends = look.between(low, high, seconds_digits(low, high))
+    around = "" if low is None or high is None else look.word("in brackets", text=ends)
+    return format_signed(mean, seconds_digits(mean)) + around
 
 
 def remarks(facts: Facts, look: Look) -> Iterator[str]:
@@ -146,6 +148,7 @@ def best_blocks(facts: Facts, look: Look) -> Iterator[str]:
     yield look.word("md best set", count=count, split=split, shown=min(count, MOST))
     marks = {tuple(best["recommended"]["rows"]): "recommended", tuple(best["baseline"]["rows"]): "baseline"}
     recipes = {tuple(one["rows"]): one for one in facts["recipes"]}
+    against = {tuple(one["rows"]): one for one in facts["verdict"]["against_baseline"]}
     chosen = list(dict.fromkeys([*(tuple(one["rows"]) for one in best["set"][:MOST]), *marks]))
     rows = []
     for numbers in chosen:
@@ -158,7 +161,7 @@ def best_blocks(facts: Facts, look: Look) -> Iterator[str]:
                 escape_text(look.levels(one["moved"])),
                 plain(one["test"], digits) if known else "",
                 look.between(low, high, digits, sign=False),
-                *([] if look.compared else [plain(one["seconds"], 1)]),
+                *([] if look.compared else recipe_cells(one, against.get(numbers), look)),
                 look.word(marks[numbers]) if numbers in marks else "",
             ]
         )
@@ -168,7 +171,20 @@ def best_blocks(facts: Facts, look: Look) -> Iterator[str]:
         "tip recipe",
         "tip test_text",
         "tip interval_text",
-        *([] if look.compared else [per]),
+        *([] if look.compared else ["against", "together", per]),
     ]
     right = [name != "tip recipe" for name in heads]
     yield table([*map(look.word, heads), ""], [*right, False], rows)
+
+
+def recipe_cells(one: ReportRecipe, against: AgainstBaselineFacts | None, look: Look) -> list[str]:
+    """What a recipe is worth against the baseline, and what it takes."""
+    return [*against_cells(against, look), plain(one["seconds"], seconds_digits(one["seconds"]))]
+
+
+def against_cells(one: AgainstBaselineFacts | None, look: Look) -> list[str]:
+    """What a recipe is worth against the baseline, and the interval that holds with all others."""
+    if one is None or None in one["adjusted"]:
+        return ["", ""]
+    low, high = one["adjusted"]
+    return [format_signed(one["effect"]), look.between(low, high)]

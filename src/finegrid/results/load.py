@@ -18,7 +18,7 @@ from finegrid.study.audited import fitting_audit
 from finegrid.study.folder import AUDIT_FILE
 from finegrid.study.identity import identify
 from finegrid.study.imported import load_imported
-from finegrid.study.load import load_study
+from finegrid.study.load import read_study
 from finegrid.study.record import Record
 from finegrid.study.study import Study
 
@@ -32,7 +32,7 @@ def any_results(folder: Path) -> Results:
         InputError: neither, or a study that has not been started.
     """
     imported = load_imported(folder)
-    return imported_results(folder, imported) if imported else load_results(load_study(folder))
+    return imported_results(folder, imported) if imported else load_results(read_study(folder))
 
 
 def load_results(study: Study) -> Results:

@@ -106,6 +106,10 @@ class Results:
 
     def memory(self) -> Points:
         """Peak bytes of a process that trains one run of a recipe alone, ``[recipes]``, as probed."""
+        return self._memory
+
+    @cached_property
+    def _memory(self) -> Points:
         if self.audit is None:
             return np.full(len(self.recipes), np.nan)
         costs = [self.audit.cost(Recipe().at(recipe.run)) for recipe in self.recipes]

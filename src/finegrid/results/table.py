@@ -10,6 +10,7 @@ from finegrid.recipe.identity import Levels, key_of
 from finegrid.recipe.recipe import Recipe
 from finegrid.results.load import records_by_seed
 from finegrid.results.render import format_levels, name_columns, render_table
+from finegrid.spelling import seconds_digits
 from finegrid.study.audit_file import Audit
 from finegrid.study.record import Record
 from finegrid.study.settings import BEST_TEST
@@ -145,6 +146,11 @@ def epoch_seconds(record: Record) -> float:
     return record.seconds.epoch
 
 
+def format_epoch(seconds: float) -> str:
+    """``12.30 s``."""
+    return f"{seconds:.{seconds_digits(seconds, digits=2)}f} s"
+
+
 def summary_lines(table: ResultTable) -> list[str]:
     """Best and worst row and seconds per epoch, in words."""
     extremes = table.best_and_worst()
@@ -156,9 +162,9 @@ def summary_lines(table: ResultTable) -> list[str]:
         epochs = len(record.epochs)
         lines.append(
             f"{word} row {row.index}: {table.score} {row.mean(table.score):.4f} on test "
-            f"(epoch {record.best_epoch} of {epochs}, {epoch_seconds(record):.2f} s per epoch)"
+            f"(epoch {record.best_epoch} of {epochs}, {format_epoch(epoch_seconds(record))} per epoch)"
         )
-    kinds = [f"{seconds:.2f} s {kind}" for kind, seconds in table.epoch_seconds().items()]
+    kinds = [f"{format_epoch(seconds)} {kind}" for kind, seconds in table.epoch_seconds().items()]
     lines.append(f"seconds per epoch, median over runs: {', '.join(kinds)}")
     if table.study.head.protocol == "best-test":
         lines.append(BEST_TEST)

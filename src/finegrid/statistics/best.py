@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import optimize, special, stats
 
 from finegrid.statistics.experiment import Experiment
-from finegrid.statistics.outcomes import Filled, Floats
+from finegrid.statistics.outcomes import DENSE, Filled, Floats
 from finegrid.statistics.repeats import between_pairs
 from finegrid.statistics.variance import NO_SPREAD
 
@@ -48,10 +49,13 @@ def best_set(experiment: Experiment, alpha: float = 0.05) -> BestSet | None:
     mean = experiment.filled.score.mean(axis=1)
     variance, df, noise = _measure_pairs(experiment)
     critical = hsu_constant(len(rows), df, alpha)
-    reach = critical * np.sqrt(variance) if len(rows) > 1 else np.zeros((1, 1))  # alone, it has no rival
-    ahead = mean[:, None] - mean[None, :] + reach
-    np.fill_diagonal(ahead, np.inf)
-    bound = ahead.min(axis=1)
+    bound = np.empty(len(rows))
+    for start in range(0, len(rows), DENSE):
+        some = np.arange(start, min(start + DENSE, len(rows)))
+        reach = critical * np.sqrt(variance(some)) if len(rows) > 1 else 0.0  # alone, it has no rival
+        ahead = mean[some, None] - mean[None, :] + reach
+        ahead[some - start, some] = np.inf
+        bound[some] = ahead.min(axis=1)
     gap = np.full(len(experiment.outcomes.recipes), np.nan)
     gap[rows] = bound
     order = np.argsort(-mean, kind="stable")
@@ -59,15 +63,19 @@ def best_set(experiment: Experiment, alpha: float = 0.05) -> BestSet | None:
     return BestSet(members, int(rows[order[0]]), gap, critical, noise)
 
 
-def _measure_pairs(experiment: Experiment) -> tuple[Floats, float, str]:
-    """``[recipes, recipes]``, points squared: of the difference of two means; and its df and source.
+Pairs = Callable[[NDArray[np.int64]], Floats]  # places of some recipes -> [some, recipes], points squared
+
+
+def _measure_pairs(experiment: Experiment) -> tuple[Pairs, float, str]:
+    """Variances of the difference of two means; and their df and source.
 
     Not by `variance.between_seeds`: that gives each effect its own variance over seeds. Hsu's constant is for
     one variance of all recipes, the mean square that the additive model of the whole table leaves.
     """
     filled, completion = experiment.filled, experiment.completion
     if experiment.known_repeats is not None:
-        return between_pairs(filled, *experiment.known_repeats)
+        known, freedom, method = between_pairs(filled, *experiment.known_repeats)
+        return lambda some: known[some], freedom, method
     recipes, seeds = filled.score.shape
     count = completion.ran.sum(axis=1).astype(float)
     if seeds > 1 and recipes > 1:
@@ -84,37 +92,42 @@ def _measure_pairs(experiment: Experiment) -> tuple[Floats, float, str]:
             run_variance, noise = np.inf, "none"
     else:
         stand_in = experiment.stand_in_of_one_design
-        run_variance, df = (
-            stand_in.ratio * stand_in.run_sd**2,
-            stand_in.df,
-        )  # not `variance`: another last bit
+        # Not `variance`: another last bit.
+        run_variance, df = stand_in.ratio * stand_in.run_sd**2, stand_in.df
         noise = f"one seed: {stand_in.method}"
         if experiment.outcomes.repeats is not None:
             repeats = experiment.outcomes.repeats[completion.kept]
             count = np.isfinite(repeats).sum(axis=1).astype(float)
-    run = run_variance * (1 / count[:, None] + 1 / count[None, :])
-    text, seed_text = _measure_texts(filled)
-    # As for effects: both sources, less what is in both, not below the larger one.
-    total = np.maximum(np.maximum(run + text - seed_text, run), text)
-    return np.asarray(total), max(df, 1.0), noise
+    texts, seed_text = _measure_texts(filled)
+
+    def measure(some: NDArray[np.int64]) -> Floats:
+        run = run_variance * (1 / count[some, None] + 1 / count[None, :])
+        text = texts(some)
+        # As for effects: both sources, less what is in both, not below the larger one.
+        return np.asarray(np.maximum(np.maximum(run + text - seed_text, run), text))
+
+    return measure, max(df, 1.0), noise
 
 
-def _measure_texts(filled: Filled) -> tuple[Floats, float]:
-    """Of the difference of two recipes: ``[recipes, recipes]`` from texts, and the part of single runs.
+def _measure_texts(filled: Filled) -> tuple[Pairs, float]:
+    """Of the difference of two recipes: variances from texts, and the part of single runs.
 
     Not by `variance.text_parts`: one covariance matrix gives all pairs, which would be recipes^2 / 2 rows of
     weights there; its last bits are others, and the part of single runs is pooled here.
     """
     recipes, seeds = filled.score.shape
     if filled.influence is None:
-        return np.zeros((recipes, recipes)), 0.0
+        return lambda some: np.zeros((len(some), recipes)), 0.0
     texts = filled.influence.shape[2]
     by_text = filled.influence.mean(axis=1, dtype=np.float64)  # [recipes, texts]
-    covariance = np.cov(by_text) if recipes > 1 else np.zeros((1, 1))
-    own = np.diag(covariance)
-    text = (own[:, None] + own[None, :] - 2 * covariance) / texts
+    covariance, own = _covary(by_text)
+
+    def measure(some: NDArray[np.int64]) -> Floats:
+        text = (own[some, None] + own[None, :] - 2 * covariance(some)) / texts
+        return np.asarray(np.maximum(text, 0.0))
+
     if seeds == 1:
-        return np.maximum(text, 0.0), 0.0
+        return measure, 0.0
     squares = 0.0
     seed_mean = filled.influence.mean(axis=0, dtype=np.float64)  # [seeds, texts]
     overall = by_text.mean(axis=0)
@@ -122,7 +135,18 @@ def _measure_texts(filled: Filled) -> tuple[Floats, float]:
         off = filled.influence[recipe] - by_text[recipe] - seed_mean + overall
         squares += float(np.square(off - off.mean(axis=1, keepdims=True)).sum())
     single = squares / ((recipes - 1) * (seeds - 1) * (texts - 1)) if recipes > 1 else 0.0
-    return np.maximum(text, 0.0), 2 * single / (seeds * texts)
+    return measure, 2 * single / (seeds * texts)
+
+
+def _covary(by_text: Floats) -> tuple[Pairs, Floats]:
+    """Covariances of some recipes with all, and ``[recipes]`` variances."""
+    recipes, texts = by_text.shape
+    if recipes <= DENSE:
+        whole = np.cov(by_text) if recipes > 1 else np.zeros((1, 1))
+        return lambda some: np.asarray(whole[some]), np.diag(whole)
+    centred = by_text - by_text.mean(axis=1, keepdims=True)
+    own = np.einsum("rt,rt->r", centred, centred) / (texts - 1)
+    return lambda some: np.asarray(centred[some] @ centred.T / (texts - 1)), own
 
 
 @lru_cache(maxsize=256)

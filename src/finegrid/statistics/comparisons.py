@@ -47,7 +47,7 @@ class Contrast:
 
 @dataclass(frozen=True)
 class InteractionContrast:
-    """Half the difference of two effects, and these effects.
+    """The difference of two effects, and these effects.
 
     Attributes:
         contrast: The interaction.

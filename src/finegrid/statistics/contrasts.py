@@ -22,7 +22,7 @@ from finegrid.statistics.comparisons import (
     InteractionContrast,
     list_comparisons,
 )
-from finegrid.statistics.least_squares import LeastSquares
+from finegrid.statistics.least_squares import LeastSquares, Residual
 from finegrid.statistics.matching import Matching
 from finegrid.statistics.outcomes import Block, Floats
 
@@ -81,6 +81,11 @@ class Contrasts:
         return self._least_squares.residual_basis()
 
     @cached_property
+    def residual(self) -> Residual:
+        """The same as a projection, for many recipes."""
+        return self._least_squares.residual()
+
+    @cached_property
     def of_one_design(self) -> Contrasts:
         """Those of all recipes together, whatever the blocks."""
         return Contrasts(self.factors, self.recipes, self.ran) if self.blocks else self
@@ -129,13 +134,13 @@ class Contrasts:
         return InteractionContrast(fitted, conditional)
 
     def _shift_main(self, a: Comparison, b: Comparison, interaction: Contrast) -> list[Contrast]:
-        """The effect of ``a`` at either level of ``b``: its main effect, less or plus the interaction."""
+        """The effect of ``a`` at either level of ``b``: its main effect, half the interaction off or on."""
         main = next(contrast for contrast in self.mains if contrast.comparisons == (a,))
         if main.weights is None or interaction.weights is None:
             return []
         by_level = {
-            b.baseline: main.weights - interaction.weights,
-            b.level: main.weights + interaction.weights,
+            b.baseline: main.weights - interaction.weights / 2,
+            b.level: main.weights + interaction.weights / 2,
         }
         aliases = tuple(dict.fromkeys([*main.aliases, *interaction.aliases]))
         return [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -12,6 +12,7 @@ from scipy import special, stats
 
 from finegrid.metrics import MARGIN
 from finegrid.recipe.identity import Level
+from finegrid.statistics.comparisons import Contrast
 from finegrid.statistics.outcomes import Floats
 from finegrid.statistics.variance import MOST_DF, Components, expected_chance
 
@@ -19,6 +20,8 @@ Kind = Literal["use", "avoid", "same", "open", "interact"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 MOST_SEEDS = 100  # more than this settles nothing in practice
 MOST_TEXTS = 1_000_000
+MOST_GROWTH = 5  # times the texts there are, or the seeds to show no difference: more is no plan
+Reason = Literal["feasible", "too-small"]
 
 
 @dataclass(frozen=True)
@@ -44,11 +47,20 @@ class Needs:
     """What would settle an open comparison if its estimate stayed as it is: totals, not additions.
 
     ``texts`` is None where more seeds are enough, ``seeds`` where more texts are. Totals of texts are good
-    to a tenth. With ``unknown_noise`` nothing is known of how far runs differ: so many seeds would tell.
+    to a tenth.
+
+    Attributes:
+        unknown_noise: Nothing is known of how far runs differ: so many seeds would tell.
+        reason: ``too-small``: nothing of this is worth telling. It would take both, or texts in no
+            proportion to what there is; or the estimate is below its standard error, and a few times the
+            seeds would not show that there is no difference either. To ask what would show an effect of
+            that size is to ask for the power of a test after it was made, which is its p-value once more
+            (Hoenig & Heisey, The American Statistician 55, 2001).
     """
 
     seeds: int | None
     texts: int | None
+    reason: Reason = "feasible"
     unknown_noise: bool = False
 
 
@@ -82,13 +94,16 @@ class Decision:
             other.
         measurable: Of ``same``: zero lies outside the interval all the same.
         for_speed: Of ``same``: it is surely faster.
-        needs: Of ``open``: what would settle it, if something would.
+        aliased: Of ``use``, ``avoid`` and ``same`` of a strategy: the design cannot tell its effect from
+            interactions of others, so what was decided holds for their sum.
+        needs: Of ``open``: what would settle it; None where its noise is not known.
         because: Of ``avoid``: that its runs surely fail more often, whatever the interval says.
     """
 
     kind: Kind
     measurable: bool = False
     for_speed: bool = False
+    aliased: bool = False
     needs: Needs | None = None
     because: Failing | None = None
 
@@ -192,17 +207,48 @@ class Ahead:
     alpha: float
     margin: float = MARGIN
 
+    @property
+    def se(self) -> float:
+        """The standard error as it is now."""
+        return expected_chance(self.components, self.seeds, self.texts, self.df_seed)[0]
+
     def settled(self, seeds: int, texts: int) -> bool:
+        return abs(self.estimate) > self._half(seeds, texts) or self.within_margin(seeds, texts)
+
+    def within_margin(self, seeds: int, texts: int) -> bool:
+        """Whether it would be no difference beyond the margin."""
+        return abs(self.estimate) + self._half(seeds, texts) <= self.margin
+
+    def _half(self, seeds: int, texts: int) -> float:
         df_seed = self.df_seed
         if seeds != self.seeds:
             borrowing = self.df_seed / (self.seeds - 1) if self.seeds > 1 else 1.0
             df_seed = max(seeds - 1.0, min(borrowing * (seeds - 1), MOST_DF))
-        half = reach(*expected_chance(self.components, seeds, texts, df_seed), self.alpha)
-        return abs(self.estimate) > half or abs(self.estimate) + half <= self.margin
+        return reach(*expected_chance(self.components, seeds, texts, df_seed), self.alpha)
 
 
-def find_needs(ahead: Ahead) -> Needs | None:
-    """More seeds; else more texts; else both, grown alike; None if none of that would do."""
+def mark_aliased(decision: Decision, contrast: Contrast) -> Decision:
+    """The decision on a strategy, and whether it is one on its aliases as well."""
+    told = decision.kind in ("use", "avoid", "same") and len(contrast.comparisons) == 1
+    return replace(decision, aliased=told and bool(contrast.aliases))
+
+
+def find_needs(ahead: Ahead) -> Needs:
+    """More seeds; else more texts; else both, grown alike; and whether that is worth telling."""
+    needs = _find_totals(ahead)
+    return needs if _is_feasible(ahead, needs) else replace(needs, reason="too-small")
+
+
+def _is_feasible(ahead: Ahead, needs: Needs) -> bool:
+    if (needs.seeds is None) == (needs.texts is None) or (needs.texts or 0) > MOST_GROWTH * ahead.texts:
+        return False
+    if abs(ahead.estimate) >= ahead.se:
+        return True
+    seeds, texts = needs.seeds or ahead.seeds, needs.texts or ahead.texts
+    return seeds <= MOST_GROWTH * ahead.seeds and ahead.within_margin(seeds, texts)
+
+
+def _find_totals(ahead: Ahead) -> Needs:
     seeds, texts = ahead.seeds, ahead.texts
     of_runs = ahead.components.seed > 0 or ahead.components.seed_text > 0
     more = range(seeds + 1, MOST_SEEDS + 1) if of_runs else ()  # else more runs make nothing narrower
@@ -215,7 +261,7 @@ def find_needs(ahead: Ahead) -> Needs | None:
         return Needs(None, sizes[1])
     both = [(math.ceil(seeds * by), math.ceil(texts * by)) for by in growth if seeds * by <= MOST_SEEDS]
     sizes = _first(ahead, both if of_runs else [])
-    return Needs(*sizes) if sizes else None
+    return Needs(*sizes) if sizes else Needs(None, None)
 
 
 def _first(ahead: Ahead, sizes: list[tuple[int, int]]) -> tuple[int, int] | None:

@@ -29,6 +29,7 @@ from finegrid.statistics.decide import (
     find_needs,
     finest_margin,
     holm,
+    mark_aliased,
     p_values,
     plain_interval,
 )
@@ -73,13 +74,13 @@ class Effect:
 
     @property
     def needs(self) -> Needs | None:
-        """What would settle it, if it is open and something would."""
+        """What would settle it, if it is open and its noise is known."""
         return self.decision.needs if self.decision else None
 
 
 @dataclass(frozen=True)
 class Interaction:
-    """Half the difference of two effects, and these effects.
+    """The difference of two effects, and these effects.
 
     Attributes:
         effect: The interaction itself.
@@ -229,7 +230,7 @@ def _judge_family(
             main = contrast.comparisons[0]
             fast = len(contrast.comparisons) == 1 and (main.factor, main.level) in faster
             finest = finest_margin(experiment.outcomes.grain, alpha / len(family.given))
-            decision = decide(adjusted[row], margin, fast, finest)
+            decision = mark_aliased(decide(adjusted[row], margin, fast, finest), contrast)
             if len(contrast.comparisons) == 2 and decision.kind in ("use", "avoid"):
                 decision = Decision("interact")
             if decision.kind == "open" and np.isfinite(se[row]):

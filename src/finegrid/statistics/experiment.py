@@ -14,10 +14,13 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from finegrid.statistics.comparisons import Contrast
 from finegrid.statistics.contrasts import Contrasts
+from finegrid.statistics.least_squares import Residual
 from finegrid.statistics.outcomes import (
+    DENSE,
     Completion,
     Filled,
     Floats,
@@ -28,12 +31,15 @@ from finegrid.statistics.outcomes import (
 )
 from finegrid.statistics.repeats import between_repeats, count_runs
 from finegrid.statistics.variance import (
+    LEAST_RESIDUAL,
     Imbalance,
     Noise,
     StandIn,
+    Weights,
     between_seeds,
     find_stand_in,
     measure_imbalance,
+    measure_imbalance_by_structure,
     one_seed,
     without_zeros,
 )
@@ -48,7 +54,7 @@ class Estimators:
         completion: Of the table that they are taken over.
     """
 
-    weights: Floats
+    weights: Weights
     completion: Completion
 
     @cached_property
@@ -108,11 +114,17 @@ class Families:
     @cached_property
     def recipes(self) -> Estimators:
         """The mean of every recipe that ran."""
-        return Estimators(np.eye(len(self.completion.ran)), self.completion)
+        count = len(self.completion.ran)
+        eye = np.eye(count) if count <= DENSE else sparse.eye_array(count, format="csr")
+        return Estimators(eye, self.completion)
 
     @cached_property
-    def leftover(self) -> Floats:
-        """``[kept recipes, df]``, orthonormal: what the model leaves."""
+    def leftover(self) -> Floats | Residual:
+        """What the model leaves: ``[kept recipes, df]``, orthonormal; of many recipes, as a projection."""
+        if len(self.completion.ran) > DENSE:
+            residual = self.contrasts.residual
+            if residual.df >= LEAST_RESIDUAL:
+                return residual
         return self.contrasts.residual_basis[self.completion.kept]
 
     @cached_property
@@ -212,6 +224,19 @@ class Experiment:
     def recipe_noise(self, asked: Sequence[int] | None = None) -> Noise:
         """Of the means of some recipes, by their places among those that ran; of all if None."""
         return self._measure_noise(self.families.recipes, asked)
+
+    def noise_of(self, weights: Weights) -> Noise:
+        """Of any weighted sums over the recipes that ran, judged as a family.
+
+        Args:
+            weights: ``[sums, kept recipes]``, an array or a sparse one.
+        """
+        if self.completion.seeds > 1:
+            imbalance = measure_imbalance_by_structure(self.completion, weights)
+            return between_seeds(self.filled, weights, imbalance)
+        if self.known_repeats is not None:
+            return between_repeats(self.filled, weights, *self.known_repeats)
+        return one_seed(self.filled, weights, self._stand_in)
 
     def influencing(self, row: int) -> NDArray[np.bool_]:
         """``[recipes]``: whose influence values the noise of one recipe's mean is made of.

@@ -7,6 +7,7 @@ named in ``Contrast.aliases``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -14,10 +15,30 @@ from numpy.typing import NDArray
 
 from finegrid.recipe.identity import Level, Levels
 from finegrid.statistics.comparisons import Comparison, Contrast, Factors
-from finegrid.statistics.outcomes import Floats
+from finegrid.statistics.outcomes import Floats, Values
 
 Term = tuple[str, ...]  # of the model: none, one or two factors
 TINY = 1e-9
+
+
+@dataclass(frozen=True)
+class Residual:
+    """What a model leaves, without a basis of it.
+
+    Attributes:
+        model: ``[recipes that ran, rank]``, orthonormal columns that span the model.
+    """
+
+    model: Floats
+
+    @property
+    def df(self) -> int:
+        recipes, rank = self.model.shape
+        return int(recipes - rank)
+
+    def take_out(self, values: Values) -> Floats:
+        """The part of ``[recipes that ran, ...]`` that the model does not give."""
+        return np.asarray(values - self.model @ (self.model.T @ values))
 
 
 class LeastSquares:
@@ -64,6 +85,12 @@ class LeastSquares:
         basis = np.zeros((len(self.recipes), len(model) - rank))
         basis[self.ran] = left[:, rank:]
         return basis
+
+    def residual(self) -> Residual:
+        """The same as a projection: its cost grows with the recipes, not with their square."""
+        left, scale, _ = np.linalg.svd(self._matrix(self.terms)[self.ran], full_matrices=False)
+        rank = int((scale > 1e-8 * scale.max(initial=1.0)).sum())
+        return Residual(left[:, :rank])
 
     def _name_term(self, compared: Sequence[Comparison]) -> Term:
         order = list(self.factors).index
@@ -123,7 +150,6 @@ class LeastSquares:
                     comparison = by_name[name]
                     step = self._code(name, comparison.level) - self._code(name, comparison.baseline)
                     part = np.asarray(np.kron(part, step), dtype=float)
-                part = part * (0.5 if len(compared) == 2 else 1.0)
             elif len(compared) == 1 and len(term) == 1 and self._appears(term[0], compared[0]):
                 (child,) = term
                 part = self._appears(child, compared[0]) * self._code(child, self.factors[child][0])

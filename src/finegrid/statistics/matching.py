@@ -18,8 +18,6 @@ from finegrid.recipe.identity import Level, Levels
 from finegrid.statistics.comparisons import Comparison, Contrast, Factors
 from finegrid.statistics.outcomes import Floats
 
-SCALES = {1: 1.0, 2: 0.5}  # by the number of comparisons: an interaction is half a difference of effects
-
 
 class Matching:
     """Finds partners among the recipes of a design.
@@ -33,6 +31,10 @@ class Matching:
     def __init__(self, factors: Factors, recipes: Sequence[Levels], ran: NDArray[np.bool_]) -> None:
         self.factors, self.recipes, self.ran = factors, recipes, ran
         self.rows = {_sort_levels(recipe): row for row, recipe in enumerate(recipes)}
+        self._by_moves: dict[frozenset[tuple[str, Level]], int] = {}
+        for row, recipe in enumerate(recipes):
+            self._by_moves.setdefault(self._find_moves(recipe), row)
+        self._at_baseline: dict[str, set[str]] = {}
 
     def contrast(self, compared: Sequence[Comparison]) -> Contrast | None:
         """Of one or two comparisons; None if some recipe at the level has no partner in the design."""
@@ -42,17 +44,21 @@ class Matching:
             if all(recipe.get(comparison.factor) == comparison.level for comparison in compared)
         ]
         at_level = [r for r in at_level if not self._has_children_off_baseline(r, compared)]
-        groups = [self._find_partners(recipe, compared) for recipe in at_level]
-        complete = [group for group in groups if group is not None]
-        if not groups or len(complete) < len(groups):
+        groups = []
+        for recipe in at_level:
+            group = self._find_partners(recipe, compared)
+            if group is None:
+                return None
+            groups.append(group)
+        if not groups:
             return None
-        finished = [group for group in complete if all(self.ran[row] for row, _ in group)]
+        finished = [group for group in groups if all(self.ran[row] for row, _ in group)]
         weights = None
         if finished:
             weights = np.zeros(len(self.recipes))
             for group in finished:
                 for row, sign in group:
-                    weights[row] += SCALES[len(compared)] * sign / len(finished)
+                    weights[row] += sign / len(finished)
         return Contrast(tuple(compared), weights, len(finished), len(groups))
 
     def conditional_contrasts(self, interaction: Contrast) -> list[Contrast]:
@@ -64,8 +70,8 @@ class Matching:
         """The effect of ``a`` at the baseline level and at the other level of ``b``."""
         assert interaction.weights is not None
         by_level = {
-            b.baseline: -2 * interaction.weights * self._mark(b.factor, b.baseline),
-            b.level: 2 * interaction.weights * self._mark(b.factor, b.level),
+            b.baseline: -interaction.weights * self._mark(b.factor, b.baseline),
+            b.level: interaction.weights * self._mark(b.factor, b.level),
         }
         contexts, planned = interaction.contexts, interaction.planned
         return [
@@ -100,16 +106,13 @@ class Matching:
         """The recipe that agrees with these levels in every factor that both have.
 
         What only one of them has must be at its baseline level: a child factor is no part of its parent's
-        effect.
+        effect. So both have the same factors off the baseline level, at the same levels.
         """
-        for row, recipe in enumerate(self.recipes):
-            either = recipe.keys() | levels.keys()
-            shared = recipe.keys() & levels.keys()
-            if all(recipe[f] == levels[f] for f in shared) and all(
-                (recipe.get(f, levels.get(f)) == self.factors[f][0]) for f in either - shared
-            ):
-                return row
-        return None
+        return self._by_moves.get(self._find_moves(levels))
+
+    def _find_moves(self, levels: Levels) -> frozenset[tuple[str, Level]]:
+        """What is off its baseline level."""
+        return frozenset((name, level) for name, level in levels.items() if level != self.factors[name][0])
 
     def _has_children_off_baseline(self, recipe: Levels, compared: Sequence[Comparison]) -> bool:
         """Whether a factor that exists only at the compared levels is off its baseline level here."""
@@ -118,10 +121,18 @@ class Matching:
             if factor in names or level == self.factors[factor][0]:
                 continue
             for comparison in compared:
-                at_baseline = [r for r in self.recipes if r.get(comparison.factor) == comparison.baseline]
-                if at_baseline and not any(factor in r for r in at_baseline):
+                there = self._list_factors_at_baseline(comparison)
+                if there and factor not in there:
                     return True
         return False
+
+    def _list_factors_at_baseline(self, comparison: Comparison) -> set[str]:
+        """The factors of the recipes in which the compared one is at its baseline level."""
+        found = self._at_baseline.get(comparison.factor)
+        if found is None:
+            at_baseline = (r for r in self.recipes if r.get(comparison.factor) == comparison.baseline)
+            found = self._at_baseline[comparison.factor] = {name for r in at_baseline for name in r}
+        return found
 
     def _mark(self, factor: str, level: Level) -> Floats:
         """``[recipes]``, 1 where the factor is at this level, else 0."""

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from finegrid.recipe.identity import Level, Levels
+from finegrid.statistics.gaps import Gaps
 
 Floats = NDArray[np.float64]
 Values = NDArray[np.floating[Any]]
+
+DENSE = 512  # recipes; of more, no array has recipes x recipes values where another way is known
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,7 @@ class Completion:
         kept_seeds: ``[seeds]``, which seeds of the study have any run in it.
         ran: ``[kept recipes, kept seeds]``, which runs finished.
         operator: ``[kept recipes, kept seeds, finished runs]``: every value as a weighted sum of finished
-            runs. None if none is missing.
+            runs. None if none is missing, and of more recipes than `DENSE`: there ``gaps`` stands in.
     """
 
     kept: NDArray[np.bool_]
@@ -133,6 +137,11 @@ class Completion:
     def seeds(self) -> int:
         return int(self.ran.shape[1])
 
+    @cached_property
+    def gaps(self) -> Gaps | None:
+        """How missing runs follow from finished ones, by structure. None if none is missing."""
+        return None if self.ran.all() else Gaps(self.ran)
+
 
 def complete(ran: NDArray[np.bool_]) -> Completion:
     """``ran``: ``[recipes, seeds]``, which runs finished."""
@@ -140,7 +149,8 @@ def complete(ran: NDArray[np.bool_]) -> Completion:
     if not ran[np.ix_(kept, kept_seeds)].all():
         kept, kept_seeds = find_largest_part(ran)
     ran = ran[np.ix_(kept, kept_seeds)]
-    return Completion(kept, kept_seeds, ran, None if ran.all() else _operator(ran))
+    dense = len(ran) <= DENSE and not ran.all()
+    return Completion(kept, kept_seeds, ran, _operator(ran) if dense else None)
 
 
 def label_parts(ran: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
@@ -203,6 +213,11 @@ def fill(outcomes: Outcomes, completion: Completion) -> Filled:
     if influence is not None and not (rows.all() and columns.all()):
         influence = influence[np.ix_(rows, columns)]
     if completion.operator is None:
+        if completion.gaps is not None:
+            completion.gaps.fill_(score)
+            if influence is not None:
+                influence = influence.copy()
+                completion.gaps.fill_(influence)
         return Filled(completion, score, influence)
     gap = completion.operator[~ran]  # [missing, finished runs]
     score[~ran] = gap @ score[ran]

@@ -19,7 +19,7 @@ import numpy as np
 
 from finegrid.recipe.identity import Level, Levels
 from finegrid.statistics.outcomes import Filled, Floats, Outcomes, Values
-from finegrid.statistics.variance import Noise, pure_error, text_parts
+from finegrid.statistics.variance import Noise, Weights, pure_error, text_parts
 
 REPEATS, TEXTS_ALONE = "repeats", "texts alone"  # where noise is from, as `Noise.method` says
 
@@ -58,24 +58,24 @@ def count_runs(repeats: Floats) -> int:
     return round(len(count) / float((1 / count).sum())) if len(count) else 0
 
 
-def between_repeats(filled: Filled, weights: Floats, repeats: Floats, run_text: Floats) -> Noise:
+def between_repeats(filled: Filled, weights: Weights, repeats: Floats, run_text: Floats) -> Noise:
     """The chance of weighted sums of recipe means.
 
     Args:
         filled: Of `of_runs`.
-        weights: ``[effects, kept recipes]``.
+        weights: ``[effects, kept recipes]``, an array or a sparse one.
         repeats: ``[kept recipes, repeats]``, points; nan where a recipe has fewer.
         run_text: ``[kept recipes]``, points squared: of one text in one run.
     """
     text, _ = text_parts(filled, weights)
     texts = filled.texts
     if np.isfinite(repeats).sum(axis=1).max() < 2:
-        none, df = np.zeros(len(weights)), np.full(len(weights), max(texts - 1.0, 1.0))
+        none, df = np.zeros(len(text)), np.full(len(text), max(texts - 1.0, 1.0))
         return Noise(none, text, none, df, 1, texts, TEXTS_ALONE, np.nan)
     variance, df_run, count = pure_error(repeats)
     share = weights**2 / count
     seed, seed_text = share.sum(axis=1) * variance, share @ run_text / texts
-    df, sd = np.full(len(weights), df_run), float(np.sqrt(variance))
+    df, sd = np.full(len(text), df_run), float(np.sqrt(variance))
     return Noise(seed, text, seed_text, df, count_runs(repeats), texts, REPEATS, sd)
 
 

@@ -13,12 +13,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from finegrid.statistics.least_squares import Residual
 from finegrid.statistics.outcomes import Completion, Filled, Floats
+
+Weights = Any  # [effects, recipes]: floats, dense or (`scipy.sparse`) mostly zeros
 
 # How many degrees of freedom an effect may borrow from its family; docs/statistics.md has the simulation.
 # Borrowing fades out between 5 and 17 seeds: were it to end at once, one more seed would widen intervals.
@@ -138,7 +142,7 @@ class Imbalance:
 
 
 def between_seeds(
-    filled: Filled, weights: Floats, imbalance: Imbalance, asked: Sequence[int] | None = None
+    filled: Filled, weights: Weights, imbalance: Imbalance, asked: Sequence[int] | None = None
 ) -> Noise:
     """From two seeds up.
 
@@ -160,7 +164,7 @@ def between_seeds(
     method = "between seeds"
     known = run_variance[np.isfinite(run_variance)]
     run_sd = float(np.sqrt(known.mean())) if len(known) else np.nan
-    if seeds <= MOST_DF and len(weights) > 2:
+    if seeds <= MOST_DF and weights.shape[0] > 2:
         run_variance, df = moderate(run_variance, df)
         seed = run_variance * size / seeds
         method = "between seeds, moderated"
@@ -168,14 +172,15 @@ def between_seeds(
     return Noise(seed[chosen], text, shared, df[chosen], seeds, filled.texts, method, run_sd)
 
 
-def text_parts(filled: Filled, weights: Floats) -> tuple[Floats, Floats]:
+def text_parts(filled: Filled, weights: Weights) -> tuple[Floats, Floats]:
     """MS_text and MS_seed x text over seeds x texts, ``[effects]`` each; zeros without predictions."""
+    effects = weights.shape[0]
     if filled.influence is None:
-        return np.zeros(len(weights)), np.zeros(len(weights))
+        return np.zeros(effects), np.zeros(effects)
     recipes, seeds, texts = filled.influence.shape
     flat = filled.influence.reshape(recipes, seeds * texts)
-    text, seed_text = np.empty(len(weights)), np.zeros(len(weights))
-    for start in range(0, len(weights), CHUNK):
+    text, seed_text = np.empty(effects), np.zeros(effects)
+    for start in range(0, effects, CHUNK):
         part = slice(start, start + CHUNK)
         d = (weights[part].astype(flat.dtype) @ flat).reshape(-1, seeds, texts)
         by_text = d.mean(axis=1, dtype=np.float64)
@@ -188,7 +193,7 @@ def text_parts(filled: Filled, weights: Floats) -> tuple[Floats, Floats]:
     return text, seed_text
 
 
-def measure_imbalance(completion: Completion, weights: Floats) -> Imbalance:
+def measure_imbalance(completion: Completion, weights: Weights) -> Imbalance:
     """By how much filled-in runs make the spread over seeds too small, and its degrees of freedom.
 
     Per seed, an effect is a weighted sum of finished runs, A y. The spread over seeds has the expectation
@@ -201,8 +206,10 @@ def measure_imbalance(completion: Completion, weights: Floats) -> Imbalance:
         weights: ``[effects, kept recipes]``.
     """
     seeds = completion.seeds
+    if completion.gaps is None:
+        return Imbalance(np.ones(weights.shape[0]), np.full(weights.shape[0], seeds - 1.0))
     if completion.operator is None:
-        return Imbalance(np.ones(len(weights)), np.full(len(weights), seeds - 1.0))
+        return measure_imbalance_by_structure(completion, weights)
     inflation, df = np.empty(len(weights)), np.empty(len(weights))
     recipe_of_run, seed_of_run = np.nonzero(completion.ran)
     centre = np.eye(seeds) - 1 / seeds
@@ -220,6 +227,29 @@ def measure_imbalance(completion: Completion, weights: Floats) -> Imbalance:
             dfs.append(expected**2 / np.square(quadratic).sum() if enough else 1.0)
         inflation[row], df[row] = max(ratios), min(dfs)
     return Imbalance(inflation, df)
+
+
+def measure_imbalance_by_structure(completion: Completion, weights: Weights) -> Imbalance:
+    """The same as `measure_imbalance`, to rounding, at a cost that does not grow with the runs squared.
+
+    Args:
+        weights: ``[effects, kept recipes]``, an array or a sparse one.
+    """
+    seeds, gaps = completion.seeds, completion.gaps
+    if gaps is None:
+        return Imbalance(np.ones(weights.shape[0]), np.full(weights.shape[0], seeds - 1.0))
+    centre = np.eye(seeds) - 1 / seeds
+    product, direct = gaps.spreads(weights)
+    ratios, dfs = [], []
+    for spread in (product, direct @ direct.transpose(0, 2, 1)):
+        quadratic = centre @ spread @ centre / (seeds * (seeds - 1))
+        expected = np.trace(quadratic, axis1=1, axis2=2)
+        enough = expected > 1e-9 * np.trace(spread, axis1=1, axis2=2)
+        ratio = np.divide(spread.mean(axis=(1, 2)), expected, out=np.full(len(enough), np.inf), where=enough)
+        squares = np.square(quadratic).sum(axis=(1, 2))
+        ratios.append(ratio)
+        dfs.append(np.divide(expected**2, squares, out=np.ones(len(enough)), where=enough))
+    return Imbalance(np.maximum(*ratios), np.minimum(*dfs))
 
 
 def moderate(variance: Floats, df: Floats) -> tuple[Floats, Floats]:
@@ -302,7 +332,7 @@ class StandIn:
 
 
 def find_stand_in(
-    filled: Filled, leftover: Floats, reference: Floats, repeats: Floats | None = None
+    filled: Filled, leftover: Floats | Residual, reference: Floats, repeats: Floats | None = None
 ) -> StandIn:
     """The first of: true repeats, pooled high-order interactions, Lenth's method, nothing.
 
@@ -312,13 +342,15 @@ def find_stand_in(
 
     Args:
         leftover: ``[kept recipes, df]``, orthonormal contrasts beyond two-factor interactions, taken to be
-            noise.
+            noise; of many recipes, the projection on them.
         reference: ``[effects, kept recipes]``: what Lenth's method looks at, main effects and interactions.
         repeats: ``[kept recipes, repeats]``, points; true repeats.
     """
     if repeats is not None and np.isfinite(repeats).sum(axis=1).max(initial=0) > 1:
         return _with_repeats(filled, leftover, reference, repeats)
     ratio = LUCK_RATIO if repeats is None else 1.0  # repeats share nothing
+    if isinstance(leftover, Residual):
+        return _pool_high_order(filled, leftover, ratio)
     if leftover.shape[1] >= LEAST_RESIDUAL:
         high_order = leftover.T @ filled.score[:, 0]
         variance, df = float(np.square(high_order).mean()), float(len(high_order))
@@ -332,9 +364,11 @@ def find_stand_in(
     return StandIn("none", np.inf, 1.0)
 
 
-def _with_repeats(filled: Filled, leftover: Floats, reference: Floats, repeats: Floats) -> StandIn:
+def _with_repeats(filled: Filled, leftover: Floats | Residual, reference: Floats, repeats: Floats) -> StandIn:
     """Of a table in which some recipe was repeated. Everything here is the variance of a single run."""
     variance, df, count = pure_error(repeats)
+    if isinstance(leftover, Residual):  # of so many recipes, repeats have degrees of freedom enough
+        return StandIn("true repeats", variance, df, count=count)
     score, spare = filled.score[:, 0], leftover.shape[1]
     if df < spare >= LEAST_RESIDUAL:
         # A mean of n runs has 1/n of the variance of one: so much of it is in these contrasts.
@@ -359,18 +393,30 @@ def without_zeros(noise: Noise) -> Noise:
     return replace(noise, seed=seed, run_sd=run_sd)
 
 
-def one_seed(filled: Filled, weights: Floats, stand_in: StandIn) -> Noise:
+def _pool_high_order(filled: Filled, residual: Residual, ratio: float) -> StandIn:
+    """Pooled high-order interactions, from what the model leaves: sums of squares need no basis of it."""
+    df = residual.df
+    variance = float(np.square(residual.take_out(filled.score[:, 0])).sum() / df)
+    seed_text = 0.0
+    if filled.influence is not None:
+        left = residual.take_out(filled.influence[:, 0])
+        left -= left.mean(axis=1, keepdims=True)
+        seed_text = float(np.square(left).sum() / (df * (filled.texts - 1) * filled.texts))
+    return StandIn("pooled high-order interactions", variance, float(df), seed_text, ratio=ratio)
+
+
+def one_seed(filled: Filled, weights: Weights, stand_in: StandIn) -> Noise:
     """From a single seed. ``weights``: ``[effects, kept recipes]``."""
     size = (weights**2).sum(axis=1)
     text, _ = text_parts(filled, weights)
     seed_text = size * stand_in.seed_text
     if stand_in.method == "none":
-        seed = np.full(len(weights), np.inf)
+        seed = np.full(len(size), np.inf)
     elif stand_in.count is not None:
         seed = (weights**2 / stand_in.count).sum(axis=1) * stand_in.variance
     else:
         seed = size * stand_in.variance
-    df = np.full(len(weights), stand_in.df)
+    df = np.full(len(size), stand_in.df)
     return Noise(seed, text, seed_text, df, 1, filled.texts, stand_in.method, stand_in.run_sd)
 
 

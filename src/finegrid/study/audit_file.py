@@ -105,6 +105,18 @@ class Proof(BaseModel):
         return ""
 
 
+class AuditedCheckpoint(BaseModel):
+    """What the study's checkpoint is like, for who reads the study where that is not."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str  # of its folder
+    family: str
+    layers: int
+    positions: int  # most tokens in one text
+    has_pooler: bool
+
+
 class Audit(BaseModel):
     model_config = ConfigDict(frozen=True)
 
@@ -122,6 +134,7 @@ class Audit(BaseModel):
     measured: dict[str, str | int] = {}  # and how: device, precision, threads
     proofs: list[Proof] = []  # of every level but the first of every varied factor
     device_memory: int = 0  # bytes of the GPU that this was measured on; 0: on none
+    checkpoint: AuditedCheckpoint | None = None  # None: audited by a finegrid that did not keep it
 
     @cached_property
     def _by_moved(self) -> dict[frozenset[tuple[str, Level]], RowAudit]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,25 +13,56 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from finegrid.data.settings import DataSettings
-from finegrid.encoders.families import CheckpointInfo, inspect, resolve
+from finegrid.encoders.families import CheckpointInfo, find_cached, find_folder, inspect, resolve
 from finegrid.errors import InputError, Problem, input_error
 from finegrid.recipe.identity import Level, Levels
 from finegrid.recipe.recipe import Recipe, unknown_factor
+from finegrid.study.audit_file import Audit, load_audit
 from finegrid.study.design import DesignKind, find_design_problems, plan_rows
-from finegrid.study.folder import IMPORTED_FILE, StudyFolder
+from finegrid.study.folder import AUDIT_FILE, IMPORTED_FILE, StudyFolder
 from finegrid.study.imported import NOTHING_TO_RUN
 from finegrid.study.presets import PRESETS, Preset
 from finegrid.study.screen import find_screen_problems, load_screen
 from finegrid.study.settings import SCHEMA, SCREEN_ON_TEST, DesignSettings, Head, RunSettings
 from finegrid.study.study import Study
 
+HALVED = ("freeze.layers", "reinit.layers")  # of presets: half of the layers, or none
 PARTS = tuple(field.name for field in fields(Recipe))
 T = TypeVar("T")
 Checked = tuple[T, list[Problem]]  # a value, as far as it goes, and what is wrong with it
 
 
+FindCheckpoint = Callable[[object], Checked[CheckpointInfo | None]]  # given ``model.name``
+
+
 def load_study(folder: Path) -> Study:
+    """Read and check ``study.toml``, with the checkpoint that it names: for who trains.
+
+    Raises:
+        InputError: with all problems of the file.
+    """
+    return check_study(folder, lambda name: check_checkpoint(name, folder), None)
+
+
+def read_study(folder: Path) -> Study:
+    """Read and check ``study.toml`` where the model may not be on this machine: for who only reads.
+
+    What is known of the checkpoint then is what ``audit.json`` kept. No network, and nothing is written.
+
+    Raises:
+        InputError: with all problems of the file, or neither the model nor an audit is here.
+    """
+    audit = load_audit(folder)
+    return check_study(folder, lambda name: recall_checkpoint(name, folder, audit), audit)
+
+
+def check_study(folder: Path, find_checkpoint: FindCheckpoint, audit: Audit | None) -> Study:
     """Read and check ``study.toml``.
+
+    Args:
+        folder: of the study.
+        find_checkpoint: what is known of the checkpoint of that name, and what is wrong with it.
+        audit: tells the levels of a preset where nothing is known of the checkpoint.
 
     Raises:
         InputError: with all problems of the file.
@@ -40,8 +72,10 @@ def load_study(folder: Path) -> Study:
     baseline_levels, of_parts = levels_in(content)
     factors, of_factors = factors_in(content)
     head, of_head = check_head(content)
-    checkpoint, of_checkpoint = check_checkpoint(baseline_levels.pop("model.name", None), folder)
+    checkpoint, of_checkpoint = find_checkpoint(baseline_levels.pop("model.name", None))
     preset, of_preset = check_preset(head, checkpoint)
+    if checkpoint is None and audit is not None and head is not None and not of_checkpoint:
+        preset = recall_preset(head.preset, audit)
     if preset is not None:
         baseline_levels = {**preset.baseline, **baseline_levels}
         factors = {**preset.factors, **factors}
@@ -55,7 +89,7 @@ def load_study(folder: Path) -> Study:
         problems += check_design(head, factors)
     if not problems and checkpoint is not None and baseline is not None and head is not None:
         problems += check_combinations(head, baseline, factors, checkpoint)
-    if problems or head is None or checkpoint is None or baseline is None:
+    if problems or head is None or baseline is None:
         raise InputError(str(files.settings), list(dict.fromkeys(problems)))
     return with_screen(Study(folder, head, checkpoint, preset, baseline, factors))
 
@@ -192,6 +226,41 @@ def check_checkpoint(name: object, folder: Path) -> Checked[CheckpointInfo | Non
     except InputError as error:
         inside = "" if error.source == "model.name" else f"{error.source}: "
         return None, [Problem("model.name", f"{inside}{p.where}: {p.what}") for p in error.problems]
+
+
+def recall_checkpoint(name: object, folder: Path, audit: Audit | None) -> Checked[CheckpointInfo | None]:
+    """The checkpoint where its folder is on this machine, else as the audit recalls it.
+
+    Returns:
+        None without a problem where a study was audited, but what its checkpoint is like was not kept.
+    """
+    if not isinstance(name, str) or not name:
+        return check_checkpoint(name, folder)
+    with suppress(InputError):
+        if (here := find_folder(name, folder)) is not None:
+            return inspect(here), []
+    if audit is not None and (kept := audit.checkpoint) is not None:
+        path = Path(kept.name)
+        return CheckpointInfo(path, kept.family, kept.layers, kept.positions, kept.has_pooler), []
+    with suppress(InputError):
+        if (cached := find_cached(name)) is not None:
+            return inspect(cached), []
+    if audit is not None:
+        return None, []
+    what = (
+        f'"{name}" is not on this machine, and no {AUDIT_FILE} is in the folder that says what it is like: '
+        "the study has not been started. `finegrid run` trains it, where its model and data are."
+    )
+    return None, [Problem("model.name", what)]
+
+
+def recall_preset(name: str | None, audit: Audit) -> Preset | None:
+    """A preset as the audited rows have it: the layers that they freeze or draw afresh are half of all."""
+    if name is None:
+        return None
+    moved = [row.moved for row in audit.rows]
+    half = max((int(levels[factor]) for levels in moved for factor in HALVED if factor in levels), default=1)
+    return PRESETS[name](2 * half, any("reinit.pooler" in levels for levels in moved))
 
 
 def check_preset(head: Head | None, checkpoint: CheckpointInfo | None) -> Checked[Preset | None]:

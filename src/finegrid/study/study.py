@@ -25,11 +25,17 @@ class Study:
 
     folder: Path
     head: Head
-    checkpoint: CheckpointInfo
+    known_checkpoint: CheckpointInfo | None  # None: of a study that is only read, where nothing tells it
     preset: Preset | None
     baseline: Recipe
     factors: Mapping[str, Sequence[Level]]
     screen: Screen | None = None  # what phase 1 of a screen has decided; None of other designs, and before
+
+    @property
+    def checkpoint(self) -> CheckpointInfo:
+        """Of a study that `load_study` has checked."""
+        assert self.known_checkpoint is not None, "who trains asks for a study with its checkpoint"
+        return self.known_checkpoint
 
     @property
     def files(self) -> StudyFolder:
@@ -65,13 +71,16 @@ class Study:
             factors={name: list(levels) for name, levels in self.factors.items()},
         )
 
-    def read_table(self) -> DataTable:
+    def read_table(self, keep_split: bool = True) -> DataTable:
         """The checked texts and labels.
+
+        Args:
+            keep_split: whether a split that has to be drawn is written down; who only reads writes nothing.
 
         Raises:
             InputError: files that cannot be used.
         """
-        return load_table(self.head.data, self.folder, self.files.split)
+        return load_table(self.head.data, self.folder, self.files.split, keep_split)
 
     @property
     def ledger(self) -> Ledger:

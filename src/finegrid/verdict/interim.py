@@ -27,6 +27,7 @@ from finegrid.recipe.recipe import Recipe
 from finegrid.results.load import load_results
 from finegrid.results.results import Distinct, Results
 from finegrid.spelling import format_duration
+from finegrid.statistics.decide import mark_aliased
 from finegrid.statistics.effects import Effect
 from finegrid.study.folder import LOOKS_FILE, SETTINGS_FILE, StudyFolder
 from finegrid.study.ledger import Journal
@@ -278,7 +279,7 @@ def keep_decision(effect: Effect, what: dict[str, Any] | None) -> Effect:
         return effect
     low, high = what["adjusted"]
     note = f"decided at the look with {what['seeds']} seeds, by {low:+.2f} to {high:+.2f}"
-    decision = from_recorded(what["decision"], what["margin"])
+    decision = mark_aliased(from_recorded(what["decision"], what["margin"]), effect.contrast)
     return replace(effect, decision=decision, notes=(*effect.notes, note))
 
 

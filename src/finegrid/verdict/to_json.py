@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from finegrid.facts.decision_words import failing_json, recorded_words
 from finegrid.facts.verdict import (
+    AgainstBaselineFacts,
     AgainstFacts,
     AlternativeFacts,
     BestFacts,
@@ -30,6 +31,7 @@ from finegrid.spelling import json_number
 from finegrid.statistics.decide import Decision, Interval, Needs
 from finegrid.statistics.effects import Effect, Interaction
 from finegrid.statistics.ladder import Ladder
+from finegrid.statistics.many_to_one import Difference
 from finegrid.statistics.recommend import Expectation
 from finegrid.study.screen import Screen, ScreenedFactor
 from finegrid.verdict.context import Condition, LocalEffect
@@ -67,6 +69,11 @@ def as_json(verdict: Verdict) -> VerdictFacts:
         "imported": results.audit is None and results.given is None,
         "lower_is_better": results.scale.lower_is_better,
         "score_digits": results.scale.digits,
+        "against_baseline": [
+            against_baseline_json(verdict, index, difference)
+            for index, difference in enumerate(verdict.against_baseline.differences)
+            if difference is not None
+        ],
     }
 
 
@@ -97,8 +104,12 @@ def warning_json(warning: Warning) -> WarningFacts:
 
 def decision_json(decision: Decision) -> DecisionFacts:
     """What would settle an open one stands beside it (`needs_json`)."""
-    kind, measurable, for_speed = decision.kind, decision.measurable, decision.for_speed
-    found: DecisionFacts = {"kind": kind, "measurable": measurable, "for_speed": for_speed}
+    found: DecisionFacts = {
+        "kind": decision.kind,
+        "measurable": decision.measurable,
+        "for_speed": decision.for_speed,
+        "aliased": decision.aliased,
+    }
     if decision.because is not None:
         found["because"] = failing_json(decision.because)
     return found
@@ -160,7 +171,17 @@ def local_json(local: LocalEffect | None) -> LocalFacts | None:
 def needs_json(verdict: Verdict, needs: Needs | None) -> NeedsFacts | None:
     if needs is None:
         return None
+    if needs.reason == "too-small":
+        return {
+            "reason": needs.reason,
+            "seeds": None,
+            "texts": None,
+            "runs": 0,
+            "hours": None,
+            "unknown_noise": False,
+        }
     return {
+        "reason": needs.reason,
         "seeds": needs.seeds,
         "texts": needs.texts,
         "runs": verdict.runs(needs),
@@ -256,6 +277,22 @@ def recipe_json(verdict: Verdict, index: int) -> RecipeFacts:
         "seconds": json_number(float(verdict.results.run_seconds[index])),
         "gain": json_number(float(found.gains[index])) if found else None,
         "chance_worse": json_number(float(found.chances_worse[index])) if found else None,
+    }
+
+
+def against_baseline_json(verdict: Verdict, index: int, difference: Difference) -> AgainstBaselineFacts:
+    recipe = verdict.results.recipes[index]
+    return {
+        "rows": list(recipe.rows),
+        "levels": recipe.levels,
+        "effect": json_number(difference.estimate),
+        "low": json_number(difference.plain.low),
+        "high": json_number(difference.plain.high),
+        "adjusted": pair(difference.simultaneous),
+        "se": json_number(difference.se),
+        "df": json_number(difference.df),
+        "verdict": recorded_words(difference.decision, verdict.margin),
+        "decision": decision_json(difference.decision),
     }
 
 

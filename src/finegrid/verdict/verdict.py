@@ -24,6 +24,7 @@ from finegrid.statistics.effects import (
 from finegrid.statistics.experiment import Experiment
 from finegrid.statistics.failures import find_risky
 from finegrid.statistics.ladder import Ladder, compare_levels
+from finegrid.statistics.many_to_one import ManyToOne, compare_with
 from finegrid.statistics.posterior import find_posterior
 from finegrid.statistics.recommend import Recommendation, recommend
 from finegrid.verdict.context import Condition, LocalEffect, find_conditions, find_local_effects
@@ -60,6 +61,7 @@ class Verdict:
         ladders: Of every factor of three levels or more: the best one.
         warnings: What a reader must know beyond that.
         failures: Runs that failed to learn; None where there are none.
+        against_baseline: Every recipe less the baseline, on test.
     """
 
     results: Results
@@ -73,6 +75,7 @@ class Verdict:
     recommendation: Recommendation | None
     scores: tuple[tuple[float, Interval], ...]
     warnings: tuple[Warning, ...]
+    against_baseline: ManyToOne
     conditions: Mapping[Comparison, tuple[Condition, ...]] = field(default_factory=dict)
     at_baseline: Mapping[Comparison, LocalEffect | None] = field(default_factory=dict)
     at_recommended: Mapping[Comparison, LocalEffect | None] = field(default_factory=dict)
@@ -217,6 +220,7 @@ def judge(
         ladders=compare_levels(test, alpha),
         warnings=tuple(diagnose(results)),
         failures=failures,
+        against_baseline=compare_with(test, results.baseline, margin, alpha),
     )
     return add_context(verdict)
 

@@ -15,7 +15,7 @@ from finegrid.facts.decision_words import factor_words, ladder_words
 from finegrid.facts.failure_words import failure_lines
 from finegrid.facts.recommendation_words import format_signed, headline, moved_words, reasons
 from finegrid.recipe.identity import Levels
-from finegrid.spelling import Lang, format_duration, format_level, json_number
+from finegrid.spelling import Lang, format_duration, format_level, json_number, seconds_digits
 from finegrid.statistics.decide import Interval
 from finegrid.statistics.effects import Interaction
 from finegrid.verdict.context import LocalEffect
@@ -25,13 +25,14 @@ from finegrid.verdict.verdict import Verdict, mattering
 from finegrid.words import SHARED
 
 WIDTH = 160  # where the output is no terminal
+MOST_AGAINST = 6  # recipes of those that differ from the baseline
 
 ENGLISH = {
     "title": "{score} on test, {recipes} distinct recipes x {seeds} seeds, {texts} texts; effects in points",
     "title without texts": "{score}, {recipes} distinct recipes; effects in points, for these texts alone",
     "noise": "a run's own luck: {sd:.2f} points ({method})",
     "noise of learned": "a run's own luck, of runs that learned: {sd:.2f} points ({method})",
-    "each epoch": "{seconds:.1f} s per epoch",
+    "each epoch": "{seconds} s per epoch",
     "interactions": "strategies that depend on each other:",
     "given": "{factor} = {level}: {one} with {other} = {at}, {two} with {other} = {to}",
     "no interactions": "no two strategies are shown to depend on each other",
@@ -46,6 +47,12 @@ ENGLISH = {
     "texts can show no margin below {least} to {most} points",
     "margin one": "differences within {margin:g} points count as none; however many seeds there are, these "
     "test texts can show no margin below {most} points",
+    "recipes differ": "against the baseline, of {count} recipes {better} are better and {worse} worse "
+    "(intervals hold together, 95 %):",
+    "recipes alike": "no recipe is shown to differ from the baseline ({count} compared, intervals hold "
+    "together, 95 %)",
+    "recipe differs": "{effect} ({interval}): {levels} (row {row})",
+    "more recipes differ": "and {count} more: `finegrid verdict --json`, `finegrid report`",
     "holds at": "all this holds at {levels}",
     "missing": "left out: {missing}",
     "warning": "warning: {what}. {advice}",
@@ -56,7 +63,7 @@ CHINESE = {
     "title without texts": "{score}，{recipes} 个不同配方；效应以分计，仅对这些测试文本成立",
     "noise": "单次运行的随机波动：{sd:.2f} 分（{method}）",
     "noise of learned": "学会的运行中，单次运行的随机波动：{sd:.2f} 分（{method}）",
-    "each epoch": "每轮 {seconds:.1f} 秒",
+    "each epoch": "每轮 {seconds} 秒",
     "interactions": "相互依赖的策略：",
     "given": "{factor} = {level}：{other} = {at} 时 {one}，{other} = {to} 时 {two}",
     "no interactions": "没有发现相互依赖的策略",
@@ -70,6 +77,11 @@ CHINESE = {
     "都无法证明小于 {least} 至 {most} 分的差别不存在",
     "margin one": "{margin:g} 分以内的差别视为没有差别；用这些测试文本，无论多少种子，"
     "都无法证明小于 {most} 分的差别不存在",
+    "recipes differ": "与基线相比，{count} 个配方中有 {better} 个更好、{worse} 个更差"
+    "（各区间同时成立的概率为 95 %）：",
+    "recipes alike": "没有发现与基线有差别的配方（共比较 {count} 个，各区间同时成立的概率为 95 %）",
+    "recipe differs": "{effect}（{interval}）：{levels}（第 {row} 行）",
+    "more recipes differ": "另有 {count} 个：见 `finegrid verdict --json` 或 `finegrid report`",
     "holds at": "以上结论的前提：{levels}",
     "missing": "未计入：{missing}",
     "warning": "警告：{what}。{advice}",
@@ -129,7 +141,7 @@ def strategies(verdict: Verdict, lang: Lang) -> Table:
             format_interval(effect.plain, lang),
             format_interval(effect.adjusted, lang),
             format_local(verdict.at_recommended.get(compared), lang),
-            format_change(cost.difference, 1) if cost else "",
+            format_change(cost.difference, seconds_digits(cost.difference)) if cost else "",
             format_mebibytes(verdict.memory(effect)),
             factor_words(factor, facts, lang),
         ]
@@ -145,6 +157,7 @@ def tail_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
     yield from failure_lines(as_json(verdict), lang)
     yield from (ladder_words(ladder_json(ladder), lang) for ladder in verdict.ladders)
     yield from interaction_lines(verdict, lang)
+    yield from against_lines(verdict, lang)
     missing = {status: len(runs) for status, runs in results.missing().items() if runs}
     if verdict.failures:
         missing.pop("diverged", None)  # they count
@@ -226,6 +239,29 @@ def best_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
             yield words["frontier item"].format(seconds=seconds, gain=gain, levels=levels)
 
 
+def against_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
+    """The recipes that are shown to differ from the baseline: better ones first, then the worst."""
+    words, against = LANGUAGES[lang], verdict.against_baseline
+    if not against.compared:
+        return
+    if not (better := against.better) and not against.worse:
+        yield words["recipes alike"].format(count=against.compared)
+        return
+    shown, facts = (*better, *against.worse), as_json(verdict)
+    yield words["recipes differ"].format(count=against.compared, better=len(better), worse=len(against.worse))
+    for index in shown[:MOST_AGAINST]:
+        difference = against.differences[index]
+        assert difference is not None  # the baseline does not differ from itself
+        yield "  " + words["recipe differs"].format(
+            effect=format_points(difference.estimate),
+            interval=format_interval(difference.simultaneous, lang),
+            levels=moved_words(verdict.results.recipes[index].levels, facts, lang),
+            row=verdict.results.recipes[index].rows[0],
+        )
+    if len(shown) > MOST_AGAINST:
+        yield "  " + words["more recipes differ"].format(count=len(shown) - MOST_AGAINST)
+
+
 def score_and_seconds(verdict: Verdict, index: int, lang: Lang) -> dict[str, str]:
     words = LANGUAGES[lang]
     mean, around = verdict.scores[index]
@@ -242,7 +278,9 @@ def format_seconds(seconds: float | None, verdict: Verdict, lang: Lang) -> str:
     if seconds is None:
         return "?"
     per_epoch = verdict.results.seconds_per == "epoch"
-    return LANGUAGES[lang]["each epoch"].format(seconds=seconds) if per_epoch else format_duration(seconds)
+    digits = seconds_digits(seconds)
+    each = LANGUAGES[lang]["each epoch"].format(seconds=f"{seconds:.{digits}f}")
+    return each if per_epoch else format_duration(seconds)
 
 
 def margin_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:

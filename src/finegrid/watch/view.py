@@ -12,7 +12,7 @@ from typing import Protocol
 from finegrid.errors import InputError, visible
 from finegrid.facts.report import Facts
 from finegrid.planning.status import STATES, study_status
-from finegrid.study.load import load_study
+from finegrid.study.load import read_study
 
 
 class RenderPage(Protocol):
@@ -69,7 +69,7 @@ def make_view(folder: Path, revision: str, make: PageMaker, before: View | None)
 def measure_progress(folder: Path) -> tuple[dict[str, int] | None, float | None]:
     """Runs by what became of them, and predicted seconds until the rest is done: `finegrid status`."""
     try:
-        study = load_study(folder)
+        study = read_study(folder)
         status = study_status(study, study.head.run)
         states = list(status.states().values())
         return {state: states.count(state) for state in STATES} if states else None, status.seconds_left()

@@ -48,6 +48,7 @@
 
   const duration = (seconds, [s, min, h]) => {
     const join = (count, unit) => `${count}${unit.startsWith(" ") ? "" : " "}${unit}`;
+    if (seconds >= 0.0005 && seconds < 1) return join(seconds.toFixed(Math.min(3, 1 - Math.floor(Math.log10(seconds)))), s);
     if (seconds < 90) return join(Math.max(0, Math.round(seconds)), s);
     const minutes = Math.round(seconds / 60);
     if (minutes < 90) return join(minutes, min);

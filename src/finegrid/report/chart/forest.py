@@ -12,6 +12,7 @@ from finegrid.facts.report import Facts
 from finegrid.facts.verdict import FactorFacts, VerdictFacts
 from finegrid.report.chart.figure import ChartRows, Drawn, Spec, expr, layered, placed, scale
 from finegrid.report.chart.style import LONGEST_TOLD, Look, Row, fit_line, format_signed, level_name, plain
+from finegrid.spelling import seconds_digits
 
 KINDS = ("use", "avoid", "open", "same")  # of a decision on a strategy
 SHAPES = ("triangle-up", "triangle-down", "circle", "diamond")
@@ -101,8 +102,10 @@ def row_of(one: FactorFacts, verdict: VerdictFacts, look: Look) -> Row:
         "seconds": one["seconds"],
         "seconds_low": spent[0],
         "seconds_high": spent[1],
-        "seconds_text": format_signed(one["seconds"], 1),
-        "seconds_interval_text": "" if None in spent else look.between(spent[0], spent[1], 1),
+        "seconds_text": format_signed(one["seconds"], seconds_digits(one["seconds"])),
+        "seconds_interval_text": ""
+        if None in spent
+        else look.between(spent[0], spent[1], seconds_digits(*spent)),
         "told": fit_line("; ".join(told), LONGEST_TOLD),
     }
 

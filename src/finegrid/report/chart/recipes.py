@@ -6,6 +6,7 @@ from typing import Literal
 
 from finegrid.facts.report import ReportRecipe
 from finegrid.report.chart.style import LONGEST_TOLD, Look, Row, fit_line, plain
+from finegrid.spelling import seconds_digits
 
 Role = Literal["recommended", "baseline", "frontier", "other"]
 ROLES: tuple[Role, ...] = ("recommended", "baseline", "frontier", "other")
@@ -38,7 +39,7 @@ def recipe_row(recipe: ReportRecipe, look: Look, digits: int) -> Row:
         "seconds": spent,
         "test_text": "" if low is None else plain(recipe["test"], digits),
         "interval_text": look.between(low, high, digits, sign=False),
-        "seconds_text": plain(spent, 1),
+        "seconds_text": plain(spent, seconds_digits(spent)),
         "done": sum(run["status"] == "done" for run in recipe["runs"]),
         "planned": len(recipe["runs"]),
     }

@@ -67,7 +67,7 @@ ENGLISH = {
     "interaction": "interaction {effect} ({interval})",
     "tip given": "beside",
     "how interactions": "The effect of one strategy, with the other at its first level (hollow) and at its "
-    "second (filled), with plain 95 % intervals. Half the difference is the interaction; decisions rest on "
+    "second (filled), with plain 95 % intervals. The difference is the interaction; decisions rest on "
     "its adjusted interval.",
     "some interactions": "{shown} of {count}: those that are shown to matter, then the largest.",
     "interactions lack": "{count} more have no interval.",
@@ -166,7 +166,7 @@ CHINESE = {
     "interaction": "交互作用 {effect}（{interval}）",
     "tip given": "同时",
     "how interactions": "一项策略在另一项处于第一水平（空心）和第二水平（实心）时的效应，"
-    "以及未校正的 95 % 区间。两者之差的一半即交互作用，是否存在以校正区间判断。",
+    "以及未校正的 95 % 区间。两者之差即交互作用，是否存在以校正区间判断。",
     "some interactions": "{count} 个中的 {shown} 个：先列已证实的，再列最大的。",
     "interactions lack": "另有 {count} 个没有区间。",
     "curves title": "训练过程：验证集 {score} 与损失",

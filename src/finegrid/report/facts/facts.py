@@ -19,7 +19,7 @@ from finegrid.results.load import any_results
 from finegrid.spelling import Lang
 from finegrid.study.confounding import design_as_json
 from finegrid.study.imported import load_imported
-from finegrid.study.load import load_study
+from finegrid.study.load import read_study
 from finegrid.study.study import Study
 from finegrid.verdict.confirm import load_confirmations
 from finegrid.verdict.diagnose import Warning
@@ -46,10 +46,10 @@ def report_facts(folder: Path, margin: float | None = None, tolerance: float = T
         InputError: no study, one that has not been started, or files that cannot be read.
     """
     imported = load_imported(folder)
-    study = None if imported else load_study(folder)
+    study = None if imported else read_study(folder)
     verdict = with_interim_decisions(any_results(folder), margin, tolerance)
     table, why_no_texts = readable_table(verdict.results, study)
-    confirmed = load_confirmations(study, verdict.results, table) if study and table else []
+    confirmed = load_confirmations(study, verdict.results, table) if study else []
     return {
         "schema": 1,
         "finegrid": __version__,

@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from finegrid.facts.report import CardFacts, CommandFacts, DataFacts, ProtocolFacts
+from finegrid.facts.report import CardFacts, CheckpointFacts, CommandFacts, DataFacts, ProtocolFacts
 from finegrid.recipe.card import card
 from finegrid.results.results import Results
 from finegrid.study.record import Record
@@ -80,16 +80,20 @@ def protocol_facts(results: Results, study: Study | None) -> ProtocolFacts:
     return {
         **bare,
         "study_toml": study.files.settings.read_text(encoding="utf-8-sig"),
-        "checkpoint": {
-            "name": study.checkpoint.folder.name,
-            "family": study.checkpoint.family,
-            "layers": study.checkpoint.layers,
-        },
+        "checkpoint": checkpoint_facts(study),
         "machine": results.audit.machine,
         "fingerprints": results.audit.fingerprints,
         "engine": results.audit.engine,
         "versions": [dict(each) for each in sorted(versions)],
     }
+
+
+def checkpoint_facts(study: Study) -> CheckpointFacts | None:
+    """None where the model is not here, and the study was audited before audits kept what it is like."""
+    known = study.known_checkpoint
+    return (
+        None if known is None else {"name": known.folder.name, "family": known.family, "layers": known.layers}
+    )
 
 
 def values(records: list[Record], name: str) -> list[Any]:

@@ -15,8 +15,8 @@ from finegrid.verdict.verdict import Verdict
 def recipe_facts(verdict: Verdict) -> list[ReportRecipe]:
     """One per distinct recipe, in the order of the design."""
     results = verdict.results
-    best = verdict.best.members if verdict.best else ()
-    frontier = verdict.frontier()
+    best = frozenset(verdict.best.members if verdict.best else ())
+    eligible, frontier = frozenset(verdict.eligible), frozenset(verdict.frontier())
     dev = results.means("dev") if results.audit is not None else np.full(len(results.recipes), np.nan)
     memory = results.memory()
     return [
@@ -27,7 +27,7 @@ def recipe_facts(verdict: Verdict) -> list[ReportRecipe]:
             "memory": json_number(memory[index]),
             "baseline": index == results.baseline,
             "in_best_set": index in best,
-            "eligible": index in verdict.eligible,
+            "eligible": index in eligible,
             "recommended": index == verdict.recommended,
             "on_frontier": index in frontier,
             "runs": [run_facts(results, recipe, seed) for seed in seeds_of(results, recipe)],

@@ -37,7 +37,7 @@ MOST_CLASSES = 50  # a page that names more helps nobody
 def class_facts(verdict: Verdict) -> ClassesFacts | None:
     """Of the recommended recipe: F1 of every class with a 95 % interval, and its mean confusion table.
 
-    None where there are no predictions. Of more than `MOST_CLASSES` classes, the largest in test.
+    None where there are no predictions of it. Of more than `MOST_CLASSES` classes, the largest in test.
     """
     results, index = verdict.results, verdict.recommended
     predictions = results.predictions("test")
@@ -94,7 +94,7 @@ def readable_table(results: Results, study: Study | None) -> tuple[DataTable | N
     if found is None:
         return None, "no-runs"
     try:
-        table = study.read_table()
+        table = study.read_table(keep_split=False)
     except InputError:
         return None, "data-gone"
     same = table.fingerprint() == results.audit.fingerprints["data"]
@@ -116,6 +116,8 @@ def wrong(verdict: Verdict, table: DataTable) -> list[WrongText]:
     assert verdict.recommended is not None
     records = results.recipes[verdict.recommended].records.values()
     ids = [record.run_id for record in records if record.done]
+    if not ids:  # they diverged
+        return []
     each = [
         softmax(read_run(results.folder, run_id)["test"].logits.astype(np.float64), axis=1) for run_id in ids
     ]

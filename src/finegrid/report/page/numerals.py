@@ -11,7 +11,7 @@ from finegrid.errors import visible
 from finegrid.recipe.identity import Level
 from finegrid.report.chart import style
 from finegrid.report.page.bilingual import Both, code, join, marked, same, say
-from finegrid.spelling import format_level
+from finegrid.spelling import format_level, seconds_digits
 
 UNKNOWN = "–"
 Pair = Sequence[float | None]
@@ -47,7 +47,17 @@ def brief(value: float | None) -> str:
     """Seconds of one run or epoch, as a bare number."""
     if value is None:
         return UNKNOWN
-    return f"{value:.1f}" if abs(value) < 100 else f"{value:,.0f}"
+    return f"{value:.{seconds_digits(value)}f}" if abs(value) < 100 else f"{value:,.0f}"
+
+
+def more_seconds(value: float | None) -> str:
+    """A change of seconds, as a bare number."""
+    return signed(value, seconds_digits(value))
+
+
+def between_seconds(pair: Pair | None) -> Both:
+    """The interval of a change of seconds."""
+    return between(pair, seconds_digits(*(pair or ())))
 
 
 def mebibytes(value: float | None, sign: bool = False) -> str:
@@ -57,11 +67,11 @@ def mebibytes(value: float | None, sign: bool = False) -> str:
 
 
 def time(seconds: float | None) -> Both:
-    """``41.4 s``, ``3 min 12 s``, ``2 h 10 min``."""
+    """``0.32 s``, ``41.4 s``, ``3 min 12 s``, ``2 h 10 min``."""
     if seconds is None:
         return say("cost unknown")
     if seconds < 120:
-        spent = f"{seconds:.1f}" if seconds < 100 else f"{seconds:.0f}"
+        spent = f"{seconds:.{seconds_digits(seconds)}f}" if seconds < 100 else f"{seconds:.0f}"
         return Both(Markup(f"{spent}&nbsp;s"), Markup(f"{spent}&nbsp;秒"))
     whole = round(seconds)
     if whole < 5400:

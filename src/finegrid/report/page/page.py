@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from finegrid import ASSETS
 from finegrid.facts.report import Facts, ReportRecipe
+from finegrid.facts.verdict import AgainstBaselineFacts
 from finegrid.report.chart.palette import FONT, THEMES, colours
 from finegrid.report.page import numerals, sentences
 from finegrid.report.page.bilingual import HTML_LANG, code, join, say, say_compared, user
@@ -58,6 +59,7 @@ def render_page(facts: Facts, lang: Lang = "en", live: bool = False, figures: Fi
             ordered=best_first(facts),
             shown_field=Markup('<b class="count">{}</b>').format(len(facts["recipes"])),
             strip=DotStrip.of(facts["recipes"], facts["verdict"]["score_digits"]),
+            against=find_against(facts),
             recommended=next((one for one in facts["recipes"] if one["recommended"]), None),
             lacking=sentences.lacking(facts),
             facts_json=script_json(facts),
@@ -73,6 +75,13 @@ def best_first(facts: Facts) -> list[ReportRecipe]:
         return recipe["test"] is None, sign * (recipe["test"] or 0.0)
 
     return sorted(facts["recipes"], key=place)
+
+
+def find_against(facts: Facts) -> dict[int, AgainstBaselineFacts]:
+    """By first row; none where systems are compared: each of them is less the baseline already."""
+    if facts["kind"] == "comparison":
+        return {}
+    return {one["rows"][0]: one for one in facts["verdict"]["against_baseline"]}
 
 
 def policy(scripts: list[str], live: bool) -> str:

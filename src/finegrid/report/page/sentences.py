@@ -97,10 +97,19 @@ def avoid_sentence(verdict: VerdictFacts, one: FactorFacts) -> Both:
 
 def describe(one: FactorFacts) -> dict[str, Any]:
     return {
-        "name": numerals.level(one["factor"], one["levels"][1]),
+        "name": name_strategy(one),
         "effect": Markup("<b>{}</b>").format(numerals.signed(one["effect"])),
         "interval": numerals.between(one["adjusted"]),
     }
+
+
+def name_strategy(one: FactorFacts) -> Both:
+    """With what the design measures together with it, where something was decided on them all."""
+    name = same(numerals.level(one["factor"], one["levels"][1]))
+    if not one["decision"]["aliased"]:
+        return name
+    key = "s with aliases" if one["decision"]["kind"] == "same" else "s or aliases"
+    return say(key, name=name, aliases=join(code(alias) for alias in one["aliases"]))
 
 
 def saved(verdict: VerdictFacts, one: FactorFacts) -> dict[str, Both]:

@@ -48,6 +48,8 @@ ENGLISH = {
     "running": "{done} of {planned} runs are finished.",
     # the sentence
     "s use": "Use {name}: {effect} points ({interval}).",
+    "s or aliases": "{name}, or its aliases ({aliases})",
+    "s with aliases": "{name} (measured together with its aliases {aliases})",
     "s avoid": "Do not use {name}: {effect} points ({interval}).",
     "s avoid fails": "Do not use {name}: it {why}.",
     "s avoid saves": "Do not use {name}: {effect} points ({interval}), though it saves {time} {per}.",
@@ -128,8 +130,8 @@ ENGLISH = {
     "frontier none": "Seconds are not known, so there is no frontier.",
     "frontier table": "The best for their time",
     "interactions": "Strategies together",
-    "interactions lead": "Does what a strategy is worth depend on another? An interaction is half the "
-    "difference of its two effects.",
+    "interactions lead": "Does what a strategy is worth depend on another? An interaction is the "
+    "difference of its two effects, and is judged as an effect is.",
     "interactions found": "They depend on each other",
     "interactions given": "{name}: {one} ({one_interval}) with {other} = {at}, {two} ({two_interval}) with "
     "{other} = {to}.",
@@ -152,7 +154,8 @@ ENGLISH = {
     "b frontier": "frontier",
     "recipes note": "Dots are single runs on one scale from {low} to {high} points, the line is the mean; a "
     "cross is a run that failed or diverged, a ring one that is not there yet. Best set: cannot be told "
-    "from the best.",
+    "from the best. Against the baseline: the recipe less the baseline, on the same seeds and texts; in 95 "
+    "of 100 such studies the intervals of all recipes are right at once.",
     "curves": "Epoch by epoch",
     "curves lead": "Score on dev and training loss after each epoch.",
     "curves chosen": "Best epoch of the recommended recipe, seed by seed: {epochs}.",
@@ -298,6 +301,8 @@ CHINESE = {
     "limits link": "本报告不能说明的：{count} 条",
     "running": "{planned} 次运行中已完成 {done} 次。",
     "s use": "使用 {name}：{effect} 分（{interval}）。",
+    "s or aliases": "{name}，或与其混杂的效应（{aliases}）",
+    "s with aliases": "{name}（连同与其混杂的效应 {aliases}）",
     "s avoid": "不要使用 {name}：{effect} 分（{interval}）。",
     "s avoid fails": "不要使用 {name}：{why}。",
     "s avoid saves": "不要使用 {name}：{effect} 分（{interval}），虽然{per}省 {time}。",
@@ -364,7 +369,7 @@ CHINESE = {
     "frontier none": "没有时间记录，因此没有前沿。",
     "frontier table": "同等时间内最好的配方",
     "interactions": "策略的配合",
-    "interactions lead": "一项策略的价值是否随另一项而变？交互作用是它的两个效应之差的一半。",
+    "interactions lead": "一项策略的价值是否随另一项而变？交互作用就是它的两个效应之差，判断方法与效应相同。",
     "interactions found": "相互依赖的策略",
     "interactions given": "{name}：{other} = {at} 时 {one}（{one_interval}），{other} = {to} 时 {two}（"
     "{two_interval}）。",
@@ -385,7 +390,8 @@ CHINESE = {
     "b best": "最佳集",
     "b frontier": "前沿",
     "recipes note": "每个点是一次运行，刻度同为 {low} 至 {high} 分，竖线是均值；叉表示失败或发散的运行，圈表"
-    "示尚未完成的运行。最佳集：与最佳配方无法区分。",
+    "示尚未完成的运行。最佳集：与最佳配方无法区分。与基线之差：在相同的种子和文本上，该配方减去基线；100 项此"
+    "类研究中有 95 项，所有配方的联合区间同时正确。",
     "curves": "逐轮变化",
     "curves lead": "每轮之后的验证集得分和训练损失。",
     "curves chosen": "推荐配方各种子的最佳轮次：{epochs}。",
