@@ -13,6 +13,7 @@ import torch
 from finegrid import metrics
 from finegrid.audit.canonical import Canonicaliser
 from finegrid.audit.proof import Prover
+from finegrid.data.table import DataTable
 from finegrid.data.tokens import TokenisedSplit
 from finegrid.machine import machine, versions
 from finegrid.model.device import peak_memory, reset_peak_memory, total_memory
@@ -64,7 +65,15 @@ def make_audit(loaded: LoadedStudy) -> Audit:
         machine=machine(torch.cuda.get_device_name(loaded.device) if loaded.device.type == "cuda" else None),
         proofs=proofs,
         device_memory=total_memory(loaded.device),
+        group=study.head.data.group,
+        groups=groups_of(loaded.table),
     )
+
+
+def groups_of(table: DataTable) -> dict[str, list[int]]:
+    """The groups of the texts that are scored; empty without data.group."""
+    splits = {"dev": table.dev.groups, "test": table.test.groups}
+    return {part: groups.tolist() for part, groups in splits.items() if groups is not None}
 
 
 def measure(loaded: LoadedStudy, recipe: Recipe) -> Cost:

@@ -3,13 +3,14 @@
 import hashlib
 import json
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from finegrid.data.doctor import find_unknown_labels, find_warnings
+from finegrid.data.doctor import find_group_warnings, find_unknown_labels, find_warnings
 from finegrid.data.findings import FileFindings, quote
 from finegrid.data.read import CheckedRows, read_rows
 from finegrid.data.settings import DataSettings
@@ -28,6 +29,7 @@ class Split:
     texts: list[tuple[str, ...]]  # 1-tuples, or 2-tuples of a text pair
     labels: NDArray[np.int64]  # [texts], indices into Table.labels
     ids: NDArray[np.int64]  # [texts], data rows of the file they came from, counted from 1
+    groups: NDArray[np.int64] | None = None  # [texts], equal numbers are one group, in all splits
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -73,12 +75,14 @@ def load_table(settings: DataSettings, base: Path, split_file: Path | None = Non
     if problems:
         raise InputError("data", problems)
     if split_file is not None and settings.draws and not split_file.exists():
-        write_split(split_file, parts, describe_split(rows["train"].texts, rows["train"].labels, settings))
+        write_split(split_file, parts, _describe(rows["train"], settings))
     drawn = {part: rows["train"].take(indices) for part, indices in parts.items()}
     by_part = {part: {**rows, **drawn}[part] for part in PARTS}
     file_warnings = [warning for file_findings in findings.values() for warning in file_findings.warnings]
-    splits = {part: _as_split(by_part[part], names) for part in PARTS}
-    return DataTable(names, **splits, warnings=(*file_warnings, *find_warnings(by_part)))
+    groups = _number_groups(by_part.values())
+    splits = {part: _as_split(by_part[part], names, groups) for part in PARTS}
+    warnings = (*file_warnings, *find_group_warnings(rows.values()), *find_warnings(by_part))
+    return DataTable(names, **splits, warnings=warnings)
 
 
 def _find_label_problems(rows: dict[str, CheckedRows], names: tuple[str, ...]) -> list[Problem]:
@@ -100,10 +104,18 @@ def _read_or_draw_parts(
     if not settings.draws:
         return {"train": np.arange(len(rows))}
     if split_file is not None and split_file.exists():
-        return read_split(
-            split_file, rows.labels, settings, describe_split(rows.texts, rows.labels, settings)
-        )
-    return draw(rows.texts, _index_labels(rows, names), names, settings, rows.file)
+        return read_split(split_file, rows.labels, settings, _describe(rows, settings))
+    return draw(rows.texts, _index_labels(rows, names), names, settings, rows.file, rows.groups)
+
+
+def _describe(rows: CheckedRows, settings: DataSettings) -> str:
+    return describe_split(rows.texts, rows.labels, settings, rows.groups)
+
+
+def _number_groups(parts: Iterable[CheckedRows]) -> dict[str, int]:
+    """A number for every group that has a name."""
+    names = sorted({group for rows in parts for group in rows.groups or () if group})
+    return {name: number for number, name in enumerate(names)}
 
 
 def _sort_labels(labels: set[str]) -> tuple[str, ...]:
@@ -117,8 +129,13 @@ def _index_labels(rows: CheckedRows, names: tuple[str, ...]) -> NDArray[np.int64
     return np.array([index[label] for label in rows.labels], dtype=np.int64)
 
 
-def _as_split(rows: CheckedRows, names: tuple[str, ...]) -> Split:
+def _as_split(rows: CheckedRows, names: tuple[str, ...], groups: Mapping[str, int]) -> Split:
     labels, ids = _index_labels(rows, names), rows.ids.copy()
+    numbers = None
+    if rows.groups is not None:  # who has no group is one: by its row, below all that have names
+        each = zip(rows.groups, rows.ids, strict=True)
+        numbers = np.array([groups[name] if name else -int(row) for name, row in each], dtype=np.int64)
+        numbers.setflags(write=False)
     for array in (labels, ids):
         array.setflags(write=False)
-    return Split(rows.texts, labels, ids)
+    return Split(rows.texts, labels, ids, numbers)

@@ -182,7 +182,14 @@ class Results:
             for split, arrays in read_run(self.folder, record.run_id).items():
                 if split not in found:
                     predicted = np.full((*shape, len(arrays.gold)), -1, dtype=np.int16)
-                    found[split] = Predictions(arrays.gold, predicted, arrays.ids, len(self.audit.labels))
+                    groups = self.audit.groups.get(split)
+                    found[split] = Predictions(
+                        arrays.gold,
+                        predicted,
+                        arrays.ids,
+                        len(self.audit.labels),
+                        None if groups is None else np.array(groups, dtype=np.int64),
+                    )
                 if not np.array_equal(found[split].gold, arrays.gold):
                     what = f"run {record.run_id} was scored on other texts than the runs before it."
                     raise input_error(str(self.folder), StudyFolder(self.folder).predictions.name, what)
@@ -198,3 +205,4 @@ class Predictions:
     predicted: NDArray[np.int16]  # [recipes, seeds, texts], class numbers; -1 where no run has finished
     ids: NDArray[np.int64]  # [texts], rows of the user's file, counted from 1
     classes: int
+    groups: NDArray[np.int64] | None = None  # [texts], with data.group: equal numbers are one group

@@ -30,7 +30,8 @@ def audit_study(crew: Crew, alike: dict[str, str | int] | None = None) -> Audit:
     fingerprints = crew.wait_for(worker, Ready).fingerprints
     audit = load_audit(study.folder)
     fits = audit is not None and audit.fingerprints == fingerprints
-    if audit is None or not fits or not audit.serves(study.rows, alike):
+    grouped = audit is not None and audit.group == study.head.data.group
+    if audit is None or not fits or not grouped or not audit.serves(study.rows, alike):
         if audit is not None and not fits and any(True for _ in study.ledger):
             changed = ", ".join(changed_names(audit.fingerprints, fingerprints))
             say(

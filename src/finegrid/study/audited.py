@@ -7,9 +7,9 @@ from finegrid.study.study import Study
 
 
 def fitting_audit(study: Study) -> Audit | None:
-    """The study's audit, if it was made of its rows and knows its score."""
+    """The study's audit, if it was made of its rows, knows its score, and the groups of its texts."""
     audit = load_audit(study.folder)
-    if audit is None or not audit.covers(study.rows):
+    if audit is None or not audit.covers(study.rows) or audit.group != study.head.data.group:
         return None
     kind, _, label = study.head.score.partition(":")
     return audit if kind != "f1" or label in audit.labels else None

@@ -27,7 +27,8 @@ from finegrid.spelling import json_number
 from finegrid.statistics.decide import Interval
 from finegrid.statistics.effects import analyse_mains
 from finegrid.statistics.experiment import Experiment
-from finegrid.statistics.outcomes import Outcomes
+from finegrid.statistics.grouped import sum_by_group
+from finegrid.statistics.outcomes import Outcomes, Values
 from finegrid.study.folder import LEDGER_FILE, SETTINGS_FILE, StudyFolder, texts_file
 from finegrid.study.load import load_study
 from finegrid.study.study import Study
@@ -271,11 +272,13 @@ def compare_pairs(results: Results, baseline: Distinct, recommended: Distinct) -
         what = "no seed has finished with both recipes. `finegrid status` says what became of them."
         raise input_error(str(results.folder), LEDGER_FILE, what)
     predictions = results.predictions("test")
-    values = None
+    values: Values | None = None
     if predictions is not None and results.audit is not None:
         predicted = predictions.predicted[rows][:, both].astype(np.int64)
         gold, classes, labels = predictions.gold, predictions.classes, results.audit.labels
         values = influence(gold, predicted, classes, results.score, labels)
+        if predictions.groups is not None:
+            values = sum_by_group(values, predictions.groups)
     factors = {"recipe": [BASELINE, RECOMMENDED]}
     outcomes = Outcomes(factors, [{"recipe": BASELINE}, {"recipe": RECOMMENDED}], points[:, both], values)
     (effect,) = analyse_mains(Experiment.of(outcomes))

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from finegrid import metrics
 from finegrid.results.results import Results
+from finegrid.statistics.grouped import sum_by_group
 from finegrid.statistics.outcomes import Block, Outcomes, Values
 
 
@@ -58,6 +59,8 @@ def measure_influence(
 ) -> Values | None:
     """What each text contributes to a score, ``[recipes, seeds, texts]``, points; None without predictions.
 
+    With data.group it is what each group contributes, ``[recipes, seeds, groups]``.
+
     Args:
         split: dev or test.
         score: another one than the study's.
@@ -80,4 +83,4 @@ def measure_influence(
         score or results.score,
         results.audit.labels,
     )
-    return influence
+    return influence if predictions.groups is None else sum_by_group(influence, predictions.groups)
