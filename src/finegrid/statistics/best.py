@@ -64,7 +64,7 @@ def _measure_pairs(experiment: Experiment) -> tuple[Floats, float, str]:
     """
     filled, completion = experiment.filled, experiment.completion
     recipes, seeds = filled.score.shape
-    count = completion.ran.sum(axis=1).astype(float)
+    count = completion.ran_columns.sum(axis=1).astype(float)
     if seeds > 1 and recipes > 1:
         off = (
             filled.score
@@ -72,9 +72,9 @@ def _measure_pairs(experiment: Experiment) -> tuple[Floats, float, str]:
             - filled.score.mean(axis=0)
             + filled.score.mean()
         )
-        df = float(completion.ran.sum() - recipes - seeds + 1)
+        df = float(completion.ran_columns.sum() - recipes - seeds + 1)
         run_variance = float((off**2).sum() / max(df, 1.0)) if df > 0 else np.inf
-        noise = "between seeds"
+        noise = "between seeds" if experiment.outcomes.splits is None else "between splits"
     else:
         stand_in = experiment.stand_in_of_one_design
         run_variance, df = stand_in.run_sd**2, stand_in.df  # not `variance`: another last bit
@@ -83,6 +83,8 @@ def _measure_pairs(experiment: Experiment) -> tuple[Floats, float, str]:
             repeats = experiment.outcomes.repeats[completion.kept]
             count = np.isfinite(repeats).sum(axis=1).astype(float)
     run = run_variance * (1 / count[:, None] + 1 / count[None, :])
+    if experiment.outcomes.splits is not None:
+        run = run + 2 * run_variance * experiment.outcomes.splits.overlap
     text, seed_text = _measure_texts(filled)
     # As for effects: both sources, less what is in both, not below the larger one.
     total = np.maximum(np.maximum(run + text - seed_text, run), text)

@@ -27,6 +27,7 @@ from finegrid.statistics.outcomes import (
     fill,
 )
 from finegrid.statistics.variance import (
+    NOTHING,
     Imbalance,
     Noise,
     StandIn,
@@ -142,7 +143,7 @@ class Experiment:
 
     @classmethod
     def of(cls, outcomes: Outcomes) -> Experiment:
-        completion = complete(outcomes.ran)
+        completion = complete(outcomes.ran, outcomes.splits)
         contrasts = Contrasts(outcomes.factors, outcomes.recipes, completion.kept, outcomes.blocks)
         return cls(outcomes, Families(contrasts, completion))
 
@@ -158,10 +159,14 @@ class Experiment:
         outcomes = replace(self.outcomes, score=score, influence=influence, repeats=repeats)
         if np.array_equal(outcomes.ran, self.outcomes.ran):
             return Experiment(outcomes, self.families)
-        completion = complete(outcomes.ran)
+        completion = complete(outcomes.ran, outcomes.splits)
         if np.array_equal(completion.kept, self.completion.kept):
             return Experiment(outcomes, Families(self.families.contrasts, completion))
         return Experiment.of(outcomes)
+
+    def without_splits(self) -> Experiment:
+        """As if all seeds had the same texts: for what does not depend on texts, such as seconds."""
+        return self if self.outcomes.splits is None else Experiment.of(replace(self.outcomes, splits=None))
 
     @property
     def completion(self) -> Completion:
@@ -197,11 +202,13 @@ class Experiment:
         place = int(self.completion.kept[:row].sum())
         complete_row = self.completion.kept[row] and self.completion.ran[place].all()
         everyone = np.ones(len(alone), dtype=bool)
-        return alone if complete_row and self.completion.seeds > 1 else everyone
+        return alone if complete_row and self.completion.columns > 1 else everyone
 
     def _measure_noise(self, estimators: Estimators, asked: Sequence[int] | None = None) -> Noise:
-        if self.completion.seeds > 1:
-            return between_seeds(self.filled, estimators.weights, estimators.imbalance, asked)
+        if self.completion.columns > 1:
+            splits = self.outcomes.splits
+            overlap = splits.overlap if splits else 0.0
+            return between_seeds(self.filled, estimators.weights, estimators.imbalance, asked, overlap)
         weights = estimators.weights if asked is None else estimators.weights[list(asked)]
         return one_seed(self.filled, weights, self._stand_in)
 
@@ -216,6 +223,8 @@ class Experiment:
         return self._stand_in if families is self.families else self._find_stand_in(families)
 
     def _find_stand_in(self, families: Families) -> StandIn:
+        if self.outcomes.splits is not None:  # within one split nothing shows how far splits differ
+            return NOTHING
         repeats = self.outcomes.repeats
         known = None if repeats is None else repeats[self.completion.kept]
         return find_stand_in(self.filled, self.families.leftover, families.reference, known)
