@@ -65,6 +65,7 @@ def make_audit(loaded: LoadedStudy) -> Audit:
         machine=machine(torch.cuda.get_device_name(loaded.device) if loaded.device.type == "cuda" else None),
         proofs=proofs,
         device_memory=total_memory(loaded.device),
+        splits=loaded.split_fingerprints,
         group=study.head.data.group,
         groups=groups_of(loaded.table),
     )

@@ -128,10 +128,17 @@ def count_units(sizes: Ints, wanted: int) -> int:
     return int(np.abs(reached - wanted).argmin())
 
 
-def draw_training(labels: Ints, rows: Ints, classes: int, settings: DataSettings, file: str) -> Ints:
+def draw_training(
+    labels: Ints,
+    rows: Ints,
+    classes: int,
+    settings: DataSettings,
+    file: str,
+    stream: str = "split/train_size",
+) -> Ints:
     """``train_size`` of the rows; a smaller draw is always part of a larger one.
 
-    labels: [rows], their labels.
+    labels: [rows], their labels. stream: of the random order.
     """
     size = settings.train_size or len(rows)
     if size > len(rows):
@@ -141,7 +148,7 @@ def draw_training(labels: Ints, rows: Ints, classes: int, settings: DataSettings
         what = f"train_size = {size}, but there are {classes} classes, and each needs a text. Ask for more"
         raise input_error("data", file, what)
     counts = apportion(np.bincount(labels, minlength=classes), size)
-    bits = Streams(settings.split_seed).bits("split/train_size", int(rows.max()) + 1)
+    bits = Streams(settings.split_seed).bits(stream, int(rows.max()) + 1)
     chosen = []
     for label in range(classes):
         class_rows = rows[labels == label]

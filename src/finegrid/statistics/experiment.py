@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from finegrid.statistics.comparisons import Contrast
 from finegrid.statistics.contrasts import Contrasts
+from finegrid.statistics.nested import Splits
 from finegrid.statistics.outcomes import (
     Completion,
     Filled,
@@ -148,15 +149,21 @@ class Experiment:
         return cls(outcomes, Families(contrasts, completion))
 
     def with_scores(
-        self, score: Floats, influence: Values | None = None, repeats: Floats | None = None
+        self,
+        score: Floats,
+        influence: Values | None = None,
+        repeats: Floats | None = None,
+        splits: Splits | None = None,
     ) -> Experiment:
         """Another score of the same recipes. What depends on finished runs alone is shared.
 
         Args:
             score: ``[recipes, seeds]``, nan where no run finished; further seeds, or fewer, are allowed.
             influence, repeats: Of this score; see `Outcomes`.
+            splits: Those of this score, where they are others than before.
         """
-        outcomes = replace(self.outcomes, score=score, influence=influence, repeats=repeats)
+        splits = splits or self.outcomes.splits
+        outcomes = replace(self.outcomes, score=score, influence=influence, repeats=repeats, splits=splits)
         if np.array_equal(outcomes.ran, self.outcomes.ran):
             return Experiment(outcomes, self.families)
         completion = complete(outcomes.ran, outcomes.splits)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from finegrid.data.table import DataTable, load_table
+from finegrid.data.table import DataTable, Split, load_pool, load_splits, load_table
 from finegrid.encoders.families import CheckpointInfo
 from finegrid.recipe.identity import Level
 from finegrid.recipe.recipe import Recipe
@@ -66,12 +66,33 @@ class Study:
         )
 
     def read_table(self) -> DataTable:
-        """The checked texts and labels.
+        """The checked texts and labels; with ``design.resample`` of the first split.
 
         Raises:
             InputError: files that cannot be used.
         """
-        return load_table(self.head.data, self.folder, self.files.split)
+        return self.read_tables()[0]
+
+    def read_tables(self) -> tuple[DataTable, ...]:
+        """One table, or with ``design.resample`` one for each split of the pool.
+
+        Raises:
+            InputError: files that cannot be used.
+        """
+        resampling = self.head.design.resampling
+        if resampling is not None:
+            return load_splits(self.head.data, self.folder, resampling)
+        return (load_table(self.head.data, self.folder, self.files.split),)
+
+    def read_pool(self) -> Split:
+        """All texts that ``design.resample`` splits, in their order.
+
+        Raises:
+            InputError: files that cannot be used.
+        """
+        resampling = self.head.design.resampling
+        assert resampling is not None
+        return load_pool(self.head.data, self.folder, resampling)
 
     @property
     def ledger(self) -> Ledger:

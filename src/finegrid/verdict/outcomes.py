@@ -47,8 +47,8 @@ def collect_outcomes(results: Results, split: str) -> Outcomes:
     points = results.points(split)
     if results.repeats:
         return Outcomes.of_repeats(results.factors, recipes, points)
-    influence = measure_influence(results, split)
-    return Outcomes(results.factors, recipes, points, influence, blocks=find_blocks(results))
+    influence, splits = measure_influence(results, split), results.splits(split)
+    return Outcomes(results.factors, recipes, points, influence, blocks=find_blocks(results), splits=splits)
 
 
 def measure_influence(
@@ -58,6 +58,7 @@ def measure_influence(
     recipes: NDArray[np.bool_] | None = None,
 ) -> Values | None:
     """What each text contributes to a score, ``[recipes, seeds, texts]``, points; None without predictions.
+    None, too, where every seed has texts of its own: nothing is crossed with them.
 
     With data.group it is what each group contributes, ``[recipes, seeds, groups]``.
 
@@ -70,7 +71,7 @@ def measure_influence(
         InputError: predictions that cannot be read.
     """
     predictions = results.predictions(split)
-    if predictions is None or results.audit is None:
+    if predictions is None or results.audit is None or results.is_nested(split):
         return None
     wanted = np.isfinite(results.points(split, score))
     if recipes is not None:

@@ -109,13 +109,16 @@ def judge(results: Results, margin: float = MARGIN, alpha: float = 0.05) -> Verd
     seconds = results.seconds()
     spent = compare_costs(test, seconds) if np.isfinite(seconds).any() else []
     analysis = analyse(test, margin, alpha, surely_less(spent))
+    if results.is_nested("test") and results.audit is not None:  # texts are in the splits, not beside them
+        analysis = replace(analysis, texts=results.audit.sizes["test"])
     if results.screen is not None:
         noted = tuple(add_note(effect, results) for effect in analysis.effects)
         analysis = replace(analysis, effects=noted)
     chosen_on = "dev" if results.audit is not None and results.protocol == "best-dev" else "test"
     choosing, effects = test, analysis.effects
     if chosen_on == "dev":
-        choosing = test.with_scores(results.points("dev"), measure_influence(results, "dev"))
+        influence, splits = measure_influence(results, "dev"), results.splits("dev")
+        choosing = test.with_scores(results.points("dev"), influence, splits=splits)
         effects = analyse_mains(choosing, margin, alpha)
     best = best_set(choosing)
     eligible = keep_agreeing(results, best, effects) if best else ()
