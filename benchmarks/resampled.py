@@ -37,6 +37,7 @@ from finegrid.statistics.decide import adjusted_intervals, plain_interval
 from finegrid.statistics.experiment import Experiment
 from finegrid.statistics.nested import Splits
 from finegrid.statistics.outcomes import Floats, Outcomes
+from finegrid.statistics.variance import moderate
 
 CLASSES = 4
 Ints = NDArray[np.int64]
@@ -257,15 +258,15 @@ def judge(case: Case, study: Study) -> Iterator[tuple[str, Floats, Floats, Float
 
 
 def analyse(
-    case: Case, score: Floats, influence: Floats | None, splits: Splits | None, moderated: bool = True
+    case: Case, score: Floats, influence: Floats | None, splits: Splits | None, moderated: bool = False
 ) -> tuple[Floats, Floats, Floats]:
     """Estimates, standard errors and degrees of freedom of the main effects."""
     recipes: list[Levels] = [dict(zip(case.factors, levels, strict=True)) for levels in case.recipes]
     experiment = Experiment.of(Outcomes(case.factors, recipes, score, influence, splits=splits))
     noise, filled, mains = experiment.main_noise, experiment.filled, experiment.families.mains.estimators
-    if not moderated:
-        seed = (mains.weights @ filled.score).var(axis=1, ddof=1) / filled.seeds
-        noise = replace(noise, seed=seed, df_seed=np.full(len(seed), filled.seeds - 1.0))
+    if moderated and splits is not None:
+        seed, df = moderate(noise.seed, noise.df_seed)
+        noise = replace(noise, seed=seed, df_seed=df)
     return mains.weights @ filled.score.mean(axis=1), np.sqrt(noise.variance), noise.df
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,13 @@ from support.studies import draw_texts, save_word_checkpoint, write_tsv, write_w
 from finegrid.planning.runs import plan_runs
 from finegrid.report.facts.facts import report_facts
 from finegrid.results.load import load_results
+from finegrid.statistics.nested import score_of_choice
 from finegrid.study.audit_file import load_audit
 from finegrid.study.load import load_study
 from finegrid.study.predictions import read_run
 from finegrid.verdict.verdict import judge
 
-FACTORS = {"freeze.layers": [0, 1], "optimizer.bias_correction": [True, False]}
+FACTORS: dict[str, Sequence[object]] = {"freeze.layers": [0, 1], "optimizer.bias_correction": [True, False]}
 DESIGN = "resample = 5\nseeds = 6"
 
 
@@ -78,6 +80,17 @@ def test_a_resampled_study_from_run_to_report(ran: Path, call: Call) -> None:
     )
     facts = json.loads(call("verdict", ran, "--json").stdout)
     assert facts["texts"] == len(tables[0].test)
+    assert facts["splits"]["seen"] == facts["splits"]["of"] == 5
+    assert facts["splits"]["test_per_train"] == pytest.approx(overlap, abs=1e-6)
+    of_seed = tuple(seed % 5 for seed in results.seeds)
+    choice, _ = score_of_choice(results.points("dev"), results.points("test"), of_seed)
+    assert facts["splits"]["choice"] == pytest.approx(choice, abs=1e-4)
+    assert all(factor["log_loss"]["low"] is not None for factor in facts["factors"])
+    told = call("verdict", ran).stdout
+    assert "a split of its own of the texts (5 of 5)" in told and "took part in the choice" in told
+    assert "每个种子各有一套数据划分（5 套中的 5 套）" in call("verdict", ran, "--lang", "zh").stdout
+    refused = call("plan", ran, "--budget", "1h")
+    assert refused.returncode == 2 and "not planned for" in refused.stderr
 
     assert call("report", ran).returncode == 0
     report = report_facts(ran)

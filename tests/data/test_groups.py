@@ -106,8 +106,11 @@ def test_groups_are_read_from_every_format(ending: str, header: bool, tmp_path: 
         separator = {"tsv": "\t", "csv": ","}[ending]
         lines = [("text", "label", "g"), *rows] if header else rows
         text = "".join(separator.join(line) + "\n" for line in lines)
-    columns: dict[str, object] = {} if header else {"text": 1, "label": 2, "header": False}
-    table = load(tmp_path, {f"train.{ending}": text}, group="g" if header else 3, **columns)
+    files: Files = {f"train.{ending}": text}
+    if header:
+        table = load(tmp_path, files, group="g")
+    else:
+        table = load(tmp_path, files, group=3, text=1, label=2, header=False)
 
     assert len(set.union(*by_part(table))) == 40
 

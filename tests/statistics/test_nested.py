@@ -14,7 +14,6 @@ from finegrid.statistics.effects import analyse, analyse_mains, score_recipes
 from finegrid.statistics.experiment import Experiment
 from finegrid.statistics.nested import Splits, score_of_choice
 from finegrid.statistics.outcomes import Floats, Outcomes, Values
-from finegrid.statistics.variance import moderate
 
 ONE: dict[str, list[Level]] = {"a": [0, 1]}
 FOUR: dict[str, list[Level]] = {name: [0, 1] for name in "abcd"}
@@ -47,18 +46,17 @@ def test_seeds_of_one_split_are_one_value_and_splits_weigh_alike() -> None:
     assert effect.df == 2
 
 
-def test_a_family_is_moderated_as_it_is_between_seeds() -> None:
+def test_every_effect_has_its_own_spread_over_splits() -> None:
     random = np.random.default_rng(3)
     score = 80 + random.normal(size=(16, 5))
     outcomes = Outcomes(FOUR, full(FOUR), score, splits=Splits((0, 1, 2, 3, 4), 0.25))
     experiment = Experiment.of(outcomes)
     analysis = analyse(experiment)
-    per_split = experiment.families.mains.estimators.weights @ score
-    drawn, df = moderate(per_split.var(axis=1, ddof=1), np.full(4, 4.0))
+    own = (experiment.families.mains.estimators.weights @ score).var(axis=1, ddof=1)
 
-    assert analysis.method == "between splits, moderated"
-    assert [effect.se**2 for effect in analysis.effects] == pytest.approx((drawn * (1 / 5 + 0.25)).tolist())
-    assert [effect.df for effect in analysis.effects] == pytest.approx(df.tolist())
+    assert analysis.method == "between splits"
+    assert [effect.se**2 for effect in analysis.effects] == pytest.approx((own * (1 / 5 + 0.25)).tolist())
+    assert {effect.df for effect in analysis.effects} == {4.0}
 
 
 def test_one_split_shows_nothing_of_others() -> None:

@@ -43,7 +43,7 @@ class Noise:
         df_seed: ``[effects]``, degrees of freedom of ``seed``.
         seeds: How many there were.
         texts: How many there were; 0 without predictions.
-        method: ``between seeds``, ``between seeds, moderated`` (or ``between splits``), ``true repeats``,
+        method: ``between seeds``, ``between seeds, moderated``, ``between splits``, ``true repeats``,
             ``pooled high-order interactions``, ``Lenth's method`` or ``none``.
         run_sd: Standard deviation of one run, points: pooled over effects.
         overlap: Where ``seed`` is between splits of one pool: test over training texts (`nested`). It adds
@@ -175,13 +175,14 @@ def between_seeds(
     method = "between seeds"
     known = run_variance[np.isfinite(run_variance)]
     run_sd = float(np.sqrt(known.mean())) if len(known) else np.nan
-    if seeds <= MOST_DF and len(weights) > 2:
+    split_of_seed = filled.completion.split_of_seed
+    # Splits are not moderated: docs/statistics.md has what that would cost.
+    if split_of_seed is None and seeds <= MOST_DF and len(weights) > 2:
         run_variance, df = moderate(run_variance, df)
         seed = run_variance * size / seeds
         method = "between seeds, moderated"
     shared = seed_text * np.where(np.isfinite(inflation), inflation, 1.0)[chosen]
-    if filled.completion.split_of_seed is not None:
-        method = method.replace("seeds", "splits")
+    method = method if split_of_seed is None else "between splits"
     return Noise(seed[chosen], text, shared, df[chosen], seeds, filled.texts, method, run_sd, overlap)
 
 

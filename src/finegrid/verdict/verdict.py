@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -22,8 +22,10 @@ from finegrid.statistics.effects import (
     score_recipes,
 )
 from finegrid.statistics.experiment import Experiment
+from finegrid.verdict.calibration import Loss, measure_calibration
 from finegrid.verdict.diagnose import Warning, diagnose
 from finegrid.verdict.outcomes import collect_outcomes, find_blocks, measure_influence
+from finegrid.verdict.splits import DrawnSplits, describe_splits
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class Verdict:
         recommended: Of ``results.recipes``, the cheapest of these.
         scores: Of every recipe on test: mean, 95 % interval.
         warnings: What a reader must know beyond that.
+        splits: Where every seed has a split of its own of the texts.
+        calibration: Main effects on log loss and Brier score of test; they decide nothing.
     """
 
     results: Results
@@ -55,6 +59,8 @@ class Verdict:
     recommended: int | None
     scores: tuple[tuple[float, Interval], ...]
     warnings: tuple[Warning, ...]
+    splits: DrawnSplits | None = None
+    calibration: Mapping[Loss, tuple[Effect, ...]] = field(default_factory=dict)
 
     def of(self, effect: Effect) -> CostEffect | None:
         return self.seconds.get(key(effect.contrast))
@@ -134,6 +140,8 @@ def judge(results: Results, margin: float = MARGIN, alpha: float = 0.05) -> Verd
         recommended=find_cheapest(results, eligible, chosen_on) if best else None,
         scores=tuple(score_recipes(test)),
         warnings=tuple(diagnose(results)),
+        splits=describe_splits(results),
+        calibration=measure_calibration(results, test),
     )
 
 

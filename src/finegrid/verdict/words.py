@@ -27,6 +27,13 @@ ENGLISH = {
     "title": "{score} on test, {recipes} distinct recipes x {seeds} seeds, {texts} texts; effects in points",
     "title without texts": "{score}, {recipes} distinct recipes; effects in points, for these texts alone",
     "noise": "a run's own luck: {sd:.2f} points ({method})",
+    "splits": "every seed has a split of its own of the texts ({seen} of {of}): intervals cover the training "
+    "sample, too",
+    "choice": "chosen by each split's own dev, scored on its own test texts: {score}. The score above is of "
+    "texts that took part in the choice, as dev texts of other splits",
+    "losses": "{name}, lower is better, decides nothing: {levels}",
+    "log_loss": "log loss",
+    "brier": "Brier score",
     "each epoch": "{seconds:.1f} s per epoch",
     "interactions": "strategies that depend on each other:",
     "given": "{factor} = {level}: {one} with {other} = {at}, {two} with {other} = {to}",
@@ -48,6 +55,12 @@ CHINESE = {
     "title": "测试集 {score}，{recipes} 个不同配方 x {seeds} 个种子，{texts} 条文本；效应以分计",
     "title without texts": "{score}，{recipes} 个不同配方；效应以分计，仅对这些测试文本成立",
     "noise": "单次运行的随机波动：{sd:.2f} 分（{method}）",
+    "splits": "每个种子各有一套数据划分（{of} 套中的 {seen} 套）：区间也涵盖训练样本的随机性",
+    "choice": "每套划分按自己的开发集选配方、在自己的测试集上计分：{score}。上面那个得分所用的测试文本，"
+    "在其他划分中属于开发集，参与过选择",
+    "losses": "{name}（越低越好，不参与判断）：{levels}",
+    "log_loss": "对数损失",
+    "brier": "Brier 分数",
     "each epoch": "每轮 {seconds:.1f} 秒",
     "interactions": "相互依赖的策略：",
     "given": "{factor} = {level}：{other} = {at} 时 {one}，{other} = {to} 时 {two}",
@@ -94,6 +107,8 @@ def head_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
     )
     if np.isfinite(analysis.run_sd):
         yield words["noise"].format(sd=analysis.run_sd, method=analysis.method)
+    if verdict.splits is not None:
+        yield words["splits"].format(seen=verdict.splits.seen, of=verdict.splits.of)
 
 
 def strategies(verdict: Verdict, lang: Lang) -> Table:
@@ -125,6 +140,7 @@ def tail_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
     yield from note_lines(verdict, lang)
     for factor, reason in results.inert.items():
         yield words["inert"].format(factor=factor, reason=reason)
+    yield from loss_lines(verdict, lang)
     yield from interaction_lines(verdict, lang)
     yield from best_lines(verdict, lang)
     missing = {status: len(runs) for status, runs in results.missing().items() if runs}
@@ -149,6 +165,24 @@ def note_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
             )
     for note, levels in noted.items():
         yield words["note"].format(levels=", ".join(levels), note=note)
+
+
+def loss_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
+    """Log loss and Brier score of the levels whose plain interval leaves out zero."""
+    words = LANGUAGES[lang]
+    for loss, effects in verdict.calibration.items():
+        levels = [
+            f"{effect.comparison.factor} = {format_level(effect.comparison.level)} {effect.estimate:+.4f}"
+            + words["in brackets"].format(
+                text=words["interval"].format(
+                    low=f"{effect.plain.low:+.4f}", high=f"{effect.plain.high:+.4f}"
+                )
+            )
+            for effect in effects
+            if effect.plain.low > 0 or effect.plain.high < 0
+        ]
+        if levels:
+            yield words["losses"].format(name=words[loss], levels=words["comma"].join(levels))
 
 
 def interaction_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
@@ -192,6 +226,10 @@ def best_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
         row=results.recipes[verdict.recommended].rows[0],
         **score_and_seconds(verdict, verdict.recommended, lang),
     )
+    if verdict.splits is not None and np.isfinite(verdict.splits.choice):
+        yield "  " + words["choice"].format(
+            score=format_score(verdict.splits.choice, verdict.splits.interval, lang)
+        )
     members, eligible = verdict.best.members, verdict.eligible
     rows = sorted(results.recipes[index].rows[0] for index in eligible)
     yield "  " + words["best set" if len(eligible) == len(members) else "eligible"].format(
@@ -210,15 +248,19 @@ def best_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
 
 def score_and_seconds(verdict: Verdict, index: int, lang: Lang) -> dict[str, str]:
     words = LANGUAGES[lang]
-    mean, around = verdict.scores[index]
-    ends = words["interval"].format(low=f"{around.low:.2f}", high=f"{around.high:.2f}")
-    score = f"{mean:.2f}" + (words["in brackets"].format(text=ends) if around.is_known else "")
+    score = format_score(*verdict.scores[index], lang)
     seconds = float(verdict.results.run_seconds[index])
     if not np.isfinite(seconds):
         return {"score": score, "seconds": ""}
     per_epoch = verdict.results.seconds_per == "epoch"
     spent = words["each epoch"].format(seconds=seconds) if per_epoch else format_duration(seconds)
     return {"score": score, "seconds": words["comma"] + spent}
+
+
+def format_score(mean: float, around: Interval, lang: Lang) -> str:
+    words = LANGUAGES[lang]
+    ends = words["interval"].format(low=f"{around.low:.2f}", high=f"{around.high:.2f}")
+    return f"{mean:.2f}" + (words["in brackets"].format(text=ends) if around.is_known else "")
 
 
 def moved(verdict: Verdict, index: int) -> str:
