@@ -102,9 +102,7 @@ def print_side_by_side(fixed: Any, resampled: Any) -> None:
     best, choice = resampled["best"], resampled["splits"]["choice"]
     rows, score = best["recommended"]["rows"], best["recommended"]["test"]
     baseline = best["baseline"]["test"]
-    print(
-        f"recommended: rows {rows}, {score:.2f}; by each split's own dev: {choice:.2f}; baseline {baseline:.2f}"
-    )
+    print(f"recommended: rows {rows}, {score:.2f}; by each split's dev {choice:.2f}; baseline {baseline:.2f}")
 
 
 def main() -> None:
