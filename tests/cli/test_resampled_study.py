@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 from support.command_line import Call
 from support.studies import draw_texts, save_word_checkpoint, write_tsv, write_word_study
 
@@ -19,6 +20,7 @@ from finegrid.statistics.nested import score_of_choice
 from finegrid.study.audit_file import load_audit
 from finegrid.study.load import load_study
 from finegrid.study.predictions import read_run
+from finegrid.verdict.confirm import compare, make_small_study
 from finegrid.verdict.verdict import judge
 
 FACTORS: dict[str, Sequence[object]] = {"freeze.layers": [0, 1], "optimizer.bias_correction": [True, False]}
@@ -93,6 +95,9 @@ def test_a_resampled_study_from_run_to_report(ran: Path, call: Call) -> None:
     assert refused.returncode == 2 and "not planned for" in refused.stderr
 
     assert call("report", ran).returncode == 0
+    page = (ran / "report.html").read_text(encoding="utf-8")
+    assert "Every seed has a split of its own of the texts (5 of 5)" in page
+    assert "scores of single recipes are of texts that took part in the choice" in page
     report = report_facts(ran)
     assert report["why_no_texts"] is None and report["texts"] is not None
     texts = dict(enumerate(study.read_pool().texts, start=1))
@@ -109,6 +114,34 @@ def test_a_resampled_study_from_run_to_report(ran: Path, call: Call) -> None:
     assert call("run", ran).returncode == 0 and (ran / "runs.jsonl").read_text() == ledger
 
 
+def test_a_test_file_is_crossed_with_splits_and_fresh_texts_can_confirm(
+    tmp_path: Path, pool: Path, checkpoint: Path, call: Call
+) -> None:
+    rows = draw_texts(140)
+    design, data = "resample = 5\nseeds = 5", 'test = "../data/test.tsv"'
+    ran = make(tmp_path, pool, checkpoint, design, data)
+    write_tsv(tmp_path / "data" / "test.tsv", rows[80:110])
+    assert call("run", ran).returncode == 0
+    results = load_results(load_study(ran))
+    verdict = judge(results)
+    predictions = results.predictions("test")
+
+    assert predictions is not None and (predictions.predicted >= 0).all()
+    assert verdict.analysis.texts == 30 and verdict.splits is not None and np.isnan(verdict.splits.choice)
+    effect = verdict.analysis.effects[1]
+    d = np.mean(results.points("test")[[1, 3]] - results.points("test")[[0, 2]], axis=0)
+    alone = d.var(ddof=1) * (1 / 5 + verdict.splits.test_per_train)
+    assert effect.se**2 >= alone * (1 - 1e-6) and effect.components.text > 0
+    assert report_facts(ran)["texts"] is not None
+
+    fresh = write_tsv(tmp_path / "fresh.tsv", [(f"{text} new", label) for text, label in rows[110:]])
+    study = load_study(ran)
+    small = load_study(make_small_study(study, results, results.recipes[1], 5, fresh))
+    tables, own = small.read_tables(), study.read_tables()
+    assert all(len(table.test) == 30 for table in tables)
+    assert [table.train.texts for table in tables] == [table.train.texts for table in own]
+
+
 def test_run_ids_of_old_splits_stay_when_more_are_asked_for(ran: Path, call: Call) -> None:
     settings = ran / "study.toml"
     settings.write_text(settings.read_text().replace(DESIGN, "resample = 7\nseeds = 7"), encoding="utf-8")
@@ -120,17 +153,34 @@ def test_run_ids_of_old_splits_stay_when_more_are_asked_for(ran: Path, call: Cal
     assert len((ran / "runs.jsonl").read_text().splitlines()) == before + 8
 
 
-def test_a_confirmation_goes_on_with_the_splits_of_the_study(ran: Path, call: Call) -> None:
-    assert call("confirm", ran, "--seeds", "5").returncode in (0, 2)
-    found = list(ran.glob("confirm-*"))
-    if not found:
-        pytest.skip("the baseline is recommended")
-    small, study = load_study(found[0]), load_study(ran)
+def test_a_confirmation_goes_on_with_the_splits_of_the_study(ran: Path, tmp_path: Path, call: Call) -> None:
+    study = load_study(ran)
+    results = load_results(study)
+    chosen = results.recipes[1]
+    small = load_study(make_small_study(study, results, chosen, 5, None))
     assert small.head.design.numbers == (6, 7, 8, 9, 10)
-    ours, theirs = study.read_tables(), small.read_tables()
-    for one, other in zip(ours, theirs, strict=True):
-        assert one.test.texts == other.test.texts and one.dev.texts == other.dev.texts
-        assert one.train.texts == other.train.texts
+    for one, other in zip(study.read_tables(), small.read_tables(), strict=True):
+        for part in ("train", "dev", "test"):
+            assert getattr(one, part).texts == getattr(other, part).texts
+            assert getattr(one, part).labels.tolist() == getattr(other, part).labels.tolist()
+
+    assert call("run", small.folder).returncode == 0
+    confirmation = compare(results, chosen, small, fresh_texts=False)
+    points = load_results(small).points("test")
+    d = points[1] - points[0]
+    assert confirmation.fresh.difference == pytest.approx(d.mean())
+    half = (confirmation.fresh.interval.high - confirmation.fresh.interval.low) / 2
+    overlap = len(study.read_table().test) / len(study.read_table().train)
+    assert half == pytest.approx(stats.t.ppf(0.975, 4) * np.sqrt(d.var(ddof=1) * (1 / 5 + overlap)))
+
+    # Texts from elsewhere: the whole pool is split in train and dev, and train stays as large as it was.
+    fresh = write_tsv(tmp_path / "fresh.tsv", [(f"{text} new", label) for text, label in draw_texts(20)])
+    other_test = load_study(make_small_study(study, results, chosen, 5, fresh))
+    sizes = [
+        [len(part) for part in (table.train, table.dev, table.test)] for table in other_test.read_tables()
+    ]
+    table = study.read_table()
+    assert sizes == [[len(table.train), len(table.dev), 20]] * 5
 
 
 def test_a_kept_model_says_which_texts_it_was_trained_on(ran: Path, tmp_path: Path, call: Call) -> None:

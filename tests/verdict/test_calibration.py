@@ -12,6 +12,7 @@ from support.studies import open_study, write_study
 from finegrid.audit.costs import make_audit
 from finegrid.data.tokens import save_arrays_
 from finegrid.planning.runs import PlannedRun, plan_runs
+from finegrid.report.page.sentences import loss_sentences
 from finegrid.results.load import load_results
 from finegrid.study.audit_file import save_audit
 from finegrid.study.folder import StudyFolder
@@ -82,6 +83,11 @@ def test_a_strategy_that_moves_probabilities_alone_is_told_and_decides_nothing(
     )
     assert not any("bias_correction" in line for line in told)
     assert any("Brier 分数（越低越好，不参与判断）" in line for line in loss_lines(after, "zh"))
+
+    page = [str(sentence.en) for sentence in loss_sentences(as_json(after)["factors"])]
+    assert any(
+        sentence.startswith("Brier score (lower is better, decides nothing): <code") for sentence in page
+    )
 
     # The effect is the difference of mean losses, and its interval covers texts and seeds.
     losses = np.array(

@@ -9,7 +9,7 @@ from markupsafe import Markup, escape
 
 from finegrid.facts.decision_words import decision_of, decision_words, factor_needs
 from finegrid.facts.report import AliasFacts, Facts, StateFacts
-from finegrid.facts.verdict import FactorFacts, InteractionFacts, VerdictFacts
+from finegrid.facts.verdict import FactorFacts, InteractionFacts, SplitsFacts, VerdictFacts
 from finegrid.report.page import numerals
 from finegrid.report.page.bilingual import Both, code, join, same, say, user
 from finegrid.spelling import LANGS
@@ -62,6 +62,34 @@ def verdict_sentences(verdict: VerdictFacts) -> Iterator[Both]:
         yield say("s intervals", count=looked_at)
 
 
+def loss_sentences(factors: list[FactorFacts]) -> Iterator[Both]:
+    """What levels do to how sure the models are, of those whose interval leaves out zero."""
+    for key in ("log_loss", "brier"):
+        moved = []
+        for factor in factors:
+            loss = factor["log_loss" if key == "log_loss" else "brier"]
+            if loss is None or loss["low"] is None or loss["high"] is None:
+                continue
+            if loss["low"] > 0 or loss["high"] < 0:
+                named = numerals.level(factor["factor"], factor["levels"][1])
+                around = numerals.between([loss["low"], loss["high"]], 4)
+                moved.append(
+                    say("s item", name=named, effect=numerals.signed(loss["effect"], 4), interval=around)
+                )
+        if moved:
+            yield say(f"s {key}", names=join(moved, "list semi"))
+
+
+def splits_sentences(splits: SplitsFacts | None) -> Iterator[Both]:
+    """Of seeds with splits of their own."""
+    if splits is None:
+        return
+    yield say("s splits", seen=str(splits["seen"]), of=str(splits["of"]))
+    if splits["choice"] is not None:
+        around = numerals.between(splits["choice_interval"], sign=False)
+        yield say("s choice", score=numerals.points(splits["choice"]), interval=around)
+
+
 def with_flags(factors: list[FactorFacts], *, for_speed: bool, measurable: bool) -> list[FactorFacts]:
     flags = {"for_speed": for_speed, "measurable": measurable}
     return [factor for factor in factors if flags.items() <= factor["decision"].items()]
@@ -101,12 +129,13 @@ def list_factors(several: list[FactorFacts]) -> Both:
 
 
 def notes(verdict: VerdictFacts) -> list[Both]:
-    """What a reader must know of single effects, each note once."""
+    """What a reader must know of the splits and of single effects, each note once."""
     noted: dict[str, list[Markup]] = {}
     for one in verdict["factors"]:
         for note in one["notes"]:
             noted.setdefault(note, []).append(numerals.level(one["factor"], one["levels"][1]))
-    return [say("note", names=join(names), note=user(note)) for note, names in noted.items()]
+    found = [say("note", names=join(names), note=user(note)) for note, names in noted.items()]
+    return [*splits_sentences(verdict["splits"]), *found, *loss_sentences(verdict["factors"])]
 
 
 def lacking(facts: Facts) -> list[Both]:

@@ -64,6 +64,12 @@ ENGLISH = {
     "s open": "Still open: {names}.",
     "s inert": "Without effect here: {names}.",
     "s intervals": "Intervals are adjusted for looking at {count} effects at once.",
+    "s splits": "Every seed has a split of its own of the texts ({seen} of {of}), so intervals cover the "
+    "training sample, too.",
+    "s choice": "The recipe that each split's own dev chooses has {score} ({interval}) on that split's test "
+    "texts; scores of single recipes are of texts that took part in the choice.",
+    "s log_loss": "Log loss (lower is better, decides nothing): {names}.",
+    "s brier": "Brier score (lower is better, decides nothing): {names}.",
     "s item": "{name}, {effect} ({interval})",
     "list semi": "; ",
     # the table of strategies
@@ -309,6 +315,11 @@ CHINESE = {
     "s open": "尚不能判断：{names}。",
     "s inert": "在这里不起作用：{names}。",
     "s intervals": "区间已按同时查看 {count} 个效应校正。",
+    "s splits": "每个种子各有一套数据划分（{of} 套中的 {seen} 套），区间因此也涵盖训练样本的随机性。",
+    "s choice": "由每套划分自己的开发集选出的配方，在该划分的测试集上得 {score}（{interval}）；"
+    "单个配方的得分所用的文本参与过选择。",
+    "s log_loss": "对数损失（越低越好，不参与判断）：{names}。",
+    "s brier": "Brier 分数（越低越好，不参与判断）：{names}。",
     "s item": "{name}，{effect}（{interval}）",
     "list semi": "；",
     "strategies": "各策略的数字",
