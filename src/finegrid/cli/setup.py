@@ -21,7 +21,6 @@ from finegrid.cli.options import (
     load,
 )
 from finegrid.cli.say import say, say_status, warn
-from finegrid.errors import input_error
 from finegrid.planning.status import study_status
 from finegrid.planning.status_words import plan_lines, status_lines
 from finegrid.recipe.card import card
@@ -79,9 +78,6 @@ def plan(
     """Say what a study will run, and what it will take."""
     seconds = None if budget is None else parse_budget(budget, seeds)
     study, settings = load(folder, device=device, precision=precision, memory=memory)
-    if seconds is not None and study.head.design.resample is not None:
-        what = "found with design.resample: what splits add to the noise is not planned for. Take one out."
-        raise input_error("command line", "--budget", what)
     if probe:
         audit(study, settings)
     elif seconds is not None:
