@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from finegrid.recipe.identity import Level, Levels
 from finegrid.statistics.gaps import Gaps
+from finegrid.statistics.nested import Splits, average_over_splits
 
 Floats = NDArray[np.float64]
 Values = NDArray[np.floating[Any]]
@@ -54,6 +55,8 @@ class Outcomes:
         grain: Points that a single test text moves the score by, at most; 0 where that is unknown.
         run_text: ``[recipes]``, points squared; variance of one text in one run, of repeats whose predictions
             are known (`repeats.of_runs`); 0 where no recipe has two.
+        splits: Which split of a pool every seed has, where each split has texts of its own; None where all
+            seeds have the same texts.
 
     Raises:
         ValueError: shapes that do not agree, or levels that the factors do not list.
@@ -67,6 +70,7 @@ class Outcomes:
     blocks: tuple[Block, ...] = ()
     grain: float = 0.0
     run_text: Floats | None = None
+    splits: Splits | None = None
 
     def __post_init__(self) -> None:
         shape = self.score.shape
@@ -76,6 +80,8 @@ class Outcomes:
             raise ValueError(f"influence has shape {self.influence.shape}, expected [*{shape}, texts]")
         if self.repeats is not None and (shape[1] != 1 or len(self.repeats) != shape[0]):
             raise ValueError("repeats go with a score of one column, their mean")
+        if self.splits is not None and len(self.splits.of_seed) != shape[1]:
+            raise ValueError(f"{len(self.splits.of_seed)} seeds have splits, expected {shape[1]}")
         for recipe in self.recipes:
             for factor, level in recipe.items():
                 if level not in self.factors.get(factor, ()):
@@ -117,6 +123,7 @@ class Completion:
             in seeds in which none of the others did); its missing values stand at 0 and must not be used.
         operator: ``[kept recipes, kept seeds, finished runs]``: every value as a weighted sum of finished
             runs. None if none is missing, and of more recipes than `DENSE`: there ``gaps`` stands in.
+        split_of_seed: ``[kept seeds]``, numbers of splits; None where all seeds have the same texts.
     """
 
     kept: NDArray[np.bool_]
@@ -124,6 +131,7 @@ class Completion:
     ran: NDArray[np.bool_]
     connected: NDArray[np.bool_]
     operator: Floats | None
+    split_of_seed: tuple[int, ...] | None = None
 
     @property
     def seeds(self) -> int:
@@ -134,27 +142,46 @@ class Completion:
         """How missing runs follow from finished ones, by structure. None if none is missing."""
         return None if self.ran.all() else Gaps(self.ran)
 
+    @cached_property
+    def average(self) -> Floats | None:
+        """``[kept seeds, splits]``: weights that make means of splits; None where seeds have no splits."""
+        return None if self.split_of_seed is None else average_over_splits(self.split_of_seed)
 
-def complete(ran: NDArray[np.bool_]) -> Completion:
+    @property
+    def columns(self) -> int:
+        """Splits; seeds where these have none: the columns of what is analysed."""
+        return self.seeds if self.average is None else int(self.average.shape[1])
+
+    @property
+    def ran_columns(self) -> NDArray[np.bool_]:
+        """``[kept recipes, columns]``: where any run finished."""
+        return self.ran if self.average is None else np.asarray(self.ran @ self.average > 0)
+
+
+def complete(ran: NDArray[np.bool_], splits: Splits | None = None) -> Completion:
     """``ran``: ``[recipes, seeds]``, which runs finished."""
     kept, kept_seeds = np.asarray(ran.any(axis=1)), np.asarray(ran.any(axis=0))
     ran = ran[np.ix_(kept, kept_seeds)]
+    of_seed = None if splits is None else tuple(np.array(splits.of_seed)[kept_seeds].tolist())
     if ran.all():
-        return Completion(kept, kept_seeds, ran, np.ones(len(ran), dtype=bool), None)
+        return Completion(kept, kept_seeds, ran, np.ones(len(ran), dtype=bool), None, of_seed)
     if len(ran) > DENSE:
-        return Completion(kept, kept_seeds, ran, np.asarray(Gaps(ran).connected.all(axis=1)), None)
+        connected = np.asarray(Gaps(ran).connected.all(axis=1))
+        return Completion(kept, kept_seeds, ran, connected, None, of_seed)
     operator, connected = _operator(ran)
-    return Completion(kept, kept_seeds, ran, connected, operator)
+    return Completion(kept, kept_seeds, ran, connected, operator, of_seed)
 
 
 @dataclass(frozen=True)
 class Filled:
     """The completed table: recipes and seeds that have any run, without gaps.
 
+    Where seeds draw splits of a pool, its columns are means of splits in the place of seeds.
+
     Attributes:
         completion: Which they are, and how missing runs follow from finished ones.
-        score: ``[kept recipes, kept seeds]``, points.
-        influence: ``[kept recipes, kept seeds, texts]``, points, or None.
+        score: ``[kept recipes, columns]``, points.
+        influence: ``[kept recipes, columns, texts]``, points, or None.
     """
 
     completion: Completion
@@ -163,7 +190,8 @@ class Filled:
 
     @property
     def seeds(self) -> int:
-        return self.completion.seeds
+        """Of its columns."""
+        return self.completion.columns
 
     @property
     def texts(self) -> int:
@@ -184,13 +212,23 @@ def fill(outcomes: Outcomes, completion: Completion) -> Filled:
             if influence is not None:
                 influence = influence.copy()
                 completion.gaps.fill_(influence)
-        return Filled(completion, score, influence)
+        return average_seeds(Filled(completion, score, influence))
     gap = completion.operator[~ran]  # [missing, finished runs]
     score[~ran] = gap @ score[ran]
     if influence is not None:
         influence = influence.copy()
         influence[~ran] = gap.astype(influence.dtype) @ influence[ran]
-    return Filled(completion, score, influence)
+    return average_seeds(Filled(completion, score, influence))
+
+
+def average_seeds(filled: Filled) -> Filled:
+    """The same with means of splits for columns, where seeds have splits."""
+    average, influence = filled.completion.average, filled.influence
+    if average is None:
+        return filled
+    if influence is not None:
+        influence = np.einsum("rst,sk->rkt", influence, average.astype(influence.dtype))
+    return Filled(filled.completion, filled.score @ average, influence)
 
 
 def _operator(ran: NDArray[np.bool_]) -> tuple[Floats, NDArray[np.bool_]]:

@@ -26,6 +26,7 @@ from finegrid.statistics.failures import find_risky
 from finegrid.statistics.many_to_one import ManyToOne, compare_with
 from finegrid.statistics.posterior import find_posterior
 from finegrid.statistics.recommend import Recommendation, recommend
+from finegrid.verdict.calibration import Loss, measure_calibration
 from finegrid.verdict.context import Condition, LocalEffect, find_conditions, find_local_effects
 from finegrid.verdict.diagnose import Warning, diagnose
 from finegrid.verdict.failures import StudyFailures, avoid_failing, find_failures
@@ -36,6 +37,7 @@ from finegrid.verdict.outcomes import (
     mean_points,
     measure_influence,
 )
+from finegrid.verdict.splits import DrawnSplits, describe_splits
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,8 @@ class Verdict:
         warnings: What a reader must know beyond that.
         failures: Runs that failed to learn; None where there are none.
         against_baseline: Every recipe less the baseline, on test.
+        splits: Where every seed has a split of its own of the texts.
+        calibration: Main effects on log loss and Brier score of test; they decide nothing.
     """
 
     results: Results
@@ -77,6 +81,7 @@ class Verdict:
     conditions: Mapping[Comparison, tuple[Condition, ...]] = field(default_factory=dict)
     at_baseline: Mapping[Comparison, LocalEffect | None] = field(default_factory=dict)
     at_recommended: Mapping[Comparison, LocalEffect | None] = field(default_factory=dict)
+    failures: StudyFailures | None = None
 
     @property
     def recommended(self) -> int | None:
@@ -94,7 +99,8 @@ class Verdict:
         allowed = np.flatnonzero(self.recommendation.allowed)
         return tuple(int(row) for row in allowed)
 
-    failures: StudyFailures | None = None
+    splits: DrawnSplits | None = None
+    calibration: Mapping[Loss, tuple[Effect, ...]] = field(default_factory=dict)
 
     def of(self, effect: Effect) -> CostEffect | None:
         return self.seconds.get(key(effect.contrast))
@@ -129,7 +135,8 @@ class Verdict:
         if not analysis.texts or not np.isfinite(effect.se):
             return np.nan
         share = self.alpha / len(analysis.effects)
-        of_texts = plain_interval(0.0, float(np.sqrt(effect.components.text / analysis.texts)), np.inf, share)
+        left = float(np.sqrt(effect.components.variance(np.inf, analysis.texts)))  # with runs without end
+        of_texts = plain_interval(0.0, left, np.inf, share)
         return max(of_texts.high, finest_margin(self.test.outcomes.grain, share))
 
     def decision_for(self, effect: Effect, levels: Levels) -> Decision | None:
@@ -187,13 +194,16 @@ def judge(
     seconds = results.seconds()
     spent = compare_costs(test, seconds) if np.isfinite(seconds).any() else []
     analysis = analyse(test, margin, alpha, surely_less(spent))
+    if results.is_nested("test") and results.audit is not None:  # texts are in the splits, not beside them
+        analysis = replace(analysis, texts=results.audit.sizes["test"])
     if results.screen is not None:
         noted = tuple(add_note(effect, results) for effect in analysis.effects)
         analysis = replace(analysis, effects=noted)
     chosen_on = "dev" if results.audit is not None and results.protocol == "best-dev" else "test"
     choosing = test
     if chosen_on == "dev":
-        choosing = test.with_scores(count_points(results, "dev"), measure_influence(results, "dev"))
+        influence, splits = measure_influence(results, "dev"), results.splits("dev")
+        choosing = test.with_scores(count_points(results, "dev"), influence, splits=splits)
     failures = find_failures(results, test, margin, alpha)
     if failures:
         analysis = tell_failures(analysis, failures, alpha)
@@ -215,6 +225,8 @@ def judge(
         warnings=tuple(diagnose(results)),
         failures=failures,
         against_baseline=compare_with(test, results.baseline, margin, alpha),
+        splits=describe_splits(results),
+        calibration=measure_calibration(results, test),
     )
     return add_context(verdict)
 
