@@ -21,6 +21,7 @@ from finegrid.cli.options import (
     load,
 )
 from finegrid.cli.say import say, say_status, warn
+from finegrid.metrics import PLAIN_SCORES
 from finegrid.planning.status import study_status
 from finegrid.planning.status_words import plan_lines, status_lines
 from finegrid.recipe.card import card
@@ -28,6 +29,7 @@ from finegrid.running.launch import audit, measure_costs
 from finegrid.study.folder import StudyFolder
 from finegrid.study.init import InitOptions, write_study
 from finegrid.study.load import read_study
+from finegrid.study.scored_label import check_scored_label
 from finegrid.verdict.budget.parse import parse_budget
 
 
@@ -79,6 +81,8 @@ def plan(
     """Say what a study will run, and what it will take."""
     seconds = None if budget is None else parse_budget(budget, seeds)
     study, settings = load(folder, device=device, precision=precision, memory=memory)
+    if study.head.score not in PLAIN_SCORES:
+        check_scored_label(study.head.score, study.read_table(keep_split=False))
     if probe:
         audit(study, settings)
     elif seconds is not None:

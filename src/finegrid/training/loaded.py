@@ -22,6 +22,7 @@ from finegrid.pretraining.further import FurtherPretraining
 from finegrid.recipe.recipe import Recipe
 from finegrid.strategies.seams import Setting
 from finegrid.streams import Streams
+from finegrid.study.scored_label import check_scored_label
 from finegrid.study.settings import RunSettings
 from finegrid.study.study import Study
 
@@ -38,6 +39,7 @@ class LoadedStudy:
         self.device = torch.device(settings.device)
         self.precision: Precision = settings.precision
         self.table = study.read_table()
+        check_scored_label(study.head.score, self.table)
         self.tokens = tokenise(self.table, load_tokenizer(study.checkpoint.folder), study.files.cache)
         self.checkpoint = Checkpoint(study.checkpoint)
         check_vocabulary(self.tokens, self.checkpoint)

@@ -22,6 +22,7 @@ from finegrid.statistics.effects import (
     score_recipes,
 )
 from finegrid.statistics.experiment import Experiment
+from finegrid.study.scored_label import check_gold
 from finegrid.verdict.diagnose import Warning, diagnose
 from finegrid.verdict.outcomes import collect_outcomes, find_blocks, measure_influence
 
@@ -103,8 +104,9 @@ def judge(results: Results, margin: float = MARGIN, alpha: float = 0.05) -> Verd
         alpha: chance of any wrong word; of one look, where there are several.
 
     Raises:
-        InputError: predictions that cannot be read.
+        InputError: predictions that cannot be read, or the score is of a label that dev or test lacks.
     """
+    check_score_has_texts(results)
     test = Experiment.of(collect_outcomes(results, "test"))
     seconds = results.seconds()
     spent = compare_costs(test, seconds) if np.isfinite(seconds).any() else []
@@ -132,6 +134,18 @@ def judge(results: Results, margin: float = MARGIN, alpha: float = 0.05) -> Verd
         scores=tuple(score_recipes(test)),
         warnings=tuple(diagnose(results)),
     )
+
+
+def check_score_has_texts(results: Results) -> None:
+    """Refuse a score that is 0 whatever a run does.
+
+    Raises:
+        InputError: it is the F1 of a label that dev or test has no text of, or predictions cannot be read.
+    """
+    splits = {split: results.predictions(split) for split in ("dev", "test")}
+    if results.audit is not None:
+        golds = {split: found.gold for split, found in splits.items() if found is not None}
+        check_gold(results.score, results.audit.labels, golds, str(results.folder))
 
 
 def add_note(effect: Effect, results: Results) -> Effect:
