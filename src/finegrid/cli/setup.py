@@ -30,6 +30,8 @@ from finegrid.study.folder import StudyFolder
 from finegrid.study.init import InitOptions, write_study
 from finegrid.study.load import read_study
 from finegrid.study.scored_label import check_scored_label
+from finegrid.study.settings import RunSettings
+from finegrid.study.study import Study
 from finegrid.verdict.budget.parse import parse_budget
 
 
@@ -80,9 +82,7 @@ def plan(
 ) -> None:
     """Say what a study will run, and what it will take."""
     seconds = None if budget is None else parse_budget(budget, seeds)
-    study, settings = load(folder, device=device, precision=precision, memory=memory)
-    if study.head.score not in PLAIN_SCORES:
-        check_scored_label(study.head.score, study.read_table(keep_split=False))
+    study, settings = load_to_plan(folder, device=device, precision=precision, memory=memory)
     if probe:
         audit(study, settings)
     elif seconds is not None:
@@ -109,3 +109,15 @@ def status(folder: Folder, as_json: Json = False) -> None:
 def explain(factor: Annotated[str, typer.Argument(help="reinit.layers, or a whole part: reinit.")]) -> None:
     """Print the card of a factor: paper, idea, levels, deviations."""
     print(card(factor))
+
+
+def load_to_plan(folder: Path, **options: str | float | None) -> tuple[Study, RunSettings]:
+    """As `load`. Where the score is of one label, only the data tell whether there are texts of it.
+
+    Raises:
+        InputError: as `load`; or there are none in dev or test, or data that cannot be used.
+    """
+    study, settings = load(folder, **options)
+    if study.head.score not in PLAIN_SCORES:
+        check_scored_label(study.head.score, study.read_table(keep_split=False))
+    return study, settings

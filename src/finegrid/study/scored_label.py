@@ -11,6 +11,7 @@ from finegrid.data.findings import quote
 from finegrid.data.table import DataTable
 from finegrid.errors import InputError, Problem
 from finegrid.metrics import check_score
+from finegrid.study.folder import SETTINGS_FILE
 
 Golds = Mapping[str, NDArray[np.int64]]  # dev and test -> ``[texts]``, class numbers
 
@@ -22,7 +23,7 @@ def check_scored_label(score: str, table: DataTable) -> None:
         InputError: so it is.
     """
     check_score(score, table.labels)
-    check_gold(score, list(table.labels), {"dev": table.dev.labels, "test": table.test.labels}, "study.toml")
+    check_gold(score, list(table.labels), {"dev": table.dev.labels, "test": table.test.labels}, SETTINGS_FILE)
 
 
 def check_gold(score: str, labels: list[str], golds: Golds, source: str) -> None:
