@@ -24,6 +24,7 @@ from finegrid.pretraining.further import FurtherPretraining
 from finegrid.recipe.recipe import Recipe
 from finegrid.strategies.seams import Setting
 from finegrid.streams import Streams
+from finegrid.study.scored_label import check_scored_label
 from finegrid.study.settings import RunSettings
 from finegrid.study.study import Study
 
@@ -43,6 +44,8 @@ class LoadedStudy:
         self.precision: Precision = settings.precision
         self.tables = study.read_tables()
         self.table = self.tables[0]
+        for table in self.tables:
+            check_scored_label(study.head.score, table)
         self._tokenizer = load_tokenizer(study.checkpoint.folder)
         self.tokens = tokenise(self.table, self._tokenizer, study.files.cache)
         self.checkpoint = Checkpoint(study.checkpoint)

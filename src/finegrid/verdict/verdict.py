@@ -26,6 +26,7 @@ from finegrid.statistics.failures import find_risky
 from finegrid.statistics.many_to_one import ManyToOne, compare_with
 from finegrid.statistics.posterior import find_posterior
 from finegrid.statistics.recommend import Recommendation, recommend
+from finegrid.study.scored_label import check_gold
 from finegrid.verdict.calibration import Loss, measure_calibration
 from finegrid.verdict.context import Condition, LocalEffect, find_conditions, find_local_effects
 from finegrid.verdict.diagnose import Warning, diagnose
@@ -187,8 +188,9 @@ def judge(
         tolerance: points that a recommended recipe may lose against the baseline.
 
     Raises:
-        InputError: predictions that cannot be read.
+        InputError: predictions that cannot be read, or the score is of a label that dev or test lacks.
     """
+    check_score_has_texts(results)
     margin = choose_margin(results) if margin is None else margin
     test = Experiment.of(collect_outcomes(results, "test"))
     seconds = results.seconds()
@@ -270,6 +272,18 @@ def tell_failures(analysis: Analysis, failures: StudyFailures, alpha: float) -> 
         method=failures.learned.method,
         run_sd=failures.learned.run_sd,
     )
+
+
+def check_score_has_texts(results: Results) -> None:
+    """Refuse a score that is 0 whatever a run does.
+
+    Raises:
+        InputError: it is the F1 of a label that dev or test has no text of, or predictions cannot be read.
+    """
+    splits = {split: results.predictions(split) for split in ("dev", "test")}
+    if results.audit is not None:
+        golds = {split: found.gold for split, found in splits.items() if found is not None}
+        check_gold(results.score, results.audit.labels, golds, str(results.folder))
 
 
 def add_note(effect: Effect, results: Results) -> Effect:
