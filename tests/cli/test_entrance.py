@@ -15,7 +15,7 @@ from support.command_line import ENVIRONMENT, Call
 
 from finegrid import __version__
 from finegrid.cli import app as cli
-from finegrid.cli import options
+from finegrid.cli import setup
 from finegrid.errors import InputError
 from finegrid.recipe.recipe import DEFAULTS
 from finegrid.study.demo import prepare_demo
@@ -90,7 +90,7 @@ def test_ctrl_c_ends_with_130_and_says_how_to_go_on(call: Call, monkeypatch: pyt
     def interrupted(folder: Path) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(options, "load_study", interrupted)
+    monkeypatch.setattr(setup, "read_study", interrupted)
     done = call("status", "anywhere")
 
     assert done.returncode == 130
@@ -118,7 +118,7 @@ def test_what_the_system_refuses_is_told_with_what_is_known_of_it(
     def refused(folder: Path) -> None:
         raise error
 
-    monkeypatch.setattr(options, "load_study", refused)
+    monkeypatch.setattr(setup, "read_study", refused)
     done = call("status", "anywhere")
 
     assert (done.returncode, done.stderr) == (2, f"{told}\n")

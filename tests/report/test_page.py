@@ -109,6 +109,7 @@ def spelled(value: float) -> Iterator[str]:
             "{:g}",
             "{:+.2f}",
             "{:+.1f}",
+            "{:+.4f}",
             "{:+,.0f}",
         ):
             yield style.format(value * scale).replace("-", "−")

@@ -228,7 +228,7 @@ def test_ctrl_c_leaves_what_was_said_and_a_visible_cursor(
     drawn = out.getvalue()
 
     assert "━" in drawn  # there was a picture
-    assert [re.sub(r"\d+ s$", "0 s", line) for line in screen(drawn)] == [
+    assert [re.sub(r"[\d.]+ s$", "0 s", line) for line in screen(drawn)] == [
         "reading data and checkpoint",
         "3 recipes are 2 distinct runs; 2 to train",
         "run 1 of 2: rows 1, 2, seed 0: accuracy 0.6500 on test",

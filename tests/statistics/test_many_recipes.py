@@ -18,6 +18,7 @@ from finegrid.statistics.experiment import Experiment
 from finegrid.statistics.gaps import Gaps
 from finegrid.statistics.many_to_one import compare_with
 from finegrid.statistics.matching import Matching
+from finegrid.statistics.nested import Splits
 from finegrid.statistics.outcomes import Outcomes, complete
 from finegrid.statistics.variance import measure_imbalance, measure_imbalance_by_structure
 
@@ -90,6 +91,21 @@ def test_gaps_are_filled_and_weighed_as_by_the_operator(seed: int) -> None:
     dense = measure_imbalance(completion, weights)
     np.testing.assert_allclose(measure_imbalance_by_structure(completion, weights).inflation, dense.inflation)
     np.testing.assert_allclose(measure_imbalance_by_structure(completion, weights).df, dense.df)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_missing_runs_of_splits_are_weighed_as_by_the_operator(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    ran = random.random((12, 6)) > 0.3
+    ran[:, 0] |= ~ran.any(axis=1)
+    completion = complete(ran, Splits((0, 1, 2, 0, 1, 2), 0.25))
+    weights = random.standard_normal((6, 12))
+
+    dense, found = measure_imbalance(completion, weights), measure_imbalance_by_structure(completion, weights)
+
+    assert completion.operator is not None and completion.columns == 3
+    np.testing.assert_allclose(found.inflation, dense.inflation)
+    np.testing.assert_allclose(found.df, dense.df)
 
 
 def test_runs_that_connect_nothing_stand_at_zero_as_by_the_operator() -> None:

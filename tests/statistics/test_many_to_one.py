@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -12,6 +13,7 @@ from support.effects_samples import full
 from finegrid.recipe.identity import Level, Levels
 from finegrid.statistics.experiment import Experiment
 from finegrid.statistics.many_to_one import compare_with, find_level
+from finegrid.statistics.nested import Splits
 from finegrid.statistics.outcomes import Floats, Outcomes, Values
 from finegrid.statistics.variance import between_seeds, measure_imbalance
 
@@ -197,3 +199,13 @@ def test_words_rest_on_the_simultaneous_interval_and_the_margin() -> None:
 
     assert kinds == [None, "use", "avoid", "same", "same", "same", "use", "same"]
     assert against.better == (6, 1) and against.worse == (2,)
+
+
+def test_what_splits_of_a_pool_share_is_in_the_error_of_every_difference() -> None:
+    given = draw(seeds=6)
+    splits = Splits((0, 1, 2, 0, 1, 2), 0.25)
+    found = compare_with(Experiment.of(replace(given, splits=splits)), 0).differences[5]
+    by_split = (given.score[5] - given.score[0]).reshape(2, 3).mean(axis=0)
+
+    assert found is not None and found.estimate == pytest.approx(by_split.mean())
+    assert found.se**2 == pytest.approx(by_split.var(ddof=1) * (1 / 3 + 0.25))

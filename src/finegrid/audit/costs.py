@@ -13,6 +13,7 @@ import torch
 from finegrid import metrics
 from finegrid.audit.canonical import Canonicaliser
 from finegrid.audit.proof import Prover
+from finegrid.data.table import DataTable
 from finegrid.data.tokens import TokenisedSplit
 from finegrid.encoders.families import CheckpointInfo
 from finegrid.machine import machine, versions
@@ -34,7 +35,6 @@ TIMED_STEPS = 3  # after one that is not timed
 def make_audit(loaded: LoadedStudy) -> Audit:
     """Reduce every row of the study, and time one run of every kind."""
     study = loaded.study
-    metrics.check_score(study.head.score, loaded.tokens.labels)
     canonicaliser = Canonicaliser(loaded, study.head.design.numbers[0])
     rows = []
     recipes: dict[str, Recipe] = {}
@@ -65,6 +65,9 @@ def make_audit(loaded: LoadedStudy) -> Audit:
         machine=machine(torch.cuda.get_device_name(loaded.device) if loaded.device.type == "cuda" else None),
         proofs=proofs,
         device_memory=total_memory(loaded.device),
+        splits=loaded.split_fingerprints,
+        group=study.head.data.group,
+        groups=groups_of(loaded.table),
         checkpoint=describe_checkpoint(study.checkpoint),
     )
 
@@ -77,6 +80,12 @@ def describe_checkpoint(info: CheckpointInfo) -> AuditedCheckpoint:
         positions=info.positions,
         has_pooler=info.has_pooler,
     )
+
+
+def groups_of(table: DataTable) -> dict[str, list[int]]:
+    """The groups of the texts that are scored; empty without data.group."""
+    splits = {"dev": table.dev.groups, "test": table.test.groups}
+    return {part: groups.tolist() for part, groups in splits.items() if groups is not None}
 
 
 def measure(loaded: LoadedStudy, recipe: Recipe) -> Cost:

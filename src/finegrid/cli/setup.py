@@ -21,6 +21,7 @@ from finegrid.cli.options import (
     load,
 )
 from finegrid.cli.say import say, say_status, warn
+from finegrid.metrics import PLAIN_SCORES
 from finegrid.planning.status import study_status
 from finegrid.planning.status_words import plan_lines, status_lines
 from finegrid.recipe.card import card
@@ -28,6 +29,9 @@ from finegrid.running.launch import audit, measure_costs
 from finegrid.study.folder import StudyFolder
 from finegrid.study.init import InitOptions, write_study
 from finegrid.study.load import read_study
+from finegrid.study.scored_label import check_scored_label
+from finegrid.study.settings import RunSettings
+from finegrid.study.study import Study
 from finegrid.verdict.budget.parse import parse_budget
 
 
@@ -78,7 +82,7 @@ def plan(
 ) -> None:
     """Say what a study will run, and what it will take."""
     seconds = None if budget is None else parse_budget(budget, seeds)
-    study, settings = load(folder, device=device, precision=precision, memory=memory)
+    study, settings = load_to_plan(folder, device=device, precision=precision, memory=memory)
     if probe:
         audit(study, settings)
     elif seconds is not None:
@@ -105,3 +109,16 @@ def status(folder: Folder, as_json: Json = False) -> None:
 def explain(factor: Annotated[str, typer.Argument(help="reinit.layers, or a whole part: reinit.")]) -> None:
     """Print the card of a factor: paper, idea, levels, deviations."""
     print(card(factor))
+
+
+def load_to_plan(folder: Path, **options: str | float | None) -> tuple[Study, RunSettings]:
+    """As `load`. Where the score is of one label, only the data tell whether there are texts of it.
+
+    Raises:
+        InputError: as `load`; or there are none in dev or test, or data that cannot be used.
+    """
+    study, settings = load(folder, **options)
+    if study.head.score not in PLAIN_SCORES:
+        for table in study.read_tables(keep_split=False):
+            check_scored_label(study.head.score, table)
+    return study, settings

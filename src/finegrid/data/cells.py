@@ -49,6 +49,18 @@ def as_label(cell: object) -> str:
     return label.strip()
 
 
+def as_group(cell: object) -> str:
+    """What a row shares with others, without whitespace around it; empty where the cell is."""
+    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
+        return ""
+    if isinstance(cell, str) and BLANK.fullmatch(cell):
+        return ""
+    try:
+        return as_label(cell)
+    except UnfitCell as unfit:
+        raise UnfitCell(unfit.kind.replace("label", "group"), unfit.what.replace("label", "group")) from None
+
+
 def _refuse_unwritable(cell: str) -> None:
     if broken := UNWRITABLE.search(cell):
         what = f"{quote(broken[0])} is no character of text, in {quote(cell)}. Take it out"

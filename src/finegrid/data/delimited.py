@@ -29,15 +29,21 @@ def read_delimited(
     header = [name.strip() for name in lines[0][1]]
     if settings.header:
         hint = _explain_missing_column(lines, separator)
-        columns, width, rows = find_columns(settings.columns, header, findings, hint), len(header), lines[1:]
+        columns, width, rows = (
+            find_columns(settings.read_columns, header, findings, hint),
+            len(header),
+            lines[1:],
+        )
     else:
         width = Counter(len(fields) for _, fields in lines).most_common(1)[0][0]
-        columns, rows = number_columns(settings.columns, width, findings), lines
+        columns, rows = number_columns(settings.read_columns, width, findings), lines
     if columns is None:
         return []
     cells = _select_cells(rows, columns, width, findings)
     if len(header) == width:
-        _doubt_header([header[index] for index in columns], cells, settings.header, findings)
+        known = len(settings.columns)  # a group's column is not doubted
+        first, rest = [header[index] for index in columns[:known]], [row[:known] for _, row in cells]
+        _doubt_header(first, rest, settings.header, findings)
     return cells
 
 
@@ -167,13 +173,11 @@ def looks_like_header(texts: Sequence[str], label: str) -> bool:
     return label.casefold() in LABEL_NAMES and all(text.casefold() in TEXT_NAMES for text in texts)
 
 
-def _doubt_header(
-    first: list[str], cells: list[tuple[int, list[object]]], header: bool, findings: FileFindings
-) -> None:
+def _doubt_header(first: list[str], cells: list[list[object]], header: bool, findings: FileFindings) -> None:
     """A warning or a problem where the first row looks like the opposite of what ``header`` says."""
     *texts, label = first
     if header:
-        again = sum(isinstance(row[-1], str) and row[-1].strip() == label for _, row in cells)
+        again = sum(isinstance(row[-1], str) and row[-1].strip() == label for row in cells)
         if again:
             findings.warnings.append(
                 f"{findings.file}: the first line was read as a header, but its label {quote(label)} "

@@ -31,6 +31,7 @@ def find_warnings(parts: Mapping[str, CheckedRows]) -> list[str]:
     warnings: list[str] = []
     for earlier, later in combinations(parts, 2):
         warnings += _find_shared_texts(earlier, parts[earlier], later, parts[later])
+        warnings += _find_shared_groups(earlier, parts[earlier], later, parts[later])
     for part, rows in parts.items():
         warnings += _find_repeated_rows(part, rows)
         warnings += _find_conflicting_labels(part, rows)
@@ -52,6 +53,26 @@ def _find_shared_texts(earlier: str, before: CheckedRows, later: str, after: Che
         if indices:
             what = f"{later}: {count_noun(len(indices), 'text')} also in {earlier}, with {which} label"
             yield _format_warning(what, map(format_example, indices))
+
+
+def _find_shared_groups(earlier: str, before: CheckedRows, later: str, after: CheckedRows) -> Iterator[str]:
+    shared = ({*(before.groups or ())} & {*(after.groups or ())}) - {""}
+    if shared:
+        count = sum(group in shared for group in after.groups or ())
+        what = f"{later}: {count_noun(count, 'text')} of {count_noun(len(shared), 'group')} also in {earlier}"
+        yield _format_warning(what, map(quote, sorted(shared)))
+
+
+def find_group_warnings(rows: Iterable[CheckedRows]) -> Iterator[str]:
+    """Of rows without a group, and of groups that hold nothing together."""
+    for one in rows:
+        if one.groups is None:
+            continue
+        empty = one.groups.count("")
+        if empty:
+            yield f"{one.file}: {count_noun(empty, 'row')} without a group; each is a group of its own"
+        if len(one) > 1 and len({*one.groups} - {""}) + empty == len(one):
+            yield f"{one.file}: no two rows share a group. Is data.group the right column?"
 
 
 def _find_repeated_rows(part: str, rows: CheckedRows) -> Iterator[str]:

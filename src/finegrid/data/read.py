@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from finegrid.data.cells import UnfitCell, as_label, as_text
+from finegrid.data.cells import UnfitCell, as_group, as_label, as_text
 from finegrid.data.delimited import read_delimited
 from finegrid.data.encoding import decode
 from finegrid.data.findings import FileFindings, quote
@@ -37,6 +37,7 @@ class CheckedRows:
     labels: list[str]
     ids: NDArray[np.int64]  # data rows, counted from 1
     places: NDArray[np.int64]  # line on which the row starts, or row of a Parquet file
+    groups: list[str] | None = None  # empty: a group of its own; None: no column of groups
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -47,7 +48,10 @@ class CheckedRows:
     def take(self, indices: NDArray[np.int64]) -> "CheckedRows":
         texts = [self.texts[index] for index in indices]
         labels = [self.labels[index] for index in indices]
-        return CheckedRows(self.file, self.unit, texts, labels, self.ids[indices], self.places[indices])
+        groups = None if self.groups is None else [self.groups[index] for index in indices]
+        return CheckedRows(
+            self.file, self.unit, texts, labels, self.ids[indices], self.places[indices], groups
+        )
 
 
 def read_rows(path: Path, base: Path, settings: DataSettings, findings: FileFindings) -> CheckedRows:
@@ -55,20 +59,28 @@ def read_rows(path: Path, base: Path, settings: DataSettings, findings: FileFind
     cells = _read_cells(path, base, settings, findings)
     texts: list[tuple[str, ...]] = []
     labels: list[str] = []
+    groups: list[str] = []
+    label_at = len(settings.columns) - 1
     for place, row in cells:
         try:
-            texts.append(tuple([as_text(cell) for cell in row[:-1]]))
+            texts.append(tuple([as_text(cell) for cell in row[:label_at]]))
         except UnfitCell as unfit:
             findings.add_problem(unfit.kind, unfit.what, place)
         try:
-            labels.append(as_label(row[-1]))
+            labels.append(as_label(row[label_at]))
+        except UnfitCell as unfit:
+            findings.add_problem(unfit.kind, unfit.what, place)
+        try:
+            groups += [as_group(cell) for cell in row[label_at + 1 :]]
         except UnfitCell as unfit:
             findings.add_problem(unfit.kind, unfit.what, place)
     if not cells and not findings:
         findings.add_problem("empty file", "no rows. Expected a text and its label in each")
     ids = np.arange(1, len(cells) + 1, dtype=np.int64)
     places = np.array([place for place, _ in cells], dtype=np.int64)
-    return CheckedRows(findings.file, findings.unit, texts, labels, ids, places)
+    return CheckedRows(
+        findings.file, findings.unit, texts, labels, ids, places, None if settings.group is None else groups
+    )
 
 
 def find_format(path: Path, findings: FileFindings) -> Format | None:
@@ -110,12 +122,12 @@ def _read_cells(
     if kind == "parquet":
         from finegrid.data.parquet import read_parquet  # pyarrow is slow to import, and few need it
 
-        return read_parquet(base / path, settings.columns, findings)
+        return read_parquet(base / path, settings.read_columns, findings)
     text = decode(raw, settings.encoding, findings)
     if text is None:
         return []
     if kind == "jsonl":
-        return read_jsonl(text, settings.columns, findings)
+        return read_jsonl(text, settings.read_columns, findings)
     return read_delimited(text, "," if kind == "csv" else "\t", settings, findings)
 
 

@@ -28,6 +28,10 @@ class DataSettings(BaseModel):
         Field(description="column of the texts, by name or number from 1; two make a pair"),
     ] = "text"
     label: Annotated[Column, Field(description="column of the labels, by name or number from 1")] = "label"
+    group: Annotated[
+        Column | None,
+        Field(description="column of what rows may share, such as author or document; drawn splits keep it"),
+    ] = None
     header: Annotated[bool, Field(description="whether the first line has names; CSV and TSV only")] = True
     format: Annotated[Literal["auto"] | Format, Field(description="auto: by each file's ending")] = "auto"
     quoting: Annotated[
@@ -52,6 +56,11 @@ class DataSettings(BaseModel):
         """The text column or columns, then the label column."""
         texts = self.text if isinstance(self.text, tuple) else (self.text,)
         return (*texts, self.label)
+
+    @property
+    def read_columns(self) -> tuple[str | int, ...]:
+        """`columns`, then the group column where there is one: what is read of every file."""
+        return self.columns if self.group is None else (*self.columns, self.group)
 
     @property
     def shares(self) -> dict[str, float]:

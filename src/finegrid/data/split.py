@@ -1,6 +1,7 @@
 """Draws dev, test and the training texts from one file: stratified, seeded, the same everywhere."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,51 +13,132 @@ from finegrid.spelling import count_noun
 from finegrid.streams import Streams
 
 Ints = NDArray[np.int64]
+Words = NDArray[np.uint64]
 Parts = dict[str, Ints]  # indices of the train file's rows, ascending, by part
 
 
+@dataclass(frozen=True)
+class Units:
+    """What stays on one side of a split: the rows of one text; of one group, where there are groups.
+
+    Attributes:
+        of_row: ``[rows]``, the first row of its unit.
+        first: ``[units]``, first rows, ascending.
+        sizes: ``[units]``, distinct texts.
+        labels: ``[units]``, by which the draw is stratified: the label of a text's first row; of the labels
+            in a group, the one that is rarest in the file.
+        groups: Whether there are any.
+    """
+
+    of_row: Ints
+    first: Ints
+    sizes: Ints
+    labels: Ints
+    groups: bool
+
+    def class_sizes(self, classes: int) -> Ints:
+        """``[classes]``, distinct texts."""
+        sizes = np.bincount(self.labels, weights=self.sizes, minlength=classes)
+        return np.asarray(sizes, dtype=np.int64)
+
+
 def draw(
-    texts: Sequence[tuple[str, ...]], labels: Ints, names: Sequence[str], settings: DataSettings, file: str
+    texts: Sequence[tuple[str, ...]],
+    labels: Ints,
+    names: Sequence[str],
+    settings: DataSettings,
+    file: str,
+    groups: Sequence[str] | None = None,
 ) -> Parts:
     """Dev and test where they have no file of their own, and ``train_size`` of what is left.
 
     labels: [rows], indices into ``names``. Equal texts stay together: distinct texts are drawn, stratified by
-    the label of their first row, and the other rows follow. Raises InputError.
+    the label of their first row, and the other rows follow. So do the rows of a group. Raises InputError.
     """
     parts = {"train": np.arange(len(labels))}
     if settings.shares:
-        parts = split_off(texts, labels, names, settings, file)
+        units = find_units(texts, labels, groups)
+        bits = Streams(settings.split_seed).bits("split", len(labels))
+        total = int(units.sizes.sum())
+        counts = {part: round(share * total) for part, share in settings.shares.items()}
+        parts = split_off(units, labels, names, counts, bits, file)
     if settings.train_size is not None:
         chosen = draw_training(labels[parts["train"]], parts["train"], len(names), settings, file)
         parts["train"] = chosen
     return parts
 
 
-def split_off(
-    texts: Sequence[tuple[str, ...]], labels: Ints, names: Sequence[str], settings: DataSettings, file: str
-) -> Parts:
-    """The train file's rows as train, and as dev and test where these have no file."""
+def find_units(texts: Sequence[tuple[str, ...]], labels: Ints, groups: Sequence[str] | None) -> Units:
+    """``groups``: by row, empty for a row that is a group of its own; None where there are none."""
     first = find_first_rows(texts)
+    if groups is None:
+        distinct = np.unique(first)
+        return Units(first, distinct, np.ones(len(distinct), dtype=np.int64), labels[distinct], False)
+    from scipy.sparse import coo_array  # slow to import, and few need it
+    from scipy.sparse.csgraph import connected_components
+
+    of_group = find_first_rows([(group,) if group else ("", str(row)) for row, group in enumerate(groups)])
+    rows = len(labels)
+    ends = np.tile(np.arange(rows), 2), np.concatenate([first, of_group])
+    links = coo_array((np.ones(2 * rows), ends), shape=(rows, rows))
+    _, component = connected_components(links, directed=False)
+    firsts, unit = np.unique(component, return_index=True)[1], np.asarray(component)
+    order = np.argsort(firsts, kind="stable")
+    number = np.empty(len(order), dtype=np.int64)
+    number[order] = np.arange(len(order))
+    unit_of_row = number[unit]
     distinct = np.unique(first)
-    bits = Streams(settings.split_seed).bits("split", len(labels))
-    sizes = np.bincount(labels[distinct], minlength=len(names))
-    cuts = {part: apportion(sizes, round(share * len(distinct))) for part, share in settings.shares.items()}
+    sizes = np.bincount(unit_of_row[distinct], minlength=len(order)).astype(np.int64)
+    by_rarity = np.argsort(np.bincount(labels[distinct]), kind="stable")
+    unit_labels = np.empty(len(order), dtype=np.int64)
+    for label in by_rarity[::-1]:  # the rarest last: it stays
+        unit_labels[unit_of_row[distinct[labels[distinct] == label]]] = label
+    return Units(firsts[order][unit_of_row], np.sort(firsts), sizes, unit_labels, True)
+
+
+def split_off(
+    units: Units, labels: Ints, names: Sequence[str], counts: Mapping[str, int], bits: Words, file: str
+) -> Parts:
+    """All rows as train, and as the parts of which ``counts`` says how many distinct texts they take.
+
+    bits: [rows], random; the order in which units are taken. Raises InputError.
+    """
+    sizes = units.class_sizes(len(names))
+    cuts = {part: apportion(sizes, count) for part, count in counts.items()}
     rest = sizes - sum(cuts.values(), start=np.zeros_like(sizes))
-    _refuse_small_classes({**cuts, "train": rest}, sizes, names, file)
+    if not units.groups:
+        _refuse_small_classes({**cuts, "train": rest}, sizes, names, file)
     part_of = np.full(len(labels), "train", dtype="<U5")
     for label in range(len(names)):
-        rows = distinct[labels[distinct] == label]
-        rows = rows[np.argsort(bits[rows], kind="stable")]
-        for part, counts in cuts.items():
-            part_of[rows[: counts[label]]] = part
-            rows = rows[counts[label] :]
-    return {part: np.flatnonzero(part_of[first] == part) for part in ("train", *cuts)}
+        mine = np.flatnonzero(units.labels == label)
+        mine = mine[np.argsort(bits[units.first[mine]], kind="stable")]
+        for part, of_class in cuts.items():
+            taken = count_units(units.sizes[mine], int(of_class[label]))
+            part_of[units.first[mine[:taken]]] = part
+            mine = mine[taken:]
+    parts = {part: np.flatnonzero(part_of[units.of_row] == part) for part in ("train", *cuts)}
+    if units.groups:
+        _refuse_missing_classes(parts, units, labels, names, file)
+    return parts
 
 
-def draw_training(labels: Ints, rows: Ints, classes: int, settings: DataSettings, file: str) -> Ints:
+def count_units(sizes: Ints, wanted: int) -> int:
+    """How many units, in their order, come closest to so many texts."""
+    reached = np.concatenate([[0], np.cumsum(sizes)])
+    return int(np.abs(reached - wanted).argmin())
+
+
+def draw_training(
+    labels: Ints,
+    rows: Ints,
+    classes: int,
+    settings: DataSettings,
+    file: str,
+    stream: str = "split/train_size",
+) -> Ints:
     """``train_size`` of the rows; a smaller draw is always part of a larger one.
 
-    labels: [rows], their labels.
+    labels: [rows], their labels. stream: of the random order.
     """
     size = settings.train_size or len(rows)
     if size > len(rows):
@@ -66,7 +148,7 @@ def draw_training(labels: Ints, rows: Ints, classes: int, settings: DataSettings
         what = f"train_size = {size}, but there are {classes} classes, and each needs a text. Ask for more"
         raise input_error("data", file, what)
     counts = apportion(np.bincount(labels, minlength=classes), size)
-    bits = Streams(settings.split_seed).bits("split/train_size", int(rows.max()) + 1)
+    bits = Streams(settings.split_seed).bits(stream, int(rows.max()) + 1)
     chosen = []
     for label in range(classes):
         class_rows = rows[labels == label]
@@ -100,6 +182,24 @@ def _refuse_small_classes(counts: Mapping[str, Ints], sizes: Ints, names: Sequen
             what = (
                 f"class {quote(name)} has {count_noun(int(sizes[label]), 'different text')} of its own, "
                 f"too few for one in each of {' and '.join(counts)}. Add texts, or take the class out"
+            )
+            problems.append(Problem(file, what))
+    if problems:
+        raise InputError("data", problems)
+
+
+def _refuse_missing_classes(
+    parts: Parts, units: Units, labels: Ints, names: Sequence[str], file: str
+) -> None:
+    """Groups are drawn whole, so a class may miss a part."""
+    problems = []
+    for label, name in enumerate(names):
+        absent = [part for part, rows in parts.items() if not (labels[rows] == label).any()]
+        if absent:
+            count = len(np.unique(units.of_row[labels == label]))
+            what = (
+                f"class {quote(name)} has texts in {count_noun(count, 'group')}, drawn whole, and none came "
+                f"into {' and '.join(absent)}. Try another split_seed, add groups, or take the class out"
             )
             problems.append(Problem(file, what))
     if problems:

@@ -19,10 +19,20 @@ ROW = re.compile(r"[0-9]{1,12}")
 QUOTED_CHARACTERS = 200  # characters of a first line that is not ours
 
 
-def describe_split(texts: Sequence[tuple[str, ...]], labels: Sequence[str], settings: DataSettings) -> str:
+def describe_split(
+    texts: Sequence[tuple[str, ...]],
+    labels: Sequence[str],
+    settings: DataSettings,
+    groups: Sequence[str] | None = None,
+) -> str:
     """The first line of the file: the settings of the draw, and a hash of the train file's content."""
-    content = json.dumps([list(labels), list(texts)], separators=(",", ":")).encode()
-    settings_drawn_with = {f"{part}_share": share for part, share in settings.shares.items()}
+    columns = [list(labels), list(texts), *([] if groups is None else [list(groups)])]
+    content = json.dumps(columns, separators=(",", ":")).encode()
+    settings_drawn_with: dict[str, object] = {
+        f"{part}_share": share for part, share in settings.shares.items()
+    }
+    if groups is not None:
+        settings_drawn_with["group"] = json.dumps(settings.group)
     if settings.train_size is not None:
         settings_drawn_with["train_size"] = settings.train_size
     seed_and_settings = [

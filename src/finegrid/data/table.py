@@ -3,15 +3,17 @@
 import hashlib
 import json
 import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from finegrid.data.doctor import find_unknown_labels, find_warnings
+from finegrid.data.doctor import find_group_warnings, find_unknown_labels, find_warnings
 from finegrid.data.findings import FileFindings, quote
 from finegrid.data.read import CheckedRows, read_rows
+from finegrid.data.resample import Resampling, count_texts, draw_split, pool_rows
 from finegrid.data.settings import DataSettings
 from finegrid.data.split import Parts, draw
 from finegrid.data.split_file import describe_split, read_split, write_split
@@ -28,6 +30,7 @@ class Split:
     texts: list[tuple[str, ...]]  # 1-tuples, or 2-tuples of a text pair
     labels: NDArray[np.int64]  # [texts], indices into Table.labels
     ids: NDArray[np.int64]  # [texts], data rows of the file they came from, counted from 1
+    groups: NDArray[np.int64] | None = None  # [texts], equal numbers are one group, in all splits
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -61,6 +64,77 @@ def load_table(
     What has to be drawn is read from ``split_file``, or drawn and, if ``keep_split``, written there. Raises
     InputError with all problems of all files; then nothing has been written.
     """
+    checked = _check_files(settings, base, split_file)
+    train = checked.rows["train"]
+    if keep_split and split_file is not None and settings.draws and not split_file.exists():
+        write_split(split_file, checked.parts, _describe(train, settings))
+    return checked.make_table({part: train.take(indices) for part, indices in checked.parts.items()})
+
+
+def load_splits(settings: DataSettings, base: Path, resampling: Resampling) -> tuple[DataTable, ...]:
+    """The tables of all splits of the pool. Raises InputError with all problems of all files.
+
+    No split file is written or followed: a split follows from the texts, ``split_seed`` and its number.
+    """
+    checked = _check_files(settings, base, None)
+    train = checked.rows["train"]
+    drawn = {part: train.take(indices) for part, indices in checked.parts.items()}
+    redrawn = ("dev", "test") if resampling.pools_test(settings) else ("dev",)
+    counts = count_texts({**checked.rows, **drawn}, redrawn)
+    pool = pool_rows([checked.rows[part] for part in resampling.pooled_files(settings)])
+    labels = _index_labels(pool, checked.names)
+    tables = []
+    for split in range(resampling.splits):
+        parts = draw_split(pool, labels, checked.names, settings, counts, split)
+        tables.append(checked.make_table({part: pool.take(rows) for part, rows in parts.items()}, split == 0))
+    return tuple(tables)
+
+
+def load_pool(settings: DataSettings, base: Path, resampling: Resampling) -> Split:
+    """All texts of the pool, in the order that splits are drawn in. Raises InputError."""
+    checked = _check_files(settings, base, None)
+    pool = pool_rows([checked.rows[part] for part in resampling.pooled_files(settings)])
+    return _as_split(pool, checked.names, _number_groups([pool]))
+
+
+def unite_splits(splits: Sequence[Split]) -> Split:
+    """The texts of several splits, each once, by rising id."""
+    texts, labels, groups = {}, {}, {}
+    for split in splits:
+        for place, row in enumerate(split.ids.tolist()):
+            texts[row], labels[row] = split.texts[place], split.labels[place]
+            groups[row] = 0 if split.groups is None else split.groups[place]
+    ids = np.array(sorted(texts), dtype=np.int64)
+    numbers = None if splits[0].groups is None else np.array([groups[row] for row in ids], dtype=np.int64)
+    return Split([texts[row] for row in ids], np.array([labels[row] for row in ids]), ids, numbers)
+
+
+def fingerprint_tables(tables: Sequence[DataTable]) -> str:
+    """16 hex digits that stand for a study's data: of its table, or of those of all its splits."""
+    each = [table.fingerprint() for table in tables]
+    return each[0] if len(each) == 1 else hashlib.sha256("/".join(each).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, eq=False)
+class _CheckedFiles:
+    """The rows of the user's files without problems, and how the train file's are split."""
+
+    names: tuple[str, ...]
+    rows: Mapping[str, CheckedRows]  # by part, of those that have a file
+    parts: Parts
+    warnings: tuple[str, ...]  # of the files
+
+    def make_table(self, drawn: Mapping[str, CheckedRows], warned: bool = True) -> DataTable:
+        """The table of the drawn parts, the others being whole files; with its warnings, if asked."""
+        by_part = {part: {**self.rows, **drawn}[part] for part in PARTS}
+        groups = _number_groups(by_part.values())
+        splits = {part: _as_split(by_part[part], self.names, groups) for part in PARTS}
+        warnings = (*self.warnings, *find_warnings(by_part)) if warned else ()
+        return DataTable(self.names, **splits, warnings=warnings)
+
+
+def _check_files(settings: DataSettings, base: Path, split_file: Path | None) -> _CheckedFiles:
+    """Raises InputError with all problems of all files."""
     findings = {part: FileFindings(str(path)) for part, path in settings.files.items()}
     rows = {part: read_rows(path, base, settings, findings[part]) for part, path in settings.files.items()}
     problems = [problem for file_findings in findings.values() for problem in file_findings.problems()]
@@ -74,13 +148,8 @@ def load_table(
             problems += error.problems
     if problems:
         raise InputError("data", problems)
-    if keep_split and split_file is not None and settings.draws and not split_file.exists():
-        write_split(split_file, parts, describe_split(rows["train"].texts, rows["train"].labels, settings))
-    drawn = {part: rows["train"].take(indices) for part, indices in parts.items()}
-    by_part = {part: {**rows, **drawn}[part] for part in PARTS}
-    file_warnings = [warning for file_findings in findings.values() for warning in file_findings.warnings]
-    splits = {part: _as_split(by_part[part], names) for part in PARTS}
-    return DataTable(names, **splits, warnings=(*file_warnings, *find_warnings(by_part)))
+    warnings = [warning for file_findings in findings.values() for warning in file_findings.warnings]
+    return _CheckedFiles(names, rows, parts, (*warnings, *find_group_warnings(rows.values())))
 
 
 def _find_label_problems(rows: dict[str, CheckedRows], names: tuple[str, ...]) -> list[Problem]:
@@ -102,10 +171,18 @@ def _read_or_draw_parts(
     if not settings.draws:
         return {"train": np.arange(len(rows))}
     if split_file is not None and split_file.exists():
-        return read_split(
-            split_file, rows.labels, settings, describe_split(rows.texts, rows.labels, settings)
-        )
-    return draw(rows.texts, _index_labels(rows, names), names, settings, rows.file)
+        return read_split(split_file, rows.labels, settings, _describe(rows, settings))
+    return draw(rows.texts, _index_labels(rows, names), names, settings, rows.file, rows.groups)
+
+
+def _describe(rows: CheckedRows, settings: DataSettings) -> str:
+    return describe_split(rows.texts, rows.labels, settings, rows.groups)
+
+
+def _number_groups(parts: Iterable[CheckedRows]) -> dict[str, int]:
+    """A number for every group that has a name."""
+    names = sorted({group for rows in parts for group in rows.groups or () if group})
+    return {name: number for number, name in enumerate(names)}
 
 
 def _sort_labels(labels: set[str]) -> tuple[str, ...]:
@@ -119,8 +196,13 @@ def _index_labels(rows: CheckedRows, names: tuple[str, ...]) -> NDArray[np.int64
     return np.array([index[label] for label in rows.labels], dtype=np.int64)
 
 
-def _as_split(rows: CheckedRows, names: tuple[str, ...]) -> Split:
+def _as_split(rows: CheckedRows, names: tuple[str, ...], groups: Mapping[str, int]) -> Split:
     labels, ids = _index_labels(rows, names), rows.ids.copy()
+    numbers = None
+    if rows.groups is not None:  # who has no group is one: by its row, below all that have names
+        each = zip(rows.groups, rows.ids, strict=True)
+        numbers = np.array([groups[name] if name else -int(row) for name, row in each], dtype=np.int64)
+        numbers.setflags(write=False)
     for array in (labels, ids):
         array.setflags(write=False)
-    return Split(rows.texts, labels, ids)
+    return Split(rows.texts, labels, ids, numbers)

@@ -27,6 +27,9 @@ ENGLISH = {
     "unknown": "Nothing tells yet how far two runs of one recipe differ. A second seed would.",
     "chosen": "Its score on test is not corrected for the choice: dev and test share the luck of a run, so "
     "it is rather too high. `finegrid confirm` measures it on fresh seeds.",
+    "chosen by splits": "Chosen by each split's own dev and scored on its own test texts, a recipe has "
+    "{score}. Scores of single recipes on test are of texts that took part in the choice, as dev texts of "
+    "other splits.",
     "chosen on test": "It was chosen on test, so its own score there is too high.",
     "cheaper": "Cheaper: {levels} (row {row}) saves {time} ({share}). The chance that it loses more than "
     "{tolerance:g} points against what is recommended is {chance}; expected: {gain}.",
@@ -46,6 +49,8 @@ CHINESE = {
     "unknown": "目前还不知道同一配方的两次运行会相差多少；再加一个种子即可知道。",
     "chosen": "其测试得分没有针对挑选作校正：同一次运行的运气同时影响验证集和测试集，因此偏高。"
     "`finegrid confirm` 会用新的种子重新测量。",
+    "chosen by splits": "每套划分按自己的验证集选配方、在自己的测试集上计分，得 {score}。"
+    "单个配方的测试得分所用的文本，在其他划分中属于验证集，参与过选择。",
     "chosen on test": "它是在测试集上选出的，因此其测试得分偏高。",
     "cheaper": "更省时：{levels}（第 {row} 行），可省 {time}（{share}）。"
     "比推荐配方低 {tolerance:g} 分以上的概率为 {chance}，预计相差 {gain} 分。",
@@ -69,15 +74,27 @@ def headline(verdict: VerdictFacts, lang: Lang) -> str:
 
 def reasons(verdict: VerdictFacts, lang: Lang) -> list[str]:
     """How sure that is, and what else could be used: sentences."""
-    best, words = verdict["best"], WORDS[lang]
+    best = verdict["best"]
     if best is None:
         return []
     found = [_why(best, verdict, lang)]
-    if not best["keep_baseline"]:
-        found.append(words["chosen" if best["chosen_on"] == "dev" else "chosen on test"])
+    found += _say_chosen(best, verdict, lang)
     if best["cheaper"] is not None:
         found.append(_say_cheaper(best["cheaper"], best, verdict, lang))
     return [*found, *(_say_against(one, verdict, lang) for one in best["against_words"])]
+
+
+def _say_chosen(best: BestFacts, verdict: VerdictFacts, lang: Lang) -> list[str]:
+    """What the choice does to the score on test."""
+    words, splits = WORDS[lang], verdict["splits"]
+    if splits is not None and splits["choice"] is not None:
+        low, high = splits["choice_interval"]
+        ends = "" if low is None else words["interval"].format(low=f"{low:.2f}", high=f"{high:.2f}")
+        around = words["in brackets"].format(text=ends) if ends else ""
+        return [words["chosen by splits"].format(score=f"{splits['choice']:.2f}{around}")]
+    if best["keep_baseline"]:
+        return []
+    return [words["chosen" if best["chosen_on"] == "dev" else "chosen on test"]]
 
 
 def _why(best: BestFacts, verdict: VerdictFacts, lang: Lang) -> str:

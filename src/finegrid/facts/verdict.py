@@ -118,6 +118,30 @@ class ConditionFacts(TypedDict):
     decision: DecisionFacts
 
 
+class LossEffectFacts(TypedDict):
+    """What a level does to how sure the models are; lower is better. It decides nothing."""
+
+    effect: Annotated[float | None, Field(description="Log loss in nats; Brier score, 0 to 2.")]
+    low: Annotated[float | None, Field(description="The lower end of the plain 95 % interval.")]
+    high: Annotated[float | None, Field(description="The upper end of the plain 95 % interval.")]
+
+
+class SplitsFacts(TypedDict):
+    """Splits of a pool of texts, where every seed draws its own."""
+
+    seen: Annotated[int, Field(description="How many have finished runs.")]
+    of: Annotated[int, Field(description="How many there are.")]
+    test_per_train: Annotated[float, Field(description="Test texts over training texts of a split.")]
+    choice: Annotated[
+        Points,
+        Field(
+            description="Mean over splits of the test score of the recipe that the split's own dev scores "
+            "choose; null where test has a file of its own."
+        ),
+    ]
+    choice_interval: Ends
+
+
 class FactorFacts(EffectFacts):
     """A level of a factor against the factor's first level."""
 
@@ -127,6 +151,8 @@ class FactorFacts(EffectFacts):
     seconds_interval: Ends | None
     seconds_ratio: Annotated[float | None, Field(description="Of geometric means; 1 is equal.")]
     memory: Annotated[Bytes, Field(description="What the level adds to a run's peak memory.")]
+    log_loss: LossEffectFacts | None
+    brier: LossEffectFacts | None
     verdict: Annotated[str, Field(description="The decision in English, for people.")]
     decision: DecisionFacts
     needs: NeedsFacts | None
@@ -399,6 +425,7 @@ class VerdictFacts(TypedDict):
     margin: Annotated[float, Field(description="Points; smaller differences are none.")]
     seeds: int
     texts: Annotated[int, Field(description="Test texts; 0 without predictions.")]
+    splits: SplitsFacts | None
     recipes: Annotated[int, Field(description="How many distinct ones.")]
     noise: NoiseFacts
     holds_at: Annotated[Levels, Field(description="What every recipe has in common.")]

@@ -83,6 +83,8 @@ def load_results(study: Study) -> Results:
         planned_seeds=study.head.design.planned,
         holds_at=holds_at,
         notes=tuple(audit.warnings),
+        resampling=(resampling := study.head.design.resampling),
+        test_given=resampling is not None and not resampling.pools_test(study.head.data),
         screen=study.screen,
     )
 

@@ -14,10 +14,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from finegrid.data.resample import Resampling
 from finegrid.errors import input_error
 from finegrid.recipe.identity import Level, Levels, key_of
 from finegrid.recipe.recipe import Recipe
 from finegrid.results.score_scale import ScoreScale
+from finegrid.statistics.nested import Splits
 from finegrid.study.audit_file import Audit
 from finegrid.study.folder import StudyFolder
 from finegrid.study.predictions import read_run
@@ -62,6 +64,8 @@ class Results:
     repeats: bool = False  # whether "seeds" are just repeats of the same recipes
     notes: tuple[str, ...] = ()  # where it comes from, and warnings about the data
     scale: ScoreScale = field(default_factory=ScoreScale)  # of the scores
+    resampling: Resampling | None = None  # where every seed has a split of its own of one pool
+    test_given: bool = False  # whether the test texts have a file of their own, outside that pool
     screen: Screen | None = None  # where phase 1 has decided which factors there is more to see of
     given: Given | None = None  # predictions that are not of our runs: a comparison has them
 
@@ -79,6 +83,21 @@ class Results:
             for recipe in self.recipes
         )
         return replace(self, recipes=recipes, seeds=tuple(seed for seed in self.seeds if seed in seeds))
+
+    def splits(self, split: str) -> Splits | None:
+        """Which split of the pool every seed has, and how much splits of it share; None without a pool.
+
+        Args:
+            split: dev or test: on which of them scores are.
+        """
+        if self.resampling is None or self.audit is None:
+            return None
+        of_seed = tuple(seed % self.resampling.splits for seed in self.seeds)
+        return Splits(of_seed, self.audit.sizes[split] / self.audit.sizes["train"])
+
+    def is_nested(self, split: str) -> bool:
+        """Whether seeds are scored on texts of their own: dev, or test, is drawn anew for every split."""
+        return self.resampling is not None and not (split == "test" and self.test_given)
 
     def points(self, split: str, score: str | None = None) -> Points:
         """Scores ``[recipes, seeds]``, 0 to 100; nan where no run has finished. A table has ``test`` only.
@@ -178,6 +197,9 @@ class Results:
         """What every finished run predicts of every text; None for a table from
         elsewhere, and where no run has finished.
 
+        Where texts are drawn anew for every split, they are those of all splits, and a run has no prediction
+        of those that its split has elsewhere.
+
         Raises:
             InputError: a file is missing or damaged, or runs were scored on different texts.
         """
@@ -201,27 +223,70 @@ class Results:
         if self.audit is None:
             return found, digests
         shape = (len(self.recipes), len(self.seeds))
+        own: dict[str, list[OwnTexts]] = {}
         for at, record in self.finished():
             digest = hashlib.sha256()
             for split, arrays in read_run(self.folder, record.run_id).items():
+                said = arrays.logits.argmax(axis=1)
+                if self.is_nested(split):
+                    own.setdefault(split, []).append(OwnTexts(at, arrays.ids, arrays.gold, said))
+                    digest.update(arrays.logits.tobytes())
+                    continue
                 if split not in found:
                     predicted = np.full((*shape, len(arrays.gold)), -1, dtype=np.int16)
-                    found[split] = Predictions(arrays.gold, predicted, arrays.ids, len(self.audit.labels))
+                    groups = self.audit.groups.get(split)
+                    found[split] = Predictions(
+                        arrays.gold,
+                        predicted,
+                        arrays.ids,
+                        len(self.audit.labels),
+                        None if groups is None else np.array(groups, dtype=np.int64),
+                    )
                 if not np.array_equal(found[split].gold, arrays.gold):
                     what = f"run {record.run_id} was scored on other texts than the runs before it."
                     raise input_error(str(self.folder), StudyFolder(self.folder).predictions.name, what)
-                found[split].predicted[at] = arrays.logits.argmax(axis=1)
+                found[split].predicted[at] = said
                 digest.update(arrays.logits.tobytes())
             digests[at] = digest.hexdigest()
+        found |= {split: unite(runs, shape, len(self.audit.labels)) for split, runs in own.items()}
         return found, digests
+
+
+@dataclass(frozen=True)
+class OwnTexts:
+    """What one run predicts of the texts of its split."""
+
+    at: tuple[int, int]  # recipe, seed
+    ids: NDArray[np.int64]
+    gold: NDArray[np.int64]
+    said: NDArray[np.int64]
+
+
+def unite(runs: Sequence[OwnTexts], shape: tuple[int, int], classes: int) -> Predictions:
+    """Predictions of the texts of all splits, by rising id; -1 of a text that a run's split has elsewhere.
+
+    Args:
+        runs: all that have finished.
+        shape: recipes and seeds.
+        classes: how many.
+    """
+    ids = np.unique(np.concatenate([run.ids for run in runs]))
+    gold = np.empty(len(ids), dtype=np.int64)
+    predicted = np.full((*shape, len(ids)), -1, dtype=np.int16)
+    for run in runs:
+        place = np.searchsorted(ids, run.ids)
+        gold[place] = run.gold
+        predicted[run.at][place] = run.said
+    return Predictions(gold, predicted, ids, classes)
 
 
 @dataclass(frozen=True)
 class Predictions:
     gold: NDArray[np.int64]  # [texts], class numbers
-    predicted: NDArray[np.int16]  # [recipes, seeds, texts], class numbers; -1 where no run has finished
+    predicted: NDArray[np.int16]  # [recipes, seeds, texts], class numbers; -1: no run, or not its text
     ids: NDArray[np.int64]  # [texts], rows of the user's file, counted from 1
     classes: int
+    groups: NDArray[np.int64] | None = None  # [texts], with data.group: equal numbers are one group
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from finegrid.running.crew import Crew
 from finegrid.running.messages import AuditDone, AuditJob, Ready
 from finegrid.running.process import Worker
 from finegrid.study.audit_file import Audit, load_audit, save_audit
+from finegrid.study.audited import knows_texts
 from finegrid.study.folder import SCREEN_FILE
 from finegrid.study.study import Study
 
@@ -30,8 +31,11 @@ def audit_study(crew: Crew, alike: dict[str, str | int] | None = None) -> Audit:
     fingerprints = crew.wait_for(worker, Ready).fingerprints
     audit = load_audit(study.folder)
     fits = audit is not None and audit.fingerprints == fingerprints
-    if audit is None or not fits or not audit.serves(study.rows, alike):
-        if audit is not None and not fits and any(True for _ in study.ledger):
+    known = audit is not None and knows_texts(audit, study)
+    if audit is None or not fits or not known or not audit.serves(study.rows, alike):
+        # More splits of a pool rename nothing: runs of those that were there are found again.
+        renamed = audit is not None and len(audit.splits) == (study.head.design.resample or 0)
+        if audit is not None and not fits and renamed and any(True for _ in study.ledger):
             changed = ", ".join(changed_names(audit.fingerprints, fingerprints))
             say(
                 f"changed since the last run: {changed}. Finished runs stay in runs.jsonl, "

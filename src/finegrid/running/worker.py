@@ -97,6 +97,7 @@ def work(channel: Channel, jobs: queue.Queue[Job], folder: Path, settings: RunSe
 def train(channel: Channel, loaded: LoadedStudy, job: TrainJob) -> None:
     """Train a family, write its predictions, and send its records."""
     started = time.time()
+    loaded = loaded.of_seed(job.runs[0].seed)  # a family's runs have one seed
     for run in train_members(channel, loaded, job.family, job.runs):
         if run.progress.status == "done":
             save_predictions(loaded, run)
@@ -111,6 +112,7 @@ def fit(channel: Channel, loaded: LoadedStudy, job: FitJob) -> None:
     from finegrid.training.loaded import check_lengths
 
     started = time.time()
+    loaded = loaded.of_seed(job.run.seed)
     recipe = Recipe().at(job.recipe)
     check_lengths({recipe.model.max_length}, loaded.tokens.train.template.specials, "--recipe")
     (run,) = train_members(channel, loaded, job.family, [job.run])

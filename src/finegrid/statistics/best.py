@@ -77,7 +77,7 @@ def _measure_pairs(experiment: Experiment) -> tuple[Pairs, float, str]:
         known, freedom, method = between_pairs(filled, *experiment.known_repeats)
         return lambda some: known[some], freedom, method
     recipes, seeds = filled.score.shape
-    count = completion.ran.sum(axis=1).astype(float)
+    count = completion.ran_columns.sum(axis=1).astype(float)
     if seeds > 1 and recipes > 1:
         off = (
             filled.score
@@ -85,9 +85,9 @@ def _measure_pairs(experiment: Experiment) -> tuple[Pairs, float, str]:
             - filled.score.mean(axis=0)
             + filled.score.mean()
         )
-        df = float(completion.ran.sum() - recipes - seeds + 1)
+        df = float(completion.ran_columns.sum() - recipes - seeds + 1)
         run_variance = float((off**2).sum() / max(df, 1.0)) if df > 0 else np.inf
-        noise = "between seeds"
+        noise = "between seeds" if experiment.outcomes.splits is None else "between splits"
         if not experiment.outcomes.measured and run_variance <= NO_SPREAD:
             run_variance, noise = np.inf, "none"
     else:
@@ -99,9 +99,10 @@ def _measure_pairs(experiment: Experiment) -> tuple[Pairs, float, str]:
             repeats = experiment.outcomes.repeats[completion.kept]
             count = np.isfinite(repeats).sum(axis=1).astype(float)
     texts, seed_text = _measure_texts(filled)
+    overlap = experiment.overlap
 
     def measure(some: NDArray[np.int64]) -> Floats:
-        run = run_variance * (1 / count[some, None] + 1 / count[None, :])
+        run = run_variance * (1 / count[some, None] + 1 / count[None, :] + 2 * overlap)
         text = texts(some)
         # As for effects: both sources, less what is in both, not below the larger one.
         return np.asarray(np.maximum(np.maximum(run + text - seed_text, run), text))

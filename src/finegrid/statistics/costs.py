@@ -41,6 +41,7 @@ def compare_costs(experiment: Experiment, spent: Floats, alpha: float = 0.05) ->
         experiment: Of the same runs, whatever its scores are.
         spent: ``[recipes, seeds]``, above 0, nan where a run is missing.
     """
+    experiment = experiment.without_splits()
     relative = analyse_mains(experiment.with_scores(np.log(spent)), 0.0, alpha)
     absolute = analyse_mains(experiment.with_scores(spent), 0.0, alpha)
     return [

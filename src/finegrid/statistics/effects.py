@@ -224,7 +224,7 @@ def _judge_family(
     effects = {}
     for row, number in enumerate(family.given):
         contrast = family.contrasts[number]
-        components = Components(*(part[row] for part in single.parts))
+        components = Components(*(part[row] for part in single.parts), overlap=single.overlap)
         decision = None
         if alpha is not None:
             main = contrast.comparisons[0]

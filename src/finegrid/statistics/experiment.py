@@ -19,6 +19,7 @@ from scipy import sparse
 from finegrid.statistics.comparisons import Contrast
 from finegrid.statistics.contrasts import Contrasts
 from finegrid.statistics.least_squares import Residual
+from finegrid.statistics.nested import Splits
 from finegrid.statistics.outcomes import (
     DENSE,
     Completion,
@@ -32,6 +33,7 @@ from finegrid.statistics.outcomes import (
 from finegrid.statistics.repeats import between_repeats, count_runs
 from finegrid.statistics.variance import (
     LEAST_RESIDUAL,
+    NOTHING,
     Imbalance,
     Noise,
     StandIn,
@@ -154,7 +156,7 @@ class Experiment:
 
     @classmethod
     def of(cls, outcomes: Outcomes) -> Experiment:
-        completion = complete(outcomes.ran)
+        completion = complete(outcomes.ran, outcomes.splits)
         contrasts = Contrasts(outcomes.factors, outcomes.recipes, completion.kept, outcomes.blocks)
         return cls(outcomes, Families(contrasts, completion))
 
@@ -165,12 +167,14 @@ class Experiment:
         repeats: Floats | None = None,
         run_text: Floats | None = None,
         measured: bool = True,
+        splits: Splits | None = None,
     ) -> Experiment:
         """Another score of the same recipes. What depends on finished runs alone is shared.
 
         Args:
             score: ``[recipes, seeds]``, nan where no run finished; further seeds, or fewer, are allowed.
             influence, repeats, run_text, measured: Of this score; see `Outcomes`.
+            splits: Those of this score, where they are others than before.
         """
         outcomes = replace(
             self.outcomes,
@@ -179,17 +183,27 @@ class Experiment:
             repeats=repeats,
             run_text=run_text,
             measured=measured,
+            splits=splits or self.outcomes.splits,
         )
         if np.array_equal(outcomes.ran, self.outcomes.ran):
             return Experiment(outcomes, self.families)
-        completion = complete(outcomes.ran)
+        completion = complete(outcomes.ran, outcomes.splits)
         if np.array_equal(completion.kept, self.completion.kept):
             return Experiment(outcomes, Families(self.families.contrasts, completion))
         return Experiment.of(outcomes)
 
+    def without_splits(self) -> Experiment:
+        """As if all seeds had the same texts: for what does not depend on texts, such as seconds."""
+        return self if self.outcomes.splits is None else Experiment.of(replace(self.outcomes, splits=None))
+
     @property
     def completion(self) -> Completion:
         return self.families.completion
+
+    @property
+    def overlap(self) -> float:
+        """Of splits of one pool: test over training texts (`nested`); 0 where seeds have the same texts."""
+        return 0.0 if self.outcomes.splits is None else self.outcomes.splits.overlap
 
     @property
     def runs_each(self) -> int:
@@ -231,9 +245,9 @@ class Experiment:
         Args:
             weights: ``[sums, kept recipes]``, an array or a sparse one.
         """
-        if self.completion.seeds > 1:
+        if self.completion.columns > 1:
             imbalance = measure_imbalance_by_structure(self.completion, weights)
-            return between_seeds(self.filled, weights, imbalance)
+            return between_seeds(self.filled, weights, imbalance, overlap=self.overlap)
         if self.known_repeats is not None:
             return between_repeats(self.filled, weights, *self.known_repeats)
         return one_seed(self.filled, weights, self._stand_in)
@@ -248,11 +262,11 @@ class Experiment:
         place = int(self.completion.kept[:row].sum())
         complete_row = self.completion.kept[row] and self.completion.ran[place].all()
         everyone = np.ones(len(alone), dtype=bool)
-        return alone if complete_row and self.completion.seeds > 1 else everyone
+        return alone if complete_row and self.completion.columns > 1 else everyone
 
     def _measure_noise(self, estimators: Estimators, asked: Sequence[int] | None = None) -> Noise:
-        if self.completion.seeds > 1:
-            noise = between_seeds(self.filled, estimators.weights, estimators.imbalance, asked)
+        if self.completion.columns > 1:
+            noise = between_seeds(self.filled, estimators.weights, estimators.imbalance, asked, self.overlap)
         else:
             weights = estimators.weights if asked is None else estimators.weights[list(asked)]
             if self.known_repeats is not None:
@@ -275,6 +289,8 @@ class Experiment:
         return self._stand_in if families is self.families else self._find_stand_in(families)
 
     def _find_stand_in(self, families: Families) -> StandIn:
+        if self.outcomes.splits is not None:  # within one split nothing shows how far splits differ
+            return NOTHING
         repeats = self.outcomes.repeats
         known = None if repeats is None else repeats[self.completion.kept]
         found = find_stand_in(self.filled, self.families.leftover, families.reference, known)

@@ -161,7 +161,7 @@ def _share_chance(experiment: Experiment, noise: Noise, given: Counts, place: in
         count = np.isfinite(repeats[experiment.completion.kept]).sum(axis=1)
         own = count[given] / (count[given] + count[place])
     known = np.isfinite(noise.variance) & (noise.variance > 0)
-    common = own * noise.seed + np.maximum(_covary_texts(experiment.filled, given, place), 0.0)
+    common = own * noise.between + np.maximum(_covary_texts(experiment.filled, given, place), 0.0)
     common = np.maximum(common - own * noise.seed_text, 0.0)
     share = np.divide(common, noise.variance, out=own, where=known)
     return np.clip(share, 0.0, MOST_ALIKE)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from finegrid.recipe.identity import Level, Levels
 from finegrid.statistics.gaps import Gaps
+from finegrid.statistics.nested import Splits, average_over_splits
 
 Floats = NDArray[np.float64]
 Values = NDArray[np.floating[Any]]
@@ -56,6 +57,8 @@ class Outcomes:
             are known (`repeats.of_runs`); 0 where no recipe has two.
         measured: Whether a spread of 0 was measured. Where only rounded scores of unknown texts are told, it
             is False: equal scores then leave the noise unknown.
+        splits: Which split of a pool every seed has, where each split has texts of its own; None where all
+            seeds have the same texts.
 
     Raises:
         ValueError: shapes that do not agree, or levels that the factors do not list.
@@ -70,6 +73,7 @@ class Outcomes:
     grain: float = 0.0
     run_text: Floats | None = None
     measured: bool = True
+    splits: Splits | None = None
 
     def __post_init__(self) -> None:
         shape = self.score.shape
@@ -79,6 +83,8 @@ class Outcomes:
             raise ValueError(f"influence has shape {self.influence.shape}, expected [*{shape}, texts]")
         if self.repeats is not None and (shape[1] != 1 or len(self.repeats) != shape[0]):
             raise ValueError("repeats go with a score of one column, their mean")
+        if self.splits is not None and len(self.splits.of_seed) != shape[1]:
+            raise ValueError(f"{len(self.splits.of_seed)} seeds have splits, expected {shape[1]}")
         for recipe in self.recipes:
             for factor, level in recipe.items():
                 if level not in self.factors.get(factor, ()):
@@ -126,12 +132,14 @@ class Completion:
         ran: ``[kept recipes, kept seeds]``, which runs finished.
         operator: ``[kept recipes, kept seeds, finished runs]``: every value as a weighted sum of finished
             runs. None if none is missing, and of more recipes than `DENSE`: there ``gaps`` stands in.
+        split_of_seed: ``[kept seeds]``, numbers of splits; None where all seeds have the same texts.
     """
 
     kept: NDArray[np.bool_]
     kept_seeds: NDArray[np.bool_]
     ran: NDArray[np.bool_]
     operator: Floats | None
+    split_of_seed: tuple[int, ...] | None = None
 
     @property
     def seeds(self) -> int:
@@ -142,15 +150,31 @@ class Completion:
         """How missing runs follow from finished ones, by structure. None if none is missing."""
         return None if self.ran.all() else Gaps(self.ran)
 
+    @cached_property
+    def average(self) -> Floats | None:
+        """``[kept seeds, splits]``: weights that make means of splits; None where seeds have no splits."""
+        return None if self.split_of_seed is None else average_over_splits(self.split_of_seed)
 
-def complete(ran: NDArray[np.bool_]) -> Completion:
+    @property
+    def columns(self) -> int:
+        """Splits; seeds where these have none: the columns of what is analysed."""
+        return self.seeds if self.average is None else int(self.average.shape[1])
+
+    @property
+    def ran_columns(self) -> NDArray[np.bool_]:
+        """``[kept recipes, columns]``: where any run finished."""
+        return self.ran if self.average is None else np.asarray(self.ran @ self.average > 0)
+
+
+def complete(ran: NDArray[np.bool_], splits: Splits | None = None) -> Completion:
     """``ran``: ``[recipes, seeds]``, which runs finished."""
     kept, kept_seeds = np.asarray(ran.any(axis=1)), np.asarray(ran.any(axis=0))
     if not ran[np.ix_(kept, kept_seeds)].all():
         kept, kept_seeds = find_largest_part(ran)
     ran = ran[np.ix_(kept, kept_seeds)]
+    of_seed = None if splits is None else tuple(np.array(splits.of_seed)[kept_seeds].tolist())
     dense = len(ran) <= DENSE and not ran.all()
-    return Completion(kept, kept_seeds, ran, _operator(ran) if dense else None)
+    return Completion(kept, kept_seeds, ran, _operator(ran) if dense else None, of_seed)
 
 
 def label_parts(ran: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
@@ -185,10 +209,12 @@ def find_largest_part(ran: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArra
 class Filled:
     """The completed table: recipes and seeds that have any run, without gaps.
 
+    Where seeds draw splits of a pool, its columns are means of splits in the place of seeds.
+
     Attributes:
         completion: Which they are, and how missing runs follow from finished ones.
-        score: ``[kept recipes, kept seeds]``, points.
-        influence: ``[kept recipes, kept seeds, texts]``, points, or None.
+        score: ``[kept recipes, columns]``, points.
+        influence: ``[kept recipes, columns, texts]``, points, or None.
     """
 
     completion: Completion
@@ -197,7 +223,8 @@ class Filled:
 
     @property
     def seeds(self) -> int:
-        return self.completion.seeds
+        """Of its columns."""
+        return self.completion.columns
 
     @property
     def texts(self) -> int:
@@ -218,13 +245,23 @@ def fill(outcomes: Outcomes, completion: Completion) -> Filled:
             if influence is not None:
                 influence = influence.copy()
                 completion.gaps.fill_(influence)
-        return Filled(completion, score, influence)
+        return average_seeds(Filled(completion, score, influence))
     gap = completion.operator[~ran]  # [missing, finished runs]
     score[~ran] = gap @ score[ran]
     if influence is not None:
         influence = influence.copy()
         influence[~ran] = gap.astype(influence.dtype) @ influence[ran]
-    return Filled(completion, score, influence)
+    return average_seeds(Filled(completion, score, influence))
+
+
+def average_seeds(filled: Filled) -> Filled:
+    """The same with means of splits for columns, where seeds have splits."""
+    average, influence = filled.completion.average, filled.influence
+    if average is None:
+        return filled
+    if influence is not None:
+        influence = np.einsum("rst,sk->rkt", influence, average.astype(influence.dtype))
+    return Filled(filled.completion, filled.score @ average, influence)
 
 
 def _operator(ran: NDArray[np.bool_]) -> Floats:

@@ -194,13 +194,13 @@ def find_posterior(experiment: Experiment, besides: Sequence[Levels] = ()) -> Po
 
 
 def measure_run_variance(experiment: Experiment) -> tuple[float, float]:
-    """Of one run, points squared, and its degrees of freedom.
+    """Of one run, points squared, and its degrees of freedom; of one split, where seeds draw splits.
 
     Runs of one seed share the order of the data and the masks, so luck goes with effects of low order. The
     larger of two counts: over all contrasts, and over main effects.
     """
     filled, completion = experiment.filled, experiment.completion
-    if completion.seeds == 1:
+    if completion.columns == 1:
         stand_in = experiment.stand_in_of_one_design
         return stand_in.measured * min(stand_in.ratio, EXPECTED_LUCK_RATIO), stand_in.df
     off = (
@@ -209,7 +209,7 @@ def measure_run_variance(experiment: Experiment) -> tuple[float, float]:
         - filled.score.mean(axis=0)
         + filled.score.mean()
     )
-    df = float(completion.ran.sum() - len(off) - completion.seeds + 1)
+    df = float(completion.ran_columns.sum() - len(off) - completion.columns + 1)
     if df < 1:
         return np.inf, 1.0
     whole, low = float((off**2).sum() / df), experiment.families.mains.estimators.weights
@@ -288,11 +288,16 @@ def _project(
 
 
 def _count_runs(experiment: Experiment) -> Floats:
-    """``[kept recipes]``, how many runs each mean rests on."""
+    """``[kept recipes]``, how many runs each mean rests on.
+
+    Splits of one pool share texts: a mean over K of them is worth 1 / (1 / K + test/train) splits that have
+    nothing in common (`nested`).
+    """
     repeats, completion = experiment.outcomes.repeats, experiment.completion
     if repeats is not None:
         return np.asarray(np.isfinite(repeats[completion.kept]).sum(axis=1), dtype=float)
-    return np.asarray(completion.ran.sum(axis=1), dtype=float)
+    count = np.asarray(completion.ran_columns.sum(axis=1), dtype=float)
+    return count if experiment.overlap == 0 else np.asarray(1 / (1 / count + experiment.overlap))
 
 
 def _measure_texts(filled: Filled, basis: Floats) -> Floats:

@@ -12,7 +12,7 @@ the three add up to a variance of the effect.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -51,9 +51,12 @@ class Noise:
         df_seed: ``[effects]``, degrees of freedom of ``seed``.
         seeds: How many there were.
         texts: How many there were; 0 without predictions.
-        method: ``between seeds``, ``between seeds, moderated``, ``true repeats``, ``true repeats and
-            high-order interactions``, ``pooled high-order interactions``, ``Lenth's method`` or ``none``.
+        method: ``between seeds``, ``between seeds, moderated``, ``between splits``, ``true repeats``,
+            ``true repeats and high-order interactions``, ``pooled high-order interactions``, ``Lenth's
+            method`` or ``none``; `repeats` has two more.
         run_sd: Standard deviation of one run, points: pooled over effects.
+        overlap: Where ``seed`` is between splits of one pool: test over training texts (`nested`). It adds
+            to one over the number of splits.
     """
 
     seed: Floats
@@ -64,11 +67,17 @@ class Noise:
     texts: int
     method: str
     run_sd: float
+    overlap: float = 0.0
 
     @property
     def variance(self) -> Floats:
         """``[effects]``, points squared: of the effect."""
-        return _total(self.seed, self.text, self.seed_text)
+        return _total(self.between, self.text, self.seed_text)
+
+    @property
+    def between(self) -> Floats:
+        """``[effects]``, points squared: what ``seed`` makes of the effect, with what splits share."""
+        return self.seed * (1 + self.seeds * self.overlap)
 
     @property
     def df(self) -> Floats:
@@ -79,7 +88,7 @@ class Noise:
         """
         df_text = max(self.texts - 1, 1)
         below = (
-            self.seed**2 / self.df_seed
+            self.between**2 / self.df_seed
             + (self.text**2 + self.seed_text**2 / max(self.seeds - 1, 1)) / df_text
         )
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -94,16 +103,21 @@ class Noise:
             np.maximum(self.seed - self.seed_text, 0.0) * seeds,
             np.maximum(self.text - self.seed_text, 0.0) * texts,
             self.seed_text * seeds * texts,
+            overlap=self.overlap,
         )
 
 
 @dataclass(frozen=True)
 class Components:
-    """Variances in points squared, of an effect in one seed, on one text, and on one text in one seed."""
+    """Variances in points squared, of an effect in one seed, on one text, and on one text in one seed.
+
+    ``overlap``: of splits that take the place of seeds, as in `Noise`; no number of them averages it out.
+    """
 
     seed: Floats
     text: Floats
     seed_text: Floats
+    overlap: float = field(default=0.0, kw_only=True)
 
     @property
     def parts(self) -> tuple[Floats, Floats, Floats]:
@@ -111,13 +125,15 @@ class Components:
 
     def variance(self, seeds: Floats | float, texts: Floats | float) -> Floats:
         """Of the effect in a study of this many seeds and texts."""
-        return np.asarray(self.seed / seeds + self.text / texts + self.seed_text / (seeds * texts))
+        between = self.seed * (1 / seeds + self.overlap) if self.overlap else self.seed / seeds
+        return np.asarray(between + self.text / texts + self.seed_text / (seeds * texts))
 
 
 def expected_chance(components: Components, seeds: int, texts: int, df_seed: float) -> tuple[float, float]:
     """Standard error of an effect in a study of this size, and its degrees of freedom."""
     variance = float(components.variance(seeds, max(texts, 1)))
-    between = float(components.seed / seeds + components.seed_text / (seeds * max(texts, 1)))
+    shared = components.seed * components.overlap
+    between = float(components.seed / seeds + shared + components.seed_text / (seeds * max(texts, 1)))
     if between == 0:
         return float(np.sqrt(variance)), np.inf
     return float(np.sqrt(variance)), max(df_seed * (variance / between) ** 2, 1.0)
@@ -142,15 +158,20 @@ class Imbalance:
 
 
 def between_seeds(
-    filled: Filled, weights: Weights, imbalance: Imbalance, asked: Sequence[int] | None = None
+    filled: Filled,
+    weights: Weights,
+    imbalance: Imbalance,
+    asked: Sequence[int] | None = None,
+    overlap: float = 0.0,
 ) -> Noise:
-    """From two seeds up.
+    """From two seeds up, or two splits of a pool.
 
     Args:
         weights: ``[effects, kept recipes]``, one family of effects.
         imbalance: Of these weights (`measure_imbalance`).
         asked: Places of the effects whose noise is wanted; all if None. The others lend it their variance
             between seeds, but what they are on single texts is not looked at.
+        overlap: Of splits, as in `Noise`.
     """
     chosen = slice(None) if asked is None else list(asked)
     seeds = filled.seeds
@@ -164,12 +185,15 @@ def between_seeds(
     method = "between seeds"
     known = run_variance[np.isfinite(run_variance)]
     run_sd = float(np.sqrt(known.mean())) if len(known) else np.nan
-    if seeds <= MOST_DF and weights.shape[0] > 2:
+    split_of_seed = filled.completion.split_of_seed
+    # Splits are not moderated: docs/statistics.md has what that would cost.
+    if split_of_seed is None and seeds <= MOST_DF and weights.shape[0] > 2:
         run_variance, df = moderate(run_variance, df)
         seed = run_variance * size / seeds
         method = "between seeds, moderated"
     shared = seed_text * np.where(np.isfinite(inflation), inflation, 1.0)[chosen]
-    return Noise(seed[chosen], text, shared, df[chosen], seeds, filled.texts, method, run_sd)
+    method = method if split_of_seed is None else "between splits"
+    return Noise(seed[chosen], text, shared, df[chosen], seeds, filled.texts, method, run_sd, overlap)
 
 
 def text_parts(filled: Filled, weights: Weights) -> tuple[Floats, Floats]:
@@ -205,7 +229,7 @@ def measure_imbalance(completion: Completion, weights: Weights) -> Imbalance:
     Args:
         weights: ``[effects, kept recipes]``.
     """
-    seeds = completion.seeds
+    seeds, average = completion.columns, completion.average
     if completion.gaps is None:
         return Imbalance(np.ones(weights.shape[0]), np.full(weights.shape[0], seeds - 1.0))
     if completion.operator is None:
@@ -216,8 +240,11 @@ def measure_imbalance(completion: Completion, weights: Weights) -> Imbalance:
     for row, weight in enumerate(weights):
         used = np.where(weight[:, None, None] == 0, 0.0, completion.operator)
         a = np.einsum("r,rsn->sn", weight, used)
+        column_of_run = seed_of_run
+        if average is not None:
+            a, column_of_run = average.T @ a, (average > 0).argmax(axis=1)[seed_of_run]
         direction = a * (weight / (weight @ weight))[recipe_of_run]
-        by_seed = [direction[:, seed_of_run == seed].sum(axis=1) for seed in range(seeds)]
+        by_seed = [direction[:, column_of_run == column].sum(axis=1) for column in range(seeds)]
         ratios, dfs = [], []
         for factor in (a, np.stack(by_seed, axis=1)):
             quadratic = centre @ factor @ factor.T @ centre / (seeds * (seeds - 1))
@@ -235,11 +262,13 @@ def measure_imbalance_by_structure(completion: Completion, weights: Weights) -> 
     Args:
         weights: ``[effects, kept recipes]``, an array or a sparse one.
     """
-    seeds, gaps = completion.seeds, completion.gaps
+    seeds, gaps, average = completion.columns, completion.gaps, completion.average
     if gaps is None:
         return Imbalance(np.ones(weights.shape[0]), np.full(weights.shape[0], seeds - 1.0))
     centre = np.eye(seeds) - 1 / seeds
     product, direct = gaps.spreads(weights)
+    if average is not None:
+        product, direct = average.T @ product @ average, average.T @ direct @ (average > 0)
     ratios, dfs = [], []
     for spread in (product, direct @ direct.transpose(0, 2, 1)):
         quadratic = centre @ spread @ centre / (seeds * (seeds - 1))
@@ -331,6 +360,9 @@ class StandIn:
         return self if self.variance > NO_SPREAD else StandIn("none", np.inf, 1.0)
 
 
+NOTHING = StandIn("none", np.inf, 1.0)
+
+
 def find_stand_in(
     filled: Filled, leftover: Floats | Residual, reference: Floats, repeats: Floats | None = None
 ) -> StandIn:
@@ -361,7 +393,7 @@ def find_stand_in(
         variance, df = lenth(unit @ filled.score[:, 0])
         seed_text = float(np.median(text_parts(filled, unit)[0]))
         return StandIn("Lenth's method", variance, df, seed_text, ratio=ratio)
-    return StandIn("none", np.inf, 1.0)
+    return NOTHING
 
 
 def _with_repeats(filled: Filled, leftover: Floats | Residual, reference: Floats, repeats: Floats) -> StandIn:

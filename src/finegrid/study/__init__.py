@@ -1,6 +1,6 @@
 """A study before training: ``study.toml``, its design, and every file of its folder.
 
 Others import `study`, `settings` and what makes them (`load`, `init`, `demo`, `presets`, `toml`), the designs
-(`design`, `fraction`, `confounding`, `screen`, `identity`), and the files (`folder`, `lock`, `ledger`,
-`record`, `audit_file`, `audited`, `predictions`, `imported`).
+(`design`, `fraction`, `confounding`, `screen`, `identity`), the files (`folder`, `lock`, `ledger`, `record`,
+`audit_file`, `audited`, `predictions`, `imported`), and what a score needs (`scored_label`).
 """

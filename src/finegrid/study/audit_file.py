@@ -133,6 +133,9 @@ class Audit(BaseModel):
     machine: dict[str, str] = {}  # where the costs were measured
     measured: dict[str, str | int] = {}  # and how: device, precision, threads
     proofs: list[Proof] = []  # of every level but the first of every varied factor
+    splits: list[str] = []  # with design.resample: of every split, the fingerprint of its data
+    group: str | int | None = None  # data.group, as it was when this was made
+    groups: dict[str, list[int]] = {}  # with data.group: of every text of dev and test, its group's number
     device_memory: int = 0  # bytes of the GPU that this was measured on; 0: on none
     checkpoint: AuditedCheckpoint | None = None  # None: audited by a finegrid that did not keep it
 

@@ -9,10 +9,13 @@ from finegrid.study.study import Study
 
 
 def identify(study: Study, audit: Audit, precision: Precision, levels: Levels, seed: int) -> str:
+    fingerprints = audit.fingerprints
+    if study.head.design.resample is not None:  # each seed has the texts of its split
+        fingerprints = {**fingerprints, "data": audit.splits[study.head.design.split_of(seed)]}
     return run_id(
         levels,
         seed,
-        fingerprints=audit.fingerprints,
+        fingerprints=fingerprints,
         precision=precision,
         protocol=study.head.protocol,
         score=study.head.score,

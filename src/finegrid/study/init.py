@@ -22,6 +22,7 @@ from finegrid.recipe.recipe import DEFAULTS
 from finegrid.study.folder import SETTINGS_FILE, StudyFolder
 from finegrid.study.load import load_study
 from finegrid.study.presets import PRESETS
+from finegrid.study.scored_label import check_scored_label
 from finegrid.study.study import Study
 from finegrid.study.toml import by_part, format_toml, parse_level, parse_levels
 
@@ -69,6 +70,7 @@ def write_study(folder: Path, options: InitOptions) -> list[str]:
         StudyFolder(draft).settings.write_text(render_study_toml(draft, options), encoding="utf-8")
         study = check_draft(draft, folder)
         table = load_table(study.head.data, draft)
+        check_scored_label(study.head.score, table)
         folder.mkdir(exist_ok=True)
         StudyFolder(draft).settings.replace(StudyFolder(folder).settings)
     except InputError:

@@ -87,6 +87,8 @@ def check_study(folder: Path, find_checkpoint: FindCheckpoint, audit: Audit | No
         problems.append(Problem("[factors]", what))
     if head is not None:
         problems += check_design(head, factors)
+    if head is not None and baseline is not None:
+        problems += check_resampling(head, baseline, factors)
     if not problems and checkpoint is not None and baseline is not None and head is not None:
         problems += check_combinations(head, baseline, factors, checkpoint)
     if problems or head is None or baseline is None:
@@ -308,7 +310,21 @@ def check_design(head: Head, factors: Mapping[str, Any]) -> list[Problem]:
         problems += find_design_problems(design.kind, design.resolution, factors)
     if design.kind == "screen" and head.protocol == "best-test":
         problems.append(Problem("protocol", SCREEN_ON_TEST))
+    if design.pool_test and head.data.test is None:
+        what = "found true, but there is no test file: all texts are in the pool. Take it out."
+        problems.append(Problem("design.pool_test", what))
     return problems
+
+
+def check_resampling(head: Head, baseline: Recipe, factors: Mapping[str, Sequence[Level]]) -> list[Problem]:
+    """Splits of their own for seeds, and what cannot have them: pre-training reads one training set."""
+    if head.design.resample is None:
+        return []
+    levels = [baseline.levels()["pretrain.tokens"], *factors.get("pretrain.tokens", ())]
+    if any(levels):
+        what = "pretrain.tokens reads the texts of one training set. Take one of the two out."
+        return [Problem("design.resample", what)]
+    return []
 
 
 def check_combinations(

@@ -14,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from finegrid.data.resample import Resampling
 from finegrid.data.settings import DataSettings
 from finegrid.errors import InputError
 from finegrid.machine import AUTO, PRECISIONS, Device, Precision, fastest_precision
@@ -35,6 +36,9 @@ SCREEN_ON_TEST = (
 
 
 MOST_SEEDS = 1000
+
+
+LEAST_SPLITS = 5  # of a pool: fewer show too little of how far splits differ
 
 
 LOOKS = (3, 5, 8, 12, 20)  # seeds after which `run --until-decided` looks, unless study.toml says otherwise
@@ -66,6 +70,13 @@ class DesignSettings(BaseModel):
         Annotated[int, Field(ge=1, le=MOST_SEEDS)] | list[Annotated[int, Field(ge=0)]],
         Field(description="how many (3 means 0, 1, 2), or a list; all recipes share them"),
     ] = 1
+    resample: Annotated[
+        Annotated[int, Field(ge=LEAST_SPLITS, le=MOST_SEEDS)] | None,
+        Field(description="splits of the pool of train and dev; seed s draws split s mod this"),
+    ] = None
+    pool_test: Annotated[
+        bool, Field(description="whether a test file joins the pool that resample splits")
+    ] = False
     looks: Annotated[
         Annotated[list[Annotated[int, Field(ge=2, le=MOST_SEEDS)]], Field(min_length=1)] | None,
         Field(description="numbers of seeds after which `finegrid run --until-decided` looks"),
@@ -89,6 +100,31 @@ class DesignSettings(BaseModel):
             what = f'found a resolution, but kind = "{self.kind}" has none.'
             raise ValueError(f'{what} Take it out, or set kind = "fractional" or "screen"')
         return self
+
+    @model_validator(mode="after")
+    def _enough_splits(self) -> DesignSettings:
+        if self.resample is None:
+            if self.pool_test:
+                raise ValueError("found pool_test, but there is no pool. Set resample, or take it out")
+            return self
+        if self.kind == "screen":
+            what = 'found resample with kind = "screen", which decides on one dev set.'
+            raise ValueError(f"{what} Take it out, or set another kind")
+        if (drawn := len({seed % self.resample for seed in self.planned})) < LEAST_SPLITS:
+            what = (
+                f"found seeds that draw {drawn} of {self.resample} splits, expected {LEAST_SPLITS} or more."
+            )
+            raise ValueError(f"{what} Set seeds = {self.resample}")
+        return self
+
+    @property
+    def resampling(self) -> Resampling | None:
+        """How the pool is split; None where all seeds have the same texts."""
+        return None if self.resample is None else Resampling(self.resample, self.pool_test)
+
+    def split_of(self, seed: int) -> int:
+        """The split that a seed draws; 0 where all seeds have the same texts."""
+        return 0 if self.resample is None else seed % self.resample
 
     @property
     def numbers(self) -> tuple[int, ...]:

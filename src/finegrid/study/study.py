@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from finegrid.data.table import DataTable, load_table
+from finegrid.data.table import DataTable, Split, load_pool, load_splits, load_table
 from finegrid.encoders.families import CheckpointInfo
 from finegrid.recipe.identity import Level
 from finegrid.recipe.recipe import Recipe
@@ -72,7 +72,7 @@ class Study:
         )
 
     def read_table(self, keep_split: bool = True) -> DataTable:
-        """The checked texts and labels.
+        """The checked texts and labels; with ``design.resample`` of the first split.
 
         Args:
             keep_split: whether a split that has to be drawn is written down; who only reads writes nothing.
@@ -80,7 +80,31 @@ class Study:
         Raises:
             InputError: files that cannot be used.
         """
-        return load_table(self.head.data, self.folder, self.files.split, keep_split)
+        return self.read_tables(keep_split)[0]
+
+    def read_tables(self, keep_split: bool = True) -> tuple[DataTable, ...]:
+        """One table, or with ``design.resample`` one for each split of the pool.
+
+        Args:
+            keep_split: as of `read_table`.
+
+        Raises:
+            InputError: files that cannot be used.
+        """
+        resampling = self.head.design.resampling
+        if resampling is not None:
+            return load_splits(self.head.data, self.folder, resampling)
+        return (load_table(self.head.data, self.folder, self.files.split, keep_split),)
+
+    def read_pool(self) -> Split:
+        """All texts that ``design.resample`` splits, in their order.
+
+        Raises:
+            InputError: files that cannot be used.
+        """
+        resampling = self.head.design.resampling
+        assert resampling is not None
+        return load_pool(self.head.data, self.folder, resampling)
 
     @property
     def ledger(self) -> Ledger:

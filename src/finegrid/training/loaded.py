@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from copy import copy
 from functools import cached_property
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from finegrid.data.table import fingerprint_tables
 from finegrid.data.tokens import Tokenised, TokenisedSplit, tokenise
 from finegrid.encoders.families import model_fingerprint
 from finegrid.errors import InputError, Problem, input_error
@@ -22,6 +24,7 @@ from finegrid.pretraining.further import FurtherPretraining
 from finegrid.recipe.recipe import Recipe
 from finegrid.strategies.seams import Setting
 from finegrid.streams import Streams
+from finegrid.study.scored_label import check_scored_label
 from finegrid.study.settings import RunSettings
 from finegrid.study.study import Study
 
@@ -34,17 +37,23 @@ class LoadedStudy:
 
     def __init__(self, study: Study, settings: RunSettings) -> None:
         self.study = study
+        self._anchor: dict[str, Tensor] = {}  # made when it is asked for, once for all splits
+        self._views: dict[int, LoadedStudy] = {}  # by split, of a resampled study
         self.settings = settings
         self.device = torch.device(settings.device)
         self.precision: Precision = settings.precision
-        self.table = study.read_table()
-        self.tokens = tokenise(self.table, load_tokenizer(study.checkpoint.folder), study.files.cache)
+        self.tables = study.read_tables()
+        self.table = self.tables[0]
+        for table in self.tables:
+            check_scored_label(study.head.score, table)
+        self._tokenizer = load_tokenizer(study.checkpoint.folder)
+        self.tokens = tokenise(self.table, self._tokenizer, study.files.cache)
         self.checkpoint = Checkpoint(study.checkpoint)
         check_vocabulary(self.tokens, self.checkpoint)
         lengths = {row.recipe.model.max_length for row in study.rows}
         check_lengths(lengths, self.tokens.train.template.specials, str(study.files.settings))
         self.fingerprints = {
-            "data": self.table.fingerprint(),
+            "data": fingerprint_tables(self.tables),
             "tokenizer": self.tokens.fingerprint,
             "model": model_fingerprint(study.checkpoint.folder),
         }
@@ -60,10 +69,32 @@ class LoadedStudy:
         )
 
     @property
+    def split_fingerprints(self) -> list[str]:
+        """Of the data of every split of the pool; empty where all seeds have the same texts."""
+        return [table.fingerprint() for table in self.tables] if len(self.tables) > 1 else []
+
+    def of_seed(self, seed: int) -> LoadedStudy:
+        """The study with the texts that the runs of a seed have: itself, unless each has its own split."""
+        return self._of_split(self.study.head.design.split_of(seed)) if len(self.tables) > 1 else self
+
+    def _of_split(self, split: int) -> LoadedStudy:
+        if split not in self._views:
+            view = copy(self)
+            view.table = self.tables[split]
+            view.tokens = tokenise(view.table, self._tokenizer, self.study.files.cache)
+            check_vocabulary(view.tokens, self.checkpoint)
+            view.fingerprints = {**self.fingerprints, "data": view.table.fingerprint()}
+            self._views[split] = view
+        return self._views[split]
+
+    @cached_property
     def longest(self) -> int:
         """Tokens of the longest text of the study."""
-        splits = (self.tokens.train, self.tokens.dev, self.tokens.test)
-        return int(max(split.lengths.max() for split in splits))
+        views = (
+            [self._of_split(split) for split in range(len(self.tables))] if len(self.tables) > 1 else [self]
+        )
+        each = [(view.tokens.train, view.tokens.dev, view.tokens.test) for view in views]
+        return int(max(split.lengths.max() for splits in each for split in splits))
 
     def classifier(self, recipe: Recipe, seed: int) -> Classifier:
         """A fresh model, before any strategy has touched it, in training mode."""
@@ -74,14 +105,20 @@ class LoadedStudy:
         model.compute = torch.bfloat16 if self.precision == "bf16" else None
         return model.to(self.device).train()
 
-    @cached_property
+    @property
     def anchor(self) -> Mapping[str, Tensor]:
         """The checkpoint's own values, by the names of a classifier's parameters; without what it lacks."""
-        lacking = tuple(f"{module}." for module in self.checkpoint.missing)
-        named = self.checkpoint.encoder.named_parameters()
-        return {
-            f"encoder.{name}": p.detach().to(self.device) for name, p in named if not name.startswith(lacking)
-        }
+        if not self._anchor:
+            lacking = tuple(f"{module}." for module in self.checkpoint.missing)
+            named = self.checkpoint.encoder.named_parameters()
+            self._anchor.update(
+                {
+                    f"encoder.{name}": p.detach().to(self.device)
+                    for name, p in named
+                    if not name.startswith(lacking)
+                }
+            )
+        return self._anchor
 
     def setting(self, seed: int) -> Setting:
         """What the runs of a seed are built in."""

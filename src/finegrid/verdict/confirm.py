@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +37,7 @@ from finegrid.verdict.interim import find_recommended
 from finegrid.verdict.outcomes import count_points, find_diverged, measure_influence
 
 BASELINE, RECOMMENDED = "baseline", "recommended"
+GROUP = "group"  # column of a small study's texts
 
 
 @dataclass(frozen=True)
@@ -173,14 +174,10 @@ def make_small_study(study: Study, results: Results, chosen: Distinct, count: in
     table = study.read_table()
     fresh = read_fresh_texts(test, study, table) if test else None
     first = max(max(results.planned_seeds), max(results.seeds)) + 1
-    parts = {
-        "train": split_lines(table.train, table.labels),
-        "dev": split_lines(table.dev, table.labels),
-        "test": split_lines(table.test, table.labels) if fresh is None else fresh,
-    }
+    parts = list_small_parts(study, table, fresh)
     content = {texts_file(part): "".join(lines) for part, lines in parts.items()}
     seeds = range(first, first + count)
-    content[SETTINGS_FILE] = settings_text(study, moved, seeds, len(table.train.texts[0]))
+    content[SETTINGS_FILE] = settings_text(study, moved, seeds, table, parts)
     # Named by its content: the same command goes on with what it has begun, until the study has more seeds.
     name = hashlib.sha256("".join(content.values()).encode()).hexdigest()[:8]
     folder = study.files.confirmation(name)
@@ -189,6 +186,27 @@ def make_small_study(study: Study, results: Results, chosen: Distinct, count: in
             with replacing(folder / name) as draft:
                 draft.write_text(text, encoding="utf-8")
     return folder
+
+
+def list_small_parts(study: Study, table: DataTable, fresh: list[str] | None) -> dict[str, list[str]]:
+    """The files of the small study as JSON lines, by part.
+
+    Where seeds draw splits, the train file is the study's whole pool in its own order, so that fresh seeds
+    draw the splits that the study would have given them.
+    """
+    resampling = study.head.design.resampling
+    if resampling is None:
+        return {
+            "train": split_lines(table.train, table.labels),
+            "dev": split_lines(table.dev, table.labels),
+            "test": split_lines(table.test, table.labels) if fresh is None else fresh,
+        }
+    parts = {"train": split_lines(study.read_pool(), table.labels)}
+    if fresh is not None:
+        parts["test"] = fresh
+    elif not resampling.pools_test(study.head.data):
+        parts["test"] = split_lines(table.test, table.labels)
+    return parts
 
 
 def moved_levels(results: Results, chosen: Distinct) -> Levels:
@@ -209,7 +227,10 @@ def read_fresh_texts(path: Path, study: Study, table: DataTable) -> list[str]:
             known_labels = ", ".join(table.labels)
             what = f"labels that the study does not know: {', '.join(unknown[:5])}. Known: {known_labels}."
             problems.append(Problem(path.name, what))
-    known = {text for split in (table.train, table.dev, table.test) for text in split.texts}
+    splits = (table.train, table.dev, table.test)
+    if study.head.design.resample is not None:
+        splits = (study.read_pool(), table.dev, table.test)
+    known = {text for split in splits for text in split.texts}
     again = sum(text in known for text in read.texts)
     if again:
         what = f"{again} of {len(read.texts)} texts are in the study already. Expected texts new to it."
@@ -222,41 +243,77 @@ def read_fresh_texts(path: Path, study: Study, table: DataTable) -> list[str]:
 
 def split_lines(split: Split, labels: tuple[str, ...]) -> list[str]:
     """The texts of a split as JSON lines."""
-    return [json_line(text, labels[label]) for text, label in zip(split.texts, split.labels, strict=True)]
+    groups: list[int | None] = [None] * len(split) if split.groups is None else split.groups.tolist()
+    return [
+        json_line(text, labels[label], group)
+        for text, label, group in zip(split.texts, split.labels, groups, strict=True)
+    ]
 
 
-def json_line(text: tuple[str, ...], label: str) -> str:
-    columns = dict(zip(column_names(len(text)), text, strict=True))
-    return json.dumps({**columns, "label": label}, ensure_ascii=False) + "\n"
+def json_line(text: tuple[str, ...], label: str, group: int | None = None) -> str:
+    columns: dict[str, object] = dict(zip(column_names(len(text)), text, strict=True))
+    named = {} if group is None else {GROUP: f"g{group}"}
+    return json.dumps({**columns, "label": label, **named}, ensure_ascii=False) + "\n"
 
 
 def column_names(parts: int) -> list[str]:
     return ["text"] if parts == 1 else ["text1", "text2"]
 
 
-def settings_text(study: Study, moved: Levels, seeds: Iterable[int], parts: int) -> str:
-    """The small study's study.toml."""
+def settings_text(
+    study: Study, moved: Levels, seeds: Iterable[int], table: DataTable, parts: Collection[str]
+) -> str:
+    """The small study's study.toml.
+
+    Args:
+        study: that chose.
+        moved: what the recommended recipe has that the baseline has not.
+        seeds: fresh ones.
+        table: the study's texts; of the first split, where seeds draw them.
+        parts: which of train, dev and test have a file.
+    """
     head = study.head
     run = {name: value for name, value in head.run.model_dump().items() if value is not None}
-    names = column_names(parts)
+    names = column_names(len(table.train.texts[0]))
     tables: dict[str, dict[str, object]] = {
         "data": {
-            **{part: texts_file(part) for part in ("train", "dev", "test")},
-            "text": names[0] if parts == 1 else names,
+            **{part: texts_file(part) for part in parts},
+            "text": names[0] if len(names) == 1 else names,
             "label": "label",
         },
         "design": {"seeds": list(seeds)},
         "run": run,
         "model": {"name": str(study.checkpoint.folder.resolve())},
     }
+    if table.train.groups is not None:
+        tables["data"]["group"] = GROUP
+    if head.design.resample is not None:
+        tables["data"] |= share_out(study, table, parts)
+        tables["design"]["resample"] = head.design.resample
     levels = study.baseline.levels()
     for part, its_levels in by_part(levels).items():
         tables.setdefault(part, {}).update(its_levels)
     tables["factors"] = {f'"{name}"': [levels[name], level] for name, level in moved.items()}
     lines = [f"score = {format_toml(head.score)}", f"protocol = {format_toml(head.protocol)}"]
-    for name, table in tables.items():
-        lines += ["", f"[{name}]", *(f"{key} = {format_toml(value)}" for key, value in table.items())]
+    for name, content in tables.items():
+        lines += ["", f"[{name}]", *(f"{key} = {format_toml(value)}" for key, value in content.items())]
     return "\n".join(lines) + "\n"
+
+
+def share_out(study: Study, table: DataTable, parts: Collection[str]) -> dict[str, object]:
+    """Settings that give the splits of the small study's pool the sizes of the study's."""
+    pool = study.read_pool()
+    whole = len(set(pool.texts))
+    drawn = ("dev",) if "test" in parts else ("dev", "test")
+    shares: dict[str, object] = {
+        f"{part}_share": len(set(getattr(table, part).texts)) / whole for part in drawn
+    }
+    size = study.head.data.train_size
+    if "test" in parts and study.head.design.resampling is not None:
+        pooled = study.head.design.resampling.pools_test(study.head.data)
+        size = len(table.train) if pooled else size  # else it would train on what was test
+    train = {} if size is None else {"train_size": size}
+    return {**shares, **train, "split_seed": study.head.data.split_seed}
 
 
 def compare(before: Results, chosen: Distinct, small: Study, fresh_texts: bool) -> Confirmation:
@@ -296,10 +353,16 @@ def compare_pairs(results: Results, baseline: Distinct, recommended: Distinct) -
     of_all = measure_influence(results, "test", recipes=wanted)
     values = None if of_all is None else of_all[rows][:, both]
     factors = {"recipe": [BASELINE, RECOMMENDED]}
-    outcomes = Outcomes(factors, [{"recipe": BASELINE}, {"recipe": RECOMMENDED}], points[:, both], values)
-    (effect,) = analyse_mains(Experiment.of(outcomes))
-    ours, theirs = (float(mean) for mean in points[:, both].mean(axis=1))
+    splits = results.splits("test")
+    if splits is not None:
+        splits = replace(splits, of_seed=tuple(np.array(splits.of_seed)[both].tolist()))
+    levels: list[Levels] = [{"recipe": BASELINE}, {"recipe": RECOMMENDED}]
+    experiment = Experiment.of(Outcomes(factors, levels, points[:, both], values, splits=splits))
+    (effect,) = analyse_mains(experiment)
+    ours, theirs = (float(mean) for mean in experiment.filled.score.mean(axis=1))
     texts = 0 if values is None else values.shape[2]
+    if results.is_nested("test") and results.audit is not None:
+        texts = results.audit.sizes["test"]
     counts = [int(count) for count in diverged[:, both].sum(axis=1)]
     return Paired(ours, theirs, effect.estimate, effect.plain, int(both.sum()), texts, *counts)
 
@@ -321,7 +384,7 @@ def load_confirmations(study: Study, results: Results, table: DataTable | None) 
                 continue
             moved = {name: levels[1] for name, levels in small.factors.items()}
             chosen = next(r for r in results.recipes if moved_levels(results, r) == moved)
-            fresh = has_fresh_texts(small, results, table)
+            fresh = small.head.data.test is not None and has_fresh_texts(small, results, table)
             confirmations.append(compare(results, chosen, small, fresh))
         except (InputError, OSError, StopIteration):  # unfinished, damaged, or of factors since changed
             continue

@@ -14,6 +14,7 @@ from finegrid.recipe.recipe import Recipe
 from finegrid.results.results import Results
 from finegrid.spelling import format_level
 from finegrid.statistics.outcomes import complete
+from finegrid.study.scored_label import count_gold
 
 Kind = Literal[
     "unfinished",
@@ -31,7 +32,9 @@ Kind = Literal[
     "mixed",
     "engine-paths",
     "identical",
+    "few-gold-texts",
 ]
+LEAST_GOLD = 30  # texts of a label: of fewer, an F1 is too coarse to show that nothing differs
 NAMED = 6  # runs that are named; of more, the number
 
 
@@ -63,6 +66,7 @@ def diagnose(results: Results) -> list[Warning]:
         mixed,
         unlike_paths,
         identical,
+        few_gold_texts,
     )
     return [warning for check in checks for warning in check(results)]
 
@@ -186,3 +190,14 @@ def identical(results: Results) -> Iterator[Warning]:
     for (seed, _), rows in seen.items():
         if len(rows) > 1:
             yield Warning("identical", {"rows": ", ".join(map(str, rows)), "seed": results.seeds[seed]})
+
+
+def few_gold_texts(results: Results) -> Iterator[Warning]:
+    """The score is the F1 of a label that few test texts have."""
+    found = results.predictions("test")
+    if found is None or results.audit is None:
+        return
+    count = count_gold(results.score, results.audit.labels, found.gold)
+    if count is not None and count < LEAST_GOLD:
+        label = results.score.partition(":")[2]
+        yield Warning("few-gold-texts", {"count": count, "least": LEAST_GOLD, "label": label})

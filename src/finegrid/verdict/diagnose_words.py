@@ -82,6 +82,11 @@ ENGLISH: dict[Kind, Words] = {
         "rows {rows} predict the same to the last bit with seed {seed}",
         "They differ in a level that does nothing, and the audit has not seen it. Please report it.",
     ),
+    "few-gold-texts": Words(
+        'the score is the F1 of "{label}", and {count} test texts have that label: fewer than {least}',
+        "So few cannot show that nothing differs: what looks equal is open. Add test texts of it, or judge "
+        "by another score.",
+    ),
 }
 CHINESE: dict[Kind, Words] = {
     "unfinished": Words(
@@ -143,6 +148,10 @@ CHINESE: dict[Kind, Words] = {
     "identical": Words(
         "种子 {seed} 下，第 {rows} 行的预测逐位相同",
         "它们只差一个不起作用的水平，而审计没有发现。请报告此问题。",
+    ),
+    "few-gold-texts": Words(
+        "得分是“{label}”类的 F1，而测试集中只有 {count} 条文本属于该类，少于 {least} 条",
+        "这么少的文本无法证明没有差别：看似相同的只能算尚不能判断。请增加该类的测试文本，或换一种得分。",
     ),
 }
 WORDS: dict[Lang, dict[Kind, Words]] = {"en": ENGLISH, "zh": CHINESE}

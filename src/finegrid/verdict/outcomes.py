@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from finegrid import metrics
 from finegrid.results.results import Points, Results
 from finegrid.statistics.experiment import Experiment
+from finegrid.statistics.grouped import sum_by_group
 from finegrid.statistics.outcomes import Block, Outcomes, Values
 from finegrid.statistics.repeats import of_runs
 from finegrid.study.audit_file import Audit
@@ -63,14 +64,22 @@ def collect_outcomes(results: Results, split: str, without: NDArray[np.bool_] | 
         return replace(of_runs(results.factors, recipes, points, influence), grain=grain)
     if results.repeats:
         return Outcomes.of_repeats(results.factors, recipes, points, measured=False)
-    blocks, measured = find_blocks(results), influence is not None
     return Outcomes(
-        results.factors, recipes, points, influence, blocks=blocks, grain=grain, measured=measured
+        results.factors,
+        recipes,
+        points,
+        influence,
+        blocks=find_blocks(results),
+        grain=grain,
+        measured=results.audit is not None,
+        splits=results.splits(split),
     )
 
 
 def measure_grain(results: Results, split: str) -> float:
     """Points that a single text moves the study's score by, at most; 0 without predictions.
+
+    With data.group a group of mean size; where seeds draw splits, a text of all of them together.
 
     Raises:
         InputError: predictions that cannot be read.
@@ -78,7 +87,10 @@ def measure_grain(results: Results, split: str) -> float:
     predictions, labels = results.predictions(split), results.labels
     if predictions is None or labels is None:
         return 0.0
-    return metrics.grain(predictions.gold, predictions.classes, results.score, labels)
+    size = 1.0
+    if predictions.groups is not None:
+        size = len(predictions.groups) / len(np.unique(predictions.groups))
+    return size * metrics.grain(predictions.gold, predictions.classes, results.score, labels)
 
 
 def find_diverged(results: Results) -> NDArray[np.bool_]:
@@ -135,6 +147,9 @@ def measure_influence(
     recipes: NDArray[np.bool_] | None = None,
 ) -> Values | None:
     """What each text contributes to a score, ``[recipes, seeds, texts]``, points; None without predictions.
+    None, too, where every seed has texts of its own: nothing is crossed with them.
+
+    With data.group it is what each group contributes, ``[recipes, seeds, groups]``.
 
     Of a run that diverged, to that of always naming the majority class.
 
@@ -147,7 +162,7 @@ def measure_influence(
         InputError: predictions that cannot be read.
     """
     predictions, labels = results.predictions(split), results.labels
-    if predictions is None or labels is None:
+    if predictions is None or labels is None or results.is_nested(split):
         return None
     wanted = np.isfinite(results.points(split, score))
     if recipes is not None:
@@ -170,7 +185,7 @@ def measure_influence(
             score or results.score,
             results.audit.labels,
         )
-    return influence
+    return influence if predictions.groups is None else sum_by_group(influence, predictions.groups)
 
 
 def rescore(test: Experiment, results: Results, score: str, recipe: int) -> Experiment:

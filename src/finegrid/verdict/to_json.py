@@ -17,11 +17,13 @@ from finegrid.facts.verdict import (
     InteractionFacts,
     LadderFacts,
     LocalFacts,
+    LossEffectFacts,
     MissingFacts,
     NeedsFacts,
     RecipeFacts,
     ScreenedFacts,
     ScreenFacts,
+    SplitsFacts,
     VerdictFacts,
     WarningFacts,
 )
@@ -34,10 +36,12 @@ from finegrid.statistics.ladder import Ladder
 from finegrid.statistics.many_to_one import Difference
 from finegrid.statistics.recommend import Expectation
 from finegrid.study.screen import Screen, ScreenedFactor
+from finegrid.verdict.calibration import Loss
 from finegrid.verdict.context import Condition, LocalEffect
 from finegrid.verdict.diagnose import Warning
 from finegrid.verdict.diagnose_words import describe
 from finegrid.verdict.failures_json import failures_json
+from finegrid.verdict.splits import DrawnSplits
 from finegrid.verdict.verdict import Verdict
 
 
@@ -51,11 +55,12 @@ def as_json(verdict: Verdict) -> VerdictFacts:
         "margin": verdict.margin,
         "seeds": analysis.seeds,
         "texts": analysis.texts,
+        "splits": splits_json(verdict.splits),
         "recipes": len(results.recipes),
         "noise": {"method": analysis.method, "run_sd": json_number(analysis.run_sd)},
         "holds_at": results.holds_at,
         "seconds_per": "epoch" if results.seconds_per == "epoch" else "run",
-        "factors": [factor_json(verdict, effect) for effect in analysis.effects],
+        "factors": [factor_json(verdict, effect, place) for place, effect in enumerate(analysis.effects)],
         "interactions": [interaction_json(one, verdict.margin) for one in analysis.interactions],
         "inert": dict(results.inert),
         "screen": screen_json(results.screen),
@@ -129,7 +134,29 @@ def effect_json(effect: Effect) -> EffectFacts:
     }
 
 
-def factor_json(verdict: Verdict, effect: Effect) -> FactorFacts:
+def loss_json(verdict: Verdict, loss: Loss, place: int) -> LossEffectFacts | None:
+    """Of the main effect in this place."""
+    if loss not in verdict.calibration:
+        return None
+    effect = verdict.calibration[loss][place]
+    ends = effect.plain.low, effect.plain.high
+    low, high = (json_number(end, digits=6) for end in ends)
+    return {"effect": json_number(effect.estimate, digits=6), "low": low, "high": high}
+
+
+def splits_json(splits: DrawnSplits | None) -> SplitsFacts | None:
+    if splits is None:
+        return None
+    return {
+        "seen": splits.seen,
+        "of": splits.of,
+        "test_per_train": round(splits.test_per_train, 6),
+        "choice": json_number(splits.choice),
+        "choice_interval": pair(splits.interval),
+    }
+
+
+def factor_json(verdict: Verdict, effect: Effect, place: int) -> FactorFacts:
     compared, cost, decision = effect.comparison, verdict.of(effect), effect.decision
     assert decision is not None  # a main effect
     return {
@@ -140,6 +167,8 @@ def factor_json(verdict: Verdict, effect: Effect) -> FactorFacts:
         "seconds_interval": pair(cost.difference_interval) if cost else None,
         "seconds_ratio": json_number(cost.ratio) if cost else None,
         "memory": json_number(verdict.memory(effect)),
+        "log_loss": loss_json(verdict, "log_loss", place),
+        "brier": loss_json(verdict, "brier", place),
         "verdict": recorded_words(decision, verdict.margin),
         "decision": decision_json(decision),
         "needs": needs_json(verdict, decision.needs),

@@ -27,6 +27,8 @@ from finegrid.statistics.ladder import Ladder, compare_levels
 from finegrid.statistics.many_to_one import ManyToOne, compare_with
 from finegrid.statistics.posterior import find_posterior
 from finegrid.statistics.recommend import Recommendation, recommend
+from finegrid.study.scored_label import check_gold
+from finegrid.verdict.calibration import Loss, measure_calibration
 from finegrid.verdict.context import Condition, LocalEffect, find_conditions, find_local_effects
 from finegrid.verdict.diagnose import Warning, diagnose
 from finegrid.verdict.failures import StudyFailures, avoid_failing, find_failures
@@ -37,6 +39,7 @@ from finegrid.verdict.outcomes import (
     mean_points,
     measure_influence,
 )
+from finegrid.verdict.splits import DrawnSplits, describe_splits
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,8 @@ class Verdict:
         warnings: What a reader must know beyond that.
         failures: Runs that failed to learn; None where there are none.
         against_baseline: Every recipe less the baseline, on test.
+        splits: Where every seed has a split of its own of the texts.
+        calibration: Main effects on log loss and Brier score of test; they decide nothing.
     """
 
     results: Results
@@ -79,6 +84,10 @@ class Verdict:
     conditions: Mapping[Comparison, tuple[Condition, ...]] = field(default_factory=dict)
     at_baseline: Mapping[Comparison, LocalEffect | None] = field(default_factory=dict)
     at_recommended: Mapping[Comparison, LocalEffect | None] = field(default_factory=dict)
+    failures: StudyFailures | None = None
+    ladders: tuple[Ladder, ...] = ()
+    splits: DrawnSplits | None = None
+    calibration: Mapping[Loss, tuple[Effect, ...]] = field(default_factory=dict)
 
     @property
     def recommended(self) -> int | None:
@@ -95,9 +104,6 @@ class Verdict:
             return () if self.recommended is None else (self.recommended,)
         allowed = np.flatnonzero(self.recommendation.allowed)
         return tuple(int(row) for row in allowed)
-
-    failures: StudyFailures | None = None
-    ladders: tuple[Ladder, ...] = ()
 
     def of(self, effect: Effect) -> CostEffect | None:
         return self.seconds.get(key(effect.contrast))
@@ -132,7 +138,8 @@ class Verdict:
         if not analysis.texts or not np.isfinite(effect.se):
             return np.nan
         share = self.alpha / len(analysis.effects)
-        of_texts = plain_interval(0.0, float(np.sqrt(effect.components.text / analysis.texts)), np.inf, share)
+        left = float(np.sqrt(effect.components.variance(np.inf, analysis.texts)))  # with runs without end
+        of_texts = plain_interval(0.0, left, np.inf, share)
         return max(of_texts.high, finest_margin(self.test.outcomes.grain, share))
 
     def decision_for(self, effect: Effect, levels: Levels) -> Decision | None:
@@ -183,20 +190,24 @@ def judge(
         tolerance: points that a recommended recipe may lose against the baseline.
 
     Raises:
-        InputError: predictions that cannot be read.
+        InputError: predictions that cannot be read, or the score is of a label that dev or test lacks.
     """
+    check_score_has_texts(results)
     margin = choose_margin(results) if margin is None else margin
     test = Experiment.of(collect_outcomes(results, "test"))
     seconds = results.seconds()
     spent = compare_costs(test, seconds) if np.isfinite(seconds).any() else []
     analysis = analyse(test, margin, alpha, surely_less(spent))
+    if results.is_nested("test") and results.audit is not None:  # texts are in the splits, not beside them
+        analysis = replace(analysis, texts=results.audit.sizes["test"])
     if results.screen is not None:
         noted = tuple(add_note(effect, results) for effect in analysis.effects)
         analysis = replace(analysis, effects=noted)
     chosen_on = "dev" if results.audit is not None and results.protocol == "best-dev" else "test"
     choosing = test
     if chosen_on == "dev":
-        choosing = test.with_scores(count_points(results, "dev"), measure_influence(results, "dev"))
+        influence, splits = measure_influence(results, "dev"), results.splits("dev")
+        choosing = test.with_scores(count_points(results, "dev"), influence, splits=splits)
     failures = find_failures(results, test, margin, alpha)
     if failures:
         analysis = tell_failures(analysis, failures, alpha)
@@ -221,6 +232,8 @@ def judge(
         warnings=tuple(diagnose(results)),
         failures=failures,
         against_baseline=compare_with(test, results.baseline, margin, alpha),
+        splits=describe_splits(results),
+        calibration=measure_calibration(results, test),
     )
     return add_context(verdict)
 
@@ -270,6 +283,18 @@ def tell_failures(analysis: Analysis, failures: StudyFailures, alpha: float) -> 
 def tell_score(results: Results, mean: float, interval: Interval) -> tuple[float, Interval]:
     """A score in points as the study or table tells it, its interval cut where no score can be."""
     return results.scale.to_told(mean), Interval(*results.scale.tell_range(interval.low, interval.high))
+
+
+def check_score_has_texts(results: Results) -> None:
+    """Refuse a score that is 0 whatever a run does.
+
+    Raises:
+        InputError: it is the F1 of a label that dev or test has no text of, or predictions cannot be read.
+    """
+    splits = {split: results.predictions(split) for split in ("dev", "test")}
+    if results.audit is not None:
+        golds = {split: found.gold for split, found in splits.items() if found is not None}
+        check_gold(results.score, results.audit.labels, golds, str(results.folder))
 
 
 def add_note(effect: Effect, results: Results) -> Effect:

@@ -31,6 +31,9 @@ ENGLISH = {
     "title": "{score} on test, {recipes} distinct recipes x {seeds} seeds, {texts} texts; effects in points",
     "title without texts": "{score}, {recipes} distinct recipes; effects in points, for these texts alone",
     "noise": "a run's own luck: {sd:.2f} points ({method})",
+    "splits": "every seed has a split of its own of the texts ({seen} of {of}): intervals cover the training "
+    "sample, too",
+    "losses": "{name}, lower is better, decides nothing: {levels}",
     "noise of learned": "a run's own luck, of runs that learned: {sd:.2f} points ({method})",
     "each epoch": "{seconds} s per epoch",
     "interactions": "strategies that depend on each other:",
@@ -64,6 +67,8 @@ CHINESE = {
     "noise": "单次运行的随机波动：{sd:.2f} 分（{method}）",
     "noise of learned": "学会的运行中，单次运行的随机波动：{sd:.2f} 分（{method}）",
     "each epoch": "每轮 {seconds} 秒",
+    "splits": "每个种子各有一套数据划分（{of} 套中的 {seen} 套）：区间也涵盖训练样本的随机性",
+    "losses": "{name}（越低越好，不参与判断）：{levels}",
     "interactions": "相互依赖的策略：",
     "given": "{factor} = {level}：{other} = {at} 时 {one}，{other} = {to} 时 {two}",
     "no interactions": "没有发现相互依赖的策略",
@@ -120,6 +125,8 @@ def head_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
     if np.isfinite(analysis.run_sd):
         noise = words["noise of learned" if verdict.failures else "noise"]
         yield noise.format(sd=analysis.run_sd, method=analysis.method)
+    if verdict.splits is not None:
+        yield words["splits"].format(seen=verdict.splits.seen, of=verdict.splits.of)
     yield from margin_lines(verdict, lang)
 
 
@@ -156,6 +163,7 @@ def tail_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
         yield words["inert"].format(factor=factor, reason=reason)
     yield from failure_lines(as_json(verdict), lang)
     yield from (ladder_words(ladder_json(ladder), lang) for ladder in verdict.ladders)
+    yield from loss_lines(verdict, lang)
     yield from interaction_lines(verdict, lang)
     yield from against_lines(verdict, lang)
     missing = {status: len(runs) for status, runs in results.missing().items() if runs}
@@ -182,6 +190,26 @@ def note_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
             )
     for note, levels in noted.items():
         yield words["note"].format(levels=", ".join(levels), note=note)
+
+
+def loss_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
+    """Log loss and Brier score of the levels whose plain interval leaves out zero."""
+    words = LANGUAGES[lang]
+    for loss, effects in verdict.calibration.items():
+        levels = [
+            f"{effect.comparison.factor} = {format_level(effect.comparison.level)} {effect.estimate:+.4f}"
+            + words["in brackets"].format(
+                text=words["interval"].format(
+                    low=f"{effect.plain.low:+.4f}", high=f"{effect.plain.high:+.4f}"
+                )
+            )
+            for effect in effects
+            if effect.plain.low > 0 or effect.plain.high < 0
+        ]
+        if levels:
+            yield words["losses"].format(
+                name=words[loss.replace("_", " ")], levels=words["comma"].join(levels)
+            )
 
 
 def interaction_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:

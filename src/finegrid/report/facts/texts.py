@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
 from finegrid import metrics
-from finegrid.data.table import DataTable, Split
+from finegrid.data.table import DataTable, Split, fingerprint_tables, unite_splits
 from finegrid.errors import InputError
 from finegrid.facts.report import (
     ClassesFacts,
@@ -23,7 +24,7 @@ from finegrid.facts.report import (
 from finegrid.results.results import Results
 from finegrid.spelling import json_number
 from finegrid.statistics.effects import score_recipe
-from finegrid.study.predictions import read_run
+from finegrid.study.predictions import RunPredictions, read_run
 from finegrid.study.study import Study
 from finegrid.verdict.outcomes import rescore
 from finegrid.verdict.to_json import pair
@@ -45,10 +46,10 @@ def class_facts(verdict: Verdict) -> ClassesFacts | None:
     if predictions is None or labels is None or index is None:
         return None
     gold, predicted, classes = predictions.gold, predictions.predicted[index], predictions.classes
-    runs = predicted[(predicted >= 0).all(axis=1)].astype(np.int64)  # [finished seeds, texts]
-    if not len(runs):  # all have diverged
+    runs = predicted[(predicted >= 0).any(axis=1)].astype(np.int64)  # [finished seeds, texts]
+    if not len(runs):  # they diverged
         return None
-    total = np.sum([metrics.confusion(gold, run, classes) for run in runs], axis=0)
+    total = np.sum([metrics.confusion(gold[run >= 0], run[run >= 0], classes) for run in runs], axis=0)
     support = total.sum(axis=1) // len(runs)
     kept = np.sort(np.argsort(-support, kind="stable")[:MOST_CLASSES])
     return {
@@ -94,10 +95,14 @@ def readable_table(results: Results, study: Study | None) -> tuple[DataTable | N
     if found is None:
         return None, "no-runs"
     try:
-        table = study.read_table(keep_split=False)
+        tables = study.read_tables(keep_split=False)
     except InputError:
         return None, "data-gone"
-    same = table.fingerprint() == results.audit.fingerprints["data"]
+    same = fingerprint_tables(tables) == results.audit.fingerprints["data"]
+    table = tables[0]
+    if results.is_nested("test"):  # the texts of the splits that have runs
+        splits = {study.head.design.split_of(results.seeds[seed]) for (_, seed), _ in results.finished()}
+        table = replace(table, test=unite_splits([tables[split].test for split in sorted(splits)]))
     if not same or not np.array_equal(table.test.labels, found.gold):
         return None, "data-changed"
     return table, None
@@ -118,40 +123,55 @@ def wrong(verdict: Verdict, table: DataTable) -> list[WrongText]:
     ids = [record.run_id for record in records if record.done]
     if not ids:  # they diverged
         return []
-    each = [
-        softmax(read_run(results.folder, run_id)["test"].logits.astype(np.float64), axis=1) for run_id in ids
-    ]
-    if not each:  # all have diverged
-        return []
-    mean = np.mean(each, axis=0)
+    each = [place_probabilities(read_run(results.folder, run_id)["test"], table.test) for run_id in ids]
+    known = np.isfinite([one[:, 0] for one in each])  # [runs, texts]: whose text it is
+    mean = np.nansum(each, axis=0) / np.maximum(known.sum(axis=0), 1)[:, None]
     said, sure, gold = mean.argmax(axis=1), mean.max(axis=1), table.test.labels
+    sure = np.where(known.any(axis=0), sure, -np.inf)
     order = np.argsort(-sure, kind="stable")
-    chosen = [int(text) for text in order if said[text] != gold[text]][:SHOWN_TEXTS]
+    wrongly = (said != gold) & known.any(axis=0)
+    chosen = [int(text) for text in order if wrongly[text]][:SHOWN_TEXTS]
     return [
         {
             **text_json(table.test, text, table),
             "said": table.labels[said[text]],
             "probability": json_number(sure[text]),
-            "seeds_wrong": sum(int(one[text].argmax() != gold[text]) for one in each),
-            "seeds": len(each),
+            "seeds_wrong": sum(
+                int(one[text].argmax() != gold[text])
+                for one, knows in zip(each, known[:, text], strict=True)
+                if knows
+            ),
+            "seeds": int(known[:, text].sum()),
         }
         for text in chosen
     ]
+
+
+def place_probabilities(run: RunPredictions, texts: Split) -> NDArray[np.float64]:
+    """``[texts, classes]``; nan of texts that the run did not see, where each split has its own."""
+    found = softmax(run.logits.astype(np.float64), axis=1)
+    if len(run.ids) == len(texts):
+        return np.asarray(found)
+    placed = np.full((len(texts), found.shape[1]), np.nan)
+    placed[np.searchsorted(texts.ids, run.ids)] = found
+    return placed
 
 
 def disputed(results: Results, table: DataTable) -> list[DisputedText]:
     """By rising share of the runs that give the commonest answer; only texts with more than one."""
     found = results.predictions("test")
     assert found is not None
-    said = found.predicted[found.predicted[:, :, 0] >= 0]  # [runs, texts]
+    said = found.predicted[(found.predicted >= 0).any(axis=2)]  # [runs, texts]
     counts = np.stack([(said == number).sum(axis=0) for number in range(found.classes)])
-    order = np.argsort(counts.max(axis=0), kind="stable")
-    chosen = [int(text) for text in order[:SHOWN_TEXTS] if counts[:, text].max() < len(said)]
+    runs = np.maximum(counts.sum(axis=0), 1)  # of every text
+    share = counts.max(axis=0) / runs
+    order = np.argsort(share, kind="stable")
+    chosen = [int(text) for text in order[:SHOWN_TEXTS] if share[text] < 1]
     return [
         {
             **text_json(table.test, text, table),
             "answers": dict(answers(counts[:, text], table.labels).most_common()),
-            "runs": len(said),
+            "runs": int(runs[text]),
         }
         for text in chosen
     ]

@@ -18,7 +18,7 @@ from finegrid.facts.decision_words import (
 from finegrid.facts.failure_words import failure_lines
 from finegrid.facts.recommendation_words import reasons
 from finegrid.facts.report import AliasFacts, Facts, StateFacts
-from finegrid.facts.verdict import FactorFacts, InteractionFacts, VerdictFacts
+from finegrid.facts.verdict import FactorFacts, InteractionFacts, SplitsFacts, VerdictFacts
 from finegrid.report.page import numerals
 from finegrid.report.page.bilingual import Both, code, join, same, say, user
 from finegrid.spelling import LANGS
@@ -78,6 +78,31 @@ def recommendation_sentences(verdict: VerdictFacts) -> list[Both]:
     return [Both(escape(one), escape(other)) for one, other in zip(english, chinese, strict=True)]
 
 
+def loss_sentences(factors: list[FactorFacts]) -> Iterator[Both]:
+    """What levels do to how sure the models are, of those whose interval leaves out zero."""
+    for key in ("log_loss", "brier"):
+        moved = []
+        for factor in factors:
+            loss = factor["log_loss" if key == "log_loss" else "brier"]
+            if loss is None or loss["low"] is None or loss["high"] is None:
+                continue
+            if loss["low"] > 0 or loss["high"] < 0:
+                named = numerals.level(factor["factor"], factor["levels"][1])
+                around = numerals.between([loss["low"], loss["high"]], 4)
+                moved.append(
+                    say("s item", name=named, effect=numerals.signed(loss["effect"], 4), interval=around)
+                )
+        if moved:
+            yield say(f"s {key}", names=join(moved, "list semi"))
+
+
+def splits_sentences(splits: SplitsFacts | None) -> Iterator[Both]:
+    """Of seeds with splits of their own."""
+    if splits is None:
+        return
+    yield say("s splits", seen=str(splits["seen"]), of=str(splits["of"]))
+
+
 def with_flags(factors: list[FactorFacts], *, for_speed: bool, measurable: bool) -> list[FactorFacts]:
     flags = {"for_speed": for_speed, "measurable": measurable}
     return [factor for factor in factors if flags.items() <= factor["decision"].items()]
@@ -130,12 +155,13 @@ def list_factors(several: list[FactorFacts]) -> Both:
 
 
 def notes(verdict: VerdictFacts) -> list[Both]:
-    """What a reader must know of single effects, each note once."""
+    """What a reader must know of the splits and of single effects, each note once."""
     noted: dict[str, list[Markup]] = {}
     for one in verdict["factors"]:
         for note in one["notes"]:
             noted.setdefault(note, []).append(numerals.level(one["factor"], one["levels"][1]))
-    return [say("note", names=join(names), note=user(note)) for note, names in noted.items()]
+    found = [say("note", names=join(names), note=user(note)) for note, names in noted.items()]
+    return [*splits_sentences(verdict["splits"]), *found, *loss_sentences(verdict["factors"])]
 
 
 def failures(verdict: VerdictFacts) -> list[Both]:

@@ -62,6 +62,10 @@ ENGLISH = {
     "s open": "Still open: {names}.",
     "s inert": "Without effect here: {names}.",
     "s intervals": "Intervals are adjusted for looking at {count} effects at once.",
+    "s splits": "Every seed has a split of its own of the texts ({seen} of {of}), so intervals cover the "
+    "training sample, too.",
+    "s log_loss": "Log loss (lower is better, decides nothing): {names}.",
+    "s brier": "Brier score (lower is better, decides nothing): {names}.",
     "s item": "{name}, {effect} ({interval})",
     # the table of strategies
     "strategies": "Strategies in numbers",
@@ -314,6 +318,9 @@ CHINESE = {
     "s open": "尚不能判断：{names}。",
     "s inert": "在这里不起作用：{names}。",
     "s intervals": "区间已按同时查看 {count} 个效应校正。",
+    "s splits": "每个种子各有一套数据划分（{of} 套中的 {seen} 套），区间因此也涵盖训练样本的随机性。",
+    "s log_loss": "对数损失（越低越好，不参与判断）：{names}。",
+    "s brier": "Brier 分数（越低越好，不参与判断）：{names}。",
     "s item": "{name}，{effect}（{interval}）",
     "strategies": "各策略的数字",
     "instead of": "代替 {level}",

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from finegrid.errors import input_error
 from finegrid.machine import PRECISIONS
 from finegrid.planning.capacity import capacity
 from finegrid.planning.families import Family, plan_families
@@ -198,10 +199,13 @@ def plan_budget(status: StudyStatus, seconds: float) -> BudgetPlan:
         seconds: of wall-clock time, for what is not done yet.
 
     Raises:
-        InputError: predictions of finished runs that cannot be read.
+        InputError: predictions of finished runs that cannot be read, or seeds with splits of their own.
     """
     study, audit = status.study, status.audit
     assert audit is not None  # the caller has probed
+    if study.head.design.resample is not None:
+        what = "found with design.resample: what splits add to the noise is not planned for. Take one out."
+        raise input_error("command line", "--budget", what)
     noise, texts = estimate_noise(load_results(study), audit), audit.sizes["test"]
     candidates, missing = find_candidates(study, audit)
     latest = study.ledger.latest()

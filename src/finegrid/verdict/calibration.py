@@ -1,0 +1,77 @@
+"""What each strategy does to the probabilities that a model gives, beside its score. It decides nothing.
+
+Log loss and Brier score (Brier 1950, over all classes: 0 to 2) look at how sure a model is; lower is better.
+A strategy may move them by design: label smoothing and R-Drop make a model less sure, more epochs make it
+more so, whether or not it is right more often. So they have plain intervals, and no word rests on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import log_softmax
+
+from finegrid.results.results import Results
+from finegrid.statistics.effects import Effect, analyse_mains
+from finegrid.statistics.experiment import Experiment
+from finegrid.statistics.grouped import sum_by_group
+from finegrid.study.predictions import read_logits
+
+Loss = Literal["log_loss", "brier"]
+LOSSES: tuple[Loss, ...] = ("log_loss", "brier")
+MOST_VALUES = 60_000_000  # runs times texts: what is kept of each takes a GiB there
+
+
+def losses_of_texts(
+    gold: NDArray[np.int64], logits: NDArray[np.floating[Any]]
+) -> dict[Loss, NDArray[np.float64]]:
+    """Log loss (nats) and Brier score (0 to 2) of every text; their means are the scores.
+
+    Args:
+        gold: ``[texts]``.
+        logits: ``[texts, classes]``.
+    """
+    logs = log_softmax(logits.astype(np.float64), axis=1)
+    there = np.arange(len(gold)), gold
+    off = np.exp(logs)
+    off[there] -= 1.0
+    return {"log_loss": np.asarray(-logs[there]), "brier": np.asarray(np.square(off).sum(axis=1))}
+
+
+def measure_calibration(results: Results, test: Experiment) -> Mapping[Loss, tuple[Effect, ...]]:
+    """Main effects on log loss and Brier score of test, in the order of the factors.
+
+    Empty for a table, and where runs times texts are more than `MOST_VALUES`.
+
+    Args:
+        results: of a study.
+        test: its experiment on test: contrasts and splits are shared.
+
+    Raises:
+        InputError: predictions that cannot be read.
+    """
+    predictions = results.predictions("test")
+    if results.audit is None or predictions is None or predictions.predicted.size > MOST_VALUES:
+        return {}
+    shape = (len(results.recipes), len(results.seeds))
+    mean: dict[Loss, NDArray[np.float64]] = {name: np.full(shape, np.nan) for name in LOSSES}
+    crossed = not results.is_nested("test")
+    each: dict[Loss, NDArray[np.float32]] = {}
+    if crossed:
+        each = {name: np.zeros(predictions.predicted.shape, dtype=np.float32) for name in LOSSES}
+    for at, record in results.finished():
+        run = read_logits(results.folder, record.run_id, "test")
+        for name, values in losses_of_texts(run.gold, run.logits).items():
+            mean[name][at] = values.mean()
+            if crossed:
+                each[name][at] = values - values.mean()
+    found: dict[Loss, tuple[Effect, ...]] = {}
+    for name in LOSSES:
+        influence = each.get(name)
+        if influence is not None and predictions.groups is not None:
+            influence = sum_by_group(influence, predictions.groups)
+        found[name] = analyse_mains(test.with_scores(mean[name], influence), 0.0)
+    return found
