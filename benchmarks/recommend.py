@@ -95,6 +95,20 @@ def signs(recipes: Sequence[Levels], factors: Mapping[str, Sequence[Level]]) -> 
     )
 
 
+def directions(recipes: Sequence[Levels], factors: Mapping[str, Sequence[Level]]) -> Floats:
+    """``[recipes, directions]``: in which luck and texts differ between levels, by 1 between any two.
+
+    Of two levels their sign; of more, each level has a direction of its own.
+    """
+    columns = []
+    for name, levels in factors.items():
+        if len(levels) == 2:
+            columns.append([0.5 - (recipe[name] == levels[0]) for recipe in recipes])
+        else:
+            columns += [[(recipe[name] == level) / np.sqrt(2) for recipe in recipes] for level in levels]
+    return np.array(columns).T
+
+
 def fixed(
     mains: Sequence[float], pairs: Mapping[tuple[int, int], float] | None = None, sd: float = 0.0
 ) -> Truth:
@@ -174,18 +188,18 @@ class Simulated:
 def simulate(world: World, seeds: int, random: np.random.Generator, shell: Experiment) -> Simulated:
     """``shell``: any experiment of these recipes, whose contrasts are shared."""
     recipes, factors = world.recipes, world.factors
-    count, x = len(recipes), signs(recipes, factors)
+    count, x, ways = len(recipes), signs(recipes, factors), directions(recipes, factors)
     points = world.truth(random, recipes, factors)
     latent = EASE + (points - points.mean()) / SLOPE
     scale = np.where(np.arange(count) >= count * (1 - world.noisy), 3.0, 1.0) * world.run / SLOPE
     by_seed = world.by_seed / SLOPE
     luck = (
         0.03 * random.standard_normal(seeds)
-        + x @ (by_seed * random.standard_normal((x.shape[1], seeds)))
+        + ways @ (by_seed * random.standard_normal((ways.shape[1], seeds)))
         + scale[:, None] * random.standard_normal((count, seeds))
     )
-    spread = SPREAD**2 + 0.03**2 + by_seed**2 * (x**2).sum(axis=1) + scale**2
-    spread = spread + world.by_factor**2 * (x**2).sum(axis=1)
+    spread = SPREAD**2 + 0.03**2 + by_seed**2 * (ways**2).sum(axis=1) + scale**2
+    spread = spread + world.by_factor**2 * (ways**2).sum(axis=1)
     truth = 100 * stats.norm.cdf(latent / np.sqrt(spread))
     cell = np.asarray((x[:, :2] > 0).all(axis=1))
     fails = np.asarray(cell[:, None] & (random.random((count, seeds)) < world.fails))
@@ -194,8 +208,8 @@ def simulate(world: World, seeds: int, random: np.random.Generator, shell: Exper
 
     def judge(texts: int) -> Experiment:
         of_text = np.hypot(TEXT, REST) * random.standard_normal(texts).astype(np.float32)
-        of_factor = x.astype(np.float32) @ (
-            world.by_factor * random.standard_normal((x.shape[1], texts), dtype=np.float32)
+        of_factor = ways.astype(np.float32) @ (
+            world.by_factor * random.standard_normal((ways.shape[1], texts), dtype=np.float32)
         )
         value = BY_RUN * random.standard_normal((count, seeds, texts), dtype=np.float32)
         value += (latent[:, None] + luck)[:, :, None].astype(np.float32)

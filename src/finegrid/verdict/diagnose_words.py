@@ -53,7 +53,8 @@ ENGLISH: dict[Kind, Words] = {
     ),
     "one-seed": Words(
         "only one seed has run: what a strategy does and the luck of a run can hardly be told apart",
-        "Set seeds = 3 under [design] in {folder}/study.toml, then `finegrid run {folder}`.",
+        "Set seeds = 3 under [design] in {folder}/study.toml, then `finegrid run {folder}`: "
+        "{runs} more runs, {took} of one worker.",
     ),
     "unplanned-seeds": Words(
         "seeds {seeds} are not in study.toml: they were added later",
@@ -123,7 +124,8 @@ CHINESE: dict[Kind, Words] = {
     ),
     "one-seed": Words(
         "只运行了一个种子：策略的作用和单次运行的运气几乎无法区分",
-        "请在 {folder}/study.toml 的 [design] 中写上 seeds = 3，再运行 `finegrid run {folder}`。",
+        "请在 {folder}/study.toml 的 [design] 中写上 seeds = 3，再运行 `finegrid run {folder}`："
+        "再加 {runs} 次运行，单进程 {took}。",
     ),
     "unplanned-seeds": Words(
         "种子 {seeds} 不在 study.toml 中：它们是后来加入的",
