@@ -82,8 +82,8 @@ def test_the_first_screen_names_the_recommended_recipe_and_the_command(
     driver = show(page)
     (recommended,) = [recipe for recipe in facts["recipes"] if recipe["recommended"]]
 
-    assert one(driver, "h1").text == "reinit.layers = 2"
-    assert recommended["moved"] == {"reinit.layers": 2}
+    assert "reinit.layers = 2" in one(driver, "h1").text
+    assert all(f"{name} = " in one(driver, "h1").text for name in recommended["moved"])
     command = one(driver, ".hero .command code")
     assert command.text == facts["commands"]["fit"]
     assert command.rect["y"] + command.rect["height"] < 800

@@ -8,6 +8,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from finegrid.facts.decision_words import (
+    condition_words,
     decision_of,
     decision_words,
     factor_needs,
@@ -50,10 +51,13 @@ def verdict_sentences(verdict: VerdictFacts) -> Iterator[Both]:
     """What to use, what not, what makes no difference, what is open: every strategy once."""
     factors, margin = verdict["factors"], f"{verdict['margin']:g}"
     kinds: dict[str, list[FactorFacts]] = {kind: [] for kind in KINDS}
+    depending = [factor for factor in factors if condition_words(factor, verdict["margin"], "en")]
     for factor in factors:
-        kinds[factor["decision"]["kind"]].append(factor)
+        if factor not in depending:
+            kinds[factor["decision"]["kind"]].append(factor)
     yield from (say("s use", **describe(factor)) for factor in kinds["use"])
     yield from (avoid_sentence(verdict, factor) for factor in kinds["avoid"])
+    yield from (depending_sentence(verdict, factor) for factor in depending)
     for measurable in (False, True):
         key = "s speed measurable" if measurable else "s speed"
         for factor in with_flags(kinds["same"], for_speed=True, measurable=measurable):
@@ -75,7 +79,8 @@ def verdict_sentences(verdict: VerdictFacts) -> Iterator[Both]:
 def recommendation_sentences(verdict: VerdictFacts) -> list[Both]:
     """How sure the recommendation is, what it costs, and what else could be used."""
     english, chinese = (reasons(verdict, lang) for lang in LANGS)
-    return [Both(escape(one), escape(other)) for one, other in zip(english, chinese, strict=True)]
+    pairs = zip(english, chinese, strict=True)
+    return [Both(*(numerals.ticks(sentence) for sentence in pair)) for pair in pairs]
 
 
 def loss_sentences(factors: list[FactorFacts]) -> Iterator[Both]:
@@ -106,6 +111,12 @@ def splits_sentences(splits: SplitsFacts | None) -> Iterator[Both]:
 def with_flags(factors: list[FactorFacts], *, for_speed: bool, measurable: bool) -> list[FactorFacts]:
     flags = {"for_speed": for_speed, "measurable": measurable}
     return [factor for factor in factors if flags.items() <= factor["decision"].items()]
+
+
+def depending_sentence(verdict: VerdictFacts, one: FactorFacts) -> Both:
+    """Where it depends on another strategy: what holds at either level of that one, and the mean."""
+    words = Both(*(escape(condition_words(one, verdict["margin"], lang)) for lang in LANGS))
+    return say("s depends", words=words, **describe(one))
 
 
 def avoid_sentence(verdict: VerdictFacts, one: FactorFacts) -> Both:
