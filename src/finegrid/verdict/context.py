@@ -44,9 +44,9 @@ class Condition:
 
 
 def find_local_effects(
-    experiment: Experiment, recipe: Levels, comparisons: Sequence[Comparison]
-) -> list[LocalEffect | None]:
-    """Every comparison in one recipe, its other levels as they are.
+    experiment: Experiment, chosen: Sequence[Levels], comparisons: Sequence[Comparison]
+) -> list[list[LocalEffect | None]]:
+    """Every comparison in each of some recipes, its other levels as they are.
 
     None where the recipe has no such factor, or the noise of a run is unknown. A recipe that the study does
     not have follows from its effects.
@@ -59,6 +59,7 @@ def find_local_effects(
         ]
         if one.factor in recipe
         else None
+        for recipe in chosen
         for one in comparisons
     ]
     unseen = [
@@ -67,7 +68,7 @@ def find_local_effects(
     besides = [dict(items) for items in dict.fromkeys(tuple(sorted(levels.items())) for levels in unseen)]
     posterior = find_posterior(experiment, besides)
     if posterior is None:
-        return [None] * len(comparisons)
+        return [[None] * len(comparisons) for _ in chosen]
     first = len(posterior.points) - len(besides)
 
     def place_of(levels: Levels) -> int:
@@ -82,7 +83,8 @@ def find_local_effects(
         there, at_baseline = map(place_of, pair)
         difference = posterior.compare([there], at_baseline)
         found.append(LocalEffect(float(difference.expected[0]), difference.interval(0)))
-    return found
+    count = len(comparisons)
+    return [found[count * place : count * (place + 1)] for place in range(len(chosen))]
 
 
 def _change(

@@ -252,21 +252,20 @@ def choose_margin(results: Results, split: str = "test") -> float:
 def add_context(verdict: Verdict) -> Verdict:
     """With what each strategy does where it is used."""
     comparisons = [effect.comparison for effect in verdict.analysis.effects]
-
-    def at(recipe: int | None) -> dict[Comparison, LocalEffect | None]:
-        if recipe is None or not verdict.test.completion.kept.any():
-            return {}
-        levels = verdict.results.recipes[recipe].levels
-        found = find_local_effects(verdict.test, levels, comparisons)
-        return dict(zip(comparisons, found, strict=True))
-
+    rows = [row for row in (verdict.results.baseline, verdict.recommended) if row is not None]
+    local: dict[int, dict[Comparison, LocalEffect | None]] = {}
+    if verdict.test.completion.kept.any():
+        levels = [verdict.results.recipes[row].levels for row in rows]
+        effects = find_local_effects(verdict.test, levels, comparisons)
+        for row, of_row in zip(rows, effects, strict=True):
+            local[row] = dict(zip(comparisons, of_row, strict=True))
     return replace(
         verdict,
         conditions=find_conditions(
             verdict.analysis, verdict.margin, verdict.alpha, verdict.test.outcomes.grain
         ),
-        at_baseline=at(verdict.results.baseline),
-        at_recommended=at(verdict.recommended),
+        at_baseline=local.get(verdict.results.baseline, {}),
+        at_recommended={} if verdict.recommended is None else local.get(verdict.recommended, {}),
     )
 
 
