@@ -215,7 +215,8 @@ def measure_run_variance(experiment: Experiment) -> tuple[float, float]:
     whole, low = float((off**2).sum() / df), experiment.families.mains.estimators.weights
     if not len(low):
         return whole, df
-    each = (low @ filled.score).var(axis=1, ddof=1) / (low**2).sum(axis=1)
+    _, size, span = np.linalg.svd(low, full_matrices=False)  # what they span, whichever level is first
+    each = (span[size > 1e-8 * size.max()] @ filled.score).var(axis=1, ddof=1)
     return max(whole, float(each.mean())), df
 
 
