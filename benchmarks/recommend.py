@@ -54,7 +54,7 @@ class World:
         recipes: Which of the combinations are run.
         dev: Texts that choose.
         run, by_seed: Standard deviations of luck: of a run alone, and of each factor in a seed, points.
-        by_factor: ``[factors]``, of what each factor does on single texts, latent units.
+        by_factor: The same of what a factor does on single texts, latent units.
         noisy: Recipes (share, from the last) whose runs have three times the luck.
         fails: Share of runs that do not learn at the second levels of the first two factors.
     """

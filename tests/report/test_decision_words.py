@@ -92,10 +92,9 @@ def of_strategies() -> list[Decision]:
     return [decision for decision in decisions() if decision.kind != "interact"]
 
 
-def on_the_terminal(verdict: Verdict, facts: Facts, lang: Lang, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr("finegrid.verdict.words.as_json", lambda _: facts["verdict"])
+def on_the_terminal(verdict: Verdict, facts: Facts, lang: Lang) -> str:
     written = io.StringIO()
-    Console(file=written, width=400).print(strategies(verdict, lang))
+    Console(file=written, width=400).print(strategies(verdict, facts["verdict"], lang))
     (line,) = [line for line in written.getvalue().splitlines() if "freeze.layers" in line]
     return re.split(r"\s{2,}", line.strip())[-1]
 
@@ -137,7 +136,7 @@ def test_a_decision_on_a_strategy_is_told_in_the_same_words_everywhere(
     words = factor_words(factor, told["verdict"], lang)
 
     assert words.startswith(decision_words(decision, told["verdict"]["margin"], lang))
-    assert on_the_terminal(verdict, told, lang, monkeypatch) == words
+    assert on_the_terminal(verdict, told, lang) == words
     assert in_markdown(told, lang) == words
     assert on_the_page(told, lang) == words
     # There is less room in a figure: without what seeds cost, and how many texts there are.

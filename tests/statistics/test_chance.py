@@ -157,7 +157,7 @@ def test_one_seed_names_where_its_noise_comes_from() -> None:
     assert methods == {
         "sixteen": ("pooled high-order interactions", Decision("use")),
         "eight": ("Lenth's method", Decision("use")),
-        "four": ("none", Decision("open", needs=Needs(2, None, unknown_noise=True))),
+        "four": ("none", Decision("open", needs=Needs(2, None, "unknown-noise"))),
     }
 
 

@@ -66,6 +66,22 @@ def test_by_structure_all_figures_are_the_same(
     np.testing.assert_allclose(sparse, dense, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("repeated", [2, 32])
+def test_by_structure_repeats_are_pooled_with_high_orders_as_well(
+    monkeypatch: pytest.MonkeyPatch, repeated: int
+) -> None:
+    repeats = 80 + np.random.default_rng(3).standard_normal((32, 2))
+    repeats[repeated:, 1] = np.nan
+    given = Outcomes.of_repeats(FIVE, full(FIVE), repeats)
+    dense = list(figures(given))
+    for module in (best, experiment, outcomes):
+        monkeypatch.setattr(module, "DENSE", 6)
+
+    np.testing.assert_allclose(list(figures(given)), dense, rtol=1e-6, atol=1e-9)
+    expected = "true repeats and high-order interactions" if repeated < 16 else "true repeats"
+    assert Experiment.of(given).main_noise.method == expected
+
+
 def test_of_many_recipes_no_operator_of_recipes_times_runs_is_made() -> None:
     ran = np.ones((outcomes.DENSE + 1, 3), dtype=bool)
     ran[5, 1] = False

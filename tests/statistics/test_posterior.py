@@ -8,6 +8,7 @@ from support.effects_samples import full, scored
 
 from finegrid import metrics
 from finegrid.recipe.identity import Level, Levels
+from finegrid.statistics import posterior as posteriors
 from finegrid.statistics.decide import Interval, decide, finest_margin
 from finegrid.statistics.experiment import Experiment
 from finegrid.statistics.outcomes import Outcomes
@@ -112,3 +113,13 @@ def test_no_difference_needs_texts_that_could_have_shown_one() -> None:
     assert decide(nothing, 1.5, finest=finest_margin(grain, 0.01)).kind == "same"
     rare = np.where(np.arange(500) < 5, 0, 1)
     assert metrics.grain(rare, 2, "macro-f1") > 4 * metrics.grain(gold % 2, 2, "macro-f1")
+
+
+def test_of_many_recipes_high_orders_are_left_out_and_that_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, whole = fit(FACTORS, noise=0.5)
+    monkeypatch.setattr(posteriors, "MOST_RECIPES", 8)
+    _, part = fit(FACTORS, noise=0.5)
+
+    assert choose(whole).whole and not choose(part).whole
+    gains = whole.compare(range(12), 0).expected
+    np.testing.assert_allclose(part.compare(range(12), 0).expected, gains, atol=0.5)

@@ -51,7 +51,7 @@ def test_the_terminal_names_a_few_better_ones_first_and_counts_the_rest(
     published: Verdict, lang: Lang
 ) -> None:
     against = published.against_baseline
-    lines = list(against_lines(published, lang))
+    lines = list(against_lines(published, as_json(published), lang))
     better, worse = len(against.better), len(against.worse)
 
     assert len(lines) == 1 + MOST_AGAINST + 1 <= 8
@@ -64,6 +64,6 @@ def test_the_terminal_names_a_few_better_ones_first_and_counts_the_rest(
 @pytest.mark.parametrize("lang", LANGS)
 def test_where_none_differs_one_line_says_so(published: Verdict, lang: Lang) -> None:
     widely = compare_with(published.test, published.results.baseline, alpha=1e-9)
-    (line,) = against_lines(replace(published, against_baseline=widely), lang)
+    (line,) = against_lines(replace(published, against_baseline=widely), as_json(published), lang)
 
     assert "31" in line

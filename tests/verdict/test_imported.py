@@ -54,14 +54,14 @@ def draw(factors: int, repeats: int = 1, noise: float = 0.4) -> list[tuple[Row, 
 
 def said(verdict: Verdict, lang: Lang = "en") -> str:
     """What the terminal shows."""
-    written = io.StringIO()
-    Console(file=written, width=300).print(strategies(verdict, lang))
+    written, facts = io.StringIO(), as_json(verdict)
+    Console(file=written, width=300).print(strategies(verdict, facts, lang))
     return "\n".join(
         [
-            *best_lines(verdict, lang),
+            *best_lines(verdict, facts, lang),
             *head_lines(verdict, lang),
             written.getvalue(),
-            *tail_lines(verdict, lang),
+            *tail_lines(verdict, facts, lang),
         ]
     )
 
@@ -176,6 +176,7 @@ def test_on_a_scale_of_its_own_a_point_is_a_hundredth_of_the_baselines_result(ju
     assert way.estimate == pytest.approx(100 * 0.020 / 0.401) and worse.estimate < -400
     assert "a point is 1 % of the baseline's log_loss (0.401)" in said(verdict)
     assert "Most is expected of way = 1 (row 3)" in said(verdict)  # runs of the third differ by 25 points
+    assert "on test: 0.4010 (" in said(verdict)
     assert as_json(verdict)["score_digits"] == 4
 
 
@@ -247,7 +248,7 @@ def test_where_the_noise_is_unknown_more_runs_would_tell_it(judged: JudgeTable) 
     )
     assert words_of(verdict, "a", "zh").endswith("才知道各次运行相差多少")
     needs = as_json(verdict)["factors"][0]["needs"]
-    assert needs is not None and needs["unknown_noise"]
+    assert needs is not None and needs["reason"] == "unknown-noise"
 
 
 def test_no_interval_of_a_score_leaves_its_scale(judged: JudgeTable) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from finegrid.facts.recommendation_words import reasons
 from finegrid.results.from_table import imported_results
 from finegrid.study.importing.examples import load_example
 from finegrid.verdict.to_json import as_json
@@ -107,3 +108,11 @@ def test_a_tenth_of_the_baselines_error_is_too_small_to_matter_and_re_initialisi
 def test_seconds_per_epoch_are_those_of_the_studys_text(verdict: dict[str, Any]) -> None:
     assert verdict["seconds_per"] == "epoch"
     assert {round(one["seconds"], 2) for one in verdict["frontier"]} == {41.42, 65.43}
+
+
+def test_of_too_many_recipes_the_verdict_says_what_it_did_not_look_at(verdict: Any) -> None:
+    told = "interactions of three and more strategies were not looked at"
+    assert told not in " ".join(reasons(verdict, "en"))
+    many: Any = {**verdict, "best": {**verdict["best"], "whole": False}}
+
+    assert told in " ".join(reasons(many, "en"))

@@ -9,10 +9,9 @@ from finegrid.comparing.words import remark_words
 from finegrid.facts.comparison import CompareFacts, DifferenceFacts, LossFacts, SystemFacts
 from finegrid.facts.decision_words import recorded_words
 from finegrid.spelling import json_number
-from finegrid.statistics.decide import Interval
 from finegrid.statistics.effects import Effect
 from finegrid.statistics.repeats import TEXTS_ALONE
-from finegrid.verdict.to_json import decision_json, effect_json, needs_json
+from finegrid.verdict.to_json import decision_json, estimate_json, needs_json, pair
 from finegrid.verdict.verdict import Verdict
 
 
@@ -54,7 +53,7 @@ def system_json(compared: SystemsCompared, index: int) -> SystemFacts:
         "system": system.name,
         "files": [str(path) for path in system.files],
         "score": json_number(mean),
-        "interval": ends_json(around),
+        "interval": pair(around),
         "runs": [json_number(float(each)) for each in points],
         "in_best_set": verdict.best is not None and index in verdict.best.members,
         "log_loss": loss_json(compared.log_loss[index]),
@@ -67,29 +66,19 @@ def loss_json(loss: Loss | None) -> LossFacts | None:
         return None
     return {
         "mean": loss.mean,
-        "mean_interval": ends_json(loss.around),
+        "mean_interval": pair(loss.around),
         "difference": loss.difference,
-        "difference_interval": None if loss.between is None else ends_json(loss.between),
+        "difference_interval": None if loss.between is None else pair(loss.between),
     }
 
 
 def difference_json(verdict: Verdict, effect: Effect) -> DifferenceFacts:
-    told, decision = effect_json(effect), effect.decision
+    decision = effect.decision
     assert decision is not None  # a main effect
     return {
         "system": str(effect.comparison.level),
-        "effect": told["effect"],
-        "low": told["low"],
-        "high": told["high"],
-        "adjusted": told["adjusted"],
-        "se": told["se"],
-        "df": told["df"],
-        "p": told["p"],
+        **estimate_json(effect),
         "verdict": recorded_words(decision, verdict.margin),
         "decision": decision_json(decision),
         "needs": needs_json(verdict, decision.needs),
     }
-
-
-def ends_json(interval: Interval) -> list[float | None]:
-    return [json_number(interval.low), json_number(interval.high)]

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from typing_extensions import TypedDict  # pydantic reads no other before Python 3.12
 
-from finegrid.facts.verdict import DecisionFacts, Ends, NeedsFacts, NoiseFacts, Points
+from finegrid.facts.verdict import DecisionFacts, Ends, EstimateFacts, NeedsFacts, NoiseFacts, Points
 
 
 class LossFacts(TypedDict):
@@ -37,17 +37,10 @@ class SystemFacts(TypedDict):
     brier: Annotated[LossFacts | None, Field(description="0 to 2, summed over classes.")]
 
 
-class DifferenceFacts(TypedDict):
+class DifferenceFacts(EstimateFacts):
     """A system less the baseline, with the decision."""
 
     system: str
-    effect: Points
-    low: Annotated[Points, Field(description="The lower end of the 95 % interval.")]
-    high: Annotated[Points, Field(description="The upper end of the 95 % interval.")]
-    adjusted: Annotated[Ends, Field(description="The interval that the decision rests on, in points.")]
-    se: Annotated[Points, Field(description="The standard error.")]
-    df: Annotated[float | None, Field(description="Its degrees of freedom.")]
-    p: Annotated[float | None, Field(description="Holm's adjusted p-value.")]
     verdict: Annotated[str, Field(description="The decision in English, for people.")]
     decision: DecisionFacts
     needs: NeedsFacts | None

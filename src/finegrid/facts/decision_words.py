@@ -71,7 +71,7 @@ def needs_words(
     if needs["reason"] == "too-small":
         return words["too small" if texts else "too small here"]
     if imported:
-        key = "needs any repeats" if needs["unknown_noise"] else "needs repeats"
+        key = "needs any repeats" if needs["reason"] == "unknown-noise" else "needs repeats"
         return words[key].format(more=(needs["seeds"] or seeds) - seeds)
     if method == REPEATS and not needs["texts"]:
         return words["needs more of each"].format(more=(needs["seeds"] or seeds) - seeds)
@@ -81,7 +81,7 @@ def needs_words(
     else:
         hours = needs["hours"]
         key = "needs seeds"
-        if needs["unknown_noise"]:
+        if needs["reason"] == "unknown-noise":
             key = "needs second seed" if seeds == 1 else "needs another seed"
         need = words[key].format(more=(needs["seeds"] or seeds) - seeds)
         if hours is None:
@@ -125,7 +125,7 @@ def factor_needs(factor: FactorFacts, verdict: VerdictFacts, lang: Lang, *, brie
     Also where it has no interval and further runs would give none, as where no runs compare its levels.
     """
     needs = factor["needs"]
-    unknown = factor["low"] is None and not (needs and needs["unknown_noise"])
+    unknown = factor["low"] is None and not (needs and needs["reason"] == "unknown-noise")
     if factor["decision"]["kind"] != "open" or unknown or needs is None:
         return ""
     return needs_words(

@@ -24,6 +24,7 @@ ENGLISH = {
     "none better": "No recipe is expected to be better.",
     "tempting": "Most is expected of {levels} (row {row}): {gain} points on {split} ({interval}). But the "
     "chance that it loses more than {tolerance:g} points is {chance}.",
+    "not whole": "With so many recipes, interactions of three and more strategies were not looked at.",
     "unknown": "Nothing tells yet how far two runs of one recipe differ. A second seed would.",
     "chosen": "Its score on test is not corrected for the choice: dev and test share the luck of a run, so "
     "it is rather too high. `finegrid confirm` measures it on fresh seeds.",
@@ -46,6 +47,7 @@ CHINESE = {
     "none better": "没有哪个配方预计会更好。",
     "tempting": "预期最高的是 {levels}（第 {row} 行）：{split}上 {gain} 分（{interval}），"
     "但它比基线低 {tolerance:g} 分以上的概率为 {chance}。",
+    "not whole": "配方太多，没有考虑三项及以上策略之间的交互作用。",
     "unknown": "目前还不知道同一配方的两次运行会相差多少；再加一个种子即可知道。",
     "chosen": "其测试得分没有针对挑选作校正：同一次运行的运气同时影响验证集和测试集，因此偏高。"
     "`finegrid confirm` 会用新的种子重新测量。",
@@ -78,6 +80,8 @@ def reasons(verdict: VerdictFacts, lang: Lang) -> list[str]:
     if best is None:
         return []
     found = [_why(best, verdict, lang)]
+    if not best["whole"]:
+        found.append(WORDS[lang]["not whole"])
     found += _say_chosen(best, verdict, lang)
     if best["cheaper"] is not None:
         found.append(_say_cheaper(best["cheaper"], best, verdict, lang))

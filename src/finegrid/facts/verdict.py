@@ -72,22 +72,19 @@ class NeedsFacts(TypedDict):
     reason: Annotated[
         Reason,
         Field(
-            description="feasible: these seeds or these texts would. too-small: the effect is too small to "
-            "settle with these texts, and nothing is told of what would."
+            description="feasible: these seeds or these texts would. unknown-noise: nothing is known yet of "
+            "how far runs differ, and these seeds would tell. too-small: the effect is too small to settle "
+            "with these texts, and nothing is told of what would."
         ),
     ]
     seeds: Annotated[int | None, Field(description="null where more texts are enough, or it is too small.")]
     texts: Annotated[int | None, Field(description="null where more seeds are enough, or it is too small.")]
     runs: Annotated[int, Field(description="How many more runs these seeds take.")]
     hours: Annotated[float | None, Field(description="What these runs take one worker.")]
-    unknown_noise: Annotated[
-        bool,
-        Field(description="Nothing is known yet of how far runs differ; these seeds would tell."),
-    ]
 
 
-class EffectFacts(TypedDict):
-    """A difference between means over recipes, with its chance."""
+class EstimateFacts(TypedDict):
+    """A difference, with its chance."""
 
     effect: Points
     low: Annotated[Points, Field(description="The lower end of the 95 % interval.")]
@@ -96,6 +93,11 @@ class EffectFacts(TypedDict):
     se: Annotated[Points, Field(description="The standard error.")]
     df: Annotated[float | None, Field(description="Its degrees of freedom.")]
     p: Annotated[float | None, Field(description="Holm's adjusted p-value.")]
+
+
+class EffectFacts(EstimateFacts):
+    """A difference between means over recipes."""
+
     notes: Annotated[list[str], Field(description="What a reader must know of it.")]
     aliases: Annotated[list[str], Field(description="What the design cannot tell it from.")]
 
@@ -278,6 +280,12 @@ class BestFacts(TypedDict):
     baseline: RecipeFacts
     keep_baseline: Annotated[bool, Field(description="Whether what is recommended is the baseline.")]
     tolerance: Annotated[float, Field(description="Points that a recommended recipe may lose.")]
+    whole: Annotated[
+        bool,
+        Field(
+            description="Whether interactions of three and more factors were looked at: up to 512 recipes."
+        ),
+    ]
     expected: Annotated[
         ExpectedFacts | None,
         Field(description="Of the recommended recipe against the baseline; null where noise is unknown."),

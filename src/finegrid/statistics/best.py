@@ -13,7 +13,7 @@ from scipy import optimize, special, stats
 from finegrid.statistics.experiment import Experiment
 from finegrid.statistics.outcomes import DENSE, Filled, Floats
 from finegrid.statistics.repeats import between_pairs
-from finegrid.statistics.variance import NO_SPREAD
+from finegrid.statistics.variance import NO_SPREAD, additive_residual, run_text
 
 
 @dataclass(frozen=True)
@@ -79,14 +79,7 @@ def _measure_pairs(experiment: Experiment) -> tuple[Pairs, float, str]:
     recipes, seeds = filled.score.shape
     count = completion.ran_columns.sum(axis=1).astype(float)
     if seeds > 1 and recipes > 1:
-        off = (
-            filled.score
-            - filled.score.mean(axis=1, keepdims=True)
-            - filled.score.mean(axis=0)
-            + filled.score.mean()
-        )
-        df = float(completion.ran_columns.sum() - recipes - seeds + 1)
-        run_variance = float((off**2).sum() / max(df, 1.0)) if df > 0 else np.inf
+        run_variance, df = additive_residual(filled)
         noise = "between seeds" if experiment.outcomes.splits is None else "between splits"
         if not experiment.outcomes.measured and run_variance <= NO_SPREAD:
             run_variance, noise = np.inf, "none"
@@ -127,16 +120,7 @@ def _measure_texts(filled: Filled) -> tuple[Pairs, float]:
         text = (own[some, None] + own[None, :] - 2 * covariance(some)) / texts
         return np.asarray(np.maximum(text, 0.0))
 
-    if seeds == 1:
-        return measure, 0.0
-    squares = 0.0
-    seed_mean = filled.influence.mean(axis=0, dtype=np.float64)  # [seeds, texts]
-    overall = by_text.mean(axis=0)
-    for recipe in range(recipes):
-        off = filled.influence[recipe] - by_text[recipe] - seed_mean + overall
-        squares += float(np.square(off - off.mean(axis=1, keepdims=True)).sum())
-    single = squares / ((recipes - 1) * (seeds - 1) * (texts - 1)) if recipes > 1 else 0.0
-    return measure, 2 * single / (seeds * texts)
+    return measure, 2 * run_text(filled) / (seeds * texts)
 
 
 def _covary(by_text: Floats) -> tuple[Pairs, Floats]:

@@ -90,6 +90,10 @@ class Contrasts:
         """Those of all recipes together, whatever the blocks."""
         return Contrasts(self.factors, self.recipes, self.ran) if self.blocks else self
 
+    def find_recipe(self, levels: Levels) -> int | None:
+        """The row of a recipe by its levels, as `Matching.find` finds it; None if the design has none."""
+        return self._matching.find(levels)
+
     @cached_property
     def _matching(self) -> Matching:
         return Matching(self.factors, self.recipes, self.ran)

@@ -21,7 +21,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 MOST_SEEDS = 100  # more than this settles nothing in practice
 MOST_TEXTS = 1_000_000
 MOST_GROWTH = 5  # times the texts there are, or the seeds to show no difference: more is no plan
-Reason = Literal["feasible", "too-small"]
+Reason = Literal["feasible", "too-small", "unknown-noise"]
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ class Needs:
     to a tenth.
 
     Attributes:
-        unknown_noise: Nothing is known of how far runs differ: so many seeds would tell.
-        reason: ``too-small``: nothing of this is worth telling. It would take both, or texts in no
+        reason: ``unknown-noise``: nothing is known of how far runs differ; so many seeds would tell.
+            ``too-small``: nothing of this is worth telling. It would take both, or texts in no
             proportion to what there is; or the estimate is below its standard error, and a few times the
             seeds would not show that there is no difference either. To ask what would show an effect of
             that size is to ask for the power of a test after it was made, which is its p-value once more
@@ -61,7 +61,6 @@ class Needs:
     seeds: int | None
     texts: int | None
     reason: Reason = "feasible"
-    unknown_noise: bool = False
 
 
 @dataclass(frozen=True)

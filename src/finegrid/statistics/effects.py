@@ -246,7 +246,7 @@ def _judge_family(
                 )
                 decision = replace(decision, needs=find_needs(ahead))
             elif decision.kind == "open":
-                decision = replace(decision, needs=Needs(noise.seeds + 1, None, unknown_noise=True))
+                decision = replace(decision, needs=Needs(noise.seeds + 1, None, "unknown-noise"))
         effects[number] = Effect(
             contrast,
             float(estimate[row]),

@@ -36,6 +36,11 @@ class Residual:
         recipes, rank = self.model.shape
         return int(recipes - rank)
 
+    @property
+    def share(self) -> Floats:
+        """``[recipes that ran]``, how much of each recipe's own chance is left: they add up to ``df``."""
+        return np.asarray(1 - np.square(self.model).sum(axis=1))
+
     def take_out(self, values: Values) -> Floats:
         """The part of ``[recipes that ran, ...]`` that the model does not give."""
         return np.asarray(values - self.model @ (self.model.T @ values))

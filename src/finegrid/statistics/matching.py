@@ -94,21 +94,20 @@ class Matching:
                 comparison.factor: (comparison.level if up else comparison.baseline)
                 for comparison, up in zip(compared, choice, strict=True)
             }
-            row = self.rows.get(_sort_levels(levels))
-            if row is None:
-                row = self._find_related(levels)
+            row = self.find(levels)
             if row is None:
                 return None
             partners.append((row, float(np.prod([1 if up else -1 for up in choice]))))
         return partners
 
-    def _find_related(self, levels: Levels) -> int | None:
-        """The recipe that agrees with these levels in every factor that both have.
+    def find(self, levels: Levels) -> int | None:
+        """The recipe with these levels, or that agrees with them in every factor that both have.
 
         What only one of them has must be at its baseline level: a child factor is no part of its parent's
         effect. So both have the same factors off the baseline level, at the same levels.
         """
-        return self._by_moves.get(self._find_moves(levels))
+        row = self.rows.get(_sort_levels(levels))
+        return self._by_moves.get(self._find_moves(levels)) if row is None else row
 
     def _find_moves(self, levels: Levels) -> frozenset[tuple[str, Level]]:
         """What is off its baseline level."""

@@ -32,6 +32,7 @@ from finegrid.recipe.identity import Level, Levels
 from finegrid.statistics.decide import Interval
 from finegrid.statistics.experiment import Experiment
 from finegrid.statistics.outcomes import Filled, Floats
+from finegrid.statistics.variance import additive_residual, run_text
 
 ORDERS = 3  # main effects, interactions of two, interactions of three and more
 FADING = 0.25  # of variances of interactions, by each order beyond three
@@ -165,8 +166,7 @@ def find_posterior(experiment: Experiment, besides: Sequence[Levels] = ()) -> Po
     runs = basis @ (basis / _count_runs(experiment)).T
     cross = _project(points, observed, sizes, basis)  # [orders, points, contrasts]
     inside = np.einsum("kc,ocl->okl", basis, cross[:, : len(rows)])
-    scales = np.array(list(product(*(s * np.array(g) for s, g in zip(SCALES, GRID, strict=True)))))
-    prior = _half_cauchy(scales / SCALES)
+    scales, prior = np.array(list(product(*GRID))) * SCALES, _half_cauchy()
     quantiles = (np.arange(NOISES) + 0.5) / NOISES
     noises = run_variance * df / stats.chi2.ppf(quantiles, df)
     grid = [(noise, scale) for noise in noises for scale in run_variance * scales**2]
@@ -177,7 +177,7 @@ def find_posterior(experiment: Experiment, besides: Sequence[Levels] = ()) -> Po
     mean, known = [], []
     for number in counts:
         noise, scale = grid[number]
-        lower = linalg.cholesky(np.tensordot(scale, inside, 1) + _noise(noise, runs, texts), lower=True)
+        lower = linalg.cholesky(np.tensordot(scale, inside, 1) + noise * runs + texts, lower=True)
         column = linalg.solve_triangular(lower, np.tensordot(scale, cross, 1).T, lower=True)
         known.append(column)
         mean.append(column.T @ linalg.solve_triangular(lower, z, lower=True))
@@ -203,17 +203,9 @@ def measure_run_variance(experiment: Experiment) -> tuple[float, float]:
     if completion.columns == 1:
         stand_in = experiment.stand_in_of_one_design
         return stand_in.measured * min(stand_in.ratio, EXPECTED_LUCK_RATIO), stand_in.df
-    off = (
-        filled.score
-        - filled.score.mean(axis=1, keepdims=True)
-        - filled.score.mean(axis=0)
-        + filled.score.mean()
-    )
-    df = float(completion.ran_columns.sum() - len(off) - completion.columns + 1)
-    if df < 1:
-        return np.inf, 1.0
-    whole, low = float((off**2).sum() / df), experiment.families.mains.estimators.weights
-    if not len(low):
+    whole, df = additive_residual(filled)
+    low = experiment.families.mains.estimators.weights
+    if df <= 0 or not len(low):
         return whole, df
     _, size, span = np.linalg.svd(low, full_matrices=False)  # what they span, whichever level is first
     each = (span[size > 1e-8 * size.max()] @ filled.score).var(axis=1, ddof=1)
@@ -309,37 +301,24 @@ def _measure_texts(filled: Filled, basis: Floats) -> Floats:
     contrasts = len(basis)
     if filled.influence is None:
         return np.zeros((contrasts, contrasts))
-    influence = filled.influence
-    recipes, seeds, texts = influence.shape
-    by_text = influence.mean(axis=1, dtype=np.float64)
+    _, seeds, texts = filled.influence.shape
+    by_text = filled.influence.mean(axis=1, dtype=np.float64)
     covariance = np.atleast_2d(np.cov(basis @ by_text)) / texts
-    if seeds == 1 or recipes == 1:
+    if seeds == 1:
         return np.asarray(covariance)
-    seed_mean = influence.mean(axis=0, dtype=np.float64) - by_text.mean(axis=0)
-    squares = 0.0
-    for recipe in range(recipes):
-        off = influence[recipe] - by_text[recipe] - seed_mean
-        squares += float(np.square(off - off.mean(axis=1, keepdims=True)).sum())
-    single = squares / ((recipes - 1) * (seeds - 1) * (texts - 1)) / (seeds * texts)
+    single = run_text(filled) / (seeds * texts)
     # As for effects: what is in both sources counts once, and neither is drawn below nothing.
     values, vectors = np.linalg.eigh(covariance - single * np.eye(contrasts))
     return np.asarray((vectors * np.maximum(values, 0.0)) @ vectors.T)
 
 
-def _noise(variance: float, runs: Floats, texts: Floats) -> Floats:
-    return np.asarray(variance * runs + texts)
-
-
-def _half_cauchy(ratios: Floats) -> Floats:
-    """``[grid]``, the prior's weight of each place: density of each scale times its share of the grid."""
-    weight = np.ones(len(ratios))
-    for order, grid in enumerate(GRID):
-        logs = np.log(grid)
-        width = dict(zip(grid, np.gradient(logs), strict=True))
-        nearest = np.array([min(grid, key=lambda g: abs(g - ratio)) for ratio in ratios[:, order]])
-        density = nearest / (1 + nearest**2)  # of the logarithm
-        weight *= density * np.array([width[value] for value in nearest])
-    return weight
+def _half_cauchy() -> Floats:
+    """The prior's weight of each place of the grid: the density of each scale times its share of the grid."""
+    each = []
+    for grid in map(np.array, GRID):
+        density = grid / (1 + grid**2)  # of the logarithm
+        each.append(density * np.gradient(np.log(grid)))
+    return np.array([np.prod(weights) for weights in product(*each)])
 
 
 def _log_likelihoods(

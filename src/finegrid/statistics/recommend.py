@@ -49,6 +49,7 @@ class Recommendation:
         gains: ``[recipes]``, expected against the baseline; nan without runs.
         chances_worse: ``[recipes]``, of being worse than it by more than the tolerance; nan without runs.
         allowed: ``[recipes]``, which could be recommended; the baseline always.
+        whole: Whether interactions of three and more factors were looked at.
     """
 
     tolerance: float
@@ -60,6 +61,7 @@ class Recommendation:
     gains: Floats
     chances_worse: Floats
     allowed: NDArray[np.bool_]
+    whole: bool
 
     @property
     def keeps_baseline(self) -> bool:
@@ -112,6 +114,7 @@ def recommend(
         gains,
         chances,
         allowed,
+        posterior.whole,
     )
 
 

@@ -196,6 +196,32 @@ def between_seeds(
     return Noise(seed[chosen], text, shared, df[chosen], seeds, filled.texts, method, run_sd, overlap)
 
 
+def additive_residual(filled: Filled) -> tuple[float, float]:
+    """Mean square that the additive model of recipes and seeds leaves, points squared, and its df.
+
+    Of a run, pooled over all recipes; of a split, where seeds draw splits. inf without degrees of freedom.
+    """
+    score, completion = filled.score, filled.completion
+    off = score - score.mean(axis=1, keepdims=True) - score.mean(axis=0) + score.mean()
+    df = float(completion.ran_columns.sum() - sum(score.shape) + 1)
+    return (float((off**2).sum() / df), df) if df > 0 else (np.inf, df)
+
+
+def run_text(filled: Filled) -> float:
+    """Variance of one text in one run beyond recipe, seed and text, points squared; pooled over recipes."""
+    assert filled.influence is not None
+    recipes, seeds, texts = filled.influence.shape
+    if recipes < 2 or seeds < 2:
+        return 0.0
+    by_text = filled.influence.mean(axis=1, dtype=np.float64)  # [recipes, texts]
+    seed_mean = filled.influence.mean(axis=0, dtype=np.float64)  # [seeds, texts]
+    overall, squares = by_text.mean(axis=0), 0.0
+    for recipe in range(recipes):
+        off = filled.influence[recipe] - by_text[recipe] - seed_mean + overall
+        squares += float(np.square(off - off.mean(axis=1, keepdims=True)).sum())
+    return float(squares / ((recipes - 1) * (seeds - 1) * (texts - 1)))
+
+
 def text_parts(filled: Filled, weights: Weights) -> tuple[Floats, Floats]:
     """MS_text and MS_seed x text over seeds x texts, ``[effects]`` each; zeros without predictions."""
     effects = weights.shape[0]
@@ -399,17 +425,18 @@ def find_stand_in(
 def _with_repeats(filled: Filled, leftover: Floats | Residual, reference: Floats, repeats: Floats) -> StandIn:
     """Of a table in which some recipe was repeated. Everything here is the variance of a single run."""
     variance, df, count = pure_error(repeats)
-    if isinstance(leftover, Residual):  # of so many recipes, repeats have degrees of freedom enough
-        return StandIn("true repeats", variance, df, count=count)
-    score, spare = filled.score[:, 0], leftover.shape[1]
+    score = filled.score[:, 0]
+    if isinstance(leftover, Residual):
+        spare, share, left = leftover.df, leftover.share, leftover.take_out(score)
+    else:
+        spare, share = leftover.shape[1], np.square(leftover).sum(axis=1)
+        left = leftover.T @ score
     if df < spare >= LEAST_RESIDUAL:
         # A mean of n runs has 1/n of the variance of one: so much of it is in these contrasts.
-        expected = float((np.square(leftover) / count[:, None]).sum())
-        pooled = (df * variance + spare * float(np.square(leftover.T @ score).sum()) / expected) / (
-            df + spare
-        )
+        expected = float((share / count).sum())
+        pooled = (df * variance + spare * float(np.square(left).sum()) / expected) / (df + spare)
         return StandIn("true repeats and high-order interactions", pooled, df + spare, count=count)
-    if spare < LEAST_RESIDUAL and len(reference) + spare >= LEAST_LENTH:
+    if not isinstance(leftover, Residual) and LEAST_LENTH - len(reference) <= spare < LEAST_RESIDUAL:
         rows = np.vstack([reference, leftover.T])
         single = (rows @ score) / np.sqrt((np.square(rows) / count).sum(axis=1))
         by_lenth, its_df = lenth(single)

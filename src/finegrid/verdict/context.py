@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,71 +51,41 @@ def find_local_effects(
     None where the recipe has no such factor, or the noise of a run is unknown. A recipe that the study does
     not have follows from its effects.
     """
-    recipes = list(experiment.outcomes.recipes)
+    kept, contrasts = experiment.completion.kept, experiment.families.contrasts
+    besides: list[Levels] = []
+
+    def locate(levels: Levels) -> int:
+        """A row of the study that has runs; else a place among those besides, counted from -1 down."""
+        row = contrasts.find_recipe(levels)
+        if row is not None:
+            if kept[row]:
+                return row
+            levels = experiment.outcomes.recipes[row]
+        if levels not in besides:
+            besides.append(levels)
+        return -1 - besides.index(levels)
+
     pairs = [
-        [
-            _change(recipes, recipe, one.factor, level, experiment.outcomes.factors)
-            for level in (one.level, one.baseline)
-        ]
+        [locate({**recipe, one.factor: level}) for level in (one.level, one.baseline)]
         if one.factor in recipe
         else None
         for recipe in chosen
         for one in comparisons
     ]
-    unseen = [
-        levels for pair in pairs if pair for levels in pair if _find(recipes, levels, experiment) is None
-    ]
-    besides = [dict(items) for items in dict.fromkeys(tuple(sorted(levels.items())) for levels in unseen)]
     posterior = find_posterior(experiment, besides)
     if posterior is None:
         return [[None] * len(comparisons) for _ in chosen]
     first = len(posterior.points) - len(besides)
-
-    def place_of(levels: Levels) -> int:
-        row = _find(recipes, levels, experiment)
-        return int(posterior.places[row]) if row is not None else first + besides.index(dict(levels))
-
     found: list[LocalEffect | None] = []
     for pair in pairs:
         if pair is None:
             found.append(None)
             continue
-        there, at_baseline = map(place_of, pair)
+        there, at_baseline = (int(posterior.places[at]) if at >= 0 else first - 1 - at for at in pair)
         difference = posterior.compare([there], at_baseline)
         found.append(LocalEffect(float(difference.expected[0]), difference.interval(0)))
     count = len(comparisons)
     return [found[count * place : count * (place + 1)] for place in range(len(chosen))]
-
-
-def _change(
-    recipes: Sequence[Levels],
-    recipe: Levels,
-    factor: str,
-    level: Level,
-    factors: Mapping[str, Sequence[Level]],
-) -> Levels:
-    """The recipe at another level of a factor.
-
-    A factor that exists only at one of the two levels is at its baseline level, or not there at all: as the
-    recipe of the study has it that agrees in everything else.
-    """
-    wanted = {**recipe, factor: level}
-    for other in recipes:
-        if other.get(factor) != level:
-            continue
-        shared = other.keys() & wanted.keys()
-        either = other.keys() ^ wanted.keys()
-        if all(other[name] == wanted[name] for name in shared) and all(
-            other.get(name, wanted.get(name)) == factors[name][0] for name in either
-        ):
-            return other
-    return wanted
-
-
-def _find(recipes: Sequence[Levels], levels: Levels, experiment: Experiment) -> int | None:
-    """The row of a recipe that has runs."""
-    kept = experiment.completion.kept
-    return next((row for row, other in enumerate(recipes) if other == levels and kept[row]), None)
 
 
 def find_conditions(

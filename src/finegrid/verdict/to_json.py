@@ -12,6 +12,7 @@ from finegrid.facts.verdict import (
     ConditionFacts,
     DecisionFacts,
     EffectFacts,
+    EstimateFacts,
     ExpectedFacts,
     FactorFacts,
     InteractionFacts,
@@ -120,15 +121,21 @@ def decision_json(decision: Decision) -> DecisionFacts:
     return found
 
 
-def effect_json(effect: Effect) -> EffectFacts:
+def estimate_json(effect: Effect) -> EstimateFacts:
     return {
         "effect": json_number(effect.estimate),
         "low": json_number(effect.plain.low),
         "high": json_number(effect.plain.high),
-        "adjusted": [json_number(effect.adjusted.low), json_number(effect.adjusted.high)],
+        "adjusted": pair(effect.adjusted),
         "se": json_number(effect.se),
         "df": json_number(effect.df),
         "p": json_number(effect.p),
+    }
+
+
+def effect_json(effect: Effect) -> EffectFacts:
+    return {
+        **estimate_json(effect),
         "notes": list(effect.notes),
         "aliases": list(effect.contrast.aliases),
     }
@@ -207,7 +214,6 @@ def needs_json(verdict: Verdict, needs: Needs | None) -> NeedsFacts | None:
             "texts": None,
             "runs": 0,
             "hours": None,
-            "unknown_noise": False,
         }
     return {
         "reason": needs.reason,
@@ -215,7 +221,6 @@ def needs_json(verdict: Verdict, needs: Needs | None) -> NeedsFacts | None:
         "texts": needs.texts,
         "runs": verdict.runs(needs),
         "hours": json_number(verdict.hours(needs)),
-        "unknown_noise": needs.unknown_noise,
     }
 
 
@@ -258,6 +263,7 @@ def best_json(verdict: Verdict) -> BestFacts | None:
         "baseline": recipe_json(verdict, verdict.results.baseline),
         "keep_baseline": verdict.recommended == verdict.results.baseline,
         "tolerance": found.tolerance if found else TOLERANCE,
+        "whole": found.whole if found else True,
         "expected": expected_json(found.recommended) if found else None,
         "tempting": alternative_json(verdict, found.tempting) if found else None,
         "cheaper": alternative_json(verdict, found.cheaper) if found else None,

@@ -14,13 +14,14 @@ from finegrid.errors import visible
 from finegrid.facts.decision_words import factor_words, ladder_words
 from finegrid.facts.failure_words import failure_lines
 from finegrid.facts.recommendation_words import format_signed, headline, moved_words, reasons
+from finegrid.facts.verdict import VerdictFacts
 from finegrid.recipe.identity import Levels
 from finegrid.spelling import Lang, format_duration, format_level, json_number, seconds_digits
 from finegrid.statistics.decide import Interval
 from finegrid.statistics.effects import Interaction
 from finegrid.verdict.context import LocalEffect
 from finegrid.verdict.diagnose_words import describe
-from finegrid.verdict.to_json import as_json, ladder_json
+from finegrid.verdict.to_json import as_json
 from finegrid.verdict.verdict import Verdict, mattering
 from finegrid.words import SHARED
 
@@ -43,6 +44,7 @@ ENGLISH = {
     "another",
     "as recommended": "in the recommended recipe",
     "on test": "on test: {score}{seconds}; the baseline {baseline}",
+    "kept on test": "on test: {score}{seconds}",
     "best set": "{count} recipes cannot be told from the best on {split}: rows {rows}",
     "frontier item": "  {seconds}: {gain}, {levels}",
     "frontier": "the best for its time, by what is expected on {split} against the baseline:",
@@ -75,6 +77,7 @@ CHINESE = {
     "open interactions": "{all} 个交互作用中有 {open} 个尚不能判断：一项策略的价值可能随另一项而变",
     "as recommended": "在推荐配方中",
     "on test": "测试集：{score}{seconds}；基线 {baseline}",
+    "kept on test": "测试集：{score}{seconds}",
     "best set": "在{split}上与最佳配方无法区分的配方有 {count} 个：第 {rows} 行",
     "frontier item": "  {seconds}：{gain}，{levels}",
     "frontier": "同等耗时下的最佳选择（{split}上预计比基线高出的分数）：",
@@ -104,10 +107,11 @@ def print_verdict(verdict: Verdict, lang: Lang) -> None:
     console = Console(highlight=False, soft_wrap=True)
     if not console.is_terminal:
         console = Console(width=WIDTH, highlight=False, soft_wrap=True)
-    for line in (*best_lines(verdict, lang), "", *head_lines(verdict, lang)):
+    facts = as_json(verdict)
+    for line in (*best_lines(verdict, facts, lang), "", *head_lines(verdict, lang)):
         console.print(Text(visible(line)))
-    console.print(strategies(verdict, lang))
-    for line in tail_lines(verdict, lang):
+    console.print(strategies(verdict, facts, lang))
+    for line in tail_lines(verdict, facts, lang):
         console.print(Text(visible(line)))
 
 
@@ -130,7 +134,7 @@ def head_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
     yield from margin_lines(verdict, lang)
 
 
-def strategies(verdict: Verdict, lang: Lang) -> Table:
+def strategies(verdict: Verdict, facts: VerdictFacts, lang: Lang) -> Table:
     """One row per level of every factor."""
     words = LANGUAGES[lang]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
@@ -139,7 +143,6 @@ def strategies(verdict: Verdict, lang: Lang) -> Table:
     for name in columns:
         right = name not in ("strategy", "verdict")
         table.add_column(words[name], justify="right" if right else "left", no_wrap=name != "verdict")
-    facts = as_json(verdict)
     for effect, factor in zip(verdict.analysis.effects, facts["factors"], strict=True):
         compared, cost = effect.comparison, verdict.of(effect)
         cells = [
@@ -156,16 +159,16 @@ def strategies(verdict: Verdict, lang: Lang) -> Table:
     return table
 
 
-def tail_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
+def tail_lines(verdict: Verdict, facts: VerdictFacts, lang: Lang) -> Iterator[str]:
     words, results = LANGUAGES[lang], verdict.results
     yield from note_lines(verdict, lang)
     for factor, reason in results.inert.items():
         yield words["inert"].format(factor=factor, reason=reason)
-    yield from failure_lines(as_json(verdict), lang)
-    yield from (ladder_words(ladder_json(ladder), lang) for ladder in verdict.ladders)
+    yield from failure_lines(facts, lang)
+    yield from (ladder_words(ladder, lang) for ladder in facts["ladders"])
     yield from loss_lines(verdict, lang)
     yield from interaction_lines(verdict, lang)
-    yield from against_lines(verdict, lang)
+    yield from against_lines(verdict, facts, lang)
     missing = {status: len(runs) for status, runs in results.missing().items() if runs}
     if verdict.failures:
         missing.pop("diverged", None)  # they count
@@ -244,17 +247,17 @@ def conditional_lines(one: Interaction, lang: Lang) -> Iterator[str]:
         )
 
 
-def best_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
+def best_lines(verdict: Verdict, facts: VerdictFacts, lang: Lang) -> Iterator[str]:
     """What to use, how sure that is, what it costs, and what else could be used."""
-    words, facts = LANGUAGES[lang], as_json(verdict)
+    words = LANGUAGES[lang]
     if verdict.best is None or verdict.recommended is None:
         return
     yield headline(facts, lang)
     yield from (f"  {sentence}" for sentence in reasons(facts, lang))
     at_baseline = score_and_seconds(verdict, verdict.results.baseline, lang)
-    if verdict.recommended != verdict.results.baseline:
-        said = score_and_seconds(verdict, verdict.recommended, lang)
-        yield "  " + words["on test"].format(baseline=at_baseline["score"] + at_baseline["seconds"], **said)
+    said = score_and_seconds(verdict, verdict.recommended, lang)
+    key = "kept on test" if verdict.recommended == verdict.results.baseline else "on test"
+    yield "  " + words[key].format(baseline=at_baseline["score"] + at_baseline["seconds"], **said)
     members = verdict.best.members
     rows = sorted(verdict.results.recipes[index].rows[0] for index in members)
     split = words[verdict.chosen_on]
@@ -267,7 +270,7 @@ def best_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
             yield words["frontier item"].format(seconds=seconds, gain=gain, levels=levels)
 
 
-def against_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
+def against_lines(verdict: Verdict, facts: VerdictFacts, lang: Lang) -> Iterator[str]:
     """The recipes that are shown to differ from the baseline: better ones first, then the worst."""
     words, against = LANGUAGES[lang], verdict.against_baseline
     if not against.compared:
@@ -275,7 +278,7 @@ def against_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
     if not (better := against.better) and not against.worse:
         yield words["recipes alike"].format(count=against.compared)
         return
-    shown, facts = (*better, *against.worse), as_json(verdict)
+    shown = (*better, *against.worse)
     yield words["recipes differ"].format(count=against.compared, better=len(better), worse=len(against.worse))
     for index in shown[:MOST_AGAINST]:
         difference = against.differences[index]
@@ -293,8 +296,9 @@ def against_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
 def score_and_seconds(verdict: Verdict, index: int, lang: Lang) -> dict[str, str]:
     words = LANGUAGES[lang]
     mean, around = verdict.scores[index]
-    ends = words["interval"].format(low=f"{around.low:.2f}", high=f"{around.high:.2f}")
-    score = f"{mean:.2f}" + (words["in brackets"].format(text=ends) if around.is_known else "")
+    digits = verdict.results.scale.digits
+    ends = words["interval"].format(low=f"{around.low:.{digits}f}", high=f"{around.high:.{digits}f}")
+    score = f"{mean:.{digits}f}" + (words["in brackets"].format(text=ends) if around.is_known else "")
     seconds = json_number(float(verdict.results.run_seconds[index]))
     if seconds is None:
         return {"score": score, "seconds": ""}
