@@ -185,6 +185,15 @@ def test_a_study_without_runs_has_no_recommendation(study: Study) -> None:
     assert "fit" not in facts["commands"]
 
 
+def test_the_smallest_margin_is_no_finer_than_the_texts(study: Study) -> None:
+    facts = fill(study)
+    finest = 100 / 300 * np.log(2 * len(facts["verdict"]["factors"]) / 0.05)  # accuracy of 300 texts
+
+    assert facts["verdict"]["score"] == "accuracy"
+    assert all((one["smallest_margin"] or 0.0) >= finest - 1e-6 for one in facts["verdict"]["factors"])
+    assert all(one["at_baseline"] and one["at_recommended"] for one in facts["verdict"]["factors"])
+
+
 def test_the_command_trains_the_recommended_recipe(study: Study) -> None:
     facts = fill(study)
 
