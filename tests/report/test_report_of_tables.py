@@ -94,4 +94,4 @@ def test_markdown_tells_averages_of_seconds_without_an_interval(tmp_path: Path) 
     text = markdown(report_facts(tmp_path))
     (line,) = [line for line in text.splitlines() if line.startswith("| freeze.layers = ")]
 
-    assert line.split(" | ")[4].strip() == "−24.0"
+    assert line.split(" | ")[6].strip() == "−24.0"

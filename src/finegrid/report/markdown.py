@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from finegrid.facts.comparison import LossFacts
 from finegrid.facts.decision_words import factor_words, ladder_words
 from finegrid.facts.failure_words import failure_lines
+from finegrid.facts.recommendation_words import headline, reasons
 from finegrid.facts.report import Facts, ReportRecipe
-from finegrid.facts.verdict import AgainstBaselineFacts
+from finegrid.facts.verdict import AgainstBaselineFacts, LocalFacts
 from finegrid.report.chart.forest import interval_text, missing, sample
 from finegrid.report.chart.style import Look, fit_line, format_signed, level_name, plain
 from finegrid.spelling import Lang, seconds_digits
@@ -60,7 +61,7 @@ def intro(facts: Facts, look: Look) -> Iterator[str]:
 
 
 def verdict_table(facts: Facts, look: Look) -> tuple[list[str], list[bool], list[list[str]]]:
-    """Every strategy: effect, both intervals, seconds, decision."""
+    """Every strategy: effect, both intervals, the effect in context, seconds, decision."""
     verdict = facts["verdict"]
     per = "seconds per epoch" if verdict["seconds_per"] == "epoch" else "seconds per run"
     names = [
@@ -68,25 +69,35 @@ def verdict_table(facts: Facts, look: Look) -> tuple[list[str], list[bool], list
         "tip effect_text",
         "tip interval_text",
         "tip adjusted_text",
-        *([] if look.compared else [per]),
+        *([] if look.compared else ["as recommended", "as baseline", per]),
         "tip decision_text",
     ]
     rows = []
     for one in verdict["factors"]:
         (low, high), spent = one["adjusted"], one["seconds_interval"]
         timed = [] if look.compared else [seconds(one["seconds"], spent, look)]
+        local = [] if look.compared else [one["at_recommended"], one["at_baseline"]]
         rows.append(
             [
                 escape_text(level_name(one["factor"], one["levels"][1])),
                 format_signed(one["effect"]) if one["low"] is not None else "",
                 interval_text(one, look),
                 "" if low is None or high is None else look.between(low, high),
+                *(local_text(there, look) for there in local),
                 *timed,
                 factor_words(one, verdict, look.lang),
             ]
         )
     right = [name != "strategy" and name != "tip decision_text" for name in names]
     return [look.word(name) for name in names], right, rows
+
+
+def local_text(local: LocalFacts | None, look: Look) -> str:
+    """What a level does in one recipe; empty where that is not known."""
+    if local is None:
+        return ""
+    around = look.word("in brackets", text=look.between(local["low"], local["high"]))
+    return format_signed(local["effect"]) + around
 
 
 def losses_tables(facts: Facts, look: Look) -> Iterator[str]:
@@ -143,6 +154,9 @@ def best_blocks(facts: Facts, look: Look) -> Iterator[str]:
     if best is None:
         yield look.word("md no best")
         return
+    if not look.compared:
+        answer = [headline(facts["verdict"], look.lang), *reasons(facts["verdict"], look.lang)]
+        yield "\n".join(f"- {escape_text(sentence)}" for sentence in answer)
     digits = facts["verdict"]["score_digits"]
     split, count = look.word(best["chosen_on"]), len(best["set"])
     yield look.word("md best set", count=count, split=split, shown=min(count, MOST))

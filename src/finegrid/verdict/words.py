@@ -42,7 +42,6 @@ ENGLISH = {
     "no interactions": "no two strategies are shown to depend on each other",
     "open interactions": "{open} of {all} interactions are open: what a strategy is worth may depend on "
     "another",
-    "as recommended": "in the recommended recipe",
     "on test": "on test: {score}{seconds}; the baseline {baseline}",
     "kept on test": "on test: {score}{seconds}",
     "best set": "{count} recipes cannot be told from the best on {split}: rows {rows}",
@@ -75,7 +74,6 @@ CHINESE = {
     "given": "{factor} = {level}：{other} = {at} 时 {one}，{other} = {to} 时 {two}",
     "no interactions": "没有发现相互依赖的策略",
     "open interactions": "{all} 个交互作用中有 {open} 个尚不能判断：一项策略的价值可能随另一项而变",
-    "as recommended": "在推荐配方中",
     "on test": "测试集：{score}{seconds}；基线 {baseline}",
     "kept on test": "测试集：{score}{seconds}",
     "best set": "在{split}上与最佳配方无法区分的配方有 {count} 个：第 {rows} 行",

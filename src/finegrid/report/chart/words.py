@@ -42,7 +42,8 @@ ENGLISH = {
     "tip test_text": "score on test",
     "tip role_word": "it is",
     "how points": "A point is a recipe, the line through it its 95 % interval.",
-    "how frontier": "Dashed: recipes that no other one beats in both score on {split} and seconds.",
+    "how frontier": "Dashed: the best for their time, by what is expected on {split}; none that may well be "
+    "worse than the baseline.",
     "how beside": "Recipes that take about the same seconds stand side by side.",
     "cut": "Lines that reach the edge go on beyond it.",
     "frontier lacks": "{count} recipes without an interval or without seconds are not drawn.",
@@ -143,7 +144,7 @@ CHINESE = {
     "tip test_text": "测试集得分",
     "tip role_word": "身份",
     "how points": "每点为一个配方，穿过它的线是其 95 % 区间。",
-    "how frontier": "虚线：没有其他配方在{split}得分和时间上都优于它们。",
+    "how frontier": "虚线：按{split}上的预期，同等时间内最好的配方；很可能不如基线的不计。",
     "how beside": "用时相近的配方并排画出。",
     "cut": "到达边缘的线在图外延续。",
     "frontier lacks": "{count} 个配方没有区间或没有秒数，未画出。",

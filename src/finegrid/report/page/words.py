@@ -130,8 +130,8 @@ ENGLISH = {
     "nav cards": "Strategies",
     "nav protocol": "Method",
     "frontier": "Score against seconds",
-    "frontier lead": "Every recipe by what it costs and what it scores. The line joins those that no "
-    "cheaper recipe beats.",
+    "frontier lead": "Every recipe by what it costs and what it scores. The line joins the best for their "
+    "time, by what is expected of them; recipes that may well be worse than the baseline are left out.",
     "frontier none": "Seconds are not known, so there is no frontier.",
     "frontier table": "The best for their time",
     "interactions": "Strategies together",
@@ -374,7 +374,7 @@ CHINESE = {
     "nav cards": "策略",
     "nav protocol": "方法",
     "frontier": "得分与时间",
-    "frontier lead": "每个配方的代价和得分。连线上的配方，没有更省时的配方能胜过。",
+    "frontier lead": "每个配方的代价和得分。连线上是按预期同等时间内最好的配方；很可能不如基线的配方不计。",
     "frontier none": "没有时间记录，因此没有前沿。",
     "frontier table": "同等时间内最好的配方",
     "interactions": "策略的配合",
