@@ -9,8 +9,9 @@ demo: .venv/installed
 
 # A file's tests share what it has made, and stay together. In the order of their names: sorted by how many tests
 # they hold, the files that start processes, few and slow, would come last, and one core would wait for the other.
+# A worker has a core of its own: with threads of linear algebra besides, the two would wait for each other.
 test: .venv/dev-installed
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: .venv/dev-installed
 	$(BIN)/pytest -m slow
