@@ -14,7 +14,7 @@ import finegrid
 from finegrid.cli import setup
 from finegrid.pretraining import command
 from finegrid.pretraining.settings import PretrainSettings
-from finegrid.study.init import InitOptions
+from finegrid.study.init import InitOptions, WrittenStudy
 
 FILES = sorted((Path(finegrid.__file__).parent / "cli").glob("*.py"))
 MOST_LINES = 16  # of a function, beside its options and its docstring
@@ -129,9 +129,9 @@ def test_every_option_of_init_reaches_its_setting(
 ) -> None:
     calls: list[tuple[Path, InitOptions]] = []
 
-    def write_study(folder: Path, options: InitOptions) -> list[str]:
+    def write_study(folder: Path, options: InitOptions) -> WrittenStudy:
         calls.append((folder, options))
-        return ["of something"]
+        return WrittenStudy(["rows 12"], ["of something"])
 
     monkeypatch.setattr(setup, "write_study", write_study)
     options = {
@@ -143,6 +143,10 @@ def test_every_option_of_init_reaches_its_setting(
         "preset": "other",
         "text": "first --text second",
         "label": "class",
+        "format": "csv",
+        "separator": "semicolon",
+        "quoting": "none",
+        "encoding": "big5",
         "score": "mcc",
         "seeds": 3,
         "design": "fractional",
@@ -153,6 +157,8 @@ def test_every_option_of_init_reaches_its_setting(
     done = call("init", *typed, "--no-header")
 
     assert done.returncode == 0 and done.stderr == "warning: of something\n"
+    assert done.stdout.startswith("rows 12\nwrote ")
+    assert "semicolon" in call("init", *typed, "--separator", "x").stderr
     asked = InitOptions(
         train=Path("a.csv"),
         dev=Path("b.csv"),
@@ -162,6 +168,10 @@ def test_every_option_of_init_reaches_its_setting(
         text=("first", "second"),
         label="class",
         header=False,
+        format="csv",
+        separator=";",
+        quoting="none",
+        encoding="big5",
         score="mcc",
         seeds=3,
         design="fractional",

@@ -298,7 +298,7 @@ def test_any_bytes_either_load_or_raise_input_error(
     split_file = tmp_path / "split.tsv"
     for attempt in (
         lambda: load_table(DataSettings.model_validate({"train": path, **more}), tmp_path, split_file),
-        lambda: sniff(path),
+        lambda: sniff([path]),
     ):
         try:
             attempt()

@@ -20,12 +20,14 @@ from support.studies import CPU, KINDS, open_study, recipe_of, train, write_stud
 from support.waiting import wait_until
 
 from finegrid.atomic import replacing_folder
-from finegrid.data.unlabelled import ColumnOptions, read_texts
+from finegrid.data.cells_of_file import ColumnOptions, StudyReading
+from finegrid.data.unlabelled import read_texts
 from finegrid.errors import InputError
 from finegrid.inference.fit import check_out, find_recipe
 from finegrid.inference.fitted import FILE, Fitted, load_fitted
 from finegrid.inference.keep import fitted_of, keep, load_model
-from finegrid.inference.predict import PredictedTexts, predict_file, style_of, write_predictions
+from finegrid.inference.labelled_file import style_of, write_predictions
+from finegrid.inference.predict import PredictedTexts, predict_file
 from finegrid.model.packing.batches import pack
 from finegrid.recipe.recipe import Recipe
 from finegrid.running.records import record_of
@@ -176,8 +178,8 @@ def test_what_is_written_can_be_read_again(finished: Path, tmp_path: Path) -> No
     rows = [json.dumps({"text": text, "label": "x"}) for text in texts]
     (tmp_path / "texts.jsonl").write_text("\n".join(rows))
     found = predicted(finished / "models" / "best", tmp_path / "texts.jsonl")
-    for name in ("out.tsv", "out.jsonl"):
-        write_predictions(found, name.partition(".")[2], tmp_path / name)
+    for name in ("out.tsv", "out.csv", "out.jsonl", "out.parquet"):
+        write_predictions(found, style_of(tmp_path / name), tmp_path / name)
         again = predicted(finished / "models" / "best", tmp_path / name)
         assert [text for (text,) in again.read.texts] == texts and again.read.labels == ["x"] * len(texts)
         assert np.array_equal(again.logits, found.logits)
@@ -406,5 +408,5 @@ def test_whatever_a_file_holds_it_is_read_or_refused(text: str, ending: str) -> 
     with TemporaryDirectory() as folder, suppress(InputError):
         path = Path(folder) / f"a{ending}"
         path.write_text(text, encoding="utf-8", newline="")
-        read = read_texts(path, 1, ColumnOptions(of_study=("text", "label")))
+        read = read_texts(path, 1, ColumnOptions(of_study=StudyReading(("text", "label"))))
         assert read.texts and all(len(row) == 1 and row[0].strip() for row in read.texts)

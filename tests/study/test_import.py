@@ -212,7 +212,8 @@ def test_all_problems_of_a_file_come_at_once(tmp_path: Path) -> None:
         ("a,,f1\n1,2,0.1\n", {}, "column 2 has no name"),
         ('a,f1\n"1,0.1\n', {}, "never closed"),
         (b"a,f1\n1,0.1\n\0", {}, "NUL"),
-        ("a,f1\n1,0.1\n".encode("utf-16"), {}, "UTF-16"),
+        ("a,f1\n1,0.1\n".encode("utf-16-le"), {}, "UTF-16 without a mark"),
+        ("[\n  {}\n]", {}, "a JSON list"),
         ("index,a,f1\n1,1,0.1\n1,2,0.1\n", {}, "index 1 stands in line 2 too"),
         (
             "| a | f1 |\n|---|---|\n| 1 | 2 |\n\n| a | f1 |\n|---|---|\n| 1 | 2 |\n",

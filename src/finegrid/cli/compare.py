@@ -11,7 +11,8 @@ import typer
 
 from finegrid.cli.options import Json, Language, Margin
 from finegrid.cli.say import say, say_json
-from finegrid.data.unlabelled import ColumnName, parse_column
+from finegrid.data.cells_of_file import ColumnName
+from finegrid.data.unlabelled import parse_column
 from finegrid.spelling import Lang
 
 if TYPE_CHECKING:

@@ -8,11 +8,28 @@ from typing import Annotated
 
 import typer
 
-from finegrid.cli.options import Device, Folder, Header, Margin, Precision, TextColumns, Tolerance, load
+from finegrid.cli.options import (
+    Device,
+    EncodingOption,
+    Folder,
+    FormatOption,
+    Header,
+    Margin,
+    Precision,
+    QuotingOption,
+    SeparatorOption,
+    TextColumns,
+    Tolerance,
+    load,
+    parse_separator,
+)
 from finegrid.cli.say import exit_with, say, tell, warn
-from finegrid.data.unlabelled import ColumnOptions, parse_column
+from finegrid.data.cells_of_file import ColumnOptions
+from finegrid.data.settings import Encoding, Format, Quoting
+from finegrid.data.unlabelled import parse_column
 from finegrid.inference.fit import check_out, find_recipe, fitted_lines
-from finegrid.inference.predict import predict_file, score_lines, style_of, write_predictions
+from finegrid.inference.labelled_file import style_of, write_predictions
+from finegrid.inference.predict import predict_file, score_lines
 from finegrid.machine import cores
 from finegrid.metrics import TOLERANCE
 from finegrid.recipe.recipe import Recipe
@@ -56,26 +73,53 @@ def predict(
         typer.Argument(metavar="FILE", help="Texts: CSV, TSV, JSONL, Parquet, or .txt with a text a line."),
     ],
     out: Annotated[
-        Path | None, typer.Option(help="FILE.tsv or FILE.jsonl. Default: TSV to the terminal.")
+        Path | None,
+        typer.Option(help="FILE.tsv, .csv, .jsonl or .parquet. Default: TSV to the terminal."),
     ] = None,
     text: TextColumns = None,
     label: Annotated[str | None, typer.Option(help="Label column, by name or number, to score.")] = None,
     header: Header = None,
+    format_: FormatOption = None,
+    separator: SeparatorOption = None,
+    quoting: QuotingOption = None,
+    encoding: EncodingOption = "auto",
+    keep_columns: Annotated[
+        bool, typer.Option("--keep-columns", help="Write all columns of FILE, not texts and labels alone.")
+    ] = False,
     device: Annotated[str | None, typer.Option(help="cpu or cuda. Default: cpu.")] = None,
     precision: Annotated[str | None, typer.Option(help="fp32, bf16 or auto. Default: fp32.")] = None,
 ) -> None:
     """Label the texts of a file with a model that was kept."""
     style = style_of(out)
-    columns = ColumnOptions(
-        tuple(map(parse_column, text or ())), None if label is None else parse_column(label), header
-    )
+    asked = say_how_to_read(text, label, header, format_, separator, quoting, encoding)
     settings = override(RunSettings(threads=cores()), device=device, precision=precision)
-    predictions = predict_file(model, file, columns, settings)
-    write_predictions(predictions, style, out)
+    predictions = predict_file(model, file, asked, settings)
+    write_predictions(predictions, style, out, keep_columns)
     for warning in predictions.warnings:
         warn(warning)
     for line in score_lines(predictions):
         tell(line)
+
+
+def say_how_to_read(
+    text: list[str] | None,
+    label: str | None,
+    header: bool | None,
+    kind: Format | None,
+    separator: str | None,
+    quoting: Quoting | None,
+    encoding: Encoding,
+) -> ColumnOptions:
+    """What the options say of a file. Raises InputError: a separator that is none."""
+    return ColumnOptions(
+        tuple(map(parse_column, text or ())),
+        None if label is None else parse_column(label),
+        header,
+        kind,
+        parse_separator(separator),
+        quoting,
+        encoding,
+    )
 
 
 def recommend(study: Study, margin: float | None, tolerance: float) -> Recipe | None:

@@ -8,6 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
+from finegrid.data.findings import quote
+from finegrid.data.settings import SEPARATOR_NAMES, Encoding, Format, Quoting, Separator
+from finegrid.errors import input_error
 from finegrid.study.load import load_study, override
 from finegrid.study.settings import MOST_SEEDS, RunSettings
 from finegrid.study.study import Study
@@ -44,6 +47,18 @@ TextColumns = Annotated[
     list[str] | None, typer.Option(help="Text column, by name or number; twice for pairs.")
 ]
 Header = Annotated[bool | None, typer.Option(help="Whether the first row names the columns.")]
+FormatOption = Annotated[
+    Format | None, typer.Option("--format", help="csv, tsv, jsonl or parquet. Default: as the files look.")
+]
+SeparatorOption = Annotated[
+    str | None, typer.Option(help="Between columns: comma, tab, semicolon or bar, or the character.")
+]
+QuotingOption = Annotated[
+    Quoting | None, typer.Option(help="rfc4180, or none: quotation marks are ordinary text.")
+]
+EncodingOption = Annotated[
+    Encoding, typer.Option(help="Of text files, e.g. gb18030. Default: what is detected.")
+]
 NewFolder = Annotated[Path, typer.Option(help="The folder to make.")]
 
 
@@ -55,6 +70,22 @@ def load(folder: Path, **options: str | float | None) -> tuple[Study, RunSetting
     """
     study = load_study(folder)
     return study, override(study.head.run, **options)
+
+
+def parse_separator(typed: str | None) -> Separator | None:
+    """A separator as the command line spells it: by its name, or itself.
+
+    Raises:
+        InputError: another character.
+    """
+    if typed is None:
+        return None
+    by_name = {name: mark for mark, name in SEPARATOR_NAMES.items()}
+    mark = by_name.get(typed, typed.replace("\\t", "\t"))
+    if mark not in SEPARATOR_NAMES:
+        what = f"found {quote(typed)}, expected {', '.join(by_name)}, or the character itself."
+        raise input_error("command line", "--separator", what)
+    return mark
 
 
 def gather(options: Mapping[str, Any], leave_out: Collection[str], **changed: object) -> dict[str, Any]:

@@ -9,16 +9,21 @@ import typer
 
 from finegrid.cli.options import (
     Device,
+    EncodingOption,
     Folder,
+    FormatOption,
     Header,
     Json,
     Memory,
     Precision,
+    QuotingOption,
     Seeds,
+    SeparatorOption,
     TextColumns,
     Workers,
     gather,
     load,
+    parse_separator,
 )
 from finegrid.cli.say import say, say_status, warn
 from finegrid.metrics import PLAIN_SCORES
@@ -47,6 +52,10 @@ def init(
     text: TextColumns = None,
     label: Annotated[str | None, typer.Option(help="Label column, by name or number.")] = None,
     header: Header = None,
+    format_: FormatOption = None,
+    separator: SeparatorOption = None,
+    quoting: QuotingOption = None,
+    encoding: EncodingOption = "auto",
     score: Annotated[str, typer.Option(help="macro-f1, accuracy, mcc or f1:<label>.")] = "macro-f1",
     seeds: Annotated[int, typer.Option(min=1, help="Replicates of every recipe.")] = 3,
     design: Annotated[str, typer.Option(help="full, fractional, one-at-a-time or screen.")] = "full",
@@ -58,8 +67,17 @@ def init(
     ] = None,
 ) -> None:
     """Write a commented study.toml for your files, after checking them."""
-    asked = gather(locals(), leave_out=("out", "set_"), text=tuple(text or ()), levels=tuple(set_ or ()))
-    for warning in write_study(out, InitOptions(**asked)):
+    asked = gather(
+        locals(),
+        leave_out=("out", "set_", "format_"),
+        text=tuple(text or ()),
+        levels=tuple(set_ or ()),
+        format=format_,
+        separator=parse_separator(separator),
+    )
+    written = write_study(out, InitOptions(**asked))
+    say(*written.took)
+    for warning in written.warnings:
         warn(warning)
     say(f"wrote {StudyFolder(out).settings}; look at it, then: finegrid run {out}")
 

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finegrid.data.cells import UnfitCell, as_label
+from finegrid.data.cells_of_file import Cells, ColumnName, ColumnOptions, read_cells
 from finegrid.data.columns import LABEL_NAMES, TEXT_NAMES, suggest_name
 from finegrid.data.findings import FileFindings, quote, quote_all
-from finegrid.data.unlabelled import Cells, ColumnName, ColumnOptions, read_cells
 
 ID_NAMES = ("id", "ids", "text_id", "example_id", "sample_id", "guid", "uid", "idx", "编号", "序号")
 PREDICTED_NAMES = (

@@ -11,7 +11,7 @@ from finegrid.comparing.page import check_ending
 from finegrid.comparing.paired import read_paired
 from finegrid.comparing.systems import parse_systems
 from finegrid.comparing.to_json import compare_json
-from finegrid.data.unlabelled import ColumnName
+from finegrid.data.cells_of_file import ColumnName
 from finegrid.facts.comparison import CompareFacts
 
 

@@ -24,8 +24,8 @@ from finegrid.comparing.answers import (
     take_labels,
 )
 from finegrid.comparing.systems import SystemFiles
+from finegrid.data.cells_of_file import Cells
 from finegrid.data.findings import FileFindings, quote_all
-from finegrid.data.unlabelled import Cells
 from finegrid.errors import InputError
 from finegrid.spelling import count_noun
 

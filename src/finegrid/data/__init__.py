@@ -2,6 +2,6 @@
 
 Others import `table` (checked texts and labels), `tokens` (the same as numbers), `settings` (the
 ``[data]`` table), `resample` (how a pool is split for every seed), `unlabelled` (texts to label), and what
-reads and sniffs single files: `read`, `sniff`, `cells`, `columns`, `delimited`, `encoding`, `markdown`,
-`findings`.
+reads single files and finds out how: `content`, `cells_of_file`, `sniff` (with `reading_words`, what it took
+them for), `cells`, `columns`, `delimited`, `separator`, `encoding`, `markdown`, `findings`.
 """

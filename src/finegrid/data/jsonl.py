@@ -13,11 +13,6 @@ def read_jsonl(
     """Line number and wanted values of each row."""
     if not all(_is_key(column, findings) for column in wanted):
         return []
-    if text.lstrip().startswith("["):
-        findings.add_problem(
-            "JSON", "a JSON list, expected one object a line. Write each element on its own line"
-        )
-        return []
     cells: list[tuple[int, list[object]]] = []
     for number, row in read_objects(text, findings):
         missing = [column for column in wanted if column not in row]

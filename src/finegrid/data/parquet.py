@@ -33,13 +33,19 @@ def read_parquet(
     return [(number, list(cells)) for number, cells in enumerate(zip(*values, strict=True), start=1)]
 
 
-def read_simple_columns(path: Path, findings: FileFindings) -> dict[str | int, list[object]]:
-    """Values of all columns that may be texts or labels, by name."""
+def read_simple_columns(
+    path: Path, findings: FileFindings, most_rows: int | None = None
+) -> dict[str | int, list[object]]:
+    """Values of all columns that may be texts or labels, by name; of the first rows, if so asked."""
     try:
         with pq.ParquetFile(path) as file:
             schema = file.schema_arrow
             names = [name for name, kind in zip(schema.names, schema.types, strict=True) if is_label(kind)]
-            table = file.read(columns=names)
+            if most_rows is None:
+                table = file.read(columns=names)
+            else:
+                batch = next(file.iter_batches(most_rows, columns=names), None)
+                table = schema.empty_table() if batch is None else pa.Table.from_batches([batch])
             return {name: table.column(name).to_pylist() for name in names if names.count(name) == 1}
     except UNREADABLE as error:
         _report(error, findings)

@@ -1,6 +1,5 @@
 """Reads one file of the user and checks its rows."""
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,22 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finegrid.data.cells import UnfitCell, as_group, as_label, as_text
-from finegrid.data.delimited import read_delimited
+from finegrid.data.content import PARQUET, find_format, read_content, refuse_other_text
+from finegrid.data.delimited_rows import read_delimited
 from finegrid.data.encoding import decode
-from finegrid.data.findings import FileFindings, quote
+from finegrid.data.findings import FileFindings
 from finegrid.data.jsonl import read_jsonl
-from finegrid.data.settings import DataSettings, Format
-
-ENDINGS: dict[str, Format] = {
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".txt": "tsv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".json": "jsonl",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-}
+from finegrid.data.settings import DataSettings
 
 
 @dataclass(frozen=True)
@@ -83,37 +72,11 @@ def read_rows(path: Path, base: Path, settings: DataSettings, findings: FileFind
     )
 
 
-def find_format(path: Path, findings: FileFindings) -> Format | None:
-    """The format that the file's ending stands for, or None and a problem."""
-    ending = path.suffix.lower()
-    if ending not in ENDINGS:
-        endings = " ".join(ENDINGS)
-        what = f"the ending {quote(ending)} is not known. Known: {endings}. Set format, or convert the file"
-        findings.add_problem("format", what)
-    return ENDINGS.get(ending)
-
-
-def read_bytes(path: Path, findings: FileFindings) -> bytes | None:
-    """The file as it is, or None and a problem."""
-    try:
-        if path.is_dir():
-            findings.add_problem("file", "a folder, expected a file. Name one file in it")
-        elif not path.exists():
-            findings.add_problem("file", f"no such file in {path.parent}.{_suggest_file(path)}")
-        elif not path.is_file():
-            findings.add_problem("file", "not an ordinary file. Copy what it holds into one")
-        else:
-            return path.read_bytes()
-    except (OSError, ValueError) as error:  # no permission; a name that no file can have
-        findings.add_problem("file", f"cannot be read: {error}")
-    return None
-
-
 def _read_cells(
     path: Path, base: Path, settings: DataSettings, findings: FileFindings
 ) -> Sequence[tuple[int, list[object]]]:
     kind = find_format(path, findings) if settings.format == "auto" else settings.format
-    raw = read_bytes(base / path, findings)
+    raw = read_content(base / path, findings)
     if raw is None or kind is None:
         return []
     if not raw.strip():
@@ -123,15 +86,14 @@ def _read_cells(
         from finegrid.data.parquet import read_parquet  # pyarrow is slow to import, and few need it
 
         return read_parquet(base / path, settings.read_columns, findings)
-    text = decode(raw, settings.encoding, findings)
-    if text is None:
+    if raw.startswith(PARQUET):
+        findings.add_problem("format", f'Parquet, read as {kind.upper()}. Set format = "parquet"')
+        return []
+    decoded = decode(raw, settings.encoding, findings)
+    if decoded is None:
+        return []
+    if refuse_other_text(decoded.text, findings):
         return []
     if kind == "jsonl":
-        return read_jsonl(text, settings.read_columns, findings)
-    return read_delimited(text, "," if kind == "csv" else "\t", settings, findings)
-
-
-def _suggest_file(path: Path) -> str:
-    names = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-    close = difflib.get_close_matches(path.name, names, n=1)
-    return f" Did you mean {quote(close[0])}?" if close else ""
+        return read_jsonl(decoded.text, settings.read_columns, findings)
+    return read_delimited(decoded.text, kind, settings, findings)

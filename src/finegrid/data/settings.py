@@ -8,8 +8,34 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Column = Annotated[str, Field(min_length=1)] | Annotated[int, Field(strict=True, ge=1)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Format = Literal["csv", "tsv", "jsonl", "parquet"]
+SEPARATORS: dict[Format, Literal[",", "\t"]] = {"csv": ",", "tsv": "\t"}  # that go without saying
 Quoting = Literal["rfc4180", "none"]
-Encoding = Literal["auto", "utf-8", "gb18030"]
+Separator = Literal[",", "\t", ";", "|"]
+SEPARATOR_NAMES: dict[Separator, str] = {",": "comma", "\t": "tab", ";": "semicolon", "|": "bar"}
+Encoding = Literal[
+    "auto",
+    "utf-8",
+    "utf-16",
+    "utf-32",
+    "gb18030",
+    "big5",
+    "shift_jis",
+    "euc-jp",
+    "cp949",
+    "koi8-r",
+    "iso-8859-2",
+    "iso-8859-15",
+    "windows-874",
+    "windows-1250",
+    "windows-1251",
+    "windows-1252",
+    "windows-1253",
+    "windows-1254",
+    "windows-1255",
+    "windows-1256",
+    "windows-1257",
+    "windows-1258",
+]
 
 
 class DataSettings(BaseModel):
@@ -34,11 +60,17 @@ class DataSettings(BaseModel):
     ] = None
     header: Annotated[bool, Field(description="whether the first line has names; CSV and TSV only")] = True
     format: Annotated[Literal["auto"] | Format, Field(description="auto: by each file's ending")] = "auto"
+    separator: Annotated[
+        Literal["auto"] | Separator,
+        Field(description="of columns; auto: a comma in CSV, a tab in TSV"),
+    ] = "auto"
     quoting: Annotated[
         Quoting,
         Field(description="CSV and TSV only; none: every line is a row, quotes are ordinary text"),
     ] = "rfc4180"
-    encoding: Annotated[Encoding, Field(description="of text files")] = "auto"
+    encoding: Annotated[
+        Encoding, Field(description="of text files; auto: UTF-8, else what is detected, with a warning")
+    ] = "auto"
     train_size: Annotated[
         Annotated[int, Field(strict=True, ge=1)] | None,
         Field(description="draw so many of the training texts, stratified"),

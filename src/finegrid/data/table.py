@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +45,7 @@ class DataTable:
     dev: Split
     test: Split
     warnings: tuple[str, ...]  # findings that do not stop the study, with counts and examples
+    rows_of_file: Mapping[str, int] = field(default_factory=dict)  # by part that has a file: its rows
 
     def fingerprint(self) -> str:
         """16 hex digits that stand for labels, texts and ids, whatever files they came from."""
@@ -130,7 +131,8 @@ class _CheckedFiles:
         groups = _number_groups(by_part.values())
         splits = {part: _as_split(by_part[part], self.names, groups) for part in PARTS}
         warnings = (*self.warnings, *find_warnings(by_part)) if warned else ()
-        return DataTable(self.names, **splits, warnings=warnings)
+        rows_of_file = {part: len(rows) for part, rows in self.rows.items()}
+        return DataTable(self.names, **splits, warnings=warnings, rows_of_file=rows_of_file)
 
 
 def _check_files(settings: DataSettings, base: Path, split_file: Path | None) -> _CheckedFiles:

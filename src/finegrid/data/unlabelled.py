@@ -3,40 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from finegrid.data.cells import UnfitCell, as_label, as_text
-from finegrid.data.columns import LABEL_NAMES, suggest_name
-from finegrid.data.delimited import Line, is_blank, read_lines
-from finegrid.data.encoding import decode
-from finegrid.data.findings import FileFindings, quote
-from finegrid.data.jsonl import read_objects
-from finegrid.data.read import find_format, read_bytes
-from finegrid.data.settings import Format
-from finegrid.data.sniff import (
-    ColumnValues,
-    correct_separator,
-    guess_text_column,
-    guess_text_pair,
-    has_header,
-    list_names,
-)
+from finegrid.data.cells_of_file import Cells, ColumnName, ColumnOptions, read_cells
+from finegrid.data.columns import LABEL_NAMES, TEXT_NAMES, suggest_name
+from finegrid.data.findings import FileFindings, quote, quote_all
+from finegrid.data.guess_columns import ColumnValues, guess_text_pair, list_names
 from finegrid.errors import InputError
 from finegrid.spelling import count_noun
-
-ColumnName = str | int  # by name, or by number from 1
-
-
-@dataclass(frozen=True)
-class ColumnOptions:
-    """In which columns the user says that texts and labels stand; what is not said is guessed."""
-
-    texts: tuple[ColumnName, ...] = ()
-    label: ColumnName | None = None
-    header: bool | None = None  # CSV, TSV and plain text only
-    # The columns of the study, the label's last: taken where the file has them.
-    of_study: tuple[ColumnName, ...] = ()
 
 
 def parse_column(name: str) -> ColumnName:
@@ -52,23 +28,16 @@ class UnlabelledTexts:
     texts: list[tuple[str, ...]]  # 1-tuples, or pairs
     labels: list[str] | None  # where there are labels in every row
     warnings: list[str]
-
-
-@dataclass(frozen=True)
-class Cells:
-    """The cells of a file by columns, and where each row stands."""
-
-    columns: ColumnValues
-    places: list[int]  # line, or row of a Parquet file
+    cells: Cells = field(repr=False)  # of all columns
 
 
 def read_texts(path: Path, parts: int, options: ColumnOptions | None = None) -> UnlabelledTexts:
     """Read CSV, TSV, JSON lines, Parquet, or plain text with a text a line.
 
     Args:
-        path: the file; its ending tells the format.
+        path: the file.
         parts: how many texts a row has: 2 for pairs.
-        options: what the user says about the columns.
+        options: what the user says of the file, and how the study's files were read.
 
     Raises:
         InputError: with all problems of the file.
@@ -76,7 +45,7 @@ def read_texts(path: Path, parts: int, options: ColumnOptions | None = None) -> 
     options = options or ColumnOptions()
     findings = FileFindings(path.name)
     cells = read_cells(path, options, findings)
-    columns = find_texts(cells.columns, parts, options, findings) if not findings else []
+    columns = find_texts(cells, parts, options, findings) if not findings else []
     label = find_label(cells.columns, columns, options, findings) if not findings else None
     if findings:
         raise InputError("predict", findings.problems())
@@ -92,98 +61,42 @@ def read_texts(path: Path, parts: int, options: ColumnOptions | None = None) -> 
         raise InputError("predict", findings.problems())
     labels = take_labels(cells.columns[label], cells.places, findings) if label is not None else None
     names = tuple(column if isinstance(column, str) else f"text{column}" for column in columns)
-    return UnlabelledTexts(
-        names if parts == 2 or isinstance(columns[0], str) else ("text",), texts, labels, findings.warnings
-    )
+    if parts == 1 and not isinstance(columns[0], str):
+        names = ("text",)
+    return UnlabelledTexts(names, texts, labels, findings.warnings, cells)
 
 
-def read_cells(path: Path, options: ColumnOptions, findings: FileFindings) -> Cells:
-    kind = find_format(path, findings)
-    raw = read_bytes(path, findings)
-    if raw is None or kind is None:
-        return Cells({}, [])
-    if kind == "parquet":
-        from finegrid.data.parquet import read_simple_columns  # pyarrow is slow to import, and few need it
+def find_texts(cells: Cells, parts: int, options: ColumnOptions, findings: FileFindings) -> list[ColumnName]:
+    """The columns of the texts: as asked, else as in the study, else by their names, else the only ones.
 
-        findings.unit = "row"
-        columns = read_simple_columns(path, findings)
-        return Cells(columns, list(range(1, max(map(len, columns.values()), default=0) + 1)))
-    text = decode(raw, "auto", findings)
-    if text is None:
-        return Cells({}, [])
-    if findings.warnings:
-        findings.warnings[:] = [f"{findings.file} is not UTF-8 and was read as GB18030"]
-    if kind == "jsonl":
-        rows = read_objects(text, findings)
-        keys = list(dict.fromkeys(key for _, row in rows for key in row))
-        return Cells({key: [row.get(key) for _, row in rows] for key in keys}, [place for place, _ in rows])
-    return split_columns(split_lines(path, text, kind, findings), options, findings)
-
-
-def split_lines(path: Path, text: str, kind: Format, findings: FileFindings) -> list[Line]:
-    """Rows of CSV or TSV; of a .txt without a tab, lines as they are, whatever they hold."""
-    if path.suffix.lower() == ".txt" and "\t" not in text:
-        return read_lines(text, "\t", "none", findings)
-    kind = correct_separator(text, kind)
-    return read_lines(text, "," if kind == "csv" else "\t", "rfc4180", findings)
-
-
-def split_columns(lines: list[Line], options: ColumnOptions, findings: FileFindings) -> Cells:
-    if not lines:
-        return Cells({}, [])
-    first = [cell.strip() for cell in lines[0][1]]
-    header = options.header
-    if header is None:
-        wanted = {*options.texts, options.label, *options.of_study}
-        header = has_header(lines) or any(name in wanted for name in first)
-    rows = []
-    for place, cells in lines[header:]:
-        if len(cells) == len(first):
-            rows.append((place, cells))
-        elif is_blank(cells):
-            findings.add_problem("empty line", "an empty line. Take it out", place)
-        else:
-            what = (
-                f"{count_noun(len(cells), 'field')}, expected {len(first)}. Is there a separator in a text?"
-            )
-            findings.add_problem("fields", f"{what} Then put it in quotes", place)
-    repeated = {name for name in first if first.count(name) > 1}
-    names: list[ColumnName] = [
-        name if header and name and name not in repeated else index
-        for index, name in enumerate(first, start=1)
-    ]
-    columns = {name: [cells[index] for _, cells in rows] for index, name in enumerate(names)}
-    return Cells(columns, [place for place, _ in rows])
-
-
-def find_texts(
-    columns: ColumnValues, parts: int, options: ColumnOptions, findings: FileFindings
-) -> list[ColumnName]:
-    """The columns of the texts: as asked, else as in the study, else by name, else the longest strings."""
+    Nothing is guessed by how long strings are: an address is longer than many a text.
+    """
+    columns = cells.columns
     if options.texts:
         found_columns = [find_column(columns, column, "--text", findings) for column in options.texts]
         if len(options.texts) != parts and not findings:
             what = f"found {count_noun(len(options.texts), 'text column')}, but the model reads {parts} a row"
             findings.add_problem("--text", f"--text: {what}. Pass --text {'twice' if parts == 2 else 'once'}")
         return [column for column in found_columns if column is not None]
-    of_study = options.of_study[:-1]
-    if of_study and len(of_study) == parts and all(column in columns for column in of_study):
-        return list(of_study)
+    of_study = list(options.of_study.columns[:-1])
+    if len(of_study) == parts and all(column in columns for column in of_study):
+        return of_study
+    others = {name: values for name, values in columns.items() if not is_label(name, options)}
     if parts == 2:
         pair = guess_text_pair(columns)
         if pair is not None:
             return list(pair)
-    else:
-        others = {name: values for name, values in columns.items() if not is_label(name, options)}
-        text = guess_text_column(others)
-        if isinstance(text, str | int):
-            return [text]
-    if columns:
-        texts = f"the text{'s' if parts == 2 else ''}"
-        what = f"cannot tell which column holds {texts}. Found: {list_names(columns)}"
-        findings.add_problem("--text", f"{what}. Pass --text{' twice' if parts == 2 else ''}")
-    else:
-        findings.add_problem("empty file", "no rows. Expected a text in each")
+    elif len(named := [name for name in others if str(name).casefold() in TEXT_NAMES]) == 1:
+        return named
+    wordy = [name for name, values in others.items() if _has_words(values)]
+    if len(wordy) == parts:
+        if len(others) > parts:
+            taken = list_names(dict.fromkeys(wordy, ()))
+            findings.warnings.append(
+                f"{findings.file}: the texts are taken from column {taken}. Else pass --text"
+            )
+        return wordy
+    _ask_for_texts(cells, parts, of_study, findings)
     return []
 
 
@@ -193,7 +106,7 @@ def find_label(
     """The column of the labels, if there is one."""
     if options.label is not None:
         return find_column(columns, options.label, "--label", findings)
-    of_study = options.of_study[-1:]
+    of_study = options.of_study.columns[-1:]
     candidates = [name for name in columns if name not in texts]
     named = [name for name in candidates if name in of_study] or [
         name for name in candidates if str(name).casefold() in LABEL_NAMES
@@ -202,7 +115,7 @@ def find_label(
 
 
 def is_label(name: ColumnName, options: ColumnOptions) -> bool:
-    return name in (options.label, *options.of_study[-1:]) or str(name).casefold() in LABEL_NAMES
+    return name in (options.label, *options.of_study.columns[-1:]) or str(name).casefold() in LABEL_NAMES
 
 
 def find_column(
@@ -228,3 +141,37 @@ def take_labels(cells: Sequence[object], places: Sequence[int], findings: FileFi
             findings.warnings.append(f"no scores: {findings.where(place)}: {unfit.what}")
             return None
     return labels
+
+
+def _has_words(values: Sequence[object]) -> bool:
+    """Whether a column may hold texts: strings, and not all of them numbers."""
+    words = [value for value in values if isinstance(value, str)]
+    return bool(words) and not all(_is_number(word) for word in words)
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
+def _ask_for_texts(cells: Cells, parts: int, of_study: Sequence[ColumnName], findings: FileFindings) -> None:
+    if not cells.columns:
+        findings.add_problem("empty file", "no rows. Expected a text in each")
+        return
+    missing = [column for column in of_study if column not in cells.columns]
+    what = "cannot tell which column holds the text" + "s" * (parts == 2)
+    if missing:
+        named = [quote(column) if isinstance(column, str) else f"number {column}" for column in missing]
+        what += f": there is no {' and no '.join(named)}, as in the study"
+    found = list_names(cells.columns)
+    if cells.first:
+        found += f", and no header; the first line is {quote_all(list(cells.first))}"
+    advice = (
+        "Pass --text"
+        + " twice" * (parts == 2)
+        + ", and --header if the first line has names" * bool(cells.first)
+    )
+    findings.add_problem("--text", f"{what}. Found: {found}. {advice}")

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from finegrid.data.settings import Encoding, Quoting, Separator
 from finegrid.encoders.poolings import Pooling
 from finegrid.errors import input_error
 from finegrid.machine import Precision
@@ -15,6 +16,16 @@ from finegrid.recipe.identity import Levels
 
 FILE = "finegrid.json"
 HEAD = "head.safetensors"
+
+
+class FileReading(BaseModel):
+    """How the study's files were read, where that is not told by what they hold."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    separator: Literal["auto"] | Separator = "auto"
+    quoting: Quoting = "rfc4180"
+    encoding: Encoding = "auto"
 
 
 class Fitted(BaseModel):
@@ -28,6 +39,7 @@ class Fitted(BaseModel):
     max_length: int  # tokens, special ones counted
     texts: Literal[1, 2]  # 2: text pairs
     columns: list[str | int]  # of the study's files: the text columns, then the label column
+    reading: FileReading = FileReading()  # models that were kept before it was noted have the usual one
     recipe: Levels  # the levels that differ from the defaults
     seed: int
     run_id: str

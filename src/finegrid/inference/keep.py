@@ -80,6 +80,7 @@ def fitted_of(loaded: LoadedStudy, recipe: Recipe, record: Record) -> Fitted:
     """
     from finegrid.inference.fitted import Fitted
 
+    data = loaded.study.head.data
     return Fitted.model_validate(
         {
             "labels": list(loaded.tokens.labels),
@@ -87,7 +88,8 @@ def fitted_of(loaded: LoadedStudy, recipe: Recipe, record: Record) -> Fitted:
             "max_length": recipe.model.max_length,
             "recipe": recipe.moved(),
             "texts": 2 if loaded.tokens.train.parts == 2 else 1,
-            "columns": list(loaded.study.head.data.columns),
+            "columns": list(data.columns),
+            "reading": {"separator": data.separator, "quoting": data.quoting, "encoding": data.encoding},
             "score": loaded.study.head.score,
             "fingerprints": loaded.fingerprints,
             "run_id": record.run_id,

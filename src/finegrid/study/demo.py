@@ -28,14 +28,11 @@ def prepare_demo(folder: Path, seeds: int = 1) -> None:
         train=data / "train.tsv",
         dev=data / "dev.tsv",
         test=data / "test.tsv",
-        text=("text",),
-        label="label",
-        header=True,
         model=EMBEDDED,
         precision=AUTO,
         seeds=seeds,
     )
-    text = render_study_toml(folder, options)
+    text = render_study_toml(folder, options, {"text": "text", "label": "label", "header": True})
     path = files.settings
     if path.exists():
         if path.read_text(encoding="utf-8") != text:

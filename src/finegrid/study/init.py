@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from finegrid.data.read import ENDINGS
-from finegrid.data.sniff import Sniffed, sniff
-from finegrid.data.table import load_table
+from finegrid.data.reading_words import (
+    describe_classes,
+    describe_columns,
+    describe_format,
+    describe_rows,
+)
+from finegrid.data.settings import Encoding, Format, Quoting, Separator
+from finegrid.data.sniff import Reading, Said, sniff
+from finegrid.data.table import DataTable, load_table
 from finegrid.data.unlabelled import parse_column
 from finegrid.encoders.families import EMBEDDED, inspect, resolve
 from finegrid.errors import InputError, input_error
@@ -42,6 +48,10 @@ class InitOptions:
     text: tuple[str, ...] = ()
     label: str | None = None
     header: bool | None = None
+    format: Format | None = None
+    separator: Separator | None = None
+    quoting: Quoting | None = None
+    encoding: Encoding = "auto"
     score: str = "macro-f1"
     seeds: int = 1
     design: str = "full"
@@ -50,8 +60,16 @@ class InitOptions:
     levels: Sequence[str] = ()  # "optimizer.rate=3e-4"
 
 
-def write_study(folder: Path, options: InitOptions) -> list[str]:
-    """Make a study folder. Returns the warnings about the data.
+@dataclass(frozen=True)
+class WrittenStudy:
+    """What `finegrid init` says: what it took the files for, and warnings about the data."""
+
+    took: list[str]
+    warnings: list[str]
+
+
+def write_study(folder: Path, options: InitOptions) -> WrittenStudy:
+    """Make a study folder, and say how its files were read.
 
     Raises:
         InputError: anything wrong with files, columns, model or settings; then nothing is written.
@@ -67,7 +85,9 @@ def write_study(folder: Path, options: InitOptions) -> list[str]:
     new_parents = [parent for parent in draft.parents if not parent.exists()]
     draft.mkdir(parents=True)
     try:
-        StudyFolder(draft).settings.write_text(render_study_toml(draft, options), encoding="utf-8")
+        reading = find_reading(options)
+        content = render_study_toml(draft, options, reading.settings())
+        StudyFolder(draft).settings.write_text(content, encoding="utf-8")
         study = check_draft(draft, folder)
         table = load_table(study.head.data, draft)
         check_scored_label(study.head.score, table)
@@ -80,7 +100,18 @@ def write_study(folder: Path, options: InitOptions) -> list[str]:
         raise
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    return list(table.warnings)
+    return WrittenStudy(describe_reading(options, reading, table), list(table.warnings))
+
+
+def describe_reading(options: InitOptions, reading: Reading, table: DataTable) -> list[str]:
+    files = {"train": options.train, "dev": options.dev, "test": options.test}
+    names = {part: path.name for part, path in files.items() if path is not None}
+    return [
+        describe_rows(names, table),
+        describe_columns(reading),
+        describe_format(reading),
+        describe_classes(table),
+    ]
 
 
 def check_draft(draft: Path, folder: Path) -> Study:
@@ -91,8 +122,8 @@ def check_draft(draft: Path, folder: Path) -> Study:
         raise InputError(str(StudyFolder(folder).settings), error.problems) from None
 
 
-def render_study_toml(folder: Path, options: InitOptions) -> str:
-    """The text of study.toml; ``folder`` is where it will lie."""
+def render_study_toml(folder: Path, options: InitOptions, reading: Mapping[str, Any]) -> str:
+    """The text of study.toml; ``folder`` is where it will lie, ``reading`` fields of `DataSettings`."""
     if options.preset not in PRESETS:
         what = f'"{options.preset}" is not a preset. Known: {", ".join(PRESETS)}.'
         raise input_error("command line", "--preset", what)
@@ -103,7 +134,6 @@ def render_study_toml(folder: Path, options: InitOptions) -> str:
     if options.model == EMBEDDED:
         levels |= EMBEDDED_LEVELS
     levels |= parse_levels(options.levels)
-    reading = choose_reading(options)
     parts = {
         part: {field: format_toml(level) for field, level in its_levels.items()}
         for part, its_levels in by_part(levels).items()
@@ -140,38 +170,19 @@ def render_study_toml(folder: Path, options: InitOptions) -> str:
     )
 
 
-def choose_reading(options: InitOptions) -> dict[str, Any]:
-    """Columns, header and quoting: what the user has given, and the rest guessed from the file."""
+def find_reading(options: InitOptions) -> Reading:
+    """How the files are to be read: what the user has given, and the rest found out from all of them."""
     texts = [parse_column(name) for name in options.text]
-    given: dict[str, Any] = {}
-    if texts:
-        given["text"] = texts[0] if len(texts) == 1 else texts
-    if options.label is not None:
-        given["label"] = parse_column(options.label)
-    if any(isinstance(column, str) for column in (*texts, given.get("label"))):
-        given["header"] = True  # only a header gives names
-    if options.header is not None:
-        given["header"] = options.header
-    if {"text", "label"} <= given.keys() and options.header is not None:
-        return given
-    try:
-        guess: Sniffed = sniff(options.train)
-    except InputError:
-        if {"text", "label"} <= given.keys():
-            return given
-        raise
-    guessed = {
-        "text": list(guess.text) if isinstance(guess.text, tuple) else guess.text,
-        "label": guess.label,
-        "header": guess.header,
-        "quoting": guess.quoting,
-    }
-    # The file is read like dev and test: these two stand in study.toml only where they must.
-    if guess.format != ENDINGS.get(options.train.suffix.lower()):
-        guessed["format"] = guess.format
-    if guess.encoding != "auto":
-        guessed["encoding"] = guess.encoding
-    return {**guessed, **given}
+    said = Said(
+        text=None if not texts else texts[0] if len(texts) == 1 else (texts[0], texts[1]),
+        label=None if options.label is None else parse_column(options.label),
+        header=options.header,
+        format=options.format,
+        separator=options.separator,
+        quoting=options.quoting,
+        encoding=options.encoding,
+    )
+    return sniff([path for path in (options.train, options.dev, options.test) if path is not None], said)
 
 
 def spell_model(name: str, folder: Path) -> str:

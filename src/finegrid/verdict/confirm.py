@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from finegrid.atomic import replacing
+from finegrid.data.cells_of_file import ColumnOptions, StudyReading
 from finegrid.data.table import DataTable, Split
-from finegrid.data.unlabelled import ColumnOptions, UnlabelledTexts, read_texts
+from finegrid.data.unlabelled import UnlabelledTexts, read_texts
 from finegrid.errors import InputError, Problem, input_error
 from finegrid.facts.verdict import ConfirmedFacts, PairedFacts
 from finegrid.metrics import TOLERANCE
@@ -216,7 +217,7 @@ def moved_levels(results: Results, chosen: Distinct) -> Levels:
 
 def read_fresh_texts(path: Path, study: Study, table: DataTable) -> list[str]:
     """Fresh test texts as JSON lines, checked against the study's labels and its own texts."""
-    asked = ColumnOptions(header=study.head.data.header, of_study=study.head.data.columns)
+    asked = ColumnOptions(header=study.head.data.header, of_study=StudyReading.of(study.head.data))
     read: UnlabelledTexts = read_texts(path, len(table.train.texts[0]), asked)
     problems = []
     if read.labels is None:

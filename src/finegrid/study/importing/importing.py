@@ -8,12 +8,13 @@ from itertools import dropwhile
 from pathlib import Path
 
 from finegrid.data.columns import suggest_name
+from finegrid.data.content import format_of_ending, read_content, refuse_other_text
 from finegrid.data.delimited import Line, is_blank, read_lines
-from finegrid.data.encoding import decode
+from finegrid.data.encoding import NO_UNICODE, decode
 from finegrid.data.findings import FileFindings, quote, quote_all
 from finegrid.data.markdown import is_markdown, read_markdown
-from finegrid.data.read import ENDINGS, read_bytes
-from finegrid.data.sniff import correct_separator
+from finegrid.data.separator import guess_separator
+from finegrid.data.settings import SEPARATORS
 from finegrid.errors import InputError, visible
 from finegrid.recipe.identity import Level
 from finegrid.spelling import count_noun, format_level
@@ -89,18 +90,18 @@ def import_table(path: Path, options: ImportOptions | None = None) -> Imported:
 
 def read_table(path: Path, findings: FileFindings) -> tuple[list[str], list[Line]]:
     """Names of the columns, and the rows that have a cell in each."""
-    raw = read_bytes(path, findings)
-    if raw is None:
+    raw = read_content(path, findings)
+    decoded = None if raw is None else decode(raw, "auto", findings)
+    if decoded is None or refuse_other_text(decoded.text, findings):
         return [], []
-    text = decode(raw, "auto", findings)
-    if text is None:
-        return [], []
-    if findings.warnings:
-        findings.warnings[:] = [f"{findings.file} is not UTF-8 and was read as GB18030"]
+    text = decoded.text
+    if decoded.encoding in NO_UNICODE:
+        findings.warnings[:] = [f"{findings.file} is not UTF-8 and was read as {decoded.encoding.upper()}"]
     if is_markdown(text):
         lines = read_markdown(text, findings)
     else:
-        lines = read_lines(text, find_separator(text, path), "rfc4180", findings)
+        usual = SEPARATORS.get(format_of_ending(path) or "csv", ",")
+        lines = read_lines(text, guess_separator(text, usual), "rfc4180", findings)
         lines = list(dropwhile(lambda line: is_blank(line[1]), lines))
     if not lines or (lines[0][0] > 1 and findings):  # the header is broken, and the problem is noted
         if not findings:
@@ -108,14 +109,6 @@ def read_table(path: Path, findings: FileFindings) -> tuple[list[str], list[Line
         return [], []
     header = [name.strip() for name in lines[0][1]]
     return header, take_whole_rows(lines[1:], len(header), findings)
-
-
-def find_separator(text: str, path: Path) -> str:
-    """Comma or tab, as the file's data; or a semicolon, as spreadsheets write where commas are decimal."""
-    first = text.lstrip().split("\n", 1)[0]
-    if ";" in first and "," not in first and "\t" not in first:
-        return ";"
-    return "\t" if correct_separator(text, ENDINGS.get(path.suffix.lower(), "csv")) == "tsv" else ","
 
 
 def take_whole_rows(lines: list[Line], width: int, findings: FileFindings) -> list[Line]:
