@@ -1,0 +1,190 @@
+"""Damaged files are read or refused: no traceback, and nothing takes long. 100,000 of them, slow."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from finegrid.data.cells_of_file import ColumnOptions
+from finegrid.data.settings import DataSettings
+from finegrid.data.sniff import sniff
+from finegrid.data.table import load_table
+from finegrid.data.unlabelled import read_texts
+from finegrid.errors import InputError
+from finegrid.study.load import load_study
+
+PER_CHUNK, CHUNKS = 2_000, 10  # of each of five kinds
+LONGEST = 5.0  # seconds
+TEXTS = [f"第{i}条 shovel, \\ {'hedge' * (i % 3)}; né | {i}" for i in range(30)]
+PIECES = (
+    *(
+        b'"',
+        b'""',
+        b",",
+        b"\t",
+        b";",
+        b"|",
+        b"\n",
+        b"\r",
+        b"\r\n",
+        b"\0",
+        b"\\",
+        b"{",
+        b"}",
+        b"[",
+        b"]",
+        b":",
+    ),
+    *(
+        b"\xef\xbb\xbf",
+        b"\xff\xfe",
+        b"\xfe\xff",
+        b"\x1f\x8b",
+        b"PAR1",
+        b"PK\x03\x04",
+        b"\xe4",
+        b"\xff",
+        b"\x80",
+    ),
+    *(
+        b"label",
+        b"text",
+        b"__label__",
+        b"null",
+        b"NaN",
+        b"1e999",
+        b"\\ud800",
+        b"-",
+        b"=",
+        b"#",
+        b"'",
+        b"true",
+    ),
+    *(
+        b"\xe2\x80\xa8",
+        b"\xee\x80\x80",
+        b"\xef\xbf\xbd",
+        b"[factors]",
+        b"9" * 400,
+        b"[" * 400,
+        b"/",
+        b"..",
+        b"inf",
+    ),
+)
+STUDY = """finegrid = 1
+preset = "thucnews64"
+score = "macro-f1"
+
+[data]
+train = "train.tsv"
+text = "text"
+label = "label"
+header = true
+
+[model]
+name = "mini-zh"
+max_length = 32
+
+[optimizer]
+rate = 3e-4
+
+[factors]
+"reinit.layers" = [0, 1]
+
+[design]
+kind = "full"
+seeds = 3
+
+[run]
+threads = 1
+"""
+
+
+def make_delimited(separator: str) -> bytes:
+    rows = [
+        f'"{text}"{separator}{"ab"[i % 2]}' if i % 4 else f"plain {i}{separator}a"
+        for i, text in enumerate(TEXTS)
+    ]
+    return (f"text{separator}label\n" + "\n".join(rows) + "\n").encode()
+
+
+def make_parquet(folder: Path) -> bytes:
+    pq.write_table(pa.table({"text": TEXTS, "label": ["a", "b"] * 15}), folder / "base.parquet")
+    return (folder / "base.parquet").read_bytes()
+
+
+BASES: dict[str, Callable[[Path], bytes]] = {
+    "csv": lambda _: make_delimited(","),
+    "tsv": lambda _: make_delimited("\t"),
+    "jsonl": lambda _: "\n".join(
+        json.dumps({"text": text, "label": i % 2}, ensure_ascii=i % 3 > 0) for i, text in enumerate(TEXTS)
+    ).encode(),
+    "parquet": make_parquet,
+    "toml": lambda _: STUDY.encode(),
+}
+
+
+def mutate(raw: bytes, chance: random.Random) -> bytes:
+    """One to four changes: a piece put in, or in place of another; a part lost or doubled; a bit turned."""
+    content = bytearray(raw)
+    for _ in range(chance.randint(1, 4)):
+        at, size = chance.randrange(len(content) + 1), chance.randint(0, 12)
+        kind = chance.randrange(6)
+        if kind == 0:
+            content[at:at] = chance.choice(PIECES)
+        elif kind == 1:
+            content[at : at + size] = chance.choice(PIECES)
+        elif kind == 2:
+            del content[at : at + chance.choice((1, size, 200))]
+        elif kind == 3:
+            other = chance.randrange(len(content) + 1)
+            content[at:at] = content[other : other + chance.choice((size, 200))]
+        elif kind == 4 and content:
+            content[min(at, len(content) - 1)] ^= 1 << chance.randrange(8)
+        else:
+            del content[at if chance.random() < 0.1 else len(content) :]
+    return bytes(content)
+
+
+def read_everywhere(path: Path, folder: Path) -> None:
+    """As `init`, `run` and `predict` read a file; a study's settings as all commands do."""
+    if path.suffix == ".toml":
+        load_study(folder)
+        return
+    for attempt in (
+        lambda: load_table(DataSettings.model_validate({"train": path, **sniff([path]).settings()}), folder),
+        lambda: load_table(DataSettings(train=path), folder),
+        lambda: read_texts(path, 1, ColumnOptions()),
+    ):
+        try:
+            attempt()
+        except InputError as error:
+            str(error).encode()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+@pytest.mark.parametrize("kind", BASES)
+def test_damaged_files_are_read_or_refused_within_seconds(kind: str, chunk: int, tmp_path: Path) -> None:
+    base = BASES[kind](tmp_path)
+    path = tmp_path / ("study.toml" if kind == "toml" else f"train.{kind}")
+    for number in range(PER_CHUNK):
+        chance = random.Random(f"{kind}/{chunk}/{number}")
+        content = mutate(base, chance)
+        path.write_bytes(content)
+        start = time.perf_counter()
+        try:
+            read_everywhere(path, tmp_path)
+        except InputError as error:
+            str(error).encode()
+        except Exception as error:
+            raise AssertionError(f"{kind}, chunk {chunk}, file {number}: {content!r}") from error
+        assert time.perf_counter() - start < LONGEST, f"{kind}, chunk {chunk}, file {number}"
