@@ -17,7 +17,7 @@ from finegrid.data.settings import DataSettings
 from finegrid.data.sniff import sniff
 from finegrid.data.table import load_table
 from finegrid.data.unlabelled import read_texts
-from finegrid.errors import InputError
+from finegrid.errors import InputError, input_error
 from finegrid.study.load import load_study
 
 PER_CHUNK, CHUNKS = 2_000, 10  # of each of five kinds
@@ -170,10 +170,17 @@ def read_everywhere(path: Path, folder: Path) -> None:
             str(error).encode()
 
 
+def refuse(hub_id: str) -> Path:
+    raise input_error("model.name", hub_id, "no network here")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 @pytest.mark.parametrize("kind", BASES)
-def test_damaged_files_are_read_or_refused_within_seconds(kind: str, chunk: int, tmp_path: Path) -> None:
+def test_damaged_files_are_read_or_refused_within_seconds(
+    kind: str, chunk: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("finegrid.encoders.families.download", refuse)  # no test asks the hub
     base = BASES[kind](tmp_path)
     path = tmp_path / ("study.toml" if kind == "toml" else f"train.{kind}")
     for number in range(PER_CHUNK):

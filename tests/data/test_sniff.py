@@ -305,6 +305,14 @@ def test_what_cannot_be_told_is_asked_for(content: str, expected: str, tmp_path:
     assert expected in refused(write(tmp_path, x_csv=content))
 
 
+def test_a_column_without_a_name_or_with_one_that_stands_twice_has_its_number(tmp_path: Path) -> None:
+    lines = "".join(f"{word} {i},{i % 2},{i % 3}\n" for i, word in enumerate(WORDS * 3))
+    (path,) = write(tmp_path, train_csv="text,,\n" + lines)
+
+    assert load_sniffed([path], label=2)[1].labels == ("0", "1")
+    assert "Found: 'text', '2', '3'" in refused([path])
+
+
 def test_columns_found_are_listed(tmp_path: Path) -> None:
     message = refused(write(tmp_path, x_jsonl='{"id": 1, "wording": "x", "sense": "y"}\n'))
 

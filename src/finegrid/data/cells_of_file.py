@@ -12,7 +12,7 @@ from finegrid.data.delimited import Line, is_blank, read_lines
 from finegrid.data.encoding import NO_UNICODE, Decoded, decode
 from finegrid.data.findings import FileFindings, quote
 from finegrid.data.guess_columns import ColumnValues
-from finegrid.data.header import guess_header, strip_row
+from finegrid.data.header import guess_header, name_columns, strip_row
 from finegrid.data.jsonl import read_objects
 from finegrid.data.separator import guess_separator
 from finegrid.data.settings import SEPARATORS, DataSettings, Encoding, Format, Quoting, Separator
@@ -152,10 +152,6 @@ def _split_columns(lines: list[Line], options: ColumnOptions, findings: FileFind
                 f"{count_noun(len(cells), 'field')}, expected {len(first)}. Is there a separator in a text?"
             )
             findings.add_problem("fields", f"{what} Then put it in quotes", place)
-    repeated = {name for name in first if first.count(name) > 1}
-    names: list[ColumnName] = [
-        name if header and name and name not in repeated else index
-        for index, name in enumerate(first, start=1)
-    ]
+    names = name_columns(first, header)
     columns = {name: [cells[index] for _, cells in rows] for index, name in enumerate(names)}
     return Cells(columns, [place for place, _ in rows], () if header else first)

@@ -62,6 +62,15 @@ def skip_repeats(first: Sequence[str], rows: Sequence[Line]) -> list[Line]:
     )
 
 
+def name_columns(first: Sequence[str], header: bool) -> list[str | int]:
+    """The first line's cells as names, numbers from 1 where these are empty, stand twice, or are none."""
+    names = strip_row(first)
+    return [
+        name if header and name and names.count(name) == 1 else number
+        for number, name in enumerate(names, start=1)
+    ]
+
+
 def strip_row(fields: Sequence[str]) -> list[str]:
     return [cell.strip() for cell in fields]
 

@@ -13,7 +13,7 @@ from finegrid.data.delimited_rows import find_swallowed, select_cells
 from finegrid.data.encoding import Decoded, decode
 from finegrid.data.findings import FileFindings
 from finegrid.data.guess_columns import ChosenColumns, ColumnValues, TextColumn, choose_columns
-from finegrid.data.header import LOOKED_AT, guess_header
+from finegrid.data.header import LOOKED_AT, guess_header, name_columns
 from finegrid.data.jsonl import read_objects
 from finegrid.data.separator import guess_separator
 from finegrid.data.settings import SEPARATORS, Encoding, Format, Quoting, Separator
@@ -308,8 +308,8 @@ def _as_columns(lines: Sequence[Line], header: bool) -> ColumnValues:
     if not lines:
         return {}
     first = lines[0][1]
-    names: list[str | int] = [cell.strip() for cell in first] if header else list(range(1, len(first) + 1))
     rows = [fields for _, fields in lines[header:LOOKED_AT] if len(fields) == len(first)]
+    names = name_columns(first, header)
     return {name: [row[index] for row in rows] for index, name in enumerate(names)}
 
 

@@ -64,9 +64,17 @@ def resolve(name: str, base: Path) -> Path:
 def find_folder(name: str, base: Path) -> Path | None:
     """The embedded checkpoint or the folder of that name, relative to ``base``; None if it is neither."""
     folder = base / Path(name).expanduser()
-    if folder.is_dir():
+    if is_folder(folder):
         return folder
     return embedded_checkpoint() if name == EMBEDDED else None
+
+
+def is_folder(path: Path) -> bool:
+    """Whether it is one; no error for a name that no folder can have."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def find_cached(hub_id: str) -> Path | None:

@@ -21,7 +21,7 @@ from finegrid.data.settings import Encoding, Format, Quoting, Separator
 from finegrid.data.sniff import Reading, Said, sniff
 from finegrid.data.table import DataTable, load_table
 from finegrid.data.unlabelled import parse_column
-from finegrid.encoders.families import EMBEDDED, inspect, resolve
+from finegrid.encoders.families import EMBEDDED, inspect, is_folder, resolve
 from finegrid.errors import InputError, input_error
 from finegrid.recipe.identity import Levels
 from finegrid.recipe.recipe import DEFAULTS
@@ -187,7 +187,7 @@ def find_reading(options: InitOptions) -> Reading:
 
 def spell_model(name: str, folder: Path) -> str:
     """Folders are written relative to the study; names of the embedded checkpoint and of the hub stay."""
-    return make_relative(Path(name), folder) if Path(name).is_dir() and name != EMBEDDED else name
+    return make_relative(Path(name), folder) if is_folder(Path(name)) and name != EMBEDDED else name
 
 
 def make_relative(path: Path, folder: Path) -> str:
