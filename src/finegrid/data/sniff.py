@@ -103,12 +103,18 @@ class _Opened:
 def sniff(paths: Sequence[Path], said: Said = Said()) -> Reading:
     """Find out from the content how these files, the training texts first, are to be read.
 
+    Files but the first that cannot be opened are passed over: their problems come with those of all rows.
+
     Raises:
-        InputError: with all problems of all files: they cannot be read, need to be read in different ways,
-            or do not tell which columns are texts and labels.
+        InputError: the training texts cannot be read, files need to be read in different ways, or it is not
+            told which columns are texts and labels.
     """
     files = [_open(path, said) for path in paths]
-    _stop_at(files)
+    if files[0].findings:
+        _stop_at(files)
+    files = [
+        file for file in files if not file.findings
+    ]  # who reads them all tells what is wrong with others
     tables = [file for file in files if file.delimited]
     quoting = said.quoting or "rfc4180"
     if tables:

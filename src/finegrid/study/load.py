@@ -139,6 +139,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise input_error(str(path), f"byte {error.start}", "not UTF-8. Save the file as UTF-8.") from None
     except tomllib.TOMLDecodeError as error:
         raise input_error(str(path), "TOML", f"{error}.") from None
+    except (RecursionError, ValueError):  # brackets nested without end, numbers of thousands of digits
+        raise input_error(str(path), "TOML", "too deep, or a number too long. Is it a study's?") from None
     except OSError as error:
         raise input_error(str(path.parent), path.name, f"cannot be read: {error.strerror}.") from None
 

@@ -53,5 +53,5 @@ def parse_levels(settings: Sequence[str]) -> dict[str, Any]:
 def parse_level(text: str) -> Any:
     try:
         return tomllib.loads(f"level = {text}")["level"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # no TOML, or too deep for it
         return text

@@ -1,0 +1,92 @@
+"""What reading takes with large files: seconds and memory of `finegrid init` and `finegrid plan`.
+
+    python benchmarks/large.py OUT                    # 2,000,000 short texts, asked: 60 s and 4 GiB together
+    python benchmarks/large.py OUT --texts 200000 --format jsonl
+
+Texts are drawn from embedded headlines, cut and mixed so that nearly all differ. Peak memory is that of the process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import random
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from finegrid.study.demo import HEADLINES
+
+
+def draw_texts(count: int) -> Iterator[tuple[str, str]]:
+    """Two halves of two headlines, and the label of the first."""
+    rows = [row.split("\t") for row in (HEADLINES / "train.tsv").read_text(encoding="utf-8").splitlines()[1:]]
+    chance = random.Random(0)
+    for number in range(count):
+        (first, label), (second, _) = chance.choice(rows), chance.choice(rows)
+        yield f"{first[: len(first) // 2]}{second[len(second) // 2 :]}{number % 1000}", label
+
+
+def write_texts(path: Path, count: int) -> None:
+    if path.suffix == ".parquet":
+        texts, labels = zip(*draw_texts(count), strict=True)
+        pq.write_table(pa.table({"text": texts, "label": labels}), path)
+        return
+    with path.open("w", encoding="utf-8") as file:
+        if path.suffix != ".jsonl":
+            file.write("text\tlabel\n")
+        for text, label in draw_texts(count):
+            row = {"text": text, "label": label}
+            file.write(
+                f"{json.dumps(row, ensure_ascii=False)}\n"
+                if path.suffix == ".jsonl"
+                else f"{text}\t{label}\n"
+            )
+
+
+def measure(*arguments: str | Path) -> tuple[float, float]:
+    """Seconds and peak GiB of a finegrid command; what it says goes to stderr."""
+    start = time.perf_counter()
+    process = subprocess.Popen([sys.executable, "-m", "finegrid", *map(str, arguments)], stdout=sys.stderr)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"finegrid {arguments[0]} ended with {process.returncode}")
+    return time.perf_counter() - start, usage.ru_maxrss / 2**20
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("out", type=Path, help="a folder for the files; the study in it is made anew")
+    parser.add_argument("--texts", type=int, default=2_000_000)
+    parser.add_argument("--format", default="tsv", choices=("tsv", "jsonl", "parquet"))
+    parser.add_argument("--init", nargs="*", default=[], help="further words for init, such as near-twins")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    path = options.out / f"texts-{options.texts}.{options.format}"
+    if not path.exists():
+        write_texts(path, options.texts)
+    study = options.out / "study"
+    shutil.rmtree(study, ignore_errors=True)
+    more = [f"--{word}" for word in options.init]
+    print(
+        f"{options.texts:,} texts of {path.stat().st_size / 2**20:,.0f} MiB, {platform.processor() or platform.machine()}"
+    )
+    print("| command | s | GiB |\n| --- | --- | --- |")
+    for command in (("init", "--train", path, "--out", study, *more), ("plan", study)):
+        seconds, memory = measure(*command)
+        print(f"| {command[0]} | {seconds:.1f} | {memory:.2f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
