@@ -96,7 +96,7 @@ def test_a_folder_without_study_and_bytes_that_are_no_text_are_told(tmp_path: Pa
         load_study(tmp_path)
     for text in ("a = " + "[" * 3000, "a = " + "9" * 6000):
         (tmp_path / "study.toml").write_text(text)
-        with pytest.raises(InputError, match="too deep, or a number too long|expected|Invalid"):
+        with pytest.raises(InputError, match=r"too deep, or a number too long|expected|Invalid"):
             load_study(tmp_path)
 
 
