@@ -3,8 +3,8 @@
     python benchmarks/large.py OUT                    # 2,000,000 short texts, asked: 60 s and 4 GiB together
     python benchmarks/large.py OUT --texts 200000 --format jsonl
 
-Texts are drawn from embedded headlines, cut and mixed so that nearly all differ. On a machine that does other work,
-seconds of the processor tell more than those of the clock. Memory is the process's peak.
+Texts are drawn from embedded headlines, cut and mixed so that nearly all differ. On a machine that does other
+work, seconds of the processor tell more than those of the clock. Memory is the peak of the process.
 """
 
 from __future__ import annotations
