@@ -15,8 +15,9 @@ from safetensors.torch import load_file, save_file
 from support.studies import KINDS, SYLLABLES, open_study, recipe_of, save_checkpoint, write_study
 
 from finegrid.encoders.families import FAMILIES, inspect, model_fingerprint
+from finegrid.encoders.tokenizer import load_tokenizer
 from finegrid.errors import InputError
-from finegrid.model.load import Checkpoint, load_tokenizer
+from finegrid.model.load import Checkpoint
 
 WEIGHTS = "model.safetensors"
 
