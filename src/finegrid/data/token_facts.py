@@ -212,19 +212,20 @@ def quote_examples(facts: Iterable[TokenFacts]) -> str:
 
 def describe_tokens(facts: Sequence[TokenFacts]) -> list[str]:
     """Lengths in a line, and unknown tokens in another."""
-    drawn = [fact for fact in facts if fact.texts < fact.of]
-    ways = ", ".join(f"{fact.texts:,} drawn of {fact.of:,} texts of {fact.part}" for fact in drawn)
-    from_drawn = f" (from {ways})" if drawn else ""
-    lengths = "; ".join(
-        f"{fact.part} {fact.mean:.1f} in the mean, {fact.median:.0f} in the median, 99 % at most "
-        f"{fact.percentile_99:.0f}, the longest {fact.longest:,}, {fact.cut:,} cut"
-        for fact in facts
-    )
+    lengths = ", ".join(map(describe_lengths, facts))
     unknown = ", ".join(f"{fact.part} {describe_share(fact)}" for fact in facts)
     return [
-        f"tokens of a text, cut at {facts[0].max_length}: {lengths}{from_drawn}",
-        f"tokens that the vocabulary does not know: {unknown}{quote_examples(facts)}",
+        f"tokens of a text: {lengths}",
+        f"tokens unknown to the checkpoint's vocabulary: {unknown}{quote_examples(facts)}",
     ]
+
+
+def describe_lengths(fact: TokenFacts) -> str:
+    drawn = f" of {fact.texts:,} drawn texts" if fact.texts < fact.of else ""
+    return (
+        f"{fact.part} {fact.mean:.1f} on average{drawn} (median {fact.median:.0f}, 99th percentile "
+        f"{fact.percentile_99:.0f}, longest {fact.longest:,}, {fact.cut:,} cut at {fact.max_length})"
+    )
 
 
 def describe_share(fact: TokenFacts) -> str:

@@ -162,10 +162,10 @@ def find_warnings(
 ) -> Iterator[str]:
     size = 1 + max(vocabulary.values())
     if size > rows:
-        more = [name for name, number in vocabulary.items() if number >= rows]
+        more = sorted(name for name, number in vocabulary.items() if number >= rows)
         yield (
-            f"tokenizer: {count_noun(len(more), 'token')} have no embedding ({quote_all(sorted(more), 3)}). "
-            "Texts with them are refused."
+            f"tokenizer: {count_noun(len(more), 'token')} without an embedding ({quote_all(more, 3)}): "
+            "texts with them are refused."
         )
     if rows - size > FEW_ROWS_LEFT and size < FAR_FEWER * rows:
         yield (
@@ -200,6 +200,6 @@ def find_lost_capitals(tokenizer: Any) -> list[str]:
         return []
     added = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
     pieces = [piece.removeprefix("##") for piece in tokenizer.get_vocab() if piece not in added]
-    capital = sorted({piece for piece in pieces if piece != piece.lower() and not piece.startswith("[")})
+    capital = sorted(piece for piece in pieces if piece != piece.lower() and not piece.startswith("["))
     made = ((piece, normalizer.normalize_str(piece).strip()) for piece in capital)
     return [piece for piece, lowered in made if lowered and lowered == lowered.lower()]
