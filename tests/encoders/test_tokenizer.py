@@ -113,7 +113,7 @@ def test_a_tokenizer_in_python_whose_package_is_missing_is_told_in_one_line(
 
     said = said_of(folder)
 
-    assert "BertJapaneseTokenizer needs the package fugashi, and is written in Python" in said
+    assert "BertJapaneseTokenizer needs the package fugashi. finegrid reads those of the" in said
     assert len(said.splitlines()) == 2
 
 

@@ -283,6 +283,25 @@ def test_a_pickle_under_the_name_of_safetensors_is_told(folder: Path) -> None:
     assert "a pickle of PyTorch under another name" in said_of(folder)
 
 
+def test_a_config_of_a_million_layers_is_refused_at_once(folder: Path) -> None:
+    set_config(folder, num_hidden_layers=10**9)
+
+    assert "config.json says 1,000,000,000 layers" in said_of(folder)
+
+
+@pytest.mark.parametrize(
+    ("shape", "offsets"),
+    [([10**15], [0, 4]), ([-1], [0, 4]), ([1], [-8, -4]), ([1], [8, 4]), ([2], [0, 4])],
+)
+def test_a_header_that_contradicts_itself_is_refused(
+    folder: Path, shape: list[int], offsets: list[int]
+) -> None:
+    header = json.dumps({"a": {"dtype": "F32", "shape": shape, "data_offsets": offsets}}).encode()
+    (folder / WEIGHTS).write_bytes(len(header).to_bytes(8, "little") + header + bytes(64))
+
+    assert "shape and size of 'a' contradict each other" in said_of(folder)
+
+
 @pytest.mark.parametrize(
     "header",
     [b"[]", b"{", b'{"a": 1}', b'{"a": {"dtype": "F32", "shape": [1], "data_offsets": []}}', b"\xff"],

@@ -11,11 +11,12 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from finegrid.data.findings import quote
 from finegrid.encoders.files import describe_stand_in
 from finegrid.errors import input_error
 
@@ -49,59 +50,87 @@ def read_safetensors(path: Path) -> dict[str, StoredTensor]:
     Raises:
         InputError: it is cut, or something else.
     """
-
-    def refuse(what: str) -> Exception:
-        return input_error(str(path.parent), path.name, what)
-
     if (instead := describe_stand_in(path)) is not None:
-        raise refuse(f"cannot be loaded: it {instead}")
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        begin = file.read(8)
-        length = int.from_bytes(begin, "little")
-        if begin.startswith((b"PK\x03\x04", b"\x80\x02")):
-            what = "it is a pickle of PyTorch under another name. Call it pytorch_model.bin."
-            raise refuse(f"cannot be loaded: {what}")
-        if size < 8 + length and length <= MOST_HEADER:
-            raise refuse(
-                f"cannot be loaded: it is cut within its header ({size:,} bytes). Download it again."
-            )
-        if length > MOST_HEADER:
-            raise refuse("cannot be loaded: no safetensors file. Download it again.")
-        header = file.read(length)
+        raise input_error(str(path.parent), path.name, f"cannot be loaded: it {instead}")
     try:
-        tensors = {
-            str(name): (
-                str(about["dtype"]),
-                tuple(map(int, about["shape"])),
-                tuple(map(int, about["data_offsets"])),
-            )
-            for name, about in json.loads(header).items()
-            if name != "__metadata__"
-        }
-        end = max((offsets[1] for *_, offsets in tensors.values()), default=0)
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
-        raise refuse("cannot be loaded: its header is no safetensors header. Download it again.") from None
-    if size < 8 + length + end:
-        what = f"it is cut: {size:,} bytes, but its header speaks of {8 + length + end:,}. Download it again."
-        raise refuse(f"cannot be loaded: {what}")
+        begin, spans = read_spans(path)
+    except ValueError as error:
+        raise input_error(str(path.parent), path.name, f"cannot be loaded: {error}") from None
     return {
-        name: StoredTensor(kind, shape, piecewise(path, 8 + length + offsets[0], kind, math.prod(shape)))
-        for name, (kind, shape, offsets) in tensors.items()
+        name: StoredTensor(span.kind, span.shape, piecewise(path, begin + span.begin, span))
+        for name, span in spans.items()
     }
 
 
-def piecewise(path: Path, begin: int, kind: str, count: int) -> Callable[[], Iterator[Values]]:
-    """What reads ``count`` values from byte ``begin`` of a file, a few MiB at a time."""
+class Span(NamedTuple):
+    """Where a tensor's values lie."""
+
+    kind: str
+    shape: tuple[int, ...]
+    begin: int  # byte, counted from the end of the header
+    end: int
+
+    @property
+    def fits(self) -> bool:
+        """Whether it has as many bytes as its shape asks for."""
+        dtype = FLOATS.get(self.kind)
+        size = None if dtype is None else math.prod(self.shape) * dtype.itemsize
+        return min(self.shape, default=0) >= 0 <= self.begin <= self.end and size in (
+            None,
+            self.end - self.begin,
+        )
+
+
+def read_spans(path: Path) -> tuple[int, dict[str, Span]]:
+    """The end of a file's header, in bytes, and what the header says of the tensors behind it.
+
+    Raises:
+        ValueError: it is cut, or something else; says what.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        first = file.read(8)
+        length = int.from_bytes(first, "little")
+        if first.startswith((b"PK\x03\x04", b"\x80\x02")):
+            raise ValueError("it is a pickle of PyTorch under another name. Call it pytorch_model.bin.")
+        if length > MOST_HEADER:
+            raise ValueError("no safetensors file. Download it again.")
+        if size < 8 + length:
+            raise ValueError(f"it is cut within its header ({size:,} bytes). Download it again.")
+        header = file.read(length)
+    try:
+        spans = {
+            name: read_span(about) for name, about in json.loads(header).items() if name != "__metadata__"
+        }
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+        raise ValueError("its header is no safetensors header. Download it again.") from None
+    if wrong := [name for name, span in spans.items() if not span.fits]:
+        raise ValueError(f"shape and size of {quote(wrong[0])} contradict each other. Download it again.")
+    expected = 8 + length + max((span.end for span in spans.values()), default=0)
+    if size < expected:
+        raise ValueError(
+            f"it is cut: {size:,} bytes, but its header speaks of {expected:,}. Download it again."
+        )
+    return 8 + length, spans
+
+
+def read_span(about: Any) -> Span:
+    begin, end = map(int, about["data_offsets"])
+    return Span(str(about["dtype"]), tuple(map(int, about["shape"])), begin, end)
+
+
+def piecewise(path: Path, begin: int, span: Span) -> Callable[[], Iterator[Values]]:
+    """What reads a tensor's values from byte ``begin`` of a file, a few MiB at a time."""
+    count = math.prod(span.shape)
 
     def pieces() -> Iterator[Values]:
-        if (dtype := FLOATS.get(kind)) is None:
+        if (dtype := FLOATS.get(span.kind)) is None:
             return
         with path.open("rb") as file:
             file.seek(begin)
             for first in range(0, count, PIECE):
                 values: Values = np.fromfile(file, dtype, min(PIECE, count - first))
-                if kind == "BF16":  # the upper half of a float32
+                if span.kind == "BF16":  # the upper half of a float32
                     values = (values.astype(np.uint32) << 16).view(np.float32)
                 yield values
 

@@ -27,7 +27,7 @@ OF_CLASSES = {
     **dict.fromkeys(("Bert", "Electra", "DistilBert", "Ernie"), WORD_PIECES),
     **dict.fromkeys(("Roberta", "GPT2"), BYTE_PAIRS),
 }
-PYTHON_ONLY = re.compile(r"(?:install|No module named) '?([A-Za-z0-9_-]+)")
+MISSING = re.compile(r"(?:install|No module named) '?(?!the |it |them )([A-Za-z0-9_-]+)")
 FEW_ROWS_LEFT = 128  # embeddings without a token: vocabularies are rounded up to such multiples
 FAR_FEWER = 0.9  # of the embeddings: bert-base-chinese has 0.69 of the tokens of bert-base-uncased
 MORE_TOKENS = 0.01  # of the embeddings: what was added and never trained is less
@@ -84,9 +84,8 @@ ONLY_FAST = (
 
 def explain(folder: Path, error: Exception) -> str:
     """Why transformers could not make a tokeniser."""
-    if isinstance(error, ImportError) and (match := PYTHON_ONLY.search(str(error))):
-        name = find_class(folder) or "it"
-        return f"{name} needs the package {match[1]}, and is written in Python. {ONLY_FAST}"
+    if isinstance(error, ImportError) and (match := MISSING.search(str(error))):
+        return f"{find_class(folder) or 'it'} needs the package {match[1]}. {ONLY_FAST}"
     return first_line(error)
 
 

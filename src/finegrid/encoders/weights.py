@@ -70,6 +70,9 @@ def check_weights(info: CheckpointInfo) -> CheckedWeights:
     if prefix not in find_prefixes(stored):
         prefix = ""
     encoder = {name.removeprefix(prefix): t for name, t in stored.items() if name.startswith(prefix)}
+    if info.layers > len(stored):
+        what = f"config.json says {info.layers:,} layers, the weights have {len(stored)} tensors in all."
+        raise input_error(source, WEIGHTS, f"{what} Take the config.json that belongs to the weights.")
     expected = list_tensors(info.family, config, info.layers)
     pooler = list_pooler(info, encoder)
     problems = [
