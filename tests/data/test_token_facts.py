@@ -132,25 +132,24 @@ def test_of_many_texts_the_same_ones_are_drawn_each_time_and_it_is_said(
     assert facts == again
     assert (facts[0].texts, facts[0].of) == (20, 100)
     assert 30 < facts[0].mean < 75  # the first 20 have 12.5 in the mean
-    assert "on average of 20 drawn texts (median" in describe_tokens(facts)[0]
+    assert "a text in 20 drawn ones (median" in describe_tokens(facts)
     assert "of 20 drawn texts are longer than model.max_length = 50" in find_token_warnings(facts)[0]
 
 
-def test_lengths_and_unknown_shares_are_told_in_two_lines(bert: Path) -> None:
-    lengths, unknown = describe_tokens(facts_of(bert, [("ba цы",), *KNOWN]))
+def test_lengths_and_unknown_shares_are_told_in_one_line(bert: Path) -> None:
+    line = describe_tokens(facts_of(bert, [("ba цы",), *KNOWN]))
 
-    assert lengths.startswith(
-        "tokens of a text: train 4.2 on average (median 4, 99th percentile 6, longest 6, 0 cut at 8), dev 4.0"
-    )
-    assert unknown == (
-        "tokens unknown to the checkpoint's vocabulary: train 11.1 %, dev 50.0 %, test 50.0 %, e.g. 'цы'"
+    assert line == (
+        "tokens    train 4.2 a text (median 4, 99th percentile 6, longest 6; 0 cut at 8; 11.1 % unknown), "
+        "dev 4.0 a text (median 4, 99th percentile 4, longest 4; 0 cut at 8; 50.0 % unknown), "
+        "test 4.0 a text (median 4, 99th percentile 4, longest 4; 0 cut at 8; 50.0 % unknown), e.g. 'цы'"
     )
 
 
 def test_a_share_that_rounds_to_nothing_is_not_told_as_nothing(bert: Path) -> None:
     texts: list[tuple[str, ...]] = [("цы",), *[("ba " * 30,)] * 100]
 
-    assert "train less than 0.1 %" in describe_tokens(facts_of(bert, texts))[1]
+    assert "less than 0.1 % unknown" in describe_tokens(facts_of(bert, texts))
 
 
 def test_counts_are_those_of_the_tokeniser(bert: Path) -> None:

@@ -210,21 +210,17 @@ def quote_examples(facts: Iterable[TokenFacts]) -> str:
     return f", e.g. {', '.join(map(quote, words))}" if words else ""
 
 
-def describe_tokens(facts: Sequence[TokenFacts]) -> list[str]:
-    """Lengths in a line, and unknown tokens in another."""
-    lengths = ", ".join(map(describe_lengths, facts))
-    unknown = ", ".join(f"{fact.part} {describe_share(fact)}" for fact in facts)
-    return [
-        f"tokens of a text: {lengths}",
-        f"tokens unknown to the checkpoint's vocabulary: {unknown}{quote_examples(facts)}",
-    ]
+def describe_tokens(facts: Sequence[TokenFacts]) -> str:
+    """``tokens    train 19.8 a text (median 20, ...), dev ...``: lengths, and what is unknown."""
+    return f"tokens    {', '.join(map(describe_split, facts))}{quote_examples(facts)}"
 
 
-def describe_lengths(fact: TokenFacts) -> str:
-    drawn = f" of {fact.texts:,} drawn texts" if fact.texts < fact.of else ""
+def describe_split(fact: TokenFacts) -> str:
+    drawn = f" in {fact.texts:,} drawn ones" if fact.texts < fact.of else ""
     return (
-        f"{fact.part} {fact.mean:.1f} on average{drawn} (median {fact.median:.0f}, 99th percentile "
-        f"{fact.percentile_99:.0f}, longest {fact.longest:,}, {fact.cut:,} cut at {fact.max_length})"
+        f"{fact.part} {fact.mean:.1f} a text{drawn} (median {fact.median:.0f}, 99th percentile "
+        f"{fact.percentile_99:.0f}, longest {fact.longest:,}; {fact.cut:,} cut at {fact.max_length}; "
+        f"{describe_share(fact)} unknown)"
     )
 
 

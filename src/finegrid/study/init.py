@@ -118,7 +118,7 @@ def describe_reading(
         describe_columns(reading),
         describe_format(reading),
         describe_classes(table),
-        *describe_tokens(facts),
+        describe_tokens(facts),
     ]
 
 
