@@ -201,7 +201,7 @@ def plan(job: Job, texts: int) -> tuple[int, int]:
         fingerprints=loaded.fingerprints,
         labels=list(loaded.tokens.labels),
         sizes={"train": texts},
-        tokens=token_statistics(loaded.tokens.train, LENGTH),
+        tokens=token_statistics(loaded.token_facts[0]),
         majority={},
         warnings=[],
         rows=[],

@@ -75,7 +75,7 @@ def mlm_trainer(job: Job) -> Callable[[], torch.Tensor]:
 
 def pretrainer(job: Job) -> Callable[[], int]:
     """A step of ``finegrid pretrain``: masking, packing, clipping and sentence pairs included."""
-    from finegrid.model.load import load_tokenizer
+    from finegrid.encoders.tokenizer import load_tokenizer
     from finegrid.pretraining.command import cut_texts
     from finegrid.pretraining.corpus import Corpus
     from finegrid.pretraining.examples import Vocabulary, tokenise

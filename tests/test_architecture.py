@@ -159,7 +159,8 @@ def test_arrays_are_read_without_pickle() -> None:
 
 
 def test_only_anatomy_spells_attribute_paths_of_models() -> None:
-    assert find_model_paths(SOURCE) == ["model/anatomy.py"]
+    """And the layout, how the same tensors are called in files."""
+    assert find_model_paths(SOURCE) == ["encoders/layout.py", "model/anatomy.py"]
 
 
 def strategy_files() -> list[Path]:

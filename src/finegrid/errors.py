@@ -1,6 +1,7 @@
 """Problems with the user's input: all of one source are reported at once, with exit code 2."""
 
 import errno
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 # Control and format characters (also those that turn the direction of writing), halves of surrogate pairs,
 # line and paragraph separators.
 UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # which libraries write into their messages
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,12 @@ def refusal(error: OSError) -> str:
     where = "" if error.filename is None else f" {error.filename}"
     advice = ". Make room; the same command goes on." if error.errno == errno.ENOSPC else ""
     return f"cannot read or write{where}: {error.strerror or error}{advice}"
+
+
+def first_line(error: BaseException) -> str:
+    """What a library said, in one line without colours; its kind where it said nothing."""
+    lines = COLOURS.sub("", str(error)).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 def visible(line: str) -> str:

@@ -1,6 +1,6 @@
 """Named, stateless random streams: the same seed and name give the same numbers, whatever was drawn before.
 
-Names in use. Of the study: ``split``, ``split/train_size``, ``resample/<split>``,
+Names in use. Of the study: ``split``, ``token facts/<part>``, ``split/train_size``, ``resample/<split>``,
 ``resample/<split>/train_size``. Of a run: ``head/<tensor>``,
 ``missing/<tensor>``, ``reinit/<tensor>``, ``order/<epoch>``, ``dropout/<step>/<site>``. Of pre-training:
 ``pretrain/<tensor>``, ``pretrain/held-out``, ``pretrain/order/<epoch>``, ``pretrain/example/<epoch>``,

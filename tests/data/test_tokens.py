@@ -16,8 +16,8 @@ from transformers import AutoTokenizer
 
 from finegrid.data.table import DataTable, Split, load_table
 from finegrid.data.tokens import Tokenised, TokenisedSplit, cut, encode, read_template, tokenise
+from finegrid.encoders.tokenizer import load_tokenizer
 from finegrid.errors import InputError
-from finegrid.model.load import load_tokenizer
 from finegrid.study.load import load_study
 
 CheckpointOf = Callable[[str], Path]

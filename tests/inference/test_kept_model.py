@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -15,6 +16,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from support.checkpoints import set_config
 from support.command_line import Call, command_line, finegrid, started, workers_of
 from support.studies import CPU, KINDS, open_study, recipe_of, train, write_study
 from support.waiting import wait_until
@@ -123,6 +125,38 @@ def test_transformers_loads_what_was_kept(
         real = torch.cat([theirs[row][mask[row]] for row in batch.rows])
         torch.testing.assert_close(mine[: len(real)], real, atol=2e-5, rtol=1e-5)
     assert np.array_equal(predicted(out, loaded.study.folder / "dev.tsv").logits, run.logits["dev"])
+
+
+def test_a_kept_config_has_the_studys_labels_and_not_those_it_started_from(
+    tmp_path: Path, bert: Path
+) -> None:
+    from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
+
+    stars = [f"{count} stars" for count in range(1, 6)]
+    checkpoint = Path(shutil.copytree(bert, tmp_path / "stars"))
+    set_config(
+        checkpoint,
+        id2label=dict(enumerate(stars)),
+        label2id={name: number for number, name in enumerate(stars)},
+        problem_type="regression",
+    )
+    loaded = open_study(write_study(tmp_path / "study", checkpoint))
+    recipe = recipe_of(loaded)
+    (run,) = train(loaded, recipe)
+
+    out = kept(loaded, run, recipe, tmp_path / "kept")
+    config = AutoConfig.from_pretrained(out)
+
+    assert config.id2label == {0: "x", 1: "y", 2: "z"}
+    assert config.label2id == {"x": 0, "y": 1, "z": 2}
+    assert config.num_labels == 3 and config.problem_type is None
+    assert "stars" not in (out / "config.json").read_text()
+    _, whole = AutoModel.from_pretrained(out, output_loading_info=True)
+    assert not whole["missing_keys"] and not whole["unexpected_keys"]
+    plain, lacks = AutoModelForSequenceClassification.from_pretrained(out, output_loading_info=True)
+    assert plain.num_labels == 3
+    assert {*lacks["missing_keys"]} == {"classifier.weight", "classifier.bias"}  # our head is another one
+    assert predicted(out, loaded.study.folder / "dev.tsv").fitted.labels == ["x", "y", "z"]
 
 
 @pytest.mark.parametrize("pooling", ["cls", "pooler", "last-mean", "first-last-mean"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 import shutil
 from collections.abc import Callable
@@ -11,47 +10,18 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from support.checkpoints import WEIGHTS, as_bin, change_weights, drop, refusal, set_config
 from support.studies import KINDS, SYLLABLES, open_study, recipe_of, save_checkpoint, write_study
 
 from finegrid.encoders.families import FAMILIES, inspect, model_fingerprint
-from finegrid.errors import InputError
-from finegrid.model.load import Checkpoint, load_tokenizer
-
-WEIGHTS = "model.safetensors"
+from finegrid.encoders.tokenizer import load_tokenizer
+from finegrid.model.load import Checkpoint
 
 
 @pytest.fixture
 def folder(bert: Path, tmp_path: Path) -> Path:
     """A copy of the tiny BERT that a test may change."""
     return Path(shutil.copytree(bert, tmp_path / "checkpoint"))
-
-
-def set_config(folder: Path, **values: Any) -> None:
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | values))
-
-
-def change_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> None:
-    tensors = load_file(folder / WEIGHTS)
-    change(tensors)
-    save_file(tensors, folder / WEIGHTS, {"format": "pt"})
-
-
-def drop(tensors: dict[str, torch.Tensor], part: str) -> None:
-    for name in [name for name in tensors if part in name]:
-        del tensors[name]
-
-
-def as_bin(folder: Path) -> None:
-    torch.save(load_file(folder / WEIGHTS), folder / "pytorch_model.bin")
-    (folder / WEIGHTS).unlink()
-
-
-def refusal(load: Callable[[], object]) -> str:
-    with pytest.raises(InputError) as caught:
-        load()
-    return str(caught.value)
 
 
 @pytest.mark.parametrize("family", ["albert", "gpt2", "t5", "deberta-v2"])

@@ -15,8 +15,9 @@ from safetensors.torch import load_file
 from support.pretrain_samples import settings_of, text_of, write_config, write_lines
 
 from finegrid.encoders.families import inspect
+from finegrid.encoders.tokenizer import load_tokenizer
 from finegrid.errors import InputError
-from finegrid.model.load import load_encoder, load_tokenizer
+from finegrid.model.load import load_encoder
 from finegrid.pretraining import loop
 from finegrid.pretraining.command import pretrain
 from finegrid.pretraining.settings import PretrainSettings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from finegrid.model.load import load_tokenizer
+from finegrid.encoders.tokenizer import load_tokenizer
 from finegrid.pretraining.corpus import Corpus
 from finegrid.pretraining.vocabulary import SPECIALS, learn_pieces, train_vocabulary
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import string
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from finegrid.study.audit_file import load_audit, save_audit
 from finegrid.study.load import load_study
 from finegrid.study.study import Study
 from support.pretend import TEXTS, pretend
-from support.studies import open_study, write_study, write_texts
+from support.studies import open_study, save_tokenizer, write_study, write_texts
 
 Facts = Any  # report.json: tests change it at will
 SEEDS = 3
@@ -72,6 +73,7 @@ def hostile_study(home: Path, checkpoint: Path) -> Study:
     folder = home / HOSTILE_NAME
     folder.mkdir(parents=True)
     model = shutil.copytree(checkpoint, home / "<b>model")
+    save_tokenizer(model, "bert", [*string.punctuation, *string.digits])  # lest most tokens be unknown
     for number, (part, texts) in enumerate({"train": 24, "dev": TEXTS, "test": TEXTS}.items()):
         rows = [
             {"<i>text</i>": hostile_text(number, row), "=label": HOSTILE_LABELS[row % 3]}

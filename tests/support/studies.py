@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from finegrid.data.tokens import TokenisedSplit, read_template
 from finegrid.encoders.families import inspect
 from finegrid.encoders.poolings import Pooling
+from finegrid.encoders.tokenizer import load_tokenizer
 from finegrid.model.classifier import Classifier
-from finegrid.model.load import Checkpoint, load_tokenizer
+from finegrid.model.load import Checkpoint
 from finegrid.model.packing.batches import Batch, pack
 from finegrid.recipe.recipe import Recipe
 from finegrid.strategies.seams import Setting

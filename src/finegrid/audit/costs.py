@@ -14,6 +14,7 @@ from finegrid import metrics
 from finegrid.audit.canonical import Canonicaliser
 from finegrid.audit.proof import Prover
 from finegrid.data.table import DataTable
+from finegrid.data.token_facts import TokenFacts
 from finegrid.data.tokens import TokenisedSplit
 from finegrid.encoders.families import CheckpointInfo
 from finegrid.machine import machine, versions
@@ -51,11 +52,11 @@ def make_audit(loaded: LoadedStudy) -> Audit:
         fingerprints=loaded.fingerprints,
         labels=list(loaded.tokens.labels),
         sizes={name: len(split) for name, split in splits.items()},
-        tokens=token_statistics(splits["train"], study.baseline.model.max_length),
+        tokens=token_statistics(loaded.token_facts[0]),
         majority={name: majority(loaded, split) for name, split in splits.items() if name != "train"},
         warnings=[
             *loaded.table.warnings,
-            *cut_warnings(splits, study.baseline.model.max_length),
+            *loaded.warnings,
             *(proof.warning for proof in proofs if proof.warning),
         ],
         rows=rows,
@@ -170,25 +171,16 @@ def now(device: torch.device) -> float:
     return time.perf_counter()
 
 
-def token_statistics(split: TokenisedSplit, max_length: int) -> dict[str, float]:
-    lengths = split.lengths
-    cut = float((lengths > max_length).mean())
-    return {"mean": float(lengths.mean()), "longest": float(lengths.max()), "share_of_texts_cut": cut}
-
-
-def cut_warnings(splits: dict[str, TokenisedSplit], max_length: int) -> list[str]:
-    """How many texts ``max_length`` cuts, and how much of them is lost."""
-    found = []
-    for name, split in splits.items():
-        lengths = split.lengths
-        over = lengths > max_length
-        if over.any():
-            lost = float((lengths[over] - max_length).sum() / lengths[over].sum())
-            found.append(
-                f"{name}: {over.sum()} of {len(split)} texts are longer than model.max_length = {max_length} "
-                f"tokens and are cut; {lost:.0%} of their tokens are lost (the longest has {lengths.max()})."
-            )
-    return found
+def token_statistics(facts: TokenFacts) -> dict[str, float]:
+    """Of the training texts: lengths in tokens, and shares of 1."""
+    return {
+        "mean": facts.mean,
+        "median": facts.median,
+        "percentile_99": facts.percentile_99,
+        "longest": float(facts.longest),
+        "share_of_texts_cut": facts.cut / facts.texts,
+        "share_of_tokens_unknown": facts.unknown_share,
+    }
 
 
 def majority(loaded: LoadedStudy, split: TokenisedSplit) -> dict[str, Any]:

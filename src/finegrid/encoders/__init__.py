@@ -1,4 +1,4 @@
-"""What finegrid knows of encoders without loading one: families, poolings, fingerprints.
+"""What finegrid knows of encoders without making a model: families, fingerprints, files, weights, tokenisers.
 
-Others import `families` and `poolings`.
+Others import `families`, `poolings`, `files`, and what opens a checkpoint: `weights` and `tokenizer`.
 """

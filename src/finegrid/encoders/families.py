@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from finegrid import ASSETS
+from finegrid.data.findings import quote
+from finegrid.encoders.evidence import guess_family
+from finegrid.encoders.files import WEIGHT_FILES, find_inner_model, read_config, weight_files
 from finegrid.errors import InputError, Problem, input_error
 
 # model_type of the Hugging Face config -> how people call it
@@ -24,8 +27,6 @@ FAMILIES = {
 }
 WITHOUT_POOLER = {"electra", "distilbert"}
 EMBEDDED = "mini-zh"  # the checkpoint that comes with finegrid
-# Files that decide what a checkpoint computes; anything else in the folder is ignored.
-WEIGHT_FILES = ("model.safetensors", "model-*.safetensors", "pytorch_model.bin", "pytorch_model-*.bin")
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,8 @@ def resolve(name: str, base: Path) -> Path:
 def find_folder(name: str, base: Path) -> Path | None:
     """The embedded checkpoint or the folder of that name, relative to ``base``; None if it is neither."""
     folder = base / Path(name).expanduser()
-    if is_folder(folder):
-        return folder
+    if is_folder(folder):  # in messages without "..", and by the name that a link has
+        return folder.resolve() if folder.name == ".." else folder.parent.resolve() / folder.name
     return embedded_checkpoint() if name == EMBEDDED else None
 
 
@@ -119,19 +120,21 @@ def inspect(folder: Path) -> CheckpointInfo:
         InputError: not a checkpoint folder, an unknown family, or a decoder.
     """
     config = read_config(folder)
-    family = str(config.get("model_type", "unknown"))
+    family = str(config.get("model_type") or "")
     if family not in FAMILIES:
-        known = "; ".join(f"{name} = {title}" for name, title in FAMILIES.items())
-        why = " ALBERT shares one layer, so freezing or re-initialising some of them has no meaning." * (
-            family == "albert"
-        )
-        what = f'model_type "{family}" is not supported.{why} Supported: {known}.'
-        raise input_error(str(folder), "config.json", what)
+        raise input_error(str(folder), "config.json", describe_family(folder, config))
     if config.get("is_decoder") or config.get("add_cross_attention"):
         raise input_error(str(folder), "config.json", "this is a decoder; finegrid fine-tunes encoders only.")
     relative = config.get("position_embedding_type", "absolute")
     if relative != "absolute":
         what = f'position_embedding_type "{relative}" is not supported; only "absolute" is.'
+        raise input_error(str(folder), "config.json", what)
+    if (quantised := config.get("quantization_config")) is not None:
+        how = quantised.get("quant_method", "") if isinstance(quantised, dict) else ""
+        what = (
+            f"quantization_config {quote(how)}: this checkpoint is quantised, and finegrid trains in floats. "
+            "Take the checkpoint that it was made from."
+        )
         raise input_error(str(folder), "config.json", what)
     layers = config.get("n_layers" if family == "distilbert" else "num_hidden_layers")
     positions = config.get("max_position_embeddings")
@@ -143,29 +146,20 @@ def inspect(folder: Path) -> CheckpointInfo:
     return CheckpointInfo(folder, family, layers, positions, family not in WITHOUT_POOLER)
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    path = folder / "config.json"
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise input_error(
-            str(folder), "config.json", "missing. Expected a Hugging Face model folder."
-        ) from None
-    except (OSError, ValueError) as error:
-        raise input_error(str(folder), "config.json", f"cannot be read: {error}") from error
-    if not isinstance(config, dict):
-        raise input_error(str(folder), "config.json", "not a JSON object. Expected a Hugging Face config.")
-    return config
-
-
-def weight_files(folder: Path) -> list[Path]:
-    """The weight files that are loaded: safetensors if there are any, else weights-only ``.bin``."""
-    for pattern in WEIGHT_FILES:
-        if found := sorted(folder.glob(pattern)):
-            return found
-    raise input_error(
-        str(folder), "weights", "none found. Expected model.safetensors (or pytorch_model.bin)."
-    )
+def describe_family(folder: Path, config: dict[str, Any]) -> str:
+    """Why a config's ``model_type`` is none of ours, and what to do."""
+    known = "; ".join(f"{name} = {title}" for name, title in FAMILIES.items())
+    family = config.get("model_type")
+    if not family:
+        if (inner := find_inner_model(folder)) is not None:
+            return f"a sentence-transformers folder. Its model lies in {quote(inner.name)}: name {inner}."
+        if (guess := guess_family(folder, config)) is not None:
+            name, why = guess
+            return f'names no model_type. Add "model_type": "{name}" to it: {why}.'
+        return f'names no model_type. Add one to it, such as "model_type": "bert". Supported: {known}.'
+    why = " ALBERT shares one layer, so freezing or re-initialising some of them has no meaning."
+    about = why if family == "albert" else ""
+    return f'model_type "{family}" is not supported.{about} Supported: {known}.'
 
 
 def model_fingerprint(folder: Path) -> str:

@@ -185,7 +185,9 @@ class DataFacts(TypedDict):
     files: dict[str, str]
     sizes: dict[str, int]
     labels: list[str]
-    tokens: Annotated[dict[str, float], Field(description="mean, longest, share_of_texts_cut.")]
+    tokens: Annotated[
+        dict[str, float], Field(description="Of train: mean, median, percentile_99, longest, shares.")
+    ]
     majority: Annotated[dict[str, float], Field(description="Percent right by split, always answering it.")]
     checks: list[str]
     findings: list[str]

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 
 from finegrid.data.tokens import TokenisedSplit, encode, read_template
+from finegrid.encoders.tokenizer import load_tokenizer
 from finegrid.errors import input_error
 from finegrid.inference.fitted import Fitted
 from finegrid.inference.keep import load_model
-from finegrid.model.load import load_tokenizer
 from finegrid.model.packing.batches import evaluation_batches, pack
 from finegrid.study.settings import RunSettings
 from finegrid.training.evaluate import Logits, predict

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,10 +13,11 @@ from safetensors.torch import load_file, save_file
 
 from finegrid.atomic import replacing_folder
 from finegrid.encoders.families import inspect
-from finegrid.errors import input_error
+from finegrid.encoders.tokenizer import TOKENIZER
+from finegrid.errors import first_line, input_error
 from finegrid.inference.fitted import FILE, HEAD, Fitted, format_fitted
 from finegrid.model.classifier import Classifier
-from finegrid.model.load import TOKENIZER, Checkpoint, first_line
+from finegrid.model.load import Checkpoint
 from finegrid.streams import Streams
 
 if TYPE_CHECKING:
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from finegrid.study.record import Record
     from finegrid.training.loaded import LoadedStudy
     from finegrid.training.run import Run
+
+CONFIG = "config.json"
+OF_OTHER_TASKS = ("problem_type", "finetuning_task", "task_specific_params", "num_labels")
 
 
 def keep_model(model: Classifier, tokenizer: Path, fitted: Fitted, out: Path) -> None:
@@ -38,6 +43,7 @@ def keep_model(model: Classifier, tokenizer: Path, fitted: Fitted, out: Path) ->
     encoder: Any = model.encoder
     with replacing_folder(out) as draft:
         encoder.save_pretrained(draft)
+        name_labels_(draft / CONFIG, fitted.labels)
         save_file({name: t.cpu().contiguous() for name, t in model.head.state_dict().items()}, draft / HEAD)
         for name in TOKENIZER:
             if (tokenizer / name).exists():
@@ -45,6 +51,16 @@ def keep_model(model: Classifier, tokenizer: Path, fitted: Fitted, out: Path) ->
         (draft / FILE).write_text(format_fitted(fitted), encoding="utf-8")
         for path in draft.iterdir():
             path.chmod((draft / FILE).stat().st_mode)  # safetensors lets only its owner read a file
+
+
+def name_labels_(path: Path, labels: list[str]) -> None:
+    """Put the study's labels into a config in place of those of the checkpoint that it started from."""
+    config = json.loads(path.read_text(encoding="utf-8"))
+    for name in OF_OTHER_TASKS:
+        config.pop(name, None)
+    config["id2label"] = {str(number): label for number, label in enumerate(labels)}
+    config["label2id"] = {label: number for number, label in enumerate(labels)}
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def load_model(folder: Path, fitted: Fitted, device: torch.device) -> Classifier:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from finegrid.encoders.tokenizer import load_tokenizer
 from finegrid.errors import InputError, input_error
 from finegrid.model.device import check_machine, compute_repeatably
-from finegrid.model.load import load_tokenizer
 from finegrid.pretraining.corpus import FileCount, read_corpus
 from finegrid.pretraining.examples import SHORTEST, Documents, Vocabulary, cut_examples, hold_out, tokenise
 from finegrid.pretraining.folder import PretrainFolder

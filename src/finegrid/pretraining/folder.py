@@ -17,8 +17,8 @@ from filelock import FileLock, Timeout
 
 from finegrid.atomic import recover, replacing, replacing_folder
 from finegrid.data.tokens import load_arrays, save_arrays_
+from finegrid.encoders.tokenizer import TOKENIZER
 from finegrid.errors import InputError, Problem, input_error
-from finegrid.model.load import TOKENIZER
 from finegrid.pretraining.card import write_card
 from finegrid.pretraining.corpus import FileCount
 from finegrid.pretraining.examples import Documents

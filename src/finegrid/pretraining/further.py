@@ -16,8 +16,8 @@ from torch import Tensor
 
 from finegrid.atomic import replacing
 from finegrid.data.tokens import TokenisedSplit
+from finegrid.encoders.tokenizer import load_tokenizer
 from finegrid.errors import input_error
-from finegrid.model.load import load_tokenizer
 from finegrid.pretraining.examples import SHORTEST, Documents, Vocabulary, cut_examples
 from finegrid.pretraining.loop import PretrainLoop, PretrainTexts
 from finegrid.pretraining.settings import PretrainSettings

@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 
-from finegrid.encoders.families import inspect, read_config, resolve, weight_files
-from finegrid.errors import input_error
-from finegrid.model.load import first_line
+from finegrid.encoders.families import inspect, resolve
+from finegrid.encoders.files import read_config
+from finegrid.encoders.weights import check_weights
+from finegrid.errors import first_line, input_error
 from finegrid.streams import Streams
 
 
@@ -27,7 +28,7 @@ def load_model(init: str) -> tuple[Any, Path]:
     if info.family != "bert":
         what = f'model_type "{info.family}": only BERT can be pre-trained here. Take a BERT checkpoint.'
         raise input_error(str(folder), "config.json", what)
-    weight_files(folder)
+    check_weights(info)
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:

@@ -124,7 +124,7 @@ class Audit(BaseModel):
     fingerprints: dict[str, str]
     labels: list[str]
     sizes: dict[str, int]  # texts per split
-    tokens: dict[str, float]  # mean, longest, and the share that max_length cuts
+    tokens: dict[str, float]  # of train: lengths, and the shares that max_length cuts and nothing knows
     majority: dict[str, dict[str, Any]]  # scores of always predicting the most frequent training class
     warnings: list[str]
     rows: list[RowAudit]

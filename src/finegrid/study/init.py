@@ -20,6 +20,7 @@ from finegrid.data.reading_words import (
 from finegrid.data.settings import Encoding, Format, Quoting, Separator
 from finegrid.data.sniff import Reading, Said, sniff
 from finegrid.data.table import DataTable, load_table
+from finegrid.data.token_facts import TokenFacts, describe_tokens
 from finegrid.data.unlabelled import parse_column
 from finegrid.encoders.families import EMBEDDED, inspect, is_folder, resolve
 from finegrid.errors import InputError, input_error
@@ -27,6 +28,7 @@ from finegrid.recipe.identity import Levels
 from finegrid.recipe.recipe import DEFAULTS
 from finegrid.study.folder import SETTINGS_FILE, StudyFolder
 from finegrid.study.load import load_study
+from finegrid.study.opening import open_checkpoint
 from finegrid.study.presets import PRESETS
 from finegrid.study.scored_label import check_scored_label
 from finegrid.study.study import Study
@@ -62,7 +64,7 @@ class InitOptions:
 
 @dataclass(frozen=True)
 class WrittenStudy:
-    """What `finegrid init` says: what it took the files for, and warnings about the data."""
+    """What `finegrid init` says: what it took the files for, and warnings about data and checkpoint."""
 
     took: list[str]
     warnings: list[str]
@@ -91,6 +93,7 @@ def write_study(folder: Path, options: InitOptions) -> WrittenStudy:
         study = check_draft(draft, folder)
         table = load_table(study.head.data, draft)
         check_scored_label(study.head.score, table)
+        opened = open_checkpoint(study.checkpoint, table, study.baseline.model.max_length)
         folder.mkdir(exist_ok=True)
         StudyFolder(draft).settings.replace(StudyFolder(folder).settings)
     except InputError:
@@ -100,10 +103,14 @@ def write_study(folder: Path, options: InitOptions) -> WrittenStudy:
         raise
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    return WrittenStudy(describe_reading(options, reading, table), list(table.warnings))
+    return WrittenStudy(
+        describe_reading(options, reading, table, opened.facts), [*table.warnings, *opened.warnings]
+    )
 
 
-def describe_reading(options: InitOptions, reading: Reading, table: DataTable) -> list[str]:
+def describe_reading(
+    options: InitOptions, reading: Reading, table: DataTable, facts: list[TokenFacts]
+) -> list[str]:
     files = {"train": options.train, "dev": options.dev, "test": options.test}
     names = {part: path.name for part, path in files.items() if path is not None}
     return [
@@ -111,6 +118,7 @@ def describe_reading(options: InitOptions, reading: Reading, table: DataTable) -
         describe_columns(reading),
         describe_format(reading),
         describe_classes(table),
+        describe_tokens(facts),
     ]
 
 

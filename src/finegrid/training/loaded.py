@@ -12,18 +12,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from finegrid.data.table import fingerprint_tables
-from finegrid.data.tokens import Tokenised, TokenisedSplit, tokenise
+from finegrid.data.token_facts import count_tokens, splits_of
+from finegrid.data.tokens import TokenisedSplit, tokenise
 from finegrid.encoders.families import model_fingerprint
-from finegrid.errors import InputError, Problem, input_error
+from finegrid.encoders.tokenizer import load_tokenizer
+from finegrid.errors import InputError, Problem
 from finegrid.machine import Precision
 from finegrid.model.classifier import Classifier
 from finegrid.model.device import check_machine, compute_repeatably
-from finegrid.model.load import Checkpoint, load_tokenizer
+from finegrid.model.load import Checkpoint
 from finegrid.model.packing.batches import Batch, evaluation_batches, pack, training_batches
 from finegrid.pretraining.further import FurtherPretraining
 from finegrid.recipe.recipe import Recipe
 from finegrid.strategies.seams import Setting
 from finegrid.streams import Streams
+from finegrid.study.opening import check_largest, check_opened
 from finegrid.study.scored_label import check_scored_label
 from finegrid.study.settings import RunSettings
 from finegrid.study.study import Study
@@ -49,7 +52,13 @@ class LoadedStudy:
         self._tokenizer = load_tokenizer(study.checkpoint.folder)
         self.tokens = tokenise(self.table, self._tokenizer, study.files.cache)
         self.checkpoint = Checkpoint(study.checkpoint)
-        check_vocabulary(self.tokens, self.checkpoint)
+        length = study.baseline.model.max_length
+        self.token_facts = [
+            count_tokens(part, split, getattr(self.tokens, part), self._tokenizer, length)
+            for part, split in splits_of(self.table)
+        ]
+        weights, template = self.checkpoint.weights, self.tokens.train.template
+        self.warnings = check_opened(study.checkpoint, weights, self._tokenizer, template, self.token_facts)
         lengths = {row.recipe.model.max_length for row in study.rows}
         check_lengths(lengths, self.tokens.train.template.specials, str(study.files.settings))
         self.fingerprints = {
@@ -82,7 +91,9 @@ class LoadedStudy:
             view = copy(self)
             view.table = self.tables[split]
             view.tokens = tokenise(view.table, self._tokenizer, self.study.files.cache)
-            check_vocabulary(view.tokens, self.checkpoint)
+            splits = (view.tokens.train, view.tokens.dev, view.tokens.test)
+            largest = max(int(split.tokens.max(initial=0)) for split in splits)
+            check_largest(self.study.checkpoint, self.checkpoint.weights, largest)
             view.fingerprints = {**self.fingerprints, "data": view.table.fingerprint()}
             self._views[split] = view
         return self._views[split]
@@ -145,17 +156,6 @@ class LoadedStudy:
 
     def steps_per_epoch(self, recipe: Recipe) -> int:
         return -(-len(self.tokens.train) // recipe.training.batch_size)
-
-
-def check_vocabulary(tokens: Tokenised, checkpoint: Checkpoint) -> None:
-    """Refuse a tokeniser whose numbers the embedding table does not have."""
-    splits = (tokens.train, tokens.dev, tokens.test)
-    largest = max(int(split.tokens.max(initial=0)) for split in splits)
-    largest = max([largest, *(piece.token for piece in tokens.train.template.pieces)])
-    rows = checkpoint.vocabulary
-    if largest >= rows:
-        what = f"gives token {largest}, but the encoder has {rows}. Are both from the same checkpoint?"
-        raise input_error(str(checkpoint.info.folder), "tokenizer", what)
 
 
 def check_lengths(lengths: set[int], specials: int, source: str) -> None:

@@ -13,7 +13,7 @@ from finegrid.study.record import Record
 from finegrid.study.study import Study
 from finegrid.verdict.verdict import Verdict
 
-# What `data/doctor.py`, `data/read.py` and `audit/costs.py` look for, whether or not they found something.
+# What is looked for in data, in tokens (`data/token_facts.py`) and by the audit, found or not.
 CHECKS = (
     "unreadable",
     "unknown-labels",
@@ -23,6 +23,7 @@ CHECKS = (
     "lost-characters",
     "class-sizes",
     "cut-texts",
+    "unknown-tokens",
     "levels-that-do-more",
 )
 

@@ -1,0 +1,152 @@
+"""The tensors that the encoders of our families are made of, with their shapes, as their config has them.
+
+The only module that spells names of tensors in files. Torch-free, so that a checkpoint is checked before
+anything is loaded; `tests/encoders/test_layout.py` compares it with the models of transformers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+Shape = tuple[str, ...]  # settings of the config that say how long each side is
+
+TABLE = "embeddings.word_embeddings.weight"  # which every encoder of ours has
+POSITIONS = "embeddings.position_embeddings.weight"
+TYPES = "embeddings.token_type_embeddings.weight"
+FIRST_QUERY = "encoder.layer.0.attention.self.query.weight"  # of all but DistilBERT
+LAYER = re.compile(r"(encoder|transformer)\.layer\.(\d+)\.")
+BUFFERS = {"embeddings.position_ids", "embeddings.token_type_ids"}
+# What stands before the names where the encoder is part of a model with a head.
+PREFIXES = {
+    "bert": "bert.",
+    "roberta": "roberta.",
+    "electra": "electra.",
+    "ernie": "ernie.",
+    "distilbert": "distilbert.",
+}
+# Beginnings of names that only one family has.
+OWN = {
+    "cls.predictions.": "bert",
+    "cls.seq_relationship.": "bert",
+    "lm_head.": "roberta",
+    "discriminator_predictions.": "electra",
+    "generator_predictions.": "electra",
+    "vocab_projector.": "distilbert",
+    "transformer.layer.0.attention.q_lin.": "distilbert",
+    "embeddings_project.": "electra",
+    "embeddings.task_type_embeddings.": "ernie",
+}
+
+BERT = {
+    "vocab_size": 30522,
+    "hidden_size": 768,
+    "intermediate_size": 3072,
+    "max_position_embeddings": 512,
+    "type_vocab_size": 2,
+    "num_hidden_layers": 12,
+}
+# What a config of transformers that leaves a setting out stands for.
+DEFAULTS: dict[str, dict[str, int]] = {
+    "bert": BERT,
+    "roberta": BERT | {"vocab_size": 50265},
+    "electra": BERT | {"embedding_size": 128, "hidden_size": 256, "intermediate_size": 1024},
+    "ernie": BERT | {"task_type_vocab_size": 3},
+    "distilbert": {
+        "vocab_size": 30522,
+        "dim": 768,
+        "hidden_dim": 3072,
+        "max_position_embeddings": 512,
+        "n_layers": 6,
+    },
+}
+OTHER_NAMES = {"dim": "hidden_size", "n_layers": "num_hidden_layers"}  # that DistilBERT's config may have
+DISTIL_LINEARS = {
+    "attention.q_lin": ("dim", "dim"),
+    "attention.k_lin": ("dim", "dim"),
+    "attention.v_lin": ("dim", "dim"),
+    "attention.out_lin": ("dim", "dim"),
+    "ffn.lin1": ("hidden_dim", "dim"),
+    "ffn.lin2": ("dim", "hidden_dim"),
+}
+BERT_LINEARS = {
+    "attention.self.query": ("hidden_size", "hidden_size"),
+    "attention.self.key": ("hidden_size", "hidden_size"),
+    "attention.self.value": ("hidden_size", "hidden_size"),
+    "attention.output.dense": ("hidden_size", "hidden_size"),
+    "intermediate.dense": ("intermediate_size", "hidden_size"),
+    "output.dense": ("hidden_size", "intermediate_size"),
+}
+
+
+def read_sizes(family: str, config: Mapping[str, Any]) -> dict[str, int]:
+    """The sizes that a config says or leaves at their defaults.
+
+    Raises:
+        ValueError: one is no whole number above 0; names it.
+    """
+    sizes = {}
+    for name, default in DEFAULTS[family].items():
+        other = OTHER_NAMES.get(name, name) if family == "distilbert" else name
+        value = config.get(name, config.get(other, default))
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ValueError(f"{name} is {value!r}, expected a whole number above 0.")
+        sizes[name] = value
+    return sizes
+
+
+def rename_norms(name: str) -> str:
+    """As the tensor is called today: TensorFlow's LayerNorm had gamma and beta."""
+    old = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
+    for ending, new in old.items():
+        if name.endswith(ending):
+            return name.removesuffix(ending) + new
+    return name
+
+
+def list_tensors(family: str, config: Mapping[str, Any], layers: int) -> dict[str, Shape]:
+    """Every tensor of an encoder by name, without the pooler's."""
+    if family == "distilbert":
+        return dict(list_distil(layers))
+    width = "embedding_size" if family == "electra" else "hidden_size"
+    tables = {"word": "vocab_size", "position": "max_position_embeddings", "token_type": "type_vocab_size"}
+    if family == "ernie" and config.get("use_task_id"):
+        tables["task_type"] = "task_type_vocab_size"
+    tensors: dict[str, Shape] = {
+        f"embeddings.{table}_embeddings.weight": (rows, width) for table, rows in tables.items()
+    }
+    tensors |= dict(list_norm("embeddings.LayerNorm", width))
+    if family == "electra":
+        sizes = read_sizes(family, config)
+        if sizes["embedding_size"] != sizes["hidden_size"]:
+            tensors |= dict(list_linear("embeddings_project", ("hidden_size", width)))
+    for layer in range(layers):
+        place = f"encoder.layer.{layer}"
+        for name, shape in BERT_LINEARS.items():
+            tensors |= dict(list_linear(f"{place}.{name}", shape))
+        for name in ("attention.output.LayerNorm", "output.LayerNorm"):
+            tensors |= dict(list_norm(f"{place}.{name}", "hidden_size"))
+    return tensors
+
+
+def list_distil(layers: int) -> Iterator[tuple[str, Shape]]:
+    yield "embeddings.word_embeddings.weight", ("vocab_size", "dim")
+    yield "embeddings.position_embeddings.weight", ("max_position_embeddings", "dim")
+    yield from list_norm("embeddings.LayerNorm", "dim")
+    for layer in range(layers):
+        place = f"transformer.layer.{layer}"
+        for name, shape in DISTIL_LINEARS.items():
+            yield from list_linear(f"{place}.{name}", shape)
+        yield from list_norm(f"{place}.sa_layer_norm", "dim")
+        yield from list_norm(f"{place}.output_layer_norm", "dim")
+
+
+def list_linear(name: str, shape: Shape) -> Iterator[tuple[str, Shape]]:
+    yield f"{name}.weight", shape
+    yield f"{name}.bias", shape[:1]
+
+
+def list_norm(name: str, size: str) -> Iterator[tuple[str, Shape]]:
+    yield f"{name}.weight", (size,)
+    yield f"{name}.bias", (size,)

@@ -1,0 +1,204 @@
+"""Loads a checkpoint's tokeniser, and tells whether it can belong to the weights."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from finegrid.data.findings import quote_all
+from finegrid.encoders.families import embedded_checkpoint
+from finegrid.encoders.files import describe_stand_in, read_json
+from finegrid.errors import InputError, Problem, first_line, input_error
+from finegrid.spelling import count_noun
+
+# What a checkpoint may bring for its tokeniser. Copied, not written anew: it then reads texts just alike.
+TOKENIZER = (
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+    *("vocab.txt", "vocab.json", "merges.txt"),
+)
+WHOLE = "tokenizer.json"
+# Vocabularies by what they are of; each set is complete.
+WORD_PIECES = (("vocab.txt",),)
+BYTE_PAIRS = (("vocab.json", "merges.txt"),)
+OTHER_KINDS = (*WORD_PIECES, *BYTE_PAIRS, ("spiece.model",), ("sentencepiece.bpe.model",))
+OF_CLASSES = {
+    **dict.fromkeys(("Bert", "Electra", "DistilBert", "Ernie"), WORD_PIECES),
+    **dict.fromkeys(("Roberta", "GPT2"), BYTE_PAIRS),
+}
+MISSING = re.compile(r"(?:install|No module named) '?(?!the |it |them )([A-Za-z0-9_-]+)")
+FEW_ROWS_LEFT = 128  # embeddings without a token: vocabularies are rounded up to such multiples
+FAR_FEWER = 0.9  # of the embeddings: bert-base-chinese has 0.69 of the tokens of bert-base-uncased
+MORE_TOKENS = 0.01  # of the embeddings: what was added and never trained is less
+CAPITALS = 0.01  # of the pieces: cased vocabularies have a fifth and more, uncased ones none
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The fast tokeniser of a checkpoint, as a ``tokenizers.Tokenizer`` that neither cuts nor pads.
+
+    Raises:
+        InputError: files are missing or damaged, it is written in Python, or knows special tokens only.
+    """
+    check_files(folder)
+    tokenizer = load_embedded() if is_embedded(folder) else load_any(folder)
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    specials = {token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special}
+    if not set(tokenizer.get_vocab()) - specials:
+        what = "gives no token for any text: its vocabulary has special tokens only. Copy its files anew."
+        raise input_error(str(folder), "tokenizer", what)
+    return tokenizer
+
+
+def is_embedded(folder: Path) -> bool:
+    return folder.resolve() == embedded_checkpoint().resolve()
+
+
+def load_embedded() -> Any:
+    """That of the embedded checkpoint: the same as by transformers, which take two seconds to import."""
+    from tokenizers import Tokenizer
+
+    return Tokenizer.from_file(str(embedded_checkpoint() / WHOLE))
+
+
+def load_any(folder: Path) -> Any:
+    from transformers import AutoTokenizer
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    try:
+        wrapped = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # tokenizers and transformers raise a dozen kinds; the remedy is the same
+        raise input_error(str(folder), "tokenizer", f"cannot be loaded: {explain(folder, error)}") from error
+    if (tokenizer := getattr(wrapped, "backend_tokenizer", None)) is None:
+        what = f"cannot be loaded: {type(wrapped).__name__} is written in Python. {ONLY_FAST}"
+        raise input_error(str(folder), "tokenizer", what)
+    return tokenizer
+
+
+ONLY_FAST = (
+    "finegrid reads those of the tokenizers library only. Take a checkpoint that has a tokenizer.json."
+)
+
+
+def explain(folder: Path, error: Exception) -> str:
+    """Why transformers could not make a tokeniser."""
+    if isinstance(error, ImportError) and (match := MISSING.search(str(error))):
+        return f"{find_class(folder) or 'it'} needs the package {match[1]}. {ONLY_FAST}"
+    return first_line(error)
+
+
+def check_files(folder: Path) -> None:
+    """Refuse a folder without a whole vocabulary, for which transformers would make an empty one.
+
+    Raises:
+        InputError: no vocabulary of the tokeniser's kind, or files that are only pointers.
+    """
+    found = [(name, describe_stand_in(folder / name)) for name in TOKENIZER]
+    if problems := [Problem(name, instead) for name, instead in found if instead]:
+        raise InputError(str(folder), problems)
+    if (folder / WHOLE).exists():
+        return
+    kinds = OF_CLASSES.get(re.sub("Tokenizer(Fast)?$", "", find_class(folder) or ""), OTHER_KINDS)
+    if any(all((folder / name).exists() for name in kind) for kind in kinds):
+        return
+    expected = ", ".join([WHOLE, *(" and ".join(kind) for kind in kinds)])
+    there = [name for name in ("vocab.txt", "vocab.json", "merges.txt") if (folder / name).exists()]
+    beside = f" Found {', '.join(there)}, which a {find_class(folder)} does not read." if there else ""
+    what = (
+        f"gives no token for any text: none of {expected}.{beside} Copy it from where the weights came from."
+    )
+    raise input_error(str(folder), "tokenizer", what)
+
+
+def find_class(folder: Path) -> str | None:
+    """The class of a tokeniser, as the folder says or as transformers would take it."""
+    for name in ("tokenizer_config.json", "config.json"):
+        about = read_json(folder, name) or {}
+        if isinstance(found := about.get("tokenizer_class"), str):
+            return found
+    family = str((read_json(folder, "config.json") or {}).get("model_type", ""))
+    classes = {"distilbert": "DistilBertTokenizer", "ernie": "BertTokenizer"}
+    return classes.get(family, f"{family.capitalize()}Tokenizer" if family else None)
+
+
+def check_pair(folder: Path, tokenizer: Any, rows: int, specials: list[int]) -> list[str]:
+    """Whether a tokeniser can belong to the weights. Returns what is to be warned of.
+
+    Args:
+        folder: of the checkpoint.
+        tokenizer: a ``tokenizers.Tokenizer``.
+        rows: of the table of word embeddings.
+        specials: the numbers of the special tokens that it puts around a text.
+
+    Raises:
+        InputError: it has tokens that the embeddings do not have.
+    """
+    vocabulary = tokenizer.get_vocab(with_added_tokens=True)
+    size = 1 + max(vocabulary.values(), default=-1)
+    alien = [name for name in map(tokenizer.id_to_token, specials) if vocabulary.get(name, 0) >= rows]
+    if alien:
+        what = (
+            f"its vocabulary has no {', '.join(dict.fromkeys(alien))}, which go around every text. "
+            "Is it the tokenizer of this checkpoint?"
+        )
+        raise input_error(str(folder), "tokenizer", what)
+    if size > rows * (1 + MORE_TOKENS):
+        raise input_error(str(folder), "tokenizer", describe_excess(size, rows))
+    return list(find_warnings(tokenizer, vocabulary, rows, specials))
+
+
+def describe_excess(size: int, rows: int) -> str:
+    return (
+        f"gives numbers up to {size - 1:,}, but the encoder has embeddings for {rows:,} tokens. They are not "
+        "of one checkpoint: copy the tokenizer from where the weights came from."
+    )
+
+
+def find_warnings(
+    tokenizer: Any, vocabulary: dict[str, int], rows: int, specials: list[int]
+) -> Iterator[str]:
+    size = 1 + max(vocabulary.values())
+    if size > rows:
+        more = sorted(name for name, number in vocabulary.items() if number >= rows)
+        yield (
+            f"tokenizer: {count_noun(len(more), 'token')} without an embedding ({quote_all(more, 3)}): "
+            "texts with them are refused."
+        )
+    if rows - size > FEW_ROWS_LEFT and size < FAR_FEWER * rows:
+        yield (
+            f"tokenizer: it has {size:,} tokens, but the encoder has embeddings for {rows:,}. "
+            "Are both from the same checkpoint?"
+        )
+    own = tokenizer.get_vocab(with_added_tokens=False)
+    names = [tokenizer.id_to_token(number) for number in specials if number > max(own.values(), default=-1)]
+    if names and size <= rows:
+        yield (
+            f"tokenizer: its vocabulary has no {', '.join(dict.fromkeys(names))}, which go around every text "
+            "and were added at its end. Is it the tokenizer of this checkpoint?"
+        )
+    if not specials:
+        yield (
+            "tokenizer: it puts no special tokens around a text, such as [CLS] and [SEP], with which "
+            "encoders of this family were trained. Is it the tokenizer of this checkpoint?"
+        )
+    lost = find_lost_capitals(tokenizer)
+    if lost and len(lost) >= CAPITALS * size:
+        yield (
+            f"tokenizer: {len(lost):,} of {size:,} pieces have capitals, such as {quote_all(lost[:3])}, and "
+            "this tokenizer never makes them, since it lowercases. Is do_lower_case = false missing in "
+            "tokenizer_config.json?"
+        )
+
+
+def find_lost_capitals(tokenizer: Any) -> list[str]:
+    """Pieces of the vocabulary with capitals that the tokeniser lowercases before it looks for them."""
+    normalizer = tokenizer.normalizer
+    if normalizer is None:
+        return []
+    added = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
+    pieces = [piece.removeprefix("##") for piece in tokenizer.get_vocab() if piece not in added]
+    capital = sorted(piece for piece in pieces if piece != piece.lower() and not piece.startswith("["))
+    made = ((piece, normalizer.normalize_str(piece).strip()) for piece in capital)
+    return [piece for piece, lowered in made if lowered and lowered == lowered.lower()]
