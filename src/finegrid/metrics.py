@@ -146,21 +146,21 @@ class ClassCounts:
 
     Attributes:
         gold, predicted, hits: ``[classes]``, how many texts have a label, were given it, and both.
-        texts: how many there are.
     """
 
     gold: NDArray[np.int64]
     predicted: NDArray[np.int64]
     hits: NDArray[np.int64]
-    texts: int
+
+    @property
+    def texts(self) -> int:
+        return int(self.gold.sum())
 
 
 def count_classes(gold: NDArray[np.int64], predicted: NDArray[np.int64], classes: int) -> ClassCounts:
     """``gold``, ``predicted``: ``[texts]``, class numbers."""
-    hits = gold[gold == predicted]
-    return ClassCounts(
-        *(np.bincount(each, minlength=classes) for each in (gold, predicted, hits)), texts=len(gold)
-    )
+    each = (np.bincount(of, minlength=classes) for of in (gold, predicted, gold[gold == predicted]))
+    return ClassCounts(*each)
 
 
 @dataclass(frozen=True)
