@@ -8,7 +8,6 @@ from typing import Any
 import altair as alt
 
 from finegrid.facts.report import ClassesFacts, Facts
-from finegrid.report.chart.classes import largest
 from finegrid.report.chart.figure import ChartRows, Drawn, expr, layered, scale
 from finegrid.report.chart.style import Look, Row, fit_line, is_wide, plain
 
@@ -54,7 +53,9 @@ def letters(text: str) -> int:
 
 def cells_of(found: ClassesFacts, labels: Sequence[str]) -> Iterator[Row]:
     """Counts, and shares of the texts of the true class."""
-    for row, (counts, one) in enumerate(zip(found["confusion"], found["classes"], strict=True)):
+    by_label = {one["label"]: one for one in found["classes"]}
+    for row, (counts, label) in enumerate(zip(found["confusion"], found["labels"], strict=True)):
+        one = by_label[label]
         for column, count in enumerate(counts):
             share = count / one["texts"] if one["texts"] else 0.0
             written = len(labels) <= MOST_WRITTEN and share >= SMALL
@@ -131,5 +132,9 @@ def layers(grid: ChartRows, look: Look, count: int, size: int) -> list[Any]:
 
 
 def notes(found: ClassesFacts, look: Look) -> Iterator[str]:
-    yield look.word("how confusion", rows=", ".join(map(str, found["rows"])), seeds=found["seeds"])
-    yield from largest(found, look)
+    named = {"rows": ", ".join(map(str, found["rows"])), "seeds": found["seeds"]}
+    if len(found["labels"]) == found["all"]:
+        yield look.word("how confusion", **named)
+        return
+    yield look.word("how some confusion", **named)
+    yield look.word("some confusion", shown=len(found["labels"]), count=f"{found['all']:,}")
