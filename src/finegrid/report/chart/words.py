@@ -94,7 +94,7 @@ ENGLISH = {
     "classes common": "the most common classes",
     "classes lowest": "the lowest F1 of the other classes",
     "some classes": "Of {count} classes the {common} most common ones, and of the others the {lowest} with "
-    "the lowest F1.",
+    "the lowest F1, those with very few texts last.",
     "all classes": "All of them are in the report's JSON, under “classes”.",
     "confusion title": "What is taken for what, recommended recipe",
     "head gold": "true class",
@@ -196,7 +196,8 @@ CHINESE = {
     "how classes": "第 {rows} 行的配方，{seeds} 个种子的均值；横线为未校正的 95 % 区间。",
     "classes common": "最常见的类别",
     "classes lowest": "其余类别中 F1 最低者",
-    "some classes": "{count} 个类别中最常见的 {common} 个，以及其余类别中 F1 最低的 {lowest} 个。",
+    "some classes": "{count} 个类别中最常见的 {common} 个，以及其余类别中 F1 最低的 {lowest} 个"
+    "（文本极少者在后）。",
     "all classes": "全部类别见报告的 JSON 中的 classes。",
     "confusion title": "推荐配方把什么当成了什么",
     "head gold": "真实类别",

@@ -11,13 +11,14 @@ from finegrid import metrics
 from finegrid.facts.report import ClassesFacts, ClassFacts, ConfusedPair
 from finegrid.spelling import json_number
 from finegrid.statistics.decide import Interval
-from finegrid.statistics.effects import score_recipe
+from finegrid.statistics.effects import UNKNOWN, score_recipe
 from finegrid.verdict.classes import rescore_classes
 from finegrid.verdict.to_json import pair
 from finegrid.verdict.verdict import Verdict
 
 MOST_SHOWN = 50  # classes: of up to so many, figures and tables show all
 COMMON, LOWEST = 20, 20  # classes that are shown of more
+LEAST_TEXTS = 5  # of test: with fewer an F1 is mostly luck, and such a class is called low after all others
 CONFUSED = 20  # classes in the confusion table then
 MOST_PAIRS = 30  # of classes that are taken for each other
 
@@ -90,7 +91,7 @@ def describe_classes(
             "label": label,
             "texts": int(gold[number] // runs),
             "f1": json_number(f1),
-            "f1_interval": pair(interval),
+            "f1_interval": pair(cut_interval(interval)),
             "precision": json_number(100 * hits[number] / predicted[number]) if predicted[number] else None,
             "recall": json_number(100 * hits[number] / gold[number]) if gold[number] else None,
         }
@@ -98,18 +99,28 @@ def describe_classes(
     ]
 
 
+def cut_interval(interval: Interval) -> Interval:
+    """Within what an F1 can be; unknown where it has no width.
+
+    So it is of a class that all runs get right, or wrong: how far its F1 may be off does not show then.
+    """
+    if not interval.has_width:
+        return UNKNOWN
+    return Interval(max(interval.low, 0.0), min(interval.high, 100.0))
+
+
 def choose_shown(classes: Sequence[ClassFacts]) -> tuple[list[int], list[int]]:
     """Numbers of the classes to show: the most common ones, and of the others those with the lowest F1.
 
-    All and none where they are few. A class without test texts has no F1 that is worth a line.
+    All and none where they are few. Of the lowest, classes with `LEAST_TEXTS` come first.
     """
     if len(classes) <= MOST_SHOWN:
         return list(range(len(classes))), []
     texts = np.array([one["texts"] for one in classes])
-    f1 = np.array([np.inf if one["f1"] is None or not one["texts"] else one["f1"] for one in classes])
+    f1 = np.array([100.0 if one["f1"] is None else one["f1"] for one in classes])
     common = np.argsort(-texts, kind="stable")[:COMMON]
-    rest = [number for number in np.lexsort((-texts, f1)) if number not in common]
-    return sorted(common.tolist()), [int(number) for number in rest[:LOWEST] if np.isfinite(f1[number])]
+    order = np.lexsort((-texts, f1, texts < LEAST_TEXTS))
+    return sorted(common.tolist()), [int(number) for number in order if number not in common][:LOWEST]
 
 
 def find_pairs(total: NDArray[np.int64]) -> NDArray[np.int64]:
