@@ -15,6 +15,7 @@ TOP = 24  # pixels, for headings
 MOST_BELOW, LETTER = 92, 4.4  # pixels, for the sloping names of columns, and what a letter takes of it
 STEPS = ((12, 34, 12), (25, 24, 11), (1000, 15, 9))  # up to so many classes: pixels of a cell, of letters
 MOST_WRITTEN = 15  # classes; with more the cells are too small for numbers
+MOST_NARROW = 12  # classes; of more the names of columns lie upon each other on a phone: rows have the same
 SMALL = 0.005  # shares below are not written
 WHITE_ABOVE = 0.35  # share above which a cell is dark enough for light letters
 SIGNALS = (("start", "narrow ? clamp(0.24 * width, 70, 130) : clamp(0.22 * width, 130, 240)"),)
@@ -125,6 +126,7 @@ def layers(grid: ChartRows, look: Look, count: int, size: int) -> list[Any]:
             limit=104,
             fontSize=size,
             color=colour.ink,
+            opacity=expr("narrow ? 0 : 1") if count > MOST_NARROW else 1,
         ).encode(text="label:N"),
         heads.mark_text(x=expr("start - 10"), align="right", **head).encode(text="gold:N"),
         heads.mark_text(x=expr("start"), align="left", **head).encode(text="said:N"),
