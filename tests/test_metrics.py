@@ -94,3 +94,13 @@ def test_known_scores_pass(name: str) -> None:
 def test_unknown_scores_are_refused(name: str) -> None:
     with pytest.raises(InputError, match="is not a score"):
         metrics.check_score(name, ["sport"])
+
+
+def test_of_hundreds_of_labels_a_message_names_some_and_the_closest() -> None:
+    labels = [f"intent_{number:03d}" for number in range(320)]
+    with pytest.raises(InputError) as refused:
+        metrics.check_score("f1:intent-17", labels)
+    (problem,) = refused.value.problems
+
+    assert "intent_009 and 310 more" in problem.what and "intent_010" not in problem.what
+    assert 'Did you mean "f1:intent_' in problem.what

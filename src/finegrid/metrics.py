@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,10 +16,10 @@ from finegrid.errors import InputError, Problem
 PLAIN_SCORES = ("macro-f1", "accuracy", "mcc")
 MARGIN, MOST_MARGIN = 0.2, 0.5  # points; the smallest and the largest margin that are taken by default
 TOLERANCE = 0.5  # points that a recommended recipe may lose against the baseline
+MOST_NAMED = 10  # labels, in a message
 CORRELATIONS = frozenset(
     ("mcc", "matthews", "kappa", "corr", "correlation", "pearson", "spearman", "kendall")
 )
-MARGIN = 0.2  # points; smaller differences are none
 
 
 def confusion(gold: NDArray[np.int64], predicted: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
@@ -80,10 +82,13 @@ def check_score(name: str, labels: Sequence[str] | None = None) -> None:
     if name in PLAIN_SCORES or (kind == "f1" and colon and (labels is None or label in labels)):
         return
     expected = " | ".join(f'"{plain}"' for plain in PLAIN_SCORES)
-    what = f'"{name}" is not a score. Expected {expected} | "f1:<label>"'
+    what, hint = f'"{name}" is not a score. Expected {expected} | "f1:<label>"', ""
     if labels is not None:
-        what += f" with one of the labels {', '.join(labels)}"
-    raise InputError("study.toml", [Problem("score", f"{what}.")])
+        more = f" and {len(labels) - MOST_NAMED} more" if len(labels) > MOST_NAMED else ""
+        what += f" with one of the labels {', '.join(labels[:MOST_NAMED])}{more}"
+        close = difflib.get_close_matches(label, labels, n=1)
+        hint = f' Did you mean "f1:{close[0]}"?' if close else ""
+    raise InputError("study.toml", [Problem("score", f"{what}.{hint}")])
 
 
 def influence(
@@ -98,8 +103,8 @@ def influence(
     The value of a text is the derivative of the score by that text's weight, times the number of texts: the
     score of a sample with slightly other weights is the score + the weighted mean of these values. They sum
     to zero, and their variance over the number of texts is the sampling variance of the score (Efron &
-    Tibshirani 1993, chapter 21). The score is a function of the confusion table, so there are only
-    ``classes ** 2`` distinct values per run.
+    Tibshirani 1993, chapter 21). The score is a function of the confusion table, and it comes out as
+    `Influence`: three values a class and run, however many classes there are.
 
     Args:
         gold: ``[texts]``.
@@ -114,8 +119,8 @@ def influence(
     runs = predicted.reshape(-1, texts)
     values = np.empty(runs.shape, dtype=np.float32)
     for run, labels_of_run in enumerate(runs):
-        cells = influence_of_cells(confusion(gold, labels_of_run, classes), score, labels)
-        values[run] = cells.astype(np.float32).ravel()[gold * classes + labels_of_run]
+        found = Influence.of(count_classes(gold, labels_of_run, classes), score, labels)
+        values[run] = found.of_texts(gold, labels_of_run)
     return values.reshape(predicted.shape)
 
 
@@ -126,47 +131,93 @@ def grain(gold: NDArray[np.int64], classes: int, score: str, labels: Sequence[st
         gold: ``[texts]``.
         score: ``macro-f1``, ``accuracy``, ``mcc`` or ``f1:<label>``; the last needs ``labels``.
     """
-    cells = influence_of_cells(confusion(gold, gold, classes), score, labels)
+    found = Influence.of(count_classes(gold, gold, classes), score, labels)
     present = np.bincount(gold, minlength=classes) > 0
-    change = (np.diag(cells)[:, None] - cells)[present]
-    return float(change.max(initial=0.0) / len(gold))
+    # A text of one class goes over to another one: the cheapest, or the next to it where that is its own.
+    cheapest = np.argsort(found.predicted, kind="stable")[:2]
+    other = np.where(np.arange(classes) == cheapest[0], cheapest[-1], cheapest[0])
+    change = found.hit + found.predicted - found.predicted[other]
+    return float(change[present].max(initial=0.0) / len(gold))
 
 
-def influence_of_cells(
-    table: NDArray[np.int64], score: str, labels: Sequence[str] = ()
-) -> NDArray[np.float64]:
-    """``[classes, classes]``, points: the `influence` of a text in each cell of the confusion table."""
-    kind, _, label = score.partition(":")
-    if kind == "f1":
-        number = list(labels).index(label)
-        return np.asarray(100 * _f1_influence(table, slice(number, number + 1))[0])
-    if kind == "macro-f1":
-        return np.asarray(100 * _f1_influence(table)[table.sum(axis=1) > 0].mean(axis=0))
-    if kind == "accuracy":
-        return np.asarray(100 * (np.eye(len(table)) - np.trace(table) / table.sum()))
-    return 100 * _mcc_influence(table)
+@dataclass(frozen=True)
+class ClassCounts:
+    """The margins and the diagonal of a confusion table: all that a score of ours is made of.
+
+    Attributes:
+        gold, predicted, hits: ``[classes]``, how many texts have a label, were given it, and both.
+    """
+
+    gold: NDArray[np.int64]
+    predicted: NDArray[np.int64]
+    hits: NDArray[np.int64]
+
+    @property
+    def texts(self) -> int:
+        return int(self.gold.sum())
 
 
-def _f1_influence(table: NDArray[np.int64], chosen: slice = slice(None)) -> NDArray[np.float64]:
-    """``[chosen classes, gold, predicted]``: f1 = 2 hits / both, so d f1 = (2 d hits - f1 d both) / both."""
-    both = (table.sum(axis=0) + table.sum(axis=1)).astype(float)
-    eye = np.eye(len(table))[chosen]
-    hit = eye[:, :, None] * eye[:, None, :]
-    either = eye[:, :, None] + eye[:, None, :]
-    change = 2 * hit - f1_per_class(table)[chosen, None, None] * either
-    per_text = np.divide(table.sum(), both, out=np.zeros(len(table)), where=both > 0)
-    return np.asarray(change * per_text[chosen, None, None])
+def count_classes(gold: NDArray[np.int64], predicted: NDArray[np.int64], classes: int) -> ClassCounts:
+    """``gold``, ``predicted``: ``[texts]``, class numbers."""
+    each = (np.bincount(of, minlength=classes) for of in (gold, predicted, gold[gold == predicted]))
+    return ClassCounts(*each)
 
 
-def _mcc_influence(table: NDArray[np.int64]) -> NDArray[np.float64]:
-    """``[gold, predicted]``: the derivative of (hits total - gold . predicted) / sqrt(a b)."""
-    total, hits = float(table.sum()), float(np.trace(table))
-    gold, predicted = table.sum(axis=1).astype(float), table.sum(axis=0).astype(float)
-    a, b = total**2 - predicted @ predicted, total**2 - gold @ gold
-    if a * b <= 0:
-        return np.zeros(table.shape)
-    above = hits * total - gold @ predicted
-    d_above = total * np.eye(len(table)) + hits - predicted[:, None] - gold[None, :]
-    d_a = 2 * total - 2 * predicted[None, :]
-    d_b = 2 * total - 2 * gold[:, None]
-    return np.asarray(total * (d_above - above / 2 * (d_a / a + d_b / b)) / np.sqrt(a * b))
+@dataclass(frozen=True)
+class Influence:
+    """The `influence` of a text by its labels: ``gold[g] + predicted[p]``, and ``hit[g]`` where g is p.
+
+    Attributes:
+        hit, gold, predicted: ``[classes]``, points.
+    """
+
+    hit: NDArray[np.float64]
+    gold: NDArray[np.float64]
+    predicted: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, counts: ClassCounts, score: str, labels: Sequence[str] = ()) -> Influence:
+        """Of one run. ``score``, ``labels``: as of `influence`."""
+        kind, _, label = score.partition(":")
+        if kind == "f1":
+            share = np.zeros(len(counts.gold))
+            share[list(labels).index(label)] = 1.0
+            return cls._of_f1(counts, share)
+        if kind == "macro-f1":
+            present = counts.gold > 0
+            return cls._of_f1(counts, present / present.sum())
+        if kind == "accuracy":
+            ones = np.ones(len(counts.gold))
+            return cls(100 * ones, -100 * counts.hits.sum() / counts.texts * ones, 0 * ones)
+        return cls._of_mcc(counts)
+
+    @classmethod
+    def _of_f1(cls, counts: ClassCounts, share: NDArray[np.float64]) -> Influence:
+        """Of a weighted sum of F1s: f1 = 2 hits / both, so d f1 = (2 d hits - f1 d both) / both.
+
+        Args:
+            counts: of one run.
+            share: ``[classes]``, the weight of each.
+        """
+        both = (counts.gold + counts.predicted).astype(float)
+        each = np.divide(100 * counts.texts * share, both, out=np.zeros(len(both)), where=both > 0)
+        f1 = np.divide(2.0 * counts.hits, both, out=np.zeros(len(both)), where=both > 0)
+        return cls(2 * each, -f1 * each, -f1 * each)
+
+    @classmethod
+    def _of_mcc(cls, counts: ClassCounts) -> Influence:
+        """The derivative of (hits total - gold . predicted) / sqrt(a b)."""
+        total, hits = float(counts.texts), float(counts.hits.sum())
+        gold, predicted = counts.gold.astype(float), counts.predicted.astype(float)
+        a, b = total**2 - predicted @ predicted, total**2 - gold @ gold
+        if a * b <= 0:
+            return cls(*np.zeros((3, len(gold))))
+        above, each = hits * total - gold @ predicted, 100 * total / np.sqrt(a * b)
+        d_gold = hits - predicted - above * (total - gold) / b
+        d_predicted = -gold - above * (total - predicted) / a
+        return cls(np.full(len(gold), each * total), each * d_gold, each * d_predicted)
+
+    def of_texts(self, gold: NDArray[np.int64], predicted: NDArray[np.int64]) -> NDArray[np.float32]:
+        """``[texts]``, points. ``gold``, ``predicted``: ``[texts]``."""
+        values = self.gold[gold] + self.predicted[predicted] + np.where(gold == predicted, self.hit[gold], 0)
+        return values.astype(np.float32)

@@ -9,9 +9,13 @@ from pathlib import Path
 import pytest
 
 from finegrid.encoders.families import embedded_checkpoint
+from finegrid.results.load import load_results
 from finegrid.study.demo import HEADLINES
+from finegrid.study.load import read_study
+from finegrid.verdict.verdict import judge
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+import classes
 import gpu
 import speed
 from job import Job
@@ -37,6 +41,19 @@ def test_a_family_without_graphs_is_an_error() -> None:
         gpu.check_graphs([figures(1, 1), figures(8, 0)])
 
     assert isinstance(ended.value.code, str)  # which Python prints, to exit with 1
+
+
+def test_the_benchmark_of_classes_draws_a_study_that_reads_as_one_that_was_trained(tmp_path: Path) -> None:
+    size = classes.Size(classes=60, factors=1, seeds=2, texts=400)
+    folder = classes.build(tmp_path / "study", size)
+    results = load_results(read_study(folder))
+    found = results.predictions("test")
+
+    assert found is not None and (found.predicted >= 0).all() and found.classes == 60
+    scores = results.points("test", "accuracy")
+    right = 100 * (found.predicted == found.gold).mean(axis=2)
+    assert scores == pytest.approx(right) and 50 < scores.min() < scores.max() < 95
+    assert not judge(results).results.missing()["left"]
 
 
 @pytest.mark.slow

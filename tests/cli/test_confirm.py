@@ -152,7 +152,7 @@ def test_fresh_texts_are_what_is_scored(study: Path, tmp_path: Path, call: Call)
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ("text\tlabel\nba be bi\tqueer\n", "labels that the study does not know: queer"),
+        ("text\tlabel\nba be bi\tqueer\n", "labels that the study does not know: 'queer'"),
         ("text\nba be bi\n", "no labels"),
         (None, "texts are in the study already"),
     ],

@@ -92,16 +92,17 @@ def test_predictions_are_plain_arrays_and_give_the_recorded_scores(study: Path) 
     for record in records(study):
         with np.load(study / "predictions" / f"{record['run_id']}.npz", allow_pickle=False) as file:
             arrays = dict(file)
-        assert set(arrays) == {
-            f"{part}_{what}" for part in ("dev", "test") for what in ("logits", "ids", "gold")
-        }
+        kept = {f"{part}_{w}" for part in ("dev", "test") for w in ("logits", "ids", "gold", "predicted")}
+        assert set(arrays) == {*kept, "test_log_loss", "test_brier", "digest"}
         for part, count in (("dev", 12), ("test", 16)):
             assert arrays[f"{part}_logits"].shape == (count, 2)
             assert arrays[f"{part}_logits"].dtype == np.float32
             assert arrays[f"{part}_ids"].tolist() == list(range(1, count + 1))
             named = [("money", "sport")[index] for index in arrays[f"{part}_gold"]]
             assert named == labels[part]
-            right = arrays[f"{part}_logits"].argmax(axis=1) == arrays[f"{part}_gold"]
+            assert arrays[f"{part}_predicted"].dtype == np.uint8
+            assert arrays[f"{part}_predicted"].tolist() == arrays[f"{part}_logits"].argmax(axis=1).tolist()
+            right = arrays[f"{part}_predicted"] == arrays[f"{part}_gold"]
             assert record[part]["accuracy"] == pytest.approx(right.mean())
 
 

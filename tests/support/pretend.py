@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finegrid import metrics
-from finegrid.data.tokens import save_arrays_
 from finegrid.planning.runs import PlannedRun, plan_runs
 from finegrid.study.audit_file import Audit
+from finegrid.study.predictions import RunPredictions, save_run
 from finegrid.study.record import Epoch, Record, Seconds, Status
 from finegrid.study.study import Study
 
@@ -43,9 +43,8 @@ def record_of(study: Study, audit: Audit, run: PlannedRun, hits: int | NDArray[n
     logits = np.eye(CLASSES, dtype=np.float32)[predicted]
     # No two runs have the same logits to the last bit, as no two that were trained do.
     logits[0, 0] += np.float32(int(run.run_id[:6], 16) / 2**26)
-    each: dict[str, NDArray[Any]] = {"logits": logits, "ids": np.arange(TEXTS), "gold": GOLD}
-    arrays = {f"{split}_{name}": values for split in ("dev", "test") for name, values in each.items()}
-    save_arrays_(study.folder / "predictions" / f"{run.run_id}.npz", arrays)
+    said = RunPredictions(GOLD, logits, np.arange(TEXTS))
+    save_run(study.files.predictions_of(run.run_id), said, said)
     scores = metrics.summary(GOLD, logits, audit.labels)
     frozen = bool(run.levels.get("freeze.layers"))
     return Record(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +11,14 @@ from support.pretend import pretend
 from support.studies import open_study, write_study
 
 from finegrid.audit.costs import make_audit
-from finegrid.data.tokens import save_arrays_
+from finegrid.losses import losses_of_texts
 from finegrid.planning.runs import PlannedRun, plan_runs
 from finegrid.report.page.sentences import loss_sentences
 from finegrid.results.load import load_results
 from finegrid.study.audit_file import save_audit
 from finegrid.study.folder import StudyFolder
-from finegrid.study.predictions import RunPredictions, read_logits
+from finegrid.study.predictions import RunPredictions, read_logits, read_run, save_run
 from finegrid.study.study import Study
-from finegrid.verdict.calibration import losses_of_texts
 from finegrid.verdict.to_json import as_json
 from finegrid.verdict.verdict import Verdict, judge
 from finegrid.verdict.words import loss_lines
@@ -51,10 +51,9 @@ def sharpen(study: Study, verdict: Verdict, by: float) -> None:
     for run in plan_runs(study, verdict.results.audit, "fp32"):
         path = StudyFolder(study.folder).predictions_of(run.run_id)
         if run.levels.get("reinit.layers"):
-            with np.load(path) as file:
-                arrays = {name: file[name] for name in file.files}
-            arrays["test_logits"] = arrays["test_logits"] * np.float32(by)
-            save_arrays_(path, arrays)
+            said = read_run(study.folder, run.run_id)
+            surer = replace(said["test"], logits=said["test"].logits * np.float32(by))
+            save_run(path, said["dev"], surer)
 
 
 def test_a_strategy_that_moves_probabilities_alone_is_told_and_decides_nothing(

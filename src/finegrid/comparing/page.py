@@ -15,10 +15,11 @@ from finegrid.data.table import DataTable, Split
 from finegrid.errors import input_error
 from finegrid.facts.comparison import CompareFacts, RemarkFacts
 from finegrid.facts.report import Caution, Facts, ReportRecipe, RunCounts, WrongText
+from finegrid.report.facts.classes import class_facts
 from finegrid.report.facts.facts import state_facts
 from finegrid.report.facts.origin import protocol_facts
 from finegrid.report.facts.recipes import recipe_facts
-from finegrid.report.facts.texts import SHOWN_TEXTS, class_facts, disputed, text_json
+from finegrid.report.facts.texts import SHOWN_TEXTS, disputed, text_json
 from finegrid.spelling import json_number
 from finegrid.verdict.to_json import as_json
 
@@ -116,6 +117,9 @@ def find_wrong(compared: SystemsCompared, table: DataTable) -> list[WrongText]:
     ]
 
 
-def share_answers(runs: NDArray[np.int16], classes: int) -> NDArray[np.float64]:
+def share_answers(runs: NDArray[np.signedinteger], classes: int) -> NDArray[np.float64]:
     """``[texts, classes]``: how many of the runs give which answer."""
-    return np.stack([(runs == number).mean(axis=0) for number in range(classes)], axis=1)
+    counts = np.zeros((runs.shape[1], classes))
+    for run in runs:
+        counts[np.arange(len(run)), run] += 1
+    return counts / len(runs)

@@ -27,6 +27,7 @@ from finegrid.comparing.systems import SystemFiles
 from finegrid.data.cells_of_file import Cells
 from finegrid.data.findings import FileFindings, quote_all
 from finegrid.errors import InputError
+from finegrid.results.results import no_answers
 from finegrid.spelling import count_noun
 
 WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
@@ -73,7 +74,7 @@ class PairedAnswers:
     gold: Gold
     labels: tuple[str, ...]
     truth: NDArray[np.int64]
-    predicted: NDArray[np.int16]
+    predicted: NDArray[np.signedinteger]
     probabilities: tuple[NDArray[np.float64] | None, ...]
     remarks: tuple[Remark, ...]
 
@@ -211,7 +212,7 @@ def pair(
     labels = (*classes, *sort_labels(answered - {*classes}))
     number = {label: index for index, label in enumerate(labels)}
     texts, runs = len(gold.ids), max(len(system.files) for system in systems)
-    predicted = np.full((len(systems), runs, texts), -1, dtype=np.int16)
+    predicted = no_answers((len(systems), runs, texts), len(labels))
     probabilities: list[NDArray[np.float64] | None] = []
     for index, system in enumerate(systems):
         values = []
@@ -244,7 +245,7 @@ def remark_on_files(answers: Mapping[Path, Answers], classes: Sequence[str]) -> 
     return found
 
 
-def remark_on_runs(systems: Sequence[SystemFiles], predicted: NDArray[np.int16]) -> list[Remark]:
+def remark_on_runs(systems: Sequence[SystemFiles], predicted: NDArray[np.signedinteger]) -> list[Remark]:
     """Runs that answer the same everywhere, and systems whose own runs say nothing of chance."""
     found = []
     seen: dict[bytes, Path] = {}

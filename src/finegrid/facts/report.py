@@ -134,18 +134,35 @@ class ClassFacts(TypedDict):
     recall: Points
 
 
+class ConfusedPair(TypedDict):
+    """One class that is taken for another."""
+
+    gold: str
+    said: str
+    texts: Annotated[float, Field(description="Mean per run.")]
+    share: Annotated[float, Field(description="Of the texts of the true class, 0 to 1.")]
+
+
 class ClassesFacts(TypedDict):
-    """The recommended recipe class by class: the largest ones in test."""
+    """The recommended recipe class by class. Of many classes figures and tables show some."""
 
     rows: list[int]
     seeds: int
     all: Annotated[int, Field(description="How many classes there are.")]
-    labels: list[str]
+    classes: Annotated[list[ClassFacts], Field(description="Every class, in the order of the labels.")]
+    common: Annotated[
+        list[str], Field(description="Those that are shown since most test texts have them; of few, all.")
+    ]
+    lowest: Annotated[list[str], Field(description="Those that are shown since their F1 is the lowest.")]
+    labels: Annotated[
+        list[str],
+        Field(description="Of the confusion table: all, or of many those of the largest confusions."),
+    ]
     confusion: Annotated[
         list[list[float]],
         Field(description="Mean texts per run: a row per label, a column per answer."),
     ]
-    classes: list[ClassFacts]
+    pairs: Annotated[list[ConfusedPair], Field(description="The largest confusions, the largest first.")]
 
 
 class TextFacts(TypedDict):

@@ -5,7 +5,6 @@ Verdicts and reports read this, whether the runs are ours or a table's from else
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -22,7 +21,7 @@ from finegrid.results.score_scale import ScoreScale
 from finegrid.statistics.nested import Splits
 from finegrid.study.audit_file import Audit
 from finegrid.study.folder import StudyFolder
-from finegrid.study.predictions import read_run
+from finegrid.study.predictions import read_answers
 from finegrid.study.record import Record
 from finegrid.study.screen import Screen
 from finegrid.study.settings import Protocol
@@ -217,7 +216,7 @@ class Results:
 
     @cached_property
     def _read(self) -> tuple[dict[str, Predictions], dict[tuple[int, int], str]]:
-        """Every file of predictions, read once."""
+        """Every file of predictions, read once: no logits, where a run has kept what it answers."""
         found: dict[str, Predictions] = {}
         digests: dict[tuple[int, int], str] = {}
         if self.audit is None:
@@ -225,29 +224,25 @@ class Results:
         shape = (len(self.recipes), len(self.seeds))
         own: dict[str, list[OwnTexts]] = {}
         for at, record in self.finished():
-            digest = hashlib.sha256()
-            for split, arrays in read_run(self.folder, record.run_id).items():
-                said = arrays.logits.argmax(axis=1)
+            answers = read_answers(self.folder, record.run_id)
+            digests[at] = answers.digest
+            for split, said in answers.splits.items():
                 if self.is_nested(split):
-                    own.setdefault(split, []).append(OwnTexts(at, arrays.ids, arrays.gold, said))
-                    digest.update(arrays.logits.tobytes())
+                    own.setdefault(split, []).append(OwnTexts(at, said.ids, said.gold, said.predicted))
                     continue
                 if split not in found:
-                    predicted = np.full((*shape, len(arrays.gold)), -1, dtype=np.int16)
-                    groups = self.audit.groups.get(split)
+                    classes, groups = len(self.audit.labels), self.audit.groups.get(split)
                     found[split] = Predictions(
-                        arrays.gold,
-                        predicted,
-                        arrays.ids,
-                        len(self.audit.labels),
+                        said.gold,
+                        no_answers((*shape, len(said.gold)), classes),
+                        said.ids,
+                        classes,
                         None if groups is None else np.array(groups, dtype=np.int64),
                     )
-                if not np.array_equal(found[split].gold, arrays.gold):
+                if not np.array_equal(found[split].gold, said.gold):
                     what = f"run {record.run_id} was scored on other texts than the runs before it."
                     raise input_error(str(self.folder), StudyFolder(self.folder).predictions.name, what)
-                found[split].predicted[at] = said
-                digest.update(arrays.logits.tobytes())
-            digests[at] = digest.hexdigest()
+                found[split].predicted[at] = said.predicted
         found |= {split: unite(runs, shape, len(self.audit.labels)) for split, runs in own.items()}
         return found, digests
 
@@ -272,7 +267,7 @@ def unite(runs: Sequence[OwnTexts], shape: tuple[int, int], classes: int) -> Pre
     """
     ids = np.unique(np.concatenate([run.ids for run in runs]))
     gold = np.empty(len(ids), dtype=np.int64)
-    predicted = np.full((*shape, len(ids)), -1, dtype=np.int16)
+    predicted = no_answers((*shape, len(ids)), classes)
     for run in runs:
         place = np.searchsorted(ids, run.ids)
         gold[place] = run.gold
@@ -280,10 +275,17 @@ def unite(runs: Sequence[OwnTexts], shape: tuple[int, int], classes: int) -> Pre
     return Predictions(gold, predicted, ids, classes)
 
 
+def no_answers(shape: tuple[int, ...], classes: int) -> NDArray[np.signedinteger]:
+    """-1 everywhere, in an array that takes class numbers."""
+    return np.full(shape, -1, dtype=np.promote_types(np.min_scalar_type(-classes), np.int16))
+
+
 @dataclass(frozen=True)
 class Predictions:
     gold: NDArray[np.int64]  # [texts], class numbers
-    predicted: NDArray[np.int16]  # [recipes, seeds, texts], class numbers; -1: no run, or not its text
+    predicted: NDArray[
+        np.signedinteger
+    ]  # [recipes, seeds, texts], class numbers; -1: no run, or not its text
     ids: NDArray[np.int64]  # [texts], rows of the user's file, counted from 1
     classes: int
     groups: NDArray[np.int64] | None = None  # [texts], with data.group: equal numbers are one group

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from finegrid.planning.families import Family
 from finegrid.planning.runs import PlannedRun
@@ -12,26 +12,17 @@ from finegrid.study.settings import RunSettings
 from finegrid.study.study import Study
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from finegrid.training.loaded import LoadedStudy
     from finegrid.training.run import Run
 
 
 def save_predictions(loaded: LoadedStudy, run: Run) -> None:
     """Write ``predictions/<run_id>.npz``, before its record exists."""
-    from finegrid.data.tokens import save_arrays_
+    from finegrid.study.predictions import RunPredictions, save_run
 
-    dev, test = loaded.tokens.dev, loaded.tokens.test
-    arrays: dict[str, NDArray[Any]] = {
-        "dev_logits": run.logits["dev"],
-        "test_logits": run.logits["test"],
-        "dev_ids": dev.ids,
-        "test_ids": test.ids,
-        "dev_gold": dev.labels,
-        "test_gold": test.labels,
-    }
-    save_arrays_(loaded.study.files.predictions_of(run.run_id), arrays)
+    texts = {"dev": loaded.tokens.dev, "test": loaded.tokens.test}
+    dev, test = (RunPredictions(of.labels, run.logits[split], of.ids) for split, of in texts.items())
+    save_run(loaded.study.files.predictions_of(run.run_id), dev, test)
 
 
 def record_of(loaded: LoadedStudy, run: Run, family: str, started: float) -> Record:

@@ -8,37 +8,18 @@ more so, whether or not it is right more often. So they have plain intervals, an
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_softmax
 
+from finegrid.losses import LOSSES, Loss
 from finegrid.results.results import Results
 from finegrid.statistics.effects import Effect, analyse_mains
 from finegrid.statistics.experiment import Experiment
 from finegrid.statistics.grouped import sum_by_group
-from finegrid.study.predictions import read_logits
+from finegrid.study.predictions import read_losses
 
-Loss = Literal["log_loss", "brier"]
-LOSSES: tuple[Loss, ...] = ("log_loss", "brier")
 MOST_VALUES = 60_000_000  # runs times texts: what is kept of each takes a GiB there
-
-
-def losses_of_texts(
-    gold: NDArray[np.int64], logits: NDArray[np.floating[Any]]
-) -> dict[Loss, NDArray[np.float64]]:
-    """Log loss (nats) and Brier score (0 to 2) of every text; their means are the scores.
-
-    Args:
-        gold: ``[texts]``.
-        logits: ``[texts, classes]``.
-    """
-    logs = log_softmax(logits.astype(np.float64), axis=1)
-    there = np.arange(len(gold)), gold
-    off = np.exp(logs)
-    off[there] -= 1.0
-    return {"log_loss": np.asarray(-logs[there]), "brier": np.asarray(np.square(off).sum(axis=1))}
 
 
 def measure_calibration(results: Results, test: Experiment) -> Mapping[Loss, tuple[Effect, ...]]:
@@ -63,11 +44,10 @@ def measure_calibration(results: Results, test: Experiment) -> Mapping[Loss, tup
     if crossed:
         each = {name: np.zeros(predictions.predicted.shape, dtype=np.float32) for name in LOSSES}
     for at, record in results.finished():
-        run = read_logits(results.folder, record.run_id, "test")
-        for name, values in losses_of_texts(run.gold, run.logits).items():
-            mean[name][at] = values.mean()
+        for name, values in read_losses(results.folder, record.run_id).items():
+            mean[name][at] = values.mean(dtype=np.float64)
             if crossed:
-                each[name][at] = values - values.mean()
+                each[name][at] = values - mean[name][at]
     found: dict[Loss, tuple[Effect, ...]] = {}
     for name in LOSSES:
         influence = each.get(name)

@@ -16,6 +16,7 @@ import numpy as np
 
 from finegrid.atomic import replacing
 from finegrid.data.cells_of_file import ColumnOptions, StudyReading
+from finegrid.data.findings import quote_all
 from finegrid.data.table import DataTable, Split
 from finegrid.data.unlabelled import UnlabelledTexts, read_texts
 from finegrid.errors import InputError, Problem, input_error
@@ -225,8 +226,8 @@ def read_fresh_texts(path: Path, study: Study, table: DataTable) -> list[str]:
     else:
         unknown = sorted(set(read.labels) - set(table.labels))
         if unknown:
-            known_labels = ", ".join(table.labels)
-            what = f"labels that the study does not know: {', '.join(unknown[:5])}. Known: {known_labels}."
+            known_labels = quote_all(list(table.labels))
+            what = f"labels that the study does not know: {quote_all(unknown, 5)}. Known: {known_labels}."
             problems.append(Problem(path.name, what))
     splits = (table.train, table.dev, table.test)
     if study.head.design.resample is not None:

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from finegrid import metrics
 from finegrid.results.results import Points, Results
-from finegrid.statistics.experiment import Experiment
 from finegrid.statistics.grouped import sum_by_group
 from finegrid.statistics.outcomes import Block, Outcomes, Values
 from finegrid.statistics.repeats import of_runs
@@ -186,18 +185,3 @@ def measure_influence(
             results.audit.labels,
         )
     return influence if predictions.groups is None else sum_by_group(influence, predictions.groups)
-
-
-def rescore(test: Experiment, results: Results, score: str, recipe: int) -> Experiment:
-    """The same runs by another score on test, ready to tell the mean of one recipe.
-
-    Raises:
-        InputError: predictions that cannot be read.
-    """
-    points = count_points(results, "test", score)
-    influence = measure_influence(results, "test", score, test.influencing(recipe))
-    if not results.repeats or influence is None:
-        return test.with_scores(points, influence)
-    recipes = [recipe.levels for recipe in results.recipes]
-    again = of_runs(results.factors, recipes, points, influence)
-    return test.with_scores(again.score, again.influence, again.repeats, again.run_text)

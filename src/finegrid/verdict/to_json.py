@@ -28,6 +28,7 @@ from finegrid.facts.verdict import (
     VerdictFacts,
     WarningFacts,
 )
+from finegrid.losses import Loss
 from finegrid.metrics import TOLERANCE
 from finegrid.results.results import Results
 from finegrid.spelling import json_number
@@ -37,7 +38,6 @@ from finegrid.statistics.ladder import Ladder
 from finegrid.statistics.many_to_one import Difference
 from finegrid.statistics.recommend import Expectation
 from finegrid.study.screen import Screen, ScreenedFactor
-from finegrid.verdict.calibration import Loss
 from finegrid.verdict.context import Condition, LocalEffect
 from finegrid.verdict.diagnose import Warning
 from finegrid.verdict.diagnose_words import describe

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from finegrid.losses import Loss
 from finegrid.metrics import MARGIN, MOST_MARGIN, TOLERANCE
 from finegrid.recipe.identity import Levels
 from finegrid.results.results import Results
@@ -28,7 +29,7 @@ from finegrid.statistics.many_to_one import ManyToOne, compare_with
 from finegrid.statistics.posterior import find_posterior
 from finegrid.statistics.recommend import Recommendation, recommend
 from finegrid.study.scored_label import check_gold
-from finegrid.verdict.calibration import Loss, measure_calibration
+from finegrid.verdict.calibration import measure_calibration
 from finegrid.verdict.context import Condition, LocalEffect, find_conditions, find_local_effects
 from finegrid.verdict.diagnose import Warning, diagnose
 from finegrid.verdict.failures import StudyFailures, avoid_failing, find_failures

@@ -23,8 +23,10 @@ def classes(facts: Facts, look: Look) -> Drawn | None:
     found = facts["classes"]
     if found is None:
         return None
-    ordered = sorted(found["classes"], key=lambda one: -(one["f1"] or 0.0))
-    rows = placed([row_of(one, look) for one in ordered])
+    groups = grouped(found)
+    rows = placed(
+        [row for name, those in groups for row in rows_of(name if len(groups) > 1 else "", those, look)]
+    )
     known = [row for row in rows if row["low"] is not None]
     grid = ChartRows(len(rows), STEP, TOP)
     ends = [row[end] for row in known for end in ("low", "high")] or [0.0, 100.0]
@@ -39,14 +41,36 @@ def classes(facts: Facts, look: Look) -> Drawn | None:
         data,
         grid.height,
         look.word("classes title"),
-        tuple(notes(found, look, len(known) < len(rows))),
+        tuple(notes(found, look, any(row["lacks"] for row in rows))),
         SIGNALS,
     )
+
+
+def grouped(found: ClassesFacts) -> list[tuple[str, list[ClassFacts]]]:
+    """The classes that are shown, the highest F1 first: of few all, of many in groups with names."""
+    by_label = {one["label"]: one for one in found["classes"]}
+    groups = [
+        (name, sorted([by_label[label] for label in labels], key=lambda one: -(one["f1"] or 0.0)))
+        for name, labels in (("classes common", found["common"]), ("classes lowest", found["lowest"]))
+    ]
+    return [(name, those) for name, those in groups if those]
+
+
+def rows_of(name: str, classes: Sequence[ClassFacts], look: Look) -> Iterator[Row]:
+    """Of one group, with a row that names it, if it has a name."""
+    if name:
+        fields = ("label", "f1_text", "interval_text", "texts_text", "precision_text", "recall_text")
+        title = {"title": look.word(name), "f1": None, "low": None, "high": None, "lacks": False}
+        yield {**title, **dict.fromkeys(fields, "")}
+    for one in classes:
+        yield row_of(one, look)
 
 
 def row_of(one: ClassFacts, look: Look) -> Row:
     low, high = one["f1_interval"]
     return {
+        "title": "",
+        "lacks": low is None,
         "label": fit_line(one["label"]),
         "f1": one["f1"],
         "low": low,
@@ -79,6 +103,7 @@ def layers(grid: ChartRows, look: Look, low: float, high: float) -> list[Any]:
             known.mark_point(size=62, filled=True, opacity=1, color=colour.use).encode(x="f1:Q", y=grid.y()),
         ),
         grid.texts("rows", "label", 0, align="left", limit=expr("start - 16"), fontSize=13),
+        grid.texts("rows", "title", 0, align="left", fontSize=12, color=colour.muted, fontWeight=600),
         grid.texts("rows", "f1_text", "narrow ? width : width - 152", align="right", fontWeight=600),
         grid.texts("rows", "interval_text", "width - 56", **quiet),
         grid.texts("rows", "texts_text", "width", **quiet),
@@ -93,11 +118,9 @@ def layers(grid: ChartRows, look: Look, low: float, high: float) -> list[Any]:
 
 def notes(found: ClassesFacts, look: Look, lacks: bool) -> Iterator[str]:
     yield look.word("how classes", rows=", ".join(map(str, found["rows"])), seeds=found["seeds"])
-    yield from largest(found, look)
+    if found["lowest"]:
+        shown = {"common": len(found["common"]), "lowest": len(found["lowest"])}
+        yield look.word("some classes", **shown, count=f"{found['all']:,}")
+        yield look.word("all classes")
     if lacks:
         yield look.word("without interval")
-
-
-def largest(found: ClassesFacts, look: Look) -> Iterator[str]:
-    if len(found["labels"]) < found["all"]:
-        yield look.word("largest classes", shown=len(found["labels"]), count=found["all"])

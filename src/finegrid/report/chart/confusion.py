@@ -8,7 +8,6 @@ from typing import Any
 import altair as alt
 
 from finegrid.facts.report import ClassesFacts, Facts
-from finegrid.report.chart.classes import largest
 from finegrid.report.chart.figure import ChartRows, Drawn, expr, layered, scale
 from finegrid.report.chart.style import Look, Row, fit_line, is_wide, plain
 
@@ -16,6 +15,7 @@ TOP = 24  # pixels, for headings
 MOST_BELOW, LETTER = 92, 4.4  # pixels, for the sloping names of columns, and what a letter takes of it
 STEPS = ((12, 34, 12), (25, 24, 11), (1000, 15, 9))  # up to so many classes: pixels of a cell, of letters
 MOST_WRITTEN = 15  # classes; with more the cells are too small for numbers
+MOST_NARROW = 12  # classes; of more the names of columns lie upon each other on a phone: rows have the same
 SMALL = 0.005  # shares below are not written
 WHITE_ABOVE = 0.35  # share above which a cell is dark enough for light letters
 SIGNALS = (("start", "narrow ? clamp(0.24 * width, 70, 130) : clamp(0.22 * width, 130, 240)"),)
@@ -54,7 +54,9 @@ def letters(text: str) -> int:
 
 def cells_of(found: ClassesFacts, labels: Sequence[str]) -> Iterator[Row]:
     """Counts, and shares of the texts of the true class."""
-    for row, (counts, one) in enumerate(zip(found["confusion"], found["classes"], strict=True)):
+    by_label = {one["label"]: one for one in found["classes"]}
+    for row, (counts, label) in enumerate(zip(found["confusion"], found["labels"], strict=True)):
+        one = by_label[label]
         for column, count in enumerate(counts):
             share = count / one["texts"] if one["texts"] else 0.0
             written = len(labels) <= MOST_WRITTEN and share >= SMALL
@@ -124,6 +126,7 @@ def layers(grid: ChartRows, look: Look, count: int, size: int) -> list[Any]:
             limit=104,
             fontSize=size,
             color=colour.ink,
+            opacity=expr("narrow ? 0 : 1") if count > MOST_NARROW else 1,
         ).encode(text="label:N"),
         heads.mark_text(x=expr("start - 10"), align="right", **head).encode(text="gold:N"),
         heads.mark_text(x=expr("start"), align="left", **head).encode(text="said:N"),
@@ -131,5 +134,9 @@ def layers(grid: ChartRows, look: Look, count: int, size: int) -> list[Any]:
 
 
 def notes(found: ClassesFacts, look: Look) -> Iterator[str]:
-    yield look.word("how confusion", rows=", ".join(map(str, found["rows"])), seeds=found["seeds"])
-    yield from largest(found, look)
+    named = {"rows": ", ".join(map(str, found["rows"])), "seeds": found["seeds"]}
+    if len(found["labels"]) == found["all"]:
+        yield look.word("how confusion", **named)
+        return
+    yield look.word("how some confusion", **named)
+    yield look.word("some confusion", shown=len(found["labels"]), count=f"{found['all']:,}")

@@ -91,7 +91,11 @@ ENGLISH = {
     "class f1_text": "F1",
     "class texts_text": "test texts",
     "how classes": "Recipe of row {rows}, mean of {seeds} seeds; lines are plain 95 % intervals.",
-    "largest classes": "The {shown} largest of {count} classes.",
+    "classes common": "the most common classes",
+    "classes lowest": "the lowest F1 of the other classes",
+    "some classes": "Of {count} classes the {common} most common ones, and of the others the {lowest} with "
+    "the lowest F1, those with very few texts last.",
+    "all classes": "All of them are in the report's JSON, under “classes”.",
     "confusion title": "What is taken for what, recommended recipe",
     "head gold": "true class",
     "head said": "predicted class, % of the true class",
@@ -101,6 +105,9 @@ ENGLISH = {
     "cell share_text": "of the true class",
     "how confusion": "Recipe of row {rows}, mean of {seeds} seeds. Rows add up to 100 %; what is right lies "
     "on the diagonal. Counts as they are, without intervals.",
+    "how some confusion": "Recipe of row {rows}, mean of {seeds} seeds. What is right lies on the diagonal; "
+    "what a row lacks of 100 % goes to classes that are not drawn. Counts as they are, without intervals.",
+    "some confusion": "Of {count} classes the {shown} that the largest confusions are of.",
     # Tables
     "md score": "Effects in points of {score} on test.",
     "md warning": "Warning: {what}. {advice}",
@@ -187,7 +194,11 @@ CHINESE = {
     "class f1_text": "F1",
     "class texts_text": "测试文本数",
     "how classes": "第 {rows} 行的配方，{seeds} 个种子的均值；横线为未校正的 95 % 区间。",
-    "largest classes": "{count} 个类别中最大的 {shown} 个。",
+    "classes common": "最常见的类别",
+    "classes lowest": "其余类别中 F1 最低者",
+    "some classes": "{count} 个类别中最常见的 {common} 个，以及其余类别中 F1 最低的 {lowest} 个"
+    "（文本极少者在后）。",
+    "all classes": "全部类别见报告的 JSON 中的 classes。",
     "confusion title": "推荐配方把什么当成了什么",
     "head gold": "真实类别",
     "head said": "预测类别，占真实类别的 %",
@@ -197,6 +208,9 @@ CHINESE = {
     "cell share_text": "占真实类别",
     "how confusion": "第 {rows} 行的配方，{seeds} 个种子的均值。每行合计 100 %，对角线为正确。"
     "计数本身，不带区间。",
+    "how some confusion": "第 {rows} 行的配方，{seeds} 个种子的均值。对角线为正确；每行不足 100 % 的部分"
+    "归入未画出的类别。计数本身，不带区间。",
+    "some confusion": "{count} 个类别中混淆最多的 {shown} 个。",
     "md score": "效应以测试集 {score} 的分计。",
     "md warning": "警告：{what}。{advice}",
     "md best": "最好的配方",

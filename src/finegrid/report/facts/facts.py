@@ -12,9 +12,10 @@ from pathlib import Path
 from finegrid import __version__
 from finegrid.facts.report import Caution, DesignFacts, Facts, StateFacts, WarningWords
 from finegrid.metrics import TOLERANCE
+from finegrid.report.facts.classes import class_facts
 from finegrid.report.facts.origin import card_facts, commands, data_facts, protocol_facts
 from finegrid.report.facts.recipes import curve_facts, recipe_facts
-from finegrid.report.facts.texts import class_facts, readable_table, text_facts
+from finegrid.report.facts.texts import readable_table, text_facts
 from finegrid.results.load import any_results
 from finegrid.spelling import Lang
 from finegrid.study.confounding import design_as_json

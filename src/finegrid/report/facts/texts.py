@@ -1,20 +1,18 @@
-"""Facts of classes and texts: where the recommended recipe is right, and what it gets wrong."""
+"""Facts of texts: what the recommended recipe gets wrong, and what recipes disagree on."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from finegrid import metrics
 from finegrid.data.table import DataTable, Split, fingerprint_tables, unite_splits
 from finegrid.errors import InputError
 from finegrid.facts.report import (
-    ClassesFacts,
-    ClassFacts,
     DisputedText,
     TextFacts,
     TextsFacts,
@@ -23,68 +21,13 @@ from finegrid.facts.report import (
 )
 from finegrid.results.results import Results
 from finegrid.spelling import json_number
-from finegrid.statistics.effects import score_recipe
-from finegrid.study.predictions import RunPredictions, read_run
+from finegrid.study.predictions import read_logits
 from finegrid.study.study import Study
-from finegrid.verdict.outcomes import rescore
-from finegrid.verdict.to_json import pair
 from finegrid.verdict.verdict import Verdict
 
 SHOWN_TEXTS = 30  # of each kind
 SHOWN_CHARACTERS = 400
-MOST_CLASSES = 50  # a page that names more helps nobody
-
-
-def class_facts(verdict: Verdict) -> ClassesFacts | None:
-    """Of the recommended recipe: F1 of every class with a 95 % interval, and its mean confusion table.
-
-    None where there are no predictions of it. Of more than `MOST_CLASSES` classes, the largest in test.
-    """
-    results, index = verdict.results, verdict.recommended
-    predictions = results.predictions("test")
-    labels = results.labels
-    if predictions is None or labels is None or index is None:
-        return None
-    gold, predicted, classes = predictions.gold, predictions.predicted[index], predictions.classes
-    runs = predicted[(predicted >= 0).any(axis=1)].astype(np.int64)  # [finished seeds, texts]
-    if not len(runs):  # they diverged
-        return None
-    total = np.sum([metrics.confusion(gold[run >= 0], run[run >= 0], classes) for run in runs], axis=0)
-    support = total.sum(axis=1) // len(runs)
-    kept = np.sort(np.argsort(-support, kind="stable")[:MOST_CLASSES])
-    return {
-        "rows": list(results.recipes[index].rows),
-        "seeds": len(runs),
-        "all": classes,
-        "labels": [labels[number] for number in kept],
-        "confusion": (total[np.ix_(kept, kept)] / len(runs)).round(4).tolist(),
-        "classes": [score_class(verdict, index, total, int(number), len(runs)) for number in kept],
-    }
-
-
-def score_class(verdict: Verdict, index: int, total: NDArray[np.int64], number: int, runs: int) -> ClassFacts:
-    """Of one recipe and one class.
-
-    Args:
-        verdict: of the study.
-        index: of the recipe.
-        total: ``[classes, classes]``, confusion over all runs of the recipe.
-        number: of the class.
-        runs: how many they are.
-    """
-    results = verdict.results
-    assert results.labels is not None
-    label = results.labels[number]
-    f1, interval = score_recipe(rescore(verdict.test, results, f"f1:{label}", index), index)
-    hits, predicted, gold = total[number, number], total[:, number].sum(), total[number].sum()
-    return {
-        "label": label,
-        "texts": int(gold // runs),
-        "f1": json_number(f1),
-        "f1_interval": pair(interval),
-        "precision": json_number(100 * hits / predicted) if predicted else None,
-        "recall": json_number(100 * hits / gold) if gold else None,
-    }
+CHUNK = 1_000_000  # probabilities at a time: 8 MB each of a few arrays
 
 
 def readable_table(results: Results, study: Study | None) -> tuple[DataTable | None, WhyNoTexts | None]:
@@ -117,44 +60,56 @@ def text_facts(verdict: Verdict, table: DataTable | None) -> TextsFacts | None:
 
 def wrong(verdict: Verdict, table: DataTable) -> list[WrongText]:
     """By falling probability of the wrong answer, the mean over the recommended recipe's seeds."""
-    results = verdict.results
-    assert verdict.recommended is not None
-    records = results.recipes[verdict.recommended].records.values()
+    results, index = verdict.results, verdict.recommended
+    found = results.predictions("test")
+    assert index is not None and found is not None
+    records = results.recipes[index].records.values()
     ids = [record.run_id for record in records if record.done]
     if not ids:  # they diverged
         return []
-    each = [place_probabilities(read_run(results.folder, run_id)["test"], table.test) for run_id in ids]
-    known = np.isfinite([one[:, 0] for one in each])  # [runs, texts]: whose text it is
-    mean = np.nansum(each, axis=0) / np.maximum(known.sum(axis=0), 1)[:, None]
-    said, sure, gold = mean.argmax(axis=1), mean.max(axis=1), table.test.labels
-    sure = np.where(known.any(axis=0), sure, -np.inf)
+    answered = found.predicted[index]
+    known = (answered >= 0).sum(axis=0)  # [texts]: seeds that have the text
+    said, sure = find_surest(results, ids, table.test, known)
+    gold = table.test.labels
+    wrongly = (said != gold) & (known > 0)
     order = np.argsort(-sure, kind="stable")
-    wrongly = (said != gold) & known.any(axis=0)
-    chosen = [int(text) for text in order if wrongly[text]][:SHOWN_TEXTS]
+    chosen = order[wrongly[order]][:SHOWN_TEXTS].tolist()
     return [
         {
             **text_json(table.test, text, table),
             "said": table.labels[said[text]],
             "probability": json_number(sure[text]),
-            "seeds_wrong": sum(
-                int(one[text].argmax() != gold[text])
-                for one, knows in zip(each, known[:, text], strict=True)
-                if knows
-            ),
-            "seeds": int(known[:, text].sum()),
+            "seeds_wrong": int(((answered[:, text] != gold[text]) & (answered[:, text] >= 0)).sum()),
+            "seeds": int(known[text]),
         }
         for text in chosen
     ]
 
 
-def place_probabilities(run: RunPredictions, texts: Split) -> NDArray[np.float64]:
-    """``[texts, classes]``; nan of texts that the run did not see, where each split has its own."""
-    found = softmax(run.logits.astype(np.float64), axis=1)
-    if len(run.ids) == len(texts):
-        return np.asarray(found)
-    placed = np.full((len(texts), found.shape[1]), np.nan)
-    placed[np.searchsorted(texts.ids, run.ids)] = found
-    return placed
+def find_surest(
+    results: Results, ids: Sequence[str], texts: Split, known: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """``[texts]`` each: the class that is most probable in the mean over runs, and its probability.
+
+    Logits are read run by run, and their probabilities added up: texts x classes values at a time, once.
+
+    Args:
+        results: of the study.
+        ids: of the runs.
+        texts: all that any of them was scored on.
+        known: ``[texts]``, how many of them have the text: where splits are drawn each has some.
+    """
+    total = np.zeros((len(texts), len(results.labels or ())))
+    for run_id in ids:
+        run = read_logits(results.folder, run_id, "test")
+        place = np.arange(len(texts))
+        if len(run.ids) != len(texts):
+            place = np.searchsorted(texts.ids, run.ids)
+        step = max(CHUNK // total.shape[1], 1)
+        for start in range(0, len(place), step):
+            part = slice(start, start + step)
+            total[place[part]] += softmax(run.logits[part].astype(np.float64), axis=1)
+    return total.argmax(axis=1), total.max(axis=1) / np.maximum(known, 1)
 
 
 def disputed(results: Results, table: DataTable) -> list[DisputedText]:
@@ -162,23 +117,40 @@ def disputed(results: Results, table: DataTable) -> list[DisputedText]:
     found = results.predictions("test")
     assert found is not None
     said = found.predicted[(found.predicted >= 0).any(axis=2)]  # [runs, texts]
-    counts = np.stack([(said == number).sum(axis=0) for number in range(found.classes)])
-    runs = np.maximum(counts.sum(axis=0), 1)  # of every text
-    share = counts.max(axis=0) / runs
+    runs = np.maximum((said >= 0).sum(axis=0), 1)  # of every text
+    share = count_commonest(said) / runs
     order = np.argsort(share, kind="stable")
     chosen = [int(text) for text in order[:SHOWN_TEXTS] if share[text] < 1]
     return [
         {
             **text_json(table.test, text, table),
-            "answers": dict(answers(counts[:, text], table.labels).most_common()),
+            "answers": dict(answers(said[:, text], table.labels).most_common()),
             "runs": int(runs[text]),
         }
         for text in chosen
     ]
 
 
-def answers(counts: NDArray[np.int64], labels: tuple[str, ...]) -> Counter[str]:
-    return Counter({label: int(count) for label, count in zip(labels, counts, strict=True) if count})
+def count_commonest(said: NDArray[np.signedinteger]) -> NDArray[np.int64]:
+    """``[texts]``: how many runs give the commonest answer.
+
+    Args:
+        said: ``[runs, texts]``, class numbers; -1 of a text that a run does not have.
+    """
+    ordered = np.sort(said, axis=0)
+    most = np.zeros(said.shape[1], dtype=np.int64)
+    count = np.zeros_like(most)
+    for run, answer in enumerate(ordered):
+        again = run > 0 and answer == ordered[run - 1]
+        count = np.where(answer < 0, 0, np.where(again, count + 1, 1))
+        most = np.maximum(most, count)
+    return most
+
+
+def answers(said: NDArray[np.signedinteger], labels: tuple[str, ...]) -> Counter[str]:
+    """``said``: ``[runs]``, class numbers of one text; -1 where a run does not have it. By class number."""
+    numbers, counts = np.unique(said[said >= 0], return_counts=True)
+    return Counter({labels[number]: int(count) for number, count in zip(numbers, counts, strict=True)})
 
 
 def text_json(split: Split, text: int, table: DataTable) -> TextFacts:

@@ -22,6 +22,7 @@ from finegrid.spelling import LANGS, Lang, format_level
 
 PAGE = ASSETS / "report"
 FIRST = 10  # texts shown before the rest is folded
+MOST_LABELS = 50  # that are listed
 
 
 def render_page(facts: Facts, lang: Lang = "en", live: bool = False, figures: Figures | None = None) -> str:
@@ -131,5 +132,6 @@ def environment() -> Environment:
         "LANGS": LANGS,
         "HTML_LANG": HTML_LANG,
         "FIRST": FIRST,
+        "MOST_LABELS": MOST_LABELS,
     }
     return made
