@@ -1,4 +1,4 @@
-"""Folds texts and labels to what a reader sees: without case, width, blanks and characters that are not seen."""
+"""Folds texts and labels: without case, width, repeated blanks and characters that are not seen."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ BLANKS = re.compile(r"[^\S ]\s*| \s+")  # but for a single blank, which stays
 WIDE = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 BLANK_BESIDE_WIDE = re.compile(f"(?<=[{WIDE}]) | (?=[{WIDE}])")
 IN_ASCII = {
-    **{code: None for code in (*range(1, 9), *range(14, 28), 127)},
-    **{code: " " for code in (*range(9, 14), *range(28, 32))},
+    **dict.fromkeys((*range(1, 9), *range(14, 28), 127)),
+    **dict.fromkeys((*range(9, 14), *range(28, 32)), " "),
     **{code: chr(code).lower() for code in range(ord("A"), ord("Z") + 1)},
 }
 NUMBER = re.compile(r"[+-]?[0-9]{1,30}(\.[0-9]{0,30})?")

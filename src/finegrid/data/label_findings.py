@@ -48,7 +48,7 @@ def suggest_spellings(unknown: Iterable[str], known: Collection[str]) -> str:
 
 
 def spell_label(label: str) -> str:
-    """In quotes; letters that are put together of several characters look like others, and are spelled out."""
+    """In quotes. Letters of several characters look like letters of one, and are spelled out."""
     return quote(label) if unicodedata.is_normalized("NFC", label) else ascii(label[:QUOTED_CHARACTERS])
 
 

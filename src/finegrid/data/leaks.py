@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from finegrid.data.alike import Ints
 from finegrid.data.census import Census, format_warning, quote_text
@@ -46,36 +45,34 @@ def index_first_rows(numbers: Ints, size: int) -> Ints:
     return first
 
 
-def is_shared(census: Census, numbers: Mapping[str, Ints], earlier: str, later: str) -> NDArray[np.bool_]:
-    """``[rows of later]``, whether earlier has a row of the same number."""
-    size = max((int(part.max(initial=-1)) for part in numbers.values()), default=-1) + 1
-    return np.asarray(index_first_rows(numbers[earlier], size)[numbers[later]] >= 0)
+def find_shared(census: Census, numbers: Mapping[str, Ints], earlier: str, later: str) -> Ints:
+    """``[rows of later]``, the first row of earlier with the same number, -1 where there is none."""
+    size = 1 + max(int(numbers[part].max(initial=-1)) for part in (earlier, later))
+    return index_first_rows(numbers[earlier], size)[numbers[later]]
 
 
 def _find_shared_texts(census: Census, earlier: str, later: str) -> Iterator[str]:
-    equal = is_shared(census, census.texts, earlier, later)
-    twins = is_shared(census, census.folded, earlier, later) & ~equal
-    for numbers, rows, how in (
-        (census.texts, equal, ""),
-        (census.folded, twins, ", but for case and blanks"),
-    ):
-        size = 1 + max(int(part.max(initial=0)) for part in numbers.values())
-        first = index_first_rows(numbers[earlier], size)
-        labels = 1 + max(int(part.max(initial=0)) for part in census.labels.values())
-        there = numbers[earlier] * labels + census.labels[earlier]
-        here = numbers[later] * labels + census.labels[later]
-        same = rows & np.isin(here, there[np.isin(numbers[earlier], numbers[later][rows])])
-        for found, which in ((same, "the same"), (rows & ~same, "another")):
-            if found.any():
-                indices = np.flatnonzero(found).tolist()
-                what = f"{later}: {count_noun(len(indices), 'text')} also in {earlier}{how}, with {which} label"
-                yield format_warning(
-                    what,
-                    (
-                        _quote_pair(census, later, index, earlier, int(first[numbers[later][index]]))
-                        for index in indices
-                    ),
-                )
+    equal = find_shared(census, census.texts, earlier, later)
+    twins = np.where(equal < 0, find_shared(census, census.folded, earlier, later), -1)
+    yield from _tell_shared(census, census.texts, earlier, later, equal, f"also in {earlier}")
+    yield from _tell_shared(
+        census, census.folded, earlier, later, twins, f"also in {earlier}, but for case and blanks"
+    )
+
+
+def _tell_shared(
+    census: Census, numbers: Mapping[str, Ints], earlier: str, later: str, first: Ints, how: str
+) -> Iterator[str]:
+    """Texts of later whose ``first`` row in earlier is known; apart, those that have another label there."""
+    size = 1 + max(int(census.labels[part].max(initial=0)) for part in (earlier, later))
+    there, here = (numbers[part] * size + census.labels[part] for part in (earlier, later))
+    same = np.isin(here, there)
+    for found, which in (((first >= 0) & same, "the same"), ((first >= 0) & ~same, "another")):
+        if rows := np.flatnonzero(found).tolist():
+            what = f"{later}: {count_noun(len(rows), 'text')} {how}, with {which} label"
+            yield format_warning(
+                what, (_quote_pair(census, later, row, earlier, int(first[row])) for row in rows)
+            )
 
 
 def _quote_pair(census: Census, later: str, index: int, earlier: str, there: int) -> str:
@@ -95,16 +92,16 @@ def _find_near_twins(census: Census) -> Iterator[str]:
         of[asked] = near.of
         first = index_first_rows(census.folded[earlier], len(of))
         for later in names[place + 1 :]:
-            rows = np.flatnonzero(of[census.folded[later]] >= 0).tolist()
-            if rows:
+            like = of[census.folded[later]]
+            if rows := np.flatnonzero(like >= 0).tolist():
                 texts = count_noun(len(rows), "text")
                 what = f"{later}: {texts} nearly like one of {earlier} (similarity from {LEAST})"
-                there = {row: int(first[of[census.folded[later][row]]]) for row in rows}
+                pairs = ((row, int(first[like[row]])) for row in rows)
                 yield format_warning(
                     what,
                     (
-                        f"{census.quote_row(later, row)} is like {census.quote_row(earlier, there[row])}"
-                        for row in rows
+                        f"{census.quote_row(later, row)} is like {census.quote_row(earlier, there)}"
+                        for row, there in pairs
                     ),
                 )
 
