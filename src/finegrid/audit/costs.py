@@ -14,6 +14,7 @@ from finegrid import metrics
 from finegrid.audit.canonical import Canonicaliser
 from finegrid.audit.proof import Prover
 from finegrid.data.table import DataTable
+from finegrid.data.token_twins import find_token_twins
 from finegrid.data.tokens import TokenisedSplit
 from finegrid.encoders.families import CheckpointInfo
 from finegrid.machine import machine, versions
@@ -56,6 +57,7 @@ def make_audit(loaded: LoadedStudy) -> Audit:
         warnings=[
             *loaded.table.warnings,
             *cut_warnings(splits, study.baseline.model.max_length),
+            *token_twin_warnings(loaded),
             *(proof.warning for proof in proofs if proof.warning),
         ],
         rows=rows,
@@ -189,6 +191,13 @@ def cut_warnings(splits: dict[str, TokenisedSplit], max_length: int) -> list[str
                 f"tokens and are cut; {lost:.0%} of their tokens are lost (the longest has {lengths.max()})."
             )
     return found
+
+
+def token_twin_warnings(loaded: LoadedStudy) -> list[str]:
+    """Which texts of two splits are one text to the model, though not to the eye."""
+    splits = {"train": loaded.tokens.train, "dev": loaded.tokens.dev, "test": loaded.tokens.test}
+    texts = {part: getattr(loaded.table, part).texts for part in splits}
+    return find_token_twins(splits, texts, loaded.study.baseline.model.max_length)
 
 
 def majority(loaded: LoadedStudy, split: TokenisedSplit) -> dict[str, Any]:

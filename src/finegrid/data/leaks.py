@@ -45,15 +45,15 @@ def index_first_rows(numbers: Ints, size: int) -> Ints:
     return first
 
 
-def find_shared(census: Census, numbers: Mapping[str, Ints], earlier: str, later: str) -> Ints:
+def find_shared(numbers: Mapping[str, Ints], earlier: str, later: str) -> Ints:
     """``[rows of later]``, the first row of earlier with the same number, -1 where there is none."""
     size = 1 + max(int(numbers[part].max(initial=-1)) for part in (earlier, later))
     return index_first_rows(numbers[earlier], size)[numbers[later]]
 
 
 def _find_shared_texts(census: Census, earlier: str, later: str) -> Iterator[str]:
-    equal = find_shared(census, census.texts, earlier, later)
-    twins = np.where(equal < 0, find_shared(census, census.folded, earlier, later), -1)
+    equal = find_shared(census.texts, earlier, later)
+    twins = np.where(equal < 0, find_shared(census.folded, earlier, later), -1)
     yield from _tell_shared(census, census.texts, earlier, later, equal, f"also in {earlier}")
     yield from _tell_shared(
         census, census.folded, earlier, later, twins, f"also in {earlier}, but for case and blanks"
