@@ -30,7 +30,7 @@ from finegrid.data.pieces import (
 )
 
 LEAST = 0.8  # of the similarity; docs/decisions.md says why
-TABLE_BITS = 22  # of the table of how often pieces occur
+MOST_BITS = 22  # of the table of how often pieces occur
 ROW = np.uint64(BITS + 5)  # bits of a piece and its frequency, below those of its row
 CANDIDATES, CANDIDATE_PIECES = 20, 20_000  # of each text: so many texts, or as many as have so many pieces
 PAIRS, COMPARED_PAIRS = 1_000_000, 20_000  # at once
@@ -95,11 +95,12 @@ class _Index:
         self.sizes = np.ones(len(texts), dtype=np.int64)  # different pieces
         self.sketches = np.zeros((len(texts), WORDS), dtype=np.uint64)
         mine = [texts[number] for number in chosen]
-        rarity = _count_pieces(mine)
+        bits = min(MOST_BITS, max(1, sum(map(len, mine)).bit_length()))
+        rarity = _count_pieces(mine, bits)
         prefixes = [(np.empty(0, dtype=np.uint64), np.empty(0, dtype=np.int64))]
         for block in cut_blocks(mine):
             rows, numbers = list_pieces(mine[block])
-            rank = rarity[mix(numbers, TABLE_BITS).astype(np.int64)] << np.uint64(BITS)
+            rank = rarity[mix(numbers, bits).astype(np.int64)] << np.uint64(BITS)
             keys = sort_distinct(rows.astype(np.uint64) << ROW | rank | numbers)
             prefixes.append(self._take_prefixes(keys, chosen[block]))
         self.pieces, self.owners = (np.concatenate(column) for column in zip(*prefixes, strict=True))
@@ -136,12 +137,12 @@ class _Index:
         return (pairs >> np.uint64(32)).astype(np.int64), (pairs & np.uint64(2**32 - 1)).astype(np.int64)
 
 
-def _count_pieces(texts: Sequence[str]) -> Words:
-    """[2 ** TABLE_BITS], by mixed number: the binary logarithm of how often pieces occur, at most 31."""
-    counts = np.zeros(1 << TABLE_BITS, dtype=np.int64)
+def _count_pieces(texts: Sequence[str], bits: int) -> Words:
+    """[2 ** bits], by mixed number: the binary logarithm of how often pieces occur, at most 31."""
+    counts = np.zeros(1 << bits, dtype=np.int64)
     for block in cut_blocks(texts):
         _, numbers = list_pieces(texts[block])
-        counts += np.bincount(mix(numbers, TABLE_BITS).astype(np.int64), minlength=len(counts))
+        counts += np.bincount(mix(numbers, bits).astype(np.int64), minlength=len(counts))
     return np.minimum(np.log2(np.maximum(counts, 1)), 31).astype(np.uint64)
 
 

@@ -13,7 +13,7 @@ Words = NDArray[np.uint64]
 PIECE = 5  # bytes; eight bits each, 40 in all
 BITS = 8 * PIECE
 MOST_BYTES = 1000  # of a text that are looked at; what a model reads first
-AT_ONCE, SHORT = 4_000_000, 8  # characters; what a shorter text counts, so that texts are few too
+AT_ONCE, SHORT = 1_000_000, 8  # characters; what a shorter text counts, so that texts are few too
 WORDS = 4  # of 64 bits in a sketch
 LOW = np.uint64((1 << BITS) - 1)  # the bits of a piece
 MIX = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio: Fibonacci hashing, Knuth, TAOCP 3, 6.4
@@ -36,7 +36,7 @@ def list_pieces(texts: Sequence[str]) -> tuple[Ints, Words]:
 
 
 def cut_blocks(texts: Sequence[str]) -> Iterator[slice]:
-    """The texts in their order, so many at a time that their pieces are few, at most 500,000."""
+    """The texts in their order, so many at a time that their pieces are few, at most 125,000."""
     begin, size = 0, 0
     for index, text in enumerate(texts):
         size += min(max(len(text), SHORT), MOST_BYTES)

@@ -38,11 +38,11 @@ def find_token_twins(
         same = find_shared(whole, earlier, later)
         once_cut = np.where(same < 0, find_shared(kept, earlier, later), -1)
         for first, numbers, how in (
-            (same, whole, f"have the same tokens as one of {earlier}"),
+            (same, whole, f"with the same tokens as one of {earlier}"),
             (
                 once_cut,
                 kept,
-                f"have the same tokens as one of {earlier} once cut at model.max_length = {max_length}",
+                f"with the same tokens as one of {earlier} once cut at model.max_length = {max_length}",
             ),
         ):
             rows = _leave_out_told(first, numbers, texts, earlier, later)
