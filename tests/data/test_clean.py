@@ -201,7 +201,10 @@ def test_columns_by_number_and_pairs_are_rewritten(tmp_path: Path) -> None:
 
 
 def test_json_lines_keep_their_values(tmp_path: Path) -> None:
-    objects = [{"id": 1.50, "text": "one", "label": "Yes", "tags": ["x"]}, {"text": "two", "label": "no"}]
+    objects: list[dict[str, Any]] = [
+        {"id": 1.50, "text": "one", "label": "Yes", "tags": ["x"]},
+        {"text": "two", "label": "no"},
+    ]
     objects += [{"text": f"text {number}", "label": "yes"} for number in range(3)]
     lines = [json.dumps(one) for one in objects]
     path = tmp_path / "train.jsonl"

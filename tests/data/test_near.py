@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from finegrid.data import near
 from finegrid.data.near import LEAST, estimate_seconds, find_near
-from finegrid.data.pieces import MOST_BYTES, PIECE
+from finegrid.data.pieces import MOST_BYTES, PIECE, Ints
 
 WORDS = ["rain", "sun", "wind", "storm", "cloud", "frost", "大雨", "晴天", "台风", "降温"]
 FEW = ["ab", "cd", "ef", "gh", "ij"]
@@ -71,6 +71,7 @@ def test_texts_that_are_looked_at_in_blocks_are_compared_all_the_same(
     texts = [f"title number {number // 2:05} of this list{'.' * (number % 2)}" for number in range(40)]
     whole = find_near(texts, np.arange(40), np.arange(40))
     monkeypatch.setattr("finegrid.data.pieces.AT_ONCE", blocks)
+    monkeypatch.setattr(near, "ASKED", 7)
     monkeypatch.setattr(near, "PAIRS", 3)
     monkeypatch.setattr(near, "COMPARED_PAIRS", 2)
     again = find_near(texts, np.arange(40), np.arange(40))
@@ -92,7 +93,7 @@ def test_texts_that_all_share_their_pieces_take_bounded_work(monkeypatch: pytest
     compared = 0
     sift = near._Index.sift
 
-    def count(self: near._Index, one: near.Ints, other: near.Ints) -> tuple[near.Ints, near.Ints]:
+    def count(self: near._Index, one: Ints, other: Ints) -> tuple[Ints, Ints]:
         nonlocal compared
         compared += len(one)
         return sift(self, one, other)

@@ -8,7 +8,7 @@ search, WWW 2007; Chaudhuri, Ganti & Kaushik, A primitive operator for similarit
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -33,7 +33,7 @@ LEAST = 0.8  # of the similarity; docs/decisions.md says why
 MOST_BITS = 22  # of the table of how often pieces occur
 ROW = np.uint64(BITS + 5)  # bits of a piece and its frequency, below those of its row
 CANDIDATES, CANDIDATE_PIECES = 20, 20_000  # of each text: so many texts, or as many as have so many pieces
-PAIRS, COMPARED_PAIRS = 1_000_000, 20_000  # at once
+ASKED, PAIRS, COMPARED_PAIRS = 100_000, 1_000_000, 20_000  # at once
 SAMPLE = 10_000  # texts by which the time is estimated
 
 
@@ -63,21 +63,28 @@ def find_near(texts: Sequence[str], asked: Ints, among: Ints, earlier: bool = Fa
         earlier: whether only texts with a smaller number count; else all but the text itself.
     """
     index = _Index(texts, np.union1d(asked, among))
-    pieces, rows = index.sort_prefixes(among)
-    wanted, seeking = index.list_prefixes(asked)
-    begins, ends = (np.searchsorted(pieces, wanted, side) for side in ("left", "right"))
-    most = np.maximum(CANDIDATES, CANDIDATE_PIECES // index.sizes[seeking])
-    counts = _limit(seeking, np.asarray(ends - begins, dtype=np.int64), most)
     of, similarity = np.full(len(texts), -1, dtype=np.int64), np.zeros(len(texts))
-    for some in _cut_by_sum(counts, PAIRS):
-        one = np.repeat(seeking[some], counts[some])
-        other = rows[expand(begins[some], counts[some])]
+    for one, other in _list_candidates(index, asked, among):
         fit = other < one if earlier else other != one
         one, other = index.sift(one[fit], other[fit])
         for first, second, share in zip(one, other, _compare(texts, one, other), strict=True):
             if share >= LEAST and share > similarity[first]:
                 of[first], similarity[first] = second, share
     return Near(of[asked], similarity[asked])
+
+
+def _list_candidates(index: _Index, asked: Ints, among: Ints) -> Iterator[tuple[Ints, Ints]]:
+    """Pairs that share one of their rarest pieces, some at a time; a pair may come several times."""
+    pieces, owners = index.list_prefixes(among)
+    order = np.argsort(pieces, kind="stable")
+    pieces, owners = pieces[order], owners[order]
+    for begin in range(0, len(asked), ASKED):
+        wanted, seeking = index.list_prefixes(asked[begin : begin + ASKED])
+        begins, ends = (np.searchsorted(pieces, wanted, side) for side in ("left", "right"))
+        most = np.maximum(CANDIDATES, CANDIDATE_PIECES // index.sizes[seeking])
+        counts = _limit(seeking, np.asarray(ends - begins, dtype=np.int64), most)
+        for some in _cut_by_sum(counts, PAIRS):
+            yield np.repeat(seeking[some], counts[some]), owners[expand(begins[some], counts[some])]
 
 
 def estimate_seconds(texts: Sequence[str]) -> float:
@@ -121,12 +128,6 @@ class _Index:
         kept[chosen] = True
         mine = kept[self.owners]
         return self.pieces[mine], self.owners[mine]
-
-    def sort_prefixes(self, chosen: Ints) -> tuple[Words, Ints]:
-        """Pieces and their texts, by piece."""
-        pieces, owners = self.list_prefixes(chosen)
-        order = np.argsort(pieces, kind="stable")
-        return pieces[order], owners[order]
 
     def sift(self, one: Ints, other: Ints) -> tuple[Ints, Ints]:
         """The pairs, each once, that may be near by their sizes and sketches."""
