@@ -38,7 +38,7 @@ def facts_of(
     others: list[tuple[str, ...]] | None = None,
 ) -> list[TokenFacts]:
     rest = split_of(others or [train[0]])
-    table = DataTable(("x", "y"), split_of(train), rest, rest, ())
+    table = DataTable(("x", "y"), split_of(train), rest, rest, {})
     return draw_token_facts(table, load_tokenizer(folder), max_length)
 
 

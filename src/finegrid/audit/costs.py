@@ -15,6 +15,7 @@ from finegrid.audit.canonical import Canonicaliser
 from finegrid.audit.proof import Prover
 from finegrid.data.table import DataTable
 from finegrid.data.token_facts import TokenFacts
+from finegrid.data.token_twins import find_token_twins
 from finegrid.data.tokens import TokenisedSplit
 from finegrid.encoders.families import CheckpointInfo
 from finegrid.machine import machine, versions
@@ -57,6 +58,7 @@ def make_audit(loaded: LoadedStudy) -> Audit:
         warnings=[
             *loaded.table.warnings,
             *loaded.warnings,
+            *token_twin_warnings(loaded),
             *(proof.warning for proof in proofs if proof.warning),
         ],
         rows=rows,
@@ -181,6 +183,13 @@ def token_statistics(facts: TokenFacts) -> dict[str, float]:
         "share_of_texts_cut": facts.cut / facts.texts,
         "share_of_tokens_unknown": facts.unknown_share,
     }
+
+
+def token_twin_warnings(loaded: LoadedStudy) -> list[str]:
+    """Which texts of two splits are one text to the model, though not to the eye."""
+    splits = {"train": loaded.tokens.train, "dev": loaded.tokens.dev, "test": loaded.tokens.test}
+    texts = {part: getattr(loaded.table, part).texts for part in splits}
+    return find_token_twins(splits, texts, loaded.study.baseline.model.max_length)
 
 
 def majority(loaded: LoadedStudy, split: TokenisedSplit) -> dict[str, Any]:

@@ -65,6 +65,15 @@ def init(
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="factor=level of the baseline; repeat.")
     ] = None,
+    clean: Annotated[
+        Path | None,
+        typer.Option(
+            help="A new folder for your files without leaks, repeats and the like; the study's data."
+        ),
+    ] = None,
+    near_twins: Annotated[
+        bool, typer.Option("--near-twins", help="Look for nearly equal texts among over 200,000, too.")
+    ] = False,
 ) -> None:
     """Write a commented study.toml for your files, after checking them."""
     asked = gather(

@@ -88,7 +88,7 @@ def make_table(answers: PairedAnswers) -> DataTable:
     shown = answers.gold.ids if answers.gold.texts is None else answers.gold.texts
     test = Split([(text,) for text in shown], answers.truth, np.arange(1, len(answers.truth) + 1))
     none = Split([], np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
-    return DataTable(answers.labels, none, none, test, ())
+    return DataTable(answers.labels, none, none, test)
 
 
 def find_wrong(compared: SystemsCompared, table: DataTable) -> list[WrongText]:

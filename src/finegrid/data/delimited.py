@@ -6,7 +6,7 @@ a file has no LF), and never at U+2028, U+0085 and the like, where ``str.splitli
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from finegrid.data.findings import FileFindings, quote
 from finegrid.data.settings import Quoting
@@ -22,6 +22,14 @@ def read_lines(text: str, separator: str, quoting: Quoting, findings: FileFindin
     while lines and is_blank(lines[-1][1]):
         lines.pop()
     return lines
+
+
+def join_cells(cells: Sequence[str], separator: str) -> str:
+    """A line, quoted as in RFC 4180 where a cell needs it."""
+    special = {separator, "\n", "\r", '"'}
+    return separator.join(
+        f'"{cell.replace(chr(34), 2 * chr(34))}"' if special & set(cell) else cell for cell in cells
+    )
 
 
 def find_line_end(text: str) -> str:

@@ -1,6 +1,6 @@
 """Reads the rows of Parquet files, through pyarrow."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,3 +80,24 @@ def _check_types(schema: Any, columns: list[int], findings: FileFindings) -> boo
 def _report(error: BaseException, findings: FileFindings) -> None:
     what = f"not readable as Parquet: {str(error)[:100]!r}. Write the file again"
     findings.add_problem("Parquet", what)
+
+
+def write_kept_rows(
+    source: Path, target: Path, columns: Sequence[str | int], kept: Mapping[int, str | None]
+) -> None:
+    """Write the kept rows, by their number from 1, with all columns; with another label where there is one.
+
+    columns: of the texts, then of the label.
+    """
+    table = pq.read_table(source)
+    rows = sorted(kept)
+    table = table.take(pa.array([row - 1 for row in rows], type=pa.int64()))
+    if any(spelling is not None for spelling in kept.values()):
+        names = [str(name) for name in table.schema.names]
+        found = find_columns(columns, names, FileFindings(""))
+        assert found is not None, "the file has been read before"
+        at = found[-1]
+        values = zip(rows, table.column(at).to_pylist(), strict=True)
+        labels = [value if kept[row] is None else kept[row] for row, value in values]
+        table = table.set_column(at, names[at], pa.array(labels, type=pa.string()))
+    pq.write_table(table, target)

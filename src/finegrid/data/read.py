@@ -46,30 +46,49 @@ class CheckedRows:
 def read_rows(path: Path, base: Path, settings: DataSettings, findings: FileFindings) -> CheckedRows:
     """All rows of the file. Where there are problems, they stand in ``findings`` and rows are missing."""
     cells = _read_cells(path, base, settings, findings)
+    if not cells and not findings:
+        findings.add_problem("empty file", "no rows. Expected a text and its label in each")
+    width = len(settings.columns) - 1
     texts: list[tuple[str, ...]] = []
     labels: list[str] = []
     groups: list[str] = []
-    label_at = len(settings.columns) - 1
-    for place, row in cells:
+    fit: list[int] = []
+    for number, (place, row) in enumerate(cells):
         try:
-            texts.append(tuple([as_text(cell) for cell in row[:label_at]]))
-        except UnfitCell as unfit:
-            findings.add_problem(unfit.kind, unfit.what, place)
-        try:
-            labels.append(as_label(row[label_at]))
-        except UnfitCell as unfit:
-            findings.add_problem(unfit.kind, unfit.what, place)
-        try:
-            groups += [as_group(cell) for cell in row[label_at + 1 :]]
-        except UnfitCell as unfit:
-            findings.add_problem(unfit.kind, unfit.what, place)
-    if not cells and not findings:
-        findings.add_problem("empty file", "no rows. Expected a text and its label in each")
-    ids = np.arange(1, len(cells) + 1, dtype=np.int64)
-    places = np.array([place for place, _ in cells], dtype=np.int64)
+            text, label = tuple([as_text(cell) for cell in row[:width]]), as_label(row[width])
+            group = [as_group(cell) for cell in row[width + 1 :]]
+        except UnfitCell:
+            _report_cells(row, width, place, findings)
+            continue
+        texts.append(text)
+        labels.append(label)
+        groups += group
+        fit.append(number)
+    numbers = np.array(fit, dtype=np.int64)
+    places = np.array([place for place, _ in cells], dtype=np.int64)[numbers]
     return CheckedRows(
-        findings.file, findings.unit, texts, labels, ids, places, None if settings.group is None else groups
+        findings.file,
+        findings.unit,
+        texts,
+        labels,
+        numbers + 1,
+        places,
+        None if settings.group is None else groups,
     )
+
+
+def _report_cells(row: Sequence[object], width: int, place: int, findings: FileFindings) -> None:
+    """All problems of a row: of its texts the first, of its label, of its group."""
+    for cells, check in (
+        (row[:width], as_text),
+        (row[width : width + 1], as_label),
+        (row[width + 1 :], as_group),
+    ):
+        try:
+            for cell in cells:
+                check(cell)
+        except UnfitCell as unfit:
+            findings.add_problem(unfit.kind, unfit.what, place)
 
 
 def _read_cells(

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from finegrid.data.alike import fold_rows
 from finegrid.data.read import CheckedRows
 from finegrid.data.settings import DataSettings
-from finegrid.data.split import Ints, Parts, draw_training, find_first_rows, find_units, split_off
+from finegrid.data.split import Ints, Parts, Units, draw_training, split_off
 from finegrid.streams import Streams
 
 
@@ -58,9 +59,9 @@ def pool_rows(files: Sequence[CheckedRows]) -> CheckedRows:
     )
 
 
-def count_texts(parts: Mapping[str, CheckedRows], wanted: Collection[str]) -> dict[str, int]:
-    """Distinct texts of some parts: what a draw of them takes."""
-    return {part: len(np.unique(find_first_rows(parts[part].texts))) for part in wanted}
+def count_texts(parts: Mapping[str, CheckedRows], wanted: Collection[str], fold: bool) -> dict[str, int]:
+    """Distinct texts of some parts: what a draw of them takes. ``fold``: as of `find_units`."""
+    return {part: len(set(fold_rows(parts[part].texts) if fold else parts[part].texts)) for part in wanted}
 
 
 def draw_split(
@@ -70,6 +71,7 @@ def draw_split(
     settings: DataSettings,
     counts: Mapping[str, int],
     split: int,
+    units: Units,
 ) -> Parts:
     """Indices of the pool's rows, by part.
 
@@ -82,11 +84,11 @@ def draw_split(
         settings: for ``train_size`` and ``split_seed``.
         counts: distinct texts of dev, and of test where it is drawn.
         split: from 0.
+        units: of the pool, what stays together.
 
     Raises:
         InputError: a class, or groups, too small to be in every part.
     """
-    units = find_units(pool.texts, labels, pool.groups)
     bits: NDArray[np.uint64] = Streams(settings.split_seed).bits(f"resample/{split}", len(labels))
     parts = split_off(units, labels, names, counts, bits, pool.file)
     if settings.train_size is not None:

@@ -1,17 +1,19 @@
 """Draws dev, test and the training texts from one file: stratified, seeded, the same everywhere."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from finegrid.data.alike import fold_rows
 from finegrid.data.findings import quote
 from finegrid.data.settings import DataSettings
 from finegrid.errors import InputError, Problem, input_error
 from finegrid.spelling import count_noun
 from finegrid.streams import Streams
 
+TOLD = 10  # classes that are too small
 Ints = NDArray[np.int64]
 Words = NDArray[np.uint64]
 Parts = dict[str, Ints]  # indices of the train file's rows, ascending, by part
@@ -20,6 +22,8 @@ Parts = dict[str, Ints]  # indices of the train file's rows, ascending, by part
 @dataclass(frozen=True)
 class Units:
     """What stays on one side of a split: the rows of one text; of one group, where there are groups.
+
+    Texts that are equal but for case and blanks are one text.
 
     Attributes:
         of_row: ``[rows]``, the first row of its unit.
@@ -49,15 +53,17 @@ def draw(
     settings: DataSettings,
     file: str,
     groups: Sequence[str] | None = None,
+    fold: bool = True,
 ) -> Parts:
     """Dev and test where they have no file of their own, and ``train_size`` of what is left.
 
-    labels: [rows], indices into ``names``. Equal texts stay together: distinct texts are drawn, stratified by
-    the label of their first row, and the other rows follow. So do the rows of a group. Raises InputError.
+    labels: [rows], indices into ``names``. Texts that are equal but for case and blanks stay together:
+    distinct texts are drawn, stratified by the label of their first row, and the other rows follow. So do the
+    rows of a group. ``fold``: as of `find_units`. Raises InputError.
     """
     parts = {"train": np.arange(len(labels))}
     if settings.shares:
-        units = find_units(texts, labels, groups)
+        units = find_units(texts, labels, groups, fold)
         bits = Streams(settings.split_seed).bits("split", len(labels))
         total = int(units.sizes.sum())
         counts = {part: round(share * total) for part, share in settings.shares.items()}
@@ -68,9 +74,18 @@ def draw(
     return parts
 
 
-def find_units(texts: Sequence[tuple[str, ...]], labels: Ints, groups: Sequence[str] | None) -> Units:
-    """``groups``: by row, empty for a row that is a group of its own; None where there are none."""
-    first = find_first_rows(texts)
+def find_units(
+    texts: Sequence[tuple[str, ...]], labels: Ints, groups: Sequence[str] | None, fold: bool = True
+) -> Units:
+    """What stays together.
+
+    Args:
+        texts: by row.
+        labels: by row.
+        groups: by row, empty for a row that is a group of its own; None where there are none.
+        fold: whether texts that are equal but for case and blanks are one; older versions told them apart.
+    """
+    first = find_first_rows(fold_rows(texts) if fold else texts)
     if groups is None:
         distinct = np.unique(first)
         return Units(first, distinct, np.ones(len(distinct), dtype=np.int64), labels[distinct], False)
@@ -169,10 +184,10 @@ def apportion(sizes: Ints, total: int) -> Ints:
     return np.bincount(taken, minlength=len(sizes)).astype(np.int64)
 
 
-def find_first_rows(texts: Sequence[tuple[str, ...]]) -> Ints:
-    """[rows], for each the first row with the same text."""
-    first: dict[tuple[str, ...], int] = {}
-    return np.array([first.setdefault(text, index) for index, text in enumerate(texts)], dtype=np.int64)
+def find_first_rows(values: Iterable[Hashable]) -> Ints:
+    """[rows], for each the first row with the same value."""
+    first: dict[Hashable, int] = {}
+    return np.array([first.setdefault(value, index) for index, value in enumerate(values)], dtype=np.int64)
 
 
 def _refuse_small_classes(counts: Mapping[str, Ints], sizes: Ints, names: Sequence[str], file: str) -> None:
@@ -184,6 +199,9 @@ def _refuse_small_classes(counts: Mapping[str, Ints], sizes: Ints, names: Sequen
                 f"too few for one in each of {' and '.join(counts)}. Add texts, or take the class out"
             )
             problems.append(Problem(file, what))
+    if len(problems) > TOLD:
+        more = f"... and {len(problems) - TOLD:,} more classes like this"
+        problems = [*problems[:TOLD], Problem(file, more)]
     if problems:
         raise InputError("data", problems)
 

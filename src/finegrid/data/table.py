@@ -1,10 +1,14 @@
 """The checked table of a study: texts and labels of train, dev and test."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +16,11 @@ from numpy.typing import NDArray
 
 from finegrid.data.doctor import find_group_warnings, find_unknown_labels, find_warnings
 from finegrid.data.findings import FileFindings, quote
+from finegrid.data.label_findings import describe_quantity
 from finegrid.data.read import CheckedRows, read_rows
 from finegrid.data.resample import Resampling, count_texts, draw_split, pool_rows
 from finegrid.data.settings import DataSettings
-from finegrid.data.split import Parts, draw
+from finegrid.data.split import Parts, draw, find_units
 from finegrid.data.split_file import describe_split, read_split, write_split
 from finegrid.errors import InputError, Problem
 
@@ -44,8 +49,14 @@ class DataTable:
     train: Split
     dev: Split
     test: Split
-    warnings: tuple[str, ...]  # findings that do not stop the study, with counts and examples
     rows_of_file: Mapping[str, int] = field(default_factory=dict)  # by part that has a file: its rows
+    # What looks wrong, with counts and examples; asked whether to look for near-twins among many texts too.
+    look: Callable[[bool], Sequence[str]] = lambda near_twins: ()
+
+    @cached_property
+    def warnings(self) -> tuple[str, ...]:
+        """Findings that do not stop the study. Looked for once they are asked for: who trains does not."""
+        return tuple(self.look(False))
 
     def fingerprint(self) -> str:
         """16 hex digits that stand for labels, texts and ids, whatever files they came from."""
@@ -72,21 +83,43 @@ def load_table(
     return checked.make_table({part: train.take(indices) for part, indices in checked.parts.items()})
 
 
-def load_splits(settings: DataSettings, base: Path, resampling: Resampling) -> tuple[DataTable, ...]:
+def load_splits(
+    settings: DataSettings, base: Path, resampling: Resampling, begun: Sequence[str] = ()
+) -> tuple[DataTable, ...]:
     """The tables of all splits of the pool. Raises InputError with all problems of all files.
 
     No split file is written or followed: a split follows from the texts, ``split_seed`` and its number.
+
+    Args:
+        settings: of the data.
+        base: where paths start.
+        resampling: how often the pool is split, and what is in it.
+        begun: fingerprints of the splits with which the study has begun. Where an older version drew these,
+            which told texts apart that are equal but for case and blanks, they stay.
     """
     checked = _check_files(settings, base, None)
+    tables = _draw_tables(checked, settings, resampling, fold=True)
+    if begun and begun != [table.fingerprint() for table in tables]:
+        older = _draw_tables(checked, settings, resampling, fold=False)
+        if begun == [table.fingerprint() for table in older]:
+            return older
+    return tables
+
+
+def _draw_tables(
+    checked: _CheckedFiles, settings: DataSettings, resampling: Resampling, fold: bool
+) -> tuple[DataTable, ...]:
     train = checked.rows["train"]
-    drawn = {part: train.take(indices) for part, indices in checked.parts.items()}
+    parts = checked.parts if fold else _draw_parts(train, checked.names, settings, fold)
+    drawn = {part: train.take(indices) for part, indices in parts.items()}
     redrawn = ("dev", "test") if resampling.pools_test(settings) else ("dev",)
-    counts = count_texts({**checked.rows, **drawn}, redrawn)
+    counts = count_texts({**checked.rows, **drawn}, redrawn, fold)
     pool = pool_rows([checked.rows[part] for part in resampling.pooled_files(settings)])
     labels = _index_labels(pool, checked.names)
+    units = find_units(pool.texts, labels, pool.groups, fold)
     tables = []
     for split in range(resampling.splits):
-        parts = draw_split(pool, labels, checked.names, settings, counts, split)
+        parts = draw_split(pool, labels, checked.names, settings, counts, split, units)
         tables.append(checked.make_table({part: pool.take(rows) for part, rows in parts.items()}, split == 0))
     return tuple(tables)
 
@@ -130,9 +163,12 @@ class _CheckedFiles:
         by_part = {part: {**self.rows, **drawn}[part] for part in PARTS}
         groups = _number_groups(by_part.values())
         splits = {part: _as_split(by_part[part], self.names, groups) for part in PARTS}
-        warnings = (*self.warnings, *find_warnings(by_part)) if warned else ()
         rows_of_file = {part: len(rows) for part, rows in self.rows.items()}
-        return DataTable(self.names, **splits, warnings=warnings, rows_of_file=rows_of_file)
+        table = DataTable(self.names, splits["train"], splits["dev"], splits["test"], rows_of_file)
+        if warned:
+            look = partial(find_warnings, by_part)
+            table = replace(table, look=lambda near_twins: (*self.warnings, *look(near_twins)))
+        return table
 
 
 def _check_files(settings: DataSettings, base: Path, split_file: Path | None) -> _CheckedFiles:
@@ -149,6 +185,8 @@ def _check_files(settings: DataSettings, base: Path, split_file: Path | None) ->
         except InputError as error:
             problems += error.problems
     if problems:
+        if not findings["train"] and (quantity := describe_quantity(Counter(rows["train"].labels))):
+            problems = [Problem(rows["train"].file, quantity), *problems]
         raise InputError("data", problems)
     warnings = [warning for file_findings in findings.values() for warning in file_findings.warnings]
     return _CheckedFiles(names, rows, parts, (*warnings, *find_group_warnings(rows.values())))
@@ -170,11 +208,13 @@ def _read_or_draw_parts(
     rows: CheckedRows, names: tuple[str, ...], settings: DataSettings, split_file: Path | None
 ) -> Parts:
     """Indices of the train file's rows by part: as the split file says, or drawn."""
-    if not settings.draws:
-        return {"train": np.arange(len(rows))}
-    if split_file is not None and split_file.exists():
+    if settings.draws and split_file is not None and split_file.exists():
         return read_split(split_file, rows.labels, settings, _describe(rows, settings))
-    return draw(rows.texts, _index_labels(rows, names), names, settings, rows.file, rows.groups)
+    return _draw_parts(rows, names, settings, fold=True)
+
+
+def _draw_parts(rows: CheckedRows, names: tuple[str, ...], settings: DataSettings, fold: bool) -> Parts:
+    return draw(rows.texts, _index_labels(rows, names), names, settings, rows.file, rows.groups, fold)
 
 
 def _describe(rows: CheckedRows, settings: DataSettings) -> str:

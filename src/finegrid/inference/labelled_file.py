@@ -10,6 +10,7 @@ from typing import Any
 
 from finegrid.atomic import replacing
 from finegrid.data.content import format_of_ending
+from finegrid.data.delimited import join_cells
 from finegrid.data.findings import quote_all
 from finegrid.data.settings import SEPARATORS, Format
 from finegrid.errors import input_error, visible
@@ -115,14 +116,6 @@ def format_cell(cell: object) -> str:
     if isinstance(cell, bool | dict | list):
         return json.dumps(cell, ensure_ascii=False, default=str)
     return str(cell)
-
-
-def join_cells(cells: Sequence[str], separator: str) -> str:
-    """A line, quoted as in RFC 4180 where a cell needs it."""
-    special = {separator, "\n", "\r", '"'}
-    return separator.join(
-        f'"{cell.replace(chr(34), 2 * chr(34))}"' if special & set(cell) else cell for cell in cells
-    )
 
 
 def jsonl_lines(predictions: PredictedTexts, columns: Columns, keep_columns: bool) -> Iterator[str]:

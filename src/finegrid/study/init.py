@@ -5,21 +5,23 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from finegrid.data.clean_files import clean_files, making_folder
 from finegrid.data.reading_words import (
     describe_classes,
     describe_columns,
     describe_format,
     describe_rows,
 )
-from finegrid.data.settings import Encoding, Format, Quoting, Separator
+from finegrid.data.settings import DataSettings, Encoding, Format, Quoting, Separator
 from finegrid.data.sniff import Reading, Said, sniff
-from finegrid.data.table import DataTable, load_table
+from finegrid.data.table import PARTS, DataTable, load_table
 from finegrid.data.token_facts import TokenFacts, describe_tokens
 from finegrid.data.unlabelled import parse_column
 from finegrid.encoders.families import EMBEDDED, inspect, is_folder, resolve
@@ -60,6 +62,14 @@ class InitOptions:
     resolution: str | None = None  # of a fraction: "IV" or "4"
     precision: str = "fp32"
     levels: Sequence[str] = ()  # "optimizer.rate=3e-4"
+    clean: Path | None = None  # where to write files without what looks wrong
+    near_twins: bool = False  # whether to look for them among very many texts too
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """By part, those that are given."""
+        files = {"train": self.train, "dev": self.dev, "test": self.test}
+        return {part: path for part, path in files.items() if path is not None}
 
 
 @dataclass(frozen=True)
@@ -88,14 +98,18 @@ def write_study(folder: Path, options: InitOptions) -> WrittenStudy:
     draft.mkdir(parents=True)
     try:
         reading = find_reading(options)
-        content = render_study_toml(draft, options, reading.settings())
-        StudyFolder(draft).settings.write_text(content, encoding="utf-8")
-        study = check_draft(draft, folder)
-        table = load_table(study.head.data, draft)
-        check_scored_label(study.head.score, table)
-        opened = open_checkpoint(study.checkpoint, table, study.baseline.model.max_length)
-        folder.mkdir(exist_ok=True)
-        StudyFolder(draft).settings.replace(StudyFolder(folder).settings)
+        with nullcontext() if options.clean is None else making_folder(options.clean):
+            files, fields, done = clean(options, reading.settings())
+            named = replace(options, train=files["train"], dev=files.get("dev"), test=files.get("test"))
+            content = render_study_toml(draft, named, fields)
+            StudyFolder(draft).settings.write_text(content, encoding="utf-8")
+            study = check_draft(draft, folder)
+            table = load_table(study.head.data, draft)
+            check_scored_label(study.head.score, table)
+            opened = open_checkpoint(study.checkpoint, table, study.baseline.model.max_length)
+            warnings = [*table.look(options.near_twins), *opened.warnings]
+            folder.mkdir(exist_ok=True)
+            StudyFolder(draft).settings.replace(StudyFolder(folder).settings)
     except InputError:
         shutil.rmtree(draft)
         for parent in new_parents:
@@ -103,16 +117,30 @@ def write_study(folder: Path, options: InitOptions) -> WrittenStudy:
         raise
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    return WrittenStudy(
-        describe_reading(options, reading, table, opened.facts), [*table.warnings, *opened.warnings]
-    )
+    return WrittenStudy([*describe_reading(options, reading, table, opened.facts), *done], warnings)
+
+
+def clean(options: InitOptions, fields: dict[str, Any]) -> tuple[dict[str, Path], dict[str, Any], list[str]]:
+    """The files of the study by part, how they are read, and what was done: nothing, or they are clean ones.
+
+    fields: of `DataSettings`, as the user's files are read.
+
+    Raises:
+        InputError: files that cannot be read.
+    """
+    if options.clean is None:
+        return options.files, fields, []
+    files = {part: path.expanduser().resolve() for part, path in options.files.items()}
+    settings = DataSettings.model_validate({**files, **fields})
+    cleaned = clean_files(settings, Path(), options.clean, options.near_twins)
+    written = {name: value for name, value in fields.items() if name != "encoding"}  # UTF-8
+    return dict(cleaned.files), {**written, "quoting": "rfc4180"}, cleaned.done
 
 
 def describe_reading(
     options: InitOptions, reading: Reading, table: DataTable, facts: list[TokenFacts]
 ) -> list[str]:
-    files = {"train": options.train, "dev": options.dev, "test": options.test}
-    names = {part: path.name for part, path in files.items() if path is not None}
+    names = {part: path.name for part, path in options.files.items()}
     return [
         describe_rows(names, table),
         describe_columns(reading),
@@ -146,7 +174,6 @@ def render_study_toml(folder: Path, options: InitOptions, reading: Mapping[str, 
         part: {field: format_toml(level) for field, level in its_levels.items()}
         for part, its_levels in by_part(levels).items()
     }
-    files = {"train": options.train, "dev": options.dev, "test": options.test}
     return (
         Environment(
             loader=PackageLoader("finegrid", "assets"),
@@ -158,12 +185,8 @@ def render_study_toml(folder: Path, options: InitOptions, reading: Mapping[str, 
         )
         .get_template(f"{SETTINGS_FILE}.jinja")
         .render(
-            files={
-                part: format_toml(make_relative(path, folder))
-                for part, path in files.items()
-                if path is not None
-            },
-            missing=[part for part, path in files.items() if path is None],
+            files={part: format_toml(make_relative(path, folder)) for part, path in options.files.items()},
+            missing=[part for part in PARTS if part not in options.files],
             columns={key: format_toml(value) for key, value in reading.items()},
             model=format_toml(model),
             parts=parts,
@@ -190,7 +213,7 @@ def find_reading(options: InitOptions) -> Reading:
         quoting=options.quoting,
         encoding=options.encoding,
     )
-    return sniff([path for path in (options.train, options.dev, options.test) if path is not None], said)
+    return sniff(list(options.files.values()), said)
 
 
 def spell_model(name: str, folder: Path) -> str:

@@ -11,6 +11,7 @@ from finegrid.data.table import DataTable, Split, load_pool, load_splits, load_t
 from finegrid.encoders.families import CheckpointInfo
 from finegrid.recipe.identity import Level
 from finegrid.recipe.recipe import Recipe
+from finegrid.study.audit_file import load_audit
 from finegrid.study.design import Row, plan_rows, plan_screen
 from finegrid.study.folder import StudyFolder
 from finegrid.study.ledger import Ledger
@@ -93,7 +94,8 @@ class Study:
         """
         resampling = self.head.design.resampling
         if resampling is not None:
-            return load_splits(self.head.data, self.folder, resampling)
+            audit = load_audit(self.folder)
+            return load_splits(self.head.data, self.folder, resampling, audit.splits if audit else ())
         return (load_table(self.head.data, self.folder, self.files.split, keep_split),)
 
     def read_pool(self) -> Split:
