@@ -103,6 +103,12 @@ def test_a_vocabulary_of_special_tokens_only_is_refused(folder: Path) -> None:
     assert "gives no token for any text: its vocabulary has special tokens only" in said_of(folder)
 
 
+def test_a_vocabulary_without_its_unknown_token_is_refused(folder: Path) -> None:
+    only_vocabulary(folder, ["[PAD]", "[CLS]", "[SEP]", "[MASK]", *SYLLABLES])
+
+    assert "its vocabulary has no '[UNK]', the token for unknown words" in said_of(folder)
+
+
 def test_a_tokenizer_in_python_whose_package_is_missing_is_told_in_one_line(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -61,6 +61,16 @@ def test_a_config_whose_numbers_are_none_is_refused(folder: Path, value: object)
     assert "config.json" in refusal(lambda: inspect(folder))
 
 
+@pytest.mark.parametrize("padding", [None, "one", -1, 10**6])
+def test_a_roberta_whose_padding_is_no_number_is_refused(
+    checkpoint_of: Callable[[str], Path], tmp_path: Path, padding: object
+) -> None:
+    folder = Path(shutil.copytree(checkpoint_of("roberta"), tmp_path / "roberta"))
+    set_config(folder, pad_token_id=padding)
+
+    assert "pad_token_id" in refusal(lambda: inspect(folder))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_config_json_says_is_what_the_model_has(checkpoint_of: Callable[[str], Path], kind: str) -> None:
     info = inspect(checkpoint_of(kind))

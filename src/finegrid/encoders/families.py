@@ -142,7 +142,11 @@ def inspect(folder: Path) -> CheckpointInfo:
         problems = [Problem("config.json", "no number of layers or positions; the file looks incomplete.")]
         raise InputError(str(folder), problems)
     if family == "roberta":
-        positions -= int(config.get("pad_token_id", 1)) + 1  # RoBERTa counts positions from padding_idx + 1
+        padding = config.get("pad_token_id", 1)
+        if not isinstance(padding, int) or not 0 <= padding < positions - 1:
+            what = f"pad_token_id is {quote(padding)}, expected a whole number below the positions."
+            raise input_error(str(folder), "config.json", what)
+        positions -= padding + 1  # RoBERTa counts positions from padding_idx + 1
     return CheckpointInfo(folder, family, layers, positions, family not in WITHOUT_POOLER)
 
 

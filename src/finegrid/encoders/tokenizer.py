@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from finegrid.data.findings import quote_all
+from finegrid.data.findings import quote, quote_all
 from finegrid.encoders.families import embedded_checkpoint
 from finegrid.encoders.files import describe_stand_in, read_json
 from finegrid.errors import InputError, Problem, first_line, input_error
@@ -48,7 +48,21 @@ def load_tokenizer(folder: Path) -> Any:
     if not set(tokenizer.get_vocab()) - specials:
         what = "gives no token for any text: its vocabulary has special tokens only. Copy its files anew."
         raise input_error(str(folder), "tokenizer", what)
+    check_unknown(folder, tokenizer)
     return tokenizer
+
+
+def check_unknown(folder: Path, tokenizer: Any) -> None:
+    """Refuse word pieces without a token for what they do not know: they fail on the first such word.
+
+    Raises:
+        InputError: there is none.
+    """
+    unknown = getattr(tokenizer.model, "unk_token", None)
+    in_words = type(tokenizer.model).__name__ in ("WordPiece", "WordLevel")
+    if in_words and unknown not in tokenizer.get_vocab(with_added_tokens=False):
+        what = f"its vocabulary has no {quote(unknown)}, the token for unknown words. Copy its files anew."
+        raise input_error(str(folder), "tokenizer", what)
 
 
 def is_embedded(folder: Path) -> bool:
