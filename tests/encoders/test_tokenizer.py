@@ -145,7 +145,7 @@ def test_a_cased_vocabulary_that_is_lowercased_is_told_with_counts(folder: Path)
 
     (warning,) = warnings_of(folder, 50)
 
-    assert "5 of 50 pieces have capitals, such as 'BO', 'Ba', 'Ba'" in warning
+    assert "5 of 50 pieces have capitals, such as 'BO', 'Ba', 'Be'" in warning
     assert "do_lower_case = false" in warning
 
 

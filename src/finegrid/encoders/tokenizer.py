@@ -199,8 +199,9 @@ def find_warnings(
         )
     lost = find_lost_capitals(tokenizer)
     if lost and len(lost) >= CAPITALS * size:
+        examples = quote_all(list(dict.fromkeys(lost))[:3])
         yield (
-            f"tokenizer: {len(lost):,} of {size:,} pieces have capitals, such as {quote_all(lost[:3])}, and "
+            f"tokenizer: {len(lost):,} of {size:,} pieces have capitals, such as {examples}, and "
             "this tokenizer never makes them, since it lowercases. Is do_lower_case = false missing in "
             "tokenizer_config.json?"
         )
