@@ -167,6 +167,15 @@ def test_fresh_texts_that_cannot_be_used_are_refused(
     assert not list(study.glob("confirm-*"))
 
 
+def test_fresh_texts_in_other_case_are_not_fresh(study: Path, tmp_path: Path, call: Call) -> None:
+    header, *rows = (study / "dev.tsv").read_text().splitlines()
+    shouted = [f"{text.upper()}  \t{label}" for text, label in (row.split("\t") for row in rows)]
+    (tmp_path / "fresh.tsv").write_text("\n".join([header, *shouted]) + "\n")
+    done = call("confirm", study, "--test", tmp_path / "fresh.tsv")
+
+    assert done.returncode == 2 and "texts are in the study already" in done.stderr
+
+
 def test_a_baseline_that_is_the_best_needs_no_confirming(tmp_path: Path, judged: Path, call: Call) -> None:
     shutil.copytree(judged, tmp_path / "study")
     (tmp_path / "study" / "runs.jsonl").unlink()

@@ -92,7 +92,7 @@ def clean_files(settings: DataSettings, base: Path, out: Path, near_twins: bool)
     with replacing(out / REMOVED_FILE) as draft:
         text = "".join(f"{join_cells(line, chr(9))}\n" for line in (COLUMNS, *lines))
         draft.write_text(text, encoding="utf-8", newline="")
-    done = [_sum_up(targets[part], lines, out) for part in settings.files]
+    done = [_sum_up(targets[part], lines) for part in settings.files]
     return CleanFiles({part: out / targets[part] for part in settings.files}, done)
 
 
@@ -169,14 +169,12 @@ def _list_done(
     return [lines[place] for place in sorted(lines)]
 
 
-def _sum_up(name: str, lines: list[tuple[str, ...]], out: Path) -> str:
-    """``train.csv: took 52 rows out (40 text also in test, 12 repeated row) and changed 3 labels``."""
+def _sum_up(name: str, lines: list[tuple[str, ...]]) -> str:
+    """``clean     train.csv: 52 rows taken out (text also in test: 40, repeated row: 12)``."""
     of_file = [line for line in lines if line[0] == name]
     whys = Counter(line[3] for line in of_file if line[2] == "removed")
     changed = sum(line[2] == "changed" for line in of_file)
     reasons = ", ".join(f"{why}: {count:,}" for why, count in whys.most_common())
     took = count_noun(whys.total(), "row")
     said = f"clean     {name}: {took} taken out{f' ({reasons})' if reasons else ''}"
-    if changed:
-        said += f", {count_noun(changed, 'label')} changed"
-    return f"{said}; {out / REMOVED_FILE} lists them" if of_file else said
+    return f"{said}, {count_noun(changed, 'label')} changed" if changed else said

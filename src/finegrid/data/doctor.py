@@ -70,9 +70,9 @@ def find_conflicts(numbers: Ints, labels: Ints) -> list[list[int]]:
     """For each text with several labels, the first row with each of these, in the order of the rows."""
     _, first = np.unique(_pair_with_labels(numbers, labels), return_index=True)
     first.sort()
-    several = np.flatnonzero(np.bincount(numbers[first]) > 1) if len(first) else first
+    several = np.bincount(numbers[first]) > 1
     conflicts: dict[int, list[int]] = {}
-    for row in first[np.isin(numbers[first], several)].tolist():
+    for row in first[several[numbers[first]]].tolist():
         conflicts.setdefault(int(numbers[row]), []).append(row)
     return list(conflicts.values())
 
@@ -110,7 +110,7 @@ def _find_conflicting_labels(part: str, census: Census) -> Iterator[str]:
 
 
 def _find_replacement_characters(part: str, rows: CheckedRows) -> Iterator[str]:
-    damaged = [index for index, text in enumerate(rows.texts) if any("\ufffd" in piece for piece in text)]
+    damaged = [index for index, text in enumerate(rows.texts) if "\ufffd" in text[0] or "\ufffd" in text[-1]]
     if damaged:
         texts = count_noun(len(damaged), "text")
         what = f"{part}: {texts} with characters lost in an earlier conversion (U+FFFD)"

@@ -64,11 +64,16 @@ def _tell_shared(
     census: Census, numbers: Mapping[str, Ints], earlier: str, later: str, first: Ints, how: str
 ) -> Iterator[str]:
     """Texts of later whose ``first`` row in earlier is known; apart, those that have another label there."""
+    shared = np.flatnonzero(first >= 0)
+    there = np.flatnonzero(find_shared(numbers, later, earlier) >= 0)
     size = 1 + max(int(census.labels[part].max(initial=0)) for part in (earlier, later))
-    there, here = (numbers[part] * size + census.labels[part] for part in (earlier, later))
-    same = np.isin(here, there)
-    for found, which in (((first >= 0) & same, "the same"), ((first >= 0) & ~same, "another")):
-        if rows := np.flatnonzero(found).tolist():
+    pairs = {
+        part: numbers[part][rows] * size + census.labels[part][rows]
+        for part, rows in ((earlier, there), (later, shared))
+    }
+    same = np.isin(pairs[later], pairs[earlier])
+    for found, which in ((shared[same], "the same"), (shared[~same], "another")):
+        if rows := found.tolist():
             what = f"{later}: {count_noun(len(rows), 'text')} {how}, with {which} label"
             yield format_warning(
                 what, (_quote_pair(census, later, row, earlier, int(first[row])) for row in rows)

@@ -5,21 +5,19 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from finegrid.data.clean_files import clean_files, making_folder
 from finegrid.data.reading_words import (
     describe_classes,
     describe_columns,
     describe_format,
     describe_rows,
 )
-from finegrid.data.settings import DataSettings, Encoding, Format, Quoting, Separator
+from finegrid.data.settings import Encoding, Format, Quoting, Separator
 from finegrid.data.sniff import Reading, Said, sniff
 from finegrid.data.table import PARTS, DataTable, load_table
 from finegrid.data.token_facts import TokenFacts, describe_tokens
@@ -28,6 +26,7 @@ from finegrid.encoders.families import EMBEDDED, inspect, is_folder, resolve
 from finegrid.errors import InputError, input_error
 from finegrid.recipe.identity import Levels
 from finegrid.recipe.recipe import DEFAULTS
+from finegrid.study.clean import StudyFiles, cleaning
 from finegrid.study.folder import SETTINGS_FILE, StudyFolder
 from finegrid.study.load import load_study
 from finegrid.study.opening import open_checkpoint
@@ -98,10 +97,11 @@ def write_study(folder: Path, options: InitOptions) -> WrittenStudy:
     draft.mkdir(parents=True)
     try:
         reading = find_reading(options)
-        with nullcontext() if options.clean is None else making_folder(options.clean):
-            files, fields, done = clean(options, reading.settings())
+        asked = StudyFiles(options.files, reading.settings())
+        with cleaning(asked, options.clean, options.near_twins, folder, draft) as clean:
+            files = clean.files
             named = replace(options, train=files["train"], dev=files.get("dev"), test=files.get("test"))
-            content = render_study_toml(draft, named, fields)
+            content = render_study_toml(draft, named, clean.fields)
             StudyFolder(draft).settings.write_text(content, encoding="utf-8")
             study = check_draft(draft, folder)
             table = load_table(study.head.data, draft)
@@ -109,7 +109,9 @@ def write_study(folder: Path, options: InitOptions) -> WrittenStudy:
             opened = open_checkpoint(study.checkpoint, table, study.baseline.model.max_length)
             warnings = [*table.look(options.near_twins), *opened.warnings]
             folder.mkdir(exist_ok=True)
-            StudyFolder(draft).settings.replace(StudyFolder(folder).settings)
+            # Clean files that lie in the study, then study.toml: it says that all is there.
+            for entry in sorted(draft.iterdir(), key=lambda entry: entry.name == SETTINGS_FILE):
+                entry.replace(folder / entry.name)
     except InputError:
         shutil.rmtree(draft)
         for parent in new_parents:
@@ -117,24 +119,7 @@ def write_study(folder: Path, options: InitOptions) -> WrittenStudy:
         raise
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    return WrittenStudy([*describe_reading(options, reading, table, opened.facts), *done], warnings)
-
-
-def clean(options: InitOptions, fields: dict[str, Any]) -> tuple[dict[str, Path], dict[str, Any], list[str]]:
-    """The files of the study by part, how they are read, and what was done: nothing, or they are clean ones.
-
-    fields: of `DataSettings`, as the user's files are read.
-
-    Raises:
-        InputError: files that cannot be read.
-    """
-    if options.clean is None:
-        return options.files, fields, []
-    files = {part: path.expanduser().resolve() for part, path in options.files.items()}
-    settings = DataSettings.model_validate({**files, **fields})
-    cleaned = clean_files(settings, Path(), options.clean, options.near_twins)
-    written = {name: value for name, value in fields.items() if name != "encoding"}  # UTF-8
-    return dict(cleaned.files), {**written, "quoting": "rfc4180"}, cleaned.done
+    return WrittenStudy([*describe_reading(options, reading, table, opened.facts), *clean.done], warnings)
 
 
 def describe_reading(

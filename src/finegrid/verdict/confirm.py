@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from finegrid.atomic import replacing
+from finegrid.data.alike import fold_rows
 from finegrid.data.cells_of_file import ColumnOptions, StudyReading
 from finegrid.data.findings import quote_all
 from finegrid.data.table import DataTable, Split
@@ -232,10 +233,13 @@ def read_fresh_texts(path: Path, study: Study, table: DataTable) -> list[str]:
     splits = (table.train, table.dev, table.test)
     if study.head.design.resample is not None:
         splits = (study.read_pool(), table.dev, table.test)
-    known = {text for split in splits for text in split.texts}
-    again = sum(text in known for text in read.texts)
+    known = {text for split in splits for text in fold_rows(split.texts)}
+    again = sum(text in known for text in fold_rows(read.texts))
     if again:
-        what = f"{again} of {len(read.texts)} texts are in the study already. Expected texts new to it."
+        what = (
+            f"{again} of {len(read.texts)} texts are in the study already, "
+            "some perhaps in other case and blanks. Expected texts new to it."
+        )
         problems.append(Problem(path.name, what))
     if problems:
         raise InputError("confirm", problems)
