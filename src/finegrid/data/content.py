@@ -36,13 +36,11 @@ PACKED_ENDINGS = frozenset((".gz", ".bz2", ".xz"))
 DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError)
 MOST_UNPACKED = 4 << 30  # bytes
 PARQUET = b"PAR1"
+LFS_POINTER = b"version https://git-lfs"
 PICKLE = ("a pickle, which may run code when it is read", "Save the table as CSV or Parquet")
 # How other files begin, what they are, and what to do with them.
 OTHER_KINDS: dict[bytes, tuple[str, str]] = {
-    b"version https://git-lfs.github.com/spec/": (
-        "a Git LFS pointer, not the file itself",
-        "Run git lfs pull",
-    ),
+    LFS_POINTER: ("a Git LFS pointer, not the file itself", "Run git lfs pull"),
     b"PK\x03\x04": ("an Excel workbook, or another ZIP archive", "Save the sheet as CSV, or unpack it"),
     b"PK\x05\x06": ("an empty ZIP archive", "Fetch the file again"),
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": ("an Excel workbook of old", "Save the sheet as CSV"),

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from finegrid.data.content import LFS_POINTER, WEB
 from finegrid.data.findings import quote
 from finegrid.errors import InputError, Problem, input_error
 
@@ -46,13 +47,13 @@ def describe_stand_in(path: Path) -> str | None:
     again = "Download the file again."
     if not head:
         return f"is empty. {again}"
-    if head.startswith(b"version https://git-lfs"):
+    if head.startswith(LFS_POINTER):
         return (
             "is a Git LFS pointer, not the file itself. Run git lfs pull in its repository, or download it."
         )
     if head.startswith((b"/annex/objects/", b"../.git/annex")):
         return "is a git-annex pointer, not the file itself. Run git annex get in its repository."
-    if head.lstrip().lower().startswith((b"<!doctype html", b"<html")):
+    if WEB.match(head.decode("utf-8", "replace")):
         return f"is an HTML page, not the file itself. {again}"
     return None
 
