@@ -35,6 +35,7 @@ ROW = np.uint64(BITS + 5)  # bits of a piece and its frequency, below those of i
 CANDIDATES, CANDIDATE_PIECES = 20, 20_000  # of each text: so many texts, or as many as have so many pieces
 ASKED, PAIRS, COMPARED_PAIRS = 100_000, 1_000_000, 20_000  # at once
 SAMPLE = 10_000  # texts by which the time is estimated
+GROWTH = 1.3  # the power by which it grows with the texts, from 10,000 to 2,000,000: docs/results.md
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +93,7 @@ def estimate_seconds(texts: Sequence[str]) -> float:
     sample = texts[:: max(1, len(texts) // SAMPLE)]
     begin = time.perf_counter()
     find_near(sample, np.arange(len(sample)), np.arange(len(sample)), earlier=True)
-    return (time.perf_counter() - begin) * len(texts) / max(1, len(sample))
+    return (time.perf_counter() - begin) * (len(texts) / max(1, len(sample))) ** GROWTH
 
 
 class _Index:
