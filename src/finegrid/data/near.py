@@ -93,7 +93,8 @@ def estimate_seconds(texts: Sequence[str]) -> float:
     sample = texts[:: max(1, len(texts) // SAMPLE)]
     begin = time.perf_counter()
     find_near(sample, np.arange(len(sample)), np.arange(len(sample)), earlier=True)
-    return (time.perf_counter() - begin) * (len(texts) / max(1, len(sample))) ** GROWTH
+    growth: float = (len(texts) / max(1, len(sample))) ** GROWTH
+    return (time.perf_counter() - begin) * growth
 
 
 class _Index:
