@@ -64,6 +64,20 @@ def test_edited_texts_are_found_among_many() -> None:
     assert check(texts, every[120:], every[:120], earlier=False) >= 40
 
 
+@pytest.mark.parametrize("pieces", [4, 20, 40, 100])
+def test_texts_are_found_whose_rarest_pieces_are_all_in_one_of_them(pieces: int) -> None:
+    """The limit: a fifth of the longer text is in no other, and rarer than all that both have."""
+    letters = [chr(0x4E00 + 11 * number) for number in range(pieces)]
+    body = "".join(f"{letter}{number % 10}" for number, letter in enumerate(letters))
+    body = body.encode()[: pieces + PIECE - 1].decode(errors="ignore").ljust(1)
+    size = len(cut(body))
+    longer = body + "".join(chr(0x61 + number % 26) for number in range(size // 4))
+    found = find_near([body, longer], np.arange(2), np.arange(2))
+
+    assert jaccard(body, longer) >= LEAST > jaccard(body, longer + "!!")
+    assert found.of.tolist() == [1, 0]
+
+
 @pytest.mark.parametrize("blocks", [30, 1000])
 def test_texts_that_are_looked_at_in_blocks_are_compared_all_the_same(
     blocks: int, monkeypatch: pytest.MonkeyPatch
