@@ -53,6 +53,7 @@ def study(home: Path, tmp_path: Path) -> Path:
     return tmp_path / "study"
 
 
+@pytest.mark.slow
 def test_two_workers_compute_what_one_does(study: Path, undisturbed: dict[str, Any]) -> None:
     done = finegrid("run", study, "--workers", "2")
 

@@ -217,6 +217,7 @@ def test_only_the_exact_gelu_is_taken_for_it() -> None:
     assert not any(fused.is_gelu(ACT2FN[name]) for name in ("gelu_new", "gelu_python", "relu", "silu"))
 
 
+@pytest.mark.slow
 @on_a_cpu
 def test_a_stack_learns_by_kernels_what_it_learns_without(
     loaded: LoadedStudy, monkeypatch: pytest.MonkeyPatch
@@ -246,6 +247,7 @@ def test_a_stack_learns_by_kernels_what_it_learns_without(
                 assert (p - q).norm() <= 1e-4 * q.norm(), name
 
 
+@pytest.mark.slow
 @on_a_cpu
 def test_a_run_by_itself_learns_by_kernels_what_it_learns_without(
     loaded: LoadedStudy, monkeypatch: pytest.MonkeyPatch

@@ -30,9 +30,7 @@ def test_the_truth_of_the_simulation_is_the_mean_of_large_studies() -> None:
     assert (np.abs(found - intervals.true_effects(case)) < 3.5 * spread).all()
 
 
-@pytest.mark.parametrize(
-    "name", ["equal noise, 5 seeds", f"{UNEQUAL}, 3 seeds", "missing runs, 3 seeds", LUCKY]
-)
+@pytest.mark.parametrize("name", [f"{UNEQUAL}, 3 seeds", "missing runs, 3 seeds", LUCKY])
 def test_intervals_hold_the_truth(name: str) -> None:
     found = intervals.report(CASES[name], studies=120)
 

@@ -42,6 +42,7 @@ def weights_hash(study: Path, threads: int) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.slow
 def test_two_processes_train_to_the_same_bits(tmp_path: Path, bert: Path) -> None:
     study = write_study(tmp_path / "study", bert)
 
