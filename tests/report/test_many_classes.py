@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.pretend import record_scores
 from support.reported import SEEDS, audited_study, fill
 
 from finegrid import metrics
@@ -26,7 +27,7 @@ from finegrid.study import predictions
 from finegrid.study.audit_file import load_audit, save_audit
 from finegrid.study.load import load_study
 from finegrid.study.predictions import RunPredictions, save_run
-from finegrid.study.record import Record, Seconds
+from finegrid.study.record import Seconds
 from finegrid.study.study import Study
 from finegrid.verdict.to_json import as_json
 from finegrid.verdict.verdict import judge
@@ -58,22 +59,7 @@ def study_of(folder: Path, bert: Path, classes: int, texts: int) -> Study:
         found = RunPredictions(gold, logits, np.arange(1, texts + 1))
         save_run(study.files.predictions_of(run.run_id), found, found)
         scores = metrics.summary(gold, logits, labels)
-        study.ledger.append(
-            Record(
-                run_id=run.run_id,
-                recipe=run.levels,
-                stands_for=run.stands_for,
-                seed=run.seed,
-                status="done",
-                best_epoch=1,
-                dev=scores,
-                test=scores,
-                seconds=Seconds(train=20.0),
-                device="cpu",
-                precision="fp32",
-                threads=1,
-            )
-        )
+        study.ledger.append(record_scores(run, scores, Seconds(train=20.0)))
     return study
 
 

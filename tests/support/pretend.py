@@ -47,6 +47,13 @@ def record_of(study: Study, audit: Audit, run: PlannedRun, hits: int | NDArray[n
     save_run(study.files.predictions_of(run.run_id), said, said)
     scores = metrics.summary(GOLD, logits, audit.labels)
     frozen = bool(run.levels.get("freeze.layers"))
+    seconds = Seconds(epoch=10.0, train=12.0 if frozen else 20.0, dev=1.0, test=1.0)
+    epochs = (Epoch(epoch=1, dev=scores), Epoch(epoch=2, dev=scores))
+    return replace(record_scores(run, scores, seconds), epochs=epochs)
+
+
+def record_scores(run: PlannedRun, scores: dict[str, Any], seconds: Seconds) -> Record:
+    """The record of a run that has the same scores on dev and test."""
     return Record(
         run_id=run.run_id,
         recipe=run.levels,
@@ -56,8 +63,7 @@ def record_of(study: Study, audit: Audit, run: PlannedRun, hits: int | NDArray[n
         best_epoch=1,
         dev=scores,
         test=scores,
-        epochs=(Epoch(epoch=1, dev=scores), Epoch(epoch=2, dev=scores)),
-        seconds=Seconds(epoch=10.0, train=12.0 if frozen else 20.0, dev=1.0, test=1.0),
+        seconds=seconds,
         device="cpu",
         precision="fp32",
         threads=1,

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Literal
 
 from finegrid.data.content import PARQUET, find_format, format_of_ending, read_content, refuse_other_text
-from finegrid.data.delimited import Line, is_blank, read_lines
+from finegrid.data.delimited import Line, are_even, is_blank, read_lines
 from finegrid.data.encoding import NO_UNICODE, Decoded, decode
 from finegrid.data.findings import FileFindings, quote
 from finegrid.data.guess_columns import ColumnValues
 from finegrid.data.header import guess_header, name_columns, strip_row
-from finegrid.data.jsonl import read_objects
+from finegrid.data.jsonl import list_by_key, read_objects
 from finegrid.data.separator import guess_separator
-from finegrid.data.settings import SEPARATORS, DataSettings, Encoding, Format, Quoting, Separator
+from finegrid.data.settings import DataSettings, Encoding, Format, Quoting, Separator, resolve_separator
 from finegrid.data.sniff import choose_lines, guess_format
 from finegrid.spelling import count_noun
 
@@ -84,10 +84,8 @@ def read_cells(path: Path, options: ColumnOptions, findings: FileFindings) -> Ce
         return Cells({}, [])
     if kind == "jsonl":
         rows = read_objects(decoded.text, findings)
-        keys = list(dict.fromkeys(key for _, row in rows for key in row))
         objects = [row for _, row in rows]
-        columns = {key: [row.get(key) for row in objects] for key in keys}
-        return Cells(columns, [place for place, _ in rows], objects=objects)
+        return Cells(list_by_key(objects), [place for place, _ in rows], objects=objects)
     return _split_columns(_split_lines(path, decoded.text, kind, options, findings), options, findings)
 
 
@@ -120,7 +118,7 @@ def _split_lines(
 ) -> list[Line]:
     """Rows of CSV or TSV; of a .txt without a tab, lines as they are, whatever they hold."""
     study = options.of_study
-    usual = SEPARATORS[kind] if study.separator == "auto" else study.separator
+    usual = resolve_separator(kind, study.separator)
     if path.suffix.lower() == ".txt" and usual not in text and options.separator is None:
         return read_lines(text, "\t", "none", findings)
     separator = options.separator or guess_separator(text, usual)
@@ -128,7 +126,7 @@ def _split_lines(
         return read_lines(text, separator, options.quoting, findings)
     if study.quoting == "none":
         plain = read_lines(text, separator, "none", FileFindings(findings.file))
-        if len({len(fields) for _, fields in plain}) == 1:
+        if are_even(plain):
             return plain
     return choose_lines(text, separator, findings)[0]
 

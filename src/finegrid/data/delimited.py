@@ -41,6 +41,11 @@ def first_lines(text: str, most: int) -> str:
     return line_end.join(text.split(line_end, most)[:most])
 
 
+def are_even(lines: Sequence[Line]) -> bool:
+    """Whether there are rows, all of equally many fields."""
+    return len({len(fields) for _, fields in lines}) == 1
+
+
 def is_blank(fields: list[str]) -> bool:
     return len(fields) == 1 and not fields[0].strip()
 

@@ -9,7 +9,14 @@ from finegrid.data.columns import LABEL_NAMES, TEXT_NAMES, find_columns, number_
 from finegrid.data.delimited import Line, find_line_end, is_blank, read_lines
 from finegrid.data.findings import FileFindings, quote, quote_all
 from finegrid.data.header import comes_again, strip_row
-from finegrid.data.settings import SEPARATOR_NAMES, SEPARATORS, DataSettings, Format, Separator
+from finegrid.data.settings import (
+    SEPARATOR_NAMES,
+    SEPARATORS,
+    DataSettings,
+    Format,
+    Separator,
+    resolve_separator,
+)
 from finegrid.spelling import count_noun
 
 LISTED_LINES = 5
@@ -19,7 +26,7 @@ def read_delimited(
     text: str, kind: Format, settings: DataSettings, findings: FileFindings
 ) -> list[tuple[int, list[object]]]:
     """Line number and wanted cells of each row."""
-    separator = SEPARATORS[kind] if settings.separator == "auto" else settings.separator
+    separator = resolve_separator(kind, settings.separator)
     lines = read_lines(text, separator, settings.quoting, findings)
     if not lines or lines[0][0] > 1:  # the first line is broken, and the problem is noted
         return []

@@ -1,7 +1,7 @@
 """Reads the rows of JSON lines: one object a line, columns by key."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from finegrid.data.columns import suggest_name
 from finegrid.data.findings import FileFindings, quote, quote_all
@@ -36,6 +36,12 @@ def read_objects(text: str, findings: FileFindings) -> list[tuple[int, dict[str,
         elif (row := _parse(line, number, findings)) is not None:
             rows.append((number, row))
     return rows
+
+
+def list_by_key(rows: Sequence[Mapping[str, object]]) -> dict[str | int, list[object]]:
+    """The values of objects by key, None where an object has no such key."""
+    keys = dict.fromkeys(key for row in rows for key in row)
+    return {key: [row.get(key) for row in rows] for key in keys}
 
 
 def _parse(line: str, number: int, findings: FileFindings) -> dict[str, object] | None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from finegrid.data.doctor import RARE
 from finegrid.data.findings import quote
 from finegrid.data.guess_columns import TextColumn
-from finegrid.data.settings import SEPARATOR_NAMES, SEPARATORS
+from finegrid.data.settings import SEPARATOR_NAMES, SEPARATORS, resolve_separator
 from finegrid.data.sniff import Reading
 from finegrid.data.table import PARTS, DataTable
 from finegrid.spelling import count_noun
@@ -50,8 +50,7 @@ def describe_format(reading: Reading) -> str:
         header = "a header" if reading.header else "no header"
         said.append(f"{header} ({reading.why_header})")
         marks = dict.fromkeys(
-            SEPARATOR_NAMES[SEPARATORS[kind] if reading.separator == "auto" else reading.separator]
-            for kind in delimited
+            SEPARATOR_NAMES[resolve_separator(kind, reading.separator)] for kind in delimited
         )
         said += [f"separated by {'s and '.join(marks)}s", QUOTES[reading.quoting]]
     if reading.encodings:

@@ -13,7 +13,7 @@ from finegrid.data.delimited import join_cells, read_lines
 from finegrid.data.encoding import decode
 from finegrid.data.findings import FileFindings
 from finegrid.data.header import strip_row
-from finegrid.data.settings import SEPARATORS, DataSettings, Format
+from finegrid.data.settings import DataSettings, Format, resolve_separator
 
 Labels = Mapping[int, str | None]  # of rows by their place; None: as it is
 
@@ -55,7 +55,7 @@ def name_target(source: Path) -> str:
 def _rewrite_lines(
     text: str, kind: Format, settings: DataSettings, kept: Labels, left: dict[int, str]
 ) -> Iterator[str]:
-    separator = SEPARATORS[kind] if settings.separator == "auto" else settings.separator
+    separator = resolve_separator(kind, settings.separator)
     lines = read_lines(text, separator, settings.quoting, FileFindings(""))
     header = lines[0][1] if settings.header else []
     wide = next(fields for number, fields in lines if number in kept) if kept else []

@@ -38,6 +38,11 @@ Encoding = Literal[
 ]
 
 
+def resolve_separator(kind: Format, separator: Literal["auto"] | Separator) -> Separator:
+    """What stands between columns of CSV or TSV: the separator, or where it is auto, the format's."""
+    return SEPARATORS[kind] if separator == "auto" else separator
+
+
 class DataSettings(BaseModel):
     """Where the texts and labels are. Paths are relative to a folder that is given when loading.
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from finegrid.data.content import PARQUET, format_of_ending, read_content, refuse_other_text
-from finegrid.data.delimited import QUOTED, Line, find_line_end, first_lines, read_lines
+from finegrid.data.delimited import QUOTED, Line, are_even, find_line_end, first_lines, read_lines
 from finegrid.data.delimited_rows import find_swallowed, select_cells
-from finegrid.data.encoding import Decoded, decode
+from finegrid.data.encoding import NO_UNICODE, Decoded, decode
 from finegrid.data.findings import FileFindings
 from finegrid.data.guess_columns import ChosenColumns, ColumnValues, TextColumn, choose_columns
 from finegrid.data.header import LOOKED_AT, guess_header, name_columns
-from finegrid.data.jsonl import read_objects
+from finegrid.data.jsonl import list_by_key, read_objects
 from finegrid.data.separator import guess_separator
 from finegrid.data.settings import SEPARATORS, Encoding, Format, Quoting, Separator
 from finegrid.errors import InputError, Problem, input_error
@@ -112,9 +112,8 @@ def sniff(paths: Sequence[Path], said: Said = Said()) -> Reading:
     files = [_open(path, said) for path in paths]
     if files[0].findings:
         _stop_at(files)
-    files = [
-        file for file in files if not file.findings
-    ]  # who reads them all tells what is wrong with others
+    # What is wrong with the others is told by who reads all rows.
+    files = [file for file in files if not file.findings]
     tables = [file for file in files if file.delimited]
     quoting = said.quoting or "rfc4180"
     if tables:
@@ -128,7 +127,7 @@ def sniff(paths: Sequence[Path], said: Said = Said()) -> Reading:
     assert columns is not None
     _refuse_different_separators(tables)
     encodings = {file.path.name: file.decoded.encoding for file in files if file.decoded}
-    foreign = {encoding for encoding in encodings.values() if not encoding.startswith("utf")}
+    foreign = NO_UNICODE.intersection(encodings.values())
     return Reading(
         columns,
         header,
@@ -164,9 +163,7 @@ def choose_lines(text: str, separator: Separator, findings: FileFindings) -> tup
     if '"' not in text or (not findings and not _swallows(quoted, text, separator)):
         return quoted, "rfc4180"
     plain = read_lines(text, separator, "none", FileFindings(findings.file))
-    if len({len(fields) for _, fields in plain}) != 1:
-        return quoted, "rfc4180"
-    return plain, "none"
+    return (plain, "none") if are_even(plain) else (quoted, "rfc4180")
 
 
 def _open(path: Path, said: Said) -> _Opened:
@@ -222,9 +219,8 @@ def _choose_quoting(tables: Sequence[_Opened], said: Said) -> Quoting:
 
 def _refuse_real_quotes(file: _Opened) -> None:
     """Where another file has quotation marks as ordinary text, this one may not need them as quotes."""
-    uneven = len({len(fields) for _, fields in file.lines}) > 1
     quoted = sum(any(map(QUOTED.fullmatch, fields)) for _, fields in file.lines)
-    if uneven or 2 * quoted > len(file.lines):
+    if not are_even(file.lines) or 2 * quoted > len(file.lines):
         what = (
             "its fields are quoted as in RFC 4180, while quotation marks in another file are ordinary text. "
             "Write the files alike"
@@ -304,7 +300,8 @@ def _read_columns(file: _Opened, header: bool) -> ColumnValues:
 
         return read_simple_columns(file.path, file.findings, LOOKED_AT)
     if file.format == "jsonl":
-        return _read_keys(file.text, file.findings)
+        rows = read_objects(first_lines(file.text, LOOKED_AT), file.findings)
+        return list_by_key([row for _, row in rows])
     if file.lines and not any(len(fields) == len(file.lines[0][1]) for _, fields in file.lines[1:]):
         select_cells(file.lines[header:], [], len(file.lines[0][1]), file.findings)
     return _as_columns(file.lines, header)
@@ -317,10 +314,3 @@ def _as_columns(lines: Sequence[Line], header: bool) -> ColumnValues:
     rows = [fields for _, fields in lines[header:LOOKED_AT] if len(fields) == len(first)]
     names = name_columns(first, header)
     return {name: [row[index] for row in rows] for index, name in enumerate(names)}
-
-
-def _read_keys(text: str, findings: FileFindings) -> ColumnValues:
-    """Values of the first rows, by key."""
-    rows = [row for _, row in read_objects(first_lines(text, LOOKED_AT), findings)]
-    keys = list(dict.fromkeys(key for row in rows for key in row))
-    return {key: [row.get(key) for row in rows] for key in keys}
