@@ -105,6 +105,14 @@ def test_a_missing_text_does_not_make_the_id_the_text(tmp_path: Path) -> None:
     assert "line 8" in refused([path]) and "the text is missing" in refused([path])
 
 
+def test_a_column_of_which_most_texts_are_missing_is_still_the_text(tmp_path: Path) -> None:
+    table = [{"body": f"{WORDS[i % 6]} {i}" if i % 3 == 0 else None, "kind": "xy"[i % 2]} for i in range(40)]
+    (path,) = write(tmp_path, train_jsonl="".join(json.dumps(row) + "\n" for row in table))
+
+    assert (sniff([path]).columns.text, sniff([path]).columns.label) == ("body", "kind")
+    assert "line 2" in refused([path]) and "the text is missing" in refused([path])
+
+
 def test_a_column_beside_ratings_as_pandas_writes_them_is_not_taken_for_the_label(tmp_path: Path) -> None:
     table = [{"text": f"{WORDS[i % 6]} {i}", "checked": i % 3 == 0, "stars": float(i % 5)} for i in range(40)]
     (path,) = write(tmp_path, train_jsonl="".join(json.dumps(row) + "\n" for row in table))
