@@ -159,6 +159,22 @@ def test_a_kept_config_has_the_studys_labels_and_not_those_it_started_from(
     assert predicted(out, loaded.study.folder / "dev.tsv").fitted.labels == ["x", "y", "z"]
 
 
+def test_a_kept_model_reads_quotation_marks_as_its_study_did(tmp_path: Path, bert: Path) -> None:
+    folder = write_study(tmp_path / "study", bert)
+    settings = (folder / "study.toml").read_text()
+    (folder / "study.toml").write_text(
+        settings.replace('label = "label"', 'label = "label"\nquoting = "none"')
+    )
+    loaded = open_study(folder)
+    recipe = recipe_of(loaded)
+    (run,) = train(loaded, recipe)
+    out = kept(loaded, run, recipe, tmp_path / "kept")
+    (tmp_path / "new.tsv").write_text('text\tlabel\n"ba" be\tx\n"du"\ty\n')
+
+    assert load_fitted(out).reading.quoting == "none"
+    assert predicted(out, tmp_path / "new.tsv").read.texts == [('"ba" be',), ('"du"',)]
+
+
 @pytest.mark.parametrize("pooling", ["cls", "pooler", "last-mean", "first-last-mean"])
 def test_every_pooling_predicts_as_in_its_run(loaded: LoadedStudy, tmp_path: Path, pooling: str) -> None:
     recipe = recipe_of(loaded, model__pooling=pooling)
