@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cache
 from itertools import combinations
 from typing import Any
@@ -50,6 +50,13 @@ def prepared(loaded: LoadedStudy, recipe: Recipe, seed: int = 0) -> Run:
 def test_every_factor_is_listed() -> None:
     assert ON.keys() == DEFAULTS.keys()
     assert all(ON[factor] != DEFAULTS[factor] for factor in ON)
+
+
+def test_every_factor_is_in_one_listing_of_its_part() -> None:
+    for field in fields(Recipe):
+        part = getattr(Recipe(), field.name)
+        listed = [name for listing in part.listings for name in listing.factors]
+        assert sorted(listed) == sorted(own.name for own in fields(part)), field.name
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda strategy: type(strategy).__name__)

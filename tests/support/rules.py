@@ -21,7 +21,7 @@ HUGGING_FACE = re.compile(
     r"\.(encoder\.layer|transformer\.layer|layer\[|attention\.(self|output)\b|intermediate\.|q_lin|ffn\b|sa_layer_norm"
     r"|LayerNorm\.|word_embeddings|embeddings_project)"
 )
-CARD = ("Paper", "Idea", "Off")
+CARD = ("Paper", "Idea", "Off", "Reduces", "Evidence")
 
 # Imports each module that standard input names, while every import of a package named as an argument fails.
 # Prints how it came to that: "module > module > package".

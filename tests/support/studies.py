@@ -338,4 +338,4 @@ def pack_all(split: TokenisedSplit, rows: NDArray[np.int64] | None = None, max_l
 
 def any_setting(seed: int = 0) -> Setting:
     """The setting of a run without texts, for strategies that only change the model."""
-    return Setting(seed, Streams(seed), texts=None, pretraining=None, read_anchor=dict)  # type: ignore[arg-type]
+    return Setting(seed, Streams(seed), texts=None, classes=2, pretraining=None, read_anchor=dict)  # type: ignore[arg-type]

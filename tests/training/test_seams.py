@@ -224,7 +224,7 @@ def test_without_parts_a_criterion_is_cross_entropy() -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["rdrop", "smoothing", "contrast"])
+@pytest.mark.parametrize("name", ["rdrop", "smoothing", "pull_apart"])
 def test_stacked_runs_have_the_losses_of_each_alone(loaded: LoadedStudy, name: str) -> None:
     criterion = build_criterion(on(loaded, name), loaded.setting(0))
     both = outputs((2,), criterion.views)
@@ -271,7 +271,7 @@ def test_two_equal_views_disagree_by_nothing(loaded: LoadedStudy) -> None:
 
 
 def test_equal_vectors_have_the_contrast_of_their_number(loaded: LoadedStudy) -> None:
-    criterion = build_criterion(on(loaded, "contrast"), loaded.setting(0))
+    criterion = build_criterion(on(loaded, "pull_apart"), loaded.setting(0))
     one = outputs()
     equal = Outputs(one.logits, (torch.ones(6, 5).double(),), one.labels)
 
@@ -327,7 +327,7 @@ def test_rates_fall_from_the_head_down_and_decays_stay(loaded: LoadedStudy) -> N
 
 def test_the_pull_is_towards_the_checkpoint(loaded: LoadedStudy) -> None:
     """Without a gradient and without decay, the distance shrinks by the same share in every step."""
-    recipe = on(loaded, "prior", optimizer__weight_decay=0.0, reinit__layers=1)
+    recipe = on(loaded, "pull_back", optimizer__weight_decay=0.0, reinit__layers=1)
     run = run_of(loaded, recipe)
     name = "encoder.encoder.layer.3.output.dense.weight"
     p, anchor = run.model.get_parameter(name), loaded.setting(0).anchor[name]

@@ -14,7 +14,7 @@ from finegrid.recipe.identity import Levels
 from finegrid.strategies.freeze import Freeze
 from finegrid.strategies.model import ModelSettings
 from finegrid.strategies.optimizer import Optimizer
-from finegrid.strategies.part import Price
+from finegrid.strategies.part import Part, Price
 from finegrid.strategies.pretrain import Pretrain
 from finegrid.strategies.reinit import Reinit
 from finegrid.strategies.schedule import Schedule
@@ -120,17 +120,10 @@ class Recipe:
 
     def problems(self, checkpoint: CheckpointInfo) -> list[Problem]:
         """What this recipe asks of a checkpoint that it cannot do. Empty if all is well."""
-        found = [
-            problem for part in fields(self) for problem in getattr(self, part.name).problems(checkpoint)
-        ]
-        both = self.reinit.layers + self.freeze.layers
-        if not found and self.reinit.layers and self.freeze.layers and both > checkpoint.layers:
-            what = (
-                f"{self.reinit.layers} + {self.freeze.layers} layers, but the encoder has "
-                f"{checkpoint.layers}: some would be drawn afresh and then never trained."
-            )
-            found.append(Problem('"reinit.layers" + "freeze.layers"', what))
-        return found
+        parts: list[Part] = [getattr(self, field.name) for field in fields(self)]
+        levels = self.levels()
+        of_parts = [problem for part in parts for problem in part.problems(checkpoint)]
+        return of_parts or [problem for part in parts for problem in part.conflicts(levels, checkpoint)]
 
 
 DEFAULTS: Levels = Recipe().levels()

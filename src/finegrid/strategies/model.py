@@ -19,7 +19,7 @@ from pydantic.dataclasses import dataclass
 
 from finegrid.encoders.poolings import Pooling
 from finegrid.errors import Problem
-from finegrid.strategies.part import STRICT, Claim, Part
+from finegrid.strategies.part import STRICT, Claim, Listing, Part
 
 if TYPE_CHECKING:
     from finegrid.encoders.families import CheckpointInfo
@@ -27,6 +27,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, config=STRICT)
 class ModelSettings(Part):
+    listings: ClassVar[tuple[Listing, ...]] = (
+        Listing("pooling", ("pooling",), "architecture", "B/D", synonyms=("cls", "mean pooling")),
+        Listing(
+            "length",
+            ("max_length",),
+            "texts",
+            "A",
+            step="in proportion to tokens",
+            synonyms=("max_seq_length", "truncation"),
+        ),
+    )
     touches: ClassVar[Mapping[str, Claim]] = {
         "pooling": {"pooling": "all"},
         "max_length": {"data": "all"},

@@ -9,6 +9,8 @@ Idea    ``bias_correction=False`` leaves out Adam's 1 / (1 - beta ** t), which m
 Off     ``bias_correction=True, decay_on="all"``.
 Differs The THUCNews study changed Adam's eps (1e-8 to 1e-6) together with the decay groups; we vary one
         thing, eps stays 1e-8. ``decay_on`` is inert where ``weight_decay`` is 0.
+Reduces The loss stays the mean over a batch's texts; an update is that of every number by itself.
+Evidence B for bias correction (two papers of one year, small data). Weight decay: mixed.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from finegrid.strategies.part import STRICT, Claim, Price
+from finegrid.strategies.part import STRICT, Claim, Listing, Price
 from finegrid.strategies.seams import Setting, Strategy
 
 if TYPE_CHECKING:
@@ -29,6 +31,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, config=STRICT)
 class Optimizer(Strategy):
+    listings: ClassVar[tuple[Listing, ...]] = (
+        Listing("learning rate", ("rate",), "rates", "A", synonyms=("lr",)),
+        Listing("weight decay", ("weight_decay", "decay_on"), "decays", "B/D", synonyms=("wd", "no_decay")),
+        Listing("bias correction", ("bias_correction",), "updates", "B", synonyms=("BertAdam", "AdamW")),
+    )
     always: ClassVar[bool] = True
     touches: ClassVar[Mapping[str, Claim]] = {
         "rate": {"rates": "all"},

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import ConfigDict
 
@@ -33,11 +34,50 @@ Claim = Mapping[Aspect, str]
 # What moving a factor does to the time of a run: nothing; or what a step takes, or what comes before the
 # first step. Runs that differ only where it is nothing take the same time, and may share a family.
 Price = Literal["nothing", "step", "start"]
+Kind = Literal[
+    "rates",
+    "decays",
+    "gradients",
+    "updates",
+    "losses",
+    "initial values",
+    "what trains",
+    "architecture",
+    "texts",
+    "schedules",
+    "free",
+]
+# A: several independent controlled comparisons. B: one paper, and a default that ships or a replication.
+# C: the paper alone. D: mixed, or negative.
+Evidence = Literal["A", "B", "C", "D", "A/D", "B/D"]
 STRICT = ConfigDict(extra="forbid", strict=True)  # for every part of a recipe: no 1 for true, no "6" for 6
+
+
+@dataclass(frozen=True)
+class Listing:
+    """How `finegrid explain` lists a strategy among all others.
+
+    Attributes:
+        name: as papers and users call it.
+        factors: of the part, without its name; every factor of a part is in one listing.
+        kind: what it changes.
+        evidence: how well its worth is known; the card says from where.
+        step: what it takes of a step at its usual level, as a multiple of a step without it; "0.5" is half.
+        synonyms: other names that people look for, and abbreviations.
+    """
+
+    name: str
+    factors: tuple[str, ...]
+    kind: Kind
+    evidence: Evidence
+    step: str = "1.0"
+    synonyms: tuple[str, ...] = ()
 
 
 class Part:
     """One part of a recipe: a frozen dataclass whose fields are factors."""
+
+    listings: ClassVar[tuple[Listing, ...]] = ()
 
     # What each factor may change, proved on the real model before a study (audit/proof.py).
     touches: ClassVar[Mapping[str, Claim]] = {}
@@ -54,4 +94,13 @@ class Part:
 
     def problems(self, checkpoint: CheckpointInfo) -> list[Problem]:
         """What this part asks of a checkpoint that it cannot do."""
+        return []
+
+    def conflicts(self, levels: Mapping[str, Any], checkpoint: CheckpointInfo) -> list[Problem]:
+        """What this part asks for that contradicts another part.
+
+        Args:
+            levels: of the whole recipe, by dotted names.
+            checkpoint: that the recipe is for.
+        """
         return []

@@ -11,6 +11,8 @@ Exactly ``tokens`` are seen, in as many passes as that takes, by `finegrid pretr
         any interval, and the verdict says so.
 Differs Sun et al. also pre-train on texts of other data sets of the field. For that, pre-train by hand and
         give the result to ``finegrid init --model``.
+Reduces Pre-training's loss is the mean over its masked tokens; fine-tuning's is not changed.
+Evidence A: gains in several comparisons, largest where the field's words are rare elsewhere.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from finegrid.errors import Problem
-from finegrid.strategies.part import STRICT, Claim, Price
+from finegrid.strategies.part import STRICT, Claim, Listing, Price
 from finegrid.strategies.seams import Setting, Strategy
 
 if TYPE_CHECKING:
@@ -32,6 +34,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, config=STRICT)
 class Pretrain(Strategy):
+    listings: ClassVar[tuple[Listing, ...]] = (
+        Listing(
+            "further pre-training",
+            ("tokens", "rate", "shared"),
+            "initial values",
+            "A",
+            step="1.0, and the pre-training before it",
+            synonyms=("TAPT", "task-adaptive pretraining", "MLM"),
+        ),
+    )
     touches: ClassVar[Mapping[str, Claim]] = {
         "tokens": {"initial": "all"},
         "rate": {"initial": "all"},

@@ -6,6 +6,8 @@ Off     ``warmup_ratio=0.0``: linear decay from the first step.
 Exactly Of T steps, W = ceil(warmup_ratio * T) warm up. The factor at step t, counted from 0, is t / W below
         W, then (T - t) / (T - W). So with warmup the first step has rate 0, as in transformers'
         ``get_linear_schedule_with_warmup``.
+Reduces The loss stays the mean over a batch's texts.
+Evidence A that warmup prevents runs that fail to learn; on the mean of those that learn it does little.
 """
 
 from __future__ import annotations
@@ -17,12 +19,15 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from finegrid.strategies.part import STRICT, Claim, Price
+from finegrid.strategies.part import STRICT, Claim, Listing, Price
 from finegrid.strategies.seams import Strategy
 
 
 @dataclass(frozen=True, config=STRICT)
 class Schedule(Strategy):
+    listings: ClassVar[tuple[Listing, ...]] = (
+        Listing("warmup", ("warmup_ratio",), "schedules", "A", synonyms=("warm-up", "warmup_proportion")),
+    )
     always: ClassVar[bool] = True
     touches: ClassVar[Mapping[str, Claim]] = {"warmup_ratio": {"rates": "all"}}
     prices: ClassVar[Mapping[str, Price]] = {"warmup_ratio": "nothing"}

@@ -43,6 +43,7 @@ class Setting:
         seed: of the run.
         streams: the run's random numbers, by name.
         texts: the training texts.
+        classes: how many there are; a training set may lack one that dev has.
         pretraining: more of it, on these texts.
         read_anchor: see `anchor`; called only by strategies that need it.
     """
@@ -50,6 +51,7 @@ class Setting:
     seed: int
     streams: Streams
     texts: TokenisedSplit
+    classes: int
     pretraining: MorePretraining
     read_anchor: Callable[[], Mapping[str, Tensor]]
 

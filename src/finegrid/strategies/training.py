@@ -10,11 +10,15 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from finegrid.strategies.part import STRICT, Claim, Part
+from finegrid.strategies.part import STRICT, Claim, Listing, Part
 
 
 @dataclass(frozen=True, config=STRICT)
 class Training(Part):
+    listings: ClassVar[tuple[Listing, ...]] = (
+        Listing("epochs", ("epochs",), "schedules", "A", synonyms=("longer training", "num_train_epochs")),
+        Listing("batch size", ("batch_size",), "texts", "B/D", synonyms=("per_device_train_batch_size",)),
+    )
     touches: ClassVar[Mapping[str, Claim]] = {
         "epochs": {"rates": "all"},  # the schedule ends later
         "batch_size": {"data": "all", "rates": "all"},

@@ -133,7 +133,8 @@ class LoadedStudy:
 
     def setting(self, seed: int) -> Setting:
         """What the runs of a seed are built in."""
-        return Setting(seed, Streams(seed), self.tokens.train, self.further, lambda: self.anchor)
+        classes = len(self.tokens.labels)
+        return Setting(seed, Streams(seed), self.tokens.train, classes, self.further, lambda: self.anchor)
 
     def training_batches(self, recipe: Recipe, seed: int, epoch: int) -> Iterator[Batch]:
         """The packed batches of one epoch (counted from 0), in the order of the run's own stream."""

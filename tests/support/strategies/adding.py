@@ -23,13 +23,13 @@ from support.strategies.unfreeze import Unfreeze
 EVERY: dict[str, tuple[Strategy, str, bool | float]] = {
     "rdrop": (RDrop(), "alpha", 1.0),
     "smoothing": (Smoothing(), "epsilon", 0.1),
-    "contrast": (Contrast(), "weight", 0.5),
+    "pull_apart": (Contrast(), "weight", 0.5),
     "clipping": (Clipping(), "limit", 0.1),
     "layerwise": (Layerwise(), "decay", 0.5),
     "ema": (Ema(), "decay", 0.9),
     "fgm": (Fgm(), "epsilon", 0.5),
     "lion": (Lion(), "on", True),
-    "prior": (Prior(), "pull", 0.5),
+    "pull_back": (Prior(), "pull", 0.5),
     "unfreeze": (Unfreeze(), "wait", 0.4),
 }
 # A second pass takes a run out of stacks; so do groups that are left alone for a while, out of graphs.
