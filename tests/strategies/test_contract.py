@@ -87,7 +87,9 @@ def test_off_is_the_identity_object(strategy: Strategy, loaded: LoadedStudy) -> 
     assert same_tensors(before, {name: p.detach() for name, p in model.named_parameters()})
     assert all(p.requires_grad for p in model.parameters()) and model.frozen_layers == 0
     assert {name: site.active for name, site in model.dropouts.items()} == sites
-    assert not strategy.overrides("more_gradients") and not strategy.overrides("change_gradients_")
+    assert not strategy.overrides("more_gradients")
+    gradients = [torch.full((2,), 1e9)]
+    assert strategy.change_gradients_(gradients) is None and gradients[0].tolist() == [1e9, 1e9]
     assert torch.equal(torch.get_rng_state(), global_state)
 
 

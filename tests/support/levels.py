@@ -21,7 +21,17 @@ ON: Levels = {
     "optimizer.weight_decay": 0.5,
     "optimizer.decay_on": "matrices",
     "optimizer.bias_correction": False,
+    "optimizer.beta1": 0.5,
+    "optimizer.beta2": 0.9,
+    "optimizer.eps": 1e-3,
+    "rates.layer_decay": 0.5,
+    "rates.head": 10.0,
+    "prior.decay": 1.0,
+    "clip.norm": 0.1,
     "schedule.warmup_ratio": 0.3,
+    "schedule.shape": "wsd",
+    "schedule.decay_share": 0.5,
+    "schedule.floor": 0.1,
     "training.epochs": 1,
     "training.batch_size": 12,
 }
@@ -34,6 +44,7 @@ GIVEN: dict[str, Levels] = {
     "reinit.pooler": {"model.pooling": "pooler"},
     "freeze.dropout": {"freeze.layers": 2},
     "optimizer.decay_on": {"optimizer.weight_decay": 0.5},
+    "schedule.decay_share": {"schedule.shape": "wsd"},
 }
 
 

@@ -189,9 +189,11 @@ def within(name: str, where: str, snapshot: Snapshot, depth: Mapping[str, int]) 
     place = snapshot.place(name)
     if where == "vectors":
         return name in snapshot.vectors
+    if where == "encoder":
+        return place not in ("head", "elsewhere")
     end, _, factor = where.partition(" ")
     if end not in ("top", "bottom"):
-        return where in ("all", place)
+        return where == "all" or place in where.split(", ")
     number = int(place.removeprefix("layer ")) if place.startswith("layer ") else None
     if end == "top":
         return number is not None and number > snapshot.layers - depth[factor]

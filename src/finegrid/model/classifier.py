@@ -39,6 +39,7 @@ class Classifier(nn.Module):
         self.classes = classes
         self.encoder = encoder
         self.parts = anatomy(encoder, self.clock)
+        self.fresh: set[nn.Module] = set()  # what was drawn, and is not the checkpoint's: roots of modules
         self.frozen_layers = 0
         self.compute: torch.dtype | None = None  # of the encoder's products; None: that of its weights
         self._held: dict[int, Copies] = {}  # by layer, where weights stay as they are
@@ -62,6 +63,7 @@ class Classifier(nn.Module):
 
         Each tensor has a stream of its own, ``<stream>/<tensor>``, so redrawing one moves no other.
         """
+        self.fresh.add(root)
         # Not model._init_weights: since transformers 5 it skips every weight that from_pretrained loaded.
         inside = {id(module) for module in root.modules()}
         for name, module in self.named_modules():
@@ -87,6 +89,7 @@ class Classifier(nn.Module):
         """
         for name, p in self.encoder.named_parameters():
             p.copy_(weights[name])
+        self.fresh -= set(self.encoder.modules())
 
     def share_(self, other: Classifier) -> None:
         """Take from another run of the family what both have: dropout masks, and frozen weights."""

@@ -11,11 +11,14 @@ from pydantic import ValidationError
 
 from finegrid.errors import InputError, Problem
 from finegrid.recipe.identity import Levels
+from finegrid.strategies.clip import Clip
 from finegrid.strategies.freeze import Freeze
 from finegrid.strategies.model import ModelSettings
 from finegrid.strategies.optimizer import Optimizer
 from finegrid.strategies.part import Part, Price
 from finegrid.strategies.pretrain import Pretrain
+from finegrid.strategies.prior import Prior
+from finegrid.strategies.rates import Rates
 from finegrid.strategies.reinit import Reinit
 from finegrid.strategies.schedule import Schedule
 from finegrid.strategies.seams import Strategy
@@ -32,6 +35,9 @@ class Recipe:
     reinit: Reinit = Reinit()
     freeze: Freeze = Freeze()
     optimizer: Optimizer = Optimizer()
+    rates: Rates = Rates()
+    prior: Prior = Prior()
+    clip: Clip = Clip()
     schedule: Schedule = Schedule()
     training: Training = Training()
 

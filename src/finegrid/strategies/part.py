@@ -28,8 +28,8 @@ Aspect = Literal[
     "gradients",
     "update",  # what the optimizer makes of a gradient
 ]
-# Where: "all", "pooler", "vectors" (biases and LayerNorm), or "top layers", "bottom layers" (those with the
-# embeddings) with the name of the factor that says how many.
+# Where: "all", "encoder" (all but the head), places such as "head, pooler", "vectors" (biases and LayerNorm),
+# or "top layers", "bottom layers" (those with the embeddings) with the name of the factor that says how many.
 Claim = Mapping[Aspect, str]
 # What moving a factor does to the time of a run: nothing; or what a step takes, or what comes before the
 # first step. Runs that differ only where it is nothing take the same time, and may share a family.
@@ -91,6 +91,16 @@ class Part:
     @classmethod
     def price(cls, factor: str) -> Price:
         return cls.prices.get(factor, "step")
+
+    def explain_level(self, factor: str, checkpoint: CheckpointInfo, steps: int) -> str:
+        """What the level of a factor amounts to, for `finegrid plan`; empty where the level says it all.
+
+        Args:
+            factor: of this part, without its name.
+            checkpoint: that the recipe is for.
+            steps: of a run.
+        """
+        return ""
 
     def problems(self, checkpoint: CheckpointInfo) -> list[Problem]:
         """What this part asks of a checkpoint that it cannot do."""

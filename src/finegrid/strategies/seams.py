@@ -133,12 +133,17 @@ class Strategy(Part):
         A run with such a pass steps by itself, neither stacked nor captured.
         """
 
-    def change_gradients_(self, gradients: list[Tensor]) -> None:
+    def change_gradients_(self, gradients: list[Tensor]) -> Tensor | None:
         """Change the gradients in place, right before they are spent: pure on tensors, nothing read back.
 
         Args:
             gradients: of all parameters that train and have one.
+
+        Returns:
+            Of a strategy that clips, a number in a tensor: 1 if it did, 0 if not, nan where the gradients are
+            not finite. The record has the share of steps that were clipped.
         """
+        return None
 
     # What planning and proof must know
 

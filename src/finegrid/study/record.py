@@ -113,6 +113,7 @@ class Record:
     )
     epochs: Annotated[tuple[Epoch, ...], Field(description="those that have ended")] = ()
     seconds: Annotated[Seconds | None, Field(description="empty of a run whose worker died")] = None
+    clipped: Annotated[float | None, Field(description="share of steps whose gradients were clipped")] = None
     memory: Annotated[int | None, Field(description="peak bytes of the process while its family trained")] = (
         None
     )
@@ -158,6 +159,7 @@ class Record:
             "test": self.test,
             "epochs": [epoch.to_json() for epoch in self.epochs],
             "seconds": {} if self.seconds is None else self.seconds.to_json(),
+            "clipped": self.clipped,
             "memory": self.memory,
             "family": self.family,
             "threads": self.threads,
@@ -192,6 +194,7 @@ class Record:
             test=content.get("test", {}),
             epochs=tuple(map(Epoch.from_json, content.get("epochs", ()))),
             seconds=Seconds.from_json(seconds) if (seconds := content.get("seconds")) else None,
+            clipped=content.get("clipped"),
             memory=content.get("memory"),
             family=content.get("family"),
             threads=content.get("threads"),

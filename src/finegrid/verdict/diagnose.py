@@ -31,6 +31,8 @@ Kind = Literal[
     "shared-pretraining",
     "mixed",
     "engine-paths",
+    "never-clipped",
+    "always-clipped",
     "identical",
     "few-gold-texts",
 ]
@@ -65,6 +67,7 @@ def diagnose(results: Results) -> list[Warning]:
         shared_pretraining,
         mixed,
         unlike_paths,
+        clipped,
         identical,
         few_gold_texts,
     )
@@ -184,10 +187,35 @@ def unlike_paths(results: Results) -> Iterator[Warning]:
             yield Warning("engine-paths", {"factor": factor, "ways": told})
 
 
+def clipped(results: Results) -> Iterator[Warning]:
+    """Recipes that clip no step do nothing by it; and those that clip every one, little."""
+    for kind, share in CLIPPED.items():
+        if rows := [results.recipes[recipe].rows[0] for recipe in recipes_clipping(results, share)]:
+            yield Warning(kind, {"rows": ", ".join(map(str, rows))})
+
+
+CLIPPED: Mapping[Kind, float] = {"never-clipped": 0.0, "always-clipped": 1.0}
+
+
+def recipes_clipping(results: Results, share: float) -> list[int]:
+    """Numbers of the recipes that clip, all of whose runs have clipped this share of their steps."""
+    shares: dict[int, list[float]] = {}
+    for (recipe, _), record in results.finished():
+        if record.clipped is not None:  # it clips
+            shares.setdefault(recipe, []).append(record.clipped)
+    return sorted(recipe for recipe, those in shares.items() if all(one == share for one in those))
+
+
 def identical(results: Results) -> Iterator[Warning]:
-    """Distinct recipes that predict the very same: some level does nothing, whatever the audit says."""
+    """Distinct recipes that predict the very same: some level does nothing, whatever the audit says.
+
+    Where a recipe has clipped no step, that is why, and told already.
+    """
     seen: dict[tuple[int, str], list[int]] = {}
+    unclipped = recipes_clipping(results, 0.0)
     for (recipe, seed), digest in results.digests().items():
+        if recipe in unclipped:
+            continue
         seen.setdefault((seed, digest), []).append(results.recipes[recipe].rows[0])
     for (seed, _), rows in seen.items():
         if len(rows) > 1:

@@ -79,6 +79,16 @@ ENGLISH: dict[Kind, Words] = {
         "Their seconds tell the engine's paths apart too, not only the strategy. With stack = 1 in [run] all "
         "take the same path.",
     ),
+    "never-clipped": Words(
+        "clip.norm clipped 0 % of the steps: rows {rows}",
+        "No gradient was as long: clip.norm did nothing there, and has no effect to show. Lower it, or leave "
+        "it out.",
+    ),
+    "always-clipped": Words(
+        "clip.norm clipped 100 % of the steps: rows {rows}",
+        "Every gradient was cut to one length, and Adam takes little notice of lengths: clip.norm did nearly "
+        "nothing there. Raise it to clip the longest only.",
+    ),
     "identical": Words(
         "rows {rows} predict the same to the last bit with seed {seed}",
         "They differ in a level that does nothing, and the audit has not seen it. Please report it.",
@@ -146,6 +156,15 @@ CHINESE: dict[Kind, Words] = {
     "engine-paths": Words(
         "{factor} 的各水平走了引擎的不同路径：{ways}",
         "秒数之差因此也包含引擎路径之差，不只是策略的代价。在 [run] 中设 stack = 1，所有运行就走同一路径。",
+    ),
+    "never-clipped": Words(
+        "clip.norm 裁剪了 0 % 的步：第 {rows} 行",
+        "没有梯度达到这个长度：clip.norm 在那里不起作用，也就没有效应。请调低，或不用它。",
+    ),
+    "always-clipped": Words(
+        "clip.norm 裁剪了 100 % 的步：第 {rows} 行",
+        "那里每个梯度都被裁到同一长度，而 Adam 几乎不受梯度长度影响：clip.norm 几乎不起作用。"
+        "请调高，只裁剪最长的梯度。",
     ),
     "identical": Words(
         "种子 {seed} 下，第 {rows} 行的预测逐位相同",
