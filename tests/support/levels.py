@@ -17,6 +17,12 @@ ON: Levels = {
     "reinit.layers": 2,
     "freeze.layers": 2,
     "freeze.dropout": False,
+    "loss.weights": "balanced",
+    "loss.prior_tau": 1.0,
+    "loss.smoothing": 0.1,
+    "loss.focal_gamma": 2.0,
+    "contrast.weight": 0.5,
+    "contrast.tau": 0.1,
     "optimizer.rate": 1e-3,
     "optimizer.weight_decay": 0.5,
     "optimizer.decay_on": "matrices",
@@ -33,6 +39,7 @@ GIVEN: dict[str, Levels] = {
     "pretrain.shared": {"pretrain.tokens": 1500},
     "reinit.pooler": {"model.pooling": "pooler"},
     "freeze.dropout": {"freeze.layers": 2},
+    "contrast.tau": {"contrast.weight": 0.5},
     "optimizer.decay_on": {"optimizer.weight_decay": 0.5},
 }
 
