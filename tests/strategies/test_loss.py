@@ -133,11 +133,11 @@ def test_weights_do_nothing_in_a_study_whose_classes_are_of_one_size(tmp_path: o
     assert "loss.weights" in reduction.inert and "loss.weights" not in reduction.levels
 
 
-def test_weights_and_smoothing_are_told_apart_from_each_alone(loaded: LoadedStudy) -> None:
-    canonicaliser = Canonicaliser(loaded, 0)
+def test_weights_and_smoothing_are_told_apart_from_each_alone(taught: LoadedStudy) -> None:
+    canonicaliser = Canonicaliser(taught, 0)
     levels = {"loss.weights": "balanced", "loss.smoothing": 0.1, "loss.focal_gamma": 2.0}
 
-    assert not levels.keys() & canonicaliser.reduce(loaded.study.baseline.at(levels)).inert.keys()
+    assert not levels.keys() & canonicaliser.reduce(taught.study.baseline.at(levels)).inert.keys()
 
 
 @pytest.mark.parametrize("smoothing", [0.05, 0.1, 0.2])
@@ -225,10 +225,10 @@ def test_weights_and_prior_together_are_refused(loaded: LoadedStudy) -> None:
     assert not recipe_of(loaded, loss__weights="sqrt").problems(loaded.study.checkpoint)
 
 
-def test_dev_and_test_are_predicted_by_the_plain_logits(loaded: LoadedStudy) -> None:
+def test_dev_and_test_are_predicted_by_the_plain_logits(taught: LoadedStudy) -> None:
     """With rates of almost 0 the model stays, and so do its predictions, whatever its loss is."""
     plain, adjusted = (
-        train(loaded, recipe_of(loaded, optimizer__rate=1e-12, training__epochs=1, loss__prior_tau=tau))[0]
+        train(taught, recipe_of(taught, optimizer__rate=1e-12, training__epochs=1, loss__prior_tau=tau))[0]
         for tau in (0.0, 1.0)
     )
 
