@@ -31,6 +31,12 @@ from finegrid.training.run import Run
 STRATEGIES = Recipe().strategies
 
 
+@pytest.fixture(scope="module")
+def loaded(taught: LoadedStudy) -> LoadedStudy:
+    """Every factor does something in it."""
+    return taught
+
+
 def final(loaded: LoadedStudy, recipe: Recipe, seed: int = 0) -> dict[str, Tensor]:
     (run,) = train(loaded, recipe, seed=seed)
     assert run.progress.status == "done", run.progress.reason

@@ -180,6 +180,23 @@ def write_texts(path: Path, texts: int, seed: int, pairs: bool = False) -> None:
     path.write_text("\n".join(lines) + "\n")
 
 
+def make_lesson_(folder: Path) -> Path:
+    """Give the training texts of a study of `write_study` what some factors ask of them. Returns the folder.
+
+    The last text of ``z`` gets the label ``x``: where classes are of one size, weights do nothing. What a
+    teacher says stands beside the labels, as probabilities.
+    """
+    path = folder / "train.tsv"
+    head, _, last = path.read_text().rpartition("\tz\n")
+    header, *rows = f"{head}\tx\n{last}".splitlines()
+    draw = np.random.default_rng(0).dirichlet((1.0, 1.0, 1.0), len(rows))
+    columns = "\t".join(f"probability:{label}" for label in "xyz")
+    numbers = ["\t".join(f"{p:.6f}" for p in row) for row in draw]
+    lines = [f"{header}\t{columns}", *map("\t".join, zip(rows, numbers, strict=True))]
+    path.write_text("\n".join(lines) + "\n")
+    return folder
+
+
 def draw_texts(
     count: int, seed: int = 0, classes: Mapping[str, Sequence[str]] = CLASSES
 ) -> list[tuple[str, str]]:

@@ -9,6 +9,7 @@ and portions of the data.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Hashable
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
@@ -100,8 +101,15 @@ class Canonicaliser:
             asdict(recipe.training),
             build_rule(recipe, model, self.loaded.setting(self.seed)).key,
             hash_rates(tuple(s for s in recipe.acting if s.overrides("rate_factor")), steps),
-            [repr(strategy) for strategy in recipe.acting if any(map(strategy.overrides, IN_STEPS))],
+            [form for strategy in recipe.acting if (form := self._form_in_steps(strategy)) is not None],
         ]
+
+    def _form_in_steps(self, strategy: Strategy) -> Hashable:
+        """What a strategy comes to in the steps of the study's runs, over all splits; None: nothing."""
+        if not any(map(strategy.overrides, IN_STEPS)):
+            return None
+        forms = [strategy.form(setting) for setting in self.loaded.settings_of_splits(self.seed)]
+        return None if all(form is None for form in forms) else tuple(forms)
 
     def prepare(self, recipe: Recipe) -> Prepared:
         preparing = [strategy for strategy in recipe.acting if strategy.overrides("prepare_model")]

@@ -12,7 +12,9 @@ from pydantic import ValidationError
 from finegrid.errors import InputError, Problem
 from finegrid.recipe.identity import Levels
 from finegrid.strategies.clip import Clip
+from finegrid.strategies.contrast import Contrast
 from finegrid.strategies.freeze import Freeze
+from finegrid.strategies.loss import Loss
 from finegrid.strategies.model import ModelSettings
 from finegrid.strategies.optimizer import Optimizer
 from finegrid.strategies.part import Part, Price
@@ -34,6 +36,8 @@ class Recipe:
     pretrain: Pretrain = Pretrain()
     reinit: Reinit = Reinit()
     freeze: Freeze = Freeze()
+    loss: Loss = Loss()
+    contrast: Contrast = Contrast()
     optimizer: Optimizer = Optimizer()
     rates: Rates = Rates()
     prior: Prior = Prior()

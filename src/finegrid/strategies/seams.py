@@ -177,6 +177,10 @@ class Strategy(Part):
         """A step (from 0) of ``total`` at which its effect shows, for the proof: by default the middle."""
         return total // 2
 
+    def form(self, setting: Setting) -> Hashable:
+        """What it comes to in the steps of a study: where forms are equal, runs are. None: to nothing."""
+        return repr(self)
+
     def surely_differs(self, other: Self) -> bool:
         """Whether two settings cannot be one run, known without building them: for what is dear to build."""
         return False

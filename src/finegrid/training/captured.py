@@ -34,7 +34,7 @@ class CapturedStep:
         sites = stack.models[0].dropouts
         self.sites = [name_pass(site, view) for view in range(stack.views) for site in sites]
         groups = max(len(run.optimizer.groups) for run in stack.runs)
-        integers = 2 * shape.tokens + 2 * shape.texts
+        integers = 2 * shape.tokens + 3 * shape.texts
         self.integers = torch.zeros(integers + len(self.sites), dtype=torch.int64, device=device)
         self.numbers = torch.zeros(len(stack.runs), 2, groups, device=device)  # rates, numbers of the update
         self.losses = torch.zeros(len(stack.runs), device=device)

@@ -98,13 +98,16 @@ class LoadedStudy:
             self._views[split] = view
         return self._views[split]
 
+    def _of_splits(self) -> list[LoadedStudy]:
+        """The study with the texts of every split; itself alone where all seeds have the same."""
+        return (
+            [self._of_split(split) for split in range(len(self.tables))] if len(self.tables) > 1 else [self]
+        )
+
     @cached_property
     def longest(self) -> int:
         """Tokens of the longest text of the study."""
-        views = (
-            [self._of_split(split) for split in range(len(self.tables))] if len(self.tables) > 1 else [self]
-        )
-        each = [(view.tokens.train, view.tokens.dev, view.tokens.test) for view in views]
+        each = [(view.tokens.train, view.tokens.dev, view.tokens.test) for view in self._of_splits()]
         return int(max(split.lengths.max() for splits in each for split in splits))
 
     def classifier(self, recipe: Recipe, seed: int) -> Classifier:
@@ -135,6 +138,10 @@ class LoadedStudy:
         """What the runs of a seed are built in."""
         classes = len(self.tokens.labels)
         return Setting(seed, Streams(seed), self.tokens.train, classes, self.further, lambda: self.anchor)
+
+    def settings_of_splits(self, seed: int) -> list[Setting]:
+        """What a run with the streams of a seed would be built in, with the texts of every split."""
+        return [view.setting(seed) for view in self._of_splits()]
 
     def training_batches(self, recipe: Recipe, seed: int, epoch: int) -> Iterator[Batch]:
         """The packed batches of one epoch (counted from 0), in the order of the run's own stream."""

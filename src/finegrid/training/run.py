@@ -89,7 +89,7 @@ class Run:
         """What the model says of a batch, as often as the criterion wants to see it."""
         features = tuple(self.model.features(batch, step) for _ in range(self.criterion.views))
         logits = tuple(self.model.head(vectors).float() for vectors in features)
-        return Outputs(logits, features, batch.labels)
+        return Outputs(logits, features, batch.labels, batch.texts)
 
     def loss(self, outputs: Outputs) -> Tensor:
         """The mean over the texts of what the criterion says of each."""

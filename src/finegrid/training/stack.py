@@ -58,7 +58,7 @@ class Stack:
         for run, features in zip(self.runs, zip(*by_view, strict=True), strict=True):
             own = features[: run.criterion.views]
             logits = tuple(run.model.head(vectors).float() for vectors in own)
-            losses.append(run.loss(Outputs(logits, own, batch.labels)))
+            losses.append(run.loss(Outputs(logits, own, batch.labels, batch.texts)))
         return torch.stack(losses)
 
     def backward(self, batch: Packed, step: int | CapturedKeys) -> Tensor:

@@ -42,6 +42,8 @@ class Packed(Protocol):
     @property
     def labels(self) -> Tensor: ...
     @property
+    def texts(self) -> Tensor: ...
+    @property
     def prefix(self) -> Prefix | None: ...
     def layout(self, heads: int, runs: int = 1) -> Layout: ...
     @property
@@ -82,6 +84,11 @@ class Batch:
 
     def with_prefix(self, prefix: Prefix) -> Batch:
         return replace(self, prefix=prefix)
+
+    @cached_property
+    def texts(self) -> Tensor:
+        """``[texts]``, `rows` on the device."""
+        return torch.from_numpy(self.rows).to(self.ids.device)
 
     @cached_property
     def counts(self) -> Tensor:
