@@ -11,7 +11,7 @@ from finegrid.study.audit_file import Audit
 
 def steps_of(run: PlannedRun, audit: Audit) -> int:
     training = run.recipe.training
-    return -(-audit.sizes["train"] // training.batch_size) * training.epochs
+    return -(-audit.texts_of(audit.cost(run.recipe)) // training.batch_size) * training.epochs
 
 
 def family_seconds(family: Family, audit: Audit) -> float:
