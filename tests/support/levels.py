@@ -10,11 +10,17 @@ from finegrid.training.loaded import LoadedStudy
 ON: Levels = {
     "model.pooling": "cls",
     "model.max_length": 5,
+    "model.keep": "tail",
+    "texts.share": 0.5,
+    "texts.extra": "extra.tsv",
     "pretrain.tokens": 1500,
     "pretrain.rate": 1e-2,
     "pretrain.shared": True,
+    "noise.strength": 0.3,
     "reinit.pooler": True,
     "reinit.layers": 2,
+    "probe.epochs": 2,
+    "probe.rate": 1e-2,
     "freeze.layers": 2,
     "freeze.dropout": False,
     "loss.weights": "balanced",
@@ -23,6 +29,8 @@ ON: Levels = {
     "loss.focal_gamma": 2.0,
     "contrast.weight": 0.5,
     "contrast.tau": 0.1,
+    "train.only": "biases",
+    "train.rate": 1e-2,
     "optimizer.rate": 1e-3,
     "optimizer.weight_decay": 0.5,
     "optimizer.decay_on": "matrices",
@@ -45,6 +53,9 @@ ON: Levels = {
 
 # What a factor needs in order to do something.
 GIVEN: dict[str, Levels] = {
+    "model.keep": {"model.max_length": 5},
+    "probe.rate": {"probe.epochs": 2},
+    "train.rate": {"train.only": "biases"},
     "pretrain.rate": {"pretrain.tokens": 1500},
     "pretrain.shared": {"pretrain.tokens": 1500},
     "reinit.pooler": {"model.pooling": "pooler"},

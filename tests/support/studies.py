@@ -196,6 +196,14 @@ def make_lesson_(folder: Path) -> Path:
     path.write_text("\n".join(lines) + "\n")
     return folder
 
+def write_extra(path: Path, pairs: bool = False) -> None:
+    """More training texts: seven, each longer than any that `write_texts` writes."""
+    generator = np.random.default_rng(7)
+    rows = [
+        (*(sentence(generator, row % 3, 8) for _ in range(1 + pairs)), "xyz"[row % 3]) for row in range(7)
+    ]
+    write_tsv(path, rows, "first\tsecond\tlabel" if pairs else "text\tlabel")
+
 
 def draw_texts(
     count: int, seed: int = 0, classes: Mapping[str, Sequence[str]] = CLASSES
@@ -231,6 +239,7 @@ def write_study(
     """A study of 24 training, 15 dev and 18 test texts in three classes, with ``settings`` in its file."""
     for seed, (part, texts) in enumerate({"train": 24, "dev": 15, "test": 18}.items()):
         write_texts(folder / f"{part}.tsv", texts, seed, pairs)
+    write_extra(folder / "extra.tsv", pairs)
     columns = 'text = ["first", "second"]' if pairs else 'text = "text"'
     data = f'train = "train.tsv"\ndev = "dev.tsv"\ntest = "test.tsv"\n{columns}\nlabel = "label"'
     levels = {
@@ -355,4 +364,5 @@ def pack_all(split: TokenisedSplit, rows: NDArray[np.int64] | None = None, max_l
 
 def any_setting(seed: int = 0) -> Setting:
     """The setting of a run without texts, for strategies that only change the model."""
-    return Setting(seed, Streams(seed), texts=None, classes=2, pretraining=None, read_anchor=dict)  # type: ignore[arg-type]
+    nothing: Any = None
+    return Setting(seed, Streams(seed), nothing, 2, nothing, dict, nothing)

@@ -95,28 +95,36 @@ class Canonicaliser:
         ]
         return [
             model.pooling,
-            min(recipe.model.max_length, self.loaded.longest),
+            *self._reading(recipe),
             tensors,
             prepared.sites,
             asdict(recipe.training),
-            build_rule(recipe, model, self.loaded.setting(self.seed)).key,
+            build_rule(recipe, model, self.loaded.setting(self.seed, recipe)).key,
             hash_rates(tuple(s for s in recipe.acting if s.overrides("rate_factor")), steps),
-            [form for strategy in recipe.acting if (form := self._form_in_steps(strategy)) is not None],
+            [form for strategy in recipe.acting if (form := self._form_in_steps(strategy, recipe)) is not None],
         ]
 
-    def _form_in_steps(self, strategy: Strategy) -> Hashable:
+    def _form_in_steps(self, strategy: Strategy, recipe: Recipe) -> Hashable:
         """What a strategy comes to in the steps of the study's runs, over all splits; None: nothing."""
         if not any(map(strategy.overrides, IN_STEPS)):
             return None
-        forms = [strategy.form(setting) for setting in self.loaded.settings_of_splits(self.seed)]
+        forms = [strategy.form(setting) for setting in self.loaded.settings_of_splits(self.seed, recipe)]
         return None if all(form is None for form in forms) else tuple(forms)
+
+    def _reading(self, recipe: Recipe) -> tuple[object, ...]:
+        """Which training texts a recipe reads, and how much of them, its dev and its test texts."""
+        longest = self.loaded.longest_of(recipe)
+        cut = recipe.model.max_length < longest
+        keep = recipe.model.keep if cut else None
+        return self.loaded.texts_key(recipe), min(recipe.model.max_length, longest), keep
 
     def prepare(self, recipe: Recipe) -> Prepared:
         preparing = [strategy for strategy in recipe.acting if strategy.overrides("prepare_model")]
-        key = (recipe.model.pooling, *preparing)
+        reading = self._reading(recipe) if any(strategy.reads_texts for strategy in preparing) else ()
+        key = (recipe.model.pooling, *preparing, *reading)
         if key not in self._prepared:
             model = self.loaded.classifier(recipe, self.seed)
-            prepare_model_(recipe, model, self.loaded.setting(self.seed))
+            prepare_model_(recipe, model, self.loaded.setting(self.seed, recipe))
             initial = {name: hash_values(p) for name, p in model.named_parameters()}
             sites = tuple(f"{name} {site.dropped}" for name, site in model.dropouts.items() if site.active)
             self._prepared[key] = Prepared(model, initial, self._reaching(model, recipe), sites)

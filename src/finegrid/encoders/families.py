@@ -38,6 +38,7 @@ class CheckpointInfo:
     layers: int
     positions: int  # most tokens in one text
     has_pooler: bool
+    has_biases: bool = True  # in its layers; those of all families here do
 
 
 def embedded_checkpoint() -> Path:

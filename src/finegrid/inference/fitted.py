@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from finegrid.data.settings import Encoding, Quoting, Separator
+from finegrid.data.tokens import Keep
 from finegrid.encoders.poolings import Pooling
 from finegrid.errors import input_error
 from finegrid.machine import Precision
@@ -37,6 +38,7 @@ class Fitted(BaseModel):
     labels: Annotated[list[str], Field(min_length=2)]  # in the order of the logits
     pooling: Pooling
     max_length: int  # tokens, special ones counted
+    keep: Keep = "head"  # which tokens of a longer text stay
     texts: Literal[1, 2]  # 2: text pairs
     columns: list[str | int]  # of the study's files: the text columns, then the label column
     reading: FileReading = FileReading()  # models that were kept before it was noted have the usual one

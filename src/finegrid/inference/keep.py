@@ -102,6 +102,7 @@ def fitted_of(loaded: LoadedStudy, recipe: Recipe, record: Record) -> Fitted:
             "labels": list(loaded.tokens.labels),
             "pooling": recipe.model.pooling,
             "max_length": recipe.model.max_length,
+            "keep": recipe.model.keep,
             "recipe": recipe.moved(),
             "texts": 2 if loaded.tokens.train.parts == 2 else 1,
             "columns": list(data.columns),

@@ -11,7 +11,7 @@ from finegrid.study.audit_file import Audit
 
 def steps_of(recipe: Recipe, audit: Audit) -> int:
     training = recipe.training
-    return -(-audit.sizes["train"] // training.batch_size) * training.epochs
+    return -(-audit.texts_of(audit.cost(recipe)) // training.batch_size) * training.epochs
 
 
 def family_seconds(family: Family, audit: Audit) -> float:

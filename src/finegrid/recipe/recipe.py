@@ -16,14 +16,18 @@ from finegrid.strategies.contrast import Contrast
 from finegrid.strategies.freeze import Freeze
 from finegrid.strategies.loss import Loss
 from finegrid.strategies.model import ModelSettings
+from finegrid.strategies.noise import Noise
 from finegrid.strategies.optimizer import Optimizer
 from finegrid.strategies.part import Part, Price
 from finegrid.strategies.pretrain import Pretrain
 from finegrid.strategies.prior import Prior
 from finegrid.strategies.rates import Rates
+from finegrid.strategies.probe import Probe
 from finegrid.strategies.reinit import Reinit
 from finegrid.strategies.schedule import Schedule
 from finegrid.strategies.seams import Strategy
+from finegrid.strategies.texts import Texts
+from finegrid.strategies.train_only import Train
 from finegrid.strategies.training import Training
 
 if TYPE_CHECKING:
@@ -33,11 +37,15 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Recipe:
     model: ModelSettings = ModelSettings()
+    texts: Texts = Texts()
     pretrain: Pretrain = Pretrain()
+    noise: Noise = Noise()
     reinit: Reinit = Reinit()
+    probe: Probe = Probe()
     freeze: Freeze = Freeze()
     loss: Loss = Loss()
     contrast: Contrast = Contrast()
+    train: Train = Train()
     optimizer: Optimizer = Optimizer()
     rates: Rates = Rates()
     prior: Prior = Prior()
@@ -83,11 +91,13 @@ class Recipe:
     def start_keys(self, seed: int) -> tuple[Hashable, ...]:
         """What decides all that is dear and made before the first step. Empty where there is nothing."""
         keys = ((type(strategy).__name__, strategy.start_key(seed)) for strategy in self.acting)
-        return tuple(key for key in keys if key[1] is not None)
+        made = tuple(key for key in keys if key[1] is not None)
+        return (*made, self.texts) if made else ()
 
     def priced_levels(self) -> Levels:
         """The moved levels that decide what a run takes: those of factors that have a price."""
-        return {name: level for name, level in self.moved().items() if self._price(name) != "nothing"}
+        free = ("nothing",) if self.frozen_layers else ("nothing", "prefix")
+        return {name: level for name, level in self.moved().items() if self._price(name) not in free}
 
     def _price(self, factor: str) -> Price:
         part, _, name = factor.partition(".")
@@ -137,6 +147,10 @@ class Recipe:
 
 
 DEFAULTS: Levels = Recipe().levels()
+# Factors whose levels name files.
+FILES = frozenset(
+    f"{field.name}.{name}" for field in fields(Recipe) for name in getattr(Recipe(), field.name).files
+)
 
 
 def unknown_factor(name: str) -> str:

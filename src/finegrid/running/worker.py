@@ -83,7 +83,7 @@ def work(channel: Channel, jobs: queue.Queue[Job], folder: Path, settings: RunSe
 
     prepare_process(settings)
     loaded = LoadedStudy(load_study(folder), settings)
-    channel.send(Ready(loaded.fingerprints))
+    channel.send(Ready(loaded.fingerprints, loaded.contents))
     while True:
         match jobs.get():
             case AuditJob():

@@ -5,6 +5,11 @@ Pooling ``first-last-mean`` (Su et al. 2021, BERT-whitening; also in the THUCNew
         layer at the first token. ``pooler``: the checkpoint's own pooler (a linear layer and tanh on
         ``cls``); ELECTRA and DistilBERT have none.
 Length  Texts are cut to ``max_length`` tokens, special tokens counted.
+Keep    Which tokens of a longer text stay: its first (``head``), its last (``tail``), or of a budget of b
+        tokens without special ones the first ceil(b / 4) and the last b - ceil(b / 4) (``head+tail``; Sun et
+        al. 2019, 1905.05583: 128 and 382 of 510). Of a pair the longer text is cut first, and each text that
+        is cut keeps these of its own tokens. Inert where no text is longer than ``max_length``.
+        Evidence A, on long documents. Position embeddings count through: they do not show the gap.
 Note    ``pooler`` is the only pooling through which the pooler reaches the loss; under the others
         ``reinit.pooler`` is inert.
 """
@@ -17,6 +22,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from finegrid.data.tokens import Keep
 from finegrid.encoders.poolings import Pooling
 from finegrid.errors import Problem
 from finegrid.strategies.part import STRICT, Claim, Listing, Part
@@ -37,14 +43,25 @@ class ModelSettings(Part):
             step="in proportion to tokens",
             synonyms=("max_seq_length", "truncation"),
         ),
+        Listing(
+            "head and tail",
+            ("keep",),
+            "texts",
+            "A",
+            step="in proportion to tokens",
+            synonyms=("head+tail", "truncation_side", "long texts"),
+        ),
     )
     touches: ClassVar[Mapping[str, Claim]] = {
-        "pooling": {"pooling": "all"},
-        "max_length": {"data": "all"},
+        # A head that is probed before the run starts from what the model makes of the texts.
+        "pooling": {"pooling": "all", "initial": "head"},
+        "max_length": {"data": "all", "initial": "head"},
+        "keep": {"data": "all", "initial": "head"},
     }
 
     pooling: Annotated[Pooling, Field(description="how token vectors become one")] = "first-last-mean"
     max_length: Annotated[int, Field(ge=3, description="tokens; longer texts are cut")] = 128
+    keep: Annotated[Keep, Field(description="which tokens of a longer text stay")] = "head"
 
     def problems(self, checkpoint: CheckpointInfo) -> list[Problem]:
         found = []

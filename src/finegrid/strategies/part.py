@@ -32,8 +32,9 @@ Aspect = Literal[
 # or "top layers", "bottom layers" (those with the embeddings) with the name of the factor that says how many.
 Claim = Mapping[Aspect, str]
 # What moving a factor does to the time of a run: nothing; or what a step takes, or what comes before the
-# first step. Runs that differ only where it is nothing take the same time, and may share a family.
-Price = Literal["nothing", "step", "start"]
+# first step. Runs that differ only where it is nothing take the same time, and may share a family. "prefix":
+# nothing, but it changes what frozen layers make of a text, so that runs that freeze some share no family.
+Price = Literal["nothing", "prefix", "step", "start"]
 Kind = Literal[
     "rates",
     "decays",
@@ -83,6 +84,9 @@ class Part:
     touches: ClassVar[Mapping[str, Claim]] = {}
     # What each factor does to the time of a run; "step" of those that are not here.
     prices: ClassVar[Mapping[str, Price]] = {}
+    # Factors whose levels name a file or a folder, relative to the study's folder; "" names none. What these
+    # hold is part of the ids of the runs that read them (study/contents.py).
+    files: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def claim(cls, factor: str) -> Claim:

@@ -51,6 +51,8 @@ class Pretrain(Strategy):
     }
     prices: ClassVar[Mapping[str, Price]] = {"tokens": "start", "rate": "start", "shared": "start"}
 
+    reads_texts: ClassVar[bool] = True
+
     tokens: Annotated[int, Field(ge=0, description="training texts' tokens to see, over all passes")] = 0
     rate: Annotated[float, Field(gt=0, le=1, description="peak learning rate of pre-training")] = 1e-4
     shared: Annotated[bool, Field(description="once for all seeds")] = False

@@ -35,6 +35,16 @@ class MorePretraining(Protocol):
         ...
 
 
+class Features(Protocol):
+    """What a model makes of the training texts before its head. Made once for equal encoders, then kept."""
+
+    seconds: float  # that making took of those that were asked for last; 0 where none were
+
+    def of(self, model: Classifier) -> Tensor:
+        """``[texts, width]`` in float32, in the order of the texts. Without dropout."""
+        ...
+
+
 @dataclass(frozen=True)
 class Setting:
     """What a run is built in: all that a strategy may ask for beside the model.
@@ -42,10 +52,11 @@ class Setting:
     Attributes:
         seed: of the run.
         streams: the run's random numbers, by name.
-        texts: the training texts.
+        texts: that the run trains on.
         classes: how many there are; a training set may lack one that dev has.
         pretraining: more of it, on these texts.
         read_anchor: see `anchor`; called only by strategies that need it.
+        features: of these texts, for strategies that come after all that changes the encoder.
     """
 
     seed: int
@@ -54,6 +65,7 @@ class Setting:
     classes: int
     pretraining: MorePretraining
     read_anchor: Callable[[], Mapping[str, Tensor]]
+    features: Features
 
     @property
     def anchor(self) -> Mapping[str, Tensor]:
@@ -94,6 +106,8 @@ class Strategy(Part):
     # Whether what frozen layers make of a batch may be computed once, for all runs and views of a family. If
     # not, its factors must have a price: a family then shares it as a whole, or does not.
     shares_prefix: ClassVar[bool] = True
+    # Whether `prepare_model` reads the training texts: what it makes then differs where these do.
+    reads_texts: ClassVar[bool] = False
 
     @property
     def acts(self) -> bool:

@@ -45,6 +45,7 @@ class Cost(BaseModel):
     pretrain_seconds: float = 0.0  # of pre-training the encoder, for as many families as have it in common
     member_memory: int = 0  # bytes that one more member of its family adds
     copies: int = COPIES  # how often these hold what the run trains
+    texts: int = 0  # that such a run trains on; 0: those of the train split
 
     def member(self, stacked: bool) -> int:
         """Bytes that one more member adds. Stacked runs have their activations at once, each its own."""
@@ -133,6 +134,7 @@ class Audit(BaseModel):
     machine: dict[str, str] = {}  # where the costs were measured
     measured: dict[str, str | int] = {}  # and how: device, precision, threads
     proofs: list[Proof] = []  # of every level but the first of every varied factor
+    contents: dict[str, str] = {}  # of the files that levels name, what they hold: see study/contents.py
     splits: list[str] = []  # with design.resample: of every split, the fingerprint of its data
     group: str | int | None = None  # data.group, as it was when this was made
     groups: dict[str, list[int]] = {}  # with data.group: of every text of dev and test, its group's number
@@ -173,6 +175,10 @@ class Audit(BaseModel):
             if known["rows"] == moved:
                 found.add(factor)
         return found
+
+    def texts_of(self, cost: Cost | None) -> int:
+        """How many texts a run trains on."""
+        return cost.texts if cost is not None and cost.texts else self.sizes["train"]
 
     def cost(self, recipe: Recipe) -> Cost | None:
         shared = recipe.priced_levels()

@@ -16,7 +16,7 @@ from finegrid.data.settings import DataSettings
 from finegrid.encoders.families import CheckpointInfo, find_cached, find_folder, inspect, resolve
 from finegrid.errors import InputError, Problem, input_error
 from finegrid.recipe.identity import Level, Levels
-from finegrid.recipe.recipe import Recipe, unknown_factor
+from finegrid.recipe.recipe import DEFAULTS, Recipe, unknown_factor
 from finegrid.study.audit_file import Audit, load_audit
 from finegrid.study.design import DesignKind, find_design_problems, plan_rows
 from finegrid.study.folder import AUDIT_FILE, IMPORTED_FILE, StudyFolder
@@ -27,6 +27,12 @@ from finegrid.study.settings import SCHEMA, SCREEN_ON_TEST, DesignSettings, Head
 from finegrid.study.study import Study
 
 HALVED = ("freeze.layers", "reinit.layers")  # of presets: half of the layers, or none
+# Factors that seeds with splits of their own cannot have, and why.
+OF_ONE_SET = {
+    "pretrain.tokens": "reads the texts of one training set",
+    "texts.share": "takes the first texts of one training set",
+    "texts.extra": "adds texts that a split may hold in dev or test",
+}
 PARTS = tuple(field.name for field in fields(Recipe))
 T = TypeVar("T")
 Checked = tuple[T, list[Problem]]  # a value, as far as it goes, and what is wrong with it
@@ -319,14 +325,14 @@ def check_design(head: Head, factors: Mapping[str, Any]) -> list[Problem]:
 
 
 def check_resampling(head: Head, baseline: Recipe, factors: Mapping[str, Sequence[Level]]) -> list[Problem]:
-    """Splits of their own for seeds, and what cannot have them: pre-training reads one training set."""
+    """Splits of their own for seeds, and what cannot have them: what asks for texts of one training set."""
     if head.design.resample is None:
         return []
-    levels = [baseline.levels()["pretrain.tokens"], *factors.get("pretrain.tokens", ())]
-    if any(levels):
-        what = "pretrain.tokens reads the texts of one training set. Take one of the two out."
-        return [Problem("design.resample", what)]
-    return []
+    found = []
+    for factor, why in OF_ONE_SET.items():
+        if any(level != DEFAULTS[factor] for level in (baseline.levels()[factor], *factors.get(factor, ()))):
+            found.append(Problem("design.resample", f"{factor} {why}. Take one of the two out."))
+    return found
 
 
 def check_combinations(

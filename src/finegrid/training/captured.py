@@ -116,6 +116,7 @@ class CapturedSteps:
         self.loaded, self.runs, self.stack = loaded, list(runs), Stack(runs)
         self.known: FrozenPrefix | None = frozen_prefix(runs[0])
         self.recipe, self.seed = runs[0].recipe, runs[0].seed
+        self.texts = loaded.training_texts(self.recipe)
         graphs = Graphs(loaded.device)
         self.steps = {
             texts: CapturedStep(self.stack, shape, loaded.device, graphs)
@@ -125,7 +126,7 @@ class CapturedSteps:
         self.began = 0.0
 
     def _shapes(self) -> dict[int, Shape]:
-        lengths = np.minimum(self.loaded.tokens.train.lengths, self.recipe.model.max_length)
+        lengths = np.minimum(self.texts.lengths, self.recipe.model.max_length)
         epochs = range(self.recipe.training.epochs)
         rows = (own for epoch in epochs for own in self.loaded.training_rows(self.recipe, self.seed, epoch))
         return plan_shapes((lengths[own] for own in rows), self.runs[0].model.parts.layers[0].heads)
@@ -134,7 +135,8 @@ class CapturedSteps:
         """The batches of an epoch, on the CPU."""
         self.began = time.perf_counter()
         for rows in self.loaded.training_rows(self.recipe, self.seed, epoch):
-            yield pack(self.loaded.tokens.train, rows, self.recipe.model.max_length, CPU)
+            model = self.recipe.model
+            yield pack(self.texts, rows, model.max_length, CPU, model.keep)
 
     def step(self, batch: Batch, step: int) -> None:
         """One step of all runs; what was asked of a GPU may not be done yet."""

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from finegrid.atomic import replacing
+from finegrid.data.tokens import TokenisedSplit
 from finegrid.errors import input_error
 from finegrid.model.packing.batches import Batch, Prefix
 from finegrid.recipe.identity import ENGINE
@@ -47,9 +48,13 @@ class FrozenPrefix:
 
         return batch.with_prefix(Prefix(look_up(hidden, tokens), look_up(first, batch.rows)))
 
+    @property
+    def _texts(self) -> TokenisedSplit:
+        return self.run.loaded.training_texts(self.run.recipe)
+
     @cached_property
     def _lengths(self) -> NDArray[np.int64]:
-        return np.minimum(self.run.loaded.tokens.train.lengths, self.run.recipe.model.max_length)
+        return np.minimum(self._texts.lengths, self.run.recipe.model.max_length)
 
     @cached_property
     def _offsets(self) -> NDArray[np.int64]:
@@ -78,7 +83,9 @@ class FrozenPrefix:
             ENGINE,
             loaded.fingerprints["data"],
             loaded.fingerprints["tokenizer"],
+            loaded.texts_key(self.run.recipe),
             self.run.recipe.model.max_length,
+            self.run.recipe.model.keep,
             model.frozen_layers,
             loaded.precision,
             loaded.settings.threads,
@@ -99,7 +106,7 @@ class FrozenPrefix:
         with replacing(paths["hidden"]) as one, replacing(paths["first"]) as other:
             hidden = np.lib.format.open_memmap(one, "w+", np.float32, shapes["hidden"])
             first = np.lib.format.open_memmap(other, "w+", np.float32, shapes["first"])
-            for batch in loaded.evaluation_batches(loaded.tokens.train, self.run.recipe):
+            for batch in loaded.evaluation_batches(self._texts, self.run.recipe):
                 prefix = model.prefix(batch)
                 assert prefix.first is not None  # the first layer is frozen
                 first[batch.rows] = prefix.first.cpu().numpy()

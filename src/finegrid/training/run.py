@@ -44,7 +44,7 @@ class RunProgress:
 class Run:
     def __init__(self, loaded: LoadedStudy, run_id: str, recipe: Recipe, seed: int) -> None:
         self.loaded, self.run_id, self.recipe, self.seed = loaded, run_id, recipe, seed
-        setting = loaded.setting(seed)
+        setting = loaded.setting(seed, recipe)
         self.model = loaded.classifier(recipe, seed)
         prepare_model_(recipe, self.model, setting)
         self.criterion = build_criterion(recipe, setting)

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from finegrid.data.tokens import TokenisedSplit
+from finegrid.data.tokens import Keep, TokenisedSplit
 from finegrid.model.kernels.layout import Layout, cut, lay_out, round_up
 
 # Packed batches are filled up to multiples of so many tokens, with tokens that belong to no text and get no
@@ -102,12 +102,18 @@ class Batch:
         return torch.from_numpy(owner).to(self.ids.device)
 
 
-def pack(split: TokenisedSplit, rows: NDArray[np.int64], max_length: int, device: torch.device) -> Batch:
+def pack(
+    split: TokenisedSplit,
+    rows: NDArray[np.int64],
+    max_length: int,
+    device: torch.device,
+    keep: Keep = "head",
+) -> Batch:
     """Pack the given texts of a split, cut to ``max_length`` tokens each, shortest first."""
     lengths = np.minimum(split.lengths[rows], max_length)
     order = np.argsort(lengths, kind="stable")
     rows, lengths = rows[order], lengths[order]
-    ids, types = split.texts(rows, max_length)
+    ids, types = split.texts(rows, max_length, keep)
     ends = np.cumsum(lengths)
     starts = ends - lengths
     positions = np.arange(ends[-1]) - np.repeat(starts, lengths)
