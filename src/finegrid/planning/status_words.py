@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 from finegrid.planning.forecast import family_memory, family_seconds
 from finegrid.planning.phases import phases_lines, screen_lines
 from finegrid.planning.status import STATES, StudyStatus
-from finegrid.spelling import format_duration
+from finegrid.spelling import format_duration, format_level
 from finegrid.study.audit_file import Audit, load_audit
 from finegrid.study.confounding import describe_design
 from finegrid.study.settings import BEST_TEST
+from finegrid.study.study import Study
 
 
 def plan_lines(status: StudyStatus) -> list[str]:
@@ -26,13 +27,23 @@ def design_of_study_lines(status: StudyStatus) -> Iterator[str]:
     study = status.study
     recipes, seeds = len(study.rows), len(status.seeds)
     yield f"{study.folder}: {recipes} recipes x {seeds} seed{'s' * (seeds != 1)}, score {study.head.score}"
-    yield from (f"  {name}: {', '.join(map(str, levels))}" for name, levels in study.factors.items())
+    for name, levels in study.factors.items():
+        yield f"  {name}: {', '.join(map(str, levels))}"
+        yield from bundle_lines(study, name)
     yield from describe_design(study, status.inert_everywhere())
     yield from phases_lines(study, load_audit(study.folder), status.seeds)
     if study.screen is not None:
         yield from screen_lines(study.screen)
     if study.head.protocol == "best-test":
         yield BEST_TEST
+
+
+def bundle_lines(study: Study, name: str) -> Iterator[str]:
+    """What each level of a bundle sets; nothing for other factors."""
+    bundle = study.bundles.get(name)
+    for level, settings in ({} if bundle is None else bundle.levels).items():
+        told = ", ".join(f"{setting} = {format_level(value)}" for setting, value in settings.items())
+        yield f"    {level}: {told or 'the baseline'}"
 
 
 def audit_lines(status: StudyStatus, audit: Audit) -> Iterator[str]:
