@@ -72,6 +72,9 @@ pooling = "cls"
 "optimizer.rate" = [1, 2e-5]
 [factors.reinit]
 layers = [0, 2]
+[factors.recipe]
+ours = {}
+theirs = { "training.epochs" = 2, optimizer = { weight_decay = 0.2 } }
 [design]
 kind = "fractional"
 resolution = "IV"
@@ -106,6 +109,12 @@ def test_all_ways_to_write_a_setting_are_valid(tmp_path: Path) -> None:
         ("[1, 2e-5]", "[2e-5, 2e-5]"),
         ("[1, 2e-5]", "[2, 3]"),
         ("layers = [0, 2]", "layers = [false, true]"),
+        ("ours = {}", ""),
+        ("ours = {}", "ours = 1"),
+        ('"training.epochs" = 2', '"training.epoch" = 2'),
+        ('"training.epochs" = 2', '"training.epochs" = true'),
+        ("weight_decay = 0.2", "weight_decay = 2.0"),
+        ("[factors.recipe]", "[factors.recipe.tables]"),
         ('"IV"', '"VI"'),
         ("looks = [3, 5]", "looks = []"),
         ('precision = "auto"', 'precision = "fp16"'),

@@ -196,6 +196,7 @@ def make_lesson_(folder: Path) -> Path:
     path.write_text("\n".join(lines) + "\n")
     return folder
 
+
 def write_extra(path: Path, pairs: bool = False) -> None:
     """More training texts: seven, each longer than any that `write_texts` writes."""
     generator = np.random.default_rng(7)

@@ -101,7 +101,11 @@ class Canonicaliser:
             asdict(recipe.training),
             build_rule(recipe, model, self.loaded.setting(self.seed, recipe)).key,
             hash_rates(tuple(s for s in recipe.acting if s.overrides("rate_factor")), steps),
-            [form for strategy in recipe.acting if (form := self._form_in_steps(strategy, recipe)) is not None],
+            [
+                form
+                for strategy in recipe.acting
+                if (form := self._form_in_steps(strategy, recipe)) is not None
+            ],
         ]
 
     def _form_in_steps(self, strategy: Strategy, recipe: Recipe) -> Hashable:

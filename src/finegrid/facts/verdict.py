@@ -441,6 +441,12 @@ class VerdictFacts(TypedDict):
     factors: list[FactorFacts]
     interactions: list[InteractionFacts]
     inert: Annotated[dict[str, str], Field(description="Factors that do nothing here, and why.")]
+    bundles: NotRequired[
+        Annotated[
+            dict[str, dict[str, Levels]],
+            Field(description="By factor and level, what it sets; absent where no factor is a bundle."),
+        ]
+    ]
     screen: ScreenFacts | None
     missing: MissingFacts
     best: BestFacts | None

@@ -30,7 +30,9 @@ def design_of_study_lines(status: StudyStatus) -> Iterator[str]:
     study = status.study
     recipes, seeds = len(study.rows), len(status.seeds)
     yield f"{study.folder}: {recipes} recipes x {seeds} seed{'s' * (seeds != 1)}, score {study.head.score}"
-    yield from (f"  {name}: {', '.join(map(str, levels))}" for name, levels in study.factors.items())
+    for name, levels in study.factors.items():
+        yield f"  {name}: {', '.join(map(str, levels))}"
+        yield from bundle_lines(study, name)
     yield from level_lines(status)
     yield from describe_design(study, status.inert_everywhere())
     yield from phases_lines(study, load_audit(study.folder), status.seeds)

@@ -21,8 +21,8 @@ from finegrid.strategies.optimizer import Optimizer
 from finegrid.strategies.part import Part, Price
 from finegrid.strategies.pretrain import Pretrain
 from finegrid.strategies.prior import Prior
-from finegrid.strategies.rates import Rates
 from finegrid.strategies.probe import Probe
+from finegrid.strategies.rates import Rates
 from finegrid.strategies.reinit import Reinit
 from finegrid.strategies.schedule import Schedule
 from finegrid.strategies.seams import Strategy

@@ -6,6 +6,7 @@ Fingerprints, the reduction of every row to the run that stands for it, and the 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from finegrid.atomic import replacing
-from finegrid.recipe.identity import ENGINE, Level, Levels
+from finegrid.recipe.identity import ENGINE, Level, Levels, key_of
 from finegrid.recipe.recipe import DEFAULTS, Recipe
 from finegrid.study.design import Row
 from finegrid.study.folder import StudyFolder
@@ -156,20 +157,29 @@ class Audit(BaseModel):
         """Whether it covers the rows and has, if asked, their costs with this device, precision, threads."""
         return self.covers(rows) and alike in (None, self.measured)
 
-    def inert(self, rows: list[Row]) -> dict[str, dict[str, Any]]:
-        """Varied factor -> reason, and the rows in which it does nothing."""
+    def inert(self, rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
+        """Varied factor -> reason, and the rows in which it does nothing. Of bundles each level's setting."""
         found: dict[str, dict[str, Any]] = {}
         for row in rows:
             audited = self.row(row)
             inert = audited.inert if audited else {}
-            for factor in (name for name in row.levels if name in inert):
-                found.setdefault(factor, {"reason": inert[factor], "rows": []})["rows"].append(row.index)
+            for name, setting in varied_settings(row).items():
+                if setting in inert:
+                    found.setdefault(name, {"reason": inert[setting], "rows": []})["rows"].append(row.index)
         return found
 
-    def inert_everywhere(self, rows: list[Row]) -> set[str]:
+    def tells_apart(self, bundle: str, rows: Sequence[Row]) -> bool:
+        """Whether the levels of a bundle come to different settings in these rows, inert ones left out."""
+        settings = {name for row in rows for name in row.bundled[bundle]}
+        runs = [audited.run for row in rows if (audited := self.row(row))]
+        return len({key_of({n: run[n] for n in run.keys() & settings}) for run in runs}) > 1
+
+    def inert_everywhere(self, rows: Sequence[Row]) -> set[str]:
         """Varied factors that do nothing in any row: no effect of theirs can be other than 0."""
-        found = set()
+        found = {name for name in (rows[0].bundled if rows else ()) if not self.tells_apart(name, rows)}
         for factor, known in self.inert(rows).items():
+            if factor not in DEFAULTS:
+                continue  # a setting of a bundle
             # At its default a level is nothing that could be left out: the other levels decide.
             moved = [row.index for row in rows if row.levels[factor] != DEFAULTS[factor]]
             if known["rows"] == moved:
@@ -183,6 +193,17 @@ class Audit(BaseModel):
     def cost(self, recipe: Recipe) -> Cost | None:
         shared = recipe.priced_levels()
         return next((cost for cost in self.costs if cost.shared == shared), None)
+
+
+def varied_settings(row: Row) -> Mapping[str, str]:
+    """What a row's varied factors set in its recipe, by the names that users know it by."""
+    plain = {name: name for name in row.levels if name not in row.bundled}
+    of_bundles = {
+        f"{setting} of {bundle} = {row.levels[bundle]}": setting
+        for bundle, settings in row.bundled.items()
+        for setting in settings
+    }
+    return plain | of_bundles
 
 
 def load_audit(folder: Path) -> Audit | None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +18,8 @@ from finegrid.errors import InputError, Problem, input_error
 from finegrid.recipe.identity import Level, Levels
 from finegrid.recipe.recipe import DEFAULTS, Recipe, unknown_factor
 from finegrid.study.audit_file import Audit, load_audit
+from finegrid.study.bundle_tables import PARTS, check_bundles, is_bundle
+from finegrid.study.bundles import Bundles
 from finegrid.study.design import DesignKind, find_design_problems, plan_rows
 from finegrid.study.folder import AUDIT_FILE, IMPORTED_FILE, StudyFolder
 from finegrid.study.imported import NOTHING_TO_RUN
@@ -33,7 +35,6 @@ OF_ONE_SET = {
     "texts.share": "takes the first texts of one training set",
     "texts.extra": "adds texts that a split may hold in dev or test",
 }
-PARTS = tuple(field.name for field in fields(Recipe))
 T = TypeVar("T")
 Checked = tuple[T, list[Problem]]  # a value, as far as it goes, and what is wrong with it
 
@@ -76,7 +77,7 @@ def check_study(folder: Path, find_checkpoint: FindCheckpoint, audit: Audit | No
     files = StudyFolder(folder)
     content = read_toml(files.settings)
     baseline_levels, of_parts = levels_in(content)
-    factors, of_factors = factors_in(content)
+    raw_factors, of_factors = factors_in(content)
     head, of_head = check_head(content)
     checkpoint, of_checkpoint = find_checkpoint(baseline_levels.pop("model.name", None))
     preset, of_preset = check_preset(head, checkpoint)
@@ -84,22 +85,25 @@ def check_study(folder: Path, find_checkpoint: FindCheckpoint, audit: Audit | No
         preset = recall_preset(head.preset, audit)
     if preset is not None:
         baseline_levels = {**preset.baseline, **baseline_levels}
-        factors = {**preset.factors, **factors}
+        raw_factors = {**preset.table, **raw_factors}
     baseline, of_baseline = check_levels(baseline_levels)
     problems = [*of_parts, *of_factors, *of_head, *of_checkpoint, *of_preset, *of_baseline]
-    problems += check_factors(factors)
+    bundles, of_bundles = check_bundles(raw_factors, baseline)
+    # The levels of a bundle are the names of its tables.
+    factors = {name: list(levels) if name in bundles else levels for name, levels in raw_factors.items()}
+    problems += [*check_factors(factors, bundles), *of_bundles]
     if not factors and not problems:
         what = 'nothing to vary. Add e.g. "reinit.layers" = [0, 6], or a preset.'
         problems.append(Problem("[factors]", what))
     if head is not None:
         problems += check_design(head, factors)
     if head is not None and baseline is not None:
-        problems += check_resampling(head, baseline, factors)
+        problems += check_resampling(head, baseline, factors, bundles)
     if not problems and checkpoint is not None and baseline is not None and head is not None:
-        problems += check_combinations(head, baseline, factors, checkpoint)
+        problems += check_combinations(head, baseline, factors, bundles, checkpoint)
     if problems or head is None or baseline is None:
         raise InputError(str(files.settings), list(dict.fromkeys(problems)))
-    return with_screen(Study(folder, head, checkpoint, preset, baseline, factors))
+    return with_screen(Study(folder, head, checkpoint, preset, baseline, factors, bundles))
 
 
 def with_screen(study: Study) -> Study:
@@ -165,14 +169,19 @@ def levels_in(content: Mapping[str, Any]) -> Checked[dict[str, Any]]:
 
 
 def factors_in(content: Mapping[str, Any]) -> Checked[dict[str, Any]]:
-    """What stands in ``[factors]``. ``[factors.reinit] layers = [0, 6]`` works as well."""
+    """What stands in ``[factors]``. ``[factors.reinit] layers = [0, 6]`` works as well.
+
+    A table of tables is a bundle, and stays one.
+    """
     table = content.get("factors", {})
     if not isinstance(table, dict):
         return {}, [Problem("factors", f"found {table!r}, expected a table: [factors].")]
     factors: dict[str, Any] = {}
     for name, levels in table.items():
         nested = (
-            {f"{name}.{field}": value for field, value in levels.items()} if isinstance(levels, dict) else {}
+            {f"{name}.{field}": value for field, value in levels.items()}
+            if isinstance(levels, dict) and not is_bundle(name, levels)
+            else {}
         )
         factors.update(nested or {name: levels})
     return factors, []
@@ -288,10 +297,12 @@ def check_levels(levels: Levels) -> Checked[Recipe | None]:
         return None, [Problem(problem.where.strip('"'), problem.what) for problem in error.problems]
 
 
-def check_factors(factors: Mapping[str, Any]) -> list[Problem]:
+def check_factors(factors: Mapping[str, Any], bundles: Collection[str] = ()) -> list[Problem]:
     """Problems of every level of every factor by itself; combinations come later."""
     problems: list[Problem] = []
     for name, levels in factors.items():
+        if name in bundles:
+            continue
         where = f'factors."{name}"'
         if name not in Recipe().levels():
             problems.append(Problem(where, unknown_factor(name)))
@@ -324,22 +335,31 @@ def check_design(head: Head, factors: Mapping[str, Any]) -> list[Problem]:
     return problems
 
 
-def check_resampling(head: Head, baseline: Recipe, factors: Mapping[str, Sequence[Level]]) -> list[Problem]:
+def check_resampling(
+    head: Head, baseline: Recipe, factors: Mapping[str, Sequence[Level]], bundles: Bundles
+) -> list[Problem]:
     """Splits of their own for seeds, and what cannot have them: what asks for texts of one training set."""
     if head.design.resample is None:
         return []
+    settings = [settings for bundle in bundles.values() for settings in bundle.levels.values()]
     found = []
     for factor, why in OF_ONE_SET.items():
-        if any(level != DEFAULTS[factor] for level in (baseline.levels()[factor], *factors.get(factor, ()))):
+        asked = [baseline.levels()[factor], *factors.get(factor, ())]
+        asked += [levels[factor] for levels in settings if factor in levels]
+        if any(level != DEFAULTS[factor] for level in asked):
             found.append(Problem("design.resample", f"{factor} {why}. Take one of the two out."))
     return found
 
 
 def check_combinations(
-    head: Head, baseline: Recipe, factors: Mapping[str, Sequence[Level]], checkpoint: CheckpointInfo
+    head: Head,
+    baseline: Recipe,
+    factors: Mapping[str, Sequence[Level]],
+    bundles: Bundles,
+    checkpoint: CheckpointInfo,
 ) -> list[Problem]:
     """Problems of every row of the design with this checkpoint, each told once."""
     design = head.design
     kind: DesignKind = "full" if design.kind == "screen" else design.kind  # all may survive
-    rows = plan_rows(kind, design.resolution, baseline, factors)
+    rows = plan_rows(kind, design.resolution, baseline, factors, bundles)
     return list(dict.fromkeys(problem for row in rows for problem in row.recipe.problems(checkpoint)))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from finegrid.recipe.identity import Level, Levels
+from finegrid.study.bundles import Bundles
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,15 @@ class Preset:
     baseline: Levels  # what the published study trained with, where a study.toml does not say otherwise
     factors: dict[str, list[Level]]
     columns: tuple[PresetColumn, ...]
+    bundles: Bundles = field(default_factory=dict)
+
+    @property
+    def table(self) -> dict[str, Any]:
+        """The factors as ``[factors]`` of a study.toml has them."""
+        return {
+            name: dict(self.bundles[name].levels) if name in self.bundles else levels
+            for name, levels in self.factors.items()
+        }
 
     def matches(self, factors: Mapping[str, Sequence[Level]]) -> bool:
         """Whether a study varies just these factors, in this order, at these levels."""

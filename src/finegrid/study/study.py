@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from finegrid.encoders.families import CheckpointInfo
 from finegrid.recipe.identity import Level
 from finegrid.recipe.recipe import Recipe
 from finegrid.study.audit_file import load_audit
+from finegrid.study.bundles import Bundles, bundles_json, unbundle
 from finegrid.study.design import Row, plan_rows, plan_screen
 from finegrid.study.folder import StudyFolder
 from finegrid.study.ledger import Ledger
@@ -29,7 +30,8 @@ class Study:
     known_checkpoint: CheckpointInfo | None  # None: of a study that is only read, where nothing tells it
     preset: Preset | None
     baseline: Recipe
-    factors: Mapping[str, Sequence[Level]]
+    factors: Mapping[str, Sequence[Level]]  # the levels of a bundle are their names
+    bundles: Bundles = field(default_factory=dict)  # those of the factors that are bundles
     screen: Screen | None = None  # what phase 1 of a screen has decided; None of other designs, and before
 
     @property
@@ -49,13 +51,17 @@ class Study:
         if self.screen is None:
             return self.first_rows
         resolution = self.head.design.resolution
-        return plan_screen(self.baseline, self.factors, resolution, self.screen.survivors)
+        return plan_screen(self.baseline, self.factors, resolution, self.screen.survivors, self.bundles)
 
     @cached_property
     def first_rows(self) -> list[Row]:
         """The rows that are there from the start: of a screen, those of phase 1; else all."""
         design = self.head.design
-        return plan_rows(design.kind, design.resolution, self.baseline, self.factors)
+        return plan_rows(design.kind, design.resolution, self.baseline, self.factors, self.bundles)
+
+    def recipe_at(self, levels: Mapping[str, Level]) -> Recipe:
+        """The baseline with some of the varied factors, or settings, at other levels."""
+        return self.baseline.at(unbundle(levels, self.bundles))
 
     @property
     def undecided(self) -> bool:
@@ -70,6 +76,7 @@ class Study:
             resolution=self.head.design.resolution,
             baseline=self.baseline.levels(),
             factors={name: list(levels) for name, levels in self.factors.items()},
+            bundles=bundles_json(self.bundles),
         )
 
     def read_table(self, keep_split: bool = True) -> DataTable:

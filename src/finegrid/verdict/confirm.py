@@ -296,10 +296,20 @@ def settings_text(
     if head.design.resample is not None:
         tables["data"] |= share_out(study, table, parts)
         tables["design"]["resample"] = head.design.resample
-    levels = study.baseline.levels()
+    levels = study.rows[0].recipe.levels()
     for part, its_levels in by_part(levels).items():
         tables.setdefault(part, {}).update(its_levels)
-    tables["factors"] = {f'"{name}"': [levels[name], level] for name, level in moved.items()}
+    of_bundles = {name: level for name, level in moved.items() if name in study.bundles}
+    tables["factors"] = {
+        f'"{name}"': [levels[name], level] for name, level in moved.items() if name not in of_bundles
+    }
+    for name, level in of_bundles.items():
+        sets = study.recipe_at({name: level}).levels()
+        moved_settings = {s: sets[s] for s in study.bundles[name].settings if sets[s] != levels[s]}
+        tables[f"factors.{format_toml(name)}"] = {
+            format_toml(study.factors[name][0]): {},
+            format_toml(level): moved_settings,
+        }
     lines = [f"score = {format_toml(head.score)}", f"protocol = {format_toml(head.protocol)}"]
     for name, content in tables.items():
         lines += ["", f"[{name}]", *(f"{key} = {format_toml(value)}" for key, value in content.items())]
