@@ -10,6 +10,12 @@ from finegrid.training.loaded import LoadedStudy
 ON: Levels = {
     "model.pooling": "cls",
     "model.max_length": 5,
+    "head.kind": "huggingface",
+    "head.hidden": 8,
+    "head.samples": 3,
+    "dropout.hidden": 0.3,
+    "dropout.attention": 0.3,
+    "dropout.head": 0.3,
     "pretrain.tokens": 1500,
     "pretrain.rate": 1e-2,
     "pretrain.shared": True,

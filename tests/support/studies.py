@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from finegrid.data.tokens import TokenisedSplit, read_template
 from finegrid.encoders.families import inspect
-from finegrid.encoders.poolings import Pooling
+from finegrid.encoders.poolings import POOLINGS, Pooling
 from finegrid.encoders.tokenizer import load_tokenizer
 from finegrid.model.classifier import Classifier
 from finegrid.model.load import Checkpoint
@@ -34,7 +34,6 @@ from finegrid.training.state import StateFile
 WIDTH, LAYERS, HEADS, POSITIONS = 16, 4, 2, 128
 # Every family, and the two whose config changes what an encoder is made of.
 KINDS = ("bert", "roberta", "electra", "electra-narrow", "ernie", "ernie-tasks", "distilbert")
-POOLINGS: tuple[Pooling, ...] = ("cls", "pooler", "last-mean", "first-last-mean")
 LEGAL = [
     (kind, pooling)
     for kind, pooling in product(KINDS, POOLINGS)

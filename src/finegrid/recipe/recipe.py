@@ -11,7 +11,9 @@ from pydantic import ValidationError
 
 from finegrid.errors import InputError, Problem
 from finegrid.recipe.identity import Levels
+from finegrid.strategies.dropout import Dropout
 from finegrid.strategies.freeze import Freeze
+from finegrid.strategies.head import Head
 from finegrid.strategies.model import ModelSettings
 from finegrid.strategies.optimizer import Optimizer
 from finegrid.strategies.part import Part, Price
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Recipe:
     model: ModelSettings = ModelSettings()
+    head: Head = Head()
+    dropout: Dropout = Dropout()
     pretrain: Pretrain = Pretrain()
     reinit: Reinit = Reinit()
     freeze: Freeze = Freeze()
@@ -137,5 +141,5 @@ def unknown_factor(name: str) -> str:
 
 def describe(error: ValidationError, level: object) -> str:
     """Pydantic's finding in our three parts."""
-    reasons = "; ".join(item["msg"].replace("Input should be", "expected") for item in error.errors())
+    reasons = ", or ".join(item["msg"].replace("Input should be", "expected") for item in error.errors())
     return f"level {level!r}: {reasons}."
