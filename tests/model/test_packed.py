@@ -13,13 +13,22 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from support.studies import CPU, KINDS, LAYERS, LEGAL, POOLINGS, any_setting, classifier_of, pack_all, random_split
+from support.studies import (
+    CPU,
+    KINDS,
+    LAYERS,
+    LEGAL,
+    any_setting,
+    classifier_of,
+    pack_all,
+    random_split,
+)
 from torch import Tensor
 from torch.nn import functional as F
 
 from finegrid.data.tokens import TokenisedSplit
 from finegrid.encoders.families import inspect
-from finegrid.encoders.poolings import Pooling
+from finegrid.encoders.poolings import POOLINGS, Pooling
 from finegrid.model.classifier import Classifier
 from finegrid.model.packing.batches import Batch, evaluation_batches, pack
 from finegrid.strategies.freeze import Freeze
@@ -53,19 +62,21 @@ def oracle_loss(folder: Path, ours: Classifier, split: TokenisedSplit) -> tuple[
         mask[row, : len(tokens)] = 1
     known_types = {} if family == "distilbert" else {"token_type_ids": types}
     out = encoder(input_ids=ids, attention_mask=mask, output_hidden_states=True, **known_types)
-    all_, last = out.hidden_states, out.last_hidden_state
+    all_: tuple[Tensor, ...] = out.hidden_states
+    last: Tensor = out.last_hidden_state
     real = mask[:, :, None].to(last.dtype)
     own = dict(ours.head.pool.named_parameters())
 
     def mean(hidden: Tensor) -> Tensor:
-        return (hidden * real).sum(1) / real.sum(1)
+        shares: Tensor = real / real.sum(1, keepdim=True)
+        return torch.sum(hidden * shares, 1)
 
     def attended() -> Tensor:
         scores = torch.tanh(last @ own["dense.weight"].T) @ own["score.weight"][0]
         shares = scores.masked_fill(mask == 0, -torch.inf).softmax(1)
         return (shares[:, :, None] * last).sum(1)
 
-    pooled = {
+    by_pooling: dict[str, Callable[[], Tensor]] = {
         "cls": lambda: last[:, 0],
         "pooler": lambda: out.pooler_output,
         "last-mean": lambda: mean(last),
@@ -79,7 +90,8 @@ def oracle_loss(folder: Path, ours: Classifier, split: TokenisedSplit) -> tuple[
             sum(w * hidden for w, hidden in zip(own["scores"].softmax(0), all_, strict=True))
         ),
         "attention": attended,
-    }[ours.pooling]()
+    }
+    pooled = by_pooling[ours.pooling]()
     norm, linear = ours.get_submodule("head.norm"), ours.get_submodule("head.linear")
     ours.zero_grad(set_to_none=True)
     logits = linear(norm(pooled))

@@ -47,7 +47,7 @@ class Snapshot:
     def place(self, name: str) -> str:
         """Of a tensor or a dropout site."""
         site = re.fullmatch(r"layer\.(\d+)\.\w+", name)
-        of_head = name.partition(".")[0] == "head"  # also what only the head of the other run has
+        of_head = re.match(r"head\b", name)  # also what only the head of the other run has
         return f"layer {int(site[1]) + 1}" if site else "head" if of_head else self.places.get(name, name)
 
 

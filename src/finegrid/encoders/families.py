@@ -173,9 +173,7 @@ def read_dropout_rates(family: str, config: dict[str, Any]) -> DropoutRates:
             rate("dropout", 0.1), rate("attention_dropout", 0.1), rate("seq_classif_dropout", 0.2)
         )
     hidden = rate("hidden_dropout_prob", 0.1)
-    return DropoutRates(
-        hidden, rate("attention_probs_dropout_prob", 0.1), rate("classifier_dropout", hidden)
-    )
+    return DropoutRates(hidden, rate("attention_probs_dropout_prob", 0.1), rate("classifier_dropout", hidden))
 
 
 def describe_family(folder: Path, config: dict[str, Any]) -> str:

@@ -57,7 +57,9 @@ class Anatomy:
     def hidden_dropouts(self) -> list[Dropout]:
         """Sites on token vectors: where the family has them."""
         of_layers = (
-            [layer.output_dropout] if self.family == "distilbert" else [layer.hidden_dropout, layer.output_dropout]
+            [layer.output_dropout]
+            if self.family == "distilbert"
+            else [layer.hidden_dropout, layer.output_dropout]
             for layer in self.layers
         )
         return [self.embedding_dropout, *(site for sites in of_layers for site in sites)]

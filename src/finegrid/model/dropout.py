@@ -104,7 +104,7 @@ class Dropout(nn.Module):
         self._calls: dict[int, tuple[int | None, int]] = {}
 
     def drop_(self, rate: float) -> None:
-        """Drop at this rate from now on. What a rate drops, a higher one drops as well: draws are the same."""
+        """Drop at this rate from now on. What a rate drops, a higher one drops too: draws are the same."""
         self.dropped = round(rate * LEVELS)  # of LEVELS
 
     @property

@@ -8,7 +8,7 @@ from finegrid.model.anatomy import Anatomy
 from finegrid.model.dropout import Clock, Dropout
 from finegrid.model.pooling import Pool
 
-SITE, INPUT_SITE = "head", "head.input"  # of dropout: before the last layer, and where a head has two
+SITE, INPUT_SITE = "head", "head-input"  # of dropout: before the last layer, and where a head has two
 
 
 class ClassifierHead(nn.Module):
@@ -62,4 +62,5 @@ def huggingface_head(pool: Pool, parts: Anatomy, classes: int, clock: Clock) -> 
 
 def linear(before: int, after: int) -> nn.Linear:
     """A linear layer whose values are yet to be drawn."""
-    return nn.utils.skip_init(nn.Linear, before, after)
+    layer: nn.Linear = nn.utils.skip_init(nn.Linear, before, after)
+    return layer

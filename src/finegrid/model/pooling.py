@@ -67,7 +67,7 @@ class Pool(nn.Module):
                 scores = self._scores_of(last, dtype)
                 return weighted_means(last, scores, batch, batch.layout(self.heads))
             case "first-last-mean":
-                # The mean of means equals the mean over tokens of (first + last) / 2, with half the additions.
+                # The mean of means equals the mean over tokens of (first + last) / 2, with fewer additions.
                 return (below[0] + means(last, batch)) / 2
         levels = [*below, self.read(last, batch)]
         match self.pooling:

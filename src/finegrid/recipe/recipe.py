@@ -11,9 +11,9 @@ from pydantic import ValidationError
 
 from finegrid.errors import InputError, Problem
 from finegrid.recipe.identity import Levels
-from finegrid.strategies.dropout import Dropout
+from finegrid.strategies.dropout import DropoutSettings
 from finegrid.strategies.freeze import Freeze
-from finegrid.strategies.head import Head
+from finegrid.strategies.head import HeadSettings
 from finegrid.strategies.model import ModelSettings
 from finegrid.strategies.optimizer import Optimizer
 from finegrid.strategies.part import Part, Price
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Recipe:
     model: ModelSettings = ModelSettings()
-    head: Head = Head()
-    dropout: Dropout = Dropout()
+    head: HeadSettings = HeadSettings()
+    dropout: DropoutSettings = DropoutSettings()
     pretrain: Pretrain = Pretrain()
     reinit: Reinit = Reinit()
     freeze: Freeze = Freeze()

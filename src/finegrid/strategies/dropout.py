@@ -38,7 +38,7 @@ Rate = Annotated[float, Field(ge=0, le=0.9)] | Literal["checkpoint"]
 
 
 @dataclass(frozen=True, config=STRICT)
-class Dropout(Strategy):
+class DropoutSettings(Strategy):
     listings: ClassVar[tuple[Listing, ...]] = (
         Listing(
             "dropout rates",
@@ -87,7 +87,5 @@ def rates_of(levels: Mapping[str, Any], checkpoint: CheckpointInfo) -> DropoutRa
         levels: of the whole recipe, by dotted names.
         checkpoint: whose rates hold where the recipe has none of its own.
     """
-    from dataclasses import replace
-
     own = {name: levels[f"dropout.{name}"] for name in ("hidden", "attention", "head")}
     return replace(checkpoint.dropout, **{name: rate for name, rate in own.items() if rate != "checkpoint"})

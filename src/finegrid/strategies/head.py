@@ -6,8 +6,9 @@ Head    ``finegrid``: LayerNorm, dropout, a linear layer, on the vector of ``mod
         linear, tanh, dropout, linear. ELECTRA: the same with gelu. DistilBERT: first token, linear, ReLU,
         dropout, linear. The layers between have the encoder's width.
 Depth   ``hidden`` puts a layer of so many units into ours: LayerNorm, linear, tanh, dropout, linear.
-Samples Inoue, Multi-Sample Dropout for Accelerated Training and Better Generalization, 2019 (1905.09788):
-        the head reads one vector ``samples`` times, each time with dropout masks of its own.
+Samples The head reads one vector ``samples`` times, each time with dropout masks of its own.
+Paper   Of samples: Inoue, Multi-Sample Dropout for Accelerated Training and Better Generalization, 2019
+        (1905.09788).
 Idea    A fresh layer on a good vector is all that a classifier adds to an encoder; several masks average
         over what dropout in it hides, at next to no cost.
 Off     ``kind="finegrid", hidden=0, samples=1``.
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, config=STRICT)
-class Head(Strategy):
+class HeadSettings(Strategy):
     listings: ClassVar[tuple[Listing, ...]] = (
         Listing(
             "Hugging Face head",
@@ -89,8 +90,8 @@ class Head(Strategy):
         if self.samples == 1 or rates_of(levels, checkpoint).head > 0:
             return []
         what = (
-            f"{self.samples} samples, but the head drops nothing: all would be the same. Set dropout.head above "
-            "0, or leave samples at 1."
+            f"{self.samples} samples, but the head drops nothing: all would be the same. Set dropout.head "
+            "above 0, or leave samples at 1."
         )
         return [Problem('"head.samples" + "dropout.head"', what)]
 

@@ -7,8 +7,8 @@ Pooling What is called ``cls-...`` reads the first token; all others read all re
         element by element. ``cls``: layer L at the first token. ``pooler``: the checkpoint's own pooler (a
         linear layer and tanh on ``cls``); ELECTRA and DistilBERT have none.
         ``mean-of-last-4``: mean over tokens of the mean of layers L-3 to L. ``concat-last-4``: means over
-        tokens of the same layers side by side, so that the head is four times as wide. ``cls-last-4``: mean of
-        the first token in the same layers. ``cls-max-3`` (MaxPoolBERT, 2505.15696): maximum of the first
+        tokens of the same layers side by side, so that the head is four times as wide. ``cls-last-4``: mean
+        of the first token in the same layers. ``cls-max-3`` (MaxPoolBERT, 2505.15696): maximum of the first
         token in layers L-2 to L, element by element.
         ``weighted``: mean over tokens of sum_l w_l h_l over layers 0 to L, w = softmax(s), s = 0 at the
         start: L + 1 parameters. ``attention``: sum_t a_t h_t of layer L, a = softmax over a text's tokens of
@@ -49,7 +49,14 @@ class ModelSettings(Part):
             ("pooling",),
             "architecture",
             "B/D",
-            synonyms=("cls", "mean pooling", "max pooling", "attention pooling", "MaxPoolBERT", "last layers"),
+            synonyms=(
+                "cls",
+                "mean pooling",
+                "max pooling",
+                "attention pooling",
+                "MaxPoolBERT",
+                "last layers",
+            ),
         ),
         Listing(
             "length",

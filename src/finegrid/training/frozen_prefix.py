@@ -107,7 +107,9 @@ class FrozenPrefix:
         check_room(paths["hidden"].parent, sum(4 * prod(shape) for shape in shapes.values()))
         with ExitStack() as drafts:
             hidden, *below = (
-                np.lib.format.open_memmap(drafts.enter_context(replacing(path)), "w+", np.float32, shapes[name])
+                np.lib.format.open_memmap(
+                    drafts.enter_context(replacing(path)), "w+", np.float32, shapes[name]
+                )
                 for name, path in paths.items()
             )
             for batch in loaded.evaluation_batches(loaded.tokens.train, self.run.recipe):
@@ -127,7 +129,7 @@ def frozen_prefix(run: Run) -> FrozenPrefix | None:
     return FrozenPrefix(run) if run.model.prefix_is_constant and run.shares_prefix else None
 
 
-def mapped(path: Path, shape: tuple[int, int]) -> NDArray[np.float32] | None:
+def mapped(path: Path, shape: tuple[int, ...]) -> NDArray[np.float32] | None:
     """An array of this shape from disk, or None where there is none that can be read."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
