@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from finegrid.data.tokens import TokenisedSplit, read_template
 from finegrid.encoders.families import inspect
-from finegrid.encoders.poolings import Pooling
+from finegrid.encoders.poolings import POOLINGS, Pooling
 from finegrid.encoders.tokenizer import load_tokenizer
 from finegrid.model.classifier import Classifier
 from finegrid.model.load import Checkpoint
@@ -34,11 +34,17 @@ from finegrid.training.state import StateFile
 WIDTH, LAYERS, HEADS, POSITIONS = 16, 4, 2, 128
 # Every family, and the two whose config changes what an encoder is made of.
 KINDS = ("bert", "roberta", "electra", "electra-narrow", "ernie", "ernie-tasks", "distilbert")
-POOLINGS: tuple[Pooling, ...] = ("cls", "pooler", "last-mean", "first-last-mean")
+PLAIN: tuple[Pooling, ...] = ("cls", "pooler", "last-mean", "first-last-mean")
+OTHERS = [pooling for pooling in POOLINGS if pooling not in PLAIN]
+# The plain ones on every family; the others read layers in the same way, whatever the family calls them.
 LEGAL = [
-    (kind, pooling)
-    for kind, pooling in product(KINDS, POOLINGS)
-    if pooling != "pooler" or kind.partition("-")[0] not in ("electra", "distilbert")
+    *(
+        (kind, pooling)
+        for kind, pooling in product(KINDS, PLAIN)
+        if pooling != "pooler" or kind.partition("-")[0] not in ("electra", "distilbert")
+    ),
+    *(("bert", pooling) for pooling in OTHERS),
+    ("electra-narrow", "weighted"),  # whose embeddings are another width
 ]
 SYLLABLES = [consonant + vowel for consonant, vowel in product("bdgklmnp", "aeiou")]
 BERT_SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]

@@ -29,8 +29,12 @@ LEVELS: list[dict[str, Any]] = [
     {"freeze__layers": 2},
     {"freeze__layers": 2, "freeze__dropout": False},
     {"model__pooling": "pooler"},
+    {"model__pooling": "max", "head__samples": 3},
+    {"model__pooling": "attention", "head__hidden": 8},
+    {"model__pooling": "weighted", "freeze__layers": 2, "freeze__dropout": False},
+    {"head__kind": "huggingface", "dropout__hidden": 0.3, "dropout__attention": 0.0},
 ]
-IDS = ["full", "frozen", "looked up", "pooler"]
+IDS = ["full", "frozen", "looked up", "pooler", "max", "attention", "weighted", "huggingface"]
 Open = Callable[..., LoadedStudy]
 
 

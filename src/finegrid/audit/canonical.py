@@ -152,10 +152,12 @@ class Canonicaliser:
     def reason(self, recipe: Recipe, without: Recipe) -> str:
         """Why two recipes are one."""
         a, b = self.prepare(recipe), self.prepare(without)
-        changed = [name for name in a.initial if a.initial[name] != b.initial[name]]
+        changed = [name for name in a.initial if a.initial[name] != b.initial.get(name)]
         if changed:
             tensors = ", ".join(name.removeprefix("encoder.") for name in changed[:2])
-            return f'{tensors} never reach the loss under model.pooling = "{recipe.model.pooling}"'
+            return f'{tensors} never reach the loss under model.pooling = "{a.model.pooling}"'
+        if recipe.model.pooling != without.model.pooling:
+            return f'the head pools by "{a.model.pooling}", whatever model.pooling says'
         return "it changes no tensor, rate, decay or dropout site that reaches the loss"
 
 

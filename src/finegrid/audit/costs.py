@@ -83,6 +83,7 @@ def describe_checkpoint(info: CheckpointInfo) -> AuditedCheckpoint:
         layers=info.layers,
         positions=info.positions,
         has_pooler=info.has_pooler,
+        dropout=info.dropout,
     )
 
 

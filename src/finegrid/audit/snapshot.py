@@ -47,7 +47,8 @@ class Snapshot:
     def place(self, name: str) -> str:
         """Of a tensor or a dropout site."""
         site = re.fullmatch(r"layer\.(\d+)\.\w+", name)
-        return f"layer {int(site[1]) + 1}" if site else self.places.get(name, name)
+        of_head = re.match(r"head\b", name)  # also what only the head of the other run has
+        return f"layer {int(site[1]) + 1}" if site else "head" if of_head else self.places.get(name, name)
 
 
 def take(loaded: LoadedStudy, recipe: Recipe, seed: int, step: int, steps: int = 1) -> Snapshot:

@@ -13,6 +13,7 @@ from finegrid.spelling import format_duration, format_level
 from finegrid.study.audit_file import Audit, load_audit
 from finegrid.study.confounding import describe_design
 from finegrid.study.settings import BEST_TEST
+from finegrid.study.study import Study
 
 NOMINAL_STEPS = 1000  # of a run, as long as nobody has counted its texts
 
@@ -57,6 +58,14 @@ def level_lines(status: StudyStatus) -> Iterator[str]:
             told = getattr(recipe, part).explain_level(name, study.checkpoint, steps)
             if told:
                 yield f"  {factor} = {format_level(level)}: {told}"
+
+
+def bundle_lines(study: Study, name: str) -> Iterator[str]:
+    """What each level of a bundle sets; nothing for other factors."""
+    bundle = study.bundles.get(name)
+    for level, settings in ({} if bundle is None else bundle.levels).items():
+        told = ", ".join(f"{setting} = {format_level(value)}" for setting, value in settings.items())
+        yield f"    {level}: {told or 'the baseline'}"
 
 
 def audit_lines(status: StudyStatus, audit: Audit) -> Iterator[str]:

@@ -34,10 +34,14 @@ def summarise_factor(part: Any, name: str) -> str:
     from pydantic import TypeAdapter
 
     schema = TypeAdapter(type(part)).json_schema()["properties"][name]
-    allowed = (
-        " | ".join(json.dumps(value) for value in schema["enum"]) if "enum" in schema else schema["type"]
-    )
+    described = " | ".join(describe_levels(option) for option in schema.get("anyOf", [schema]))
+    return f"{schema.get('description', '')} ({described}; default {json.dumps(schema['default'])})"
+
+
+def describe_levels(schema: dict[str, Any]) -> str:
+    """The allowed levels of one type."""
+    values = [schema["const"]] if "const" in schema else schema.get("enum")
+    allowed = " | ".join(json.dumps(value) for value in values) if values else schema["type"]
     signs = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
     bounds = [f"{sign} {schema[key]:g}" for key, sign in signs.items() if key in schema]
-    described = ", ".join([allowed, *bounds])
-    return f"{schema.get('description', '')} ({described}; default {json.dumps(schema['default'])})"
+    return ", ".join([allowed, *bounds])

@@ -13,7 +13,9 @@ from finegrid.errors import InputError, Problem
 from finegrid.recipe.identity import Levels
 from finegrid.strategies.clip import Clip
 from finegrid.strategies.contrast import Contrast
+from finegrid.strategies.dropout import DropoutSettings
 from finegrid.strategies.freeze import Freeze
+from finegrid.strategies.head import HeadSettings
 from finegrid.strategies.loss import Loss
 from finegrid.strategies.model import ModelSettings
 from finegrid.strategies.noise import Noise
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 class Recipe:
     model: ModelSettings = ModelSettings()
     texts: Texts = Texts()
+    head: HeadSettings = HeadSettings()
+    dropout: DropoutSettings = DropoutSettings()
     pretrain: Pretrain = Pretrain()
     noise: Noise = Noise()
     reinit: Reinit = Reinit()
@@ -161,5 +165,5 @@ def unknown_factor(name: str) -> str:
 
 def describe(error: ValidationError, level: object) -> str:
     """Pydantic's finding in our three parts."""
-    reasons = "; ".join(item["msg"].replace("Input should be", "expected") for item in error.errors())
+    reasons = ", or ".join(item["msg"].replace("Input should be", "expected") for item in error.errors())
     return f"level {level!r}: {reasons}."

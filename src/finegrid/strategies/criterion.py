@@ -48,12 +48,14 @@ class Outputs:
         features: of each view, ``[..., texts, width]``: one vector a text, before the head.
         labels: ``[texts]``, class numbers.
         texts: ``[texts]``, which of the training texts each is; None where nobody can know.
+        more_logits: of each view, those of more passes of the head alone, with dropout masks of their own.
     """
 
     logits: tuple[Tensor, ...]
     features: tuple[Tensor, ...]
     labels: Tensor
     texts: Tensor | None = None
+    more_logits: tuple[tuple[Tensor, ...], ...] = ()  # by view
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,8 @@ class Criterion:
     Attributes:
         views: how often a batch is read in one step, with dropout masks of its own each time. The loss of
             a text is the mean over its views.
+        samples: how often the head reads each view's vectors, with dropout masks of its own each time. The
+            loss of a view is the mean over its samples; `add` looks at the first of them.
         adjust: logits ``[..., texts, classes]`` to others.
         soften: targets ``[texts, classes]``, probabilities, to others.
         modulate: losses ``[..., texts]`` and the probabilities of the labels, of the same shape, to losses.
@@ -88,6 +92,7 @@ class Criterion:
     """
 
     views: int = 1
+    samples: int = 1
     adjust: tuple[Callable[[Tensor], Tensor], ...] = ()
     soften: tuple[Callable[[Tensor], Tensor], ...] = ()
     modulate: tuple[Callable[[Tensor, Tensor], Tensor], ...] = ()
@@ -97,12 +102,13 @@ class Criterion:
 
     def losses(self, outputs: Outputs) -> Tensor:
         """``[..., texts]``, in the type of the logits."""
-        losses = [self._of_view(logits, outputs.labels) for logits in outputs.logits[: self.views]]
+        logits = [*outputs.logits[: self.views], *(z for more in outputs.more_logits for z in more)]
+        losses = [self._of_pass(each, outputs.labels) for each in logits]
         mean = sum(losses[1:], losses[0]) / len(losses) if len(losses) > 1 else losses[0]
         mean = reduce(lambda so_far, mixed: so_far.lerp(mixed.losses(outputs), mixed.share), self.mix, mean)
         return sum((addition(outputs) for addition in self.add), mean)
 
-    def _of_view(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def _of_pass(self, logits: Tensor, labels: Tensor) -> Tensor:
         logits = reduce(lambda values, adjust: adjust(values), self.adjust, logits)
         log_p = logits.log_softmax(-1)
         index = labels.expand(log_p.shape[:-1]).unsqueeze(-1)

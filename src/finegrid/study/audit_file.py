@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from finegrid.atomic import replacing
+from finegrid.encoders.families import DropoutRates
 from finegrid.recipe.identity import ENGINE, Level, Levels, key_of
 from finegrid.recipe.recipe import DEFAULTS, Recipe
 from finegrid.study.design import Row
@@ -117,6 +118,7 @@ class AuditedCheckpoint(BaseModel):
     layers: int
     positions: int  # most tokens in one text
     has_pooler: bool
+    dropout: DropoutRates = DropoutRates()  # audits of before it was noted: the usual rates
 
 
 class Audit(BaseModel):

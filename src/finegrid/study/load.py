@@ -260,7 +260,8 @@ def recall_checkpoint(name: object, folder: Path, audit: Audit | None) -> Checke
             return inspect(here), []
     if audit is not None and (kept := audit.checkpoint) is not None:
         path = Path(kept.name)
-        return CheckpointInfo(path, kept.family, kept.layers, kept.positions, kept.has_pooler), []
+        about = kept.family, kept.layers, kept.positions, kept.has_pooler
+        return CheckpointInfo(path, *about, dropout=kept.dropout), []
     with suppress(InputError):
         if (cached := find_cached(name)) is not None:
             return inspect(cached), []

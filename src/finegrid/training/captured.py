@@ -31,8 +31,10 @@ class CapturedStep:
 
     def __init__(self, stack: Stack, shape: Shape, device: torch.device, graphs: Graphs) -> None:
         self.stack, self.shape, self.device = stack, shape, device
-        sites = stack.models[0].dropouts
-        self.sites = [name_pass(site, view) for view in range(stack.views) for site in sites]
+        model = stack.models[0]
+        of_head = {site.site for site in model.head.dropouts}
+        passes = {site: stack.head_passes if site in of_head else stack.views for site in model.dropouts}
+        self.sites = [name_pass(site, number) for site, count in passes.items() for number in range(count)]
         groups = max(len(run.optimizer.groups) for run in stack.runs)
         integers = 2 * shape.tokens + 3 * shape.texts
         self.integers = torch.zeros(integers + len(self.sites), dtype=torch.int64, device=device)
@@ -63,13 +65,13 @@ class CapturedStep:
             self._fill_prefix_(batch.prefix)
 
     def _fill_prefix_(self, prefix: Prefix) -> None:
-        assert prefix.first is not None
         if self.prefix is None:
-            sizes = (self.shape.tokens, prefix.hidden.shape[1]), prefix.first.shape
-            self.prefix = Prefix(*(torch.zeros(size, device=self.device) for size in sizes))
-        assert self.prefix.first is not None
+            hidden = torch.zeros(self.shape.tokens, prefix.hidden.shape[1], device=self.device)
+            below = tuple(torch.zeros(kept.shape, device=self.device) for kept in prefix.below)
+            self.prefix = Prefix(hidden, below)
         send_(self.prefix.hidden[: len(prefix.hidden)], prefix.hidden)
-        send_(self.prefix.first, prefix.first)
+        for ours, kept in zip(self.prefix.below, prefix.below, strict=True):
+            send_(ours, kept)
 
     def __call__(self) -> None:
         """Step, or replay what a step does."""

@@ -88,8 +88,14 @@ class Run:
     def outputs(self, batch: Packed, step: int) -> Outputs:
         """What the model says of a batch, as often as the criterion wants to see it."""
         features = tuple(self.model.features(batch, step) for _ in range(self.criterion.views))
-        logits = tuple(self.model.head(vectors).float() for vectors in features)
-        return Outputs(logits, features, batch.labels, batch.texts)
+        return self.outputs_of(features, batch)
+
+    def outputs_of(self, features: tuple[Tensor, ...], batch: Packed) -> Outputs:
+        """What the head says of the vectors of each view, as often as the criterion wants to hear it."""
+        samples = range(self.criterion.samples)
+        by_view = [tuple(self.model.head(vectors).float() for _ in samples) for vectors in features]
+        first, more = tuple(passes[0] for passes in by_view), tuple(passes[1:] for passes in by_view)
+        return Outputs(first, features, batch.labels, batch.texts, more)
 
     def loss(self, outputs: Outputs) -> Tensor:
         """The mean over the texts of what the criterion says of each."""

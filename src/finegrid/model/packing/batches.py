@@ -25,7 +25,7 @@ class Prefix:
     """What frozen layers at the bottom make of a batch: the same for every run of a family."""
 
     hidden: Tensor  # [tokens, width], the output of the last frozen layer
-    first: Tensor | None  # [texts, width], means of the first layer's output, if that is frozen
+    below: tuple[Tensor, ...] = ()  # [texts, width] each: what the pooling keeps of frozen levels, bottom up
 
 
 class Packed(Protocol):
