@@ -202,8 +202,8 @@ def test_the_proof_looks_where_a_strategy_acts(studies: dict[str, LoadedStudy]) 
     factor = factor_of("unfreeze")
     (pair, *_) = prover.pairs(factor, 0.4)
 
-    assert prover.step(pair, factor) == (2, 1)
-    assert prover.step(pair, "optimizer.rate") == (3, 1)  # the middle of six steps
+    assert prover.step(pair, [factor]) == (2, 1)
+    assert prover.step(pair, ["optimizer.rate"]) == (3, 1)  # the middle of six steps
 
 
 # The criterion
