@@ -185,11 +185,13 @@ def masks(model: Classifier) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize(
-    "factor", [factor for factor in ON if not factor.startswith(("training.", "model."))]
+    "factor", [factor for factor in ON if not factor.startswith(("training.", "model.", "texts."))]
 )
 def test_head_order_and_masks_are_those_of_the_seed(factor: str, loaded: LoadedStudy) -> None:
     ours, plain = prepared(loaded, on(loaded, factor), seed=3), prepared(loaded, base(loaded), seed=3)
-    assert head_values(ours) == head_values(plain)
+    part, name = factor.split(".")
+    if type(getattr(Recipe(), part)).claim(name).get("initial") != "head":  # a probe is there to change it
+        assert head_values(ours) == head_values(plain)
     assert text_order(loaded, ours) == text_order(loaded, plain)
     silenced = {name for name, site in ours.model.dropouts.items() if site.silenced}
     mine, theirs = masks(ours.model), masks(plain.model)
