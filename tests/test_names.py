@@ -17,6 +17,7 @@ SOURCE = ROOT / "src" / "finegrid"
 SHARED: Mapping[str, str] = {
     "Loss": "a strategy is called as its part of the recipe; what a comparison loses is another thing",
     "Contrast": "a strategy is called as its part of the recipe; statistics compare levels by contrasts",
+    "Noise": "of scores, in statistics; as a strategy it is called as its part is",
 }
 
 # Strategy and factor are the words; history keeps the old ones.

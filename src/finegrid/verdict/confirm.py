@@ -17,13 +17,15 @@ import numpy as np
 from finegrid.atomic import replacing
 from finegrid.data.alike import fold_rows
 from finegrid.data.cells_of_file import ColumnOptions, StudyReading
+from finegrid.data.extra import read_extra
 from finegrid.data.findings import quote_all
 from finegrid.data.table import DataTable, Split
 from finegrid.data.unlabelled import UnlabelledTexts, read_texts
 from finegrid.errors import InputError, Problem, input_error
 from finegrid.facts.verdict import ConfirmedFacts, PairedFacts
 from finegrid.metrics import TOLERANCE
-from finegrid.recipe.identity import Levels
+from finegrid.recipe.identity import Level, Levels
+from finegrid.recipe.recipe import FILES
 from finegrid.results.load import load_results
 from finegrid.results.results import Distinct, Results
 from finegrid.spelling import json_number
@@ -40,6 +42,7 @@ from finegrid.verdict.interim import find_recommended
 from finegrid.verdict.outcomes import count_points, find_diverged, measure_influence
 
 BASELINE, RECOMMENDED = "baseline", "recommended"
+EXTRA = "texts.extra"
 GROUP = "group"  # column of a small study's texts
 
 
@@ -179,6 +182,7 @@ def make_small_study(study: Study, results: Results, chosen: Distinct, count: in
     first = max(max(results.planned_seeds), max(results.seeds)) + 1
     parts = list_small_parts(study, table, fresh)
     content = {texts_file(part): "".join(lines) for part, lines in parts.items()}
+    content |= extra_files(study, moved, table)
     seeds = range(first, first + count)
     content[SETTINGS_FILE] = settings_text(study, moved, seeds, table, parts)
     # Named by its content: the same command goes on with what it has begun, until the study has more seeds.
@@ -210,6 +214,31 @@ def list_small_parts(study: Study, table: DataTable, fresh: list[str] | None) ->
     elif not resampling.pools_test(study.head.data):
         parts["test"] = split_lines(table.test, table.labels)
     return parts
+
+
+def extra_files(study: Study, moved: Levels, table: DataTable) -> dict[str, str]:
+    """More training texts of the two recipes, as the other texts of the small study are written.
+
+    Raises:
+        InputError: a file that cannot be used.
+    """
+    files = {}
+    for level in {study.baseline.texts.extra, moved.get(EXTRA, "")} - {""}:
+        split = read_extra(Path(str(level)), study.folder, study.head.data, table)
+        lines = split_lines(split, table.labels)
+        if table.train.groups is not None:  # each is a group of its own
+            lines = [json.dumps({**json.loads(line), GROUP: ""}, ensure_ascii=False) + "\n" for line in lines]
+        files[str(small_level(EXTRA, level))] = "".join(lines)
+    return files
+
+
+def small_level(factor: str, level: Level) -> Level:
+    """A level as the small study has it, whose folder lies in the study's: files have other names there."""
+    if factor not in FILES or not level:
+        return level
+    if factor == EXTRA:
+        return f"extra-{hashlib.sha256(str(level).encode()).hexdigest()[:8]}.jsonl"
+    return (Path("..") / str(level)).as_posix()  # which stays as it is if it begins at the root
 
 
 def moved_levels(results: Results, chosen: Distinct) -> Levels:
@@ -296,7 +325,9 @@ def settings_text(
     if head.design.resample is not None:
         tables["data"] |= share_out(study, table, parts)
         tables["design"]["resample"] = head.design.resample
-    levels = study.rows[0].recipe.levels()
+    first = study.rows[0].recipe.levels()
+    levels = {name: small_level(name, level) for name, level in first.items()}
+    moved = {name: small_level(name, level) for name, level in moved.items()}
     for part, its_levels in by_part(levels).items():
         tables.setdefault(part, {}).update(its_levels)
     of_bundles = {name: level for name, level in moved.items() if name in study.bundles}
@@ -304,7 +335,8 @@ def settings_text(
         f'"{name}"': [levels[name], level] for name, level in moved.items() if name not in of_bundles
     }
     for name, level in of_bundles.items():
-        sets = study.recipe_at({name: level}).levels()
+        at_level = study.recipe_at({name: level}).levels()
+        sets = {setting: small_level(setting, own) for setting, own in at_level.items()}
         moved_settings = {s: sets[s] for s in study.bundles[name].settings if sets[s] != levels[s]}
         tables[f"factors.{format_toml(name)}"] = {
             format_toml(study.factors[name][0]): {},
@@ -383,6 +415,11 @@ def compare_pairs(results: Results, baseline: Distinct, recommended: Distinct) -
     return Paired(ours, theirs, effect.estimate, effect.plain, int(both.sum()), texts, *counts)
 
 
+def small_levels(results: Results, recipe: Distinct) -> Levels:
+    """What the small study of a recipe varies."""
+    return {name: small_level(name, level) for name, level in moved_levels(results, recipe).items()}
+
+
 def load_confirmations(study: Study, results: Results, table: DataTable | None) -> list[Confirmation]:
     """What earlier calls of `finegrid confirm` have found, as far as it still confirms: seeds that the study
     has trained since have chosen, too.
@@ -399,7 +436,7 @@ def load_confirmations(study: Study, results: Results, table: DataTable | None) 
             if set(small.head.design.numbers) & set(results.seeds):
                 continue
             moved = {name: levels[1] for name, levels in small.factors.items()}
-            chosen = next(r for r in results.recipes if moved_levels(results, r) == moved)
+            chosen = next(r for r in results.recipes if small_levels(results, r) == moved)
             fresh = small.head.data.test is not None and has_fresh_texts(small, results, table)
             confirmations.append(compare(results, chosen, small, fresh))
         except (InputError, OSError, StopIteration):  # unfinished, damaged, or of factors since changed
