@@ -20,6 +20,7 @@ from finegrid.data.tokens import TokenisedSplit, read_template
 from finegrid.encoders.families import inspect
 from finegrid.encoders.poolings import Pooling
 from finegrid.encoders.tokenizer import load_tokenizer
+from finegrid.inference.teacher import open_teacher
 from finegrid.model.classifier import Classifier
 from finegrid.model.load import Checkpoint
 from finegrid.model.packing.batches import Batch, pack
@@ -282,7 +283,7 @@ def write_study_file(
 
 def open_study(folder: Path, **settings: Any) -> LoadedStudy:
     study = load_study(folder)
-    return LoadedStudy(study, study.head.run.model_copy(update=settings))
+    return LoadedStudy(study, study.head.run.model_copy(update=settings), open_teacher)
 
 
 def recipe_of(loaded: LoadedStudy, **levels: Any) -> Recipe:
@@ -355,4 +356,7 @@ def pack_all(split: TokenisedSplit, rows: NDArray[np.int64] | None = None, max_l
 
 def any_setting(seed: int = 0) -> Setting:
     """The setting of a run without texts, for strategies that only change the model."""
-    return Setting(seed, Streams(seed), texts=None, classes=2, pretraining=None, read_anchor=dict)  # type: ignore[arg-type]
+    nobody: Any = None
+    return Setting(
+        seed, Streams(seed), texts=nobody, classes=2, pretraining=nobody, teachers=nobody, read_anchor=dict
+    )

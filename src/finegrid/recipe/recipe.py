@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from finegrid.errors import InputError, Problem
 from finegrid.recipe.identity import Levels
 from finegrid.strategies.contrast import Contrast
+from finegrid.strategies.distil import Distil
 from finegrid.strategies.freeze import Freeze
 from finegrid.strategies.loss import Loss
 from finegrid.strategies.model import ModelSettings
@@ -20,7 +21,7 @@ from finegrid.strategies.part import Part, Price
 from finegrid.strategies.pretrain import Pretrain
 from finegrid.strategies.reinit import Reinit
 from finegrid.strategies.schedule import Schedule
-from finegrid.strategies.seams import Strategy
+from finegrid.strategies.seams import SharedChance, Strategy
 from finegrid.strategies.training import Training
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Recipe:
     reinit: Reinit = Reinit()
     freeze: Freeze = Freeze()
     loss: Loss = Loss()
+    distil: Distil = Distil()
     contrast: Contrast = Contrast()
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
@@ -70,9 +72,9 @@ class Recipe:
         return sum(strategy.copies for strategy in self.acting)
 
     @property
-    def shares_chance(self) -> bool:
-        """Whether all seeds share a draw of chance, which is then in no interval."""
-        return any(strategy.shares_chance for strategy in self.acting)
+    def shares_chance(self) -> set[SharedChance]:
+        """What of chance all seeds share, which is then in no interval."""
+        return {shared for strategy in self.acting if (shared := strategy.shares_chance) is not None}
 
     def start_keys(self, seed: int) -> tuple[Hashable, ...]:
         """What decides all that is dear and made before the first step. Empty where there is nothing."""
@@ -131,6 +133,10 @@ class Recipe:
 
 
 DEFAULTS: Levels = Recipe().levels()
+# Whose levels name a teacher.
+TEACHER_FACTORS = tuple(
+    f"{field.name}.{name}" for field in fields(Recipe) for name in getattr(Recipe(), field.name).teachers
+)
 
 
 def unknown_factor(name: str) -> str:

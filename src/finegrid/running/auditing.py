@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from finegrid.errors import input_error
 from finegrid.metrics import check_score
@@ -12,6 +12,7 @@ from finegrid.running.process import Worker
 from finegrid.study.audit_file import Audit, load_audit, save_audit
 from finegrid.study.audited import knows_texts
 from finegrid.study.folder import SCREEN_FILE
+from finegrid.study.identity import is_teacher
 from finegrid.study.study import Study
 
 
@@ -36,15 +37,21 @@ def audit_study(crew: Crew, alike: dict[str, str | int] | None = None) -> Audit:
         # More splits of a pool rename nothing: runs of those that were there are found again.
         renamed = audit is not None and len(audit.splits) == (study.head.design.resample or 0)
         if audit is not None and not fits and renamed and any(True for _ in study.ledger):
-            changed = ", ".join(changed_names(audit.fingerprints, fingerprints))
-            say(
-                f"changed since the last run: {changed}. Finished runs stay in runs.jsonl, "
-                "but belong to the old study; everything is run anew."
-            )
+            say_what_changed(changed_names(audit.fingerprints, fingerprints), say)
         audit = audit_anew(crew, worker)
     check_score(study.head.score, audit.labels)
     check_screen(study, audit)
     return audit
+
+
+def say_what_changed(names: Sequence[str], say: Callable[[str], None]) -> None:
+    """Which files are not those that finished runs were made from, and what becomes of the runs."""
+    if names:
+        runs = "runs that learn from it are" if all(map(is_teacher, names)) else "everything is"
+        say(
+            f"changed since the last run: {', '.join(names)}. Finished runs stay in runs.jsonl, "
+            f"but belong to the old study; {runs} run anew."
+        )
 
 
 def audit_anew(crew: Crew, worker: Worker) -> Audit:
@@ -75,5 +82,6 @@ def check_screen(study: Study, audit: Audit) -> None:
 
 
 def changed_names(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """What has another fingerprint now: data, tokenizer, model."""
-    return [name for name, fingerprint in before.items() if now.get(name) != fingerprint]
+    """What has another fingerprint now: data, tokenizer, model, a teacher that is still named."""
+    named = [name for name in before if name in now or not is_teacher(name)]
+    return [name for name in named if now.get(name) != before[name]]

@@ -50,6 +50,8 @@ Kind = Literal[
 # A: several independent controlled comparisons. B: one paper, and a default that ships or a replication.
 # C: the paper alone. D: mixed, or negative.
 Evidence = Literal["A", "B", "C", "D", "A/D", "B/D"]
+# Of a factor that names a teacher: not a kept model's folder, but columns of the training file.
+COLUMNS = "columns"
 STRICT = ConfigDict(extra="forbid", strict=True)  # for every part of a recipe: no 1 for true, no "6" for 6
 
 
@@ -83,6 +85,9 @@ class Part:
     touches: ClassVar[Mapping[str, Claim]] = {}
     # What each factor does to the time of a run; "step" of those that are not here.
     prices: ClassVar[Mapping[str, Price]] = {}
+    # Factors whose levels name a teacher: the folder of a kept model relative to the study's, `COLUMNS`, or
+    # nobody where empty. What it holds is part of the identity of the runs that learn from it.
+    teachers: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def claim(cls, factor: str) -> Claim:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, Self
 
 from finegrid.strategies.part import Aspect, Claim, Part
 
@@ -35,6 +35,18 @@ class MorePretraining(Protocol):
         ...
 
 
+class Lessons(Protocol):
+    """What others say of the training texts. Worked out once, then kept."""
+
+    def logits(self, teacher: str) -> Tensor:
+        """``[texts, classes]`` of a teacher, on the run's device. All runs share them: read them only."""
+        ...
+
+
+# What of chance all seeds may share.
+SharedChance = Literal["pretraining", "teacher"]
+
+
 @dataclass(frozen=True)
 class Setting:
     """What a run is built in: all that a strategy may ask for beside the model.
@@ -45,6 +57,7 @@ class Setting:
         texts: the training texts.
         classes: how many there are; a training set may lack one that dev has.
         pretraining: more of it, on these texts.
+        teachers: what they say of these texts.
         read_anchor: see `anchor`; called only by strategies that need it.
     """
 
@@ -53,6 +66,7 @@ class Setting:
     texts: TokenisedSplit
     classes: int
     pretraining: MorePretraining
+    teachers: Lessons
     read_anchor: Callable[[], Mapping[str, Tensor]]
 
     @property
@@ -153,9 +167,9 @@ class Strategy(Part):
         return 0
 
     @property
-    def shares_chance(self) -> bool:
-        """Whether all seeds share a draw of chance, which is then in no interval."""
-        return False
+    def shares_chance(self) -> SharedChance | None:
+        """Whether all seeds share a draw of chance, which is then in no interval; None: they do not."""
+        return None
 
     def start_key(self, seed: int) -> Hashable | None:
         """What decides something dear that is made before the first step; runs with equal keys share it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from copy import copy
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -30,6 +31,7 @@ from finegrid.study.opening import check_largest, check_opened
 from finegrid.study.scored_label import check_scored_label
 from finegrid.study.settings import RunSettings
 from finegrid.study.study import Study
+from finegrid.training.teachers import OpenModel, Teachers, refuse_models
 
 # Per batch of evaluation: large enough for full-speed products; on CPUs small enough for the cache.
 EVALUATION_TOKENS = {"cpu": 4096, "cuda": 32768}
@@ -38,7 +40,7 @@ EVALUATION_TOKENS = {"cpu": 4096, "cuda": 32768}
 class LoadedStudy:
     """A study's data and checkpoint, loaded."""
 
-    def __init__(self, study: Study, settings: RunSettings) -> None:
+    def __init__(self, study: Study, settings: RunSettings, open_model: OpenModel = refuse_models) -> None:
         self.study = study
         self._anchor: dict[str, Tensor] = {}  # made when it is asked for, once for all splits
         self._views: dict[int, LoadedStudy] = {}  # by split, of a resampled study
@@ -77,6 +79,10 @@ class LoadedStudy:
             settings.threads,
         )
 
+        self.teachers = Teachers(study, settings, self.table, open_model)
+        self.fingerprints = {**self.fingerprints, **self.teachers.fingerprints()}
+        self.warnings += self.teachers.warnings([table.fingerprint() for table in self.tables])
+
     @property
     def split_fingerprints(self) -> list[str]:
         """Of the data of every split of the pool; empty where all seeds have the same texts."""
@@ -94,6 +100,7 @@ class LoadedStudy:
             splits = (view.tokens.train, view.tokens.dev, view.tokens.test)
             largest = max(int(split.tokens.max(initial=0)) for split in splits)
             check_largest(self.study.checkpoint, self.checkpoint.weights, largest)
+            view.teachers = replace(self.teachers, table=view.table, _said={})
             view.fingerprints = {**self.fingerprints, "data": view.table.fingerprint()}
             self._views[split] = view
         return self._views[split]
@@ -137,7 +144,8 @@ class LoadedStudy:
     def setting(self, seed: int) -> Setting:
         """What the runs of a seed are built in."""
         classes = len(self.tokens.labels)
-        return Setting(seed, Streams(seed), self.tokens.train, classes, self.further, lambda: self.anchor)
+        texts, made = self.tokens.train, (self.further, self.teachers)
+        return Setting(seed, Streams(seed), texts, classes, *made, lambda: self.anchor)
 
     def settings_of_splits(self, seed: int) -> list[Setting]:
         """What a run with the streams of a seed would be built in, with the texts of every split."""
