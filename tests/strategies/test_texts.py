@@ -113,12 +113,12 @@ def test_steps_orders_and_what_strategies_are_told_are_those_of_the_runs_own_tex
 def test_a_share_of_all_texts_is_inert_and_other_texts_are_other_runs(make: Make) -> None:
     loaded = make()
     canonicaliser = Canonicaliser(loaded, 0)
-    other = [
+    other: list[dict[str, Any]] = [
         {"texts__share": 0.5},
         {"texts__extra": "extra.tsv"},
         {"texts__share": 0.5, "texts__extra": "extra.tsv"},
     ]
-    forms = {canonicaliser.form(recipe_of(loaded, **levels)) for levels in [{}, *other]}
+    forms = {canonicaliser.form(recipe_of(loaded, **levels)) for levels in [dict[str, Any](), *other]}
 
     assert len(forms) == 4
     assert "texts.share" in canonicaliser.reduce(recipe_of(loaded, texts__share=0.99)).inert
@@ -151,7 +151,7 @@ def test_the_audit_proves_it_and_the_forecast_counts_its_steps(
     runs = plan_runs(loaded.study, audit, "fp32")
 
     assert [proof.warning for proof in audit.proofs] == ["", ""]
-    assert [steps_of(run, audit) for run in runs] == [2 * math.ceil(n / 8) for n in (24, 31, 12, 19)]
+    assert [steps_of(run.recipe, audit) for run in runs] == [2 * math.ceil(n / 8) for n in (24, 31, 12, 19)]
     assert [len(family.runs) for family in plan_families(runs, lambda run: 8)] == [1] * 4
     assert sorted(cost.texts for cost in audit.costs) == [12, 19, 24, 31]
     assert audit.contents.keys() == {"texts.extra=extra.tsv"}

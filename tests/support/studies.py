@@ -20,6 +20,7 @@ from finegrid.data.tokens import TokenisedSplit, read_template
 from finegrid.encoders.families import inspect
 from finegrid.encoders.poolings import POOLINGS, Pooling
 from finegrid.encoders.tokenizer import load_tokenizer
+from finegrid.inference.teacher import open_teacher
 from finegrid.model.classifier import Classifier
 from finegrid.model.load import Checkpoint
 from finegrid.model.packing.batches import Batch, pack
@@ -298,7 +299,7 @@ def write_study_file(
 
 def open_study(folder: Path, **settings: Any) -> LoadedStudy:
     study = load_study(folder)
-    return LoadedStudy(study, study.head.run.model_copy(update=settings))
+    return LoadedStudy(study, study.head.run.model_copy(update=settings), open_teacher)
 
 
 def recipe_of(loaded: LoadedStudy, **levels: Any) -> Recipe:
@@ -371,5 +372,5 @@ def pack_all(split: TokenisedSplit, rows: NDArray[np.int64] | None = None, max_l
 
 def any_setting(seed: int = 0) -> Setting:
     """The setting of a run without texts, for strategies that only change the model."""
-    nothing: Any = None
-    return Setting(seed, Streams(seed), nothing, 2, nothing, dict, nothing)
+    nobody: Any = None
+    return Setting(seed, Streams(seed), nobody, 2, nobody, nobody, dict, nobody)

@@ -491,5 +491,6 @@ class ConfirmedFacts(TypedDict):
     levels: Annotated[Levels, Field(description="What the recipe has that the baseline has not.")]
     fresh_texts: bool
     shared_encoder: Annotated[bool, Field(description="All seeds have one pre-trained encoder in common.")]
+    shared_teacher: Annotated[bool, Field(description="All seeds learn from one teacher.")]
     study: PairedFacts
     fresh: PairedFacts

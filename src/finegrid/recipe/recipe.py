@@ -13,6 +13,7 @@ from finegrid.errors import InputError, Problem
 from finegrid.recipe.identity import Levels
 from finegrid.strategies.clip import Clip
 from finegrid.strategies.contrast import Contrast
+from finegrid.strategies.distil import Distil
 from finegrid.strategies.dropout import DropoutSettings
 from finegrid.strategies.freeze import Freeze
 from finegrid.strategies.head import HeadSettings
@@ -27,7 +28,7 @@ from finegrid.strategies.probe import Probe
 from finegrid.strategies.rates import Rates
 from finegrid.strategies.reinit import Reinit
 from finegrid.strategies.schedule import Schedule
-from finegrid.strategies.seams import Strategy
+from finegrid.strategies.seams import SharedChance, Strategy
 from finegrid.strategies.texts import Texts
 from finegrid.strategies.train_only import Train
 from finegrid.strategies.training import Training
@@ -48,6 +49,7 @@ class Recipe:
     probe: Probe = Probe()
     freeze: Freeze = Freeze()
     loss: Loss = Loss()
+    distil: Distil = Distil()
     contrast: Contrast = Contrast()
     train: Train = Train()
     optimizer: Optimizer = Optimizer()
@@ -88,9 +90,9 @@ class Recipe:
         return sum(strategy.copies for strategy in self.acting)
 
     @property
-    def shares_chance(self) -> bool:
-        """Whether all seeds share a draw of chance, which is then in no interval."""
-        return any(strategy.shares_chance for strategy in self.acting)
+    def shares_chance(self) -> set[SharedChance]:
+        """What of chance all seeds share, which is then in no interval."""
+        return {shared for strategy in self.acting if (shared := strategy.shares_chance) is not None}
 
     def start_keys(self, seed: int) -> tuple[Hashable, ...]:
         """What decides all that is dear and made before the first step. Empty where there is nothing."""
@@ -154,6 +156,10 @@ DEFAULTS: Levels = Recipe().levels()
 # Factors whose levels name files.
 FILES = frozenset(
     f"{field.name}.{name}" for field in fields(Recipe) for name in getattr(Recipe(), field.name).files
+)
+# Of these, the ones whose levels name a teacher.
+TEACHER_FACTORS = tuple(
+    f"{field.name}.{name}" for field in fields(Recipe) for name in getattr(Recipe(), field.name).teachers
 )
 
 

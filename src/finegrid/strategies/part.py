@@ -51,6 +51,8 @@ Kind = Literal[
 # A: several independent controlled comparisons. B: one paper, and a default that ships or a replication.
 # C: the paper alone. D: mixed, or negative.
 Evidence = Literal["A", "B", "C", "D", "A/D", "B/D"]
+# Of a factor that names a teacher: not a kept model's folder, but columns of the training file.
+COLUMNS = "columns"
 STRICT = ConfigDict(extra="forbid", strict=True)  # for every part of a recipe: no 1 for true, no "6" for 6
 
 
@@ -87,6 +89,8 @@ class Part:
     # Factors whose levels name a file or a folder, relative to the study's folder; "" names none. What these
     # hold is part of the ids of the runs that read them (study/contents.py).
     files: ClassVar[tuple[str, ...]] = ()
+    # Of these, the ones that name a teacher: the folder of a kept model, or `COLUMNS`.
+    teachers: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def claim(cls, factor: str) -> Claim:

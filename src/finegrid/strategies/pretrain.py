@@ -25,7 +25,7 @@ from pydantic.dataclasses import dataclass
 
 from finegrid.errors import Problem
 from finegrid.strategies.part import STRICT, Claim, Listing, Price
-from finegrid.strategies.seams import Setting, Strategy
+from finegrid.strategies.seams import Setting, SharedChance, Strategy
 
 if TYPE_CHECKING:
     from finegrid.encoders.families import CheckpointInfo
@@ -77,8 +77,8 @@ class Pretrain(Strategy):
         return setting.pretraining.seconds(*self._made_of(setting.seed)) if self.tokens else 0.0
 
     @property
-    def shares_chance(self) -> bool:
-        return self.tokens > 0 and self.shared
+    def shares_chance(self) -> SharedChance | None:
+        return "pretraining" if self.tokens and self.shared else None
 
     def _made_of(self, seed: int) -> tuple[int, float, int | None]:
         return self.tokens, self.rate, None if self.shared else seed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, Self
 
 from finegrid.strategies.part import Aspect, Claim, Part
 
@@ -45,6 +45,18 @@ class Features(Protocol):
         ...
 
 
+class Lessons(Protocol):
+    """What others say of the training texts. Worked out once, then kept."""
+
+    def logits(self, teacher: str) -> Tensor:
+        """``[texts, classes]`` of a teacher, on the run's device. All runs share them: read them only."""
+        ...
+
+
+# What of chance all seeds may share.
+SharedChance = Literal["pretraining", "teacher"]
+
+
 @dataclass(frozen=True)
 class Setting:
     """What a run is built in: all that a strategy may ask for beside the model.
@@ -55,6 +67,7 @@ class Setting:
         texts: that the run trains on.
         classes: how many there are; a training set may lack one that dev has.
         pretraining: more of it, on these texts.
+        teachers: what they say of these texts.
         read_anchor: see `anchor`; called only by strategies that need it.
         features: of these texts, for strategies that come after all that changes the encoder.
     """
@@ -64,6 +77,7 @@ class Setting:
     texts: TokenisedSplit
     classes: int
     pretraining: MorePretraining
+    teachers: Lessons
     read_anchor: Callable[[], Mapping[str, Tensor]]
     features: Features
 
@@ -172,9 +186,9 @@ class Strategy(Part):
         return 0
 
     @property
-    def shares_chance(self) -> bool:
-        """Whether all seeds share a draw of chance, which is then in no interval."""
-        return False
+    def shares_chance(self) -> SharedChance | None:
+        """Whether all seeds share a draw of chance, which is then in no interval; None: they do not."""
+        return None
 
     def start_key(self, seed: int) -> Hashable | None:
         """What decides something dear that is made before the first step; runs with equal keys share it."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from finegrid.errors import InputError, Problem
 from finegrid.recipe.identity import Level
 from finegrid.recipe.recipe import FILES
+from finegrid.strategies.part import COLUMNS
 from finegrid.study.study import Study
 
 # How the study's files are read, since a level's file is read like them.
@@ -38,13 +39,26 @@ def fingerprint_contents(study: Study, recipes: Iterable[Mapping[str, Level]]) -
     found, problems = {}, []
     for name, path in named.items():
         try:
-            found[name] = fingerprint_file(study, study.folder / path)
+            found[name] = fingerprint_named(study, path)
         except OSError as error:
             what = f"found {path!r}, which cannot be read from {study.folder}: {error.strerror or error}."
             problems.append(Problem(f'"{name.partition("=")[0]}"', f"{what} Correct the path, or the file."))
     if problems:
         raise InputError(str(study.files.settings), problems)
     return dict(sorted(found.items()))
+
+
+def fingerprint_named(study: Study, level: str) -> str:
+    """Of what a level names: a file or a folder; `COLUMNS` are the study's own files, with all they hold.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if level != COLUMNS:
+        return fingerprint_file(study, study.folder / Path(level).expanduser())
+    data = study.head.data
+    own = [study.folder / path for path in (data.train, data.dev, data.test) if path is not None]
+    return hashlib.sha256("".join(fingerprint_file(study, path) for path in own).encode()).hexdigest()[:16]
 
 
 def fingerprint_file(study: Study, path: Path) -> str:

@@ -37,6 +37,7 @@ from finegrid.study.scored_label import check_scored_label
 from finegrid.study.settings import RunSettings
 from finegrid.study.study import Study
 from finegrid.training.features import TextFeatures
+from finegrid.training.teachers import OpenModel, Teachers, refuse_models
 
 # Per batch of evaluation: large enough for full-speed products; on CPUs small enough for the cache.
 EVALUATION_TOKENS = {"cpu": 4096, "cuda": 32768}
@@ -45,7 +46,7 @@ EVALUATION_TOKENS = {"cpu": 4096, "cuda": 32768}
 class LoadedStudy:
     """A study's data and checkpoint, loaded."""
 
-    def __init__(self, study: Study, settings: RunSettings) -> None:
+    def __init__(self, study: Study, settings: RunSettings, open_model: OpenModel = refuse_models) -> None:
         self.study = study
         self._anchor: dict[str, Tensor] = {}  # made when it is asked for, once for all splits
         self._views: dict[int, LoadedStudy] = {}  # by split, of a resampled study
@@ -62,6 +63,8 @@ class LoadedStudy:
         self._tokenizer = load_tokenizer(study.checkpoint.folder)
         self.tokens = tokenise(self.table, self._tokenizer, study.files.cache)
         self.checkpoint = Checkpoint(study.checkpoint)
+        self.teachers = Teachers(study, settings, self.table, open_model)
+        self.teachers.check()
         rows = [row.recipe for row in study.rows]
         self.contents = fingerprint_contents(study, [recipe.moved() for recipe in rows])
         for recipe in rows:
@@ -94,6 +97,7 @@ class LoadedStudy:
             settings.device,
             settings.threads,
         )
+        self.warnings += self.teachers.warnings([table.fingerprint() for table in self.tables])
 
     @property
     def split_fingerprints(self) -> list[str]:
@@ -113,6 +117,7 @@ class LoadedStudy:
             splits = (view.tokens.train, view.tokens.dev, view.tokens.test)
             largest = max(int(split.tokens.max(initial=0)) for split in splits)
             check_largest(self.study.checkpoint, self.checkpoint.weights, largest)
+            view.teachers = replace(self.teachers, table=view.table, _said={})
             view.fingerprints = {**self.fingerprints, "data": view.table.fingerprint()}
             self._views[split] = view
         return self._views[split]
@@ -175,6 +180,7 @@ class LoadedStudy:
             texts,
             len(self.tokens.labels),
             self._further(recipe, texts),
+            self.teachers,
             lambda: self.anchor,
             self._features_of(recipe),
         )

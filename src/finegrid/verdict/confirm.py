@@ -25,7 +25,7 @@ from finegrid.errors import InputError, Problem, input_error
 from finegrid.facts.verdict import ConfirmedFacts, PairedFacts
 from finegrid.metrics import TOLERANCE
 from finegrid.recipe.identity import Level, Levels
-from finegrid.recipe.recipe import FILES
+from finegrid.recipe.recipe import FILES, TEACHER_FACTORS
 from finegrid.results.load import load_results
 from finegrid.results.results import Distinct, Results
 from finegrid.spelling import json_number
@@ -33,11 +33,12 @@ from finegrid.statistics.decide import Interval
 from finegrid.statistics.effects import analyse_mains
 from finegrid.statistics.experiment import Experiment
 from finegrid.statistics.outcomes import Outcomes
+from finegrid.strategies.part import COLUMNS
 from finegrid.study.folder import LEDGER_FILE, SETTINGS_FILE, StudyFolder, texts_file
 from finegrid.study.load import load_study, read_study
 from finegrid.study.study import Study
 from finegrid.study.toml import by_part, format_toml
-from finegrid.verdict.diagnose import shared_pretraining
+from finegrid.verdict.diagnose import shared_chance
 from finegrid.verdict.interim import find_recommended
 from finegrid.verdict.outcomes import count_points, find_diverged, measure_influence
 
@@ -67,6 +68,7 @@ class Confirmation:
     fresh: Paired
     fresh_texts: bool
     shared_encoder: bool  # all seeds have one pre-trained encoder in common
+    shared_teacher: bool  # all seeds learn from one teacher
 
     def as_json(self) -> ConfirmedFacts:
         def paired_json(paired: Paired) -> PairedFacts:
@@ -87,6 +89,7 @@ class Confirmation:
             "levels": self.levels,
             "fresh_texts": self.fresh_texts,
             "shared_encoder": self.shared_encoder,
+            "shared_teacher": self.shared_teacher,
             "study": paired_json(self.before),
             "fresh": paired_json(self.fresh),
         }
@@ -103,6 +106,8 @@ class Confirmation:
         lines += [*diverged_lines("in the study", self.before), *diverged_lines("here", self.fresh)]
         if self.shared_encoder:
             lines.append("  all these seeds share one pre-trained encoder: intervals leave out its chance")
+        if self.shared_teacher:
+            lines.append("  all these seeds learn from one teacher: intervals leave out its chance")
         return lines
 
 
@@ -325,6 +330,7 @@ def settings_text(
     if head.design.resample is not None:
         tables["data"] |= share_out(study, table, parts)
         tables["design"]["resample"] = head.design.resample
+    refuse_columns(study, moved)
     first = study.rows[0].recipe.levels()
     levels = {name: small_level(name, level) for name, level in first.items()}
     moved = {name: small_level(name, level) for name, level in moved.items()}
@@ -346,6 +352,23 @@ def settings_text(
     for name, content in tables.items():
         lines += ["", f"[{name}]", *(f"{key} = {format_toml(value)}" for key, value in content.items())]
     return "\n".join(lines) + "\n"
+
+
+def refuse_columns(study: Study, moved: Levels) -> None:
+    """Refuse a teacher that stands in the study's training file, which the small study has not.
+
+    Args:
+        study: that chose.
+        moved: what the small study varies.
+
+    Raises:
+        InputError: there is one.
+    """
+    levels = {**study.rows[0].recipe.levels(), **study.recipe_at(moved).levels()}
+    for factor in TEACHER_FACTORS:
+        if levels[factor] == COLUMNS:
+            what = f'"{COLUMNS}": a confirmation takes texts and labels along, no other columns.'
+            raise input_error(str(study.folder), factor, f"{what} Name a kept model.")
 
 
 def share_out(study: Study, table: DataTable, parts: Collection[str]) -> dict[str, object]:
@@ -371,6 +394,7 @@ def compare(before: Results, chosen: Distinct, small: Study, fresh_texts: bool) 
         InputError: the small study has not been started, or no seed has finished with both recipes.
     """
     fresh = load_results(small)
+    shared = {warning.kind for warning in shared_chance(fresh)}
     recommended = next(
         recipe
         for recipe in fresh.recipes
@@ -381,7 +405,8 @@ def compare(before: Results, chosen: Distinct, small: Study, fresh_texts: bool) 
         compare_pairs(before, before.recipes[before.baseline], chosen),
         compare_pairs(fresh, fresh.recipes[fresh.baseline], recommended),
         fresh_texts,
-        any(shared_pretraining(fresh)),
+        "shared-pretraining" in shared,
+        "shared-teacher" in shared,
     )
 
 

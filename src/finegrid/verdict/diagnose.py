@@ -14,6 +14,7 @@ from finegrid.recipe.recipe import Recipe
 from finegrid.results.results import Results
 from finegrid.spelling import format_duration, format_level
 from finegrid.statistics.outcomes import complete
+from finegrid.strategies.seams import SharedChance
 from finegrid.study.scored_label import count_gold
 
 Kind = Literal[
@@ -29,6 +30,7 @@ Kind = Literal[
     "unplanned-seeds",
     "best-test",
     "shared-pretraining",
+    "shared-teacher",
     "mixed",
     "engine-paths",
     "never-clipped",
@@ -36,6 +38,8 @@ Kind = Literal[
     "identical",
     "few-gold-texts",
 ]
+# Of a draw of chance that all seeds share, what warns of it.
+SHARED: Mapping[SharedChance, Kind] = {"pretraining": "shared-pretraining", "teacher": "shared-teacher"}
 LEAST_GOLD = 30  # texts of a label: of fewer, an F1 is too coarse to show that nothing differs
 NAMED = 6  # runs that are named; of more, the number
 
@@ -64,7 +68,7 @@ def diagnose(results: Results) -> list[Warning]:
         few_seeds,
         unplanned_seeds,
         chosen_on_test,
-        shared_pretraining,
+        shared_chance,
         mixed,
         unlike_paths,
         clipped,
@@ -157,10 +161,11 @@ def chosen_on_test(results: Results) -> Iterator[Warning]:
         yield Warning("best-test", {})
 
 
-def shared_pretraining(results: Results) -> Iterator[Warning]:
-    """Seeds that have a pre-trained encoder in common do not show what chance does in pre-training."""
-    if any(Recipe().at(recipe.run).shares_chance for recipe in results.recipes if recipe.run):
-        yield Warning("shared-pretraining", {})
+def shared_chance(results: Results) -> Iterator[Warning]:
+    """What all seeds have in common does not show what chance does in making it."""
+    recipes = (Recipe().at(recipe.run) for recipe in results.recipes if recipe.run)
+    shared = {one for recipe in recipes for one in recipe.shares_chance}
+    yield from (Warning(kind, {}) for one, kind in SHARED.items() if one in shared)
 
 
 def mixed(results: Results) -> Iterator[Warning]:

@@ -70,6 +70,10 @@ ENGLISH: dict[Kind, Words] = {
         "chance of pre-training",
         "Another pre-training may shift what they enclose; pretrain.shared = false makes one for each seed.",
     ),
+    "shared-teacher": Words(
+        "distil.teacher: all seeds learn from one teacher, and intervals leave out the chance of training it",
+        "Another teacher may shift what they enclose. No factor makes one for each seed.",
+    ),
     "mixed": Words(
         "runs differ in {name}: {values}",
         "Their last digits differ, and their seconds cannot be compared.",
@@ -148,6 +152,10 @@ CHINESE: dict[Kind, Words] = {
     "shared-pretraining": Words(
         "pretrain.shared = true：所有种子都从同一个预训练编码器出发，区间不包含预训练本身的偶然性",
         "换一次预训练，结果可能移出区间；pretrain.shared = false 会为每个种子各预训练一次。",
+    ),
+    "shared-teacher": Words(
+        "distil.teacher：所有种子都向同一个教师模型学习，区间不包含训练教师本身的偶然性",
+        "换一个教师，结果可能移出区间；没有因子能为每个种子各训练一个教师。",
     ),
     "mixed": Words(
         "各次运行的 {name} 不同：{values}",
