@@ -11,13 +11,16 @@ from pydantic import ValidationError
 
 from finegrid.errors import InputError, Problem
 from finegrid.recipe.identity import Levels
+from finegrid.strategies.average import Average
 from finegrid.strategies.freeze import Freeze
 from finegrid.strategies.model import ModelSettings
 from finegrid.strategies.optimizer import Optimizer
 from finegrid.strategies.part import Part, Price
+from finegrid.strategies.posthoc import Posthoc
 from finegrid.strategies.pretrain import Pretrain
 from finegrid.strategies.reinit import Reinit
 from finegrid.strategies.schedule import Schedule
+from finegrid.strategies.scoring import FreePart, Scoring
 from finegrid.strategies.seams import Strategy
 from finegrid.strategies.training import Training
 
@@ -34,6 +37,8 @@ class Recipe:
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
     training: Training = Training()
+    average: Average = Average()
+    posthoc: Posthoc = Posthoc()
 
     @property
     def strategies(self) -> list[Strategy]:
@@ -94,8 +99,24 @@ class Recipe:
         }
 
     def moved(self) -> Levels:
-        """The factors that are not at their default."""
+        """The factors that are not at their default, but for free ones: what names a run."""
+        return {name: level for name, level in self._off_default().items() if name not in FREE}
+
+    def free_levels(self) -> Levels:
+        """The free factors that are not at their default."""
+        return {name: level for name, level in self._off_default().items() if name in FREE}
+
+    def _off_default(self) -> Levels:
         return {name: level for name, level in self.levels().items() if level != DEFAULTS[name]}
+
+    @property
+    def scoring(self) -> Scoring:
+        """How its run is scored."""
+        scoring = Scoring()
+        for field in fields(self):
+            if isinstance(part := getattr(self, field.name), FreePart):
+                scoring = part.score_by(scoring)
+        return scoring
 
     def at(self, levels: Mapping[str, Any]) -> Recipe:
         """This recipe with some factors moved to other levels.
@@ -127,6 +148,11 @@ class Recipe:
 
 
 DEFAULTS: Levels = Recipe().levels()
+# Factors whose levels are all scored in one run; and those of them that move no score.
+FREE = frozenset(name for name in DEFAULTS if getattr(Recipe(), name.partition(".")[0]).free)
+KEEPS_ANSWERS = frozenset(
+    name for name in FREE if name.partition(".")[2] in getattr(Recipe(), name.partition(".")[0]).keeps_answers
+)
 
 
 def unknown_factor(name: str) -> str:

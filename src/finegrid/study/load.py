@@ -20,6 +20,7 @@ from finegrid.recipe.recipe import Recipe, unknown_factor
 from finegrid.study.audit_file import Audit, load_audit
 from finegrid.study.design import DesignKind, find_design_problems, plan_rows
 from finegrid.study.folder import AUDIT_FILE, IMPORTED_FILE, StudyFolder
+from finegrid.study.free import check_free, check_free_levels, split_off_free
 from finegrid.study.imported import NOTHING_TO_RUN
 from finegrid.study.presets import PRESETS, Preset
 from finegrid.study.screen import find_screen_problems, load_screen
@@ -82,7 +83,9 @@ def check_study(folder: Path, find_checkpoint: FindCheckpoint, audit: Audit | No
     baseline, of_baseline = check_levels(baseline_levels)
     problems = [*of_parts, *of_factors, *of_head, *of_checkpoint, *of_preset, *of_baseline]
     problems += check_factors(factors)
-    if not factors and not problems:
+    factors, free = split_off_free(factors)
+    problems += check_free(baseline_levels, free)
+    if not factors and not free and not problems:
         what = 'nothing to vary. Add e.g. "reinit.layers" = [0, 6], or a preset.'
         problems.append(Problem("[factors]", what))
     if head is not None:
@@ -91,9 +94,10 @@ def check_study(folder: Path, find_checkpoint: FindCheckpoint, audit: Audit | No
         problems += check_resampling(head, baseline, factors)
     if not problems and checkpoint is not None and baseline is not None and head is not None:
         problems += check_combinations(head, baseline, factors, checkpoint)
+        problems += check_free_levels(baseline, free, checkpoint)
     if problems or head is None or baseline is None:
         raise InputError(str(files.settings), list(dict.fromkeys(problems)))
-    return with_screen(Study(folder, head, checkpoint, preset, baseline, factors))
+    return with_screen(Study(folder, head, checkpoint, preset, baseline, factors, free_factors=free))
 
 
 def with_screen(study: Study) -> Study:
