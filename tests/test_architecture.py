@@ -164,7 +164,7 @@ def test_only_anatomy_spells_attribute_paths_of_models() -> None:
 
 
 def strategy_files() -> list[Path]:
-    shared = ("part.py", "seams.py", "criterion.py", "__init__.py")
+    shared = ("part.py", "seams.py", "criterion.py", "scoring.py", "__init__.py")
     return [path for path in sorted((SOURCE / "strategies").glob("*.py")) if path.name not in shared]
 
 

@@ -7,6 +7,7 @@ from finegrid.recipe.recipe import Recipe
 from finegrid.training.loaded import LoadedStudy
 
 # One level other than the default for every factor. test_every_factor_is_listed fails until a new one is.
+# Free factors move no run: tests/training/test_free.py has theirs.
 ON: Levels = {
     "model.pooling": "cls",
     "model.max_length": 5,

@@ -33,6 +33,7 @@ from finegrid.recipe.recipe import Recipe
 from finegrid.strategies.criterion import Criterion, Outputs
 from finegrid.strategies.seams import Setting, Strategy
 from finegrid.training.evaluate import Logits
+from finegrid.training.free import FreeScoring
 from finegrid.training.loaded import LoadedStudy
 from finegrid.training.run import Run, RunProgress
 from finegrid.training.state import StateFile
@@ -421,8 +422,8 @@ def test_test_predictions_are_those_of_the_best_epoch(
     at_the_time: list[Logits] = []
     judge = finegrid.training.train.evaluate
 
-    def evaluate(loaded: LoadedStudy, runs: Sequence[Run]) -> None:
-        judge(loaded, runs)
+    def evaluate(loaded: LoadedStudy, runs: Sequence[Run], free: FreeScoring) -> None:
+        judge(loaded, runs, free)
         at_the_time.extend(predict_split(loaded, runs, "test"))
 
     monkeypatch.setattr(finegrid.training.train, "evaluate", evaluate)

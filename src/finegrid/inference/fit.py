@@ -85,6 +85,8 @@ def bundle_levels(study: Study, parts: Sequence[str]) -> tuple[dict[str, Level],
 
 def fitted_lines(record: Record, score: str) -> list[str]:
     """What came of it, in words."""
+    for level in record.free:  # the one that it was kept at
+        record = record.at_free(level)
     dev, test = record.score("dev", score), record.score("test", score)
     rows = f"rows {', '.join(map(str, record.stands_for))}, " if record.stands_for else ""
     epoch = f"epoch {record.best_epoch} of {len(record.epochs)}"

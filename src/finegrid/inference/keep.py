@@ -81,8 +81,11 @@ def load_model(folder: Path, fitted: Fitted, device: torch.device) -> Classifier
 
 
 def keep(loaded: LoadedStudy, run: Run, fitted: Fitted, out: Path) -> None:
-    """Write the model of a run as it was at its best epoch."""
+    """Write the model of a run as it was at its best epoch; or as its free level has it, if it has one."""
     run.restore_best_()  # after best-test, its weights are still those of the last epoch
+    if run.scorer is not None:
+        (level,) = run.scorer.keys
+        run.scorer.become_(level, run.model.head)
     keep_model(run.model, loaded.study.checkpoint.folder, fitted, out)
 
 
@@ -106,7 +109,7 @@ def fitted_of(loaded: LoadedStudy, recipe: Recipe, record: Record) -> Fitted:
             "head_hidden": recipe.head.hidden,
             "max_length": recipe.model.max_length,
             "keep": recipe.model.keep,
-            "recipe": recipe.moved(),
+            "recipe": {**recipe.moved(), **recipe.free_levels()},
             "texts": 2 if loaded.tokens.train.parts == 2 else 1,
             "columns": list(data.columns),
             "reading": {"separator": data.separator, "quoting": data.quoting, "encoding": data.encoding},

@@ -12,6 +12,7 @@ from finegrid.machine import PRECISIONS
 from finegrid.planning.capacity import capacity
 from finegrid.planning.families import Family, plan_families
 from finegrid.planning.forecast import makespan
+from finegrid.planning.free import with_free
 from finegrid.planning.phases import phases_json
 from finegrid.planning.runs import PlannedRun, plan_runs
 from finegrid.study.audit_file import Audit, Proof, load_audit
@@ -52,7 +53,8 @@ def study_status(
         workers: how many processes train; None: as many as cores and memory carry.
     """
     numbers = tuple(range(seeds)) if seeds else seeds_seen(study)
-    return StudyStatus(study, settings, fitting_audit(study), numbers, workers)
+    audit = fitting_audit(study)
+    return StudyStatus(study, settings, audit and with_free(audit, study), numbers, workers)
 
 
 @dataclass(frozen=True)
@@ -102,8 +104,17 @@ class StudyStatus:
         }
 
     def states(self) -> dict[str, str]:
-        """Run id -> done | diverged | failed | left."""
-        return {run_id: record.status if record else "left" for run_id, record in self.records().items()}
+        """Run id -> done | diverged | failed | left; what is done but lacks a free level is left."""
+        lacking = self.lacking()
+        return {
+            run_id: record.status if record and run_id not in lacking else "left"
+            for run_id, record in self.records().items()
+        }
+
+    def lacking(self) -> dict[str, list[str]]:
+        """Run id -> levels of free factors that a finished run was not scored at."""
+        records = ((run_id, record) for run_id, record in self.records().items() if record)
+        return {run_id: keys for run_id, record in records if (keys := self.study.lacks_free(record))}
 
     def degenerate(self) -> list[str]:
         """Finished runs that are no better on dev than always naming the majority class."""
@@ -143,6 +154,8 @@ class StudyStatus:
             "protocol": self.study.head.protocol,
             "factors": dict(self.study.factors),
             "bundles": bundles_json(self.study.bundles),
+            "free_factors": dict(self.study.free_factors),
+            "lacking": sorted({key for keys in self.lacking().values() for key in keys}),
             "design": design_as_json(self.study, self.inert_everywhere()),
             "screen": phases_json(self.study, load_audit(self.study.folder), self.seeds),
             "recipes": len(self.study.rows),

@@ -23,7 +23,8 @@ def plan_lines(status: StudyStatus) -> list[str]:
     lines = list(design_of_study_lines(status))
     if status.audit is None:
         return [*lines, "not yet probed: inert levels, time and memory are not known. Try plan --probe."]
-    return [*lines, *audit_lines(status, status.audit), *forecast_lines(status, status.audit)]
+    lines += [*audit_lines(status, status.audit), *lacking_lines(status)]
+    return [*lines, *forecast_lines(status, status.audit)]
 
 
 def design_of_study_lines(status: StudyStatus) -> Iterator[str]:
@@ -34,6 +35,8 @@ def design_of_study_lines(status: StudyStatus) -> Iterator[str]:
     for name, levels in study.factors.items():
         yield f"  {name}: {', '.join(map(str, levels))}"
         yield from bundle_lines(study, name)
+    for name, levels in study.free_factors.items():
+        yield f"  {name}: {', '.join(map(str, levels))} (free: all levels are scored in the same runs)"
     yield from level_lines(status)
     yield from describe_design(study, status.inert_everywhere())
     yield from phases_lines(study, load_audit(study.folder), status.seeds)
@@ -111,6 +114,7 @@ def status_lines(status: StudyStatus) -> list[str]:
     states = list(status.states().values())
     counts = [f"{states.count(state)} {state}" for state in STATES]
     lines = [f"{len(states)} distinct runs: {', '.join(counts)}", *phases]
+    lines += lacking_lines(status)
     lines += [BEST_TEST] * (status.study.head.protocol == "best-test")
     lines += bad_run_lines(status)
     if degenerate := status.degenerate():
@@ -118,6 +122,18 @@ def status_lines(status: StudyStatus) -> list[str]:
     if left := status.seconds_left():
         lines.append(f"about {format_duration(left)} left")
     return lines
+
+
+def lacking_lines(status: StudyStatus) -> list[str]:
+    """Why runs are left that have finished once; nothing where none is."""
+    lacking = status.lacking()
+    if not lacking:
+        return []
+    keys = ", ".join(dict.fromkeys(key for keys in lacking.values() for key in keys))
+    return [
+        f"{len(lacking)} of those left have finished, but were not scored at {keys}: they are trained again "
+        "to add it. Until then verdicts on other factors use their records."
+    ]
 
 
 def bad_run_lines(status: StudyStatus) -> Iterator[str]:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from finegrid.errors import InputError, Problem
 from finegrid.recipe.identity import Levels
+from finegrid.strategies.average import Average
 from finegrid.strategies.clip import Clip
 from finegrid.strategies.contrast import Contrast
 from finegrid.strategies.distil import Distil
@@ -22,12 +23,14 @@ from finegrid.strategies.model import ModelSettings
 from finegrid.strategies.noise import Noise
 from finegrid.strategies.optimizer import Optimizer
 from finegrid.strategies.part import Part, Price
+from finegrid.strategies.posthoc import Posthoc
 from finegrid.strategies.pretrain import Pretrain
 from finegrid.strategies.prior import Prior
 from finegrid.strategies.probe import Probe
 from finegrid.strategies.rates import Rates
 from finegrid.strategies.reinit import Reinit
 from finegrid.strategies.schedule import Schedule
+from finegrid.strategies.scoring import FreePart, Scoring
 from finegrid.strategies.seams import SharedChance, Strategy
 from finegrid.strategies.texts import Texts
 from finegrid.strategies.train_only import Train
@@ -58,6 +61,8 @@ class Recipe:
     clip: Clip = Clip()
     schedule: Schedule = Schedule()
     training: Training = Training()
+    average: Average = Average()
+    posthoc: Posthoc = Posthoc()
 
     @property
     def strategies(self) -> list[Strategy]:
@@ -120,8 +125,24 @@ class Recipe:
         }
 
     def moved(self) -> Levels:
-        """The factors that are not at their default."""
+        """The factors that are not at their default, but for free ones: what names a run."""
+        return {name: level for name, level in self._off_default().items() if name not in FREE}
+
+    def free_levels(self) -> Levels:
+        """The free factors that are not at their default."""
+        return {name: level for name, level in self._off_default().items() if name in FREE}
+
+    def _off_default(self) -> Levels:
         return {name: level for name, level in self.levels().items() if level != DEFAULTS[name]}
+
+    @property
+    def scoring(self) -> Scoring:
+        """How its run is scored."""
+        scoring = Scoring()
+        for field in fields(self):
+            if isinstance(part := getattr(self, field.name), FreePart):
+                scoring = part.score_by(scoring)
+        return scoring
 
     def at(self, levels: Mapping[str, Any]) -> Recipe:
         """This recipe with some factors moved to other levels.
@@ -160,6 +181,11 @@ FILES = frozenset(
 # Of these, the ones whose levels name a teacher.
 TEACHER_FACTORS = tuple(
     f"{field.name}.{name}" for field in fields(Recipe) for name in getattr(Recipe(), field.name).teachers
+)
+# Factors whose levels are all scored in one run; and those of them that move no score.
+FREE = frozenset(name for name in DEFAULTS if getattr(Recipe(), name.partition(".")[0]).free)
+KEEPS_ANSWERS = frozenset(
+    name for name in FREE if name.partition(".")[2] in getattr(Recipe(), name.partition(".")[0]).keeps_answers
 )
 
 

@@ -26,7 +26,7 @@ def find_finished(
 ) -> dict[str, Record]:
     """By run id, the records of what needs no training: done or diverged, in this precision or another.
 
-    Failed runs are tried again.
+    Failed runs are tried again. What is done but lacks a level of a free factor is trained again to add it.
 
     Args:
         study: the study.
@@ -46,7 +46,7 @@ def find_finished(
     for run, *same in zip(runs, *twins, strict=True):
         for twin in (run, *same):
             record = latest.get(twin.run_id)
-            if record is not None and record.status != "failed":
+            if record is not None and record.status != "failed" and not study.lacks_free(record):
                 if not mix:
                     check_alike(study, settings, record)
                 finished[run.run_id] = record

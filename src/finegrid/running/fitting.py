@@ -28,7 +28,8 @@ def fit_recipe(crew: Crew, recipe: Recipe, seed: int, audit: Audit, out: Path) -
     crew.watcher.began(family, worker.index)
     # Its state is not that of the study's family of this run, which may have other members.
     state = f"fit-{run.run_id}"
-    worker.send(FitJob(state, RunToTrain.of(run), recipe.moved(), run.stands_for, out))
+    levels = recipe.moved(), recipe.free_levels()
+    worker.send(FitJob(state, RunToTrain.of(run), *levels, run.stands_for, out))
     record = replace(crew.wait_for(worker, FitDone).record, stands_for=run.stands_for)
     crew.study.files.state_of(state).unlink(missing_ok=True)
     crew.watcher.finished(family)

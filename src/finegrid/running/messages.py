@@ -58,6 +58,7 @@ class FitJob:
     family: str  # the name of its state
     run: RunToTrain
     recipe: Levels  # as it was asked for
+    free: Levels  # free factors that it is to be kept at
     stands_for: tuple[int, ...]  # rows of the table that are this run
     out: Path
 
@@ -67,6 +68,7 @@ class FitJob:
             "family": self.family,
             "run": self.run.to_json(),
             "recipe": self.recipe,
+            "free": self.free,
             "stands_for": list(self.stands_for),
             "out": str(self.out),
         }
@@ -88,7 +90,8 @@ def parse_job(line: str) -> Job:
             return TrainJob(family, tuple(RunToTrain(**run) for run in runs))
         case {"do": "fit", "run": run, "out": out}:
             rows = tuple(content["stands_for"])
-            return FitJob(content["family"], RunToTrain(**run), content["recipe"], rows, Path(out))
+            levels = content["recipe"], content["free"]
+            return FitJob(content["family"], RunToTrain(**run), *levels, rows, Path(out))
     raise ValueError(f"no job: {line!r}")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from finegrid.planning.families import Family
 from finegrid.planning.runs import PlannedRun
-from finegrid.study.record import Epoch, Record, Seconds, status_of
+from finegrid.study.record import Epoch, FreeScores, Record, Seconds, status_of
 from finegrid.study.settings import RunSettings
 from finegrid.study.study import Study
 
@@ -24,6 +24,24 @@ def save_predictions(loaded: LoadedStudy, run: Run) -> None:
     texts = {"dev": loaded.tokens.dev, "test": loaded.tokens.test}
     dev, test = (RunPredictions(of.labels, run.logits[split], of.ids) for split, of in texts.items())
     save_run(loaded.study.files.predictions_of(run.run_id), dev, test)
+    for key, choice in run.chosen.items():
+        dev, test = (RunPredictions(of.labels, choice.logits[split], of.ids) for split, of in texts.items())
+        save_run(loaded.study.files.predictions_of(run.run_id, key), dev, test)
+
+
+def free_scores(run: Run) -> dict[str, FreeScores]:
+    """What a run that is done scores at every level of free factors."""
+    scores = {} if run.scorer is None else dict.fromkeys(run.scorer.choices, FreeScores(best_epoch=0))
+    for key, choice in run.chosen.items():
+        scores[key] = FreeScores(
+            best_epoch=choice.best_epoch,
+            dev=run.scores("dev", choice.logits["dev"]),
+            test=run.scores("test", choice.logits["test"]),
+            temperature=choice.temperature,
+            members=tuple(sorted(choice.members)),
+            dev_looks=choice.looks,
+        )
+    return scores
 
 
 def record_of(loaded: LoadedStudy, run: Run, family: str, started: float) -> Record:
@@ -53,12 +71,14 @@ def record_of(loaded: LoadedStudy, run: Run, family: str, started: float) -> Rec
         dev=run.scores("dev", run.logits["dev"]) if done else {},
         test=run.scores("test", run.logits["test"]) if done else {},
         epochs=tuple(map(Epoch.from_json, ended)),
+        free=free_scores(run) if done else {},
         seconds=Seconds(
             pretrain=start_seconds(run) if run.recipe.start_keys(run.seed) else None,
             epoch=sum(train_seconds) / len(train_seconds) if train_seconds else None,
             train=sum(train_seconds),
             dev=sum(entry["dev_seconds"] for entry in ended),
             test=progress.test_seconds,
+            free=None if run.scorer is None else progress.free_seconds,
         ),
         clipped=clipped_share(run, ended),
         memory=progress.memory,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from finegrid.planning.capacity import capacity, check_workers
 from finegrid.planning.families import plan_families
+from finegrid.planning.free import with_free
 from finegrid.planning.runs import plan_runs
 from finegrid.recipe.recipe import Recipe
 from finegrid.running.auditing import audit_study
@@ -57,7 +58,7 @@ class Runner:
         with locked(self.study.folder), self._crew.employed():
             for folder in (self.study.files.predictions, self.study.files.states):
                 folder.mkdir(exist_ok=True)  # better now than when the first run has ended
-            audit = audit_study(self._crew, self.settings.alike)
+            audit = with_free(audit_study(self._crew, self.settings.alike), self.study)
             runs = plan_runs(self.study, audit, self.settings.precision, self.seeds)
             finished = find_finished(self.study, self.settings, audit, runs, self.seeds, self.mix)
             self.watcher.found([*finished.values()])

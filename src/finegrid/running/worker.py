@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -42,6 +42,7 @@ from finegrid.study.load import load_study
 from finegrid.study.settings import RunSettings
 
 if TYPE_CHECKING:
+    from finegrid.strategies.scoring import Scoring
     from finegrid.training.loaded import LoadedStudy
     from finegrid.training.run import Run
 
@@ -99,7 +100,7 @@ def train(channel: Channel, loaded: LoadedStudy, job: TrainJob) -> None:
     """Train a family, write its predictions, and send its records."""
     started = time.time()
     loaded = loaded.of_seed(job.runs[0].seed)  # a family's runs have one seed
-    for run in train_members(channel, loaded, job.family, job.runs):
+    for run in train_members(channel, loaded, job.family, job.runs, loaded.study.free_scorings):
         if run.progress.status == "done":
             save_predictions(loaded, run)
         channel.send(RecordReady(record_of(loaded, run, job.family, started)))
@@ -110,28 +111,32 @@ def fit(channel: Channel, loaded: LoadedStudy, job: FitJob) -> None:
     """Train one run, and keep its model."""
     from finegrid.inference.keep import fitted_of, keep
     from finegrid.recipe.recipe import Recipe
+    from finegrid.study.free import key_of_free
     from finegrid.training.loaded import check_lengths
 
     started = time.time()
     loaded = loaded.of_seed(job.run.seed)
-    recipe = Recipe().at(job.recipe)
+    recipe = Recipe().at({**job.recipe, **job.free})
+    free = {key_of_free(job.free): recipe.scoring} if job.free else {}
     check_lengths({recipe.model.max_length}, loaded.tokens.train.template.specials, "--recipe")
-    (run,) = train_members(channel, loaded, job.family, [job.run])
+    (run,) = train_members(channel, loaded, job.family, [job.run], free)
     record = record_of(loaded, run, job.family, started)
     if run.progress.status == "done":
-        keep(
-            loaded,
-            run,
-            fitted_of(loaded, recipe, replace(record, stands_for=job.stands_for)),
-            job.out,
-        )
+        kept = replace(record, stands_for=job.stands_for)
+        for level in record.free:
+            kept = kept.at_free(level)
+        keep(loaded, run, fitted_of(loaded, recipe, kept), job.out)
     channel.send(FitDone(record))
 
 
 def train_members(
-    channel: Channel, loaded: LoadedStudy, family: str, runs: Sequence[RunToTrain]
+    channel: Channel,
+    loaded: LoadedStudy,
+    family: str,
+    runs: Sequence[RunToTrain],
+    free: Mapping[str, Scoring],
 ) -> list[Run]:
-    """Train the runs of a job in lockstep, and report their steps."""
+    """Train the runs of a job in lockstep, scored at free levels as well, and report their steps."""
     from finegrid.recipe.recipe import Recipe
     from finegrid.training.run import Run
     from finegrid.training.state import StateFile
@@ -145,7 +150,7 @@ def train_members(
             reported = time.monotonic()
             channel.send(StepDone(done))
 
-    members = (Run(loaded, run.run_id, Recipe().at(run.levels), run.seed) for run in runs)
+    members = (Run(loaded, run.run_id, Recipe().at(run.levels), run.seed, free) for run in runs)
     settings = loaded.settings
     path = loaded.study.files.state_of(family)
     state = StateFile(path, settings.save_after_seconds, last_digits(settings))

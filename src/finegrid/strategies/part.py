@@ -81,6 +81,8 @@ class Part:
     """One part of a recipe: a frozen dataclass whose fields are factors."""
 
     listings: ClassVar[tuple[Listing, ...]] = ()
+    # Whether its levels are scored in one run, and so move none (`scoring.FreePart`).
+    free: ClassVar[bool] = False
 
     # What each factor may change, proved on the real model before a study (audit/proof.py).
     touches: ClassVar[Mapping[str, Claim]] = {}

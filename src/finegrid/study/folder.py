@@ -5,6 +5,7 @@ No other module spells one: who needs a path asks a `StudyFolder`, who needs a n
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,9 +91,15 @@ class StudyFolder:
         """The folder of what every finished run predicts."""
         return self.path / "predictions"
 
-    def predictions_of(self, run_id: str) -> Path:
-        """Logits, labels and lines of the texts of dev and test, of one run."""
-        return self.predictions / f"{run_id}.npz"
+    def predictions_of(self, run_id: str, free: str = "") -> Path:
+        """Logits, labels and lines of the texts of dev and test, of one run.
+
+        Args:
+            run_id: of the run.
+            free: the key of a level of a free factor that it was scored at; empty: at the first level of all.
+        """
+        level = free and "." + re.sub(r"[^\w.=,-]", "_", free)
+        return self.predictions / f"{run_id}{level}.npz"
 
     @property
     def states(self) -> Path:

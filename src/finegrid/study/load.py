@@ -22,6 +22,7 @@ from finegrid.study.bundle_tables import PARTS, check_bundles, is_bundle
 from finegrid.study.bundles import Bundles
 from finegrid.study.design import DesignKind, find_design_problems, plan_rows
 from finegrid.study.folder import AUDIT_FILE, IMPORTED_FILE, StudyFolder
+from finegrid.study.free import check_free, check_free_levels, split_off_free
 from finegrid.study.imported import NOTHING_TO_RUN
 from finegrid.study.presets import PRESETS, Preset
 from finegrid.study.screen import find_screen_problems, load_screen
@@ -92,7 +93,9 @@ def check_study(folder: Path, find_checkpoint: FindCheckpoint, audit: Audit | No
     # The levels of a bundle are the names of its tables.
     factors = {name: list(levels) if name in bundles else levels for name, levels in raw_factors.items()}
     problems += [*check_factors(factors, bundles), *of_bundles]
-    if not factors and not problems:
+    factors, free = split_off_free(factors)
+    problems += check_free(baseline_levels, free)
+    if not factors and not free and not problems:
         what = 'nothing to vary. Add e.g. "reinit.layers" = [0, 6], or a preset.'
         problems.append(Problem("[factors]", what))
     if head is not None:
@@ -101,9 +104,10 @@ def check_study(folder: Path, find_checkpoint: FindCheckpoint, audit: Audit | No
         problems += check_resampling(head, baseline, factors, bundles)
     if not problems and checkpoint is not None and baseline is not None and head is not None:
         problems += check_combinations(head, baseline, factors, bundles, checkpoint)
+        problems += check_free_levels(baseline, free, checkpoint)
     if problems or head is None or baseline is None:
         raise InputError(str(files.settings), list(dict.fromkeys(problems)))
-    return with_screen(Study(folder, head, checkpoint, preset, baseline, factors, bundles))
+    return with_screen(Study(folder, head, checkpoint, preset, baseline, factors, bundles, free_factors=free))
 
 
 def with_screen(study: Study) -> Study:

@@ -65,8 +65,13 @@ def save_run(path: Path, dev: RunPredictions, test: RunPredictions) -> None:
     save_arrays_(path, arrays)
 
 
-def read_answers(folder: Path, run_id: str) -> RunAnswers:
+def read_answers(folder: Path, run_id: str, free: str = "") -> RunAnswers:
     """What a run answers of dev and test. Logits are opened of older files alone.
+
+    Args:
+        folder: of the study.
+        run_id: of the run.
+        free: the level of a free factor that it was scored at, as `StudyFolder.predictions_of` takes it.
 
     Raises:
         InputError: the file is missing or damaged.
@@ -84,11 +89,13 @@ def read_answers(folder: Path, run_id: str) -> RunAnswers:
             digest_logits(logits.values()).hex(),
         )
 
-    return _read_file(folder, run_id, take)
+    return _read_file(folder, run_id, take, free)
 
 
-def read_losses(folder: Path, run_id: str) -> dict[Loss, NDArray[np.float32]]:
+def read_losses(folder: Path, run_id: str, free: str = "") -> dict[Loss, NDArray[np.float32]]:
     """Of test, ``[texts]``: log loss (nats) and Brier score. Logits are opened of older files alone.
+
+    Args: as of `read_answers`.
 
     Raises:
         InputError: the file is missing or damaged.
@@ -100,16 +107,20 @@ def read_losses(folder: Path, run_id: str) -> dict[Loss, NDArray[np.float32]]:
         found = losses_of_texts(file["test_gold"], file["test_logits"])
         return {name: values.astype(np.float32) for name, values in found.items()}
 
-    return _read_file(folder, run_id, take)
+    return _read_file(folder, run_id, take, free)
 
 
-def read_run(folder: Path, run_id: str) -> dict[str, RunPredictions]:
+def read_run(folder: Path, run_id: str, free: str = "") -> dict[str, RunPredictions]:
     """What a run predicted of dev and of test, with its logits.
+
+    Args: as of `read_answers`.
 
     Raises:
         InputError: the file is missing or damaged.
     """
-    return _read_file(folder, run_id, lambda file: {split: take_logits(file, split) for split in SPLITS})
+    return _read_file(
+        folder, run_id, lambda file: {split: take_logits(file, split) for split in SPLITS}, free
+    )
 
 
 def read_logits(folder: Path, run_id: str, split: str) -> RunPredictions:
@@ -140,9 +151,9 @@ def digest_logits(each: Iterable[NDArray[np.float32]]) -> bytes:
     return digest.digest()
 
 
-def _read_file(folder: Path, run_id: str, take: Callable[[Arrays], T]) -> T:
+def _read_file(folder: Path, run_id: str, take: Callable[[Arrays], T], free: str = "") -> T:
     files = StudyFolder(folder)
-    path = files.predictions_of(run_id)
+    path = files.predictions_of(run_id, free)
     try:
         with np.load(path, allow_pickle=False) as file:
             return take(file)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, TypeAdapter
@@ -32,15 +32,20 @@ class Seconds:
     train: Annotated[float, Field(description="training, all epochs")] = 0.0
     dev: Annotated[float, Field(description="predicting dev, after every epoch")] = 0.0
     test: Annotated[float, Field(description="predicting test, once")] = 0.0
+    free: Annotated[
+        float | None, Field(description="scoring the levels of free factors; not of the run itself")
+    ] = None
 
     @property
     def total(self) -> float:
-        """Of the whole run."""
+        """Of the whole run, as it is without free factors."""
         return sum((self.pretrain or 0.0, self.train, self.dev, self.test))
 
     def to_json(self) -> dict[str, float | None]:
         pretrain = {} if self.pretrain is None else {"pretrain": self.pretrain}
-        return {**pretrain, "epoch": self.epoch, "train": self.train, "dev": self.dev, "test": self.test}
+        free = {} if self.free is None else {"free": self.free}
+        own = {"epoch": self.epoch, "train": self.train, "dev": self.dev, "test": self.test}
+        return {**pretrain, **own, **free}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Seconds:
@@ -50,6 +55,45 @@ class Seconds:
             train=content.get("train", 0.0),
             dev=content.get("dev", 0.0),
             test=content.get("test", 0.0),
+            free=content.get("free"),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FreeScores:
+    """What a run scores at one level of a free factor."""
+
+    best_epoch: Annotated[int, Field(description="from 1, chosen by itself; 0 if no prediction was finite")]
+    dev: Annotated[Scores, Field(description="at that epoch, 0 to 1")] = field(default_factory=dict)
+    test: Annotated[Scores, Field(description="at that epoch, 0 to 1")] = field(default_factory=dict)
+    temperature: Annotated[float | None, Field(description="that logits were divided by, if they were")] = (
+        None
+    )
+    members: Annotated[tuple[int, ...], Field(description="epochs that a soup is the mean of")] = ()
+    dev_looks: Annotated[
+        int | None, Field(description="of a soup: how often dev was scored to choose its members")
+    ] = None
+
+    def to_json(self) -> dict[str, Any]:
+        content = {
+            "best_epoch": self.best_epoch,
+            "dev": self.dev,
+            "test": self.test,
+            "temperature": self.temperature,
+            "members": list(self.members) or None,
+            "dev_looks": self.dev_looks,
+        }
+        return {name: value for name, value in content.items() if value is not None}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> FreeScores:
+        return cls(
+            best_epoch=content["best_epoch"],
+            dev=content.get("dev", {}),
+            test=content.get("test", {}),
+            temperature=content.get("temperature"),
+            members=tuple(content.get("members", ())),
+            dev_looks=content.get("dev_looks"),
         )
 
 
@@ -112,6 +156,10 @@ class Record:
         default_factory=dict
     )
     epochs: Annotated[tuple[Epoch, ...], Field(description="those that have ended")] = ()
+    free: Annotated[
+        Mapping[str, FreeScores],
+        Field(description="levels of free factors that the run was scored at, such as average.ema=0.05"),
+    ] = field(default_factory=dict)
     seconds: Annotated[Seconds | None, Field(description="empty of a run whose worker died")] = None
     clipped: Annotated[float | None, Field(description="share of steps whose gradients were clipped")] = None
     memory: Annotated[int | None, Field(description="peak bytes of the process while its family trained")] = (
@@ -144,6 +192,11 @@ class Record:
         """
         return metrics.score_of(self.scores(split), name)
 
+    def at_free(self, key: str) -> Record:
+        """The same run as it is scored at a level of a free factor."""
+        own = self.free[key]
+        return replace(self, best_epoch=own.best_epoch, dev=own.dev, test=own.test)
+
     def to_json(self) -> dict[str, Any]:
         """As the ledger has it, keys in their order. What is None, and unknown rows, are left out."""
         content = {
@@ -158,6 +211,7 @@ class Record:
             "dev": self.dev,
             "test": self.test,
             "epochs": [epoch.to_json() for epoch in self.epochs],
+            "free": {key: scores.to_json() for key, scores in self.free.items()} or None,
             "seconds": {} if self.seconds is None else self.seconds.to_json(),
             "clipped": self.clipped,
             "memory": self.memory,
@@ -193,6 +247,7 @@ class Record:
             dev=content.get("dev", {}),
             test=content.get("test", {}),
             epochs=tuple(map(Epoch.from_json, content.get("epochs", ()))),
+            free={key: FreeScores.from_json(scores) for key, scores in content.get("free", {}).items()},
             seconds=Seconds.from_json(seconds) if (seconds := content.get("seconds")) else None,
             clipped=content.get("clipped"),
             memory=content.get("memory"),

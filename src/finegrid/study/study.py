@@ -9,14 +9,17 @@ from pathlib import Path
 
 from finegrid.data.table import DataTable, Split, load_pool, load_splits, load_table
 from finegrid.encoders.families import CheckpointInfo
-from finegrid.recipe.identity import Level
+from finegrid.recipe.identity import Level, Levels
 from finegrid.recipe.recipe import Recipe
+from finegrid.strategies.scoring import Scoring
 from finegrid.study.audit_file import load_audit
 from finegrid.study.bundles import Bundles, bundles_json, unbundle
 from finegrid.study.design import Row, plan_rows, plan_screen
 from finegrid.study.folder import StudyFolder
+from finegrid.study.free import list_free_levels
 from finegrid.study.ledger import Ledger
 from finegrid.study.presets import Preset
+from finegrid.study.record import Record
 from finegrid.study.screen import Screen, ScreenTerms
 from finegrid.study.settings import Head
 
@@ -33,6 +36,21 @@ class Study:
     factors: Mapping[str, Sequence[Level]]  # the levels of a bundle are their names
     bundles: Bundles = field(default_factory=dict)  # those of the factors that are bundles
     screen: Screen | None = None  # what phase 1 of a screen has decided; None of other designs, and before
+    free_factors: Mapping[str, Sequence[Level]] = field(default_factory=dict)  # scored in every run
+
+    @property
+    def free_levels(self) -> dict[str, Levels]:
+        """What every run is scored at beside the first levels: one free factor at a time, by its key."""
+        return list_free_levels(self.free_factors)
+
+    @property
+    def free_scorings(self) -> dict[str, Scoring]:
+        """The same, as what has to be done."""
+        return {key: Recipe().at(levels).scoring for key, levels in self.free_levels.items()}
+
+    def lacks_free(self, record: Record) -> list[str]:
+        """Keys of levels that a finished run was not scored at: it is trained again to add them."""
+        return [key for key in self.free_levels if record.done and key not in record.free]
 
     @property
     def checkpoint(self) -> CheckpointInfo:

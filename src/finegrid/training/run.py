@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,10 +17,12 @@ from finegrid.model.packing.batches import Batch, Packed
 from finegrid.optim.updater import Number, Updater
 from finegrid.recipe.recipe import Recipe
 from finegrid.strategies.criterion import CROSS_ENTROPY, Outputs
+from finegrid.strategies.scoring import Scoring
 from finegrid.study.record import EnginePath
 from finegrid.training.build import build_criterion, build_groups, build_rule, prepare_model_, rates_at
 from finegrid.training.evaluate import Logits
 from finegrid.training.loaded import LoadedStudy
+from finegrid.training.scorer import Choice, Scorer
 
 
 class DivergedError(Exception):
@@ -39,10 +41,19 @@ class RunProgress:
     memory: int = 0  # peak bytes of the process while the run's family trained
     test_seconds: float = 0.0
     path: EnginePath = "plain"
+    free_seconds: float = 0.0  # for scoring it at the levels of free factors
 
 
 class Run:
-    def __init__(self, loaded: LoadedStudy, run_id: str, recipe: Recipe, seed: int) -> None:
+    def __init__(
+        self,
+        loaded: LoadedStudy,
+        run_id: str,
+        recipe: Recipe,
+        seed: int,
+        free: Mapping[str, Scoring] | None = None,
+    ) -> None:
+        """``free``: how it is scored beside its own way, by the keys of free levels; it trains as without."""
         self.loaded, self.run_id, self.recipe, self.seed = loaded, run_id, recipe, seed
         setting = loaded.setting(seed, recipe)
         self.model = loaded.classifier(recipe, seed)
@@ -58,6 +69,11 @@ class Run:
         self.best_weights: dict[str, Tensor] = {}
         self.logits: dict[str, Logits] = {}  # of dev and test, at the best epoch
         self.progress = RunProgress()
+        self.scorer = self._make_scorer(free) if free else None
+
+    def _make_scorer(self, free: Mapping[str, Scoring]) -> Scorer:
+        tokens = self.loaded.tokens
+        return Scorer(free, self.trained(), self.total_steps, tokens.train.labels, len(tokens.labels))
 
     def step(self, batch: Batch, step: int) -> float:
         """Train on one batch. Returns the loss.
@@ -207,6 +223,12 @@ class Run:
         if not np.isfinite(logits).all():
             raise DivergedError(f"a test prediction was not finite at epoch {self.progress.best_epoch}")
         self.logits["test"] = logits
+
+    @property
+    def chosen(self) -> dict[str, Choice]:
+        """What every level of free factors has chosen; without those that found nothing finite."""
+        choices = {} if self.scorer is None else self.scorer.choices
+        return {key: choice for key, choice in choices.items() if choice.best_epoch}
 
     def scores(self, split: str, logits: Logits) -> dict[str, Any]:
         """All scores of predictions of ``dev`` or ``test``."""

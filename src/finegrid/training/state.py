@@ -45,7 +45,7 @@ class StateFile:
         if began - self._saved_at < wait:
             return
         tensors = {f"{run.run_id}/{name}": t for run in runs for name, t in tensors_of(run).items()}
-        about = {run.run_id: {**asdict(run.progress), "updates": run.optimizer.updates} for run in runs}
+        about = {run.run_id: about_run(run) for run in runs}
         metadata = {
             "epochs_done": str(epochs_done),
             "runs": json.dumps(about),
@@ -76,6 +76,7 @@ class StateFile:
             made != self.made
             or not {run.run_id for run in runs} <= about.keys()
             or not weights <= tensors.keys()
+            or not all(scores_alike(run, about[run.run_id]) for run in runs)
         ):
             return 0
         for run in runs:
@@ -83,6 +84,18 @@ class StateFile:
             own = {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
             fill_(run, own, about[run.run_id])
         return epochs_done
+
+
+def about_run(run: Run) -> dict[str, Any]:
+    """What no tensor says of a run, for JSON."""
+    free = {} if run.scorer is None else {"free": run.scorer.about()}
+    return {**asdict(run.progress), "updates": run.optimizer.updates, **free}
+
+
+def scores_alike(run: Run, about: Mapping[str, Any]) -> bool:
+    """Whether a saved run was scored at the same levels of free factors, whose averages began with it."""
+    own = run.scorer.about() if run.scorer else {}
+    return own.keys() == {*about.get("free", {})}
 
 
 def tensors_of(run: Run) -> dict[str, Tensor]:
@@ -96,12 +109,15 @@ def tensors_of(run: Run) -> dict[str, Tensor]:
     tensors |= {f"logits/{split}": torch.from_numpy(logits) for split, logits in run.logits.items()}
     for index, averager in enumerate(run.averagers):
         tensors |= {f"averager/{index}/{name}": t for name, t in averager.tensors().items()}
+    if run.scorer is not None:
+        tensors |= {f"free/{name}": t for name, t in run.scorer.tensors(run.best_weights).items()}
     return tensors
 
 
 def fill_(run: Run, saved: dict[str, Tensor], about: dict[str, Any]) -> None:
     """The inverse of `tensors_of`."""
     run.optimizer.updates = updates_from(about, len(run.optimizer.groups))
+    free = about.pop("free", {})
     run.progress = RunProgress(**about)
     device = run.loaded.device
     for name, p in run.trained().items():
@@ -119,6 +135,9 @@ def fill_(run: Run, saved: dict[str, Tensor], about: dict[str, Any]) -> None:
     for index, averager in enumerate(run.averagers):
         for name, t in averager.tensors().items():
             t.copy_(saved[f"averager/{index}/{name}"])
+    if run.scorer is not None:
+        own = {name[5:]: t for name, t in saved.items() if name.startswith("free/")}
+        run.scorer.fill_(own, free, (run.progress.best_epoch, run.best_weights))
 
 
 def updates_from(about: dict[str, Any], groups: int) -> list[int]:

@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from finegrid.model.device import peak_memory, reset_peak_memory
 from finegrid.training.captured import CapturedSteps, can_capture
 from finegrid.training.evaluate import Logits, predict
+from finegrid.training.free import FreeScoring
 from finegrid.training.loaded import LoadedStudy
 from finegrid.training.lockstep import Lockstep
 from finegrid.training.run import Run, guarded, running
@@ -39,6 +40,7 @@ def train_family(
     reset_peak_memory(loaded.device)
     runs = gather(members)
     recipe = runs[0].recipe
+    free = FreeScoring(runs, lambda some, split: predict_split(loaded, some, split))
     first_epoch = state.load_(runs)
     step = first_epoch * loaded.steps_per_epoch(recipe)
     walk = walk_of(loaded, runs)
@@ -49,12 +51,15 @@ def train_family(
             run.progress.epochs.append({"epoch": epoch + 1, "train_loss": 0.0, "train_seconds": 0.0})
         for batch in walk.batches(epoch):
             walk.step(batch, step)
+            free.follow_(step)
             step += 1
             on_step(step)
         walk.settle()
-        evaluate(loaded, running(runs))
+        free.settle()
+        evaluate(loaded, running(runs), free)
         state.save(runs, epoch + 1)
     predict_test(loaded, running(runs))
+    free.finish()
     for run in runs:
         run.progress.memory, run.progress.path = peak_memory(loaded.device), walk.path_of(run)
     return runs
@@ -81,8 +86,11 @@ def gather(runs: Iterable[Run]) -> list[Run]:
     return family
 
 
-def evaluate(loaded: LoadedStudy, runs: Sequence[Run]) -> None:
-    """Let every run judge its epoch by dev, with averaged weights where a strategy has them."""
+def evaluate(loaded: LoadedStudy, runs: Sequence[Run], free: FreeScoring | None = None) -> None:
+    """Let every run judge its epoch by dev, with averaged weights where a strategy has them.
+
+    So does every level of the free factors.
+    """
     if not runs:
         return
     splits = ["dev", "test"] if loaded.study.head.protocol == "best-test" else ["dev"]
@@ -93,10 +101,15 @@ def evaluate(loaded: LoadedStudy, runs: Sequence[Run]) -> None:
         start = time.perf_counter()
         logits = {split: predict_split(loaded, runs, split) for split in splits}
         seconds = (time.perf_counter() - start) / len(runs)
-        for index, run in enumerate(runs):
+        by_run = {
+            run.run_id: {split: logits[split][index] for split in splits} for index, run in enumerate(runs)
+        }
+        for run in runs:
             run.progress.epochs[-1]["dev_seconds"] = seconds
             with guarded(run):
-                run.judge({split: logits[split][index] for split in splits})
+                run.judge(by_run[run.run_id])
+        if free is not None:
+            free.judge(by_run)
 
 
 def predict_test(loaded: LoadedStudy, runs: Sequence[Run]) -> None:
