@@ -29,8 +29,15 @@ LEVELS: list[dict[str, Any]] = [
     {"freeze__layers": 2},
     {"freeze__layers": 2, "freeze__dropout": False},
     {"model__pooling": "pooler"},
+    {
+        "rates__layer_decay": 0.7,
+        "prior__decay": 1.0,
+        "clip__norm": 0.2,
+        "optimizer__beta2": 0.98,
+        "schedule__shape": "cosine",
+    },
 ]
-IDS = ["full", "frozen", "looked up", "pooler"]
+IDS = ["full", "frozen", "looked up", "pooler", "rates"]
 Open = Callable[..., LoadedStudy]
 
 
