@@ -33,8 +33,15 @@ LEVELS: list[dict[str, Any]] = [
     {"model__pooling": "attention", "head__hidden": 8},
     {"model__pooling": "weighted", "freeze__layers": 2, "freeze__dropout": False},
     {"head__kind": "huggingface", "dropout__hidden": 0.3, "dropout__attention": 0.0},
+    {
+        "rates__layer_decay": 0.7,
+        "prior__decay": 1.0,
+        "clip__norm": 0.2,
+        "optimizer__beta2": 0.98,
+        "schedule__shape": "cosine",
+    },
 ]
-IDS = ["full", "frozen", "looked up", "pooler", "max", "attention", "weighted", "huggingface"]
+IDS = ["full", "frozen", "looked up", "pooler", "max", "attention", "weighted", "huggingface", "rates"]
 Open = Callable[..., LoadedStudy]
 
 

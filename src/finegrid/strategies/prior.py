@@ -70,8 +70,7 @@ class Prior(Strategy):
         """Each group in two: what is pulled, which has no decay beside, and the rest."""
         if not self.decay:
             return groups
-        fresh = fresh_parameters(model)
-        pulled = {p for p in model.encoder.parameters() if p not in fresh}
+        pulled = pulled_parameters(model)
         split: list[ParamGroup] = []
         for group in groups:
             for params, decay in (
@@ -86,19 +85,20 @@ class Prior(Strategy):
         if not self.decay:
             return rule
         assert rule is not None  # the optimizer comes first
-        fresh, known = fresh_parameters(model), setting.anchor
-        # Only what trains: frozen tensors are exchanged for those of another run of the family.
-        anchor: dict[Tensor, Tensor] = {
-            p: known[name]
-            for name, p in model.named_parameters()
-            if p.requires_grad and name in known and p not in fresh
-        }
+        pulled, known = pulled_parameters(model), setting.anchor
+        anchor: dict[Tensor, Tensor] = {p: known[name] for name, p in model.named_parameters() if p in pulled}
         return PriorDecay(rule, self.decay, anchor) if anchor else rule
 
 
-def fresh_parameters(model: Classifier) -> set[Tensor]:
-    """Those that were drawn: they have no value in the checkpoint, or have left it."""
-    return {p for module in model.fresh for p in module.parameters()}
+def pulled_parameters(model: Classifier) -> set[Tensor]:
+    """Those of the encoder that train and were not drawn: the checkpoint has a value for them.
+
+    Frozen ones are left out, since they are exchanged for those of another run of the family; and so is a
+    pooler that is not read.
+    """
+    unread = {model.parts.pooler} if model.pooling != "pooler" else set()
+    others = {p for module in model.fresh | unread if module is not None for p in module.parameters()}
+    return {p for p in model.encoder.parameters() if p.requires_grad and p not in others}
 
 
 @plain_dataclass(frozen=True)
@@ -131,7 +131,8 @@ class PriorDecay:
 
         if pulled := [p for p in update.params if p in self.anchor]:
             anchors = [self.anchor[p].to(p.dtype) for p in pulled]
-            away = torch._foreach_sub(anchors, pulled)
-            torch._foreach_mul_(away, update.rate * self.decay)
-            torch._foreach_add_(pulled, away)
+            share = update.rate * self.decay
+            if not isinstance(share, torch.Tensor):  # a number is slower, and rounds otherwise
+                share = torch.full((), share, dtype=pulled[0].dtype, device=pulled[0].device)
+            torch._foreach_lerp_(pulled, anchors, [share.to(pulled[0].dtype)] * len(pulled))
         self.inner.update_(update)

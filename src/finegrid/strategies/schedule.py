@@ -93,7 +93,7 @@ class Schedule(Strategy):
     def explain_level(self, factor: str, checkpoint: CheckpointInfo, steps: int) -> str:
         if factor != "shape":
             return ""
-        return f"mean factor {self.mean_factor(steps):.3f} in {steps:,} steps"
+        return f"mean factor {self.mean_factor(steps):.2f} in {steps:,} steps"
 
     def mean_factor(self, total: int) -> float:
         """Of all steps of a run: at equal rates, how high a schedule is on the whole."""
