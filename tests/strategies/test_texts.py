@@ -113,7 +113,7 @@ def test_steps_orders_and_what_strategies_are_told_are_those_of_the_runs_own_tex
 def test_a_share_of_all_texts_is_inert_and_other_texts_are_other_runs(make: Make) -> None:
     loaded = make()
     canonicaliser = Canonicaliser(loaded, 0)
-    other = [
+    other: list[dict[str, Any]] = [
         {"texts__share": 0.5},
         {"texts__extra": "extra.tsv"},
         {"texts__share": 0.5, "texts__extra": "extra.tsv"},
