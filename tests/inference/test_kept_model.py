@@ -489,3 +489,26 @@ def test_whatever_a_file_holds_it_is_read_or_refused(text: str, ending: str) -> 
         path.write_text(text, encoding="utf-8", newline="")
         read = read_texts(path, 1, ColumnOptions(of_study=StudyReading(("text", "label"))))
         assert read.texts and all(len(row) == 1 and row[0].strip() for row in read.texts)
+
+
+@pytest.mark.parametrize(("keep", "lost"), [("tail", "the beginning"), ("head+tail", "a middle part")])
+def test_a_model_reads_those_tokens_of_texts_to_come_that_it_was_trained_on(
+    loaded: LoadedStudy, tmp_path: Path, keep: str, lost: str
+) -> None:
+    recipe = recipe_of(loaded, model__max_length=5, model__keep=keep)
+    (run,) = train(loaded, recipe)
+    out = kept(loaded, run, recipe, tmp_path / "kept")
+    found = predicted(out, loaded.study.folder / "dev.tsv")
+
+    assert load_fitted(out).keep == keep
+    assert np.array_equal(found.logits, run.logits["dev"])
+    assert f"longer than 5 tokens: {lost} was cut off" in found.warnings[0]
+
+
+def test_models_that_were_kept_before_it_was_noted_keep_the_head(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished / "models" / "best", tmp_path / "old")
+    content = json.loads((tmp_path / "old" / FILE).read_text())
+    assert content.pop("keep") == "head"
+    (tmp_path / "old" / FILE).write_text(json.dumps(content))
+
+    assert load_fitted(tmp_path / "old").keep == "head"

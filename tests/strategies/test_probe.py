@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 import torch
+from support.levels import ON
 from support.studies import open_study, recipe_of, same_tensors, weights, write_study
 from torch import Tensor
 from torch.nn import functional as F
 
 from finegrid.audit.canonical import Canonicaliser
 from finegrid.audit.costs import measure
+from finegrid.audit.proof import Pair, Prover
 from finegrid.model.classifier import Classifier
 from finegrid.recipe.recipe import Recipe
 from finegrid.streams import Streams
@@ -165,3 +167,16 @@ def test_a_rate_without_epochs_is_inert(loaded: LoadedStudy) -> None:
 def test_what_it_took_is_part_of_the_costs(loaded: LoadedStudy) -> None:
     assert measure(loaded, recipe_of(loaded, probe__epochs=1)).pretrain_seconds > 0
     assert measure(loaded, recipe_of(loaded)).pretrain_seconds == 0
+
+
+@pytest.mark.parametrize("factor", ["model.pooling", "model.max_length", "texts.share", "noise.strength"])
+def test_a_head_that_starts_elsewhere_is_what_other_factors_may_cause(
+    loaded: LoadedStudy, factor: str
+) -> None:
+    """With a probe, all that changes what the encoder makes of the texts changes where the head starts."""
+    first = recipe_of(loaded, probe__epochs=1)
+    prover = Prover(loaded, Canonicaliser(loaded, 0))
+    proof = prover.prove_pair(factor, ON[factor], Pair(first, first.at({factor: ON[factor]}), {}), "")
+
+    assert any(change.aspect == "initial" for change in proof.changes)
+    assert not proof.beyond and not proof.warning
