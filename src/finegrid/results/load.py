@@ -86,6 +86,7 @@ def load_results(study: Study) -> Results:
         resampling=(resampling := study.head.design.resampling),
         test_given=resampling is not None and not resampling.pools_test(study.head.data),
         screen=study.screen,
+        free_factors=study.free_factors,
     )
 
 

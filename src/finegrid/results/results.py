@@ -67,6 +67,8 @@ class Results:
     test_given: bool = False  # whether the test texts have a file of their own, outside that pool
     screen: Screen | None = None  # where phase 1 has decided which factors there is more to see of
     given: Given | None = None  # predictions that are not of our runs: a comparison has them
+    # Scored in every run; first the level that all other factors are scored with.
+    free_factors: Mapping[str, Sequence[Level]] = field(default_factory=dict)
 
     @property
     def labels(self) -> Sequence[str] | None:
