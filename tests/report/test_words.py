@@ -9,6 +9,7 @@ from pathlib import Path
 
 import finegrid
 from finegrid.facts import failure_words as failures
+from finegrid.facts import free_words as free
 from finegrid.facts import recommendation_words as recommendation
 from finegrid.report.chart import words as chart
 from finegrid.report.page import words as page
@@ -23,6 +24,7 @@ OWN = {
     "chart": chart,
     "recommendation": recommendation,
     "failures": failures,
+    "free": free,
 }
 ENGLISHES = {"shared": ENGLISH} | {name: module.ENGLISH for name, module in OWN.items()}
 

@@ -15,11 +15,16 @@ from finegrid.export.event_files import write_event_files
 from finegrid.export.frame import Frame
 from finegrid.export.mlflow_runs import hide_password, log_runs, make_store_uri
 from finegrid.export.parquet_file import write_parquet
-from finegrid.export.tables import make_epochs_table, make_predictions_tables, make_runs_table
+from finegrid.export.tables import (
+    make_epochs_table,
+    make_free_table,
+    make_predictions_tables,
+    make_runs_table,
+)
 from finegrid.study.folder import StudyFolder
 
 FORMATS = ("csv", "parquet", "tensorboard", "mlflow")
-TABLES = ("runs", "epochs", "predictions")
+TABLES = ("runs", "epochs", "free", "predictions")
 ABOUT = "study.json"
 Write = Callable[[Path, Iterable[Frame]], int]
 
@@ -89,6 +94,9 @@ def write_tables(content: Content, out: Path, ending: str, write: Write, predict
     epochs = make_epochs_table(content)
     if epochs is not None:
         put("epochs", [epochs], "")
+    free = make_free_table(content)
+    if free is not None:
+        put("free", [free], "")
     if predictions and any(run.run_id and run.status == "done" for run in content.runs):
         put("predictions", make_predictions_tables(content), "")
     elif predictions:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from scipy.special import softmax
 
-from finegrid.export.content import Content, ExportedRun
+from finegrid.export.content import Content, ExportedRun, flatten_scores
 from finegrid.export.frame import Frame, FrameColumn, make_category, make_factor
 from finegrid.export.names import make_distinct
 from finegrid.study.predictions import read_run
@@ -111,6 +111,38 @@ def make_epochs_table(content: Content) -> Frame | None:
             *make_scores([epoch.scores for _, epoch in pairs], keys),
             FrameColumn("train_seconds", "number", [epoch.train_seconds for _, epoch in pairs]),
             FrameColumn("dev_seconds", "number", [epoch.dev_seconds for _, epoch in pairs]),
+        )
+    )
+
+
+def make_free_table(content: Content) -> Frame | None:
+    """A line per level of a free factor that a finished run was scored at; None if none was."""
+    lines = [
+        (run, key, scores)
+        for run in content.runs
+        if run.record is not None
+        for key, scores in run.record.free.items()
+    ]
+    if not lines:
+        return None
+    keys = dict.fromkeys(key for _, key, _ in lines)
+    return Frame(
+        (
+            make_category("study", [content.name] * len(lines), [content.name]),
+            FrameColumn("run_id", "text", [run.run_id for run, _, _ in lines]),
+            FrameColumn("recipe", "whole", [run.recipe for run, _, _ in lines]),
+            FrameColumn("seed", "whole", [run.seed for run, _, _ in lines]),
+            make_category("free", [key for _, key, _ in lines], list(keys)),
+            FrameColumn("best_epoch", "whole", [scores.best_epoch for _, _, scores in lines]),
+            FrameColumn("temperature", "number", [scores.temperature for _, _, scores in lines]),
+            FrameColumn("dev_looks", "whole", [scores.dev_looks for _, _, scores in lines]),
+            *make_scores(
+                [
+                    {**flatten_scores("dev", scores.dev), **flatten_scores("test", scores.test)}
+                    for _, _, scores in lines
+                ],
+                content.scores,
+            ),
         )
     )
 

@@ -416,6 +416,47 @@ class FailuresFacts(TypedDict):
     ]
 
 
+class FreeLevelFacts(TypedDict):
+    """A level of a free factor against its first; both were scored in every run."""
+
+    factor: str
+    levels: Annotated[Pair, Field(description="The first level, and the one that is compared with it.")]
+    effect: Annotated[Points, Field(description="null, too, where the level cannot move the score.")]
+    low: Annotated[Points, Field(description="The lower end of the 95 % interval.")]
+    high: Annotated[Points, Field(description="The upper end of the 95 % interval.")]
+    adjusted: Annotated[
+        Ends, Field(description="The interval that the decision rests on, adjusted among free factors.")
+    ]
+    se: Annotated[Points, Field(description="The standard error.")]
+    df: Annotated[float | None, Field(description="Its degrees of freedom.")]
+    p: Annotated[float | None, Field(description="Holm's adjusted p-value, among free factors.")]
+    decision: Annotated[
+        DecisionFacts | None, Field(description="null where the level cannot move the score.")
+    ]
+    verdict: Annotated[str, Field(description="The decision in English, for people.")]
+    needs: NeedsFacts | None
+    log_loss: LossEffectFacts | None
+    brier: LossEffectFacts | None
+    dev_passes: Annotated[int, Field(description="How often it predicts dev beside the run, at most.")]
+    test_passes: Annotated[int, Field(description="How often it predicts test beside the run, at most.")]
+    copies: Annotated[int, Field(description="Copies of the weights that it keeps, at most.")]
+    dev_looks: Annotated[
+        float | None,
+        Field(description="Of a soup: how often dev was scored to choose its members, mean over runs."),
+    ]
+
+
+class FreeVerdictFacts(TypedDict):
+    """What free factors are worth: their own noise, and their own share of chance."""
+
+    levels: list[FreeLevelFacts]
+    runs: Annotated[int, Field(description="That were scored at all levels.")]
+    lacking: Annotated[int, Field(description="That have finished, but were not.")]
+    seeds: int
+    method: Annotated[str, Field(description="Where the noise is estimated from.")]
+    seconds: Annotated[Seconds, Field(description="What scoring takes beside a run, at all levels.")]
+
+
 class WarningFacts(TypedDict):
     """A warning about the study, in English."""
 
@@ -467,6 +508,10 @@ class VerdictFacts(TypedDict):
     score_digits: Annotated[int, Field(description="Digits after the point that a score is told with.")]
     against_baseline: Annotated[
         list[AgainstBaselineFacts], Field(description="Every other recipe, in the order of the design.")
+    ]
+    free: Annotated[
+        FreeVerdictFacts | None,
+        Field(description="Free factors, which are scored in every run; null where there are none."),
     ]
 
 

@@ -7,6 +7,14 @@ from collections.abc import Iterator, Sequence
 from finegrid.facts.comparison import LossFacts
 from finegrid.facts.decision_words import bundle_lines, factor_words, ladder_words
 from finegrid.facts.failure_words import failure_lines
+from finegrid.facts.free_words import (
+    free_cost,
+    free_cost_head,
+    free_decision,
+    free_lead,
+    free_loss,
+    free_title,
+)
 from finegrid.facts.recommendation_words import headline, reasons
 from finegrid.facts.report import Facts, ReportRecipe
 from finegrid.facts.verdict import AgainstBaselineFacts, LocalFacts
@@ -29,6 +37,7 @@ def markdown(facts: Facts, lang: Lang = "en") -> str:
         table(*verdict_table(facts, look)),
         *losses_tables(facts, look),
         "\n".join(remarks(facts, look)),
+        *free_blocks(facts, look),
         f"## {look.word('md best')}",
         *best_blocks(facts, look),
     ]
@@ -90,6 +99,30 @@ def verdict_table(facts: Facts, look: Look) -> tuple[list[str], list[bool], list
         )
     right = [name != "strategy" and name != "tip decision_text" for name in names]
     return [look.word(name) for name in names], right, rows
+
+
+def free_blocks(facts: Facts, look: Look) -> Iterator[str]:
+    """Levels that were scored in every run; nothing where there are none."""
+    verdict, lang = facts["verdict"], look.lang
+    if (free := verdict["free"]) is None:
+        return
+    yield f"## {escape_text(free_title(lang))}"
+    yield escape_text(look.sentences(*free_lead(free, lang)))
+    names = ["strategy", "tip effect_text", "tip interval_text", "tip adjusted_text", "log loss", "brier"]
+    rows = [
+        [
+            escape_text(level_name(one["factor"], one["levels"][1])),
+            format_signed(one["effect"]) if one["low"] is not None else "",
+            look.between(one["low"], one["high"]) if one["decision"] else "",
+            look.between(one["adjusted"][0], one["adjusted"][1]) if one["decision"] else "",
+            *(escape_text(free_loss(loss, lang)) for loss in (one["log_loss"], one["brier"])),
+            escape_text(free_cost(one, lang)),
+            escape_text(free_decision(one, verdict, lang)),
+        ]
+        for one in free["levels"]
+    ]
+    heads = [*map(look.word, names), free_cost_head(lang), look.word("tip decision_text")]
+    yield table(heads, [False, *[True] * 5, False, False], rows)
 
 
 def local_text(local: LocalFacts | None, look: Look) -> str:

@@ -80,6 +80,8 @@ class Results:
     bundles: Bundles = field(default_factory=dict)  # what the levels of factors that are bundles set
     merged: tuple[MergedLevel, ...] = ()  # levels that nothing can be compared with
     given: Given | None = None  # predictions that are not of our runs: a comparison has them
+    # Scored in every run; first the level that all other factors are scored with.
+    free_factors: Mapping[str, Sequence[Level]] = field(default_factory=dict)
 
     @property
     def labels(self) -> Sequence[str] | None:

@@ -289,7 +289,8 @@ class Experiment:
         return self._stand_in if families is self.families else self._find_stand_in(families)
 
     def _find_stand_in(self, families: Families) -> StandIn:
-        if self.outcomes.splits is not None:  # within one split nothing shows how far splits differ
+        # Within one split nothing shows how far splits differ.
+        if self.outcomes.splits is not None or not self.outcomes.may_stand_in:
             return NOTHING
         repeats = self.outcomes.repeats
         known = None if repeats is None else repeats[self.completion.kept]

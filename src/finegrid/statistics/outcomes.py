@@ -59,6 +59,8 @@ class Outcomes:
             is False: equal scores then leave the noise unknown.
         splits: Which split of a pool every seed has, where each split has texts of its own; None where all
             seeds have the same texts.
+        may_stand_in: Whether effects may stand in for the noise of a run where there is a single seed. Where
+            they share one run's trajectory, the noise of one says nothing of that of another.
 
     Raises:
         ValueError: shapes that do not agree, or levels that the factors do not list.
@@ -74,6 +76,7 @@ class Outcomes:
     run_text: Floats | None = None
     measured: bool = True
     splits: Splits | None = None
+    may_stand_in: bool = True
 
     def __post_init__(self) -> None:
         shape = self.score.shape

@@ -15,6 +15,8 @@ from finegrid.facts.verdict import (
     EstimateFacts,
     ExpectedFacts,
     FactorFacts,
+    FreeLevelFacts,
+    FreeVerdictFacts,
     InteractionFacts,
     LadderFacts,
     LocalFacts,
@@ -43,6 +45,7 @@ from finegrid.verdict.context import Condition, LocalEffect
 from finegrid.verdict.diagnose import Warning
 from finegrid.verdict.diagnose_words import describe
 from finegrid.verdict.failures_json import failures_json
+from finegrid.verdict.free import FreeLevel
 from finegrid.verdict.splits import DrawnSplits
 from finegrid.verdict.verdict import Verdict
 
@@ -81,6 +84,52 @@ def as_json(verdict: Verdict) -> VerdictFacts:
             for index, difference in enumerate(verdict.against_baseline.differences)
             if difference is not None
         ],
+        "free": free_json(verdict),
+    }
+
+
+def free_json(verdict: Verdict) -> FreeVerdictFacts | None:
+    """Of factors whose levels are scored in every run."""
+    free = verdict.free
+    if free is None:
+        return None
+    return {
+        "levels": [free_level_json(verdict, level, free.analysis.seeds) for level in free.levels],
+        "runs": free.runs,
+        "lacking": free.lacking,
+        "seeds": free.analysis.seeds,
+        "method": free.analysis.method,
+        "seconds": json_number(free.seconds),
+    }
+
+
+def free_level_json(verdict: Verdict, level: FreeLevel, seeds: int) -> FreeLevelFacts:
+    """``seeds``: that free levels have now."""
+    effect = level.effect
+    decision = None if effect is None else effect.decision
+    needs = None if decision is None else decision.needs
+    nothing: EstimateFacts = {
+        "effect": None,
+        "low": None,
+        "high": None,
+        "adjusted": [None, None],
+        "se": None,
+        "df": None,
+        "p": None,
+    }
+    return {
+        "factor": level.factor,
+        "levels": [level.first, level.level],
+        **(nothing if effect is None else estimate_json(effect)),
+        "decision": None if decision is None else decision_json(decision),
+        "verdict": "" if decision is None else recorded_words(decision, verdict.margin),
+        "needs": None if needs is None else needs_of(verdict, needs, (needs.seeds or seeds) - seeds),
+        "log_loss": loss_effect_json(level.losses.get("log_loss")),
+        "brier": loss_effect_json(level.losses.get("brier")),
+        "dev_passes": level.passes[0],
+        "test_passes": level.passes[1],
+        "copies": level.scoring.copies,
+        "dev_looks": json_number(level.looks),
     }
     if results.bundles:
         facts["bundles"] = bundles_json(results.bundles)
@@ -149,7 +198,12 @@ def loss_json(verdict: Verdict, loss: Loss, place: int) -> LossEffectFacts | Non
     """Of the main effect in this place."""
     if loss not in verdict.calibration:
         return None
-    effect = verdict.calibration[loss][place]
+    return loss_effect_json(verdict.calibration[loss][place])
+
+
+def loss_effect_json(effect: Effect | None) -> LossEffectFacts | None:
+    if effect is None:
+        return None
     ends = effect.plain.low, effect.plain.high
     low, high = (json_number(end, digits=6) for end in ends)
     return {"effect": json_number(effect.estimate, digits=6), "low": low, "high": high}
@@ -209,8 +263,12 @@ def local_json(local: LocalEffect | None) -> LocalFacts | None:
 
 
 def needs_json(verdict: Verdict, needs: Needs | None) -> NeedsFacts | None:
-    if needs is None:
-        return None
+    now = verdict.analysis.seeds
+    return None if needs is None else needs_of(verdict, needs, (needs.seeds or now) - now)
+
+
+def needs_of(verdict: Verdict, needs: Needs, more: int) -> NeedsFacts:
+    """``more``: seeds than there are now."""
     if needs.reason == "too-small":
         return {
             "reason": needs.reason,
@@ -223,8 +281,8 @@ def needs_json(verdict: Verdict, needs: Needs | None) -> NeedsFacts | None:
         "reason": needs.reason,
         "seeds": needs.seeds,
         "texts": needs.texts,
-        "runs": verdict.runs(needs),
-        "hours": json_number(verdict.hours(needs)),
+        "runs": verdict.runs_of_seeds(more),
+        "hours": json_number(verdict.hours_of_runs(verdict.runs_of_seeds(more))),
     }
 
 

@@ -34,6 +34,7 @@ from finegrid.verdict.calibration import measure_calibration
 from finegrid.verdict.context import Condition, LocalEffect, find_conditions, find_local_effects
 from finegrid.verdict.diagnose import Warning, diagnose
 from finegrid.verdict.failures import StudyFailures, avoid_failing, find_failures
+from finegrid.verdict.free import FreeVerdict, judge_free
 from finegrid.verdict.outcomes import (
     collect_outcomes,
     count_points,
@@ -69,6 +70,7 @@ class Verdict:
         against_baseline: Every recipe less the baseline, on test.
         splits: Where every seed has a split of its own of the texts.
         calibration: Main effects on log loss and Brier score of test; they decide nothing.
+        free: Levels that were scored in every run; None where there are none.
     """
 
     results: Results
@@ -90,6 +92,7 @@ class Verdict:
     ladders: tuple[Ladder, ...] = ()
     splits: DrawnSplits | None = None
     calibration: Mapping[Loss, tuple[Effect, ...]] = field(default_factory=dict)
+    free: FreeVerdict | None = None
 
     @property
     def recommended(self) -> int | None:
@@ -117,16 +120,22 @@ class Verdict:
 
     def runs(self, needs: Needs) -> int:
         """How many runs more seeds take: every distinct recipe with each."""
-        seeds = (needs.seeds or self.analysis.seeds) - self.analysis.seeds
+        return self.runs_of_seeds((needs.seeds or self.analysis.seeds) - self.analysis.seeds)
+
+    def runs_of_seeds(self, seeds: int) -> int:
         return len(self.results.recipes) * int(seeds)
 
     def hours(self, needs: Needs) -> float:
+        """Of one worker; nan where seconds are not those of runs."""
+        return self.hours_of_runs(self.runs(needs))
+
+    def hours_of_runs(self, runs: int) -> float:
         """Of one worker; nan where seconds are not those of runs."""
         if self.results.seconds_per != "run":
             return np.nan
         known = self.results.run_seconds
         known = known[np.isfinite(known)]
-        return float(known.mean() * self.runs(needs) / 3600) if len(known) else np.nan
+        return float(known.mean() * runs / 3600) if len(known) else np.nan
 
     def frontier(self) -> list[int]:
         """Recipes of which more is expected than of any that takes no longer, fewest seconds first."""
@@ -236,6 +245,7 @@ def judge(
         against_baseline=compare_with(test, results.baseline, margin, alpha),
         splits=describe_splits(results),
         calibration=measure_calibration(results, test),
+        free=judge_free(results, margin, alpha),
     )
     return add_context(verdict)
 

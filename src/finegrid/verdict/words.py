@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from rich import box
@@ -13,8 +13,16 @@ from rich.text import Text
 from finegrid.errors import visible
 from finegrid.facts.decision_words import bundle_lines, factor_words, ladder_words
 from finegrid.facts.failure_words import failure_lines
+from finegrid.facts.free_words import (
+    free_cost,
+    free_cost_head,
+    free_decision,
+    free_lead,
+    free_loss,
+    free_title,
+)
 from finegrid.facts.recommendation_words import format_signed, headline, moved_words, reasons
-from finegrid.facts.verdict import VerdictFacts
+from finegrid.facts.verdict import FreeVerdictFacts, VerdictFacts
 from finegrid.recipe.identity import Levels
 from finegrid.spelling import Lang, format_duration, format_level, json_number, seconds_digits
 from finegrid.statistics.decide import Interval
@@ -111,6 +119,10 @@ def print_verdict(verdict: Verdict, lang: Lang) -> None:
     console.print(strategies(verdict, facts, lang))
     for line in tail_lines(verdict, facts, lang):
         console.print(Text(visible(line)))
+    if facts["free"] is not None:
+        for line in ("", free_title(lang), *free_lead(facts["free"], lang)):
+            console.print(Text(visible(line)))
+        console.print(free_levels(facts, facts["free"], lang))
 
 
 def head_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
@@ -155,6 +167,34 @@ def strategies(verdict: Verdict, facts: VerdictFacts, lang: Lang) -> Table:
         ]
         table.add_row(*(Text(visible(cell)) for cell in cells))
     return table
+
+
+def free_levels(facts: VerdictFacts, free: FreeVerdictFacts, lang: Lang) -> Table:
+    """One row per level of every free factor."""
+    words = LANGUAGES[lang]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    names = [words[name] for name in ("strategy", "effect", "plain", "adjusted", "log loss", "brier")]
+    for name in (*names, free_cost_head(lang), words["verdict"]):
+        table.add_column(name, justify="right" if name in names[1:] else "left")
+    for level in free["levels"]:
+        ends = [Interval(*ends_of(pair)) for pair in ((level["low"], level["high"]), level["adjusted"])]
+        moves = level["decision"] is not None
+        cells = [
+            f"{level['factor']} = {format_level(level['levels'][1])}",
+            format_points(np.nan if level["effect"] is None else level["effect"]) if moves else "",
+            *(format_interval(one, lang) if moves else "" for one in ends),
+            *(free_loss(loss, lang) for loss in (level["log_loss"], level["brier"])),
+            free_cost(level, lang),
+            free_decision(level, facts, lang),
+        ]
+        table.add_row(*(Text(visible(cell)) for cell in cells))
+    return table
+
+
+def ends_of(pair: Sequence[float | None]) -> tuple[float, float]:
+    """Where nothing is known, from -inf to inf."""
+    low, high = pair
+    return -np.inf if low is None else low, np.inf if high is None else high
 
 
 def tail_lines(verdict: Verdict, facts: VerdictFacts, lang: Lang) -> Iterator[str]:

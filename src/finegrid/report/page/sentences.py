@@ -18,9 +18,25 @@ from finegrid.facts.decision_words import (
     ladder_words,
 )
 from finegrid.facts.failure_words import failure_lines
+from finegrid.facts.free_words import (
+    free_cost,
+    free_cost_head,
+    free_decision,
+    free_lead,
+    free_loss,
+    free_title,
+)
 from finegrid.facts.recommendation_words import reasons
 from finegrid.facts.report import AliasFacts, Facts, StateFacts
-from finegrid.facts.verdict import FactorFacts, InteractionFacts, SplitsFacts, VerdictFacts
+from finegrid.facts.verdict import (
+    FactorFacts,
+    FreeLevelFacts,
+    FreeVerdictFacts,
+    InteractionFacts,
+    LossEffectFacts,
+    SplitsFacts,
+    VerdictFacts,
+)
 from finegrid.report.page import numerals
 from finegrid.report.page.bilingual import Both, code, join, same, say, user
 from finegrid.spelling import LANGS
@@ -100,6 +116,34 @@ def loss_sentences(factors: list[FactorFacts]) -> Iterator[Both]:
                 )
         if moved:
             yield say(f"s {key}", names=join(moved, "list semi"))
+
+
+def free_heading() -> Both:
+    """Of the section on levels that were scored in every run."""
+    return Both(*(escape(free_title(lang).capitalize()) for lang in LANGS))
+
+
+def free_sentences(free: FreeVerdictFacts) -> Both:
+    """What these effects rest on."""
+    return Both(
+        *(numerals.ticks(SHARED[lang]["between sentences"].join(free_lead(free, lang))) for lang in LANGS)
+    )
+
+
+def free_costs(level: FreeLevelFacts | None = None) -> Both:
+    """What a level takes beside the run; without one, the head of the column."""
+    words = ((free_cost_head(lang) if level is None else free_cost(level, lang)) for lang in LANGS)
+    return Both(*map(escape, words))
+
+
+def free_words(verdict: VerdictFacts, level: FreeLevelFacts) -> Both:
+    """What was decided on a level."""
+    return Both(*(escape(free_decision(level, verdict, lang)) for lang in LANGS))
+
+
+def free_losses(loss: LossEffectFacts | None) -> Both:
+    """A change of log loss or Brier score."""
+    return Both(*(escape(free_loss(loss, lang)) for lang in LANGS))
 
 
 def splits_sentences(splits: SplitsFacts | None) -> Iterator[Both]:
