@@ -19,7 +19,7 @@ from pydantic.dataclasses import dataclass
 
 from finegrid.encoders.poolings import Pooling
 from finegrid.errors import Problem
-from finegrid.strategies.part import STRICT, Claim, Listing, Part
+from finegrid.strategies.part import STRICT, Claim, Listing, Part, UsualLevels
 
 if TYPE_CHECKING:
     from finegrid.encoders.families import CheckpointInfo
@@ -38,6 +38,7 @@ class ModelSettings(Part):
             synonyms=("max_seq_length", "truncation"),
         ),
     )
+    usual: ClassVar[Mapping[str, UsualLevels]] = {"pooling": (), "max_length": (128, 64)}
     touches: ClassVar[Mapping[str, Claim]] = {
         "pooling": {"pooling": "all"},
         "max_length": {"data": "all"},

@@ -19,7 +19,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from finegrid.strategies.part import STRICT, Claim, Listing, Price
+from finegrid.strategies.part import STRICT, Claim, Listing, Price, UsualLevels
 from finegrid.strategies.seams import Strategy
 
 
@@ -29,6 +29,7 @@ class Schedule(Strategy):
         Listing("warmup", ("warmup_ratio",), "schedules", "A", synonyms=("warm-up", "warmup_proportion")),
     )
     always: ClassVar[bool] = True
+    usual: ClassVar[Mapping[str, UsualLevels]] = {"warmup_ratio": (0.0, 0.1)}
     touches: ClassVar[Mapping[str, Claim]] = {"warmup_ratio": {"rates": "all"}}
     prices: ClassVar[Mapping[str, Price]] = {"warmup_ratio": "nothing"}
 
