@@ -53,7 +53,7 @@ def test_everything_wrong_with_a_file_is_told_at_once(home: Path) -> None:
         '"f2" is not a score',
         "expected 'best-dev' or 'best-test'",
         'presett                      no such setting. Did you mean "preset"?',
-        '"thucnews" is not a preset. Known: thucnews64.',
+        '"thucnews" is not a preset. Known: thucnews64, few-sample',
         'run.thread                   no such setting. Did you mean "threads"?',
         "run.threads",
         "found 'tpu': expected 'cpu' or 'cuda'",

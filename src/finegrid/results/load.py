@@ -96,7 +96,6 @@ def load_results(study: Study) -> Results:
         screen=study.screen,
         bundles=study.bundles,
         merged=tuple(find_merged_levels(study, audit, factors, recipes)),
-
         free_factors=study.free_factors,
     )
 

@@ -41,7 +41,7 @@ from pydantic.dataclasses import dataclass
 from finegrid.data.tokens import Keep
 from finegrid.encoders.poolings import TOP_LAYERS, Pooling
 from finegrid.errors import Problem
-from finegrid.strategies.part import STRICT, Claim, Listing, Part
+from finegrid.strategies.part import STRICT, Claim, Listing, Part, UsualLevels
 
 if TYPE_CHECKING:
     from finegrid.encoders.families import CheckpointInfo
@@ -81,6 +81,7 @@ class ModelSettings(Part):
             synonyms=("head+tail", "truncation_side", "long texts"),
         ),
     )
+    usual: ClassVar[Mapping[str, UsualLevels]] = {"pooling": (), "max_length": (128, 64)}
     touches: ClassVar[Mapping[str, Claim]] = {
         # Some poolings have parameters of their own, or make the head wider. A head that is probed before the
         # run starts from what the model makes of the texts.

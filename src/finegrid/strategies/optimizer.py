@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from finegrid.strategies.part import STRICT, Claim, Listing, Price
+from finegrid.strategies.part import STRICT, Claim, Listing, Price, UsualLevels
 from finegrid.strategies.seams import Setting, Strategy
 
 if TYPE_CHECKING:
@@ -51,6 +51,12 @@ class Optimizer(Strategy):
         ),
     )
     always: ClassVar[bool] = True
+    usual: ClassVar[Mapping[str, UsualLevels]] = {
+        "rate": (5e-5, 2e-5, 1e-4),
+        "weight_decay": (0.01, 0.0, 0.1),
+        "decay_on": (),
+        "bias_correction": (),
+    }
     touches: ClassVar[Mapping[str, Claim]] = {
         "rate": {"rates": "all"},
         "weight_decay": {"decays": "all"},

@@ -77,12 +77,25 @@ class Listing:
     synonyms: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class OfLayers:
+    """A level that counts layers, as a share of those that the encoder has."""
+
+    share: float
+
+
+UsualLevels = tuple[bool | int | float | str | OfLayers, ...]
+
+
 class Part:
     """One part of a recipe: a frozen dataclass whose fields are factors."""
 
     listings: ClassVar[tuple[Listing, ...]] = ()
     # Whether its levels are scored in one run, and so move none (`scoring.FreePart`).
     free: ClassVar[bool] = False
+    # The levels of each factor that are usually tried, () for all of a switch or of a list of words; without
+    # factors that only tune another one.
+    usual: ClassVar[Mapping[str, UsualLevels]] = {}
 
     # What each factor may change, proved on the real model before a study (audit/proof.py).
     touches: ClassVar[Mapping[str, Claim]] = {}
@@ -111,6 +124,12 @@ class Part:
             steps: of a run.
         """
         return ""
+
+    @classmethod
+    def usual_levels(cls, factor: str, layers: int) -> tuple[bool | int | float | str, ...]:
+        """What is usually tried of a factor, with an encoder of so many layers; empty if nothing is told."""
+        levels = cls.usual.get(factor, ())
+        return tuple(int(layers * one.share) if isinstance(one, OfLayers) else one for one in levels)
 
     def problems(self, checkpoint: CheckpointInfo) -> list[Problem]:
         """What this part asks of a checkpoint that it cannot do."""

@@ -24,7 +24,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from finegrid.errors import Problem
-from finegrid.strategies.part import STRICT, Claim, Listing, Price
+from finegrid.strategies.part import STRICT, Claim, Listing, Price, UsualLevels
 from finegrid.strategies.seams import Setting, SharedChance, Strategy
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class Pretrain(Strategy):
             synonyms=("TAPT", "task-adaptive pretraining", "MLM"),
         ),
     )
+    usual: ClassVar[Mapping[str, UsualLevels]] = {"tokens": (0, 1_000_000)}
     touches: ClassVar[Mapping[str, Claim]] = {
         "tokens": {"initial": "all"},
         "rate": {"initial": "all"},

@@ -37,7 +37,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from finegrid.errors import Problem
-from finegrid.strategies.part import STRICT, Claim, Listing, Price
+from finegrid.strategies.part import STRICT, Claim, Listing, Price, UsualLevels
 from finegrid.strategies.seams import Strategy
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ class Schedule(Strategy):
         ),
     )
     always: ClassVar[bool] = True
+    usual: ClassVar[Mapping[str, UsualLevels]] = {"warmup_ratio": (0.0, 0.1), "shape": ()}
     touches: ClassVar[Mapping[str, Claim]] = {
         "warmup_ratio": {"rates": "all"},
         "shape": {"rates": "all"},

@@ -10,7 +10,7 @@ from typing import Any
 
 from finegrid.errors import InputError, Problem
 from finegrid.recipe.identity import Levels, key_of
-from finegrid.recipe.recipe import DEFAULTS, Recipe
+from finegrid.recipe.recipe import FREE, Recipe
 from finegrid.study.bundles import Bundle, Bundles
 
 PARTS = tuple(field.name for field in fields(Recipe))
@@ -79,7 +79,7 @@ def check_bundle_levels(tables: Mapping[str, Any], where: str) -> tuple[dict[str
         for setting, value in spread_settings(table):
             if setting in levels[level]:
                 problems.append(Problem(place, f"sets {setting} twice. Take one out."))
-            elif setting in DEFAULTS and is_free(setting):
+            elif setting in FREE:
                 what = f"sets {setting}, which is scored in every run and needs none. Vary it as a factor."
                 problems.append(Problem(place, what))
             else:
@@ -97,12 +97,6 @@ def spread_settings(table: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield from ((f"{name}.{field}", level) for field, level in value.items())
         else:
             yield name, value
-
-
-def is_free(setting: str) -> bool:
-    """Whether a setting changes no training, so that all its levels are scored in one run."""
-    part, _, field = setting.partition(".")
-    return field in getattr(getattr(Recipe(), part), "free", ())
 
 
 def find_equal_levels(bundle: Bundle, baseline: Recipe, where: str) -> list[Problem]:

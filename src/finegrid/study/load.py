@@ -24,7 +24,7 @@ from finegrid.study.design import DesignKind, find_design_problems, plan_rows
 from finegrid.study.folder import AUDIT_FILE, IMPORTED_FILE, StudyFolder
 from finegrid.study.free import check_free, check_free_levels, split_off_free
 from finegrid.study.imported import NOTHING_TO_RUN
-from finegrid.study.presets import PRESETS, Preset
+from finegrid.study.presets import Preset, make_preset, recall
 from finegrid.study.screen import find_screen_problems, load_screen
 from finegrid.study.settings import SCHEMA, SCREEN_ON_TEST, DesignSettings, Head, RunSettings
 from finegrid.study.study import Study
@@ -86,6 +86,7 @@ def check_study(folder: Path, find_checkpoint: FindCheckpoint, audit: Audit | No
         preset = recall_preset(head.preset, audit)
     if preset is not None:
         baseline_levels = {**preset.baseline, **baseline_levels}
+        preset = preset.around(baseline_levels)
         raw_factors = {**preset.table, **raw_factors}
     baseline, of_baseline = check_levels(baseline_levels)
     problems = [*of_parts, *of_factors, *of_head, *of_checkpoint, *of_preset, *of_baseline]
@@ -284,15 +285,16 @@ def recall_preset(name: str | None, audit: Audit) -> Preset | None:
         return None
     moved = [row.moved for row in audit.rows]
     half = max((int(levels[factor]) for levels in moved for factor in HALVED if factor in levels), default=1)
-    return PRESETS[name](2 * half, any("reinit.pooler" in levels for levels in moved))
+    return make_preset(name, recall(2 * half, any("reinit.pooler" in levels for levels in moved)))
 
 
 def check_preset(head: Head | None, checkpoint: CheckpointInfo | None) -> Checked[Preset | None]:
     if head is None or checkpoint is None or head.preset is None:
         return None, []
-    if checkpoint.layers < 2:
+    preset = make_preset(head.preset, checkpoint)
+    if checkpoint.layers < preset.least_layers:
         return None, [Problem("preset", f"{head.preset} halves the encoder, but it has one layer.")]
-    return PRESETS[head.preset](checkpoint.layers, checkpoint.has_pooler), []
+    return preset, []
 
 
 def check_levels(levels: Levels) -> Checked[Recipe | None]:

@@ -141,4 +141,6 @@ class Study:
     def is_published_grid(self) -> bool:
         """Whether the table has the columns and the order of the preset's published table."""
         whole = self.head.design.kind == "full"
-        return whole and self.preset is not None and self.preset.matches(self.factors)
+        if not whole or self.preset is None or not self.preset.columns:
+            return False
+        return self.preset.matches(self.factors)

@@ -86,6 +86,9 @@ def as_json(verdict: Verdict) -> VerdictFacts:
         ],
         "free": free_json(verdict),
     }
+    if results.bundles:
+        facts["bundles"] = bundles_json(results.bundles)
+    return facts
 
 
 def free_json(verdict: Verdict) -> FreeVerdictFacts | None:
@@ -131,9 +134,6 @@ def free_level_json(verdict: Verdict, level: FreeLevel, seeds: int) -> FreeLevel
         "copies": level.scoring.copies,
         "dev_looks": json_number(level.looks),
     }
-    if results.bundles:
-        facts["bundles"] = bundles_json(results.bundles)
-    return facts
 
 
 def ladder_json(ladder: Ladder) -> LadderFacts:
