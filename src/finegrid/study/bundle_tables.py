@@ -101,8 +101,7 @@ def spread_settings(table: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def is_free(setting: str) -> bool:
     """Whether a setting changes no training, so that all its levels are scored in one run."""
-    part, _, field = setting.partition(".")
-    return field in getattr(getattr(Recipe(), part), "free", ())
+    return bool(getattr(getattr(Recipe(), setting.partition(".")[0]), "free", False))
 
 
 def find_equal_levels(bundle: Bundle, baseline: Recipe, where: str) -> list[Problem]:
