@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -30,7 +31,7 @@ from finegrid.metrics import PLAIN_SCORES
 from finegrid.planning.status import study_status
 from finegrid.planning.status_words import plan_lines, status_lines
 from finegrid.recipe.card import card
-from finegrid.recipe.catalogue import list_lines
+from finegrid.recipe.catalogue import list_json, list_lines
 from finegrid.running.launch import audit, measure_costs
 from finegrid.study.folder import StudyFolder
 from finegrid.study.init import InitOptions, write_study
@@ -152,9 +153,12 @@ def explain(
             help="reinit.layers, a whole part (reinit), or a strategy (LLRD). Default: a list of all."
         ),
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Print the card of a strategy: paper, idea, levels, deviations. Without a name, list all."""
-    if name is None:
+    if as_json:
+        print(json.dumps(list_json() if name is None else {"card": card(name)}, ensure_ascii=False, indent=1))
+    elif name is None:
         say(*list_lines())
     else:
         print(card(name))

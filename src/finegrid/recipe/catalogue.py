@@ -70,19 +70,24 @@ def parts() -> dict[str, Part]:
 
 
 @cache
-def strategies() -> tuple[Entry, ...]:
+def entries() -> tuple[Entry, ...]:
     """All of them, by kind."""
     found = [Entry(name, listing) for name, part in parts().items() for listing in part.listings]
     return tuple(sorted(found, key=lambda one: KINDS.index(one.listing.kind)))
 
 
+def list_json() -> dict[str, Any]:
+    """The same for programs."""
+    return {"schema": 1, "strategies": [entry.as_json() for entry in entries()]}
+
+
 def list_lines() -> Iterator[str]:
     """Every strategy on a line, by kind."""
-    width = max(len(one.listing.name) for one in strategies())
-    yield f"{len(strategies())} strategies: name, evidence, factors, and what a step takes of one without it"
+    width = max(len(one.listing.name) for one in entries())
+    yield f"{len(entries())} strategies: name, evidence, factors, and what a step takes of one without it"
     yield EVIDENCE
     for kind in KINDS:
-        of_kind = [one for one in strategies() if one.listing.kind == kind]
+        of_kind = [one for one in entries() if one.listing.kind == kind]
         if of_kind:
             yield ""
             yield kind
@@ -118,7 +123,7 @@ def look_up(name: str) -> list[Found]:
         return [Found(exact[dotted], (dotted,))] if dotted in exact else []
     return (
         [Found(part, factors) for part, factors in every.items() if fold(part) == wanted]
-        or [Found(one.part, one.factors) for one in strategies() if wanted in map(fold, one.names)]
+        or [Found(one.part, one.factors) for one in entries() if wanted in map(fold, one.names)]
         or [
             Found(part, (factor,))
             for part, factors in every.items()
@@ -141,7 +146,7 @@ def describe_unknown(name: str) -> str:
     """That there is no such thing, and what comes near it."""
     if "." in name:
         return unknown_factor(name)
-    names = {fold(each): each for one in strategies() for each in one.names}
+    names = {fold(each): each for one in entries() for each in one.names}
     names |= {fold(part): part for part in parts()}
     wanted = fold(name)
     near = difflib.get_close_matches(wanted, names, n=3)
