@@ -24,6 +24,7 @@ from finegrid.inference.fitted import FILE
 from finegrid.inference.keep import fitted_of, keep
 from finegrid.inference.predict import predict_file
 from finegrid.inference.teacher import open_teacher
+from finegrid.recipe.identity import Levels
 from finegrid.recipe.recipe import Recipe
 from finegrid.running.records import record_of
 from finegrid.strategies.criterion import CROSS_ENTROPY, Outputs
@@ -168,7 +169,7 @@ def test_drawn_texts_keep_what_stands_beside_them(study: Path) -> None:
 def test_splits_of_a_pool_keep_what_stands_beside_their_texts(study: Path) -> None:
     make_lesson_of_dev_(study)
     path = study / "study.toml"
-    path.write_text(path.read_text() + "[design]\nseeds = 2\nresample = 2\n")
+    path.write_text(path.read_text() + "[design]\nseeds = 5\nresample = 5\n")
     loaded = open_study(study)
     pool = np.concatenate([lesson_of(study), np.tile([0.2, 0.3, 0.5], (15, 1))])
 
@@ -228,7 +229,7 @@ def test_labels_without_a_column_are_named(study: Path) -> None:
     text = (study / "train.tsv").read_text().replace("probability:y", "probability:why")
     (study / "train.tsv").write_text(text)
 
-    with pytest.raises(InputError, match="no column 'probability:y'.*finegrid predict"):
+    with pytest.raises(InputError, match=r"no column 'probability:y'.*finegrid predict"):
         open_study(study)
 
 
@@ -364,7 +365,7 @@ def test_a_fingerprint_stands_for_all_that_decides_what_a_teacher_says(kept: Pat
 def test_only_runs_that_learn_from_a_teacher_have_it_in_their_identity() -> None:
     plain = {"data": "d", "tokenizer": "t", "model": "m"}
     known = {**plain, "distil.teacher = a": "1", "distil.teacher = columns": "2"}
-    learning = {"distil.teacher": "a", "distil.weight": 0.5}
+    learning: Levels = {"distil.teacher": "a", "distil.weight": 0.5}
 
     assert fingerprints_of(known, {"reinit.layers": 2}) == plain
     assert fingerprints_of(known, learning) == {**plain, "distil.teacher = a": "1"}
