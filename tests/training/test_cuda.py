@@ -114,7 +114,7 @@ def test_a_graph_holds_each_strategys_own_step(
     "factor", [name for name in ON if name.startswith(("loss.", "distil.", "contrast."))]
 )
 def test_a_graph_holds_each_loss(tmp_path: Path, bert: Path, factor: str) -> None:
-    """Its constants are made before the capture, and a teacher's logits are looked up by the batch's texts."""
+    """Its constants are made before the capture, and a teacher's logits are found by its texts."""
     given = {"device": "cuda", "precision": "bf16", "family_size": 4}
     loaded = open_study(make_lesson_(write_study(tmp_path, bert)), **given)
     prepare_process(loaded.settings)
