@@ -24,6 +24,7 @@ from finegrid.inference.fitted import FILE
 from finegrid.inference.keep import fitted_of, keep
 from finegrid.inference.predict import predict_file
 from finegrid.inference.teacher import open_teacher
+from finegrid.recipe.identity import Levels
 from finegrid.recipe.recipe import Recipe
 from finegrid.running.records import record_of
 from finegrid.strategies.criterion import CROSS_ENTROPY, Outputs
@@ -168,7 +169,7 @@ def test_drawn_texts_keep_what_stands_beside_them(study: Path) -> None:
 def test_splits_of_a_pool_keep_what_stands_beside_their_texts(study: Path) -> None:
     make_lesson_of_dev_(study)
     path = study / "study.toml"
-    path.write_text(path.read_text() + "[design]\nseeds = 2\nresample = 2\n")
+    path.write_text(path.read_text() + "[design]\nseeds = 5\nresample = 5\n")
     loaded = open_study(study)
     pool = np.concatenate([lesson_of(study), np.tile([0.2, 0.3, 0.5], (15, 1))])
 

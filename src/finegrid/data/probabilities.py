@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from finegrid.data.cells_of_file import ColumnOptions, read_cells
 from finegrid.data.content import find_format
 from finegrid.data.findings import FileFindings, quote
-from finegrid.data.settings import DataSettings, resolve_separator
+from finegrid.data.settings import SEPARATORS, DataSettings, resolve_separator
 from finegrid.errors import InputError, Problem
 
 NESTED = "probabilities"  # of JSON lines: one key, whose value has a key for each label
@@ -57,7 +57,7 @@ def _read_file(
     options = ColumnOptions(
         header=settings.header,
         format=kind,
-        separator=resolve_separator(kind, settings.separator),
+        separator=resolve_separator(kind, settings.separator) if kind in SEPARATORS else None,
         quoting=settings.quoting,
         encoding=settings.encoding,
     )
