@@ -119,7 +119,7 @@ def test_all_ways_to_write_a_setting_are_valid(tmp_path: Path) -> None:
         ('["a", 2]', '["a", 2, 3]'),
         ('train = "train.tsv"', ""),
         ('name = "mini-zh"', ""),
-        ('pooling = "cls"', 'pooling = "max"'),
+        ('pooling = "cls"', 'pooling = "maximum"'),
         ('"optimizer.rate"', '"optimizer.rates"'),
         ("[1, 2e-5]", "[1]"),
         ("[1, 2e-5]", "[2e-5, 2e-5]"),
