@@ -21,14 +21,17 @@ from support.studies import (
 from torch import Tensor
 
 import finegrid.training.train
+from finegrid.inference.fitted import load_fitted
+from finegrid.inference.keep import fitted_of, keep, load_model
 from finegrid.recipe.identity import Levels
 from finegrid.recipe.recipe import DEFAULTS, FREE, Recipe
+from finegrid.running.records import record_of
 from finegrid.strategies.scoring import Moving, Scoring, Snapshots
 from finegrid.study.free import key_of_free
 from finegrid.training.adjusting import fit_temperature
 from finegrid.training.averages import LatestSnapshots, MovingAverage, follow_
 from finegrid.training.captured import CapturedSteps
-from finegrid.training.evaluate import Logits
+from finegrid.training.evaluate import Logits, predict
 from finegrid.training.loaded import LoadedStudy
 from finegrid.training.run import Run
 from finegrid.training.scorer import Choice, Scorer
@@ -486,3 +489,23 @@ def test_under_best_test_every_level_chooses_on_test(bert: Path, tmp_path: Path)
 
 def test_what_they_take_is_told_apart(scored: Run) -> None:
     assert scored.progress.free_seconds > 0
+
+
+def test_a_kept_level_says_what_the_level_said(loaded: LoadedStudy, tmp_path: Path) -> None:
+    """Averages to the bit; what is done to logits, in the head's last layer, to rounding."""
+    for levels in LEVELS:
+        (key,) = free = scorings(levels)
+        (run,) = train_free(loaded, unlike(loaded), free=free)
+        choice = choices_of(run)[key]
+        record = record_of(loaded, run, "family", 0.0)
+        keep(loaded, run, fitted_of(loaded, unlike(loaded).at(levels), record), tmp_path / key)
+        fitted = load_fitted(tmp_path / key)
+        kept = load_model(tmp_path / key, fitted, loaded.device)
+        batches = loaded.evaluation_batches(loaded.tokens.test, run.recipe)
+        (logits,) = predict([kept], batches, len(loaded.tokens.test))
+
+        assert fitted.recipe == {**unlike(loaded).moved(), **levels}
+        if set(levels) & {"posthoc.tau", "posthoc.temperature"}:
+            np.testing.assert_allclose(logits, choice.logits["test"], rtol=1e-4, atol=1e-5)
+        else:
+            assert np.array_equal(logits, choice.logits["test"]), key

@@ -175,7 +175,8 @@ def free_levels(facts: VerdictFacts, free: FreeVerdictFacts, lang: Lang) -> Tabl
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     names = [words[name] for name in ("strategy", "effect", "plain", "adjusted", "log loss", "brier")]
     for name in (*names, free_cost_head(lang), words["verdict"]):
-        table.add_column(name, justify="right" if name in names[1:] else "left")
+        whole = name in names
+        table.add_column(name, justify="right" if name in names[1:] else "left", no_wrap=whole)
     for level in free["levels"]:
         ends = [Interval(*ends_of(pair)) for pair in ((level["low"], level["high"]), level["adjusted"])]
         moves = level["decision"] is not None

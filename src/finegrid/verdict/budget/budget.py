@@ -280,7 +280,8 @@ def leave_out_ended(
 
     def has_ended(run: PlannedRun) -> bool:
         twins = (identify(study, audit, precision, run.levels, seed) for precision in PRECISIONS)
-        return any(twin in latest and latest[twin].status != "failed" for twin in twins)
+        found = [latest[twin] for twin in twins if twin in latest]
+        return any(record.status != "failed" and not study.lacks_free(record) for record in found)
 
     return family.without([run.run_id for run in family.left if has_ended(run)])
 
