@@ -24,7 +24,6 @@ from finegrid.inference.fitted import FILE
 from finegrid.inference.keep import fitted_of, keep
 from finegrid.inference.predict import predict_file
 from finegrid.inference.teacher import open_teacher
-from finegrid.recipe.identity import Levels
 from finegrid.recipe.recipe import Recipe
 from finegrid.running.records import record_of
 from finegrid.strategies.criterion import CROSS_ENTROPY, Outputs

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from finegrid.strategies.part import STRICT, Claim, Listing, Price
+from finegrid.strategies.part import STRICT, Claim, Listing, Price, UsualLevels
 from finegrid.strategies.seams import Strategy
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class Clip(Strategy):
             synonyms=("max_grad_norm", "clip_grad_norm", "gradient norm"),
         ),
     )
+    usual: ClassVar[Mapping[str, UsualLevels]] = {"norm": (0.0, 1.0)}
     touches: ClassVar[Mapping[str, Claim]] = {"norm": {"gradients": "all"}}
     prices: ClassVar[Mapping[str, Price]] = {"norm": "nothing"}
 

@@ -27,7 +27,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from finegrid.strategies.criterion import Criterion, Mixed, Outputs
-from finegrid.strategies.part import STRICT, Claim, Listing, Price
+from finegrid.strategies.part import STRICT, Claim, Listing, Price, UsualLevels
 from finegrid.strategies.seams import Setting, Strategy
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class Contrast(Strategy):
             synonyms=("SupCon", "SCL", "contrastive learning"),
         ),
     )
+    usual: ClassVar[Mapping[str, UsualLevels]] = {"weight": (0.0, 0.1)}
     touches: ClassVar[Mapping[str, Claim]] = {
         "weight": {"loss": "all", "gradients": "all"},
         "tau": {"loss": "all", "gradients": "all"},

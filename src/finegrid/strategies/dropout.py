@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from finegrid.strategies.part import STRICT, Claim, Listing, Price
+from finegrid.strategies.part import STRICT, Claim, Listing, Price, UsualLevels
 from finegrid.strategies.seams import Setting, Strategy
 
 if TYPE_CHECKING:
@@ -54,6 +54,11 @@ class DropoutSettings(Strategy):
             ),
         ),
     )
+    usual: ClassVar[Mapping[str, UsualLevels]] = {
+        "hidden": ("checkpoint", 0.0, 0.2),
+        "attention": ("checkpoint", 0.0, 0.2),
+        "head": ("checkpoint", 0.0, 0.3),
+    }
     touches: ClassVar[Mapping[str, Claim]] = {
         "hidden": {"sites": "all"},
         "attention": {"sites": "all"},

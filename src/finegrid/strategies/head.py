@@ -40,7 +40,7 @@ from pydantic.dataclasses import dataclass
 from finegrid.encoders.poolings import HeadKind
 from finegrid.errors import Problem
 from finegrid.strategies.dropout import rates_of
-from finegrid.strategies.part import STRICT, Claim, Listing, Price
+from finegrid.strategies.part import STRICT, Claim, Listing, Price, UsualLevels
 from finegrid.strategies.seams import Setting, Strategy
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ class HeadSettings(Strategy):
         Listing("head depth", ("hidden",), "architecture", "D", synonyms=("MLP head", "two-layer head")),
         Listing("multi-sample dropout", ("samples",), "losses", "D", synonyms=("MSD",)),
     )
+    usual: ClassVar[Mapping[str, UsualLevels]] = {"kind": (), "hidden": (0, 256), "samples": (1, 5)}
     touches: ClassVar[Mapping[str, Claim]] = {
         "kind": {"pooling": "all", "initial": "head", "trained": "head", "sites": "head"},
         "hidden": {"initial": "head", "trained": "head"},

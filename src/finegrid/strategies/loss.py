@@ -47,7 +47,7 @@ from pydantic.dataclasses import dataclass
 
 from finegrid.errors import Problem
 from finegrid.strategies.criterion import Constant, Criterion
-from finegrid.strategies.part import STRICT, Claim, Listing, Price
+from finegrid.strategies.part import STRICT, Claim, Listing, Price, UsualLevels
 from finegrid.strategies.seams import Setting, Strategy
 
 if TYPE_CHECKING:
@@ -79,6 +79,12 @@ class Loss(Strategy):
         Listing("label smoothing", ("smoothing",), "losses", "A/D", synonyms=("LSR", "soft targets")),
         Listing("focal loss", ("focal_gamma",), "losses", "D", synonyms=("focal", "hard examples")),
     )
+    usual: ClassVar[Mapping[str, UsualLevels]] = {
+        "weights": ("none", "sqrt", "balanced", "effective-0.999"),
+        "prior_tau": (0.0, 1.0),
+        "smoothing": (0.0, 0.1),
+        "focal_gamma": (0.0, 2.0),
+    }
     touches: ClassVar[Mapping[str, Claim]] = {
         name: {"loss": "all", "gradients": "all"}
         for name in ("weights", "prior_tau", "smoothing", "focal_gamma")

@@ -81,7 +81,7 @@ class ModelSettings(Part):
             synonyms=("head+tail", "truncation_side", "long texts"),
         ),
     )
-    usual: ClassVar[Mapping[str, UsualLevels]] = {"pooling": (), "max_length": (128, 64)}
+    usual: ClassVar[Mapping[str, UsualLevels]] = {"pooling": (), "max_length": (128, 64), "keep": ()}
     touches: ClassVar[Mapping[str, Claim]] = {
         # Some poolings have parameters of their own, or make the head wider. A head that is probed before the
         # run starts from what the model makes of the texts.

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from finegrid.strategies.part import STRICT, Claim, Listing, Price
+from finegrid.strategies.part import STRICT, Claim, Listing, Price, UsualLevels
 from finegrid.strategies.seams import Setting, Strategy
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class Noise(Strategy):
     listings: ClassVar[tuple[Listing, ...]] = (
         Listing("NoisyTune", ("strength",), "initial values", "C", synonyms=("noise", "perturbation")),
     )
+    usual: ClassVar[Mapping[str, UsualLevels]] = {"strength": (0.0, 0.15)}
     touches: ClassVar[Mapping[str, Claim]] = {"strength": {"initial": "all"}}
     prices: ClassVar[Mapping[str, Price]] = {"strength": "prefix"}
 

@@ -56,6 +56,9 @@ class Optimizer(Strategy):
         "weight_decay": (0.01, 0.0, 0.1),
         "decay_on": (),
         "bias_correction": (),
+        "beta1": (0.9, 0.8),
+        "beta2": (0.999, 0.98),
+        "eps": (1e-8, 1e-6),
     }
     touches: ClassVar[Mapping[str, Claim]] = {
         "rate": {"rates": "all"},

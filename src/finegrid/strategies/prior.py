@@ -26,7 +26,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from finegrid.errors import Problem
-from finegrid.strategies.part import STRICT, Claim, Listing, Price
+from finegrid.strategies.part import STRICT, Claim, Listing, Price, UsualLevels
 from finegrid.strategies.seams import Setting, Strategy
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class Prior(Strategy):
         ),
     )
     # Once two steps have gone apart, what they update does so everywhere.
+    usual: ClassVar[Mapping[str, UsualLevels]] = {"decay": (0.0, 0.01, 0.1)}
     touches: ClassVar[Mapping[str, Claim]] = {"decay": {"decays": "encoder", "update": "all"}}
     prices: ClassVar[Mapping[str, Price]] = {"decay": "nothing"}
 

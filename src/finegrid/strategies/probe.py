@@ -30,7 +30,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from finegrid.errors import Problem
-from finegrid.strategies.part import STRICT, Claim, Listing, Price
+from finegrid.strategies.part import STRICT, Claim, Listing, Price, UsualLevels
 from finegrid.strategies.seams import Setting, Strategy
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ class Probe(Strategy):
             synonyms=("LP-FT", "linear probing", "head warm-up"),
         ),
     )
+    usual: ClassVar[Mapping[str, UsualLevels]] = {"epochs": (0, 5)}
     touches: ClassVar[Mapping[str, Claim]] = {"epochs": {"initial": "head"}, "rate": {"initial": "head"}}
     prices: ClassVar[Mapping[str, Price]] = {"epochs": "start", "rate": "start"}
     reads_texts: ClassVar[bool] = True

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from finegrid.strategies.part import STRICT, Claim, Listing, Price
+from finegrid.strategies.part import STRICT, Claim, Listing, Price, UsualLevels
 from finegrid.strategies.seams import Strategy
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ class Rates(Strategy):
             synonyms=("classifier learning rate", "head_lr", "differential learning rates"),
         ),
     )
+    usual: ClassVar[Mapping[str, UsualLevels]] = {"layer_decay": (1.0, 0.95, 0.9), "head": (1.0, 10.0)}
     touches: ClassVar[Mapping[str, Claim]] = {
         "layer_decay": {"rates": "encoder"},
         "head": {"rates": "head, pooler, elsewhere"},

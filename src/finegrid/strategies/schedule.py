@@ -61,7 +61,11 @@ class Schedule(Strategy):
         ),
     )
     always: ClassVar[bool] = True
-    usual: ClassVar[Mapping[str, UsualLevels]] = {"warmup_ratio": (0.0, 0.1), "shape": ()}
+    usual: ClassVar[Mapping[str, UsualLevels]] = {
+        "warmup_ratio": (0.0, 0.1),
+        "shape": (),
+        "floor": (0.0, 0.1),
+    }
     touches: ClassVar[Mapping[str, Claim]] = {
         "warmup_ratio": {"rates": "all"},
         "shape": {"rates": "all"},

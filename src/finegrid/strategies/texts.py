@@ -31,7 +31,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from finegrid.strategies.part import STRICT, Claim, Listing, Part
+from finegrid.strategies.part import STRICT, Claim, Listing, Part, UsualLevels
 
 # Other texts are other batches and another number of steps; and other values before the first step, where
 # these are made from the texts.
@@ -58,6 +58,7 @@ class Texts(Part):
             synonyms=("back-translation", "data augmentation", "extra data"),
         ),
     )
+    usual: ClassVar[Mapping[str, UsualLevels]] = {"share": (1.0, 0.5)}
     touches: ClassVar[Mapping[str, Claim]] = {"share": OF_TEXTS, "extra": OF_TEXTS}
     files: ClassVar[tuple[str, ...]] = ("extra",)
 

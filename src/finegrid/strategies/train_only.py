@@ -26,7 +26,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from finegrid.errors import Problem
-from finegrid.strategies.part import STRICT, Claim, Listing, Price
+from finegrid.strategies.part import STRICT, Claim, Listing, Price, UsualLevels
 from finegrid.strategies.seams import Setting, Strategy
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class Train(Strategy):
             synonyms=("BitFit", "bias tuning", "linear probe", "head only", "feature extraction"),
         ),
     )
+    usual: ClassVar[Mapping[str, UsualLevels]] = {"only": ()}
     touches: ClassVar[Mapping[str, Claim]] = {
         "only": {"trained": "all", "rates": "all"},  # where the baseline gives a rate of its own
         "rate": {"rates": "all"},
