@@ -13,7 +13,7 @@ from support.studies import save_word_checkpoint, write_data, write_word_study
 
 from finegrid.errors import InputError
 from finegrid.study.load import load_study
-from finegrid.verdict.confirm import find_teacher
+from finegrid.verdict.confirm import refuse_columns, small_level
 
 SHARED = "leave out the chance of training it"
 FACTORS: Mapping[str, Sequence[object]] = {
@@ -85,11 +85,10 @@ def test_a_shared_teacher_is_told_of_wherever_intervals_are_shown(study: Path, c
 def test_a_confirmation_finds_the_teacher_from_its_own_folder(study: Path) -> None:
     whole = load_study(study)
 
-    found = find_teacher(whole, "distil.teacher", "models/best")
-    assert Path(str(found)) == (study / "models" / "best").resolve()
-    assert find_teacher(whole, "distil.teacher", "") == "" and find_teacher(whole, "reinit.layers", 2) == 2
+    assert small_level("distil.teacher", "models/best") == "../models/best"
+    assert small_level("distil.teacher", "/kept") == "/kept" and small_level("reinit.layers", 2) == 2
     with pytest.raises(InputError, match="no other columns"):
-        find_teacher(whole, "distil.teacher", "columns")
+        refuse_columns(whole, {"distil.teacher": "columns"})
 
 
 def test_who_only_reads_needs_no_teacher(study: Path, call: Call) -> None:

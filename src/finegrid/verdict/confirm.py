@@ -239,11 +239,11 @@ def extra_files(study: Study, moved: Levels, table: DataTable) -> dict[str, str]
 
 def small_level(factor: str, level: Level) -> Level:
     """A level as the small study has it, whose folder lies in the study's: files have other names there."""
-    if factor not in FILES or not level:
+    if factor not in FILES or level in ("", COLUMNS):
         return level
     if factor == EXTRA:
         return f"extra-{hashlib.sha256(str(level).encode()).hexdigest()[:8]}.jsonl"
-    return (Path("..") / str(level)).as_posix()  # which stays as it is if it begins at the root
+    return (Path("..") / Path(str(level)).expanduser()).as_posix()  # which stays as it is if it begins at the root
 
 
 def moved_levels(results: Results, chosen: Distinct) -> Levels:
