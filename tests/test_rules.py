@@ -155,7 +155,7 @@ def test_paths_of_models_are_found(tmp_path: Path) -> None:
 
 def test_a_strategy_without_a_card_is_found(tmp_path: Path) -> None:
     source = build(tmp_path, top='"""Freeze.\n\nPaper  A.\nIdea   None.\n"""')
-    assert find_missing_cards([source / "top.py"]) == ["top.py: Off"]
+    assert find_missing_cards([source / "top.py"]) == ["top.py: Off", "top.py: Reduces", "top.py: Evidence"]
 
 
 @pytest.mark.parametrize(

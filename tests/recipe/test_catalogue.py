@@ -73,7 +73,7 @@ def test_a_name_of_several_is_told_with_all_of_them(call: Call) -> None:
         ("reinit.layer", 'Did you mean "reinit.layers"?'),
         ("warmp", '"warm-up"'),
         ("frezing", '"freezing"'),
-        ("decay", '"weight decay"'),
+        ("weigt decay", '"weight decay"'),
         ("qqqqqqqq", "`finegrid explain` lists all."),
         ("", "`finegrid explain` lists all."),
     ],
