@@ -18,7 +18,7 @@ from finegrid.audit.snapshot import whereabouts
 from finegrid.model.classifier import Classifier
 from finegrid.model.packing.batches import Packed
 from finegrid.optim.updater import ParamGroup
-from finegrid.recipe.recipe import Recipe
+from finegrid.recipe.recipe import FREE, Recipe
 from finegrid.strategies.criterion import Criterion
 from finegrid.strategies.freeze import Freeze
 from finegrid.strategies.optimizer import Optimizer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,23 @@ from typing import Any
 import pytest
 import torch
 from support.stacks import batches, gradients
-from support.studies import open_study, recipe_of, same_tensors, save_checkpoint, train, weights, write_study
+from support.studies import (
+    KINDS,
+    any_setting,
+    classifier_of,
+    open_study,
+    recipe_of,
+    same_tensors,
+    save_checkpoint,
+    train,
+    weights,
+    write_study,
+)
 
 from finegrid.audit.canonical import Canonicaliser
 from finegrid.model.kernels.products import grad_weight
 from finegrid.recipe.recipe import Recipe
+from finegrid.strategies.train_only import Train
 from finegrid.training.loaded import LoadedStudy
 from finegrid.training.run import Run
 from finegrid.training.stack import Stack
@@ -52,6 +65,16 @@ def test_what_was_asked_for_trains_and_all_else_stays_to_the_last_bit(
 
     assert {*run.trained()} == chosen(loaded, only) and len(run.trained()) == count
     assert moved == chosen(loaded, only) - unread
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_biases_are_found_in_every_family(checkpoint_of: Callable[[str], Path], kind: str) -> None:
+    model = classifier_of(checkpoint_of(kind))
+    Train(only="biases").prepare_model(model, any_setting())
+    trained = {name for name, p in model.named_parameters() if p.requires_grad}
+
+    assert trained == {n for n, _ in model.named_parameters() if n.endswith(".bias") or n.startswith("head.")}
+    assert sum(name.endswith(".bias") for name in trained) >= LAYERS * IN_A_LAYER + 3
 
 
 def test_a_rate_of_its_own_is_the_peak_of_all_that_trains(loaded: LoadedStudy) -> None:

@@ -110,6 +110,38 @@ def test_a_graph_trains_to_the_bits_of_the_calls_it_holds(
         assert all(torch.equal(p, weights(other)[name]) for name, p in weights(one).items())
 
 
+@pytest.mark.parametrize(
+    "levels",
+    [
+        {"train__only": "biases"},
+        {"train__only": "head"},
+        {"probe__epochs": 2},
+        {"noise__strength": 0.3},
+        {"texts__extra": "extra.tsv"},
+        {"model__max_length": 5, "model__keep": "head+tail"},
+    ],
+    ids=str,
+)
+def test_a_graph_of_another_start_trains_to_the_bits_of_the_calls_it_holds(
+    on_gpu: Open, levels: dict[str, Any]
+) -> None:
+    loaded = on_gpu()
+    recipes = [recipe_of(loaded, **levels, training__epochs=6, schedule__warmup_ratio=w) for w in (0.0, 0.3)]
+    ends = []
+    for captured in (True, False):
+        runs = runs_of(loaded, recipes)
+        walk = walk_of(loaded, runs)
+        assert isinstance(walk, CapturedSteps)
+        for one in walk.steps.values():
+            one.replayed.graphs.capturing = captured
+        walk_through(loaded, runs, walk)
+        assert graphs_of(walk) == (len(walk.steps) if captured else 0)
+        ends.append(runs)
+
+    for one, other in zip(*ends, strict=True):
+        assert all(torch.equal(p, weights(other)[name]) for name, p in weights(one).items())
+
+
 @pytest.mark.parametrize("name", CAPTURED)
 def test_a_graph_holds_each_strategys_own_step(
     on_gpu: Open, name: str, monkeypatch: pytest.MonkeyPatch

@@ -9,8 +9,8 @@ Exactly Every tensor W of the encoder becomes W + U * std(W), U uniform in [-str
         tensor's numbers (with n - 1). Tensors whose numbers are all equal get none: LayerNorm weights in
         some checkpoints. It comes after further pre-training, and before layers are drawn afresh. The head
         gets none.
-Differs The paper names levels of about 0.1 to 0.3 by its lambda, which is ``strength``. A pooler that the
-        checkpoint lacks, and that the run draws, gets noise as all others.
+Differs ``strength`` stands for the paper's lambda. A pooler that the checkpoint lacks, which the run draws,
+        gets noise as all others.
 Reduces The loss stays the mean over a batch's texts.
 Evidence C: the paper alone.
 Path    None is left. Runs that freeze layers share what these compute with runs of the same noise only.

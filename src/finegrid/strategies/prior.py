@@ -45,11 +45,11 @@ class Prior(Strategy):
             ("decay",),
             "decays",
             "B",
-            synonyms=("L2-SP", "decay to the pre-trained weights", "prior_wd"),
+            synonyms=("L2-SP", "decay to the pre-trained weights", "prior_wd", "decay"),
         ),
     )
-    # Once two steps have gone apart, what they update does so everywhere.
     usual: ClassVar[Mapping[str, UsualLevels]] = {"decay": (0.0, 0.01, 0.1)}
+    # Once two steps have gone apart, what they update does so everywhere.
     touches: ClassVar[Mapping[str, Claim]] = {"decay": {"decays": "encoder", "update": "all"}}
     prices: ClassVar[Mapping[str, Price]] = {"decay": "nothing"}
 

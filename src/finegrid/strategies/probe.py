@@ -14,10 +14,10 @@ Exactly Before the run, the encoder reads every training text once, without drop
 Differs The paper's code probes by logistic regression run to its end, and then fine-tunes without dropout.
         Here the head trains for a number of passes, and fine-tuning keeps its dropout.
 Note    The head is the run's own, with its LayerNorm: vectors are normalised before the linear layer. A
-        probe makes the head's norm larger, and probabilities more extreme with it. What strategies do to the
+        probe makes the head's norm larger, which can hurt calibration (2405.16747). What strategies do to the
         loss and to rates begins with the run. ``rate`` does nothing where ``epochs`` is 0.
 Reduces The probe's loss is cross-entropy, the mean over a batch's texts; so is the run's.
-Evidence B: better under a shift of the texts; on texts like the training texts the paper finds little.
+Evidence B: one paper, on texts unlike those of training, and replications.
 Path    None is left. Runs of one family have the same probe.
 """
 

@@ -1,8 +1,7 @@
 """Fewer training texts, or more of them: a share of the study's own, and a second file.
 
-Paper   Share: learning curves, as in Perlich et al., JMLR 2003. More texts, such as back-translations: Xie et
-        al., Unsupervised Data Augmentation, 2020 (1904.12848); for fine-tuning, Longpre et al. 2020
-        (2010.01764).
+Paper   Share: none; it is one point of a learning curve. More texts, such as back-translations of the
+        training texts: 2010.01764, for pre-trained transformers.
 Idea    What would half of the labels have given? Are texts that were made elsewhere worth their place?
 Off     ``share=1.0, extra=""``.
 Exactly ``share`` trains on the first ceil(share * n) of the n training texts, in the order of their file, so

@@ -10,10 +10,10 @@ Exactly The head always trains, and so does a pooler that the checkpoint lacks. 
         one. It does nothing where everything trains.
 Rate    So few numbers need a higher rate: 10 to 100 times that of full fine-tuning, such as 5e-4 to 5e-3. At
         the same rate the comparison is unfair by construction: give ``train.rate`` beside ``train.only``.
-Differs With ``head`` the encoder keeps its dropout while it computes, as layers that ``freeze.layers``
-        freezes. The paper has no such level, and trains its biases with a linear head.
+Differs AutoGluon has biases and norms as choices apart (``bit_fit``, ``norm_fit``); here norms come with the
+        biases. With ``head`` the encoder keeps its dropout while it computes, as frozen layers do.
 Reduces The loss stays the mean over a batch's texts.
-Evidence B that biases come near full fine-tuning on small data; they save memory more than time.
+Evidence B, for what it costs: 0.7 of a step, and moments of a thousandth of the numbers.
 Path    None is left. With ``head`` a family shares all that the encoder computes, as with frozen layers.
 """
 
