@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import hypothesis  # noqa: F401  before objects are frozen: it looks for who refers to random numbers
 import pytest
 import torch
-from support.studies import open_study, save_checkpoint, write_study
+from support.studies import make_lesson_, open_study, save_checkpoint, write_study
 
 from finegrid.training.loaded import LoadedStudy
 
@@ -60,6 +60,12 @@ def bert(checkpoint_of: Callable[[str], Path]) -> Path:
 def loaded(tmp_path_factory: pytest.TempPathFactory, bert: Path) -> LoadedStudy:
     """A study of short texts on the tiny BERT. Shared: never change it."""
     return open_study(write_study(tmp_path_factory.mktemp("study"), bert))
+
+
+@pytest.fixture(scope="session")
+def taught(tmp_path_factory: pytest.TempPathFactory, bert: Path) -> LoadedStudy:
+    """The same with all that a factor may ask of the training texts: classes of unlike size. Shared."""
+    return open_study(make_lesson_(write_study(tmp_path_factory.mktemp("taught"), bert)))
 
 
 @pytest.fixture

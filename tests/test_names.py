@@ -13,7 +13,12 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "finegrid"
-SHARED: Mapping[str, str] = {}  # names that two classes may have, and why
+# Names that two classes may have, and why.
+SHARED: Mapping[str, str] = {
+    "Loss": "a strategy is called as its part of the recipe; what a comparison loses is another thing",
+    "Contrast": "a strategy is called as its part of the recipe; statistics compare levels by contrasts",
+    "Noise": "of scores, in statistics; as a strategy it is called as its part is",
+}
 
 # Strategy and factor are the words; history keeps the old ones.
 OTHER_WORDS = re.compile(r"(?<![A-Za-z])(?:tricks?|knobs?)(?![a-z])", re.IGNORECASE)

@@ -2,7 +2,8 @@
 
 Names in use. Of the study: ``split``, ``token facts/<part>``, ``split/train_size``, ``resample/<split>``,
 ``resample/<split>/train_size``. Of a run: ``head/<tensor>``,
-``missing/<tensor>``, ``reinit/<tensor>``, ``order/<epoch>``, ``dropout/<step>/<site>``. Of pre-training:
+``missing/<tensor>``, ``reinit/<tensor>``, ``noise/<tensor>``, ``order/<epoch>``, ``probe/order/<epoch>``,
+``dropout/<step>/<site>``. Of pre-training:
 ``pretrain/<tensor>``, ``pretrain/held-out``, ``pretrain/order/<epoch>``, ``pretrain/example/<epoch>``,
 ``pretrain/some/<epoch>/<file>``. Because no stream
 depends on another, two recipes with one seed share head, data order and, site by site, dropout masks, and
@@ -38,6 +39,10 @@ class Streams:
     def normal(self, name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
         """Standard normal numbers."""
         return np.random.Generator(self._philox(name)).standard_normal(shape, dtype=np.float32)
+
+    def uniform(self, name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        """Numbers from 0 to 1, without 1."""
+        return np.random.Generator(self._philox(name)).random(shape, dtype=np.float32)
 
     def _philox(self, name: str) -> np.random.Philox:
         return np.random.Philox(key=int.from_bytes(self._digest(name)[:16], "little"))

@@ -73,6 +73,8 @@ ENGLISH = {
     "test": "test",
     # sentences
     "inert": "{factor} does nothing here: {reason}",
+    "bundle": "{factor} = {level} sets {settings}",
+    "bundle off": "{factor} = {level} is the baseline itself",
     "holds": "All this holds at {levels}.",
     # intervals and punctuation
     "interval": "{low} to {high}",
@@ -143,6 +145,8 @@ CHINESE = {
     "dev": "验证集",
     "test": "测试集",
     "inert": "{factor} 在这里不起作用：{reason}",
+    "bundle": "{factor} = {level} 设置 {settings}",
+    "bundle off": "{factor} = {level} 即基线本身",
     "holds": "以上结论的前提：{levels}。",
     "interval": "{low} 至 {high}",
     "no interval": "无区间",

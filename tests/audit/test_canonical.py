@@ -93,6 +93,17 @@ def test_a_length_that_cuts_no_text_is_inert(grid: LoadedStudy, reduce: Callable
     assert cuts.levels["model.max_length"] == grid.longest - 1
 
 
+@pytest.mark.parametrize("keep", ["tail", "head+tail"])
+def test_what_is_kept_of_longer_texts_is_inert_where_there_are_none(
+    grid: LoadedStudy, reduce: Callable[..., Reduction], keep: str
+) -> None:
+    whole = reduce(model__keep=keep, model__max_length=grid.longest)
+    assert {"model.keep", "model.max_length"} == whole.inert.keys()
+    cuts = reduce(model__keep=keep, model__max_length=grid.longest - 1)
+
+    assert not cuts.inert and cuts.levels["model.keep"] == keep
+
+
 @pytest.mark.parametrize("positions", [128, 64])
 def test_lengths_that_cut_no_text_are_one_run(tmp_path: Path, positions: int) -> None:
     """Even where none of them is the default, which an encoder of 64 positions does not admit."""

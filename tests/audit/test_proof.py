@@ -37,6 +37,12 @@ FACTORS = """[factors]
 
 
 @pytest.fixture(scope="module")
+def loaded(taught: LoadedStudy) -> LoadedStudy:
+    """Every factor does something in it."""
+    return taught
+
+
+@pytest.fixture(scope="module")
 def grid(tmp_path_factory: pytest.TempPathFactory, bert: Path) -> LoadedStudy:
     return open_study(write_study(tmp_path_factory.mktemp("proved"), bert, settings=FACTORS))
 

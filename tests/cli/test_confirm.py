@@ -234,3 +234,30 @@ def test_a_fit_without_a_recipe_is_of_the_recommended_one(study: Path, call: Cal
     kept = json.loads((study / "models" / "best" / "finegrid.json").read_text())
     assert kept["recipe"]["reinit.layers"] == 2 and kept["recipe"]["schedule.warmup_ratio"] == 0.5
     assert "optimizer.bias_correction" not in kept["recipe"]
+
+
+def test_more_training_texts_are_confirmed_with_these_texts(tmp_path: Path, bert: Path, call: Call) -> None:
+    """Their columns have other names in the small study: the file is written anew, and found again."""
+    settings = '[design]\nseeds = 3\n[factors]\n"texts.extra" = ["", "extra.tsv"]'
+    study = write_study(tmp_path / "study", bert, settings, 'score = "accuracy"\n')
+    loaded = open_study(study)
+    audit = make_audit(loaded)
+    save_audit(study, audit)
+    pretend(
+        loaded.study, audit, lambda run: 150 + run.seed + 60 * bool(run.levels.get("texts.extra")), range(3)
+    )
+    done = call("confirm", study, "--seeds", "2", "--json")
+    assert done.returncode == 0, done.stderr
+    folder = small(study)
+    extra = next(folder.glob("extra-*.jsonl"))
+    written = [json.loads(line) for line in extra.read_text().splitlines()]
+    lines = [line.split("\t") for line in (study / "extra.tsv").read_text().splitlines()[1:]]
+
+    assert json.loads(done.stdout)["levels"] == {"texts.extra": "extra.tsv"}
+    assert [[line["text"], line["label"]] for line in written] == lines
+    records = [json.loads(line) for line in (folder / "runs.jsonl").read_text().splitlines()]
+    assert {record["recipe"].get("texts.extra", "") for record in records} == {"", extra.name}
+    results = load_results(loaded.study)
+    assert [found.levels for found in load_confirmations(loaded.study, results, None)] == [
+        {"texts.extra": "extra.tsv"}
+    ]

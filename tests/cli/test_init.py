@@ -133,7 +133,7 @@ def test_strange_names_of_files_columns_and_labels_survive_the_study_file(
         (("--set", "training.epochs=0"), ["level 0"]),
         (("--set", "model.max_length=200"), ["level 200, but the encoder has 128 positions"]),
         (("--score", "f3"), ['"f3" is not a score']),
-        (("--preset", "grid"), ['"grid" is not a preset. Known: thucnews64']),
+        (("--preset", "grid"), ['"grid" is not a preset. Known: thucnews64, few-sample']),
         (("--seeds", "0"), ["--seeds"]),
     ],
 )  # fmt: skip

@@ -42,7 +42,7 @@ def test_everything_wrong_with_a_file_is_told_at_once(home: Path) -> None:
     told = refused(
         home,
         '"reinit.layer" = [0, 1]\n"training.epochs" = [1]\n"optimizer.rate" = [1, 1.0]\n'
-        '"model.pooling" = ["cls", "max"]\n"freeze.layers" = 3',
+        '"model.pooling" = ["cls", "maximum"]\n"freeze.layers" = 3',
         "[reinit]\nlayers = true\n[optimizer]\nrate = nan\n[run]\nthreads = 0\nthread = 2\n"
         'device = "tpu"\nsave_after_seconds = inf\n[design]\nseeds = "many"\n[dataa]\n[factor]',
         top='finegrid = "1"\nscore = "f2"\nprotocol = "best"\npresett = "thucnews64"\npreset = "thucnews"',
@@ -53,7 +53,7 @@ def test_everything_wrong_with_a_file_is_told_at_once(home: Path) -> None:
         '"f2" is not a score',
         "expected 'best-dev' or 'best-test'",
         'presett                      no such setting. Did you mean "preset"?',
-        '"thucnews" is not a preset. Known: thucnews64.',
+        '"thucnews" is not a preset. Known: thucnews64, few-sample',
         'run.thread                   no such setting. Did you mean "threads"?',
         "run.threads",
         "found 'tpu': expected 'cpu' or 'cuda'",
@@ -66,7 +66,7 @@ def test_everything_wrong_with_a_file_is_told_at_once(home: Path) -> None:
         'factors."reinit.layer"       no such factor. Did you mean "reinit.layers"?',
         "found [1], expected a list of two or more levels",
         "found [1, 1.0]: a level stands there twice",
-        "level 'max': expected 'cls', 'pooler', 'last-mean' or 'first-last-mean'",
+        "level 'maximum': expected 'cls', 'pooler', 'last-mean', 'first-last-mean',",
         "found 3, expected a list of two or more levels",
     ):
         assert expected in told

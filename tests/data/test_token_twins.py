@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import get_args
 
 import numpy as np
 import pytest
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from finegrid.data.token_twins import find_token_twins
-from finegrid.data.tokens import TokenisedSplit, encode, read_template
+from finegrid.data.tokens import Keep, TokenisedSplit, encode, read_template
 
 Texts = list[tuple[str, ...]]
 
@@ -25,14 +26,16 @@ def tokenizer() -> Tokenizer:
     return made
 
 
-def find(tokenizer: Tokenizer, max_length: int = 44, **parts: Sequence[tuple[str, ...]]) -> list[str]:
+def find(
+    tokenizer: Tokenizer, max_length: int = 44, keep: Keep = "head", **parts: Sequence[tuple[str, ...]]
+) -> list[str]:
     splits = {}
     for part, texts in parts.items():
         tokens, bounds = encode(list(texts), tokenizer)
         numbers, width = np.arange(len(texts)), len(texts[0])
         template = read_template(tokenizer, width)
         splits[part] = TokenisedSplit(tokens, bounds, width, numbers * 0, numbers, template)
-    return find_token_twins(splits, parts, max_length)
+    return find_token_twins(splits, parts, max_length, keep)
 
 
 def test_texts_with_equal_tokens_are_told(tokenizer: Tokenizer) -> None:
@@ -75,3 +78,17 @@ def test_every_pair_of_splits_is_looked_at(tokenizer: Tokenizer) -> None:
     told = find(tokenizer, train=[("rain",)], dev=[("storm.",), ("café",)], test=[("storm .",), ("cafe",)])
 
     assert [warning[:20] for warning in told] == ["test: 2 texts with t"] and "one of dev" in told[0]
+
+
+def test_what_is_cut_is_what_the_baseline_does_not_keep(tokenizer: Tokenizer) -> None:
+    """Five words, of which four are kept: one and three of ``head+tail``."""
+    words = ["rain", "sun", "wind", "storm", "rain"]
+    others = {
+        "head": [*words[:4], "cafe"],
+        "tail": ["cafe", *words[1:]],
+        "head+tail": [words[0], "cafe", *words[2:]],
+    }
+    for keep in get_args(Keep):
+        for lost, text in others.items():
+            found = find(tokenizer, 6, keep, train=[(" ".join(words),)], test=[(" ".join(text),)])
+            assert bool(found) == (keep == lost)

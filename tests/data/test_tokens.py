@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from support.studies import SYLLABLES, open_study, pack_all, random_split, save_
 from transformers import AutoTokenizer
 
 from finegrid.data.table import DataTable, Split, load_table
-from finegrid.data.tokens import Tokenised, TokenisedSplit, cut, encode, read_template, tokenise
+from finegrid.data.tokens import Keep, Tokenised, TokenisedSplit, cut, encode, read_template, tokenise
 from finegrid.encoders.tokenizer import load_tokenizer
 from finegrid.errors import InputError
 from finegrid.study.load import load_study
@@ -232,3 +233,54 @@ def test_tokenizer_settings_for_cutting_and_padding_are_ignored(bert: Path, tmp_
     tokenizer.save(str(folder / "tokenizer.json"))
 
     assert len(load_tokenizer(folder).encode(" ".join(SYLLABLES)).ids) == 42
+
+
+def kept_by_hand(tokens: list[int], budget: int, keep: str) -> list[int]:
+    """By the formula: of n tokens and budget b the first ceil(b / 4) and the last b - ceil(b / 4)."""
+    if len(tokens) <= budget:
+        return tokens
+    front = {"head": budget, "tail": 0, "head+tail": math.ceil(budget / 4)}[keep]
+    return [*tokens[:front], *tokens[len(tokens) - (budget - front) :]]
+
+
+@pytest.mark.parametrize("keep", get_args(Keep))
+@pytest.mark.parametrize("budget", [1, 2, 4, 5, 8, 11])
+def test_of_a_longer_text_those_tokens_stay_that_are_asked_for(
+    checkpoint_of: CheckpointOf, budget: int, keep: Keep
+) -> None:
+    lengths = [(budget - 1,), (budget,), (budget + 1,), (2 * budget,)]
+    split = random_split(checkpoint_of("bert"), lengths)
+    split = replace(split, tokens=np.arange(100, 100 + len(split.tokens), dtype=np.int32))  # all different
+    for row, (length,) in enumerate(lengths):
+        own = split.tokens[split.bounds[row] : split.bounds[row] + length].tolist()
+
+        assert split.texts([row], budget + 2, keep)[0].tolist() == [2, *kept_by_hand(own, budget, keep), 3]
+    every, types = split.texts(range(4), budget + 2, keep)
+    each = [split.texts([row], budget + 2, keep)[0] for row in range(4)]
+    assert every.tolist() == np.concatenate(each).tolist() and not types.any()
+
+
+def test_head_and_tail_of_510_tokens_are_128_and_382(bert: Path) -> None:
+    split = random_split(bert, [(1000,)])
+    split = replace(split, tokens=np.arange(1000, dtype=np.int32))
+    ids = split.texts([0], 512, "head+tail")[0].tolist()
+
+    assert ids[1:-1] == [*range(128), *range(1000 - 382, 1000)]
+
+
+@pytest.mark.parametrize("keep", get_args(Keep))
+def test_of_pairs_the_longer_text_is_cut_first_whatever_is_kept(bert: Path, keep: Keep) -> None:
+    lengths = [(3, 20), (20, 3), (20, 20), (2, 2)]
+    split = random_split(bert, lengths)
+    split = replace(split, tokens=np.arange(100, 100 + len(split.tokens), dtype=np.int32))
+    kept = cut(np.array(lengths), 9)
+    for row in range(4):
+        bounds = split.bounds[2 * row : 2 * row + 3]
+        first, second = (
+            kept_by_hand(split.tokens[begin:end].tolist(), int(own), keep)
+            for begin, end, own in zip(bounds, bounds[1:], kept[row], strict=False)
+        )
+        ids, types = split.texts([row], 12, keep)
+
+        assert ids.tolist() == [2, *first, 3, *second, 3]
+        assert types.tolist() == [0] * (len(first) + 2) + [1] * (len(second) + 1)

@@ -24,6 +24,7 @@ from support.waiting import wait_until
 from finegrid.atomic import replacing_folder
 from finegrid.data.cells_of_file import ColumnOptions, StudyReading
 from finegrid.data.unlabelled import read_texts
+from finegrid.encoders.poolings import POOLINGS
 from finegrid.errors import InputError
 from finegrid.inference.fit import check_out, find_recipe
 from finegrid.inference.fitted import FILE, Fitted, load_fitted
@@ -175,9 +176,36 @@ def test_a_kept_model_reads_quotation_marks_as_its_study_did(tmp_path: Path, ber
     assert predicted(out, tmp_path / "new.tsv").read.texts == [('"ba" be',), ('"du"',)]
 
 
-@pytest.mark.parametrize("pooling", ["cls", "pooler", "last-mean", "first-last-mean"])
-def test_every_pooling_predicts_as_in_its_run(loaded: LoadedStudy, tmp_path: Path, pooling: str) -> None:
-    recipe = recipe_of(loaded, model__pooling=pooling)
+def test_models_of_before_heads_were_noted_have_ours(finished: Path) -> None:
+    path = finished / "models" / "best" / FILE
+    fitted = json.loads(path.read_text())
+    old = {name: value for name, value in fitted.items() if not name.startswith("head_")}
+
+    assert old.keys() < fitted.keys()
+    assert Fitted.model_validate_json(json.dumps(old), strict=True) == load_fitted(path.parent)
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta", "electra", "distilbert"])
+def test_hugging_faces_head_predicts_as_in_its_run(
+    checkpoint_of: Callable[[str], Path], tmp_path: Path, kind: str
+) -> None:
+    loaded = open_study(write_study(tmp_path / "study", checkpoint_of(kind)))
+    recipe = recipe_of(loaded, head__kind="huggingface", training__epochs=1)
+    (run,) = train(loaded, recipe)
+    found = predicted(kept(loaded, run, recipe, tmp_path / "kept"), loaded.study.folder / "dev.tsv")
+
+    assert np.array_equal(found.logits, run.logits["dev"])
+
+
+@pytest.mark.parametrize(
+    "levels",
+    [*({"model__pooling": pooling} for pooling in POOLINGS), {"head__hidden": 8}, {"head__samples": 2}],
+    ids=lambda levels: "-".join(map(str, levels.values())),
+)
+def test_every_pooling_and_head_predicts_as_in_its_run(
+    loaded: LoadedStudy, tmp_path: Path, levels: dict[str, Any]
+) -> None:
+    recipe = recipe_of(loaded, **levels)
     (run,) = train(loaded, recipe)
     out = kept(loaded, run, recipe, tmp_path / "kept")
     found = predicted(out, loaded.study.folder / "dev.tsv")
@@ -185,6 +213,7 @@ def test_every_pooling_predicts_as_in_its_run(loaded: LoadedStudy, tmp_path: Pat
 
     assert found.labels == [loaded.tokens.labels[index] for index in run.logits["dev"].argmax(1)]
     assert np.abs(found.probabilities - shares).max() < 1e-12
+    assert np.array_equal(found.logits, run.logits["dev"])
 
 
 @pytest.mark.parametrize("protocol", ["best-dev", "best-test"])
@@ -460,3 +489,26 @@ def test_whatever_a_file_holds_it_is_read_or_refused(text: str, ending: str) -> 
         path.write_text(text, encoding="utf-8", newline="")
         read = read_texts(path, 1, ColumnOptions(of_study=StudyReading(("text", "label"))))
         assert read.texts and all(len(row) == 1 and row[0].strip() for row in read.texts)
+
+
+@pytest.mark.parametrize(("keep", "lost"), [("tail", "the beginning"), ("head+tail", "a middle part")])
+def test_a_model_reads_those_tokens_of_texts_to_come_that_it_was_trained_on(
+    loaded: LoadedStudy, tmp_path: Path, keep: str, lost: str
+) -> None:
+    recipe = recipe_of(loaded, model__max_length=5, model__keep=keep)
+    (run,) = train(loaded, recipe)
+    out = kept(loaded, run, recipe, tmp_path / "kept")
+    found = predicted(out, loaded.study.folder / "dev.tsv")
+
+    assert load_fitted(out).keep == keep
+    assert np.array_equal(found.logits, run.logits["dev"])
+    assert f"longer than 5 tokens: {lost} was cut off" in found.warnings[0]
+
+
+def test_models_that_were_kept_before_it_was_noted_keep_the_head(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished / "models" / "best", tmp_path / "old")
+    content = json.loads((tmp_path / "old" / FILE).read_text())
+    assert content.pop("keep") == "head"
+    (tmp_path / "old" / FILE).write_text(json.dumps(content))
+
+    assert load_fitted(tmp_path / "old").keep == "head"

@@ -13,13 +13,22 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from support.studies import CPU, KINDS, LEGAL, POOLINGS, any_setting, classifier_of, pack_all, random_split
+from support.studies import (
+    CPU,
+    KINDS,
+    LAYERS,
+    LEGAL,
+    any_setting,
+    classifier_of,
+    pack_all,
+    random_split,
+)
 from torch import Tensor
 from torch.nn import functional as F
 
 from finegrid.data.tokens import TokenisedSplit
 from finegrid.encoders.families import inspect
-from finegrid.encoders.poolings import Pooling
+from finegrid.encoders.poolings import POOLINGS, Pooling
 from finegrid.model.classifier import Classifier
 from finegrid.model.packing.batches import Batch, evaluation_batches, pack
 from finegrid.strategies.freeze import Freeze
@@ -53,14 +62,36 @@ def oracle_loss(folder: Path, ours: Classifier, split: TokenisedSplit) -> tuple[
         mask[row, : len(tokens)] = 1
     known_types = {} if family == "distilbert" else {"token_type_ids": types}
     out = encoder(input_ids=ids, attention_mask=mask, output_hidden_states=True, **known_types)
-    first, last = out.hidden_states[1], out.last_hidden_state
+    all_: tuple[Tensor, ...] = out.hidden_states
+    last: Tensor = out.last_hidden_state
     real = mask[:, :, None].to(last.dtype)
-    pooled = {
+    own = dict(ours.head.pool.named_parameters())
+
+    def mean(hidden: Tensor) -> Tensor:
+        shares: Tensor = real / real.sum(1, keepdim=True)
+        return torch.sum(hidden * shares, 1)
+
+    def attended() -> Tensor:
+        scores = torch.tanh(last @ own["dense.weight"].T) @ own["score.weight"][0]
+        shares = scores.masked_fill(mask == 0, -torch.inf).softmax(1)
+        return (shares[:, :, None] * last).sum(1)
+
+    by_pooling: dict[str, Callable[[], Tensor]] = {
         "cls": lambda: last[:, 0],
         "pooler": lambda: out.pooler_output,
-        "last-mean": lambda: (last * real).sum(1) / real.sum(1),
-        "first-last-mean": lambda: ((first + last) / 2 * real).sum(1) / real.sum(1),
-    }[ours.pooling]()
+        "last-mean": lambda: mean(last),
+        "first-last-mean": lambda: mean((all_[1] + last) / 2),
+        "max": lambda: last.masked_fill(mask[:, :, None] == 0, -torch.inf).amax(1),
+        "mean-of-last-4": lambda: mean(torch.stack(all_[-4:]).mean(0)),
+        "concat-last-4": lambda: mean(torch.cat(all_[-4:], -1)),
+        "cls-last-4": lambda: torch.stack([hidden[:, 0] for hidden in all_[-4:]]).mean(0),
+        "cls-max-3": lambda: torch.stack([hidden[:, 0] for hidden in all_[-3:]]).amax(0),
+        "weighted": lambda: mean(
+            sum(w * hidden for w, hidden in zip(own["scores"].softmax(0), all_, strict=True))
+        ),
+        "attention": attended,
+    }
+    pooled = by_pooling[ours.pooling]()
     norm, linear = ours.get_submodule("head.norm"), ours.get_submodule("head.linear")
     ours.zero_grad(set_to_none=True)
     logits = linear(norm(pooled))
@@ -86,6 +117,9 @@ def error(ours: Tensor, theirs: Tensor, scale: float) -> float:
 
 def worst_error(folder: Path, pooling: Pooling, split: TokenisedSplit, dtype: torch.dtype) -> float:
     model = classifier_of(folder, pooling).to(dtype).eval()
+    if pooling == "weighted":  # equal weights would hide whose is whose
+        with torch.no_grad():
+            model.get_parameter("head.pool.scores").copy_(torch.linspace(-1, 1, LAYERS + 1))
     logits, grads = packed_loss(model, pack_all(split))
     expected_logits, expected = oracle_loss(folder, model, split)
     assert grads.keys() == expected.keys()
@@ -189,6 +223,6 @@ def test_no_gradient_reaches_a_frozen_prefix(bert: Path) -> None:
     model = classifier_of(bert)
     Freeze(layers=2).prepare_model(model, any_setting())
     prefix = model.prefix(pack_all(random_split(bert, TEXTS)), 0)
+    (first,) = prefix.below
 
-    assert prefix.first is not None
-    assert not prefix.hidden.requires_grad and not prefix.first.requires_grad
+    assert not prefix.hidden.requires_grad and not first.requires_grad

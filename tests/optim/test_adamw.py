@@ -98,6 +98,40 @@ def test_with_bias_correction_it_is_torchs_adamw() -> None:
         torch.testing.assert_close(a, b.detach(), rtol=1e-11, atol=1e-12)
 
 
+@pytest.mark.parametrize("betas", [(0.5, 0.9), (0.0, 0.98), (0.95, 0.0), (0.9, 0.99999)])
+@pytest.mark.parametrize("correct", [True, False])
+def test_other_betas_and_eps_are_those_of_the_formula(correct: bool, betas: tuple[float, float]) -> None:
+    """With the update's number as a number, and in a tensor as a captured step has it."""
+    generator = torch.Generator().manual_seed(0)
+    grads = torch.randn(20, 7, dtype=torch.float64, generator=generator)
+    start = torch.randn(7, dtype=torch.float64, generator=generator)
+    p, m, v = start, torch.zeros_like(start), torch.zeros_like(start)
+    params = [torch.nn.Parameter(start.clone()) for _ in range(2)]
+    rule = AdamW(correct, *betas, eps=1e-3)
+    plain, captured = (Updater([{"params": [q], "lr": 0.1, "weight_decay": 0.1}], rule) for q in params)
+    for t, grad in enumerate(grads, start=1):
+        m = betas[0] * m + (1 - betas[0]) * grad
+        v = betas[1] * v + (1 - betas[1]) * grad * grad
+        ours, root = (m / (1 - betas[0] ** t), (v / (1 - betas[1] ** t)).sqrt()) if correct else (m, v.sqrt())
+        p = p - 0.1 * (ours / (root + 1e-3) + 0.1 * p)
+        for q in params:
+            q.grad = grad.clone()
+        plain.step([0.1])
+        captured.count_([0.1])
+        numbers = torch.tensor(captured.numbers_for_graphs())
+        captured.update_(torch.tensor([0.1]), numbers)
+
+    torch.testing.assert_close(params[0].detach(), p, rtol=1e-9, atol=1e-10)
+    torch.testing.assert_close(params[1].detach(), p, rtol=1e-5, atol=1e-6)
+
+
+def test_rules_of_other_betas_or_eps_have_other_keys() -> None:
+    rules = [AdamW(), AdamW(False), AdamW(beta1=0.8), AdamW(beta2=0.98), AdamW(eps=1e-6)]
+
+    assert len({rule.key for rule in rules}) == len(rules)
+    assert AdamW(True, 0.9, 0.999, 1e-8) == AdamW()
+
+
 def test_without_bias_correction_the_first_step_is_about_three_times_as_large() -> None:
     start, grad = torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64)
     moved = []

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from finegrid.data.tokens import TokenisedSplit, read_template
 from finegrid.encoders.families import inspect
-from finegrid.encoders.poolings import Pooling
+from finegrid.encoders.poolings import POOLINGS, Pooling
 from finegrid.encoders.tokenizer import load_tokenizer
+from finegrid.inference.teacher import open_teacher
 from finegrid.model.classifier import Classifier
 from finegrid.model.load import Checkpoint
 from finegrid.model.packing.batches import Batch, pack
@@ -34,11 +35,17 @@ from finegrid.training.state import StateFile
 WIDTH, LAYERS, HEADS, POSITIONS = 16, 4, 2, 128
 # Every family, and the two whose config changes what an encoder is made of.
 KINDS = ("bert", "roberta", "electra", "electra-narrow", "ernie", "ernie-tasks", "distilbert")
-POOLINGS: tuple[Pooling, ...] = ("cls", "pooler", "last-mean", "first-last-mean")
+PLAIN: tuple[Pooling, ...] = ("cls", "pooler", "last-mean", "first-last-mean")
+OTHERS = [pooling for pooling in POOLINGS if pooling not in PLAIN]
+# The plain ones on every family; the others read layers in the same way, whatever the family calls them.
 LEGAL = [
-    (kind, pooling)
-    for kind, pooling in product(KINDS, POOLINGS)
-    if pooling != "pooler" or kind.partition("-")[0] not in ("electra", "distilbert")
+    *(
+        (kind, pooling)
+        for kind, pooling in product(KINDS, PLAIN)
+        if pooling != "pooler" or kind.partition("-")[0] not in ("electra", "distilbert")
+    ),
+    *(("bert", pooling) for pooling in OTHERS),
+    ("electra-narrow", "weighted"),  # whose embeddings are another width
 ]
 SYLLABLES = [consonant + vowel for consonant, vowel in product("bdgklmnp", "aeiou")]
 BERT_SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -180,6 +187,32 @@ def write_texts(path: Path, texts: int, seed: int, pairs: bool = False) -> None:
     path.write_text("\n".join(lines) + "\n")
 
 
+def make_lesson_(folder: Path) -> Path:
+    """Give the training texts of a study of `write_study` what some factors ask of them. Returns the folder.
+
+    The last text of ``z`` gets the label ``x``: where classes are of one size, weights do nothing. What a
+    teacher says stands beside the labels, as probabilities.
+    """
+    path = folder / "train.tsv"
+    head, _, last = path.read_text().rpartition("\tz\n")
+    header, *rows = f"{head}\tx\n{last}".splitlines()
+    draw = np.random.default_rng(0).dirichlet((1.0, 1.0, 1.0), len(rows))
+    columns = "\t".join(f"probability:{label}" for label in "xyz")
+    numbers = ["\t".join(f"{p:.6f}" for p in row) for row in draw]
+    lines = [f"{header}\t{columns}", *map("\t".join, zip(rows, numbers, strict=True))]
+    path.write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def write_extra(path: Path, pairs: bool = False) -> None:
+    """More training texts: seven, each longer than any that `write_texts` writes."""
+    generator = np.random.default_rng(7)
+    rows = [
+        (*(sentence(generator, row % 3, 8) for _ in range(1 + pairs)), "xyz"[row % 3]) for row in range(7)
+    ]
+    write_tsv(path, rows, "first\tsecond\tlabel" if pairs else "text\tlabel")
+
+
 def draw_texts(
     count: int, seed: int = 0, classes: Mapping[str, Sequence[str]] = CLASSES
 ) -> list[tuple[str, str]]:
@@ -214,6 +247,7 @@ def write_study(
     """A study of 24 training, 15 dev and 18 test texts in three classes, with ``settings`` in its file."""
     for seed, (part, texts) in enumerate({"train": 24, "dev": 15, "test": 18}.items()):
         write_texts(folder / f"{part}.tsv", texts, seed, pairs)
+    write_extra(folder / "extra.tsv", pairs)
     columns = 'text = ["first", "second"]' if pairs else 'text = "text"'
     data = f'train = "train.tsv"\ndev = "dev.tsv"\ntest = "test.tsv"\n{columns}\nlabel = "label"'
     levels = {
@@ -265,7 +299,7 @@ def write_study_file(
 
 def open_study(folder: Path, **settings: Any) -> LoadedStudy:
     study = load_study(folder)
-    return LoadedStudy(study, study.head.run.model_copy(update=settings))
+    return LoadedStudy(study, study.head.run.model_copy(update=settings), open_teacher)
 
 
 def recipe_of(loaded: LoadedStudy, **levels: Any) -> Recipe:
@@ -338,4 +372,5 @@ def pack_all(split: TokenisedSplit, rows: NDArray[np.int64] | None = None, max_l
 
 def any_setting(seed: int = 0) -> Setting:
     """The setting of a run without texts, for strategies that only change the model."""
-    return Setting(seed, Streams(seed), texts=None, classes=2, pretraining=None, read_anchor=dict)  # type: ignore[arg-type]
+    nobody: Any = None
+    return Setting(seed, Streams(seed), nobody, 2, nobody, nobody, dict, nobody)

@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 import torch
 from support.stacks import batches, draw_by_counter_, gradients, runs_of, varied
-from support.studies import CPU, POOLINGS, open_study, recipe_of, train, weights, write_study
+from support.studies import CPU, open_study, recipe_of, train, weights, write_study
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import finegrid.audit.costs
 import finegrid.training.train
+from finegrid.encoders.poolings import POOLINGS
 from finegrid.model.packing.batches import Batch, pack
 from finegrid.model.packing.fixed import FixedBatch, Shape, batch_of, integers_of, plan_shapes
 from finegrid.model.pooling import means

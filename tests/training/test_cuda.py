@@ -9,9 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from support.levels import ON, base, on
 from support.stacks import batches, draw_by_counter_, gradients, runs_of, varied
 from support.strategies.adding import CAPTURED, EVERY, add_strategies_, factor_of
-from support.studies import CPU, assert_same_run, open_study, recipe_of, train, weights, write_study
+from support.studies import (
+    CPU,
+    assert_same_run,
+    make_lesson_,
+    open_study,
+    recipe_of,
+    train,
+    weights,
+    write_study,
+)
 
 from finegrid.model.kernels.counter import counter_words
 from finegrid.recipe.recipe import Recipe
@@ -31,8 +41,19 @@ LEVELS: list[dict[str, Any]] = [
     {"freeze__layers": 2},
     {"freeze__layers": 2, "freeze__dropout": False},
     {"model__pooling": "pooler"},
+    {"model__pooling": "max", "head__samples": 3},
+    {"model__pooling": "attention", "head__hidden": 8},
+    {"model__pooling": "weighted", "freeze__layers": 2, "freeze__dropout": False},
+    {"head__kind": "huggingface", "dropout__hidden": 0.3, "dropout__attention": 0.0},
+    {
+        "rates__layer_decay": 0.7,
+        "prior__decay": 1.0,
+        "clip__norm": 0.2,
+        "optimizer__beta2": 0.98,
+        "schedule__shape": "cosine",
+    },
 ]
-IDS = ["full", "frozen", "looked up", "pooler"]
+IDS = ["full", "frozen", "looked up", "pooler", "max", "attention", "weighted", "huggingface", "rates"]
 Open = Callable[..., LoadedStudy]
 
 
@@ -98,7 +119,22 @@ def test_a_graph_holds_each_strategys_own_step(
     add_strategies_(monkeypatch)
     loaded = on_gpu(precision="bf16")
     plain = recipe_of(loaded, training__epochs=4)
-    recipes = [plain.at({factor_of(name): EVERY[name][2]}), plain]
+    check_graphs(loaded, [plain.at({factor_of(name): EVERY[name][2]}), plain])
+
+
+@pytest.mark.parametrize(
+    "factor", [name for name in ON if name.startswith(("loss.", "distil.", "contrast."))]
+)
+def test_a_graph_holds_each_loss(tmp_path: Path, bert: Path, factor: str) -> None:
+    """Its constants are made before the capture, and a teacher's logits are found by its texts."""
+    given = {"device": "cuda", "precision": "bf16", "family_size": 4}
+    loaded = open_study(make_lesson_(write_study(tmp_path, bert)), **given)
+    prepare_process(loaded.settings)
+    check_graphs(loaded, [recipe.at({"training.epochs": 4}) for recipe in (on(loaded, factor), base(loaded))])
+
+
+def check_graphs(loaded: LoadedStudy, recipes: list[Recipe]) -> None:
+    """A graph trains to the bits of the calls that it holds."""
     ends = []
     for captured in (True, False):
         runs = runs_of(loaded, recipes)

@@ -35,10 +35,10 @@ def differences(run: Run, known: FrozenPrefix, batches: Any) -> list[float]:
     found = []
     for batch in batches:
         looked_up, computed = known.of(batch).prefix, run.model.prefix(batch, 0)
-        assert looked_up is not None and looked_up.first is not None and computed.first is not None
+        assert looked_up is not None and looked_up.below
         pairs: list[tuple[Tensor, Tensor]] = [
             (looked_up.hidden[: batch.real_tokens], computed.hidden[: batch.real_tokens]),
-            (looked_up.first, computed.first),
+            *zip(looked_up.below, computed.below, strict=True),
         ]
         found.append(max(float((a - b).abs().max() / b.abs().max()) for a, b in pairs))
     return found

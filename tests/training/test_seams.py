@@ -202,8 +202,8 @@ def test_the_proof_looks_where_a_strategy_acts(studies: dict[str, LoadedStudy]) 
     factor = factor_of("unfreeze")
     (pair, *_) = prover.pairs(factor, 0.4)
 
-    assert prover.step(pair, factor) == (2, 1)
-    assert prover.step(pair, "optimizer.rate") == (3, 1)  # the middle of six steps
+    assert prover.step(pair, [factor]) == (2, 1)
+    assert prover.step(pair, ["optimizer.rate"]) == (3, 1)  # the middle of six steps
 
 
 # The criterion
@@ -252,7 +252,7 @@ def test_parts_act_in_the_order_of_their_kinds_not_in_that_of_strategies() -> No
         adjust=(lambda z: z + prior,),
         soften=(lambda q: 0.9 * q + 0.1 / 3,),
         modulate=(lambda losses, p: (1 - p) ** 2 * losses,),
-        weigh=(lambda labels: torch.tensor([1.0, 2.0, 3.0]).double()[labels],),
+        weigh=(lambda losses, labels: losses * torch.tensor([1.0, 2.0, 3.0]).double()[labels],),
     )
     log_p = (one.logits[0] + prior).log_softmax(-1)
     q = 0.9 * F.one_hot(one.labels, 3) + 0.1 / 3

@@ -165,7 +165,7 @@ class OwnLoss(Strategy):
     acts = True
 
     def criterion(self, criterion: Criterion, setting: Setting) -> Criterion:
-        return replace(criterion, weigh=(lambda labels: 1.0 + labels,))
+        return replace(criterion, weigh=(lambda losses, labels: losses * (1.0 + labels),))
 
 
 class SecondPass(Strategy):

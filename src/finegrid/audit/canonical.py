@@ -9,6 +9,7 @@ and portions of the data.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Hashable
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
@@ -94,21 +95,40 @@ class Canonicaliser:
         ]
         return [
             model.pooling,
-            min(recipe.model.max_length, self.loaded.longest),
+            *self._reading(recipe),
             tensors,
             prepared.sites,
             asdict(recipe.training),
-            build_rule(recipe, model, self.loaded.setting(self.seed)).key,
+            build_rule(recipe, model, self.loaded.setting(self.seed, recipe)).key,
             hash_rates(tuple(s for s in recipe.acting if s.overrides("rate_factor")), steps),
-            [repr(strategy) for strategy in recipe.acting if any(map(strategy.overrides, IN_STEPS))],
+            [
+                form
+                for strategy in recipe.acting
+                if (form := self._form_in_steps(strategy, recipe)) is not None
+            ],
         ]
+
+    def _form_in_steps(self, strategy: Strategy, recipe: Recipe) -> Hashable:
+        """What a strategy comes to in the steps of the study's runs, over all splits; None: nothing."""
+        if not any(map(strategy.overrides, IN_STEPS)):
+            return None
+        forms = [strategy.form(setting) for setting in self.loaded.settings_of_splits(self.seed, recipe)]
+        return None if all(form is None for form in forms) else tuple(forms)
+
+    def _reading(self, recipe: Recipe) -> tuple[object, ...]:
+        """Which training texts a recipe reads, and how much of them, its dev and its test texts."""
+        longest = self.loaded.longest_of(recipe)
+        cut = recipe.model.max_length < longest
+        keep = recipe.model.keep if cut else None
+        return self.loaded.texts_key(recipe), min(recipe.model.max_length, longest), keep
 
     def prepare(self, recipe: Recipe) -> Prepared:
         preparing = [strategy for strategy in recipe.acting if strategy.overrides("prepare_model")]
-        key = (recipe.model.pooling, *preparing)
+        reading = self._reading(recipe) if any(strategy.reads_texts for strategy in preparing) else ()
+        key = (recipe.model.pooling, *preparing, *reading)
         if key not in self._prepared:
             model = self.loaded.classifier(recipe, self.seed)
-            prepare_model_(recipe, model, self.loaded.setting(self.seed))
+            prepare_model_(recipe, model, self.loaded.setting(self.seed, recipe))
             initial = {name: hash_values(p) for name, p in model.named_parameters()}
             sites = tuple(f"{name} {site.dropped}" for name, site in model.dropouts.items() if site.active)
             self._prepared[key] = Prepared(model, initial, self._reaching(model, recipe), sites)
@@ -132,10 +152,12 @@ class Canonicaliser:
     def reason(self, recipe: Recipe, without: Recipe) -> str:
         """Why two recipes are one."""
         a, b = self.prepare(recipe), self.prepare(without)
-        changed = [name for name in a.initial if a.initial[name] != b.initial[name]]
+        changed = [name for name in a.initial if a.initial[name] != b.initial.get(name)]
         if changed:
             tensors = ", ".join(name.removeprefix("encoder.") for name in changed[:2])
-            return f'{tensors} never reach the loss under model.pooling = "{recipe.model.pooling}"'
+            return f'{tensors} never reach the loss under model.pooling = "{a.model.pooling}"'
+        if recipe.model.pooling != without.model.pooling:
+            return f'the head pools by "{a.model.pooling}", whatever model.pooling says'
         return "it changes no tensor, rate, decay or dropout site that reaches the loss"
 
 

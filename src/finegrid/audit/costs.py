@@ -69,6 +69,7 @@ def make_audit(loaded: LoadedStudy) -> Audit:
         proofs=proofs,
         device_memory=total_memory(loaded.device),
         splits=loaded.split_fingerprints,
+        contents=loaded.contents,
         group=study.head.data.group,
         groups=groups_of(loaded.table),
         checkpoint=describe_checkpoint(study.checkpoint),
@@ -82,6 +83,7 @@ def describe_checkpoint(info: CheckpointInfo) -> AuditedCheckpoint:
         layers=info.layers,
         positions=info.positions,
         has_pooler=info.has_pooler,
+        dropout=info.dropout,
     )
 
 
@@ -122,6 +124,7 @@ def measure(loaded: LoadedStudy, recipe: Recipe) -> Cost:
         pretrain_seconds=start_seconds(run),
         member_memory=member_memory(run),
         copies=COPIES + recipe.copies,
+        texts=len(loaded.training_texts(recipe)),
     )
 
 
@@ -147,7 +150,7 @@ def times_computed(run: Run) -> int:
 
 def start_seconds(run: Run) -> float:
     """What came before the run's first step, such as pre-training its encoder, when it was done."""
-    setting = run.loaded.setting(run.seed)
+    setting = run.loaded.setting(run.seed, run.recipe)
     return sum(strategy.start_seconds(setting) for strategy in run.recipe.acting)
 
 
@@ -189,7 +192,8 @@ def token_twin_warnings(loaded: LoadedStudy) -> list[str]:
     """Which texts of two splits are one text to the model, though not to the eye."""
     splits = {"train": loaded.tokens.train, "dev": loaded.tokens.dev, "test": loaded.tokens.test}
     texts = {part: getattr(loaded.table, part).texts for part in splits}
-    return find_token_twins(splits, texts, loaded.study.baseline.model.max_length)
+    model = loaded.study.baseline.model
+    return find_token_twins(splits, texts, model.max_length, model.keep)
 
 
 def majority(loaded: LoadedStudy, split: TokenisedSplit) -> dict[str, Any]:

@@ -6,7 +6,7 @@ the same texts. What differs is compared with what the strategy says it touches 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from finegrid.audit.canonical import Canonicaliser
@@ -17,6 +17,7 @@ from finegrid.spelling import json_number
 from finegrid.strategies.part import Aspect, Claim
 from finegrid.strategies.seams import Strategy
 from finegrid.study.audit_file import Change, Proof
+from finegrid.study.bundles import settings_of
 from finegrid.training.loaded import LoadedStudy
 
 Differences = dict[Aspect, list[str]]  # names of tensors or sites; the aspect itself where it has no parts
@@ -64,8 +65,8 @@ class Prover:
         rows = [row.levels for row in study.rows if row.levels[factor] == level]
         for levels in [base, *sorted(rows, key=lambda levels: len(given_by(levels, base, factor)))]:
             given = given_by(levels, base, factor)
-            first = study.baseline.at({**base, **given})
-            moved = first.at({factor: level})
+            first = study.recipe_at({**base, **given})
+            moved = study.recipe_at({**base, **given, factor: level})
             if not first.problems(study.checkpoint) and not moved.problems(study.checkpoint):
                 yield Pair(first, moved, given)
 
@@ -75,10 +76,13 @@ class Prover:
     def prove_pair(self, factor: str, level: Level, pair: Pair | None, reason: str) -> Proof:
         if pair is None:
             return Proof(factor=factor, level=level, reason=reason)
-        step, steps = self.step(pair, factor)
+        moved, base = pair.moved.levels(), pair.first.levels()
+        every = settings_of(factor, self.loaded.study.bundles)
+        settings = [name for name in every if moved[name] != base[name]]
+        step, steps = self.step(pair, settings)
         a, b = (self.snapshot(recipe, step, steps) for recipe in (pair.first, pair.moved))
         found = consequences(a, b) if reason else differences(a, b)
-        own, beyond = split(found, a, claims(pair, factor), depths(pair, factor))
+        own, beyond = split(found, a, [claim_of(pair, name) for name in settings])
         return Proof(
             factor=factor,
             level=level,
@@ -91,15 +95,19 @@ class Prover:
             updated=len(unlike(a.updated, b.updated)),
         )
 
-    def step(self, pair: Pair, factor: str) -> tuple[int, int]:
-        """Of the shorter of the two, the step at which the factor's effect shows, and how many it takes.
+    def step(self, pair: Pair, settings: Sequence[str]) -> tuple[int, int]:
+        """Of the shorter of the two, the step at which all that is moved shows, and how many it takes.
 
         By default the middle of the run, where no rate is 0, and one.
         """
         total = min(self.loaded.steps_per_epoch(r) * r.training.epochs for r in (pair.first, pair.moved))
-        parts = [getattr(recipe, factor.split(".")[0]) for recipe in (pair.moved, pair.first)]
-        acting = [part for part in parts if isinstance(part, Strategy) and part.acts]
-        return (acting[0].acts_at(total), acting[0].shows_after) if acting else (total // 2, 1)
+        acting: list[Strategy] = []
+        for part in dict.fromkeys(name.split(".")[0] for name in settings):
+            both = (getattr(recipe, part) for recipe in (pair.moved, pair.first))
+            acting += [one for one in both if isinstance(one, Strategy) and one.acts][:1]
+        if not acting:
+            return total // 2, 1
+        return max(one.acts_at(total) for one in acting), max(one.shows_after for one in acting)
 
     def snapshot(self, recipe: Recipe, step: int, steps: int) -> Snapshot:
         if (recipe, step, steps) not in self._taken:
@@ -153,10 +161,17 @@ def consequences(a: Snapshot, b: Snapshot) -> Differences:
     }
 
 
-def claims(pair: Pair, factor: str) -> Claim:
+@dataclass(frozen=True)
+class Claimed:
+    """What one setting may change, and how deep: a bundle's level may change all that its settings may."""
+
+    claim: Claim
+    depth: Mapping[str, int]
+
+
+def claim_of(pair: Pair, factor: str) -> Claimed:
     part, name = factor.split(".")
-    claim: Claim = getattr(pair.moved, part).claim(name)
-    return claim
+    return Claimed(getattr(pair.moved, part).claim(name), depths(pair, factor))
 
 
 def depths(pair: Pair, factor: str) -> dict[str, int]:
@@ -172,14 +187,16 @@ def depths(pair: Pair, factor: str) -> dict[str, int]:
 
 
 def split(
-    found: Differences, snapshot: Snapshot, claim: Claim, depth: Mapping[str, int]
+    found: Differences, snapshot: Snapshot, claims: Sequence[Claimed]
 ) -> tuple[Differences, Differences]:
-    """What was claimed, and what lies beyond the claim."""
+    """What was claimed, and what lies beyond the claims."""
     own: Differences = {}
     beyond: Differences = {}
     for aspect, names in found.items():
         for name in names:
-            inside = aspect in claim and within(name, claim[aspect], snapshot, depth)
+            inside = any(
+                aspect in one.claim and within(name, one.claim[aspect], snapshot, one.depth) for one in claims
+            )
             (own if inside else beyond).setdefault(aspect, []).append(name)
     return own, beyond
 
@@ -189,9 +206,11 @@ def within(name: str, where: str, snapshot: Snapshot, depth: Mapping[str, int]) 
     place = snapshot.place(name)
     if where == "vectors":
         return name in snapshot.vectors
+    if where == "encoder":
+        return place not in ("head", "elsewhere")
     end, _, factor = where.partition(" ")
     if end not in ("top", "bottom"):
-        return where in ("all", place)
+        return where == "all" or place in where.split(", ")
     number = int(place.removeprefix("layer ")) if place.startswith("layer ") else None
     if end == "top":
         return number is not None and number > snapshot.layers - depth[factor]

@@ -47,7 +47,8 @@ class Snapshot:
     def place(self, name: str) -> str:
         """Of a tensor or a dropout site."""
         site = re.fullmatch(r"layer\.(\d+)\.\w+", name)
-        return f"layer {int(site[1]) + 1}" if site else self.places.get(name, name)
+        of_head = re.match(r"head\b", name)  # also what only the head of the other run has
+        return f"layer {int(site[1]) + 1}" if site else "head" if of_head else self.places.get(name, name)
 
 
 def take(loaded: LoadedStudy, recipe: Recipe, seed: int, step: int, steps: int = 1) -> Snapshot:
@@ -72,9 +73,10 @@ def take(loaded: LoadedStudy, recipe: Recipe, seed: int, step: int, steps: int =
     schedule = [rate_factor(run.acting, at, run.total_steps) for at in range(run.total_steps)]
     initial = hashes(names)
     loss, gradients = float("nan"), dict[str, str]()
-    order = Streams(seed).permutation("order/0", len(loaded.tokens.train))
+    texts = loaded.training_texts(recipe)
+    order = Streams(seed).permutation("order/0", len(texts))
     rows = order[: min(PROBE_TEXTS, recipe.training.batch_size)]
-    batch = pack(loaded.tokens.train, rows, recipe.model.max_length, loaded.device)
+    batch = pack(texts, rows, recipe.model.max_length, loaded.device, recipe.model.keep)
     with suppress(DivergedError):  # whether a recipe diverges is for its run to find out
         loss = run.backward(batch, step)
         run.change_gradients_()
@@ -82,7 +84,8 @@ def take(loaded: LoadedStudy, recipe: Recipe, seed: int, step: int, steps: int =
         run.spend_(step)
         for later in range(step + 1, step + steps):
             run.step(batch, later)
-    lengths = np.minimum(loaded.tokens.train.lengths, recipe.model.max_length)
+    lengths = np.minimum(texts.lengths, recipe.model.max_length)
+    keep = recipe.model.keep if (texts.lengths > recipe.model.max_length).any() else None
     return Snapshot(
         places=places(run.model),
         layers=len(run.model.parts.layers),
@@ -93,7 +96,7 @@ def take(loaded: LoadedStudy, recipe: Recipe, seed: int, step: int, steps: int =
         factors=hashlib.sha256(np.array(schedule).tobytes()).hexdigest(),
         decays={name: group["weight_decay"] for name, group in hypers.items()},
         sites={name: site.dropped for name, site in run.model.dropouts.items() if site.active},
-        data=(recipe.training.batch_size, int(lengths.sum())),
+        data=(recipe.training.batch_size, int(lengths.sum()), keep, loaded.texts_key(recipe)),
         pooling=run.model.pooling,
         averages={
             name: hash_values(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -30,10 +31,12 @@ from finegrid.metrics import PLAIN_SCORES
 from finegrid.planning.status import study_status
 from finegrid.planning.status_words import plan_lines, status_lines
 from finegrid.recipe.card import card
+from finegrid.recipe.catalogue import list_json, list_lines
 from finegrid.running.launch import audit, measure_costs
 from finegrid.study.folder import StudyFolder
 from finegrid.study.init import InitOptions, write_study
 from finegrid.study.load import read_study
+from finegrid.study.presets import PRESETS
 from finegrid.study.scored_label import check_scored_label
 from finegrid.study.settings import RunSettings
 from finegrid.study.study import Study
@@ -48,7 +51,14 @@ def init(
         Path | None, typer.Option(help="Texts that choose epochs. Default: a part of train.")
     ] = None,
     test: Annotated[Path | None, typer.Option(help="Texts that measure. Default: a part of train.")] = None,
-    preset: Annotated[str, typer.Option(help="The grid to run.")] = "thucnews64",
+    preset: Annotated[
+        str | None,
+        typer.Option(help=f"What to vary: {', '.join(PRESETS)}. Default: thucnews64, or --factors alone."),
+    ] = None,
+    factors: Annotated[
+        str | None,
+        typer.Option(help="Vary these at their usual levels: any names that explain knows, with commas."),
+    ] = None,
     text: TextColumns = None,
     label: Annotated[str | None, typer.Option(help="Label column, by name or number.")] = None,
     header: Header = None,
@@ -58,7 +68,9 @@ def init(
     encoding: EncodingOption = "auto",
     score: Annotated[str, typer.Option(help="macro-f1, accuracy, mcc or f1:<label>.")] = "macro-f1",
     seeds: Annotated[int, typer.Option(min=1, help="Replicates of every recipe.")] = 3,
-    design: Annotated[str, typer.Option(help="full, fractional, one-at-a-time or screen.")] = "full",
+    design: Annotated[
+        str | None, typer.Option(help="full, fractional, one-at-a-time or screen. Default: the preset's.")
+    ] = None,
     resolution: Annotated[
         str | None, typer.Option(help="Of a fraction or screen: III, IV or V. Default: IV.")
     ] = None,
@@ -79,6 +91,7 @@ def init(
     asked = gather(
         locals(),
         leave_out=("out", "set_", "format_"),
+        factors=tuple(name.strip() for name in (factors or "").split(",") if name.strip()),
         text=tuple(text or ()),
         levels=tuple(set_ or ()),
         format=format_,
@@ -133,9 +146,22 @@ def status(folder: Folder, as_json: Json = False) -> None:
     say_status(now, status_lines(now), as_json)
 
 
-def explain(factor: Annotated[str, typer.Argument(help="reinit.layers, or a whole part: reinit.")]) -> None:
-    """Print the card of a factor: paper, idea, levels, deviations."""
-    print(card(factor))
+def explain(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            help="reinit.layers, a whole part (reinit), or a strategy (LLRD). Default: a list of all."
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Print the card of a strategy: paper, idea, levels, deviations. Without a name, list all."""
+    if as_json:
+        print(json.dumps(list_json() if name is None else {"card": card(name)}, ensure_ascii=False, indent=1))
+    elif name is None:
+        say(*list_lines())
+    else:
+        print(card(name))
 
 
 def load_to_plan(folder: Path, **options: str | float | None) -> tuple[Study, RunSettings]:

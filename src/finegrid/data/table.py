@@ -50,6 +50,7 @@ class DataTable:
     dev: Split
     test: Split
     rows_of_file: Mapping[str, int] = field(default_factory=dict)  # by part that has a file: its rows
+    group_numbers: Mapping[str, int] = field(default_factory=dict)  # of the groups that have names
     # What looks wrong, with counts and examples; asked whether to look for near-twins among many texts too.
     look: Callable[[bool], Sequence[str]] = lambda near_twins: ()
 
@@ -164,7 +165,7 @@ class _CheckedFiles:
         groups = _number_groups(by_part.values())
         splits = {part: _as_split(by_part[part], self.names, groups) for part in PARTS}
         rows_of_file = {part: len(rows) for part, rows in self.rows.items()}
-        table = DataTable(self.names, splits["train"], splits["dev"], splits["test"], rows_of_file)
+        table = DataTable(self.names, splits["train"], splits["dev"], splits["test"], rows_of_file, groups)
         if warned:
             look = partial(find_warnings, by_part)
             table = replace(table, look=lambda near_twins: (*self.warnings, *look(near_twins)))

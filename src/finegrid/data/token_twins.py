@@ -11,7 +11,7 @@ from finegrid.data.alike import Ints, fold_rows, number_equal
 from finegrid.data.census import format_warning
 from finegrid.data.findings import quote
 from finegrid.data.leaks import find_shared
-from finegrid.data.tokens import TokenisedSplit, cut
+from finegrid.data.tokens import Keep, TokenisedSplit, count_front, cut
 from finegrid.spelling import count_noun
 
 Texts = Sequence[tuple[str, ...]]
@@ -19,7 +19,10 @@ Key = tuple[bytes, ...]
 
 
 def find_token_twins(
-    tokens: Mapping[str, TokenisedSplit], texts: Mapping[str, Texts], max_length: int
+    tokens: Mapping[str, TokenisedSplit],
+    texts: Mapping[str, Texts],
+    max_length: int,
+    keep: Keep = "head",
 ) -> list[str]:
     """A warning for each pair of splits and each kind.
 
@@ -30,9 +33,10 @@ def find_token_twins(
         tokens: by split, the one that trains first.
         texts: the texts of the same rows.
         max_length: at which texts are cut, special tokens counted.
+        keep: which of their tokens stay.
     """
-    whole, _ = number_equal({part: _list_keys(split, None) for part, split in tokens.items()})
-    kept, _ = number_equal({part: _list_keys(split, max_length) for part, split in tokens.items()})
+    whole, _ = number_equal({part: _list_keys(split, None, keep) for part, split in tokens.items()})
+    kept, _ = number_equal({part: _list_keys(split, max_length, keep) for part, split in tokens.items()})
     warnings: list[str] = []
     for earlier, later in combinations(tokens, 2):
         same = find_shared(whole, earlier, later)
@@ -61,14 +65,21 @@ def find_token_twins(
     return warnings
 
 
-def _list_keys(split: TokenisedSplit, max_length: int | None) -> Iterator[Key]:
+def _list_keys(split: TokenisedSplit, max_length: int | None, keep: Keep) -> Iterator[Key]:
     """For each text, or pair, its token numbers; cut, where there is a length."""
     begins, ends = split.bounds[:-1].reshape(-1, split.parts), split.bounds[1:].reshape(-1, split.parts)
     lengths = ends - begins
     if max_length is not None:
         lengths = cut(lengths, max_length - split.template.specials)
-    for begin, length in zip(begins.tolist(), lengths.tolist(), strict=True):
-        yield tuple([split.tokens[b : b + n].tobytes() for b, n in zip(begin, length, strict=True)])
+    fronts = count_front(lengths, keep)
+    stretches = (begins, begins + fronts, ends - lengths + fronts, ends)
+    for each in zip(*(edges.tolist() for edges in stretches), strict=True):
+        yield tuple(
+            [
+                split.tokens[a:b].tobytes() + split.tokens[c:d].tobytes()
+                for a, b, c, d in zip(*each, strict=True)
+            ]
+        )
 
 
 def _leave_out_told(

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from zipfile import BadZipFile
 
 import numpy as np
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from finegrid.data.table import DataTable, Split
 
 
+# Which tokens of a text that is too long are kept: the first, the last, or a quarter and three quarters.
+Keep = Literal["head", "tail", "head+tail"]
 ARRAYS = {f"{part}_{kind}" for part in ("train", "dev", "test") for kind in ("tokens", "bounds")}
 
 
@@ -64,22 +66,34 @@ class TokenisedSplit:
         return np.asarray(parts.sum(axis=1) + self.template.specials, dtype=np.int64)
 
     def texts(
-        self, rows: Sequence[int] | NDArray[np.int64], max_length: int
+        self, rows: Sequence[int] | NDArray[np.int64], max_length: int, keep: Keep = "head"
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Token numbers and types of some texts (or pairs), end to end, each in special tokens and cut."""
+        """Token numbers and types of some texts (or pairs), end to end, each in special tokens and cut.
+
+        Args:
+            rows: which texts.
+            max_length: tokens, special ones counted.
+            keep: which tokens of a longer text stay; of pairs, of each text that is cut.
+        """
         firsts = np.asarray(rows)[:, None] * self.parts + np.arange(self.parts)
         begins, ends = self.bounds[firsts], self.bounds[firsts + 1]
         kept = cut(ends - begins, max_length - self.template.specials)
         count, pieces = len(firsts), self.template.pieces
         # One column for every piece of the template: how many tokens, from where, or which.
         sizes, sources = np.ones((count, len(pieces)), np.int64), np.zeros((count, len(pieces)), np.int64)
+        fronts, gaps = np.zeros_like(sizes), np.zeros_like(sizes)  # tokens before what is left out, and of it
         for column, piece in enumerate(pieces):
             if piece.text >= 0:
                 sizes[:, column], sources[:, column] = kept[:, piece.text], begins[:, piece.text]
+                fronts[:, column] = count_front(kept[:, piece.text], keep)
+                gaps[:, column] = (ends - begins - kept)[:, piece.text]
         lengths = sizes.reshape(-1)
         ids = np.repeat(np.tile([piece.token for piece in pieces], count), lengths)
         is_text = ids < 0
         offsets = np.arange(len(ids)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        if keep != "head":
+            behind = offsets >= np.repeat(fronts.reshape(-1), lengths)
+            offsets += np.where(behind, np.repeat(gaps.reshape(-1), lengths), 0)
         ids[is_text] = self.tokens[(np.repeat(sources.reshape(-1), lengths) + offsets)[is_text]]
         return ids, np.repeat(np.tile([piece.type for piece in pieces], count), lengths)
 
@@ -96,6 +110,12 @@ def cut(lengths: NDArray[np.int64], budget: int) -> NDArray[np.int64]:
     longer = np.where(first <= second, 1, 0)
     kept = np.where(np.arange(2) == longer[:, None], budget - shorter[:, None], shorter[:, None])
     return np.where(lengths.sum(1, keepdims=True) <= budget, lengths, kept)
+
+
+def count_front(kept: NDArray[np.int64], keep: Keep) -> NDArray[np.int64]:
+    """How many of the kept tokens of each text are its first ones; the others are its last ones."""
+    fronts: dict[Keep, NDArray[np.int64]] = {"head": kept, "tail": 0 * kept, "head+tail": -(-kept // 4)}
+    return fronts[keep]
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,15 @@ EMBEDDED = "mini-zh"  # the checkpoint that comes with finegrid
 
 
 @dataclass(frozen=True)
+class DropoutRates:
+    """What a model drops in training, as shares of 1."""
+
+    hidden: float = 0.1  # after the embeddings, and of what each half layer adds
+    attention: float = 0.1  # of attention weights
+    head: float = 0.1  # before the classifier
+
+
+@dataclass(frozen=True)
 class CheckpointInfo:
     """What a checkpoint's ``config.json`` says."""
 
@@ -38,6 +47,8 @@ class CheckpointInfo:
     layers: int
     positions: int  # most tokens in one text
     has_pooler: bool
+    has_biases: bool = True  # in its layers; those of all families here do
+    dropout: DropoutRates = DropoutRates()  # the checkpoint's own
 
 
 def embedded_checkpoint() -> Path:
@@ -147,7 +158,23 @@ def inspect(folder: Path) -> CheckpointInfo:
             what = f"pad_token_id is {quote(padding)}, expected a whole number below the positions."
             raise input_error(str(folder), "config.json", what)
         positions -= padding + 1  # RoBERTa counts positions from padding_idx + 1
-    return CheckpointInfo(folder, family, layers, positions, family not in WITHOUT_POOLER)
+    rates = read_dropout_rates(family, config)
+    return CheckpointInfo(folder, family, layers, positions, family not in WITHOUT_POOLER, dropout=rates)
+
+
+def read_dropout_rates(family: str, config: dict[str, Any]) -> DropoutRates:
+    """The rates of a config; where it says nothing, those that transformers takes."""
+
+    def rate(name: str, otherwise: float) -> float:
+        found = config.get(name)
+        return float(found) if isinstance(found, int | float) else otherwise
+
+    if family == "distilbert":
+        return DropoutRates(
+            rate("dropout", 0.1), rate("attention_dropout", 0.1), rate("seq_classif_dropout", 0.2)
+        )
+    hidden = rate("hidden_dropout_prob", 0.1)
+    return DropoutRates(hidden, rate("attention_probs_dropout_prob", 0.1), rate("classifier_dropout", hidden))
 
 
 def describe_family(folder: Path, config: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ from finegrid.metrics import PLAIN_SCORES
 from finegrid.recipe.identity import Level, Levels
 from finegrid.results.load import load_results
 from finegrid.results.results import Distinct, Results
+from finegrid.study.bundles import bundles_json
 from finegrid.study.imported import Imported, load_imported
 from finegrid.study.load import read_study
 from finegrid.study.record import Epoch, Record
@@ -47,7 +48,7 @@ class ExportedRun:
     seed: int | None
     levels: Levels  # of the varied factors, inert ones as in its first row
     status: str  # done | diverged | failed | left; missing: an imported line without a number
-    fixed: Levels  # what is at one level in the whole study; empty of an imported table
+    fixed: Levels  # the rest of its recipe: of the whole study, or of a bundle's level; empty of a table
     record: Record | None  # None: it has not run
     scores: Scores  # empty where the run has not finished
     seconds: Mapping[str, float]  # train, dev, test, and epoch: of training; or run: of a table
@@ -95,6 +96,7 @@ class Content:
     def identity(self) -> str:
         """12 hex digits of what the study varies around what: they stay when seeds or rows are added."""
         key = [self.about.get("imported"), {**self.factors}, self.about.get("baseline")]
+        key += [bundles] if (bundles := self.about.get("bundles")) else []
         return hashlib.sha256(json.dumps(key, default=list).encode()).hexdigest()[:12]
 
     @property
@@ -147,6 +149,7 @@ def collect_study(study: Study, results: Results) -> Content:
             "design": study.head.design.kind,
             "seeds": list(results.seeds),
             "factors": {name: list(levels) for name, levels in study.factors.items()},
+            **({"bundles": bundles_json(study.bundles)} if study.bundles else {}),
             "inert": dict(results.inert),
             "baseline": study.baseline.levels(),
             "labels": audit.labels,

@@ -190,11 +190,12 @@ def make_tags(run: ExportedRun, content: Content) -> dict[str, str]:
         "mlflow.source.name": "finegrid",
     }
     if record is not None:
+        names = make_distinct(about["fingerprints"], clean_name)  # a teacher's has its path in it
         tags |= {
             "finegrid.run_id": str(run.run_id),
             "finegrid.protocol": content.protocol,
             "finegrid.engine": str(about["engine"]),
-            **{f"finegrid.fingerprint.{name}": value for name, value in about["fingerprints"].items()},
+            **{f"finegrid.fingerprint.{told}": about["fingerprints"][name] for name, told in names.items()},
             "finegrid.device": str(record.device),
             "finegrid.precision": str(record.precision),
             "finegrid.threads": str(record.threads),

@@ -139,6 +139,20 @@ def factor_needs(factor: FactorFacts, verdict: VerdictFacts, lang: Lang, *, brie
     )
 
 
+def bundle_lines(verdict: VerdictFacts, lang: Lang) -> list[str]:
+    """What every level of a factor that is a bundle sets."""
+    words = SHARED[lang]
+    return [
+        words["bundle" if settings else "bundle off"].format(
+            factor=factor,
+            level=level,
+            settings=words["list comma"].join(f"{n} = {format_level(v)}" for n, v in settings.items()),
+        )
+        for factor, levels in verdict.get("bundles", {}).items()
+        for level, settings in levels.items()
+    ]
+
+
 def ladder_words(ladder: LadderFacts, lang: Lang) -> str:
     """Which level of a factor is best, by how much, and how sure that is."""
     words = SHARED[lang]

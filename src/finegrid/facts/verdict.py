@@ -482,6 +482,12 @@ class VerdictFacts(TypedDict):
     factors: list[FactorFacts]
     interactions: list[InteractionFacts]
     inert: Annotated[dict[str, str], Field(description="Factors that do nothing here, and why.")]
+    bundles: NotRequired[
+        Annotated[
+            dict[str, dict[str, Levels]],
+            Field(description="By factor and level, what it sets; absent where no factor is a bundle."),
+        ]
+    ]
     screen: ScreenFacts | None
     missing: MissingFacts
     best: BestFacts | None
@@ -530,5 +536,6 @@ class ConfirmedFacts(TypedDict):
     levels: Annotated[Levels, Field(description="What the recipe has that the baseline has not.")]
     fresh_texts: bool
     shared_encoder: Annotated[bool, Field(description="All seeds have one pre-trained encoder in common.")]
+    shared_teacher: Annotated[bool, Field(description="All seeds learn from one teacher.")]
     study: PairedFacts
     fresh: PairedFacts

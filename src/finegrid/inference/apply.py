@@ -37,7 +37,7 @@ def apply(
         raise input_error(str(folder), "tokenizer", what)
     lengths = np.minimum(split.lengths, fitted.max_length)
     rows = evaluation_batches(lengths, EVALUATION_TOKENS[settings.device])
-    batches = (pack(split, chosen, fitted.max_length, device) for chosen in rows)
+    batches = (pack(split, chosen, fitted.max_length, device, fitted.keep) for chosen in rows)
     (logits,) = predict([model], batches, len(texts))
     return logits, int((split.lengths > fitted.max_length).sum())
 

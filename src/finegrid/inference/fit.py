@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from finegrid.atomic import recover
 from finegrid.errors import InputError, Problem, input_error
 from finegrid.inference.fitted import FILE
+from finegrid.recipe.identity import Level
 from finegrid.recipe.recipe import Recipe
 from finegrid.study.record import Record
 from finegrid.study.settings import BEST_TEST
 from finegrid.study.study import Study
-from finegrid.study.toml import parse_levels
+from finegrid.study.toml import parse_level, parse_levels
 
 WAYS = 'a row of the table (12), baseline, or levels on top of it ("reinit.layers=6,optimizer.rate=1e-4")'
 
@@ -57,12 +58,29 @@ def parse_recipe(study: Study, name: str) -> Recipe:
         return study.rows[row - 1].recipe
     if "=" not in name:
         raise input_error("command line", "--recipe", f'found "{name}", expected {WAYS}.')
+    parts = [part for part in name.split(",") if part.strip()]
+    of_bundles, problems = bundle_levels(study, parts)
     try:
-        levels = parse_levels([part for part in name.split(",") if part.strip()])
+        levels = parse_levels([part for part in parts if part.partition("=")[0].strip() not in of_bundles])
     except InputError as error:
-        problems = [Problem(p.where.removeprefix("--set").strip(), p.what) for p in error.problems]
-        raise InputError("--recipe", problems) from None
-    return study.baseline.at(levels)
+        problems += [Problem(p.where.removeprefix("--set").strip(), p.what) for p in error.problems]
+    if problems:
+        raise InputError("--recipe", problems)
+    return study.recipe_at({**of_bundles, **levels})
+
+
+def bundle_levels(study: Study, parts: Sequence[str]) -> tuple[dict[str, Level], list[Problem]]:
+    """Of ``factor=level`` pairs those of bundles, and what is wrong with them."""
+    levels: dict[str, Level] = {}
+    problems = []
+    for name, equals, text in (part.partition("=") for part in parts):
+        if equals and (bundle := study.bundles.get(factor := name.strip())) is not None:
+            level = text.strip() if text.strip() in bundle.levels else str(parse_level(text.strip()))
+            levels[factor] = level
+            if level not in bundle.levels:
+                what = f'no level "{level}". Known: {", ".join(bundle.levels)}.'
+                problems.append(Problem(factor, what))
+    return levels, problems
 
 
 def fitted_lines(record: Record, score: str) -> list[str]:

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from finegrid.data.settings import Encoding, Quoting, Separator
-from finegrid.encoders.poolings import Pooling
+from finegrid.data.tokens import Keep
+from finegrid.encoders.poolings import HeadKind, Pooling
 from finegrid.errors import input_error
 from finegrid.machine import Precision
 from finegrid.recipe.identity import Levels
@@ -35,8 +36,11 @@ class Fitted(BaseModel):
 
     schema_number: Annotated[Literal[1], Field(alias="schema")] = 1
     labels: Annotated[list[str], Field(min_length=2)]  # in the order of the logits
-    pooling: Pooling
+    pooling: Pooling  # as the recipe says; a head of another kind than ours decides it itself
+    head_kind: HeadKind = "finegrid"
+    head_hidden: int = 0
     max_length: int  # tokens, special ones counted
+    keep: Keep = "head"  # which tokens of a longer text stay
     texts: Literal[1, 2]  # 2: text pairs
     columns: list[str | int]  # of the study's files: the text columns, then the label column
     reading: FileReading = FileReading()  # models that were kept before it was noted have the usual one

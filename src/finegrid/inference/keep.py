@@ -71,6 +71,7 @@ def load_model(folder: Path, fitted: Fitted, device: torch.device) -> Classifier
     """
     checkpoint = Checkpoint(inspect(folder))
     model = Classifier(checkpoint.encoder, len(fitted.labels), fitted.pooling, Streams(0))
+    model.replace_head_(fitted.head_kind, fitted.head_hidden)
     try:
         model.head.load_state_dict(load_file(folder / HEAD))
     except (SafetensorError, OSError, RuntimeError) as error:
@@ -104,7 +105,10 @@ def fitted_of(loaded: LoadedStudy, recipe: Recipe, record: Record) -> Fitted:
         {
             "labels": list(loaded.tokens.labels),
             "pooling": recipe.model.pooling,
+            "head_kind": recipe.head.kind,
+            "head_hidden": recipe.head.hidden,
             "max_length": recipe.model.max_length,
+            "keep": recipe.model.keep,
             "recipe": {**recipe.moved(), **recipe.free_levels()},
             "texts": 2 if loaded.tokens.train.parts == 2 else 1,
             "columns": list(data.columns),

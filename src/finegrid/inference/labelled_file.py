@@ -12,12 +12,13 @@ from finegrid.atomic import replacing
 from finegrid.data.content import format_of_ending
 from finegrid.data.delimited import join_cells
 from finegrid.data.findings import quote_all
+from finegrid.data.probabilities import NESTED, name_column
 from finegrid.data.settings import SEPARATORS, Format
 from finegrid.errors import input_error, visible
 from finegrid.inference.predict import PredictedTexts
 
 OUT_ENDINGS = (".tsv", ".csv", ".txt", ".jsonl", ".ndjson", ".parquet")
-PREDICTED, PROBABILITIES = "predicted", "probabilities"
+PREDICTED = "predicted"
 Columns = dict[str, Sequence[object]]
 
 
@@ -87,7 +88,7 @@ def file_columns(predictions: PredictedTexts) -> Columns:
         columns: Columns = {name: table.column(name).to_pylist() for name in table.column_names}
     else:
         columns = {str(name): values for name, values in predictions.read.cells.columns.items()}
-    added = {PREDICTED, PROBABILITIES, *probability_names(predictions)}
+    added = {PREDICTED, NESTED, *probability_names(predictions)}
     if both := [name for name in columns if name in added]:
         what = f"the file has {quote_all(both)} already, which finegrid adds. Rename what is there"
         raise input_error("predict", predictions.file.name, what)
@@ -95,7 +96,7 @@ def file_columns(predictions: PredictedTexts) -> Columns:
 
 
 def probability_names(predictions: PredictedTexts) -> list[str]:
-    return [f"probability:{label}" for label in predictions.fitted.labels]
+    return [name_column(label) for label in predictions.fitted.labels]
 
 
 def delimited_lines(predictions: PredictedTexts, columns: Columns, separator: str) -> Iterator[str]:
@@ -129,7 +130,7 @@ def jsonl_lines(predictions: PredictedTexts, columns: Columns, keep_columns: boo
     for row, label, probabilities in zip(rows, predictions.labels, predictions.probabilities, strict=True):
         rounded = (round(float(p), 6) for p in probabilities)
         by_label = dict(zip(predictions.fitted.labels, rounded, strict=True))
-        line = {**row, PREDICTED: label, PROBABILITIES: by_label}
+        line = {**row, PREDICTED: label, NESTED: by_label}
         yield json.dumps(line, ensure_ascii=False, default=str)
 
 

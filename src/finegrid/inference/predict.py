@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from finegrid import metrics
 from finegrid.data.cells_of_file import ColumnOptions, StudyReading
 from finegrid.data.findings import quote_all
+from finegrid.data.tokens import Keep
 from finegrid.data.unlabelled import UnlabelledTexts, read_texts
 from finegrid.inference.fitted import Fitted, load_fitted
 from finegrid.spelling import count_noun
@@ -19,6 +20,9 @@ from finegrid.study.settings import RunSettings
 
 if TYPE_CHECKING:
     from finegrid.training.evaluate import Logits
+
+# By what a model keeps of a text that is too long: what it does not see.
+LOST: dict[Keep, str] = {"head": "the end", "tail": "the beginning", "head+tail": "a middle part"}
 
 
 @dataclass(frozen=True)
@@ -69,8 +73,9 @@ def predict_file(model: Path, file: Path, asked: ColumnOptions, settings: RunSet
     logits, cut = apply(model, fitted, read.texts, settings)
     warnings = list(read.warnings)
     if cut:
+        lost = LOST[fitted.keep]
         warnings.append(
-            f"{count_noun(cut, 'text')} longer than {fitted.max_length} tokens: the end was cut off"
+            f"{count_noun(cut, 'text')} longer than {fitted.max_length} tokens: {lost} was cut off"
         )
     unknown = sorted(set(read.labels or ()) - set(fitted.labels))
     if unknown:

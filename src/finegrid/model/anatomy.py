@@ -42,6 +42,7 @@ class Layer:
 class Anatomy:
     """The parts of an encoder, from bottom (nearest the input) to top."""
 
+    family: str
     embeddings: list[nn.Module]  # ELECTRA may have two: the tables, and a projection to the layers' width
     embedding_table: nn.Embedding  # of the words alone
     embed: Callable[[Tensor, Tensor, Tensor], Tensor]  # ids, positions, types [tokens] -> [tokens, width]
@@ -51,6 +52,22 @@ class Anatomy:
     width: int
     initializer_range: float
     head_dropout_rate: float
+
+    @property
+    def hidden_dropouts(self) -> list[Dropout]:
+        """Sites on token vectors: where the family has them."""
+        of_layers = (
+            [layer.output_dropout]
+            if self.family == "distilbert"
+            else [layer.hidden_dropout, layer.output_dropout]
+            for layer in self.layers
+        )
+        return [self.embedding_dropout, *(site for sites in of_layers for site in sites)]
+
+    @property
+    def attention_dropouts(self) -> list[Dropout]:
+        """Sites on attention weights."""
+        return [layer.attention_dropout for layer in self.layers]
 
     @property
     def dropouts(self) -> list[Dropout]:
@@ -82,6 +99,7 @@ def anatomy(encoder: Any, clock: Clock) -> Anatomy:
     encoder.embeddings.dropout = site
     project = getattr(encoder, "embeddings_project", None)
     return Anatomy(
+        family=config.model_type,
         embeddings=[encoder.embeddings, *([project] if project is not None else [])],
         embedding_table=encoder.embeddings.word_embeddings,
         embed=embed_function(encoder, project),

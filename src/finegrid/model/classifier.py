@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+from finegrid.encoders.poolings import huggingface_pooling
 from finegrid.model.anatomy import anatomy
 from finegrid.model.dropout import CapturedKeys, Clock, Dropout, MaskBook
 from finegrid.model.encoder import Copies, copy_weights, forward_layer
+from finegrid.model.head import finegrid_head, huggingface_head
 from finegrid.model.packing.batches import Batch, Packed, Prefix
-from finegrid.model.pooling import means
+from finegrid.model.pooling import Pool
 from finegrid.streams import Streams
 
 if TYPE_CHECKING:
-    from finegrid.encoders.poolings import Pooling
+    from finegrid.encoders.poolings import HeadKind, Pooling
 
 
 class Classifier(nn.Module):
-    """Encoder, pooling, then LayerNorm, dropout and a linear layer."""
+    """Encoder, pooling and head."""
 
     def __init__(self, encoder: nn.Module, classes: int, pooling: Pooling, streams: Streams) -> None:
         """Put a fresh head on an encoder. The head comes from the streams ``head/<tensor>`` of the run.
@@ -39,17 +40,33 @@ class Classifier(nn.Module):
         self.classes = classes
         self.encoder = encoder
         self.parts = anatomy(encoder, self.clock)
+        self.fresh: set[nn.Module] = set()  # what was drawn, and is not the checkpoint's: roots of modules
         self.frozen_layers = 0
         self.compute: torch.dtype | None = None  # of the encoder's products; None: that of its weights
         self._held: dict[int, Copies] = {}  # by layer, where weights stay as they are
-        self.head = nn.Sequential(
-            OrderedDict(
-                norm=nn.LayerNorm(self.parts.width),
-                dropout=Dropout("head", self.parts.head_dropout_rate, self.clock),
-                linear=nn.utils.skip_init(nn.Linear, self.parts.width, classes),
-            )
-        )
+        self.head = finegrid_head(self._pool(), self.parts, classes, 0, self.clock)
         self.redraw_(self.head, "head")
+
+    def replace_head_(self, kind: HeadKind, hidden: int) -> None:
+        """Put another fresh head on, from the same streams.
+
+        Args:
+            kind: ours, or that of transformers for the family, which decides the pooling too.
+            hidden: width of a layer between, of ours; 0 for none.
+        """
+        old = self.head.get_submodule("linear").get_parameter("weight")
+        if kind == "huggingface":
+            self.pooling = huggingface_pooling(self.parts.family)
+            head = huggingface_head(self._pool(), self.parts, self.classes, self.clock)
+        else:
+            head = finegrid_head(self._pool(), self.parts, self.classes, hidden, self.clock)
+        self.head = head.train(self.training)
+        self.redraw_(self.head, "head")
+        self.head.to(device=old.device, dtype=old.dtype)
+
+    def _pool(self) -> Pool:
+        layers = self.parts.layers
+        return Pool(self.pooling, len(layers), self.parts.width, layers[0].heads)
 
     @property
     def dropouts(self) -> dict[str, Dropout]:
@@ -62,6 +79,7 @@ class Classifier(nn.Module):
 
         Each tensor has a stream of its own, ``<stream>/<tensor>``, so redrawing one moves no other.
         """
+        self.fresh.add(root)
         # Not model._init_weights: since transformers 5 it skips every weight that from_pretrained loaded.
         inside = {id(module) for module in root.modules()}
         for name, module in self.named_modules():
@@ -72,7 +90,8 @@ class Classifier(nn.Module):
                 module.bias.zero_()
             elif isinstance(module, nn.Linear):
                 self._draw_(module.weight, f"{stream}/{name}.weight")
-                module.bias.zero_()
+                if module.bias is not None:
+                    module.bias.zero_()
 
     def _draw_(self, weight: Tensor, stream: str) -> None:
         normal = torch.from_numpy(self.clock.streams.normal(stream, tuple(weight.shape)))
@@ -87,6 +106,7 @@ class Classifier(nn.Module):
         """
         for name, p in self.encoder.named_parameters():
             p.copy_(weights[name])
+        self.fresh -= set(self.encoder.modules())
 
     def share_(self, other: Classifier) -> None:
         """Take from another run of the family what both have: dropout masks, and frozen weights."""
@@ -108,18 +128,24 @@ class Classifier(nn.Module):
         Raises:
             ValueError: a dropout site is active, and there is no step.
         """
-        return self.head(self.features(batch, step))  # type: ignore[no-any-return]
+        logits: Tensor = self.head(self.features(batch, step))
+        return logits
 
     def features(self, batch: Packed, step: int | CapturedKeys | None = None) -> Tensor:
         """One vector a text, ``[texts, width]``: what the head reads. Arguments as of `forward`."""
         self.clock.turn_to_(step)
         prefix = batch.prefix or self.prefix(batch, step)
-        hidden, first = prefix.hidden, prefix.first
+        hidden, below = prefix.hidden, [*prefix.below]
         for index in range(self.frozen_layers, len(self.parts.layers)):
             hidden = self._layer(index, hidden, batch, self._held.get(index))
-            if index == 0:
-                first = means(hidden, batch)
-        return self.pool(first, hidden, batch)
+            below += self.read(index + 1, hidden, batch)
+        return self.pool(below, hidden, batch)
+
+    def read(self, level: int, hidden: Tensor, batch: Packed) -> list[Tensor]:
+        """What the pooling keeps of a level (0: the embeddings' output): one tensor ``[texts, width]``, or
+        none.
+        """
+        return [self.head.pool.read(hidden, batch)] if level in self.head.pool.levels else []
 
     def shared(self, batch: Batch, step: int | None = None) -> Batch:
         """The batch for all runs of this one's family: with the frozen bottom computed, if there is one."""
@@ -129,14 +155,14 @@ class Classifier(nn.Module):
         """Run the frozen bottom: nothing but embeddings where nothing is frozen."""
         self.clock.turn_to_(step)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.frozen_layers == 0):
-            hidden, first = self.parts.embed(batch.ids, batch.positions, batch.types), None
+            hidden = self.parts.embed(batch.ids, batch.positions, batch.types)
+            below = self.read(0, hidden, batch)
             for index in range(self.frozen_layers):
                 if index not in self._held:
                     self._hold_(index)
                 hidden = self._layer(index, hidden, batch, self._held[index])
-                if index == 0:
-                    first = means(hidden, batch)
-        return Prefix(hidden, first)
+                below += self.read(index + 1, hidden, batch)
+        return Prefix(hidden, tuple(below))
 
     @property
     def prefix_is_constant(self) -> bool:
@@ -169,22 +195,16 @@ class Classifier(nn.Module):
                 del self._held[index]
             self.train()
 
-    def pool(self, first: Tensor | None, last: Tensor, batch: Packed) -> Tensor:
-        """One vector a text, ``[texts, width]``. Means run over real tokens only.
+    def pool(self, below: Sequence[Tensor], last: Tensor, batch: Packed) -> Tensor:
+        """One vector a text, ``[texts, width]``.
 
         Args:
-            first: ``[texts, width]``, means of the first layer's output.
+            below: what the pooling has kept of lower levels (`read`), bottom up.
             last: ``[tokens, width]``, the last layer's output.
             batch: where the texts lie.
         """
-        if self.pooling == "cls":
-            return last[batch.starts]
+        pooled: Tensor = self.head.pool(below, last, batch, self.compute or last.dtype)
         if self.pooling == "pooler":
             assert self.parts.pooler is not None  # settings refuse pooling="pooler" without one
-            pooled: Tensor = self.parts.pooler(last[batch.starts][:, None])
-            return pooled
-        if self.pooling == "last-mean":
-            return means(last, batch)
-        assert first is not None  # every encoder has a first layer
-        # The mean of means equals the mean over tokens of (first + last) / 2, with half the additions.
-        return (first + means(last, batch)) / 2
+            pooled = self.parts.pooler(pooled[:, None])
+        return pooled

@@ -25,7 +25,7 @@ class MaskBook:
     """The masks of one step, drawn once for all runs of a family: they have the seed in common."""
 
     step: int = -1
-    masks: dict[tuple[str, int], Tensor] = field(default_factory=dict)
+    masks: dict[tuple[str, int, int], Tensor] = field(default_factory=dict)  # by site, dropped, count
 
     def turn_to_(self, step: int) -> None:
         if step != self.step:
@@ -67,9 +67,9 @@ class Clock:
         if self.book is None:
             return self._draw(site, dropped, count, device)
         self.book.turn_to_(self.step)
-        if (site, count) not in self.book.masks:
-            self.book.masks[site, count] = self._draw(site, dropped, count, device)
-        return self.book.masks[site, count]
+        if (site, dropped, count) not in self.book.masks:
+            self.book.masks[site, dropped, count] = self._draw(site, dropped, count, device)
+        return self.book.masks[site, dropped, count]
 
     def forget_(self) -> None:
         """Draw this step's masks anew, whoever has seen them."""
@@ -97,11 +97,15 @@ class Dropout(nn.Module):
     def __init__(self, site: str, rate: float, clock: Clock) -> None:
         super().__init__()
         self.site = site
-        self.dropped = round(rate * LEVELS)  # of LEVELS
+        self.drop_(rate)
         self.clock = clock
         self.silenced = False
         # By shard, step and passes: a second pass in one step (two views of a batch) gets masks of its own.
         self._calls: dict[int, tuple[int | None, int]] = {}
+
+    def drop_(self, rate: float) -> None:
+        """Drop at this rate from now on. What a rate drops, a higher one drops too: draws are the same."""
+        self.dropped = round(rate * LEVELS)  # of LEVELS
 
     @property
     def active(self) -> bool:

@@ -26,7 +26,7 @@ class Stacked:
         """Give every run its part of the gradient."""
         grads = [None] * len(self.own) if self.whole.grad is None else self.whole.grad
         for p, grad in zip(self.own, grads, strict=True):
-            p.grad = grad
+            p.grad = grad if p.requires_grad else None
         self.whole.grad = None
 
 
@@ -41,7 +41,8 @@ def stack_layers_(layers: Sequence[Layer]) -> tuple[Layer, list[Stacked]]:
         modules[part] = twin = copy.deepcopy(getattr(layers[0], part))
         for name in ("weight", "bias"):
             own = tuple(getattr(getattr(layer, part), name) for layer in layers)
-            whole = nn.Parameter(join_(own))
+            # No gradient is computed of what trains in none of the runs.
+            whole = nn.Parameter(join_(own), requires_grad=any(p.requires_grad for p in own))
             setattr(twin, name, whole)
             stacked.append(Stacked(whole, own))
     return replace(layers[0], **modules), stacked

@@ -11,7 +11,8 @@ from finegrid.optim.updater import Update
 
 BETAS = (0.9, 0.999)  # Devlin et al. 2019, appendix A.2; also torch's defaults
 EPS = 1e-8
-UNCORRECTED = 1e9  # a step number at which Adam's corrections are 1 to the last bit
+# A step number at which Adam's corrections are 1 to the last bit: up to a beta of 1 - 1e-7.
+UNCORRECTED = 1e9
 
 
 @dataclass(frozen=True)
@@ -19,18 +20,22 @@ class AdamW:
     """The update rule of AdamW. Its state: the first and the second moment of every parameter."""
 
     bias_correction: bool = True
+    beta1: float = BETAS[0]
+    beta2: float = BETAS[1]
+    eps: float = EPS
     names = ("first", "second")
 
     @property
     def key(self) -> str:
-        return f"adamw, bias correction {self.bias_correction}"
+        of_moments = f"betas {self.beta1} {self.beta2}, eps {self.eps}"
+        return f"adamw, {of_moments}, bias correction {self.bias_correction}"
 
     def number_for_graphs(self, updates: int) -> float:
         """What stands for the number of the update where it lies in a tensor."""
         return float(updates) if self.bias_correction else UNCORRECTED
 
     def update_(self, update: Update) -> None:
-        rate, eps, decay, number = update.rate, EPS, update.decay, update.number
+        rate, eps, decay, number = update.rate, self.eps, update.decay, update.number
         if not isinstance(number, Tensor):
             count = number
             # Not torch.tensor, which would wait for a GPU.
@@ -38,8 +43,8 @@ class AdamW:
             if not self.bias_correction:
                 # The kernel always corrects. These three undo it exactly:
                 # rate' / (1 - b1^t) * m / (sqrt(v) / sqrt(1 - b2^t) + eps') = rate * m / (sqrt(v) + eps)
-                root = (1 - BETAS[1] ** count) ** 0.5
-                undo = (1 - BETAS[0] ** count) / root
+                root = (1 - self.beta2**count) ** 0.5
+                undo = (1 - self.beta1**count) / root
                 rate, eps, decay = rate * undo, eps / root, decay / undo
         torch._fused_adamw_(
             update.params,
@@ -49,8 +54,8 @@ class AdamW:
             [],
             [number] * len(update.params),
             lr=rate,
-            beta1=BETAS[0],
-            beta2=BETAS[1],
+            beta1=self.beta1,
+            beta2=self.beta2,
             weight_decay=decay,
             eps=eps,
             amsgrad=False,

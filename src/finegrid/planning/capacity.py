@@ -44,7 +44,7 @@ class Capacity:
 
     def _in_a_short_epoch(self, cost: Cost) -> int:
         """How many runs of this kind take a short epoch together: six operations a parameter and token."""
-        tokens = self.audit.sizes["train"] * self.audit.tokens["mean"]
+        tokens = self.audit.texts_of(cost) * self.audit.tokens["mean"]
         return int(self.short_epoch_flop / (6 * tokens * cost.member_memory / (BYTES * cost.copies)))
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from finegrid.planning.families import Family
-from finegrid.planning.runs import PlannedRun
+from finegrid.recipe.recipe import Recipe
 from finegrid.study.audit_file import Audit
 
 
-def steps_of(run: PlannedRun, audit: Audit) -> int:
-    training = run.recipe.training
-    return -(-audit.sizes["train"] // training.batch_size) * training.epochs
+def steps_of(recipe: Recipe, audit: Audit) -> int:
+    training = recipe.training
+    return -(-audit.texts_of(audit.cost(recipe)) // training.batch_size) * training.epochs
 
 
 def family_seconds(family: Family, audit: Audit) -> float:
@@ -21,7 +21,7 @@ def family_seconds(family: Family, audit: Audit) -> float:
         cost = audit.cost(run.recipe)
         if cost is None:
             continue
-        steps = steps_of(run, audit)
+        steps = steps_of(run.recipe, audit)
         seconds += cost.pretrain_seconds / family.sharers if index == 0 else 0.0
         seconds += steps * (cost.step_seconds + (cost.prefix_seconds if index == 0 else 0.0))
         seconds += run.recipe.training.epochs * cost.evaluation_seconds + cost.test_seconds

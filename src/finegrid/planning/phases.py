@@ -22,7 +22,7 @@ def added_rows(study: Study) -> list[Row]:
     if study.screen is not None:
         return study.rows[len(study.first_rows) :]
     taken = {tuple(row.levels.values()) for row in study.first_rows}
-    every = plan_full(study.baseline, study.factors)
+    every = plan_full(study.baseline, study.factors, study.bundles)
     return [row for row in every if tuple(row.levels.values()) not in taken]
 
 

@@ -17,6 +17,7 @@ from finegrid.planning.phases import phases_json
 from finegrid.planning.runs import PlannedRun, plan_runs
 from finegrid.study.audit_file import Audit, Proof, load_audit
 from finegrid.study.audited import fitting_audit
+from finegrid.study.bundles import bundles_json
 from finegrid.study.confounding import design_as_json
 from finegrid.study.record import Record
 from finegrid.study.settings import RunSettings
@@ -152,6 +153,7 @@ class StudyStatus:
             "score": self.study.head.score,
             "protocol": self.study.head.protocol,
             "factors": dict(self.study.factors),
+            "bundles": bundles_json(self.study.bundles),
             "free_factors": dict(self.study.free_factors),
             "lacking": sorted({key for keys in self.lacking().values() for key in keys}),
             "design": design_as_json(self.study, self.inert_everywhere()),

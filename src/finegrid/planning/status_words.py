@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from finegrid.planning.forecast import family_memory, family_seconds
+from finegrid.planning.forecast import family_memory, family_seconds, steps_of
 from finegrid.planning.phases import phases_lines, screen_lines
 from finegrid.planning.status import STATES, StudyStatus
-from finegrid.spelling import format_duration
+from finegrid.recipe.identity import Level
+from finegrid.recipe.recipe import Recipe
+from finegrid.spelling import format_duration, format_level
 from finegrid.study.audit_file import Audit, load_audit
 from finegrid.study.confounding import describe_design
 from finegrid.study.settings import BEST_TEST
+from finegrid.study.study import Study
+
+NOMINAL_STEPS = 1000  # of a run, as long as nobody has counted its texts
 
 
 def plan_lines(status: StudyStatus) -> list[str]:
@@ -27,15 +32,43 @@ def design_of_study_lines(status: StudyStatus) -> Iterator[str]:
     study = status.study
     recipes, seeds = len(study.rows), len(status.seeds)
     yield f"{study.folder}: {recipes} recipes x {seeds} seed{'s' * (seeds != 1)}, score {study.head.score}"
-    yield from (f"  {name}: {', '.join(map(str, levels))}" for name, levels in study.factors.items())
+    for name, levels in study.factors.items():
+        yield f"  {name}: {', '.join(map(str, levels))}"
+        yield from bundle_lines(study, name)
     for name, levels in study.free_factors.items():
         yield f"  {name}: {', '.join(map(str, levels))} (free: all levels are scored in the same runs)"
+    yield from level_lines(status)
     yield from describe_design(study, status.inert_everywhere())
     yield from phases_lines(study, load_audit(study.folder), status.seeds)
     if study.screen is not None:
         yield from screen_lines(study.screen)
     if study.head.protocol == "best-test":
         yield BEST_TEST
+
+
+def level_lines(status: StudyStatus) -> Iterator[str]:
+    """What levels amount to, of those factors that a row moves from their default."""
+    study = status.study
+    recipes = [row.recipe for row in study.rows]
+    moved = {factor for recipe in recipes for factor in recipe.moved()}
+    for factor in filter(moved.__contains__, recipes[0].levels()):
+        part, _, name = factor.partition(".")
+        first: dict[Level, Recipe] = {}  # that has the level; rows near the baseline come first
+        for recipe in recipes:
+            first.setdefault(recipe.levels()[factor], recipe)
+        for level, recipe in first.items():
+            steps = steps_of(recipe, status.audit) if status.audit else NOMINAL_STEPS
+            told = getattr(recipe, part).explain_level(name, study.checkpoint, steps)
+            if told:
+                yield f"  {factor} = {format_level(level)}: {told}"
+
+
+def bundle_lines(study: Study, name: str) -> Iterator[str]:
+    """What each level of a bundle sets; nothing for other factors."""
+    bundle = study.bundles.get(name)
+    for level, settings in ({} if bundle is None else bundle.levels).items():
+        told = ", ".join(f"{setting} = {format_level(value)}" for setting, value in settings.items())
+        yield f"    {level}: {told or 'the baseline'}"
 
 
 def audit_lines(status: StudyStatus, audit: Audit) -> Iterator[str]:

@@ -1,4 +1,4 @@
 """A recipe: every factor of one run, its identity, and the cards that explain it.
 
-Others import `recipe`, `identity` and `card`.
+Others import `recipe`, `identity`, `catalogue` and `card`.
 """

@@ -12,16 +12,28 @@ from pydantic import ValidationError
 from finegrid.errors import InputError, Problem
 from finegrid.recipe.identity import Levels
 from finegrid.strategies.average import Average
+from finegrid.strategies.clip import Clip
+from finegrid.strategies.contrast import Contrast
+from finegrid.strategies.distil import Distil
+from finegrid.strategies.dropout import DropoutSettings
 from finegrid.strategies.freeze import Freeze
+from finegrid.strategies.head import HeadSettings
+from finegrid.strategies.loss import Loss
 from finegrid.strategies.model import ModelSettings
+from finegrid.strategies.noise import Noise
 from finegrid.strategies.optimizer import Optimizer
 from finegrid.strategies.part import Part, Price
 from finegrid.strategies.posthoc import Posthoc
 from finegrid.strategies.pretrain import Pretrain
+from finegrid.strategies.prior import Prior
+from finegrid.strategies.probe import Probe
+from finegrid.strategies.rates import Rates
 from finegrid.strategies.reinit import Reinit
 from finegrid.strategies.schedule import Schedule
 from finegrid.strategies.scoring import FreePart, Scoring
-from finegrid.strategies.seams import Strategy
+from finegrid.strategies.seams import SharedChance, Strategy
+from finegrid.strategies.texts import Texts
+from finegrid.strategies.train_only import Train
 from finegrid.strategies.training import Training
 
 if TYPE_CHECKING:
@@ -31,10 +43,22 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Recipe:
     model: ModelSettings = ModelSettings()
+    texts: Texts = Texts()
+    head: HeadSettings = HeadSettings()
+    dropout: DropoutSettings = DropoutSettings()
     pretrain: Pretrain = Pretrain()
+    noise: Noise = Noise()
     reinit: Reinit = Reinit()
+    probe: Probe = Probe()
     freeze: Freeze = Freeze()
+    loss: Loss = Loss()
+    distil: Distil = Distil()
+    contrast: Contrast = Contrast()
+    train: Train = Train()
     optimizer: Optimizer = Optimizer()
+    rates: Rates = Rates()
+    prior: Prior = Prior()
+    clip: Clip = Clip()
     schedule: Schedule = Schedule()
     training: Training = Training()
     average: Average = Average()
@@ -71,18 +95,20 @@ class Recipe:
         return sum(strategy.copies for strategy in self.acting)
 
     @property
-    def shares_chance(self) -> bool:
-        """Whether all seeds share a draw of chance, which is then in no interval."""
-        return any(strategy.shares_chance for strategy in self.acting)
+    def shares_chance(self) -> set[SharedChance]:
+        """What of chance all seeds share, which is then in no interval."""
+        return {shared for strategy in self.acting if (shared := strategy.shares_chance) is not None}
 
     def start_keys(self, seed: int) -> tuple[Hashable, ...]:
         """What decides all that is dear and made before the first step. Empty where there is nothing."""
         keys = ((type(strategy).__name__, strategy.start_key(seed)) for strategy in self.acting)
-        return tuple(key for key in keys if key[1] is not None)
+        made = tuple(key for key in keys if key[1] is not None)
+        return (*made, self.texts) if made else ()
 
     def priced_levels(self) -> Levels:
         """The moved levels that decide what a run takes: those of factors that have a price."""
-        return {name: level for name, level in self.moved().items() if self._price(name) != "nothing"}
+        free = ("nothing",) if self.frozen_layers else ("nothing", "prefix")
+        return {name: level for name, level in self.moved().items() if self._price(name) not in free}
 
     def _price(self, factor: str) -> Price:
         part, _, name = factor.partition(".")
@@ -148,6 +174,14 @@ class Recipe:
 
 
 DEFAULTS: Levels = Recipe().levels()
+# Factors whose levels name files.
+FILES = frozenset(
+    f"{field.name}.{name}" for field in fields(Recipe) for name in getattr(Recipe(), field.name).files
+)
+# Of these, the ones whose levels name a teacher.
+TEACHER_FACTORS = tuple(
+    f"{field.name}.{name}" for field in fields(Recipe) for name in getattr(Recipe(), field.name).teachers
+)
 # Factors whose levels are all scored in one run; and those of them that move no score.
 FREE = frozenset(name for name in DEFAULTS if getattr(Recipe(), name.partition(".")[0]).free)
 KEEPS_ANSWERS = frozenset(
@@ -163,5 +197,5 @@ def unknown_factor(name: str) -> str:
 
 def describe(error: ValidationError, level: object) -> str:
     """Pydantic's finding in our three parts."""
-    reasons = "; ".join(item["msg"].replace("Input should be", "expected") for item in error.errors())
+    reasons = ", or ".join(item["msg"].replace("Input should be", "expected") for item in error.errors())
     return f"level {level!r}: {reasons}."

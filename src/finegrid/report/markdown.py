@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from finegrid.facts.comparison import LossFacts
-from finegrid.facts.decision_words import factor_words, ladder_words
+from finegrid.facts.decision_words import bundle_lines, factor_words, ladder_words
 from finegrid.facts.failure_words import failure_lines
 from finegrid.facts.free_words import (
     free_cost,
@@ -165,6 +165,8 @@ def seconds(mean: float | None, interval: Sequence[float | None] | None, look: L
 def remarks(facts: Facts, look: Look) -> Iterator[str]:
     """What must be known of single strategies, and the warnings."""
     verdict = facts["verdict"]
+    for line in bundle_lines(verdict, look.lang):
+        yield f"- {escape_text(line)}"
     for one in verdict["factors"]:
         told = [*one["notes"], *(look.word("alias", other=other) for other in one["aliases"])]
         if told:

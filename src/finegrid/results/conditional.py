@@ -19,6 +19,9 @@ def where_factor_exists(study: Study, audit: Audit) -> dict[str, list[bool]]:
     """
     found: dict[str, list[bool]] = {}
     for name in study.factors:
+        if name in study.bundles:
+            found[name] = where_bundle_exists(study, audit, name)
+            continue
         inert = [name in (audited.inert if (audited := audit.row(row)) else {}) for row in study.rows]
         moved = [row.recipe.levels()[name] != Recipe().levels()[name] for row in study.rows]
         if not any(inert):
@@ -33,6 +36,26 @@ def where_factor_exists(study: Study, audit: Audit) -> dict[str, list[bool]]:
         other, levels = silencer
         found[name] = [row.levels[other] not in levels for row in study.rows]
     return found
+
+
+def where_bundle_exists(study: Study, audit: Audit, name: str) -> list[bool]:
+    """By row: whether a bundle's levels differ there in more than what is inert.
+
+    Nowhere if they differ in no row; else not at those levels of another factor at which they are all one.
+    """
+    if not audit.tells_apart(name, study.rows):
+        return [False] * len(study.rows)
+    for other, levels in study.factors.items():
+        silent = {level for level in levels if other != name and is_silent(study, audit, name, other, level)}
+        if silent:
+            return [row.levels[other] not in silent for row in study.rows]
+    return [True] * len(study.rows)
+
+
+def is_silent(study: Study, audit: Audit, name: str, other: str, level: Level) -> bool:
+    """Whether a bundle's levels are all one where another factor is at this level."""
+    rows = [row for row in study.rows if row.levels[other] == level]
+    return len({row.levels[name] for row in rows}) > 1 and not audit.tells_apart(name, rows)
 
 
 def find_parent_factor(

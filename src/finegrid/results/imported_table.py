@@ -7,7 +7,7 @@ from typing import Any
 from finegrid.results.render import format_levels, name_columns, render_table
 from finegrid.spelling import format_level
 from finegrid.study.imported import Imported, ImportedRow
-from finegrid.study.presets import PRESETS, Preset
+from finegrid.study.presets import Preset, thucnews64
 
 
 def render_imported(imported: Imported, style: str) -> str:
@@ -51,7 +51,7 @@ def find_preset(imported: Imported) -> Preset | None:
         level for name in ("reinit.layers", "freeze.layers") for level in imported.factors.get(name, [])
     ]
     half = max((level for level in layers if isinstance(level, int)), default=0)
-    preset = PRESETS["thucnews64"](2 * half, "reinit.pooler" in imported.factors)
+    preset = thucnews64(2 * half, "reinit.pooler" in imported.factors)
     varied = {name: set(levels) for name, levels in imported.factors.items()}
     return preset if varied == {name: set(levels) for name, levels in preset.factors.items()} else None
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from finegrid.errors import input_error
 from finegrid.machine import PRECISIONS
 from finegrid.metrics import range_of
-from finegrid.recipe.identity import Levels, key_of
+from finegrid.recipe.identity import Level, Levels, key_of
 from finegrid.results.conditional import where_factor_exists
 from finegrid.results.from_table import imported_results
-from finegrid.results.results import Distinct, Results
+from finegrid.results.results import Distinct, MergedLevel, Results
 from finegrid.results.score_scale import ScoreScale
-from finegrid.study.audit_file import Audit
+from finegrid.study.audit_file import Audit, varied_settings
 from finegrid.study.audited import fitting_audit
+from finegrid.study.bundles import settings_of
 from finegrid.study.folder import AUDIT_FILE
 from finegrid.study.identity import identify
 from finegrid.study.imported import load_imported
@@ -67,9 +69,15 @@ def load_results(study: Study) -> Results:
     ]
     factors = {name: levels for name, levels in study.factors.items() if any(exists[name])}
     whole = audit.inert(study.rows)
-    inert = {name: whole[name]["reason"] for name in study.factors if not any(exists[name])}
+    inert = {
+        name: describe_bundle(name, whole) if name in study.bundles else whole[name]["reason"]
+        for name in study.factors
+        if not any(exists[name])
+    }
+    inert |= find_inert_settings(study, factors, whole)
     common = {name: level for name, level in study.baseline.levels().items() if name in HOLDS_AT}
-    holds_at = {name: level for name, level in common.items() if name not in study.factors}
+    varied = {setting for name in study.factors for setting in settings_of(name, study.bundles)}
+    holds_at = {name: level for name, level in common.items() if name not in varied}
     return Results(
         folder=study.folder,
         score=study.head.score,
@@ -86,8 +94,48 @@ def load_results(study: Study) -> Results:
         resampling=(resampling := study.head.design.resampling),
         test_given=resampling is not None and not resampling.pools_test(study.head.data),
         screen=study.screen,
+        bundles=study.bundles,
+        merged=tuple(find_merged_levels(study, audit, factors, recipes)),
         free_factors=study.free_factors,
     )
+
+
+def describe_bundle(name: str, inert: Mapping[str, Mapping[str, Any]]) -> str:
+    """Why no level of a bundle does anything: what is inert in each."""
+    reasons = [f"{told}: {known['reason']}" for told, known in inert.items() if f" of {name} = " in told]
+    return "; ".join(["all its levels are one run", *reasons])
+
+
+def find_inert_settings(
+    study: Study, factors: Mapping[str, Sequence[Level]], inert: Mapping[str, Mapping[str, Any]]
+) -> dict[str, str]:
+    """What a level of a bundle sets to no effect in any of its rows, and why."""
+    found = {}
+    for name in (name for name in factors if name in study.bundles):
+        for level in factors[name]:
+            rows = [row for row in study.rows if row.levels[name] == level]
+            for told in dict.fromkeys(told for row in rows for told in varied_settings(row) if told in inert):
+                if told.endswith(f" of {name} = {level}") and len(inert[told]["rows"]) == len(rows):
+                    found[told] = inert[told]["reason"]
+    return found
+
+
+def find_merged_levels(
+    study: Study, audit: Audit, factors: Mapping[str, Sequence[Level]], recipes: Sequence[Distinct]
+) -> Iterator[MergedLevel]:
+    """Levels that no distinct recipe has, since all their rows are the runs of another level."""
+    rows = {row.index: row for row in study.rows}
+    for name, levels in factors.items():
+        seen = {recipe.levels.get(name) for recipe in recipes}
+        for level in levels:
+            recipe = next((r for r in recipes if any(rows[i].levels[name] == level for i in r.rows)), None)
+            if level in seen or recipe is None or (other := rows[recipe.rows[0]].levels[name]) == level:
+                continue
+            row = next(rows[i] for i in recipe.rows if rows[i].levels[name] == level)
+            audited = audit.row(row)
+            inert = audited.inert if audited else {}
+            told = [f"{s}: {inert[s]}" for s in settings_of(name, study.bundles) if s in inert]
+            yield MergedLevel(name, level, other, "; ".join(told))
 
 
 def records_by_seed(

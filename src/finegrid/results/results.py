@@ -20,6 +20,7 @@ from finegrid.recipe.recipe import Recipe
 from finegrid.results.score_scale import ScoreScale
 from finegrid.statistics.nested import Splits
 from finegrid.study.audit_file import Audit
+from finegrid.study.bundles import Bundles
 from finegrid.study.folder import StudyFolder
 from finegrid.study.predictions import read_answers
 from finegrid.study.record import Record
@@ -41,6 +42,16 @@ class Distinct:
     def done(self, seed: int) -> Record | None:
         record = self.records.get(seed)
         return record if record is not None and record.done else None
+
+
+@dataclass(frozen=True)
+class MergedLevel:
+    """A level all of whose rows are the runs of another level of its factor."""
+
+    factor: str
+    level: Level
+    other: Level
+    reason: str  # what is inert, and why
 
 
 @dataclass(frozen=True)
@@ -66,6 +77,8 @@ class Results:
     resampling: Resampling | None = None  # where every seed has a split of its own of one pool
     test_given: bool = False  # whether the test texts have a file of their own, outside that pool
     screen: Screen | None = None  # where phase 1 has decided which factors there is more to see of
+    bundles: Bundles = field(default_factory=dict)  # what the levels of factors that are bundles set
+    merged: tuple[MergedLevel, ...] = ()  # levels that nothing can be compared with
     given: Given | None = None  # predictions that are not of our runs: a comparison has them
     # Scored in every run; first the level that all other factors are scored with.
     free_factors: Mapping[str, Sequence[Level]] = field(default_factory=dict)

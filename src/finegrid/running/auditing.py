@@ -28,10 +28,12 @@ def audit_study(crew: Crew, alike: dict[str, str | int] | None = None) -> Audit:
     study, say = crew.study, crew.watcher.said
     say("reading data and checkpoint")
     worker = crew.start()
-    fingerprints = crew.wait_for(worker, Ready).fingerprints
-    audit = load_audit(study.folder)
+    ready = crew.wait_for(worker, Ready)
+    fingerprints, audit = ready.fingerprints, load_audit(study.folder)
     fits = audit is not None and audit.fingerprints == fingerprints
-    known = audit is not None and knows_texts(audit, study)
+    known = audit is not None and knows_texts(audit, study) and audit.contents == ready.contents
+    if audit is not None and fits and (others := changed_contents(audit.contents, ready.contents)):
+        say(f"changed since the last audit: {', '.join(others)}. Runs that read it are run anew.")
     if audit is None or not fits or not known or not audit.serves(study.rows, alike):
         # More splits of a pool rename nothing: runs of those that were there are found again.
         renamed = audit is not None and len(audit.splits) == (study.head.design.resample or 0)
@@ -72,6 +74,11 @@ def check_screen(study: Study, audit: Audit) -> None:
     changed = ", ".join(changed_names(study.screen.fingerprints, audit.fingerprints))
     what = f"decided before these changed: {changed}. Put them back, or remove the file to screen anew."
     raise input_error(str(study.folder), SCREEN_FILE, what)
+
+
+def changed_contents(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """The files of levels that hold something else now."""
+    return [name for name in changed_names(before, now) if name in now]
 
 
 def changed_names(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -100,9 +100,10 @@ class Ready:
     """The worker has loaded data and model. What breaks from here on is the family's affair."""
 
     fingerprints: Mapping[str, str]  # of the data and the model, as it found them
+    contents: Mapping[str, str] = field(default_factory=dict)  # of the files that levels name
 
     def to_json(self) -> dict[str, Any]:
-        return {"event": "ready", "fingerprints": dict(self.fingerprints)}
+        return {"event": "ready", "fingerprints": dict(self.fingerprints), "contents": dict(self.contents)}
 
 
 @dataclass(frozen=True)
@@ -195,8 +196,8 @@ def parse_event(line: str) -> Sent:
         ValueError: no event, or the line was cut.
     """
     match json.loads(line):
-        case {"event": "ready", "fingerprints": fingerprints}:
-            return Ready(fingerprints)
+        case {"event": "ready", "fingerprints": fingerprints, "contents": contents}:
+            return Ready(fingerprints, contents)
         case {"event": "audit", "audit": audit}:
             return AuditDone(Audit.model_validate(audit))
         case {"event": "step", "done": done}:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from finegrid.planning.families import Family
 from finegrid.planning.runs import PlannedRun
@@ -79,6 +80,7 @@ def record_of(loaded: LoadedStudy, run: Run, family: str, started: float) -> Rec
             test=progress.test_seconds,
             free=None if run.scorer is None else progress.free_seconds,
         ),
+        clipped=clipped_share(run, ended),
         memory=progress.memory,
         family=family,
         threads=loaded.settings.threads,
@@ -90,6 +92,13 @@ def record_of(loaded: LoadedStudy, run: Run, family: str, started: float) -> Rec
         started=started,
         ended=time.time(),
     )
+
+
+def clipped_share(run: Run, epochs: Sequence[Mapping[str, Any]]) -> float | None:
+    """Of the steps of some epochs, those whose gradients were clipped; None where nothing clips."""
+    steps = len(epochs) * run.loaded.steps_per_epoch(run.recipe)
+    counts = [epoch["clipped"] for epoch in epochs if "clipped" in epoch]
+    return sum(counts) / steps if counts else None
 
 
 def record_lost(study: Study, settings: RunSettings, run: PlannedRun, family: Family, reason: str) -> Record:

@@ -35,7 +35,7 @@ def train_families(crew: Crew, families: Sequence[Family], audit: Audit, workers
     # Longest first: the last to finish is then a short one.
     waiting = deque(sorted(families, key=lambda family: -family_seconds(family, audit)))
     rows = {run.run_id: run.stands_for for family in families for run in family.left}
-    workload = Workload(crew, waiting, rows, audit.fingerprints)
+    workload = Workload(crew, waiting, rows, {**audit.fingerprints, **audit.contents})
     count = min(len(waiting), workers or capacity(crew.settings, audit).workers)
     for index in range(len(crew.workers), count):
         crew.start(index)
@@ -50,7 +50,7 @@ class Workload:
     crew: Crew
     waiting: deque[Family]
     rows: Mapping[str, tuple[int, ...]]  # run id -> rows of the table that it stands for
-    fingerprints: Mapping[str, str]  # of the data and the model that runs are recorded as
+    fingerprints: Mapping[str, str]  # of data, model and files of levels that runs are recorded as
 
     def run(self) -> None:
         """Until nothing waits and no worker is at work."""
@@ -59,9 +59,9 @@ class Workload:
             worker, event = self.crew.events.get()
             family = worker.family
             match event:
-                case Ready(fingerprints):
+                case Ready(fingerprints, contents):
                     worker.ready = True
-                    self.check_unchanged(fingerprints)
+                    self.check_unchanged({**fingerprints, **contents})
                     self.give_next(worker)
                 case StepDone(done) if family:
                     watcher.stepped(family, done)

@@ -80,11 +80,12 @@ def read_jobs(jobs: queue.Queue[Job]) -> None:
 def work(channel: Channel, jobs: queue.Queue[Job], folder: Path, settings: RunSettings) -> None:
     # Torch is imported here and below, after the thread that watches the parent has started.
     from finegrid.audit.costs import make_audit
+    from finegrid.inference.teacher import open_teacher
     from finegrid.training.loaded import LoadedStudy, prepare_process
 
     prepare_process(settings)
-    loaded = LoadedStudy(load_study(folder), settings)
-    channel.send(Ready(loaded.fingerprints))
+    loaded = LoadedStudy(load_study(folder), settings, open_teacher)
+    channel.send(Ready(loaded.fingerprints, loaded.contents))
     while True:
         match jobs.get():
             case AuditJob():

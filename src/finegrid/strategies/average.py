@@ -32,7 +32,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from finegrid.errors import Problem
-from finegrid.strategies.part import STRICT, Listing, Price
+from finegrid.strategies.part import STRICT, Listing, Price, UsualLevels
 from finegrid.strategies.scoring import Averaging, EpochEnds, FreePart, Moving, Scoring, Snapshots
 
 if TYPE_CHECKING:
@@ -57,6 +57,12 @@ class Average(FreePart):
         ),
         Listing("greedy soup", ("soup",), "free", "B/D", synonyms=("model soup", "weight averaging")),
     )
+    usual: ClassVar[Mapping[str, UsualLevels]] = {
+        "ema": (0.0, 0.05),
+        "last": (1, 3),
+        "lawa": (0.0, 0.2),
+        "soup": (0, 3),
+    }
     prices: ClassVar[Mapping[str, Price]] = dict.fromkeys(("ema", "last", "lawa", "soup"), "nothing")
 
     ema: Annotated[float, Field(ge=0, le=1, description="window of a moving average, of all steps")] = 0.0

@@ -6,12 +6,37 @@ Torch is not imported: `finegrid --help` reads the strategies, and tensors know 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
     from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Constant:
+    """Numbers that a criterion needs beside a tensor: made once for every device and type that asks.
+
+    A step that is captured finds them there: the ordinary steps before it have made them.
+    """
+
+    values: tuple[float, ...]
+    _made: dict[tuple[torch.device, torch.dtype], Tensor] = field(default_factory=dict, compare=False)
+
+    @classmethod
+    def of(cls, values: NDArray[np.float64]) -> Constant:
+        return cls(tuple(values.tolist()))
+
+    def beside(self, tensor: Tensor) -> Tensor:
+        """``[values]``, on the device and in the type of a tensor."""
+        key = tensor.device, tensor.dtype
+        if key not in self._made:
+            self._made[key] = tensor.new_tensor(self.values)
+        return self._made[key]
 
 
 @dataclass(frozen=True)
@@ -22,11 +47,28 @@ class Outputs:
         logits: of each view of the batch, ``[..., texts, classes]``, in float32 (or wider).
         features: of each view, ``[..., texts, width]``: one vector a text, before the head.
         labels: ``[texts]``, class numbers.
+        texts: ``[texts]``, which of the training texts each is; None where nobody can know.
+        more_logits: of each view, those of more passes of the head alone, with dropout masks of their own.
     """
 
     logits: tuple[Tensor, ...]
     features: tuple[Tensor, ...]
     labels: Tensor
+    texts: Tensor | None = None
+    more_logits: tuple[tuple[Tensor, ...], ...] = ()  # by view
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """Another loss that takes a share of what is minimised.
+
+    Attributes:
+        share: from 0 to 1; the rest is left to the loss so far.
+        losses: outputs to losses ``[..., texts]``.
+    """
+
+    share: float
+    losses: Callable[[Outputs], Tensor]
 
 
 @dataclass(frozen=True)
@@ -39,27 +81,34 @@ class Criterion:
     Attributes:
         views: how often a batch is read in one step, with dropout masks of its own each time. The loss of
             a text is the mean over its views.
+        samples: how often the head reads each view's vectors, with dropout masks of its own each time. The
+            loss of a view is the mean over its samples; `add` looks at the first of them.
         adjust: logits ``[..., texts, classes]`` to others.
         soften: targets ``[texts, classes]``, probabilities, to others.
         modulate: losses ``[..., texts]`` and the probabilities of the labels, of the same shape, to losses.
-        weigh: labels ``[texts]`` to weights of the texts, ``[texts]``.
+        weigh: losses ``[..., texts]`` and the labels ``[texts]``, to losses.
+        mix: other losses, each of which takes its share of what there is before it.
         add: outputs to what is added to the losses, ``[..., texts]``.
     """
 
     views: int = 1
+    samples: int = 1
     adjust: tuple[Callable[[Tensor], Tensor], ...] = ()
     soften: tuple[Callable[[Tensor], Tensor], ...] = ()
     modulate: tuple[Callable[[Tensor, Tensor], Tensor], ...] = ()
-    weigh: tuple[Callable[[Tensor], Tensor], ...] = ()
+    weigh: tuple[Callable[[Tensor, Tensor], Tensor], ...] = ()
+    mix: tuple[Mixed, ...] = ()
     add: tuple[Callable[[Outputs], Tensor], ...] = ()
 
     def losses(self, outputs: Outputs) -> Tensor:
         """``[..., texts]``, in the type of the logits."""
-        losses = [self._of_view(logits, outputs.labels) for logits in outputs.logits[: self.views]]
+        logits = [*outputs.logits[: self.views], *(z for more in outputs.more_logits for z in more)]
+        losses = [self._of_pass(each, outputs.labels) for each in logits]
         mean = sum(losses[1:], losses[0]) / len(losses) if len(losses) > 1 else losses[0]
+        mean = reduce(lambda so_far, mixed: so_far.lerp(mixed.losses(outputs), mixed.share), self.mix, mean)
         return sum((addition(outputs) for addition in self.add), mean)
 
-    def _of_view(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def _of_pass(self, logits: Tensor, labels: Tensor) -> Tensor:
         logits = reduce(lambda values, adjust: adjust(values), self.adjust, logits)
         log_p = logits.log_softmax(-1)
         index = labels.expand(log_p.shape[:-1]).unsqueeze(-1)
@@ -70,11 +119,10 @@ class Criterion:
             losses = -(targets * log_p).sum(-1)
         else:
             losses = -log_p_label
-        for modulate in self.modulate:
-            losses = modulate(losses, log_p_label.exp())
-        for weigh in self.weigh:
-            losses = losses * weigh(labels)
-        return losses
+        if self.modulate:
+            p_label = log_p_label.exp()
+            losses = reduce(lambda so_far, modulate: modulate(so_far, p_label), self.modulate, losses)
+        return reduce(lambda so_far, weigh: weigh(so_far, labels), self.weigh, losses)
 
 
 CROSS_ENTROPY = Criterion()  # what a run minimises where no strategy says otherwise

@@ -18,7 +18,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from finegrid.errors import Problem
-from finegrid.strategies.part import STRICT, Claim, Listing
+from finegrid.strategies.part import STRICT, Claim, Listing, OfLayers, UsualLevels
 from finegrid.strategies.seams import Setting, Strategy
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class Freeze(Strategy):
             synonyms=("frozen layers", "layer freezing"),
         ),
     )
+    usual: ClassVar[Mapping[str, UsualLevels]] = {"layers": (0, OfLayers(0.5), OfLayers(0.75))}
     touches: ClassVar[Mapping[str, Claim]] = {
         # Sites: where the baseline says dropout = false, freezing silences what it freezes.
         "layers": {"trained": "bottom layers", "sites": "bottom layers"},

@@ -1,12 +1,33 @@
 """How texts become one vector: pooling, and the longest text that is read whole.
 
-Pooling ``first-last-mean`` (Su et al. 2021, BERT-whitening; also in the THUCNews study): mean over the real
-        tokens of the first and the last layer. ``last-mean``: of the last layer only. ``cls``: the last
-        layer at the first token. ``pooler``: the checkpoint's own pooler (a linear layer and tanh on
-        ``cls``); ELECTRA and DistilBERT have none.
+Pooling What is called ``cls-...`` reads the first token; all others read all real tokens, special ones
+        among them. L layers; layer 0 is the output of the embeddings.
+        ``first-last-mean`` (Su et al. 2021, BERT-whitening; also in the THUCNews study): mean over tokens of
+        the mean of layers 1 and L. ``last-mean``: mean over tokens of layer L. ``max``: their maximum,
+        element by element. ``cls``: layer L at the first token. ``pooler``: the checkpoint's own pooler (a
+        linear layer and tanh on ``cls``); ELECTRA and DistilBERT have none.
+        ``mean-of-last-4``: mean over tokens of the mean of layers L-3 to L. ``concat-last-4``: means over
+        tokens of the same layers side by side, so that the head is four times as wide. ``cls-last-4``: mean
+        of the first token in the same layers. ``cls-max-3`` (MaxPoolBERT, 2505.15696): maximum of the first
+        token in layers L-2 to L, element by element.
+        ``weighted``: mean over tokens of sum_l w_l h_l over layers 0 to L, w = softmax(s), s = 0 at the
+        start: L + 1 parameters. ``attention``: sum_t a_t h_t of layer L, a = softmax over a text's tokens of
+        v . tanh(W h_t): width^2 + width parameters, drawn as the head is.
 Length  Texts are cut to ``max_length`` tokens, special tokens counted.
+Keep    Which tokens of a longer text stay: its first (``head``), its last (``tail``), or of a budget of b
+        tokens without special ones the first ceil(b / 4) and the last b - ceil(b / 4) (``head+tail``; Sun et
+        al. 2019, 1905.05583: 128 and 382 of 510). Of a pair the longer text is cut first, and each text that
+        is cut keeps these of its own tokens. Inert where no text is longer than ``max_length``.
+        Evidence A, on long documents. Position embeddings count through: they do not show the gap.
+Differs Others put the first tokens of the last four layers side by side; ``concat-last-4`` has their means.
+Reduces The loss stays the mean over a batch's texts.
+Evidence B/D: differences between poolings are mostly noise, but for small training sets.
 Note    ``pooler`` is the only pooling through which the pooler reaches the loss; under the others
-        ``reinit.pooler`` is inert.
+        ``reinit.pooler`` is inert. ``head.kind = "huggingface"`` decides the pooling itself.
+        The parameters of ``weighted`` and ``attention`` belong to the head and learn at its rate. The scores
+        of ``weighted`` hardly move at an encoder's rate, so that it stays the mean of all layers: give the
+        head a rate some hundred times that of the encoder.
+        Of lower layers one vector a text is kept, not the tokens; a shared frozen bottom keeps the same.
 """
 
 from __future__ import annotations
@@ -17,9 +38,10 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from finegrid.encoders.poolings import Pooling
+from finegrid.data.tokens import Keep
+from finegrid.encoders.poolings import TOP_LAYERS, Pooling
 from finegrid.errors import Problem
-from finegrid.strategies.part import STRICT, Claim, Listing, Part
+from finegrid.strategies.part import STRICT, Claim, Listing, Part, UsualLevels
 
 if TYPE_CHECKING:
     from finegrid.encoders.families import CheckpointInfo
@@ -28,7 +50,20 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, config=STRICT)
 class ModelSettings(Part):
     listings: ClassVar[tuple[Listing, ...]] = (
-        Listing("pooling", ("pooling",), "architecture", "B/D", synonyms=("cls", "mean pooling")),
+        Listing(
+            "pooling",
+            ("pooling",),
+            "architecture",
+            "B/D",
+            synonyms=(
+                "cls",
+                "mean pooling",
+                "max pooling",
+                "attention pooling",
+                "MaxPoolBERT",
+                "last layers",
+            ),
+        ),
         Listing(
             "length",
             ("max_length",),
@@ -37,19 +72,36 @@ class ModelSettings(Part):
             step="in proportion to tokens",
             synonyms=("max_seq_length", "truncation"),
         ),
+        Listing(
+            "head and tail",
+            ("keep",),
+            "texts",
+            "A",
+            step="in proportion to tokens",
+            synonyms=("head+tail", "truncation_side", "long texts"),
+        ),
     )
+    usual: ClassVar[Mapping[str, UsualLevels]] = {"pooling": (), "max_length": (128, 64), "keep": ()}
     touches: ClassVar[Mapping[str, Claim]] = {
-        "pooling": {"pooling": "all"},
-        "max_length": {"data": "all"},
+        # Some poolings have parameters of their own, or make the head wider. A head that is probed before the
+        # run starts from what the model makes of the texts.
+        "pooling": {"pooling": "all", "initial": "head", "trained": "head"},
+        "max_length": {"data": "all", "initial": "head"},
+        "keep": {"data": "all", "initial": "head"},
     }
 
     pooling: Annotated[Pooling, Field(description="how token vectors become one")] = "first-last-mean"
     max_length: Annotated[int, Field(ge=3, description="tokens; longer texts are cut")] = 128
+    keep: Annotated[Keep, Field(description="which tokens of a longer text stay")] = "head"
 
     def problems(self, checkpoint: CheckpointInfo) -> list[Problem]:
         found = []
         if self.pooling == "pooler" and not checkpoint.has_pooler:
             found.append(Problem('"model.pooling"', f'"pooler", but {checkpoint.family} has no pooler.'))
+        if (needed := TOP_LAYERS.get(self.pooling, 1)) > checkpoint.layers:
+            layers = f"{checkpoint.layers} layer{'s' * (checkpoint.layers != 1)}"
+            what = f'"{self.pooling}" reads {needed} layers, but the encoder has {layers}. Take another.'
+            found.append(Problem('"model.pooling"', what))
         if self.max_length > checkpoint.positions:
             what = f"level {self.max_length}, but the encoder has {checkpoint.positions} positions."
             found.append(Problem('"model.max_length"', what))

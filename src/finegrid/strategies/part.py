@@ -28,12 +28,13 @@ Aspect = Literal[
     "gradients",
     "update",  # what the optimizer makes of a gradient
 ]
-# Where: "all", "pooler", "vectors" (biases and LayerNorm), or "top layers", "bottom layers" (those with the
-# embeddings) with the name of the factor that says how many.
+# Where: "all", "encoder" (all but the head), places such as "head, pooler", "vectors" (biases and LayerNorm),
+# or "top layers", "bottom layers" (those with the embeddings) with the name of the factor that says how many.
 Claim = Mapping[Aspect, str]
 # What moving a factor does to the time of a run: nothing; or what a step takes, or what comes before the
-# first step. Runs that differ only where it is nothing take the same time, and may share a family.
-Price = Literal["nothing", "step", "start"]
+# first step. Runs that differ only where it is nothing take the same time, and may share a family. "prefix":
+# nothing, but it changes what frozen layers make of a text, so that runs that freeze some share no family.
+Price = Literal["nothing", "prefix", "step", "start"]
 Kind = Literal[
     "rates",
     "decays",
@@ -50,6 +51,8 @@ Kind = Literal[
 # A: several independent controlled comparisons. B: one paper, and a default that ships or a replication.
 # C: the paper alone. D: mixed, or negative.
 Evidence = Literal["A", "B", "C", "D", "A/D", "B/D"]
+# Of a factor that names a teacher: not a kept model's folder, but columns of the training file.
+COLUMNS = "columns"
 STRICT = ConfigDict(extra="forbid", strict=True)  # for every part of a recipe: no 1 for true, no "6" for 6
 
 
@@ -74,17 +77,35 @@ class Listing:
     synonyms: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class OfLayers:
+    """A level that counts layers, as a share of those that the encoder has."""
+
+    share: float
+
+
+UsualLevels = tuple[bool | int | float | str | OfLayers, ...]
+
+
 class Part:
     """One part of a recipe: a frozen dataclass whose fields are factors."""
 
     listings: ClassVar[tuple[Listing, ...]] = ()
     # Whether its levels are scored in one run, and so move none (`scoring.FreePart`).
     free: ClassVar[bool] = False
+    # The levels of each factor that are usually tried, () for all of a switch or of a list of words; without
+    # factors that only tune another one.
+    usual: ClassVar[Mapping[str, UsualLevels]] = {}
 
     # What each factor may change, proved on the real model before a study (audit/proof.py).
     touches: ClassVar[Mapping[str, Claim]] = {}
     # What each factor does to the time of a run; "step" of those that are not here.
     prices: ClassVar[Mapping[str, Price]] = {}
+    # Factors whose levels name a file or a folder, relative to the study's folder; "" names none. What these
+    # hold is part of the ids of the runs that read them (study/contents.py).
+    files: ClassVar[tuple[str, ...]] = ()
+    # Of these, the ones that name a teacher: the folder of a kept model, or `COLUMNS`.
+    teachers: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def claim(cls, factor: str) -> Claim:
@@ -93,6 +114,22 @@ class Part:
     @classmethod
     def price(cls, factor: str) -> Price:
         return cls.prices.get(factor, "step")
+
+    def explain_level(self, factor: str, checkpoint: CheckpointInfo, steps: int) -> str:
+        """What the level of a factor amounts to, for `finegrid plan`; empty where the level says it all.
+
+        Args:
+            factor: of this part, without its name.
+            checkpoint: that the recipe is for.
+            steps: of a run.
+        """
+        return ""
+
+    @classmethod
+    def usual_levels(cls, factor: str, layers: int) -> tuple[bool | int | float | str, ...]:
+        """What is usually tried of a factor, with an encoder of so many layers; empty if nothing is told."""
+        levels = cls.usual.get(factor, ())
+        return tuple(int(layers * one.share) if isinstance(one, OfLayers) else one for one in levels)
 
     def problems(self, checkpoint: CheckpointInfo) -> list[Problem]:
         """What this part asks of a checkpoint that it cannot do."""

@@ -26,7 +26,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from finegrid.errors import Problem
-from finegrid.strategies.part import STRICT, Listing, Price
+from finegrid.strategies.part import STRICT, Listing, Price, UsualLevels
 from finegrid.strategies.scoring import FreePart, Scoring
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class Posthoc(FreePart):
             "temperature", ("temperature",), "free", "A", synonyms=("calibration", "temperature scaling")
         ),
     )
+    usual: ClassVar[Mapping[str, UsualLevels]] = {"epoch": (), "tau": (0.0, 1.0), "temperature": ()}
     prices: ClassVar[Mapping[str, Price]] = dict.fromkeys(("epoch", "tau", "temperature"), "nothing")
     keeps_answers: ClassVar[frozenset[str]] = frozenset({"temperature"})
 

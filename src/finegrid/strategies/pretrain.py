@@ -24,8 +24,8 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from finegrid.errors import Problem
-from finegrid.strategies.part import STRICT, Claim, Listing, Price
-from finegrid.strategies.seams import Setting, Strategy
+from finegrid.strategies.part import STRICT, Claim, Listing, Price, UsualLevels
+from finegrid.strategies.seams import Setting, SharedChance, Strategy
 
 if TYPE_CHECKING:
     from finegrid.encoders.families import CheckpointInfo
@@ -44,12 +44,15 @@ class Pretrain(Strategy):
             synonyms=("TAPT", "task-adaptive pretraining", "MLM"),
         ),
     )
+    usual: ClassVar[Mapping[str, UsualLevels]] = {"tokens": (0, 1_000_000)}
     touches: ClassVar[Mapping[str, Claim]] = {
         "tokens": {"initial": "all"},
         "rate": {"initial": "all"},
         "shared": {"initial": "all"},
     }
     prices: ClassVar[Mapping[str, Price]] = {"tokens": "start", "rate": "start", "shared": "start"}
+
+    reads_texts: ClassVar[bool] = True
 
     tokens: Annotated[int, Field(ge=0, description="training texts' tokens to see, over all passes")] = 0
     rate: Annotated[float, Field(gt=0, le=1, description="peak learning rate of pre-training")] = 1e-4
@@ -75,8 +78,8 @@ class Pretrain(Strategy):
         return setting.pretraining.seconds(*self._made_of(setting.seed)) if self.tokens else 0.0
 
     @property
-    def shares_chance(self) -> bool:
-        return self.tokens > 0 and self.shared
+    def shares_chance(self) -> SharedChance | None:
+        return "pretraining" if self.tokens and self.shared else None
 
     def _made_of(self, seed: int) -> tuple[int, float, int | None]:
         return self.tokens, self.rate, None if self.shared else seed

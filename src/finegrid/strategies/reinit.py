@@ -20,7 +20,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from finegrid.errors import Problem
-from finegrid.strategies.part import STRICT, Claim, Listing, Price
+from finegrid.strategies.part import STRICT, Claim, Listing, OfLayers, Price, UsualLevels
 from finegrid.strategies.seams import Setting, Strategy
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class Reinit(Strategy):
             synonyms=("re-init", "reinitialize", "fresh layers"),
         ),
     )
+    usual: ClassVar[Mapping[str, UsualLevels]] = {"pooler": (), "layers": (0, 1, OfLayers(0.5))}
     touches: ClassVar[Mapping[str, Claim]] = {
         "pooler": {"initial": "pooler"},
         "layers": {"initial": "top layers"},

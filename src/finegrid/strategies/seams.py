@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, Self
 
 from finegrid.strategies.part import Aspect, Claim, Part
 
@@ -35,6 +35,28 @@ class MorePretraining(Protocol):
         ...
 
 
+class Features(Protocol):
+    """What a model makes of the training texts before its head. Made once for equal encoders, then kept."""
+
+    seconds: float  # that making took of those that were asked for last; 0 where none were
+
+    def of(self, model: Classifier) -> Tensor:
+        """``[texts, width]`` in float32, in the order of the texts. Without dropout."""
+        ...
+
+
+class Lessons(Protocol):
+    """What others say of the training texts. Worked out once, then kept."""
+
+    def logits(self, teacher: str) -> Tensor:
+        """``[texts, classes]`` of a teacher, on the run's device. All runs share them: read them only."""
+        ...
+
+
+# What of chance all seeds may share.
+SharedChance = Literal["pretraining", "teacher"]
+
+
 @dataclass(frozen=True)
 class Setting:
     """What a run is built in: all that a strategy may ask for beside the model.
@@ -42,10 +64,12 @@ class Setting:
     Attributes:
         seed: of the run.
         streams: the run's random numbers, by name.
-        texts: the training texts.
+        texts: that the run trains on.
         classes: how many there are; a training set may lack one that dev has.
         pretraining: more of it, on these texts.
+        teachers: what they say of these texts.
         read_anchor: see `anchor`; called only by strategies that need it.
+        features: of these texts, for strategies that come after all that changes the encoder.
     """
 
     seed: int
@@ -53,7 +77,9 @@ class Setting:
     texts: TokenisedSplit
     classes: int
     pretraining: MorePretraining
+    teachers: Lessons
     read_anchor: Callable[[], Mapping[str, Tensor]]
+    features: Features
 
     @property
     def anchor(self) -> Mapping[str, Tensor]:
@@ -94,6 +120,8 @@ class Strategy(Part):
     # Whether what frozen layers make of a batch may be computed once, for all runs and views of a family. If
     # not, its factors must have a price: a family then shares it as a whole, or does not.
     shares_prefix: ClassVar[bool] = True
+    # Whether `prepare_model` reads the training texts: what it makes then differs where these do.
+    reads_texts: ClassVar[bool] = False
 
     @property
     def acts(self) -> bool:
@@ -133,12 +161,17 @@ class Strategy(Part):
         A run with such a pass steps by itself, neither stacked nor captured.
         """
 
-    def change_gradients_(self, gradients: list[Tensor]) -> None:
+    def change_gradients_(self, gradients: list[Tensor]) -> Tensor | None:
         """Change the gradients in place, right before they are spent: pure on tensors, nothing read back.
 
         Args:
             gradients: of all parameters that train and have one.
+
+        Returns:
+            Of a strategy that clips, a number in a tensor: 1 if it did, 0 if not, nan where the gradients are
+            not finite. The record has the share of steps that were clipped.
         """
+        return None
 
     # What planning and proof must know
 
@@ -153,9 +186,9 @@ class Strategy(Part):
         return 0
 
     @property
-    def shares_chance(self) -> bool:
-        """Whether all seeds share a draw of chance, which is then in no interval."""
-        return False
+    def shares_chance(self) -> SharedChance | None:
+        """Whether all seeds share a draw of chance, which is then in no interval; None: they do not."""
+        return None
 
     def start_key(self, seed: int) -> Hashable | None:
         """What decides something dear that is made before the first step; runs with equal keys share it."""
@@ -171,6 +204,10 @@ class Strategy(Part):
     def acts_at(self, total: int) -> int:
         """A step (from 0) of ``total`` at which its effect shows, for the proof: by default the middle."""
         return total // 2
+
+    def form(self, setting: Setting) -> Hashable:
+        """What it comes to in the steps of a study: where forms are equal, runs are. None: to nothing."""
+        return repr(self)
 
     def surely_differs(self, other: Self) -> bool:
         """Whether two settings cannot be one run, known without building them: for what is dear to build."""

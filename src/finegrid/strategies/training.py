@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from finegrid.strategies.part import STRICT, Claim, Listing, Part
+from finegrid.strategies.part import STRICT, Claim, Listing, Part, UsualLevels
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -19,6 +19,7 @@ class Training(Part):
         Listing("epochs", ("epochs",), "schedules", "A", synonyms=("longer training", "num_train_epochs")),
         Listing("batch size", ("batch_size",), "texts", "B/D", synonyms=("per_device_train_batch_size",)),
     )
+    usual: ClassVar[Mapping[str, UsualLevels]] = {"epochs": (3, 6), "batch_size": (32, 16)}
     touches: ClassVar[Mapping[str, Claim]] = {
         "epochs": {"rates": "all"},  # the schedule ends later
         "batch_size": {"data": "all", "rates": "all"},

@@ -6,6 +6,7 @@ Fingerprints, the reduction of every row to the run that stands for it, and the 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from finegrid.atomic import replacing
-from finegrid.recipe.identity import ENGINE, Level, Levels
+from finegrid.encoders.families import DropoutRates
+from finegrid.recipe.identity import ENGINE, Level, Levels, key_of
 from finegrid.recipe.recipe import DEFAULTS, Recipe
 from finegrid.study.design import Row
 from finegrid.study.folder import StudyFolder
@@ -45,6 +47,7 @@ class Cost(BaseModel):
     pretrain_seconds: float = 0.0  # of pre-training the encoder, for as many families as have it in common
     member_memory: int = 0  # bytes that one more member of its family adds
     copies: int = COPIES  # how often these hold what the run trains
+    texts: int = 0  # that such a run trains on; 0: those of the train split
 
     def member(self, stacked: bool) -> int:
         """Bytes that one more member adds. Stacked runs have their activations at once, each its own."""
@@ -115,6 +118,7 @@ class AuditedCheckpoint(BaseModel):
     layers: int
     positions: int  # most tokens in one text
     has_pooler: bool
+    dropout: DropoutRates = DropoutRates()  # audits of before it was noted: the usual rates
 
 
 class Audit(BaseModel):
@@ -133,6 +137,7 @@ class Audit(BaseModel):
     machine: dict[str, str] = {}  # where the costs were measured
     measured: dict[str, str | int] = {}  # and how: device, precision, threads
     proofs: list[Proof] = []  # of every level but the first of every varied factor
+    contents: dict[str, str] = {}  # of the files that levels name, what they hold: see study/contents.py
     splits: list[str] = []  # with design.resample: of every split, the fingerprint of its data
     group: str | int | None = None  # data.group, as it was when this was made
     groups: dict[str, list[int]] = {}  # with data.group: of every text of dev and test, its group's number
@@ -154,29 +159,53 @@ class Audit(BaseModel):
         """Whether it covers the rows and has, if asked, their costs with this device, precision, threads."""
         return self.covers(rows) and alike in (None, self.measured)
 
-    def inert(self, rows: list[Row]) -> dict[str, dict[str, Any]]:
-        """Varied factor -> reason, and the rows in which it does nothing."""
+    def inert(self, rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
+        """Varied factor -> reason, and the rows in which it does nothing. Of bundles each level's setting."""
         found: dict[str, dict[str, Any]] = {}
         for row in rows:
             audited = self.row(row)
             inert = audited.inert if audited else {}
-            for factor in (name for name in row.levels if name in inert):
-                found.setdefault(factor, {"reason": inert[factor], "rows": []})["rows"].append(row.index)
+            for name, setting in varied_settings(row).items():
+                if setting in inert:
+                    found.setdefault(name, {"reason": inert[setting], "rows": []})["rows"].append(row.index)
         return found
 
-    def inert_everywhere(self, rows: list[Row]) -> set[str]:
+    def tells_apart(self, bundle: str, rows: Sequence[Row]) -> bool:
+        """Whether the levels of a bundle come to different settings in these rows, inert ones left out."""
+        settings = {name for row in rows for name in row.bundled[bundle]}
+        runs = [audited.run for row in rows if (audited := self.row(row))]
+        return len({key_of({n: run[n] for n in run.keys() & settings}) for run in runs}) > 1
+
+    def inert_everywhere(self, rows: Sequence[Row]) -> set[str]:
         """Varied factors that do nothing in any row: no effect of theirs can be other than 0."""
-        found = set()
+        found = {name for name in (rows[0].bundled if rows else ()) if not self.tells_apart(name, rows)}
         for factor, known in self.inert(rows).items():
+            if factor not in DEFAULTS:
+                continue  # a setting of a bundle
             # At its default a level is nothing that could be left out: the other levels decide.
             moved = [row.index for row in rows if row.levels[factor] != DEFAULTS[factor]]
             if known["rows"] == moved:
                 found.add(factor)
         return found
 
+    def texts_of(self, cost: Cost | None) -> int:
+        """How many texts a run trains on."""
+        return cost.texts if cost is not None and cost.texts else self.sizes["train"]
+
     def cost(self, recipe: Recipe) -> Cost | None:
         shared = recipe.priced_levels()
         return next((cost for cost in self.costs if cost.shared == shared), None)
+
+
+def varied_settings(row: Row) -> Mapping[str, str]:
+    """What a row's varied factors set in its recipe, by the names that users know it by."""
+    plain = {name: name for name in row.levels if name not in row.bundled}
+    of_bundles = {
+        f"{setting} of {bundle} = {row.levels[bundle]}": setting
+        for bundle, settings in row.bundled.items()
+        for setting in settings
+    }
+    return plain | of_bundles
 
 
 def load_audit(folder: Path) -> Audit | None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Literal
 
 from finegrid.errors import Problem
 from finegrid.recipe.identity import Level, Levels
 from finegrid.recipe.recipe import Recipe
+from finegrid.study.bundles import NO_BUNDLES, Bundles, unbundle
 from finegrid.study.fraction import make_fraction
 
 DesignKind = Literal["full", "fractional", "one-at-a-time", "screen"]
@@ -27,26 +28,35 @@ class Row:
     index: int  # from 1, in the order of the table
     levels: Levels  # of the varied factors only; the rest is the baseline's
     recipe: Recipe
+    bundled: Mapping[str, Levels] = field(default_factory=dict)  # by bundle, what its level sets
 
 
-def plan_rows(kind: DesignKind, resolution: Resolution, baseline: Recipe, factors: Factors) -> list[Row]:
+def plan_rows(
+    kind: DesignKind,
+    resolution: Resolution,
+    baseline: Recipe,
+    factors: Factors,
+    bundles: Bundles = NO_BUNDLES,
+) -> list[Row]:
     """The rows of a design without `find_design_problems`. Row 1 has every first level.
 
     Of a screen, those of its fraction: `plan_screen` has the rest.
     """
     if kind == "full":
-        return plan_full(baseline, factors)
+        return plan_full(baseline, factors, bundles)
     if kind in OF_FRACTIONS:
-        return plan_fraction(baseline, factors, resolution)
-    return plan_one_at_a_time(baseline, factors)
+        return plan_fraction(baseline, factors, resolution, bundles)
+    return plan_one_at_a_time(baseline, factors, bundles)
 
 
-def plan_full(baseline: Recipe, factors: Factors) -> list[Row]:
+def plan_full(baseline: Recipe, factors: Factors, bundles: Bundles = NO_BUNDLES) -> list[Row]:
     """Every combination of levels, counting like binary digits: the first factor changes slowest."""
-    return number_rows(baseline, factors, product(*factors.values()))
+    return number_rows(baseline, factors, product(*factors.values()), bundles)
 
 
-def plan_fraction(baseline: Recipe, factors: Factors, resolution: Resolution) -> list[Row]:
+def plan_fraction(
+    baseline: Recipe, factors: Factors, resolution: Resolution, bundles: Bundles = NO_BUNDLES
+) -> list[Row]:
     """The smallest fraction of two-level factors that reaches a resolution, in the order of the full one.
 
     Where no fraction does, that is every combination.
@@ -55,36 +65,46 @@ def plan_fraction(baseline: Recipe, factors: Factors, resolution: Resolution) ->
     combinations = (
         [levels[bit] for levels, bit in zip(factors.values(), row, strict=True)] for row in bits.tolist()
     )
-    return number_rows(baseline, factors, combinations)
+    return number_rows(baseline, factors, combinations, bundles)
 
 
 def plan_screen(
-    baseline: Recipe, factors: Factors, resolution: Resolution, survivors: Collection[str]
+    baseline: Recipe,
+    factors: Factors,
+    resolution: Resolution,
+    survivors: Collection[str],
+    bundles: Bundles = NO_BUNDLES,
 ) -> list[Row]:
     """A fraction of all factors, then what it lacks of every combination of the survivors.
 
     The other factors are at their first level in the rows that are added.
     """
-    first = plan_fraction(baseline, factors, resolution)
+    first = plan_fraction(baseline, factors, resolution, bundles)
     combinations = product(*(lv if name in survivors else lv[:1] for name, lv in factors.items()))
     in_fraction = {tuple(row.levels.values()) for row in first}
     more = (levels for levels in combinations if levels not in in_fraction)
-    return number_rows(baseline, factors, [*(row.levels.values() for row in first), *more])
+    return number_rows(baseline, factors, [*(row.levels.values() for row in first), *more], bundles)
 
 
-def plan_one_at_a_time(baseline: Recipe, factors: Factors) -> list[Row]:
+def plan_one_at_a_time(baseline: Recipe, factors: Factors, bundles: Bundles = NO_BUNDLES) -> list[Row]:
     """The first level of everything, then every other level of every factor by itself."""
     first = {name: levels[0] for name, levels in factors.items()}
     moved = [{**first, name: level} for name, levels in factors.items() for level in levels[1:]]
-    return number_rows(baseline, factors, (levels.values() for levels in [first, *moved]))
+    return number_rows(baseline, factors, (levels.values() for levels in [first, *moved]), bundles)
 
 
-def number_rows(baseline: Recipe, factors: Factors, combinations: Iterable[Iterable[Level]]) -> list[Row]:
+def number_rows(
+    baseline: Recipe,
+    factors: Factors,
+    combinations: Iterable[Iterable[Level]],
+    bundles: Bundles = NO_BUNDLES,
+) -> list[Row]:
     """Rows from 1; a combination has a level for every factor."""
     rows = []
     for index, combination in enumerate(combinations, start=1):
         levels = dict(zip(factors, combination, strict=True))
-        rows.append(Row(index, levels, baseline.at(levels)))
+        bundled = {name: bundle.levels[str(levels[name])] for name, bundle in bundles.items()}
+        rows.append(Row(index, levels, baseline.at(unbundle(levels, bundles)), bundled))
     return rows
 
 

@@ -112,7 +112,7 @@ class StudyFolder:
 
     @property
     def cache(self) -> Path:
-        """The folder of what can be computed anew: tokens, frozen prefixes, further pre-training."""
+        """The folder of what can be computed anew: tokens, frozen prefixes, pre-training, teachers."""
         return self.path / "cache"
 
     def frozen_prefix(self, key: str, name: str) -> Path:
@@ -122,6 +122,10 @@ class StudyFolder:
     def frozen_prefix_lock(self, key: str) -> Path:
         """Held by the worker that computes these arrays."""
         return self.cache / f"frozen-{key}.lock"
+
+    def teacher(self, key: str) -> Path:
+        """What a kept model says of all training texts."""
+        return self.cache / f"teacher-{key}.npz"
 
     def log_of(self, worker: int) -> Path:
         """What one worker, and the libraries in it, wrote to stderr."""

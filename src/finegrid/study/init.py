@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,16 +26,18 @@ from finegrid.encoders.families import EMBEDDED, inspect, is_folder, resolve
 from finegrid.errors import InputError, input_error
 from finegrid.recipe.identity import Levels
 from finegrid.recipe.recipe import DEFAULTS
+from finegrid.study.chosen import choose_factors, suitable_design
 from finegrid.study.clean import StudyFiles, cleaning
 from finegrid.study.folder import SETTINGS_FILE, StudyFolder
 from finegrid.study.load import load_study
 from finegrid.study.opening import open_checkpoint
-from finegrid.study.presets import PRESETS
+from finegrid.study.presets import PRESETS, Preset, make_preset
 from finegrid.study.scored_label import check_scored_label
 from finegrid.study.study import Study
 from finegrid.study.toml import by_part, format_toml, parse_level, parse_levels
 
 # What suits the embedded checkpoint; chosen by a trial on dev (docs/results.md), not by taste.
+USUAL_PRESET = "thucnews64"
 EMBEDDED_LEVELS: Levels = {"optimizer.rate": 3e-4, "training.batch_size": 32, "training.epochs": 4}
 
 
@@ -47,7 +49,8 @@ class InitOptions:
     model: str
     dev: Path | None = None
     test: Path | None = None
-    preset: str = "thucnews64"
+    preset: str | None = None  # None: `USUAL_PRESET`, or none where factors are named
+    factors: tuple[str, ...] = ()  # to vary at their usual levels, by any name
     text: tuple[str, ...] = ()
     label: str | None = None
     header: bool | None = None
@@ -57,7 +60,7 @@ class InitOptions:
     encoding: Encoding = "auto"
     score: str = "macro-f1"
     seeds: int = 1
-    design: str = "full"
+    design: str | None = None  # None: as the preset has it
     resolution: str | None = None  # of a fraction: "IV" or "4"
     precision: str = "fp32"
     levels: Sequence[str] = ()  # "optimizer.rate=3e-4"
@@ -145,16 +148,21 @@ def check_draft(draft: Path, folder: Path) -> Study:
 
 def render_study_toml(folder: Path, options: InitOptions, reading: Mapping[str, Any]) -> str:
     """The text of study.toml; ``folder`` is where it will lie, ``reading`` fields of `DataSettings`."""
-    if options.preset not in PRESETS:
-        what = f'"{options.preset}" is not a preset. Known: {", ".join(PRESETS)}.'
+    name = options.preset or (None if options.factors else USUAL_PRESET)
+    if name is not None and name not in PRESETS:
+        what = f'"{name}" is not a preset. Known: {", ".join(PRESETS)}.'
         raise input_error("command line", "--preset", what)
     model = spell_model(options.model, folder)
     checkpoint = inspect(resolve(model, folder))
-    preset = PRESETS[options.preset](checkpoint.layers, checkpoint.has_pooler)
+    preset = Preset({}, {}) if name is None else make_preset(name, checkpoint)
     levels = {**DEFAULTS, **preset.baseline}
     if options.model == EMBEDDED:
         levels |= EMBEDDED_LEVELS
     levels |= parse_levels(options.levels)
+    preset = preset.around(levels)
+    chosen = choose_factors(options.factors, levels, checkpoint)
+    design = options.design or (suitable_design(chosen) if name is None else preset.kind)
+    own = {factor: levels for factor, levels in chosen.factors.items() if factor not in preset.factors}
     parts = {
         part: {field: format_toml(level) for field, level in its_levels.items()}
         for part, its_levels in by_part(levels).items()
@@ -175,15 +183,27 @@ def render_study_toml(folder: Path, options: InitOptions, reading: Mapping[str, 
             columns={key: format_toml(value) for key, value in reading.items()},
             model=format_toml(model),
             parts=parts,
-            preset=format_toml(options.preset),
-            factors={format_toml(name): format_toml(levels) for name, levels in preset.factors.items()},
+            preset=None if name is None else format_toml(name),
+            factors=dict(factor_lines(preset)),
+            own={format_toml(factor): format_toml(levels) for factor, levels in own.items()},
+            left_out=[" ".join(told.split()) for told in (*preset.left_out, *chosen.left_out)],
             score=format_toml(options.score),
             seeds=format_toml(options.seeds),
-            design=format_toml(options.design),
+            design=format_toml(design),
             resolution=None if options.resolution is None else format_toml(parse_level(options.resolution)),
             precision=format_toml(options.precision),
         )
     )
+
+
+def factor_lines(preset: Preset) -> Iterator[tuple[str, str]]:
+    """Keys and values of a preset's factors, as [factors] takes them; of a bundle one for each level."""
+    for name, levels in preset.factors.items():
+        if name not in preset.bundles:
+            yield format_toml(name), format_toml(levels)
+            continue
+        for level, settings in preset.bundles[name].levels.items():
+            yield f"{format_toml(name)}.{format_toml(level)}", format_toml(settings)
 
 
 def find_reading(options: InitOptions) -> Reading:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,19 +16,26 @@ from finegrid.data.settings import DataSettings
 from finegrid.encoders.families import CheckpointInfo, find_cached, find_folder, inspect, resolve
 from finegrid.errors import InputError, Problem, input_error
 from finegrid.recipe.identity import Level, Levels
-from finegrid.recipe.recipe import Recipe, unknown_factor
+from finegrid.recipe.recipe import DEFAULTS, Recipe, unknown_factor
 from finegrid.study.audit_file import Audit, load_audit
+from finegrid.study.bundle_tables import PARTS, check_bundles, is_bundle
+from finegrid.study.bundles import Bundles
 from finegrid.study.design import DesignKind, find_design_problems, plan_rows
 from finegrid.study.folder import AUDIT_FILE, IMPORTED_FILE, StudyFolder
 from finegrid.study.free import check_free, check_free_levels, split_off_free
 from finegrid.study.imported import NOTHING_TO_RUN
-from finegrid.study.presets import PRESETS, Preset
+from finegrid.study.presets import Preset, make_preset, recall
 from finegrid.study.screen import find_screen_problems, load_screen
 from finegrid.study.settings import SCHEMA, SCREEN_ON_TEST, DesignSettings, Head, RunSettings
 from finegrid.study.study import Study
 
 HALVED = ("freeze.layers", "reinit.layers")  # of presets: half of the layers, or none
-PARTS = tuple(field.name for field in fields(Recipe))
+# Factors that seeds with splits of their own cannot have, and why.
+OF_ONE_SET = {
+    "pretrain.tokens": "reads the texts of one training set",
+    "texts.share": "takes the first texts of one training set",
+    "texts.extra": "adds texts that a split may hold in dev or test",
+}
 T = TypeVar("T")
 Checked = tuple[T, list[Problem]]  # a value, as far as it goes, and what is wrong with it
 
@@ -71,7 +78,7 @@ def check_study(folder: Path, find_checkpoint: FindCheckpoint, audit: Audit | No
     files = StudyFolder(folder)
     content = read_toml(files.settings)
     baseline_levels, of_parts = levels_in(content)
-    factors, of_factors = factors_in(content)
+    raw_factors, of_factors = factors_in(content)
     head, of_head = check_head(content)
     checkpoint, of_checkpoint = find_checkpoint(baseline_levels.pop("model.name", None))
     preset, of_preset = check_preset(head, checkpoint)
@@ -79,10 +86,14 @@ def check_study(folder: Path, find_checkpoint: FindCheckpoint, audit: Audit | No
         preset = recall_preset(head.preset, audit)
     if preset is not None:
         baseline_levels = {**preset.baseline, **baseline_levels}
-        factors = {**preset.factors, **factors}
+        preset = preset.around(baseline_levels)
+        raw_factors = {**preset.table, **raw_factors}
     baseline, of_baseline = check_levels(baseline_levels)
     problems = [*of_parts, *of_factors, *of_head, *of_checkpoint, *of_preset, *of_baseline]
-    problems += check_factors(factors)
+    bundles, of_bundles = check_bundles(raw_factors, baseline)
+    # The levels of a bundle are the names of its tables.
+    factors = {name: list(levels) if name in bundles else levels for name, levels in raw_factors.items()}
+    problems += [*check_factors(factors, bundles), *of_bundles]
     factors, free = split_off_free(factors)
     problems += check_free(baseline_levels, free)
     if not factors and not free and not problems:
@@ -91,13 +102,13 @@ def check_study(folder: Path, find_checkpoint: FindCheckpoint, audit: Audit | No
     if head is not None:
         problems += check_design(head, factors)
     if head is not None and baseline is not None:
-        problems += check_resampling(head, baseline, factors)
+        problems += check_resampling(head, baseline, factors, bundles)
     if not problems and checkpoint is not None and baseline is not None and head is not None:
-        problems += check_combinations(head, baseline, factors, checkpoint)
+        problems += check_combinations(head, baseline, factors, bundles, checkpoint)
         problems += check_free_levels(baseline, free, checkpoint)
     if problems or head is None or baseline is None:
         raise InputError(str(files.settings), list(dict.fromkeys(problems)))
-    return with_screen(Study(folder, head, checkpoint, preset, baseline, factors, free_factors=free))
+    return with_screen(Study(folder, head, checkpoint, preset, baseline, factors, bundles, free_factors=free))
 
 
 def with_screen(study: Study) -> Study:
@@ -163,14 +174,19 @@ def levels_in(content: Mapping[str, Any]) -> Checked[dict[str, Any]]:
 
 
 def factors_in(content: Mapping[str, Any]) -> Checked[dict[str, Any]]:
-    """What stands in ``[factors]``. ``[factors.reinit] layers = [0, 6]`` works as well."""
+    """What stands in ``[factors]``. ``[factors.reinit] layers = [0, 6]`` works as well.
+
+    A table of tables is a bundle, and stays one.
+    """
     table = content.get("factors", {})
     if not isinstance(table, dict):
         return {}, [Problem("factors", f"found {table!r}, expected a table: [factors].")]
     factors: dict[str, Any] = {}
     for name, levels in table.items():
         nested = (
-            {f"{name}.{field}": value for field, value in levels.items()} if isinstance(levels, dict) else {}
+            {f"{name}.{field}": value for field, value in levels.items()}
+            if isinstance(levels, dict) and not is_bundle(name, levels)
+            else {}
         )
         factors.update(nested or {name: levels})
     return factors, []
@@ -249,7 +265,8 @@ def recall_checkpoint(name: object, folder: Path, audit: Audit | None) -> Checke
             return inspect(here), []
     if audit is not None and (kept := audit.checkpoint) is not None:
         path = Path(kept.name)
-        return CheckpointInfo(path, kept.family, kept.layers, kept.positions, kept.has_pooler), []
+        about = kept.family, kept.layers, kept.positions, kept.has_pooler
+        return CheckpointInfo(path, *about, dropout=kept.dropout), []
     with suppress(InputError):
         if (cached := find_cached(name)) is not None:
             return inspect(cached), []
@@ -268,15 +285,16 @@ def recall_preset(name: str | None, audit: Audit) -> Preset | None:
         return None
     moved = [row.moved for row in audit.rows]
     half = max((int(levels[factor]) for levels in moved for factor in HALVED if factor in levels), default=1)
-    return PRESETS[name](2 * half, any("reinit.pooler" in levels for levels in moved))
+    return make_preset(name, recall(2 * half, any("reinit.pooler" in levels for levels in moved)))
 
 
 def check_preset(head: Head | None, checkpoint: CheckpointInfo | None) -> Checked[Preset | None]:
     if head is None or checkpoint is None or head.preset is None:
         return None, []
-    if checkpoint.layers < 2:
+    preset = make_preset(head.preset, checkpoint)
+    if checkpoint.layers < preset.least_layers:
         return None, [Problem("preset", f"{head.preset} halves the encoder, but it has one layer.")]
-    return PRESETS[head.preset](checkpoint.layers, checkpoint.has_pooler), []
+    return preset, []
 
 
 def check_levels(levels: Levels) -> Checked[Recipe | None]:
@@ -286,10 +304,12 @@ def check_levels(levels: Levels) -> Checked[Recipe | None]:
         return None, [Problem(problem.where.strip('"'), problem.what) for problem in error.problems]
 
 
-def check_factors(factors: Mapping[str, Any]) -> list[Problem]:
+def check_factors(factors: Mapping[str, Any], bundles: Collection[str] = ()) -> list[Problem]:
     """Problems of every level of every factor by itself; combinations come later."""
     problems: list[Problem] = []
     for name, levels in factors.items():
+        if name in bundles:
+            continue
         where = f'factors."{name}"'
         if name not in Recipe().levels():
             problems.append(Problem(where, unknown_factor(name)))
@@ -322,22 +342,31 @@ def check_design(head: Head, factors: Mapping[str, Any]) -> list[Problem]:
     return problems
 
 
-def check_resampling(head: Head, baseline: Recipe, factors: Mapping[str, Sequence[Level]]) -> list[Problem]:
-    """Splits of their own for seeds, and what cannot have them: pre-training reads one training set."""
+def check_resampling(
+    head: Head, baseline: Recipe, factors: Mapping[str, Sequence[Level]], bundles: Bundles
+) -> list[Problem]:
+    """Splits of their own for seeds, and what cannot have them: what asks for texts of one training set."""
     if head.design.resample is None:
         return []
-    levels = [baseline.levels()["pretrain.tokens"], *factors.get("pretrain.tokens", ())]
-    if any(levels):
-        what = "pretrain.tokens reads the texts of one training set. Take one of the two out."
-        return [Problem("design.resample", what)]
-    return []
+    settings = [settings for bundle in bundles.values() for settings in bundle.levels.values()]
+    found = []
+    for factor, why in OF_ONE_SET.items():
+        asked = [baseline.levels()[factor], *factors.get(factor, ())]
+        asked += [levels[factor] for levels in settings if factor in levels]
+        if any(level != DEFAULTS[factor] for level in asked):
+            found.append(Problem("design.resample", f"{factor} {why}. Take one of the two out."))
+    return found
 
 
 def check_combinations(
-    head: Head, baseline: Recipe, factors: Mapping[str, Sequence[Level]], checkpoint: CheckpointInfo
+    head: Head,
+    baseline: Recipe,
+    factors: Mapping[str, Sequence[Level]],
+    bundles: Bundles,
+    checkpoint: CheckpointInfo,
 ) -> list[Problem]:
     """Problems of every row of the design with this checkpoint, each told once."""
     design = head.design
     kind: DesignKind = "full" if design.kind == "screen" else design.kind  # all may survive
-    rows = plan_rows(kind, design.resolution, baseline, factors)
+    rows = plan_rows(kind, design.resolution, baseline, factors, bundles)
     return list(dict.fromkeys(problem for row in rows for problem in row.recipe.problems(checkpoint)))

@@ -1,11 +1,25 @@
-"""Ready-made studies. ``thucnews64`` is the grid of the public THUCNews study, in the order of its table."""
+"""Ready-made studies, each with a baseline, factors and a kind of design; docs/presets.md tells of each.
+
+``thucnews64`` is the grid of the public THUCNews study, in the order of its table. The others are catalogues,
+made to be measured one at a time. What a checkpoint cannot do is left out of them, and said.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
+from finegrid.encoders.families import CheckpointInfo
+from finegrid.errors import InputError
 from finegrid.recipe.identity import Level, Levels
+from finegrid.recipe.recipe import DEFAULTS, Recipe
+from finegrid.spelling import format_level
+from finegrid.study.bundles import Bundle, Bundles
+from finegrid.study.design import DesignKind
+
+USUAL_LENGTH = 128  # tokens, where the checkpoint has as many positions
 
 
 @dataclass(frozen=True)
@@ -20,13 +34,106 @@ class PresetColumn:
 
 @dataclass(frozen=True)
 class Preset:
-    baseline: Levels  # what the published study trained with, where a study.toml does not say otherwise
-    factors: dict[str, list[Level]]
-    columns: tuple[PresetColumn, ...]
+    baseline: Levels  # what its source trained with, where a study.toml does not say otherwise
+    factors: dict[str, list[Level]]  # the levels of a bundle are their names
+    columns: tuple[PresetColumn, ...] = ()  # of a published table
+    bundles: Bundles = field(default_factory=dict)
+    kind: DesignKind = "one-at-a-time"  # that `finegrid init` writes
+    least_layers: int = 1
+    left_out: tuple[str, ...] = ()  # what this checkpoint cannot do, and why
+
+    @property
+    def table(self) -> dict[str, Any]:
+        """The factors as ``[factors]`` of a study.toml has them."""
+        return {
+            name: dict(self.bundles[name].levels) if name in self.bundles else levels
+            for name, levels in self.factors.items()
+        }
 
     def matches(self, factors: Mapping[str, Sequence[Level]]) -> bool:
         """Whether a study varies just these factors, in this order, at these levels."""
         return [(name, list(levels)) for name, levels in factors.items()] == list(self.factors.items())
+
+    def around(self, baseline: Mapping[str, Any]) -> Preset:
+        """With the baseline's level in the place of each factor's first; a published grid stays as it is.
+
+        Args:
+            baseline: as a study has it, by dotted names.
+        """
+        if self.columns:
+            return self
+        return replace(
+            self,
+            factors={
+                name: lead_with(baseline[name], levels) if name in baseline else levels
+                for name, levels in self.factors.items()
+            },
+        )
+
+
+def lead_with(first: Level, levels: Sequence[Level]) -> list[Level]:
+    """Levels with another one first: in the place of the first, or moved up where it is among the others."""
+    others = levels[1:] if first not in levels else levels
+    return [first, *(level for level in others if level != first)]
+
+
+def make_preset(name: str, checkpoint: CheckpointInfo) -> Preset:
+    """The preset of that name, one of `PRESETS`, as far as an encoder can do it."""
+    preset = PRESETS[name](checkpoint)
+    return preset if preset.columns else fit_to(preset, checkpoint)
+
+
+def recall(layers: int, has_pooler: bool) -> CheckpointInfo:
+    """A checkpoint of which nothing else is known any more."""
+    return CheckpointInfo(Path(), "bert", layers, USUAL_LENGTH, has_pooler)
+
+
+def fit_to(preset: Preset, checkpoint: CheckpointInfo) -> Preset:
+    """A catalogue without the levels that the checkpoint cannot do beside the baseline."""
+    baseline = known_levels(preset.baseline)
+    base = Recipe().at(baseline)
+    factors: dict[str, list[Level]] = {}
+    bundles: dict[str, Bundle] = {}
+    left_out: list[str] = []
+    for name, levels in preset.factors.items():
+        settings = {level: known_levels(of_level) for level, of_level in bundle_levels(preset, name).items()}
+        if name not in DEFAULTS and not any(settings.values()):
+            continue
+        kept: list[Level] = []
+        for level in dict.fromkeys(levels):
+            why = find_obstacle(base, settings[str(level)] if settings else {name: level}, checkpoint)
+            if why:
+                left_out.append(f"{name} at {format_level(level)}: {why}")
+            else:
+                kept.append(level)
+        if len(kept) < 2:
+            left_out += [] if len(set(levels)) > 1 else [f"{name}: the encoder has too few layers."]
+            continue
+        factors[name] = kept
+        if settings:
+            bundles[name] = Bundle({str(level): settings[str(level)] for level in kept})
+    return replace(
+        preset, baseline=baseline, factors=factors, bundles=bundles, left_out=(*preset.left_out, *left_out)
+    )
+
+
+def bundle_levels(preset: Preset, name: str) -> Mapping[str, Levels]:
+    """The settings of every level of a bundle; nothing of another factor."""
+    return preset.bundles[name].levels if name in preset.bundles else {}
+
+
+def known_levels(levels: Levels) -> Levels:
+    return {name: level for name, level in levels.items() if name in DEFAULTS}
+
+
+def find_obstacle(base: Recipe, moved: Levels, checkpoint: CheckpointInfo) -> str:
+    """Why a recipe cannot be moved so with this checkpoint; empty where it can."""
+    known = set(base.problems(checkpoint))  # of the baseline itself: they are told of the study
+    try:
+        problems = base.at(moved).problems(checkpoint)
+    except InputError as error:
+        problems = list(error.problems)
+    return next((problem.what for problem in problems if problem not in known), "")
 
 
 def thucnews64(layers: int, has_pooler: bool = True) -> Preset:
@@ -63,10 +170,179 @@ def thucnews64(layers: int, has_pooler: bool = True) -> Preset:
         PresetColumn(name, factor, *levels)
         for name, factor, levels in zip(names, factors, spellings, strict=True)
     )
+    left_out: tuple[str, ...] = ()
     if not has_pooler:
         del factors["reinit.pooler"]
         columns = tuple(column for column in columns if column.factor in factors)
-    return Preset(baseline, factors, columns)
+        left_out = ("reinit.pooler: the encoder has no pooler.",)
+    return Preset(baseline, factors, columns, kind="full", least_layers=2, left_out=left_out)
 
 
-PRESETS = {"thucnews64": thucnews64}
+def few_sample(checkpoint: CheckpointInfo) -> Preset:
+    """Fine-tuning on few texts: bias correction, fresh top layers, longer training, rates by layer.
+
+    Zhang et al., Revisiting Few-sample BERT Fine-tuning, ICLR 2021 (2006.05987). The baseline is that of the
+    commands in its repository; they draw 5 of 24 layers afresh, which is a fifth.
+    """
+    layers = checkpoint.layers
+    return Preset(
+        baseline={
+            "model.pooling": "pooler" if checkpoint.has_pooler else "cls",
+            "model.max_length": min(USUAL_LENGTH, checkpoint.positions),
+            "optimizer.rate": 2e-5,
+            "optimizer.weight_decay": 0.0,
+            "schedule.warmup_ratio": 0.1,
+            "clip.norm": 1.0,
+            "training.epochs": 3,
+            "training.batch_size": 32,
+        },
+        factors={
+            "optimizer.bias_correction": [True, False],
+            "reinit.pooler": [False, True],
+            "reinit.layers": [0, 1, max(2, round(layers * 5 / 24))],
+            "training.epochs": [3, 6, 12],
+            "rates.layer_decay": [1.0, 0.95],
+            "prior.decay": [0.0, 0.01],
+        },
+    )
+
+
+def imbalance(checkpoint: CheckpointInfo) -> Preset:
+    """Classes of unlike sizes: weights, logit adjustment in training and after it, focal loss."""
+    return Preset(
+        baseline={"model.max_length": min(USUAL_LENGTH, checkpoint.positions)},
+        factors={
+            "loss.weights": ["none", "sqrt", "balanced", "effective-0.999"],
+            "loss.prior_tau": [0.0, 0.5, 1.0],
+            "loss.focal_gamma": [0.0, 1.0, 2.0],
+            "posthoc.tau": [0.0, 0.5, 1.0],
+        },
+    )
+
+
+def free(checkpoint: CheckpointInfo) -> Preset:
+    """Everything whose step costs no more, a level or two of each."""
+    half = checkpoint.layers // 2
+    return Preset(
+        baseline={"model.max_length": min(USUAL_LENGTH, checkpoint.positions)},
+        factors={
+            "optimizer.rate": [5e-5, 2e-5, 1e-4],
+            "optimizer.weight_decay": [0.01, 0.0, 0.1],
+            "optimizer.decay_on": ["all", "matrices"],
+            "optimizer.bias_correction": [True, False],
+            "optimizer.beta2": [0.999, 0.98],
+            "optimizer.eps": [1e-8, 1e-6],
+            "rates.layer_decay": [1.0, 0.95, 0.9],
+            "rates.head": [1.0, 10.0],
+            "prior.decay": [0.0, 0.01],
+            "clip.norm": [0.0, 1.0],
+            "schedule.warmup_ratio": [0.0, 0.1],
+            "schedule.shape": ["linear", "constant", "cosine", "inverse-sqrt", "wsd", "one-cycle"],
+            "schedule.floor": [0.0, 0.1],
+            "loss.weights": ["none", "balanced"],
+            "loss.prior_tau": [0.0, 1.0],
+            "loss.smoothing": [0.0, 0.1],
+            "loss.focal_gamma": [0.0, 2.0],
+            "contrast.weight": [0.0, 0.1],
+            "reinit.layers": [0, 1, half],
+            "noise.strength": [0.0, 0.15],
+            "probe.epochs": [0, 5],
+            "dropout.hidden": ["checkpoint", 0.0, 0.2],
+            "dropout.attention": ["checkpoint", 0.0, 0.2],
+            "dropout.head": ["checkpoint", 0.0, 0.3],
+            "model.pooling": [
+                *("first-last-mean", "cls", "pooler", "last-mean", "max", "mean-of-last-4"),
+                *("concat-last-4", "cls-last-4", "cls-max-3", "weighted", "attention"),
+            ],
+            "model.keep": ["head", "head+tail"],
+            "head.kind": ["finegrid", "huggingface"],
+            "head.hidden": [0, 256],
+            "head.samples": [1, 5],
+            "posthoc.epoch": ["best", "last"],
+            "posthoc.tau": [0.0, 1.0],
+            "posthoc.temperature": ["none", "dev"],
+            "average.ema": [0.0, 0.05],
+            "average.last": [1, 3],
+            "average.lawa": [0.0, 0.2],
+            "average.soup": [0, 3],
+        },
+    )
+
+
+def cheap(checkpoint: CheckpointInfo) -> Preset:
+    """What saves seconds or memory: less that trains, shorter or fewer texts, fewer and larger batches.
+
+    Frozen layers are silent, so that they are computed once for all epochs. What trains little comes with
+    the rate that its papers give it, as one level.
+    """
+    half = checkpoint.layers // 2
+    length = min(USUAL_LENGTH, checkpoint.positions)
+    trains: dict[str, Levels] = {
+        "all": {},
+        "biases": {"train.only": "biases", "train.rate": 1e-3},
+        "biases+norms": {"train.only": "biases+norms", "train.rate": 1e-3},
+        "head": {"train.only": "head", "train.rate": 1e-3},
+    }
+    return Preset(
+        baseline={"model.max_length": length, "freeze.dropout": False},
+        factors={
+            "freeze.layers": [0, half, checkpoint.layers * 3 // 4],
+            "trains": [*trains],
+            "model.max_length": [length, length // 2, length // 4],
+            "texts.share": [1.0, 0.5],
+            "training.batch_size": [32, 64],
+            "training.epochs": [3, 2],
+            "dropout.hidden": ["checkpoint", 0.0],
+            "dropout.attention": ["checkpoint", 0.0],
+        },
+        bundles={"trains": Bundle(trains)},
+    )
+
+
+def defaults(checkpoint: CheckpointInfo) -> Preset:
+    """Whole recipes against each other: Hugging Face's Trainer, AutoGluon, and the THUCNews study."""
+    trainer: Levels = {
+        "optimizer.rate": 5e-5,
+        "optimizer.weight_decay": 0.0,
+        "schedule.shape": "linear",
+        "schedule.warmup_ratio": 0.0,
+        "rates.layer_decay": 1.0,
+        "clip.norm": 1.0,
+        "training.epochs": 3,
+        "training.batch_size": 8,
+    }
+    autogluon: Levels = {
+        "optimizer.rate": 1e-4,
+        "optimizer.weight_decay": 0.001,
+        "schedule.shape": "cosine",
+        "schedule.warmup_ratio": 0.1,
+        "rates.layer_decay": 0.9,
+        "clip.norm": 1.0,
+        "training.epochs": 20,
+        "training.batch_size": 128,
+    }
+    published = thucnews64(checkpoint.layers, checkpoint.has_pooler).baseline
+    thucnews: Levels = {
+        **{name: level for name, level in published.items() if name in trainer},
+        "optimizer.weight_decay": 0.01,
+        "schedule.shape": "linear",
+        "schedule.warmup_ratio": 0.0,
+        "rates.layer_decay": 1.0,
+        "clip.norm": 0.0,
+    }
+    recipes = {"trainer": trainer, "autogluon": autogluon, "thucnews": thucnews}
+    return Preset(
+        baseline={"model.max_length": min(USUAL_LENGTH, checkpoint.positions), **trainer},
+        factors={"recipe": [*recipes]},
+        bundles={"recipe": Bundle(recipes)},
+    )
+
+
+PRESETS: Mapping[str, Callable[[CheckpointInfo], Preset]] = {
+    "thucnews64": lambda checkpoint: thucnews64(checkpoint.layers, checkpoint.has_pooler),
+    "few-sample": few_sample,
+    "imbalance": imbalance,
+    "free": free,
+    "cheap": cheap,
+    "defaults": defaults,
+}

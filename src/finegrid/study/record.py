@@ -161,6 +161,7 @@ class Record:
         Field(description="levels of free factors that the run was scored at, such as average.ema=0.05"),
     ] = field(default_factory=dict)
     seconds: Annotated[Seconds | None, Field(description="empty of a run whose worker died")] = None
+    clipped: Annotated[float | None, Field(description="share of steps whose gradients were clipped")] = None
     memory: Annotated[int | None, Field(description="peak bytes of the process while its family trained")] = (
         None
     )
@@ -212,6 +213,7 @@ class Record:
             "epochs": [epoch.to_json() for epoch in self.epochs],
             "free": {key: scores.to_json() for key, scores in self.free.items()} or None,
             "seconds": {} if self.seconds is None else self.seconds.to_json(),
+            "clipped": self.clipped,
             "memory": self.memory,
             "family": self.family,
             "threads": self.threads,
@@ -247,6 +249,7 @@ class Record:
             epochs=tuple(map(Epoch.from_json, content.get("epochs", ()))),
             free={key: FreeScores.from_json(scores) for key, scores in content.get("free", {}).items()},
             seconds=Seconds.from_json(seconds) if (seconds := content.get("seconds")) else None,
+            clipped=content.get("clipped"),
             memory=content.get("memory"),
             family=content.get("family"),
             threads=content.get("threads"),

@@ -76,15 +76,39 @@ def factors_schema(parts: dict[str, Schema]) -> Schema:
         "type": "object",
         "description": "What the study varies: lists of levels, the first of them the baseline's.",
         "properties": {**dotted, **nested},
-        "additionalProperties": False,
+        "additionalProperties": bundle_schema(parts),
     }
+
+
+def bundle_schema(parts: dict[str, Schema]) -> Schema:
+    """The table of a bundle: by the name of a level its settings, dotted or nested."""
+    plain = {part: {field: strip(level) for field, level in levels.items()} for part, levels in parts.items()}
+    dotted = {f"{part}.{field}": level for part, levels in plain.items() for field, level in levels.items()}
+    nested = {
+        part: {"type": "object", "properties": levels, "additionalProperties": False}
+        for part, levels in plain.items()
+    }
+    return {
+        "type": "object",
+        "description": "A bundle: a factor whose levels are named sets of settings, {} the baseline itself.",
+        "minProperties": 2,
+        "additionalProperties": {
+            "type": "object",
+            "properties": {**dotted, **nested},
+            "additionalProperties": False,
+        },
+    }
+
+
+def strip(level: Schema) -> Schema:
+    """What a level may be, without words."""
+    return {key: value for key, value in level.items() if key not in ("default", "description")}
 
 
 def levels_schema(level: Schema) -> Schema:
     """A list of levels of one factor."""
-    items = {key: value for key, value in level.items() if key not in ("default", "description")}
     about = {key: value for key, value in level.items() if key == "description"}
-    return {**about, "type": "array", "items": items, "minItems": 2, "uniqueItems": True}
+    return {**about, "type": "array", "items": strip(level), "minItems": 2, "uniqueItems": True}
 
 
 def simplify(schema: Any, definitions: Schema) -> Any:

@@ -27,6 +27,7 @@ class ScreenTerms(BaseModel):
     resolution: int
     baseline: Levels
     factors: dict[str, list[Level]]
+    bundles: dict[str, dict[str, Levels]] = {}  # by factor and level, its settings
 
 
 class ScreenedFactor(BaseModel):
@@ -103,3 +104,5 @@ def find_changes(then: ScreenTerms, now: ScreenTerms) -> Iterator[tuple[str, str
             yield name, json.dumps(then.baseline.get(name)), json.dumps(now.baseline[name])
     if list(then.factors.items()) != list(now.factors.items()):
         yield "[factors]", json.dumps(then.factors), json.dumps(now.factors)
+    if then.bundles != now.bundles:
+        yield "[factors]", json.dumps(then.bundles), json.dumps(now.bundles)

@@ -13,6 +13,7 @@ from finegrid.recipe.identity import Level, Levels
 from finegrid.recipe.recipe import Recipe
 from finegrid.strategies.scoring import Scoring
 from finegrid.study.audit_file import load_audit
+from finegrid.study.bundles import Bundles, bundles_json, unbundle
 from finegrid.study.design import Row, plan_rows, plan_screen
 from finegrid.study.folder import StudyFolder
 from finegrid.study.free import list_free_levels
@@ -32,7 +33,8 @@ class Study:
     known_checkpoint: CheckpointInfo | None  # None: of a study that is only read, where nothing tells it
     preset: Preset | None
     baseline: Recipe
-    factors: Mapping[str, Sequence[Level]]
+    factors: Mapping[str, Sequence[Level]]  # the levels of a bundle are their names
+    bundles: Bundles = field(default_factory=dict)  # those of the factors that are bundles
     screen: Screen | None = None  # what phase 1 of a screen has decided; None of other designs, and before
     free_factors: Mapping[str, Sequence[Level]] = field(default_factory=dict)  # scored in every run
 
@@ -67,13 +69,17 @@ class Study:
         if self.screen is None:
             return self.first_rows
         resolution = self.head.design.resolution
-        return plan_screen(self.baseline, self.factors, resolution, self.screen.survivors)
+        return plan_screen(self.baseline, self.factors, resolution, self.screen.survivors, self.bundles)
 
     @cached_property
     def first_rows(self) -> list[Row]:
         """The rows that are there from the start: of a screen, those of phase 1; else all."""
         design = self.head.design
-        return plan_rows(design.kind, design.resolution, self.baseline, self.factors)
+        return plan_rows(design.kind, design.resolution, self.baseline, self.factors, self.bundles)
+
+    def recipe_at(self, levels: Mapping[str, Level]) -> Recipe:
+        """The baseline with some of the varied factors, or settings, at other levels."""
+        return self.baseline.at(unbundle(levels, self.bundles))
 
     @property
     def undecided(self) -> bool:
@@ -88,6 +94,7 @@ class Study:
             resolution=self.head.design.resolution,
             baseline=self.baseline.levels(),
             factors={name: list(levels) for name, levels in self.factors.items()},
+            bundles=bundles_json(self.bundles),
         )
 
     def read_table(self, keep_split: bool = True) -> DataTable:
@@ -134,4 +141,6 @@ class Study:
     def is_published_grid(self) -> bool:
         """Whether the table has the columns and the order of the preset's published table."""
         whole = self.head.design.kind == "full"
-        return whole and self.preset is not None and self.preset.matches(self.factors)
+        if not whole or self.preset is None or not self.preset.columns:
+            return False
+        return self.preset.matches(self.factors)

@@ -13,9 +13,13 @@ from finegrid.recipe.recipe import Recipe
 
 
 def format_toml(value: object) -> str:
-    """A value as TOML. JSON's strings, numbers, booleans and lists are TOML's, but for two details."""
+    """A value as TOML. JSON's strings, numbers, booleans and lists are TOML's, but for two details.
+
+    A table is written inline: the settings of a bundle's level are.
+    """
     if isinstance(value, Mapping):
-        raise TypeError("tables are written by the template")
+        pairs = ", ".join(f"{format_toml(key)} = {format_toml(item)}" for key, item in value.items())
+        return f"{{{pairs and f' {pairs} '}}}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(format_toml(item) for item in value)}]"
     # DEL must be escaped in TOML, and JSON leaves it as it is.

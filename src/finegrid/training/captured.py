@@ -31,10 +31,12 @@ class CapturedStep:
 
     def __init__(self, stack: Stack, shape: Shape, device: torch.device, graphs: Graphs) -> None:
         self.stack, self.shape, self.device = stack, shape, device
-        sites = stack.models[0].dropouts
-        self.sites = [name_pass(site, view) for view in range(stack.views) for site in sites]
+        model = stack.models[0]
+        of_head = {site.site for site in model.head.dropouts}
+        passes = {site: stack.head_passes if site in of_head else stack.views for site in model.dropouts}
+        self.sites = [name_pass(site, number) for site, count in passes.items() for number in range(count)]
         groups = max(len(run.optimizer.groups) for run in stack.runs)
-        integers = 2 * shape.tokens + 2 * shape.texts
+        integers = 2 * shape.tokens + 3 * shape.texts
         self.integers = torch.zeros(integers + len(self.sites), dtype=torch.int64, device=device)
         self.numbers = torch.zeros(len(stack.runs), 2, groups, device=device)  # rates, numbers of the update
         self.losses = torch.zeros(len(stack.runs), device=device)
@@ -63,13 +65,13 @@ class CapturedStep:
             self._fill_prefix_(batch.prefix)
 
     def _fill_prefix_(self, prefix: Prefix) -> None:
-        assert prefix.first is not None
         if self.prefix is None:
-            sizes = (self.shape.tokens, prefix.hidden.shape[1]), prefix.first.shape
-            self.prefix = Prefix(*(torch.zeros(size, device=self.device) for size in sizes))
-        assert self.prefix.first is not None
+            hidden = torch.zeros(self.shape.tokens, prefix.hidden.shape[1], device=self.device)
+            below = tuple(torch.zeros(kept.shape, device=self.device) for kept in prefix.below)
+            self.prefix = Prefix(hidden, below)
         send_(self.prefix.hidden[: len(prefix.hidden)], prefix.hidden)
-        send_(self.prefix.first, prefix.first)
+        for ours, kept in zip(self.prefix.below, prefix.below, strict=True):
+            send_(ours, kept)
 
     def __call__(self) -> None:
         """Step, or replay what a step does."""
@@ -116,6 +118,7 @@ class CapturedSteps:
         self.loaded, self.runs, self.stack = loaded, list(runs), Stack(runs)
         self.known: FrozenPrefix | None = frozen_prefix(runs[0])
         self.recipe, self.seed = runs[0].recipe, runs[0].seed
+        self.texts = loaded.training_texts(self.recipe)
         graphs = Graphs(loaded.device)
         self.steps = {
             texts: CapturedStep(self.stack, shape, loaded.device, graphs)
@@ -125,7 +128,7 @@ class CapturedSteps:
         self.began = 0.0
 
     def _shapes(self) -> dict[int, Shape]:
-        lengths = np.minimum(self.loaded.tokens.train.lengths, self.recipe.model.max_length)
+        lengths = np.minimum(self.texts.lengths, self.recipe.model.max_length)
         epochs = range(self.recipe.training.epochs)
         rows = (own for epoch in epochs for own in self.loaded.training_rows(self.recipe, self.seed, epoch))
         return plan_shapes((lengths[own] for own in rows), self.runs[0].model.parts.layers[0].heads)
@@ -134,7 +137,8 @@ class CapturedSteps:
         """The batches of an epoch, on the CPU."""
         self.began = time.perf_counter()
         for rows in self.loaded.training_rows(self.recipe, self.seed, epoch):
-            yield pack(self.loaded.tokens.train, rows, self.recipe.model.max_length, CPU)
+            model = self.recipe.model
+            yield pack(self.texts, rows, model.max_length, CPU, model.keep)
 
     def step(self, batch: Batch, step: int) -> None:
         """One step of all runs; what was asked of a GPU may not be done yet."""

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from finegrid.atomic import replacing
+from finegrid.data.tokens import TokenisedSplit
 from finegrid.errors import input_error
 from finegrid.model.packing.batches import Batch, Prefix
 from finegrid.recipe.identity import ENGINE
@@ -35,7 +38,7 @@ class FrozenPrefix:
 
     def of(self, batch: Batch) -> Batch:
         """A batch of training texts with its prefix looked up."""
-        hidden, first = self._arrays
+        hidden, *below = self._arrays
         lengths = batch.lengths
         begins = np.repeat(self._offsets[batch.rows] - np.cumsum(lengths) + lengths, lengths)
         tokens = np.zeros(len(batch.ids), dtype=np.int64)  # tokens that belong to no text: whatever is finite
@@ -45,11 +48,16 @@ class FrozenPrefix:
         def look_up(array: NDArray[np.float32], rows: NDArray[np.int64]) -> Tensor:
             return torch.from_numpy(array[rows]).to(device)
 
-        return batch.with_prefix(Prefix(look_up(hidden, tokens), look_up(first, batch.rows)))
+        kept = [level for array in below for level in look_up(array, batch.rows).unbind(1)]
+        return batch.with_prefix(Prefix(look_up(hidden, tokens), tuple(kept)))
+
+    @property
+    def _texts(self) -> TokenisedSplit:
+        return self.run.loaded.training_texts(self.run.recipe)
 
     @cached_property
     def _lengths(self) -> NDArray[np.int64]:
-        return np.minimum(self.run.loaded.tokens.train.lengths, self.run.recipe.model.max_length)
+        return np.minimum(self._texts.lengths, self.run.recipe.model.max_length)
 
     @cached_property
     def _offsets(self) -> NDArray[np.int64]:
@@ -57,18 +65,24 @@ class FrozenPrefix:
         return np.cumsum(self._lengths) - self._lengths
 
     @cached_property
-    def _arrays(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """``hidden`` [tokens, width] of all texts, and ``first`` [texts, width]: see `Prefix`."""
-        width = self.run.model.parts.width
-        shapes = {"hidden": (int(self._lengths.sum()), width), "first": (len(self._lengths), width)}
+    def _arrays(self) -> list[NDArray[np.float32]]:
+        """``hidden`` [tokens, width] of all texts, and, if the pooling reads frozen levels, what it keeps of
+        them, [texts, levels, width]: see `Prefix`.
+        """
+        model = self.run.model
+        width, pool = model.parts.width, model.head.pool
+        shapes: dict[str, tuple[int, ...]] = {"hidden": (int(self._lengths.sum()), width)}
+        if levels := sum(level <= model.frozen_layers for level in pool.levels):
+            shapes[pool.key] = (len(self._lengths), levels, width)
         files, key = self.run.loaded.study.files, self._key()
         paths = {name: files.frozen_prefix(key, name) for name in shapes}
         with FileLock(files.frozen_prefix_lock(key)):  # one worker computes, the others wait
             if any(mapped(paths[name], shape) is None for name, shape in shapes.items()):
                 self._compute(paths, shapes)
-        hidden, first = (mapped(paths[name], shape) for name, shape in shapes.items())
-        assert hidden is not None and first is not None  # just written, or just seen
-        return hidden, first
+        found = [mapped(paths[name], shape) for name, shape in shapes.items()]
+        arrays = [array for array in found if array is not None]
+        assert len(arrays) == len(shapes)  # just written, or just seen
+        return arrays
 
     def _key(self) -> str:
         """Of all that the prefixes depend on, down to their last digits."""
@@ -78,7 +92,9 @@ class FrozenPrefix:
             ENGINE,
             loaded.fingerprints["data"],
             loaded.fingerprints["tokenizer"],
+            loaded.texts_key(self.run.recipe),
             self.run.recipe.model.max_length,
+            self.run.recipe.model.keep,
             model.frozen_layers,
             loaded.precision,
             loaded.settings.threads,
@@ -92,23 +108,27 @@ class FrozenPrefix:
         return digest.hexdigest()[:16]
 
     @torch.no_grad()
-    def _compute(self, paths: dict[str, Path], shapes: dict[str, tuple[int, int]]) -> None:
+    def _compute(self, paths: dict[str, Path], shapes: dict[str, tuple[int, ...]]) -> None:
         """Run the frozen layers over all texts, in batches that do not depend on any run's order."""
         loaded, model = self.run.loaded, self.run.model
-        check_room(paths["hidden"].parent, sum(4 * rows * width for rows, width in shapes.values()))
-        with replacing(paths["hidden"]) as one, replacing(paths["first"]) as other:
-            hidden = np.lib.format.open_memmap(one, "w+", np.float32, shapes["hidden"])
-            first = np.lib.format.open_memmap(other, "w+", np.float32, shapes["first"])
-            for batch in loaded.evaluation_batches(loaded.tokens.train, self.run.recipe):
+        check_room(paths["hidden"].parent, sum(4 * prod(shape) for shape in shapes.values()))
+        with ExitStack() as drafts:
+            hidden, *below = (
+                np.lib.format.open_memmap(
+                    drafts.enter_context(replacing(path)), "w+", np.float32, shapes[name]
+                )
+                for name, path in paths.items()
+            )
+            for batch in loaded.evaluation_batches(self._texts, self.run.recipe):
                 prefix = model.prefix(batch)
-                assert prefix.first is not None  # the first layer is frozen
-                first[batch.rows] = prefix.first.cpu().numpy()
+                for array in below:
+                    array[batch.rows] = torch.stack(prefix.below, 1).cpu().numpy()
                 begins = self._offsets[batch.rows]
                 texts = np.split(prefix.hidden[: batch.real_tokens].cpu().numpy(), np.cumsum(batch.lengths))
                 for begin, text in zip(begins, texts, strict=False):
                     hidden[begin : begin + len(text)] = text
-            hidden.flush()
-            first.flush()
+            for array in (hidden, *below):
+                array.flush()
 
 
 def frozen_prefix(run: Run) -> FrozenPrefix | None:
@@ -116,7 +136,7 @@ def frozen_prefix(run: Run) -> FrozenPrefix | None:
     return FrozenPrefix(run) if run.model.prefix_is_constant and run.shares_prefix else None
 
 
-def mapped(path: Path, shape: tuple[int, int]) -> NDArray[np.float32] | None:
+def mapped(path: Path, shape: tuple[int, ...]) -> NDArray[np.float32] | None:
     """An array of this shape from disk, or None where there is none that can be read."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import hashlib
+from collections.abc import Hashable, Iterator, Mapping
 from copy import copy
+from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from finegrid.data.table import fingerprint_tables
+from finegrid.data.extra import check_classes, count_share, join_texts, read_extra, take_first
+from finegrid.data.table import Split, fingerprint_tables
 from finegrid.data.token_facts import count_tokens, splits_of
-from finegrid.data.tokens import TokenisedSplit, tokenise
+from finegrid.data.tokens import TokenisedSplit, encode, tokenise
 from finegrid.encoders.families import model_fingerprint
 from finegrid.encoders.tokenizer import load_tokenizer
 from finegrid.errors import InputError, Problem
@@ -23,13 +27,17 @@ from finegrid.model.device import check_machine, compute_repeatably
 from finegrid.model.load import Checkpoint
 from finegrid.model.packing.batches import Batch, evaluation_batches, pack, training_batches
 from finegrid.pretraining.further import FurtherPretraining
+from finegrid.recipe.identity import ENGINE
 from finegrid.recipe.recipe import Recipe
 from finegrid.strategies.seams import Setting
 from finegrid.streams import Streams
+from finegrid.study.contents import fingerprint_contents
 from finegrid.study.opening import check_largest, check_opened
 from finegrid.study.scored_label import check_scored_label
 from finegrid.study.settings import RunSettings
 from finegrid.study.study import Study
+from finegrid.training.features import TextFeatures
+from finegrid.training.teachers import OpenModel, Teachers, refuse_models
 
 # Per batch of evaluation: large enough for full-speed products; on CPUs small enough for the cache.
 EVALUATION_TOKENS = {"cpu": 4096, "cuda": 32768}
@@ -38,10 +46,13 @@ EVALUATION_TOKENS = {"cpu": 4096, "cuda": 32768}
 class LoadedStudy:
     """A study's data and checkpoint, loaded."""
 
-    def __init__(self, study: Study, settings: RunSettings) -> None:
+    def __init__(self, study: Study, settings: RunSettings, open_model: OpenModel = refuse_models) -> None:
         self.study = study
         self._anchor: dict[str, Tensor] = {}  # made when it is asked for, once for all splits
         self._views: dict[int, LoadedStudy] = {}  # by split, of a resampled study
+        self._extra: dict[str, tuple[Split, TokenisedSplit]] = {}  # by level of texts.extra
+        self._texts: dict[tuple[float, str], TokenisedSplit] = {}  # by share and extra, of other texts
+        self._features: dict[Hashable, TextFeatures] = {}
         self.settings = settings
         self.device = torch.device(settings.device)
         self.precision: Precision = settings.precision
@@ -52,14 +63,24 @@ class LoadedStudy:
         self._tokenizer = load_tokenizer(study.checkpoint.folder)
         self.tokens = tokenise(self.table, self._tokenizer, study.files.cache)
         self.checkpoint = Checkpoint(study.checkpoint)
+        self.teachers = Teachers(study, settings, self.table, open_model)
+        self.teachers.check()
+        rows = [row.recipe for row in study.rows]
+        self.contents = fingerprint_contents(study, [recipe.moved() for recipe in rows])
+        for recipe in rows:
+            self.training_texts(recipe)
         length = study.baseline.model.max_length
         self.token_facts = [
             count_tokens(part, split, getattr(self.tokens, part), self._tokenizer, length)
             for part, split in splits_of(self.table)
         ]
+        self.token_facts += [
+            count_tokens(f"texts.extra = {path}", texts, tokens, self._tokenizer, length)
+            for path, (texts, tokens) in self._extra.items()
+        ]
         weights, template = self.checkpoint.weights, self.tokens.train.template
         self.warnings = check_opened(study.checkpoint, weights, self._tokenizer, template, self.token_facts)
-        lengths = {row.recipe.model.max_length for row in study.rows}
+        lengths = {recipe.model.max_length for recipe in rows}
         check_lengths(lengths, self.tokens.train.template.specials, str(study.files.settings))
         self.fingerprints = {
             "data": fingerprint_tables(self.tables),
@@ -76,6 +97,7 @@ class LoadedStudy:
             settings.device,
             settings.threads,
         )
+        self.warnings += self.teachers.warnings([table.fingerprint() for table in self.tables])
 
     @property
     def split_fingerprints(self) -> list[str]:
@@ -89,22 +111,34 @@ class LoadedStudy:
     def _of_split(self, split: int) -> LoadedStudy:
         if split not in self._views:
             view = copy(self)
+            view._extra, view._texts, view._features = {}, {}, {}
             view.table = self.tables[split]
             view.tokens = tokenise(view.table, self._tokenizer, self.study.files.cache)
             splits = (view.tokens.train, view.tokens.dev, view.tokens.test)
             largest = max(int(split.tokens.max(initial=0)) for split in splits)
             check_largest(self.study.checkpoint, self.checkpoint.weights, largest)
+            view.teachers = replace(self.teachers, table=view.table, _said={})
             view.fingerprints = {**self.fingerprints, "data": view.table.fingerprint()}
             self._views[split] = view
         return self._views[split]
 
-    @cached_property
-    def longest(self) -> int:
-        """Tokens of the longest text of the study."""
-        views = (
+    def _of_splits(self) -> list[LoadedStudy]:
+        """The study with the texts of every split; itself alone where all seeds have the same."""
+        return (
             [self._of_split(split) for split in range(len(self.tables))] if len(self.tables) > 1 else [self]
         )
-        each = [(view.tokens.train, view.tokens.dev, view.tokens.test) for view in views]
+
+    def longest_of(self, recipe: Recipe) -> int:
+        """Tokens of the longest text that a recipe's runs see."""
+        if recipe.texts == Recipe().texts:
+            return self.longest
+        each = (self.training_texts(recipe), self.tokens.dev, self.tokens.test)
+        return int(max(split.lengths.max() for split in each))
+
+    @cached_property
+    def longest(self) -> int:
+        """Tokens of the longest text of the study's own."""
+        each = [(view.tokens.train, view.tokens.dev, view.tokens.test) for view in self._of_splits()]
         return int(max(split.lengths.max() for splits in each for split in splits))
 
     def classifier(self, recipe: Recipe, seed: int) -> Classifier:
@@ -131,19 +165,100 @@ class LoadedStudy:
             )
         return self._anchor
 
-    def setting(self, seed: int) -> Setting:
-        """What the runs of a seed are built in."""
-        classes = len(self.tokens.labels)
-        return Setting(seed, Streams(seed), self.tokens.train, classes, self.further, lambda: self.anchor)
+    def setting(self, seed: int, recipe: Recipe | None = None) -> Setting:
+        """What the runs of a seed are built in.
+
+        Args:
+            seed: of the run.
+            recipe: of the run, which may have other training texts than the study; None: the defaults.
+        """
+        recipe = recipe or Recipe()
+        texts = self.training_texts(recipe)
+        return Setting(
+            seed,
+            Streams(seed),
+            texts,
+            len(self.tokens.labels),
+            self._further(recipe, texts),
+            self.teachers,
+            lambda: self.anchor,
+            self._features_of(recipe),
+        )
+
+    def _further(self, recipe: Recipe, texts: TokenisedSplit) -> FurtherPretraining:
+        if texts is self.tokens.train:
+            return self.further
+        fingerprints = {**self.fingerprints, "texts": str(self.texts_key(recipe))}
+        return replace(self.further, texts=texts, fingerprints=fingerprints)
+
+    def _features_of(self, recipe: Recipe) -> TextFeatures:
+        model = recipe.model
+        key = (self.texts_key(recipe), model.max_length, model.keep)
+        if key not in self._features:
+            made = (self.precision, self.settings.threads, self.settings.device)
+            about = (ENGINE, self.fingerprints["data"], self.fingerprints["tokenizer"], *key, *made)
+            texts = self.training_texts(recipe)
+            self._features[key] = TextFeatures(
+                self.study.files.cache,
+                about,
+                len(texts),
+                lambda: self.evaluation_batches(texts, recipe),
+            )
+        return self._features[key]
+
+    def training_texts(self, recipe: Recipe) -> TokenisedSplit:
+        """The texts that a recipe's runs train on: the study's own, unless it asks for others.
+
+        Raises:
+            InputError: a file that cannot be used, or a class without a text.
+        """
+        key = recipe.texts.share, recipe.texts.extra
+        if recipe.texts == Recipe().texts:
+            return self.tokens.train
+        if key not in self._texts:
+            own, share = self.tokens.train, recipe.texts.share
+            taken = take_first(own, count_share(len(own), share))
+            if recipe.texts.extra:
+                taken = join_texts(taken, self._read_extra(recipe.texts.extra)[1])
+            check_classes(own, taken, self.tokens.labels, share)
+            self._texts[key] = taken
+        return self._texts[key]
+
+    def _read_extra(self, path: str) -> tuple[Split, TokenisedSplit]:
+        """More training texts, and the same as numbers."""
+        if path not in self._extra:
+            study, own = self.study, self.tokens.train
+            split = read_extra(Path(path), study.folder, study.head.data, self.table)
+            tokens, bounds = encode(split.texts, self._tokenizer)
+            encoded = replace(own, tokens=tokens, bounds=bounds, labels=split.labels, ids=split.ids)
+            self._extra[path] = split, encoded
+        return self._extra[path]
+
+    def texts_key(self, recipe: Recipe) -> tuple[int, str]:
+        """What tells a recipe's training texts from those of others: how many of the study's own, and a
+        fingerprint of those beside them.
+        """
+        count, path = count_share(len(self.tokens.train), recipe.texts.share), recipe.texts.extra
+        if not path:
+            return count, ""
+        tokens = self._read_extra(path)[1]
+        digest = hashlib.sha256()
+        for array in (tokens.tokens, tokens.bounds, tokens.labels):
+            digest.update(array.tobytes())
+        return count, digest.hexdigest()[:16]
+
+    def settings_of_splits(self, seed: int, recipe: Recipe) -> list[Setting]:
+        """What a recipe's run with the streams of a seed would be built in, with the texts of every split."""
+        return [view.setting(seed, recipe) for view in self._of_splits()]
 
     def training_batches(self, recipe: Recipe, seed: int, epoch: int) -> Iterator[Batch]:
         """The packed batches of one epoch (counted from 0), in the order of the run's own stream."""
         for rows in self.training_rows(recipe, seed, epoch):
-            yield self._pack(self.tokens.train, rows, recipe)
+            yield self._pack(self.training_texts(recipe), rows, recipe)
 
     def training_rows(self, recipe: Recipe, seed: int, epoch: int) -> Iterator[NDArray[np.int64]]:
         """Which texts are in each of those batches."""
-        order = Streams(seed).permutation(f"order/{epoch}", len(self.tokens.train))
+        order = Streams(seed).permutation(f"order/{epoch}", len(self.training_texts(recipe)))
         return training_batches(order, recipe.training.batch_size)
 
     def evaluation_batches(self, split: TokenisedSplit, recipe: Recipe) -> Iterator[Batch]:
@@ -153,10 +268,10 @@ class LoadedStudy:
             yield self._pack(split, rows, recipe)
 
     def _pack(self, split: TokenisedSplit, rows: NDArray[np.int64], recipe: Recipe) -> Batch:
-        return pack(split, rows, recipe.model.max_length, self.device)
+        return pack(split, rows, recipe.model.max_length, self.device, recipe.model.keep)
 
     def steps_per_epoch(self, recipe: Recipe) -> int:
-        return -(-len(self.tokens.train) // recipe.training.batch_size)
+        return -(-len(self.training_texts(recipe)) // recipe.training.batch_size)
 
 
 def check_lengths(lengths: set[int], specials: int, source: str) -> None:

@@ -55,7 +55,7 @@ class Run:
     ) -> None:
         """``free``: how it is scored beside its own way, by the keys of free levels; it trains as without."""
         self.loaded, self.run_id, self.recipe, self.seed = loaded, run_id, recipe, seed
-        setting = loaded.setting(seed)
+        setting = loaded.setting(seed, recipe)
         self.model = loaded.classifier(recipe, seed)
         prepare_model_(recipe, self.model, setting)
         self.criterion = build_criterion(recipe, setting)
@@ -65,6 +65,7 @@ class Run:
         self.acting, self.shares_prefix = recipe.acting, recipe.shares_prefix
         self.averagers = [a for strategy in self.acting if (a := strategy.averager(self.model))]
         self.total_steps = loaded.steps_per_epoch(recipe) * recipe.training.epochs
+        self.clipped: Tensor | None = None  # steps of this epoch; nan if gradients were not finite
         self.best_weights: dict[str, Tensor] = {}
         self.logits: dict[str, Logits] = {}  # of dev and test, at the best epoch
         self.progress = RunProgress()
@@ -103,8 +104,14 @@ class Run:
     def outputs(self, batch: Packed, step: int) -> Outputs:
         """What the model says of a batch, as often as the criterion wants to see it."""
         features = tuple(self.model.features(batch, step) for _ in range(self.criterion.views))
-        logits = tuple(self.model.head(vectors).float() for vectors in features)
-        return Outputs(logits, features, batch.labels)
+        return self.outputs_of(features, batch)
+
+    def outputs_of(self, features: tuple[Tensor, ...], batch: Packed) -> Outputs:
+        """What the head says of the vectors of each view, as often as the criterion wants to hear it."""
+        samples = range(self.criterion.samples)
+        by_view = [tuple(self.model.head(vectors).float() for _ in samples) for vectors in features]
+        first, more = tuple(passes[0] for passes in by_view), tuple(passes[1:] for passes in by_view)
+        return Outputs(first, features, batch.labels, batch.texts, more)
 
     def loss(self, outputs: Outputs) -> Tensor:
         """The mean over the texts of what the criterion says of each."""
@@ -121,9 +128,28 @@ class Run:
         if not np.isfinite(loss):
             raise DivergedError(f"the loss was {loss} at step {step + 1} of {self.total_steps}")
 
+    def check_gradients(self, clipped: float, where: str) -> None:
+        """Refuse gradients whose norm is not finite: scaled by it, they would be nothing.
+
+        Args:
+            clipped: steps that were, see `change_gradients_`.
+            where: they were met, for the message.
+
+        Raises:
+            DivergedError: it is not.
+        """
+        if not np.isfinite(clipped):
+            raise DivergedError(f"the norm of the gradients was not finite at {where}")
+
     def update(self, step: int) -> None:
-        """The second half of a step: spends the gradients."""
+        """The second half of a step: spends the gradients.
+
+        Raises:
+            DivergedError: the norm of the gradients is not finite, and a strategy looks at it.
+        """
         self.change_gradients_()
+        if self.clipped is not None:
+            self.check_gradients(float(self.clipped), f"step {step + 1} of {self.total_steps}")
         self.spend_(step)
 
     @torch.no_grad()
@@ -133,7 +159,12 @@ class Run:
         if changing:
             gradients = self.optimizer.gradients()
             for strategy in changing:
-                strategy.change_gradients_(gradients)
+                self._count_(strategy.change_gradients_(gradients))
+
+    def _count_(self, clipped: Tensor | None) -> None:
+        """Add to the steps that were clipped, on the device and in one place: a graph writes there, too."""
+        if clipped is not None:
+            self.clipped = clipped if self.clipped is None else self.clipped.add_(clipped)
 
     def spend_(self, step: int) -> None:
         """What turns gradients into new values."""
@@ -165,9 +196,13 @@ class Run:
             logits: of ``dev``; under the protocol ``best-test`` of ``test`` too, which then chooses.
 
         Raises:
-            DivergedError: a prediction is not finite.
+            DivergedError: a prediction is not finite, or the norm of the epoch's gradients was not.
         """
         entry = self.progress.epochs[-1]
+        if self.clipped is not None:
+            self.check_gradients(clipped := float(self.clipped), f"a step of epoch {entry['epoch']}")
+            entry["clipped"] = int(clipped)
+            self.clipped.zero_()
         for name, values in logits.items():
             if not np.isfinite(values).all():
                 raise DivergedError(f"a {name} prediction was not finite after epoch {entry['epoch']}")

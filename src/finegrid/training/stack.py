@@ -14,9 +14,7 @@ from torch import Tensor
 from finegrid.model.dropout import CapturedKeys
 from finegrid.model.encoder import copy_weights, forward_layer
 from finegrid.model.packing.batches import Packed
-from finegrid.model.pooling import means
 from finegrid.model.stacked import stack_layers_
-from finegrid.strategies.criterion import Outputs
 from finegrid.training.run import Run
 
 
@@ -27,6 +25,7 @@ class Stack:
         self.runs = list(runs)
         self.models = [run.model for run in runs]
         self.views = max(run.criterion.views for run in runs)
+        self.head_passes = max(run.criterion.views * run.criterion.samples for run in runs)
         self.frozen_layers = self.models[0].frozen_layers
         above = zip(*(model.parts.layers[self.frozen_layers :] for model in self.models), strict=True)
         pairs = [stack_layers_(same) for same in above]
@@ -39,16 +38,16 @@ class Stack:
             model.clock.turn_to_(step)
         prefixes = [batch.prefix or model.prefix(batch, step) for model in self.models]
         hidden = torch.stack([prefix.hidden for prefix in prefixes])
-        firsts = [prefix.first for prefix in prefixes]
+        below = [[*prefix.below] for prefix in prefixes]
         dtype = self.models[0].compute or hidden.dtype
         for index, layer in enumerate(self.layers, start=self.frozen_layers):
             layout = batch.layout(layer.heads, len(self.runs))
             hidden = forward_layer(layer, hidden, layout, copy_weights(layer, dtype))
-            if index == 0:
-                firsts = [means(own, batch) for own in hidden]
+            if index + 1 in self.models[0].head.pool.levels:
+                for model, own, kept in zip(self.models, hidden, below, strict=True):
+                    kept += model.read(index + 1, own, batch)
         return [
-            model.pool(first, own, batch)
-            for model, first, own in zip(self.models, firsts, hidden, strict=True)
+            model.pool(kept, own, batch) for model, kept, own in zip(self.models, below, hidden, strict=True)
         ]
 
     def losses(self, batch: Packed, step: int | CapturedKeys) -> Tensor:
@@ -57,8 +56,7 @@ class Stack:
         losses = []
         for run, features in zip(self.runs, zip(*by_view, strict=True), strict=True):
             own = features[: run.criterion.views]
-            logits = tuple(run.model.head(vectors).float() for vectors in own)
-            losses.append(run.loss(Outputs(logits, own, batch.labels)))
+            losses.append(run.loss(run.outputs_of(own, batch)))
         return torch.stack(losses)
 
     def backward(self, batch: Packed, step: int | CapturedKeys) -> Tensor:

@@ -17,13 +17,15 @@ import numpy as np
 from finegrid.atomic import replacing
 from finegrid.data.alike import fold_rows
 from finegrid.data.cells_of_file import ColumnOptions, StudyReading
+from finegrid.data.extra import read_extra
 from finegrid.data.findings import quote_all
 from finegrid.data.table import DataTable, Split
 from finegrid.data.unlabelled import UnlabelledTexts, read_texts
 from finegrid.errors import InputError, Problem, input_error
 from finegrid.facts.verdict import ConfirmedFacts, PairedFacts
 from finegrid.metrics import TOLERANCE
-from finegrid.recipe.identity import Levels
+from finegrid.recipe.identity import Level, Levels
+from finegrid.recipe.recipe import FILES, TEACHER_FACTORS
 from finegrid.results.load import load_results
 from finegrid.results.results import Distinct, Results
 from finegrid.spelling import json_number
@@ -31,15 +33,17 @@ from finegrid.statistics.decide import Interval
 from finegrid.statistics.effects import analyse_mains
 from finegrid.statistics.experiment import Experiment
 from finegrid.statistics.outcomes import Outcomes
+from finegrid.strategies.part import COLUMNS
 from finegrid.study.folder import LEDGER_FILE, SETTINGS_FILE, StudyFolder, texts_file
 from finegrid.study.load import load_study, read_study
 from finegrid.study.study import Study
 from finegrid.study.toml import by_part, format_toml
-from finegrid.verdict.diagnose import shared_pretraining
+from finegrid.verdict.diagnose import shared_chance
 from finegrid.verdict.interim import find_recommended
 from finegrid.verdict.outcomes import count_points, find_diverged, measure_influence
 
 BASELINE, RECOMMENDED = "baseline", "recommended"
+EXTRA = "texts.extra"
 GROUP = "group"  # column of a small study's texts
 
 
@@ -64,6 +68,7 @@ class Confirmation:
     fresh: Paired
     fresh_texts: bool
     shared_encoder: bool  # all seeds have one pre-trained encoder in common
+    shared_teacher: bool  # all seeds learn from one teacher
 
     def as_json(self) -> ConfirmedFacts:
         def paired_json(paired: Paired) -> PairedFacts:
@@ -84,6 +89,7 @@ class Confirmation:
             "levels": self.levels,
             "fresh_texts": self.fresh_texts,
             "shared_encoder": self.shared_encoder,
+            "shared_teacher": self.shared_teacher,
             "study": paired_json(self.before),
             "fresh": paired_json(self.fresh),
         }
@@ -100,6 +106,8 @@ class Confirmation:
         lines += [*diverged_lines("in the study", self.before), *diverged_lines("here", self.fresh)]
         if self.shared_encoder:
             lines.append("  all these seeds share one pre-trained encoder: intervals leave out its chance")
+        if self.shared_teacher:
+            lines.append("  all these seeds learn from one teacher: intervals leave out its chance")
         return lines
 
 
@@ -179,6 +187,7 @@ def make_small_study(study: Study, results: Results, chosen: Distinct, count: in
     first = max(max(results.planned_seeds), max(results.seeds)) + 1
     parts = list_small_parts(study, table, fresh)
     content = {texts_file(part): "".join(lines) for part, lines in parts.items()}
+    content |= extra_files(study, moved, table)
     seeds = range(first, first + count)
     content[SETTINGS_FILE] = settings_text(study, moved, seeds, table, parts)
     # Named by its content: the same command goes on with what it has begun, until the study has more seeds.
@@ -210,6 +219,31 @@ def list_small_parts(study: Study, table: DataTable, fresh: list[str] | None) ->
     elif not resampling.pools_test(study.head.data):
         parts["test"] = split_lines(table.test, table.labels)
     return parts
+
+
+def extra_files(study: Study, moved: Levels, table: DataTable) -> dict[str, str]:
+    """More training texts of the two recipes, as the other texts of the small study are written.
+
+    Raises:
+        InputError: a file that cannot be used.
+    """
+    files = {}
+    for level in {study.baseline.texts.extra, moved.get(EXTRA, "")} - {""}:
+        split = read_extra(Path(str(level)), study.folder, study.head.data, table)
+        lines = split_lines(split, table.labels)
+        if table.train.groups is not None:  # each is a group of its own
+            lines = [json.dumps({**json.loads(line), GROUP: ""}, ensure_ascii=False) + "\n" for line in lines]
+        files[str(small_level(EXTRA, level))] = "".join(lines)
+    return files
+
+
+def small_level(factor: str, level: Level) -> Level:
+    """A level as the small study has it, whose folder lies in the study's: files have other names there."""
+    if factor not in FILES or level in ("", COLUMNS):
+        return level
+    if factor == EXTRA:
+        return f"extra-{hashlib.sha256(str(level).encode()).hexdigest()[:8]}.jsonl"
+    return (Path("..") / Path(str(level)).expanduser()).as_posix()  # which stays as it is if it begins at the root
 
 
 def moved_levels(results: Results, chosen: Distinct) -> Levels:
@@ -296,14 +330,45 @@ def settings_text(
     if head.design.resample is not None:
         tables["data"] |= share_out(study, table, parts)
         tables["design"]["resample"] = head.design.resample
-    levels = study.baseline.levels()
+    refuse_columns(study, moved)
+    first = study.rows[0].recipe.levels()
+    levels = {name: small_level(name, level) for name, level in first.items()}
+    moved = {name: small_level(name, level) for name, level in moved.items()}
     for part, its_levels in by_part(levels).items():
         tables.setdefault(part, {}).update(its_levels)
-    tables["factors"] = {f'"{name}"': [levels[name], level] for name, level in moved.items()}
+    of_bundles = {name: level for name, level in moved.items() if name in study.bundles}
+    tables["factors"] = {
+        f'"{name}"': [levels[name], level] for name, level in moved.items() if name not in of_bundles
+    }
+    for name, level in of_bundles.items():
+        at_level = study.recipe_at({name: level}).levels()
+        sets = {setting: small_level(setting, own) for setting, own in at_level.items()}
+        moved_settings = {s: sets[s] for s in study.bundles[name].settings if sets[s] != levels[s]}
+        tables[f"factors.{format_toml(name)}"] = {
+            format_toml(study.factors[name][0]): {},
+            format_toml(level): moved_settings,
+        }
     lines = [f"score = {format_toml(head.score)}", f"protocol = {format_toml(head.protocol)}"]
     for name, content in tables.items():
         lines += ["", f"[{name}]", *(f"{key} = {format_toml(value)}" for key, value in content.items())]
     return "\n".join(lines) + "\n"
+
+
+def refuse_columns(study: Study, moved: Levels) -> None:
+    """Refuse a teacher that stands in the study's training file, which the small study has not.
+
+    Args:
+        study: that chose.
+        moved: what the small study varies.
+
+    Raises:
+        InputError: there is one.
+    """
+    levels = {**study.rows[0].recipe.levels(), **study.recipe_at(moved).levels()}
+    for factor in TEACHER_FACTORS:
+        if levels[factor] == COLUMNS:
+            what = f'"{COLUMNS}": a confirmation takes texts and labels along, no other columns.'
+            raise input_error(str(study.folder), factor, f"{what} Name a kept model.")
 
 
 def share_out(study: Study, table: DataTable, parts: Collection[str]) -> dict[str, object]:
@@ -329,6 +394,7 @@ def compare(before: Results, chosen: Distinct, small: Study, fresh_texts: bool) 
         InputError: the small study has not been started, or no seed has finished with both recipes.
     """
     fresh = load_results(small)
+    shared = {warning.kind for warning in shared_chance(fresh)}
     recommended = next(
         recipe
         for recipe in fresh.recipes
@@ -339,7 +405,8 @@ def compare(before: Results, chosen: Distinct, small: Study, fresh_texts: bool) 
         compare_pairs(before, before.recipes[before.baseline], chosen),
         compare_pairs(fresh, fresh.recipes[fresh.baseline], recommended),
         fresh_texts,
-        any(shared_pretraining(fresh)),
+        "shared-pretraining" in shared,
+        "shared-teacher" in shared,
     )
 
 
@@ -373,6 +440,11 @@ def compare_pairs(results: Results, baseline: Distinct, recommended: Distinct) -
     return Paired(ours, theirs, effect.estimate, effect.plain, int(both.sum()), texts, *counts)
 
 
+def small_levels(results: Results, recipe: Distinct) -> Levels:
+    """What the small study of a recipe varies."""
+    return {name: small_level(name, level) for name, level in moved_levels(results, recipe).items()}
+
+
 def load_confirmations(study: Study, results: Results, table: DataTable | None) -> list[Confirmation]:
     """What earlier calls of `finegrid confirm` have found, as far as it still confirms: seeds that the study
     has trained since have chosen, too.
@@ -389,7 +461,7 @@ def load_confirmations(study: Study, results: Results, table: DataTable | None) 
             if set(small.head.design.numbers) & set(results.seeds):
                 continue
             moved = {name: levels[1] for name, levels in small.factors.items()}
-            chosen = next(r for r in results.recipes if moved_levels(results, r) == moved)
+            chosen = next(r for r in results.recipes if small_levels(results, r) == moved)
             fresh = small.head.data.test is not None and has_fresh_texts(small, results, table)
             confirmations.append(compare(results, chosen, small, fresh))
         except (InputError, OSError, StopIteration):  # unfinished, damaged, or of factors since changed

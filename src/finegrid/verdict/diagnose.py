@@ -14,6 +14,7 @@ from finegrid.recipe.recipe import Recipe
 from finegrid.results.results import Results
 from finegrid.spelling import format_duration, format_level
 from finegrid.statistics.outcomes import complete
+from finegrid.strategies.seams import SharedChance
 from finegrid.study.scored_label import count_gold
 
 Kind = Literal[
@@ -29,11 +30,16 @@ Kind = Literal[
     "unplanned-seeds",
     "best-test",
     "shared-pretraining",
+    "shared-teacher",
     "mixed",
     "engine-paths",
+    "never-clipped",
+    "always-clipped",
     "identical",
     "few-gold-texts",
 ]
+# Of a draw of chance that all seeds share, what warns of it.
+SHARED: Mapping[SharedChance, Kind] = {"pretraining": "shared-pretraining", "teacher": "shared-teacher"}
 LEAST_GOLD = 30  # texts of a label: of fewer, an F1 is too coarse to show that nothing differs
 NAMED = 6  # runs that are named; of more, the number
 
@@ -62,9 +68,10 @@ def diagnose(results: Results) -> list[Warning]:
         few_seeds,
         unplanned_seeds,
         chosen_on_test,
-        shared_pretraining,
+        shared_chance,
         mixed,
         unlike_paths,
+        clipped,
         identical,
         few_gold_texts,
     )
@@ -154,10 +161,11 @@ def chosen_on_test(results: Results) -> Iterator[Warning]:
         yield Warning("best-test", {})
 
 
-def shared_pretraining(results: Results) -> Iterator[Warning]:
-    """Seeds that have a pre-trained encoder in common do not show what chance does in pre-training."""
-    if any(Recipe().at(recipe.run).shares_chance for recipe in results.recipes if recipe.run):
-        yield Warning("shared-pretraining", {})
+def shared_chance(results: Results) -> Iterator[Warning]:
+    """What all seeds have in common does not show what chance does in making it."""
+    recipes = (Recipe().at(recipe.run) for recipe in results.recipes if recipe.run)
+    shared = {one for recipe in recipes for one in recipe.shares_chance}
+    yield from (Warning(kind, {}) for one, kind in SHARED.items() if one in shared)
 
 
 def mixed(results: Results) -> Iterator[Warning]:
@@ -184,10 +192,35 @@ def unlike_paths(results: Results) -> Iterator[Warning]:
             yield Warning("engine-paths", {"factor": factor, "ways": told})
 
 
+def clipped(results: Results) -> Iterator[Warning]:
+    """Recipes that clip no step do nothing by it; and those that clip every one, little."""
+    for kind, share in CLIPPED.items():
+        if rows := [results.recipes[recipe].rows[0] for recipe in recipes_clipping(results, share)]:
+            yield Warning(kind, {"rows": ", ".join(map(str, rows))})
+
+
+CLIPPED: Mapping[Kind, float] = {"never-clipped": 0.0, "always-clipped": 1.0}
+
+
+def recipes_clipping(results: Results, share: float) -> list[int]:
+    """Numbers of the recipes that clip, all of whose runs have clipped this share of their steps."""
+    shares: dict[int, list[float]] = {}
+    for (recipe, _), record in results.finished():
+        if record.clipped is not None:  # it clips
+            shares.setdefault(recipe, []).append(record.clipped)
+    return sorted(recipe for recipe, those in shares.items() if all(one == share for one in those))
+
+
 def identical(results: Results) -> Iterator[Warning]:
-    """Distinct recipes that predict the very same: some level does nothing, whatever the audit says."""
+    """Distinct recipes that predict the very same: some level does nothing, whatever the audit says.
+
+    Where a recipe has clipped no step, that is why, and told already.
+    """
     seen: dict[tuple[int, str], list[int]] = {}
+    unclipped = recipes_clipping(results, 0.0)
     for (recipe, seed), digest in results.digests().items():
+        if recipe in unclipped:
+            continue
         seen.setdefault((seed, digest), []).append(results.recipes[recipe].rows[0])
     for (seed, _), rows in seen.items():
         if len(rows) > 1:

@@ -70,6 +70,10 @@ ENGLISH: dict[Kind, Words] = {
         "chance of pre-training",
         "Another pre-training may shift what they enclose; pretrain.shared = false makes one for each seed.",
     ),
+    "shared-teacher": Words(
+        "distil.teacher: all seeds learn from one teacher, and intervals leave out the chance of training it",
+        "Another teacher may shift what they enclose. No factor makes one for each seed.",
+    ),
     "mixed": Words(
         "runs differ in {name}: {values}",
         "Their last digits differ, and their seconds cannot be compared.",
@@ -78,6 +82,16 @@ ENGLISH: dict[Kind, Words] = {
         "levels of {factor} were trained on different paths of the engine: {ways}",
         "Their seconds tell the engine's paths apart too, not only the strategy. With stack = 1 in [run] all "
         "take the same path.",
+    ),
+    "never-clipped": Words(
+        "clip.norm clipped 0 % of the steps: rows {rows}",
+        "No gradient was as long: clip.norm did nothing there, and has no effect to show. Lower it, or leave "
+        "it out.",
+    ),
+    "always-clipped": Words(
+        "clip.norm clipped 100 % of the steps: rows {rows}",
+        "Every gradient was cut to one length, and Adam takes little notice of lengths: clip.norm did nearly "
+        "nothing there. Raise it to clip the longest only.",
     ),
     "identical": Words(
         "rows {rows} predict the same to the last bit with seed {seed}",
@@ -139,6 +153,10 @@ CHINESE: dict[Kind, Words] = {
         "pretrain.shared = true：所有种子都从同一个预训练编码器出发，区间不包含预训练本身的偶然性",
         "换一次预训练，结果可能移出区间；pretrain.shared = false 会为每个种子各预训练一次。",
     ),
+    "shared-teacher": Words(
+        "distil.teacher：所有种子都向同一个教师模型学习，区间不包含训练教师本身的偶然性",
+        "换一个教师，结果可能移出区间；没有因子能为每个种子各训练一个教师。",
+    ),
     "mixed": Words(
         "各次运行的 {name} 不同：{values}",
         "它们的末位数字会不同，所用秒数也不能比较。",
@@ -146,6 +164,15 @@ CHINESE: dict[Kind, Words] = {
     "engine-paths": Words(
         "{factor} 的各水平走了引擎的不同路径：{ways}",
         "秒数之差因此也包含引擎路径之差，不只是策略的代价。在 [run] 中设 stack = 1，所有运行就走同一路径。",
+    ),
+    "never-clipped": Words(
+        "clip.norm 裁剪了 0 % 的步：第 {rows} 行",
+        "没有梯度达到这个长度：clip.norm 在那里不起作用，也就没有效应。请调低，或不用它。",
+    ),
+    "always-clipped": Words(
+        "clip.norm 裁剪了 100 % 的步：第 {rows} 行",
+        "那里每个梯度都被裁到同一长度，而 Adam 几乎不受梯度长度影响：clip.norm 几乎不起作用。"
+        "请调高，只裁剪最长的梯度。",
     ),
     "identical": Words(
         "种子 {seed} 下，第 {rows} 行的预测逐位相同",

@@ -39,6 +39,7 @@ from finegrid.statistics.effects import Effect, Interaction
 from finegrid.statistics.ladder import Ladder
 from finegrid.statistics.many_to_one import Difference
 from finegrid.statistics.recommend import Expectation
+from finegrid.study.bundles import bundles_json
 from finegrid.study.screen import Screen, ScreenedFactor
 from finegrid.verdict.context import Condition, LocalEffect
 from finegrid.verdict.diagnose import Warning
@@ -52,7 +53,7 @@ from finegrid.verdict.verdict import Verdict
 def as_json(verdict: Verdict) -> VerdictFacts:
     """What programs read. Points in 0 to 100, seconds per run, bytes; None where something is not known."""
     results, analysis = verdict.results, verdict.analysis
-    return {
+    facts: VerdictFacts = {
         "schema": 1,
         "score": results.score,
         "protocol": results.protocol,
@@ -85,6 +86,9 @@ def as_json(verdict: Verdict) -> VerdictFacts:
         ],
         "free": free_json(verdict),
     }
+    if results.bundles:
+        facts["bundles"] = bundles_json(results.bundles)
+    return facts
 
 
 def free_json(verdict: Verdict) -> FreeVerdictFacts | None:

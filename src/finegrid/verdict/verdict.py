@@ -11,6 +11,7 @@ from finegrid.losses import Loss
 from finegrid.metrics import MARGIN, MOST_MARGIN, TOLERANCE
 from finegrid.recipe.identity import Levels
 from finegrid.results.results import Results
+from finegrid.spelling import format_level
 from finegrid.statistics.best import BestSet, best_set
 from finegrid.statistics.comparisons import Comparison, Contrast
 from finegrid.statistics.costs import CostEffect, compare_costs, surely_less
@@ -210,7 +211,7 @@ def judge(
     analysis = analyse(test, margin, alpha, surely_less(spent))
     if results.is_nested("test") and results.audit is not None:  # texts are in the splits, not beside them
         analysis = replace(analysis, texts=results.audit.sizes["test"])
-    if results.screen is not None:
+    if results.screen is not None or results.merged:
         noted = tuple(add_note(effect, results) for effect in analysis.effects)
         analysis = replace(analysis, effects=noted)
     chosen_on = "dev" if results.audit is not None and results.protocol == "best-dev" else "test"
@@ -308,8 +309,16 @@ def check_score_has_texts(results: Results) -> None:
 
 
 def add_note(effect: Effect, results: Results) -> Effect:
-    """With a note where the effect is not from the full design of a screen's survivors."""
-    name, screen = effect.comparison.factor, results.screen
+    """With a note where nothing can be compared, or not in the full design of a screen's survivors."""
+    compared = effect.comparison
+    merged = next(
+        (m for m in results.merged if (m.factor, m.level) == (compared.factor, compared.level)), None
+    )
+    if merged is not None:
+        why = f" ({merged.reason})" if merged.reason else ""
+        same = f"{format_level(merged.level)} and {format_level(merged.other)} are one run here{why}"
+        return replace(effect, notes=(f"not estimable: {same}",))
+    name, screen = compared.factor, results.screen
     if screen is None or name in find_blocks(results)[0].given:
         return effect
     if name in screen.survivors:

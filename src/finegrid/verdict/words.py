@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from finegrid.errors import visible
-from finegrid.facts.decision_words import factor_words, ladder_words
+from finegrid.facts.decision_words import bundle_lines, factor_words, ladder_words
 from finegrid.facts.failure_words import failure_lines
 from finegrid.facts.free_words import (
     free_cost,
@@ -200,6 +200,7 @@ def ends_of(pair: Sequence[float | None]) -> tuple[float, float]:
 
 def tail_lines(verdict: Verdict, facts: VerdictFacts, lang: Lang) -> Iterator[str]:
     words, results = LANGUAGES[lang], verdict.results
+    yield from bundle_lines(facts, lang)
     yield from note_lines(verdict, lang)
     for factor, reason in results.inert.items():
         yield words["inert"].format(factor=factor, reason=reason)

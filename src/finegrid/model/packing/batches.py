@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from finegrid.data.tokens import TokenisedSplit
+from finegrid.data.tokens import Keep, TokenisedSplit
 from finegrid.model.kernels.layout import Layout, cut, lay_out, round_up
 
 # Packed batches are filled up to multiples of so many tokens, with tokens that belong to no text and get no
@@ -25,7 +25,7 @@ class Prefix:
     """What frozen layers at the bottom make of a batch: the same for every run of a family."""
 
     hidden: Tensor  # [tokens, width], the output of the last frozen layer
-    first: Tensor | None  # [texts, width], means of the first layer's output, if that is frozen
+    below: tuple[Tensor, ...] = ()  # [texts, width] each: what the pooling keeps of frozen levels, bottom up
 
 
 class Packed(Protocol):
@@ -41,6 +41,8 @@ class Packed(Protocol):
     def starts(self) -> Tensor: ...
     @property
     def labels(self) -> Tensor: ...
+    @property
+    def texts(self) -> Tensor: ...
     @property
     def prefix(self) -> Prefix | None: ...
     def layout(self, heads: int, runs: int = 1) -> Layout: ...
@@ -84,6 +86,11 @@ class Batch:
         return replace(self, prefix=prefix)
 
     @cached_property
+    def texts(self) -> Tensor:
+        """``[texts]``, `rows` on the device."""
+        return torch.from_numpy(self.rows).to(self.ids.device)
+
+    @cached_property
     def counts(self) -> Tensor:
         """``[texts]``, tokens of each."""
         return torch.from_numpy(self.lengths).to(self.ids.device)
@@ -95,12 +102,18 @@ class Batch:
         return torch.from_numpy(owner).to(self.ids.device)
 
 
-def pack(split: TokenisedSplit, rows: NDArray[np.int64], max_length: int, device: torch.device) -> Batch:
+def pack(
+    split: TokenisedSplit,
+    rows: NDArray[np.int64],
+    max_length: int,
+    device: torch.device,
+    keep: Keep = "head",
+) -> Batch:
     """Pack the given texts of a split, cut to ``max_length`` tokens each, shortest first."""
     lengths = np.minimum(split.lengths[rows], max_length)
     order = np.argsort(lengths, kind="stable")
     rows, lengths = rows[order], lengths[order]
-    ids, types = split.texts(rows, max_length)
+    ids, types = split.texts(rows, max_length, keep)
     ends = np.cumsum(lengths)
     starts = ends - lengths
     positions = np.arange(ends[-1]) - np.repeat(starts, lengths)

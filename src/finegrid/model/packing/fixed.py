@@ -61,6 +61,7 @@ class FixedBatch:
     types: Tensor  # [tokens]
     lengths: Tensor  # [texts], sorted
     labels: Tensor  # [texts]
+    texts: Tensor  # [texts], which text of the split each is
     prefix: Prefix | None = None
 
     @cached_property
@@ -117,10 +118,9 @@ def integers_of(batch: Batch, shape: Shape) -> NDArray[np.int64]:
     real = batch.real_tokens
     tokens = np.zeros((2, shape.tokens), dtype=np.int64)
     tokens[0, :real], tokens[1, :real] = batch.ids.numpy()[:real], batch.types.numpy()[:real]
-    return np.concatenate([tokens.reshape(-1), batch.lengths, batch.labels.numpy()])
+    return np.concatenate([tokens.reshape(-1), batch.lengths, batch.labels.numpy(), batch.rows])
 
 
 def batch_of(integers: Tensor, shape: Shape) -> FixedBatch:
     """The batch that lies in ``integers``; parts are views of it."""
-    sizes = [shape.tokens, shape.tokens, shape.texts, shape.texts]
-    return FixedBatch(shape, *integers.split(sizes))
+    return FixedBatch(shape, *integers.split([shape.tokens] * 2 + [shape.texts] * 3))

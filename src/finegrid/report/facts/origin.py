@@ -8,7 +8,9 @@ from typing import Any
 
 from finegrid.facts.report import CardFacts, CheckpointFacts, CommandFacts, DataFacts, ProtocolFacts
 from finegrid.recipe.card import card
+from finegrid.recipe.recipe import DEFAULTS
 from finegrid.results.results import Results
+from finegrid.study.bundles import settings_of
 from finegrid.study.record import Record
 from finegrid.study.study import Study
 from finegrid.verdict.verdict import Verdict
@@ -46,7 +48,8 @@ def data_facts(results: Results, study: Study | None) -> DataFacts | None:
 
 def card_facts(results: Results) -> list[CardFacts]:
     """A card per part of the recipe that is varied, inert factors too."""
-    names = [*results.factors, *results.inert]
+    varied = dict.fromkeys([*results.factors, *results.inert])
+    names = [s for name in varied for s in settings_of(name, results.bundles) if s in DEFAULTS]
     parts = dict.fromkeys(name.partition(".")[0] for name in names)
     return [
         {

@@ -8,6 +8,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from finegrid.facts.decision_words import (
+    bundle_lines,
     condition_words,
     decision_of,
     decision_words,
@@ -210,13 +211,16 @@ def list_factors(several: list[FactorFacts]) -> Both:
 
 
 def notes(verdict: VerdictFacts) -> list[Both]:
-    """What a reader must know of the splits and of single effects, each note once."""
+    """What a reader must know of the splits, of bundles and of single effects, each note once."""
     noted: dict[str, list[Markup]] = {}
     for one in verdict["factors"]:
         for note in one["notes"]:
             noted.setdefault(note, []).append(numerals.level(one["factor"], one["levels"][1]))
     found = [say("note", names=join(names), note=user(note)) for note, names in noted.items()]
-    return [*splits_sentences(verdict["splits"]), *found, *loss_sentences(verdict["factors"])]
+    sets = [
+        Both(*map(user, said)) for said in zip(*(bundle_lines(verdict, lang) for lang in LANGS), strict=True)
+    ]
+    return [*splits_sentences(verdict["splits"]), *sets, *found, *loss_sentences(verdict["factors"])]
 
 
 def failures(verdict: VerdictFacts) -> list[Both]:

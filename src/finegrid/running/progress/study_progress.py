@@ -94,7 +94,7 @@ class StudyProgress:
         clocked = all(seconds.values())
         waiting = {}
         for family in left:
-            steps = max(1, *(steps_of(run, audit) for run in family.left))
+            steps = max(1, *(steps_of(run.recipe, audit) for run in family.left))
             work = seconds[family.family_id] if clocked else float(steps)
             rows = tuple(sorted(row for run in family.left for row in run.stands_for))
             first = family.left[0]

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from finegrid.data.delimited import Line
 from finegrid.data.findings import FileFindings, quote
 from finegrid.recipe.identity import Level
-from finegrid.study.presets import PRESETS
+from finegrid.study.presets import thucnews64
 
 WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
@@ -32,7 +32,7 @@ def read_published_levels(
     }
     layers = [value for name in ("reinit_layers", "frozen_layers") for value in cells.get(name, []) if value]
     half = int(max(layers, default=1))
-    preset = PRESETS["thucnews64"](2 * max(half, 1), "reinit_pooler" in cells)
+    preset = thucnews64(2 * max(half, 1), "reinit_pooler" in cells)
     if len(cells) < len(columns) or set(cells) != {column.name for column in preset.columns}:
         return None
     levels: dict[str, list[Level]] = {}

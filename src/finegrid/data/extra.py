@@ -1,0 +1,121 @@
+"""The training texts of runs that ask for others than the study's: the first of them, or more from a file."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from finegrid.data.alike import fold_rows
+from finegrid.data.doctor import find_unknown_labels
+from finegrid.data.findings import FileFindings, quote_all
+from finegrid.data.read import CheckedRows, read_rows
+from finegrid.data.settings import DataSettings
+from finegrid.data.table import DataTable, Split
+from finegrid.data.tokens import TokenisedSplit
+from finegrid.errors import InputError, Problem, input_error
+from finegrid.spelling import count_noun
+
+SHOWN = 5  # rows of texts that are to be taken out
+
+
+def count_share(texts: int, share: float) -> int:
+    """How many the first share of them are: ceil(share * texts), by the digits of the share."""
+    return math.ceil(Fraction(str(share)) * texts)  # in floats 0.07 * 100 is a little more than 7
+
+
+def read_extra(path: Path, base: Path, settings: DataSettings, table: DataTable) -> Split:
+    """More training texts, read as the study's own files are.
+
+    Args:
+        path: of the file.
+        base: where paths start.
+        settings: of the study's data.
+        table: the study's texts.
+
+    Raises:
+        InputError: with all problems of the file: labels that no training text has, and texts or groups
+            that are in dev or test too.
+    """
+    findings = FileFindings(str(path))
+    rows = read_rows(path, base, settings, findings)
+    problems = findings.problems()
+    if not findings:
+        problems += find_unknown_labels("extra", rows, table.labels)
+        problems += _find_leaks(rows, table)
+    if problems:
+        raise InputError("texts.extra", problems)
+    index = {name: number for number, name in enumerate(table.labels)}
+    return Split(rows.texts, np.array([index[label] for label in rows.labels], dtype=np.int64), rows.ids)
+
+
+def _find_leaks(rows: CheckedRows, table: DataTable) -> Iterator[Problem]:
+    """Texts that would be trained on and scored: of each kind and each split all rows together."""
+    for part, split in (("dev", table.dev), ("test", table.test)):
+        known = set(fold_rows(split.texts))
+        shared = [row for row, text in enumerate(fold_rows(rows.texts)) if text in known]
+        if shared:
+            what = f"{count_noun(len(shared), 'text')} also in {part}, but perhaps for case and blanks"
+            yield _tell_rows(rows, shared, what)
+        if rows.groups is None or split.groups is None:
+            continue
+        scored = {*split.groups.tolist()}
+        held = [row for row, name in enumerate(rows.groups) if table.group_numbers.get(name) in scored]
+        if held:
+            names = quote_all(sorted({rows.groups[row] for row in held}), 3)
+            yield _tell_rows(
+                rows, held, f"{count_noun(len(held), 'text')} of groups that are in {part}: {names}"
+            )
+
+
+def _tell_rows(rows: CheckedRows, found: Sequence[int], what: str) -> Problem:
+    shown = ", ".join(str(rows.places[row]) for row in found[:SHOWN])
+    more = f" and {len(found) - SHOWN:,} more" if len(found) > SHOWN else ""
+    places = f"{rows.unit}{'s' * (len(found) > 1)} {shown}{more}"
+    return Problem(rows.file, f"{what} ({places}). Scores would be too high: take these rows out")
+
+
+def join_texts(first: TokenisedSplit, second: TokenisedSplit) -> TokenisedSplit:
+    """The texts of two splits, one after the other."""
+    return replace(
+        first,
+        tokens=np.concatenate([first.tokens, second.tokens]),
+        bounds=np.concatenate([first.bounds, first.bounds[-1] + second.bounds[1:]]),
+        labels=np.concatenate([first.labels, second.labels]),
+        ids=np.concatenate([first.ids, second.ids]),
+    )
+
+
+def take_first(split: TokenisedSplit, count: int) -> TokenisedSplit:
+    """The first texts of a split; itself where these are all."""
+    if count == len(split):
+        return split
+    bounds = split.bounds[: count * split.parts + 1]
+    tokens = split.tokens[: bounds[-1]]
+    return replace(split, tokens=tokens, bounds=bounds, labels=split.labels[:count], ids=split.ids[:count])
+
+
+def check_classes(own: TokenisedSplit, taken: TokenisedSplit, labels: Sequence[str], share: float) -> None:
+    """Refuse a share of the training texts that leaves a class without any.
+
+    Args:
+        own: the study's training texts.
+        taken: what a run trains on.
+        labels: names of the classes.
+        share: that was asked for.
+
+    Raises:
+        InputError: it does.
+    """
+    lost = sorted({*own.labels.tolist()} - {*taken.labels.tolist()})
+    if lost:
+        names = quote_all([labels[label] for label in lost])
+        what = (
+            f"level {share:g} keeps the first {count_share(len(own), share):,} of {len(own):,} training "
+            f"texts, and none of them is of class {names}. Take a larger share, or mix the rows of the file."
+        )
+        raise input_error("study", '"texts.share"', what)

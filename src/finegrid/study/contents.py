@@ -1,0 +1,80 @@
+"""What the files hold that levels name: part of the identity of the runs that read them, and of no other."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from finegrid.errors import InputError, Problem
+from finegrid.recipe.identity import Level
+from finegrid.recipe.recipe import FILES
+from finegrid.strategies.part import COLUMNS
+from finegrid.study.study import Study
+
+# How the study's files are read, since a level's file is read like them.
+READING = {"text", "label", "group", "header", "format", "separator", "quoting", "encoding"}
+
+
+def name_files(levels: Mapping[str, Level]) -> dict[str, str]:
+    """The files that a recipe reads, by what they are called: ``texts.extra=more.tsv``.
+
+    Args:
+        levels: those that differ from the defaults.
+    """
+    return {f"{factor}={level}": str(level) for factor, level in levels.items() if factor in FILES and level}
+
+
+def fingerprint_contents(study: Study, recipes: Iterable[Mapping[str, Level]]) -> dict[str, str]:
+    """16 hex digits for all files that recipes read, by what they are called.
+
+    Args:
+        study: in whose folder their paths start.
+        recipes: their levels that differ from the defaults.
+
+    Raises:
+        InputError: a file that is not there.
+    """
+    named = {name: path for levels in recipes for name, path in name_files(levels).items()}
+    found, problems = {}, []
+    for name, path in named.items():
+        try:
+            found[name] = fingerprint_named(study, path)
+        except OSError as error:
+            what = f"found {path!r}, which cannot be read from {study.folder}: {error.strerror or error}."
+            problems.append(Problem(f'"{name.partition("=")[0]}"', f"{what} Correct the path, or the file."))
+    if problems:
+        raise InputError(str(study.files.settings), problems)
+    return dict(sorted(found.items()))
+
+
+def fingerprint_named(study: Study, level: str) -> str:
+    """Of what a level names: a file or a folder; `COLUMNS` are the study's own files, with all they hold.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if level != COLUMNS:
+        return fingerprint_file(study, study.folder / Path(level).expanduser())
+    data = study.head.data
+    own = [study.folder / path for path in (data.train, data.dev, data.test) if path is not None]
+    return hashlib.sha256("".join(fingerprint_file(study, path) for path in own).encode()).hexdigest()[:16]
+
+
+def fingerprint_file(study: Study, path: Path) -> str:
+    """Of a table's bytes and how they are read; of a folder, of all files in it.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    digest = hashlib.sha256()
+    files = [path]
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+    else:
+        digest.update(study.head.data.model_dump_json(include=READING).encode())
+    for file in files:
+        digest.update(file.relative_to(path).as_posix().encode())
+        with file.open("rb") as content:
+            digest.update(hashlib.file_digest(content, "sha256").digest())
+    return digest.hexdigest()[:16]

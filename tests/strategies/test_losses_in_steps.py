@@ -1,0 +1,115 @@
+"""Losses in stacks, in captured steps and after a crash: what each run computes alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from support.levels import on
+from support.stacks import batches, draw_by_counter_, runs_of
+from support.studies import assert_same_run, train, weights
+
+from finegrid.model.packing.fixed import plan_shapes
+from finegrid.recipe.recipe import Recipe
+from finegrid.training.captured import CapturedStep, can_capture
+from finegrid.training.frozen_prefix import frozen_prefix
+from finegrid.training.graphs import Graphs
+from finegrid.training.loaded import LoadedStudy
+from finegrid.training.run import Run
+from finegrid.training.stack import Stack
+from finegrid.training.state import StateFile
+from finegrid.training.train import train_family
+
+CPU = torch.device("cpu")
+HEADS = 2
+EACH = [
+    ("loss.weights",),
+    ("loss.prior_tau",),
+    ("loss.smoothing",),
+    ("loss.focal_gamma",),
+    ("distil.weight",),
+    ("contrast.weight",),
+    ("loss.weights", "loss.smoothing", "loss.focal_gamma", "distil.weight", "contrast.weight"),
+]
+
+
+def recipes_of(loaded: LoadedStudy, factors: tuple[str, ...], frozen: int = 0) -> list[Recipe]:
+    """With some losses, and the company that a family gives them: the plain one."""
+    return [recipe.at({"freeze.layers": frozen}) for recipe in (on(loaded, *factors), loaded.study.baseline)]
+
+
+@pytest.mark.parametrize("factors", EACH, ids="+".join)
+def test_every_fast_path_stays_open(taught: LoadedStudy, factors: tuple[str, ...]) -> None:
+    recipes = [r.at({"freeze.layers": 2, "freeze.dropout": False}) for r in recipes_of(taught, factors)]
+    runs = runs_of(taught, recipes)
+
+    assert can_capture(runs, 2) and all(frozen_prefix(run) is not None for run in runs)
+    assert recipes[0].priced_levels() == recipes[1].priced_levels()
+
+
+@pytest.mark.parametrize("frozen", [0, 2])
+@pytest.mark.parametrize("factors", EACH, ids="+".join)
+def test_a_stack_computes_each_runs_own_loss(
+    taught: LoadedStudy, factors: tuple[str, ...], frozen: int
+) -> None:
+    recipes = recipes_of(taught, factors, frozen)
+    stacked, alone = (runs_of(taught, recipes, torch.float64) for _ in range(2))
+    stack = Stack(stacked)
+    for step, batch in enumerate(batches(taught, recipes[0])[:4]):
+        losses = stack.backward(batch, step).tolist()
+        expected = [run.step(batch, step) for run in alone]
+        for run in stacked:
+            run.update(step)
+        assert losses == pytest.approx(expected, rel=1e-6) and losses[0] != losses[1]
+    assert_alike(stacked, alone, 1e-5)
+
+
+@pytest.mark.parametrize("factors", EACH, ids="+".join)
+def test_a_captured_step_computes_each_runs_own_loss(taught: LoadedStudy, factors: tuple[str, ...]) -> None:
+    recipes = recipes_of(taught, factors)
+    ordinary, captured = runs_of(taught, recipes), runs_of(taught, recipes)
+    draw_by_counter_(ordinary)
+    rows = [batch for batch in batches(taught, recipes[0]) if len(batch.rows) == 8][:4]
+    (shape,) = plan_shapes((batch.lengths for batch in rows), HEADS).values()
+    whole = CapturedStep(Stack(captured), shape, CPU, Graphs(CPU))
+    for step, batch in enumerate(rows):
+        whole.fill_(batch, step)
+        whole()
+        expected = [run.step(batch, step) for run in ordinary]
+        assert whole.losses.tolist() == pytest.approx(expected, rel=1e-4)
+    assert_alike(captured, ordinary, 1e-3)
+
+
+def assert_alike(runs: list[Run], others: list[Run], rtol: float) -> None:
+    for one, other in zip(runs, others, strict=True):
+        for name, p in weights(other).items():
+            if not name.endswith("key.bias"):  # its gradient is zero but for rounding, which Adam magnifies
+                assert (weights(one)[name] - p).norm() <= rtol * p.norm() + 1e-9, name
+
+
+def test_a_killed_run_resumes_to_the_same_bits(taught: LoadedStudy, tmp_path: Path) -> None:
+    recipe = on(taught, *EACH[-1])
+    state = StateFile(tmp_path / "state", 0.0)
+    killed = RuntimeError("killed")
+
+    def on_step(done: int) -> None:
+        if done == 5:  # in the second epoch
+            raise killed
+
+    with pytest.raises(RuntimeError):
+        train_family(taught, [Run(taught, "run", recipe, 0)], state, on_step)
+    (resumed,) = train_family(taught, [Run(taught, "run", recipe, 0)], state)
+
+    assert_same_run(resumed, train(taught, recipe)[0])
+
+
+def test_a_batch_of_fixed_shape_says_which_texts_it_holds(taught: LoadedStudy) -> None:
+    (run,) = runs_of(taught, [taught.study.baseline])
+    batch = batches(taught, run.recipe)[0]
+    (shape,) = plan_shapes([batch.lengths], HEADS).values()
+    step = CapturedStep(Stack([run]), shape, CPU, Graphs(CPU))
+    step.fill_(batch, 0)
+    fixed = step._batch(step.integers[: -len(step.sites)], None)  # type: ignore[arg-type]
+
+    assert fixed.texts.tolist() == batch.texts.tolist() == batch.rows.tolist()

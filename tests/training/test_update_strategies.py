@@ -1,0 +1,122 @@
+"""What strategies of rates and gradients do alone, they do in stacks, captured steps and families."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from support.stacks import batches, draw_by_counter_, runs_of
+from support.studies import assert_same_run, recipe_of, train, weights
+
+from finegrid.model.packing.fixed import plan_shapes
+from finegrid.planning.families import plan_families
+from finegrid.planning.runs import PlannedRun
+from finegrid.recipe.recipe import Recipe
+from finegrid.training.captured import CapturedStep, can_capture
+from finegrid.training.graphs import Graphs
+from finegrid.training.loaded import LoadedStudy
+from finegrid.training.run import Run
+from finegrid.training.stack import Stack
+from finegrid.training.state import StateFile
+from finegrid.training.train import train_family
+
+CPU = torch.device("cpu")
+HEADS = 2
+LEVELS: dict[str, dict[str, Any]] = {
+    "rates": {"rates__layer_decay": 0.7, "rates__head": 3.0, "optimizer__decay_on": "matrices"},
+    "one-cycle": {"schedule__shape": "one-cycle", "schedule__floor": 0.1},
+    "wsd": {"schedule__shape": "wsd", "schedule__warmup_ratio": 0.2},
+    "clip": {"clip__norm": 0.2},
+    "prior": {"prior__decay": 20.0, "reinit__layers": 1},
+    "betas": {"optimizer__beta1": 0.8, "optimizer__beta2": 0.98, "optimizer__eps": 1e-6},
+    "uncorrected betas": {"optimizer__beta2": 0.98, "optimizer__bias_correction": False},
+    "all": {
+        "rates__layer_decay": 0.7,
+        "prior__decay": 20.0,
+        "clip__norm": 0.2,
+        "optimizer__beta2": 0.98,
+        "schedule__shape": "cosine",
+    },
+}
+SOME = ["clip", "prior", "all"]  # those with tensors or counts of their own, and all together
+
+
+def recipes_of(loaded: LoadedStudy, name: str, **levels: Any) -> list[Recipe]:
+    """One with the strategy, and one without."""
+    return [recipe_of(loaded, **LEVELS[name], **levels), recipe_of(loaded, **levels)]
+
+
+def assert_alike(runs: list[Run], others: list[Run], rtol: float) -> None:
+    for one, other in zip(runs, others, strict=True):
+        for name, p in weights(other).items():
+            if not name.endswith("key.bias"):  # its gradient is zero but for rounding, which Adam magnifies
+                assert (weights(one)[name] - p).norm() <= rtol * p.norm() + 1e-12, name
+
+
+@pytest.mark.parametrize("name", LEVELS)
+def test_they_share_families_and_every_fast_path(loaded: LoadedStudy, name: str) -> None:
+    recipes = recipes_of(loaded, name)
+    planned = [PlannedRun(str(index), recipe.moved(), 0, ()) for index, recipe in enumerate(recipes)]
+
+    assert len(plan_families(planned, lambda run: 8)) == 1
+    assert can_capture(runs_of(loaded, recipes), 2)
+
+
+@pytest.mark.parametrize("frozen", [0, 2])
+@pytest.mark.parametrize("name", LEVELS)
+def test_a_stack_computes_each_runs_own_step(loaded: LoadedStudy, name: str, frozen: int) -> None:
+    recipes = recipes_of(loaded, name, freeze__layers=frozen)
+    stacked, alone = (runs_of(loaded, recipes, torch.float64) for _ in range(2))
+    stack = Stack(stacked)
+    for step, batch in enumerate(batches(loaded, recipes[0])[:4]):
+        stack.backward(batch, step)
+        for run in stacked:
+            run.update(step)
+        for run in alone:
+            run.step(batch, step)
+    assert_alike(stacked, alone, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", LEVELS)
+def test_a_captured_step_computes_each_runs_own_step(loaded: LoadedStudy, name: str) -> None:
+    recipes = recipes_of(loaded, name)
+    ordinary, captured = runs_of(loaded, recipes), runs_of(loaded, recipes)
+    draw_by_counter_(ordinary)
+    rows = batches(loaded, recipes[0])[:4]
+    (shape,) = plan_shapes((batch.lengths for batch in rows), HEADS).values()
+    whole = CapturedStep(Stack(captured), shape, CPU, Graphs(CPU))
+    for step, batch in enumerate(rows):
+        whole.fill_(batch, step)
+        whole()
+        for run in ordinary:
+            run.step(batch, step)
+    assert_alike(captured, ordinary, rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", SOME)
+def test_a_family_is_two_families_of_one_bit_for_bit(loaded: LoadedStudy, name: str) -> None:
+    recipes = recipes_of(loaded, name, freeze__layers=1)
+    for run, recipe in zip(train(loaded, *recipes), recipes, strict=True):
+        assert_same_run(run, train(loaded, recipe)[0])
+
+
+@pytest.mark.parametrize("name", SOME)
+def test_killed_and_resumed_they_end_with_the_same_bits(
+    loaded: LoadedStudy, name: str, tmp_path: Path
+) -> None:
+    recipe, _ = recipes_of(loaded, name)
+    (whole,) = train(loaded, recipe)
+    state = StateFile(tmp_path / "state", 0.0)
+    killed = RuntimeError("killed")
+
+    def on_step(done: int) -> None:
+        if done == 5:  # in the second epoch
+            raise killed
+
+    with pytest.raises(RuntimeError):
+        train_family(loaded, [Run(loaded, "run-0", recipe, 0)], state, on_step)
+    (resumed,) = train_family(loaded, [Run(loaded, "run-0", recipe, 0)], state)
+
+    assert_same_run(whole, resumed)
