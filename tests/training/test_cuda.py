@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from support.levels import ON, base, on
@@ -263,6 +264,25 @@ def test_a_family_that_goes_on_after_a_crash_ends_in_the_same_bits(
     for one, other in zip(trained("state"), trained("never"), strict=True):
         assert one.progress.status == "done", one.progress.reason
         assert_same_run(one, other)
+
+
+def test_averages_in_graphs_follow_the_weights_after_every_step(on_gpu: Open) -> None:
+    """They are queued behind the replayed step, and read what it has left."""
+    loaded = on_gpu()
+    free = {
+        "ema": Recipe().at({"average.ema": 0.3}).scoring,
+        "last": Recipe().at({"average.last": 2}).scoring,
+    }
+    recipes = varied(loaded, training__epochs=4)
+    state = StateFile(loaded.study.folder / "nowhere", 1e9)
+    runs = train_family(loaded, [Run(loaded, str(i), one, 0, free) for i, one in enumerate(recipes)], state)
+
+    for run, other in zip(runs, train(loaded, *recipes), strict=True):
+        assert_same_run(run, other)
+        assert run.progress.path == "graph" and run.chosen.keys() == free.keys()
+        followed = run.chosen["ema"].logits["test"]
+        assert not np.array_equal(followed, run.logits["test"])
+        assert np.abs(followed - run.logits["test"]).max() < 5
 
 
 def test_gradients_in_float64_are_those_of_a_cpu(on_gpu: Open, tmp_path: Path, bert: Path) -> None:
