@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from support.stacks import batches, draw_by_counter_, runs_of
+from support.strategies.adding import add_strategies_
 from support.studies import (
     CPU,
     WIDTH,
@@ -29,6 +30,7 @@ from finegrid.audit.canonical import Canonicaliser
 from finegrid.encoders.families import DropoutRates
 from finegrid.model.classifier import Classifier
 from finegrid.model.packing.fixed import plan_shapes
+from finegrid.recipe.recipe import Recipe
 from finegrid.strategies.criterion import CROSS_ENTROPY, Criterion, Outputs
 from finegrid.strategies.head import HeadSettings
 from finegrid.training.captured import CapturedStep, can_capture
@@ -226,7 +228,10 @@ def test_a_stack_computes_the_steps_of_its_runs(loaded: LoadedStudy, levels: lis
 def test_a_captured_step_computes_the_steps_of_its_runs(
     loaded: LoadedStudy, levels: list[dict[str, Any]]
 ) -> None:
-    recipes = [recipe_of(loaded, **own) for own in levels]
+    assert_captured_alike(loaded, [recipe_of(loaded, **own) for own in levels])
+
+
+def assert_captured_alike(loaded: LoadedStudy, recipes: list[Recipe]) -> None:
     ordinary, captured = runs_of(loaded, recipes), runs_of(loaded, recipes)
     assert can_capture(captured, 4)
     draw_by_counter_(ordinary)
@@ -260,3 +265,21 @@ def test_parameters_of_a_pooling_train(loaded: LoadedStudy) -> None:
             not torch.equal(p, fresh[name]) for name, p in run.model.head.pool.named_parameters()
         )
         assert run.progress.status == "done" and np.isfinite(run.logits["test"]).all()
+
+
+def test_samples_are_of_each_view() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = [torch.randn(6, 3, generator=generator).double() for _ in range(4)]
+    labels, features = torch.tensor([0, 1, 2, 2, 1, 0]), (torch.zeros(6, 5),) * 2
+    outputs = Outputs((logits[0], logits[2]), features, labels, ((logits[1],), (logits[3],)))
+    mean = torch.stack([F.cross_entropy(z, labels, reduction="none") for z in logits]).mean(0)
+
+    torch.testing.assert_close(Criterion(views=2, samples=2).losses(outputs), mean)
+
+
+def test_samples_of_two_views_compute_the_same_when_captured(
+    loaded: LoadedStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_strategies_(monkeypatch)
+    both = recipe_of(loaded, head__samples=2).at({"rdrop.alpha": 1.0})
+    assert_captured_alike(loaded, [both, recipe_of(loaded, head__samples=3).at({"rdrop.alpha": 1.0})])
