@@ -40,7 +40,13 @@ if TYPE_CHECKING:
 class Optimizer(Strategy):
     listings: ClassVar[tuple[Listing, ...]] = (
         Listing("learning rate", ("rate",), "rates", "A", synonyms=("lr",)),
-        Listing("weight decay", ("weight_decay", "decay_on"), "decays", "B/D", synonyms=("wd", "no_decay", "decay")),
+        Listing(
+            "weight decay",
+            ("weight_decay", "decay_on"),
+            "decays",
+            "B/D",
+            synonyms=("wd", "no_decay", "decay"),
+        ),
         Listing("bias correction", ("bias_correction",), "updates", "B", synonyms=("BertAdam", "AdamW")),
         Listing(
             "Adam's betas and eps",

@@ -243,7 +243,9 @@ def small_level(factor: str, level: Level) -> Level:
         return level
     if factor == EXTRA:
         return f"extra-{hashlib.sha256(str(level).encode()).hexdigest()[:8]}.jsonl"
-    return (Path("..") / Path(str(level)).expanduser()).as_posix()  # which stays as it is if it begins at the root
+    return (
+        Path("..") / Path(str(level)).expanduser()
+    ).as_posix()  # which stays as it is if it begins at the root
 
 
 def moved_levels(results: Results, chosen: Distinct) -> Levels:
