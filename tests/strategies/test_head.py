@@ -271,7 +271,7 @@ def test_samples_are_of_each_view() -> None:
     generator = torch.Generator().manual_seed(0)
     logits = [torch.randn(6, 3, generator=generator).double() for _ in range(4)]
     labels, features = torch.tensor([0, 1, 2, 2, 1, 0]), (torch.zeros(6, 5),) * 2
-    outputs = Outputs((logits[0], logits[2]), features, labels, ((logits[1],), (logits[3],)))
+    outputs = Outputs((logits[0], logits[2]), features, labels, more_logits=((logits[1],), (logits[3],)))
     mean = torch.stack([F.cross_entropy(z, labels, reduction="none") for z in logits]).mean(0)
 
     torch.testing.assert_close(Criterion(views=2, samples=2).losses(outputs), mean)
