@@ -509,3 +509,16 @@ def test_a_kept_level_says_what_the_level_said(loaded: LoadedStudy, tmp_path: Pa
             np.testing.assert_allclose(logits, choice.logits["test"], rtol=1e-4, atol=1e-5)
         else:
             assert np.array_equal(logits, choice.logits["test"]), key
+
+
+def test_every_kind_of_head_takes_in_the_adjustment(loaded: LoadedStudy) -> None:
+    """In the layer that makes logits, whatever stands before it."""
+    free = scorings({"posthoc.tau": 1.0, "posthoc.temperature": "dev"})
+    for head in ({}, {"head__hidden": 8}, {"head__kind": "huggingface"}):
+        (run,) = train_free(loaded, unlike(loaded, training__epochs=1, **head), free=free)
+        (key,) = free
+        scorer_of(run).become_(key, run.model.head)
+
+        logits = predict_split(loaded, [run], "test")[0]
+        expected = choices_of(run)[key].logits["test"]
+        np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
