@@ -149,6 +149,14 @@ def meet(pair: tuple[str, str]) -> bool:
 PAIRS = list(combinations(ON, 2))
 
 
+def name_parts(pair: tuple[str, str]) -> tuple[str, str]:
+    return pair[0].split(".")[0], pair[1].split(".")[0]
+
+
+# Of every two strategies that meet anywhere, the first factors that do.
+MEETING = list({name_parts(pair): pair for pair in reversed(PAIRS) if meet(pair)}.values())
+
+
 def check_pair(pair: tuple[str, str], loaded: LoadedStudy) -> None:
     recipe = on(loaded, *pair).at({"training.epochs": 1})
     problems = recipe.problems(loaded.study.checkpoint)
@@ -158,7 +166,7 @@ def check_pair(pair: tuple[str, str], loaded: LoadedStudy) -> None:
     assert all(torch.isfinite(values).all() for values in final(loaded, recipe).values())
 
 
-@pytest.mark.parametrize("pair", [pair for pair in PAIRS if meet(pair)], ids="+".join)
+@pytest.mark.parametrize("pair", MEETING, ids="+".join)
 def test_pairs_that_share_a_seam_train_or_are_refused_with_a_reason(
     pair: tuple[str, str], loaded: LoadedStudy
 ) -> None:
@@ -166,7 +174,7 @@ def test_pairs_that_share_a_seam_train_or_are_refused_with_a_reason(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("pair", [pair for pair in PAIRS if not meet(pair)], ids="+".join)
+@pytest.mark.parametrize("pair", [pair for pair in PAIRS if pair not in MEETING], ids="+".join)
 def test_all_other_pairs_train_or_are_refused_with_a_reason(
     pair: tuple[str, str], loaded: LoadedStudy
 ) -> None:

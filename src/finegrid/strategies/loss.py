@@ -40,8 +40,6 @@ from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
@@ -51,6 +49,8 @@ from finegrid.strategies.part import STRICT, Claim, Listing, Price, UsualLevels
 from finegrid.strategies.seams import Setting, Strategy
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from finegrid.encoders.families import CheckpointInfo
@@ -144,12 +144,16 @@ class Loss(Strategy):
 
     def prior(self, counts: NDArray[np.int64]) -> NDArray[np.float64] | None:
         """What is added to the logits, ``[classes]``; None where it would be the same for all."""
+        import numpy as np  # slow to import, and `finegrid --help` reads this file
+
         if not self.prior_tau or are_alike(counts):
             return None
         return np.asarray(self.prior_tau * np.log(np.maximum(counts, 0.5) / counts.sum()))
 
     def weights_of(self, counts: NDArray[np.int64]) -> NDArray[np.float64] | None:
         """Of every class, ``[classes]``; None where all that come are 1."""
+        import numpy as np  # slow to import, and `finegrid --help` reads this file
+
         there = counts > 0
         if self.weights == "none" or are_alike(counts[there]):
             return None
@@ -188,6 +192,8 @@ class Weigh:
 
 def count_classes(setting: Setting) -> NDArray[np.int64]:
     """Training texts of every class, ``[classes]``: of the split that the seed has."""
+    import numpy as np  # slow to import, and `finegrid --help` reads this file
+
     return np.bincount(setting.texts.labels, minlength=setting.classes).astype(np.int64)
 
 
@@ -197,6 +203,8 @@ def are_alike(counts: NDArray[np.int64]) -> bool:
 
 def weigh_classes(weights: Weights, counts: NDArray[np.int64]) -> NDArray[np.float64]:
     """As the papers have them, but for their scale."""
+    import numpy as np  # slow to import, and `finegrid --help` reads this file
+
     if weights == "balanced":
         return 1 / counts
     if weights == "sqrt":

@@ -106,6 +106,8 @@ class Part:
     files: ClassVar[tuple[str, ...]] = ()
     # Of these, the ones that name a teacher: the folder of a kept model, or `COLUMNS`.
     teachers: ClassVar[tuple[str, ...]] = ()
+    # Factors that cannot be moved where seeds draw texts of their own (design.resample), and why.
+    of_one_set: ClassVar[Mapping[str, str]] = {}
 
     @classmethod
     def claim(cls, factor: str) -> Claim:

@@ -44,6 +44,7 @@ class Pretrain(Strategy):
             synonyms=("TAPT", "task-adaptive pretraining", "MLM"),
         ),
     )
+    of_one_set: ClassVar[Mapping[str, str]] = {"tokens": "reads the texts of one training set"}
     usual: ClassVar[Mapping[str, UsualLevels]] = {"tokens": (0, 1_000_000)}
     touches: ClassVar[Mapping[str, Claim]] = {
         "tokens": {"initial": "all"},

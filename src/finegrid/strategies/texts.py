@@ -57,6 +57,10 @@ class Texts(Part):
             synonyms=("back-translation", "data augmentation", "extra data"),
         ),
     )
+    of_one_set: ClassVar[Mapping[str, str]] = {
+        "share": "takes the first texts of one training set",
+        "extra": "adds texts that a split may hold in dev or test",
+    }
     usual: ClassVar[Mapping[str, UsualLevels]] = {"share": (1.0, 0.5)}
     touches: ClassVar[Mapping[str, Claim]] = {"share": OF_TEXTS, "extra": OF_TEXTS}
     files: ClassVar[tuple[str, ...]] = ("extra",)

@@ -6,7 +6,7 @@ import difflib
 import tomllib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,12 +30,6 @@ from finegrid.study.settings import SCHEMA, SCREEN_ON_TEST, DesignSettings, Head
 from finegrid.study.study import Study
 
 HALVED = ("freeze.layers", "reinit.layers")  # of presets: half of the layers, or none
-# Factors that seeds with splits of their own cannot have, and why.
-OF_ONE_SET = {
-    "pretrain.tokens": "reads the texts of one training set",
-    "texts.share": "takes the first texts of one training set",
-    "texts.extra": "adds texts that a split may hold in dev or test",
-}
 T = TypeVar("T")
 Checked = tuple[T, list[Problem]]  # a value, as far as it goes, and what is wrong with it
 
@@ -342,6 +336,14 @@ def check_design(head: Head, factors: Mapping[str, Any]) -> list[Problem]:
     return problems
 
 
+def find_of_one_set() -> dict[str, str]:
+    """Factors that ask for one training set, and why."""
+    parts = {field.name: getattr(Recipe(), field.name) for field in fields(Recipe)}
+    return {
+        f"{name}.{factor}": why for name, part in parts.items() for factor, why in part.of_one_set.items()
+    }
+
+
 def check_resampling(
     head: Head, baseline: Recipe, factors: Mapping[str, Sequence[Level]], bundles: Bundles
 ) -> list[Problem]:
@@ -350,7 +352,7 @@ def check_resampling(
         return []
     settings = [settings for bundle in bundles.values() for settings in bundle.levels.values()]
     found = []
-    for factor, why in OF_ONE_SET.items():
+    for factor, why in find_of_one_set().items():
         asked = [baseline.levels()[factor], *factors.get(factor, ())]
         asked += [levels[factor] for levels in settings if factor in levels]
         if any(level != DEFAULTS[factor] for level in asked):

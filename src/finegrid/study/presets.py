@@ -14,7 +14,7 @@ from typing import Any
 from finegrid.encoders.families import CheckpointInfo
 from finegrid.errors import InputError
 from finegrid.recipe.identity import Level, Levels
-from finegrid.recipe.recipe import DEFAULTS, Recipe
+from finegrid.recipe.recipe import Recipe
 from finegrid.spelling import format_level
 from finegrid.study.bundles import Bundle, Bundles
 from finegrid.study.design import DesignKind
@@ -90,15 +90,12 @@ def recall(layers: int, has_pooler: bool) -> CheckpointInfo:
 
 def fit_to(preset: Preset, checkpoint: CheckpointInfo) -> Preset:
     """A catalogue without the levels that the checkpoint cannot do beside the baseline."""
-    baseline = known_levels(preset.baseline)
-    base = Recipe().at(baseline)
+    base = Recipe().at(preset.baseline)
     factors: dict[str, list[Level]] = {}
     bundles: dict[str, Bundle] = {}
     left_out: list[str] = []
     for name, levels in preset.factors.items():
-        settings = {level: known_levels(of_level) for level, of_level in bundle_levels(preset, name).items()}
-        if name not in DEFAULTS and not any(settings.values()):
-            continue
+        settings = bundle_levels(preset, name)
         kept: list[Level] = []
         for level in dict.fromkeys(levels):
             why = find_obstacle(base, settings[str(level)] if settings else {name: level}, checkpoint)
@@ -112,18 +109,12 @@ def fit_to(preset: Preset, checkpoint: CheckpointInfo) -> Preset:
         factors[name] = kept
         if settings:
             bundles[name] = Bundle({str(level): settings[str(level)] for level in kept})
-    return replace(
-        preset, baseline=baseline, factors=factors, bundles=bundles, left_out=(*preset.left_out, *left_out)
-    )
+    return replace(preset, factors=factors, bundles=bundles, left_out=(*preset.left_out, *left_out))
 
 
 def bundle_levels(preset: Preset, name: str) -> Mapping[str, Levels]:
     """The settings of every level of a bundle; nothing of another factor."""
     return preset.bundles[name].levels if name in preset.bundles else {}
-
-
-def known_levels(levels: Levels) -> Levels:
-    return {name: level for name, level in levels.items() if name in DEFAULTS}
 
 
 def find_obstacle(base: Recipe, moved: Levels, checkpoint: CheckpointInfo) -> str:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from finegrid.atomic import replacing
 from finegrid.errors import Problem, input_error
 from finegrid.recipe.identity import Level, Levels
+from finegrid.recipe.recipe import DEFAULTS
 from finegrid.study.folder import SCREEN_FILE, StudyFolder
 
 REMOVE = f"Undo the edit of study.toml, or remove {SCREEN_FILE}: `finegrid run` then decides anew"
@@ -98,10 +99,11 @@ def find_changes(then: ScreenTerms, now: ScreenTerms) -> Iterator[tuple[str, str
         was, is_ = getattr(then, name), getattr(now, name)
         if was != is_:
             yield name, str(was), str(is_)
-    moved = [name for name in now.baseline if now.baseline[name] != then.baseline.get(name)]
-    for name in moved:
-        if name not in now.factors:
-            yield name, json.dumps(then.baseline.get(name)), json.dumps(now.baseline[name])
+    # What the finegrid that decided did not know yet was at its default.
+    before = {name: then.baseline.get(name, DEFAULTS.get(name)) for name in now.baseline}
+    for name, level in now.baseline.items():
+        if level != before[name] and name not in now.factors:
+            yield name, json.dumps(before[name]), json.dumps(level)
     if list(then.factors.items()) != list(now.factors.items()):
         yield "[factors]", json.dumps(then.factors), json.dumps(now.factors)
     if then.bundles != now.bundles:

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from finegrid.report.page.bilingual import marked
 
 MARKED = re.compile(r"^([A-Z][a-z]+) {1,7}(?=\S)(.*)$")
-FACTOR = re.compile(r"^([a-z_]+\.[a-z_]+) {4}(.*)$")
+FACTOR = re.compile(r"^([a-z_]+\.[a-z0-9_]+) {4}(.*)$")
 
 
 @dataclass(frozen=True)
