@@ -43,6 +43,7 @@ def test_a_family_without_graphs_is_an_error() -> None:
     assert isinstance(ended.value.code, str)  # which Python prints, to exit with 1
 
 
+@pytest.mark.slow
 def test_the_benchmark_of_classes_draws_a_study_that_reads_as_one_that_was_trained(tmp_path: Path) -> None:
     size = classes.Size(classes=60, factors=1, seeds=2, texts=400)
     folder = classes.build(tmp_path / "study", size)

@@ -50,6 +50,7 @@ def executable(path: Path, script: str) -> None:
     path.chmod(0o755)
 
 
+@pytest.mark.slow
 def test_it_runs_the_grid_and_prints_the_published_table_then_best_and_worst(tmp_path: Path) -> None:
     write_data(tmp_path / "data")
     model = save_word_checkpoint(tmp_path / "model")

@@ -112,6 +112,7 @@ def test_the_verdict_compares_levels_and_says_which_are_one_run(study: Path, cal
     assert "recipe = ours is the baseline itself" in told
 
 
+@pytest.mark.slow
 def test_the_report_tells_what_levels_set_and_has_the_cards_of_their_strategies(
     study: Path, call: Call, tmp_path: Path
 ) -> None:
@@ -217,6 +218,7 @@ def test_a_factor_exists_only_at_some_levels_of_a_bundle(home: Path, call: Call)
     ]
 
 
+@pytest.mark.slow
 def test_a_screen_decides_on_a_bundle_and_knows_its_settings(home: Path, call: Call) -> None:
     tables = "[factors.recipe]\nours = {}\nslow = {optimizer.rate = 1e-5, schedule.warmup_ratio = 0.5}\n"
     plain: dict[str, list[object]] = {
@@ -238,6 +240,7 @@ def test_a_screen_decides_on_a_bundle_and_knows_its_settings(home: Path, call: C
     assert refused.returncode == 2 and "decided for" in refused.stderr
 
 
+@pytest.mark.slow
 def test_a_confirmation_compares_a_level_of_a_bundle_with_the_first(home: Path, call: Call) -> None:
     """The first level's settings are the small study's baseline, and the other's those beyond it."""
     tables = (

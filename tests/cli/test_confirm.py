@@ -95,6 +95,7 @@ def test_the_same_command_trains_nothing_twice(study: Path, call: Call) -> None:
     assert (small(study) / "runs.jsonl").read_bytes() == ledger
 
 
+@pytest.mark.slow
 def test_seeds_that_have_chosen_since_confirm_nothing(study: Path, call: Call) -> None:
     """The seeds that were fresh are then the study's own."""
     call("confirm", study, "--seeds", "2")
@@ -188,6 +189,7 @@ def test_a_baseline_that_is_the_best_needs_no_confirming(tmp_path: Path, judged:
     assert done.returncode == 2 and "what is recommended is to keep the baseline" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_split_that_was_drawn_is_kept(tmp_path: Path, judged: Path, call: Call) -> None:
     shutil.copytree(judged, tmp_path / "study")
     folder = tmp_path / "study"
@@ -227,6 +229,7 @@ def test_what_is_trained_is_what_the_verdict_tells_at_that_margin(
         assert "what is recommended is to keep the baseline" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_fit_without_a_recipe_is_of_the_recommended_one(study: Path, call: Call) -> None:
     done = call("fit", study)
     assert done.returncode == 0, done.stderr

@@ -137,6 +137,7 @@ def epochs_went_on(record: dict[str, Any], saved: dict[str, list[dict[str, Any]]
     return bool(record["epochs"][: len(before)] == before)
 
 
+@pytest.mark.slow
 def test_a_killed_worker_fails_its_runs_only_and_the_next_time_they_are_done(
     study: Path, undisturbed: dict[str, Any]
 ) -> None:

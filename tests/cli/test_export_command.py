@@ -52,6 +52,7 @@ def test_a_folder_that_is_no_study_is_refused(tmp_path: Path, call: Call) -> Non
     assert refused.returncode == 2 and "Expected a study folder" in refused.stderr
 
 
+@pytest.mark.slow
 def test_nothing_that_is_exported_needs_torch(table: Path) -> None:
     """In a process of its own, with the real libraries."""
     formats = ["csv", "parquet"]

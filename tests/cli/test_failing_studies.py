@@ -232,6 +232,7 @@ def test_where_every_run_diverged_nothing_is_recommended(fill: Any) -> None:
     assert facts["best"] is None and verdict.failures is None
 
 
+@pytest.mark.slow
 def test_the_report_tells_it_in_both_languages(fill: Any) -> None:
     facts = report_facts(fill(div_level).folder)
     page = render_page(facts)

@@ -205,6 +205,7 @@ def test_a_free_factor_in_the_baseline_is_refused(study: Path, call: Call) -> No
     assert "average.soup    found 3, but every recipe is scored at 0 first" in called.stderr
 
 
+@pytest.mark.slow
 def test_a_study_may_have_free_factors_alone(home: Path, call: Call, tmp_path: Path) -> None:
     shutil.copytree(home / "data", tmp_path / "data")
     shutil.copytree(home / "model", tmp_path / "model")

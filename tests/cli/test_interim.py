@@ -119,6 +119,7 @@ def test_what_is_decided_stays_decided(study: Study) -> None:
     assert not any("decided at" in note for note in effect.notes)
 
 
+@pytest.mark.slow
 def test_the_last_look_is_the_last(study: Study) -> None:
     ended = go(study, noisy, margin=0.01)
 
@@ -136,6 +137,7 @@ def test_a_budget_is_not_overdrawn(study: Study) -> None:
     assert not (study.folder / "runs.jsonl").exists() and not read_interim_analyses(study.folder)
 
 
+@pytest.mark.slow
 def test_going_on_takes_no_look_twice(study: Study) -> None:
     go(study, noisy, margin=0.01)
     before = read_interim_analyses(study.folder)

@@ -151,6 +151,7 @@ def test_who_reads_a_drawn_split_does_not_write_it_down(tmp_path: Path, bert: Pa
     assert not (folder / "split.tsv").exists()
 
 
+@pytest.mark.slow
 def test_a_hub_id_is_not_looked_up_to_read_what_it_made(
     tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:

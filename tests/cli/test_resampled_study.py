@@ -114,6 +114,7 @@ def test_a_resampled_study_from_run_to_report(ran: Path, call: Call) -> None:
     assert call("run", ran).returncode == 0 and (ran / "runs.jsonl").read_text() == ledger
 
 
+@pytest.mark.slow
 def test_a_test_file_is_crossed_with_splits_and_fresh_texts_can_confirm(
     tmp_path: Path, pool: Path, checkpoint: Path, call: Call
 ) -> None:

@@ -379,6 +379,7 @@ def test_a_screen_runs_end_to_end_in_one_call(home: Path, tmp_path: Path, call: 
     assert not spelled["missing"]["left"]
 
 
+@pytest.mark.slow
 def test_a_screen_that_stopped_between_its_phases_goes_on(home: Path, tmp_path: Path, call: Call) -> None:
     folder = tiny(home, tmp_path.name)
     assert call("run", folder, "--workers", "1", "--rows", "1,2,3").returncode == 0

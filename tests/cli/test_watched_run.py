@@ -31,6 +31,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return write_word_study(tmp_path / "study", Path("../model"))
 
 
+@pytest.mark.slow
 def test_a_watcher_hears_who_begins_what_and_what_was_finished_before(study: Path) -> None:
     began: list[tuple[int, tuple[int, ...]]] = []
     found: list[list[Record]] = []

@@ -263,6 +263,7 @@ def test_the_words_of_a_comparison_replace_words_that_are_there() -> None:
     assert REMARKS["en"].keys() == REMARKS["zh"].keys() and TERMINAL["en"].keys() == TERMINAL["zh"].keys()
 
 
+@pytest.mark.slow
 def test_a_comparison_imports_no_torch(tmp_path: Path) -> None:
     files = write_systems(tmp_path)
     code = (

@@ -51,6 +51,7 @@ def test_loading_does_not_import_torch_or_pyarrow() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (SHARED / "thucnews").exists(), reason="needs the shared THUCNews titles")
 def test_thucnews_loads_in_seconds_with_its_known_faults() -> None:
     started = time.perf_counter()

@@ -204,6 +204,7 @@ def shares_dropped(folder: Path, batches: list[Batch], monkeypatch: pytest.Monke
     return {part: float((torch.cat(all_) == 0).double().mean()) for part, all_ in kept.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["bert", "distilbert"])
 def test_real_weights_and_tokens_drop_alike_however_batches_are_composed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str

@@ -155,6 +155,7 @@ def test_a_budget_of_time_is_kept(tmp_path: Path, corpus: Path, config: Path) ->
     assert 0.5 <= about["progress"]["seconds"] < 5
 
 
+@pytest.mark.slow
 def test_a_budget_of_time_goes_on_after_a_kill(
     tmp_path: Path, corpus: Path, config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,6 +36,7 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_it_says_what_it_dropped_and_what_it_reached(texts: Path) -> None:
     files = ("--corpus", "a.txt", "--corpus", "b.txt", "--weight", "2", "--weight", "0.5")
     done = call(*files, "--config", "shape.json", "--tokens", "3000", "--out", "made", folder=texts)

@@ -125,6 +125,7 @@ def test_every_figure_there_are_facts_for_is_drawn_in_the_order_of_the_page(
     assert list(charts(published)) == ["forest", "frontier", "interactions", "seeds"]
 
 
+@pytest.mark.slow
 def test_every_specification_is_valid(hostile: Facts, published: Facts) -> None:
     for spec in [*charts(hostile).values(), *charts(published, "zh", "dark", 860).values()]:
         alt.LayerChart.from_dict(spec)

@@ -152,6 +152,7 @@ def test_disputed_texts_are_those_with_more_than_one_answer(study: Study) -> Non
         assert sum(one["answers"].values()) == one["runs"] == 12
 
 
+@pytest.mark.slow
 def test_no_text_is_shown_once_the_file_has_changed(study: Study) -> None:
     fill(study)
     write_texts(study.folder / "test.tsv", TEXTS, 99)

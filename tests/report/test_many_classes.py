@@ -195,6 +195,7 @@ def test_the_most_frequent_answer_is_counted_without_a_table_of_classes() -> Non
     assert count_commonest(said).tolist() == expected.tolist()
 
 
+@pytest.mark.slow
 def test_a_thousand_classes_take_no_memory_of_classes_cubed(tmp_path: Path, bert: Path) -> None:
     study = study_of(tmp_path / "study", bert, 1000, 2000)
     tracemalloc.start()

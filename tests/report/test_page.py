@@ -341,6 +341,7 @@ def big(facts: Facts) -> Facts:
     return {**facts, "recipes": recipes, "curves": curves, "state": state}
 
 
+@pytest.mark.slow
 def test_the_page_of_64_recipes_and_3_seeds_is_small(facts: Facts) -> None:
     before = time.process_time()
     page = render_page(big(facts))

@@ -68,6 +68,7 @@ def test_the_margin_is_that_of_the_option(report: Any, folder: Path) -> None:
     assert said.out.count("no difference beyond 30") == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lang", ["en", "zh"])
 def test_a_figure_is_an_svg_in_the_language(report: Any, folder: Path, tmp_path: Path, lang: str) -> None:
     out = tmp_path / "figure.svg"
@@ -153,6 +154,7 @@ def test_drawing_waits_until_it_is_asked_for() -> None:
     assert not {"altair", "vl_convert", "finegrid.report.chart.charts"} & set(done.stdout.split())
 
 
+@pytest.mark.slow
 def test_figures_do_not_import_torch(finished: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from finegrid.report.write import write_report\n"

@@ -76,6 +76,7 @@ def test_a_study_is_as_the_schemas_say(studied: Path) -> None:
     check(studied)
 
 
+@pytest.mark.slow
 def test_a_study_with_hostile_names_is_as_the_schemas_say(tmp_path: Path, bert: Path) -> None:
     study = hostile_study(tmp_path, bert)
     fill(study)
@@ -100,6 +101,7 @@ def test_a_study_of_a_fraction_with_lost_runs_is_as_the_schemas_say(tmp_path: Pa
     check(study.folder)
 
 
+@pytest.mark.slow
 def test_a_decided_screen_is_as_the_schemas_say(tmp_path: Path, bert: Path) -> None:
     study = audited_study(tmp_path / "study", bert, SCREEN)
     audit = load_audit(study.folder)

@@ -30,6 +30,7 @@ def test_the_truth_of_the_simulation_is_the_mean_of_large_studies() -> None:
     assert (np.abs(found - intervals.true_effects(case)) < 3.5 * spread).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [f"{UNEQUAL}, 3 seeds", "missing runs, 3 seeds", LUCKY])
 def test_intervals_hold_the_truth(name: str) -> None:
     found = intervals.report(CASES[name], studies=120)
@@ -45,6 +46,7 @@ def test_studies_of_nothing_find_nothing() -> None:
     assert found.wrong_sign <= 0.08
 
 
+@pytest.mark.slow
 def test_what_is_called_detectable_is_found_in_four_of_five_studies() -> None:
     assert 0.7 < intervals.power_report(5, studies=120, pilots=25).found < 0.9
 

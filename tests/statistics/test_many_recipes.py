@@ -82,6 +82,7 @@ def test_by_structure_repeats_are_pooled_with_high_orders_as_well(
     assert Experiment.of(given).main_noise.method == expected
 
 
+@pytest.mark.slow
 def test_of_many_recipes_no_operator_of_recipes_times_runs_is_made() -> None:
     ran = np.ones((outcomes.DENSE + 1, 3), dtype=bool)
     ran[5, 1] = False

@@ -69,6 +69,7 @@ def test_of_eight_recipes_lenths_method_is_better_than_one_repeat() -> None:
     assert (three.method, three.effects[0].df) == ("true repeats", 3)
 
 
+@pytest.mark.slow
 def test_pooled_noise_covers_what_it_should() -> None:
     """Four factors, one repeat, no effects: 95 % intervals of 600 studies."""
     inside = [

@@ -225,6 +225,7 @@ def test_a_limit_that_clips_nothing_or_everything_is_told(
     assert warned(study, share) == expected
 
 
+@pytest.mark.slow
 def test_runs_that_are_alike_because_nothing_was_clipped_are_no_bug(study: Study) -> None:
     def identical() -> list[str | int | float]:
         told = diagnose(load_results(study))

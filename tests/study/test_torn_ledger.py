@@ -35,6 +35,7 @@ def test_no_file_is_no_records(tmp_path: Path) -> None:
     assert ids(Ledger(tmp_path / "runs.jsonl")) == []
 
 
+@pytest.mark.slow
 def test_a_ledger_torn_at_any_byte_loses_only_the_torn_record(tmp_path: Path) -> None:
     ledger = filled(tmp_path)
     whole = ledger.path.read_bytes()

@@ -107,6 +107,7 @@ def whole_of(runs: list[Run], rows: list[Batch]) -> dict[int, CapturedStep]:
     return {texts: CapturedStep(stack, shape, CPU, graphs) for texts, shape in shapes.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frozen", [0, 2])
 def test_fifty_whole_steps_follow_fifty_ordinary_ones(loaded: LoadedStudy, frozen: int) -> None:
     """In float32, dropout on, from the same masks: the ordinary step gets the filled-up batch."""

@@ -82,6 +82,7 @@ def test_a_family_of_eight_is_eight_families_of_one(
     assert_same_alone(loaded, eight(loaded, **levels, training__epochs=2))
 
 
+@pytest.mark.slow
 def test_a_family_of_eight_is_eight_families_of_one_in_bf16(loaded: LoadedStudy) -> None:
     half = open_study(loaded.study.folder, precision="bf16")
 
@@ -186,6 +187,7 @@ def test_those_that_a_crash_left_without_a_record_go_on(loaded: LoadedStudy, tmp
         assert_same_run(run, train(loaded, recipe)[0])
 
 
+@pytest.mark.slow
 def test_a_state_of_other_runs_is_not_taken(loaded: LoadedStudy, tmp_path: Path) -> None:
     recipes, state = four(loaded), tmp_path / "family.safetensors"
     killed_at(loaded, recipes[:3], state, 2 * STEPS + 1)

@@ -26,6 +26,7 @@ from finegrid.training.train import train_family
 STEPS = 50
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("pooling", "frozen"), [("first-last-mean", 2), ("pooler", 0)])
 def test_fifty_stacked_steps_equal_fifty_steps_alone(loaded: LoadedStudy, frozen: int, pooling: str) -> None:
     """1e-4 relative in float32, in losses and in every tensor, with dropout on."""

@@ -246,6 +246,7 @@ def test_it_is_the_best_of_all_that_fits(budget: float, which: str, request: pyt
     assert chosen.detects == pytest.approx(best[0]) and chosen.seconds == pytest.approx(best[3])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["grid", "half_done"])
 def test_more_time_never_buys_less_and_is_never_overdrawn(which: str, request: pytest.FixtureRequest) -> None:
     study = request.getfixturevalue(which)

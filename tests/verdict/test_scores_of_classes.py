@@ -65,6 +65,7 @@ def no_change(_: Any) -> None:
     """All runs as they are."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [no_change, lose_a_run_of_each, diverge])
 @pytest.mark.parametrize("seeds", [1, 3])
 @pytest.mark.parametrize("grouped", [False, True])
