@@ -86,6 +86,7 @@ def test_the_chosen_recipe_meets_the_baseline_on_seeds_that_chose_nothing(study:
     assert (study / "runs.jsonl").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_the_same_command_trains_nothing_twice(study: Path, call: Call) -> None:
     first = call("confirm", study, "--seeds", "2")
     ledger = (small(study) / "runs.jsonl").read_bytes()
@@ -111,6 +112,7 @@ def test_seeds_that_have_chosen_since_confirm_nothing(study: Path, call: Call) -
     assert begun == [(3, 4), (5, 6)]
 
 
+@pytest.mark.slow
 def test_it_trains_as_the_study_does(study: Path, call: Call) -> None:
     call("confirm", study, "--seeds", "2")
     ours, theirs = load_study(small(study)), load_study(study)

@@ -24,6 +24,7 @@ from finegrid.study.load import load_study
 COMMANDS = ("init", "plan", "run", "status", "table", "explain", "demo")
 
 
+@pytest.mark.slow
 def test_the_module_and_the_script_are_the_same_program() -> None:
     script = Path(sys.executable).with_name("finegrid")
     for program in ([script], [sys.executable, "-m", "finegrid"]):

@@ -188,6 +188,7 @@ def test_a_level_that_always_diverges_is_not_to_be_used(fill: Any, call: Call) -
     assert all("because" not in one["decision"] for one in others)
 
 
+@pytest.mark.slow
 def test_runs_on_a_plateau_are_told_from_those_that_learned(fill: Any, call: Call) -> None:
     study = fill(plateau)
     verdict, facts = verdict_of(study)

@@ -146,6 +146,7 @@ def test_going_on_takes_no_look_twice(study: Study) -> None:
     assert read_interim_analyses(study.folder) == before
 
 
+@pytest.mark.slow
 def test_planned_looks_are_no_unplanned_extension(study: Study) -> None:
     go(study, noisy, margin=0.01)
     kinds = {warning.kind for warning in with_interim_decisions(load_results(study), 5.0).warnings}
@@ -173,6 +174,7 @@ def test_a_design_that_cannot_be_added_to_is_left_as_it_is(tmp_path: Path, bert:
     assert (folder / "study.toml").read_text() == before
 
 
+@pytest.mark.slow
 def test_looks_go_on_with_the_margin_they_began_with(study: Study) -> None:
     go(study, noisy, margin=0.01)
     before = read_interim_analyses(study.folder)

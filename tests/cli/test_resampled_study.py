@@ -54,6 +54,7 @@ def ran(tmp_path: Path, pool: Path, checkpoint: Path, call: Call) -> Path:
     return study
 
 
+@pytest.mark.slow
 def test_a_resampled_study_from_run_to_report(ran: Path, call: Call) -> None:
     study = load_study(ran)
     tables = study.read_tables()

@@ -104,6 +104,7 @@ def test_known_effects_get_the_words_they_deserve(probed: Any, tmp_path: Path) -
     )
 
 
+@pytest.mark.slow
 def test_32_distinct_rows_and_64_rows_with_their_copies_have_one_verdict(probed: Any, tmp_path: Path) -> None:
     whole = copied(probed(GRID, SEEDS), tmp_path / "whole")
     distinct = copied(probed(HEAD, DISTINCT), tmp_path / "distinct")

@@ -102,6 +102,7 @@ def test_the_card_tells_how_the_checkpoint_was_made(tmp_path: Path, corpus: Path
     assert f"loss {last['loss']:.4f}" in card and f"{last['tokens']:,} tokens" in card
 
 
+@pytest.mark.slow
 def test_it_learns(tmp_path: Path, corpus: Path, config: Path) -> None:
     make(settings_of(corpus, config=config, tokens=24_000, rate=1e-2, pair_share=0.0), tmp_path / "made")
     first, *_, last = curve(tmp_path / "made")

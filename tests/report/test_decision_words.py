@@ -77,7 +77,7 @@ def facts(table: Path) -> Facts:
 
 def with_decision(facts: Facts, decision: Decision) -> Facts:
     """As if every strategy and interaction had this one."""
-    changed = copy.deepcopy(facts)
+    changed: Facts = {**facts, "verdict": copy.deepcopy(facts["verdict"])}
     needs = decision.needs and {**vars(decision.needs), "runs": 128, "hours": 2.5}
     flags = {name: getattr(decision, name) for name in ("kind", "measurable", "for_speed", "aliased")}
     for one in [*changed["verdict"]["factors"], *changed["verdict"]["interactions"]]:

@@ -208,6 +208,7 @@ def test_an_unfinished_study_says_so_on_the_first_screen(tmp_path: Path, bert: P
     assert "None" not in nothing + some and "nan" not in nothing + some
 
 
+@pytest.mark.slow
 def test_runs_that_failed_are_counted_and_marked(tmp_path: Path, bert: Path) -> None:
     study = audited_study(tmp_path / "study", bert)
     fill(study)

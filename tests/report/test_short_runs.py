@@ -40,6 +40,7 @@ def test_tables_tell_them(quick: Path, call: Call) -> None:
     assert "| 0.22 |" in told
 
 
+@pytest.mark.slow
 def test_the_page_tells_them(quick: Path, call: Call, tmp_path: Path) -> None:
     call("report", quick, "--out", tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()
@@ -47,6 +48,7 @@ def test_the_page_tells_them(quick: Path, call: Call, tmp_path: Path) -> None:
     assert ">−0.080" in page and "0.0&nbsp;s" not in page
 
 
+@pytest.mark.slow
 def test_figures_tell_them(quick: Path) -> None:
     facts, look = report_facts(quick), Look("en", "light")
     assert {recipe_row(recipe, look, 2)["seconds_text"] for recipe in facts["recipes"]} == {"0.14", "0.22"}

@@ -194,6 +194,7 @@ def test_missing_runs_bias_nothing_and_are_counted() -> None:
     assert analysis.missing == 5 and analysis.empty == ()
 
 
+@pytest.mark.slow
 def test_filled_in_runs_do_not_narrow_an_interval() -> None:
     recipes = full(TWO)
     width = {}

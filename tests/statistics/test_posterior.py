@@ -41,6 +41,7 @@ def choose(posterior: Posterior, seconds: list[float] | None = None) -> Recommen
     return found
 
 
+@pytest.mark.slow
 def test_neither_the_order_of_levels_nor_the_first_one_matters() -> None:
     _, posterior = fit(FACTORS)
     _, turned = fit({"a": [1, 0], "b": [0, 1], "c": ["z", "x", "y"]})

@@ -36,6 +36,7 @@ def width(found: Differences) -> float:
     return interval.high - interval.low
 
 
+@pytest.mark.slow
 def test_seeds_of_one_split_count_as_one_split() -> None:
     score = draw(10)
     several = experiment_of(score, Splits((0, 1, 2, 3, 4) * 2, OVERLAP))

@@ -229,6 +229,7 @@ def noise_of_study(study: Study) -> NoiseModel:
 BUDGETS = (100, 250, 700, 1700)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("budget", BUDGETS)
 @pytest.mark.parametrize("which", ["grid", "half_done"])
 def test_it_is_the_best_of_all_that_fits(budget: float, which: str, request: pytest.FixtureRequest) -> None:
