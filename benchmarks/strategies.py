@@ -172,17 +172,24 @@ def main() -> None:
     parser.add_argument("--precision", default="fp32")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--only", default="", help="factors that begin so")
+    parser.add_argument("--stack", type=int, default=MEMBERS, help="runs of the second family; 0: none")
     options = parser.parse_args()
     settings = {"threads": 1, "device": options.device, "precision": options.precision}
     prepare_process(RunSettings.model_validate(settings))
     study = load_study(write_study(Path(tempfile.mkdtemp()), options))
     loaded = {
         members: LoadedStudy(study, RunSettings.model_validate({**settings, "stack": max(stack, members)}))
-        for members, stack in ((1, 2 if options.device == "cuda" else 1), (MEMBERS, MEMBERS))
+        for members, stack in ((1, 2 if options.device == "cuda" else 1), (options.stack, options.stack))
+        if members
     }
     where = torch.cuda.get_device_name() if options.device == "cuda" else processor()
     print(f"{where}, {options.precision}, {study.checkpoint.folder.name}, batches of {options.batch}\n")
-    print(f"| strategy | alone | stack of {MEMBERS} | path |\n| --- | --- | --- | --- |")
+    columns = [
+        "strategy",
+        *("alone" if members == 1 else f"stack of {members}" for members in loaded),
+        "path",
+    ]
+    print(f"| {' | '.join(columns)} |\n|{' --- |' * len(columns)}")
     own = Timed("the baseline again", {}, {}, {})
     layers = inspect(study.checkpoint.folder).layers
     for timed in [own, *list_timed(layers, options.only)]:

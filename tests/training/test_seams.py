@@ -12,7 +12,6 @@ import torch
 from support.stacks import batches, draw_by_counter_, gradients, runs_of, varied
 from support.strategies.adding import CAPTURED, EVERY, STACKED, add_strategies_, factor_of
 from support.studies import open_study, recipe_of, train, weights, write_study
-from torch import Tensor
 from torch.nn import functional as F
 
 from finegrid.audit.canonical import Canonicaliser
@@ -224,9 +223,8 @@ def test_without_parts_a_criterion_is_cross_entropy() -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["rdrop", "smoothing", "pull_apart"])
-def test_stacked_runs_have_the_losses_of_each_alone(loaded: LoadedStudy, name: str) -> None:
-    criterion = build_criterion(on(loaded, name), loaded.setting(0))
+def test_stacked_runs_have_the_losses_of_each_alone(loaded: LoadedStudy) -> None:
+    criterion = build_criterion(on(loaded, "rdrop"), loaded.setting(0))
     both = outputs((2,), criterion.views)
     alone = [
         criterion.losses(
@@ -236,13 +234,6 @@ def test_stacked_runs_have_the_losses_of_each_alone(loaded: LoadedStudy, name: s
     ]
 
     torch.testing.assert_close(criterion.losses(both), torch.stack(alone))
-
-
-def test_smoothing_is_torchs(loaded: LoadedStudy) -> None:
-    one = outputs()
-    ours = build_criterion(on(loaded, "smoothing"), loaded.setting(0)).losses(one).mean()
-
-    torch.testing.assert_close(ours, F.cross_entropy(one.logits[0], one.labels, label_smoothing=0.1))
 
 
 def test_parts_act_in_the_order_of_their_kinds_not_in_that_of_strategies() -> None:
@@ -270,34 +261,11 @@ def test_two_equal_views_disagree_by_nothing(loaded: LoadedStudy) -> None:
     torch.testing.assert_close(criterion.losses(twice), CROSS_ENTROPY.losses(one))
 
 
-def test_equal_vectors_have_the_contrast_of_their_number(loaded: LoadedStudy) -> None:
-    criterion = build_criterion(on(loaded, "pull_apart"), loaded.setting(0))
-    one = outputs()
-    equal = Outputs(one.logits, (torch.ones(6, 5).double(),), one.labels)
-
-    more = criterion.losses(equal) - CROSS_ENTROPY.losses(one)
-    torch.testing.assert_close(more, torch.full((6,), 0.5 * np.log(5)).double())
-
-
 # Gradients, updates, averages
 
 
 def first_batch(loaded: LoadedStudy) -> Batch:
     return next(loaded.training_batches(recipe_of(loaded), 0, 0))
-
-
-def test_clipping_leaves_the_norm_at_its_limit(loaded: LoadedStudy) -> None:
-    run = run_of(loaded, on(loaded, "clipping"))
-    run.backward(first_batch(loaded), 0)
-    before = norm_of(gradients(run))
-    run.change_gradients_()
-
-    assert before > 0.1
-    assert norm_of(gradients(run)) == pytest.approx(0.1, rel=1e-4)
-
-
-def norm_of(tensors: dict[str, Tensor]) -> float:
-    return float(torch.linalg.vector_norm(torch.stack([t.norm() for t in tensors.values()])))
 
 
 def test_a_second_pass_adds_to_the_gradients_and_puts_the_table_back(loaded: LoadedStudy) -> None:
@@ -309,36 +277,6 @@ def test_a_second_pass_adds_to_the_gradients_and_puts_the_table_back(loaded: Loa
     assert torch.equal(moved.model.parts.embedding_table.weight, before)
     more = gradients(moved)["head.linear.weight"] - gradients(plain)["head.linear.weight"]
     assert more.norm() > 0.1 * gradients(plain)["head.linear.weight"].norm()
-
-
-def test_rates_fall_from_the_head_down_and_decays_stay(loaded: LoadedStudy) -> None:
-    run, plain = run_of(loaded, on(loaded, "layerwise")), run_of(loaded, recipe_of(loaded))
-    rates: dict[Tensor, float] = {p: group["lr"] for group in run.optimizer.groups for p in group["params"]}
-    parts, top = run.model.parts, plain.optimizer.groups[0]["lr"]
-
-    layers = [rates[next(layer.module.parameters())] / top for layer in parts.layers]
-    assert layers == pytest.approx([0.0625, 0.125, 0.25, 0.5])
-    assert rates[parts.embedding_table.weight] / top == pytest.approx(0.03125)
-    assert rates[run.model.get_parameter("head.linear.weight")] == top
-    assert {group["weight_decay"] for group in run.optimizer.groups} == {
-        group["weight_decay"] for group in plain.optimizer.groups
-    }
-
-
-def test_the_pull_is_towards_the_checkpoint(loaded: LoadedStudy) -> None:
-    """Without a gradient and without decay, the distance shrinks by the same share in every step."""
-    recipe = on(loaded, "pull_back", optimizer__weight_decay=0.0, reinit__layers=1)
-    run = run_of(loaded, recipe)
-    name = "encoder.encoder.layer.3.output.dense.weight"
-    p, anchor = run.model.get_parameter(name), loaded.setting(0).anchor[name]
-    started = (p - anchor).detach().clone()
-    p.grad = torch.zeros_like(p)
-    rates = run.rates(3)
-    run.optimizer.update_(rates, [1.0] * len(rates))
-
-    assert rates[0] is not None
-    torch.testing.assert_close((p - anchor).detach(), started * (1 - rates[0] * 0.5), rtol=1e-5, atol=1e-7)
-    assert torch.equal(anchor, dict(loaded.checkpoint.encoder.named_parameters())[name[8:]])  # read only
 
 
 def test_a_group_that_waits_keeps_its_values_until_its_step(loaded: LoadedStudy) -> None:
@@ -371,7 +309,7 @@ def test_a_part_says_what_planning_must_know(loaded: LoadedStudy) -> None:
     def planned(index: int, recipe: Recipe) -> PlannedRun:
         return PlannedRun(str(index), recipe.moved(), 0, ())
 
-    cheap, dear = on(loaded, "layerwise"), on(loaded, "rdrop")
+    cheap, dear = recipe_of(loaded, rates__layer_decay=0.5), on(loaded, "rdrop")
     runs = [planned(index, recipe) for index, recipe in enumerate([recipe_of(loaded), cheap, dear])]
 
     assert [len(family.runs) for family in plan_families(runs, lambda run: 8)] == [2, 1]
@@ -383,7 +321,7 @@ def test_runs_of_unlike_losses_walk_in_one_family(loaded: LoadedStudy) -> None:
     """Also where their prefix is not shared: each has the bits that it has alone."""
     recipes = [
         on(loaded, "rdrop", freeze__layers=2),
-        on(loaded, "rdrop", freeze__layers=2).at({"clipping.limit": 0.1}),
+        on(loaded, "rdrop", freeze__layers=2).at({"clip.norm": 0.1}),
     ]
     family = gather(Run(loaded, str(i), recipe, 0) for i, recipe in enumerate(recipes))
     train_family(loaded, family, StateFile(loaded.study.folder / "nowhere", 1e9))

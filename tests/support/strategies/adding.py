@@ -8,28 +8,18 @@ import pytest
 
 from finegrid.recipe.recipe import DEFAULTS, Recipe
 from finegrid.strategies.seams import Strategy
-from support.strategies.clipping import Clipping
-from support.strategies.contrast import Contrast
 from support.strategies.ema import Ema
 from support.strategies.fgm import Fgm
-from support.strategies.layerwise import Layerwise
 from support.strategies.lion import Lion
-from support.strategies.prior import Prior
 from support.strategies.rdrop import RDrop
-from support.strategies.smoothing import Smoothing
 from support.strategies.unfreeze import Unfreeze
 
 # Every one with a level that switches it on.
 EVERY: dict[str, tuple[Strategy, str, bool | float]] = {
     "rdrop": (RDrop(), "alpha", 1.0),
-    "smoothing": (Smoothing(), "epsilon", 0.1),
-    "pull_apart": (Contrast(), "weight", 0.5),
-    "clipping": (Clipping(), "limit", 0.1),
-    "layerwise": (Layerwise(), "decay", 0.5),
     "ema": (Ema(), "decay", 0.9),
     "fgm": (Fgm(), "epsilon", 0.5),
     "lion": (Lion(), "on", True),
-    "pull_back": (Prior(), "pull", 0.5),
     "unfreeze": (Unfreeze(), "wait", 0.4),
 }
 # A second pass takes a run out of stacks; so do groups that are left alone for a while, out of graphs.
