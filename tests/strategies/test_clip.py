@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from support.reported import audited_study, fill
-from support.stacks import batches, gradients, runs_of
+from support.stacks import batches, gradients, kill_and_resume, runs_of
 from support.studies import recipe_of, same_tensors, train, weights
 from torch import Tensor
 
@@ -114,15 +114,7 @@ def test_the_ledger_has_the_share_of_steps_that_were_clipped(loaded: LoadedStudy
 def test_the_count_survives_a_crash(loaded: LoadedStudy, tmp_path: Path) -> None:
     recipe = recipe_of(loaded, clip__norm=limit_of_some(loaded))
     (whole,) = train(loaded, recipe)
-    state = StateFile(tmp_path / "state", 0.0)
-
-    def on_step(done: int) -> None:
-        if done == 5:  # in the second epoch
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        train_family(loaded, [Run(loaded, "run", recipe, 0)], state, on_step)
-    (resumed,) = train_family(loaded, [Run(loaded, "run", recipe, 0)], state)
+    resumed = kill_and_resume(loaded, recipe, tmp_path)
 
     assert same_tensors(weights(whole), weights(resumed))
     assert [one["clipped"] for one in whole.progress.epochs] == [

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from support.stacks import batches, draw_by_counter_, runs_of
+from support.stacks import assert_runs_alike, batches, runs_of, step_captured
 from support.strategies.adding import add_strategies_
 from support.studies import (
-    CPU,
     WIDTH,
     any_setting,
     classifier_of,
@@ -21,7 +20,6 @@ from support.studies import (
     random_split,
     recipe_of,
     train,
-    weights,
 )
 from torch import Tensor
 from torch.nn import functional as F
@@ -29,14 +27,11 @@ from torch.nn import functional as F
 from finegrid.audit.canonical import Canonicaliser
 from finegrid.encoders.families import DropoutRates
 from finegrid.model.classifier import Classifier
-from finegrid.model.packing.fixed import plan_shapes
 from finegrid.recipe.recipe import Recipe
 from finegrid.strategies.criterion import CROSS_ENTROPY, Criterion, Outputs
 from finegrid.strategies.head import HeadSettings
-from finegrid.training.captured import CapturedStep, can_capture
-from finegrid.training.graphs import Graphs
+from finegrid.training.captured import can_capture
 from finegrid.training.loaded import LoadedStudy
-from finegrid.training.run import Run
 from finegrid.training.stack import Stack
 
 FAMILIES = ("bert", "roberta", "electra", "ernie", "distilbert")
@@ -221,7 +216,7 @@ def test_a_stack_computes_the_steps_of_its_runs(loaded: LoadedStudy, levels: lis
         assert losses == pytest.approx([run.step(batch, step) for run in alone], rel=1e-9)
         for run in stacked:
             run.update(step)
-    assert_alike(stacked, alone, 1e-6)
+    assert_runs_alike(stacked, alone, 1e-6)
 
 
 @pytest.mark.parametrize("levels", STACKS, ids=lambda levels: "+".join(levels[0]))
@@ -232,25 +227,9 @@ def test_a_captured_step_computes_the_steps_of_its_runs(
 
 
 def assert_captured_alike(loaded: LoadedStudy, recipes: list[Recipe]) -> None:
-    ordinary, captured = runs_of(loaded, recipes), runs_of(loaded, recipes)
+    captured, ordinary = step_captured(loaded, recipes, 3)
     assert can_capture(captured, 4)
-    draw_by_counter_(ordinary)
-    rows = [batch for batch in batches(loaded, recipes[0]) if len(batch.rows) == 8][:3]
-    (shape,) = plan_shapes((batch.lengths for batch in rows), HEADS).values()
-    whole = CapturedStep(Stack(captured), shape, CPU, Graphs(CPU))
-    for step, batch in enumerate(rows):
-        whole.fill_(batch, step)
-        whole()
-        expected = [run.step(run.model.shared(batch, step), step) for run in ordinary]
-        assert whole.losses.tolist() == pytest.approx(expected, rel=1e-4)
-    assert_alike(captured, ordinary, 1e-3)
-
-
-def assert_alike(runs: list[Run], others: list[Run], rtol: float) -> None:
-    for one, other in zip(runs, others, strict=True):
-        for name, p in weights(other).items():
-            if not name.endswith("key.bias"):  # its gradient is zero but for rounding, which Adam magnifies
-                assert (weights(one)[name] - p).norm() <= rtol * p.norm() + 1e-12, name
+    assert_runs_alike(captured, ordinary, 1e-3)
 
 
 def test_parameters_of_a_pooling_train(loaded: LoadedStudy) -> None:

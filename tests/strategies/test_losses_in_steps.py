@@ -7,8 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 from support.levels import on
-from support.stacks import batches, draw_by_counter_, runs_of
-from support.studies import assert_same_run, train, weights
+from support.stacks import (
+    assert_runs_alike,
+    batches,
+    kill_and_resume,
+    runs_of,
+    step_captured,
+)
+from support.studies import assert_same_run, train
 
 from finegrid.model.packing.fixed import plan_shapes
 from finegrid.recipe.recipe import Recipe
@@ -16,10 +22,7 @@ from finegrid.training.captured import CapturedStep, can_capture
 from finegrid.training.frozen_prefix import frozen_prefix
 from finegrid.training.graphs import Graphs
 from finegrid.training.loaded import LoadedStudy
-from finegrid.training.run import Run
 from finegrid.training.stack import Stack
-from finegrid.training.state import StateFile
-from finegrid.training.train import train_family
 
 CPU = torch.device("cpu")
 HEADS = 2
@@ -62,44 +65,18 @@ def test_a_stack_computes_each_runs_own_loss(
         for run in stacked:
             run.update(step)
         assert losses == pytest.approx(expected, rel=1e-6) and losses[0] != losses[1]
-    assert_alike(stacked, alone, 1e-5)
+    assert_runs_alike(stacked, alone, 1e-5, 1e-9)
 
 
 @pytest.mark.parametrize("factors", EACH, ids="+".join)
 def test_a_captured_step_computes_each_runs_own_loss(taught: LoadedStudy, factors: tuple[str, ...]) -> None:
-    recipes = recipes_of(taught, factors)
-    ordinary, captured = runs_of(taught, recipes), runs_of(taught, recipes)
-    draw_by_counter_(ordinary)
-    rows = [batch for batch in batches(taught, recipes[0]) if len(batch.rows) == 8][:4]
-    (shape,) = plan_shapes((batch.lengths for batch in rows), HEADS).values()
-    whole = CapturedStep(Stack(captured), shape, CPU, Graphs(CPU))
-    for step, batch in enumerate(rows):
-        whole.fill_(batch, step)
-        whole()
-        expected = [run.step(batch, step) for run in ordinary]
-        assert whole.losses.tolist() == pytest.approx(expected, rel=1e-4)
-    assert_alike(captured, ordinary, 1e-3)
-
-
-def assert_alike(runs: list[Run], others: list[Run], rtol: float) -> None:
-    for one, other in zip(runs, others, strict=True):
-        for name, p in weights(other).items():
-            if not name.endswith("key.bias"):  # its gradient is zero but for rounding, which Adam magnifies
-                assert (weights(one)[name] - p).norm() <= rtol * p.norm() + 1e-9, name
+    captured, ordinary = step_captured(taught, recipes_of(taught, factors))
+    assert_runs_alike(captured, ordinary, 1e-3, 1e-9)
 
 
 def test_a_killed_run_resumes_to_the_same_bits(taught: LoadedStudy, tmp_path: Path) -> None:
     recipe = on(taught, *EACH[-1])
-    state = StateFile(tmp_path / "state", 0.0)
-    killed = RuntimeError("killed")
-
-    def on_step(done: int) -> None:
-        if done == 5:  # in the second epoch
-            raise killed
-
-    with pytest.raises(RuntimeError):
-        train_family(taught, [Run(taught, "run", recipe, 0)], state, on_step)
-    (resumed,) = train_family(taught, [Run(taught, "run", recipe, 0)], state)
+    resumed = kill_and_resume(taught, recipe, tmp_path)
 
     assert_same_run(resumed, train(taught, recipe)[0])
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.stacks import kill_and_resume
 from support.studies import PLAIN, assert_same_run, open_study, recipe_of, train, write_study
 from torch.nn import functional as F
 
@@ -17,8 +18,6 @@ from finegrid.model.pooling import maxima, owners, weighted_means
 from finegrid.training.frozen_prefix import frozen_prefix
 from finegrid.training.loaded import LoadedStudy
 from finegrid.training.run import Run
-from finegrid.training.state import StateFile
-from finegrid.training.train import train_family
 
 WITH_PARAMETERS: tuple[Pooling, ...] = ("weighted", "attention")
 
@@ -100,15 +99,8 @@ def test_parameters_belong_to_the_head_and_are_drawn_as_it_is(loaded: LoadedStud
 def test_killed_and_resumed_their_parameters_are_the_same(
     loaded: LoadedStudy, tmp_path: Path, pooling: str
 ) -> None:
-    recipe, state = recipe_of(loaded, model__pooling=pooling), StateFile(tmp_path / "state", 0.0)
-
-    def on_step(done: int) -> None:
-        if done == 5:  # in the second epoch
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        train_family(loaded, [Run(loaded, "run", recipe, 0)], state, on_step)
-    (resumed,) = train_family(loaded, [Run(loaded, "run", recipe, 0)], state)
+    recipe = recipe_of(loaded, model__pooling=pooling)
+    resumed = kill_and_resume(loaded, recipe, tmp_path)
 
     assert_same_run(resumed, train(loaded, recipe)[0])
 

@@ -1,19 +1,26 @@
-"""Runs of a family, and their batches, for tests of stacks and captured steps."""
+"""Runs of a family, and their batches, for tests of stacks, captured steps and crashes."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
 from finegrid.model.dropout import Clock
 from finegrid.model.packing.batches import Batch
+from finegrid.model.packing.fixed import plan_shapes
 from finegrid.recipe.recipe import Recipe
+from finegrid.training.captured import CapturedStep
+from finegrid.training.graphs import Graphs
 from finegrid.training.loaded import LoadedStudy
 from finegrid.training.run import Run
-from finegrid.training.train import gather
-from support.studies import recipe_of
+from finegrid.training.stack import Stack
+from finegrid.training.state import StateFile
+from finegrid.training.train import gather, train_family
+from support.studies import recipe_of, weights
 
 
 def varied(loaded: LoadedStudy, **levels: Any) -> list[Recipe]:
@@ -54,3 +61,42 @@ def draw_by_counter_(runs: list[Run]) -> None:
 
     for run in runs:
         run.model.clock.keep = keep.__get__(run.model.clock)  # type: ignore[method-assign]
+
+
+def assert_runs_alike(runs: list[Run], others: list[Run], rtol: float, atol: float = 1e-12) -> None:
+    """Weights of one and the other, by the norm of each tensor."""
+    for one, other in zip(runs, others, strict=True):
+        for name, p in weights(other).items():
+            if not name.endswith("key.bias"):  # its gradient is zero but for rounding, which Adam magnifies
+                assert (weights(one)[name] - p).norm() <= rtol * p.norm() + atol, name
+
+
+def step_captured(loaded: LoadedStudy, recipes: list[Recipe], steps: int = 4) -> tuple[list[Run], list[Run]]:
+    """Runs after captured steps, on the CPU, and the same after ordinary ones, whose losses are equal."""
+    ordinary, captured = runs_of(loaded, recipes), runs_of(loaded, recipes)
+    draw_by_counter_(ordinary)
+    rows = [batch for batch in batches(loaded, recipes[0]) if len(batch.rows) == 8][:steps]
+    heads = captured[0].model.parts.layers[0].heads
+    (shape,) = plan_shapes((batch.lengths for batch in rows), heads).values()
+    cpu = torch.device("cpu")
+    whole = CapturedStep(Stack(captured), shape, cpu, Graphs(cpu))
+    for step, batch in enumerate(rows):
+        whole.fill_(batch, step)
+        whole()
+        expected = [run.step(run.model.shared(batch, step), step) for run in ordinary]
+        assert whole.losses.tolist() == pytest.approx(expected, rel=1e-4)
+    return captured, ordinary
+
+
+def kill_and_resume(loaded: LoadedStudy, recipe: Recipe, folder: Path, after: int = 5) -> Run:
+    """A run that was killed after so many steps, and trained to its end from what was saved."""
+    state, killed = StateFile(folder / "state", 0.0), RuntimeError("killed")
+
+    def on_step(done: int) -> None:
+        if done == after:
+            raise killed
+
+    with pytest.raises(RuntimeError):
+        train_family(loaded, [Run(loaded, "run-0", recipe, 0)], state, on_step)
+    (resumed,) = train_family(loaded, [Run(loaded, "run-0", recipe, 0)], state)
+    return resumed

@@ -9,7 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from support.stacks import batches, draw_by_counter_, gradients, runs_of, varied
+from support.stacks import (
+    assert_runs_alike,
+    batches,
+    gradients,
+    kill_and_resume,
+    runs_of,
+    step_captured,
+    varied,
+)
 from support.strategies.adding import CAPTURED, EVERY, STACKED, add_strategies_, factor_of
 from support.studies import open_study, recipe_of, train, weights, write_study
 from torch.nn import functional as F
@@ -17,15 +25,13 @@ from torch.nn import functional as F
 from finegrid.audit.canonical import Canonicaliser
 from finegrid.audit.proof import Prover
 from finegrid.model.packing.batches import Batch
-from finegrid.model.packing.fixed import plan_shapes
 from finegrid.planning.families import plan_families
 from finegrid.planning.runs import PlannedRun
 from finegrid.recipe.recipe import DEFAULTS, Recipe
 from finegrid.strategies.criterion import CROSS_ENTROPY, Criterion, Outputs
 from finegrid.training.build import build_criterion, build_rule
-from finegrid.training.captured import CapturedStep, can_capture
+from finegrid.training.captured import can_capture
 from finegrid.training.frozen_prefix import frozen_prefix
-from finegrid.training.graphs import Graphs
 from finegrid.training.loaded import LoadedStudy
 from finegrid.training.lockstep import stack_up
 from finegrid.training.run import Run
@@ -123,49 +129,23 @@ def test_a_stack_computes_each_strategys_own_step(loaded: LoadedStudy, name: str
         for run in stacked:
             run.update(step)
         assert losses == pytest.approx(expected, rel=rel)
-    assert_alike(stacked, alone, rtol=1e3 * rel if name != "ema" else rel)
+    assert_runs_alike(stacked, alone, rtol=1e3 * rel if name != "ema" else rel)
 
 
 @pytest.mark.parametrize("name", CAPTURED)
 def test_a_captured_step_computes_each_strategys_own_step(loaded: LoadedStudy, name: str) -> None:
-    recipes = [on(loaded, name), recipe_of(loaded)]
-    ordinary, captured = runs_of(loaded, recipes), runs_of(loaded, recipes)
-    draw_by_counter_(ordinary)
-    rows = [batch for batch in batches(loaded, recipes[0]) if len(batch.rows) == 8][:4]
-    (shape,) = plan_shapes((batch.lengths for batch in rows), HEADS).values()
-    whole = CapturedStep(Stack(captured), shape, CPU, Graphs(CPU))
-    for step, batch in enumerate(rows):
-        whole.fill_(batch, step)
-        whole()
-        expected = [run.step(batch, step) for run in ordinary]
-        assert whole.losses.tolist() == pytest.approx(expected, rel=1e-4)
-    assert_alike(captured, ordinary, rtol=1e-3)
+    captured, ordinary = step_captured(loaded, [on(loaded, name), recipe_of(loaded)])
+    assert_runs_alike(captured, ordinary, rtol=1e-3)
     for one, other in zip(captured, ordinary, strict=True):
         for ours, theirs in zip(one.averagers, other.averagers, strict=True):
             for key, mean in theirs.tensors().items():
                 assert (ours.tensors()[key] - mean).norm() <= 1e-3 * mean.norm() + 1e-6, key
 
 
-def assert_alike(runs: list[Run], others: list[Run], rtol: float = 1e-6) -> None:
-    for one, other in zip(runs, others, strict=True):
-        for name, p in weights(other).items():
-            if not name.endswith("key.bias"):  # its gradient is zero but for rounding, which Adam magnifies
-                assert (weights(one)[name] - p).norm() <= rtol * p.norm() + 1e-12, name
-
-
 @pytest.mark.parametrize("name", EVERY)
 def test_each_resumes_to_the_same_bits(loaded: LoadedStudy, name: str, tmp_path: Any) -> None:
     recipe = on(loaded, name)
-    state = StateFile(tmp_path / "state", 0.0)
-    killed = RuntimeError("killed")
-
-    def on_step(done: int) -> None:
-        if done == 5:  # in the second epoch
-            raise killed
-
-    with pytest.raises(RuntimeError):
-        train_family(loaded, [Run(loaded, "run", recipe, 0)], state, on_step)
-    (resumed,) = train_family(loaded, [Run(loaded, "run", recipe, 0)], state)
+    resumed = kill_and_resume(loaded, recipe, tmp_path)
 
     assert outcome_of(resumed) == outcome_once(loaded, recipe)
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from support.stacks import batches, draw_by_counter_, gradients, runs_of
-from support.studies import assert_same_run, open_study, recipe_of, train, weights, write_study
+from support.stacks import assert_runs_alike, batches, draw_by_counter_, gradients, kill_and_resume, runs_of
+from support.studies import assert_same_run, open_study, recipe_of, train, write_study
 
 from finegrid.model.packing.fixed import batch_of, integers_of
 from finegrid.recipe.recipe import Recipe
@@ -17,8 +17,6 @@ from finegrid.training.captured import CapturedSteps, can_capture
 from finegrid.training.loaded import LoadedStudy
 from finegrid.training.run import Run
 from finegrid.training.stack import Stack
-from finegrid.training.state import StateFile
-from finegrid.training.train import train_family
 
 LEVELS: dict[str, dict[str, Any]] = {
     "tail": {"model__max_length": 5, "model__keep": "tail"},
@@ -45,13 +43,6 @@ def plain(loaded: LoadedStudy, name: str) -> Run:
     return train(loaded, pair(loaded, name)[0])[0]
 
 
-def assert_alike(runs: list[Run], others: list[Run], rtol: float) -> None:
-    for one, other in zip(runs, others, strict=True):
-        for name, p in weights(other).items():
-            if not name.endswith("key.bias"):  # its gradient is zero but for rounding, which Adam magnifies
-                assert (weights(one)[name] - p).norm() <= rtol * p.norm() + 1e-12, name
-
-
 @pytest.mark.parametrize("name", LEVELS)
 def test_a_stack_computes_what_each_run_computes_alone(loaded: LoadedStudy, name: str) -> None:
     recipes = pair(loaded, name)
@@ -63,7 +54,7 @@ def test_a_stack_computes_what_each_run_computes_alone(loaded: LoadedStudy, name
         assert losses == pytest.approx([run.step(batch, step) for run in alone], rel=1e-9)
         for run in stacked:
             run.update(step)
-    assert_alike(stacked, alone, rtol=1e-6)
+    assert_runs_alike(stacked, alone, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", LEVELS)
@@ -83,7 +74,7 @@ def test_captured_steps_walk_through_an_epoch_as_ordinary_ones(loaded: LoadedStu
 
     assert can_capture(captured, 4)
     assert len(walked) == loaded.steps_per_epoch(recipes[0])
-    assert_alike(captured, ordinary, rtol=1e-3)
+    assert_runs_alike(captured, ordinary, rtol=1e-3)
 
 
 @pytest.mark.parametrize("name", LEVELS)
@@ -93,16 +84,8 @@ def test_a_family_of_two_has_the_bits_of_each_run_alone(loaded: LoadedStudy, nam
 
 @pytest.mark.parametrize("name", LEVELS)
 def test_who_is_killed_goes_on_to_the_same_bits(loaded: LoadedStudy, name: str, tmp_path: Path) -> None:
-    recipe, state = pair(loaded, name)[0], StateFile(tmp_path / "state", 0.0)
-    steps, killed = loaded.steps_per_epoch(recipe), RuntimeError("killed")
-
-    def on_step(done: int) -> None:
-        if done == steps + 1:
-            raise killed
-
-    with pytest.raises(RuntimeError):
-        train_family(loaded, [Run(loaded, "run-0", recipe, 0)], state, on_step)
-    (resumed,) = train_family(loaded, [Run(loaded, "run-0", recipe, 0)], state)
+    recipe = pair(loaded, name)[0]
+    resumed = kill_and_resume(loaded, recipe, tmp_path, loaded.steps_per_epoch(recipe) + 1)
 
     assert_same_run(resumed, plain(loaded, name))
 

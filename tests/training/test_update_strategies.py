@@ -7,20 +7,21 @@ from typing import Any
 
 import pytest
 import torch
-from support.stacks import batches, draw_by_counter_, runs_of
-from support.studies import assert_same_run, recipe_of, train, weights
+from support.stacks import (
+    assert_runs_alike,
+    batches,
+    kill_and_resume,
+    runs_of,
+    step_captured,
+)
+from support.studies import assert_same_run, recipe_of, train
 
-from finegrid.model.packing.fixed import plan_shapes
 from finegrid.planning.families import plan_families
 from finegrid.planning.runs import PlannedRun
 from finegrid.recipe.recipe import Recipe
-from finegrid.training.captured import CapturedStep, can_capture
-from finegrid.training.graphs import Graphs
+from finegrid.training.captured import can_capture
 from finegrid.training.loaded import LoadedStudy
-from finegrid.training.run import Run
 from finegrid.training.stack import Stack
-from finegrid.training.state import StateFile
-from finegrid.training.train import train_family
 
 CPU = torch.device("cpu")
 HEADS = 2
@@ -48,13 +49,6 @@ def recipes_of(loaded: LoadedStudy, name: str, **levels: Any) -> list[Recipe]:
     return [recipe_of(loaded, **LEVELS[name], **levels), recipe_of(loaded, **levels)]
 
 
-def assert_alike(runs: list[Run], others: list[Run], rtol: float) -> None:
-    for one, other in zip(runs, others, strict=True):
-        for name, p in weights(other).items():
-            if not name.endswith("key.bias"):  # its gradient is zero but for rounding, which Adam magnifies
-                assert (weights(one)[name] - p).norm() <= rtol * p.norm() + 1e-12, name
-
-
 @pytest.mark.parametrize("name", LEVELS)
 def test_they_share_families_and_every_fast_path(loaded: LoadedStudy, name: str) -> None:
     recipes = recipes_of(loaded, name)
@@ -76,23 +70,13 @@ def test_a_stack_computes_each_runs_own_step(loaded: LoadedStudy, name: str, fro
             run.update(step)
         for run in alone:
             run.step(batch, step)
-    assert_alike(stacked, alone, rtol=1e-6)
+    assert_runs_alike(stacked, alone, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", LEVELS)
 def test_a_captured_step_computes_each_runs_own_step(loaded: LoadedStudy, name: str) -> None:
-    recipes = recipes_of(loaded, name)
-    ordinary, captured = runs_of(loaded, recipes), runs_of(loaded, recipes)
-    draw_by_counter_(ordinary)
-    rows = batches(loaded, recipes[0])[:4]
-    (shape,) = plan_shapes((batch.lengths for batch in rows), HEADS).values()
-    whole = CapturedStep(Stack(captured), shape, CPU, Graphs(CPU))
-    for step, batch in enumerate(rows):
-        whole.fill_(batch, step)
-        whole()
-        for run in ordinary:
-            run.step(batch, step)
-    assert_alike(captured, ordinary, rtol=1e-3)
+    captured, ordinary = step_captured(loaded, recipes_of(loaded, name))
+    assert_runs_alike(captured, ordinary, rtol=1e-3)
 
 
 @pytest.mark.parametrize("name", SOME)
@@ -108,15 +92,6 @@ def test_killed_and_resumed_they_end_with_the_same_bits(
 ) -> None:
     recipe, _ = recipes_of(loaded, name)
     (whole,) = train(loaded, recipe)
-    state = StateFile(tmp_path / "state", 0.0)
-    killed = RuntimeError("killed")
-
-    def on_step(done: int) -> None:
-        if done == 5:  # in the second epoch
-            raise killed
-
-    with pytest.raises(RuntimeError):
-        train_family(loaded, [Run(loaded, "run-0", recipe, 0)], state, on_step)
-    (resumed,) = train_family(loaded, [Run(loaded, "run-0", recipe, 0)], state)
+    resumed = kill_and_resume(loaded, recipe, tmp_path)
 
     assert_same_run(whole, resumed)

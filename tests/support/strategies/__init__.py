@@ -1,1 +1,1 @@
-"""Small strategies, one for every seam: what the tests of the seams are run on. None of them is for users."""
+"""Small strategies for seams that no real one fills yet. None of them is for users."""
