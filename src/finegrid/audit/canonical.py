@@ -120,7 +120,7 @@ class Canonicaliser:
         longest = self.loaded.longest_of(recipe)
         cut = recipe.model.max_length < longest
         keep = recipe.model.keep if cut else None
-        return self.loaded.texts_key(recipe), min(recipe.model.max_length, longest), keep
+        return self.loaded.texts.key(recipe), min(recipe.model.max_length, longest), keep
 
     def prepare(self, recipe: Recipe) -> Prepared:
         preparing = [strategy for strategy in recipe.acting if strategy.overrides("prepare_model")]

@@ -92,7 +92,7 @@ class FrozenPrefix:
             ENGINE,
             loaded.fingerprints["data"],
             loaded.fingerprints["tokenizer"],
-            loaded.texts_key(self.run.recipe),
+            loaded.texts.key(self.run.recipe),
             self.run.recipe.model.max_length,
             self.run.recipe.model.keep,
             model.frozen_layers,

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Hashable, Iterator, Mapping
 from copy import copy
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from finegrid.data.extra import check_classes, count_share, join_texts, read_extra, take_first
-from finegrid.data.table import Split, fingerprint_tables
+from finegrid.data.table import fingerprint_tables
 from finegrid.data.token_facts import count_tokens, splits_of
-from finegrid.data.tokens import TokenisedSplit, encode, tokenise
+from finegrid.data.tokens import TokenisedSplit, tokenise
 from finegrid.encoders.families import model_fingerprint
 from finegrid.encoders.tokenizer import load_tokenizer
 from finegrid.errors import InputError, Problem
@@ -38,6 +35,7 @@ from finegrid.study.settings import RunSettings
 from finegrid.study.study import Study
 from finegrid.training.features import TextFeatures
 from finegrid.training.teachers import OpenModel, Teachers, refuse_models
+from finegrid.training.texts import TrainingTexts
 
 # Per batch of evaluation: large enough for full-speed products; on CPUs small enough for the cache.
 EVALUATION_TOKENS = {"cpu": 4096, "cuda": 32768}
@@ -50,8 +48,6 @@ class LoadedStudy:
         self.study = study
         self._anchor: dict[str, Tensor] = {}  # made when it is asked for, once for all splits
         self._views: dict[int, LoadedStudy] = {}  # by split, of a resampled study
-        self._extra: dict[str, tuple[Split, TokenisedSplit]] = {}  # by level of texts.extra
-        self._texts: dict[tuple[float, str], TokenisedSplit] = {}  # by share and extra, of other texts
         self._features: dict[Hashable, TextFeatures] = {}
         self.settings = settings
         self.device = torch.device(settings.device)
@@ -62,6 +58,7 @@ class LoadedStudy:
             check_scored_label(study.head.score, table)
         self._tokenizer = load_tokenizer(study.checkpoint.folder)
         self.tokens = tokenise(self.table, self._tokenizer, study.files.cache)
+        self.texts = TrainingTexts(study, self.table, self.tokens.train, self._tokenizer)
         self.checkpoint = Checkpoint(study.checkpoint)
         self.teachers = Teachers(study, settings, self.table, open_model)
         self.teachers.check()
@@ -76,7 +73,7 @@ class LoadedStudy:
         ]
         self.token_facts += [
             count_tokens(f"texts.extra = {path}", texts, tokens, self._tokenizer, length)
-            for path, (texts, tokens) in self._extra.items()
+            for path, (texts, tokens) in self.texts.extra.items()
         ]
         weights, template = self.checkpoint.weights, self.tokens.train.template
         self.warnings = check_opened(study.checkpoint, weights, self._tokenizer, template, self.token_facts)
@@ -111,9 +108,10 @@ class LoadedStudy:
     def _of_split(self, split: int) -> LoadedStudy:
         if split not in self._views:
             view = copy(self)
-            view._extra, view._texts, view._features = {}, {}, {}
+            view._features = {}
             view.table = self.tables[split]
             view.tokens = tokenise(view.table, self._tokenizer, self.study.files.cache)
+            view.texts = TrainingTexts(self.study, view.table, view.tokens.train, self._tokenizer)
             splits = (view.tokens.train, view.tokens.dev, view.tokens.test)
             largest = max(int(split.tokens.max(initial=0)) for split in splits)
             check_largest(self.study.checkpoint, self.checkpoint.weights, largest)
@@ -188,12 +186,12 @@ class LoadedStudy:
     def _further(self, recipe: Recipe, texts: TokenisedSplit) -> FurtherPretraining:
         if texts is self.tokens.train:
             return self.further
-        fingerprints = {**self.fingerprints, "texts": str(self.texts_key(recipe))}
+        fingerprints = {**self.fingerprints, "texts": str(self.texts.key(recipe))}
         return replace(self.further, texts=texts, fingerprints=fingerprints)
 
     def _features_of(self, recipe: Recipe) -> TextFeatures:
         model = recipe.model
-        key = (self.texts_key(recipe), model.max_length, model.keep)
+        key = (self.texts.key(recipe), model.max_length, model.keep)
         if key not in self._features:
             made = (self.precision, self.settings.threads, self.settings.device)
             about = (ENGINE, self.fingerprints["data"], self.fingerprints["tokenizer"], *key, *made)
@@ -207,45 +205,8 @@ class LoadedStudy:
         return self._features[key]
 
     def training_texts(self, recipe: Recipe) -> TokenisedSplit:
-        """The texts that a recipe's runs train on: the study's own, unless it asks for others.
-
-        Raises:
-            InputError: a file that cannot be used, or a class without a text.
-        """
-        key = recipe.texts.share, recipe.texts.extra
-        if recipe.texts == Recipe().texts:
-            return self.tokens.train
-        if key not in self._texts:
-            own, share = self.tokens.train, recipe.texts.share
-            taken = take_first(own, count_share(len(own), share))
-            if recipe.texts.extra:
-                taken = join_texts(taken, self._read_extra(recipe.texts.extra)[1])
-            check_classes(own, taken, self.tokens.labels, share)
-            self._texts[key] = taken
-        return self._texts[key]
-
-    def _read_extra(self, path: str) -> tuple[Split, TokenisedSplit]:
-        """More training texts, and the same as numbers."""
-        if path not in self._extra:
-            study, own = self.study, self.tokens.train
-            split = read_extra(Path(path), study.folder, study.head.data, self.table)
-            tokens, bounds = encode(split.texts, self._tokenizer)
-            encoded = replace(own, tokens=tokens, bounds=bounds, labels=split.labels, ids=split.ids)
-            self._extra[path] = split, encoded
-        return self._extra[path]
-
-    def texts_key(self, recipe: Recipe) -> tuple[int, str]:
-        """What tells a recipe's training texts from those of others: how many of the study's own, and a
-        fingerprint of those beside them.
-        """
-        count, path = count_share(len(self.tokens.train), recipe.texts.share), recipe.texts.extra
-        if not path:
-            return count, ""
-        tokens = self._read_extra(path)[1]
-        digest = hashlib.sha256()
-        for array in (tokens.tokens, tokens.bounds, tokens.labels):
-            digest.update(array.tobytes())
-        return count, digest.hexdigest()[:16]
+        """The texts that a recipe's runs train on: see `TrainingTexts.of`."""
+        return self.texts.of(recipe)
 
     def settings_of_splits(self, seed: int, recipe: Recipe) -> list[Setting]:
         """What a recipe's run with the streams of a seed would be built in, with the texts of every split."""
