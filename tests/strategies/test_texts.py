@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from support.command_line import Call
 from support.studies import open_study, recipe_of, sentence, train, write_study, write_tsv
 
 from finegrid.audit.canonical import Canonicaliser
 from finegrid.audit.costs import make_audit
-from finegrid.data.extra import count_share
+from finegrid.data.extra import count_share, find_first
 from finegrid.errors import InputError
 from finegrid.planning.families import plan_families
 from finegrid.planning.forecast import steps_of
@@ -239,16 +240,23 @@ def test_groups_of_dev_and_test_are_refused_too(tmp_path: Path, bert: Path) -> N
     assert problem.what.startswith("1 text of groups that are in test: 'test 4' (line 3)")
 
 
-def test_a_share_without_a_class_is_refused_before_anything_trains(make: Make) -> None:
-    share = '[factors]\n"texts.share" = [1.0, 0.05]'
-    with pytest.raises(InputError) as caught:
-        make(settings=share)
-    (problem,) = caught.value.problems
+def test_a_share_has_texts_of_every_class_also_where_they_are_sorted() -> None:
+    labels = np.repeat([0, 1, 2], [10, 3, 1])
 
-    assert problem.where == '"texts.share"'
-    assert "keeps the first 2 of 24 training texts, and none of them is of class 'z'" in problem.what
-    loaded = make()
-    assert loaded.training_texts(recipe_of(loaded, texts__share=0.05, texts__extra="extra.tsv"))
+    assert find_first(labels, 0.5).tolist() == [0, 1, 2, 3, 4, 10, 11, 13]
+    assert find_first(labels, 0.01).tolist() == [0, 10, 13]
+    assert find_first(labels, 1.0).tolist() == [*range(14)]
+    assert set(find_first(labels, 0.3)) <= set(find_first(labels, 0.5))
+
+
+def test_a_teacher_says_of_a_share_what_it_says_of_its_texts(taught: LoadedStudy) -> None:
+    recipe = recipe_of(taught, distil__weight=0.5, distil__teacher="columns", texts__share=0.4)
+    rows = find_first(taught.tokens.train.labels, 0.4)
+    ids = taught.setting(0, recipe).texts.ids
+    said = taught.teachers.logits("columns")
+
+    assert rows.tolist() != [*range(len(rows))]
+    assert torch.equal(taught.teachers.logits("columns", ids), said[torch.from_numpy(rows)])
 
 
 @pytest.mark.parametrize("factor", ['"texts.share" = [1.0, 0.5]', '"texts.extra" = ["", "extra.tsv"]'])

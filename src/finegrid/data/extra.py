@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from finegrid.data.alike import fold_rows
 from finegrid.data.doctor import find_unknown_labels
@@ -17,7 +18,7 @@ from finegrid.data.read import CheckedRows, read_rows
 from finegrid.data.settings import DataSettings
 from finegrid.data.table import DataTable, Split
 from finegrid.data.tokens import TokenisedSplit
-from finegrid.errors import InputError, Problem, input_error
+from finegrid.errors import InputError, Problem
 from finegrid.spelling import count_noun
 
 SHOWN = 5  # rows of texts that are to be taken out
@@ -90,32 +91,28 @@ def join_texts(first: TokenisedSplit, second: TokenisedSplit) -> TokenisedSplit:
     )
 
 
-def take_first(split: TokenisedSplit, count: int) -> TokenisedSplit:
-    """The first texts of a split; itself where these are all."""
-    if count == len(split):
-        return split
-    bounds = split.bounds[: count * split.parts + 1]
-    tokens = split.tokens[: bounds[-1]]
-    return replace(split, tokens=tokens, bounds=bounds, labels=split.labels[:count], ids=split.ids[:count])
-
-
-def check_classes(own: TokenisedSplit, taken: TokenisedSplit, labels: Sequence[str], share: float) -> None:
-    """Refuse a share of the training texts that leaves a class without any.
+def find_first(labels: NDArray[np.int64], share: float) -> NDArray[np.int64]:
+    """Rows of the first texts of every class, rising: of each so large a share, and at least one.
 
     Args:
-        own: the study's training texts.
-        taken: what a run trains on.
-        labels: names of the classes.
-        share: that was asked for.
-
-    Raises:
-        InputError: it does.
+        labels: ``[texts]``, class numbers.
+        share: above 0.
     """
-    lost = sorted({*own.labels.tolist()} - {*taken.labels.tolist()})
-    if lost:
-        names = quote_all([labels[label] for label in lost])
-        what = (
-            f"level {share:g} keeps the first {count_share(len(own), share):,} of {len(own):,} training "
-            f"texts, and none of them is of class {names}. Take a larger share, or mix the rows of the file."
-        )
-        raise input_error("study", '"texts.share"', what)
+    chosen = [
+        np.flatnonzero(labels == label)[: count_share(int(count), share)]
+        for label, count in zip(*np.unique(labels, return_counts=True), strict=True)
+    ]
+    return np.sort(np.concatenate(chosen))
+
+
+def take_rows(split: TokenisedSplit, rows: NDArray[np.int64]) -> TokenisedSplit:
+    """Some texts of a split, in the order of the rows; itself where these are all."""
+    if len(rows) == len(split):
+        return split
+    parts = (rows[:, None] * split.parts + np.arange(split.parts)).ravel()
+    begins, ends = split.bounds[parts], split.bounds[parts + 1]
+    places = np.concatenate([np.arange(begin, end) for begin, end in zip(begins, ends, strict=True)])
+    bounds = np.concatenate([[0], np.cumsum(ends - begins)]).astype(split.bounds.dtype)
+    return replace(
+        split, tokens=split.tokens[places], bounds=bounds, labels=split.labels[rows], ids=split.ids[rows]
+    )

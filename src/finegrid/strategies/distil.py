@@ -100,7 +100,7 @@ class Distil(Strategy):
     def criterion(self, criterion: Criterion, setting: Setting) -> Criterion:
         if not self.acts:
             return criterion
-        distance = Distance(setting.teachers.logits(self.teacher), self.temperature)
+        distance = Distance(setting.teachers.logits(self.teacher, setting.texts.ids), self.temperature)
         return replace(criterion, mix=(*criterion.mix, Mixed(self.weight, distance)))
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, Self
 from finegrid.strategies.part import Aspect, Claim, Part
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from finegrid.data.tokens import TokenisedSplit
@@ -48,8 +50,13 @@ class Features(Protocol):
 class Lessons(Protocol):
     """What others say of the training texts. Worked out once, then kept."""
 
-    def logits(self, teacher: str) -> Tensor:
-        """``[texts, classes]`` of a teacher, on the run's device. All runs share them: read them only."""
+    def logits(self, teacher: str, ids: NDArray[np.int64]) -> Tensor:
+        """``[texts, classes]`` of a teacher, on the run's device. All runs share them: read them only.
+
+        Args:
+            teacher: a level that names one.
+            ids: of the texts of the run.
+        """
         ...
 
 

@@ -4,12 +4,12 @@ Paper   Share: none; it is one point of a learning curve. More texts, such as ba
         training texts: 2010.01764, for pre-trained transformers.
 Idea    What would half of the labels have given? Are texts that were made elsewhere worth their place?
 Off     ``share=1.0, extra=""``.
-Exactly ``share`` trains on the first ceil(share * n) of the n training texts, in the order of their file, so
-        that the user's order decides; smaller shares are part of larger ones, whatever the seed. A share
-        that leaves a class without a text is refused. ``extra`` names a file, relative to the study's
-        folder, that is read as the study's own files are (same columns). Its texts come after those of the
-        share, and an epoch passes over all of them. Labels that the study does not know are refused, and so
-        are texts and groups that are in dev or test. What the file holds is part of a run's id.
+Exactly ``share`` trains on the first ceil(share * n) of the n training texts of every class, in the order
+        of their file: your order decides, no class is lost, also where the file is sorted by class, and
+        smaller shares are part of larger ones, whatever the seed. ``extra`` names a file, relative to the
+        study's folder, that is read as the study's own files are (same columns). Its texts come after those
+        of the share, and an epoch passes over all of them. Labels that the study does not know are refused,
+        and so are texts and groups that are in dev or test. What the file holds is part of a run's id.
 Differs Code that augments on the fly draws other texts in every epoch; here they are written down before.
         An epoch is longer or shorter than without: with ``training.epochs`` as it is, the number of steps
         changes with the number of texts.

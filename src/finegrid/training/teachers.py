@@ -92,8 +92,12 @@ class Teachers:
             if level != COLUMNS and {*of_splits} != {self._open(level, name).data}
         ]
 
-    def logits(self, teacher: str) -> Tensor:
+    def logits(self, teacher: str, ids: NDArray[np.int64] | None = None) -> Tensor:
         """``[texts, classes]`` in the order of the study's labels, on its device. All runs share them.
+
+        Args:
+            teacher: a level of ``distil.teacher``.
+            ids: of the texts that are asked for, some of the training texts in their order; None: of all.
 
         Raises:
             InputError: a teacher that cannot be read.
@@ -101,7 +105,10 @@ class Teachers:
         if teacher not in self._said:
             said = self._log_columns() if teacher == COLUMNS else self._read_by(teacher)
             self._said[teacher] = torch.from_numpy(said).to(self.settings.device)
-        return self._said[teacher]
+        if ids is None or len(ids) == len(self.table.train):
+            return self._said[teacher]
+        rows = np.flatnonzero(np.isin(self.table.train.ids, ids))
+        return self._said[teacher][torch.from_numpy(rows)]
 
     def _list_levels(self) -> Iterator[tuple[str, str]]:
         """Every teacher of the study, with its name in messages."""

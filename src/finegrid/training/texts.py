@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from finegrid.data.extra import check_classes, count_share, join_texts, read_extra, take_first
+from finegrid.data.extra import find_first, join_texts, read_extra, take_rows
 from finegrid.data.table import DataTable, Split
 from finegrid.data.tokens import TokenisedSplit, encode
 from finegrid.recipe.recipe import Recipe
@@ -37,16 +37,15 @@ class TrainingTexts:
         """The texts that a recipe's runs train on.
 
         Raises:
-            InputError: a file that cannot be used, or a class without a text.
+            InputError: a file that cannot be used.
         """
         share, path = recipe.texts.share, recipe.texts.extra
         if recipe.texts == Recipe().texts:
             return self.own
         if (share, path) not in self._taken:
-            taken = take_first(self.own, count_share(len(self.own), share))
+            taken = take_rows(self.own, find_first(self.own.labels, share))
             if path:
                 taken = join_texts(taken, self._read_extra(path)[1])
-            check_classes(self.own, taken, self.table.labels, share)
             self._taken[share, path] = taken
         return self._taken[share, path]
 
@@ -54,7 +53,7 @@ class TrainingTexts:
         """What tells a recipe's texts from those of others: how many of the study's own, and a fingerprint
         of those beside them.
         """
-        count, path = count_share(len(self.own), recipe.texts.share), recipe.texts.extra
+        count, path = len(find_first(self.own.labels, recipe.texts.share)), recipe.texts.extra
         if not path:
             return count, ""
         tokens = self._read_extra(path)[1]
