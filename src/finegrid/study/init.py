@@ -24,7 +24,7 @@ from finegrid.data.token_facts import TokenFacts, describe_tokens
 from finegrid.data.unlabelled import parse_column
 from finegrid.encoders.families import EMBEDDED, inspect, is_folder, resolve
 from finegrid.errors import InputError, input_error
-from finegrid.recipe.identity import Levels
+from finegrid.recipe.identity import Level, Levels
 from finegrid.recipe.recipe import DEFAULTS
 from finegrid.study.chosen import choose_factors, suitable_design
 from finegrid.study.clean import StudyFiles, cleaning
@@ -39,6 +39,9 @@ from finegrid.study.toml import by_part, format_toml, parse_level, parse_levels
 # What suits the embedded checkpoint; chosen by a trial on dev (docs/results.md), not by taste.
 USUAL_PRESET = "thucnews64"
 EMBEDDED_LEVELS: Levels = {"optimizer.rate": 3e-4, "training.batch_size": 32, "training.epochs": 4}
+
+# Of the baseline, the parts that study.toml tells in full; of the others, what is not at its default.
+TOLD_PARTS = ("model", "reinit", "freeze", "optimizer", "schedule", "training")
 
 
 @dataclass(frozen=True)
@@ -163,9 +166,10 @@ def render_study_toml(folder: Path, options: InitOptions, reading: Mapping[str, 
     chosen = choose_factors(options.factors, levels, checkpoint)
     design = options.design or (suitable_design(chosen) if name is None else preset.kind)
     own = {factor: levels for factor, levels in chosen.factors.items() if factor not in preset.factors}
+    told = {name: level for name, level in levels.items() if is_told(name, level)}
     parts = {
         part: {field: format_toml(level) for field, level in its_levels.items()}
-        for part, its_levels in by_part(levels).items()
+        for part, its_levels in by_part(told).items()
     }
     return (
         Environment(
@@ -204,6 +208,11 @@ def factor_lines(preset: Preset) -> Iterator[tuple[str, str]]:
             continue
         for level, settings in preset.bundles[name].levels.items():
             yield f"{format_toml(name)}.{format_toml(level)}", format_toml(settings)
+
+
+def is_told(factor: str, level: Level) -> bool:
+    """Whether study.toml has a line for the baseline's level: what everyone looks for, and what is moved."""
+    return factor.partition(".")[0] in TOLD_PARTS or level != DEFAULTS[factor]
 
 
 def find_reading(options: InitOptions) -> Reading:
