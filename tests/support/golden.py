@@ -282,7 +282,8 @@ def spoil(model: Path, folder: Path) -> None:
 
     shutil.copytree(model, folder)
     weights = load_file(folder / "model.safetensors")
-    weights["encoder.layer.3.output.dense.weight"][:] = np.nan
+    # Finite, or the checkpoint would be refused. What it makes of a text is not.
+    weights["encoder.layer.3.output.dense.weight"][:] = 1e38
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
 
 
