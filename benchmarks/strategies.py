@@ -60,7 +60,12 @@ NEEDS: Mapping[str, Levels] = {
     "train.only": {"train.rate": 1e-3},
     "schedule.floor": {"schedule.shape": "cosine"},
 }
-OTHERS: Mapping[str, tuple[Level, ...]] = {"distil.weight": (0.0, 0.5), "pretrain.tokens": (), "pretrain.shared": (), "training.epochs": ()}
+OTHERS: Mapping[str, tuple[Level, ...]] = {
+    "distil.weight": (0.0, 0.5),
+    "pretrain.tokens": (),
+    "pretrain.shared": (),
+    "training.epochs": (),
+}
 
 
 @dataclass(frozen=True)
