@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from finegrid.facts.decision_words import decision_of, decision_parts, needs_words
 from finegrid.facts.verdict import FreeLevelFacts, FreeVerdictFacts, LossEffectFacts, VerdictFacts
-from finegrid.spelling import Lang, format_duration
+from finegrid.spelling import Lang, count_noun, format_duration
 from finegrid.words import SHARED
 
 ENGLISH = {
     "free title": "scored in the same runs (no run of their own)",
-    "free lead": "{runs} runs with {seeds} seeds were scored at every level. Differences are taken inside "
-    "runs, and these effects are decided among themselves.",
+    "free lead": "Scored at every level: {run_words} with {seed_words}. Differences are taken inside runs, "
+    "and these effects are decided among themselves.",
     "free none": "No run was scored at these levels yet.",
-    "free lacking": "{count} finished runs were not scored at all levels yet: `finegrid run` trains them "
-    "again.",
+    "free lacking": "Finished runs that were not scored at all levels yet: {count}. `finegrid run` trains "
+    "them again.",
     "free seconds": "Scoring takes {time} beside a run.",
     "free cost": "beside the run",
     "free passes": "{dev} x dev, {test} x test",
-    "free copies": "{count} copies of the weights",
-    "free looks": "dev chose {looks} times",
+    "free copies": "copies of the weights: {count}",
+    "free looks": "choices on dev: {looks}",
     "free nothing": "nothing",
     "keeps answers": "cannot move the score: every answer stays",
 }
@@ -54,7 +54,9 @@ def free_lead(free: FreeVerdictFacts, lang: Lang) -> list[str]:
     """What the effects rest on, in sentences."""
     words = FREE_WORDS[lang]
     key = "free lead" if free["runs"] else "free none"
-    said = [words[key].format(runs=free["runs"], seeds=free["seeds"])]
+    runs, seeds = free["runs"], free["seeds"]
+    spelled = {"run_words": count_noun(runs, "run"), "seed_words": count_noun(seeds, "seed")}
+    said = [words[key].format(runs=runs, seeds=seeds, **spelled)]
     if free["seconds"] is not None:
         said.append(words["free seconds"].format(time=format_duration(free["seconds"])))
     if free["lacking"]:
