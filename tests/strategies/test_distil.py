@@ -96,6 +96,16 @@ def test_at_high_temperature_gradients_are_those_of_centred_logits(loaded: Loade
     torch.testing.assert_close(gradient, centred, rtol=0.05, atol=1e-3)
 
 
+def test_every_pass_of_the_head_learns_from_the_teacher(loaded: LoadedStudy) -> None:
+    said, z = 3 * normal(9, 3), [normal(5, 3, seed=seed) for seed in (1, 2)]
+    distil = Distil(weight=1.0, teacher="columns")
+    criterion = replace(distil.criterion(CROSS_ENTROPY, setting_of(loaded, said)), samples=2)
+    both = criterion.losses(Outputs((z[0],), (z[0],), LABELS, ROWS, more_logits=((z[1],),)))
+    each = [criterion.losses(Outputs((one,), (one,), LABELS, ROWS)) for one in z]
+
+    torch.testing.assert_close(both, (each[0] + each[1]) / 2)
+
+
 def test_a_model_that_says_what_its_teacher_says_learns_nothing_from_it(loaded: LoadedStudy) -> None:
     said = normal(9, 3)
     z = (said[ROWS] + 5.0).requires_grad_()

@@ -158,6 +158,29 @@ def test_layers_drawn_afresh_are_refused_with_the_reason(loaded: LoadedStudy) ->
     assert recipe_of(loaded, probe__epochs=1, reinit__pooler=True).problems(info) == []
 
 
+def test_a_pooling_with_parameters_has_features_of_its_own_for_every_seed(loaded: LoadedStudy) -> None:
+    recipe = recipe_of(loaded, model__pooling="attention", probe__epochs=1)
+    models = [loaded.classifier(recipe, seed) for seed in (0, 1)]
+    features = [loaded.setting(seed, recipe).features.of(model) for seed, model in enumerate(models)]
+
+    for model, vectors in zip(models, features, strict=True):
+        with model.evaluating(), torch.no_grad():
+            for batch in loaded.evaluation_batches(loaded.tokens.train, recipe):
+                expected = vectors[torch.from_numpy(batch.rows)]
+                torch.testing.assert_close(model.features(batch), expected, rtol=1e-5, atol=1e-6)
+    assert not torch.equal(*features)
+
+
+def test_a_pooler_drawn_afresh_is_refused_by_whatever_reads_it(loaded: LoadedStudy) -> None:
+    checkpoint = loaded.study.checkpoint
+    for levels in ({"probe.epochs": 5}, {"train.only": "biases"}):
+        fresh = Recipe().at({**levels, "reinit.pooler": True})
+
+        assert not fresh.problems(checkpoint)
+        assert fresh.at({"model.pooling": "pooler"}).problems(checkpoint)
+        assert fresh.at({"head.kind": "huggingface"}).problems(checkpoint)
+
+
 def test_a_rate_without_epochs_is_inert(loaded: LoadedStudy) -> None:
     inert = Canonicaliser(loaded, 0).reduce(recipe_of(loaded, probe__rate=0.1)).inert
 

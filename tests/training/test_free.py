@@ -302,6 +302,24 @@ def test_class_shares_are_taken_off_the_logits(loaded: LoadedStudy) -> None:
     assert (lowered.argmax(axis=1) != z.argmax(axis=1)).any()
 
 
+def test_class_shares_are_those_of_the_texts_that_the_run_has_seen(loaded: LoadedStudy) -> None:
+    recipe = recipe_of(loaded, texts__extra="extra.tsv")
+    run = Run(loaded, "run", recipe, 0, scorings({"posthoc.tau": 1.0}))
+    counts = np.bincount(loaded.training_texts(recipe).labels)
+
+    assert run.scorer is not None
+    np.testing.assert_allclose(np.exp(run.scorer.shares), counts / counts.sum(), rtol=1e-6)
+    assert len(loaded.training_texts(recipe)) > len(loaded.tokens.train)
+
+
+def test_sizes_of_classes_are_corrected_once(loaded: LoadedStudy) -> None:
+    for twice in ({"loss.weights": "balanced"}, {"loss.prior_tau": 1.0}):
+        recipe = Recipe().at({**twice, "posthoc.tau": 1.0})
+
+        (problem,) = recipe.problems(loaded.study.checkpoint)
+        assert "do it twice" in problem.what and not Recipe().at(twice).problems(loaded.study.checkpoint)
+
+
 def test_class_shares_come_off_before_dev_chooses(loaded: LoadedStudy, scored: Run) -> None:
     own = choices_of(scored)["posthoc.tau=1.0"]
 

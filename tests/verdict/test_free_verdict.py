@@ -22,7 +22,7 @@ from finegrid.study.audit_file import Audit, save_audit
 from finegrid.study.predictions import RunPredictions, read_answers, read_losses, save_run
 from finegrid.study.record import FreeScores, Record
 from finegrid.study.study import Study
-from finegrid.verdict.free import FreeLevel, FreeVerdict
+from finegrid.verdict.free import FreeLevel, FreeVerdict, judge_free
 from finegrid.verdict.verdict import Verdict, judge
 
 ORDINARY = '"optimizer.bias_correction" = [true, false]\n"reinit.layers" = [0, 2]'
@@ -190,3 +190,14 @@ def test_without_any_scored_run_nothing_is_known(made: tuple[Study, Audit], tmp_
 
     assert (free.runs, free.lacking) == (0, 16)
     assert all(effect.needs is None and np.isnan(effect.estimate) for effect in free.analysis.effects)
+
+
+def test_recipes_that_contradict_a_level_are_left_out(study: Study) -> None:
+    """Their runs are no lack; the others decide."""
+    results = load_results(study)
+    without = judge_free(replace(results, contradicting=frozenset({1})), 0.5, 0.05)
+    whole = judge_free(results, 0.5, 0.05)
+
+    assert without is not None and whole is not None
+    assert (without.left_out, without.lacking) == (1, 0)
+    assert without.runs == whole.runs - len(results.seeds)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
 
 Pooling = Literal[
     "cls",
@@ -47,3 +48,14 @@ def levels_below(pooling: Pooling, layers: int) -> tuple[int, ...]:
 def huggingface_pooling(family: str) -> Pooling:
     """What the sequence-classification head of transformers reads of a model of this family."""
     return "pooler" if family in ("bert", "ernie") else "cls"
+
+
+def reads_pooler(levels: Mapping[str, Any], family: str) -> bool:
+    """Whether a recipe's head reads the pooler.
+
+    Args:
+        levels: of the recipe, by dotted names.
+        family: of the encoder.
+    """
+    own = levels["head.kind"] == "finegrid"
+    return bool((levels["model.pooling"] if own else huggingface_pooling(family)) == "pooler")

@@ -14,6 +14,8 @@ ENGLISH = {
     "free none": "No run was scored at these levels yet.",
     "free lacking": "Finished runs that were not scored at all levels yet: {count}. `finegrid run` trains "
     "them again.",
+    "free left out": "Left out: {count}, which would do twice what a level does, such as correct for the "
+    "sizes of classes.",
     "free seconds": "Scoring takes {time} beside a run.",
     "free cost": "beside the run",
     "free passes": "{dev} x dev, {test} x test",
@@ -28,6 +30,7 @@ CHINESE = {
     "这些效应自成一族，单独校正。",
     "free none": "还没有运行按这些水平评分。",
     "free lacking": "有 {count} 次已完成的运行尚未按全部水平评分：`finegrid run` 会重新训练它们。",
+    "free left out": "未计入 {count} 个组合：它们与某个水平重复做了同一件事（例如两次校正类别比例）。",
     "free seconds": "每次运行另需 {time} 评分。",
     "free cost": "额外开销",
     "free passes": "预测验证集 {dev} 遍、测试集 {test} 遍",
@@ -59,6 +62,10 @@ def free_lead(free: FreeVerdictFacts, lang: Lang) -> list[str]:
     said = [words[key].format(runs=runs, seeds=seeds, **spelled)]
     if free["seconds"] is not None:
         said.append(words["free seconds"].format(time=format_duration(free["seconds"])))
+    if free["left_out"]:
+        left_out = free["left_out"]
+        count = count_noun(left_out, "recipe") if lang == "en" else left_out
+        said.append(words["free left out"].format(count=count))
     if free["lacking"]:
         said.append(words["free lacking"].format(count=free["lacking"]))
     return said

@@ -452,6 +452,7 @@ class FreeVerdictFacts(TypedDict):
     levels: list[FreeLevelFacts]
     runs: Annotated[int, Field(description="That were scored at all levels.")]
     lacking: Annotated[int, Field(description="That have finished, but were not.")]
+    left_out: Annotated[int, Field(description="Recipes that contradict a level; their runs do not count.")]
     seeds: int
     method: Annotated[str, Field(description="Where the noise is estimated from.")]
     seconds: Annotated[Seconds, Field(description="What scoring takes beside a run, at all levels.")]

@@ -10,6 +10,7 @@ from finegrid.errors import input_error
 from finegrid.machine import PRECISIONS
 from finegrid.metrics import range_of
 from finegrid.recipe.identity import Level, Levels, key_of
+from finegrid.recipe.recipe import Recipe
 from finegrid.results.conditional import where_factor_exists
 from finegrid.results.from_table import imported_results
 from finegrid.results.results import Distinct, MergedLevel, Results
@@ -18,6 +19,7 @@ from finegrid.study.audit_file import Audit, varied_settings
 from finegrid.study.audited import fitting_audit
 from finegrid.study.bundles import settings_of
 from finegrid.study.folder import AUDIT_FILE
+from finegrid.study.free import list_free_levels
 from finegrid.study.identity import identify
 from finegrid.study.imported import load_imported
 from finegrid.study.load import read_study
@@ -97,6 +99,7 @@ def load_results(study: Study) -> Results:
         bundles=study.bundles,
         merged=tuple(find_merged_levels(study, audit, factors, recipes)),
         free_factors=study.free_factors,
+        contradicting=find_contradicting(study, recipes),
     )
 
 
@@ -136,6 +139,18 @@ def find_merged_levels(
             inert = audited.inert if audited else {}
             told = [f"{s}: {inert[s]}" for s in settings_of(name, study.bundles) if s in inert]
             yield MergedLevel(name, level, other, "; ".join(told))
+
+
+def find_contradicting(study: Study, recipes: Sequence[Distinct]) -> frozenset[int]:
+    """The recipes that contradict a level of a free factor, such as two corrections for one thing."""
+    if study.known_checkpoint is None:
+        return frozenset()
+    free = list_free_levels(study.free_factors).values()
+    return frozenset(
+        number
+        for number, recipe in enumerate(recipes)
+        if any(Recipe().at({**recipe.run, **levels}).problems(study.known_checkpoint) for levels in free)
+    )
 
 
 def records_by_seed(

@@ -82,6 +82,7 @@ class Results:
     given: Given | None = None  # predictions that are not of our runs: a comparison has them
     # Scored in every run; first the level that all other factors are scored with.
     free_factors: Mapping[str, Sequence[Level]] = field(default_factory=dict)
+    contradicting: frozenset[int] = frozenset()  # recipes that contradict a level of a free factor
 
     @property
     def labels(self) -> Sequence[str] | None:

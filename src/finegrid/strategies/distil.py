@@ -117,11 +117,10 @@ class Distance:
     temperature: float
 
     def __call__(self, outputs: Outputs) -> Tensor:
-        """``[..., texts]``, the mean over the views."""
+        """``[..., texts]``, the mean over the views, and over the head's passes of each."""
         assert outputs.texts is not None
         said = self.logits[outputs.texts].to(outputs.logits[0].dtype)
         wanted = (said / self.temperature).log_softmax(-1)
-        each = [
-            (wanted.exp() * (wanted - (z / self.temperature).log_softmax(-1))).sum(-1) for z in outputs.logits
-        ]
+        passes = [*outputs.logits, *(z for more in outputs.more_logits for z in more)]
+        each = [(wanted.exp() * (wanted - (z / self.temperature).log_softmax(-1))).sum(-1) for z in passes]
         return self.temperature**2 * sum(each[1:], each[0]) / len(each)

@@ -63,7 +63,13 @@ class Posthoc(FreePart):
         return replace(scoring, last_epoch=last, tau=self.tau, cools=cools)
 
     def conflicts(self, levels: Mapping[str, Any], checkpoint: CheckpointInfo) -> list[Problem]:
-        if self.epoch == "best" or not levels["average.soup"]:
-            return []
-        what = "a soup is made of the best epochs, and the last one is asked for. Keep one of the two."
-        return [Problem('"posthoc.epoch" + "average.soup"', what)]
+        found = []
+        if self.epoch == "last" and levels["average.soup"]:
+            what = "a soup is made of the best epochs, and the last one is asked for. Keep one of the two."
+            found.append(Problem('"posthoc.epoch" + "average.soup"', what))
+        if self.tau:
+            what = "both correct for the sizes of classes, so together they do it twice. Keep one of the two."
+            for factor, off in (("loss.weights", "none"), ("loss.prior_tau", 0)):
+                if levels[factor] != off:
+                    found.append(Problem(f'"posthoc.tau" + "{factor}"', what))
+        return found

@@ -23,13 +23,16 @@ Path    None is left. Runs of one family have the same probe.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from finegrid.encoders.poolings import reads_pooler
 from finegrid.errors import Problem
+from finegrid.spelling import count_noun
 from finegrid.strategies.part import STRICT, Claim, Listing, Price, UsualLevels
 from finegrid.strategies.seams import Setting, Strategy
 
@@ -64,12 +67,12 @@ class Probe(Strategy):
         if not self.epochs:
             return []
         found = []
-        says = "would be drawn afresh, and the head be probed on what they make of texts: noise."
+        says = "drawn afresh, so the head would be probed on noise. Leave one of the two out."
         if levels["reinit.layers"]:
-            what = f"{levels['reinit.layers']} layers {says} Leave one of the two out."
+            what = f"{count_noun(levels['reinit.layers'], 'layer')} {says}"
             found.append(Problem('"probe.epochs" + "reinit.layers"', what))
-        if levels["reinit.pooler"] and levels["model.pooling"] == "pooler":
-            what = f"the pooler {says.replace('they make', 'it makes')} Leave one of the two out."
+        if levels["reinit.pooler"] and reads_pooler(levels, checkpoint.family):
+            what = f"the pooler is {says}"
             found.append(Problem('"probe.epochs" + "reinit.pooler"', what))
         return found
 
@@ -89,6 +92,7 @@ class Probe(Strategy):
         from finegrid.optim.updater import Updater
 
         features = setting.features.of(model)
+        began = time.perf_counter()
         labels = torch.tensor(setting.texts.labels, device=features.device)
         updater = Updater(
             [{"params": list(model.head.parameters()), "lr": self.rate, "weight_decay": 0.0}], AdamW()
@@ -102,3 +106,4 @@ class Probe(Strategy):
                 updater.step([self.rate])
                 updater.zero_grad()
         model.head.train(training)
+        setting.features.seconds += time.perf_counter() - began

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from finegrid.encoders.poolings import reads_pooler
 from finegrid.errors import Problem
 from finegrid.strategies.part import STRICT, Claim, Listing, Price, UsualLevels
 from finegrid.strategies.seams import Setting, Strategy
@@ -87,7 +88,7 @@ class Train(Strategy):
         afresh = "would be drawn afresh, and their matrices then never trained. Leave one of the two out."
         if levels["reinit.layers"]:
             found.append(Problem('"train.only" + "reinit.layers"', f'"{self.only}": layers {afresh}'))
-        if levels["reinit.pooler"] and levels["model.pooling"] == "pooler":
+        if levels["reinit.pooler"] and reads_pooler(levels, checkpoint.family):
             what = f'"{self.only}": the pooler {afresh.replace("their matrices", "its matrix")}'
             found.append(Problem('"train.only" + "reinit.pooler"', what))
         return found

@@ -259,8 +259,9 @@ def free(checkpoint: CheckpointInfo) -> Preset:
 def cheap(checkpoint: CheckpointInfo) -> Preset:
     """What saves seconds or memory: less that trains, shorter or fewer texts, fewer and larger batches.
 
-    Frozen layers are silent, so that they are computed once for all epochs. What trains little comes with
-    the rate that its papers give it, as one level.
+    Layers that `freeze.layers` freezes are silent, so that they are computed once for all epochs; what
+    `train.only` leaves alone keeps its dropout. What trains little comes with the rate that its papers give
+    it, as one level.
     """
     half = checkpoint.layers // 2
     length = min(USUAL_LENGTH, checkpoint.positions)

@@ -55,7 +55,8 @@ class TextFeatures:
 
     def _key(self, model: Classifier) -> str:
         digest = hashlib.sha256(repr((self.about, model.pooling)).encode())
-        of_head = {id(p) for p in model.head.parameters()}
+        # Some poolings have parameters of their own, which lie in the head: their vectors are read, too.
+        of_head = {id(p) for p in model.head.parameters()} - {id(p) for p in model.head.pool.parameters()}
         for name, p in model.named_parameters():
             if id(p) not in of_head:
                 digest.update(name.encode())

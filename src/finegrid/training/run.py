@@ -72,8 +72,8 @@ class Run:
         self.scorer = self._make_scorer(free) if free else None
 
     def _make_scorer(self, free: Mapping[str, Scoring]) -> Scorer:
-        tokens = self.loaded.tokens
-        return Scorer(free, self.trained(), self.total_steps, tokens.train.labels, len(tokens.labels))
+        labels = self.loaded.training_texts(self.recipe).labels
+        return Scorer(free, self.trained(), self.total_steps, labels, len(self.loaded.tokens.labels))
 
     def step(self, batch: Batch, step: int) -> float:
         """Train on one batch. Returns the loss.

@@ -67,6 +67,7 @@ class FreeVerdict:
         analysis: Of those that can move the score.
         runs: How many are scored at all levels.
         lacking: How many have finished without: before these levels were asked for.
+        left_out: Recipes that contradict a level, and are not among these runs.
         seconds: What scoring takes beside a run, mean over runs; nan where none is known.
     """
 
@@ -74,6 +75,7 @@ class FreeVerdict:
     analysis: Analysis
     runs: int
     lacking: int
+    left_out: int
     seconds: float
 
 
@@ -117,17 +119,19 @@ def judge_free(results: Results, margin: float, alpha: float) -> FreeVerdict | N
                 )
             )
     spent = [own.free for record in cells.values() if (own := record.seconds) and own.free is not None]
-    finished = sum(1 for _ in results.finished())
+    finished = sum(1 for (recipe, _), _ in results.finished() if recipe not in results.contradicting)
     seconds = float(np.mean(spent)) if spent else np.nan
-    return FreeVerdict(tuple(levels), analysis, len(cells), finished - len(cells), seconds)
+    lacking, left_out = finished - len(cells), len(results.contradicting)
+    return FreeVerdict(tuple(levels), analysis, len(cells), lacking, left_out, seconds)
 
 
 def find_scored(results: Results, keys: Sequence[str]) -> dict[Cell, Record]:
-    """The runs that have finished and were scored at all levels."""
+    """The runs that have finished and were scored at all levels, but for recipes that contradict one."""
     return {
         at: record
         for at, record in results.finished()
-        if all(key in record.free and record.free[key].best_epoch for key in keys)
+        if at[0] not in results.contradicting
+        and all(key in record.free and record.free[key].best_epoch for key in keys)
     }
 
 

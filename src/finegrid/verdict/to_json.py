@@ -100,6 +100,7 @@ def free_json(verdict: Verdict) -> FreeVerdictFacts | None:
         "levels": [free_level_json(verdict, level, free.analysis.seeds) for level in free.levels],
         "runs": free.runs,
         "lacking": free.lacking,
+        "left_out": free.left_out,
         "seeds": free.analysis.seeds,
         "method": free.analysis.method,
         "seconds": json_number(free.seconds),
