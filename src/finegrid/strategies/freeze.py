@@ -18,6 +18,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from finegrid.errors import Problem
+from finegrid.spelling import count_noun
 from finegrid.strategies.part import STRICT, Claim, Listing, OfLayers, UsualLevels
 from finegrid.strategies.seams import Setting, Strategy
 
@@ -55,7 +56,7 @@ class Freeze(Strategy):
     def problems(self, checkpoint: CheckpointInfo) -> list[Problem]:
         if self.layers <= checkpoint.layers:
             return []
-        what = f"level {self.layers}, but the encoder has {checkpoint.layers} layers."
+        what = f"level {self.layers}, but the encoder has {count_noun(checkpoint.layers, 'layer')}."
         return [Problem('"freeze.layers"', what)]
 
     def prepare_model(self, model: Classifier, setting: Setting) -> None:

@@ -20,6 +20,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from finegrid.errors import Problem
+from finegrid.spelling import count_noun
 from finegrid.strategies.part import STRICT, Claim, Listing, OfLayers, Price, UsualLevels
 from finegrid.strategies.seams import Setting, Strategy
 
@@ -54,7 +55,7 @@ class Reinit(Strategy):
         if self.pooler and not checkpoint.has_pooler:
             found.append(Problem('"reinit.pooler"', f"true, but {checkpoint.family} has no pooler."))
         if self.layers > checkpoint.layers:
-            what = f"level {self.layers}, but the encoder has {checkpoint.layers} layers."
+            what = f"level {self.layers}, but the encoder has {count_noun(checkpoint.layers, 'layer')}."
             found.append(Problem('"reinit.layers"', what))
         return found
 
