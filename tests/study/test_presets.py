@@ -81,7 +81,7 @@ def test_what_a_checkpoint_cannot_do_is_left_out_and_said() -> None:
     assert "reinit.pooler" not in preset.factors and preset.factors["reinit.layers"] == [0, 1]
     assert preset.left_out == (
         "reinit.pooler at true: true, but distilbert has no pooler.",
-        "reinit.layers at 2: level 2, but the encoder has 1 layers.",
+        "reinit.layers at 2: level 2, but the encoder has 1 layer.",
     )
     assert "freeze.layers: the encoder has too few layers." in make_preset("cheap", BARE).left_out
 
