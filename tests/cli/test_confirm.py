@@ -266,3 +266,19 @@ def test_more_training_texts_are_confirmed_with_these_texts(tmp_path: Path, bert
     assert [found.levels for found in load_confirmations(loaded.study, results, None)] == [
         {"texts.extra": "extra.tsv"}
     ]
+
+
+def test_more_training_texts_of_a_bundle_come_along(tmp_path: Path, bert: Path, call: Call) -> None:
+    settings = '[design]\nseeds = 3\n[factors.reading]\nown = {}\nmore = {"texts.extra" = "extra.tsv"}\n'
+    study = write_study(tmp_path / "study", bert, settings, 'score = "accuracy"\n')
+    loaded = open_study(study)
+    audit = make_audit(loaded)
+    save_audit(study, audit)
+    pretend(
+        loaded.study, audit, lambda run: 150 + run.seed + 60 * (run.levels.get("reading") == "more"), range(3)
+    )
+    done = call("confirm", study, "--seeds", "2", "--json")
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["levels"] == {"reading": "more"}
+    assert len(list(small(study).glob("extra-*.jsonl"))) == 1

@@ -50,12 +50,13 @@ def level_lines(status: StudyStatus) -> Iterator[str]:
     """What levels amount to, of those factors that a row moves from their default."""
     study = status.study
     recipes = [row.recipe for row in study.rows]
+    levels_of = [recipe.levels() for recipe in recipes]
     moved = {factor for recipe in recipes for factor in recipe.moved()}
-    for factor in filter(moved.__contains__, recipes[0].levels()):
+    for factor in filter(moved.__contains__, levels_of[0]):
         part, _, name = factor.partition(".")
         first: dict[Level, Recipe] = {}  # that has the level; rows near the baseline come first
-        for recipe in recipes:
-            first.setdefault(recipe.levels()[factor], recipe)
+        for recipe, levels in zip(recipes, levels_of, strict=True):
+            first.setdefault(levels[factor], recipe)
         for level, recipe in first.items():
             steps = steps_of(recipe, status.audit) if status.audit else NOMINAL_STEPS
             told = getattr(recipe, part).explain_level(name, study.checkpoint, steps)

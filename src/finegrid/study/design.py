@@ -88,9 +88,14 @@ def plan_screen(
 
 def plan_one_at_a_time(baseline: Recipe, factors: Factors, bundles: Bundles = NO_BUNDLES) -> list[Row]:
     """The first level of everything, then every other level of every factor by itself."""
+    return number_rows(baseline, factors, (one.values() for one in move_one_at_a_time(factors)), bundles)
+
+
+def move_one_at_a_time(factors: Factors) -> list[Levels]:
+    """The levels of `plan_one_at_a_time`, in its order."""
     first = {name: levels[0] for name, levels in factors.items()}
     moved = [{**first, name: level} for name, levels in factors.items() for level in levels[1:]]
-    return number_rows(baseline, factors, (levels.values() for levels in [first, *moved]), bundles)
+    return [first, *moved]
 
 
 def number_rows(

@@ -36,8 +36,8 @@ from finegrid.study.scored_label import check_scored_label
 from finegrid.study.study import Study
 from finegrid.study.toml import by_part, format_toml, parse_level, parse_levels
 
-# What suits the embedded checkpoint; chosen by a trial on dev (docs/results.md), not by taste.
 USUAL_PRESET = "thucnews64"
+# What suits the embedded checkpoint; chosen by a trial on dev (docs/results.md), not by taste.
 EMBEDDED_LEVELS: Levels = {"optimizer.rate": 3e-4, "training.batch_size": 32, "training.epochs": 4}
 
 # Of the baseline, the parts that study.toml tells in full; of the others, what is not at its default.

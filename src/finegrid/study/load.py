@@ -6,7 +6,7 @@ import difflib
 import tomllib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from finegrid.data.settings import DataSettings
 from finegrid.encoders.families import CheckpointInfo, find_cached, find_folder, inspect, resolve
 from finegrid.errors import InputError, Problem, input_error
+from finegrid.recipe.catalogue import parts
 from finegrid.recipe.identity import Level, Levels
 from finegrid.recipe.recipe import DEFAULTS, Recipe, unknown_factor
 from finegrid.study.audit_file import Audit, load_audit
@@ -338,9 +339,8 @@ def check_design(head: Head, factors: Mapping[str, Any]) -> list[Problem]:
 
 def find_of_one_set() -> dict[str, str]:
     """Factors that ask for one training set, and why."""
-    parts = {field.name: getattr(Recipe(), field.name) for field in fields(Recipe)}
     return {
-        f"{name}.{factor}": why for name, part in parts.items() for factor, why in part.of_one_set.items()
+        f"{name}.{factor}": why for name, part in parts().items() for factor, why in part.of_one_set.items()
     }
 
 

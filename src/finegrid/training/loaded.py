@@ -35,7 +35,7 @@ from finegrid.study.settings import RunSettings
 from finegrid.study.study import Study
 from finegrid.training.features import TextFeatures
 from finegrid.training.teachers import OpenModel, Teachers, refuse_models
-from finegrid.training.texts import TrainingTexts
+from finegrid.training.texts import OWN, TrainingTexts
 
 # Per batch of evaluation: large enough for full-speed products; on CPUs small enough for the cache.
 EVALUATION_TOKENS = {"cpu": 4096, "cuda": 32768}
@@ -128,7 +128,7 @@ class LoadedStudy:
 
     def longest_of(self, recipe: Recipe) -> int:
         """Tokens of the longest text that a recipe's runs see."""
-        if recipe.texts == Recipe().texts:
+        if recipe.texts == OWN:
             return self.longest
         each = (self.training_texts(recipe), self.tokens.dev, self.tokens.test)
         return int(max(split.lengths.max() for split in each))

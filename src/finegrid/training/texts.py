@@ -13,6 +13,8 @@ from finegrid.data.tokens import TokenisedSplit, encode
 from finegrid.recipe.recipe import Recipe
 from finegrid.study.study import Study
 
+OWN = Recipe().texts  # the study's own, all of them
+
 
 @dataclass(frozen=True)
 class TrainingTexts:
@@ -32,6 +34,7 @@ class TrainingTexts:
     tokenizer: Any
     extra: dict[str, tuple[Split, TokenisedSplit]] = field(default_factory=dict)
     _taken: dict[tuple[float, str], TokenisedSplit] = field(default_factory=dict)  # by share and extra
+    _keys: dict[tuple[float, str], tuple[int, str]] = field(default_factory=dict)  # by the same
 
     def of(self, recipe: Recipe) -> TokenisedSplit:
         """The texts that a recipe's runs train on.
@@ -40,7 +43,7 @@ class TrainingTexts:
             InputError: a file that cannot be used.
         """
         share, path = recipe.texts.share, recipe.texts.extra
-        if recipe.texts == Recipe().texts:
+        if recipe.texts == OWN:
             return self.own
         if (share, path) not in self._taken:
             taken = take_rows(self.own, find_first(self.own.labels, share))
@@ -53,7 +56,13 @@ class TrainingTexts:
         """What tells a recipe's texts from those of others: how many of the study's own, and a fingerprint
         of those beside them.
         """
-        count, path = len(find_first(self.own.labels, recipe.texts.share)), recipe.texts.extra
+        asked = recipe.texts.share, recipe.texts.extra
+        if asked not in self._keys:
+            self._keys[asked] = self._find_key(*asked)
+        return self._keys[asked]
+
+    def _find_key(self, share: float, path: str) -> tuple[int, str]:
+        count = len(find_first(self.own.labels, share))
         if not path:
             return count, ""
         tokens = self._read_extra(path)[1]

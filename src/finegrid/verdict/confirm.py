@@ -25,7 +25,7 @@ from finegrid.errors import InputError, Problem, input_error
 from finegrid.facts.verdict import ConfirmedFacts, PairedFacts
 from finegrid.metrics import TOLERANCE
 from finegrid.recipe.identity import Level, Levels
-from finegrid.recipe.recipe import FILES, TEACHER_FACTORS
+from finegrid.recipe.recipe import FILES, TEACHER_FACTORS, Recipe
 from finegrid.results.load import load_results
 from finegrid.results.results import Distinct, Results
 from finegrid.spelling import json_number
@@ -228,13 +228,18 @@ def extra_files(study: Study, moved: Levels, table: DataTable) -> dict[str, str]
         InputError: a file that cannot be used.
     """
     files = {}
-    for level in {study.baseline.texts.extra, moved.get(EXTRA, "")} - {""}:
-        split = read_extra(Path(str(level)), study.folder, study.head.data, table)
+    for path in {recipe.texts.extra for recipe in list_small_recipes(study, moved)} - {""}:
+        split = read_extra(Path(path), study.folder, study.head.data, table)
         lines = split_lines(split, table.labels)
         if table.train.groups is not None:  # each is a group of its own
             lines = [json.dumps({**json.loads(line), GROUP: ""}, ensure_ascii=False) + "\n" for line in lines]
-        files[str(small_level(EXTRA, level))] = "".join(lines)
+        files[str(small_level(EXTRA, path))] = "".join(lines)
     return files
+
+
+def list_small_recipes(study: Study, moved: Levels) -> tuple[Recipe, Recipe]:
+    """The study's first recipe, and the same with the levels that the small study varies."""
+    return study.rows[0].recipe, study.recipe_at({**study.rows[0].levels, **moved})
 
 
 def small_level(factor: str, level: Level) -> Level:
@@ -243,9 +248,8 @@ def small_level(factor: str, level: Level) -> Level:
         return level
     if factor == EXTRA:
         return f"extra-{hashlib.sha256(str(level).encode()).hexdigest()[:8]}.jsonl"
-    return (
-        Path("..") / Path(str(level)).expanduser()
-    ).as_posix()  # which stays as it is if it begins at the root
+    path = Path("..") / Path(str(level)).expanduser()  # which stays as it is if it begins at the root
+    return path.as_posix()
 
 
 def moved_levels(results: Results, chosen: Distinct) -> Levels:
@@ -366,9 +370,9 @@ def refuse_columns(study: Study, moved: Levels) -> None:
     Raises:
         InputError: there is one.
     """
-    levels = {**study.rows[0].recipe.levels(), **study.recipe_at(moved).levels()}
+    each = [recipe.levels() for recipe in list_small_recipes(study, moved)]
     for factor in TEACHER_FACTORS:
-        if levels[factor] == COLUMNS:
+        if any(levels[factor] == COLUMNS for levels in each):
             what = f'"{COLUMNS}": a confirmation takes texts and labels along, no other columns.'
             raise input_error(str(study.folder), factor, f"{what} Name a kept model.")
 

@@ -42,6 +42,7 @@ Kind = Literal[
 SHARED: Mapping[SharedChance, Kind] = {"pretraining": "shared-pretraining", "teacher": "shared-teacher"}
 LEAST_GOLD = 30  # texts of a label: of fewer, an F1 is too coarse to show that nothing differs
 NAMED = 6  # runs that are named; of more, the number
+CLIPPED: Mapping[Kind, float] = {"never-clipped": 0.0, "always-clipped": 1.0}  # shares of steps
 
 
 @dataclass(frozen=True)
@@ -197,9 +198,6 @@ def clipped(results: Results) -> Iterator[Warning]:
     for kind, share in CLIPPED.items():
         if rows := [results.recipes[recipe].rows[0] for recipe in recipes_clipping(results, share)]:
             yield Warning(kind, {"rows": ", ".join(map(str, rows))})
-
-
-CLIPPED: Mapping[Kind, float] = {"never-clipped": 0.0, "always-clipped": 1.0}
 
 
 def recipes_clipping(results: Results, share: float) -> list[int]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from finegrid import metrics
 from finegrid.losses import LOSSES, Loss
-from finegrid.recipe.identity import Level, Levels
+from finegrid.recipe.identity import Level
 from finegrid.recipe.recipe import KEEPS_ANSWERS, Recipe
 from finegrid.results.results import Results
 from finegrid.statistics.effects import Analysis, Effect, analyse, analyse_mains
@@ -25,6 +25,7 @@ from finegrid.statistics.experiment import Experiment
 from finegrid.statistics.grouped import sum_by_group
 from finegrid.statistics.outcomes import Outcomes, Values
 from finegrid.strategies.scoring import Scoring
+from finegrid.study.design import move_one_at_a_time
 from finegrid.study.free import key_of_free, list_free_levels
 from finegrid.study.predictions import read_answers, read_losses
 from finegrid.study.record import Record
@@ -135,13 +136,6 @@ def find_scored(results: Results, keys: Sequence[str]) -> dict[Cell, Record]:
     }
 
 
-def list_recipes(factors: Mapping[str, Sequence[Level]]) -> tuple[list[Levels], list[str]]:
-    """The first level of all, then every other level by itself; and the keys of the latter."""
-    first = {name: levels[0] for name, levels in factors.items()}
-    moved = [{**first, name: level} for name, levels in factors.items() for level in levels[1:]]
-    return [first, *moved], list(list_free_levels(factors))
-
-
 def collect_free(
     results: Results, factors: Mapping[str, Sequence[Level]], cells: Mapping[Cell, Record]
 ) -> Experiment:
@@ -155,7 +149,7 @@ def collect_free(
     Raises:
         InputError: predictions that cannot be read.
     """
-    recipes, keys = list_recipes(factors)
+    recipes, keys = move_one_at_a_time(factors), list(list_free_levels(factors))
     total = np.zeros((len(recipes), len(results.seeds)))
     for (_, seed), record in cells.items():
         scores = [record, *(record.at_free(key) for key in keys)]
@@ -215,7 +209,8 @@ def measure_free_losses(
         InputError: predictions that cannot be read.
     """
     predictions = results.predictions("test")
-    recipes, keys = list_recipes(results.free_factors)
+    factors = results.free_factors
+    recipes, keys = move_one_at_a_time(factors), list(list_free_levels(factors))
     if predictions is None or not cells or len(cells) * len(recipes) * len(predictions.gold) > MOST_VALUES:
         return {}
     count = count_runs(results, cells)
@@ -236,7 +231,7 @@ def measure_free_losses(
         if influence is not None and predictions.groups is not None:
             influence = sum_by_group(influence, predictions.groups)
         outcomes = Outcomes(
-            results.free_factors,
+            factors,
             recipes,
             mean[loss],
             influence,

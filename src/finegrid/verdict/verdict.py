@@ -15,7 +15,7 @@ from finegrid.spelling import format_level
 from finegrid.statistics.best import BestSet, best_set
 from finegrid.statistics.comparisons import Comparison, Contrast
 from finegrid.statistics.costs import CostEffect, compare_costs, surely_less
-from finegrid.statistics.decide import Decision, Interval, Needs, finest_margin, plain_interval
+from finegrid.statistics.decide import Decision, Interval, finest_margin, plain_interval
 from finegrid.statistics.effects import (
     Analysis,
     Effect,
@@ -118,16 +118,9 @@ class Verdict:
         weights, memory = effect.contrast.weights, self.results.memory()
         return float(weights @ memory) if weights is not None else np.nan
 
-    def runs(self, needs: Needs) -> int:
-        """How many runs more seeds take: every distinct recipe with each."""
-        return self.runs_of_seeds((needs.seeds or self.analysis.seeds) - self.analysis.seeds)
-
     def runs_of_seeds(self, seeds: int) -> int:
+        """How many runs more seeds take: every distinct recipe with each."""
         return len(self.results.recipes) * int(seeds)
-
-    def hours(self, needs: Needs) -> float:
-        """Of one worker; nan where seconds are not those of runs."""
-        return self.hours_of_runs(self.runs(needs))
 
     def hours_of_runs(self, runs: int) -> float:
         """Of one worker; nan where seconds are not those of runs."""
