@@ -125,6 +125,20 @@ def test_a_share_of_all_texts_is_inert_and_other_texts_are_other_runs(make: Make
     assert "texts.share" in canonicaliser.reduce(recipe_of(loaded, texts__share=0.99)).inert
 
 
+def test_caches_of_texts_tell_shares_and_files_apart_and_all_texts_are_one(make: Make) -> None:
+    loaded = make()
+    other: list[dict[str, Any]] = [
+        {},
+        {"texts__share": 0.5},
+        {"texts__extra": "extra.tsv"},
+        {"texts__share": 0.5, "texts__extra": "extra.tsv"},
+    ]
+    key = loaded.texts.key
+
+    assert len({key(recipe_of(loaded, **levels)) for levels in other}) == 4
+    assert key(recipe_of(loaded, texts__share=0.99)) == key(recipe_of(loaded))
+
+
 def test_a_length_that_cuts_only_extra_texts_is_not_inert(make: Make) -> None:
     loaded = make()
     cuts = {"model__max_length": loaded.longest}
