@@ -37,6 +37,10 @@ class InputError(Exception):
         return "\n".join(map(visible, lines))
 
 
+class WorkerBrokeError(Exception):
+    """A worker could not even start; carries its traceback. A bug, or a broken installation."""
+
+
 def input_error(source: str, where: str, what: str) -> InputError:
     """An `InputError` with a single problem."""
     return InputError(source, [Problem(where, what)])

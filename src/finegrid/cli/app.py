@@ -4,46 +4,43 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Callable
 from typing import Annotated, NoReturn
 
 import typer
 
 from finegrid import __version__
-from finegrid.cli import compare, models, pretrain, results, run, setup, tables
+from finegrid.cli.later import group_of
 from finegrid.cli.say import tell
-from finegrid.errors import InputError, refusal
-from finegrid.running.process import WorkerBrokeError
+from finegrid.errors import InputError, WorkerBrokeError, refusal
 
-COMMANDS: dict[str, Callable[..., None]] = {
-    "init": setup.init,
-    "plan": setup.plan,
-    "run": run.run,
-    "status": setup.status,
-    "table": results.table,
-    "fit": models.fit,
-    "predict": models.predict,
-    "import": tables.import_,
-    "example": tables.example,
-    "verdict": results.verdict,
-    "report": results.report,
-    "confirm": run.confirm,
-    "compare": compare.compare,
-    "watch": results.watch,
-    "export": results.export,
-    "explain": setup.explain,
-    "demo": run.demo,
-    "pretrain": pretrain.pretrain,
+# By name the module and the function. A command's module is imported when the command is called.
+COMMANDS = {
+    "init": "setup.init",
+    "plan": "setup.plan",
+    "run": "run.run",
+    "status": "setup.status",
+    "table": "results.table",
+    "fit": "models.fit",
+    "predict": "models.predict",
+    "import": "tables.import_",
+    "example": "tables.example",
+    "verdict": "results.verdict",
+    "report": "results.report",
+    "confirm": "run.confirm",
+    "compare": "compare.compare",
+    "watch": "results.watch",
+    "export": "results.export",
+    "explain": "setup.explain",
+    "demo": "run.demo",
+    "pretrain": "pretrain.pretrain",
 }
 
 app = typer.Typer(
+    cls=group_of(COMMANDS),
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="Which BERT fine-tuning strategies are worth it on your data, and what do they cost?",
 )
-for name, command in COMMANDS.items():
-    app.command(name)(command)
 
 
 @app.callback(invoke_without_command=True)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from finegrid.errors import visible
-from finegrid.planning.status import StudyStatus
-from finegrid.planning.status_words import failure_lines
+
+if TYPE_CHECKING:
+    from finegrid.planning.status import StudyStatus
 
 
 def say(*lines: str) -> None:
@@ -48,6 +49,8 @@ def tell(line: str) -> None:
 
 def exit_by(status: StudyStatus) -> None:
     """End with exit code 1 where runs diverged or failed, and say how many."""
+    from finegrid.planning.status_words import failure_lines  # no need of it for who only asks for help
+
     if lines := failure_lines(status):
         exit_with(*lines)
 

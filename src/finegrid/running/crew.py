@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from finegrid.running.messages import Broken, Ended, Event, Problems, StepDone
-from finegrid.running.process import Worker, WorkerBrokeError, describe_exit, raise_error
+from finegrid.running.process import Worker, describe_exit, raise_error
 from finegrid.running.progress.watcher import Watcher
 from finegrid.study.settings import RunSettings
 from finegrid.study.study import Study

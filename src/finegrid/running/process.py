@@ -11,7 +11,7 @@ import threading
 from contextlib import suppress
 from typing import NoReturn
 
-from finegrid.errors import InputError
+from finegrid.errors import InputError, WorkerBrokeError
 from finegrid.machine import gpus
 from finegrid.planning.families import Family
 from finegrid.running.messages import Broken, Ended, Event, Job, Problems, RunToTrain, TrainJob, parse_event
@@ -29,10 +29,6 @@ ALLOCATOR = {
     "MALLOC_MMAP_THRESHOLD_": str(2**25),  # the most that glibc takes
     "MALLOC_TOP_PAD_": str(2**26),
 }
-
-
-class WorkerBrokeError(Exception):
-    """A worker could not even start; carries its traceback. A bug, or a broken installation."""
 
 
 class Worker:
