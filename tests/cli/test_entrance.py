@@ -16,6 +16,7 @@ from support.command_line import ENVIRONMENT, Call
 from finegrid import __version__
 from finegrid.cli import app as cli
 from finegrid.cli import setup
+from finegrid.cli.later import find_function
 from finegrid.errors import InputError
 from finegrid.recipe.recipe import DEFAULTS
 from finegrid.study.demo import prepare_demo
@@ -46,8 +47,8 @@ def test_every_command_has_help(call: Call, command: str) -> None:
 
 
 def test_every_command_decides_by_the_same_margin() -> None:
-    called = [command.callback for command in cli.app.registered_commands if command.callback]
-    parameters = [signature(callback).parameters.get("margin") for callback in called]
+    called = [find_function(place) for place in cli.COMMANDS.values()]
+    parameters = [signature(function).parameters.get("margin") for function in called]
     margins = [parameter.default for parameter in parameters if parameter is not None]
 
     assert margins == [None] * len(margins) and len(margins) > 1  # each chooses by the study

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from typing import Annotated, NoReturn
 
@@ -50,11 +51,13 @@ def version(show: Annotated[bool, typer.Option("--version", help="Print the vers
         raise typer.Exit
 
 
+# They compute with torch in this process, and on some machines torch is built with OpenBLAS.
+WITH_TORCH = ("predict", "pretrain")
+
+
 def main() -> NoReturn:
     """Run the command line. Exit codes: 0 done, 1 some runs failed, 2 wrong input, 130 after Ctrl-C."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal without Chinese is no reason to fail
+    prepare_process()
     try:
         app()
     except InputError as error:
@@ -68,3 +71,16 @@ def main() -> NoReturn:
             print("stopped; the same command goes on", file=sys.stderr)
         raise
     sys.exit(2)
+
+
+def prepare_process() -> None:
+    """What has to be set before a command is imported and says something."""
+    if not {*sys.argv[1:2]} & {*WITH_TORCH}:
+        # Threads only wait for each other over matrices as small as a verdict's, which then takes up to twice the
+        # CPU time. OpenBLAS reads this when numpy is imported. Workers are told their threads.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # Else pydantic looks for plugins in all installed packages, whenever it is imported.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "true")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal without Chinese is no reason to fail

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 from collections.abc import Callable
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,10 @@ def group_of(places: dict[str, str]) -> type[TyperGroup]:
     class Group(TyperGroup):
         def __init__(self, **attributes: Any) -> None:
             super().__init__(**attributes)
-            self.commands.update({name: Later(name, place) for name, place in places.items()})
+            self.commands.update({name: TyperCommand(name) for name in places})  # names to suggest
+
+        def get_command(self, ctx: Any, cmd_name: str) -> Any:
+            return Later(cmd_name, places[cmd_name]) if cmd_name in places else None
 
     return Group
 
@@ -62,7 +65,12 @@ def read_docstring(place: str) -> str:
         LookupError: there is no such function.
     """
     module, _, function = place.partition(".")
-    for node in ast.parse((HERE / f"{module}.py").read_text(encoding="utf-8")).body:
+    for node in parse(module).body:
         if isinstance(node, ast.FunctionDef) and node.name == function:
             return ast.get_docstring(node) or ""
     raise LookupError(f"cli/{module}.py has no function {function}")
+
+
+@cache
+def parse(module: str) -> ast.Module:
+    return ast.parse((HERE / f"{module}.py").read_text(encoding="utf-8"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, fields, replace
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -117,21 +118,21 @@ class Recipe:
 
     def levels(self) -> Levels:
         """Every factor by its dotted name, e.g. ``{"reinit.layers": 2, ...}``."""
-        parts = {field.name: getattr(self, field.name) for field in fields(self)}
         return {
-            f"{name}.{field.name}": getattr(part, field.name)
-            for name, part in parts.items()
-            for field in fields(part)
+            f"{part}.{name}": getattr(getattr(self, part), name)
+            for part, names in names_of(type(self)).items()
+            for name in names
         }
 
     def moved(self) -> Levels:
         """The factors that are not at their default, but for free ones: what names a run."""
-        return {name: level for name, level in self._off_default().items() if name not in FREE}
+        return {name: level for name, level in self._off_default.items() if name not in FREE}
 
     def free_levels(self) -> Levels:
         """The free factors that are not at their default."""
-        return {name: level for name, level in self._off_default().items() if name in FREE}
+        return {name: level for name, level in self._off_default.items() if name in FREE}
 
+    @cached_property
     def _off_default(self) -> Levels:
         return {name: level for name, level in self.levels().items() if level != DEFAULTS[name]}
 
@@ -171,6 +172,13 @@ class Recipe:
         levels = self.levels()
         of_parts = [problem for part in parts for problem in part.problems(checkpoint)]
         return of_parts or [problem for part in parts for problem in part.conflicts(levels, checkpoint)]
+
+
+@cache
+def names_of(kind: type[Recipe]) -> dict[str, tuple[str, ...]]:
+    """By part, its factors. A verdict asks for the levels of its recipes some hundred times."""
+    parts = {field.name: getattr(kind(), field.name) for field in fields(kind)}
+    return {part: tuple(field.name for field in fields(of_part)) for part, of_part in parts.items()}
 
 
 DEFAULTS: Levels = Recipe().levels()

@@ -1,4 +1,4 @@
 """Processes that train what is planned: the parent, its workers, and what they tell each other.
 
-Others import `launch` and `process`. The program of the child is ``worker``.
+Others import `launch`. The program of the child is ``worker``.
 """

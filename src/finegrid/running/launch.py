@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from finegrid.planning.status import probed
 from finegrid.recipe.recipe import Recipe
-from finegrid.running.progress.show import Show
 from finegrid.running.runner import Runner
 from finegrid.study.record import Record
 from finegrid.study.settings import RunSettings
 from finegrid.study.study import Study
+
+if TYPE_CHECKING:
+    from finegrid.running.progress.show import Show
 
 
 def train(
@@ -36,7 +39,7 @@ def train(
         InputError: bad data or model, a folder in use, or settings unlike those of finished runs.
     """
     numbers = range(seeds) if seeds else None
-    with Show(study.head.score, study.folder) as watcher:
+    with show(study) as watcher:
         Runner(study, settings, workers, numbers, mix, rows, watcher).run()
 
 
@@ -46,7 +49,7 @@ def audit(study: Study, settings: RunSettings) -> None:
     Raises:
         InputError: bad data or model, or a folder in use.
     """
-    with Show(study.head.score, study.folder) as watcher:
+    with show(study) as watcher:
         Runner(study, settings, watcher=watcher).audit()
 
 
@@ -70,5 +73,12 @@ def fit(study: Study, settings: RunSettings, recipe: Recipe, seed: int | None, o
         InputError: bad data or model, or a folder in use.
     """
     number = study.head.design.numbers[0] if seed is None else seed
-    with Show(study.head.score, study.folder) as watcher:
+    with show(study) as watcher:
         return Runner(study, settings, watcher=watcher).fit(recipe, number, out)
+
+
+def show(study: Study) -> Show:
+    """Progress, told on stderr; with rich, which takes a tenth of the time of `finegrid status` to import."""
+    from finegrid.running.progress.show import Show
+
+    return Show(study.head.score, study.folder)

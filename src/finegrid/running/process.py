@@ -31,6 +31,9 @@ ALLOCATOR = {
 }
 
 
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
 class Worker:
     """A worker process, and the thread that reads its events."""
 
@@ -47,7 +50,7 @@ class Worker:
         environment = {
             **os.environ,
             **ALLOCATOR,
-            **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(settings.threads)),
+            **dict.fromkeys(THREADS, str(settings.threads)),
             "TOKENIZERS_PARALLELISM": "false",
             "PYTHONIOENCODING": "utf-8",
         }

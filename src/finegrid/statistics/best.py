@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, special, stats
+from scipy import optimize, special
 
 from finegrid.statistics.experiment import Experiment
 from finegrid.statistics.outcomes import DENSE, Filled, Floats
@@ -151,6 +151,6 @@ def _dunnett(d: float, others: int, df: float) -> float:
     points, weights = special.roots_hermitenorm(64)
     weights = weights / weights.sum()
     tail, spacing = (np.arange(200) + 0.5) / 200, 1 / 200
-    s = np.sqrt(stats.chi2.ppf(tail, df) / df) if np.isfinite(df) else np.ones(1)
-    inner: NDArray[np.float64] = stats.norm.cdf(points[None, :] + np.sqrt(2) * d * s[:, None]) ** others
+    s = np.sqrt(2 * special.gammaincinv(df / 2, tail) / df) if np.isfinite(df) else np.ones(1)
+    inner: NDArray[np.float64] = special.ndtr(points[None, :] + np.sqrt(2) * d * s[:, None]) ** others
     return float((inner @ weights).sum() * (spacing if np.isfinite(df) else 1.0))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from finegrid.metrics import MARGIN
 from finegrid.recipe.identity import Level
@@ -154,7 +154,7 @@ def adjusted_intervals(estimate: Floats, se: Floats, df: Floats, alpha: float) -
 def p_values(estimate: Floats, se: Floats, df: Floats) -> Floats:
     """Two-sided; 1 where the standard error is not known, and where nothing ever differs."""
     ratio = np.divide(np.abs(estimate), se, out=np.where(estimate == 0, 0.0, np.inf), where=se > 0)
-    return np.asarray(2 * stats.t.sf(ratio, df))
+    return np.asarray(2 * special.stdtr(df, -ratio))
 
 
 def finest_margin(grain: float, alpha: float) -> float:

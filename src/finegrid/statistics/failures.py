@@ -19,7 +19,7 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 
 from finegrid.recipe.identity import Level, Levels
 from finegrid.statistics.comparisons import Comparison, Contrast
@@ -236,9 +236,11 @@ def _find_shared(
 
 
 def _test(failed: int, runs: int, others_failed: int, others: int) -> float:
-    """Fisher's exact test, two-sided; 1 where a side has no runs."""
-    if not runs or not others:
+    """Fisher's exact test, two-sided; 1 where a side has no runs, or nothing failed."""
+    if not runs or not others or not failed + others_failed:
         return 1.0
+    from scipy import stats  # takes half a second to import, and most studies have no failures
+
     table = [[failed, runs - failed], [others_failed, others - others_failed]]
     return float(stats.fisher_exact(table).pvalue)
 

@@ -8,6 +8,7 @@ After Dunnett (1955), for differences whose variances are not alike and are esti
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,7 @@ MOST_KINDS = 16  # of differences that are told apart exactly; more are rounded
 DF_STEP, SHARE_STEP = 1.1, 0.05  # rounded to powers and multiples of these, to the more cautious side
 NODES = special.roots_legendre(32)  # of the integrals over quantiles
 STEEP = 6  # quantile = node ** STEEP: what decides are small variances, far out in one tail
-HERMITE = special.roots_hermitenorm(40)
+HERMITE = special.roots_hermitenorm(40)  # symmetric, as is what is integrated: half of the nodes do
 
 
 @dataclass(frozen=True)
@@ -192,10 +193,11 @@ def find_level(df: Floats, own_df: Floats, share: Floats, alpha: float = 0.05) -
         return alpha
     kinds, count = _sort_kinds(df, own_df / df, share)
 
+    @cache  # the search asks for its ends again
     def missing(log_level: float) -> float:
         return float(cover_together(np.exp(log_level), kinds, count) - (1 - alpha))
 
-    low, high = np.log(alpha / len(df)), np.log(alpha)
+    low, high = float(np.log(alpha / len(df))), float(np.log(alpha))
     if missing(low) <= 0:  # to the accuracy of the integral, Bonferroni's
         return float(np.exp(low))
     if missing(high) >= 0:  # and where all are one and the same, that of one
@@ -229,7 +231,8 @@ def cover_together(level: float, kinds: Floats, count: Counts) -> float:
     nodes = (NODES[0] + 1) / 2
     weights = NODES[1] / 2 * STEEP * nodes ** (STEEP - 1)
     nodes = nodes**STEEP
-    z, chance = HERMITE[0], HERMITE[1] / HERMITE[1].sum()
+    z, chance = (half[HERMITE[0] > 0] for half in HERMITE)
+    chance = chance / chance.sum()
     logs = np.zeros((len(nodes), len(z)))
     for (df, own, share), number in zip(kinds, count, strict=True):
         reach = -special.stdtrit(df, level / 2)

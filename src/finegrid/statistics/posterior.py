@@ -26,7 +26,7 @@ from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg, optimize, special, stats
+from scipy import linalg, optimize, special
 
 from finegrid.recipe.identity import Level, Levels
 from finegrid.statistics.decide import Interval
@@ -168,7 +168,7 @@ def find_posterior(experiment: Experiment, besides: Sequence[Levels] = ()) -> Po
     inside = np.einsum("kc,ocl->okl", basis, cross[:, : len(rows)])
     scales, prior = np.array(list(product(*GRID))) * SCALES, _half_cauchy()
     quantiles = (np.arange(NOISES) + 0.5) / NOISES
-    noises = run_variance * df / stats.chi2.ppf(quantiles, df)
+    noises = run_variance * df / (2 * special.gammaincinv(df / 2, quantiles))
     grid = [(noise, scale) for noise in noises for scale in run_variance * scales**2]
     z = basis @ score
     logs = _log_likelihoods(inside, runs, texts, z, grid) + np.log(np.tile(prior, NOISES))

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from finegrid.data.reading_words import (
     describe_classes,
@@ -171,6 +170,8 @@ def render_study_toml(folder: Path, options: InitOptions, reading: Mapping[str, 
         part: {field: format_toml(level) for field, level in its_levels.items()}
         for part, its_levels in by_part(told).items()
     }
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # status and plan write no study
+
     return (
         Environment(
             loader=PackageLoader("finegrid", "assets"),
