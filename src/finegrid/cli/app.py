@@ -76,8 +76,8 @@ def main() -> NoReturn:
 def prepare_process() -> None:
     """What has to be set before a command is imported and says something."""
     if not {*sys.argv[1:2]} & {*WITH_TORCH}:
-        # Threads only wait for each other over matrices as small as a verdict's, which then takes up to twice the
-        # CPU time. OpenBLAS reads this when numpy is imported. Workers are told their threads.
+        # Threads only wait for each other over matrices as small as a verdict's, which then takes
+        # up to twice the CPU time. OpenBLAS reads this when numpy is imported. Workers are told.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # Else pydantic looks for plugins in all installed packages, whenever it is imported.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "true")

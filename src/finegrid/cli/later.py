@@ -1,4 +1,4 @@
-"""Commands that are imported when they are called: ``finegrid status`` need not wait for what ``fit`` imports."""
+"""Commands that are imported when they are called: ``status`` need not wait for what ``fit`` imports."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HERE = Path(__file__).parent
 
 
 class Later(TyperCommand):
-    """Stands for a command until it is called or asked for its options. Lists of commands need only its words."""
+    """Stands for a command until it is called, or asked for its options. Help needs only its words."""
 
     def __init__(self, name: str, place: str) -> None:
         """``place``: module and function in this folder, such as ``setup.init``."""

@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from finegrid.data.columns import find_columns
 from finegrid.data.findings import FileFindings, quote
+from finegrid.extras import needing
+
+with needing("parquet", "data", "Parquet"):  # an extra: this module is imported when there is such a file
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
 # A damaged file may raise almost anything that pyarrow knows; all of it derives from these.
 UNREADABLE = (pa.ArrowException, OSError, ValueError, KeyError, TypeError, NotImplementedError, MemoryError)

@@ -14,8 +14,8 @@ from typing import Any
 from finegrid.atomic import replacing
 from finegrid.errors import visible
 from finegrid.export.content import Content, ExportedRun
-from finegrid.export.extras import needing
 from finegrid.export.names import clean_name, make_distinct, name_curves, name_finals
+from finegrid.extras import needing
 from finegrid.recipe.identity import Level
 
 FILE = "events.out.tfevents.finegrid"  # TensorBoard reads whatever has "tfevents" in its name
@@ -29,7 +29,7 @@ def write_event_files(content: Content, out: Path) -> int:
     Raises:
         InputError: no tensorboard.
     """
-    with needing("tensorboard"):
+    with needing("tensorboard", "command line", "--to tensorboard"):
         from tensorboard.compat.proto import event_pb2  # noqa: F401
         from tensorboard.plugins.hparams import plugin_data_pb2  # noqa: F401
         from tensorboard.summary.writer import record_writer  # noqa: F401

@@ -21,6 +21,7 @@ from finegrid.export.tables import (
     make_predictions_tables,
     make_runs_table,
 )
+from finegrid.extras import need
 from finegrid.study.folder import StudyFolder
 
 FORMATS = ("csv", "parquet", "tensorboard", "mlflow")
@@ -78,6 +79,8 @@ def check_options(options: ExportOptions) -> None:
         problems.append(Problem("--tracking-uri, --out", what))
     if problems:
         raise InputError("command line", problems)
+    if options.to == "parquet":
+        need("parquet", "command line", "--to parquet")
 
 
 def write_tables(content: Content, out: Path, ending: str, write: Write, predictions: bool) -> list[str]:

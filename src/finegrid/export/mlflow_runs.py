@@ -14,8 +14,8 @@ from typing import Any
 
 from finegrid.errors import input_error
 from finegrid.export.content import Content, ExportedRun
-from finegrid.export.extras import needing
 from finegrid.export.names import clean_name, make_distinct, name_curves, name_finals
+from finegrid.extras import needing
 from finegrid.spelling import format_level
 
 PAGE = 1000
@@ -53,7 +53,7 @@ def log_runs(content: Content, uri: str) -> LogCounts:
         InputError: no mlflow, or a store that it cannot use.
     """
     with default_settings():
-        with needing("mlflow"):
+        with needing("mlflow", "command line", "--to mlflow"):
             from mlflow.exceptions import MlflowException
             from mlflow.tracking import MlflowClient
         try:

@@ -15,6 +15,7 @@ from finegrid.data.findings import quote_all
 from finegrid.data.probabilities import NESTED, name_column
 from finegrid.data.settings import SEPARATORS, Format
 from finegrid.errors import input_error, visible
+from finegrid.extras import need
 from finegrid.inference.predict import PredictedTexts
 
 OUT_ENDINGS = (".tsv", ".csv", ".txt", ".jsonl", ".ndjson", ".parquet")
@@ -33,6 +34,8 @@ def style_of(out: Path | None) -> Format:
         what = f'the ending "{out.suffix}" is not known. Expected {", ".join(OUT_ENDINGS)}.'
         raise input_error("command line", "--out", what)
     assert kind is not None
+    if kind == "parquet":
+        need("parquet", "command line", "--out")
     return kind
 
 

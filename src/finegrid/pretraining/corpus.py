@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from finegrid.errors import InputError, Problem, input_error
+from finegrid.extras import needing
 
 JSON_LINES = (".jsonl", ".ndjson")
 
@@ -182,7 +183,8 @@ def open_bytes(path: Path) -> IO[bytes]:
     if ending == ".zst":
         import io
 
-        import pyarrow
+        with needing("parquet", "corpus", path.name):
+            import pyarrow
 
         if not path.exists():
             raise FileNotFoundError(path)

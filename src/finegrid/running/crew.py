@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from finegrid.errors import WorkerBrokeError
 from finegrid.running.messages import Broken, Ended, Event, Problems, StepDone
 from finegrid.running.process import Worker, describe_exit, raise_error
 from finegrid.running.progress.watcher import Watcher

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-
 from finegrid.data.reading_words import (
     describe_classes,
     describe_columns,

@@ -1,0 +1,62 @@
+"""Parts of finegrid that few need, with libraries of their own: ``pip install 'finegrid[parquet]'``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Literal
+
+from finegrid.errors import input_error
+
+ExtraName = Literal["parquet", "tensorboard", "mlflow"]
+
+
+@dataclass(frozen=True)
+class Extra:
+    """What `finegrid machine` says of an extra, and the library that it needs."""
+
+    library: str
+    adds: str
+
+    @property
+    def is_there(self) -> bool:
+        """Whether its library is installed, found without importing it."""
+        return find_spec(self.library) is not None
+
+
+EXTRAS: dict[ExtraName, Extra] = {
+    "parquet": Extra("pyarrow", "Parquet files: texts, predict --out, export --to; corpora in .zst"),
+    "tensorboard": Extra("tensorboard", "export --to tensorboard"),
+    "mlflow": Extra("mlflow", "export --to mlflow"),
+}
+
+
+@contextmanager
+def needing(extra: ExtraName, source: str, where: str) -> Iterator[None]:
+    """Around the imports of an extra's library.
+
+    Args:
+        extra: its name.
+        source, where: of what needs it, for the message, such as ``command line`` and ``--to mlflow``.
+
+    Raises:
+        InputError: the library is not there, or cannot be imported.
+    """
+    try:
+        yield
+    except ImportError as error:
+        missing = f"needs {EXTRAS[extra].library}, which cannot be imported here ({error})"
+        raise input_error(source, where, f"{missing}. Install it: pip install 'finegrid[{extra}]'") from None
+
+
+def need(extra: ExtraName, source: str, where: str) -> None:
+    """Refuse work whose end needs an extra that is not there, before it begins.
+
+    Raises:
+        InputError: as `needing`.
+    """
+    with needing(extra, source, where):
+        import_module(EXTRAS[extra].library)
