@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Sequence
 from contextlib import suppress
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
 import psutil
+
+from finegrid import __version__
 
 Device = Literal["cpu", "cuda"]
 DEVICES: tuple[Device, ...] = ("cpu", "cuda")
@@ -58,9 +59,12 @@ def gpus() -> list[str]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the libraries that a run's numbers depend on."""
-    names: Sequence[str] = ("finegrid", "torch", "transformers", "tokenizers", "numpy")
-    return {"python": platform.python_version(), **{name: version(name) for name in names}}
+    """Versions of Python, of finegrid and of the libraries that a run's numbers depend on, where installed."""
+    found = {"python": platform.python_version(), "finegrid": __version__}
+    for name in ("torch", "transformers", "tokenizers", "numpy"):
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def fastest_precision(device: str) -> Precision:

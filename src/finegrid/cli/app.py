@@ -34,6 +34,7 @@ COMMANDS = {
     "explain": "setup.explain",
     "demo": "run.demo",
     "pretrain": "pretrain.pretrain",
+    "machine": "machine.machine",
 }
 
 app = typer.Typer(

@@ -8,20 +8,30 @@ from typing import Annotated, Any
 
 import typer
 
+from finegrid.cli.completing import offer_studies, one_of
 from finegrid.data.findings import quote
 from finegrid.data.settings import SEPARATOR_NAMES, Encoding, Format, Quoting, Separator
 from finegrid.errors import input_error
+from finegrid.machine import AUTO, DEVICES, PRECISIONS
+from finegrid.spelling import LANGS
 from finegrid.study.load import load_study, override
 from finegrid.study.settings import MOST_SEEDS, RunSettings
 from finegrid.study.study import Study
 
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The study folder.")]
+Folder = Annotated[
+    Path, typer.Argument(metavar="DIR", help="The study folder.", autocompletion=offer_studies)
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Workers = Annotated[
     int | None, typer.Option(min=1, help="Processes that train. Default: what cores and memory carry.")
 ]
-Device = Annotated[str | None, typer.Option(help="cpu or cuda. Default: study.toml's.")]
-Precision = Annotated[str | None, typer.Option(help="fp32, bf16 or auto. Default: study.toml's.")]
+Device = Annotated[
+    str | None, typer.Option(help="cpu or cuda. Default: study.toml's.", autocompletion=one_of(*DEVICES))
+]
+Precision = Annotated[
+    str | None,
+    typer.Option(help="fp32, bf16 or auto. Default: study.toml's.", autocompletion=one_of(*PRECISIONS, AUTO)),
+]
 Memory = Annotated[
     float | None,
     typer.Option(
@@ -42,7 +52,7 @@ Tolerance = Annotated[
 Seeds = Annotated[
     int | None, typer.Option(min=1, max=MOST_SEEDS, help="How many seeds. Default: study.toml's.")
 ]
-Language = Annotated[str, typer.Option(help="en or zh.")]
+Language = Annotated[str, typer.Option(help="en or zh.", autocompletion=one_of(*LANGS))]
 TextColumns = Annotated[
     list[str] | None, typer.Option(help="Text column, by name or number; twice for pairs.")
 ]

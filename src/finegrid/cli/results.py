@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from finegrid.cli.completing import one_of
 from finegrid.cli.options import Folder, Json, Language, Margin, Tolerance
 from finegrid.cli.say import say, say_json
 from finegrid.errors import visible
@@ -18,13 +19,19 @@ from finegrid.study.audit_file import load_audit
 from finegrid.study.imported import load_imported
 from finegrid.study.load import read_study
 
+TABLES = ("markdown", "csv", "json")
+REPORTS = ("html", "md", "svg", "png")
+EXPORTS = ("csv", "parquet", "tensorboard", "mlflow")
+
 
 def table(
     folder: Folder,
-    style: Annotated[str, typer.Option("--format", help="markdown, csv or json.")] = "markdown",
+    style: Annotated[
+        str, typer.Option("--format", help="markdown, csv or json.", autocompletion=one_of(*TABLES))
+    ] = "markdown",
 ) -> None:
     """Print the study's table, in the order of the design."""
-    if style not in ("markdown", "csv", "json"):
+    if style not in TABLES:
         raise typer.BadParameter(
             f'"{style}" is not a format. Expected markdown, csv or json.', param_hint="--format"
         )
@@ -58,7 +65,9 @@ def verdict(
 
 def report(
     folder: Folder,
-    style: Annotated[str, typer.Option("--format", help="html, md, svg or png.")] = "html",
+    style: Annotated[
+        str, typer.Option("--format", help="html, md, svg or png.", autocompletion=one_of(*REPORTS))
+    ] = "html",
     figure: Annotated[
         str | None, typer.Option(help="Which figure, for svg and png: forest, frontier, seeds, ...")
     ] = None,
@@ -99,7 +108,10 @@ def watch(
 
 def export(
     folder: Folder,
-    to: Annotated[str, typer.Option(help="csv, parquet, tensorboard or mlflow.")],
+    to: Annotated[
+        str,
+        typer.Option(help="csv, parquet, tensorboard or mlflow.", autocompletion=one_of(*EXPORTS)),
+    ],
     out: Annotated[Path | None, typer.Option(help="The folder to write to. Default: DIR/export.")] = None,
     predictions: Annotated[
         bool, typer.Option("--predictions", help="csv, parquet: also what every run says of every text.")

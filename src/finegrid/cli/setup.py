@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from finegrid.cli.completing import offer_presets, offer_several_strategies, offer_strategies
 from finegrid.cli.options import (
     Device,
     EncodingOption,
@@ -53,11 +54,17 @@ def init(
     test: Annotated[Path | None, typer.Option(help="Texts that measure. Default: a part of train.")] = None,
     preset: Annotated[
         str | None,
-        typer.Option(help=f"What to vary: {', '.join(PRESETS)}. Default: thucnews64, or --factors alone."),
+        typer.Option(
+            help=f"What to vary: {', '.join(PRESETS)}. Default: thucnews64, or --factors alone.",
+            autocompletion=offer_presets,
+        ),
     ] = None,
     factors: Annotated[
         str | None,
-        typer.Option(help="Vary these at their usual levels: any names that explain knows, with commas."),
+        typer.Option(
+            help="Vary these at their usual levels: any names that explain knows, with commas.",
+            autocompletion=offer_several_strategies,
+        ),
     ] = None,
     text: TextColumns = None,
     label: Annotated[str | None, typer.Option(help="Label column, by name or number.")] = None,
@@ -150,7 +157,8 @@ def explain(
     name: Annotated[
         str | None,
         typer.Argument(
-            help="reinit.layers, a whole part (reinit), or a strategy (LLRD). Default: a list of all."
+            help="reinit.layers, a whole part (reinit), or a strategy (LLRD). Default: a list of all.",
+            autocompletion=offer_strategies,
         ),
     ] = None,
     as_json: Json = False,
