@@ -23,6 +23,7 @@ from statistics import median
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from finegrid.extras import TO_TRAIN
 from finegrid.machine import processor
 
 PROJECT = Path(__file__).parent.parent / "pyproject.toml"
@@ -114,7 +115,10 @@ def main() -> None:
     repeats = parser.parse_args().repeats
     lists = read_requirements()
     base = closure(lists[""])
-    print(f"The base: {len(base)} packages, {weigh_all(base):,.0f} MiB. {processor()}\n")
+    reading = closure([one for one in lists[""] if one.name not in TO_TRAIN])
+    print(f"The base: {len(base)} packages, {weigh_all(base):,.0f} MiB. {processor()}")
+    without = " and ".join(TO_TRAIN)
+    print(f"Without {without}, only to read: {len(reading)}, {weigh_all(reading):,.0f} MiB.\n")
     print("| package | extra | own, MiB | alone, MiB | import, s |\n| --- | --- | ---: | ---: | ---: |")
     nothing = median(time_import("pass") for _ in range(repeats))
     for extra, wanted in lists.items():

@@ -34,6 +34,11 @@ EXTRAS: dict[ExtraName, Extra] = {
 }
 
 
+# What training needs beside the rest; a lean installation that only reads is without them.
+TO_TRAIN = ("torch", "transformers")
+HOW_TO_TRAIN = "Training needs it: pip install torch transformers. `finegrid machine` says what is there."
+
+
 @contextmanager
 def needing(extra: ExtraName, source: str, where: str) -> Iterator[None]:
     """Around the imports of an extra's library.
@@ -60,3 +65,14 @@ def need(extra: ExtraName, source: str, where: str) -> None:
     """
     with needing(extra, source, where):
         import_module(EXTRAS[extra].library)
+
+
+def need_to_train() -> None:
+    """Refuse to train before workers start, each of which would break.
+
+    Raises:
+        InputError: torch or transformers is not installed.
+    """
+    missing = [name for name in TO_TRAIN if find_spec(name) is None]
+    if missing:
+        raise input_error("installation", missing[0], f"is not installed. {HOW_TO_TRAIN}")

@@ -59,7 +59,7 @@ def gpus() -> list[str]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python, of finegrid and of the libraries that a run's numbers depend on, where installed."""
+    """Versions of Python, finegrid and the libraries that a run's numbers depend on, where installed."""
     found = {"python": platform.python_version(), "finegrid": __version__}
     for name in ("torch", "transformers", "tokenizers", "numpy"):
         with suppress(PackageNotFoundError):

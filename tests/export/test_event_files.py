@@ -182,6 +182,6 @@ def test_without_the_library_it_says_how_to_get_it(
 
     with pytest.raises(InputError) as raised:
         exported(study.folder)
-    for part in ("found no tensorboard", "written with", "pip install -e '.[tensorboard]'"):
+    for part in ("--to tensorboard", "cannot be imported here", "pip install 'finegrid[tensorboard]'"):
         assert part in str(raised.value)
     assert not (study.folder / "export").exists()

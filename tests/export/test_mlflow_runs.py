@@ -260,6 +260,6 @@ def test_without_the_library_it_says_how_to_get_it(
 
     with pytest.raises(InputError) as raised:
         export_study(study.folder, ExportOptions("mlflow"))
-    for part in ("found no mlflow", "written with", "pip install -e '.[mlflow]'"):
+    for part in ("--to mlflow", "cannot be imported here", "pip install 'finegrid[mlflow]'"):
         assert part in str(raised.value)
     assert not (study.folder / "export").exists()

@@ -11,8 +11,8 @@ import typer
 
 from finegrid import __version__
 from finegrid.cli.later import group_of
-from finegrid.cli.say import tell
-from finegrid.errors import InputError, WorkerBrokeError, refusal
+from finegrid.errors import InputError, WorkerBrokeError, refusal, visible
+from finegrid.extras import HOW_TO_TRAIN, TO_TRAIN
 
 # By name the module and the function. A command's module is imported when the command is called.
 COMMANDS = {
@@ -60,18 +60,27 @@ def main() -> NoReturn:
     """Run the command line. Exit codes: 0 done, 1 some runs failed, 2 wrong input, 130 after Ctrl-C."""
     prepare_process()
     try:
-        app()
-    except InputError as error:
-        print(error, file=sys.stderr)
-    except WorkerBrokeError as error:
-        print(f"finegrid could not start training:\n{error}", file=sys.stderr)
-    except OSError as error:
-        tell(refusal(error))
+        app(prog_name="finegrid")  # also by python -m finegrid: a shell completes no other name
+    except (InputError, WorkerBrokeError, ModuleNotFoundError, OSError) as error:
+        print(describe(error), file=sys.stderr)
     except SystemExit as ended:
         if ended.code == 130:
             print("stopped; the same command goes on", file=sys.stderr)
         raise
     sys.exit(2)
+
+
+def describe(error: Exception) -> str:
+    """What stopped a command. Raises what no user can mend."""
+    if isinstance(error, WorkerBrokeError):
+        return f"finegrid could not start training:\n{error}"
+    if isinstance(error, OSError):
+        return visible(refusal(error))
+    if isinstance(error, ModuleNotFoundError):
+        if error.name not in TO_TRAIN:
+            raise error
+        return f"{error.name} is not installed. {HOW_TO_TRAIN}"
+    return str(error)
 
 
 def prepare_process() -> None:

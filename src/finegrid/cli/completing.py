@@ -1,4 +1,4 @@
-"""What a shell offers after Tab: names of strategies, presets, studies. It asks `finegrid`, which asks these."""
+"""What a shell offers after Tab: it asks `finegrid`, which asks these."""
 
 from __future__ import annotations
 

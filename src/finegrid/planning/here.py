@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 
 from finegrid.errors import first_line
-from finegrid.extras import EXTRAS
+from finegrid.extras import EXTRAS, TO_TRAIN
 from finegrid.machine import WITH_BF16, Precision, cpu_flags, fastest_precision, machine, versions
 from finegrid.planning.capacity import GIB, SHARE, SHARE_CUDA
 from finegrid.study.settings import RunSettings
@@ -93,7 +93,7 @@ class Here:
     def _training_lines(self) -> Iterator[str]:
         if not self.trains:
             why = self.torch.problem or "transformers is not installed"
-            yield f"training    not possible: {why}. Install it: pip install torch transformers"
+            yield f"training    not possible: {why}. It needs: pip install {' '.join(TO_TRAIN)}"
             yield "            (reading needs neither: verdict, report, compare, watch)"
             return
         for number, gpu in enumerate(self.torch.gpus):

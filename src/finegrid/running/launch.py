@@ -6,6 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from finegrid.extras import need_to_train
 from finegrid.planning.status import probed
 from finegrid.recipe.recipe import Recipe
 from finegrid.running.runner import Runner
@@ -78,7 +79,12 @@ def fit(study: Study, settings: RunSettings, recipe: Recipe, seed: int | None, o
 
 
 def show(study: Study) -> Show:
-    """Progress, told on stderr; with rich, which takes a tenth of the time of `finegrid status` to import."""
+    """Progress, told on stderr; with rich, which takes a tenth of the time of `finegrid status` to import.
+
+    Raises:
+        InputError: nothing can be trained with this installation.
+    """
+    need_to_train()
     from finegrid.running.progress.show import Show
 
     return Show(study.head.score, study.folder)
