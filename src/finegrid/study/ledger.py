@@ -65,7 +65,7 @@ class Ledger:
     def latest(self) -> dict[str, Record]:
         """By run id, the record that counts: the last one, but a failure never hides a run that has ended.
 
-        A failed run that was tried again counts as it ended. Where a free factor is added, runs that have ended
+        A failed run that was tried again counts as it ended. Where a free factor is added, runs that ended
         are trained again; if that fails, the earlier record still holds.
         """
         latest: dict[str, Record] = {}
