@@ -68,6 +68,19 @@ def test_the_latest_record_of_a_run_counts(tmp_path: Path) -> None:
     assert list(ledger.latest()) == ["a", "b"]
 
 
+def test_a_failure_never_hides_a_run_that_has_ended(tmp_path: Path) -> None:
+    """A run that is trained again for a new free level may be killed: what it had is still true."""
+    ledger = filled(tmp_path)
+    diverged = Record(run_id="c", seed=0, status="diverged")
+    ledger.append(diverged)
+    for name in ("a", "c", "d"):
+        ledger.append(Record(run_id=name, seed=0, status="failed", reason="killed"))
+
+    latest = ledger.latest()
+    assert (latest["a"], latest["c"]) == (RECORDS[0], diverged)
+    assert latest["d"].status == "failed"
+
+
 def test_what_json_cannot_say_is_refused_and_leaves_the_ledger_whole(tmp_path: Path) -> None:
     ledger = filled(tmp_path)
     before = ledger.path.read_bytes()

@@ -416,20 +416,14 @@ class FailuresFacts(TypedDict):
     ]
 
 
-class FreeLevelFacts(TypedDict):
-    """A level of a free factor against its first; both were scored in every run."""
+class FreeLevelFacts(EstimateFacts):
+    """A level of a free factor against its first; both were scored in every run.
+
+    The difference is null where the level cannot move the score. Its chances are adjusted among free factors.
+    """
 
     factor: str
     levels: Annotated[Pair, Field(description="The first level, and the one that is compared with it.")]
-    effect: Annotated[Points, Field(description="null, too, where the level cannot move the score.")]
-    low: Annotated[Points, Field(description="The lower end of the 95 % interval.")]
-    high: Annotated[Points, Field(description="The upper end of the 95 % interval.")]
-    adjusted: Annotated[
-        Ends, Field(description="The interval that the decision rests on, adjusted among free factors.")
-    ]
-    se: Annotated[Points, Field(description="The standard error.")]
-    df: Annotated[float | None, Field(description="Its degrees of freedom.")]
-    p: Annotated[float | None, Field(description="Holm's adjusted p-value, among free factors.")]
     decision: Annotated[
         DecisionFacts | None, Field(description="null where the level cannot move the score.")
     ]

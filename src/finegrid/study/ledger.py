@@ -63,5 +63,14 @@ class Ledger:
                 yield Record.from_json(entry)
 
     def latest(self) -> dict[str, Record]:
-        """By run id, the last record of each run: a failed run that was tried again counts as it ended."""
-        return {record.run_id: record for record in self}
+        """By run id, the record that counts: the last one, but a failure never hides a run that has ended.
+
+        A failed run that was tried again counts as it ended. Where a free factor is added, runs that ended
+        are trained again; if that fails, the earlier record still holds.
+        """
+        latest: dict[str, Record] = {}
+        for record in self:
+            before = latest.get(record.run_id)
+            if before is None or before.status == "failed" or record.status != "failed":
+                latest[record.run_id] = record
+        return latest

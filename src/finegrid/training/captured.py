@@ -136,8 +136,8 @@ class CapturedSteps:
     def batches(self, epoch: int) -> Iterator[Batch]:
         """The batches of an epoch, on the CPU."""
         self.began = time.perf_counter()
+        model = self.recipe.model
         for rows in self.loaded.training_rows(self.recipe, self.seed, epoch):
-            model = self.recipe.model
             yield pack(self.texts, rows, model.max_length, CPU, model.keep)
 
     def step(self, batch: Batch, step: int) -> None:
