@@ -81,6 +81,7 @@ ENGLISH = {
     "no interval": "no interval",
     "in brackets": " ({text})",
     "comma": ", ",
+    "colon": ": ",
     "list comma": ", ",  # Chinese has a comma of its own between the things of a list
     "between sentences": " ",
 }
@@ -152,6 +153,7 @@ CHINESE = {
     "no interval": "无区间",
     "in brackets": "（{text}）",
     "comma": "，",
+    "colon": "：",
     "list comma": "、",
     "between sentences": "",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from finegrid.errors import input_error
@@ -21,6 +22,20 @@ from finegrid.words import SHARED
 
 # Files say it in English, with a margin that names no unit: so do those that older versions wrote.
 RECORDED = {**SHARED["en"], "same": "no difference beyond {margin:g}"}
+
+
+@dataclass(frozen=True)
+class ToldWord:
+    """A decision in words: the word that its kind gives a colour to, and what goes with it."""
+
+    kind: Kind
+    word: str
+    rest: str = ""
+
+
+def told_word(kind: Kind, parts: list[str], lang: Lang) -> ToldWord:
+    comma = SHARED[lang]["comma"]
+    return ToldWord(kind, parts[0], "".join(comma + part for part in parts[1:]))
 
 
 def decision_words(decision: Decision, margin: float, lang: Lang) -> str:
@@ -104,19 +119,36 @@ def factor_parts(factor: FactorFacts, verdict: VerdictFacts, lang: Lang, *, brie
     return [*parts, needs] if needs else parts
 
 
+def factor_told(factor: FactorFacts, verdict: VerdictFacts, lang: Lang) -> tuple[ToldWord, ...]:
+    """The words of `factor_words`, for who colours them: one for each condition, else a single one."""
+    if condition_words(factor, verdict["margin"], lang):
+        return tuple(
+            ToldWord(one["decision"]["kind"], word)
+            for one, word in zip(
+                factor["conditions"], conditions_told(factor, verdict["margin"], lang), strict=True
+            )
+        )
+    parts = factor_parts(factor, verdict, lang)
+    return (told_word(factor["decision"]["kind"], parts, lang),)
+
+
 def condition_words(factor: FactorFacts, margin: float, lang: Lang) -> str:
     """What holds at either level of the strategy that it depends on; empty where that is the same."""
-    words, told = SHARED[lang], factor["conditions"]
-    if len({one["decision"]["kind"] for one in told}) < 2:
+    if len({one["decision"]["kind"] for one in factor["conditions"]}) < 2:
         return ""
-    return words["list semi"].join(
-        words["condition"].format(
+    return SHARED[lang]["list semi"].join(conditions_told(factor, margin, lang))
+
+
+def conditions_told(factor: FactorFacts, margin: float, lang: Lang) -> list[str]:
+    """Every condition in words."""
+    return [
+        SHARED[lang]["condition"].format(
             word=decision_words(decision_of(one["decision"]), margin, lang),
             factor=one["given"][0],
             level=format_level(one["given"][1]),
         )
-        for one in told
-    )
+        for one in factor["conditions"]
+    ]
 
 
 def factor_needs(factor: FactorFacts, verdict: VerdictFacts, lang: Lang, *, brief: bool = False) -> str:
