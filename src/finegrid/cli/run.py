@@ -28,6 +28,7 @@ from finegrid.results.table import make_table, render_results, summary_lines
 from finegrid.running import launch
 from finegrid.study.audit_file import load_audit
 from finegrid.study.demo import prepare_demo
+from finegrid.study.edit import keep_asked_seeds
 from finegrid.study.load import load_study, override
 from finegrid.study.settings import MOST_SEEDS, RunSettings
 from finegrid.study.study import Study
@@ -61,6 +62,7 @@ def run(
         return
     check_no_budget(budget)
     chosen = parse_rows(rows, len(study.rows))
+    study = keep_asked_seeds(study, seeds)
     train = partial(launch.train, settings=settings, workers=workers, seeds=seeds, rows=chosen, mix=mix)
     if chosen is None:
         from finegrid.verdict.screening import train_phases
