@@ -45,11 +45,22 @@ def decision_words(decision: Decision, margin: float, lang: Lang) -> str:
 
 def decision_parts(decision: Decision, margin: float, words: Mapping[str, str]) -> list[str]:
     """Its kind, and what goes with it."""
+    if decision.waiting:
+        return [words["not yet"]]
     aliases = words["with aliases" if decision.kind == "same" else "or aliases"]
     added = [aliases] * decision.aliased
     added += [words["measurable"]] * decision.measurable + [words["for speed"]] * decision.for_speed
     because = [] if decision.because is None else [failing_words(decision.because, words)]
-    return [words[decision.kind].format(margin=margin), *because, *added]
+    word = words[decision.kind].format(margin=margin)
+    if decision.at_epochs is not None:
+        word = words["at epochs"].format(word=word, epochs=epochs_words(decision.at_epochs, words))
+        added.append(words["maybe speed" if decision.kind == "use" else "may change"])
+    return [word, *because, *added]
+
+
+def epochs_words(epochs: int, words: Mapping[str, str]) -> str:
+    """``2 epochs``."""
+    return words["one epoch" if epochs == 1 else "epochs"].format(epochs=epochs)
 
 
 def failing_words(counts: Failing, words: Mapping[str, str]) -> str:
@@ -209,7 +220,15 @@ def decision_of(facts: DecisionFacts) -> Decision:
     """Of ``verdict --json`` and report.json, where what would settle it stands beside it."""
     because = facts.get("because")
     counts = failing_of(because) if because else None
-    return Decision(facts["kind"], facts["measurable"], facts["for_speed"], facts["aliased"], because=counts)
+    return Decision(
+        facts["kind"],
+        facts["measurable"],
+        facts["for_speed"],
+        facts["aliased"],
+        because=counts,
+        waiting=facts.get("waiting", False),
+        at_epochs=facts.get("at_epochs"),
+    )
 
 
 def failing_json(counts: Failing) -> FailingFacts:

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from finegrid.facts.recommendation_words import headline, why
+from finegrid.facts.recommendation_words import headline, speed_or_quality, why
 from finegrid.facts.verdict import VerdictFacts
 from finegrid.results.load import any_results
 from finegrid.spelling import Lang
-from finegrid.verdict.diagnose import Warning
 from finegrid.verdict.interim import with_interim_decisions
+from finegrid.verdict.qualified import qualify
 from finegrid.verdict.to_json import as_json
 from finegrid.verdict.verdict import Verdict
 
 ENGLISH = {
-    "missing": "nothing is decided yet: {left} of {total} runs are missing",
     "nothing": "nothing is decided: the baseline has no finished run",
-    "still-rising": "But the baseline was still rising at its last epoch: this may be speed, not quality. "
-    "Raise training.epochs before you rely on it.",
     "go on": "next: finegrid run {folder} trains what is missing",
     "look": "next: finegrid status {folder} says what failed",
     "second seed": "next: finegrid run {folder} --seeds {seeds}",
@@ -27,9 +24,7 @@ ENGLISH = {
     "verdict": "next: finegrid verdict {folder} says what each strategy is worth",
 }
 CHINESE = {
-    "missing": "尚不能下结论：{total} 次运行中还缺 {left} 次",
     "nothing": "尚不能下结论：基线还没有完成的运行",
-    "still-rising": "但基线在最后一轮仍在上升：差别可能只是学得快，而不是学得好。请先增大 training.epochs。",
     "go on": "下一步：finegrid run {folder} 训练缺少的运行",
     "look": "下一步：finegrid status {folder} 查看哪些运行失败",
     "second seed": "下一步：finegrid run {folder} --seeds {seeds}",
@@ -60,21 +55,18 @@ def brief_lines(verdict: Verdict, folder: Path, lang: Lang = "en") -> list[str]:
         folder: as the user has named it: the commands are for it.
         lang: en or zh.
     """
-    words, results = WORDS[lang], verdict.results
-    if left := len(results.missing()["left"]):
-        total = len(results.recipes) * len(results.seeds)
-        return [words["missing"].format(left=left, total=total), words["go on"].format(folder=folder)]
+    words, facts = WORDS[lang], as_json(qualify(verdict))
+    if verdict.waiting is not None:
+        return [headline(facts, lang), words["go on"].format(folder=folder)]
     if verdict.best is None or verdict.recommended is None:
         return [words["nothing"], words["look"].format(folder=folder)]
-    facts = as_json(verdict)
     next_ = words[find_next(verdict, facts)].format(folder=folder, seeds=ENOUGH_SEEDS)
-    return [headline(facts, lang), how_sure(facts, verdict.warnings, lang), next_]
+    return [headline(facts, lang), how_sure(facts, lang), next_]
 
 
-def how_sure(facts: VerdictFacts, warnings: tuple[Warning, ...], lang: Lang) -> str:
+def how_sure(facts: VerdictFacts, lang: Lang) -> str:
     """The expected gain and the chance to lose; and what makes both doubtful."""
-    doubt = any(warning.kind == "still-rising" for warning in warnings)
-    sentences = [why(facts, lang), WORDS[lang]["still-rising"] if doubt else ""]
+    sentences = [why(facts, lang), speed_or_quality(facts, lang)]
     return ("" if lang == "zh" else " ").join(filter(None, sentences))
 
 

@@ -108,12 +108,13 @@ def in_columns(told: Sequence[Told], lang: Lang, width: int, head: str) -> list[
     """None where the last column, the words, had too little room."""
     words = SHARED[lang]
     heads = [words.get(head, head), words["effect"], words["plain"]]
-    more = [head for one in told[:1] for head in (*one.cells, *one.costs)]
-    rows = [[Text(head, style="bold") for head in (*heads, *more, words["verdict"])]]
-    for one in told:
-        cells = (one.name, one.effect, one.plain, *one.cells.values(), *one.costs.values())
-        rows.append([*(Text(visible(cell)) for cell in cells), styled(one.words, lang)])
-    return align(rows, [False, *[True] * (len(heads) - 1 + len(more))], width, LEAST_WORDS)
+    heads += [name for one in told[:1] for name in (*one.cells, *one.costs)]
+    each = [(one.name, one.effect, one.plain, *one.cells.values(), *one.costs.values()) for one in told]
+    filled = [place for place in range(len(heads)) if place < 3 or any(cells[place] for cells in each)]
+    rows = [[*(Text(heads[place], style="bold") for place in filled), Text(words["verdict"], style="bold")]]
+    for one, cells in zip(told, each, strict=True):
+        rows.append([*(Text(visible(cells[place])) for place in filled), styled(one.words, lang)])
+    return align(rows, [place > 0 for place in range(len(filled))], width, LEAST_WORDS)
 
 
 def in_block(one: Told, seconds: str, lang: Lang) -> Iterator[Text]:
@@ -145,7 +146,7 @@ def styled(told: Sequence[ToldWord], lang: Lang) -> Text:
     for place, one in enumerate(told):
         if place:
             line.append(SHARED[lang]["list semi"])
-        line.append(visible(one.word), STYLES.get(one.kind, ""))
+        line.append(visible(one.word), STYLES[one.kind])
         line.append(visible(one.rest))
     return line
 

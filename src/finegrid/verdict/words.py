@@ -196,6 +196,8 @@ def interaction_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
     words = LANGUAGES[lang]
     all_ = verdict.analysis.interactions
     found = mattering(all_)
+    if verdict.waiting is not None:
+        return
     if found:
         yield words["interactions"]
         yield from (f"  {line}" for one in found for line in conditional_lines(one, lang))
@@ -227,9 +229,10 @@ def conditional_lines(one: Interaction, lang: Lang) -> Iterator[str]:
 def best_lines(verdict: Verdict, facts: VerdictFacts, lang: Lang) -> Iterator[str]:
     """What to use, how sure that is, what it costs, and what else could be used."""
     words = LANGUAGES[lang]
+    if told := headline(facts, lang):
+        yield told
     if verdict.best is None or verdict.recommended is None:
         return
-    yield headline(facts, lang)
     yield from (f"  {sentence}" for sentence in reasons(facts, lang))
     at_baseline = score_and_seconds(verdict, verdict.results.baseline, lang)
     said = score_and_seconds(verdict, verdict.recommended, lang)
@@ -250,7 +253,7 @@ def best_lines(verdict: Verdict, facts: VerdictFacts, lang: Lang) -> Iterator[st
 def against_lines(verdict: Verdict, facts: VerdictFacts, lang: Lang) -> Iterator[str]:
     """The recipes that are shown to differ from the baseline: better ones first, then the worst."""
     words, against = LANGUAGES[lang], verdict.against_baseline
-    if not against.compared:
+    if not against.compared or verdict.waiting is not None:
         return
     if not (better := against.better) and not against.worse:
         yield words["recipes alike"].format(count=against.compared)
