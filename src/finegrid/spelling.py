@@ -30,6 +30,16 @@ def format_level(level: bool | int | float | str) -> str:
     return level if isinstance(level, str) else json.dumps(level)
 
 
+def format_points(value: float) -> str:
+    """``+0.50``; ``?`` where it is not known."""
+    return format_change(value, 2)
+
+
+def format_change(value: float, digits: int) -> str:
+    """With its sign; what rounds to nothing is ``+0``, on whichever side it lies."""
+    return f"{round(value, digits) + 0.0:+.{digits}f}" if np.isfinite(value) else "?"
+
+
 def seconds_digits(*seconds: float | None, digits: int = 1) -> int:
     """How many digits after the point tell these seconds, or changes of seconds.
 

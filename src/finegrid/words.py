@@ -38,6 +38,12 @@ ENGLISH = {
     "needs another seed": "another seed would tell how far runs differ",
     "needs repeats": "more runs of each recipe would decide: {more}",
     "needs any repeats": "further runs of some recipes would tell how far runs differ",
+    "epochs": "{epochs} epochs",
+    "one epoch": "1 epoch",
+    "not yet": "not yet: runs are missing",
+    "at epochs": "{word} at {epochs}",
+    "maybe speed": "the baseline was still rising, so this may be speed and not quality",
+    "may change": "the baseline was still rising, so this may change with more",
     # the best of several levels
     "ladder": "{factor}: {best} is best, +{difference} points{interval} over {next}, the runner-up",
     "ladder clear": "{told}; surely better than every other level",
@@ -81,6 +87,7 @@ ENGLISH = {
     "no interval": "no interval",
     "in brackets": " ({text})",
     "comma": ", ",
+    "colon": ": ",
     "list comma": ", ",  # Chinese has a comma of its own between the things of a list
     "between sentences": " ",
 }
@@ -114,6 +121,12 @@ CHINESE = {
     "needs another seed": "再加一个种子，才知道各次运行相差多少",
     "needs repeats": "每个配方再运行 {more} 次即可判断",
     "needs any repeats": "把一些配方再运行几次，才知道各次运行相差多少",
+    "epochs": "{epochs} 轮",
+    "one epoch": "1 轮",
+    "not yet": "尚未下结论：还有运行未完成",
+    "at epochs": "{epochs}时{word}",
+    "maybe speed": "基线仍在上升，因此可能只是学得快，而不是学得好",
+    "may change": "基线仍在上升，因此训练更久可能会变",
     "ladder": "{factor}：{best} 最好，比次好的 {next} 高 {difference} 分{interval}",
     "ladder clear": "{told}；确实优于其他所有水平",
     "ladder open": "{told}；与 {levels} 无法区分",
@@ -152,6 +165,7 @@ CHINESE = {
     "no interval": "无区间",
     "in brackets": "（{text}）",
     "comma": "，",
+    "colon": "：",
     "list comma": "、",
     "between sentences": "",
 }

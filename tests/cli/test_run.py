@@ -203,6 +203,21 @@ def test_running_again_trains_nothing_and_more_seeds_train_only_those(study: Pat
     assert len(row["runs"]) == 2
 
 
+def test_seeds_asked_for_at_the_first_run_are_counted_by_every_view_and_were_not_added_later(
+    study: Path, call: Call
+) -> None:
+    (study / "runs.jsonl").unlink()
+    change(study, "seeds = [0]", "seeds = 1  # of mine")
+    assert call("run", study, "--seeds", "2", "--rows", "1").returncode == 0
+
+    assert "seeds = 2  # of mine" in (study / "study.toml").read_text()
+    assert len(records(study)) == 2
+    assert json.loads(call("status", study, "--json").stdout)["runs"]["left"] == 6
+    verdict = json.loads(call("verdict", study, "--json").stdout)
+    assert verdict["missing"]["left"] == 6
+    assert "unplanned-seeds" not in {warning["kind"] for warning in verdict["warnings"]}
+
+
 def test_other_threads_are_refused_with_advice_unless_mixing_is_allowed(study: Path, call: Call) -> None:
     ledger = (study / "runs.jsonl").read_bytes()
     change(study, "[run]", "[run]\nthreads = 2")

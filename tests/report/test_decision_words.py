@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import io
 import json
 import re
 from collections.abc import Iterator
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 from support.reported import Facts
 
 from finegrid.facts.decision_words import (
@@ -35,8 +33,8 @@ from finegrid.spelling import LANGS, Lang
 from finegrid.statistics.decide import KINDS, Decision, Kind, Needs
 from finegrid.study.imported import save_imported
 from finegrid.study.importing.examples import load_example
+from finegrid.verdict.strategy_lines import strategy_lines
 from finegrid.verdict.verdict import Verdict, judge
-from finegrid.verdict.words import strategies
 
 NEEDS = (None, Needs(7, None), Needs(None, 4321), Needs(None, None, "too-small"))
 BRACKETS = re.compile(r" \(.*?\)|（.*?）")
@@ -93,9 +91,8 @@ def of_strategies() -> list[Decision]:
 
 
 def on_the_terminal(verdict: Verdict, facts: Facts, lang: Lang) -> str:
-    written = io.StringIO()
-    Console(file=written, width=400).print(strategies(verdict, facts["verdict"], lang))
-    (line,) = [line for line in written.getvalue().splitlines() if "freeze.layers" in line]
+    lines = [line.plain for line in strategy_lines(verdict, facts["verdict"], lang, width=400)]
+    (line,) = [line for line in lines if "freeze.layers" in line]
     return re.split(r"\s{2,}", line.strip())[-1]
 
 

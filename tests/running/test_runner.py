@@ -13,8 +13,9 @@ from support.audits import audit_of
 from support.studies import write_study
 
 from finegrid.planning.families import Family
+from finegrid.planning.runs import PlannedRun
 from finegrid.recipe.identity import ENGINE
-from finegrid.running import crew
+from finegrid.running import crew, scheduling
 from finegrid.running.messages import Ended, Event, Ready, RecordReady, StepDone, Trained
 from finegrid.running.process import Worker
 from finegrid.running.runner import Runner
@@ -71,6 +72,16 @@ class Pretended:
         """There is no process that could wait for it."""
 
     close = hang_up
+
+
+def test_families_go_seed_by_seed_and_the_longest_of_a_seed_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = {"a": 1.0, "b": 2.0}
+    monkeypatch.setattr(scheduling, "family_seconds", lambda family, audit: seconds[family.runs[0].run_id[0]])
+    runs = [PlannedRun(f"{name}{seed}", {}, seed, (1,)) for seed in (7, 0) for name in seconds]
+    families = [Family((run,), (run,)) for run in runs]
+
+    ordered = scheduling.in_order(families, audit_of())
+    assert [family.runs[0].run_id for family in ordered] == ["b7", "a7", "b0", "a0"]
 
 
 def test_a_dead_workers_successor_takes_its_place(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:

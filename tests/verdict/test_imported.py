@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterable
 from itertools import product
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from finegrid.facts.decision_words import factor_words
 from finegrid.results.from_table import imported_results
@@ -18,9 +16,10 @@ from finegrid.spelling import LANGS, Lang
 from finegrid.statistics.decide import Interval
 from finegrid.study.importing.examples import load_example
 from finegrid.study.importing.importing import ImportOptions, import_table
+from finegrid.verdict.strategy_lines import strategy_lines
 from finegrid.verdict.to_json import as_json
 from finegrid.verdict.verdict import Verdict, judge
-from finegrid.verdict.words import best_lines, head_lines, strategies, tail_lines
+from finegrid.verdict.words import best_lines, head_lines, tail_lines
 
 Row = tuple[Any, ...]
 JudgeTable = Callable[..., Verdict]
@@ -54,13 +53,12 @@ def draw(factors: int, repeats: int = 1, noise: float = 0.4) -> list[tuple[Row, 
 
 def said(verdict: Verdict, lang: Lang = "en") -> str:
     """What the terminal shows."""
-    written, facts = io.StringIO(), as_json(verdict)
-    Console(file=written, width=300).print(strategies(verdict, facts, lang))
+    facts = as_json(verdict)
     return "\n".join(
         [
             *best_lines(verdict, facts, lang),
             *head_lines(verdict, lang),
-            written.getvalue(),
+            *(line.plain for line in strategy_lines(verdict, facts, lang, width=300)),
             *tail_lines(verdict, facts, lang),
         ]
     )

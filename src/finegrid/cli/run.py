@@ -28,6 +28,7 @@ from finegrid.results.table import make_table, render_results, summary_lines
 from finegrid.running import launch
 from finegrid.study.audit_file import load_audit
 from finegrid.study.demo import prepare_demo
+from finegrid.study.edit import keep_asked_seeds
 from finegrid.study.load import load_study, override
 from finegrid.study.settings import MOST_SEEDS, RunSettings
 from finegrid.study.study import Study
@@ -61,6 +62,7 @@ def run(
         return
     check_no_budget(budget)
     chosen = parse_rows(rows, len(study.rows))
+    study = keep_asked_seeds(study, seeds)
     train = partial(launch.train, settings=settings, workers=workers, seeds=seeds, rows=chosen, mix=mix)
     if chosen is None:
         from finegrid.verdict.screening import train_phases
@@ -135,12 +137,14 @@ def demo(
     precision: Precision = None,
 ) -> None:
     """Run the 64 recipes on the embedded data set and checkpoint. Resumes an unfinished demo."""
+    from finegrid.verdict.brief import tell_briefly
+
     prepare_demo(folder, seeds)
     study, settings = load(folder, device=device, precision=precision)
     launch.train(study, settings, workers)
     table = make_table(study, load_audit(folder))
     print(render_results(table, "markdown"))
-    say(*summary_lines(table), f"what each strategy is worth: finegrid verdict {folder}")
+    say(*summary_lines(table), "", *tell_briefly(folder))
     exit_by(study_status(study, settings))
 
 

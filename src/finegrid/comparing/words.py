@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from finegrid.comparing.compare import Loss, SystemsCompared
 from finegrid.comparing.paired import Remark, RemarkKind
 from finegrid.errors import visible
 from finegrid.facts.comparison import CompareFacts, RemarkWords
-from finegrid.facts.decision_words import factor_words
-from finegrid.spelling import Lang
+from finegrid.facts.decision_words import factor_told
+from finegrid.spelling import Lang, format_points
 from finegrid.statistics.decide import Interval
+from finegrid.terminal import align, fold_lines, open_console, print_lines
+from finegrid.verdict.strategy_lines import Told, format_interval, lay_out
 from finegrid.verdict.to_json import as_json
-from finegrid.verdict.words import WIDTH, format_interval, format_points
 from finegrid.words import SHARED
 
 ENGLISH = {
@@ -112,72 +110,86 @@ def print_comparison(compared: SystemsCompared, facts: CompareFacts, lang: Lang)
     Args:
         facts: of `comparing.to_json.compare_json`.
     """
-    console = Console(highlight=False, soft_wrap=True)
-    if not console.is_terminal:
-        console = Console(width=WIDTH, highlight=False, soft_wrap=True)
+    console = open_console()
+    print_lines(console, comparison_lines(compared, facts, lang, console.width))
+
+
+def comparison_lines(
+    compared: SystemsCompared, facts: CompareFacts, lang: Lang, width: int
+) -> Iterator[Text]:
+    """All of it, in lines of at most ``width`` columns."""
     words = WORDS[lang]
     title = words["title"].format(score=facts["score"], texts=facts["texts"], gold=facts["gold"])
-    console.print(Text(visible(title)))
-    console.print(systems_table(compared, lang))
-    console.print(Text(visible(words["against"].format(baseline=facts["baseline"]))))
-    console.print(differences_table(compared, lang))
-    for line in tail_lines(compared, facts, lang):
-        console.print(Text(visible(line)))
+    yield from fold_lines([visible(title)], width)
+    yield from system_lines(compared, lang, width)
+    yield from fold_lines([visible(words["against"].format(baseline=facts["baseline"]))], width)
+    yield from difference_lines(compared, lang, width)
+    yield from fold_lines(map(visible, tail_lines(compared, facts, lang)), width)
 
 
-def systems_table(compared: SystemsCompared, lang: Lang) -> Table:
-    """Every system with its score."""
+def system_lines(compared: SystemsCompared, lang: Lang, width: int) -> list[Text]:
+    """Every system with its score: a table where the terminal carries one."""
     words, verdict = WORDS[lang], compared.verdict
-    with_losses = any(compared.log_loss)
-    table = make_table([words["system"]], ["files", "score", "plain", *LOSSES * with_losses], lang)
+    losses = LOSSES if any(compared.log_loss) else []
+    heads = [words[name] for name in ("system", "files", "score", "plain", *losses)]
+    rows = []
     for index, system in enumerate(compared.answers.systems):
         mean, around = verdict.scores[index]
         ends = words["interval"].format(low=f"{around.low:.2f}", high=f"{around.high:.2f}")
-        losses = [compared.log_loss[index], compared.brier[index]] if with_losses else []
+        told = [compared.log_loss[index], compared.brier[index]] if losses else []
         cells = [
             system.name,
             str(len(system.files)),
             f"{mean:.2f}",
             ends if around.is_known else "?",
-            *("" if loss is None else f"{loss.mean:.4f}" for loss in losses),
+            *("" if loss is None else f"{loss.mean:.4f}" for loss in told),
         ]
-        table.add_row(*(Text(visible(cell)) for cell in cells))
-    return table
+        rows.append([visible(cell) for cell in cells])
+    table = [[Text(head, style="bold") for head in heads], *([Text(cell) for cell in row] for row in rows)]
+    whole = max(cell.cell_len for cell in list(zip(*table, strict=True))[-1])
+    aligned = align(table, [False, *[True] * (len(heads) - 1)], width, whole)
+    if aligned is None:
+        blocks = (
+            Text(row[0], style="bold").append(
+                words["colon"]
+                + words["comma"].join(
+                    f"{head} {cell}" for head, cell in zip(heads[1:], row[1:], strict=True) if cell
+                ),
+                "not bold",
+            )
+            for row in rows
+        )
+        aligned = list(fold_lines(blocks, width))
+    return [Text(), *aligned, Text()]
 
 
-def differences_table(compared: SystemsCompared, lang: Lang) -> Table:
+def difference_lines(compared: SystemsCompared, lang: Lang, width: int) -> list[Text]:
     """Every system less the first, with the decision."""
     words, verdict = WORDS[lang], compared.verdict
     with_losses = any(loss and loss.between for loss in compared.log_loss)
-    table = make_table([words["system"]], ["difference", "plain", "adjusted", *LOSSES * with_losses], lang)
-    table.add_column(words["verdict"])
-    facts = as_json(verdict)
+    facts, told = as_json(verdict), []
     rows = zip(
         verdict.analysis.effects, facts["factors"], compared.log_loss[1:], compared.brier[1:], strict=True
     )
     for effect, factor, log_loss, brier in rows:
-        cells = [
-            str(effect.comparison.level),
-            format_points(effect.estimate),
-            format_interval(effect.plain, lang),
-            format_interval(effect.adjusted, lang),
-            *(format_loss(loss, lang) for loss in (log_loss, brier) if with_losses),
-            factor_words(factor, facts, lang),
-        ]
-        table.add_row(*(Text(visible(cell)) for cell in cells))
-    return table
+        losses = {"log loss": log_loss, "brier": brier} if with_losses else {}
+        told.append(
+            Told(
+                str(effect.comparison.level),
+                factor_told(factor, facts, lang),
+                format_points(effect.estimate),
+                format_interval(effect.plain, lang),
+                {
+                    words["adjusted"]: format_interval(effect.adjusted, lang),
+                    **{words[name]: format_loss(one, lang) for name, one in losses.items()},
+                },
+                {},
+            )
+        )
+    return lay_out(told, "", lang, width, words["system"])
 
 
 LOSSES = ["log loss", "brier"]
-
-
-def make_table(left: list[str], right: list[str], lang: Lang) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in left:
-        table.add_column(name)
-    for name in right:
-        table.add_column(WORDS[lang][name], justify="right", no_wrap=True)
-    return table
 
 
 def format_loss(loss: Loss | None, lang: Lang) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from finegrid.errors import input_error
@@ -23,6 +24,20 @@ from finegrid.words import SHARED
 RECORDED = {**SHARED["en"], "same": "no difference beyond {margin:g}"}
 
 
+@dataclass(frozen=True)
+class ToldWord:
+    """A decision in words: the word that its kind gives a colour to, and what goes with it."""
+
+    kind: Kind
+    word: str
+    rest: str = ""
+
+
+def told_word(kind: Kind, parts: list[str], lang: Lang) -> ToldWord:
+    comma = SHARED[lang]["comma"]
+    return ToldWord(kind, parts[0], "".join(comma + part for part in parts[1:]))
+
+
 def decision_words(decision: Decision, margin: float, lang: Lang) -> str:
     """What was decided at a margin (points): ``no difference beyond 0.2 points, use for speed``."""
     return SHARED[lang]["comma"].join(decision_parts(decision, margin, SHARED[lang]))
@@ -30,11 +45,22 @@ def decision_words(decision: Decision, margin: float, lang: Lang) -> str:
 
 def decision_parts(decision: Decision, margin: float, words: Mapping[str, str]) -> list[str]:
     """Its kind, and what goes with it."""
+    if decision.waiting:
+        return [words["not yet"]]
     aliases = words["with aliases" if decision.kind == "same" else "or aliases"]
     added = [aliases] * decision.aliased
     added += [words["measurable"]] * decision.measurable + [words["for speed"]] * decision.for_speed
     because = [] if decision.because is None else [failing_words(decision.because, words)]
-    return [words[decision.kind].format(margin=margin), *because, *added]
+    word = words[decision.kind].format(margin=margin)
+    if decision.at_epochs is not None:
+        word = words["at epochs"].format(word=word, epochs=epochs_words(decision.at_epochs, words))
+        added.append(words["maybe speed" if decision.kind == "use" else "may change"])
+    return [word, *because, *added]
+
+
+def epochs_words(epochs: int, words: Mapping[str, str]) -> str:
+    """``2 epochs``."""
+    return words["one epoch" if epochs == 1 else "epochs"].format(epochs=epochs)
 
 
 def failing_words(counts: Failing, words: Mapping[str, str]) -> str:
@@ -104,19 +130,36 @@ def factor_parts(factor: FactorFacts, verdict: VerdictFacts, lang: Lang, *, brie
     return [*parts, needs] if needs else parts
 
 
+def factor_told(factor: FactorFacts, verdict: VerdictFacts, lang: Lang) -> tuple[ToldWord, ...]:
+    """The words of `factor_words`, for who colours them: one for each condition, else a single one."""
+    if condition_words(factor, verdict["margin"], lang):
+        return tuple(
+            ToldWord(one["decision"]["kind"], word)
+            for one, word in zip(
+                factor["conditions"], conditions_told(factor, verdict["margin"], lang), strict=True
+            )
+        )
+    parts = factor_parts(factor, verdict, lang)
+    return (told_word(factor["decision"]["kind"], parts, lang),)
+
+
 def condition_words(factor: FactorFacts, margin: float, lang: Lang) -> str:
     """What holds at either level of the strategy that it depends on; empty where that is the same."""
-    words, told = SHARED[lang], factor["conditions"]
-    if len({one["decision"]["kind"] for one in told}) < 2:
+    if len({one["decision"]["kind"] for one in factor["conditions"]}) < 2:
         return ""
-    return words["list semi"].join(
-        words["condition"].format(
+    return SHARED[lang]["list semi"].join(conditions_told(factor, margin, lang))
+
+
+def conditions_told(factor: FactorFacts, margin: float, lang: Lang) -> list[str]:
+    """Every condition in words."""
+    return [
+        SHARED[lang]["condition"].format(
             word=decision_words(decision_of(one["decision"]), margin, lang),
             factor=one["given"][0],
             level=format_level(one["given"][1]),
         )
-        for one in told
-    )
+        for one in factor["conditions"]
+    ]
 
 
 def factor_needs(factor: FactorFacts, verdict: VerdictFacts, lang: Lang, *, brief: bool = False) -> str:
@@ -177,7 +220,15 @@ def decision_of(facts: DecisionFacts) -> Decision:
     """Of ``verdict --json`` and report.json, where what would settle it stands beside it."""
     because = facts.get("because")
     counts = failing_of(because) if because else None
-    return Decision(facts["kind"], facts["measurable"], facts["for_speed"], facts["aliased"], because=counts)
+    return Decision(
+        facts["kind"],
+        facts["measurable"],
+        facts["for_speed"],
+        facts["aliased"],
+        because=counts,
+        waiting=facts.get("waiting", False),
+        at_epochs=facts.get("at_epochs"),
+    )
 
 
 def failing_json(counts: Failing) -> FailingFacts:

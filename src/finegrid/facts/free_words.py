@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from finegrid.facts.decision_words import decision_of, decision_parts, needs_words
+from finegrid.facts.decision_words import ToldWord, decision_of, decision_parts, needs_words, told_word
 from finegrid.facts.verdict import FreeLevelFacts, FreeVerdictFacts, LossEffectFacts, VerdictFacts
 from finegrid.spelling import Lang, count_noun, format_duration
 from finegrid.words import SHARED
@@ -85,13 +85,18 @@ def free_cost(level: FreeLevelFacts, lang: Lang) -> str:
 
 def free_decision(level: FreeLevelFacts, verdict: VerdictFacts, lang: Lang) -> str:
     """What was decided on a level, and where that is open what would settle it."""
+    return "".join(one.word + one.rest for one in free_told(level, verdict, lang))
+
+
+def free_told(level: FreeLevelFacts, verdict: VerdictFacts, lang: Lang) -> tuple[ToldWord, ...]:
+    """The same, for who colours it."""
     free, decision = verdict["free"], level["decision"]
     if decision is None or free is None:
-        return FREE_WORDS[lang]["keeps answers"]
+        return (ToldWord("same", FREE_WORDS[lang]["keeps answers"]),)
     parts = decision_parts(decision_of(decision), verdict["margin"], SHARED[lang])
     if decision["kind"] == "open" and level["needs"] is not None:
         parts.append(needs_words(level["needs"], free["seeds"], verdict["texts"], lang))
-    return SHARED[lang]["comma"].join(parts)
+    return (told_word(decision["kind"], parts, lang),)
 
 
 def free_loss(loss: LossEffectFacts | None, lang: Lang) -> str:

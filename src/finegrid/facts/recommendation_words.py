@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from finegrid.facts.decision_words import decision_of, decision_words
+from finegrid.facts.decision_words import decision_of, decision_words, epochs_words
 from finegrid.facts.verdict import (
     AgainstFacts,
     AlternativeFacts,
@@ -17,8 +17,12 @@ from finegrid.spelling import Lang, format_duration, format_level
 from finegrid.words import SHARED
 
 ENGLISH = {
+    "missing runs": "nothing is decided yet: {left} of {runs} runs are missing",
     "use recipe": "use: {levels} (row {row})",
+    "use recipe at": "use at {epochs}: {levels} (row {row})",
     "keep": "keep what you have: the baseline (row {row})",
+    "speed": "But at {epochs} the baseline was still rising, so this may be speed and not quality. "
+    "Before you rely on it, add to [factors]: {factors}.",
     "expected": "Expected on {split}: {gain} points against the baseline ({interval} with a probability of "
     "95 %). The chance that it loses more than {tolerance:g} points is {chance}.",
     "none better": "No recipe is expected to be better.",
@@ -40,8 +44,12 @@ ENGLISH = {
     "({effect}), not of the recommended recipe.",
 }
 CHINESE = {
+    "missing runs": "尚不能下结论：{runs} 次运行中还缺 {left} 次",
     "use recipe": "建议使用：{levels}（第 {row} 行）",
+    "use recipe at": "建议在训练 {epochs}时使用：{levels}（第 {row} 行）",
     "keep": "保持现状：使用基线（第 {row} 行）",
+    "speed": "但训练 {epochs}时基线仍在上升，因此可能只是学得快，而不是学得好。"
+    "请先在 [factors] 中加入：{factors}。",
     "expected": "在{split}上预计与基线相差 {gain} 分（有 95 % 的概率在 {interval} 之间）；"
     "比基线低 {tolerance:g} 分以上的概率为 {chance}。",
     "none better": "没有哪个配方预计会更好。",
@@ -66,12 +74,25 @@ assert ENGLISH.keys() == CHINESE.keys()
 
 
 def headline(verdict: VerdictFacts, lang: Lang) -> str:
-    """What to use, and its row of the table; empty where nothing can be said yet."""
-    best = verdict["best"]
+    """What to use, and its row of the table; or how many runs are missing; empty where none has finished."""
+    best, waiting = verdict["best"], verdict["waiting"]
+    if waiting is not None:
+        return WORDS[lang]["missing runs"].format(**waiting)
     if best is None:
         return ""
-    key = "keep" if best["keep_baseline"] else "use recipe"
-    return WORDS[lang][key].format(**name_recipe(best["recommended"], verdict, lang))
+    short = verdict["undertrained"]
+    key = "keep" if best["keep_baseline"] else "use recipe" if short is None else "use recipe at"
+    epochs = "" if short is None else epochs_words(short["epochs"], WORDS[lang])
+    return WORDS[lang][key].format(**name_recipe(best["recommended"], verdict, lang), epochs=epochs)
+
+
+def speed_or_quality(verdict: VerdictFacts, lang: Lang) -> str:
+    """That the baseline was still rising, and what would tell; empty where it had levelled out."""
+    short = verdict["undertrained"]
+    if short is None:
+        return ""
+    factors = WORDS[lang]["comma"].join(f"`{factor}`" for factor in short["factors"][-1:])
+    return WORDS[lang]["speed"].format(epochs=epochs_words(short["epochs"], WORDS[lang]), factors=factors)
 
 
 def reasons(verdict: VerdictFacts, lang: Lang) -> list[str]:
@@ -79,7 +100,7 @@ def reasons(verdict: VerdictFacts, lang: Lang) -> list[str]:
     best = verdict["best"]
     if best is None:
         return []
-    found = [_why(best, verdict, lang)]
+    found = [why(verdict, lang), *filter(None, [speed_or_quality(verdict, lang)])]
     if not best["whole"]:
         found.append(WORDS[lang]["not whole"])
     found += _say_chosen(best, verdict, lang)
@@ -101,7 +122,11 @@ def _say_chosen(best: BestFacts, verdict: VerdictFacts, lang: Lang) -> list[str]
     return [words["chosen" if best["chosen_on"] == "dev" else "chosen on test"]]
 
 
-def _why(best: BestFacts, verdict: VerdictFacts, lang: Lang) -> str:
+def why(verdict: VerdictFacts, lang: Lang) -> str:
+    """What is expected of the recommended recipe, or of the most tempting one: a sentence or two."""
+    best = verdict["best"]
+    if best is None:
+        return ""
     words, expected, tempting = WORDS[lang], best["expected"], best["tempting"]
     if expected is None:
         return words["unknown"]

@@ -64,6 +64,18 @@ class DecisionFacts(TypedDict):
     because: NotRequired[
         Annotated[FailingFacts, Field(description="Of avoid: runs surely fail more often, if that is why.")]
     ]
+    waiting: NotRequired[
+        Annotated[bool, Field(description="Of open: because runs of the plan are missing; else absent.")]
+    ]
+    at_epochs: NotRequired[
+        Annotated[
+            int,
+            Field(
+                description="Of use, avoid and same: it is said of so many epochs, after which the baseline "
+                "was still rising, so it may be speed and not quality; else absent."
+            ),
+        ]
+    ]
 
 
 class NeedsFacts(TypedDict):
@@ -460,6 +472,27 @@ class WarningFacts(TypedDict):
     advice: str
 
 
+class WaitingFacts(TypedDict):
+    """Runs of the plan that were not trained yet: until they are, nothing is decided or recommended."""
+
+    left: int
+    runs: Annotated[int, Field(description="Of the plan.")]
+
+
+class UndertrainedFacts(TypedDict):
+    """The baseline was still rising at its last epoch, or had only one."""
+
+    epochs: int
+    last: Annotated[int | None, Field(description="Seeds that are best at it; null of one epoch.")]
+    curves: Annotated[int | None, Field(description="Of so many; null of one epoch.")]
+    gain: Annotated[
+        Points, Field(description="Of the last epoch over the best one before, on dev; null of one epoch.")
+    ]
+    factors: Annotated[
+        list[str], Field(description="Lines for [factors] of study.toml that would tell speed from quality.")
+    ]
+
+
 class VerdictFacts(TypedDict):
     """What each strategy is worth, what it costs, and which recipe to use."""
 
@@ -485,6 +518,10 @@ class VerdictFacts(TypedDict):
     ]
     screen: ScreenFacts | None
     missing: MissingFacts
+    waiting: Annotated[
+        WaitingFacts | None, Field(description="While this is not null, best is, and all decisions are open.")
+    ]
+    undertrained: UndertrainedFacts | None
     best: BestFacts | None
     frontier: Annotated[list[RecipeFacts], Field(description="The best for their time, cheapest first.")]
     warnings: list[WarningFacts]

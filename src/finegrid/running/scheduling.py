@@ -32,8 +32,7 @@ def train_families(crew: Crew, families: Sequence[Family], audit: Audit, workers
         InputError: the data or the model have changed since the audit.
         WorkerBrokeError: a worker could not start.
     """
-    # Longest first: the last to finish is then a short one.
-    waiting = deque(sorted(families, key=lambda family: -family_seconds(family, audit)))
+    waiting = deque(in_order(families, audit))
     rows = {run.run_id: run.stands_for for family in families for run in family.left}
     workload = Workload(crew, waiting, rows, {**audit.fingerprints, **audit.contents})
     count = min(len(waiting), workers or capacity(crew.settings, audit).workers)
@@ -41,6 +40,18 @@ def train_families(crew: Crew, families: Sequence[Family], audit: Audit, workers
         crew.start(index)
     workload.give_next(crew.workers[0])
     workload.run()
+
+
+def in_order(families: Sequence[Family], audit: Audit) -> list[Family]:
+    """Seed by seed, so that whoever stops half-way has every recipe with the seeds that are done.
+
+    Of a seed the longest first: the last to finish is then a short one.
+    """
+    planned = list(dict.fromkeys(family.runs[0].seed for family in families))
+    return sorted(
+        families,
+        key=lambda family: (planned.index(family.runs[0].seed), -family_seconds(family, audit)),
+    )
 
 
 @dataclass

@@ -97,6 +97,9 @@ class Decision:
             interactions of others, so what was decided holds for their sum.
         needs: Of ``open``: what would settle it; None where its noise is not known.
         because: Of ``avoid``: that its runs surely fail more often, whatever the interval says.
+        waiting: Of ``open``: it is open because runs of the plan are missing, whatever the interval says.
+        at_epochs: Of ``use``, ``avoid`` and ``same``: the baseline was still rising after so many epochs, so
+            this may be speed and not quality; None where it had levelled out, or nothing tells.
     """
 
     kind: Kind
@@ -105,6 +108,8 @@ class Decision:
     aliased: bool = False
     needs: Needs | None = None
     because: Failing | None = None
+    waiting: bool = False
+    at_epochs: int | None = None
 
 
 def plain_interval(estimate: float, se: float, df: float, alpha: float = 0.05) -> Interval:

@@ -28,7 +28,7 @@ from finegrid.recipe.identity import Level, Levels
 from finegrid.recipe.recipe import FILES, TEACHER_FACTORS, Recipe
 from finegrid.results.load import load_results
 from finegrid.results.results import Distinct, Results
-from finegrid.spelling import json_number
+from finegrid.spelling import count_noun, json_number
 from finegrid.statistics.decide import Interval
 from finegrid.statistics.effects import analyse_mains
 from finegrid.statistics.experiment import Experiment
@@ -157,6 +157,9 @@ def confirm_recommended(
     """
     results = load_results(study)
     chosen = find_recommended(results, margin, tolerance)
+    if chosen is None and (left := len(results.missing()["left"])):
+        what = f"{count_noun(left, 'run')} missing, so nothing is recommended yet. `finegrid run` trains them."
+        raise input_error(str(study.folder), "verdict", what)
     if chosen is None:
         what = "the baseline has no finished run yet. `finegrid run` trains the study."
         raise input_error(str(study.folder), "verdict", what)

@@ -16,6 +16,7 @@ from finegrid.spelling import format_duration, format_level
 from finegrid.statistics.outcomes import complete
 from finegrid.strategies.seams import SharedChance
 from finegrid.study.scored_label import count_gold
+from finegrid.verdict.undertrained import Undertrained
 
 Kind = Literal[
     "unfinished",
@@ -26,6 +27,7 @@ Kind = Literal[
     "failed",
     "degenerate",
     "still-rising",
+    "one-epoch",
     "one-seed",
     "unplanned-seeds",
     "best-test",
@@ -58,14 +60,18 @@ class Warning:
     values: Mapping[str, str | int | float]
 
 
-def diagnose(results: Results) -> list[Warning]:
-    """All warnings about what a study has shown so far."""
+def diagnose(results: Results, undertrained: Undertrained | None = None) -> list[Warning]:
+    """All warnings about what a study has shown so far.
+
+    Args:
+        results: of a study or an imported table.
+        undertrained: what is known of a baseline that was still rising.
+    """
     checks = (
         unfinished,
         unconnected,
         ended_badly,
         degenerate,
-        rising,
         few_seeds,
         unplanned_seeds,
         chosen_on_test,
@@ -76,7 +82,8 @@ def diagnose(results: Results) -> list[Warning]:
         identical,
         few_gold_texts,
     )
-    return [warning for check in checks for warning in check(results)]
+    found = [warning for check in checks for warning in check(results)]
+    return [*([] if undertrained is None else [rising(undertrained)]), *found]
 
 
 def unfinished(results: Results) -> Iterator[Warning]:
@@ -128,17 +135,14 @@ def degenerate(results: Results) -> Iterator[Warning]:
         yield Warning("degenerate", {"count": len(runs), "runs": name_runs(runs)})
 
 
-def rising(results: Results) -> Iterator[Warning]:
+def rising(undertrained: Undertrained) -> Warning:
     """The baseline was still getting better when it stopped: a verdict may not hold for longer training."""
-    curves = [
-        [100 * epoch.score("dev", results.score) for epoch in record.epochs]
-        for (recipe, _), record in results.finished()
-        if recipe == results.baseline and len(record.epochs) > 1
-    ]
-    last = [curve for curve in curves if int(np.argmax(curve)) == len(curve) - 1]
-    if curves and 2 * len(last) > len(curves):
-        gain = float(np.mean([curve[-1] - max(curve[:-1]) for curve in last]))
-        yield Warning("still-rising", {"last": len(last), "curves": len(curves), "gain": gain})
+    values: dict[str, str | int | float] = {"epochs": undertrained.epochs}
+    values["factors"] = ", ".join(f"`{factor}`" for factor in undertrained.factors)
+    rise = undertrained.rise
+    if rise is None:
+        return Warning("one-epoch", values)
+    return Warning("still-rising", {**values, "last": rise.last, "curves": rise.curves, "gain": rise.gain})
 
 
 def few_seeds(results: Results) -> Iterator[Warning]:

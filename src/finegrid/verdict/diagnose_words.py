@@ -49,7 +49,13 @@ ENGLISH: dict[Kind, Words] = {
     "still-rising": Words(
         "the baseline is best at its last epoch with {last} of {curves} seeds "
         "({gain:+.2f} points over the best epoch before, on dev)",
-        "Strategies that learn faster look better than they will after more epochs. Raise training.epochs.",
+        "What is shown at {epochs} epochs may be speed and not quality. To tell them apart, add one of these "
+        "to [factors]: {factors}.",
+    ),
+    "one-epoch": Words(
+        "the baseline was trained for one epoch, and nothing tells whether it had levelled out",
+        "What is shown at 1 epoch may be speed and not quality. To tell them apart, add one of these to "
+        "[factors]: {factors}.",
     ),
     "one-seed": Words(
         "only one seed has run: what a strategy does and the luck of a run can hardly be told apart",
@@ -134,7 +140,12 @@ CHINESE: dict[Kind, Words] = {
     ),
     "still-rising": Words(
         "基线在 {curves} 个种子中有 {last} 个在最后一轮才最好（在验证集上比之前最好的一轮 {gain:+.2f} 分）",
-        "学得更快的策略看起来会比训练更久之后更好。请提高 training.epochs。",
+        "{epochs} 轮时的差别可能只是学得快，而不是学得好。"
+        "要区分两者，请在 [factors] 中加入其中一项：{factors}。",
+    ),
+    "one-epoch": Words(
+        "基线只训练了一轮，无法知道它是否已经学到头",
+        "1 轮时的差别可能只是学得快，而不是学得好。要区分两者，请在 [factors] 中加入其中一项：{factors}。",
     ),
     "one-seed": Words(
         "只运行了一个种子：策略的作用和单次运行的运气几乎无法区分",

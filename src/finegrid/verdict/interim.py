@@ -34,6 +34,7 @@ from finegrid.study.ledger import Journal
 from finegrid.study.load import load_study
 from finegrid.study.settings import LOOKS
 from finegrid.study.study import Study
+from finegrid.verdict.qualified import limit_to_epochs, qualify
 from finegrid.verdict.verdict import Verdict, choose_margin, judge, key
 
 ALPHA = 0.05
@@ -241,15 +242,15 @@ def with_interim_decisions(
     """
     analyses = read_interim_analyses(results.folder)
     if not analyses:
-        return judge(results, margin, tolerance=tolerance)
+        return qualify(judge(results, margin, tolerance=tolerance))
     margin = analyses[0].margin if margin is None else margin
-    verdict = judge(results, margin, analyses[-1].alpha, tolerance)
+    verdict = qualify(judge(results, margin, analyses[-1].alpha, tolerance))
     decisions = read_interim_decisions(results.folder)
     kept = {name: what for name, what in decisions.items() if what["margin"] == margin}
     effects = tuple(
         keep_decision(effect, kept.get(key(effect.contrast))) for effect in verdict.analysis.effects
     )
-    return replace(verdict, analysis=replace(verdict.analysis, effects=effects))
+    return limit_to_epochs(replace(verdict, analysis=replace(verdict.analysis, effects=effects)))
 
 
 def recommended_recipe(

@@ -27,7 +27,9 @@ from finegrid.facts.verdict import (
     ScreenedFacts,
     ScreenFacts,
     SplitsFacts,
+    UndertrainedFacts,
     VerdictFacts,
+    WaitingFacts,
     WarningFacts,
 )
 from finegrid.losses import Loss
@@ -47,7 +49,8 @@ from finegrid.verdict.diagnose_words import describe
 from finegrid.verdict.failures_json import failures_json
 from finegrid.verdict.free import FreeLevel
 from finegrid.verdict.splits import DrawnSplits
-from finegrid.verdict.verdict import Verdict
+from finegrid.verdict.undertrained import Undertrained
+from finegrid.verdict.verdict import Verdict, Waiting
 
 
 def as_json(verdict: Verdict) -> VerdictFacts:
@@ -70,6 +73,8 @@ def as_json(verdict: Verdict) -> VerdictFacts:
         "inert": dict(results.inert),
         "screen": screen_json(results.screen),
         "missing": missing_json(results),
+        "waiting": waiting_json(verdict.waiting),
+        "undertrained": undertrained_json(verdict.undertrained),
         "best": best_json(verdict),
         "frontier": [recipe_json(verdict, index) for index in verdict.frontier()],
         "warnings": [warning_json(warning) for warning in verdict.warnings],
@@ -157,6 +162,23 @@ def missing_json(results: Results) -> MissingFacts:
     return {"left": left, "diverged": diverged, "failed": failed}
 
 
+def waiting_json(waiting: Waiting | None) -> WaitingFacts | None:
+    return None if waiting is None else {"left": waiting.left, "runs": waiting.runs}
+
+
+def undertrained_json(undertrained: Undertrained | None) -> UndertrainedFacts | None:
+    if undertrained is None:
+        return None
+    rise = undertrained.rise
+    return {
+        "epochs": undertrained.epochs,
+        "last": rise.last if rise else None,
+        "curves": rise.curves if rise else None,
+        "gain": json_number(rise.gain) if rise else None,
+        "factors": list(undertrained.factors),
+    }
+
+
 def warning_json(warning: Warning) -> WarningFacts:
     words = describe(warning, "en")
     return {"kind": warning.kind, "what": words.what, "advice": words.advice}
@@ -172,6 +194,10 @@ def decision_json(decision: Decision) -> DecisionFacts:
     }
     if decision.because is not None:
         found["because"] = failing_json(decision.because)
+    if decision.waiting:
+        found["waiting"] = True
+    if decision.at_epochs is not None:
+        found["at_epochs"] = decision.at_epochs
     return found
 
 

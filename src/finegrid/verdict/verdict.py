@@ -43,6 +43,20 @@ from finegrid.verdict.outcomes import (
     measure_influence,
 )
 from finegrid.verdict.splits import DrawnSplits, describe_splits
+from finegrid.verdict.undertrained import Undertrained, find_undertrained
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Runs that are missing.
+
+    Attributes:
+        left: Not trained yet. Those that failed were.
+        runs: Of the plan.
+    """
+
+    left: int
+    runs: int
 
 
 @dataclass(frozen=True)
@@ -71,6 +85,7 @@ class Verdict:
         splits: Where every seed has a split of its own of the texts.
         calibration: Main effects on log loss and Brier score of test; they decide nothing.
         free: Levels that were scored in every run; None where there are none.
+        undertrained: The baseline was still rising; None where it had levelled out, or nothing tells.
     """
 
     results: Results
@@ -93,10 +108,21 @@ class Verdict:
     splits: DrawnSplits | None = None
     calibration: Mapping[Loss, tuple[Effect, ...]] = field(default_factory=dict)
     free: FreeVerdict | None = None
+    undertrained: Undertrained | None = None
+
+    @property
+    def waiting(self) -> Waiting | None:
+        """Runs of the plan that nobody has trained yet; None where there are none, and of tables."""
+        results = self.results
+        if results.audit is None or results.repeats or not (left := len(results.missing()["left"])):
+            return None
+        return Waiting(left, len(results.recipes) * len(results.seeds))
 
     @property
     def recommended(self) -> int | None:
         """Of ``results.recipes``. Where nothing is known, what there is is kept; None if that has no run."""
+        if self.best is None:
+            return None
         if self.recommendation is not None:
             return self.recommendation.recommended.recipe
         baseline = self.results.baseline
@@ -213,6 +239,7 @@ def judge(
         influence, splits = measure_influence(results, "dev"), results.splits("dev")
         choosing = test.with_scores(count_points(results, "dev"), influence, splits=splits)
     failures = find_failures(results, test, margin, alpha)
+    undertrained = find_undertrained(results, margin)
     if failures:
         analysis = tell_failures(analysis, failures, alpha)
     posterior, risky = find_posterior(choosing), None
@@ -233,12 +260,13 @@ def judge(
         else None,
         scores=tuple(tell_score(results, *score) for score in score_recipes(test)),
         ladders=compare_levels(test, alpha),
-        warnings=tuple(diagnose(results)),
+        warnings=tuple(diagnose(results, undertrained)),
         failures=failures,
         against_baseline=compare_with(test, results.baseline, margin, alpha),
         splits=describe_splits(results),
         calibration=measure_calibration(results, test),
         free=judge_free(results, margin, alpha),
+        undertrained=undertrained,
     )
     return add_context(verdict)
 

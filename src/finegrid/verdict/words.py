@@ -2,38 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
-from rich import box
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from finegrid.errors import visible
-from finegrid.facts.decision_words import bundle_lines, factor_words, ladder_words
+from finegrid.facts.decision_words import bundle_lines, ladder_words
 from finegrid.facts.failure_words import failure_lines
-from finegrid.facts.free_words import (
-    free_cost,
-    free_cost_head,
-    free_decision,
-    free_lead,
-    free_loss,
-    free_title,
-)
+from finegrid.facts.free_words import free_lead, free_title
 from finegrid.facts.recommendation_words import format_signed, headline, moved_words, reasons
-from finegrid.facts.verdict import FreeVerdictFacts, VerdictFacts
+from finegrid.facts.verdict import VerdictFacts
 from finegrid.recipe.identity import Levels
-from finegrid.spelling import Lang, format_duration, format_level, json_number, seconds_digits
-from finegrid.statistics.decide import Interval
+from finegrid.spelling import Lang, format_duration, format_level, format_points, json_number, seconds_digits
 from finegrid.statistics.effects import Interaction
-from finegrid.verdict.context import LocalEffect
+from finegrid.terminal import fold_lines, open_console, print_lines
 from finegrid.verdict.diagnose_words import describe
+from finegrid.verdict.strategy_lines import format_interval, free_level_lines, strategy_lines
 from finegrid.verdict.to_json import as_json
 from finegrid.verdict.verdict import Verdict, mattering
 from finegrid.words import SHARED
 
-WIDTH = 160  # where the output is no terminal
 MOST_AGAINST = 6  # recipes of those that differ from the baseline
 
 ENGLISH = {
@@ -109,20 +98,22 @@ assert ENGLISH.keys() == CHINESE.keys()
 
 
 def print_verdict(verdict: Verdict, lang: Lang) -> None:
-    """To stdout: a table of the strategies, then what else there is to say."""
-    console = Console(highlight=False, soft_wrap=True)
-    if not console.is_terminal:
-        console = Console(width=WIDTH, highlight=False, soft_wrap=True)
+    """To stdout: what to use, every strategy with its word, then what else there is to say."""
+    console = open_console()
+    print_lines(console, verdict_lines(verdict, lang, console.width))
+
+
+def verdict_lines(verdict: Verdict, lang: Lang, width: int) -> Iterator[Text]:
+    """All of it, in lines of at most ``width`` columns."""
     facts = as_json(verdict)
-    for line in (*best_lines(verdict, facts, lang), "", *head_lines(verdict, lang)):
-        console.print(Text(visible(line)))
-    console.print(strategies(verdict, facts, lang))
-    for line in tail_lines(verdict, facts, lang):
-        console.print(Text(visible(line)))
+    head = (*best_lines(verdict, facts, lang), "", *head_lines(verdict, lang))
+    yield from fold_lines(map(visible, head), width)
+    yield from strategy_lines(verdict, facts, lang, width)
+    yield from fold_lines(map(visible, tail_lines(verdict, facts, lang)), width)
     if facts["free"] is not None:
-        for line in ("", free_title(lang), *free_lead(facts["free"], lang)):
-            console.print(Text(visible(line)))
-        console.print(free_levels(facts, facts["free"], lang))
+        lead = ("", free_title(lang), *free_lead(facts["free"], lang))
+        yield from fold_lines(map(visible, lead), width)
+        yield from free_level_lines(facts, facts["free"], lang, width)
 
 
 def head_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
@@ -142,60 +133,6 @@ def head_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
     if verdict.splits is not None:
         yield words["splits"].format(seen=verdict.splits.seen, of=verdict.splits.of)
     yield from margin_lines(verdict, lang)
-
-
-def strategies(verdict: Verdict, facts: VerdictFacts, lang: Lang) -> Table:
-    """One row per level of every factor."""
-    words = LANGUAGES[lang]
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    seconds = f"s per {verdict.results.seconds_per}"
-    columns = ("strategy", "effect", "plain", "adjusted", "as recommended", seconds, "memory", "verdict")
-    for name in columns:
-        right = name not in ("strategy", "verdict")
-        table.add_column(words[name], justify="right" if right else "left", no_wrap=name != "verdict")
-    for effect, factor in zip(verdict.analysis.effects, facts["factors"], strict=True):
-        compared, cost = effect.comparison, verdict.of(effect)
-        cells = [
-            f"{compared.factor} = {format_level(compared.level)}",
-            format_points(effect.estimate),
-            format_interval(effect.plain, lang),
-            format_interval(effect.adjusted, lang),
-            format_local(verdict.at_recommended.get(compared), lang),
-            format_change(cost.difference, seconds_digits(cost.difference)) if cost else "",
-            format_mebibytes(verdict.memory(effect)),
-            factor_words(factor, facts, lang),
-        ]
-        table.add_row(*(Text(visible(cell)) for cell in cells))
-    return table
-
-
-def free_levels(facts: VerdictFacts, free: FreeVerdictFacts, lang: Lang) -> Table:
-    """One row per level of every free factor."""
-    words = LANGUAGES[lang]
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    names = [words[name] for name in ("strategy", "effect", "plain", "adjusted", "log loss", "brier")]
-    for name in (*names, free_cost_head(lang), words["verdict"]):
-        whole = name in names
-        table.add_column(name, justify="right" if name in names[1:] else "left", no_wrap=whole)
-    for level in free["levels"]:
-        ends = [Interval(*ends_of(pair)) for pair in ((level["low"], level["high"]), level["adjusted"])]
-        moves = level["decision"] is not None
-        cells = [
-            f"{level['factor']} = {format_level(level['levels'][1])}",
-            format_points(np.nan if level["effect"] is None else level["effect"]) if moves else "",
-            *(format_interval(one, lang) if moves else "" for one in ends),
-            *(free_loss(loss, lang) for loss in (level["log_loss"], level["brier"])),
-            free_cost(level, lang),
-            free_decision(level, facts, lang),
-        ]
-        table.add_row(*(Text(visible(cell)) for cell in cells))
-    return table
-
-
-def ends_of(pair: Sequence[float | None]) -> tuple[float, float]:
-    """Where nothing is known, from -inf to inf."""
-    low, high = pair
-    return -np.inf if low is None else low, np.inf if high is None else high
 
 
 def tail_lines(verdict: Verdict, facts: VerdictFacts, lang: Lang) -> Iterator[str]:
@@ -259,6 +196,8 @@ def interaction_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
     words = LANGUAGES[lang]
     all_ = verdict.analysis.interactions
     found = mattering(all_)
+    if verdict.waiting is not None:
+        return
     if found:
         yield words["interactions"]
         yield from (f"  {line}" for one in found for line in conditional_lines(one, lang))
@@ -290,9 +229,10 @@ def conditional_lines(one: Interaction, lang: Lang) -> Iterator[str]:
 def best_lines(verdict: Verdict, facts: VerdictFacts, lang: Lang) -> Iterator[str]:
     """What to use, how sure that is, what it costs, and what else could be used."""
     words = LANGUAGES[lang]
+    if told := headline(facts, lang):
+        yield told
     if verdict.best is None or verdict.recommended is None:
         return
-    yield headline(facts, lang)
     yield from (f"  {sentence}" for sentence in reasons(facts, lang))
     at_baseline = score_and_seconds(verdict, verdict.results.baseline, lang)
     said = score_and_seconds(verdict, verdict.recommended, lang)
@@ -313,7 +253,7 @@ def best_lines(verdict: Verdict, facts: VerdictFacts, lang: Lang) -> Iterator[st
 def against_lines(verdict: Verdict, facts: VerdictFacts, lang: Lang) -> Iterator[str]:
     """The recipes that are shown to differ from the baseline: better ones first, then the worst."""
     words, against = LANGUAGES[lang], verdict.against_baseline
-    if not against.compared:
+    if not against.compared or verdict.waiting is not None:
         return
     if not (better := against.better) and not against.worse:
         yield words["recipes alike"].format(count=against.compared)
@@ -367,28 +307,3 @@ def margin_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
 
 def format_levels(levels: Levels) -> str:
     return ", ".join(f"{name} = {format_level(level)}" for name, level in levels.items())
-
-
-def format_points(value: float) -> str:
-    return format_change(value, 2)
-
-
-def format_change(value: float, digits: int) -> str:
-    return f"{value:+.{digits}f}" if np.isfinite(value) else "?"
-
-
-def format_interval(interval: Interval, lang: Lang) -> str:
-    ends = {"low": format_points(interval.low), "high": format_points(interval.high)}
-    return LANGUAGES[lang]["interval"].format(**ends) if interval.is_known else "?"
-
-
-def format_local(local: LocalEffect | None, lang: Lang) -> str:
-    """What a strategy does in one recipe; empty where that is not known."""
-    if local is None:
-        return ""
-    around = LANGUAGES[lang]["in brackets"].format(text=format_interval(local.interval, lang))
-    return format_points(local.effect) + around
-
-
-def format_mebibytes(value: float) -> str:
-    return f"{value / 2**20:+,.0f} MiB" if np.isfinite(value) else ""

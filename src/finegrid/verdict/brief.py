@@ -1,0 +1,86 @@
+"""A verdict in three lines, for the end of a command: what to use, how sure that is, what to do next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from finegrid.facts.recommendation_words import headline, speed_or_quality, why
+from finegrid.facts.verdict import VerdictFacts
+from finegrid.results.load import any_results
+from finegrid.spelling import Lang
+from finegrid.verdict.interim import with_interim_decisions
+from finegrid.verdict.qualified import qualify
+from finegrid.verdict.to_json import as_json
+from finegrid.verdict.verdict import Verdict
+
+ENGLISH = {
+    "nothing": "nothing is decided: the baseline has no finished run",
+    "go on": "next: finegrid run {folder} trains what is missing",
+    "look": "next: finegrid status {folder} says what failed",
+    "second seed": "next: finegrid run {folder} --seeds {seeds}",
+    "confirm": "next: finegrid confirm {folder} compares the two on seeds that chose nothing",
+    "add seeds": "next: finegrid run {folder} --until-decided adds seeds where nothing is decided; "
+    "finegrid verdict {folder} says what is",
+    "verdict": "next: finegrid verdict {folder} says what each strategy is worth",
+}
+CHINESE = {
+    "nothing": "尚不能下结论：基线还没有完成的运行",
+    "go on": "下一步：finegrid run {folder} 训练缺少的运行",
+    "look": "下一步：finegrid status {folder} 查看哪些运行失败",
+    "second seed": "下一步：finegrid run {folder} --seeds {seeds}",
+    "confirm": "下一步：finegrid confirm {folder} 用没有参与选择的随机种子比较两者",
+    "add seeds": "下一步：finegrid run {folder} --until-decided 为尚不能判断的策略增加随机种子；"
+    "finegrid verdict {folder} 查看各策略的结论",
+    "verdict": "下一步：finegrid verdict {folder} 查看各策略的结论",
+}
+WORDS: dict[Lang, dict[str, str]] = {"en": ENGLISH, "zh": CHINESE}
+assert ENGLISH.keys() == CHINESE.keys()
+ENOUGH_SEEDS = 3  # to ask for where one has run: fewer tell little of how far runs differ
+
+
+def tell_briefly(folder: Path, margin: float | None = None, lang: Lang = "en") -> list[str]:
+    """`brief_lines` of a study as its files stand.
+
+    Raises:
+        InputError: a study that has not been started, or files that cannot be read.
+    """
+    return brief_lines(with_interim_decisions(any_results(folder), margin), folder, lang)
+
+
+def brief_lines(verdict: Verdict, folder: Path, lang: Lang = "en") -> list[str]:
+    """At most three lines. While runs are missing they say how many, and no word of a decision.
+
+    Args:
+        verdict: of the study, as `finegrid verdict` has it.
+        folder: as the user has named it: the commands are for it.
+        lang: en or zh.
+    """
+    words, facts = WORDS[lang], as_json(qualify(verdict))
+    if verdict.waiting is not None:
+        return [headline(facts, lang), words["go on"].format(folder=folder)]
+    if verdict.best is None or verdict.recommended is None:
+        return [words["nothing"], words["look"].format(folder=folder)]
+    next_ = words[find_next(verdict, facts)].format(folder=folder, seeds=ENOUGH_SEEDS)
+    return [headline(facts, lang), how_sure(facts, lang), next_]
+
+
+def how_sure(facts: VerdictFacts, lang: Lang) -> str:
+    """The expected gain and the chance to lose; and what makes both doubtful."""
+    sentences = [why(facts, lang), speed_or_quality(facts, lang)]
+    return ("" if lang == "zh" else " ").join(filter(None, sentences))
+
+
+def find_next(verdict: Verdict, facts: VerdictFacts) -> str:
+    """Which command helps most now, by its name in `WORDS`."""
+    best = facts["best"]
+    assert best is not None
+    if verdict.recommendation is None:
+        return "second seed"
+    if not best["keep_baseline"]:
+        return "confirm"
+    decided = all(effect.decision and effect.decision.kind != "open" for effect in verdict.analysis.effects)
+    too_small = all(
+        factor["needs"] is None or factor["needs"]["reason"] == "too-small" for factor in facts["factors"]
+    )
+    can_add = verdict.results.screen is None and verdict.results.audit is not None
+    return "verdict" if decided or too_small or not can_add else "add seeds"

@@ -1,0 +1,74 @@
+"""The verdict on terminals of any width: every letter of every word, in English and Chinese."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+from finegrid.facts.decision_words import factor_words
+from finegrid.results.load import any_results
+from finegrid.spelling import LANGS, Lang
+from finegrid.study.imported import save_imported
+from finegrid.study.importing.examples import load_example
+from finegrid.terminal import print_lines
+from finegrid.verdict.to_json import as_json
+from finegrid.verdict.verdict import Verdict, judge
+from finegrid.verdict.words import verdict_lines
+
+
+@pytest.fixture(scope="module")
+def verdict(tmp_path_factory: pytest.TempPathFactory) -> Verdict:
+    folder: Path = tmp_path_factory.mktemp("table")
+    save_imported(folder, load_example("thucnews64-published"))
+    return judge(any_results(folder))
+
+
+def whole(text: str) -> str:
+    return "".join(text.split())
+
+
+@pytest.mark.parametrize("lang", LANGS)
+@pytest.mark.parametrize("width", [60, 80, 100, 120, 160])
+def test_every_word_of_the_verdict_is_whole_at_every_width(verdict: Verdict, width: int, lang: Lang) -> None:
+    lines = [line.plain for line in verdict_lines(verdict, lang, width)]
+    said, facts = whole("".join(lines)), as_json(verdict)
+
+    assert max(map(cell_len, lines)) <= width
+    assert "…" not in said
+    for factor in facts["factors"]:
+        name = f"{factor['factor']} = "
+        assert whole(name) in said
+        if width < 120:  # in a table the words of a strategy may stand beside its numbers
+            assert whole(factor_words(factor, facts, lang)) in said
+    for effect in verdict.analysis.effects:
+        assert f"{effect.estimate:+.2f}" in said
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_a_narrow_terminal_has_the_word_right_behind_the_name(verdict: Verdict, width: int) -> None:
+    lines = [line.plain for line in verdict_lines(verdict, "en", width)]
+    at = lines.index("reinit.layers = 6: do not use")
+
+    assert lines[at + 1].startswith("  effect -0.51 (95 % interval -0.56 to -0.46)")
+
+
+def test_words_are_coloured_by_what_they_say_on_a_terminal_alone(
+    verdict: Verdict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+
+    def shown(terminal: bool) -> str:
+        written = io.StringIO()
+        console = Console(file=written, width=80, force_terminal=terminal, highlight=False)
+        print_lines(console, verdict_lines(verdict, "en", 80))
+        return written.getvalue()
+
+    assert "\x1b[1;31mdo not use\x1b[0m" in shown(terminal=True)
+    assert "\x1b" not in shown(terminal=False)
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[1;31m" not in shown(terminal=True)
