@@ -135,12 +135,14 @@ def demo(
     precision: Precision = None,
 ) -> None:
     """Run the 64 recipes on the embedded data set and checkpoint. Resumes an unfinished demo."""
+    from finegrid.verdict.brief import tell_briefly
+
     prepare_demo(folder, seeds)
     study, settings = load(folder, device=device, precision=precision)
     launch.train(study, settings, workers)
     table = make_table(study, load_audit(folder))
     print(render_results(table, "markdown"))
-    say(*summary_lines(table), f"what each strategy is worth: finegrid verdict {folder}")
+    say(*summary_lines(table), "", *tell_briefly(folder))
     exit_by(study_status(study, settings))
 
 

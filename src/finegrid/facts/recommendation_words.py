@@ -79,7 +79,7 @@ def reasons(verdict: VerdictFacts, lang: Lang) -> list[str]:
     best = verdict["best"]
     if best is None:
         return []
-    found = [_why(best, verdict, lang)]
+    found = [why(verdict, lang)]
     if not best["whole"]:
         found.append(WORDS[lang]["not whole"])
     found += _say_chosen(best, verdict, lang)
@@ -101,7 +101,11 @@ def _say_chosen(best: BestFacts, verdict: VerdictFacts, lang: Lang) -> list[str]
     return [words["chosen" if best["chosen_on"] == "dev" else "chosen on test"]]
 
 
-def _why(best: BestFacts, verdict: VerdictFacts, lang: Lang) -> str:
+def why(verdict: VerdictFacts, lang: Lang) -> str:
+    """What is expected of the recommended recipe, or of the most tempting one: a sentence or two."""
+    best = verdict["best"]
+    if best is None:
+        return ""
     words, expected, tempting = WORDS[lang], best["expected"], best["tempting"]
     if expected is None:
         return words["unknown"]
