@@ -54,7 +54,10 @@ def version(show: Annotated[bool, typer.Option("--version", help="Print the vers
 
 
 def main() -> NoReturn:
-    """Run the command line. Exit codes: 0 done, 1 some runs failed, 2 wrong input, 130 after Ctrl-C."""
+    """Run the command line.
+
+    Exit codes: 0 done, 1 some runs failed, 2 wrong input, 3 the time of ``--for`` is over, 130 after Ctrl-C.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal without Chinese is no reason to fail

@@ -13,6 +13,8 @@ from finegrid.errors import visible
 from finegrid.planning.status import StudyStatus
 from finegrid.planning.status_words import failure_lines
 
+TIME_OVER = 3  # exit code of `finegrid run --for` that has left runs
+
 
 def say(*lines: str) -> None:
     """Results, on stdout."""

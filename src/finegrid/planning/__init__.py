@@ -1,4 +1,5 @@
 """What a study will run: distinct runs, the families that share work, what they take, and how it stands.
 
-Others import `runs`, `families`, `forecast`, `free`, `capacity`, `phases`, `status` and `status_words`.
+Others import `runs`, `families`, `forecast`, `free`, `capacity`, `phases`, `rough`, `status` and
+`status_words`.
 """
