@@ -6,6 +6,7 @@ import math
 import queue
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -22,12 +23,12 @@ class Deadline:
 
     Attributes:
         ends: By `time.monotonic`; inf: never.
-        may_split: Whether a family's runs may be trained in parts. Those of a stack may not: they round by
-            how many they are.
+        may_split: Whether a family's runs may be trained in parts. Not those of a stack, which round by how
+            many they are, nor those that a saved state has in common.
     """
 
     ends: float = math.inf
-    may_split: bool = True
+    may_split: Callable[[Family], bool] = lambda family: True
     forecast: float = 0.0  # seconds of the families that have ended here
     took: float = 0.0  # that they took
     _began: dict[str, tuple[float, float]] = field(default_factory=dict)  # by family: when, and its forecast
@@ -58,7 +59,7 @@ class Deadline:
         return None
 
     def _in_time(self, family: Family, audit: Audit, left: float) -> Family | None:
-        counts = range(len(family.left), 0, -1) if self.may_split else [len(family.left)]
+        counts = range(len(family.left), 0, -1) if self.may_split(family) else [len(family.left)]
         for count in counts:
             part = family.without([run.run_id for run in family.left[count:]])
             if left > 0 and self.pace * family_seconds(part, audit) <= left:

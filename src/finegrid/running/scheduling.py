@@ -44,7 +44,9 @@ def train_families(
     # Longest first: the last to finish is then a short one.
     waiting = deque(sorted(families, key=lambda family: -family_seconds(family, audit)))
     rows = {run.run_id: run.stands_for for family in families for run in family.left}
-    deadline = Deadline(ends, may_split=crew.settings.stack_size == 1)
+    alone = crew.settings.stack_size == 1
+    saved = crew.study.files.state_of
+    deadline = Deadline(ends, lambda family: alone and not saved(family.family_id).exists())
     workload = Workload(crew, waiting, rows, {**audit.fingerprints, **audit.contents}, audit, deadline)
     count = min(len(waiting), workers or capacity(crew.settings, audit).workers)
     for index in range(len(crew.workers), count):
