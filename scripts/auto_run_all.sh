@@ -39,7 +39,7 @@ else
         echo "no train file in $DATA_DIR. Expected train.tsv, .csv, .txt, .jsonl or .parquet" >&2
         exit 2
     fi
-    set -- init --out "$OUT" --train "$train" --seeds 1  # as published
+    set -- init --out "$OUT" --train "$train" --seeds 1 --as-published
     for part in dev test; do
         file=$(file_of "$part")
         [ -z "$file" ] || set -- "$@" "--$part" "$file"

@@ -58,6 +58,12 @@ def gpus() -> list[str]:
     return [str(number) for number in range(len(list(NVIDIA.iterdir())) if NVIDIA.is_dir() else 1)]
 
 
+def usual_device() -> Device:
+    """What trains here if nobody says otherwise: a GPU where there is one, and torch was built for it."""
+    has_gpu = NVIDIA.is_dir() and any(NVIDIA.iterdir()) and gpus() not in ([], [""])
+    return "cuda" if has_gpu and not version("torch").endswith("+cpu") else "cpu"
+
+
 def versions() -> dict[str, str]:
     """Versions of Python, finegrid and the libraries that a run's numbers depend on, where installed."""
     found = {"python": platform.python_version(), "finegrid": __version__}

@@ -106,7 +106,7 @@ def test_files_of_any_format_are_found_and_settings_passed_on(scripts: Path, tmp
     )
 
     expected = (
-        f"<init><--out><{tmp_path}/out><--train><{data}/train.jsonl><--seeds><1><--test><{data}/test.csv>"
+        f"<init><--out><{tmp_path}/out><--train><{data}/train.jsonl><--seeds><1><--as-published><--test><{data}/test.csv>"
         "<--model><some/model><--set><training.epochs=5>"
     )
     assert done.stderr.splitlines()[0] == expected

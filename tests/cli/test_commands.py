@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rooms import import_graph
@@ -14,7 +15,8 @@ import finegrid
 from finegrid.cli import setup
 from finegrid.pretraining import command
 from finegrid.pretraining.settings import PretrainSettings
-from finegrid.study.init import InitOptions, WrittenStudy
+from finegrid.study.drafting import InitOptions
+from finegrid.study.init import WrittenStudy
 
 EVERY = sorted((Path(finegrid.__file__).parent / "cli").glob("*.py"))
 FILES = [path for path in EVERY if path.name != "later.py"]  # which keeps commands until they are called
@@ -132,9 +134,11 @@ def test_every_option_of_init_reaches_its_setting(
 
     def write_study(folder: Path, options: InitOptions) -> WrittenStudy:
         calls.append((folder, options))
-        return WrittenStudy(["rows 12"], ["of something"])
+        study: Any = None  # nothing of it is asked for where the price is known
+        return WrittenStudy(["rows 12"], ["of something"], study, {}, {}, 0.5)
 
     monkeypatch.setattr(setup, "write_study", write_study)
+    monkeypatch.setattr(setup, "price_of", lambda written: ["price 3 runs"])
     options = {
         "train": "a.csv",
         "dev": "b.csv",
@@ -155,10 +159,10 @@ def test_every_option_of_init_reaches_its_setting(
         "set": "training.epochs=2 --set reinit.layers=1",
     }
     typed = [word for name, value in options.items() for word in f"--{name} {value}".split()]
-    done = call("init", *typed, "--no-header")
+    done = call("init", *typed, "--no-header", "--as-published")
 
     assert done.returncode == 0 and done.stderr == "warning: of something\n"
-    assert done.stdout.startswith("rows 12\nwrote ")
+    assert done.stdout.startswith("rows 12\nprice 3 runs\nwrote ")
     assert "semicolon" in call("init", *typed, "--separator", "x").stderr
     asked = InitOptions(
         train=Path("a.csv"),
@@ -178,5 +182,6 @@ def test_every_option_of_init_reaches_its_setting(
         design="fractional",
         resolution="V",
         levels=("training.epochs=2", "reinit.layers=1"),
+        as_published=True,
     )
     assert calls == [(tmp_path, asked)]

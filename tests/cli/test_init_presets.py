@@ -9,9 +9,19 @@ from support.command_line import Call, Called
 from support.studies import save_word_checkpoint, write_data
 
 from finegrid.encoders.families import inspect
+from finegrid.recipe.recipe import DEFAULTS
 from finegrid.study.load import load_study
 from finegrid.study.presets import PRESETS, make_preset
 from finegrid.study.study import Study
+
+PUBLISHED = {
+    "model.pooling": "first-last-mean",
+    "model.max_length": 44,
+    "optimizer.rate": 5e-5,
+    "training.batch_size": 256,
+    "training.epochs": 32,
+}
+PROPOSED = PUBLISHED.keys() - {"model.pooling"}
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +51,40 @@ def test_a_preset_brings_its_factors_its_baseline_and_its_design(
     study = made(call, home, tmp_path / "study", "--preset", name)
 
     assert (study.head.preset, study.head.design.kind) == (name, preset.kind)
-    assert {**study.factors, **study.free_factors} == preset.factors
+    factors = {**study.factors, **study.free_factors}
+    assert factors.keys() == preset.factors.keys()
     assert study.bundles == preset.bundles
     levels = study.baseline.levels()
-    assert preset.baseline.items() <= levels.items()
+    proposed = PROPOSED if name == "thucnews64" else {"model.max_length"}
+    fixed = {factor: level for factor, level in preset.baseline.items() if factor not in proposed}
+    assert fixed.items() <= levels.items()
+    assert all(factors[name][0] == levels[name] for name in factors if name in levels)
+    assert levels["model.max_length"] == 16  # no text of these has more tokens than that
+
+
+def test_as_published_it_is_the_published_grid_with_its_own_values(
+    home: Path, tmp_path: Path, call: Call
+) -> None:
+    study = made(call, home, tmp_path / "study", "--as-published")
+    preset = make_preset("thucnews64", inspect(home / "bert"))
+
+    assert study.head.preset == "thucnews64" and study.is_published_grid and len(study.rows) == 64
+    assert study.factors == preset.factors
+    assert study.baseline.levels() == {**DEFAULTS, **PUBLISHED}
+    assert (study.head.run.precision, study.head.run.device) == ("fp32", "cpu")
+    refused = asked(call, home, tmp_path / "other", "--as-published", "--preset", "cheap")
+    assert refused.returncode == 2 and "only thucnews64 has such values" in refused.stderr
+
+
+def test_numbers_of_a_preset_keep_their_ratio_to_a_proposed_baseline(
+    home: Path, tmp_path: Path, call: Call
+) -> None:
+    study = made(call, home, tmp_path / "study", "--preset", "cheap")
+
+    assert study.factors["model.max_length"] == [16, 8, 4]
+    assert study.factors["training.batch_size"] == [16, 32]
+    first, fewer = study.factors["training.epochs"]
+    assert (first, fewer) == (20, 13)
 
 
 def test_what_the_model_cannot_do_stands_in_the_file_with_its_reason(
@@ -64,10 +104,19 @@ def test_what_is_set_leads_the_levels_of_a_catalogue(home: Path, tmp_path: Path,
     assert study.rows[0].recipe == study.baseline
 
 
-def test_without_a_name_it_is_the_published_grid(home: Path, tmp_path: Path, call: Call) -> None:
+def test_without_a_name_it_is_what_does_something_of_the_published_factors(
+    home: Path, tmp_path: Path, call: Call
+) -> None:
     study = made(call, home, tmp_path / "study")
+    text = (tmp_path / "study" / "study.toml").read_text(encoding="utf-8")
+    published = make_preset("thucnews64", inspect(home / "bert")).factors
 
-    assert study.head.preset == "thucnews64" and study.is_published_grid
+    assert study.head.preset is None and study.preset is None
+    assert study.factors == {name: levels for name, levels in published.items() if name != "reinit.pooler"}
+    assert (study.head.design.kind, study.head.design.resolution, len(study.rows)) == ("fractional", 5, 16)
+    assert "# left out: reinit.pooler: the head does not read the pooler" in text
+    read = made(call, home, tmp_path / "other", "--set", "model.pooling=pooler")
+    assert "reinit.pooler" in read.factors
 
 
 def test_factors_are_named_as_people_call_them(home: Path, tmp_path: Path, call: Call) -> None:

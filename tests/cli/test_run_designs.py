@@ -133,7 +133,7 @@ def test_plan_says_where_no_fraction_is_smaller(home: Path, tmp_path: Path, call
 
 @pytest.mark.parametrize(
     ("kind", "options", "rows"),
-    [("fractional", ("--resolution", "IV"), 16), ("fractional", (), 16), ("one-at-a-time", (), 7)],
+    [("fractional", ("--resolution", "IV"), 16), ("fractional", (), 16), ("one-at-a-time", (), 6)],
 )
 def test_init_writes_the_design_of_a_preset(
     home: Path, tmp_path: Path, call: Call, kind: str, options: tuple[str, ...], rows: int
@@ -155,7 +155,7 @@ def test_init_writes_the_design_of_a_preset(
         (("--design", "half"), "found 'half': expected 'full', 'fractional', 'one-at-a-time' or 'screen'"),
         (("--design", "fractional", "--resolution", "2"), "found 2: expected 3, 4 or 5"),
         (("--design", "fractional", "--resolution", "VI"), "design.resolution"),
-        (("--resolution", "IV"), 'found a resolution, but kind = "full" has none'),
+        (("--design", "full", "--resolution", "IV"), 'found a resolution, but kind = "full" has none'),
     ],
 )
 def test_init_refuses_designs_that_there_are_not(

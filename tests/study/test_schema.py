@@ -15,7 +15,8 @@ from finegrid.encoders.families import embedded_checkpoint, inspect
 from finegrid.errors import InputError
 from finegrid.recipe.recipe import DEFAULTS
 from finegrid.study.demo import prepare_demo
-from finegrid.study.init import InitOptions, write_study
+from finegrid.study.drafting import InitOptions
+from finegrid.study.init import write_study
 from finegrid.study.load import load_study
 from finegrid.study.presets import PRESETS, make_preset
 from finegrid.study.schema import study_toml_schema

@@ -57,7 +57,10 @@ WITH_TORCH = ("predict", "pretrain")
 
 
 def main() -> NoReturn:
-    """Run the command line. Exit codes: 0 done, 1 some runs failed, 2 wrong input, 130 after Ctrl-C."""
+    """Run the command line.
+
+    Exit codes: 0 done, 1 some runs failed, 2 wrong input, 3 the time of ``--for`` is over, 130 after Ctrl-C.
+    """
     prepare_process()
     try:
         app(prog_name="finegrid")  # also by python -m finegrid: a shell completes no other name

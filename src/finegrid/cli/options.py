@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from finegrid.cli.completing import offer_studies, one_of
+from finegrid.cli.say import warn
 from finegrid.data.findings import quote
 from finegrid.data.settings import SEPARATOR_NAMES, Encoding, Format, Quoting, Separator
 from finegrid.errors import input_error
@@ -79,6 +80,8 @@ def load(folder: Path, **options: str | float | None) -> tuple[Study, RunSetting
         InputError: with all problems of the file, or of the options.
     """
     study = load_study(folder)
+    for warning in study.warnings:
+        warn(warning)
     return study, override(study.head.run, **options)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -20,10 +23,11 @@ from finegrid.cli.options import (
     Workers,
     load,
 )
-from finegrid.cli.say import exit_by, say, say_json
+from finegrid.cli.say import TIME_OVER, exit_by, say, say_json, tell
 from finegrid.errors import input_error
 from finegrid.metrics import TOLERANCE
-from finegrid.planning.status import study_status
+from finegrid.planning.status import StudyStatus, study_status
+from finegrid.planning.status_words import left_lines
 from finegrid.results.table import make_table, render_results, summary_lines
 from finegrid.running import launch
 from finegrid.study.audit_file import load_audit
@@ -32,7 +36,7 @@ from finegrid.study.edit import keep_asked_seeds
 from finegrid.study.load import load_study, override
 from finegrid.study.settings import MOST_SEEDS, RunSettings
 from finegrid.study.study import Study
-from finegrid.verdict.budget.parse import parse_budget
+from finegrid.verdict.budget.parse import parse_budget, parse_duration
 
 
 def run(
@@ -53,25 +57,74 @@ def run(
         str | None, typer.Option(help="With --until-decided: stop before this time is over, e.g. 3h, 90m.")
     ] = None,
     margin: Margin = None,
+    for_: Annotated[
+        str | None,
+        typer.Option("--for", help="Stop before this time is over, e.g. 2h, 30m. Begins no run too long."),
+    ] = None,
 ) -> None:
     """Train what is still missing. Running again resumes."""
+    ends = find_end(for_)
     study, settings = load(folder, device=device, precision=precision, memory=memory)
     if until_decided:
-        check_alone(rows, seeds)
+        check_alone(rows, seeds, for_)
         run_until_decided(study, settings, workers, mix, budget, margin)
         return
     check_no_budget(budget)
     chosen = parse_rows(rows, len(study.rows))
     study = keep_asked_seeds(study, seeds)
-    train = partial(launch.train, settings=settings, workers=workers, seeds=seeds, rows=chosen, mix=mix)
-    if chosen is None:
-        from finegrid.verdict.screening import train_phases
-
-        study = train_phases(study, train, margin, say)
-    else:
-        train(study)
+    train = partial(train_priced, settings=settings, workers=workers, seeds=seeds, rows=chosen)
+    study = train_all(study, partial(train, mix=mix, ends=ends), margin, chosen)
     say(*summary_lines(make_table(study, load_audit(folder))), f"the table: finegrid table {folder}")
+    exit_when_over(study_status(study, settings, seeds), chosen, ends)
     exit_by(study_status(study, settings, seeds))
+
+
+def train_all(
+    study: Study, train: Callable[[Study], None], margin: float | None, rows: set[int] | None
+) -> Study:
+    """Rows that are asked for; None: all, of a screen its phases. Returns the study as it then is."""
+    from finegrid.verdict.screening import train_phases
+
+    if rows is None:
+        return train_phases(study, train, margin, say)
+    train(study)
+    return study
+
+
+def train_priced(
+    study: Study,
+    settings: RunSettings,
+    workers: int | None,
+    seeds: int | None,
+    rows: set[int] | None,
+    mix: bool,
+    ends: float,
+) -> None:
+    """Train what is missing. First say what that costs and can decide, unless single rows are asked for."""
+    from finegrid.verdict.budget.price import describe_price
+
+    def tell_price(study: Study) -> list[str]:
+        return describe_price(study_status(study, settings, seeds, workers)) if rows is None else []
+
+    launch.train(study, settings, workers, seeds, rows, mix, tell_price, ends)
+
+
+def find_end(text: str | None) -> float:
+    """When to stop, by `time.monotonic`; inf without ``--for``.
+
+    Raises:
+        InputError: no time.
+    """
+    return math.inf if text is None else time.monotonic() + parse_duration(text, "--for")
+
+
+def exit_when_over(status: StudyStatus, rows: set[int] | None, ends: float) -> None:
+    """End with exit code 3 where ``--for`` has left runs, and say how to go on."""
+    if ends == math.inf or not (lines := left_lines(status, rows)):
+        return
+    for line in lines:
+        tell(line)
+    raise typer.Exit(TIME_OVER)
 
 
 def run_until_decided(
@@ -148,12 +201,15 @@ def demo(
     exit_by(study_status(study, settings))
 
 
-def check_alone(rows: str | None, seeds: int | None) -> None:
+def check_alone(rows: str | None, seeds: int | None, for_: str | None) -> None:
     """Interim analyses decide on whole seeds of all rows.
 
     Raises:
-        InputError: an option that chooses rows or seeds stands beside --until-decided.
+        InputError: an option that chooses rows, seeds or a time stands beside --until-decided.
     """
+    if for_ is not None:
+        what = f'found "{for_}" together with --until-decided, which takes --budget {for_}: it adds whole '
+        raise input_error("command line", "--for", f"{what}seeds only.")
     for option, value in (("--rows", rows), ("--seeds", seeds)):
         if value is not None:
             what = f"found {value} together with --until-decided, which chooses itself. Leave one out."

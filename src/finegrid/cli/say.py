@@ -14,6 +14,8 @@ from finegrid.errors import visible
 if TYPE_CHECKING:
     from finegrid.planning.status import StudyStatus
 
+TIME_OVER = 3  # exit code of `finegrid run --for` that has left runs
+
 
 def say(*lines: str) -> None:
     """Results, on stdout."""

@@ -28,14 +28,16 @@ from finegrid.cli.options import (
     parse_separator,
 )
 from finegrid.cli.say import say, say_status, warn
+from finegrid.encoders.size import measure_size
 from finegrid.metrics import PLAIN_SCORES
 from finegrid.planning.status import study_status
 from finegrid.planning.status_words import plan_lines, status_lines
 from finegrid.recipe.card import card
 from finegrid.recipe.catalogue import list_json, list_lines
 from finegrid.running.launch import audit, measure_costs
+from finegrid.study.drafting import InitOptions
 from finegrid.study.folder import StudyFolder
-from finegrid.study.init import InitOptions, write_study
+from finegrid.study.init import WrittenStudy, write_study
 from finegrid.study.load import read_study
 from finegrid.study.presets import PRESETS
 from finegrid.study.scored_label import check_scored_label
@@ -47,7 +49,10 @@ from finegrid.verdict.budget.parse import parse_budget
 def init(
     train: Annotated[Path, typer.Option(help="Training texts: CSV, TSV, JSONL or Parquet.")],
     out: Annotated[Path, typer.Option(help="The study folder to make.")],
-    model: Annotated[str, typer.Option(help="Checkpoint: a folder, a hub id, or mini-zh.")] = "mini-zh",
+    model: Annotated[
+        str | None,
+        typer.Option(help="Checkpoint: a folder, a hub id, or mini-zh. Default: mini-zh, for Chinese texts."),
+    ] = None,
     dev: Annotated[
         Path | None, typer.Option(help="Texts that choose epochs. Default: a part of train.")
     ] = None,
@@ -55,10 +60,16 @@ def init(
     preset: Annotated[
         str | None,
         typer.Option(
-            help=f"What to vary: {', '.join(PRESETS)}. Default: thucnews64, or --factors alone.",
+            help=f"What to vary: {', '.join(PRESETS)}. Default: five usual strategies, or --factors alone.",
             autocompletion=offer_presets,
         ),
     ] = None,
+    as_published: Annotated[
+        bool,
+        typer.Option(
+            "--as-published", help="thucnews64 with the THUCNews study's own values, whatever the texts."
+        ),
+    ] = False,
     factors: Annotated[
         str | None,
         typer.Option(
@@ -105,10 +116,21 @@ def init(
         separator=parse_separator(separator),
     )
     written = write_study(out, InitOptions(**asked))
-    say(*written.took)
+    say(*written.took, *price_of(written))
     for warning in written.warnings:
         warn(warning)
-    say(f"wrote {StudyFolder(out).settings}; look at it, then: finegrid run {out}")
+    say(f"wrote {StudyFolder(out).settings}; look at it, and change what you like")
+    say(f"next: finegrid plan {out} --probe measures what it costs, and what does nothing on this model")
+
+
+def price_of(written: WrittenStudy) -> list[str]:
+    """What a new study costs, roughly, and what it can decide."""
+    from finegrid.planning.rough import TextSizes
+    from finegrid.verdict.budget.price import price_lines, price_rough
+
+    size = measure_size(written.study.checkpoint.folder)
+    sizes = TextSizes(written.sizes, written.mean_tokens)
+    return price_lines(price_rough(written.study, size, sizes, written.majority))
 
 
 def plan(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,15 +54,17 @@ class TokenFacts:
         return self.unknown / self.tokens if self.tokens else 0.0
 
 
-def draw_token_facts(table: DataTable, tokenizer: Any, max_length: int) -> list[TokenFacts]:
+def draw_token_facts(
+    table: DataTable, tokenizer: Any, max_length: int | Callable[[Sequence[NDArray[np.int64]]], int]
+) -> list[TokenFacts]:
     """Facts of every split, from at most `MOST_TEXTS` of its texts: the same ones each time.
 
     Args:
         table: the checked texts.
         tokenizer: a ``tokenizers.Tokenizer``.
-        max_length: the baseline's, in tokens.
+        max_length: the baseline's, in tokens; or what chooses it, given the lengths of each split's texts.
     """
-    facts = []
+    looked_at = []
     for part, split in splits_of(table):
         rows = np.arange(len(split))
         if len(split) > MOST_TEXTS:
@@ -72,8 +74,13 @@ def draw_token_facts(table: DataTable, tokenizer: Any, max_length: int) -> list[
         tokens, bounds = encode(drawn.texts, tokenizer)
         template = read_template(tokenizer, parts)
         encoded = TokenisedSplit(tokens, bounds, parts, drawn.labels, drawn.ids, template)
-        facts.append(count_tokens(part, drawn, encoded, tokenizer, max_length, len(split)))
-    return facts
+        looked_at.append((part, drawn, encoded, len(split)))
+    longest = (
+        max_length if isinstance(max_length, int) else max_length([e.lengths for _, _, e, _ in looked_at])
+    )
+    return [
+        count_tokens(part, drawn, encoded, tokenizer, longest, of) for part, drawn, encoded, of in looked_at
+    ]
 
 
 def splits_of(table: DataTable) -> Iterator[tuple[str, Split]]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from finegrid.planning.forecast import family_memory, family_seconds, steps_of
 from finegrid.planning.phases import phases_lines, screen_lines
 from finegrid.planning.status import STATES, StudyStatus
 from finegrid.recipe.identity import Level
 from finegrid.recipe.recipe import Recipe
-from finegrid.spelling import format_duration, format_level
+from finegrid.spelling import count_noun, format_duration, format_level
 from finegrid.study.audit_file import Audit, load_audit
 from finegrid.study.confounding import describe_design
 from finegrid.study.settings import BEST_TEST
@@ -32,6 +32,8 @@ def design_of_study_lines(status: StudyStatus) -> Iterator[str]:
     study = status.study
     recipes, seeds = len(study.rows), len(status.seeds)
     yield f"{study.folder}: {recipes} recipes x {seeds} seed{'s' * (seeds != 1)}, score {study.head.score}"
+    first = {name: levels[0] for name, levels in {**study.factors, **study.free_factors}.items()}
+    yield f"baseline: {', '.join(f'{name} = {format_level(level)}' for name, level in first.items())}"
     for name, levels in study.factors.items():
         yield f"  {name}: {', '.join(map(str, levels))}"
         yield from bundle_lines(study, name)
@@ -70,6 +72,27 @@ def bundle_lines(study: Study, name: str) -> Iterator[str]:
     for level, settings in ({} if bundle is None else bundle.levels).items():
         told = ", ".join(f"{setting} = {format_level(value)}" for setting, value in settings.items())
         yield f"    {level}: {told or 'the baseline'}"
+
+
+def left_lines(status: StudyStatus, rows: Collection[int] | None = None) -> list[str]:
+    """What is left of a study, and how to go on with it; nothing where all runs have ended.
+
+    Args:
+        status: of the study.
+        rows: those that were asked for; None: all.
+    """
+    states = status.states()
+    asked = [run for run in status.runs if rows is None or set(rows) & set(run.stands_for)]
+    left = sum(states[run.run_id] == "left" for run in asked)
+    if not left:
+        return []
+    seconds = status.seconds_left() if rows is None else None
+    about = f", about {format_duration(seconds)}" if seconds else ""
+    these = f" --rows {','.join(map(str, sorted(rows)))}" if rows is not None else ""
+    return [
+        f"the time is over: {left} of {count_noun(len(asked), 'run')} left{about}",
+        f"next: finegrid run {status.study.folder}{these}",
+    ]
 
 
 def audit_lines(status: StudyStatus, audit: Audit) -> Iterator[str]:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import math
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from finegrid.extras import need_to_train
+from finegrid.planning.families import Family
 from finegrid.planning.status import probed
 from finegrid.recipe.recipe import Recipe
 from finegrid.running.runner import Runner
+from finegrid.study.audit_file import Audit
 from finegrid.study.record import Record
 from finegrid.study.settings import RunSettings
 from finegrid.study.study import Study
 
 if TYPE_CHECKING:
     from finegrid.running.progress.show import Show
+    from finegrid.running.progress.watcher import Watcher
 
 
 def train(
@@ -25,6 +30,8 @@ def train(
     seeds: int | None = None,
     rows: Collection[int] | None = None,
     mix: bool = False,
+    tell_first: Callable[[Study], Sequence[str]] = lambda study: (),
+    ends: float = math.inf,
 ) -> None:
     """Train what is still missing of a study.
 
@@ -35,13 +42,27 @@ def train(
         seeds: train the first so many; None: those of study.toml.
         rows: train only what these rows of the table need, counted from 1; None: all.
         mix: allow runs of several devices, precisions, threads and stacks.
+        tell_first: lines to say once the study is audited, before anything is trained.
+        ends: when to stop, by `time.monotonic`.
 
     Raises:
         InputError: bad data or model, a folder in use, or settings unlike those of finished runs.
     """
     numbers = range(seeds) if seeds else None
     with show(study) as watcher:
-        Runner(study, settings, workers, numbers, mix, rows, watcher).run()
+        telling = watcher_that_tells(watcher, lambda: tell_first(study))
+        Runner(study, settings, workers, numbers, mix, rows, telling, ends).run()
+
+
+def watcher_that_tells(watcher: Watcher, lines: Callable[[], Sequence[str]]) -> Watcher:
+    """A watcher that says some lines as soon as it is known what is to be trained, if anything is."""
+
+    def planned(all_: Sequence[Family], left: Sequence[Family], audit: Audit) -> None:
+        watcher.planned(all_, left, audit)
+        for line in lines() if left else ():
+            watcher.said(line)
+
+    return replace(watcher, planned=planned)
 
 
 def audit(study: Study, settings: RunSettings) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +36,7 @@ class Runner:
     mix: bool = False
     rows: Collection[int] | None = None  # train only what stands for these rows of the table
     watcher: Watcher = field(default_factory=Watcher)
+    ends: float = math.inf  # when to stop, by `time.monotonic`
 
     def __post_init__(self) -> None:
         self._crew = Crew(self.study, self.settings, self.watcher)
@@ -68,7 +70,7 @@ class Runner:
             left = [family.without(finished.keys() | not_asked) for family in families]
             left = [family for family in left if family.left]
             self.watcher.planned(families, left, audit)
-            train_families(self._crew, left, audit, self.workers)
+            train_families(self._crew, left, audit, self.workers, self.ends)
             latest = self.study.ledger.latest()
             return [latest[run.run_id] for run in runs if run.run_id in latest]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from finegrid.planning.families import Family
 from finegrid.planning.forecast import family_seconds
 from finegrid.running.auditing import changed_names
 from finegrid.running.crew import Crew
+from finegrid.running.deadline import Deadline
 from finegrid.running.messages import Broken, Ended, Problems, Ready, RecordReady, StepDone, Trained
 from finegrid.running.process import Worker, describe_exit, raise_error
 from finegrid.running.records import record_lost
@@ -19,7 +21,13 @@ from finegrid.study.audit_file import Audit
 from finegrid.study.record import Record
 
 
-def train_families(crew: Crew, families: Sequence[Family], audit: Audit, workers: int | None) -> None:
+def train_families(
+    crew: Crew,
+    families: Sequence[Family],
+    audit: Audit,
+    workers: int | None,
+    ends: float = math.inf,
+) -> None:
     """Train what is left of the families, and append every run that has ended to the ledger.
 
     Args:
@@ -27,6 +35,7 @@ def train_families(crew: Crew, families: Sequence[Family], audit: Audit, workers
         families: with runs that are left.
         audit: the study's.
         workers: how many processes train; None: as many as cores and memory carry.
+        ends: when to stop, by `time.monotonic`; what is saved of unfinished families stays.
 
     Raises:
         InputError: the data or the model have changed since the audit.
@@ -34,7 +43,10 @@ def train_families(crew: Crew, families: Sequence[Family], audit: Audit, workers
     """
     waiting = deque(in_order(families, audit))
     rows = {run.run_id: run.stands_for for family in families for run in family.left}
-    workload = Workload(crew, waiting, rows, {**audit.fingerprints, **audit.contents})
+    alone = crew.settings.stack_size == 1
+    saved = crew.study.files.state_of
+    deadline = Deadline(ends, lambda family: alone and not saved(family.family_id).exists())
+    workload = Workload(crew, waiting, rows, {**audit.fingerprints, **audit.contents}, audit, deadline)
     count = min(len(waiting), workers or capacity(crew.settings, audit).workers)
     for index in range(len(crew.workers), count):
         crew.start(index)
@@ -62,12 +74,16 @@ class Workload:
     waiting: deque[Family]
     rows: Mapping[str, tuple[int, ...]]  # run id -> rows of the table that it stands for
     fingerprints: Mapping[str, str]  # of data, model and files of levels that runs are recorded as
+    audit: Audit
+    deadline: Deadline
 
     def run(self) -> None:
-        """Until nothing waits and no worker is at work."""
+        """Until nothing waits and no worker is at work, or the time is over."""
         workers, watcher = self.crew.workers, self.crew.watcher
         while self.waiting or any(worker.family for worker in workers):
-            worker, event = self.crew.events.get()
+            if (found := self.deadline.wait_for(self.crew.events)) is None:
+                return
+            worker, event = found
             family = worker.family
             match event:
                 case Ready(fingerprints, contents):
@@ -83,6 +99,7 @@ class Workload:
                 case Trained():
                     if family:
                         self.crew.study.files.state_of(family.family_id).unlink(missing_ok=True)
+                        self.deadline.ended(family)
                         watcher.finished(family)
                     self.give_next(worker)
                 case Broken(traceback) if worker.ready:
@@ -99,8 +116,8 @@ class Workload:
     def give_next(self, worker: Worker) -> None:
         """The next family for a worker that has none, if one waits."""
         worker.family = None
-        if self.waiting:
-            family = self.waiting.popleft()
+        if (family := self.deadline.take(self.waiting, self.audit)) is not None:
+            self.deadline.began(family, self.audit)
             self.crew.watcher.began(family, worker.index)
             worker.train(family, whole=self.crew.settings.stack_size > 1)
 

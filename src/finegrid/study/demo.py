@@ -10,8 +10,8 @@ from finegrid.atomic import draft_of, replacing
 from finegrid.encoders.families import EMBEDDED
 from finegrid.errors import input_error
 from finegrid.machine import AUTO
+from finegrid.study.drafting import InitOptions, draft_study_toml
 from finegrid.study.folder import SETTINGS_FILE, StudyFolder
-from finegrid.study.init import InitOptions, render_study_toml
 
 HEADLINES = ASSETS / "headlines"
 
@@ -31,8 +31,9 @@ def prepare_demo(folder: Path, seeds: int = 1) -> None:
         model=EMBEDDED,
         precision=AUTO,
         seeds=seeds,
+        as_published=True,
     )
-    text = render_study_toml(folder, options, {"text": "text", "label": "label", "header": True})
+    text = draft_study_toml(folder, options, {"text": "text", "label": "label", "header": True}).text
     path = files.settings
     if path.exists():
         if path.read_text(encoding="utf-8") != text:

@@ -1,13 +1,14 @@
-"""Writes a commented study.toml for the user's files, after everything in it has been check_draft."""
+"""Writes a commented study.toml for the user's files, after everything in it has been checked."""
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from finegrid.data.reading_words import (
     describe_classes,
@@ -15,72 +16,49 @@ from finegrid.data.reading_words import (
     describe_format,
     describe_rows,
 )
-from finegrid.data.settings import Encoding, Format, Quoting, Separator
 from finegrid.data.sniff import Reading, Said, sniff
 from finegrid.data.table import PARTS, DataTable, load_table
 from finegrid.data.token_facts import TokenFacts, describe_tokens
 from finegrid.data.unlabelled import parse_column
-from finegrid.encoders.families import EMBEDDED, inspect, is_folder, resolve
+from finegrid.encoders.families import EMBEDDED
+from finegrid.encoders.languages import find_language, propose_checkpoints
+from finegrid.encoders.size import measure_size
 from finegrid.errors import InputError, input_error
-from finegrid.recipe.identity import Level, Levels
-from finegrid.recipe.recipe import DEFAULTS
-from finegrid.study.chosen import choose_factors, suitable_design
+from finegrid.spelling import count_noun, format_level
 from finegrid.study.clean import StudyFiles, cleaning
+from finegrid.study.drafting import InitOptions, draft_study_toml
 from finegrid.study.folder import SETTINGS_FILE, StudyFolder
 from finegrid.study.load import load_study
 from finegrid.study.opening import open_checkpoint
-from finegrid.study.presets import PRESETS, Preset, make_preset
+from finegrid.study.proposals import Proposal, TextsFacts, propose_length
 from finegrid.study.scored_label import check_scored_label
 from finegrid.study.study import Study
-from finegrid.study.toml import by_part, format_toml, parse_level, parse_levels
+from finegrid.study.toml import parse_levels
 
-USUAL_PRESET = "thucnews64"
-# What suits the embedded checkpoint; chosen by a trial on dev (docs/results.md), not by taste.
-EMBEDDED_LEVELS: Levels = {"optimizer.rate": 3e-4, "training.batch_size": 32, "training.epochs": 4}
-
-# Of the baseline, the parts that study.toml tells in full; of the others, what is not at its default.
-TOLD_PARTS = ("model", "reinit", "freeze", "optimizer", "schedule", "training")
-
-
-@dataclass(frozen=True)
-class InitOptions:
-    """The options of `finegrid init`. What is None is read off the file, or has a default."""
-
-    train: Path
-    model: str
-    dev: Path | None = None
-    test: Path | None = None
-    preset: str | None = None  # None: `USUAL_PRESET`, or none where factors are named
-    factors: tuple[str, ...] = ()  # to vary at their usual levels, by any name
-    text: tuple[str, ...] = ()
-    label: str | None = None
-    header: bool | None = None
-    format: Format | None = None
-    separator: Separator | None = None
-    quoting: Quoting | None = None
-    encoding: Encoding = "auto"
-    score: str = "macro-f1"
-    seeds: int = 1
-    design: str | None = None  # None: as the preset has it
-    resolution: str | None = None  # of a fraction: "IV" or "4"
-    precision: str = "fp32"
-    levels: Sequence[str] = ()  # "optimizer.rate=3e-4"
-    clean: Path | None = None  # where to write files without what looks wrong
-    near_twins: bool = False  # whether to look for them among very many texts too
-
-    @property
-    def files(self) -> dict[str, Path]:
-        """By part, those that are given."""
-        files = {"train": self.train, "dev": self.dev, "test": self.test}
-        return {part: path for part, path in files.items() if path is not None}
+EMBEDDED_LANGUAGE = "Chinese"
+MOST_LOOKED_AT = 2_000  # texts whose letters tell the language
+TOLD_SETTINGS = ("model.max_length", "training.batch_size", "training.epochs", "optimizer.rate")
 
 
 @dataclass(frozen=True)
 class WrittenStudy:
-    """What `finegrid init` says: what it took the files for, and warnings about data and checkpoint."""
+    """What `finegrid init` says: what it took the files for, and warnings about data and checkpoint.
+
+    Attributes:
+        took: Lines.
+        warnings: Of data and checkpoint.
+        study: As it was written.
+        sizes: Texts of train, dev and test.
+        mean_tokens: Of a text of each, cut at the baseline's length.
+        majority: What always naming the most frequent class scores on dev, 0 to 1.
+    """
 
     took: list[str]
     warnings: list[str]
+    study: Study
+    sizes: Mapping[str, int]
+    mean_tokens: Mapping[str, float]
+    majority: float
 
 
 def write_study(folder: Path, options: InitOptions) -> WrittenStudy:
@@ -105,12 +83,18 @@ def write_study(folder: Path, options: InitOptions) -> WrittenStudy:
         with cleaning(asked, options.clean, options.near_twins, folder, draft) as clean:
             files = clean.files
             named = replace(options, train=files["train"], dev=files.get("dev"), test=files.get("test"))
-            content = render_study_toml(draft, named, clean.fields)
-            StudyFolder(draft).settings.write_text(content, encoding="utf-8")
+            settings = StudyFolder(draft).settings
+            settings.write_text(draft_study_toml(draft, named, clean.fields).text, encoding="utf-8")
             study = check_draft(draft, folder)
             table = load_table(study.head.data, draft)
             check_scored_label(study.head.score, table)
-            opened = open_checkpoint(study.checkpoint, table, study.baseline.model.max_length)
+            if options.model is None:
+                check_embedded_knows(table)
+            look = LengthLook(len(table.train), study, options)
+            opened = open_checkpoint(study.checkpoint, table, look.choose)
+            drafted = draft_study_toml(draft, named, clean.fields, look.facts)
+            settings.write_text(drafted.text, encoding="utf-8")
+            study = check_draft(draft, folder)
             warnings = [*table.look(options.near_twins), *opened.warnings]
             folder.mkdir(exist_ok=True)
             # Clean files that lie in the study, then study.toml: it says that all is there.
@@ -123,7 +107,78 @@ def write_study(folder: Path, options: InitOptions) -> WrittenStudy:
         raise
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    return WrittenStudy([*describe_reading(options, reading, table, opened.facts), *clean.done], warnings)
+    took = [*describe_reading(options, reading, table, opened.facts), *clean.done]
+    return WrittenStudy(
+        [*took, *describe_settings(study, drafted.proposals)],
+        warnings,
+        replace(study, folder=folder),
+        {part: len(getattr(table, part)) for part in PARTS},
+        {fact.part: min(fact.mean, fact.max_length) for fact in opened.facts},
+        float(np.bincount(table.dev.labels).max() / len(table.dev)),
+    )
+
+
+class LengthLook:
+    """Looks at the lengths of the texts once, and proposes by them how many tokens to read."""
+
+    def __init__(self, train: int, study: Study, options: InitOptions) -> None:
+        self.train, self.study = train, study
+        self.asked = options.as_published or "model.max_length" in parse_levels(options.levels)
+        self.facts: TextsFacts | None = None
+
+    def choose(self, lengths: Sequence[NDArray[np.int64]]) -> int:
+        """The baseline's length, in tokens.
+
+        Args:
+            lengths: of the texts of every split.
+        """
+        limit = self.study.checkpoint.positions
+        all_ = np.concatenate(lengths)
+        self.facts = TextsFacts(
+            self.train,
+            # Of the split with the longest ones: so that at most 1 % of the texts of each are cut.
+            max(int(np.percentile(one, 99, method="higher")) for one in lengths),
+            int(all_.max()),
+            limit,
+            float((all_ > limit).mean()),
+        )
+        asked = self.study.baseline.model.max_length
+        return asked if self.asked else int(propose_length(self.facts).level)
+
+
+def check_embedded_knows(table: DataTable) -> None:
+    """Refuse the embedded checkpoint, which nobody asked for, where the texts are not Chinese.
+
+    Raises:
+        InputError: they are in another language; says which checkpoints know it.
+    """
+    texts = [piece for text in table.train.texts[:MOST_LOOKED_AT] for piece in text]
+    language = find_language(texts)
+    if language == EMBEDDED_LANGUAGE:
+        return
+    look = f"your texts look {language}" if language else "your texts do not look Chinese"
+    first, *more = propose_checkpoints(language)
+    others = f"; or {', '.join(more)}" * bool(more)
+    what = f"missing. Without it, {EMBEDDED} is taken, which knows Chinese alone, and {look}. Name one that "
+    what += f"knows them, such as --model {first}{others}."
+    raise input_error("command line", "--model", what)
+
+
+def describe_settings(study: Study, proposals: Mapping[str, Proposal]) -> list[str]:
+    """What is trained with, and what is varied."""
+    levels, design = study.baseline.levels(), study.head.design
+    told = [f"{name.partition('.')[2]} {format_level(levels[name])}" for name in TOLD_SETTINGS]
+    source = "proposed" if proposals else "as asked"
+    varied = ", ".join(f"{name} ({' | '.join(map(format_level, lv))})" for name, lv in study.factors.items())
+    run = study.head.run
+    return [
+        f"model     {study.checkpoint.folder.name}: {measure_size(study.checkpoint.folder).name}",
+        f"settings  {', '.join(told)} ({source}: study.toml has the reasons)",
+        f"machine   {run.device}, {run.precision}",
+        f"varied    {varied or ', '.join(study.free_factors)}",
+        f"design    {design.kind}, {count_noun(len(study.rows), 'row')}, "
+        f"{count_noun(len(design.numbers), 'seed')}",
+    ]
 
 
 def describe_reading(
@@ -147,74 +202,6 @@ def check_draft(draft: Path, folder: Path) -> Study:
         raise InputError(str(StudyFolder(folder).settings), error.problems) from None
 
 
-def render_study_toml(folder: Path, options: InitOptions, reading: Mapping[str, Any]) -> str:
-    """The text of study.toml; ``folder`` is where it will lie, ``reading`` fields of `DataSettings`."""
-    name = options.preset or (None if options.factors else USUAL_PRESET)
-    if name is not None and name not in PRESETS:
-        what = f'"{name}" is not a preset. Known: {", ".join(PRESETS)}.'
-        raise input_error("command line", "--preset", what)
-    model = spell_model(options.model, folder)
-    checkpoint = inspect(resolve(model, folder))
-    preset = Preset({}, {}) if name is None else make_preset(name, checkpoint)
-    levels = {**DEFAULTS, **preset.baseline}
-    if options.model == EMBEDDED:
-        levels |= EMBEDDED_LEVELS
-    levels |= parse_levels(options.levels)
-    preset = preset.around(levels)
-    chosen = choose_factors(options.factors, levels, checkpoint)
-    design = options.design or (suitable_design(chosen) if name is None else preset.kind)
-    own = {factor: levels for factor, levels in chosen.factors.items() if factor not in preset.factors}
-    told = {name: level for name, level in levels.items() if is_told(name, level)}
-    parts = {
-        part: {field: format_toml(level) for field, level in its_levels.items()}
-        for part, its_levels in by_part(told).items()
-    }
-    from jinja2 import Environment, PackageLoader, StrictUndefined  # status and plan write no study
-
-    return (
-        Environment(
-            loader=PackageLoader("finegrid", "assets"),
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            autoescape=False,  # TOML, not HTML: every value below goes through `format_toml`
-            keep_trailing_newline=True,
-        )
-        .get_template(f"{SETTINGS_FILE}.jinja")
-        .render(
-            files={part: format_toml(make_relative(path, folder)) for part, path in options.files.items()},
-            missing=[part for part in PARTS if part not in options.files],
-            columns={key: format_toml(value) for key, value in reading.items()},
-            model=format_toml(model),
-            parts=parts,
-            preset=None if name is None else format_toml(name),
-            factors=dict(factor_lines(preset)),
-            own={format_toml(factor): format_toml(levels) for factor, levels in own.items()},
-            left_out=[" ".join(told.split()) for told in (*preset.left_out, *chosen.left_out)],
-            score=format_toml(options.score),
-            seeds=format_toml(options.seeds),
-            design=format_toml(design),
-            resolution=None if options.resolution is None else format_toml(parse_level(options.resolution)),
-            precision=format_toml(options.precision),
-        )
-    )
-
-
-def factor_lines(preset: Preset) -> Iterator[tuple[str, str]]:
-    """Keys and values of a preset's factors, as [factors] takes them; of a bundle one for each level."""
-    for name, levels in preset.factors.items():
-        if name not in preset.bundles:
-            yield format_toml(name), format_toml(levels)
-            continue
-        for level, settings in preset.bundles[name].levels.items():
-            yield f"{format_toml(name)}.{format_toml(level)}", format_toml(settings)
-
-
-def is_told(factor: str, level: Level) -> bool:
-    """Whether study.toml has a line for the baseline's level: what everyone looks for, and what is moved."""
-    return factor.partition(".")[0] in TOLD_PARTS or level != DEFAULTS[factor]
-
-
 def find_reading(options: InitOptions) -> Reading:
     """How the files are to be read: what the user has given, and the rest found out from all of them."""
     texts = [parse_column(name) for name in options.text]
@@ -228,22 +215,3 @@ def find_reading(options: InitOptions) -> Reading:
         encoding=options.encoding,
     )
     return sniff(list(options.files.values()), said)
-
-
-def spell_model(name: str, folder: Path) -> str:
-    """Folders are written relative to the study; names of the embedded checkpoint and of the hub stay."""
-    return make_relative(Path(name), folder) if is_folder(Path(name)) and name != EMBEDDED else name
-
-
-def make_relative(path: Path, folder: Path) -> str:
-    """A path as seen from a folder, links resolved: `..` from a linked folder leads elsewhere.
-
-    Raises:
-        InputError: a name that study.toml, which is UTF-8, cannot hold.
-    """
-    path = path.expanduser()
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        raise input_error("command line", str(path), "its name is not UTF-8. Rename it.") from None
-    return Path(os.path.relpath(path.parent.resolve() / path.name, folder.resolve())).as_posix()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from finegrid.errors import InputError, Problem, input_error
 from finegrid.recipe.catalogue import parts
 from finegrid.recipe.identity import Level, Levels
 from finegrid.recipe.recipe import DEFAULTS, Recipe, unknown_factor
+from finegrid.spelling import format_level
 from finegrid.study.audit_file import Audit, load_audit
 from finegrid.study.bundle_tables import PARTS, check_bundles, is_bundle
 from finegrid.study.bundles import Bundles
@@ -73,6 +74,7 @@ def check_study(folder: Path, find_checkpoint: FindCheckpoint, audit: Audit | No
     files = StudyFolder(folder)
     content = read_toml(files.settings)
     baseline_levels, of_parts = levels_in(content)
+    written = dict(baseline_levels)
     raw_factors, of_factors = factors_in(content)
     head, of_head = check_head(content)
     checkpoint, of_checkpoint = find_checkpoint(baseline_levels.pop("model.name", None))
@@ -103,7 +105,30 @@ def check_study(folder: Path, find_checkpoint: FindCheckpoint, audit: Audit | No
         problems += check_free_levels(baseline, free, checkpoint)
     if problems or head is None or baseline is None:
         raise InputError(str(files.settings), list(dict.fromkeys(problems)))
-    return with_screen(Study(folder, head, checkpoint, preset, baseline, factors, bundles, free_factors=free))
+    warnings = tuple(find_other_baselines(written, {**factors, **free}))
+    return with_screen(
+        Study(
+            folder, head, checkpoint, preset, baseline, factors, bundles, free_factors=free, warnings=warnings
+        )
+    )
+
+
+def find_other_baselines(written: Levels, factors: Mapping[str, Sequence[Level]]) -> Iterator[str]:
+    """Where a value that stands in the file is not what the baseline has.
+
+    Args:
+        written: the levels that stand in the tables of study.toml.
+        factors: with their levels; the first is the baseline's.
+    """
+    for name, levels in factors.items():
+        if name not in written or written[name] == levels[0]:
+            continue
+        found = format_level(written[name])
+        other = "not its first level" if written[name] in levels else "none of its levels"
+        yield (
+            f"study.toml: {name} = {found}, but it is varied, and {found} is {other}: the baseline has "
+            f"{format_level(levels[0])}, the first level. Write the same value in both places."
+        )
 
 
 def with_screen(study: Study) -> Study:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from finegrid.data.table import DataTable
 from finegrid.data.token_facts import TokenFacts, check_tokens, draw_token_facts, find_token_warnings
@@ -23,7 +26,9 @@ class OpenedCheckpoint:
     warnings: list[str]
 
 
-def open_checkpoint(info: CheckpointInfo, table: DataTable, max_length: int) -> OpenedCheckpoint:
+def open_checkpoint(
+    info: CheckpointInfo, table: DataTable, max_length: int | Callable[[Sequence[NDArray[np.int64]]], int]
+) -> OpenedCheckpoint:
     """Check weights and tokeniser, and count the tokens of the texts, drawn ones where there are many.
 
     For who does not go on to train: no model is made, and torch is not needed for safetensors.
@@ -31,7 +36,7 @@ def open_checkpoint(info: CheckpointInfo, table: DataTable, max_length: int) -> 
     Args:
         info: the checkpoint.
         table: the study's texts.
-        max_length: the baseline's, in tokens.
+        max_length: the baseline's, in tokens; or what chooses it, given the lengths of each split's texts.
 
     Raises:
         InputError: weights or a tokeniser that cannot be used, or that do not fit each other or the texts.

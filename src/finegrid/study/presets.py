@@ -169,6 +169,24 @@ def thucnews64(layers: int, has_pooler: bool = True) -> Preset:
     return Preset(baseline, factors, columns, kind="full", least_layers=2, left_out=left_out)
 
 
+def usual(checkpoint: CheckpointInfo, reads_pooler: bool = False) -> Preset:
+    """What is varied where nobody names anything: the factors of thucnews64 that do something, as a fraction.
+
+    A half of all rows shows every effect, and every interaction of two, clear of each other. It has no name
+    in study.toml: its factors are written out.
+
+    Args:
+        checkpoint: what is known of it.
+        reads_pooler: whether the head reads the pooler: else a fresh one changes nothing.
+    """
+    published = thucnews64(checkpoint.layers, checkpoint.has_pooler)
+    factors, left_out = dict(published.factors), published.left_out
+    if not reads_pooler and factors.pop("reinit.pooler", []):
+        left_out = ("reinit.pooler: the head does not read the pooler, so this would do nothing.",)
+    baseline: Levels = {"model.pooling": published.baseline["model.pooling"]}
+    return fit_to(Preset(baseline, factors, kind="fractional", left_out=left_out), checkpoint)
+
+
 def few_sample(checkpoint: CheckpointInfo) -> Preset:
     """Fine-tuning on few texts: bias correction, fresh top layers, longer training, rates by layer.
 

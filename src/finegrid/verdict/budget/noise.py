@@ -126,5 +126,13 @@ def estimate_percent_wrong(results: Results, audit: Audit) -> float:
     if np.isfinite(points).any():
         return float(np.clip(100 - np.nanmean(points), 0.1, 100.0))
     dev = audit.majority.get("dev")
-    naive = 100 - 100 * metrics.score_of(dev, results.score) if dev else 100.0
-    return float(np.clip(naive / 2, 0.1, USUAL_ERROR))
+    return percent_wrong_of(metrics.score_of(dev, results.score) if dev else 0.0)
+
+
+def percent_wrong_of(majority: float) -> float:
+    """Where no run tells: a usual percentage, below that of always naming the majority class.
+
+    Args:
+        majority: what that scores on dev, 0 to 1.
+    """
+    return float(np.clip((100 - 100 * majority) / 2, 0.1, USUAL_ERROR))

@@ -20,6 +20,19 @@ def parse_budget(text: str, seeds: int | None = None) -> float:
     if seeds is not None:
         what = f"found {seeds} together with --budget, which chooses the seeds. Leave one of them out."
         raise input_error("command line", "--seeds", what)
+    return parse_duration(text, "--budget")
+
+
+def parse_duration(text: str, option: str) -> float:
+    """Seconds of a time as the command line gives it.
+
+    Args:
+        text: such as ``1h30m``.
+        option: whose value it is, for the message.
+
+    Raises:
+        InputError: anything else, nothing, more than a year.
+    """
     found = BUDGET.fullmatch(text.strip())
     parts = found.groups() if found else ()
     seconds = sum(float(part or 0) * unit for part, unit in zip(parts, (3600, 60, 1), strict=False))
@@ -28,5 +41,5 @@ def parse_budget(text: str, seeds: int | None = None) -> float:
             f'found "{text}", expected hours, minutes or seconds above 0 and up to '
             f"{MOST_SECONDS / 3600:,.0f} hours. Write e.g. 3h, 90m, 1h30m or 7200s."
         )
-        raise input_error("command line", "--budget", what)
+        raise input_error("command line", option, what)
     return seconds

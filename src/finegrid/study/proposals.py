@@ -1,0 +1,130 @@
+"""Settings that fit the user's texts and model, each with its reason; docs/defaults.md has the sources.
+
+Pure functions of a few numbers: who has read the files gives them, and `finegrid init` writes the result.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from finegrid.encoders.size import EncoderSize
+from finegrid.recipe.identity import Level
+
+ROUND_TO = 8  # tokens; texts that are packed cost what they have, so a few more cost nothing
+LEAST_LENGTH = 16  # tokens, so that a quarter of it still holds a word
+FEW_TEXTS = 2_000  # for training; below, the smaller of the usual batches makes more steps of them
+SMALL_BATCH, BATCH = 16, 32  # Devlin et al. 2019, appendix A.3
+LEAST_EPOCHS = 3  # Devlin et al. 2019: 2 to 4
+MOST_EPOCHS = 20  # Mosbach et al. 2021, for data sets of some thousand texts
+ENOUGH_STEPS = 1_000  # Zhang et al. 2021 found 3 epochs of 1,000 texts, some 100 steps, to be far too few
+
+
+@dataclass(frozen=True)
+class TextsFacts:
+    """What the proposals need to know of the texts.
+
+    Attributes:
+        train: How many texts there are for training.
+        percentile_99: Tokens, special ones counted, that 99 % of the texts of every split have at most.
+        longest: Tokens of the longest text.
+        limit: Most tokens that the encoder takes.
+        share_over_limit: Of the texts, those that are longer than that.
+    """
+
+    train: int
+    percentile_99: int
+    longest: int
+    limit: int
+    share_over_limit: float = 0.0
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A level, and why: one line."""
+
+    level: Level
+    reason: str
+
+
+def propose(texts: TextsFacts, size: EncoderSize, set_: dict[str, Level]) -> dict[str, Proposal]:
+    """Settings of the baseline, by factor; the epochs fit the batch that is asked for.
+
+    Args:
+        texts: what is known of them.
+        size: of the encoder.
+        set_: what the user has set, by factor: no proposal is made of it.
+    """
+    batch = propose_batch(texts)
+    asked = set_.get("training.batch_size", batch.level)
+    found = {
+        "model.max_length": propose_length(texts),
+        "training.batch_size": batch,
+        "training.epochs": propose_epochs(texts, int(asked)),
+        "optimizer.rate": propose_rate(size),
+    }
+    return {factor: proposal for factor, proposal in found.items() if factor not in set_}
+
+
+def propose_length(texts: TextsFacts) -> Proposal:
+    """As many tokens as 99 % of the texts have, or as the encoder takes."""
+    enough = max(LEAST_LENGTH, ROUND_TO * math.ceil(texts.percentile_99 / ROUND_TO))
+    if enough > texts.limit and texts.percentile_99 > texts.limit:
+        cut = f"{100 * texts.share_over_limit:.2g} % of your texts are longer and are cut"
+        return Proposal(texts.limit, f"the model's limit; {cut} (the longest has {texts.longest:,})")
+    level = min(enough, texts.limit)
+    if texts.longest <= level:
+        return Proposal(level, f"tokens; your longest text has {texts.longest:,}")
+    longest = f"the longest, {texts.longest:,}"
+    return Proposal(level, f"tokens; 99 % of your texts have at most {texts.percentile_99:,}, {longest}")
+
+
+def propose_batch(texts: TextsFacts) -> Proposal:
+    few = texts.train < FEW_TEXTS
+    level = SMALL_BATCH if few else BATCH
+    why = f"fewer than {FEW_TEXTS:,}: small batches" if few else "the usual batch"
+    return Proposal(level, f"{texts.train:,} texts for training; {why}")
+
+
+def propose_epochs(texts: TextsFacts, batch: int) -> Proposal:
+    """So many that some 1,000 steps come together: more for few texts."""
+    steps = max(1, math.ceil(texts.train / batch))
+    level = min(max(math.ceil(ENOUGH_STEPS / steps), LEAST_EPOCHS), MOST_EPOCHS)
+    told = f"{level * steps:,} steps ({steps:,} an epoch)"
+    why = "few texts need more epochs" if level > LEAST_EPOCHS else "enough for so many texts"
+    return Proposal(level, f"{told}; {why}")
+
+
+def propose_rate(size: EncoderSize) -> Proposal:
+    """Smaller encoders take larger rates."""
+    rate = rate_for(size)
+    return Proposal(rate, f"for {size.name}; smaller encoders take larger rates")
+
+
+# By family, then for encoders at least so wide: the rate. The source of each stands in docs/defaults.md.
+RATES: dict[str, Sequence[tuple[int, float]]] = {
+    "electra": ((1024, 5e-5), (0, 1e-4)),
+    "roberta": ((1024, 1e-5), (640, 2e-5), (320, 1e-4), (0, 3e-4)),
+    "": ((1024, 2e-5), (640, 3e-5), (320, 1e-4), (0, 3e-4)),
+}
+DEEP = 10  # layers; a shallower encoder of the usual width takes the largest of the usual rates
+SHALLOW_RATE = 5e-5
+
+
+def rate_for(size: EncoderSize) -> float:
+    rate = next(rate for width, rate in RATES.get(size.family, RATES[""]) if size.width >= width)
+    return max(rate, SHALLOW_RATE) if size.layers < DEEP else rate
+
+
+def scale_levels(levels: Sequence[Level], first: Level) -> list[Level]:
+    """A preset's numbers about another first level: each keeps its ratio to the first.
+
+    Args:
+        levels: numbers; the first is the preset's own baseline.
+        first: that is proposed instead.
+    """
+    whole = isinstance(first, int)
+    scaled = [float(first) * float(level) / float(levels[0]) for level in levels]
+    found: list[Level] = [max(1, round(one)) if whole else float(f"{one:.3g}") for one in scaled]
+    return list(dict.fromkeys([first, *found[1:]]))

@@ -1,0 +1,209 @@
+"""What a study costs, what that can decide, and what a tenth of it could: before anything long begins."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from finegrid.encoders.size import EncoderSize
+from finegrid.errors import InputError
+from finegrid.planning.rough import TextSizes, guess_seconds, guess_workers
+from finegrid.planning.status import StudyStatus
+from finegrid.results.load import load_results
+from finegrid.spelling import count_noun, format_duration
+from finegrid.statistics.contrasts import Contrasts
+from finegrid.statistics.power import POWER
+from finegrid.study.design import find_design_problems
+from finegrid.study.study import Study
+from finegrid.verdict.budget.budget import (
+    KINDS,
+    BudgetPlan,
+    Candidate,
+    Option,
+    choose,
+    in_design,
+    make_candidate,
+    plan_budget,
+)
+from finegrid.verdict.budget.noise import NoiseModel, assume_noise, estimate_noise, percent_wrong_of
+from finegrid.verdict.budget.words import describe_clarity, name_design
+
+LONG = 3600.0  # seconds, of which `finegrid run` says how to ask for less
+SHARE = 0.1  # of the price that is compared
+MOST_SEEDS = 12  # that a tenth is tried with
+
+
+@dataclass(frozen=True)
+class Price:
+    """What is left of a study, before it is trained.
+
+    Attributes:
+        runs: To be trained.
+        seconds: Of the clock; None where nothing tells.
+        workers: Processes.
+        rough: Whether nothing has been measured yet.
+        option: The study's own design; what it detects counts all its seeds.
+        assumed: Whether its noise is a guess.
+        tenth: The best design of a tenth of the seconds; None where nothing fits.
+        smallest: The design that takes least; None where none is known.
+    """
+
+    runs: int
+    seconds: float | None
+    workers: int
+    rough: bool
+    option: Option
+    assumed: bool
+    tenth: Option | None = None
+    smallest: Option | None = None
+
+
+def price_rough(study: Study, size: EncoderSize, sizes: TextSizes, majority: float) -> Price:
+    """Of a study that nobody has probed.
+
+    Args:
+        study: whose levels are all taken to do something.
+        size: of its encoder.
+        sizes: of its texts.
+        majority: what the most frequent class scores on dev, 0 to 1.
+    """
+    seconds = guess_seconds(study, size, sizes)
+    seeds = study.head.design.numbers
+    runs, texts = len(study.rows) * len(seeds), sizes.texts["test"]
+    noise = assume_noise(percent_wrong_of(majority), len(study.factors), 0, 0)
+    own = make_rough_candidate(study)
+    option = Option(own, seeds, runs, seconds or 0.0, own.detects(noise, len(seeds), texts))
+    workers = guess_workers(study.head.run, runs)
+    if seconds is None:
+        return Price(runs, None, workers, True, option, True)
+    tables = list(list_rough(study, noise, seconds / runs, texts))
+    tenth = choose([one for table in tables for one in table], SHARE * seconds)
+    smallest = min((table[0] for table in tables), key=lambda one: one.seconds, default=None)
+    return Price(runs, seconds, workers, True, option, True, tenth, smallest)
+
+
+def list_rough(
+    study: Study, noise: NoiseModel, seconds_of_run: float, texts: int
+) -> Iterator[Sequence[Option]]:
+    """Every design of the study's factors with one seed, two, and so on, each run at the mean price."""
+    for kind, resolution in KINDS:
+        if not study.factors or find_design_problems(kind, resolution, study.factors):
+            continue
+        candidate = make_rough_candidate(in_design(study, kind, resolution))
+        rows = len(candidate.study.rows)
+        yield [
+            Option(
+                candidate,
+                tuple(range(seeds)),
+                rows * seeds,
+                rows * seeds * seconds_of_run,
+                candidate.detects(noise, seeds, texts),
+            )
+            for seeds in range(1, MOST_SEEDS + 1)
+        ]
+
+
+def make_rough_candidate(study: Study) -> Candidate:
+    """With every row taken to be a recipe of its own."""
+    recipes = [row.levels for row in study.rows]
+    return Candidate(study, Contrasts(study.factors, recipes, np.ones(len(recipes), dtype=bool)), ())
+
+
+def price_measured(status: StudyStatus) -> Price | None:
+    """Of what is left of a study that has been probed; None where it has no audit, or nothing is left."""
+    study, audit = status.study, status.audit
+    runs = [*status.states().values()].count("left")
+    if audit is None or not runs:
+        return None
+    results = load_results(study)
+    noise = estimate_noise(results, audit)
+    own = make_candidate(study, results, list(results.factors))
+    seconds = status.seconds_left()
+    detects = own.detects(noise, len(status.seeds), audit.sizes["test"])
+    option = Option(own, tuple(status.seeds), runs, seconds or 0.0, detects)
+    within = plan_tenth(status, seconds)
+    return Price(
+        runs,
+        seconds,
+        status.workers,
+        False,
+        option,
+        noise.percent_wrong is not None,
+        within.chosen if within else None,
+        within.smallest if within else None,
+    )
+
+
+def plan_tenth(status: StudyStatus, seconds: float | None) -> BudgetPlan | None:
+    """What a tenth would buy; None where designs cannot be compared."""
+    if not seconds or not status.study.factors:
+        return None
+    try:
+        return plan_budget(status, SHARE * seconds)
+    except InputError:
+        return None  # seeds with splits of their own: what these add to the noise is not planned for
+
+
+def describe_price(status: StudyStatus) -> list[str]:
+    """What is left of a study costs, and above an hour how to ask for less; nothing where nothing is left."""
+    price = price_measured(status)
+    return [] if price is None else [*price_lines(price), *less_lines(price, status.study.folder)]
+
+
+def price_lines(price: Price) -> list[str]:
+    """Three lines: runs and minutes, what that can decide, what a tenth of it could."""
+    runs = count_noun(price.runs, "run")
+    workers = count_noun(price.workers, "worker")
+    if price.seconds is None:
+        took = "time not known before a probe"
+    else:
+        about = "roughly" if price.rough else "predicted"
+        took = f"{about} {format_duration(price.seconds)} on this machine with {workers}"
+    lines = [f"price     {runs}, {took}", f"decides   {describe_decided(price)}"]
+    if price.seconds is not None and (tenth := describe_tenth(price)):
+        lines.append(f"a tenth   {format_duration(SHARE * price.seconds)}: {tenth}")
+    return lines
+
+
+def describe_decided(price: Price) -> str:
+    """The smallest effect that it can show, and in what share of studies."""
+    if not math.isfinite(price.option.detects):
+        return "no size of effect can be promised before two seeds have run"
+    guess = " (noise assumed; two finished seeds replace that)" if price.assumed else ""
+    points = f"effects of {price.option.detects:.1f} points or more, in {100 * POWER:.0f} % of studies"
+    return f"{points}{guess}; {describe_clarity(price.option.candidate)}"
+
+
+def describe_tenth(price: Price) -> str:
+    """What the best design of a tenth of the time could show; empty where no design can be compared."""
+    if price.tenth is not None:
+        name = describe_design(price.tenth)
+        if not math.isfinite(price.tenth.detects):
+            return f"{name}; no size of effect can be promised"
+        return f"{name}: effects of {price.tenth.detects:.1f} points or more"
+    if price.smallest is not None:
+        least = format_duration(price.smallest.seconds)
+        return f"nothing fits; the least, {describe_design(price.smallest)}, takes {least}"
+    return ""
+
+
+def describe_design(option: Option) -> str:
+    recipes = count_noun(option.candidate.recipes, "recipe")
+    return f"{name_design(option.candidate)} ({recipes} x {count_noun(len(option.seeds), 'seed')})"
+
+
+def less_lines(price: Price, folder: Path) -> list[str]:
+    """How to ask for less, where a study takes more than an hour; else nothing."""
+    if price.seconds is None or price.seconds <= LONG:
+        return []
+    seeds = len(price.option.seeds)
+    fewer = f"; finegrid run {folder} --seeds {seeds - 1}" if seeds > 2 else ""
+    return [
+        f"this takes more than an hour; Ctrl-C stops it at any time, and running again resumes. For less: "
+        f"finegrid plan {folder} --budget 1h chooses design and seeds; finegrid run {folder} --for 1h stops "
+        f"in time{fewer}"
+    ]

@@ -1,0 +1,167 @@
+"""What is said before anything long: the price, and how to ask for less; and a time for `finegrid run`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support.command_line import Call, records
+from support.studies import draw_texts, save_word_checkpoint, write_data, write_tsv, write_word_study
+
+from finegrid.encoders.size import measure_size
+from finegrid.planning.rough import TextSizes, guess_seconds, layer_products, run_seconds
+from finegrid.study.load import load_study
+from finegrid.study.study import Study
+from finegrid.verdict.budget.price import Price, describe_decided, less_lines, price_lines, price_rough
+
+SIZES = TextSizes({"train": 1_000, "dev": 100, "test": 500}, {"train": 20.0, "dev": 20.0, "test": 20.0})
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("home")
+    write_data(folder / "data")
+    save_word_checkpoint(folder / "model")
+    return folder
+
+
+@pytest.fixture
+def study(home: Path, tmp_path: Path) -> Study:
+    return load_study(write_word_study(home / tmp_path.name, home / "model", design="seeds = 3"))
+
+
+def rough(study: Study) -> Price:
+    return price_rough(study, measure_size(study.checkpoint.folder), SIZES, 0.5)
+
+
+def test_a_rough_price_counts_products_and_the_optimizer(study: Study) -> None:
+    size = measure_size(study.checkpoint.folder)
+    recipe = study.baseline.at({"training.epochs": 2, "training.batch_size": 100})
+    each = layer_products(size, 20.0)
+    products = size.layers * each * (2 * 3 * 1_000 + 2 * 100 + 500)
+    weights = size.layers * size.layer_weights + size.embedding_weights
+
+    assert run_seconds(recipe, size, SIZES, 1e9) == pytest.approx(products / 1e9 + 20 * weights * 3e-9)
+    assert each == 20 * (2 * size.layer_weights + 4 * 20 * size.width)
+    frozen = recipe.at({"freeze.layers": size.layers})
+    assert run_seconds(frozen, size, SIZES, 1e9) < run_seconds(recipe, size, SIZES, 1e9) / 2
+
+
+def test_a_gpu_is_not_priced_before_it_is_probed(study: Study) -> None:
+    run = study.head.run.model_copy(update={"device": "cuda"})
+    there = replace(study, head=study.head.model_copy(update={"run": run}))
+
+    assert guess_seconds(there, measure_size(study.checkpoint.folder), SIZES) is None
+    price = rough(there)
+    assert price_lines(price)[0] == f"price     {price.runs} runs, time not known before a probe"
+
+
+def test_a_price_says_runs_minutes_what_they_decide_and_what_a_tenth_could(study: Study) -> None:
+    price = rough(study)
+    cost, decides, tenth = price_lines(price)
+
+    assert price.runs == 24 and cost.startswith("price     24 runs, roughly ")
+    assert "effects of " in decides and "noise assumed" in decides
+    assert (
+        tenth.startswith("a tenth   ")
+        and "nothing fits; the least, fraction of resolution III (4 recipes x 1 seed)" in tenth
+    )
+    more_seeds = rough(with_seeds(study, 40))
+    assert more_seeds.tenth is not None and more_seeds.option.detects < price.option.detects
+    assert "(4 recipes x " not in price_lines(more_seeds)[2] or "effects of" in price_lines(more_seeds)[2]
+
+
+def with_seeds(study: Study, seeds: int) -> Study:
+    design = study.head.design.model_copy(update={"seeds": seeds})
+    return replace(study, head=study.head.model_copy(update={"design": design}))
+
+
+def test_one_seed_of_a_design_that_leaves_nothing_over_promises_nothing(study: Study) -> None:
+    assert "no size of effect can be promised" in describe_decided(rough(with_seeds(study, 1)))
+
+
+def test_above_an_hour_it_is_said_how_to_ask_for_less(study: Study) -> None:
+    price = rough(study)
+    (line,) = less_lines(replace(price, seconds=3_601.0), Path("mine"))
+
+    assert less_lines(replace(price, seconds=3_600.0), Path("mine")) == []
+    for command in ("plan mine --budget 1h", "run mine --for 1h", "run mine --seeds 2"):
+        assert f"finegrid {command}" in line
+
+
+def test_a_run_is_priced_first_and_begins_nothing_that_does_not_end_in_time(
+    home: Path, tmp_path: Path, call: Call
+) -> None:
+    folder = write_word_study(home / tmp_path.name, home / "model", {"schedule.warmup_ratio": [0.0, 0.1]})
+    short = call("run", folder, "--for", "0.01s", "--rows", "1")
+    whole = call("run", folder, "--for", "1h")
+
+    assert short.returncode == 3 and "run 1 of" not in short.stderr
+    assert "the time is over: 1 of 1 run left" in short.stderr
+    assert f"next: finegrid run {folder} --rows 1" in short.stderr
+    assert "price " not in short.stderr
+    assert whole.returncode == 0 and len(records(folder)) == 2
+    said = whole.stderr.splitlines()
+    cost = next(line for line in said if line.startswith("price     2 runs, predicted"))
+    assert said.index(cost) < next(n for n, line in enumerate(said) if line.startswith("run 1 of 2"))
+    again = call("run", folder, "--for", "1h")
+    assert again.returncode == 0 and "price" not in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (("--for", "soon"), '--for found "soon", expected hours, minutes or seconds'),
+        (("--for", "1h", "--until-decided"), "which takes --budget 1h: it adds whole seeds only"),
+    ],
+)
+def test_a_time_that_is_none_or_that_stands_beside_looks_is_refused(
+    home: Path, tmp_path: Path, call: Call, options: tuple[str, ...], expected: str
+) -> None:
+    done = call("run", write_word_study(home / tmp_path.name, home / "model"), *options)
+
+    assert done.returncode == 2 and expected in " ".join(done.stderr.split())
+
+
+def test_init_ends_with_a_price_and_the_next_command(home: Path, tmp_path: Path, call: Call) -> None:
+    done = call(
+        "init", "--train", home / "data" / "train.tsv", "--model", home / "model", "--out", tmp_path / "s"
+    )
+    said = done.stdout.splitlines()
+
+    assert done.returncode == 0
+    assert any(line.startswith("price     48 runs, roughly") for line in said)
+    assert any(line.startswith("settings  max_length 16, batch_size 16, epochs 20") for line in said)
+    assert said[-1].startswith(f"next: finegrid plan {tmp_path / 's'} --probe")
+
+
+def test_texts_that_are_not_chinese_ask_for_a_model_and_name_some(tmp_path: Path, call: Call) -> None:
+    words = "what is the name of the town that was in the news"
+    rows = [(f"{words} {text}", label) for text, label in draw_texts(60)]
+    train = write_tsv(tmp_path / "train.tsv", rows)
+    done = call("init", "--train", train, "--out", tmp_path / "study")
+    told = " ".join(done.stderr.split())
+
+    assert done.returncode == 2 and not (tmp_path / "study").exists()
+    assert "--model missing. Without it, mini-zh is taken, which knows Chinese alone" in told
+    assert "your texts look English" in told and "--model google-bert/bert-base-uncased; or" in told
+    named = call("init", "--train", train, "--out", tmp_path / "study", "--model", "mini-zh")
+    assert named.returncode == 0  # whoever names it has it
+
+
+def test_a_value_that_is_not_its_factors_first_level_is_warned_of(
+    home: Path, tmp_path: Path, call: Call
+) -> None:
+    levels: dict[str, list[object]] = {
+        "training.epochs": [3, 6],
+        "optimizer.rate": [0.1, 0.01],
+        "schedule.warmup_ratio": [0.0, 0.1],
+    }
+    done = call("plan", write_word_study(home / tmp_path.name, home / "model", levels))
+    told = " ".join(done.stderr.split())
+
+    assert "baseline: training.epochs = 3, optimizer.rate = 0.1, schedule.warmup_ratio = 0.0" in done.stdout
+    assert "training.epochs = 2, but it is varied, and 2 is none of its levels: the baseline has 3" in told
+    assert "optimizer.rate = 0.01, but it is varied, and 0.01 is not its first level" in told
+    assert "warmup" not in told
