@@ -3,49 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from support.studies import KINDS, open_study, recipe_of, train, write_study
+from support.kept import keep_run, logits_of, texts_of, tokens_of
+from support.studies import KINDS, open_study, write_study
 
 from finegrid.data.cells_of_file import ColumnOptions
-from finegrid.inference.fitted import HEAD
-from finegrid.inference.keep import fitted_of, keep
+from finegrid.encoders.poolings import POOLINGS
+from finegrid.inference.fitted import HEAD, load_fitted
 from finegrid.inference.predict import predict_file
-from finegrid.running.records import record_of
+from finegrid.inference.snippet import FOLDER, loading_code
 from finegrid.study.settings import RunSettings
-from finegrid.training.evaluate import Logits
 from finegrid.training.loaded import LoadedStudy
 
 NEAR = 1e-5
-
-
-def keep_run(loaded: LoadedStudy, out: Path, **levels: Any) -> Path:
-    """Train a recipe for an epoch and keep its model, as a worker does."""
-    recipe = recipe_of(loaded, **{"training__epochs": 1, **levels})
-    (run,) = train(loaded, recipe)
-    keep(loaded, run, fitted_of(loaded, recipe, replace(record_of(loaded, run, "family", 0.0))), out)
-    return out
-
-
-def logits_of(folder: Path, file: Path) -> Logits:
-    return predict_file(folder, file, ColumnOptions(), RunSettings(threads=1)).logits
-
-
-def texts_of(loaded: LoadedStudy) -> list[tuple[str, ...]]:
-    return list(loaded.table.dev.texts)
-
-
-def tokens_of(folder: Path, texts: list[tuple[str, ...]]) -> Any:
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    columns = [list(column) for column in zip(*texts, strict=True)]
-    return tokenizer(*columns, truncation=True, padding=True, return_tensors="pt")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -122,3 +97,45 @@ def test_with_our_head_a_pipeline_refuses_the_folder_too(tmp_path: Path, bert: P
 
     with pytest.raises(ValueError, match="AutoModelForSequenceClassification"):
         pipeline("text-classification", model=str(folder))
+
+
+def run_code(code: str, folder: Path, texts: list[tuple[str, ...]]) -> Any:
+    """What the card's code gives for texts."""
+    assert "finegrid" not in code
+    loading, _, _ = code.partition("\nfor row in ")
+    names: dict[str, Any] = {}
+    exec(loading.replace(FOLDER, f"folder = {str(folder)!r}"), names)
+    columns = [list(column) for column in zip(*texts, strict=True)]
+    return names["logits_of"](*columns).numpy()
+
+
+HEADS = [
+    *({"model__pooling": pooling} for pooling in POOLINGS),
+    {"head__hidden": 8},
+    {"model__max_length": 5, "model__keep": "tail"},
+    {"model__max_length": 6, "model__keep": "head+tail", "model__pooling": "max"},
+    {"head__kind": "huggingface"},
+    {"head__kind": "huggingface", "model__max_length": 6, "model__keep": "head+tail"},
+]
+
+
+@pytest.mark.parametrize("levels", HEADS, ids=lambda levels: "-".join(map(str, levels.values())))
+def test_the_cards_code_gives_the_logits_of_predict(
+    loaded: LoadedStudy, tmp_path: Path, levels: dict[str, Any]
+) -> None:
+    folder = keep_run(loaded, tmp_path / "kept", **levels)
+    theirs = run_code(loading_code(load_fitted(folder)), folder, texts_of(loaded))
+
+    np.testing.assert_allclose(theirs, logits_of(folder, loaded.study.folder / "dev.tsv"), atol=NEAR)
+
+
+@pytest.mark.parametrize("kept", ["head", "tail", "head+tail"])
+@pytest.mark.parametrize("kind", ["bert", "roberta", "distilbert"])
+def test_the_cards_code_cuts_pairs_as_the_recipe_does(
+    tmp_path: Path, checkpoint_of: Callable[[str], Path], kind: str, kept: str
+) -> None:
+    loaded = open_study(write_study(tmp_path / "study", checkpoint_of(kind), pairs=True))
+    folder = keep_run(loaded, tmp_path / "kept", model__max_length=9, model__keep=kept)
+    theirs = run_code(loading_code(load_fitted(folder)), folder, texts_of(loaded))
+
+    np.testing.assert_allclose(theirs, logits_of(folder, loaded.study.folder / "dev.tsv"), atol=NEAR)

@@ -17,6 +17,8 @@ from finegrid.recipe.identity import Levels
 
 FILE = "finegrid.json"
 HEAD = "head.safetensors"
+ONNX = "model.onnx"
+CARD = "README.md"
 
 
 class FileReading(BaseModel):
