@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +14,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from finegrid.atomic import replacing_folder
-from finegrid.encoders.families import inspect
+from finegrid.encoders.families import find_hub_id, inspect
 from finegrid.encoders.layout import HEADS, POOLER, PREFIXES, WITH_HEAD
 from finegrid.encoders.tokenizer import TOKENIZER
 from finegrid.errors import first_line, input_error
-from finegrid.inference.fitted import FILE, HEAD, Fitted, format_fitted
+from finegrid.inference.card import CardFacts, model_card
+from finegrid.inference.fitted import CARD, FILE, HEAD, ONNX, Fitted, format_fitted
 from finegrid.model.classifier import Classifier
 from finegrid.model.load import Checkpoint
 from finegrid.streams import Streams
@@ -31,25 +32,20 @@ if TYPE_CHECKING:
     from finegrid.training.run import Run
 
 CONFIG, WEIGHTS, TOKENIZER_CONFIG = "config.json", "model.safetensors", "tokenizer_config.json"
+Export = Callable[[Path, Fitted], None]
 # "architectures" too: pipelines try the class that it names after the one for their task.
 OF_OTHER_TASKS = ("problem_type", "finetuning_task", "task_specific_params", "num_labels", "architectures")
 
 
-def keep_model(model: Classifier, tokenizer: Path, fitted: Fitted, out: Path) -> None:
-    """Write a model as it is now.
+def write_model(model: Classifier, tokenizer: Path, fitted: Fitted, folder: Path) -> None:
+    """Write a model as it is now into an empty folder.
 
     Args:
-        model: the classifier; its encoder becomes what ``AutoModel.from_pretrained(out)`` loads.
+        model: the classifier; its encoder becomes what ``AutoModel.from_pretrained(folder)`` loads.
         tokenizer: the folder of the checkpoint that the model was made from.
         fitted: what stands in ``finegrid.json``.
-        out: the folder; a kept model that is there already is replaced.
+        folder: where to.
     """
-    with replacing_folder(out) as draft:
-        write_model(model, tokenizer, fitted, draft)
-
-
-def write_model(model: Classifier, tokenizer: Path, fitted: Fitted, folder: Path) -> None:
-    """Write all files of a kept model into an empty folder."""
     encoder: Any = model.encoder
     encoder.config.save_pretrained(folder)
     family = model.parts.family
@@ -64,8 +60,6 @@ def write_model(model: Classifier, tokenizer: Path, fitted: Fitted, folder: Path
             shutil.copyfile(tokenizer / name, folder / name)
     adapt_tokenizer_(folder / TOKENIZER_CONFIG, fitted, reads_types(encoder.config))
     (folder / FILE).write_text(format_fitted(fitted), encoding="utf-8")
-    for path in folder.iterdir():
-        path.chmod((folder / FILE).stat().st_mode)  # safetensors lets only its owner read a file
 
 
 def whole_model(model: Classifier, family: str) -> dict[str, Tensor]:
@@ -127,7 +121,7 @@ def reads_types(config: Any) -> bool:
 
 
 def load_model(folder: Path, fitted: Fitted, device: torch.device) -> Classifier:
-    """The classifier that `keep_model` wrote.
+    """The classifier that `write_model` wrote.
 
     Raises:
         InputError: files are missing, damaged, or do not fit each other.
@@ -155,13 +149,40 @@ def pick_head(tensors: Mapping[str, Tensor], family: str) -> dict[str, Tensor]:
     return {f"{layers[layer]}.{kind}": tensors[name] for name, layer, _, kind in parts if layer in layers}
 
 
-def keep(loaded: LoadedStudy, run: Run, fitted: Fitted, out: Path) -> None:
-    """Write the model of a run as it was at its best epoch; or as its free level has it, if it has one."""
+def keep(
+    loaded: LoadedStudy, run: Run, fitted: Fitted, out: Path, about: str = "", export: Export | None = None
+) -> None:
+    """Write the model of a run as it was at its best epoch; or as its free level has it, if it has one.
+
+    Args:
+        loaded: the study.
+        run: the run, which has ended.
+        fitted: what stands in ``finegrid.json``.
+        out: the folder, there in full or not at all; a kept model that is there already is replaced.
+        about: what the card says of the study, in Markdown.
+        export: writes the model once more, from the folder and into it.
+    """
     run.restore_best_()  # after best-test, its weights are still those of the last epoch
     if run.scorer is not None:
         (level,) = run.scorer.keys
         run.scorer.become_(level, run.model.head)
-    keep_model(run.model, loaded.study.checkpoint.folder, fitted, out)
+    with replacing_folder(out) as draft:
+        write_model(run.model, loaded.study.checkpoint.folder, fitted, draft)
+        if export is not None:
+            export(draft, fitted)
+        card = model_card(fitted, card_facts(loaded, about), (draft / ONNX).exists())
+        (draft / CARD).write_text(card, encoding="utf-8")
+        for path in draft.iterdir():
+            path.chmod((draft / FILE).stat().st_mode)  # safetensors lets only its owner read a file
+
+
+def card_facts(loaded: LoadedStudy, about: str) -> CardFacts:
+    """What the card of a model says of the study."""
+    study, checkpoint = loaded.study, loaded.study.checkpoint.folder
+    hub_id = find_hub_id(checkpoint)
+    sizes = {part: len(getattr(loaded.tokens, part)) for part in ("train", "dev", "test")}
+    name, base = study.folder.resolve().name, hub_id or checkpoint.name
+    return CardFacts(name, base, hub_id is not None, sizes, about)
 
 
 def fitted_of(loaded: LoadedStudy, recipe: Recipe, record: Record) -> Fitted:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from finegrid.atomic import replacing
 from finegrid.data.tokens import TokenisedSplit
 from finegrid.encoders.tokenizer import load_tokenizer
 from finegrid.errors import input_error
@@ -21,6 +22,7 @@ from finegrid.inference.apply import tokenise_unlabelled
 from finegrid.inference.fitted import ONNX, Fitted
 from finegrid.inference.keep import load_model, reads_types
 from finegrid.inference.padded import load_padded
+from finegrid.model.classifier import Classifier
 from finegrid.model.packing.batches import evaluation_batches, pack
 from finegrid.training.evaluate import Logits, predict
 
@@ -30,13 +32,12 @@ CHECKED_TEXTS, CHECKED_TOKENS = 12, 4096
 CPU = torch.device("cpu")
 
 
-def export_onnx(folder: Path, fitted: Fitted, target: Path) -> None:
-    """Write a kept model as ONNX, for batches of any size and length, and compare it with `finegrid predict`.
+def export_onnx(folder: Path, fitted: Fitted) -> None:
+    """Write ``model.onnx``, for batches of any size and length, and compare it with `finegrid predict`.
 
     Args:
         folder: of the model.
         fitted: what its ``finegrid.json`` says.
-        target: the file to write.
 
     Raises:
         InputError: the model is damaged, or the graph gives other logits.
@@ -59,12 +60,18 @@ def export_onnx(folder: Path, fitted: Fitted, target: Path) -> None:
         )
     assert program is not None, "dynamo=True gives a program"
     program.model.metadata_props["labels"] = json.dumps(fitted.labels, ensure_ascii=False)
-    program.save(str(target))
+    with replacing(folder / ONNX) as draft:
+        program.save(str(draft))
+        check_onnx(draft, folder, fitted, model)
+
+
+def check_onnx(file: Path, folder: Path, fitted: Fitted, model: Classifier) -> None:
+    """Refuse a graph that gives other logits than its model."""
     split = tokenise_unlabelled(make_texts(folder, fitted), load_tokenizer(folder))
     rows = evaluation_batches(np.minimum(split.lengths, fitted.max_length), CHECKED_TOKENS)
     batches = (pack(split, chosen, fitted.max_length, CPU, fitted.keep) for chosen in rows)
     (expected,) = predict([model], batches, len(split))
-    off = float(np.abs(run_onnx(target, split, fitted) - expected).max())
+    off = float(np.abs(run_onnx(file, split, fitted) - expected).max())
     if not off <= NEAR:
         what = f"its logits are {off:.1e} from those of finegrid predict, expected {NEAR:.0e} at most."
         raise input_error(str(folder), ONNX, f"{what} Leave --onnx out, and report it with your checkpoint.")
