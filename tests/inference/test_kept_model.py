@@ -131,7 +131,7 @@ def test_transformers_loads_what_was_kept(
 def test_a_kept_config_has_the_studys_labels_and_not_those_it_started_from(
     tmp_path: Path, bert: Path
 ) -> None:
-    from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
+    from transformers import AutoConfig
 
     stars = [f"{count} stars" for count in range(1, 6)]
     checkpoint = Path(shutil.copytree(bert, tmp_path / "stars"))
@@ -152,11 +152,6 @@ def test_a_kept_config_has_the_studys_labels_and_not_those_it_started_from(
     assert config.label2id == {"x": 0, "y": 1, "z": 2}
     assert config.num_labels == 3 and config.problem_type is None
     assert "stars" not in (out / "config.json").read_text()
-    _, whole = AutoModel.from_pretrained(out, output_loading_info=True)
-    assert not whole["missing_keys"] and not whole["unexpected_keys"]
-    plain, lacks = AutoModelForSequenceClassification.from_pretrained(out, output_loading_info=True)
-    assert plain.num_labels == 3
-    assert {*lacks["missing_keys"]} == {"classifier.weight", "classifier.bias"}  # our head is another one
     assert predicted(out, loaded.study.folder / "dev.tsv").fitted.labels == ["x", "y", "z"]
 
 

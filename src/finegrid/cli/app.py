@@ -22,6 +22,7 @@ COMMANDS = {
     "status": "setup.status",
     "table": "results.table",
     "fit": "models.fit",
+    "export-onnx": "models.export_onnx",
     "predict": "models.predict",
     "import": "tables.import_",
     "example": "tables.example",

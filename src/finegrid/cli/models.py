@@ -1,4 +1,4 @@
-"""Commands that keep a model and use it: fit, predict."""
+"""Commands that keep a model and use it: fit, export-onnx, predict."""
 
 from __future__ import annotations
 
@@ -27,9 +27,12 @@ from finegrid.cli.say import exit_with, say, tell, warn
 from finegrid.data.cells_of_file import ColumnOptions
 from finegrid.data.settings import Encoding, Format, Quoting
 from finegrid.data.unlabelled import parse_column
-from finegrid.inference.fit import check_out, find_recipe, fitted_lines
+from finegrid.errors import input_error
+from finegrid.inference.fit import check_onnx_extra, check_out, find_recipe, fitted_lines
+from finegrid.inference.fitted import ONNX, load_fitted
 from finegrid.inference.labelled_file import style_of, write_predictions
 from finegrid.inference.predict import predict_file, score_lines
+from finegrid.inference.push import check_hub, open_hub, push
 from finegrid.machine import cores
 from finegrid.metrics import TOLERANCE
 from finegrid.recipe.recipe import Recipe
@@ -55,15 +58,50 @@ def fit(
     force: Annotated[bool, typer.Option("--force", help="Replace a model that is there already.")] = False,
     margin: Margin = None,
     tolerance: Tolerance = TOLERANCE,
+    onnx: Annotated[
+        bool,
+        typer.Option("--onnx", help="Write model.onnx, too. Needs pip install 'finegrid[onnx]'."),
+    ] = False,
+    push_to_hub: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Upload the model to the Hugging Face hub, without any texts."),
+    ] = None,
+    public: Annotated[
+        bool, typer.Option("--public", help="Let everybody see what is pushed. Default: you alone.")
+    ] = False,
 ) -> None:
     """Train one recipe of a study and keep its model. Running again resumes."""
     study, settings = load(folder, device=device, precision=precision)
     chosen = find_recipe(study, recipe, partial(recommend, margin=margin, tolerance=tolerance))
     place = check_out(out or StudyFolder(folder).best_model, force)
-    record = launch.fit(study, settings, chosen, seed, place)
+    if onnx:
+        check_onnx_extra()
+    if public and push_to_hub is None:
+        what = "says who sees a model that is pushed, and none is. Add --push-to-hub NAME, or leave it out."
+        raise input_error("command line", "--public", what)
+    hub = None if push_to_hub is None else open_hub()
+    name = None if push_to_hub is None else check_hub(hub, push_to_hub, public)
+    from finegrid.report.model_card import study_blocks  # brings scipy
+
+    about = study_blocks(study, chosen, margin, tolerance)
+    record = launch.fit(study, settings, chosen, seed, place, onnx=onnx, about=about)
     if not record.done:
         exit_with(f"no model was kept: the run {record.status}: {record.reason}")
     say(*fitted_lines(record, study.head.score), f"wrote {place}; now: finegrid predict {place} FILE")
+    if name is not None:
+        say(f"pushed to {push(hub, place, name, public)} ({'public' if public else 'private'})")
+
+
+def export_onnx(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A folder that finegrid fit wrote.")],
+) -> None:
+    """Write a kept model as ONNX into its folder, and check that it gives the same logits."""
+    fitted = load_fitted(model, "export-onnx")
+    check_onnx_extra()
+    from finegrid.inference.onnx_file import export_onnx as export  # brings torch
+
+    export(model, fitted)
+    say(f"wrote {model / ONNX}")
 
 
 def predict(

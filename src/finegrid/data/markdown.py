@@ -10,6 +10,9 @@ DASHES = re.compile(r"\s*\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?\s*")
 BAR = re.compile(r"(?<!\\)(?:\\\\)*\|")  # a bar that no backslash escapes
 EMPHASIS = re.compile(r"(\*{1,3}|_{1,3}|`+|~~)(?=\S)((?:(?!\1).)+)(?<=[^\s\\])\1", re.DOTALL)
 ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")  # before any ASCII punctuation: CommonMark 0.31, section 2.4
+MARKS = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_[]|~$"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"})
+LEADING = re.compile(r"^(\s*)([#+=-]|\d+(?=[.)](?:\s|$)))")  # of headings, lists, rules
+LINKS = re.compile(r"(?<=\w)://|(?<=\bwww)\.", re.IGNORECASE)  # that GitHub makes links of
 SPECIAL = re.compile(r"[\\|<>*`~&]|^_|_$")
 
 
@@ -46,6 +49,12 @@ def strip_marks(cell: str) -> str:
 def escape_cell(cell: str) -> str:
     """A cell of a Markdown table that shows exactly this text of one line. `strip_marks` undoes it."""
     return SPECIAL.sub(r"\\\g<0>", cell)
+
+
+def escape_line(line: str) -> str:
+    """One line that shows exactly this text wherever it stands in Markdown: no mark, no link, no HTML."""
+    marked = LINKS.sub(lambda found: f"&#{ord(found[0][0])};{found[0][1:]}", line.translate(MARKS))
+    return LEADING.sub(lambda found: f"{found[1]}&#{ord(found[2][0])};{found[2][1:]}", marked)
 
 
 def _split_lines(text: str) -> list[str]:

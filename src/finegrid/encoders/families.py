@@ -99,6 +99,12 @@ def find_cached(hub_id: str) -> Path | None:
         return None
 
 
+def find_hub_id(folder: Path) -> str | None:
+    """The hub id of a checkpoint in the Hugging Face cache, by its folder; None of others."""
+    cached = next((part for part in folder.parts if part.startswith("models--")), None)
+    return None if cached is None else cached.removeprefix("models--").replace("--", "/")
+
+
 def download(hub_id: str) -> Path:
     """The files of a hub id: from the Hugging Face cache, or fetched into it. Weights and text, no code."""
     from huggingface_hub import snapshot_download

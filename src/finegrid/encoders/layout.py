@@ -26,6 +26,23 @@ PREFIXES = {
     "ernie": "ernie.",
     "distilbert": "distilbert.",
 }
+# The layers of a sequence-classification head in transformers 5: as finegrid calls them, and as files do.
+HEADS: dict[str, dict[str, str]] = {
+    "bert": {"linear": "classifier"},
+    "roberta": {"dense": "classifier.dense", "linear": "classifier.out_proj"},
+    "electra": {"dense": "classifier.dense", "linear": "classifier.out_proj"},
+    "ernie": {"linear": "classifier"},
+    "distilbert": {"dense": "pre_classifier", "linear": "classifier"},
+}
+# And the classes of models that have it.
+WITH_HEAD = {
+    "bert": "BertForSequenceClassification",
+    "roberta": "RobertaForSequenceClassification",
+    "electra": "ElectraForSequenceClassification",
+    "ernie": "ErnieForSequenceClassification",
+    "distilbert": "DistilBertForSequenceClassification",
+}
+POOLER = "pooler."  # what its tensors begin with, in an encoder
 # Beginnings of names that only one family has.
 OWN = {
     "cls.predictions.": "bert",

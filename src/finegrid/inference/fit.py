@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from finegrid.study.settings import BEST_TEST
 from finegrid.study.study import Study
 from finegrid.study.toml import parse_level, parse_levels
 
+ONNX_LIBRARIES = ("onnx", "onnxscript", "onnxruntime")
+GET_ONNX = "pip install 'finegrid[onnx]'"
 WAYS = 'a row of the table (12), baseline, or levels on top of it ("reinit.layers=6,optimizer.rate=1e-4")'
 
 
@@ -93,6 +96,18 @@ def fitted_lines(record: Record, score: str) -> list[str]:
     scores = f"{score} {dev:.4f} on dev, {test:.4f} on test"
     line = f"run {record.run_id} ({rows}seed {record.seed}): {scores} ({epoch})"
     return [line, BEST_TEST] if record.protocol == "best-test" else [line]
+
+
+def check_onnx_extra() -> None:
+    """Refuse an export to ONNX before anything is trained, where its libraries are not there.
+
+    Raises:
+        InputError: they are not; says how to get them.
+    """
+    missing = [name for name in ONNX_LIBRARIES if importlib.util.find_spec(name) is None]
+    if missing:
+        what = f"needs {', '.join(missing)}, which this Python does not have. Run: {GET_ONNX}"
+        raise input_error("command line", "ONNX", what)
 
 
 def check_out(out: Path, force: bool) -> Path:

@@ -17,6 +17,8 @@ from finegrid.recipe.identity import Levels
 
 FILE = "finegrid.json"
 HEAD = "head.safetensors"
+ONNX = "model.onnx"
+CARD = "README.md"
 
 
 class FileReading(BaseModel):
@@ -60,8 +62,8 @@ class Fitted(BaseModel):
     versions: dict[str, str]
 
 
-def load_fitted(folder: Path) -> Fitted:
-    """Read ``finegrid.json``.
+def load_fitted(folder: Path, command: str = "predict") -> Fitted:
+    """Read ``finegrid.json`` for a command, whose name messages begin with.
 
     Raises:
         InputError: not a model that `finegrid fit` wrote.
@@ -76,7 +78,7 @@ def load_fitted(folder: Path) -> Fitted:
         what = (
             f"{FILE}: {'.'.join(map(str, finding['loc'])) or 'JSON'}: {finding['msg']}. Fit the model again."
         )
-    raise input_error("predict", str(folder), what)
+    raise input_error(command, str(folder), what)
 
 
 def format_fitted(fitted: Fitted) -> str:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from finegrid.atomic import replacing_folder
-from finegrid.encoders.families import inspect
+from finegrid.encoders.families import find_hub_id, inspect
+from finegrid.encoders.layout import HEADS, POOLER, PREFIXES, WITH_HEAD
 from finegrid.encoders.tokenizer import TOKENIZER
 from finegrid.errors import first_line, input_error
-from finegrid.inference.fitted import FILE, HEAD, Fitted, format_fitted
+from finegrid.inference.card import CardFacts, model_card
+from finegrid.inference.fitted import CARD, FILE, HEAD, ONNX, Fitted, format_fitted
 from finegrid.model.classifier import Classifier
 from finegrid.model.load import Checkpoint
 from finegrid.streams import Streams
@@ -27,44 +31,97 @@ if TYPE_CHECKING:
     from finegrid.training.loaded import LoadedStudy
     from finegrid.training.run import Run
 
-CONFIG = "config.json"
-OF_OTHER_TASKS = ("problem_type", "finetuning_task", "task_specific_params", "num_labels")
+CONFIG, WEIGHTS, TOKENIZER_CONFIG = "config.json", "model.safetensors", "tokenizer_config.json"
+Export = Callable[[Path, Fitted], None]
+# "architectures" too: pipelines try the class that it names after the one for their task.
+OF_OTHER_TASKS = ("problem_type", "finetuning_task", "task_specific_params", "num_labels", "architectures")
 
 
-def keep_model(model: Classifier, tokenizer: Path, fitted: Fitted, out: Path) -> None:
-    """Write a model as it is now.
+def write_model(model: Classifier, tokenizer: Path, fitted: Fitted, folder: Path) -> None:
+    """Write a model as it is now into an empty folder.
 
     Args:
-        model: the classifier; its encoder becomes what ``AutoModel.from_pretrained(out)`` loads.
+        model: the classifier; its encoder becomes what ``AutoModel.from_pretrained(folder)`` loads.
         tokenizer: the folder of the checkpoint that the model was made from.
         fitted: what stands in ``finegrid.json``.
-        out: the folder; a kept model that is there already is replaced.
+        folder: where to.
     """
     encoder: Any = model.encoder
-    with replacing_folder(out) as draft:
-        encoder.save_pretrained(draft)
-        name_labels_(draft / CONFIG, fitted.labels)
-        save_file({name: t.cpu().contiguous() for name, t in model.head.state_dict().items()}, draft / HEAD)
-        for name in TOKENIZER:
-            if (tokenizer / name).exists():
-                shutil.copyfile(tokenizer / name, draft / name)
-        (draft / FILE).write_text(format_fitted(fitted), encoding="utf-8")
-        for path in draft.iterdir():
-            path.chmod((draft / FILE).stat().st_mode)  # safetensors lets only its owner read a file
+    encoder.config.save_pretrained(folder)
+    family = model.parts.family
+    adapt_config_(folder / CONFIG, fitted, family)
+    if fitted.head_kind == "huggingface":
+        save_tensors(whole_model(model, family), folder / WEIGHTS)
+    else:
+        save_tensors(encoder_alone(model, family), folder / WEIGHTS)
+        save_tensors(model.head.state_dict(), folder / HEAD)
+    for name in TOKENIZER:
+        if (tokenizer / name).exists():
+            shutil.copyfile(tokenizer / name, folder / name)
+    adapt_tokenizer_(folder / TOKENIZER_CONFIG, fitted, reads_types(encoder.config))
+    (folder / FILE).write_text(format_fitted(fitted), encoding="utf-8")
 
 
-def name_labels_(path: Path, labels: list[str]) -> None:
+def whole_model(model: Classifier, family: str) -> dict[str, Tensor]:
+    """The tensors of the model of transformers that has this encoder and this head, by its names."""
+    names, prefix = HEADS[family], PREFIXES[family]
+    tensors = {}
+    for name, t in model.encoder.state_dict().items():
+        # A RoBERTa with this head reads its first token, and has no pooler.
+        if model.pooling == "pooler" or not name.startswith(POOLER):
+            tensors[prefix + name] = t
+    for name, t in model.head.state_dict().items():
+        layer, _, kind = name.rpartition(".")
+        tensors[f"{names[layer]}.{kind}"] = t
+    return tensors
+
+
+def encoder_alone(model: Classifier, family: str) -> dict[str, Tensor]:
+    """The encoder's tensors, and an empty one in the place of a head that transformers would look for.
+
+    ``AutoModelForSequenceClassification`` knows no head like ours. Where it finds none, it draws a random
+    one and goes on; where it finds one that does not fit, it refuses the folder.
+    """
+    return {**model.encoder.state_dict(), f"{HEADS[family]['linear']}.weight": torch.zeros(0)}
+
+
+def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+    save_file({name: t.cpu().contiguous() for name, t in tensors.items()}, path, {"format": "pt"})
+
+
+def adapt_config_(path: Path, fitted: Fitted, family: str) -> None:
     """Put the study's labels into a config in place of those of the checkpoint that it started from."""
     config = json.loads(path.read_text(encoding="utf-8"))
     for name in OF_OTHER_TASKS:
         config.pop(name, None)
-    config["id2label"] = {str(number): label for number, label in enumerate(labels)}
-    config["label2id"] = {label: number for number, label in enumerate(labels)}
+    if fitted.head_kind == "huggingface":
+        config["architectures"] = [WITH_HEAD[family]]
+    config["dtype"] = "float32"
+    config["id2label"] = {str(number): label for number, label in enumerate(fitted.labels)}
+    config["label2id"] = {label: number for number, label in enumerate(fitted.labels)}
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
+def adapt_tokenizer_(path: Path, fitted: Fitted, types: bool) -> None:
+    """Let a tokenizer cut texts as the recipe does, and give the model nothing that it does not read.
+
+    Tails alone, and heads alone, it can cut; for heads and tails the card has a few lines.
+    """
+    config = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    config["model_max_length"] = fitted.max_length
+    config["truncation_side"] = "left" if fitted.keep == "tail" else "right"
+    if not types:
+        config["model_input_names"] = ["input_ids", "attention_mask"]
+    path.write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def reads_types(config: Any) -> bool:
+    """Whether an encoder tells the texts of a pair apart by token types."""
+    return config.model_type != "distilbert" and config.type_vocab_size > 1
+
+
 def load_model(folder: Path, fitted: Fitted, device: torch.device) -> Classifier:
-    """The classifier that `keep_model` wrote.
+    """The classifier that `write_model` wrote.
 
     Raises:
         InputError: files are missing, damaged, or do not fit each other.
@@ -72,21 +129,60 @@ def load_model(folder: Path, fitted: Fitted, device: torch.device) -> Classifier
     checkpoint = Checkpoint(inspect(folder))
     model = Classifier(checkpoint.encoder, len(fitted.labels), fitted.pooling, Streams(0))
     model.replace_head_(fitted.head_kind, fitted.head_hidden)
+    own = (
+        fitted.head_kind == "finegrid" or (folder / HEAD).exists()
+    )  # as of all models that were kept earlier
+    name = HEAD if own else WEIGHTS
     try:
-        model.head.load_state_dict(load_file(folder / HEAD))
+        tensors = load_file(folder / name)
+        model.head.load_state_dict(tensors if own else pick_head(tensors, model.parts.family))
     except (SafetensorError, OSError, RuntimeError) as error:
-        what = f"cannot be loaded: {first_line(error)}. Fit the model again."
-        raise input_error(str(folder), HEAD, what) from error
+        what = f"has no head that can be loaded: {first_line(error)}. Fit the model again."
+        raise input_error(str(folder), name, what) from error
     return model.to(device)
 
 
-def keep(loaded: LoadedStudy, run: Run, fitted: Fitted, out: Path) -> None:
-    """Write the model of a run as it was at its best epoch; or as its free level has it, if it has one."""
+def pick_head(tensors: Mapping[str, Tensor], family: str) -> dict[str, Tensor]:
+    """The head's tensors by finegrid's names, from those of a whole model of transformers."""
+    layers = {theirs: ours for ours, theirs in HEADS[family].items()}
+    parts = [(name, *name.rpartition(".")) for name in tensors]
+    return {f"{layers[layer]}.{kind}": tensors[name] for name, layer, _, kind in parts if layer in layers}
+
+
+def keep(
+    loaded: LoadedStudy, run: Run, fitted: Fitted, out: Path, about: str = "", export: Export | None = None
+) -> None:
+    """Write the model of a run as it was at its best epoch; or as its free level has it, if it has one.
+
+    Args:
+        loaded: the study.
+        run: the run, which has ended.
+        fitted: what stands in ``finegrid.json``.
+        out: the folder, there in full or not at all; a kept model that is there already is replaced.
+        about: what the card says of the study, in Markdown.
+        export: writes the model once more, from the folder and into it.
+    """
     run.restore_best_()  # after best-test, its weights are still those of the last epoch
     if run.scorer is not None:
         (level,) = run.scorer.keys
         run.scorer.become_(level, run.model.head)
-    keep_model(run.model, loaded.study.checkpoint.folder, fitted, out)
+    with replacing_folder(out) as draft:
+        write_model(run.model, loaded.study.checkpoint.folder, fitted, draft)
+        if export is not None:
+            export(draft, fitted)
+        card = model_card(fitted, card_facts(loaded, about), (draft / ONNX).exists())
+        (draft / CARD).write_text(card, encoding="utf-8")
+        for path in draft.iterdir():
+            path.chmod((draft / FILE).stat().st_mode)  # safetensors lets only its owner read a file
+
+
+def card_facts(loaded: LoadedStudy, about: str) -> CardFacts:
+    """What the card of a model says of the study."""
+    study, checkpoint = loaded.study, loaded.study.checkpoint.folder
+    hub_id = find_hub_id(checkpoint)
+    sizes = {part: len(getattr(loaded.tokens, part)) for part in ("train", "dev", "test")}
+    name, base = study.folder.resolve().name, hub_id or checkpoint.name
+    return CardFacts(name, base, hub_id is not None, sizes, about)
 
 
 def fitted_of(loaded: LoadedStudy, recipe: Recipe, record: Record) -> Fitted:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from finegrid.planning.families import Family
@@ -14,8 +14,17 @@ from finegrid.study.audit_file import Audit
 from finegrid.study.record import Record
 
 
-def fit_recipe(crew: Crew, recipe: Recipe, seed: int, audit: Audit, out: Path) -> Record:
-    """Train a recipe on the first worker, which keeps its model in ``out`` if it is done.
+@dataclass(frozen=True)
+class Keeping:
+    """Where a model is kept, and what beside it."""
+
+    out: Path
+    onnx: bool = False  # whether as ONNX, too
+    about: str = ""  # what its card says of the study, in Markdown
+
+
+def fit_recipe(crew: Crew, recipe: Recipe, seed: int, audit: Audit, keeping: Keeping) -> Record:
+    """Train a recipe on the first worker, which keeps its model if it is done.
 
     Returns:
         The run's record, with the rows of the table that it stands for; none if it is not of the study.
@@ -29,7 +38,8 @@ def fit_recipe(crew: Crew, recipe: Recipe, seed: int, audit: Audit, out: Path) -
     # Its state is not that of the study's family of this run, which may have other members.
     state = f"fit-{run.run_id}"
     levels = recipe.moved(), recipe.free_levels()
-    worker.send(FitJob(state, RunToTrain.of(run), *levels, run.stands_for, out))
+    kept = keeping.out, keeping.onnx, keeping.about
+    worker.send(FitJob(state, RunToTrain.of(run), *levels, run.stands_for, *kept))
     record = replace(crew.wait_for(worker, FitDone).record, stands_for=run.stands_for)
     crew.study.files.state_of(state).unlink(missing_ok=True)
     crew.watcher.finished(family)

@@ -12,6 +12,7 @@ from finegrid.extras import need_to_train
 from finegrid.planning.families import Family
 from finegrid.planning.status import probed
 from finegrid.recipe.recipe import Recipe
+from finegrid.running.fitting import Keeping
 from finegrid.running.runner import Runner
 from finegrid.study.audit_file import Audit
 from finegrid.study.record import Record
@@ -85,8 +86,25 @@ def measure_costs(study: Study, settings: RunSettings) -> None:
         audit(study, settings)
 
 
-def fit(study: Study, settings: RunSettings, recipe: Recipe, seed: int | None, out: Path) -> Record:
+def fit(
+    study: Study,
+    settings: RunSettings,
+    recipe: Recipe,
+    seed: int | None,
+    out: Path,
+    onnx: bool = False,
+    about: str = "",
+) -> Record:
     """Train one recipe with one seed (None: the study's first), and keep its model in ``out``.
+
+    Args:
+        study: the study.
+        settings: how to execute it.
+        recipe: what is trained.
+        seed: of its run.
+        out: the model's folder.
+        onnx: whether the model is kept as ONNX, too.
+        about: what its card says of the study, in Markdown.
 
     Returns:
         The record of the run, which may have diverged; the ledger does not get it.
@@ -96,7 +114,7 @@ def fit(study: Study, settings: RunSettings, recipe: Recipe, seed: int | None, o
     """
     number = study.head.design.numbers[0] if seed is None else seed
     with show(study) as watcher:
-        return Runner(study, settings, watcher=watcher).fit(recipe, number, out)
+        return Runner(study, settings, watcher=watcher).fit(recipe, number, Keeping(out, onnx, about))
 
 
 def show(study: Study) -> Show:

@@ -61,6 +61,8 @@ class FitJob:
     free: Levels  # free factors that it is to be kept at
     stands_for: tuple[int, ...]  # rows of the table that are this run
     out: Path
+    onnx: bool = False  # whether the model is kept as ONNX, too
+    about: str = ""  # what its card says of the study, in Markdown
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -71,6 +73,8 @@ class FitJob:
             "free": self.free,
             "stands_for": list(self.stands_for),
             "out": str(self.out),
+            "onnx": self.onnx,
+            "about": self.about,
         }
 
 
@@ -91,7 +95,8 @@ def parse_job(line: str) -> Job:
         case {"do": "fit", "run": run, "out": out}:
             rows = tuple(content["stands_for"])
             levels = content["recipe"], content["free"]
-            return FitJob(content["family"], RunToTrain(**run), *levels, rows, Path(out))
+            kept = Path(out), content["onnx"], content["about"]
+            return FitJob(content["family"], RunToTrain(**run), *levels, rows, *kept)
     raise ValueError(f"no job: {line!r}")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from finegrid.planning.capacity import capacity, check_workers
 from finegrid.planning.families import plan_families
@@ -15,7 +14,7 @@ from finegrid.recipe.recipe import Recipe
 from finegrid.running.auditing import audit_study
 from finegrid.running.crew import Crew
 from finegrid.running.finished import compare_stacks, find_finished
-from finegrid.running.fitting import fit_recipe
+from finegrid.running.fitting import Keeping, fit_recipe
 from finegrid.running.progress.watcher import Watcher
 from finegrid.running.scheduling import train_families
 from finegrid.study.audit_file import Audit
@@ -74,15 +73,15 @@ class Runner:
             latest = self.study.ledger.latest()
             return [latest[run.run_id] for run in runs if run.run_id in latest]
 
-    def fit(self, recipe: Recipe, seed: int, out: Path) -> Record:
-        """Train one recipe and keep its model in ``out``. Returns its record, which the ledger does not get.
+    def fit(self, recipe: Recipe, seed: int, keeping: Keeping) -> Record:
+        """Train one recipe and keep its model. Returns its record, which the ledger does not get.
 
         Raises:
             InputError: bad data or model, or a folder in use.
         """
         with locked(self.study.folder), self._crew.employed():
             self.study.files.states.mkdir(exist_ok=True)
-            return fit_recipe(self._crew, recipe, seed, audit_study(self._crew), out)
+            return fit_recipe(self._crew, recipe, seed, audit_study(self._crew), keeping)
 
     def _asks_for(self, rows: Collection[int]) -> bool:
         return self.rows is None or bool(set(rows) & set(self.rows))

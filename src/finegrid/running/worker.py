@@ -42,6 +42,7 @@ from finegrid.study.load import load_study
 from finegrid.study.settings import RunSettings
 
 if TYPE_CHECKING:
+    from finegrid.inference.keep import Export
     from finegrid.strategies.scoring import Scoring
     from finegrid.training.loaded import LoadedStudy
     from finegrid.training.run import Run
@@ -125,8 +126,17 @@ def fit(channel: Channel, loaded: LoadedStudy, job: FitJob) -> None:
         kept = replace(record, stands_for=job.stands_for)
         for level in record.free:
             kept = kept.at_free(level)
-        keep(loaded, run, fitted_of(loaded, recipe, kept), job.out)
+        keep(loaded, run, fitted_of(loaded, recipe, kept), job.out, job.about, export_of(job))
     channel.send(FitDone(record))
+
+
+def export_of(job: FitJob) -> Export | None:
+    """What writes a kept model once more; None where nobody asks for it."""
+    if not job.onnx:
+        return None
+    from finegrid.inference.onnx_file import export_onnx  # its libraries are an extra
+
+    return export_onnx
 
 
 def train_members(

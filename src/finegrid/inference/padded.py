@@ -1,0 +1,102 @@
+"""A kept model over padded batches, as transformers and tokenizers make them: what leaves finegrid's house.
+
+The same numbers as the packed model's, for exporters; finegrid itself never pads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from finegrid.inference.fitted import Fitted
+from finegrid.model.head import ClassifierHead
+from finegrid.model.pooling import Pool
+
+
+class PaddedClassifier(nn.Module):
+    """An encoder of transformers with a head of ours; or all of it transformers' own."""
+
+    def __init__(self, model: nn.Module, head: ClassifierHead | None) -> None:
+        """
+        Args:
+            model: an encoder; without a head of ours, a whole classifier.
+            head: pooling and head, in evaluation mode.
+        """
+        super().__init__()
+        self.model, self.head = model, head
+
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
+    ) -> Tensor:
+        """Logits ``[texts, classes]`` of ``[texts, tokens]`` each."""
+        inputs: dict[str, Any] = {"input_ids": input_ids, "attention_mask": attention_mask}
+        if token_type_ids is not None:
+            inputs["token_type_ids"] = token_type_ids
+        if self.head is None:
+            whole: Tensor = self.model(**inputs).logits
+            return whole
+        hidden = self.model(**inputs, output_hidden_states=True).hidden_states
+        vectors = pool_padded(self.head.pool, hidden, attention_mask[:, :, None])
+        if self.head.pool.pooling == "pooler":
+            vectors = self.model.get_submodule("pooler")(vectors[:, None])
+        logits: Tensor = self.head(vectors)
+        return logits
+
+
+def pool_padded(pool: Pool, hidden: Sequence[Tensor], real: Tensor) -> Tensor:
+    """One vector a text, ``[texts, width]``.
+
+    Args:
+        pool: the pooling, with its parameters.
+        hidden: ``[texts, tokens, width]`` of every level, the embeddings' output first.
+        real: ``[texts, tokens, 1]``, 0 where there is padding.
+    """
+
+    def mean(level: Tensor) -> Tensor:
+        return (level * real).sum(1) / real.sum(1)
+
+    last = hidden[-1]
+    match pool.pooling:
+        case "cls" | "pooler":
+            return last[:, 0]
+        case "last-mean":
+            return mean(last)
+        case "first-last-mean":
+            return mean((hidden[1] + last) / 2)
+        case "max":
+            return last.masked_fill(real == 0, -torch.inf).amax(1)
+        case "mean-of-last-4":
+            return mean(torch.stack(list(hidden[-4:])).mean(0))
+        case "concat-last-4":
+            return torch.cat([mean(level) for level in hidden[-4:]], -1)
+        case "cls-last-4":
+            return torch.stack([level[:, 0] for level in hidden[-4:]]).mean(0)
+        case "cls-max-3":
+            return torch.stack([level[:, 0] for level in hidden[-3:]]).amax(0)
+        case "weighted":
+            shares = pool.scores.softmax(0)[:, None, None, None]
+            return mean((shares * torch.stack(list(hidden))).sum(0))
+        case "attention":
+            scores = pool.score(pool.dense(last).tanh()).masked_fill(real == 0, -torch.inf)
+            return (scores.softmax(1) * last).sum(1)
+
+
+def load_padded(folder: Path, fitted: Fitted, head: ClassifierHead) -> PaddedClassifier:
+    """A kept model, its encoder loaded by transformers.
+
+    Args:
+        folder: of the model.
+        fitted: what its ``finegrid.json`` says.
+        head: of the same model, as `load_model` has it.
+    """
+    from transformers import AutoModel, AutoModelForSequenceClassification
+
+    auto = AutoModelForSequenceClassification if fitted.head_kind == "huggingface" else AutoModel
+    model = auto.from_pretrained(
+        str(folder), local_files_only=True, trust_remote_code=False, dtype=torch.float32
+    )
+    return PaddedClassifier(model, None if fitted.head_kind == "huggingface" else head).eval()
