@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,7 @@ class InitOptions:
     test: Path | None = None
     preset: str | None = None  # None: `USUAL_PRESET`, or none where factors are named
     factors: tuple[str, ...] = ()  # to vary at their usual levels, by any name
+    varied: Mapping[str, Any] = field(default_factory=dict)  # levels by factor; of a bundle settings by level
     text: tuple[str, ...] = ()
     label: str | None = None
     header: bool | None = None
@@ -85,8 +86,22 @@ class WrittenStudy:
     warnings: list[str]
 
 
-def write_study(folder: Path, options: InitOptions) -> WrittenStudy:
+def draft_of(folder: Path) -> Path:
+    """Where a study is made, before its folder is there: a sibling, so that relative paths mean the same."""
+    folder = folder.resolve()
+    return folder.parent / f".{folder.name}.draft"
+
+
+def write_study(
+    folder: Path, options: InitOptions, bring: Callable[[Path], None] = lambda draft: None
+) -> WrittenStudy:
     """Make a study folder, and say how its files were read.
+
+    Args:
+        folder: to make.
+        options: those of `finegrid init`.
+        bring: writes files that are to lie in the study into its draft, which it is given; ``options`` name
+            them there (`draft_of`).
 
     Raises:
         InputError: anything wrong with files, columns, model or settings; then nothing is written.
@@ -96,12 +111,12 @@ def write_study(folder: Path, options: InitOptions) -> WrittenStudy:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise input_error(str(folder), "--out", "exists and is not an empty folder. Choose another --out.")
     folder = folder.resolve()
-    # A sibling of the same depth: relative paths mean the same there.
-    draft = folder.parent / f".{folder.name}.draft"
+    draft = draft_of(folder)
     shutil.rmtree(draft, ignore_errors=True)
     new_parents = [parent for parent in draft.parents if not parent.exists()]
     draft.mkdir(parents=True)
     try:
+        bring(draft)
         reading = find_reading(options)
         asked = StudyFiles(options.files, reading.settings())
         with cleaning(asked, options.clean, options.near_twins, folder, draft) as clean:
@@ -151,7 +166,7 @@ def check_draft(draft: Path, folder: Path) -> Study:
 
 def render_study_toml(folder: Path, options: InitOptions, reading: Mapping[str, Any]) -> str:
     """The text of study.toml; ``folder`` is where it will lie, ``reading`` fields of `DataSettings`."""
-    name = options.preset or (None if options.factors else USUAL_PRESET)
+    name = options.preset or (None if options.factors or options.varied else USUAL_PRESET)
     if name is not None and name not in PRESETS:
         what = f'"{name}" is not a preset. Known: {", ".join(PRESETS)}.'
         raise input_error("command line", "--preset", what)
@@ -164,8 +179,9 @@ def render_study_toml(folder: Path, options: InitOptions, reading: Mapping[str, 
     levels |= parse_levels(options.levels)
     preset = preset.around(levels)
     chosen = choose_factors(options.factors, levels, checkpoint)
+    chosen = replace(chosen, factors={**chosen.factors, **list_levels(options.varied)})
     design = options.design or (suitable_design(chosen) if name is None else preset.kind)
-    own = {factor: levels for factor, levels in chosen.factors.items() if factor not in preset.factors}
+    usual = {factor: levels for factor, levels in chosen.factors.items() if factor not in preset.factors}
     told = {name: level for name, level in levels.items() if is_told(name, level)}
     parts = {
         part: {field: format_toml(level) for field, level in its_levels.items()}
@@ -189,7 +205,7 @@ def render_study_toml(folder: Path, options: InitOptions, reading: Mapping[str, 
             parts=parts,
             preset=None if name is None else format_toml(name),
             factors=dict(factor_lines(preset)),
-            own={format_toml(factor): format_toml(levels) for factor, levels in own.items()},
+            own=dict(own_lines({**usual, **options.varied})),
             left_out=[" ".join(told.split()) for told in (*preset.left_out, *chosen.left_out)],
             score=format_toml(options.score),
             seeds=format_toml(options.seeds),
@@ -208,6 +224,21 @@ def factor_lines(preset: Preset) -> Iterator[tuple[str, str]]:
             continue
         for level, settings in preset.bundles[name].levels.items():
             yield f"{format_toml(name)}.{format_toml(level)}", format_toml(settings)
+
+
+def list_levels(varied: Mapping[str, Any]) -> dict[str, list[Level]]:
+    """The levels of factors; of a bundle their names."""
+    return {factor: list(levels) for factor, levels in varied.items()}
+
+
+def own_lines(varied: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Keys and values of factors that no preset brings, as [factors] takes them."""
+    for factor, levels in varied.items():
+        if not isinstance(levels, Mapping):
+            yield format_toml(factor), format_toml(levels)
+            continue
+        for level, settings in levels.items():
+            yield f"{format_toml(factor)}.{format_toml(level)}", format_toml(settings)
 
 
 def is_told(factor: str, level: Level) -> bool:
