@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
+from finegrid.api.wording import COMMAND_LINE
 from finegrid.errors import InputError, first_line, input_error
 from finegrid.spelling import count_noun
 
@@ -61,7 +62,7 @@ def read_frame(data: object, name: str) -> Any:
         raise
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         what = f"cannot be read as a table: {first_line(error)}. Expected {KINDS}, with values of one type "
-        raise input_error("finegrid", name, f"{what}in each column.") from None
+        raise input_error(COMMAND_LINE, name, f"{what}in each column.") from None
 
 
 def make_table(data: object, name: str) -> Any:
@@ -71,12 +72,11 @@ def make_table(data: object, name: str) -> Any:
         return pa.table(data)
     if isinstance(data, Mapping):
         return from_columns(data, name)
-    if isinstance(data, Sequence) and not isinstance(data, str | bytes) and data:
-        if all(isinstance(row, Mapping) for row in data):
-            names = dict.fromkeys(key for row in data for key in row)
-            return from_columns({key: [row.get(key) for row in data] for key in names}, name)
-    found = "an empty list" if isinstance(data, Sequence) and not data else f"a {type(data).__name__}"
-    raise input_error("finegrid", name, f"found {found}, expected {KINDS}.")
+    if isinstance(data, list | tuple) and data and all(isinstance(row, Mapping) for row in data):
+        names = dict.fromkeys(key for row in data for key in row)
+        return from_columns({key: [row.get(key) for row in data] for key in names}, name)
+    found = f"a {type(data).__name__}" if data else f"an empty {type(data).__name__}"
+    raise input_error(COMMAND_LINE, name, f"found {found}, expected {KINDS}.")
 
 
 def from_columns(columns: Mapping[Any, Any], name: str) -> Any:
@@ -86,21 +86,21 @@ def from_columns(columns: Mapping[Any, Any], name: str) -> Any:
     for key, values in columns.items():
         if isinstance(values, str | bytes) or not hasattr(values, "__len__"):
             what = f"column {key!r} is a {type(values).__name__}, expected a list of values."
-            raise input_error("finegrid", name, what)
+            raise input_error(COMMAND_LINE, name, what)
         try:
             arrays[str(key)] = pa.array(values, from_pandas=True)
         except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
             what = f"column {key!r}: {first_line(error)}. Expected values of one type."
-            raise input_error("finegrid", name, what) from None
+            raise input_error(COMMAND_LINE, name, what) from None
     lengths = {key: len(array) for key, array in arrays.items()}
     if len(set(lengths.values())) > 1:
         told = ", ".join(f"{key!r} has {count_noun(count, 'value')}" for key, count in lengths.items())
-        raise input_error("finegrid", name, f"columns of unlike length: {told}.")
+        raise input_error(COMMAND_LINE, name, f"columns of unlike length: {told}.")
     return pa.table(arrays)
 
 
 def plain_strings(column: Any) -> Any:
-    """Views of strings, which polars hands over, as strings: not every version of Parquet's readers has them."""
+    """Views of strings, which polars hands over, as strings: older readers of Parquet know none."""
     import pyarrow as pa
 
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type

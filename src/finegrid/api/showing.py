@@ -1,4 +1,4 @@
-"""How values look: as text for a terminal, as HTML for a notebook, in which all that is the user's is escaped."""
+"""How values look: as text for a terminal, as HTML for a notebook, where what is the user's is escaped."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from rich.cells import cell_len, set_cell_size
 from finegrid.errors import visible
 from finegrid.spelling import count_noun, format_level
 
-WIDEST_CELL, WIDTH = 40, 100  # columns of a terminal
+WIDEST_CELL, WIDTH = 60, 100  # columns of a terminal
 MORE = "…"
 
 
 def format_value(value: Any) -> str:
-    """A cell: numbers to four digits after the point, nothing where there is no value."""
+    """A cell: two digits after the point, of what is less than 1 four that tell; nothing where nothing is."""
     if value is None:
         return ""
     if isinstance(value, float):
-        return f"{value:.4f}".rstrip("0").rstrip(".")
+        return f"{value:.2f}" if abs(value) >= 1 else f"{value:.4g}"
     if isinstance(value, list | tuple):
         return ", ".join(map(format_value, value))
     return visible(format_level(value))
@@ -40,7 +40,8 @@ def text_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], total: int
         rows: the first ones.
         total: how many there are.
     """
-    shown, width = [], 0
+    shown: list[list[str]] = []
+    width = 0
     for place, name in enumerate(columns):
         values = [row[place] for row in rows]
         cells = [visible(name), *map(format_value, values)]

@@ -41,9 +41,22 @@ class Table:
         Raises:
             KeyError: no such column.
         """
+        self._check(column)
+        return tuple(value for frame in self._frames for value in frame[column].values)
+
+    def select(self, *columns: str) -> Table:
+        """A table of some of the columns, in this order.
+
+        Raises:
+            KeyError: no such column.
+        """
+        for column in columns:
+            self._check(column)
+        return Table(tuple(Frame(tuple(frame[name] for name in columns)) for frame in self._frames))
+
+    def _check(self, column: str) -> None:
         if column not in self.columns:
             raise KeyError(f"no column {column!r}. Found: {', '.join(self.columns)}.")
-        return tuple(value for frame in self._frames for value in frame[column].values)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Rows, as dictionaries."""
@@ -75,7 +88,7 @@ class Table:
 
     def head(self, rows: int) -> list[Sequence[Any]]:
         """The first rows, in the order of the columns."""
-        found = []
+        found: list[Sequence[Any]] = []
         for row in self:
             if len(found) == rows:
                 break

@@ -14,10 +14,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 COMMAND_LINE = "command line"
-OPTION = re.compile(r"(?<![\w-])--([a-z]+(?:-[a-z]+)*)")
+OPTION = re.compile(r"(?<![\w-])--([a-z]+(?:-[a-z]+)*)( [A-Z]+\b)?")  # with what stands for its value
 COMMAND = re.compile(r"`[^`]*`|finegrid [a-z]+[^.;]*")  # what is meant for a terminal stays as it is
-# Options that arguments of ours stand for under another name.
-RENAMED = {"set": "settings", "format": "format", "recipe": "recipe"}
+RENAMED = {"set": "settings", "out": "path"}  # options that arguments stand for under another name
 
 
 def in_python(call: Callable[P, T]) -> Callable[P, T]:
@@ -49,8 +48,9 @@ def rename_options(text: str, arguments: frozenset[str]) -> str:
     """``--paired-seeds`` is ``paired_seeds``, where there is such an argument."""
 
     def name(option: re.Match[str]) -> str:
-        argument = RENAMED.get(option[1], option[1].replace("-", "_"))
-        return argument if argument in arguments else option[0]
+        known = (option[1].replace("-", "_"), RENAMED.get(option[1], ""))
+        argument = next((each for each in known if each in arguments), None)
+        return option[0] if argument is None else f"{argument}=..." if option[2] else argument
 
     parts, place = [], 0
     for command in COMMAND.finditer(text):

@@ -94,7 +94,8 @@ def describe_factor(factor: FactorFacts, verdict: VerdictFacts) -> Line:
     seconds_low, seconds_high = factor["seconds_interval"] or (None, None)
     return {
         **factor,
-        **describe_decision(factor, verdict["margin"]),
+        **(decided := describe_decision(factor, verdict["margin"])),
+        "verdict": condition_words(factor, verdict["margin"], "en") or decided["verdict"],
         "would_settle": factor_needs(factor, verdict, "en") or None,
         "seconds_low": seconds_low,
         "seconds_high": seconds_high,
@@ -115,8 +116,6 @@ def describe_decision(effect: FactorFacts | FreeLevelFacts, margin: float) -> Li
     low, high = effect["adjusted"]
     decision, needs = effect["decision"], effect["needs"]
     words = "" if decision is None else decision_words(decision_of(decision), margin, "en")
-    if "conditions" in effect:
-        words = condition_words(effect, margin, "en") or words
     return {
         "verdict": words or None,
         "adjusted_low": low,
