@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias, cast
 
 from finegrid.api.frames import ArrowStream, Data, path_of, read_frame
-from finegrid.api.showing import html_line
+from finegrid.api.showing import html_line, wrap
 from finegrid.api.summary import effect_lines, effects_html
 from finegrid.api.table import Table
 from finegrid.api.wording import COMMAND_LINE, in_python
@@ -21,7 +21,7 @@ from finegrid.comparing.page import check_ending, comparison_facts
 from finegrid.comparing.paired import read_paired
 from finegrid.comparing.systems import check_systems
 from finegrid.data.cells_of_file import Cells
-from finegrid.errors import input_error, visible
+from finegrid.errors import input_error
 from finegrid.export.frame import Frame, FrameColumn, make_category
 from finegrid.facts.comparison import CompareFacts, DifferenceFacts, LossFacts, SystemFacts
 from finegrid.facts.decision_words import decision_of, decision_words, needs_words
@@ -169,7 +169,7 @@ class Comparison:
 
     def __str__(self) -> str:
         lines = [*effect_lines(self.differences), *self.remarks]
-        return "\n".join([visible(self._title()), repr(self.systems), *map(visible, lines)])
+        return "\n".join([wrap([self._title()]), repr(self.systems), wrap(lines)])
 
     __repr__ = __str__
 

@@ -82,6 +82,7 @@ class Listener:
                 planned=then_tell(watcher.planned),
                 stepped=then_tell(watcher.stepped, SECONDS_APART),
                 recorded=then_tell(watcher.recorded),
+                finished=then_tell(watcher.finished),
             )
 
     def say(self, line: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 from html import escape
 from typing import Any
 
@@ -21,6 +23,8 @@ def format_value(value: Any) -> str:
         return ""
     if isinstance(value, float):
         return f"{value:.2f}" if abs(value) >= 1 else f"{value:.4g}"
+    if isinstance(value, datetime):
+        return value.isoformat(" ", "seconds")
     if isinstance(value, list | tuple):
         return ", ".join(map(format_value, value))
     return visible(format_level(value))
@@ -67,6 +71,18 @@ def describe_rest(total: int, shown: int, columns: int) -> str:
     words = count_noun(total, "row")
     words += f", of which {shown} are shown" if shown < total else ""
     return f"[{words}; {count_noun(columns, 'more column')}]" if columns > 0 else f"[{words}]"
+
+
+def wrap(lines: Iterable[str]) -> str:
+    """Sentences under each other; what is too long goes on below, indented as far."""
+    return "\n".join(
+        part
+        for line in map(visible, lines)
+        for part in textwrap.wrap(
+            line, WIDTH, subsequent_indent=line[: len(line) - len(line.lstrip())], break_on_hyphens=False
+        )
+        or [""]
+    )
 
 
 def html_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], total: int) -> str:

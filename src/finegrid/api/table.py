@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from finegrid.api.showing import html_table, text_table
-from finegrid.export.frame import Frame
+from finegrid.export.frame import Frame, FrameColumn
 from finegrid.export.parquet_file import make_arrow
 
 NO_PANDAS = (
@@ -42,7 +43,7 @@ class Table:
             KeyError: no such column.
         """
         self._check(column)
-        return tuple(value for frame in self._frames for value in frame[column].values)
+        return tuple(value for frame in self._frames for value in values_of(frame[column]))
 
     def select(self, *columns: str) -> Table:
         """A table of some of the columns, in this order.
@@ -61,7 +62,7 @@ class Table:
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Rows, as dictionaries."""
         for frame in self._frames:
-            for values in zip(*(column.values for column in frame.columns), strict=True):
+            for values in zip(*map(values_of, frame.columns), strict=True):
                 yield dict(zip(self.columns, values, strict=True))
 
     def to_arrow(self) -> Any:
@@ -100,3 +101,10 @@ class Table:
 
     def _repr_html_(self) -> str:
         return html_table(self.columns, self.head(SHOWN_ROWS), len(self))
+
+
+def values_of(column: FrameColumn) -> Sequence[Any]:
+    """The values as Python has them: times as `datetime`, in UTC."""
+    if column.kind != "time":
+        return column.values
+    return [None if value is None else datetime.fromtimestamp(value, UTC) for value in column.values]

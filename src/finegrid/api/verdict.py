@@ -7,10 +7,9 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from finegrid.api.showing import html_line
+from finegrid.api.showing import html_line, wrap
 from finegrid.api.summary import effect_lines, effects_html
 from finegrid.api.table import Table
-from finegrid.errors import visible
 from finegrid.export.effects import make_effects_table
 from finegrid.export.frame import Frame, FrameColumn, make_category, make_factor
 from finegrid.export.tables import name_factors
@@ -139,7 +138,7 @@ class Verdict:
         return f"{self.score}, effects in points; differences within {self.margin:g} points count as none"
 
     def __str__(self) -> str:
-        return "\n".join(map(visible, [*self.lines(), "", self._title(), *effect_lines(self.effects)]))
+        return wrap([*self.lines(), "", self._title(), *effect_lines(self.effects)])
 
     __repr__ = __str__
 
