@@ -46,7 +46,11 @@ def find_imports(path: Path, modules: Mapping[str, Path]) -> Iterator[str]:
 def import_graph(source: Path = SOURCE, package: str = PACKAGE) -> dict[str, set[str]]:
     """By module, the modules that it imports."""
     modules = find_modules(source, package)
-    return {name: {*find_imports(path, modules)} - {name} for name, path in modules.items()}
+    # What the package itself gives to users by name is imported from rooms when they ask for it.
+    return {
+        name: set() if name == package else {*find_imports(path, modules)} - {name}
+        for name, path in modules.items()
+    }
 
 
 def room_of(module: str, source: Path = SOURCE) -> str:

@@ -119,12 +119,17 @@ class Capture(Protocol):
     def readouterr(self) -> Any: ...
 
 
-def caller(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> Call:
-    """The command line, and its workers, in this process: quick, for what is not about processes."""
+def inline_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers as threads of this process."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr(crew, "Worker", InlineWorker)
     # It unfreezes in the end what the whole process has frozen: see `few_objects_to_search` in conftest.py.
     monkeypatch.setattr(worker, "long_lived_left_alone", nullcontext)
+
+
+def caller(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> Call:
+    """The command line, and its workers, in this process: quick, for what is not about processes."""
+    inline_workers(monkeypatch)
 
     def call(*arguments: str | Path) -> Called:
         monkeypatch.setattr(sys, "argv", ["finegrid", *map(str, arguments)])

@@ -41,7 +41,12 @@ STARTED = 1_795_539_586.5
 def audited(folder: Path, bert: Path, head: str = "") -> Path:
     """A study with an audit and no runs, whose labels are `LABELS`."""
     loaded = open_study(write_study(folder, bert, FACTORS, head))
-    save_audit(folder, make_audit(loaded).model_copy(update={"labels": LABELS}))
+    audit = make_audit(loaded)
+    majority = {
+        split: {**scores, "f1": dict(zip(LABELS, scores["f1"].values(), strict=True))}
+        for split, scores in audit.majority.items()
+    }
+    save_audit(folder, audit.model_copy(update={"labels": LABELS, "majority": majority}))
     return folder
 
 

@@ -65,9 +65,15 @@ class Answers:
     disagreeing: int = 0
 
 
-def read_columns(path: Path, findings: FileFindings) -> Cells:
-    """All cells of a file with a header; a key ``probabilities`` of JSON lines becomes columns."""
-    cells = read_cells(path, ColumnOptions(header=True), findings)
+def read_columns(path: Path, findings: FileFindings, given: Cells | None = None) -> Cells:
+    """All cells of a file with a header; a key ``probabilities`` of JSON lines becomes columns.
+
+    given: the cells, if they are known already.
+    """
+    if given is not None:
+        findings.unit, cells = "row", given
+    else:
+        cells = read_cells(path, ColumnOptions(header=True), findings)
     if not cells.places and not findings:
         findings.add_problem("empty file", "no rows. Expected an id and a label in each")
     nested = cells.columns.get(NESTED, ())

@@ -8,7 +8,7 @@ from pathlib import Path
 from finegrid.comparing.answers import AnswerColumns
 from finegrid.comparing.compare import SystemsCompared, compare_systems
 from finegrid.comparing.page import check_ending
-from finegrid.comparing.paired import read_paired
+from finegrid.comparing.paired import PairedAnswers, read_paired
 from finegrid.comparing.systems import parse_systems
 from finegrid.comparing.to_json import compare_json
 from finegrid.data.cells_of_file import ColumnName
@@ -40,5 +40,16 @@ def compare_files(
     """
     check_ending(out)
     answers = read_paired(parse_systems(systems, paired_seeds), gold, AnswerColumns(*columns))
+    return compare_answers(answers, score, margin, paired_seeds)
+
+
+def compare_answers(
+    answers: PairedAnswers, score: str, margin: float | None, paired_seeds: bool
+) -> tuple[SystemsCompared, CompareFacts]:
+    """Judge what was read, and say so for programs.
+
+    Raises:
+        InputError: as `compare_systems`.
+    """
     compared = compare_systems(answers, score, margin, paired_seeds)
     return compared, compare_json(compared)

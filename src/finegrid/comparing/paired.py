@@ -87,23 +87,30 @@ def sort_labels(labels: set[str]) -> tuple[str, ...]:
 
 
 def read_paired(
-    systems: Sequence[SystemFiles], gold_file: Path | None, columns: AnswerColumns
+    systems: Sequence[SystemFiles],
+    gold_file: Path | None,
+    columns: AnswerColumns,
+    given: Mapping[Path, Cells] | None = None,
 ) -> PairedAnswers:
     """Read and check all files.
 
     Args:
+        systems: with their files.
         gold_file: None if the files of predictions have the gold labels, too.
+        columns: where ids and labels stand.
+        given: cells of what is no file, by the path that stands for it.
 
     Raises:
         InputError: with all problems of all files.
     """
     paths = [path for system in systems for path in system.files]
     findings = {path: FileFindings(str(path)) for path in paths}
-    cells = {path: read_columns(path, findings[path]) for path in paths}
+    given = given or {}
+    cells = {path: read_columns(path, findings[path], given.get(path)) for path in paths}
     ids = {path: take_ids(cells[path], columns, findings[path]) for path in paths if not findings[path]}
     gold_findings = FileFindings("gold" if gold_file is None else str(gold_file))
     if gold_file is not None:
-        gold = read_gold(gold_file, columns, gold_findings)
+        gold = read_gold(gold_file, columns, given, gold_findings)
     else:
         gold = collect_gold(cells, ids, columns, findings, gold_findings)
     answers: dict[Path, Answers] = {}
@@ -122,9 +129,11 @@ def read_paired(
     return pair(systems, gold, ids, answers)
 
 
-def read_gold(path: Path, columns: AnswerColumns, findings: FileFindings) -> Gold | None:
+def read_gold(
+    path: Path, columns: AnswerColumns, given: Mapping[Path, Cells], findings: FileFindings
+) -> Gold | None:
     """Ids and labels of a file of gold labels; None and problems if it has none."""
-    cells = read_columns(path, findings)
+    cells = read_columns(path, findings, given.get(path))
     if findings:
         return None
     ids = take_ids(cells, columns, findings)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +43,23 @@ def parse_systems(arguments: Sequence[str], paired_seeds: bool = False) -> tuple
         if name == "":
             problems.append(Problem(quote(f"={path}"), "a system without a name. Expected NAME=FILE."))
         found += expand(path, problems)
+    return check_systems(files, paired_seeds, problems)
+
+
+def check_systems(
+    files: Mapping[str, Sequence[Path]], paired_seeds: bool, found: Sequence[Problem] = ()
+) -> tuple[SystemFiles, ...]:
+    """The systems and their files, if they can be compared.
+
+    Args:
+        files: by system; the first is the baseline.
+        paired_seeds: as of `parse_systems`.
+        found: what is wrong already.
+
+    Raises:
+        InputError: with all problems, as `parse_systems`.
+    """
+    problems = [*found]
     listed = Counter(path.resolve() for paths in files.values() for path in paths)
     for path, count in listed.items():
         if count > 1:
@@ -82,7 +99,7 @@ def expand(path: Path, problems: list[Problem]) -> list[Path]:
     return found
 
 
-def check_seeds(files: dict[str, list[Path]]) -> list[Problem]:
+def check_seeds(files: Mapping[str, Sequence[Path]]) -> list[Problem]:
     counts = {name: len(paths) for name, paths in files.items()}
     told = ", ".join(f"{name} has {count_noun(count, 'file')}" for name, count in counts.items())
     if len(set(counts.values())) > 1:

@@ -11,6 +11,7 @@ from finegrid.atomic import replacing
 from finegrid.errors import InputError, Problem, input_error
 from finegrid.export.content import MADE_BY, Content, load_content
 from finegrid.export.csv_file import write_csv
+from finegrid.export.effects import judge_study, make_effects_table
 from finegrid.export.event_files import write_event_files
 from finegrid.export.frame import Frame
 from finegrid.export.mlflow_runs import hide_password, log_runs, make_store_uri
@@ -25,7 +26,7 @@ from finegrid.extras import need
 from finegrid.study.folder import StudyFolder
 
 FORMATS = ("csv", "parquet", "tensorboard", "mlflow")
-TABLES = ("runs", "epochs", "free", "predictions")
+TABLES = ("runs", "epochs", "effects", "free", "predictions")
 ABOUT = "study.json"
 Write = Callable[[Path, Iterable[Frame]], int]
 
@@ -95,8 +96,14 @@ def write_tables(content: Content, out: Path, ending: str, write: Write, predict
     write_about(content, out)
     put("runs", [make_runs_table(content)], content.run_counts)
     epochs = make_epochs_table(content)
-    if epochs is not None:
+    if len(epochs):
         put("epochs", [epochs], "")
+    try:
+        effects = make_effects_table(content.name, judge_study(content.folder))
+    except InputError as error:  # the runs are there all the same
+        lines.append(f"no effects: {error.problems[0].where}: {error.problems[0].what}")
+    else:
+        put("effects", [effects], "")
     free = make_free_table(content)
     if free is not None:
         put("free", [free], "")

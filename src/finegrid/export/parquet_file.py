@@ -12,7 +12,6 @@ from finegrid.export.frame import Frame, FrameColumn
 
 def write_parquet(path: Path, frames: Iterable[Frame]) -> int:
     """Frames of the same columns, one below the other. Returns the lines."""
-    import pyarrow as pa
     from pyarrow import parquet
 
     count = 0
@@ -20,7 +19,7 @@ def write_parquet(path: Path, frames: Iterable[Frame]) -> int:
         writer = None
         try:
             for frame in frames:
-                table = pa.table({column.name: make_array(column) for column in frame.columns})
+                table = make_arrow(frame)
                 writer = writer or parquet.ParquetWriter(draft, table.schema)
                 writer.write_table(table)
                 count += len(frame)
@@ -28,6 +27,13 @@ def write_parquet(path: Path, frames: Iterable[Frame]) -> int:
             if writer is not None:
                 writer.close()
     return count
+
+
+def make_arrow(frame: Frame) -> Any:
+    """A frame as a table of pyarrow."""
+    import pyarrow as pa
+
+    return pa.table({column.name: make_array(column) for column in frame.columns})
 
 
 def make_array(column: FrameColumn) -> Any:

@@ -10,7 +10,7 @@ from scipy.special import softmax
 from finegrid.export.content import Content, ExportedRun, flatten_scores
 from finegrid.export.frame import Frame, FrameColumn, make_category, make_factor
 from finegrid.export.names import make_distinct
-from finegrid.study.predictions import read_run
+from finegrid.study.predictions import RunPredictions, read_run
 
 STATES = ("done", "diverged", "failed", "left", "missing")
 # Columns of the runs that a factor of an imported table may not be called like.
@@ -92,11 +92,9 @@ def name_column(key: str) -> str:
     return f"{name}_{label}" if colon else name
 
 
-def make_epochs_table(content: Content) -> Frame | None:
-    """A line per epoch of every run that has any; None if none has."""
+def make_epochs_table(content: Content) -> Frame:
+    """A line per epoch of every run that has any."""
     pairs = [(run, epoch) for run in content.runs for epoch in run.epochs]
-    if not pairs:
-        return None
     measured = {key for _, epoch in pairs for key in epoch.scores}
     keys = [key for key in content.scores if key in measured]
     return Frame(
@@ -157,21 +155,22 @@ def make_predictions_tables(content: Content) -> Iterator[Frame]:
         if run.status != "done" or run.run_id is None:
             continue
         for split, predictions in read_run(content.folder, run.run_id).items():
-            chances = softmax(predictions.logits.astype(np.float64), axis=1)
-            predicted = predictions.logits.argmax(axis=1)
-            texts = np.arange(len(predicted))
-            yield Frame(
-                (
-                    FrameColumn("run_id", "text", [run.run_id] * len(texts)),
-                    make_category("split", [split] * len(texts), ["dev", "test"]),
-                    FrameColumn("text", "whole", predictions.ids.tolist()),
-                    make_category(
-                        "gold", [content.labels[index] for index in predictions.gold], content.labels
-                    ),
-                    make_category(
-                        "predicted", [content.labels[index] for index in predicted], content.labels
-                    ),
-                    FrameColumn("p_gold", "number", chances[texts, predictions.gold].tolist()),
-                    FrameColumn("p_predicted", "number", chances[texts, predicted].tolist()),
-                )
-            )
+            yield make_predictions(run.run_id, split, predictions, content.labels)
+
+
+def make_predictions(run_id: str, split: str, predictions: RunPredictions, labels: Sequence[str]) -> Frame:
+    """What one run says of the texts of one split."""
+    chances = softmax(predictions.logits.astype(np.float64), axis=1)
+    predicted = predictions.logits.argmax(axis=1)
+    texts = np.arange(len(predicted))
+    return Frame(
+        (
+            FrameColumn("run_id", "text", [run_id] * len(texts)),
+            make_category("split", [split] * len(texts), ["dev", "test"]),
+            FrameColumn("text", "whole", predictions.ids.tolist()),
+            make_category("gold", [labels[index] for index in predictions.gold], labels),
+            make_category("predicted", [labels[index] for index in predicted], labels),
+            FrameColumn("p_gold", "number", chances[texts, predictions.gold].tolist()),
+            FrameColumn("p_predicted", "number", chances[texts, predicted].tolist()),
+        )
+    )

@@ -1,4 +1,5 @@
 """Models are kept, loaded again, and label texts that no study has seen.
 
-Others import `fit`, `fitted`, `keep`, `onnx_file`, `push`, `predict`, `labelled_file` and `teacher`.
+Others import `fit`, `keep`, `onnx_file`, `push`, `predict`, `labelled_file` and `teacher`; for texts that lie
+in no file `fitted` and `apply`.
 """

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from finegrid.extras import need_to_train
 from finegrid.planning.families import Family
@@ -23,6 +24,16 @@ if TYPE_CHECKING:
     from finegrid.running.progress.show import Show
     from finegrid.running.progress.watcher import Watcher
 
+# Given the study's score and its folder: what tells the progress.
+ShowProgress: TypeAlias = "Callable[[str, Path], AbstractContextManager[Watcher]]"
+
+
+def show_on_terminal(score: str, folder: Path) -> Show:
+    """On stderr, with rich, which takes a tenth of the time of `finegrid status` to import."""
+    from finegrid.running.progress.show import Show
+
+    return Show(score, folder)
+
 
 def train(
     study: Study,
@@ -33,6 +44,7 @@ def train(
     mix: bool = False,
     tell_first: Callable[[Study], Sequence[str]] = lambda study: (),
     ends: float = math.inf,
+    show: ShowProgress = show_on_terminal,
 ) -> None:
     """Train what is still missing of a study.
 
@@ -45,12 +57,14 @@ def train(
         mix: allow runs of several devices, precisions, threads and stacks.
         tell_first: lines to say once the study is audited, before anything is trained.
         ends: when to stop, by `time.monotonic`.
+        show: tells the progress.
 
     Raises:
         InputError: bad data or model, a folder in use, or settings unlike those of finished runs.
     """
     numbers = range(seeds) if seeds else None
-    with show(study) as watcher:
+    need_to_train()
+    with show(study.head.score, study.folder) as watcher:
         telling = watcher_that_tells(watcher, lambda: tell_first(study))
         Runner(study, settings, workers, numbers, mix, rows, telling, ends).run()
 
@@ -66,24 +80,25 @@ def watcher_that_tells(watcher: Watcher, lines: Callable[[], Sequence[str]]) -> 
     return replace(watcher, planned=planned)
 
 
-def audit(study: Study, settings: RunSettings) -> None:
+def audit(study: Study, settings: RunSettings, show: ShowProgress = show_on_terminal) -> None:
     """Look at the model and the data, and measure what a step costs.
 
     Raises:
         InputError: bad data or model, or a folder in use.
     """
-    with show(study) as watcher:
+    need_to_train()
+    with show(study.head.score, study.folder) as watcher:
         Runner(study, settings, watcher=watcher).audit()
 
 
-def measure_costs(study: Study, settings: RunSettings) -> None:
+def measure_costs(study: Study, settings: RunSettings, show: ShowProgress = show_on_terminal) -> None:
     """Audit a study, unless an audit knows already what its rows cost with these settings.
 
     Raises:
         InputError: bad data or model, or a folder in use.
     """
     if not probed(study, settings):
-        audit(study, settings)
+        audit(study, settings, show)
 
 
 def fit(
@@ -94,6 +109,7 @@ def fit(
     out: Path,
     onnx: bool = False,
     about: str = "",
+    show: ShowProgress = show_on_terminal,
 ) -> Record:
     """Train one recipe with one seed (None: the study's first), and keep its model in ``out``.
 
@@ -105,6 +121,7 @@ def fit(
         out: the model's folder.
         onnx: whether the model is kept as ONNX, too.
         about: what its card says of the study, in Markdown.
+        show: tells the progress.
 
     Returns:
         The record of the run, which may have diverged; the ledger does not get it.
@@ -113,17 +130,6 @@ def fit(
         InputError: bad data or model, or a folder in use.
     """
     number = study.head.design.numbers[0] if seed is None else seed
-    with show(study) as watcher:
-        return Runner(study, settings, watcher=watcher).fit(recipe, number, Keeping(out, onnx, about))
-
-
-def show(study: Study) -> Show:
-    """Progress, told on stderr; with rich, which takes a tenth of the time of `finegrid status` to import.
-
-    Raises:
-        InputError: nothing can be trained with this installation.
-    """
     need_to_train()
-    from finegrid.running.progress.show import Show
-
-    return Show(study.head.score, study.folder)
+    with show(study.head.score, study.folder) as watcher:
+        return Runner(study, settings, watcher=watcher).fit(recipe, number, Keeping(out, onnx, about))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ class InitOptions:
     test: Path | None = None
     preset: str | None = None  # None: `usual`, or nothing where factors are named
     factors: tuple[str, ...] = ()  # to vary at their usual levels, by any name
+    varied: Mapping[str, Any] = field(default_factory=dict)  # levels by factor; of a bundle settings by level
     text: tuple[str, ...] = ()
     label: str | None = None
     header: bool | None = None
@@ -121,10 +122,12 @@ def draft_study_toml(
         proposals = propose(texts, measure_size(checkpoint.folder), {**kept, **set_})
     levels = {**DEFAULTS, **preset.baseline, **kept, **{f: one.level for f, one in proposals.items()}, **set_}
     levels[LENGTH] = set_.get(LENGTH, min(int(levels[LENGTH]), checkpoint.positions))
-    own = scaled_factors(preset, proposals)
+    own: dict[str, Any] = {**scaled_factors(preset, proposals)}
     preset = preset.around(levels)
     chosen = choose_factors(options.factors, levels, checkpoint)
     own |= {factor: lv for factor, lv in chosen.factors.items() if factor not in preset.factors}
+    own |= options.varied
+    chosen = replace(chosen, factors={**chosen.factors, **{f: list(lv) for f, lv in options.varied.items()}})
     if name is None:
         own = {**preset.factors, **own}
     reasons = {
@@ -132,7 +135,7 @@ def draft_study_toml(
         **{factor: one.reason for factor, one in proposals.items()},
         **dict.fromkeys(set_, "as you have set it"),
     }
-    named_alone = bool(options.factors) and name is None
+    named_alone = bool(options.factors or options.varied) and name is None
     design = options.design or (suitable_design(chosen) if named_alone else preset.kind)
     resolution = None if options.resolution is None else parse_level(options.resolution)
     if resolution is None and design == "fractional" and options.design is None:
@@ -148,7 +151,7 @@ def draft_study_toml(
         parts=told_parts(levels, {} if options.as_published else reasons),
         preset=None if name is None else format_toml(name),
         factors=dict(factor_lines(preset, but=own)) if name is not None else {},
-        own={format_toml(factor): format_toml(levels) for factor, levels in own.items()},
+        own=dict(own_lines(own)),
         left_out=left_out,
         score=format_toml(options.score),
         seeds=format_toml(options.seeds),
@@ -167,7 +170,7 @@ def find_preset(
     """The preset of that name; without one what is usual, or nothing beside factors that are named."""
     if name is not None:
         return make_preset(name, checkpoint)
-    if options.factors:
+    if options.factors or options.varied:
         return Preset({}, {})
     pooling = {**DEFAULTS, **usual(checkpoint).baseline, **set_}
     return usual(checkpoint, reads_pooler(pooling, checkpoint.family))
@@ -230,15 +233,23 @@ def render(**values: Any) -> str:
 
 
 def factor_lines(preset: Preset, but: Collection[str] = ()) -> Iterator[tuple[str, str]]:
-    """Keys and values of a preset's factors, as [factors] takes them; of a bundle one for each level."""
-    for name, levels in preset.factors.items():
-        if name in but:
+    """Keys and values of a preset's factors, as [factors] takes them."""
+    shown = {
+        name: preset.bundles[name].levels if name in preset.bundles else levels
+        for name, levels in preset.factors.items()
+        if name not in but
+    }
+    return own_lines(shown)
+
+
+def own_lines(varied: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Keys and values of factors, as [factors] takes them; of a bundle one for each level."""
+    for factor, levels in varied.items():
+        if not isinstance(levels, Mapping):
+            yield format_toml(factor), format_toml(levels)
             continue
-        if name not in preset.bundles:
-            yield format_toml(name), format_toml(levels)
-            continue
-        for level, settings in preset.bundles[name].levels.items():
-            yield f"{format_toml(name)}.{format_toml(level)}", format_toml(settings)
+        for level, settings in levels.items():
+            yield f"{format_toml(factor)}.{format_toml(level)}", format_toml(settings)
 
 
 def is_told(factor: str, level: Level) -> bool:

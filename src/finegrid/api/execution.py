@@ -1,0 +1,145 @@
+"""What trains a study from Python: the same functions as behind `finegrid plan`, `run` and `fit`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+
+from finegrid.api.plan import Plan, RunSummary
+from finegrid.api.progress import Listener
+from finegrid.api.wording import COMMAND_LINE
+from finegrid.errors import input_error
+from finegrid.planning.status import study_status
+from finegrid.running import launch
+from finegrid.study.load import load_study, override
+from finegrid.study.settings import RunSettings
+from finegrid.study.study import Study
+
+
+@dataclass(frozen=True)
+class Execution:
+    """A study, how it is to be executed, and who is told."""
+
+    folder: Path
+    workers: int | None
+    mix: bool
+    listener: Listener
+    device: str | None
+    precision: str | None
+    memory: float | None
+
+    @cached_property
+    def study(self) -> Study:
+        return load_study(self.folder)
+
+    @cached_property
+    def settings(self) -> RunSettings:
+        given = {"device": self.device, "precision": self.precision, "memory": self.memory}
+        return override(self.study.head.run, **given)
+
+    def plan(self, seeds: int | None, probe: bool) -> Plan:
+        """What will run, after a look at the model if one is asked for."""
+        if probe:
+            launch.audit(self.study, self.settings, self.listener)
+        return Plan.of(study_status(self.study, self.settings, seeds, self.workers))
+
+    def train(self, seeds: int | None, rows: Collection[int] | None, margin: float | None) -> RunSummary:
+        """What is missing; of a screen the second phase, too, once the first is decided.
+
+        Raises:
+            InputError: no such rows, or as `launch.train`.
+        """
+        study = self.study
+        check_rows(rows, len(study.rows))
+        train = partial(
+            launch.train,
+            settings=self.settings,
+            workers=self.workers,
+            seeds=seeds,
+            rows=rows,
+            mix=self.mix,
+            show=self.listener,
+        )
+        if rows is None:
+            from finegrid.verdict.screening import train_phases
+
+            study = train_phases(study, train, margin, self.listener.say)
+        else:
+            train(study)
+        return RunSummary.of(study_status(study, self.settings, seeds), self.listener.said)
+
+    def add_seeds(self, seconds: float | None, margin: float | None) -> RunSummary:
+        """More of them, at planned looks, until every verdict is in or the time is over.
+
+        Raises:
+            InputError: as `interim.add_seeds`.
+        """
+        from finegrid.verdict.interim import add_seeds
+
+        ended = add_seeds(
+            self.study,
+            train=lambda study, seeds: launch.train(
+                study, self.settings, self.workers, seeds, mix=self.mix, show=self.listener
+            ),
+            measure=partial(launch.measure_costs, settings=self.settings, show=self.listener),
+            predict_seconds=lambda study, seeds: study_status(
+                study, self.settings, seeds, self.workers
+            ).seconds_left(),
+            budget=seconds,
+            margin=margin,
+            say=self.listener.say,
+        )
+        now = study_status(load_study(self.folder), self.settings)
+        return RunSummary.of(now, self.listener.said, ended)
+
+    def fit(
+        self,
+        recipe: str | None,
+        out: Path | None,
+        seed: int | None,
+        force: bool,
+        margin: float | None,
+        tolerance: float,
+    ) -> Path:
+        """Train one recipe, and return where its model lies.
+
+        Raises:
+            InputError: no such recipe, nothing to recommend, or a place that is taken.
+            RuntimeError: the run diverged or failed.
+        """
+        from finegrid.inference.fit import check_out, find_recipe
+        from finegrid.verdict.interim import recommended_recipe
+
+        study = self.study
+        recommend = partial(recommended_recipe, margin=margin, tolerance=tolerance)
+        chosen = find_recipe(study, recipe, recommend)
+        place = check_out(out or study.files.best_model, force)
+        record = launch.fit(study, self.settings, chosen, seed, place, self.listener)
+        if not record.done:
+            raise RuntimeError(f"no model was kept: the run {record.status}: {record.reason}")
+        return place
+
+
+def check_alone(seeds: int | None, rows: Collection[int] | None) -> None:
+    """Interim analyses decide on whole seeds of all rows.
+
+    Raises:
+        InputError: seeds or rows were chosen.
+    """
+    for name, value in (("seeds", seeds), ("rows", rows)):
+        if value is not None:
+            what = f"found {value!r} together with until_decided, which chooses itself. Leave one out."
+            raise input_error(COMMAND_LINE, name, what)
+
+
+def check_rows(rows: Collection[int] | None, count: int) -> None:
+    """Rows of the study's table.
+
+    Raises:
+        InputError: others.
+    """
+    wrong = [row for row in rows or () if isinstance(row, bool) or row not in range(1, count + 1)]
+    if wrong:
+        raise input_error(COMMAND_LINE, "rows", f"found {wrong[0]!r}, expected numbers from 1 to {count}.")
