@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from finegrid.facts.comparison import LossFacts
@@ -23,6 +24,7 @@ from finegrid.report.chart.style import Look, fit_line, format_signed, level_nam
 from finegrid.spelling import Lang, seconds_digits
 
 MOST = 20  # recipes of the best set
+LISTED = re.compile(r"^([0-9]+)([.)])")  # what begins a numbered list
 SPECIAL = str.maketrans(
     {char: f"\\{char}" for char in "\\`*[]|"} | {"&": "&amp;", "<": "&lt;", ">": "&gt;"},
 )
@@ -33,6 +35,7 @@ def markdown(facts: Facts, lang: Lang = "en") -> str:
     look = Look(lang, "light", compared=facts["kind"] == "comparison")
     blocks = [
         f"# {escape_text(facts['title'] or facts['name'])}",
+        quote_note(facts["note"]),
         "\n".join(intro(facts, look)),
         table(*verdict_table(facts, look)),
         *losses_tables(facts, look),
@@ -47,6 +50,17 @@ def markdown(facts: Facts, lang: Lang = "en") -> str:
 def escape_text(text: str) -> str:
     """The user's words as words: no markup of Markdown or HTML, one line, control characters spelled out."""
     return fit_line(text, 400).translate(SPECIAL)
+
+
+def quote_note(note: str | None) -> str:
+    """What study.toml says to readers, as a quotation with its line breaks; empty where it says nothing."""
+    return "  \n".join(f"> {escape_line(line)}".rstrip() for line in (note or "").splitlines())
+
+
+def escape_line(line: str) -> str:
+    """A line that cannot begin a heading, a list or a fence."""
+    escaped = escape_text(line.strip())
+    return f"\\{escaped}" if escaped[:1] in set("#+-=~") else LISTED.sub(r"\1\\\2", escaped)
 
 
 def table(heads: Sequence[str], right: Sequence[bool], rows: Sequence[Sequence[str]]) -> str:

@@ -14,6 +14,7 @@ from finegrid.report.chart.figure import Drawn, Spec, spec_of
 from finegrid.report.chart.forest import forest
 from finegrid.report.chart.frontier import frontier
 from finegrid.report.chart.interactions import interactions
+from finegrid.report.chart.levels import levels
 from finegrid.report.chart.palette import Theme
 from finegrid.report.chart.seeds import seeds
 from finegrid.report.chart.style import Look, Width
@@ -22,6 +23,7 @@ from finegrid.spelling import Lang
 # In the order of the page.
 DRAW: dict[str, Callable[[Facts, Look], Drawn | None]] = {
     "forest": forest,
+    "levels": levels,
     "frontier": frontier,
     "interactions": interactions,
     "seeds": seeds,
