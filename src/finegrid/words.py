@@ -87,7 +87,7 @@ ENGLISH = {
 CHINESE = {
     "use": "使用",
     "avoid": "不要使用",
-    "same": "差别不超过 {margin:g} 分",
+    "same": "差别不超过 {margin:g} 个点",
     "open": "尚不能判断",
     "interact": "相互依赖",
     "or aliases": "或与其混杂的效应",
@@ -114,7 +114,7 @@ CHINESE = {
     "needs another seed": "再加一个种子，才知道各次运行相差多少",
     "needs repeats": "每个配方再运行 {more} 次即可判断",
     "needs any repeats": "把一些配方再运行几次，才知道各次运行相差多少",
-    "ladder": "{factor}：{best} 最好，比次好的 {next} 高 {difference} 分{interval}",
+    "ladder": "{factor}：{best} 最好，比次好的 {next} 高 {difference} 个点{interval}",
     "ladder clear": "{told}；确实优于其他所有水平",
     "ladder open": "{told}；与 {levels} 无法区分",
     "lower is better": "{score} 越低越好；效应仍以大于 0 为改进，即降低了这么多。",

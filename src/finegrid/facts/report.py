@@ -71,6 +71,7 @@ class StateFacts(TypedDict):
     design: Annotated[DesignFacts | None, Field(description="null of a table from elsewhere.")]
     factors: Annotated[dict[str, list[Level]], Field(description="Without those that do nothing here.")]
     undecided_screen: bool
+    looks: Annotated[int, Field(description="Interim analyses that were planned and have been made.")]
 
 
 class WarningWords(TypedDict):
@@ -197,7 +198,7 @@ class TextsFacts(TypedDict):
 
 
 class PairsFacts(TypedDict):
-    """Every two recipes, 1 and 2, 1 and 3, ..., 2 and 3, ...: one less the other, on the same seeds and texts.
+    """One recipe less another, on the same seeds and texts: 1 and 2, 1 and 3, ..., 2 and 3, ...
 
     Not corrected for the choice of a pair.
     """
@@ -207,7 +208,9 @@ class PairsFacts(TypedDict):
     high: Annotated[list[Points], Field(description="The upper end of the plain 95 % interval.")]
     better: Annotated[
         list[int],
-        Field(description="Test texts that the first gets right in more of its runs; empty without predictions."),
+        Field(
+            description="Test texts that the first gets right in more of its runs; empty without predictions."
+        ),
     ]
     worse: Annotated[list[int], Field(description="In fewer.")]
 
@@ -227,7 +230,9 @@ class DetailsFacts(TypedDict):
 
     rows: Annotated[
         list[int],
-        Field(description="The first row of each recipe: of many the best, the baseline, the recommended one."),
+        Field(
+            description="The first row of each recipe: of many the best, the baseline, the recommended one."
+        ),
     ]
     labels: Annotated[
         list[str], Field(description="Of the confusion tables: all, or of many the most confused ones.")

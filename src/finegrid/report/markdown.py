@@ -20,7 +20,7 @@ from finegrid.facts.recommendation_words import headline, reasons
 from finegrid.facts.report import Facts, ReportRecipe
 from finegrid.facts.verdict import AgainstBaselineFacts, LocalFacts
 from finegrid.report.chart.forest import interval_text, missing, sample
-from finegrid.report.chart.style import Look, fit_line, format_signed, level_name, plain
+from finegrid.report.chart.style import Look, fit_line, format_signed, level_name, plain, score_label
 from finegrid.spelling import Lang, seconds_digits
 
 MOST = 20  # recipes of the best set
@@ -74,10 +74,12 @@ def table(heads: Sequence[str], right: Sequence[bool], rows: Sequence[Sequence[s
 def intro(facts: Facts, look: Look) -> Iterator[str]:
     verdict = facts["verdict"]
     yield look.sentences(
-        look.word("md score", score=escape_text(verdict["score"])), sample(facts, look), missing(facts, look)
+        look.word("md score", score=escape_text(score_label(verdict["score"]))),
+        sample(facts, look),
+        missing(facts, look),
     )
     if verdict["lower_is_better"]:
-        yield escape_text(look.word("lower is better", score=verdict["score"]))
+        yield escape_text(look.word("lower is better", score=score_label(verdict["score"])))
     if verdict["holds_at"]:
         levels = ", ".join(level_name(name, level) for name, level in verdict["holds_at"].items())
         yield look.word("holds", levels=escape_text(levels))

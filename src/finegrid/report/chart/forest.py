@@ -11,7 +11,16 @@ from finegrid.facts.decision_words import factor_parts
 from finegrid.facts.report import Facts
 from finegrid.facts.verdict import FactorFacts, VerdictFacts
 from finegrid.report.chart.figure import ChartRows, Drawn, Spec, expr, layered, placed, scale
-from finegrid.report.chart.style import LONGEST_TOLD, Look, Row, fit_line, format_signed, level_name, plain
+from finegrid.report.chart.style import (
+    LONGEST_TOLD,
+    Look,
+    Row,
+    fit_line,
+    format_signed,
+    level_name,
+    plain,
+    score_label,
+)
 from finegrid.spelling import seconds_digits
 
 KINDS = ("use", "avoid", "open", "same")  # of a decision on a strategy
@@ -73,7 +82,7 @@ def forest(facts: Facts, look: Look) -> Drawn | None:
         layered(*layers, x=True),
         data,
         grid.height,
-        look.word("forest title", score=fit_line(verdict["score"])),
+        look.word("forest title", score=score_label(verdict["score"])),
         tuple(notes(facts, look, rows, bool(data["below"] or data["above"]))),
         WITH_SECONDS if timed else WITHOUT_SECONDS,
     )
@@ -144,7 +153,7 @@ def effects(grid: ChartRows, look: Look, low: float, high: float, verdict: Verdi
     colour, lower = look.colour, expr(f"narrow ? {18 + more // 2} : 0")
     axis = alt.Axis(
         orient="bottom",
-        title=look.word("points of", score=fit_line(verdict["score"], 40)),
+        title=look.word("points of", score=score_label(verdict["score"])),
         tickCount=expr("ceil((end - start) / 62)"),
         labelExpr=SIGNED,
         grid=False,

@@ -10,7 +10,7 @@ import altair as alt
 from finegrid.facts.report import Facts
 from finegrid.report.chart.figure import Drawn, expr, layered
 from finegrid.report.chart.recipes import ROLES, recipe_row
-from finegrid.report.chart.style import Look, Row, fit_line
+from finegrid.report.chart.style import Look, Row, score_label
 
 HEIGHT = 340  # pixels
 SAME = 0.01  # of the range of seconds: closer ones stand side by side
@@ -44,7 +44,7 @@ def frontier(facts: Facts, look: Look) -> Drawn | None:
         layered(*layers(facts, look, known)),
         data,
         HEIGHT,
-        look.word("frontier title", score=fit_line(facts["verdict"]["score"])),
+        look.word("frontier title", score=score_label(facts["verdict"]["score"])),
         tuple(notes(facts, look, len(rows) - len(known), is_cut, len(path) > 1)),
         (("gap", f"min({APART}, 0.1 * width / {most_beside(known)})"),),
     )
@@ -142,7 +142,7 @@ def label(look: Look, ink: alt.Color, below: bool, halo: bool) -> alt.Chart:
 def vertical(look: Look, score: str) -> alt.Axis:
     """Its title lies flat, above it."""
     return alt.Axis(
-        title=look.word("points of", score=fit_line(score, 40)),
+        title=look.word("points of", score=score_label(score)),
         titleAlign="left",
         titleAnchor="end",
         titleAngle=0,

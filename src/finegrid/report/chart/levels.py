@@ -13,7 +13,7 @@ from finegrid.facts.verdict import FactorFacts
 from finegrid.recipe.identity import Level
 from finegrid.report.chart.figure import Drawn, expr, layered, scale
 from finegrid.report.chart.forest import decision_lines
-from finegrid.report.chart.style import Look, Row, fit_line, format_signed
+from finegrid.report.chart.style import Look, Row, fit_line, format_signed, score_label
 from finegrid.spelling import format_level
 
 MOST = 8  # factors; the others are in the table
@@ -44,7 +44,11 @@ def levels(facts: Facts, look: Look) -> Drawn | None:
         low, high = reach(each)
         heads.append({"y": top - 22, "text": fit_line(name), "unit": scale_words(each, look)})
         ticks += [
-            {"y": to_pixels(value, low, high, top), "text": format_signed(value, digits) or "0", "zero": not value}
+            {
+                "y": to_pixels(value, low, high, top),
+                "text": format_signed(value, digits) or "0",
+                "zero": not value,
+            }
             for value, digits in find_ticks(low, high)
         ]
         for row in points_of(each, facts, look):
@@ -67,7 +71,7 @@ def levels(facts: Facts, look: Look) -> Drawn | None:
         layered(*layers(look, len(drawn) * STEP)),
         data,
         len(drawn) * STEP,
-        look.word("levels title", score=fit_line(verdict["score"])),
+        look.word("levels title", score=score_label(verdict["score"])),
         tuple(notes(look, bool(lines), len(drawn) < sum(len(each) > 1 for each in found.values()))),
     )
 

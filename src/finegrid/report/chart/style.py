@@ -104,6 +104,14 @@ def fit_line(text: str, most: int = LONGEST) -> str:
     return line if len(line) <= most else line[: most - 1] + "…"
 
 
+def score_label(name: str, most: int = 40) -> str:
+    """A score as the page spells it, for a figure."""
+    kind, _, label = name.partition(":")
+    if label:
+        return f"F1 {fit_line(label, most)}"
+    return {"macro-f1": "macro F1", "mcc": "MCC"}.get(kind, fit_line(kind, most))
+
+
 def level_name(factor: str, level: Level) -> str:
     return f"{fit_line(factor)} = {fit_line(format_level(level))}"
 

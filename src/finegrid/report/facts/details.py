@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from finegrid.data.table import DataTable
 from finegrid.facts.report import DetailsFacts, DifferingText, PairsFacts
-from finegrid.report.facts.classes import choose_confused, choose_shown, find_pairs, sum_confusions
+from finegrid.report.facts.classes import choose_confused, find_pairs, sum_confusions
 from finegrid.report.facts.texts import cut
 from finegrid.results.results import Predictions
 from finegrid.spelling import json_number

@@ -26,7 +26,7 @@ from finegrid.study.study import Study
 from finegrid.verdict.confirm import load_confirmations
 from finegrid.verdict.diagnose import Warning
 from finegrid.verdict.diagnose_words import describe
-from finegrid.verdict.interim import with_interim_decisions
+from finegrid.verdict.interim import read_interim_analyses, with_interim_decisions
 from finegrid.verdict.to_json import as_json, missing_json
 from finegrid.verdict.verdict import Verdict
 
@@ -107,4 +107,5 @@ def state_facts(verdict: Verdict, study: Study | None) -> StateFacts:
         "design": design_facts(study, tuple(results.inert)) if study else None,
         "factors": {name: list(levels) for name, levels in results.factors.items()},
         "undecided_screen": study.undecided if study else False,
+        "looks": len(read_interim_analyses(study.folder)) if study else 0,
     }
