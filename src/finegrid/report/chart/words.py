@@ -52,10 +52,11 @@ ENGLISH = {
     "tip rows": "rows of the table",
     "tip test_text": "score on test",
     "tip role_word": "it is",
-    "how points": "A point is a recipe, the line through it its 95 % interval.",
+    "how points": "A point is a recipe. The upright lines are 95 % intervals, of recipes that are named or "
+    "on the "
+    "dashed line.",
     "how frontier": "Dashed: the best for their time, by what is expected on {split}; none that may well be "
     "worse than the baseline.",
-    "how beside": "Recipes that take about the same seconds stand side by side.",
     "cut": "Lines that reach the edge go on beyond it.",
     "frontier lacks": "{count} recipes without an interval or without seconds are not drawn.",
     # Every recipe with its seeds
@@ -171,9 +172,8 @@ CHINESE = {
     "tip rows": "表中的行",
     "tip test_text": "测试集得分",
     "tip role_word": "身份",
-    "how points": "每点为一个配方，穿过它的线是其 95 % 区间。",
+    "how points": "每点为一个配方。竖线是 95 % 区间，只画已标名的和虚线上的配方。",
     "how frontier": "虚线：按{split}上的预期，同等时间内最好的配方；很可能不如基线的不计。",
-    "how beside": "用时相近的配方并排画出。",
     "cut": "到达边缘的线在图外延续。",
     "frontier lacks": "{count} 个配方没有区间或没有秒数，未画出。",
     "seeds title": "每个配方及其各个种子：测试集 {score}",
