@@ -203,7 +203,7 @@ def remarks(facts: Facts, look: Look) -> Iterator[str]:
 def best_blocks(facts: Facts, look: Look) -> Iterator[str]:
     best = facts["verdict"]["best"]
     if best is None:
-        yield look.word("md no best")
+        yield look.word("md unsettled" if facts["state"]["runs"]["done"] else "md no best")
         return
     if not look.compared:
         answer = [headline(facts["verdict"], look.lang), *reasons(facts["verdict"], look.lang)]

@@ -106,6 +106,7 @@ def row_of(one: FactorFacts, verdict: VerdictFacts, look: Look) -> Row:
     name = level_name(one["factor"], one["levels"][1])
     told = [*one["notes"], *(look.word("alias", other=other) for other in one["aliases"])]
     return {
+        "label": name + (" †" if one["notes"] or one["aliases"] else ""),
         "full": look.word("instead", level=name, baseline=fit_line(str(one["levels"][0]))),
         "kind": one["decision"]["kind"],
         **decision_lines(one, verdict, look),

@@ -40,7 +40,7 @@ def frontier(facts: Facts, look: Look) -> Drawn | None:
     is_cut = any(row["low"] < low or row["high"] > high for row in marked)
     edge = INSIDE * (high - low)  # words are inside the axes
     told = [
-        {**row, "low": max(row["low"], low + edge), "high": min(row["high"], high - edge)}
+        {**row, "words_low": max(row["low"], low + edge), "words_high": min(row["high"], high - edge)}
         for row in names(known, path, look)
     ]
     data: dict[str, Sequence[Row]] = {
@@ -115,7 +115,9 @@ def label(look: Look, ink: alt.Color, below: bool, halo: bool) -> alt.Chart:
     if halo:
         words |= {"stroke": look.colour.card, "strokeWidth": 5, "strokeJoin": "round"}
     named: alt.Chart = alt.Chart(alt.NamedData("below" if below else "above")).mark_text(**words)
-    encoded: alt.Chart = named.encode(x="seconds:Q", y="low:Q" if below else "high:Q", text="name:N")
+    encoded: alt.Chart = named.encode(
+        x="seconds:Q", y="words_low:Q" if below else "words_high:Q", text="name:N"
+    )
     return encoded if halo else encoded.encode(color=ink)
 
 

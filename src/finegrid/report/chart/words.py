@@ -99,6 +99,7 @@ ENGLISH = {
     "some curves": "{shown} of the {count} runs of other recipes are drawn.",
     # Classes
     "classes title": "F1 of each class, recommended recipe",
+    "classes title so far": "F1 of each class, the recipe of which most is expected so far",
     "head f1": "F1, 95 % interval",
     "f1 axis": "F1 on test, points",
     "class f1_text": "F1",
@@ -110,6 +111,7 @@ ENGLISH = {
     "the lowest F1, those with very few texts last.",
     "all classes": "All of them are in the report's JSON, under “classes”.",
     "confusion title": "What is taken for what, recommended recipe",
+    "confusion title so far": "What is taken for what, by the recipe of which most is expected so far",
     "head gold": "true class",
     "head said": "predicted class, % of the true class",
     "cell gold": "true class",
@@ -128,6 +130,7 @@ ENGLISH = {
     "md best set": "{count} recipes cannot be told from the best on {split}. Here: {shown} and the baseline.",
     "loss difference": "difference (95 % interval)",
     "md no best": "No run has finished yet.",
+    "md unsettled": "Runs are missing, so nothing is decided or recommended yet.",
 }
 CHINESE = {
     "full stop": "。",
@@ -211,6 +214,7 @@ CHINESE = {
     "curves best-test": "按本研究的设定，轮次是在测试集上选择的。",
     "some curves": "其他配方的 {count} 次运行中画出 {shown} 次。",
     "classes title": "推荐配方各类别的 F1",
+    "classes title so far": "各类别的 F1，目前预期最高的配方",
     "head f1": "F1，95 % 区间",
     "f1 axis": "测试集 F1（点）",
     "class f1_text": "F1",
@@ -222,6 +226,7 @@ CHINESE = {
     "（文本极少者在后）。",
     "all classes": "全部类别见报告的 JSON 中的 classes。",
     "confusion title": "推荐配方的混淆矩阵",
+    "confusion title so far": "混淆矩阵，目前预期最高的配方",
     "head gold": "真实类别",
     "head said": "预测类别，占真实类别的 %",
     "cell gold": "真实类别",
@@ -239,6 +244,7 @@ CHINESE = {
     "md best set": "在{split}上与最佳者无法区分的配方有 {count} 个；此处列出前 {shown} 个以及基线。",
     "loss difference": "差值（95 % 区间）",
     "md no best": "还没有完成的运行。",
+    "md unsettled": "运行尚未完成，因此暂无结论，也不作推荐。",
 }
 # Keys that figures put together of a kind of words and a field, and the shared words that they mean.
 MEANS = {

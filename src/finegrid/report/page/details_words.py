@@ -41,6 +41,7 @@ ENGLISH = {
     "state": "state",
     "state done": "finished",
     "state left": "not run yet",
+    "state absent": "no result",
     "state diverged": "diverged",
     "state failed": "failed",
     "sheet curves": "Score on dev and training loss after each epoch, a line per seed. Rings: the epoch that "
@@ -95,6 +96,7 @@ CHINESE = {
     "state": "状态",
     "state done": "已完成",
     "state left": "尚未运行",
+    "state absent": "没有结果",
     "state diverged": "发散",
     "state failed": "失败",
     "sheet curves": "每轮之后的验证集得分和训练损失，每个种子一条线。圆环：所保留的轮次。",

@@ -9,9 +9,9 @@ from markupsafe import Markup
 
 from finegrid import ASSETS
 from finegrid.facts.report import Facts, ReportRecipe
+from finegrid.facts.unsettled import without_words
 from finegrid.facts.verdict import AgainstBaselineFacts
 from finegrid.report.chart.palette import FONT, THEMES, colours
-from finegrid.report.facts.unsettled import without_words
 from finegrid.report.page import numerals, sentences
 from finegrid.report.page.bilingual import HTML_LANG, code, join, say, say_compared, user
 from finegrid.report.page.card_parts import card_parts
