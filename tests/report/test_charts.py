@@ -21,16 +21,20 @@ from finegrid.errors import InputError
 from finegrid.report.chart.charts import DRAW, captions, charts
 from finegrid.report.chart.curves import MOST as MOST_CURVES
 from finegrid.report.chart.files import figure
+from finegrid.report.chart.forest import ROOM
 from finegrid.report.chart.palette import PALETTES, THEMES, Palette
 from finegrid.report.chart.seeds import MOST as MOST_RECIPES
 from finegrid.report.chart.style import fit_line, format_signed, wrap_line
 from finegrid.report.chart.words import CHART_WORDS, ENGLISH
 from finegrid.report.facts.facts import report_facts
+from finegrid.spelling import format_level
 from finegrid.study.imported import save_imported
 from finegrid.study.importing.examples import load_example
 
 # Fields of data that place marks; all other numbers are drawn, and so are facts.
 PLACES = {"row", "from", "edge", "to", "column", "left", "right", "shift", "size", "strength", "run", "zero"}
+PLACES |= {"line", "lines", "x", "y", "panel", "words_low", "words_high"}
+PLACES |= {f"{end}_y" for end in ("effect", "low", "high", "adjusted_low", "adjusted_high")}
 PLACES |= {"share", "epoch", "seed", "has", "done", "planned", "margin_low", "margin_high"}
 EXPRESSIONS = {"signal", "update", "init", "expr", "test"}
 SECRET = "hostile"
@@ -121,6 +125,7 @@ def contrast(one: str, other: str) -> float:
 def test_every_figure_there_are_facts_for_is_drawn_in_the_order_of_the_page(
     facts: Facts, published: Facts
 ) -> None:
+    facts = with_ladder(facts, [0, 1, 2])
     assert list(charts(facts)) == list(DRAW) == list(captions(facts))
     assert list(charts(published)) == ["forest", "frontier", "interactions", "seeds"]
 
@@ -163,7 +168,7 @@ def test_what_rounds_to_zero_has_no_sign(value: float, digits: int, text: str) -
 
 
 def test_names_never_are_part_of_an_expression(hostile: Facts) -> None:
-    for spec in charts(hostile).values():
+    for spec in charts(with_ladder(hostile, [0, SECRET, f"{SECRET} 2"])).values():
         vega = vl_convert.vegalite_to_vega(spec)
         found = list(expressions({name: part for name, part in vega.items() if name != "data"}))
         found += [text for data in vega["data"] for text in expressions(data.get("transform", []))]
@@ -175,7 +180,7 @@ def test_names_never_are_part_of_an_expression(hostile: Facts) -> None:
 
 @pytest.mark.parametrize("name", list(DRAW))
 def test_hostile_names_are_drawn_as_text(hostile: Facts, name: str) -> None:
-    drawn = figure(hostile, name, "svg").decode()
+    drawn = figure(with_ladder(hostile, [0, SECRET, f"{SECRET} 2"]), name, "svg").decode()
     tree = ET.fromstring(drawn)
 
     assert not {each.tag.rpartition("}")[2] for each in tree.iter()} & {"script", "img", "image", "a"}
@@ -268,12 +273,78 @@ def test_intervals_that_leave_the_axis_have_arrows(facts: Facts) -> None:
     assert [row["row"] for row in data["below"]] == [row["row"] for row in data["above"]] == [0]
 
 
-def test_recipes_of_the_same_seconds_stand_side_by_side(published: Facts) -> None:
-    drawn = charts(published)["frontier"]["datasets"]["recipes"]
-    places = {(row["seconds"], row["shift"]) for row in drawn}
+def test_recipes_are_drawn_at_their_own_seconds(published: Facts) -> None:
+    spec = charts(published)["frontier"]
+    drawn = spec["datasets"]["recipes"]
 
-    assert len({row["seconds"] for row in drawn}) == 2
-    assert len(places) == len(drawn) == 32
+    assert len({row["seconds"] for row in drawn}) == 2 and len(drawn) == 32
+    assert "xOffset" not in json.dumps(spec["layer"])
+
+
+def test_words_of_the_frontier_are_inside_its_axes(facts: Facts) -> None:
+    for recipe in facts["recipes"]:
+        recipe["test_interval"] = [0.0, 100.0]
+    spec = charts(facts)["frontier"]
+    (low, high), *_ = [each["encoding"]["y"]["scale"]["domain"] for each in spec["layer"][1:2]]
+
+    words = spec["datasets"]["above"] + spec["datasets"]["below"]
+    assert words and all(low < row["words_low"] and row["words_high"] < high for row in words)
+    assert low > 0.0 and high < 100.0
+
+
+def test_names_and_decisions_of_the_forest_are_whole_where_there_is_little_room(facts: Facts) -> None:
+    name = "augmentation.share_of_tokens_to_drop"
+    facts["verdict"]["factors"][0] |= {"factor": name, "levels": [0, 0.125]}
+    spoken = charts(facts)["forest"]["datasets"]["spoken"]
+    lines = [one["name"] for one in spoken if one["row"] == 0 and one["name"]]
+
+    assert "".join(lines) == f"{name}= 0.125" and len(lines) > 1
+    assert all(len(line) <= ROOM / (0.53 * 14) for line in lines)
+    assert {one["words"] for one in charts(facts, "zh")["forest"]["datasets"]["spoken"]} > {"使用"}
+
+
+def with_ladder(facts: Facts, levels: list[Any]) -> Facts:
+    """With the last factor at these levels; the first is that of the others."""
+    *rest, one = facts["verdict"]["factors"]
+    told = [
+        one | {"levels": [levels[0], level], "effect": one["effect"] + number}
+        for number, level in enumerate(levels[1:])
+    ]
+    return facts | {"verdict": facts["verdict"] | {"factors": rest + told}}
+
+
+@pytest.mark.parametrize(
+    ("levels", "places", "scale"),
+    [
+        ([2e-5, 2e-4, 2e-3], [0.0, 0.5, 1.0], "logarithmic axis"),  # decades
+        ([8, 2, 4], [0.0, 1 / 3, 1.0], ""),  # by size, whichever comes first in the file
+        (["linear", "cosine", "constant"], [0.0, 0.5, 1.0], ""),
+    ],
+)
+def test_levels_stand_where_their_numbers_are(
+    facts: Facts, levels: list[Any], places: list[float], scale: str
+) -> None:
+    drawn = charts(with_ladder(facts, levels))["levels"]["datasets"]
+
+    assert [row["x"] for row in drawn["points"]] == pytest.approx(places)
+    assert [head["unit"] for head in drawn["heads"]] == [scale]
+    assert bool(drawn["lines"]) == all(not isinstance(level, str) for level in levels)
+    (first,) = [row for row in drawn["points"] if row["first"]]
+    assert first["level"] == format_level(levels[0]) and first["effect"] == 0
+
+
+def test_a_factor_of_several_levels_has_the_numbers_of_the_verdict(facts: Facts) -> None:
+    assert charts(with_ladder(facts, [1, 2])).get("levels") is None
+    facts = with_ladder(facts, [1, 2, 3, 4])
+    drawn = [row for row in charts(facts)["levels"]["datasets"]["points"] if not row["first"]]
+    told = facts["verdict"]["factors"][-3:]
+
+    assert [row["effect"] for row in drawn] == [one["effect"] for one in told]
+    assert [row["interval_text"] for row in drawn] == [
+        f"{format_signed(one['low'])} to {format_signed(one['high'])}" for one in told
+    ]
+    heights = [row["effect_y"] for row in drawn]
+    assert heights == sorted(heights, reverse=True)  # more is higher
 
 
 def test_of_many_recipes_the_best_are_shown_and_counted(facts: Facts) -> None:

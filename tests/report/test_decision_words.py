@@ -103,10 +103,10 @@ def in_markdown(facts: Facts, lang: Lang) -> str:
 
 def on_the_page(facts: Facts, lang: Lang) -> str:
     """The pill, and what stands beside it."""
-    page = render_page(facts, lang, figures=Figures())
+    page = render_page(facts, lang, figures=Figures()).replace("<wbr>", "")
     body = page.partition('<table class="effects">')[2].partition("</table>")[0]
     (row,) = [row for row in body.split("<tr>") if "freeze.layers" in row]
-    cell = row.rpartition("<td>")[2]
+    cell = row.split("<td>")[1].partition("</td>")[0]
     words = [
         re.search(rf'<span class="t" lang="{"en" if lang == "en" else "zh-Hans"}">(.*?)</span>', piece)
         for piece in cell.split('<span class="aside">')
@@ -115,12 +115,12 @@ def on_the_page(facts: Facts, lang: Lang) -> str:
 
 
 def in_the_figure(facts: Facts, lang: Lang) -> tuple[str, str]:
-    """In its tooltip, and in its two lines."""
-    rows = charts(facts, lang)["forest"]["datasets"]["rows"]
+    """In its tooltip, and in its lines."""
+    data = charts(facts, lang)["forest"]["datasets"]
+    rows = data["rows"]
     (row,) = [row for row in rows if row["label"].startswith("freeze.layers")]
-    return row["decision_text"], (" " if lang == "en" else "").join(
-        filter(None, (row["decision"], row["decision_more"]))
-    )
+    lines = [one["words"] for one in data["spoken"] if one["row"] == row["row"]]
+    return row["decision_text"], (" " if lang == "en" else "").join(filter(None, lines))
 
 
 @pytest.mark.parametrize("lang", LANGS)
@@ -218,7 +218,7 @@ def test_what_is_too_small_to_settle_has_no_number_of_seeds_or_texts(
         (
             "same",
             "no difference beyond 0.2 points, with its aliases, use for speed",
-            "差别不超过 0.2 分，连同与其混杂的效应，可为提速而用",
+            "差别不超过 0.2 个点，连同与其混杂的效应，可为提速而用",
         ),
     ],
 )

@@ -227,7 +227,7 @@ def test_runs_that_failed_are_counted_and_marked(tmp_path: Path, bert: Path) -> 
 def test_stacks_are_told_where_runs_were_stacked(facts: Facts, tmp_path: Path, bert: Path) -> None:
     stacked = fill(audited_study(tmp_path / "study", bert), seeds=1, stack=8)
 
-    assert "runs in a stack: 8" in said(stacked) and "每叠的运行数：8" in said(stacked, "zh")
+    assert "runs in a stack: 8" in said(stacked) and "每批并行堆叠的运行数：8" in said(stacked, "zh")
     assert "in a stack" not in said(facts)
 
 

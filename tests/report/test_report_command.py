@@ -98,8 +98,8 @@ def test_tables_go_to_the_terminal_or_a_file(report: Any, folder: Path, tmp_path
     ("options", "message"),
     [
         (["--format", "pdf"], 'found "pdf", expected html, md, svg, png'),
-        (["--format", "svg"], "Name it: --figure forest, frontier"),
-        (["--format", "svg", "--figure", "frost"], 'found "frost", expected one of forest, frontier'),
+        (["--format", "svg"], "Name it: --figure forest, levels"),
+        (["--format", "svg", "--figure", "frost"], 'found "frost", expected one of forest, levels'),
         (["--figure", "forest"], "--format svg or png"),
         (["--format", "md", "--figure", "forest"], "--format svg or png"),
         (["--out", "facts.json"], "Give the page another ending"),

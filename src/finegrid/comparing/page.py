@@ -16,6 +16,7 @@ from finegrid.errors import input_error
 from finegrid.facts.comparison import CompareFacts, RemarkFacts
 from finegrid.facts.report import Caution, Facts, ReportRecipe, RunCounts, WrongText
 from finegrid.report.facts.classes import class_facts
+from finegrid.report.facts.details import details_facts
 from finegrid.report.facts.facts import state_facts
 from finegrid.report.facts.origin import protocol_facts
 from finegrid.report.facts.recipes import recipe_facts
@@ -50,6 +51,7 @@ def comparison_facts(compared: SystemsCompared, told: CompareFacts, name: str, c
         "name": name,
         "kind": "comparison",
         "title": ", ".join(compared.names),
+        "note": None,
         "source": told["gold"],
         "state": {**state_facts(verdict, None), "runs": count_files(compared)},
         "verdict": as_json(verdict),
@@ -60,6 +62,7 @@ def comparison_facts(compared: SystemsCompared, told: CompareFacts, name: str, c
         "classes": class_facts(verdict),
         "texts": {"wrong": find_wrong(compared, table), "disputed": disputed(verdict.results, table)},
         "why_no_texts": None,
+        "details": details_facts(verdict, table),
         "data": None,
         "cards": [],
         "protocol": protocol_facts(verdict.results, None),

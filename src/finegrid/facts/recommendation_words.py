@@ -50,11 +50,11 @@ CHINESE = {
     "keep": "保持现状：使用基线（第 {row} 行）",
     "speed": "但训练 {epochs}时基线仍在上升，因此可能只是学得快，而不是学得好。"
     "请先在 [factors] 中加入：{factors}。",
-    "expected": "在{split}上预计与基线相差 {gain} 分（有 95 % 的概率在 {interval} 之间）；"
-    "比基线低 {tolerance:g} 分以上的概率为 {chance}。",
+    "expected": "在{split}上预计与基线相差 {gain} 个点（有 95 % 的概率在 {interval} 之间）；"
+    "比基线低 {tolerance:g} 个点以上的概率为 {chance}。",
     "none better": "没有哪个配方预计会更好。",
-    "tempting": "预期最高的是 {levels}（第 {row} 行）：{split}上 {gain} 分（{interval}），"
-    "但它比基线低 {tolerance:g} 分以上的概率为 {chance}。",
+    "tempting": "预期最高的是 {levels}（第 {row} 行）：{split}上 {gain} 个点（{interval}），"
+    "但它比基线低 {tolerance:g} 个点以上的概率为 {chance}。",
     "not whole": "配方太多，没有考虑三项及以上策略之间的交互作用。",
     "unknown": "目前还不知道同一配方的两次运行会相差多少；再加一个种子即可知道。",
     "chosen": "其测试得分没有针对挑选作校正：同一次运行的运气同时影响验证集和测试集，因此偏高。"
@@ -63,7 +63,7 @@ CHINESE = {
     "单个配方的测试得分所用的文本，在其他划分中属于验证集，参与过选择。",
     "chosen on test": "它是在测试集上选出的，因此其测试得分偏高。",
     "cheaper": "更省时：{levels}（第 {row} 行），可省 {time}（{share}）。"
-    "比推荐配方低 {tolerance:g} 分以上的概率为 {chance}，预计相差 {gain} 分。",
+    "比推荐配方低 {tolerance:g} 个点以上的概率为 {chance}，预计相差 {gain} 个点。",
     "against its word": "{factor} = {level}：“{word}”说的是所有配方的平均（{effect}）。"
     "按测试得分，它在推荐配方中的作用为 {local}（{interval}）。",
     "against its word unknown": "{factor} = {level}：“{word}”说的是所有配方的平均（{effect}），"

@@ -71,6 +71,7 @@ class StateFacts(TypedDict):
     design: Annotated[DesignFacts | None, Field(description="null of a table from elsewhere.")]
     factors: Annotated[dict[str, list[Level]], Field(description="Without those that do nothing here.")]
     undecided_screen: bool
+    looks: Annotated[int, Field(description="Interim analyses that were planned and have been made.")]
 
 
 class WarningWords(TypedDict):
@@ -196,6 +197,57 @@ class TextsFacts(TypedDict):
     disputed: list[DisputedText]
 
 
+class PairsFacts(TypedDict):
+    """One recipe less another, on the same seeds and texts: 1 and 2, 1 and 3, ..., 2 and 3, ...
+
+    Not corrected for the choice of a pair.
+    """
+
+    difference: list[Points]
+    low: Annotated[list[Points], Field(description="The lower end of the plain 95 % interval.")]
+    high: Annotated[list[Points], Field(description="The upper end of the plain 95 % interval.")]
+    better: Annotated[
+        list[int],
+        Field(
+            description="Test texts that the first gets right in more of its runs; empty without predictions."
+        ),
+    ]
+    worse: Annotated[list[int], Field(description="In fewer.")]
+
+
+class DifferingText(TextFacts):
+    """A test text that some recipes get right more often than others."""
+
+    said: Annotated[
+        list[int | None],
+        Field(description="Recipe by recipe the answer of most runs: its place among the answers."),
+    ]
+    right: Annotated[list[int | None], Field(description="Recipe by recipe: percent of its runs.")]
+
+
+class DetailsFacts(TypedDict):
+    """What can be looked up of single recipes, and of any two of them."""
+
+    rows: Annotated[
+        list[int],
+        Field(
+            description="The first row of each recipe: of many the best, the baseline, the recommended one."
+        ),
+    ]
+    labels: Annotated[
+        list[str], Field(description="Of the confusion tables: all, or of many the most confused ones.")
+    ]
+    classes: Annotated[int, Field(description="How many there are; 0 without predictions.")]
+    confusion: Annotated[
+        list[list[list[int]]],
+        Field(description="Of each recipe, texts over all its runs: a row per label, a column per answer."),
+    ]
+    pairs: PairsFacts
+    answers: Annotated[list[str], Field(description="Labels that the texts name by their place here.")]
+    texts: Annotated[list[DifferingText], Field(description="Those that recipes differ on most.")]
+    differing: Annotated[int, Field(description="On how many texts recipes differ.")]
+
+
 class DataFacts(TypedDict):
     """The data, and what was checked in them."""
 
@@ -267,6 +319,7 @@ class Facts(TypedDict):
         ),
     ]
     title: str | None
+    note: Annotated[str | None, Field(description="What study.toml says to readers; plain text.")]
     source: Annotated[str | None, Field(description="The file of a table from elsewhere.")]
     state: StateFacts
     verdict: VerdictFacts
@@ -277,6 +330,7 @@ class Facts(TypedDict):
     classes: Annotated[ClassesFacts | None, Field(description="null without predictions.")]
     texts: Annotated[TextsFacts | None, Field(description="null where none can be shown.")]
     why_no_texts: WhyNoTexts | None
+    details: DetailsFacts
     data: Annotated[DataFacts | None, Field(description="null of a table from elsewhere.")]
     cards: list[CardFacts]
     protocol: ProtocolFacts

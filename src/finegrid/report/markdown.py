@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from finegrid.facts.comparison import LossFacts
@@ -19,10 +20,11 @@ from finegrid.facts.recommendation_words import headline, reasons
 from finegrid.facts.report import Facts, ReportRecipe
 from finegrid.facts.verdict import AgainstBaselineFacts, LocalFacts
 from finegrid.report.chart.forest import interval_text, missing, sample
-from finegrid.report.chart.style import Look, fit_line, format_signed, level_name, plain
+from finegrid.report.chart.style import Look, fit_line, format_signed, level_name, plain, score_label
 from finegrid.spelling import Lang, seconds_digits
 
 MOST = 20  # recipes of the best set
+LISTED = re.compile(r"^([0-9]+)([.)])")  # what begins a numbered list
 SPECIAL = str.maketrans(
     {char: f"\\{char}" for char in "\\`*[]|"} | {"&": "&amp;", "<": "&lt;", ">": "&gt;"},
 )
@@ -33,6 +35,7 @@ def markdown(facts: Facts, lang: Lang = "en") -> str:
     look = Look(lang, "light", compared=facts["kind"] == "comparison")
     blocks = [
         f"# {escape_text(facts['title'] or facts['name'])}",
+        quote_note(facts["note"]),
         "\n".join(intro(facts, look)),
         table(*verdict_table(facts, look)),
         *losses_tables(facts, look),
@@ -49,6 +52,17 @@ def escape_text(text: str) -> str:
     return fit_line(text, 400).translate(SPECIAL)
 
 
+def quote_note(note: str | None) -> str:
+    """What study.toml says to readers, as a quotation with its line breaks; empty where it says nothing."""
+    return "  \n".join(f"> {escape_line(line)}".rstrip() for line in (note or "").splitlines())
+
+
+def escape_line(line: str) -> str:
+    """A line that cannot begin a heading, a list or a fence."""
+    escaped = escape_text(line.strip())
+    return f"\\{escaped}" if escaped[:1] in set("#+-=~") else LISTED.sub(r"\1\\\2", escaped)
+
+
 def table(heads: Sequence[str], right: Sequence[bool], rows: Sequence[Sequence[str]]) -> str:
     """Cells are escaped already. No rows: nothing."""
     if not rows:
@@ -60,10 +74,12 @@ def table(heads: Sequence[str], right: Sequence[bool], rows: Sequence[Sequence[s
 def intro(facts: Facts, look: Look) -> Iterator[str]:
     verdict = facts["verdict"]
     yield look.sentences(
-        look.word("md score", score=escape_text(verdict["score"])), sample(facts, look), missing(facts, look)
+        look.word("md score", score=escape_text(score_label(verdict["score"]))),
+        sample(facts, look),
+        missing(facts, look),
     )
     if verdict["lower_is_better"]:
-        yield escape_text(look.word("lower is better", score=verdict["score"]))
+        yield escape_text(look.word("lower is better", score=score_label(verdict["score"])))
     if verdict["holds_at"]:
         levels = ", ".join(level_name(name, level) for name, level in verdict["holds_at"].items())
         yield look.word("holds", levels=escape_text(levels))
@@ -187,7 +203,7 @@ def remarks(facts: Facts, look: Look) -> Iterator[str]:
 def best_blocks(facts: Facts, look: Look) -> Iterator[str]:
     best = facts["verdict"]["best"]
     if best is None:
-        yield look.word("md no best")
+        yield look.word("md unsettled" if facts["state"]["runs"]["done"] else "md no best")
         return
     if not look.compared:
         answer = [headline(facts["verdict"], look.lang), *reasons(facts["verdict"], look.lang)]

@@ -219,6 +219,9 @@ class Head(BaseModel):
     protocol: Annotated[
         Protocol, Field(description="what chooses the epoch; best-test makes test scores too high")
     ] = "best-dev"
+    note: Annotated[
+        str, Field(description="what readers of the report should know; plain text, shown at its head")
+    ] = ""
     data: DataSettings
     design: DesignSettings = DesignSettings()
     run: RunSettings = RunSettings()

@@ -139,7 +139,7 @@ CHINESE: dict[Kind, Words] = {
         "它们什么也没学到，并会拉动所涉及的每个效应。请调低 optimizer.rate、加入预热或增加轮数。",
     ),
     "still-rising": Words(
-        "基线在 {curves} 个种子中有 {last} 个在最后一轮才最好（在验证集上比之前最好的一轮 {gain:+.2f} 分）",
+        "基线在 {curves} 个种子中有 {last} 个在最后一轮才最好（在验证集上比之前最好的一轮 {gain:+.2f} 个点）",
         "{epochs} 轮时的差别可能只是学得快，而不是学得好。"
         "要区分两者，请在 [factors] 中加入其中一项：{factors}。",
     ),

@@ -1,4 +1,5 @@
-// The page's behaviour: two languages, two themes, charts, one table, and news from a running study.
+// The page's behaviour: two languages, two themes, charts, one table, sheets of recipes, and news from a running
+// study.
 // Nothing here writes HTML from data.
 "use strict";
 (() => {
@@ -55,6 +56,7 @@
     const folded = specs.value[lang()]?.[theme()]?.[name];
     if (!folded || !window.vegaEmbed) return;
     const spec = unfold(folded);
+    if (figure.runs) spec.datasets.runs = figure.runs; // a recipe's own
     const key = JSON.stringify(spec);
     const before = drawings.get(name);
     if (before?.key === key && figure.contains(before.place)) return;
@@ -227,11 +229,281 @@
     const link = document.getElementById("download");
     link.closest("[hidden]").hidden = false;
     link.addEventListener("click", () => {
-      const facts = JSON.stringify(JSON.parse(document.getElementById("facts").textContent), null, 2);
+      const facts = JSON.stringify(readFacts(), null, 2);
       link.href = URL.createObjectURL(new Blob([facts], { type: "application/json" }));
       setTimeout(() => URL.revokeObjectURL(link.href), 10000);
     });
     link.href = "#facts";
+  };
+
+  const FORMULA = /^[=+\-@\t\r\n＝＋－＠]/; // as `export` has it: no text that a spreadsheet takes for a formula
+  const cell = (value) => {
+    if (value === null || value === undefined) return "";
+    const text = typeof value === "string" && FORMULA.test(value) ? `'${value}` : String(value);
+    return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  };
+  const startEffectsFile = () => {
+    const link = one(".effects-file");
+    const { factors, seconds_per: per } = readFacts().verdict;
+    link.closest("[hidden]").hidden = !factors.length;
+    const heads = ["factor", "level", "baseline", "effect", "low", "high", "adjusted_low", "adjusted_high", "verdict"];
+    const more = [`seconds_per_${per}`, "seconds_low", "seconds_high"];
+    link.addEventListener("click", () => {
+      const rows = factors.map((each) => [
+        each.factor, each.levels[1], each.levels[0], each.effect, each.low, each.high, ...each.adjusted,
+        one("main").dataset.unsettled === undefined ? each.verdict : "", each.seconds, ...(each.seconds_interval ?? [null, null]),
+      ]);
+      const text = [[...heads, ...more], ...rows].map((row) => row.map(cell).join(",")).join("\r\n");
+      link.href = URL.createObjectURL(new Blob(["\ufeff", text, "\r\n"], { type: "text/csv" }));
+      setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+    });
+    link.href = "#strategies";
+  };
+
+  // One recipe, or two of them, on a sheet of their own
+
+  let folded = { text: null, facts: null };
+  const readFacts = () => {
+    const text = document.getElementById("facts").textContent;
+    if (folded.text !== text) folded = { text, facts: JSON.parse(text) };
+    return folded.facts;
+  };
+  let picked = []; // first rows of recipes, the one ticked first in front
+  const MOST_TEXTS = 30;
+  const MINUS = "−";
+  const UNKNOWN = "–";
+  const rounded = (value, digits) => {
+    const text = Math.abs(value).toFixed(digits);
+    return [text, Number(text) === 0];
+  };
+  const plain = (value, digits) => {
+    if (value === null || value === undefined) return UNKNOWN;
+    const [text, zero] = rounded(value, digits);
+    return (value < 0 && !zero ? MINUS : "") + text;
+  };
+  const signed = (value, digits) => {
+    if (value === null || value === undefined) return UNKNOWN;
+    const [text, zero] = rounded(value, digits);
+    return (zero ? "" : value < 0 ? MINUS : "+") + text;
+  };
+  const seconds = (value) => {
+    if (value === null || value >= 100) return plain(value, 0);
+    const small = value < 1 && value >= 0.0005 ? Math.min(1 - Math.floor(Math.log10(value)), 3) : 1;
+    return plain(value, Math.max(1, small));
+  };
+  // A recipe's levels as the table has them: 1.0 and 2e-05 are other words in a script.
+  const levelsOf = (recipe, factors) => {
+    const cells = all(`#recipe-table tr[data-row="${recipe.rows[0]}"] .level`);
+    return factors.map((name, index) => ({
+      name, text: cells[index].textContent, moved: cells[index].classList.contains("moved"),
+    }));
+  };
+  const node = (name, text, kind = "") => {
+    const made = document.createElement(name);
+    if (kind) made.className = kind;
+    made.dir = "auto";
+    made.textContent = text;
+    return made;
+  };
+  const words = (id) => document.getElementById(id).content.cloneNode(true);
+  const say = (part, values) => {
+    for (const [name, value] of Object.entries(values)) {
+      for (const slot of all(`[data-slot="${name}"]`, part)) slot.textContent = value;
+    }
+    return part;
+  };
+  const keep = (part, known) => {
+    for (const each of all("[data-if]", part)) {
+      const [, not, name] = /^(not )?(.*)$/.exec(each.dataset.if);
+      if (Boolean(known[name]) === Boolean(not)) each.remove();
+    }
+  };
+  const within = (part, name) => one(`[data-part="${name}"]`, part);
+  const row = (cells) => {
+    const made = document.createElement("tr");
+    made.append(...cells);
+    return made;
+  };
+  const head = (text) => {
+    const made = node("th", text);
+    made.scope = "row";
+    return made;
+  };
+
+  const show = (part) => {
+    const sheet = document.getElementById("sheet");
+    document.getElementById("sheet-body").replaceChildren(part);
+    if (!sheet.open) sheet.showModal();
+    sheet.scrollTop = 0;
+    one("h2", sheet).focus();
+    for (const figure of all(".chart", sheet)) draw(figure);
+  };
+
+  const showRecipe = (first) => {
+    const { recipes, curves, details, verdict, state } = readFacts();
+    const recipe = recipes.find((each) => each.rows[0] === first);
+    const at = details.rows.indexOf(first);
+    const part = words("recipe-sheet");
+    const own = curves.filter((each) => recipe.rows.includes(each.row));
+    const [low, high] = recipe.test_interval;
+    const digits = verdict.score_digits;
+    keep(part, {
+      known: low !== null && high !== null, seconds: recipe.seconds !== null, memory: recipe.memory !== null,
+      curves: own.length && specs.value.en?.light.recipe, confusion: details.confusion[at],
+    });
+    say(part, {
+      rows: recipe.rows.join(", "), test: plain(recipe.test, digits), low: plain(low, digits), high: plain(high, digits),
+      seconds: seconds(recipe.seconds), memory: recipe.memory === null ? "" : String(Math.round(recipe.memory / 2 ** 20)),
+    });
+    const levels = levelsOf(recipe, Object.keys(state.factors));
+    const moved = levels.filter((each) => each.moved).map((each) => `${each.name} = ${each.text}`);
+    const named = within(part, "moved");
+    if (moved.length) named.append(...moved.flatMap((each, index) => (index ? ["; ", node("code", each)] : [node("code", each)])));
+    else named.append(one('template[data-part="baseline"]', part).content.cloneNode(true));
+    const base = recipes.find((each) => each.baseline);
+    const baseline = base && levelsOf(base, Object.keys(state.factors));
+    within(part, "settings").append(
+      ...levels.map((each, index) =>
+        row([head(each.name), node("td", each.text, each.moved ? "strong" : ""), node("td", baseline?.[index].text ?? UNKNOWN)]),
+      ),
+    );
+    within(part, "runs").append(
+      ...recipe.runs.map((run) => {
+        const states = document.createElement("td");
+        states.append(one(`template[data-state="${run.status}"]`, part).content.cloneNode(true));
+        if (run.reason) states.append(" ", node("bdi", run.reason));
+        const cells = [head(String(run.seed)), node("td", plain(run.test, digits), "num strong")];
+        if (one("#sheet-runs + .scroll thead", part).rows[0].cells.length > 3) {
+          cells.push(node("td", plain(run.dev, 2), "num"), node("td", run.best_epoch ?? UNKNOWN, "num"));
+        }
+        return row([...cells, states]);
+      }),
+    );
+    const confusion = details.confusion[at];
+    if (confusion) {
+      const runs = recipe.runs.filter((run) => run.status === "done").length || 1;
+      const top = row([document.createElement("td"), ...details.labels.map((label) => {
+        const made = node("th", label);
+        made.scope = "col";
+        return made;
+      })]);
+      within(part, "confusion-head").append(top);
+      within(part, "confusion").append(
+        ...confusion.map((counts, gold) =>
+          row([head(details.labels[gold]), ...counts.map((count, said) =>
+            node("td", plain(count / runs, count % runs ? 1 : 0), `num${gold === said ? " strong" : count ? "" : " faint"}`),
+          )]),
+        ),
+      );
+    }
+    const figure = one(".chart", part);
+    if (figure) {
+      figure.runs = own.flatMap((each) =>
+        each.dev.map((dev, index) => ({
+          seed: each.seed, epoch: index + 1, dev, loss: each.loss[index], chosen: index + 1 === each.best_epoch,
+        })),
+      );
+    }
+    show(part);
+  };
+
+  // Every two recipes stand in one list: 1 and 2, 1 and 3, ..., 2 and 3, ...
+  const placeOfPair = (count, i, j) => i * count - (i * (i + 1)) / 2 + (j - i - 1);
+  const findPair = (details, first, second) => {
+    const [i, j] = [details.rows.indexOf(first), details.rows.indexOf(second)];
+    const { difference, low, high, better, worse } = details.pairs;
+    const at = placeOfPair(details.rows.length, Math.min(i, j), Math.max(i, j));
+    const turned = (value) => (value === null ? null : -value);
+    if (i < j) return { i, j, difference: difference[at], low: low[at], high: high[at], better: better[at], worse: worse[at] };
+    return {
+      i, j, difference: turned(difference[at]), low: turned(high[at]), high: turned(low[at]), better: worse[at], worse: better[at],
+    };
+  };
+
+  const showPair = ([first, second]) => {
+    const { recipes, details, verdict, state } = readFacts();
+    const [one_, other] = [first, second].map((number) => recipes.find((each) => each.rows[0] === number));
+    const pair = findPair(details, first, second);
+    const part = words("pair-sheet");
+    const digits = verdict.score_digits;
+    const differ = details.texts
+      .filter(({ right, said }) => right[pair.i] !== right[pair.j] || said[pair.i] !== said[pair.j])
+      .sort((a, b) => Math.abs(b.right[pair.i] - b.right[pair.j]) - Math.abs(a.right[pair.i] - a.right[pair.j]));
+    keep(part, {
+      known: pair.low !== null && pair.high !== null, texts: pair.better !== undefined && details.texts.length,
+      seconds: one_.seconds !== null && other.seconds !== null, some: differ.length,
+    });
+    say(part, {
+      one: String(first), other: String(second), difference: signed(pair.difference, 2), low: signed(pair.low, 2), high: signed(pair.high, 2),
+      test: plain(one_.test, digits), "other-test": plain(other.test, digits), seconds: seconds(one_.seconds),
+      "other-seconds": seconds(other.seconds), better: String(pair.better), worse: String(pair.worse),
+      shown: String(Math.min(differ.length, MOST_TEXTS)),
+    });
+    const levels = [one_, other].map((recipe) => levelsOf(recipe, Object.keys(state.factors)));
+    within(part, "settings").append(
+      ...levels[0].flatMap((each, index) => {
+        const there = levels[1][index].text;
+        return each.text === there ? [] : [row([head(each.name), node("td", each.text), node("td", there)])];
+      }),
+    );
+    const said = (text, index) => {
+      const made = document.createElement("td");
+      const answer = text.said[index] === null ? UNKNOWN : details.answers[text.said[index]];
+      made.append(node("bdi", answer, answer === text.gold ? "right" : "wrong"), ` ${plain(text.right[index], 0)} %`);
+      return made;
+    };
+    within(part, "texts")?.append(
+      ...differ.slice(0, MOST_TEXTS).map((text) => {
+        const words = document.createElement("td");
+        words.className = "said";
+        words.append(...text.text.map((piece) => node("span", piece, "piece")));
+        return row([node("td", String(text.row), "num faint"), words, node("td", text.gold), said(text, pair.i), said(text, pair.j)]);
+      }),
+    );
+    show(part);
+  };
+
+  const tellPicked = () => {
+    const place = one(".picked");
+    const [first, second] = picked;
+    const told = picked.length === 2 ? "picked-two" : picked.length ? "picked-one" : "picked-none";
+    one("output", place).replaceChildren(say(words(told), { one: String(first), other: String(second) }));
+    one(".compare", place).disabled = picked.length < 2;
+    for (const box of all("#recipe-table .pick")) box.checked = picked.includes(Number(box.value));
+  };
+  const startDetails = () => {
+    const table = document.getElementById("recipe-table");
+    if (!table) return;
+    const { details } = readFacts();
+    picked = picked.filter((number) => details.rows.includes(number));
+    for (const each of all(".for-scripts, .picked")) each.hidden = false;
+    for (const line of table.tBodies[0].rows) {
+      const first = Number(line.dataset.row);
+      if (!details.rows.includes(first)) continue;
+      const place = line.cells[0];
+      const open = document.createElement("button");
+      open.type = "button";
+      open.className = "open";
+      open.append(...place.childNodes, " ", words("open-words"));
+      const label = document.createElement("label");
+      const box = document.createElement("input");
+      Object.assign(box, { type: "checkbox", className: "pick", value: String(first) });
+      label.append(box, say(words("pick-words"), { row: String(first) }));
+      place.append(label, open);
+      open.addEventListener("click", () => showRecipe(first));
+      box.addEventListener("change", () => {
+        picked = picked.filter((number) => number !== first);
+        if (box.checked) picked = [...picked.slice(-1), first];
+        tellPicked();
+      });
+      line.classList.add("opens");
+      line.addEventListener("click", (event) => {
+        if (event.target.closest("button, input, label") || String(getSelection())) return;
+        showRecipe(first);
+      });
+    }
+    one(".compare").addEventListener("click", () => showPair(picked));
+    tellPicked();
   };
 
   // Where the reader is
@@ -254,8 +526,10 @@
   const start = () => {
     readSpecs();
     startTable();
+    startDetails();
     startCopies();
     startDownload();
+    startEffectsFile();
     for (const section of all("main > section")) seen.observe(section);
     for (const figure of all(".chart")) near.observe(figure);
   };
@@ -307,6 +581,9 @@
     remember("theme", theme());
     redraw();
   });
+  const sheet = document.getElementById("sheet");
+  one(".close", sheet).addEventListener("click", () => sheet.close());
+  sheet.addEventListener("click", (event) => event.target === sheet && sheet.close()); // beside it
   dark.addEventListener("change", redraw);
   window.addEventListener("beforeprint", () => {
     for (const part of all("details")) part.open = true;

@@ -14,6 +14,8 @@ from finegrid.report.chart.figure import Drawn, Spec, spec_of
 from finegrid.report.chart.forest import forest
 from finegrid.report.chart.frontier import frontier
 from finegrid.report.chart.interactions import interactions
+from finegrid.report.chart.levels import levels
+from finegrid.report.chart.one_recipe import one_recipe
 from finegrid.report.chart.palette import Theme
 from finegrid.report.chart.seeds import seeds
 from finegrid.report.chart.style import Look, Width
@@ -22,6 +24,7 @@ from finegrid.spelling import Lang
 # In the order of the page.
 DRAW: dict[str, Callable[[Facts, Look], Drawn | None]] = {
     "forest": forest,
+    "levels": levels,
     "frontier": frontier,
     "interactions": interactions,
     "seeds": seeds,
@@ -44,6 +47,14 @@ def charts(
     """
     look = Look(lang, theme, width, compared=facts["kind"] == "comparison")
     return {name: spec_of(figure, look) for name, figure in draw_all(facts, look).items()}
+
+
+def template_of_a_recipe(facts: Facts, lang: Lang, theme: Theme) -> dict[str, Spec]:
+    """The figure ``recipe``, which the page fills in; nothing where no run tells how its epochs went."""
+    look = Look(lang, theme, compared=facts["kind"] == "comparison")
+    with debug_mode(False):
+        drawn = one_recipe(facts, look)
+    return {} if drawn is None else {"recipe": spec_of(drawn, look)}
 
 
 def captions(facts: Facts, lang: Lang = "en") -> dict[str, tuple[str, tuple[str, ...]]]:

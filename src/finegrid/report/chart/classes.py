@@ -40,7 +40,7 @@ def classes(facts: Facts, look: Look) -> Drawn | None:
         layered(*layers(grid, look, min(ends) - edge, max(ends) + edge)),
         data,
         grid.height,
-        look.word("classes title"),
+        look.word("classes title" if facts["verdict"]["best"] else "classes title so far"),
         tuple(notes(found, look, any(row["lacks"] for row in rows))),
         SIGNALS,
     )

@@ -32,7 +32,7 @@ CHINESE = {
     "strategy": "系统",
     "tip full": "系统",
     "tip recipe": "系统",
-    "tip effect_text": "差值（分）",
+    "tip effect_text": "差值（点）",
     "head rows": "序号",
     "instead": "{level}，相对 {baseline}",
     "forest title": "各系统与第一个系统之差：{score}",
@@ -48,7 +48,7 @@ CHINESE = {
     "cell count_text": "文本数（各次运行平均）",
     "how confusion": "第 {rows} 个系统，{seeds} 次运行的均值。每行合计 100 %，对角线为正确。计数本身，不带"
     "区间。",
-    "md score": "差值以 {score} 的分计。",
+    "md score": "差值以 {score} 的点计。",
     "md best": "最好的系统",
     "md best set": "与最佳者无法区分的系统有 {count} 个；此处列出前 {shown} 个以及基线。",
 }

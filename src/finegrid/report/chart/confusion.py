@@ -41,7 +41,7 @@ def confusion(facts: Facts, look: Look) -> Drawn | None:
         layered(*layers(grid, look, len(labels), size)),
         data,
         grid.height + min(MOST_BELOW, 18 + LETTER * max(map(letters, labels))),
-        look.word("confusion title"),
+        look.word("confusion title" if facts["verdict"]["best"] else "confusion title so far"),
         tuple(notes(found, look)),
         SIGNALS,
     )

@@ -10,7 +10,7 @@ import altair as alt
 from finegrid.facts.report import CurveFacts, Facts
 from finegrid.report.chart.figure import Drawn, Spec, layered
 from finegrid.report.chart.recipes import role_of
-from finegrid.report.chart.style import Look, Row, fit_line, plain
+from finegrid.report.chart.style import Look, Row, plain, score_label
 
 TOP, SCORES, GAP, LOSSES = 26, 210, 44, 120  # pixels: room, height of the upper part, room, of the lower
 HEIGHT = TOP + SCORES + GAP + LOSSES
@@ -44,7 +44,7 @@ def curves(facts: Facts, look: Look) -> Drawn | None:
         layered(*layers(facts, look, with_loss)),
         data,
         HEIGHT if with_loss else TOP + SCORES,
-        look.word("curves title", score=fit_line(facts["verdict"]["score"])),
+        look.word("curves title", score=score_label(facts["verdict"]["score"])),
         tuple(notes(facts, look, len(drawn), len(faint))),
     )
 
@@ -71,7 +71,7 @@ def points_of(run: int, one: CurveFacts, role: str, look: Look) -> Iterator[Row]
 
 
 def layers(facts: Facts, look: Look, with_loss: bool) -> list[Spec]:
-    score = look.word("points of", score=fit_line(facts["verdict"]["score"], 40))
+    score = look.word("points of", score=score_label(facts["verdict"]["score"]))
     last = max(len(one["dev"]) for one in facts["curves"])
     ticks = list(range(1, last + 1, -(-last // MOST_TICKS)))
     upper = part(look, "dev", look.word("on dev", score=score), ticks, TOP, TOP + SCORES)

@@ -11,7 +11,18 @@ from finegrid.facts.decision_words import factor_parts
 from finegrid.facts.report import Facts
 from finegrid.facts.verdict import FactorFacts, VerdictFacts
 from finegrid.report.chart.figure import ChartRows, Drawn, Spec, expr, layered, placed, scale
-from finegrid.report.chart.style import LONGEST_TOLD, Look, Row, fit_line, format_signed, level_name, plain
+from finegrid.report.chart.style import (
+    LONGEST_TOLD,
+    Look,
+    Row,
+    fit_line,
+    format_signed,
+    level_name,
+    plain,
+    score_label,
+    wrap_line,
+    wrap_name,
+)
 from finegrid.spelling import seconds_digits
 
 KINDS = ("use", "avoid", "open", "same")  # of a decision on a strategy
@@ -19,7 +30,9 @@ SHAPES = ("triangle-up", "triangle-down", "circle", "diamond")
 TOP = 30  # pixels, for the headings
 STEP = 44  # two lines of words
 STEP_ON_PAGES = 56  # three, where the page is narrow
-THIRD_LINE = 16  # more, where a decision takes two lines
+LINE = 16  # of one more line of words
+ROOM, ROOM_SHARE, MOST_ROOM = 197, 0.335, 322  # pixels for the words: the least there is, by width, the most
+NAME_LETTERS, WORD_LETTERS = 14.4, 12.4  # sizes that widths are reckoned from; names are bold
 SIGNED = "datum.value === 0 ? '0' : format(datum.value, '+,~r')"  # axis labels
 BEYOND = 0.75  # of the width of the plain intervals: farther ends of adjusted ones are arrows
 # Lengths by width: where the plot begins and ends, where the numbers end, and the same of seconds.
@@ -41,12 +54,18 @@ WITHOUT_SECONDS = (
 def forest(facts: Facts, look: Look) -> Drawn | None:
     """None where no effect has an interval."""
     verdict = facts["verdict"]
+    told = [word_lines(one, verdict, look) for one in verdict["factors"]]
     rows = placed([row_of(one, verdict, look) for one in verdict["factors"]])
+    spoken = [
+        {"row": n, "line": line, "lines": sum(map(len, words)), "kind": row["kind"], **said}
+        for n, (words, row) in enumerate(zip(told, rows, strict=True))
+        for line, said in enumerate(spoken_lines(*words))
+    ]
     known = [row for row in rows if row["low"] is not None]
     if not known:
         return None
     timed = [row for row in rows if row["seconds_low"] is not None]
-    more = THIRD_LINE if any(row["decision_more"] for row in rows) else 0
+    more = LINE * (max((len(names) + len(words) for names, words in told), default=2) - 2)
     step = STEP_ON_PAGES if look.width == "container" else STEP
     grid = ChartRows(len(rows), step + more, TOP)
     low, high = reach(known, verdict["margin"])
@@ -60,6 +79,7 @@ def forest(facts: Facts, look: Look) -> Drawn | None:
     layers.append(grid.hover("rows", tips(look, bool(timed))))
     data: dict[str, Sequence[Row]] = {
         "rows": rows,
+        "spoken": spoken,
         "known": known,
         "timed": timed,
         "below": [row for row in known if row["adjusted_low"] < low],
@@ -73,7 +93,7 @@ def forest(facts: Facts, look: Look) -> Drawn | None:
         layered(*layers, x=True),
         data,
         grid.height,
-        look.word("forest title", score=fit_line(verdict["score"])),
+        look.word("forest title", score=score_label(verdict["score"])),
         tuple(notes(facts, look, rows, bool(data["below"] or data["above"]))),
         WITH_SECONDS if timed else WITHOUT_SECONDS,
     )
@@ -83,11 +103,10 @@ def row_of(one: FactorFacts, verdict: VerdictFacts, look: Look) -> Row:
     has_interval = one["low"] is not None
     adjusted = one["adjusted"] if None not in one["adjusted"] else (one["low"], one["high"])
     spent: list[Any] = one["seconds_interval"] or [None, None]
-    marked = bool(one["notes"] or one["aliases"])
     name = level_name(one["factor"], one["levels"][1])
     told = [*one["notes"], *(look.word("alias", other=other) for other in one["aliases"])]
     return {
-        "label": name + (" †" if marked else ""),
+        "label": name + (" †" if one["notes"] or one["aliases"] else ""),
         "full": look.word("instead", level=name, baseline=fit_line(str(one["levels"][0]))),
         "kind": one["decision"]["kind"],
         **decision_lines(one, verdict, look),
@@ -117,14 +136,25 @@ def interval_text(one: FactorFacts, look: Look) -> str:
 
 
 def decision_lines(one: FactorFacts, verdict: VerdictFacts, look: Look) -> dict[str, str]:
-    """The words of a decision, whole and in two lines: its kind, and what goes with it."""
+    """The words of a decision, for a tooltip."""
+    return {"decision_text": look.word("comma").join(factor_parts(one, verdict, look.lang, brief=True))}
+
+
+def spoken_lines(names: Sequence[str], words: Sequence[str]) -> list[Row]:
+    return [{"name": name, "words": ""} for name in names] + [{"name": "", "words": said} for said in words]
+
+
+def word_lines(one: FactorFacts, verdict: VerdictFacts, look: Look) -> tuple[list[str], list[str]]:
+    """Lines that fit: the name, with a mark where something must be known of it; and the decision."""
+    marked = " †" if one["notes"] or one["aliases"] else ""
+    room = ROOM
+    if look.width != "container":
+        room = round(min(max(ROOM_SHARE * look.width - 18, ROOM), MOST_ROOM))
     kind, *added = factor_parts(one, verdict, look.lang, brief=True)
     comma = look.word("comma")
-    return {
-        "decision": kind + (comma.rstrip() if added else ""),
-        "decision_more": comma.join(added),
-        "decision_text": comma.join([kind, *added]),
-    }
+    words = [kind + (comma.rstrip() if added else ""), *([comma.join(added)] if added else [])]
+    names = wrap_name(level_name(one["factor"], one["levels"][1]) + marked, room, NAME_LETTERS)
+    return names, [line for each in words for line in wrap_line(each, room, WORD_LETTERS)]
 
 
 def reach(known: Sequence[Row], margin: float) -> tuple[float, float]:
@@ -144,7 +174,7 @@ def effects(grid: ChartRows, look: Look, low: float, high: float, verdict: Verdi
     colour, lower = look.colour, expr(f"narrow ? {18 + more // 2} : 0")
     axis = alt.Axis(
         orient="bottom",
-        title=look.word("points of", score=fit_line(verdict["score"], 40)),
+        title=look.word("points of", score=score_label(verdict["score"])),
         tickCount=expr("ceil((end - start) / 62)"),
         labelExpr=SIGNED,
         grid=False,
@@ -196,20 +226,14 @@ def words(grid: ChartRows, look: Look, more: int) -> list[alt.Chart]:
     colour = look.colour
     fixed = alt.Scale(domain=list(KINDS), range=[getattr(colour, kind) for kind in KINDS])
     by_kind = alt.Color("kind:N", scale=fixed, legend=None)
-    beside, above, under = (
-        expr(f"narrow ? {narrow - more // 2} : {wide - more // 2}")
-        for narrow, wide in ((-17, -8), (-1, 9), (-1 + more, 9 + more))
-    )
-    room = expr("narrow ? width - 60 : start - 18")
-    lower = expr("narrow ? width - 128 : start - 18")
-    whole = expr("narrow ? width : start - 18")
-    lines = [("decision", above, lower), ("decision_more", under, whole)]
+    beside, above = (expr(f"narrow ? {narrow - more // 2} : {wide}") for narrow, wide in ((-17, -8), (-1, 9)))
+    room = expr("narrow ? width - 60 : start - 8")
+    middle = "(datum.line - (datum.lines - 1) / 2)"
+    lower = expr(f"narrow ? {-17 - more // 2} + {LINE} * datum.line : {LINE} * {middle}")
+    style: dict[str, Any] = {"align": "left", "dy": lower, "limit": room}
     return [
-        grid.texts("rows", "label", 0, align="left", fontSize=13, fontWeight=600, dy=beside, limit=room),
-        *(
-            grid.texts("rows", field, 0, align="left", dy=dy, limit=limit).encode(color=by_kind)
-            for field, dy, limit in lines
-        ),
+        grid.texts("spoken", "name", 0, fontSize=13, fontWeight=600, **style),
+        grid.texts("spoken", "words", 0, **style).encode(color=by_kind),
         grid.texts("rows", "effect_text", "numbers", align="right", fontSize=13, fontWeight=600, dy=beside),
         grid.texts("rows", "interval_text", "numbers", align="right", color=colour.muted, dy=above),
         *headings(look),
@@ -232,7 +256,7 @@ def seconds(grid: ChartRows, look: Look, timed: Sequence[Row], more: int) -> lis
 
     ``more``: pixels of a third line of words.
     """
-    beside, above = -8 - more // 2, 9 - more // 2
+    beside, above = -8, 9
     colour, wide = look.colour, expr("narrow ? 0 : 1")
     lows, highs = [row["seconds_low"] for row in timed], [row["seconds_high"] for row in timed]
     low, high = min(0.0, *lows), max(0.0, *highs)

@@ -10,15 +10,14 @@ import altair as alt
 from finegrid.facts.report import Facts
 from finegrid.report.chart.figure import Drawn, expr, layered
 from finegrid.report.chart.recipes import ROLES, recipe_row
-from finegrid.report.chart.style import Look, Row, fit_line
+from finegrid.report.chart.style import Look, Row, score_label
 
 HEIGHT = 340  # pixels
-SAME = 0.01  # of the range of seconds: closer ones stand side by side
-APART = 9  # pixels between them, where there is room
 SHAPES = ("diamond", "square", "circle", "circle")
 SIZES = (150, 100, 70, 30)
 STRENGTHS = (1.0, 1.0, 0.9, 0.55)
 BEYOND = 0.4  # of the span of the means: farther ends of intervals are cut
+INSIDE = 0.06  # of the height: from its edge to the words beside an interval that goes beyond it
 NAMED = 6  # recipes of the frontier that have their row beside them
 
 
@@ -26,16 +25,27 @@ def frontier(facts: Facts, look: Look) -> Drawn | None:
     """None where no recipe has both a score and seconds."""
     recipes = facts["recipes"]
     rows = [recipe_row(one, look, facts["verdict"]["score_digits"]) for one in recipes]
-    known = beside([row for row in rows if row["low"] is not None and row["seconds"] is not None])
+    known = [
+        {**row, "size": SIZES[at], "strength": STRENGTHS[at]}
+        for row in rows
+        if row["low"] is not None and row["seconds"] is not None
+        for at in [ROLES.index(row["role"])]
+    ]
     if not known:
         return None
     known.sort(key=lambda row: -ROLES.index(row["role"]))  # what matters is drawn last
     path = sorted((row for row in known if row["on_frontier"]), key=lambda row: row["seconds"])
     low, high = reach(known)
-    is_cut = any(row["low"] < low or row["high"] > high for row in known)
-    told = list(names(known, path, look))
+    marked = [row for row in known if row["role"] != "other"]
+    is_cut = any(row["low"] < low or row["high"] > high for row in marked)
+    edge = INSIDE * (high - low)  # words are inside the axes
+    told = [
+        {**row, "words_low": max(row["low"], low + edge), "words_high": min(row["high"], high - edge)}
+        for row in names(known, path, look)
+    ]
     data: dict[str, Sequence[Row]] = {
         "recipes": known,
+        "marked": marked,
         "path": path,
         "above": [row for row in told if not row["below"]],
         "below": [row for row in told if row["below"]],
@@ -44,50 +54,20 @@ def frontier(facts: Facts, look: Look) -> Drawn | None:
         layered(*layers(facts, look, known)),
         data,
         HEIGHT,
-        look.word("frontier title", score=fit_line(facts["verdict"]["score"])),
+        look.word("frontier title", score=score_label(facts["verdict"]["score"])),
         tuple(notes(facts, look, len(rows) - len(known), is_cut, len(path) > 1)),
-        (("gap", f"min({APART}, 0.1 * width / {most_beside(known)})"),),
     )
-
-
-def beside(rows: list[Row]) -> list[Row]:
-    """With ``shift``: places to the right of its own seconds, so that recipes of the same seconds show."""
-    if not rows:
-        return []
-    ordered = sorted(rows, key=lambda row: (row["seconds"], row["test"]))
-    near = SAME * (ordered[-1]["seconds"] - ordered[0]["seconds"])
-    groups: list[list[Row]] = [[ordered[0]]]
-    for row in ordered[1:]:
-        if row["seconds"] - groups[-1][0]["seconds"] <= near:
-            groups[-1].append(row)
-        else:
-            groups.append([row])
-    found = []
-    for group in groups:
-        group.sort(key=lambda row: row["test"])
-        found += [{**row, "shift": n - (len(group) - 1) / 2, **weight(row)} for n, row in enumerate(group)]
-    return found
-
-
-def weight(row: Row) -> Row:
-    at = ROLES.index(row["role"])
-    return {"size": SIZES[at], "strength": STRENGTHS[at]}
-
-
-def most_beside(rows: Sequence[Row]) -> int:
-    return max(1, round(2 * max(float(row["shift"]) for row in rows)) + 1)
 
 
 def layers(facts: Facts, look: Look, known: Sequence[Row]) -> Iterator[alt.Chart]:
     colour, score = look.colour, facts["verdict"]["score"]
     per = "seconds per epoch" if facts["verdict"]["seconds_per"] == "epoch" else "seconds per run"
-    sideways = alt.Scale(zero=False, nice=False, padding=expr(f"{most_beside(known) / 2} * gap + 16"))
+    sideways = alt.Scale(zero=False, nice=False, padding=16)
     low, high = reach(known)
     x = alt.X("seconds:Q", scale=sideways, axis=alt.Axis(title=look.word(per), grid=False, tickCount=6))
     y = alt.Y(
         "low:Q", scale=alt.Scale(zero=False, nice=False, domain=[low, high]), axis=vertical(look, score)
     )
-    aside = expr("datum.shift * gap")
     inks = [colour.use, colour.ink, colour.muted, colour.faint]
     ink = alt.Color("role:N", scale=alt.Scale(domain=list(ROLES), range=inks), legend=None)
     shape = alt.Shape("role:N", scale=alt.Scale(domain=list(ROLES), range=list(SHAPES)), legend=None)
@@ -95,13 +75,14 @@ def layers(facts: Facts, look: Look, known: Sequence[Row]) -> Iterator[alt.Chart
     line: dict[str, Any] = {"color": colour.muted, "strokeDash": [4, 3], "strokeWidth": 1.2}
     yield (
         alt.Chart(alt.NamedData("path"))
-        .mark_line(xOffset=aside, **line)
+        .mark_line(**line)
         .encode(x=x, y=alt.Y("test:Q", axis=vertical(look, score)), order="seconds:Q")
     )
-    yield recipes.mark_rule(strokeWidth=1.4, xOffset=aside, opacity=expr("datum.strength"), clip=True).encode(
+    intervals = alt.Chart(alt.NamedData("marked"))
+    yield intervals.mark_rule(strokeWidth=1.4, opacity=expr("datum.strength"), clip=True).encode(
         x=x, y=y, y2="high:Q", color=ink
     )
-    yield recipes.mark_point(filled=True, opacity=1, xOffset=aside, size=expr("datum.size")).encode(
+    yield recipes.mark_point(filled=True, opacity=expr("datum.strength"), size=expr("datum.size")).encode(
         x=x, y="test:Q", color=ink, shape=shape, tooltip=tips(look)
     )
     for below in (False, True):
@@ -127,7 +108,6 @@ def label(look: Look, ink: alt.Color, below: bool, halo: bool) -> alt.Chart:
     """Names of the few recipes that have one, above or below the interval; first a halo, then words."""
     words: dict[str, Any] = {
         "dy": 13 if below else -12,
-        "xOffset": expr("datum.shift * gap"),
         "align": expr("datum.side"),
         "fontWeight": 600,
         "limit": expr("0.6 * width"),
@@ -135,14 +115,16 @@ def label(look: Look, ink: alt.Color, below: bool, halo: bool) -> alt.Chart:
     if halo:
         words |= {"stroke": look.colour.card, "strokeWidth": 5, "strokeJoin": "round"}
     named: alt.Chart = alt.Chart(alt.NamedData("below" if below else "above")).mark_text(**words)
-    encoded: alt.Chart = named.encode(x="seconds:Q", y="low:Q" if below else "high:Q", text="name:N")
+    encoded: alt.Chart = named.encode(
+        x="seconds:Q", y="words_low:Q" if below else "words_high:Q", text="name:N"
+    )
     return encoded if halo else encoded.encode(color=ink)
 
 
 def vertical(look: Look, score: str) -> alt.Axis:
     """Its title lies flat, above it."""
     return alt.Axis(
-        title=look.word("points of", score=fit_line(score, 40)),
+        title=look.word("points of", score=score_label(score)),
         titleAlign="left",
         titleAnchor="end",
         titleAngle=0,
@@ -177,7 +159,6 @@ def notes(facts: Facts, look: Look, left_out: int, cut: bool, has_path: bool) ->
     yield look.word("how points")
     if best is not None and has_path:
         yield look.word("how frontier", split=look.word(best["chosen_on"]))
-    yield look.word("how beside")
     if cut:
         yield look.word("cut")
     if left_out:

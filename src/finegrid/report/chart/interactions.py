@@ -12,7 +12,7 @@ from finegrid.facts.report import Facts
 from finegrid.facts.verdict import InteractionFacts
 from finegrid.report.chart.figure import ChartRows, Drawn, expr, layered, scale
 from finegrid.report.chart.forest import SIGNED
-from finegrid.report.chart.style import Look, Row, fit_line, format_signed, level_name
+from finegrid.report.chart.style import Look, Row, fit_line, format_signed, level_name, score_label
 from finegrid.spelling import format_level
 
 MOST = 6  # panels
@@ -54,7 +54,7 @@ def interactions(facts: Facts, look: Look) -> Drawn | None:
         layered(*layers(grid, look, facts, min(0.0, *ends) - edge, max(0.0, *ends) + edge)),
         data,
         grid.height,
-        look.word("interactions title", score=fit_line(facts["verdict"]["score"])),
+        look.word("interactions title", score=score_label(facts["verdict"]["score"])),
         tuple(notes(facts, look, len(kept), len(known), any(one["aliases"] for one in kept))),
         SIGNALS,
     )
@@ -108,7 +108,7 @@ def layers(grid: ChartRows, look: Look, facts: Facts, low: float, high: float) -
     ink = alt.Color("ink:N", scale=inks, legend=None)
     axis = alt.Axis(
         orient="bottom",
-        title=look.word("points of", score=fit_line(facts["verdict"]["score"], 40)),
+        title=look.word("points of", score=score_label(facts["verdict"]["score"])),
         tickCount=expr("ceil((end - start) / 62)"),
         labelExpr=SIGNED,
         grid=False,

@@ -10,7 +10,7 @@ import altair as alt
 from finegrid.facts.report import Facts, ReportRecipe
 from finegrid.report.chart.figure import ChartRows, Drawn, expr, layered, placed, scale
 from finegrid.report.chart.recipes import ROLES, recipe_row
-from finegrid.report.chart.style import Look, Row, fit_line, level_name, plain
+from finegrid.report.chart.style import Look, Row, level_name, plain, score_label
 
 STEP = 20  # pixels
 MOST = 64  # recipes; of more the best ones, the baseline and the recommended one
@@ -55,7 +55,7 @@ def seeds(facts: Facts, look: Look) -> Drawn | None:
         layered(*layers(grid, look, facts, levels, *reach(dots, known))),
         data,
         grid.height,
-        look.word("seeds title", score=fit_line(facts["verdict"]["score"])),
+        look.word("seeds title", score=score_label(facts["verdict"]["score"])),
         tuple(notes(facts, look, rows, len(recipes), bool(levels))),
         (
             ("rows_end", "narrow ? 46 : 52"),
@@ -121,7 +121,7 @@ def layers(
     ink = alt.Color("role:N", scale=alt.Scale(domain=list(ROLES), range=inks), legend=None)
     axis = alt.Axis(
         orient="bottom",
-        title=look.word("points of", score=fit_line(facts["verdict"]["score"], 40)),
+        title=look.word("points of", score=score_label(facts["verdict"]["score"])),
         tickCount=expr("ceil((end - start) / 62)"),
         grid=False,
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -104,6 +105,14 @@ def fit_line(text: str, most: int = LONGEST) -> str:
     return line if len(line) <= most else line[: most - 1] + "…"
 
 
+def score_label(name: str, most: int = 40) -> str:
+    """A score as the page spells it, for a figure."""
+    kind, _, label = name.partition(":")
+    if label:
+        return f"F1 {fit_line(label, most)}"
+    return {"macro-f1": "macro F1", "mcc": "MCC"}.get(kind, fit_line(kind, most))
+
+
 def level_name(factor: str, level: Level) -> str:
     return f"{fit_line(factor)} = {fit_line(format_level(level))}"
 
@@ -123,13 +132,36 @@ def wrap_line(text: str, pixels: float, size: float) -> list[str]:
     """Lines that fit, by a rough width of letters: a figure cannot measure them, and wraps nothing itself."""
     lines, line, used = [], "", 0.0
     for piece in pieces(text):
-        wide = sum(size * (1.0 if is_wide(c) else 0.53) for c in piece)
+        wide = measure_text(piece, size)
         if line and used + wide > pixels:
             lines.append(line.rstrip())
             line, used = "", 0.0
             piece = piece.lstrip()
         line, used = line + piece, used + wide
     return [*lines, line.rstrip()] if line.strip() else lines
+
+
+def wrap_name(name: str, pixels: float, size: float) -> list[str]:
+    """A name and its level in lines that fit: first before the level, then after dots and underscores."""
+    if measure_text(name, size) <= pixels:
+        return [name]
+    factor, equals, level = name.partition(" = ")
+    lines = wrap_pieces(re.split(r"(?<=[._])", factor), pixels, size)
+    return [*lines, *wrap_pieces([f"= {level}"], pixels, size)] if equals else lines
+
+
+def wrap_pieces(found: Iterable[str], pixels: float, size: float) -> list[str]:
+    lines = [""]
+    for piece in found:
+        if lines[-1] and measure_text(lines[-1] + piece, size) > pixels:
+            lines.append("")
+        lines[-1] += piece
+    return lines
+
+
+def measure_text(text: str, size: float) -> float:
+    """Pixels, about: a figure cannot measure them."""
+    return sum(size * (1.0 if is_wide(char) else 0.53) for char in text)
 
 
 def pieces(text: str) -> list[str]:

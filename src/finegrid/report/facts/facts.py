@@ -13,6 +13,7 @@ from finegrid import __version__
 from finegrid.facts.report import Caution, DesignFacts, Facts, StateFacts, WarningWords
 from finegrid.metrics import TOLERANCE
 from finegrid.report.facts.classes import class_facts
+from finegrid.report.facts.details import details_facts
 from finegrid.report.facts.origin import card_facts, commands, data_facts, protocol_facts
 from finegrid.report.facts.recipes import curve_facts, recipe_facts
 from finegrid.report.facts.texts import readable_table, text_facts
@@ -25,7 +26,7 @@ from finegrid.study.study import Study
 from finegrid.verdict.confirm import load_confirmations
 from finegrid.verdict.diagnose import Warning
 from finegrid.verdict.diagnose_words import describe
-from finegrid.verdict.interim import with_interim_decisions
+from finegrid.verdict.interim import read_interim_analyses, with_interim_decisions
 from finegrid.verdict.to_json import as_json, missing_json
 from finegrid.verdict.verdict import Verdict
 
@@ -58,6 +59,7 @@ def report_facts(folder: Path, margin: float | None = None, tolerance: float = T
         "name": folder.resolve().name,
         "kind": "imported" if imported else "study",
         "title": imported.title if imported else None,
+        "note": (study.head.note.strip() or None) if study else None,
         "source": imported.source if imported else None,
         "state": state_facts(verdict, study),
         "verdict": as_json(verdict),
@@ -68,6 +70,7 @@ def report_facts(folder: Path, margin: float | None = None, tolerance: float = T
         "classes": class_facts(verdict),
         "texts": text_facts(verdict, table),
         "why_no_texts": why_no_texts,
+        "details": details_facts(verdict, table),
         "data": data_facts(verdict.results, study),
         "cards": card_facts(verdict.results) if study else [],
         "protocol": protocol_facts(verdict.results, study),
@@ -104,4 +107,5 @@ def state_facts(verdict: Verdict, study: Study | None) -> StateFacts:
         "design": design_facts(study, tuple(results.inert)) if study else None,
         "factors": {name: list(levels) for name, levels in results.factors.items()},
         "undecided_screen": study.undecided if study else False,
+        "looks": len(read_interim_analyses(study.folder)) if study else 0,
     }

@@ -161,5 +161,5 @@ def text_json(split: Split, text: int, table: DataTable) -> TextFacts:
     }
 
 
-def cut(piece: str) -> str:
-    return piece if len(piece) <= SHOWN_CHARACTERS else piece[: SHOWN_CHARACTERS - 1] + "…"
+def cut(piece: str, most: int = SHOWN_CHARACTERS) -> str:
+    return piece if len(piece) <= most else piece[: most - 1] + "…"

@@ -45,26 +45,27 @@ CHINESE = {
     "effect": "差值",
     "on test": "{score}，95 % 区间 {interval}",
     "on test bare": "{score}；没有区间",
-    "strategies": "差值的数字",
+    "strategies": "差值的数值结果",
     "scope": "{texts} 条测试文本上的 {score}；{recipes} 个系统。",
     "nav recipes": "系统",
     "recipes": "全部系统",
     "recipes lead": "{recipes} 个系统，{runs} 个预测文件。",
     "shown": "{all} 个系统中的 {shown} 个",
     "c seeds": "运行",
-    "recipes note": "每个点是一次运行，刻度同为 {low} 至 {high} 分，竖线是均值。最佳集：与最佳者无法区分。",
+    "recipes note": "每个点是一次运行，刻度同为 {low} 至 {high}，竖线是均值。最佳集：与最佳者无法区分。",
     "classes lead": "推荐的系统，{seeds} 次运行的均值。",
-    "wrong lead": "推荐的系统答错的文本：概率已知时按概率从高到低，否则按答错的运行次数。其中一些可能是标"
+    "wrong lead": "推荐的系统预测错误的文本：概率已知时按概率从高到低，否则按预测错误的运行次数。其中一些可能"
+    "是标"
     "签本身有误。",
-    "wrong none": "没有答错任何文本。",
+    "wrong none": "全部文本预测正确。",
     "disputed lead": "各系统的各次运行最不一致的文本：有歧义、标签有误，或正是系统之间的差别所在。",
-    "seeds wrong": "答错的运行",
+    "seeds wrong": "预测错误的运行",
     "p table": "按预测文件比较的系统",
     "repeat lead table": "这条命令重做同样的比较。",
     "do report": "这一比较和本页",
     "r recipe": "<strong>系统</strong>是给出预测的任何东西。<strong>基线</strong>是最先列出的系统。同一系"
     "统的多个文件是它的多次<strong>运行</strong>。",
-    "r effect": "<strong>差值</strong>是在同样的文本上，一个系统相对基线的得失，以分计（0 至 100）。",
+    "r effect": "<strong>差值</strong>是在同样的文本上，一个系统相对基线的得失，以点计（0 至 100）。",
     "r interval": "<strong>95 % 区间</strong>：在 100 个这样的比较中，有 95 个的区间包含真实差值，对同类的"
     "新文本成立，系统有多个文件时也对新的运行成立。<strong>校正区间</strong>在同时比较多个系统时更宽：在 "
     "100 个这样的比较中，有 95 个的所有区间同时正确。结论依据校正区间。",

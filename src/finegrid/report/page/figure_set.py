@@ -61,12 +61,14 @@ def draw_figures(facts: Facts, lang: Lang | None) -> Figures:
         lang: of the pictures; None draws none.
     """
     # It imports altair: a second that other commands need not spend.
-    from finegrid.report.chart.charts import charts
+    from finegrid.report.chart.charts import charts, template_of_a_recipe
 
     with ThreadPoolExecutor() as pool:
         pool.submit(bundle)
         light = {each: charts(facts, each, "light") for each in LANGS}
         drawn = {name: pool.submit(picture, spec) for name, spec in light[lang].items()} if lang else {}
+        for each, found in light.items():
+            found |= template_of_a_recipe(facts, each, "light")
         specs: dict[Lang, dict[Theme, dict[str, Spec]]] = {
             each: {"light": found, "dark": {name: darkened(spec) for name, spec in found.items()}}
             for each, found in light.items()

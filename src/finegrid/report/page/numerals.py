@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from finegrid.errors import visible
 from finegrid.recipe.identity import Level
@@ -84,6 +85,19 @@ def time(seconds: float | None) -> Both:
 def level(factor: str, value: Level) -> Markup:
     """``reinit.layers = 6``."""
     return code(f"{factor} = {format_level(value)}")
+
+
+def breaking(name: str) -> Markup:
+    """A name that may break after its dots and underscores, and nowhere else."""
+    pieces = re.split(r"(?<=[._])", visible(name))
+    return Markup('<code dir="auto">{}</code>').format(
+        Markup("<wbr>").join(map(escape, filter(None, pieces)))
+    )
+
+
+def level_of_table(factor: str, value: Level) -> Markup:
+    """``reinit.layers = 6`` in the head of a row, which is narrow on a telephone."""
+    return Markup("{} {}").format(breaking(factor), code(f"= {format_level(value)}"))
 
 
 def levels(found: Mapping[str, Any]) -> Both:

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from finegrid import ASSETS
 from finegrid.facts.report import Facts, ReportRecipe
+from finegrid.facts.unsettled import without_words
 from finegrid.facts.verdict import AgainstBaselineFacts
 from finegrid.report.chart.palette import FONT, THEMES, colours
 from finegrid.report.page import numerals, sentences
@@ -35,6 +36,7 @@ def render_page(facts: Facts, lang: Lang = "en", live: bool = False, figures: Fi
             one by ``window.finegrid.refresh(document)``. It has no pictures for pages without scripts.
         figures: other charts than those of the facts.
     """
+    whole, facts = facts, without_words(facts)
     figures = draw_figures(facts, None if live else lang) if figures is None else figures
     scripts = [bundle(), asset("report.js")] if figures.specs else [asset("report.js")]
     return (
@@ -63,9 +65,17 @@ def render_page(facts: Facts, lang: Lang = "en", live: bool = False, figures: Fi
             against=find_against(facts),
             recommended=next((one for one in facts["recipes"] if one["recommended"]), None),
             lacking=sentences.lacking(facts),
-            facts_json=script_json(facts),
+            unsettled=facts is not whole,
+            details=facts["details"],
+            slot=slot,
+            facts_json=script_json(whole),
         )
     )
+
+
+def slot(name: str) -> Markup:
+    """Where a script puts a text."""
+    return Markup('<span data-slot="{}" dir="auto"></span>').format(name)
 
 
 def best_first(facts: Facts) -> list[ReportRecipe]:
