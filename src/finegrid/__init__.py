@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from finegrid.api.study import Study
     from finegrid.api.table import Table
     from finegrid.api.verdict import Recommendation, Verdict
-    from finegrid.errors import InputError, Problem
-    from finegrid.running.process import WorkerBrokeError
+    from finegrid.errors import InputError, Problem, WorkerBrokeError
 
 __version__ = "0.1.0"
 ASSETS = Path(__file__).parent / "assets"  # what comes with the package: data, pages, templates
@@ -51,7 +50,7 @@ HOMES = {
     "Study": "finegrid.api.study",
     "Table": "finegrid.api.table",
     "Verdict": "finegrid.api.verdict",
-    "WorkerBrokeError": "finegrid.running.process",
+    "WorkerBrokeError": "finegrid.errors",
     "compare": "finegrid.api.comparison",
 }
 

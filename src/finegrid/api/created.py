@@ -11,8 +11,9 @@ from finegrid.api.frames import Data, path_of, read_frame, write_frame
 from finegrid.api.wording import COMMAND_LINE, name_in
 from finegrid.errors import InputError, Problem
 from finegrid.recipe.identity import Level
+from finegrid.study.drafting import InitOptions
 from finegrid.study.folder import StudyFolder
-from finegrid.study.init import InitOptions, WrittenStudy, draft_of, write_study
+from finegrid.study.init import WrittenStudy, draft_of, write_study
 from finegrid.study.toml import format_toml
 
 # Levels by factor, of a bundle settings by the level's name; or names, each at its usual levels.

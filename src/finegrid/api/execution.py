@@ -42,7 +42,7 @@ class Execution:
     def plan(self, seeds: int | None, probe: bool) -> Plan:
         """What will run, after a look at the model if one is asked for."""
         if probe:
-            launch.audit(self.study, self.settings, self.listener)
+            launch.audit(self.study, self.settings, show=self.listener)
         return Plan.of(study_status(self.study, self.settings, seeds, self.workers))
 
     def train(self, seeds: int | None, rows: Collection[int] | None, margin: float | None) -> RunSummary:
@@ -110,13 +110,15 @@ class Execution:
             RuntimeError: the run diverged or failed.
         """
         from finegrid.inference.fit import check_out, find_recipe
+        from finegrid.report.model_card import study_blocks
         from finegrid.verdict.interim import recommended_recipe
 
         study = self.study
         recommend = partial(recommended_recipe, margin=margin, tolerance=tolerance)
         chosen = find_recipe(study, recipe, recommend)
         place = check_out(out or study.files.best_model, force)
-        record = launch.fit(study, self.settings, chosen, seed, place, self.listener)
+        about = study_blocks(study, chosen, margin, tolerance)
+        record = launch.fit(study, self.settings, chosen, seed, place, about=about, show=self.listener)
         if not record.done:
             raise RuntimeError(f"no model was kept: the run {record.status}: {record.reason}")
         return place

@@ -18,9 +18,9 @@ from finegrid.api.wording import COMMAND_LINE, in_python
 from finegrid.data.settings import Encoding, Format, Quoting, Separator
 from finegrid.errors import input_error
 from finegrid.metrics import TOLERANCE
+from finegrid.study.drafting import InitOptions
 from finegrid.study.folder import StudyFolder
 from finegrid.study.imported import load_imported
-from finegrid.study.init import InitOptions
 from finegrid.study.load import read_study
 
 if TYPE_CHECKING:
