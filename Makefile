@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow browser test-browser check format reference bench clean
+.PHONY: demo test test-slow browser test-browser check format reference wheel bench clean
 
 demo: .venv/installed
 	$(BIN)/finegrid demo demo
@@ -65,6 +65,12 @@ bench: .venv/bench-installed
 reference: .venv/dev-installed
 	$(BIN)/python scripts/reference.py
 	$(BIN)/python scripts/schemas.py
+
+# A wheel and an archive of the sources, in dist/, and what the wheel holds.
+wheel: .venv/dev-installed
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+	$(BIN)/python -m zipfile --list dist/*.whl
 
 clean:
 	rm -rf .venv demo

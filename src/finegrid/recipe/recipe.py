@@ -120,7 +120,7 @@ class Recipe:
         """Every factor by its dotted name, e.g. ``{"reinit.layers": 2, ...}``."""
         return {
             f"{part}.{name}": getattr(getattr(self, part), name)
-            for part, names in names_of(type(self)).items()
+            for part, names in factor_names().items()
             for name in names
         }
 
@@ -175,10 +175,12 @@ class Recipe:
 
 
 @cache
-def names_of(kind: type[Recipe]) -> dict[str, tuple[str, ...]]:
+def factor_names() -> dict[str, tuple[str, ...]]:
     """By part, its factors. A verdict asks for the levels of its recipes some hundred times."""
-    parts = {field.name: getattr(kind(), field.name) for field in fields(kind)}
-    return {part: tuple(field.name for field in fields(of_part)) for part, of_part in parts.items()}
+    return {
+        part.name: tuple(field.name for field in fields(getattr(Recipe(), part.name)))
+        for part in fields(Recipe)
+    }
 
 
 DEFAULTS: Levels = Recipe().levels()

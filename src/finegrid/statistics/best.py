@@ -8,11 +8,12 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, special
+from scipy import special
 
 from finegrid.statistics.experiment import Experiment
 from finegrid.statistics.outcomes import DENSE, Filled, Floats
 from finegrid.statistics.repeats import between_pairs
+from finegrid.statistics.roots import find_root
 from finegrid.statistics.variance import NO_SPREAD, additive_residual, run_text
 
 
@@ -143,7 +144,7 @@ def hsu_constant(recipes: int, df: float, alpha: float) -> float:
     def uncovered(d: float) -> float:
         return 1 - alpha - _dunnett(d, recipes - 1, df)
 
-    return float(optimize.brentq(uncovered, 0.0, 200.0, xtol=1e-6))
+    return find_root(uncovered, 0.0, 200.0, tolerance=1e-6)
 
 
 def _dunnett(d: float, others: int, df: float) -> float:

@@ -12,12 +12,13 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, sparse, special
+from scipy import sparse, special
 
 from finegrid.metrics import MARGIN
 from finegrid.statistics.decide import Decision, Interval, decide, finest_margin, plain_interval
 from finegrid.statistics.experiment import Experiment
 from finegrid.statistics.outcomes import Filled, Floats
+from finegrid.statistics.roots import find_root
 from finegrid.statistics.variance import Noise, Weights, measure_imbalance_by_structure
 
 Counts = NDArray[np.int64]
@@ -202,7 +203,7 @@ def find_level(df: Floats, own_df: Floats, share: Floats, alpha: float = 0.05) -
         return float(np.exp(low))
     if missing(high) >= 0:  # and where all are one and the same, that of one
         return alpha
-    return float(np.exp(optimize.brentq(missing, low, high, xtol=1e-3)))
+    return float(np.exp(find_root(missing, low, high, tolerance=1e-3)))
 
 
 def _sort_kinds(df: Floats, own: Floats, share: Floats) -> tuple[Floats, Counts]:

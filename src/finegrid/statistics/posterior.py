@@ -26,12 +26,13 @@ from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg, optimize, special
+from scipy import linalg, special
 
 from finegrid.recipe.identity import Level, Levels
 from finegrid.statistics.decide import Interval
 from finegrid.statistics.experiment import Experiment
 from finegrid.statistics.outcomes import Filled, Floats
+from finegrid.statistics.roots import find_root
 from finegrid.statistics.variance import additive_residual, run_text
 
 ORDERS = 3  # main effects, interactions of two, interactions of three and more
@@ -123,7 +124,7 @@ class Differences:
             def off(value: float) -> float:
                 return float(self.weight @ _share(value - mean, sd)) - tail
 
-            return float(optimize.brentq(off, *ends, xtol=1e-6))
+            return find_root(off, *ends, tolerance=1e-6)
 
         return Interval(find((1 - share) / 2), find((1 + share) / 2))
 
@@ -133,8 +134,8 @@ class Differences:
 
 def _share(distance: Floats, sd: Floats) -> Floats:
     """Of a normal distribution, what lies below its mean + distance."""
-    ratio = np.divide(distance, sd, out=np.sign(distance) * np.inf, where=sd > 0)
-    return np.asarray(special.ndtr(np.where(np.isnan(ratio), 0.0, ratio)))
+    endless = np.where(distance == 0, 0.0, np.copysign(np.inf, distance))
+    return np.asarray(special.ndtr(np.divide(distance, sd, out=endless, where=sd > 0)))
 
 
 def find_posterior(experiment: Experiment, besides: Sequence[Levels] = ()) -> Posterior | None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import optimize, special
+from scipy import special
 
 from finegrid.metrics import MARGIN
 from finegrid.statistics.outcomes import Floats
+from finegrid.statistics.roots import find_root
 from finegrid.statistics.variance import MOST_DF, Components, Noise, moderate
 
 POWER = 0.8  # share of studies
@@ -53,7 +54,7 @@ def detectable(
     def missed(effect: float) -> float:
         return float(special.ndtr((least - effect) / se).mean()) - (1 - power)
 
-    return float(optimize.brentq(missed, 0.0, float(least.max()) + 10 * se))
+    return find_root(missed, 0.0, float(least.max()) + 10 * se, tolerance=1e-9)
 
 
 def _draw_noise(
