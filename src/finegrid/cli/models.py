@@ -32,6 +32,7 @@ from finegrid.inference.labelled_file import style_of, write_predictions
 from finegrid.inference.predict import predict_file, score_lines
 from finegrid.machine import cores
 from finegrid.metrics import TOLERANCE
+from finegrid.next_words import next_line
 from finegrid.recipe.recipe import Recipe
 from finegrid.running import launch
 from finegrid.study.folder import StudyFolder
@@ -63,7 +64,7 @@ def fit(
     record = launch.fit(study, settings, chosen, seed, place)
     if not record.done:
         exit_with(f"no model was kept: the run {record.status}: {record.reason}")
-    say(*fitted_lines(record, study.head.score), f"wrote {place}; now: finegrid predict {place} FILE")
+    say(*fitted_lines(record, study.head.score), f"wrote {place}", next_line("predict", place))
 
 
 def predict(
