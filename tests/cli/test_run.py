@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import shutil
 import time
 from pathlib import Path
@@ -56,7 +57,7 @@ def test_results_go_to_stdout_and_progress_to_stderr(first: Called) -> None:
     assert first.returncode == 0
     assert "s full" in first.stdout and "s frozen" in first.stdout
     assert "8 recipes are 4 distinct runs" in first.stderr
-    assert "run 4 of 4: rows " in first.stderr
+    assert re.search(r"^run 4 of 4: \S+ = .+ \(rows \d-\d\), seed 0: macro-f1 ", first.stderr, re.MULTILINE)
     assert "run 4 of 4" not in first.stdout
 
 
@@ -88,6 +89,22 @@ def test_every_command_ends_with_the_next_one(
 
     assert done.returncode == 0
     assert last.startswith(("下一步：" if "zh" in options else "next: ") + then.format(study))
+
+
+def test_status_names_the_folder_of_the_logs(study: Path, call: Call) -> None:
+    (study / "logs").mkdir(exist_ok=True)
+
+    assert f"logs of the workers, a line an epoch: {study / 'logs'}" in call("status", study).stdout
+
+
+def test_workers_log_a_line_an_epoch(first: Called) -> None:
+    """Here they are threads of this process, so that their stderr is its own."""
+    epoch = re.compile(
+        r" epoch (\d) of 2: loss \d\.\d{4}, macro-f1 0\.\d{4} on dev, \d+\.\d s$", re.MULTILINE
+    )
+    begun = re.findall(r" begins with seed 0: .*optimizer\.rate = 0\.01", first.stderr)
+
+    assert sorted(epoch.findall(first.stderr)) == ["1"] * 4 + ["2"] * 4 and len(begun) == 4
 
 
 def test_json_has_no_next_command(study: Path, call: Call) -> None:

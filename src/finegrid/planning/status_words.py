@@ -133,6 +133,8 @@ def status_lines(status: StudyStatus) -> list[str]:
     lines += lacking_lines(status)
     lines += [BEST_TEST] * (status.study.head.protocol == "best-test")
     lines += bad_run_lines(status)
+    if status.study.files.logs.is_dir():
+        lines.append(f"logs of the workers, a line an epoch: {status.study.files.logs}")
     if degenerate := status.degenerate():
         lines.append(f"degenerate, no better than the majority class: {', '.join(degenerate)}")
     if left := status.seconds_left():
