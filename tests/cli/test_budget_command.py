@@ -9,6 +9,11 @@ import pytest
 from support.command_line import Call
 from support.studies import save_word_checkpoint, write_data, write_word_study
 
+from finegrid.planning.runs import plan_runs
+from finegrid.study.audit_file import load_audit
+from finegrid.study.load import load_study
+from finegrid.study.record import Record
+
 FACTORS: dict[str, list[object]] = {
     "optimizer.bias_correction": [True, False],
     "freeze.layers": [0, 1],
@@ -49,6 +54,58 @@ def test_what_cannot_be_planned_is_refused_before_anything_is_probed(
 
     assert refused.returncode == 2 and "command line: 1 problem" in refused.stderr
     assert not (study / "audit.json").exists()
+
+
+def test_the_answer_comes_first_and_alone(study: Path, call: Call) -> None:
+    told = call("plan", study, "--budget", "1h", "--workers", "1").stdout.splitlines()
+
+    assert told[0].startswith("budget 60 min with 1 worker: full design")
+    assert len(told) < 10 and told[-1].startswith(f"next: finegrid plan {study} ")
+    planned = call("plan", study).stdout.splitlines()
+    assert planned[0].startswith(f"{study}: 8 recipes x 1 seed")
+    assert planned[1] == "8 rows are 8 distinct runs, all of them to train"
+    assert planned[2].startswith("predicted: ") and planned[4].startswith("can show: ")
+    assert "  optimizer.bias_correction: true, false" in planned
+
+
+def test_apply_makes_it_the_plan_and_keeps_the_comments(study: Path, call: Call) -> None:
+    file = study / "study.toml"
+    file.write_text(file.read_text().replace("[design]", "[design]  # mine"))
+    done = call("plan", study, "--budget", "1h", "--apply", "--workers", "1", "--json")
+    chosen = json.loads(done.stdout)["budget"]["chosen"]
+
+    assert done.returncode == 0 and "[design]  # mine" in file.read_text()
+    status = json.loads(call("plan", study, "--json").stdout)
+    assert status["design"]["kind"] == chosen["design"]["kind"]
+    assert status["seeds"] == chosen["seeds"] and len(chosen["seeds"]) > 1
+    again = call("plan", study, "--budget", "1h", "--apply", "--workers", "1")
+    assert "study.toml has this already" in again.stdout and "to do so" not in again.stdout
+    assert again.stdout.splitlines()[-1].startswith(f"next: finegrid run {study} ")
+
+
+def test_apply_drops_no_run_that_has_a_result(study: Path, call: Call) -> None:
+    call("plan", study, "--budget", "1h", "--workers", "1")
+    one = load_study(study)
+    audit = load_audit(study)
+    assert audit is not None
+    beyond = plan_runs(one, audit, "fp32", [99])[0]
+    one.ledger.append(Record(run_id=beyond.run_id, recipe=beyond.levels, seed=99, status="diverged"))
+    before = (study / "study.toml").read_bytes()
+    refused = call("plan", study, "--budget", "1h", "--apply", "--workers", "1")
+
+    assert refused.returncode == 2 and "1 finished run would be no part" in refused.stderr
+    assert (study / "study.toml").read_bytes() == before
+
+
+def test_apply_needs_a_budget(study: Path, call: Call) -> None:
+    assert "found without --budget" in call("plan", study, "--apply").stderr
+
+
+def test_warnings_of_the_data_are_said_once(study: Path, call: Call) -> None:
+    told = call("plan", study, "--probe").stderr.splitlines()
+    warnings = [line for line in told if line.startswith("warning:")]
+
+    assert warnings and len(warnings) == len(set(warnings))
 
 
 def test_without_a_budget_nothing_is_said_of_one(study: Path, call: Call) -> None:

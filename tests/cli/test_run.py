@@ -7,6 +7,7 @@ import io
 import json
 import re
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -54,11 +55,80 @@ def change(study: Path, old: str, new: str) -> None:
 
 def test_results_go_to_stdout_and_progress_to_stderr(first: Called) -> None:
     assert first.returncode == 0
-    assert re.match(r"best row \d: macro-f1 0\.\d{4} on test \(epoch \d of 2, ", first.stdout)
-    assert "worst row" in first.stdout and "s full" in first.stdout and "s frozen" in first.stdout
+    assert "s full" in first.stdout and "s frozen" in first.stdout
     assert "8 recipes are 4 distinct runs" in first.stderr
-    assert "run 4 of 4: rows " in first.stderr
+    assert re.search(r"^run 4 of 4: \S+ = .+ \(rows \d-\d\), seed 0: macro-f1 ", first.stderr, re.MULTILINE)
     assert "run 4 of 4" not in first.stdout
+
+
+def test_a_run_ends_with_the_verdict_in_three_lines_and_the_next_command(first: Called, home: Path) -> None:
+    *_, use, sure, then = first.stdout.splitlines()
+
+    assert use == "keep what you have: the baseline (row 1)" and "A second seed would" in sure
+    assert then == f"next: finegrid run {home / 'study'} --seeds 3 tells how far runs differ"
+    assert "best row" not in first.stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "then"),
+    [
+        (("status",), "finegrid verdict {} "),
+        (("plan",), "finegrid verdict {} "),
+        (("verdict",), "finegrid run {} --seeds 3 "),
+        (("verdict", "--lang", "zh"), "finegrid run {} --seeds 3 "),
+        (("export", "--to", "csv"), "finegrid report {} "),
+        (("table",), "finegrid verdict {} "),
+    ],
+)
+def test_every_command_ends_with_the_next_one(
+    study: Path, call: Call, command: tuple[str, ...], then: str
+) -> None:
+    name, *options = command
+    done = call(name, study, *options)
+    last = (done.stderr if name == "table" else done.stdout).splitlines()[-1]
+
+    assert done.returncode == 0
+    assert last.startswith(("下一步：" if "zh" in options else "next: ") + then.format(study))
+
+
+def test_status_names_the_folder_of_the_logs(study: Path, call: Call) -> None:
+    (study / "logs").mkdir(exist_ok=True)
+
+    assert f"logs of the workers, a line an epoch: {study / 'logs'}" in call("status", study).stdout
+
+
+def test_workers_log_a_line_an_epoch(first: Called) -> None:
+    """Here they are threads of this process, so that their stderr is its own."""
+    epoch = re.compile(
+        r" epoch (\d) of 2: loss \d\.\d{4}, macro-f1 0\.\d{4} on dev, \d+\.\d s$", re.MULTILINE
+    )
+    begun = re.findall(r" begins with seed 0: .*optimizer\.rate = 0\.01", first.stderr)
+
+    assert sorted(epoch.findall(first.stderr)) == ["1"] * 4 + ["2"] * 4 and len(begun) == 4
+
+
+def test_json_has_no_next_command(study: Path, call: Call) -> None:
+    for command in (("status", study), ("plan", study), ("verdict", study)):
+        json.loads(call(*command, "--json").stdout)
+
+
+def test_status_says_when_a_study_is_at_work(study: Path, call: Call) -> None:
+    assert "at work" not in call("status", study).stdout
+    progress = {"doing": "training", "runs": {"to_train": 8, "ended": 3}, "seconds_left": 60}
+    (study / "progress.json").write_text(json.dumps({**progress, "written": time.time()}))
+    told = call("status", study).stdout
+
+    assert "at work now: 3 of 8 runs since this start, about 60 s left" in told
+    assert told.splitlines()[-1].startswith(f"next: finegrid watch {study} --open")
+
+
+def test_before_the_first_run_the_next_command_looks_at_the_model_and_then_trains(
+    study: Path, call: Call
+) -> None:
+    (study / "runs.jsonl").unlink()
+    assert call("plan", study).stdout.splitlines()[-1].startswith(f"next: finegrid run {study} trains it")
+    (study / "audit.json").unlink()
+    assert call("plan", study).stdout.splitlines()[-1].startswith(f"next: finegrid plan {study} --probe")
 
 
 def test_every_planned_run_has_a_record_with_all_its_fields(study: Path) -> None:

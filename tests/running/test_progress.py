@@ -19,7 +19,7 @@ from finegrid.planning.runs import PlannedRun
 from finegrid.running.progress import heartbeat, show
 from finegrid.running.progress.heartbeat import STALE_SECONDS, Heartbeat, read_heartbeat
 from finegrid.running.progress.show import Show
-from finegrid.running.progress.study_progress import TRUST, StudyProgress
+from finegrid.running.progress.study_progress import TRUST, EpochScore, StudyProgress, name_runs
 from finegrid.running.progress.terminal import draw, spans
 from finegrid.running.progress.watcher import Watcher
 from finegrid.study.audit_file import Audit, Cost
@@ -130,7 +130,7 @@ def test_the_picture_shows_what_is_at_work_and_that_the_best_is_no_verdict(board
 
     assert "15 %" in seen and "2 of 2 runs, 10 s gone, about " in seen
     assert re.search(r"^5 +1 +1-2 +0 +2 of 4 ", seen, re.MULTILINE)
-    assert "best on dev so far: accuracy 0.8000, rows 3, seed 0" in seen and "not the verdict" in seen
+    assert "best on dev so far: accuracy 0.8000, row 3, seed 0" in seen and "not the verdict" in seen
     assert "the only run so far: not the verdict" in seen
     assert "the highest of 2 runs is partly luck: not" in picture(board.found([record([1])]))
     assert "1 diverged, 1 warning: see above" in seen
@@ -139,7 +139,7 @@ def test_the_picture_shows_what_is_at_work_and_that_the_best_is_no_verdict(board
 def test_rows_of_the_best_run_are_those_of_the_plan_not_of_the_ledger(board: StudyProgress) -> None:
     seen = [picture(board.found([record([7], run_id=name)])) for name in ("two", "of another precision")]
 
-    assert ["rows 3, seed 0" in one for one in seen] == [True, False] and "0.5000, seed 0" in seen[1]
+    assert ["row 3, seed 0" in one for one in seen] == [True, False] and "0.5000, seed 0" in seen[1]
 
 
 @pytest.mark.parametrize("width", [20, 40, 80, 200])
@@ -176,6 +176,45 @@ def test_labels_cannot_draw_on_the_terminal() -> None:
     seen = picture(board.recorded(best))
 
     assert r"f1:[red]a\x1b[31m\nb 0.5000" in seen and "\x1b" not in seen
+
+
+def test_the_picture_has_the_loss_and_the_dev_score_of_the_last_epoch(board: StudyProgress) -> None:
+    board = board.began(ONE, 0, 0.0).stepped(ONE, 60)
+    assert "loss" in picture(board) and "0.6931" not in picture(board)
+    board = board.scored(ONE, "one", EpochScore(1, 0.6931, 0.7123))
+
+    (line,) = [line for line in picture(board).splitlines() if "0.6931" in line]
+    assert line.rstrip().endswith("0.7123") and line.startswith("0 ")
+    assert max(map(len, picture(board).splitlines())) <= 80
+    assert board.as_json(1.0)["at_work"][0]["dev"] == 0.7123
+
+
+def test_a_family_has_the_mean_of_its_runs(board: StudyProgress) -> None:
+    board = board.began(ONE, 0, 0.0).scored(ONE, "a", EpochScore(2, 0.5, 0.7))
+    mean = board.scored(ONE, "b", EpochScore(2, 0.75, 0.8)).at_work[0].last_score
+
+    assert mean == EpochScore(2, 0.625, 0.75)
+
+
+def test_without_a_terminal_scores_of_epochs_are_lines_but_not_too_many(tmp_path: Path) -> None:
+    console = Console(file=io.StringIO(), force_terminal=False, width=200)
+    show = Show("accuracy", tmp_path, console)
+    show.planned([ONE], [ONE], audit_of())
+    show.began(ONE, 0)
+    for epoch in (1, 2):
+        show.scored(ONE, "one", epoch, 0.5 / epoch, 0.7)
+
+    assert isinstance(console.file, io.StringIO)
+    told = [line for line in console.file.getvalue().splitlines() if "epoch" in line]
+    assert len(told) == 1
+    assert told[0].startswith("  epoch 1 of 4: rows 1-2, seed 0: loss 0.5000, accuracy 0.7000 on dev")
+
+
+def test_runs_are_named_by_what_their_recipes_move() -> None:
+    moved = {"a": 0, "b": 3}
+    runs = [PlannedRun(name, {"reinit.layers": layers}, 0, (layers + 1,)) for name, layers in moved.items()]
+
+    assert name_runs(runs) == {"a": "baseline", "b": "reinit.layers = 3"}
 
 
 def test_rows_in_a_row_are_a_span() -> None:
@@ -231,7 +270,7 @@ def test_ctrl_c_leaves_what_was_said_and_a_visible_cursor(
     assert [re.sub(r"[\d.]+ s$", "0 s", line) for line in screen(drawn)] == [
         "reading data and checkpoint",
         "3 recipes are 2 distinct runs; 2 to train",
-        "run 1 of 2: rows 1, 2, seed 0: accuracy 0.6500 on test",
+        "run 1 of 2: rows 1-2, seed 0: accuracy 0.6500 on test",
         "warning: [bold]look[/bold]",
         "1 of 2 runs, 0 s",
     ]
@@ -246,8 +285,8 @@ def test_without_a_terminal_there_are_plain_lines_with_the_time_left(tmp_path: P
 
     assert "\x1b" not in out.getvalue()
     lines = out.getvalue().splitlines()
-    assert re.fullmatch(r"run 1 of 2: rows 1, 2, seed 0: accuracy 0\.6500 on test \(.+ left\)", lines[2])
-    assert lines[-1] == "run 2 of 2: rows 3, seed 0: diverged: the loss was nan"
+    assert re.fullmatch(r"run 1 of 2: rows 1-2, seed 0: accuracy 0\.6500 on test \(.+ left\)", lines[2])
+    assert lines[-1] == "run 2 of 2: row 3, seed 0: diverged: the loss was nan"
     assert len(lines) == 5
 
 
@@ -261,6 +300,7 @@ def test_progress_json_is_there_while_work_goes_on_and_gone_after_it(
         assert found is not None
         assert found["runs"] == {"to_train": 2, "ended": 0}
         at_work = {"worker": 0, "rows": [1, 2], "runs": 1, "seed": 0, "epoch": 2, "epochs": 4, "share": 0.3}
+        at_work |= {"loss": None, "dev": None}
         assert found["at_work"] == [at_work]
 
     assert list(tmp_path.iterdir()) == []

@@ -76,4 +76,4 @@ def test_where_all_are_alike_the_baseline_stays_and_seeds_may_be_added(study: St
 
     assert kept == "keep what you have: the baseline (row 1)"
     assert then.startswith(f"next: finegrid run {study.folder} --until-decided")
-    assert one_seed[2] == "next: finegrid run mine --seeds 3"
+    assert one_seed[2] == "next: finegrid run mine --seeds 3 tells how far runs differ"

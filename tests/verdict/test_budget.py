@@ -425,7 +425,7 @@ def test_words_and_json_agree(budget: float, which: str, request: pytest.Fixture
         assert f"would not get below {chosen['floor']:.2f} points: the {TEXTS} test texts" in words
     assert f'kind = "{chosen["design"]["kind"]}"' in words and spelled["command"] in words
     seeds = chosen["design"]["seeds"]
-    assert f"seeds = {seeds}; then finegrid run" in words and seeds == len(chosen["seeds"])
+    assert f"seeds = {seeds} into study.toml; then finegrid run" in words and seeds == len(chosen["seeds"])
 
 
 def test_what_is_to_do_is_what_was_planned(grid: Study, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from finegrid.cli.options import Json, Language, Margin
 from finegrid.cli.say import say, say_json
 from finegrid.data.cells_of_file import ColumnName
 from finegrid.data.unlabelled import parse_column
+from finegrid.next_words import next_line
 from finegrid.spelling import Lang
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ def compare(
     if out is not None:
         lines = write_out(compared, told, out, language)
         say(*(() if as_json else lines))
+    if not as_json:
+        say(next_line("open" if out else "write page", out or Path("comparison.html"), language))
 
 
 def write_out(compared: SystemsCompared, told: CompareFacts, out: Path, lang: Lang) -> list[str]:

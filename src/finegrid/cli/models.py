@@ -35,6 +35,7 @@ from finegrid.inference.predict import predict_file, score_lines
 from finegrid.inference.push import check_hub, open_hub, push
 from finegrid.machine import cores
 from finegrid.metrics import TOLERANCE
+from finegrid.next_words import next_line
 from finegrid.recipe.recipe import Recipe
 from finegrid.running import launch
 from finegrid.study.folder import StudyFolder
@@ -87,9 +88,10 @@ def fit(
     record = launch.fit(study, settings, chosen, seed, place, onnx=onnx, about=about)
     if not record.done:
         exit_with(f"no model was kept: the run {record.status}: {record.reason}")
-    say(*fitted_lines(record, study.head.score), f"wrote {place}; now: finegrid predict {place} FILE")
+    say(*fitted_lines(record, study.head.score), f"wrote {place}")
     if name is not None:
         say(f"pushed to {push(hub, place, name, public)} ({'public' if public else 'private'})")
+    say(next_line("predict", place))
 
 
 def export_onnx(

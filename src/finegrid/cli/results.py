@@ -10,12 +10,14 @@ import typer
 
 from finegrid.cli.completing import one_of
 from finegrid.cli.options import Folder, Json, Language, Margin, Tolerance
-from finegrid.cli.say import say, say_json
+from finegrid.cli.say import say, say_json, tell
 from finegrid.errors import visible
 from finegrid.metrics import TOLERANCE
+from finegrid.next_words import next_line
 from finegrid.results.imported_table import render_imported
 from finegrid.results.table import make_table, render_results
 from finegrid.study.audit_file import load_audit
+from finegrid.study.folder import StudyFolder
 from finegrid.study.imported import load_imported
 from finegrid.study.load import read_study
 
@@ -38,8 +40,10 @@ def table(
     imported = load_imported(folder)
     if imported is not None:
         print(render_imported(imported, style))
-        return
-    print(render_results(make_table(read_study(folder), load_audit(folder)), style))
+    else:
+        print(render_results(make_table(read_study(folder), load_audit(folder)), style))
+    if style == "markdown":
+        tell(next_line("verdict", folder))  # not on stdout, which may go into a file
 
 
 def verdict(
@@ -52,6 +56,7 @@ def verdict(
     """Say what each strategy is worth, with an interval, and which recipe to use."""
     from finegrid.results.load import any_results
     from finegrid.spelling import parse_lang
+    from finegrid.verdict.brief import after_verdict
     from finegrid.verdict.interim import with_interim_decisions
     from finegrid.verdict.to_json import as_json as verdict_json
     from finegrid.verdict.words import print_verdict
@@ -60,7 +65,9 @@ def verdict(
     if as_json:
         say_json(verdict_json(judged))
     else:
-        print_verdict(judged, parse_lang(lang))
+        language = parse_lang(lang)
+        print_verdict(judged, language)
+        say(after_verdict(judged, verdict_json(judged), folder, language))
 
 
 def report(
@@ -82,8 +89,11 @@ def report(
     from finegrid.report.write import write_report
     from finegrid.spelling import parse_lang
 
-    for line in write_report(folder, style, figure, out, parse_lang(lang), margin, tolerance):
+    language = parse_lang(lang)
+    for line in write_report(folder, style, figure, out, language, margin, tolerance):
         print(line)
+    if style == "html":
+        print(next_line("open", out or StudyFolder(folder).report, language))
 
 
 def watch(
@@ -127,3 +137,5 @@ def export(
         known = "csv, parquet, tensorboard or mlflow"
         raise typer.BadParameter(f'"{to}" is not a format. Expected {known}.', param_hint="--to")
     say(*export_study(folder, ExportOptions(to, out, predictions, tracking_uri)))
+    if to != "tensorboard":  # which names the command that shows it
+        say(next_line("report", folder))

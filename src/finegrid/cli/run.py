@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -26,9 +26,10 @@ from finegrid.cli.options import (
 from finegrid.cli.say import TIME_OVER, exit_by, say, say_json, tell
 from finegrid.errors import input_error
 from finegrid.metrics import TOLERANCE
+from finegrid.next_words import next_line
 from finegrid.planning.status import StudyStatus, study_status
 from finegrid.planning.status_words import left_lines
-from finegrid.results.table import make_table, render_results, summary_lines
+from finegrid.results.table import make_table, render_results, seconds_lines, summary_lines
 from finegrid.running import launch
 from finegrid.study.audit_file import load_audit
 from finegrid.study.demo import prepare_demo
@@ -37,6 +38,9 @@ from finegrid.study.load import load_study, override
 from finegrid.study.settings import MOST_SEEDS, RunSettings
 from finegrid.study.study import Study
 from finegrid.verdict.budget.parse import parse_budget, parse_duration
+
+if TYPE_CHECKING:
+    from finegrid.verdict.confirm import Confirmation
 
 
 def run(
@@ -74,9 +78,18 @@ def run(
     study = keep_asked_seeds(study, seeds)
     train = partial(train_priced, settings=settings, workers=workers, seeds=seeds, rows=chosen)
     study = train_all(study, partial(train, mix=mix, ends=ends), margin, chosen)
-    say(*summary_lines(make_table(study, load_audit(folder))), f"the table: finegrid table {folder}")
-    exit_when_over(study_status(study, settings, seeds), chosen, ends)
-    exit_by(study_status(study, settings, seeds))
+    status = study_status(study, settings, seeds)
+    exit_when_over(status, chosen, ends)
+    say_end(study, margin, status)
+
+
+def say_end(study: Study, margin: float | None, status: StudyStatus) -> None:
+    """What an epoch took, and the verdict in three lines; exit code 1 where runs failed."""
+    from finegrid.verdict.brief import tell_briefly
+
+    took = seconds_lines(make_table(study, load_audit(study.folder)))
+    say(*took, *tell_briefly(study.folder, margin))
+    exit_by(status)
 
 
 def train_all(
@@ -147,7 +160,7 @@ def run_until_decided(
         margin=margin,
         say=say,
     )
-    say(reason, f"the verdict: finegrid verdict {study.folder}")
+    say(reason, next_line("verdict", study.folder))
     exit_by(study_status(load_study(study.folder), settings))
 
 
@@ -178,8 +191,18 @@ def confirm(
     if as_json:
         say_json(confirmation.as_json())
     else:
-        say(*confirmation.lines())
+        say(*confirmation.lines(), after_confirmation(confirmation, folder, seeds, tolerance))
     exit_by(study_status(small, settings_of(small)))
+
+
+def after_confirmation(confirmation: Confirmation, folder: Path, seeds: int, tolerance: float) -> str:
+    """Keep the recipe that was confirmed; the baseline where it is shown to be better; else ask for more."""
+    fresh = confirmation.fresh.interval
+    if fresh.low > -tolerance:
+        return next_line("fit", folder)
+    if fresh.high < 0:
+        return next_line("fit baseline", folder)
+    return next_line("confirm more", folder, seeds=min(2 * seeds, MOST_SEEDS))
 
 
 def demo(

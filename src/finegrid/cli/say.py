@@ -28,14 +28,26 @@ def say_json(value: Mapping[str, Any]) -> None:
 
 
 def say_status(
-    status: StudyStatus, lines: Sequence[str], as_json: bool, more: Mapping[str, Any] | None = None
+    status: StudyStatus,
+    lines: Sequence[str],
+    as_json: bool,
+    more: Mapping[str, Any] | None = None,
+    warned: bool = False,
 ) -> None:
-    """How a study stands: in words, and what its audit warns of; or as JSON, with ``more`` keys."""
+    """How a study stands: in words, and what its audit warns of; or as JSON.
+
+    Args:
+        status: of the study.
+        lines: the words.
+        as_json: whether JSON is wanted.
+        more: keys of the JSON.
+        warned: whether the warnings have been said before, or are not asked for.
+    """
     if as_json:
         say_json({**status.as_json(), **(more or {})})
         return
     say(*lines)
-    for warning in status.audit.warnings if status.audit is not None else []:
+    for warning in status.audit.warnings if status.audit is not None and not warned else []:
         warn(warning)
 
 

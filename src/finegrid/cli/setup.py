@@ -29,12 +29,15 @@ from finegrid.cli.options import (
 )
 from finegrid.cli.say import say, say_status, warn
 from finegrid.encoders.size import measure_size
+from finegrid.errors import input_error
 from finegrid.metrics import PLAIN_SCORES
-from finegrid.planning.status import study_status
-from finegrid.planning.status_words import plan_lines, status_lines
+from finegrid.next_words import Step, next_line
+from finegrid.planning.status import StudyStatus, probed, study_status
+from finegrid.planning.status_words import at_work_lines, plan_lines, status_lines
 from finegrid.recipe.card import card
 from finegrid.recipe.catalogue import list_json, list_lines
-from finegrid.running.launch import audit, measure_costs
+from finegrid.running.launch import audit
+from finegrid.running.progress.heartbeat import read_heartbeat
 from finegrid.study.drafting import InitOptions
 from finegrid.study.folder import StudyFolder
 from finegrid.study.init import WrittenStudy, write_study
@@ -147,32 +150,83 @@ def plan(
         str | None,
         typer.Option(help="Choose design and seeds for this time: 3h, 90m, 1h30m. Probes if need be."),
     ] = None,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Write the design and seeds of --budget into study.toml.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Say what a study will run, and what it will take."""
     seconds = None if budget is None else parse_budget(budget, seeds)
+    check_apply(apply, budget)
     study, settings = load_to_plan(folder, device=device, precision=precision, memory=memory)
-    if probe:
-        audit(study, settings)
-    elif seconds is not None:
-        measure_costs(study, settings)
+    looks = probe or (seconds is not None and not probed(study, settings))
+    if looks:
+        audit(study, settings)  # which says what it warns of
     status = study_status(study, settings, seeds, workers)
-    if seconds is None:
-        say_status(status, plan_lines(status), as_json)
-        return
+    if seconds is not None:
+        say_budget(status, seconds, apply, as_json)
+    else:
+        say_plan(status, as_json, warned=looks)
+
+
+def say_plan(status: StudyStatus, as_json: bool, warned: bool) -> None:
+    """What a study takes and can show. ``warned``: whether its warnings have been said."""
+    from finegrid.verdict.budget.own import shows_lines
+
+    shows = [] if as_json else shows_lines(status)
+    lines = [*plan_lines(status, shows), next_line(after_plan(status), status.study.folder)]
+    say_status(status, lines, as_json, warned=warned)
+
+
+def say_budget(status: StudyStatus, seconds: float, apply: bool, as_json: bool) -> None:
+    """What so much time buys; with ``apply``, it becomes the study's plan."""
+    from finegrid.verdict.budget.apply import apply_plan
     from finegrid.verdict.budget.budget import plan_budget
     from finegrid.verdict.budget.words import budget_json, budget_lines
 
     within = plan_budget(status, seconds)
-    lines = [*plan_lines(status), *budget_lines(within)]
-    say_status(status, lines, as_json, {"budget": budget_json(within)})
+    changed = apply_plan(within) if apply else []
+    folder = status.study.folder
+    if as_json:
+        say_status(status, (), as_json, {"budget": budget_json(within)})
+    else:
+        then = next_line("run" if apply else "plan", folder)
+        say(*budget_lines(within, applied=apply), *changed, then)
+
+
+def check_apply(apply: bool, budget: str | None) -> None:
+    """Only what a budget has chosen can be written.
+
+    Raises:
+        InputError: --apply stands alone.
+    """
+    if apply and budget is None:
+        what = "found without --budget, which says what to choose. Give both, as in --budget 3h --apply."
+        raise input_error("command line", "--apply", what)
 
 
 def status(folder: Folder, as_json: Json = False) -> None:
     """Say what is done, what failed, and what is left."""
     study = read_study(folder)
-    now = study_status(study, study.head.run)
-    say_status(now, status_lines(now), as_json)
+    now, progress = study_status(study, study.head.run), read_heartbeat(folder)
+    lines = [*status_lines(now), *at_work_lines(progress)]
+    lines.append(next_line("watch" if progress else after_plan(now, probe=False), folder))
+    say_status(now, lines, as_json, {"at_work": progress}, warned=True)
+
+
+def after_plan(status: StudyStatus, probe: bool = True) -> Step:
+    """What a study needs next: a look at its model, its runs, or somebody who reads what they show.
+
+    Args:
+        status: of the study.
+        probe: whether to look at the model first, where nobody has.
+    """
+    if status.audit is None or (probe and not status.audit.costs):
+        return "probe" if probe else "run"
+    states = set(status.states().values())
+    if states & {"left", "failed"}:
+        return "go on" if states & {"done", "diverged"} else "run"
+    return "verdict"
 
 
 def explain(

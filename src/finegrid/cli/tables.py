@@ -9,6 +9,7 @@ import typer
 
 from finegrid.cli.options import NewFolder
 from finegrid.cli.say import say, warn
+from finegrid.next_words import next_line
 from finegrid.results.imported_table import imported_lines
 from finegrid.study.folder import StudyFolder
 from finegrid.study.imported import Imported, save_imported
@@ -57,4 +58,4 @@ def keep(folder: Path, imported: Imported) -> None:
     save_imported(folder, imported)
     for warning in imported.warnings:
         warn(warning)
-    say(*imported_lines(imported), f"wrote {StudyFolder(folder).imported}; now: finegrid verdict {folder}")
+    say(*imported_lines(imported), f"wrote {StudyFolder(folder).imported}", next_line("verdict", folder))

@@ -23,6 +23,8 @@ from finegrid.export.tables import (
     make_runs_table,
 )
 from finegrid.extras import need
+from finegrid.next_words import next_line
+from finegrid.spelling import count_noun
 from finegrid.study.folder import StudyFolder
 
 FORMATS = ("csv", "parquet", "tensorboard", "mlflow")
@@ -60,7 +62,8 @@ def export_study(folder: Path, options: ExportOptions) -> list[str]:
     if options.to == "tensorboard":
         place = out / "tensorboard"
         count = write_event_files(content, place)
-        return [*describe_missing(content), f"wrote {count} runs; now: tensorboard --logdir {place}"]
+        wrote = f"wrote {count_noun(count, 'run')}"
+        return [*describe_missing(content), wrote, next_line("tensorboard", place)]
     uri = options.tracking_uri or make_store_uri(out / "mlflow")
     logged = log_runs(content, uri)
     counts = f"{logged.new} new, {logged.changed} changed, {logged.same} there already"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
 
 from finegrid.planning.forecast import family_memory, family_seconds, steps_of
 from finegrid.planning.phases import phases_lines, screen_lines
@@ -18,27 +19,43 @@ from finegrid.study.study import Study
 NOMINAL_STEPS = 1000  # of a run, as long as nobody has counted its texts
 
 
-def plan_lines(status: StudyStatus) -> list[str]:
-    """`finegrid plan` in words."""
-    lines = list(design_of_study_lines(status))
+def plan_lines(status: StudyStatus, shows: Sequence[str] = ()) -> list[str]:
+    """`finegrid plan` in words: first what it takes and can show, then what that rests on.
+
+    Args:
+        status: of the study.
+        shows: the smallest effect that it can show.
+    """
+    study = status.study
+    recipes, seeds = count_noun(len(study.rows), "recipe"), count_noun(len(status.seeds), "seed")
+    lines = [f"{study.folder}: {recipes} x {seeds}, score {study.head.score}"]
     if status.audit is None:
-        return [*lines, "not yet probed: inert levels, time and memory are not known. Try plan --probe."]
-    lines += [*audit_lines(status, status.audit), *lacking_lines(status)]
-    return [*lines, *forecast_lines(status, status.audit)]
+        lines.append("not yet probed: inert levels, time and memory are not known. Try plan --probe.")
+        return [*lines, "", *design_of_study_lines(status)]
+    lines += [*runs_lines(status), *forecast_lines(status, status.audit), *lacking_lines(status), *shows]
+    return [*lines, "", *design_of_study_lines(status), *audit_lines(status, status.audit)]
+
+
+def runs_lines(status: StudyStatus) -> Iterator[str]:
+    """How many runs there are, and how many of them are left."""
+    rows = count_noun(len(status.study.rows) * len(status.seeds), "row")
+    runs = sum(len(family.runs) for family in status.families)
+    left = [*status.states().values()].count("left")
+    to_train = "all of them to train" if left == runs else f"{left:,} of them to train"
+    yield f"{rows} are {count_noun(runs, 'distinct run')}, {to_train if left else 'none of them to train'}"
 
 
 def design_of_study_lines(status: StudyStatus) -> Iterator[str]:
     """What is varied and in which rows: known without a look at the model."""
     study = status.study
-    recipes, seeds = len(study.rows), len(status.seeds)
-    yield f"{study.folder}: {recipes} recipes x {seeds} seed{'s' * (seeds != 1)}, score {study.head.score}"
     first = {name: levels[0] for name, levels in {**study.factors, **study.free_factors}.items()}
     yield f"baseline: {', '.join(f'{name} = {format_level(level)}' for name, level in first.items())}"
     for name, levels in study.factors.items():
-        yield f"  {name}: {', '.join(map(str, levels))}"
+        yield f"  {name}: {', '.join(map(format_level, levels))}"
         yield from bundle_lines(study, name)
     for name, levels in study.free_factors.items():
-        yield f"  {name}: {', '.join(map(str, levels))} (free: all levels are scored in the same runs)"
+        told = ", ".join(map(format_level, levels))
+        yield f"  {name}: {told} (free: all levels are scored in the same runs)"
     yield from level_lines(status)
     yield from describe_design(study, status.inert_everywhere())
     yield from phases_lines(study, load_audit(study.folder), status.seeds)
@@ -99,10 +116,8 @@ def audit_lines(status: StudyStatus, audit: Audit) -> Iterator[str]:
     """What the audit has found: sizes, distinct runs, inert levels, and what each level changes."""
     sizes = ", ".join(f"{name} {size}" for name, size in audit.sizes.items())
     yield f"data: {sizes} texts, {audit.tokens['mean']:.1f} tokens on average"
-    rows = len(status.study.rows) * len(status.seeds)
-    yield f"{rows} rows are {sum(len(family.runs) for family in status.families)} distinct runs"
     for factor, inert in status.inert().items():
-        yield f"inert: {factor} in {len(inert['rows'])} rows: {inert['reason']}"
+        yield f"inert: {factor} in {count_noun(len(inert['rows']), 'row')}: {inert['reason']}"
     yield from (proof.line for proof in status.proofs() if not proof.reason)
 
 
@@ -114,8 +129,8 @@ def forecast_lines(status: StudyStatus, audit: Audit) -> Iterator[str]:
     families, workers, threads = status.families, status.workers, status.settings.threads
     seconds = sum(family_seconds(family, audit) for family in families)
     yield (
-        f"predicted: {format_duration(seconds)} of work, {format_duration(left)} left with {workers} worker"
-        f"{'s' * (workers != 1)} of {threads} thread{'s' * (threads != 1)}"
+        f"predicted: {format_duration(seconds)} of work, {format_duration(left)} left with "
+        f"{count_noun(workers, 'worker')} of {count_noun(threads, 'thread')}"
     )
     most = max(family_memory(family, audit, status.settings.stack_size > 1) for family in families)
     yield f"memory: up to {most / 2**30:.1f} GiB per worker"
@@ -141,11 +156,28 @@ def status_lines(status: StudyStatus) -> list[str]:
     lines += lacking_lines(status)
     lines += [BEST_TEST] * (status.study.head.protocol == "best-test")
     lines += bad_run_lines(status)
+    if status.study.files.logs.is_dir():
+        lines.append(f"logs of the workers, a line an epoch: {status.study.files.logs}")
     if degenerate := status.degenerate():
         lines.append(f"degenerate, no better than the majority class: {', '.join(degenerate)}")
     if left := status.seconds_left():
         lines.append(f"about {format_duration(left)} left")
     return lines
+
+
+def at_work_lines(progress: Mapping[str, Any] | None) -> list[str]:
+    """That a study is being trained, and how far that is; nothing where it is not.
+
+    Args:
+        progress: of progress.json.
+    """
+    if progress is None:
+        return []
+    if progress.get("doing") != "training":
+        return ["at work now: getting ready"]
+    left, ended, of = progress["seconds_left"], progress["runs"]["ended"], progress["runs"]["to_train"]
+    time = "" if left is None else f", about {format_duration(left)} left"
+    return [f"at work now: {ended} of {count_noun(of, 'run')} since this start{time}"]
 
 
 def lacking_lines(status: StudyStatus) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 from finegrid.encoders.tokenizer import load_tokenizer
 from finegrid.errors import InputError, input_error
 from finegrid.model.device import check_machine, compute_repeatably
+from finegrid.next_words import next_line
 from finegrid.pretraining.corpus import FileCount, read_corpus
 from finegrid.pretraining.examples import SHORTEST, Documents, Vocabulary, cut_examples, hold_out, tokenise
 from finegrid.pretraining.folder import PretrainFolder
@@ -62,6 +63,7 @@ def pretrain(
         loop.run()
         folder.finish(loop.model.model, tokenizer, settings, loop.progress, files, command)
     tell(f"wrote {out}")
+    tell(next_line("init", out))
 
 
 def make_starting_model(settings: PretrainSettings) -> tuple[Any, Path | None]:

@@ -164,8 +164,15 @@ def summary_lines(table: ResultTable) -> list[str]:
             f"{word} row {row.index}: {table.score} {row.mean(table.score):.4f} on test "
             f"(epoch {record.best_epoch} of {epochs}, {format_epoch(epoch_seconds(record))} per epoch)"
         )
+    return [*lines, *seconds_lines(table)]
+
+
+def seconds_lines(table: ResultTable) -> list[str]:
+    """What an epoch took, and a warning where epochs were chosen on test; nothing before the first run."""
+    lines = []
     kinds = [f"{format_epoch(seconds)} {kind}" for kind, seconds in table.epoch_seconds().items()]
-    lines.append(f"seconds per epoch, median over runs: {', '.join(kinds)}")
+    if kinds:
+        lines.append(f"seconds per epoch, median over runs: {', '.join(kinds)}")
     if table.study.head.protocol == "best-test":
         lines.append(BEST_TEST)
     return lines

@@ -132,6 +132,25 @@ class StepDone:
 
 
 @dataclass(frozen=True)
+class EpochDone:
+    """A run was scored on dev after an epoch."""
+
+    run_id: str
+    epoch: int
+    loss: float | None  # mean over its batches
+    dev: float  # the study's score
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "event": "epoch",
+            "run_id": self.run_id,
+            "epoch": self.epoch,
+            "loss": self.loss,
+            "dev": self.dev,
+        }
+
+
+@dataclass(frozen=True)
 class RecordReady:
     """A run of a `TrainJob` has ended, and its predictions are written."""
 
@@ -190,7 +209,7 @@ class Ended:
     code: int  # of its exit; less than 0: of the signal
 
 
-Sent = Ready | AuditDone | StepDone | RecordReady | Trained | FitDone | Problems | Broken
+Sent = Ready | AuditDone | StepDone | EpochDone | RecordReady | Trained | FitDone | Problems | Broken
 Event = Sent | Ended
 
 
@@ -207,6 +226,8 @@ def parse_event(line: str) -> Sent:
             return AuditDone(Audit.model_validate(audit))
         case {"event": "step", "done": done}:
             return StepDone(done)
+        case {"event": "epoch", "run_id": run_id, "epoch": epoch, "loss": loss, "dev": score}:
+            return EpochDone(run_id, epoch, loss, score)
         case {"event": "record", "record": record}:
             return RecordReady(Record.from_json(record))
         case {"event": "trained", "family": family}:

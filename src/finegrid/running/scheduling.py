@@ -14,7 +14,16 @@ from finegrid.planning.forecast import family_seconds
 from finegrid.running.auditing import changed_names
 from finegrid.running.crew import Crew
 from finegrid.running.deadline import Deadline
-from finegrid.running.messages import Broken, Ended, Problems, Ready, RecordReady, StepDone, Trained
+from finegrid.running.messages import (
+    Broken,
+    Ended,
+    EpochDone,
+    Problems,
+    Ready,
+    RecordReady,
+    StepDone,
+    Trained,
+)
 from finegrid.running.process import Worker, describe_exit, raise_error
 from finegrid.running.records import record_lost
 from finegrid.study.audit_file import Audit
@@ -92,6 +101,8 @@ class Workload:
                     self.give_next(worker)
                 case StepDone(done) if family:
                     watcher.stepped(family, done)
+                case EpochDone() if family:
+                    watcher.scored(family, event.run_id, event.epoch, event.loss, event.dev)
                 case RecordReady(record):
                     worker.sent.add(record.run_id)
                     if record.run_id in self.rows:  # else it only kept company

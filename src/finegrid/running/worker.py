@@ -20,11 +20,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from finegrid.errors import InputError
+from finegrid.metrics import score_of
 from finegrid.running.messages import (
     AuditDone,
     AuditJob,
     Broken,
     Channel,
+    EpochDone,
     FitDone,
     FitJob,
     Job,
@@ -38,6 +40,7 @@ from finegrid.running.messages import (
     parse_job,
 )
 from finegrid.running.records import record_of, save_predictions
+from finegrid.spelling import format_level, json_number
 from finegrid.study.load import load_study
 from finegrid.study.settings import RunSettings
 
@@ -160,12 +163,30 @@ def train_members(
             reported = time.monotonic()
             channel.send(StepDone(done))
 
+    def on_epoch(run: Run) -> None:
+        entry, score = run.progress.epochs[-1], loaded.study.head.score
+        loss = json_number(entry["train_loss"])
+        dev = score_of(entry["dev"], score)
+        channel.send(EpochDone(run.run_id, entry["epoch"], loss, dev))
+        seconds = entry["train_seconds"] + entry["dev_seconds"]
+        of = f"epoch {entry['epoch']} of {run.recipe.training.epochs}"
+        told = "" if loss is None else f"loss {loss:.4f}, "
+        log(f"{run.run_id} {of}: {told}{score} {dev:.4f} on dev, {seconds:.1f} s")
+
+    for run in runs:
+        levels = ", ".join(f"{name} = {format_level(level)}" for name, level in run.levels.items())
+        log(f"{run.run_id} begins with seed {run.seed}: {levels}")
     members = (Run(loaded, run.run_id, Recipe().at(run.levels), run.seed, free) for run in runs)
     settings = loaded.settings
     path = loaded.study.files.state_of(family)
     state = StateFile(path, settings.save_after_seconds, last_digits(settings))
     with long_lived_left_alone():
-        return train_family(loaded, members, state, on_step)
+        return train_family(loaded, members, state, on_step, on_epoch)
+
+
+def log(line: str) -> None:
+    """A line of ``logs/worker-N.log``, which is where a worker's stderr goes."""
+    print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}", file=sys.stderr, flush=True)
 
 
 def last_digits(settings: RunSettings) -> dict[str, str]:

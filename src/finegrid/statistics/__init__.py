@@ -3,5 +3,5 @@
 Others import `outcomes` and `experiment` (what is judged), `effects`, `best`, `ladder`, `many_to_one`,
 `costs`, `failures`, `pairs` and `power` (what judges), `posterior` and `recommend` (what to use), `nested`
 and `grouped` (texts that are drawn by seed, or belong together), `comparisons`, `contrasts`, `decide`,
-`repeats` and `variance`.
+`repeats`, `rising` and `variance`.
 """

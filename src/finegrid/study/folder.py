@@ -127,9 +127,14 @@ class StudyFolder:
         """What a kept model says of all training texts."""
         return self.cache / f"teacher-{key}.npz"
 
+    @property
+    def logs(self) -> Path:
+        """The folder of what workers wrote."""
+        return self.path / "logs"
+
     def log_of(self, worker: int) -> Path:
         """What one worker, and the libraries in it, wrote to stderr."""
-        return self.path / "logs" / f"worker-{worker}.log"
+        return self.logs / f"worker-{worker}.log"
 
     @property
     def best_model(self) -> Path:

@@ -27,6 +27,7 @@ def train_family(
     members: Iterable[Run],
     state: StateFile,
     on_step: Callable[[int], None] = lambda done: None,
+    on_epoch: Callable[[Run], None] = lambda run: None,
 ) -> list[Run]:
     """Train runs in lockstep to their end. Returns them; what became of each stands in its ``progress``.
 
@@ -36,6 +37,7 @@ def train_family(
         state: where the family is saved between epochs, and goes on from.
         on_step: called after each step with the steps done since the family began, those of earlier
             processes included.
+        on_epoch: called with every run after each epoch that it was scored after.
     """
     reset_peak_memory(loaded.device)
     runs = gather(members)
@@ -57,6 +59,8 @@ def train_family(
         walk.settle()
         free.settle()
         evaluate(loaded, running(runs), free)
+        for run in running(runs):
+            on_epoch(run)
         state.save(runs, epoch + 1)
     predict_test(loaded, running(runs))
     free.finish()

@@ -6,33 +6,17 @@ from pathlib import Path
 
 from finegrid.facts.recommendation_words import headline, speed_or_quality, why
 from finegrid.facts.verdict import VerdictFacts
+from finegrid.next_words import Step, next_line
 from finegrid.results.load import any_results
 from finegrid.spelling import Lang
+from finegrid.study.folder import StudyFolder
 from finegrid.verdict.interim import with_interim_decisions
 from finegrid.verdict.qualified import qualify
 from finegrid.verdict.to_json import as_json
 from finegrid.verdict.verdict import Verdict
 
-ENGLISH = {
-    "nothing": "nothing is decided: the baseline has no finished run",
-    "go on": "next: finegrid run {folder} trains what is missing",
-    "look": "next: finegrid status {folder} says what failed",
-    "second seed": "next: finegrid run {folder} --seeds {seeds}",
-    "confirm": "next: finegrid confirm {folder} compares the two on seeds that chose nothing",
-    "add seeds": "next: finegrid run {folder} --until-decided adds seeds where nothing is decided; "
-    "finegrid verdict {folder} says what is",
-    "verdict": "next: finegrid verdict {folder} says what each strategy is worth",
-}
-CHINESE = {
-    "nothing": "尚不能下结论：基线还没有完成的运行",
-    "go on": "下一步：finegrid run {folder} 训练缺少的运行",
-    "look": "下一步：finegrid status {folder} 查看哪些运行失败",
-    "second seed": "下一步：finegrid run {folder} --seeds {seeds}",
-    "confirm": "下一步：finegrid confirm {folder} 用没有参与选择的随机种子比较两者",
-    "add seeds": "下一步：finegrid run {folder} --until-decided 为尚不能判断的策略增加随机种子；"
-    "finegrid verdict {folder} 查看各策略的结论",
-    "verdict": "下一步：finegrid verdict {folder} 查看各策略的结论",
-}
+ENGLISH = {"nothing": "nothing is decided: the baseline has no finished run"}
+CHINESE = {"nothing": "尚不能下结论：基线还没有完成的运行"}
 WORDS: dict[Lang, dict[str, str]] = {"en": ENGLISH, "zh": CHINESE}
 assert ENGLISH.keys() == CHINESE.keys()
 ENOUGH_SEEDS = 3  # to ask for where one has run: fewer tell little of how far runs differ
@@ -57,10 +41,10 @@ def brief_lines(verdict: Verdict, folder: Path, lang: Lang = "en") -> list[str]:
     """
     words, facts = WORDS[lang], as_json(qualify(verdict))
     if verdict.waiting is not None:
-        return [headline(facts, lang), words["go on"].format(folder=folder)]
+        return [headline(facts, lang), next_line("go on", folder, lang)]
     if verdict.best is None or verdict.recommended is None:
-        return [words["nothing"], words["look"].format(folder=folder)]
-    next_ = words[find_next(verdict, facts)].format(folder=folder, seeds=ENOUGH_SEEDS)
+        return [words["nothing"], next_line("look", folder, lang)]
+    next_ = next_line(find_next(verdict, facts), folder, lang, ENOUGH_SEEDS)
     return [headline(facts, lang), how_sure(facts, lang), next_]
 
 
@@ -70,10 +54,13 @@ def how_sure(facts: VerdictFacts, lang: Lang) -> str:
     return ("" if lang == "zh" else " ").join(filter(None, sentences))
 
 
-def find_next(verdict: Verdict, facts: VerdictFacts) -> str:
-    """Which command helps most now, by its name in `WORDS`."""
+def find_next(verdict: Verdict, facts: VerdictFacts) -> Step:
+    """Which command helps most now."""
     best = facts["best"]
-    assert best is not None
+    if verdict.waiting is not None:
+        return "go on"
+    if best is None:
+        return "look"
     if verdict.recommendation is None:
         return "second seed"
     if not best["keep_baseline"]:
@@ -84,3 +71,14 @@ def find_next(verdict: Verdict, facts: VerdictFacts) -> str:
     )
     can_add = verdict.results.screen is None and verdict.results.audit is not None
     return "verdict" if decided or too_small or not can_add else "add seeds"
+
+
+def after_verdict(verdict: Verdict, facts: VerdictFacts, folder: Path, lang: Lang) -> str:
+    """The last line of `finegrid verdict`: what it did not say itself."""
+    step: Step = "report"
+    if verdict.results.audit is not None:
+        step = find_next(verdict, facts)
+        step = "report" if step == "verdict" else step
+        if step == "confirm" and StudyFolder(folder).confirmations:
+            step = "fit"
+    return next_line(step, folder, lang, ENOUGH_SEEDS)

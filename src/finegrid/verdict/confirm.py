@@ -158,9 +158,8 @@ def confirm_recommended(
     results = load_results(study)
     chosen = find_recommended(results, margin, tolerance)
     if chosen is None and (left := len(results.missing()["left"])):
-        what = (
-            f"{count_noun(left, 'run')} missing, so nothing is recommended yet. `finegrid run` trains them."
-        )
+        missing = f"{count_noun(left, 'run')} {'is' if left == 1 else 'are'} missing"
+        what = f"{missing}, so nothing is recommended yet. `finegrid run` trains the rest."
         raise input_error(str(study.folder), "verdict", what)
     if chosen is None:
         what = "the baseline has no finished run yet. `finegrid run` trains the study."

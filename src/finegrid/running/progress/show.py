@@ -14,14 +14,15 @@ from rich.text import Text
 from finegrid.errors import visible
 from finegrid.planning.families import Family
 from finegrid.running.progress.heartbeat import Heartbeat
-from finegrid.running.progress.study_progress import StudyProgress
-from finegrid.running.progress.terminal import draw
+from finegrid.running.progress.study_progress import EpochScore, StudyProgress
+from finegrid.running.progress.terminal import draw, name_rows
 from finegrid.running.progress.watcher import Watcher
-from finegrid.spelling import format_duration
+from finegrid.spelling import count_noun, format_duration
 from finegrid.study.audit_file import Audit
 from finegrid.study.record import Record
 
 DRAWINGS_PER_SECOND = 2
+EVERY_SECONDS = 30.0  # between scores of epochs, where there is no picture that has them
 
 
 class Show:
@@ -32,6 +33,7 @@ class Show:
         self.progress = StudyProgress(score, time.monotonic())
         self._heartbeat = Heartbeat(folder, lambda: self.progress.as_json(time.monotonic()))
         self._ending = ExitStack()
+        self._told = -EVERY_SECONDS  # when scores of an epoch were last told
 
     def __enter__(self) -> Watcher:
         self._ending.enter_context(self._heartbeat)
@@ -45,7 +47,14 @@ class Show:
             )
             self._ending.enter_context(live)
         return Watcher(
-            self.said, self.found, self.planned, self.began, self.stepped, self.recorded, self.finished
+            self.said,
+            self.found,
+            self.planned,
+            self.began,
+            self.stepped,
+            self.scored,
+            self.recorded,
+            self.finished,
         )
 
     def __exit__(self, *error: object) -> None:
@@ -68,7 +77,7 @@ class Show:
         to_train = sum(len(family.left) for family in left)
         rows = {row for family in families for run in family.runs for row in run.stands_for}
         if runs > 1:
-            self.said(f"{len(rows)} recipes are {runs} distinct runs; {to_train} to train")
+            self.said(f"{count_noun(len(rows), 'recipe')} are {runs} distinct runs; {to_train} to train")
         self.progress = self.progress.planned(families, left, audit, time.monotonic())
 
     def began(self, family: Family, worker: int) -> None:
@@ -79,15 +88,32 @@ class Show:
 
     def recorded(self, record: Record) -> None:
         self.progress = progress = self.progress.recorded(record)
-        rows = ", ".join(map(str, record.stands_for))
         if record.done:
             outcome = f"{progress.score} {record.score('test', progress.score):.4f} on test"
         else:
             outcome = f"{record.status}: {record.reason}"
-        line = f"run {progress.ended} of {progress.to_train}: rows {rows}, seed {record.seed}: {outcome}"
+        rows = name_rows(record.stands_for)
+        name = progress.names.get(record.run_id)
+        which = f"{name} ({rows})" if name else rows
+        line = f"run {progress.ended} of {progress.to_train}: {which}, seed {record.seed}: {outcome}"
         self._print(
             line if self.console.is_interactive else f"{line}{self._time_left()}",
             "" if record.done else "red",
+        )
+
+    def scored(self, family: Family, run_id: str, epoch: int, loss: float | None, dev: float) -> None:
+        self.progress = self.progress.scored(family, run_id, EpochScore(epoch, loss, dev))
+        now, known = time.monotonic(), self.progress.families[family.family_id]
+        every = len(known.scores) == known.runs and {one.epoch for one in known.scores.values()} == {epoch}
+        if self.console.is_interactive or not every or now - self._told < EVERY_SECONDS:
+            return
+        self._told, mean = now, known.last_score
+        assert mean is not None
+        told = "" if mean.loss is None else f"loss {mean.loss:.4f}, "
+        rows = name_rows(known.rows)
+        score = f"{told}{self.progress.score} {mean.dev:.4f} on dev"
+        self._print(
+            f"  epoch {epoch} of {known.epochs}: {rows}, seed {known.seed}: {score}{self._time_left()}"
         )
 
     def finished(self, family: Family) -> None:

@@ -8,15 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from statistics import fmean
 from typing import Any
 
 from finegrid.planning.families import Family
 from finegrid.planning.forecast import family_seconds, share_out, steps_of
+from finegrid.planning.runs import PlannedRun
+from finegrid.spelling import format_level
 from finegrid.study.audit_file import Audit
 from finegrid.study.record import Record
 
 # Worker-seconds of training that weigh as much as the audit's forecast: a few steps are a poor clock.
 TRUST = 30.0
+
+
+@dataclass(frozen=True)
+class EpochScore:
+    """What one run had after an epoch: the mean loss of its batches, and its score on dev."""
+
+    epoch: int
+    loss: float | None
+    dev: float
 
 
 @dataclass(frozen=True)
@@ -34,6 +46,7 @@ class FamilyProgress:
     ended: float | None = None
     step: int = 0  # steps done
     before: int = 0  # those that an earlier process had done
+    scores: Mapping[str, EpochScore] = field(default_factory=dict)  # by run id, the last
 
     @property
     def at_work(self) -> bool:
@@ -52,6 +65,16 @@ class FamilyProgress:
     def done_here(self) -> float:
         """Work done by this process."""
         return self.work * (self.share - self.before / self.steps)
+
+    @property
+    def last_score(self) -> EpochScore | None:
+        """Means over its runs; None before the first epoch ends."""
+        if not self.scores:
+            return None
+        each = list(self.scores.values())
+        losses = [one.loss for one in each if one.loss is not None]
+        loss = fmean(losses) if len(losses) == len(each) else None
+        return EpochScore(max(one.epoch for one in each), loss, fmean(one.dev for one in each))
 
     def seconds(self, now: float) -> float:
         if self.worker is None:
@@ -75,6 +98,7 @@ class StudyProgress:
     best: Record | None = None  # on dev, those of earlier processes included
     finished: int = 0  # runs that `best` is the best of
     rows: Mapping[str, Sequence[int]] = field(default_factory=dict)  # by run id; the ledger's may be outdated
+    names: Mapping[str, str] = field(default_factory=dict)  # by run id, what its recipe moves
 
     def said(self, text: str, now: float) -> StudyProgress:
         warned = self.warnings + text.startswith("warning:")
@@ -104,7 +128,15 @@ class StudyProgress:
             )
         to_train = sum(family.runs for family in waiting.values())
         rows_of = {run.run_id: run.stands_for for family in families for run in family.runs}
-        return replace(self, families=waiting, clocked=clocked, to_train=to_train, started=now, rows=rows_of)
+        return replace(
+            self,
+            families=waiting,
+            clocked=clocked,
+            to_train=to_train,
+            started=now,
+            rows=rows_of,
+            names=name_runs([run for family in families for run in family.runs]),
+        )
 
     def began(self, family: Family, worker: int, now: float) -> StudyProgress:
         return self._with(family, worker=worker, began=now)
@@ -113,6 +145,10 @@ class StudyProgress:
         known = self.families[family.family_id]
         before = known.before if known.step else steps - 1
         return self._with(family, step=steps, before=before)
+
+    def scored(self, family: Family, run_id: str, score: EpochScore) -> StudyProgress:
+        known = self.families[family.family_id]
+        return self._with(family, scores={**known.scores, run_id: score})
 
     def recorded(self, record: Record) -> StudyProgress:
         bad = dict(self.bad)
@@ -163,8 +199,11 @@ class StudyProgress:
                     "epoch": family.epoch,
                     "epochs": family.epochs,
                     "share": round(family.share, 4),
+                    "loss": score and score.loss,
+                    "dev": score and score.dev,
                 }
                 for family in self.at_work
+                for score in (family.last_score,)
             ],
         }
 
@@ -182,3 +221,19 @@ class StudyProgress:
     def _with(self, family: Family, **changes: Any) -> StudyProgress:
         name = family.family_id
         return replace(self, families={**self.families, name: replace(self.families[name], **changes)})
+
+
+def name_runs(runs: Sequence[PlannedRun]) -> dict[str, str]:
+    """By run id, what its recipe has that the first row's has not: ``reinit.layers = 6, clip.norm = 1.0``."""
+    if not runs:
+        return {}
+    baseline = min(runs, key=lambda run: run.stands_for).recipe.levels()
+    known: dict[str, str] = {}
+    found = {}
+    for run in runs:
+        key = str(run.levels)
+        if key not in known:
+            moved = ((name, level) for name, level in run.recipe.levels().items() if level != baseline[name])
+            known[key] = ", ".join(f"{name} = {format_level(level)}" for name, level in moved) or "baseline"
+        found[run.run_id] = known[key]
+    return found

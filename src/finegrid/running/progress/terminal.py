@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import groupby
 
 from rich.console import Group, RenderableType
@@ -65,7 +65,11 @@ def counts(progress: StudyProgress, now: float, narrow: bool) -> str:
 def families_table(families: list[FamilyProgress], narrow: bool, most: int) -> Table:
     """The runs at work. Those of one family train together, and are one line."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", show_edge=False, pad_edge=False)
-    columns = ["rows", "seed", "epoch"] if narrow else ["worker", "runs", "rows", "seed", "epoch", ""]
+    columns = (
+        ["rows", "seed", "epoch"]
+        if narrow
+        else ["worker", "runs", "rows", "seed", "epoch", "", "loss", "dev"]
+    )
     for name in columns:
         wide = name == "rows"
         table.add_column(name, no_wrap=True, overflow="ellipsis", ratio=1 if wide else None)
@@ -75,18 +79,27 @@ def families_table(families: list[FamilyProgress], narrow: bool, most: int) -> T
         cells: list[RenderableType] = [spans(family.rows), str(family.seed), epoch]
         if not narrow:
             small = ProgressBar(total=1.0, completed=family.share, width=10)
-            cells = [str(family.worker), str(family.runs), *cells, small]
+            cells = [str(family.worker), str(family.runs), *cells, small, *score_cells(family)]
         table.add_row(*cells)
     if len(families) > most:
         table.add_row(*[""] * (0 if narrow else 2), f"and {len(families) - most} more")
     return table
 
 
+def score_cells(family: FamilyProgress) -> list[str]:
+    """The loss of the last epoch that ended, and the score on dev after it: means over the family."""
+    score = family.last_score
+    if score is None:
+        return ["", ""]
+    return ["" if score.loss is None else f"{score.loss:.4f}", f"{score.dev:.4f}"]
+
+
 def best_lines(progress: StudyProgress, narrow: bool) -> list[Text]:
     if progress.best is None:
         return []
     rows = progress.rows.get(progress.best.run_id)  # none of a run of another precision
-    which = f"rows {spans(rows)}, seed {progress.best.seed}" if rows else f"seed {progress.best.seed}"
+    named = f"{name_rows(rows)}, " if rows else ""
+    which = f"{named}seed {progress.best.seed}"
     score = f"{progress.score} {progress.dev(progress.best):.4f}"
     many = progress.finished > 1
     luck = f"the highest of {progress.finished} runs is partly luck" if many else "the only run so far"
@@ -105,6 +118,11 @@ def trouble_words(progress: StudyProgress) -> str:
 def line(text: str, style: str = "") -> Text:
     """One line, whatever is in the text: a score may be named by a label."""
     return Text(visible(text), style=style, no_wrap=True, overflow="ellipsis")
+
+
+def name_rows(numbers: Collection[int]) -> str:
+    """``row 3``, ``rows 1-4, 9``."""
+    return f"row{'s' * (len(numbers) != 1)} {spans(numbers)}"
 
 
 def spans(numbers: Iterable[int]) -> str:

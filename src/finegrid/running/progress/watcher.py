@@ -19,5 +19,7 @@ class Watcher:
     planned: Callable[[Sequence[Family], Sequence[Family], Audit], None] = lambda all_, left, audit: None
     began: Callable[[Family, int], None] = lambda family, worker: None
     stepped: Callable[[Family, int], None] = lambda family, steps: None
+    # A run of a family, its epoch, the mean loss of that, and the study's score on dev after it.
+    scored: Callable[[Family, str, int, float | None, float], None] = lambda *told: None
     recorded: Callable[[Record], None] = lambda record: None
     finished: Callable[[Family], None] = lambda family: None

@@ -12,12 +12,13 @@ from finegrid.statistics.power import POWER
 from finegrid.statistics.variance import Components
 from finegrid.study.confounding import format_roman
 from finegrid.study.fraction import ROMAN
+from finegrid.study.toml import format_toml
 from finegrid.verdict.budget.budget import BudgetPlan, Candidate, Option
 from finegrid.verdict.budget.noise import RECIPES_DISAGREE, RUN_LUCK, SEEDS_DISAGREE
 
 
-def budget_lines(plan: BudgetPlan) -> list[str]:
-    """`finegrid plan --budget` in words."""
+def budget_lines(plan: BudgetPlan, applied: bool = False) -> list[str]:
+    """`finegrid plan --budget` in words. ``applied``: whether it has become the study's plan."""
     workers = plan.status.workers
     within = f"budget {format_duration(plan.seconds).removesuffix(' 0 min')}"
     within += f" with {workers} worker{'s' * (workers != 1)}"
@@ -28,8 +29,10 @@ def budget_lines(plan: BudgetPlan) -> list[str]:
     for option in plan.instead if plan.chosen else ():
         shows = f"{describe_points(option)}; {describe_clarity(option.candidate)}"
         lines.append(f"instead: {describe_option(option)}: {shows}")
-    lines += [f"not compared: {name}: some of its rows have not been probed" for name in plan.not_compared]
-    if plan.chosen:
+    if plan.not_compared:
+        names = ", ".join(plan.not_compared)
+        lines.append(f"not compared: {names}: they have rows that were not probed")
+    if plan.chosen and not applied:
         lines.append(f"to do so: {describe_next_step(plan, plan.chosen)}")
     return lines + [f"warning: {warning}" for warning in list_warnings(plan)]
 
@@ -150,11 +153,8 @@ def make_command(plan: BudgetPlan) -> str:
 
 def describe_next_step(plan: BudgetPlan, option: Option) -> str:
     table = make_design_table(plan, option)
-    lines = ", ".join(
-        f"{name} = " + (f'"{value}"' if isinstance(value, str) else f"{value}")
-        for name, value in table.items()
-    )
-    return f"in study.toml, [design] {lines}; then {make_command(plan)}"
+    lines = ", ".join(f"{name} = {format_toml(value)}" for name, value in table.items())
+    return f"--apply writes [design] {lines} into study.toml; then {make_command(plan)}"
 
 
 def budget_json(plan: BudgetPlan) -> dict[str, Any]:
