@@ -77,7 +77,7 @@ GIVEN: dict[str, Levels] = {
     "contrast.tau": {"contrast.weight": 0.5},
     "optimizer.decay_on": {"optimizer.weight_decay": 0.5},
     "schedule.decay_share": {"schedule.shape": "wsd"},
-    "training.patience": {"training.epochs": 6},
+    "training.patience": {"training.epochs": 8},
 }
 
 
