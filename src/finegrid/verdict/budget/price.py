@@ -146,8 +146,10 @@ def plan_tenth(status: StudyStatus, seconds: float | None) -> BudgetPlan | None:
     live = {name: lv for name, lv in status.study.factors.items() if name not in status.inert_everywhere()}
     if not seconds or not live:
         return None
+    bundles = {name: bundle for name, bundle in status.study.bundles.items() if name in live}
+    study = replace(status.study, factors=live, bundles=bundles)
     try:
-        return plan_budget(replace(status, study=replace(status.study, factors=live)), SHARE * seconds)
+        return plan_budget(replace(status, study=study), SHARE * seconds)
     except InputError:
         return None  # seeds with splits of their own: what these add to the noise is not planned for
 
