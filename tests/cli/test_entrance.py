@@ -162,8 +162,11 @@ def test_the_demo_knows_its_folder_again_and_refuses_others(tmp_path: Path) -> N
     prepare_demo(tmp_path / "demo")
     (tmp_path / "demo" / "study.toml").unlink()
     prepare_demo(tmp_path / "demo")  # killed before it had written the file
-    with (tmp_path / "demo" / "study.toml").open("a") as file:
-        file.write("# mine")
+    path = tmp_path / "demo" / "study.toml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("patience = 0", "# as an earlier version wrote it"), encoding="utf-8")
+    prepare_demo(tmp_path / "demo")
+    path.write_text(text.replace("epochs = 4", "epochs = 5"), encoding="utf-8")
     with pytest.raises(InputError, match="not the demo's study"):
         prepare_demo(tmp_path / "demo")
     (tmp_path / "mine").mkdir()

@@ -7,13 +7,30 @@ from pathlib import Path
 
 import pytest
 from support.command_line import Call, records
-from support.studies import draw_texts, save_word_checkpoint, write_data, write_tsv, write_word_study
+from support.studies import (
+    draw_texts,
+    open_study,
+    save_word_checkpoint,
+    write_data,
+    write_tsv,
+    write_word_study,
+)
 
+from finegrid.audit.costs import make_audit
 from finegrid.encoders.size import measure_size
 from finegrid.planning.rough import TextSizes, guess_seconds, layer_products, run_seconds
+from finegrid.planning.status import study_status
+from finegrid.study.audit_file import save_audit
 from finegrid.study.load import load_study
 from finegrid.study.study import Study
-from finegrid.verdict.budget.price import Price, describe_decided, less_lines, price_lines, price_rough
+from finegrid.verdict.budget.price import (
+    Price,
+    describe_decided,
+    less_lines,
+    price_lines,
+    price_measured,
+    price_rough,
+)
 
 SIZES = TextSizes({"train": 1_000, "dev": 100, "test": 500}, {"train": 20.0, "dev": 20.0, "test": 20.0})
 
@@ -100,7 +117,7 @@ def test_a_run_is_priced_first_and_begins_nothing_that_does_not_end_in_time(
     assert short.returncode == 3 and "run 1 of" not in short.stderr
     assert "the time is over: 1 of 1 run left" in short.stderr
     assert f"next: finegrid run {folder} --rows 1" in short.stderr
-    assert "price " not in short.stderr
+    assert "price     " not in short.stderr
     assert whole.returncode == 0 and len(records(folder)) == 2
     said = whole.stderr.splitlines()
     cost = next(line for line in said if line.startswith("price     2 runs, predicted"))
@@ -146,8 +163,6 @@ def test_texts_that_are_not_chinese_ask_for_a_model_and_name_some(tmp_path: Path
     assert done.returncode == 2 and not (tmp_path / "study").exists()
     assert "--model missing. Without it, mini-zh is taken, which knows Chinese alone" in told
     assert "your texts look English" in told and "--model google-bert/bert-base-uncased; or" in told
-    named = call("init", "--train", train, "--out", tmp_path / "study", "--model", "mini-zh")
-    assert named.returncode == 0  # whoever names it has it
 
 
 def test_a_value_that_is_not_its_factors_first_level_is_warned_of(
@@ -165,3 +180,24 @@ def test_a_value_that_is_not_its_factors_first_level_is_warned_of(
     assert "training.epochs = 2, but it is varied, and 2 is none of its levels: the baseline has 3" in told
     assert "optimizer.rate = 0.01, but it is varied, and 0.01 is not its first level" in told
     assert "warmup" not in told
+
+
+@pytest.mark.slow
+def test_once_probed_fractions_are_taken_over_the_factors_that_do_something(
+    home: Path, tmp_path: Path
+) -> None:
+    levels: dict[str, list[object]] = {
+        "optimizer.bias_correction": [True, False],
+        "optimizer.decay_on": ["all", "matrices"],
+        "reinit.layers": [0, 1],
+        "reinit.pooler": [False, True],
+    }
+    folder = write_word_study(home / tmp_path.name, home / "model", levels, design="seeds = 40")
+    save_audit(folder, make_audit(open_study(folder)))
+    study = load_study(folder)
+    price = price_measured(study_status(study, study.head.run))
+
+    assert price is not None and price.inert == ("reinit.pooler",) and price.tenth is not None
+    assert set(price.tenth.candidate.study.factors) == levels.keys() - price.inert
+    assert price.runs == 8 * 40 and price.tenth.left <= price.runs / 10
+    assert "without reinit.pooler, which does nothing" in price_lines(price)[2]

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from finegrid.encoders.size import EncoderSize, measure_size
-from finegrid.study.proposals import TextsFacts, propose, propose_length, rate_for, scale_levels
+from finegrid.study.proposals import TextLengths, propose, propose_length, rate_for, scale_levels
 
 DOCS = Path(__file__).parents[2] / "docs" / "defaults.md"
 BASE = EncoderSize("bert", 12, 768, 3072, 30_522)
-SHORT = TextsFacts(train=1_798, percentile_99=30, longest=39, limit=512)
+SHORT = TextLengths(train=1_798, percentile_99=30, longest=39, limit=512)
 
 
 def test_at_most_one_text_in_a_hundred_is_cut_or_the_limit_of_the_model_is_told() -> None:

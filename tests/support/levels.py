@@ -58,6 +58,7 @@ ON: Levels = {
     "schedule.floor": 0.1,
     "training.epochs": 1,
     "training.batch_size": 12,
+    "training.patience": 1,
 }
 
 
@@ -76,6 +77,7 @@ GIVEN: dict[str, Levels] = {
     "contrast.tau": {"contrast.weight": 0.5},
     "optimizer.decay_on": {"optimizer.weight_decay": 0.5},
     "schedule.decay_share": {"schedule.shape": "wsd"},
+    "training.patience": {"training.epochs": 8},
 }
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Hashable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -98,7 +98,7 @@ class Canonicaliser:
             *self._reading(recipe),
             tensors,
             prepared.sites,
-            asdict(recipe.training),
+            recipe.training.form,
             build_rule(recipe, model, self.loaded.setting(self.seed, recipe)).key,
             hash_rates(tuple(s for s in recipe.acting if s.overrides("rate_factor")), steps),
             [
@@ -158,6 +158,8 @@ class Canonicaliser:
             return f'{tensors} never reach the loss under model.pooling = "{a.model.pooling}"'
         if recipe.model.pooling != without.model.pooling:
             return f'the head pools by "{a.model.pooling}", whatever model.pooling says'
+        if recipe.training.patience != without.training.patience:
+            return f"{recipe.training.epochs} epochs are over before it could end a run"
         return "it changes no tensor, rate, decay or dropout site that reaches the loss"
 
 

@@ -137,6 +137,7 @@ def differences(a: Snapshot, b: Snapshot) -> Differences:
         "sites": unlike(a.sites, b.sites),
         "data": ["data"] * (a.data != b.data),
         "pooling": ["pooling"] * (a.pooling != b.pooling),
+        "end": ["end"] * (a.end != b.end and a.factors == b.factors),
         "averages": ["averages"] * (a.averages.keys() != b.averages.keys()),
     }
     results = consequences(a, b)
@@ -246,6 +247,7 @@ WORDS: dict[Aspect, str] = {
     "loss": "another loss from the same model and texts",
     "gradients": "other gradients in {things} from the same loss",
     "update": "other updates of {things} from the same gradients",
+    "end": "may end before the last epoch",
 }
 LESS: dict[Aspect, str] = {"trained": "freezes {things}", "sites": "switches off {things}"}
 MORE: dict[Aspect, str] = {"trained": "trains {things}", "sites": "switches on {things}"}

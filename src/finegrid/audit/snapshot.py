@@ -39,6 +39,7 @@ class Snapshot:
     sites: dict[str, int]  # active dropout sites, and how many of 65,536 values they drop
     data: tuple[object, ...]
     pooling: str
+    end: int  # the first epoch after which it may end
     averages: dict[str, str]
     loss: float = float("nan")
     gradients: dict[str, str] = field(default_factory=dict)
@@ -98,6 +99,7 @@ def take(loaded: LoadedStudy, recipe: Recipe, seed: int, step: int, steps: int =
         sites={name: site.dropped for name, site in run.model.dropouts.items() if site.active},
         data=(recipe.training.batch_size, int(lengths.sum()), keep, loaded.texts.key(recipe)),
         pooling=run.model.pooling,
+        end=recipe.training.earliest_end,
         averages={
             name: hash_values(value)
             for averager in run.averagers

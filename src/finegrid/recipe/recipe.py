@@ -108,8 +108,13 @@ class Recipe:
 
     def priced_levels(self) -> Levels:
         """The moved levels that decide what a run takes: those of factors that have a price."""
-        free = ("nothing",) if self.frozen_layers else ("nothing", "prefix")
+        free = ("nothing", "length") if self.frozen_layers else ("nothing", "length", "prefix")
         return {name: level for name, level in self.moved().items() if self._price(name) not in free}
+
+    def timed_levels(self) -> Levels:
+        """The same, and those that decide how many of its steps a run takes."""
+        of_length = {name: level for name, level in self.moved().items() if self._price(name) == "length"}
+        return {**self.priced_levels(), **of_length}
 
     def _price(self, factor: str) -> Price:
         part, _, name = factor.partition(".")

@@ -167,7 +167,7 @@ class Results:
         return found
 
     def _kind(self, recipe: Distinct) -> str:
-        levels = recipe.levels if self.audit is None else Recipe().at(recipe.run).priced_levels()
+        levels = recipe.levels if self.audit is None else Recipe().at(recipe.run).timed_levels()
         return key_of(levels)
 
     def _each(self, value: Callable[[Record], float]) -> Points:

@@ -27,6 +27,7 @@ Aspect = Literal[
     "loss",
     "gradients",
     "update",  # what the optimizer makes of a gradient
+    "end",  # after which epochs it may end
 ]
 # Where: "all", "encoder" (all but the head), places such as "head, pooler", "vectors" (biases and LayerNorm),
 # or "top layers", "bottom layers" (those with the embeddings) with the name of the factor that says how many.
@@ -34,7 +35,8 @@ Claim = Mapping[Aspect, str]
 # What moving a factor does to the time of a run: nothing; or what a step takes, or what comes before the
 # first step. Runs that differ only where it is nothing take the same time, and may share a family. "prefix":
 # nothing, but it changes what frozen layers make of a text, so that runs that freeze some share no family.
-Price = Literal["nothing", "prefix", "step", "start"]
+# "length": a step costs the same, but a run may take fewer; such runs share a family, but no price.
+Price = Literal["nothing", "prefix", "step", "start", "length"]
 Kind = Literal[
     "rates",
     "decays",

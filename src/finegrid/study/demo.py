@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import shutil
+import tomllib
 from pathlib import Path
+from typing import Any
 
 from finegrid import ASSETS
 from finegrid.atomic import draft_of, replacing
 from finegrid.encoders.families import EMBEDDED
 from finegrid.errors import input_error
 from finegrid.machine import AUTO
+from finegrid.recipe.recipe import DEFAULTS
+from finegrid.study.bundle_tables import PARTS
 from finegrid.study.drafting import InitOptions, draft_study_toml
 from finegrid.study.folder import SETTINGS_FILE, StudyFolder
+from finegrid.study.load import levels_in
 
 HEADLINES = ASSETS / "headlines"
 
@@ -36,7 +41,7 @@ def prepare_demo(folder: Path, seeds: int = 1) -> None:
     text = draft_study_toml(folder, options, {"text": "text", "label": "label", "header": True}).text
     path = files.settings
     if path.exists():
-        if path.read_text(encoding="utf-8") != text:
+        if not says_the_same(path.read_text(encoding="utf-8"), text):
             what = (
                 "is not the demo's study (with as many seeds). Use `finegrid run` for it, or another folder."
             )
@@ -47,3 +52,19 @@ def prepare_demo(folder: Path, seeds: int = 1) -> None:
     shutil.copytree(HEADLINES, data, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.md"))
     with replacing(path) as draft:
         draft.write_text(text, encoding="utf-8")
+
+
+def says_the_same(file: str, text: str) -> bool:
+    """Whether two files of settings mean the same, as those that two versions of finegrid write may."""
+    try:
+        return read_meaning(file) == read_meaning(text)
+    except tomllib.TOMLDecodeError:
+        return False
+
+
+def read_meaning(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The levels that are not at their default, and all other settings."""
+    content = tomllib.loads(text)
+    levels, _ = levels_in(content)
+    moved = {name: level for name, level in levels.items() if DEFAULTS.get(name) != level}
+    return moved, {name: value for name, value in content.items() if name not in PARTS}

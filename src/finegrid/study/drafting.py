@@ -20,7 +20,7 @@ from finegrid.recipe.recipe import DEFAULTS
 from finegrid.study.chosen import choose_factors, suitable_design
 from finegrid.study.folder import SETTINGS_FILE
 from finegrid.study.presets import PRESETS, Preset, make_preset, usual
-from finegrid.study.proposals import Proposal, TextsFacts, propose, scale_levels
+from finegrid.study.proposals import Proposal, TextLengths, propose, scale_levels
 from finegrid.study.toml import by_part, format_toml, parse_level, parse_levels
 
 PUBLISHED = "thucnews64"
@@ -96,7 +96,7 @@ class Drafted:
 
 
 def draft_study_toml(
-    folder: Path, options: InitOptions, reading: Mapping[str, Any], texts: TextsFacts | None = None
+    folder: Path, options: InitOptions, reading: Mapping[str, Any], texts: TextLengths | None = None
 ) -> Drafted:
     """The text of study.toml.
 

@@ -30,7 +30,7 @@ from finegrid.study.drafting import InitOptions, draft_study_toml
 from finegrid.study.folder import SETTINGS_FILE, StudyFolder
 from finegrid.study.load import load_study
 from finegrid.study.opening import open_checkpoint
-from finegrid.study.proposals import Proposal, TextsFacts, propose_length
+from finegrid.study.proposals import Proposal, TextLengths, propose_length
 from finegrid.study.scored_label import check_scored_label
 from finegrid.study.study import Study
 from finegrid.study.toml import parse_levels
@@ -138,7 +138,7 @@ class LengthLook:
     def __init__(self, train: int, study: Study, options: InitOptions) -> None:
         self.train, self.study = train, study
         self.asked = options.as_published or "model.max_length" in parse_levels(options.levels)
-        self.facts: TextsFacts | None = None
+        self.facts: TextLengths | None = None
 
     def choose(self, lengths: Sequence[NDArray[np.int64]]) -> int:
         """The baseline's length, in tokens.
@@ -148,7 +148,7 @@ class LengthLook:
         """
         limit = self.study.checkpoint.positions
         all_ = np.concatenate(lengths)
-        self.facts = TextsFacts(
+        self.facts = TextLengths(
             self.train,
             # Of the split with the longest ones: so that at most 1 % of the texts of each are cut.
             max(int(np.percentile(one, 99, method="higher")) for one in lengths),

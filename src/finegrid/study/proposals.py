@@ -22,7 +22,7 @@ ENOUGH_STEPS = 1_000  # Zhang et al. 2021 found 3 epochs of 1,000 texts, some 10
 
 
 @dataclass(frozen=True)
-class TextsFacts:
+class TextLengths:
     """What the proposals need to know of the texts.
 
     Attributes:
@@ -48,7 +48,7 @@ class Proposal:
     reason: str
 
 
-def propose(texts: TextsFacts, size: EncoderSize, set_: dict[str, Level]) -> dict[str, Proposal]:
+def propose(texts: TextLengths, size: EncoderSize, set_: dict[str, Level]) -> dict[str, Proposal]:
     """Settings of the baseline, by factor; the epochs fit the batch that is asked for.
 
     Args:
@@ -67,7 +67,7 @@ def propose(texts: TextsFacts, size: EncoderSize, set_: dict[str, Level]) -> dic
     return {factor: proposal for factor, proposal in found.items() if factor not in set_}
 
 
-def propose_length(texts: TextsFacts) -> Proposal:
+def propose_length(texts: TextLengths) -> Proposal:
     """As many tokens as 99 % of the texts have, or as the encoder takes."""
     enough = max(LEAST_LENGTH, ROUND_TO * math.ceil(texts.percentile_99 / ROUND_TO))
     if enough > texts.limit and texts.percentile_99 > texts.limit:
@@ -80,14 +80,14 @@ def propose_length(texts: TextsFacts) -> Proposal:
     return Proposal(level, f"tokens; 99 % of your texts have at most {texts.percentile_99:,}, {longest}")
 
 
-def propose_batch(texts: TextsFacts) -> Proposal:
+def propose_batch(texts: TextLengths) -> Proposal:
     few = texts.train < FEW_TEXTS
     level = SMALL_BATCH if few else BATCH
     why = f"fewer than {FEW_TEXTS:,}: small batches" if few else "the usual batch"
     return Proposal(level, f"{texts.train:,} texts for training; {why}")
 
 
-def propose_epochs(texts: TextsFacts, batch: int) -> Proposal:
+def propose_epochs(texts: TextLengths, batch: int) -> Proposal:
     """So many that some 1,000 steps come together: more for few texts."""
     steps = max(1, math.ceil(texts.train / batch))
     level = min(max(math.ceil(ENOUGH_STEPS / steps), LEAST_EPOCHS), MOST_EPOCHS)

@@ -33,7 +33,7 @@ class DivergedError(Exception):
 class RunProgress:
     """What a run has to show so far. With its weights and moments, all that resuming needs."""
 
-    status: str = "running"  # then done | diverged | failed
+    status: str = "running"  # then stopped (early: it has still to predict test), done | diverged | failed
     reason: str = ""
     best_epoch: int = 0  # from 1; 0 while there is none
     best_score: float = -1.0  # mcc may be as low as -1: the first epoch is taken whatever it scores
@@ -247,6 +247,18 @@ class Run:
 
 def running(runs: Sequence[Run]) -> list[Run]:
     return [run for run in runs if run.progress.status == "running"]
+
+
+def trained(runs: Sequence[Run]) -> list[Run]:
+    """Once no more steps are made: those that have still to predict test, whether they ended early or not."""
+    return [run for run in runs if run.progress.status in ("running", "stopped")]
+
+
+def stop_early_(runs: Sequence[Run]) -> None:
+    """End the runs whose patience with dev is over. Who is left goes on as if they were there."""
+    for run in running(runs):
+        if run.recipe.training.ends(len(run.progress.epochs), run.progress.best_epoch):
+            run.progress.status = "stopped"
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from finegrid.training.evaluate import Logits, predict
 from finegrid.training.free import FreeScoring
 from finegrid.training.loaded import LoadedStudy
 from finegrid.training.lockstep import Lockstep
-from finegrid.training.run import Run, guarded, running
+from finegrid.training.run import Run, guarded, running, stop_early_, trained
 from finegrid.training.state import StateFile
 
 
@@ -61,8 +61,9 @@ def train_family(
         evaluate(loaded, running(runs), free)
         for run in running(runs):
             on_epoch(run)
+        stop_early_(runs)
         state.save(runs, epoch + 1)
-    predict_test(loaded, running(runs))
+    predict_test(loaded, trained(runs))
     free.finish()
     for run in runs:
         run.progress.memory, run.progress.path = peak_memory(loaded.device), walk.path_of(run)
@@ -130,7 +131,7 @@ def predict_test(loaded: LoadedStudy, runs: Sequence[Run]) -> None:
         for run, logits in zip(runs, predict_split(loaded, runs, "test"), strict=True):
             with guarded(run):
                 run.take_test(logits)
-    for run in running(runs):
+    for run in trained(runs):
         run.progress.test_seconds = (time.perf_counter() - start) / len(runs)
         run.progress.status = "done"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +50,7 @@ class Price:
         assumed: Whether its noise is a guess.
         tenth: The best design of a tenth of the seconds; None where nothing fits.
         smallest: The design that takes least; None where none is known.
+        inert: Factors that do nothing, which these two leave out.
     """
 
     runs: int
@@ -60,6 +61,7 @@ class Price:
     assumed: bool
     tenth: Option | None = None
     smallest: Option | None = None
+    inert: tuple[str, ...] = ()
 
 
 def price_rough(study: Study, size: EncoderSize, sizes: TextSizes, majority: float) -> Price:
@@ -135,15 +137,19 @@ def price_measured(status: StudyStatus) -> Price | None:
         noise.percent_wrong is not None,
         within.chosen if within else None,
         within.smallest if within else None,
+        tuple(sorted(status.inert_everywhere())),
     )
 
 
 def plan_tenth(status: StudyStatus, seconds: float | None) -> BudgetPlan | None:
-    """What a tenth would buy; None where designs cannot be compared."""
-    if not seconds or not status.study.factors:
+    """What a tenth would buy for the factors that do something; None where designs cannot be compared."""
+    live = {name: lv for name, lv in status.study.factors.items() if name not in status.inert_everywhere()}
+    if not seconds or not live:
         return None
+    bundles = {name: bundle for name, bundle in status.study.bundles.items() if name in live}
+    study = replace(status.study, factors=live, bundles=bundles)
     try:
-        return plan_budget(status, SHARE * seconds)
+        return plan_budget(replace(status, study=study), SHARE * seconds)
     except InputError:
         return None  # seeds with splits of their own: what these add to the noise is not planned for
 
@@ -180,14 +186,15 @@ def describe_decided(price: Price) -> str:
 
 def describe_tenth(price: Price) -> str:
     """What the best design of a tenth of the time could show; empty where no design can be compared."""
+    without = f", without {', '.join(price.inert)}, which does nothing" if price.inert else ""
     if price.tenth is not None:
-        name = describe_design(price.tenth)
+        name = describe_design(price.tenth) + without
         if not math.isfinite(price.tenth.detects):
             return f"{name}; no size of effect can be promised"
         return f"{name}: effects of {price.tenth.detects:.1f} points or more"
     if price.smallest is not None:
         least = format_duration(price.smallest.seconds)
-        return f"nothing fits; the least, {describe_design(price.smallest)}, takes {least}"
+        return f"nothing fits; the least, {describe_design(price.smallest)}{without}, takes {least}"
     return ""
 
 
