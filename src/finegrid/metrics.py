@@ -51,7 +51,11 @@ def mcc(table: NDArray[np.int64]) -> float:
 
 def summary(gold: NDArray[np.int64], logits: NDArray[np.float32], labels: Sequence[str]) -> dict[str, Any]:
     """All scores of some predictions: the plain ones, and F1 by label."""
-    table = confusion(gold, logits.argmax(axis=1), len(labels))
+    return summary_of(confusion(gold, logits.argmax(axis=1), len(labels)), labels)
+
+
+def summary_of(table: NDArray[np.int64], labels: Sequence[str]) -> dict[str, Any]:
+    """The same of a `confusion` table."""
     return {
         "macro-f1": macro_f1(table),
         "accuracy": float(np.trace(table) / table.sum()),

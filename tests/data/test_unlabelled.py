@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from finegrid.data.cells_of_file import ColumnOptions, StudyReading
-from finegrid.data.unlabelled import UnlabelledTexts, read_texts
+from finegrid.data.unlabelled import UnlabelledTexts, open_texts, read_texts
 from finegrid.errors import InputError
 
 USUAL = StudyReading(("text", "label"))
@@ -109,4 +109,5 @@ def test_rows_of_json_keep_all_they_have(tmp_path: Path) -> None:
 
     found = read(tmp_path, "a.jsonl", "\n".join(map(json.dumps, rows)))
 
-    assert list(found.cells.objects) == rows
+    assert next(open_texts(tmp_path / "a.jsonl", 1).parts(9)).rows.objects == rows
+    assert texts(found) == ["a", "b"]

@@ -29,8 +29,8 @@ from finegrid.errors import InputError
 from finegrid.inference.fit import check_out, find_recipe
 from finegrid.inference.fitted import FILE, Fitted, load_fitted
 from finegrid.inference.keep import fitted_of, keep, load_model
-from finegrid.inference.labelled_file import style_of, write_predictions
-from finegrid.inference.predict import PredictedTexts, predict_file
+from finegrid.inference.labelled_file import Written, style_of, write_predictions
+from finegrid.inference.predict import PredictedTexts, open_labelled, predict_file
 from finegrid.model.packing.batches import pack
 from finegrid.recipe.recipe import Recipe
 from finegrid.running.records import record_of
@@ -95,7 +95,8 @@ def test_a_fit_adds_nothing_to_the_study_but_the_model(finished: Path) -> None:
         "finegrid.json",
         "tokenizer.json",
     }
-    assert not [name for name in names if not name.endswith((".json", ".safetensors", ".txt"))]
+    assert "README.md" in names
+    assert not [name for name in names if not name.endswith((".json", ".safetensors", ".txt", ".md"))]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -253,7 +254,10 @@ def test_what_is_written_can_be_read_again(finished: Path, tmp_path: Path) -> No
     (tmp_path / "texts.jsonl").write_text("\n".join(rows))
     found = predicted(finished / "models" / "best", tmp_path / "texts.jsonl")
     for name in ("out.tsv", "out.csv", "out.jsonl", "out.parquet"):
-        write_predictions(found, style_of(tmp_path / name), tmp_path / name)
+        best, file = finished / "models" / "best", tmp_path / "texts.jsonl"
+        labelled = open_labelled(best, file, ColumnOptions(), ONE_THREAD)
+        written = Written(labelled.file, labelled.fitted)
+        write_predictions(labelled.parts(), written, style_of(tmp_path / name), tmp_path / name)
         again = predicted(finished / "models" / "best", tmp_path / name)
         assert [text for (text,) in again.read.texts] == texts and again.read.labels == ["x"] * len(texts)
         assert np.array_equal(again.logits, found.logits)

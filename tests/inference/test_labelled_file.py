@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from finegrid.data.cells_of_file import ColumnOptions, StudyReading
-from finegrid.data.unlabelled import read_texts
+from finegrid.data.unlabelled import open_texts
 from finegrid.errors import InputError
 from finegrid.inference.fitted import Fitted
-from finegrid.inference.labelled_file import style_of, write_predictions
-from finegrid.inference.predict import PredictedTexts
+from finegrid.inference.labelled_file import Written, style_of, write_predictions
+from finegrid.inference.predict import LabelledFile, softmax
 
 STUDY = StudyReading(("text", "label"))
 LOGITS = np.array([[2.0, 0.0], [0.0, 1.0]], dtype=np.float32)
@@ -29,12 +29,13 @@ def fitted() -> Fitted:
     return Fitted(**known, protocol="best-dev", precision="fp32", threads=1, device="cpu")
 
 
-def labelled(fitted: Fitted, path: Path) -> PredictedTexts:
-    return PredictedTexts(fitted, path, read_texts(path, 1, ColumnOptions(of_study=STUDY)), LOGITS, [])
+def labelled(fitted: Fitted, path: Path) -> LabelledFile:
+    texts = open_texts(path, 1, ColumnOptions(of_study=STUDY))
+    return LabelledFile(fitted, texts, lambda texts: (LOGITS[: len(texts)], 0))
 
 
-def write(found: PredictedTexts, out: Path, keep_columns: bool = True) -> Path:
-    write_predictions(found, style_of(out), out, keep_columns)
+def write(found: LabelledFile, out: Path, keep_columns: bool = True) -> Path:
+    write_predictions(found.parts(), Written(found.file, found.fitted, keep_columns), style_of(out), out)
     return out
 
 
@@ -51,7 +52,7 @@ def test_all_columns_of_a_csv_go_along(fitted: Fitted, tmp_path: Path) -> None:
     assert lines[1].startswith('1,"so, it is",x,a,0.88') and lines[2].startswith("2,no,,b,")
     assert rows[0] | {"id": "1", "note": "x", "predicted": "a"} == rows[0]
     assert table[1] | {"id": "2", "note": "", "predicted": "b"} == table[1]
-    assert table[1]["probability:b"] == pytest.approx(found.probabilities[1, 1])
+    assert table[1]["probability:b"] == pytest.approx(softmax(LOGITS)[1, 1])
 
 
 def test_without_being_asked_only_texts_and_labels_go_along(fitted: Fitted, tmp_path: Path) -> None:

@@ -30,8 +30,9 @@ from finegrid.data.unlabelled import parse_column
 from finegrid.errors import input_error
 from finegrid.inference.fit import check_onnx_extra, check_out, find_recipe, fitted_lines
 from finegrid.inference.fitted import ONNX, load_fitted
-from finegrid.inference.labelled_file import style_of, write_predictions
-from finegrid.inference.predict import predict_file, score_lines
+from finegrid.inference.given import given_texts, progress
+from finegrid.inference.labelled_file import Written, style_of, write_predictions
+from finegrid.inference.predict import open_labelled, score_lines
 from finegrid.inference.push import check_hub, open_hub, push
 from finegrid.machine import cores
 from finegrid.metrics import TOLERANCE
@@ -109,14 +110,21 @@ def export_onnx(
 def predict(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A folder that finegrid fit wrote.")],
     file: Annotated[
-        Path,
-        typer.Argument(metavar="FILE", help="Texts: CSV, TSV, JSONL, Parquet, or .txt with a text a line."),
-    ],
+        Path | None,
+        typer.Argument(
+            metavar="FILE",
+            help="Texts: CSV, TSV, JSONL, Parquet, or .txt with a text a line; - for standard input.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(help="FILE.tsv, .csv, .jsonl or .parquet. Default: TSV to the terminal."),
     ] = None,
     text: TextColumns = None,
+    text_value: Annotated[
+        list[str] | None,
+        typer.Option(help="A text itself, instead of FILE; more than once for more, or for pairs."),
+    ] = None,
     label: Annotated[str | None, typer.Option(help="Label column, by name or number, to score.")] = None,
     header: Header = None,
     format_: FormatOption = None,
@@ -124,20 +132,25 @@ def predict(
     quoting: QuotingOption = None,
     encoding: EncodingOption = "auto",
     keep_columns: Annotated[
-        bool, typer.Option("--keep-columns", help="Write all columns of FILE, not texts and labels alone.")
-    ] = False,
+        bool, typer.Option(help="Write all columns of FILE, or its texts and labels alone.")
+    ] = True,
     device: Annotated[str | None, typer.Option(help="cpu or cuda. Default: cpu.")] = None,
     precision: Annotated[str | None, typer.Option(help="fp32, bf16 or auto. Default: fp32.")] = None,
 ) -> None:
-    """Label the texts of a file with a model that was kept."""
+    """Label texts with a model that was kept."""
     style = style_of(out)
     asked = say_how_to_read(text, label, header, format_, separator, quoting, encoding)
     settings = override(RunSettings(threads=cores()), device=device, precision=precision)
-    predictions = predict_file(model, file, asked, settings)
-    write_predictions(predictions, style, out, keep_columns)
-    for warning in predictions.warnings:
+    with given_texts(model, file, text_value) as (path, name):
+        if text_value:
+            asked = ColumnOptions(format="jsonl")
+        labelled = open_labelled(model, path, asked, settings, name)
+        written = Written(labelled.file, labelled.fitted, keep_columns)
+        with progress(labelled.file.count) as count:
+            write_predictions(count(labelled.parts()), written, style, out)
+    for warning in labelled.warnings():
         warn(warning)
-    for line in score_lines(predictions):
+    for line in score_lines(labelled):
         tell(line)
 
 

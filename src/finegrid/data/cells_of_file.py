@@ -70,7 +70,7 @@ class Cells:
 def read_cells(path: Path, options: ColumnOptions, findings: FileFindings) -> Cells:
     """The cells of a file. Where there are problems, they stand in ``findings``."""
     raw = read_content(path, findings)
-    kind = None if raw is None else _find_kind(path, raw, options, findings)
+    kind = None if raw is None else find_kind(path, raw, options, findings)
     if raw is None or kind is None:
         return Cells({}, [])
     if kind == "parquet":
@@ -79,7 +79,7 @@ def read_cells(path: Path, options: ColumnOptions, findings: FileFindings) -> Ce
         findings.unit = "row"
         columns = read_simple_columns(path, findings)
         return Cells(columns, list(range(1, max(map(len, columns.values()), default=0) + 1)))
-    decoded = _decode(raw, options, findings)
+    decoded = decode_as_study(raw, options, findings)
     if decoded is None or refuse_other_text(decoded.text, findings):
         return Cells({}, [])
     if kind == "jsonl":
@@ -89,7 +89,7 @@ def read_cells(path: Path, options: ColumnOptions, findings: FileFindings) -> Ce
     return _split_columns(_split_lines(path, decoded.text, kind, options, findings), options, findings)
 
 
-def _find_kind(path: Path, raw: bytes, options: ColumnOptions, findings: FileFindings) -> Format | None:
+def find_kind(path: Path, raw: bytes, options: ColumnOptions, findings: FileFindings) -> Format | None:
     if options.format is not None:
         return options.format
     if format_of_ending(path) is None and not raw.startswith((PARQUET, b'{"')):
@@ -97,7 +97,7 @@ def _find_kind(path: Path, raw: bytes, options: ColumnOptions, findings: FileFin
     return guess_format(path, raw)
 
 
-def _decode(raw: bytes, options: ColumnOptions, findings: FileFindings) -> Decoded | None:
+def decode_as_study(raw: bytes, options: ColumnOptions, findings: FileFindings) -> Decoded | None:
     """As the user says; else, where a file is not UTF-8, as the study's files if that fits."""
     study = options.of_study.encoding
     if options.encoding == "auto" and study in NO_UNICODE:

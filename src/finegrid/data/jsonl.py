@@ -1,7 +1,7 @@
 """Reads the rows of JSON lines: one object a line, columns by key."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from finegrid.data.columns import suggest_name
 from finegrid.data.findings import FileFindings, quote, quote_all
@@ -28,14 +28,16 @@ def read_jsonl(
 def read_objects(text: str, findings: FileFindings) -> list[tuple[int, dict[str, object]]]:
     """The object of each line, with its line number; blank lines at the end are left out."""
     # Inside JSON a line end can only be LF or CR; U+2028 is an ordinary character of a string.
-    lines = text.rstrip().split("\n" if "\n" in text else "\r")
-    rows = []
+    return list(parse_objects(text.rstrip().split("\n" if "\n" in text else "\r"), findings))
+
+
+def parse_objects(lines: Iterable[str], findings: FileFindings) -> Iterator[tuple[int, dict[str, object]]]:
+    """The same of lines that come one after the other."""
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             findings.add_problem("empty line", "an empty line. Take it out", number)
         elif (row := _parse(line, number, findings)) is not None:
-            rows.append((number, row))
-    return rows
+            yield number, row
 
 
 def list_by_key(rows: Sequence[Mapping[str, object]]) -> dict[str | int, list[object]]:

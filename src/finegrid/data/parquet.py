@@ -1,6 +1,6 @@
 """Reads the rows of Parquet files, through pyarrow."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,38 @@ def read_simple_columns(
     except UNREADABLE as error:
         _report(error, findings)
         return {}
+
+
+def iterate(path: Path, most: int, findings: FileFindings, simple: bool = False) -> Iterator[Any]:
+    """A file as Arrow tables of so many rows; of all columns, or of those that may be texts or labels.
+
+    Where it cannot be read, that stands in ``findings``.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            names = list_columns(file.schema_arrow, simple)
+            for batch in file.iter_batches(most, columns=names):
+                yield pa.Table.from_batches([batch])
+    except UNREADABLE as error:
+        _report(error, findings)
+
+
+def read_schema(path: Path, findings: FileFindings) -> Any:
+    """The schema of Arrow, or None and a problem."""
+    try:
+        with pq.ParquetFile(path) as file:
+            return file.schema_arrow
+    except UNREADABLE as error:
+        _report(error, findings)
+        return None
+
+
+def list_columns(schema: Any, simple: bool) -> list[str]:
+    """Names of columns; of those that may be texts or labels, and that no other has."""
+    if not simple:
+        return [str(name) for name in schema.names]
+    named = zip(schema.names, schema.types, strict=True)
+    return [str(name) for name, kind in named if is_label(kind) and schema.names.count(name) == 1]
 
 
 def is_text(kind: Any) -> bool:

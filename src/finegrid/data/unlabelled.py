@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from finegrid.data.cells import UnfitCell, as_label, as_text
-from finegrid.data.cells_of_file import Cells, ColumnName, ColumnOptions, read_cells
+from finegrid.data.cells_of_file import Cells, ColumnName, ColumnOptions
 from finegrid.data.columns import LABEL_NAMES, TEXT_NAMES, suggest_name
 from finegrid.data.findings import FileFindings, quote, quote_all
 from finegrid.data.guess_columns import ColumnValues, guess_text_pair, list_names
+from finegrid.data.row_file import MOST_ROWS, RowFile, RowPart, is_word, open_rows
 from finegrid.errors import InputError
 from finegrid.spelling import count_noun
+
+MOST_LABELS = 10_000  # that are told apart: a model has fewer
 
 
 def parse_column(name: str) -> ColumnName:
@@ -22,48 +25,126 @@ def parse_column(name: str) -> ColumnName:
 
 @dataclass(frozen=True)
 class UnlabelledTexts:
-    """Texts that a model is to label."""
+    """Texts that a model is to label, all of them in memory."""
 
     names: tuple[str, ...]  # of the text columns
     texts: list[tuple[str, ...]]  # 1-tuples, or pairs
     labels: list[str] | None  # where there are labels in every row
     warnings: list[str]
-    cells: Cells = field(repr=False)  # of all columns
+
+
+@dataclass(frozen=True)
+class TextPart:
+    """Some rows of a `TextFile`."""
+
+    texts: list[tuple[str, ...]]
+    labels: list[str] | None
+    rows: RowPart
+
+
+@dataclass(frozen=True)
+class TextFile:
+    """A file whose texts have been checked, to be read part by part.
+
+    Attributes:
+        names: Of the text columns.
+        count: Of rows.
+        warnings: What its reader must know.
+        found_labels: The labels that it has, if it has one in every row: some of them, where there are many.
+    """
+
+    names: tuple[str, ...]
+    count: int
+    warnings: list[str]
+    found_labels: frozenset[str] | None
+    rows: RowFile
+    columns: tuple[ColumnName, ...]
+    label: ColumnName | None  # whether or not every row has one
+
+    @property
+    def labelled(self) -> bool:
+        """Whether every row has a label."""
+        return self.found_labels is not None
+
+    def parts(self, most: int) -> Iterator[TextPart]:
+        """All rows, so many at a time at most, in their order."""
+        for part in self.rows.parts(most):
+            texts = list(zip(*(map(as_text, part.columns[name]) for name in self.columns), strict=True))
+            labels = [*map(as_label, part.columns[self.label])] if self.labelled and self.label else None
+            yield TextPart(texts, labels, part)
+
+    def name_of(self, column: ColumnName) -> str:
+        """What a column is called beside predictions: one without a name by what it is, or its number."""
+        if isinstance(column, str):
+            return column
+        if column in self.columns:
+            return self.names[self.columns.index(column)]
+        return "label" if column == self.label else f"column{column}"
 
 
 def read_texts(path: Path, parts: int, options: ColumnOptions | None = None) -> UnlabelledTexts:
-    """Read CSV, TSV, JSON lines, Parquet, or plain text with a text a line.
+    """Read all texts of a file at once; see `open_texts`."""
+    file = open_texts(path, parts, options)
+    read = list(file.parts(MOST_ROWS))
+    texts = [text for part in read for text in part.texts]
+    labels = [label for part in read for label in part.labels or ()] if file.labelled else None
+    return UnlabelledTexts(file.names, texts, labels, file.warnings)
+
+
+def open_texts(
+    path: Path, parts: int, options: ColumnOptions | None = None, name: str | None = None
+) -> TextFile:
+    """Open CSV, TSV, JSON lines, Parquet, or plain text with a text a line, and check every row.
 
     Args:
         path: the file.
         parts: how many texts a row has: 2 for pairs.
         options: what the user says of the file, and how the study's files were read.
+        name: what messages call it; None: its own name.
 
     Raises:
         InputError: with all problems of the file.
     """
     options = options or ColumnOptions()
-    findings = FileFindings(path.name)
-    cells = read_cells(path, options, findings)
-    columns = find_texts(cells, parts, options, findings) if not findings else []
-    label = find_label(cells.columns, columns, options, findings) if not findings else None
-    if findings:
+    findings = FileFindings(name or path.name)
+    rows = open_rows(path, options, findings)
+    columns, label = [], None
+    if rows is not None:
+        columns = find_texts(rows.sample, parts, options, findings)
+    if rows is not None and not findings:
+        label = find_label(rows.sample.columns, columns, options, findings)
+    if rows is None or findings:
         raise InputError("predict", findings.problems())
-    texts: list[tuple[str, ...]] = []
-    for place, row in zip(cells.places, zip(*(cells.columns[c] for c in columns), strict=True), strict=True):
-        try:
-            texts.append(tuple([as_text(cell) for cell in row]))
-        except UnfitCell as unfit:
-            findings.add_problem(unfit.kind, unfit.what, place)
-    if not cells.places and not findings:
+    if not rows.count:
         findings.add_problem("empty file", "no rows. Expected a text in each")
+    labels = check_rows(rows, columns, label, findings)
     if findings:
         raise InputError("predict", findings.problems())
-    labels = take_labels(cells.columns[label], cells.places, findings) if label is not None else None
     names = tuple(column if isinstance(column, str) else f"text{column}" for column in columns)
     if parts == 1 and not isinstance(columns[0], str):
         names = ("text",)
-    return UnlabelledTexts(names, texts, labels, findings.warnings, cells)
+    return TextFile(names, rows.count, findings.warnings, labels, rows, tuple(columns), label)
+
+
+def check_rows(
+    rows: RowFile, columns: Sequence[ColumnName], label: ColumnName | None, findings: FileFindings
+) -> frozenset[str] | None:
+    """Look at every text, and at every label as long as there is one in each row. Returns the labels.
+
+    A text that cannot be used is a problem; where a label is missing, that is a warning, and None.
+    """
+    labels: set[str] = set()
+    labelled = label is not None
+    for part in rows.parts(MOST_ROWS):
+        for name in columns:
+            for place, cell in zip(part.places, part.columns[name], strict=True):
+                try:
+                    as_text(cell)
+                except UnfitCell as unfit:
+                    findings.add_problem(unfit.kind, unfit.what, place)
+        if labelled and label is not None:
+            labelled = _take_labels(part.columns[label], part.places, labels, findings)
+    return frozenset(labels) if labelled else None
 
 
 def find_texts(cells: Cells, parts: int, options: ColumnOptions, findings: FileFindings) -> list[ColumnName]:
@@ -131,30 +212,24 @@ def find_column(
     return None
 
 
-def take_labels(cells: Sequence[object], places: Sequence[int], findings: FileFindings) -> list[str] | None:
-    """All labels; None and a warning where some are missing."""
-    labels = []
+def _take_labels(
+    cells: Sequence[object], places: Sequence[int], labels: set[str], findings: FileFindings
+) -> bool:
+    """Add the labels of some rows. Returns whether all have one; a warning where some have none."""
     for place, cell in zip(places, cells, strict=True):
         try:
-            labels.append(as_label(cell))
+            found = as_label(cell)
         except UnfitCell as unfit:
             findings.warnings.append(f"no scores: {findings.where(place)}: {unfit.what}")
-            return None
-    return labels
+            return False
+        if len(labels) < MOST_LABELS:
+            labels.add(found)
+    return True
 
 
 def _has_words(values: Sequence[object]) -> bool:
     """Whether a column may hold texts: strings, and not all of them numbers."""
-    words = [value for value in values if isinstance(value, str)]
-    return bool(words) and not all(_is_number(word) for word in words)
-
-
-def _is_number(word: str) -> bool:
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True
+    return any(map(is_word, values))
 
 
 def _ask_for_texts(cells: Cells, parts: int, of_study: Sequence[ColumnName], findings: FileFindings) -> None:

@@ -1,10 +1,10 @@
-"""Writes the labels that a model gave: beside the texts alone, or beside all columns of the user's file."""
+"""Writes the labels that a model gave, part by part: beside all columns of the user's file, or the texts."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,17 @@ from finegrid.data.content import format_of_ending
 from finegrid.data.delimited import join_cells
 from finegrid.data.findings import quote_all
 from finegrid.data.probabilities import NESTED, name_column
+from finegrid.data.row_file import MOST_ROWS
 from finegrid.data.settings import SEPARATORS, Format
+from finegrid.data.unlabelled import TextFile
 from finegrid.errors import input_error, visible
 from finegrid.extras import need
-from finegrid.inference.predict import PredictedTexts
+from finegrid.inference.fitted import Fitted
+from finegrid.inference.predict import LabelledPart
 
 OUT_ENDINGS = (".tsv", ".csv", ".txt", ".jsonl", ".ndjson", ".parquet")
 PREDICTED = "predicted"
-Columns = dict[str, Sequence[object]]
+Parts = Iterable[LabelledPart]
 
 
 def style_of(out: Path | None) -> Format:
@@ -39,29 +42,67 @@ def style_of(out: Path | None) -> Format:
     return kind
 
 
-def write_predictions(
-    predictions: PredictedTexts, style: Format, out: Path | None, keep_columns: bool = False
-) -> None:
-    """Write a row per text, in their order: to a file, or to stdout.
+class Written:
+    """What columns are written of the rows of a file."""
+
+    def __init__(self, file: TextFile, fitted: Fitted, keep_columns: bool = True) -> None:
+        """
+        Args:
+            file: the user's.
+            fitted: the model's.
+            keep_columns: whether all columns of the file go along, or texts and labels alone.
+
+        Raises:
+            InputError: a column of the file has the name of one that is added.
+        """
+        self.file, self.fitted, self.keep_columns = file, fitted, keep_columns
+        self.probabilities = [name_column(label) for label in fitted.labels]
+        if keep_columns:
+            self.names = [file.name_of(one) for one in file.rows.columns]
+            self._refuse_added({PREDICTED, NESTED, *self.probabilities})
+        else:
+            self.names = [*file.names, *(["label"] if file.labelled else [])]
+
+    def _refuse_added(self, added: set[str]) -> None:
+        if both := [name for name in self.names if name in added]:
+            what = (
+                f"the file has {quote_all(both)} already, which finegrid adds. Rename what is there, or pass "
+                "--no-keep-columns: then texts and labels alone are written"
+            )
+            raise input_error("predict", "columns", what)
+
+    def columns_of(self, part: LabelledPart) -> list[Sequence[object]]:
+        """The cells of a part, a list for each of the names."""
+        if self.keep_columns:
+            return [part.part.rows.columns[one] for one in self.file.rows.columns]
+        texts: list[Sequence[object]] = [*zip(*part.part.texts, strict=True)]
+        return texts if part.part.labels is None else [*texts, part.part.labels]
+
+    def rows_of(self, part: LabelledPart) -> Iterable[dict[str, object]]:
+        """The rows of a part; those of JSON lines with the keys that each has."""
+        if self.keep_columns and part.part.rows.objects:
+            return part.part.rows.objects
+        rows = zip(*self.columns_of(part), strict=True)
+        return (dict(zip(self.names, cells, strict=True)) for cells in rows)
+
+
+def write_predictions(parts: Parts, written: Written, style: Format, out: Path | None) -> None:
+    """Write a row per text, in their order and as they come: to a file, or to stdout.
 
     Args:
-        predictions: what the model said.
+        parts: what the model says.
+        written: which columns.
         style: format of the rows.
         out: the file, there in full or not at all; None: stdout.
-        keep_columns: whether all columns of the user's file go along, or texts and labels alone.
-
-    Raises:
-        InputError: a column of the file has the name of one that is added.
     """
-    columns = file_columns(predictions) if keep_columns else text_columns(predictions)
     if style == "parquet" and out is not None:
         with replacing(out) as draft:
-            _write_parquet(predictions, columns, keep_columns, draft)
+            write_parquet(parts, written, draft)
         return
     if style == "jsonl":
-        lines = jsonl_lines(predictions, columns, keep_columns)
+        lines = jsonl_lines(parts, written)
     else:
-        lines = delimited_lines(predictions, columns, SEPARATORS[style])
+        lines = delimited_lines(parts, written, SEPARATORS[style])
     if out is not None:
         with replacing(out) as draft, draft.open("w", encoding="utf-8", newline="\n") as file:
             file.writelines(f"{line}\n" for line in lines)
@@ -71,44 +112,14 @@ def write_predictions(
         print("\t".join(map(visible, line.split("\t"))) if sys.stdout.isatty() else line)
 
 
-def text_columns(predictions: PredictedTexts) -> Columns:
-    """The texts, and the file's own labels where it has them."""
-    read = predictions.read
-    columns: Columns = dict(zip(read.names, zip(*read.texts, strict=True), strict=True))
-    return columns if read.labels is None else {**columns, "label": read.labels}
-
-
-def file_columns(predictions: PredictedTexts) -> Columns:
-    """All columns of the user's file; without a header they are named by their numbers.
-
-    Raises:
-        InputError: one has the name of a column that is added.
-    """
-    if format_of_ending(predictions.file) == "parquet":
-        import pyarrow.parquet as pq  # slow to import, and few need it
-
-        table = pq.read_table(predictions.file)
-        columns: Columns = {name: table.column(name).to_pylist() for name in table.column_names}
-    else:
-        columns = {str(name): values for name, values in predictions.read.cells.columns.items()}
-    added = {PREDICTED, NESTED, *probability_names(predictions)}
-    if both := [name for name in columns if name in added]:
-        what = f"the file has {quote_all(both)} already, which finegrid adds. Rename what is there"
-        raise input_error("predict", predictions.file.name, what)
-    return columns
-
-
-def probability_names(predictions: PredictedTexts) -> list[str]:
-    return [name_column(label) for label in predictions.fitted.labels]
-
-
-def delimited_lines(predictions: PredictedTexts, columns: Columns, separator: str) -> Iterator[str]:
+def delimited_lines(parts: Parts, written: Written, separator: str) -> Iterator[str]:
     """The columns, ``predicted``, and a probability for each label."""
-    yield join_cells([*columns, PREDICTED, *probability_names(predictions)], separator)
-    rows = zip(*columns.values(), predictions.labels, predictions.probabilities, strict=True)
-    for *cells, label, probabilities in rows:
-        numbers = [f"{p:.6f}" for p in probabilities]
-        yield join_cells([*map(format_cell, cells), label, *numbers], separator)
+    yield join_cells([*written.names, PREDICTED, *written.probabilities], separator)
+    for part in parts:
+        rows = zip(*written.columns_of(part), part.labels, part.probabilities, strict=True)
+        for *cells, label, probabilities in rows:
+            numbers = [f"{p:.6f}" for p in probabilities]
+            yield join_cells([*map(format_cell, cells), label, *numbers], separator)
 
 
 def format_cell(cell: object) -> str:
@@ -122,43 +133,65 @@ def format_cell(cell: object) -> str:
     return str(cell)
 
 
-def jsonl_lines(predictions: PredictedTexts, columns: Columns, keep_columns: bool) -> Iterator[str]:
+def jsonl_lines(parts: Parts, written: Written) -> Iterator[str]:
     """The columns, ``predicted``, and ``probabilities`` by label."""
-    objects = predictions.read.cells.objects if keep_columns else ()
-    rows: Iterator[Mapping[str, object]] = (
-        iter(objects)
-        if objects
-        else (dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True))
-    )
-    for row, label, probabilities in zip(rows, predictions.labels, predictions.probabilities, strict=True):
-        rounded = (round(float(p), 6) for p in probabilities)
-        by_label = dict(zip(predictions.fitted.labels, rounded, strict=True))
-        line = {**row, PREDICTED: label, NESTED: by_label}
-        yield json.dumps(line, ensure_ascii=False, default=str)
+    labels = written.fitted.labels
+    for part in parts:
+        rows = zip(written.rows_of(part), part.labels, part.probabilities, strict=True)
+        for row, label, probabilities in rows:
+            by_label = dict(zip(labels, (round(float(p), 6) for p in probabilities), strict=True))
+            line = {**row, PREDICTED: label, NESTED: by_label}
+            yield json.dumps(line, ensure_ascii=False, default=str)
 
 
-def _write_parquet(predictions: PredictedTexts, columns: Columns, keep_columns: bool, path: Path) -> None:
-    """A table of Parquet; columns of a Parquet file keep their types."""
+def write_parquet(parts: Parts, written: Written, path: Path) -> None:
+    """A file of Parquet; columns of a Parquet file keep their types."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table: Any
-    if keep_columns and format_of_ending(predictions.file) == "parquet":
-        table = pq.read_table(predictions.file)
-    else:
-        table = pa.table({name: _as_array(values) for name, values in columns.items()})
-    added: dict[str, Any] = {PREDICTED: predictions.labels}
-    added |= dict(zip(probability_names(predictions), predictions.probabilities.T, strict=True))
-    for name, values in added.items():
-        table = table.append_column(name, pa.array(values))
-    pq.write_table(table, path)
+    own = choose_schema(written)
+    added = [(PREDICTED, pa.string()), *((name, pa.float64()) for name in written.probabilities)]
+    schema = pa.schema([*own, *(pa.field(name, kind) for name, kind in added)], own.metadata)
+    with pq.ParquetWriter(path, schema) as writer:
+        for part in parts:
+            table = part.part.rows.table if written.keep_columns else None
+            kept = (
+                list(map(as_array, written.columns_of(part), own.types)) if table is None else table.columns
+            )
+            numbers = [pa.array(column) for column in part.probabilities.T]
+            writer.write_table(pa.table([*kept, pa.array(part.labels), *numbers], schema=schema))
 
 
-def _as_array(values: Sequence[object]) -> Any:
-    """A column as Arrow types it; as words where values are of several types."""
+def choose_schema(written: Written) -> Any:
+    """The columns as Arrow types them: as a Parquet file has them, or so that all cells fit."""
+    import pyarrow as pa
+
+    rows = written.file.rows
+    if written.keep_columns and rows.kind == "parquet":
+        return next(rows.parts(1)).table.schema
+    types = [pa.string()] * len(written.names)
+    if written.keep_columns and rows.kind == "jsonl":
+        types = [pa.null()] * len(written.names)
+        for part in rows.parts(MOST_ROWS):
+            types = list(map(merge_types, types, (part.columns[one] for one in rows.columns)))
+    return pa.schema(list(zip(written.names, types, strict=True)))
+
+
+def merge_types(kind: Any, values: Sequence[object]) -> Any:
+    """The type that fits what a type fitted, and some more values; words where they are of several types."""
     import pyarrow as pa
 
     try:
-        return pa.array(list(values))
+        both = [pa.schema([("a", one)]) for one in (kind, pa.array(list(values)).type)]
+        return pa.unify_schemas(both, promote_options="permissive").field("a").type
     except (pa.ArrowInvalid, pa.ArrowTypeError):
-        return pa.array([None if value is None else format_cell(value) for value in values])
+        return pa.string()
+
+
+def as_array(values: Sequence[object], kind: Any) -> Any:
+    """Cells as a column of a type; as words where that is what it takes."""
+    import pyarrow as pa
+
+    if pa.types.is_string(kind):
+        return pa.array([None if value is None else format_cell(value) for value in values], kind)
+    return pa.array(list(values), kind)
