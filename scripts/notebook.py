@@ -2,9 +2,9 @@
 
     python scripts/notebook.py examples/study.ipynb FOLDER     # the cells run in this folder
 
-nbclient would do so, too, but brings a kernel, message queues and thirty packages for six cells. What is not
-done here: magics, and anything that asks for a kernel. A cell shows what it prints, and its last expression as
-a notebook would: as HTML where the value has ``_repr_html_``.
+nbclient would do so, too, but brings a kernel, message queues and thirty packages for six cells. Not done
+here: magics, and what asks for a kernel. A cell shows what it prints, and its last expression as a notebook
+would: as HTML, too, where the value has ``_repr_html_``.
 """
 
 from __future__ import annotations
