@@ -47,12 +47,14 @@ def run_cell(source: str, names: dict[str, Any], number: int) -> list[dict[str, 
         number: of the cell.
     """
     tree = ast.parse(source)
-    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+    last = tree.body[-1] if tree.body else None
+    if isinstance(last, ast.Expr):
+        tree.body.pop()
     printed = io.StringIO()
     with redirect_stdout(printed):
         exec(compile(tree, f"<cell {number}>", "exec"), names)
         shown = None
-        if last is not None:
+        if isinstance(last, ast.Expr):
             shown = eval(compile(ast.Expression(last.value), f"<cell {number}>", "eval"), names)
     outputs: list[dict[str, Any]] = []
     if printed.getvalue():

@@ -17,7 +17,7 @@ from finegrid.study.load import load_study
 
 ROWS = draw_texts(60)
 FRAME = pd.DataFrame(ROWS, columns=["question", "topic"])
-FACTORS = {"optimizer.rate": [2e-3, np.float64(1e-3)], "reinit.layers": [0, np.int64(1)]}
+FACTORS: dict[str, Any] = {"optimizer.rate": [2e-3, np.float64(1e-3)], "reinit.layers": [0, np.int64(1)]}
 SETTINGS: dict[str, Any] = {"training.epochs": 1, "model.max_length": 16, "model.pooling": "cls"}
 
 
