@@ -2,9 +2,9 @@
 
     python scripts/notebook.py examples/study.ipynb FOLDER     # the cells run in this folder
 
-nbclient would do so, too, but brings a kernel, message queues and thirty packages for six cells. What is not
-done here: magics, and anything that asks for a kernel. A cell shows what it prints, and its last expression as
-a notebook would: as HTML where the value has ``_repr_html_``.
+nbclient would do so, too, but brings a kernel, message queues and thirty packages for six cells. Not done
+here: magics, and what asks for a kernel. A cell shows what it prints, and its last expression as a notebook
+would: as HTML, too, where the value has ``_repr_html_``.
 """
 
 from __future__ import annotations
@@ -47,12 +47,14 @@ def run_cell(source: str, names: dict[str, Any], number: int) -> list[dict[str, 
         number: of the cell.
     """
     tree = ast.parse(source)
-    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+    last = tree.body[-1] if tree.body else None
+    if isinstance(last, ast.Expr):
+        tree.body.pop()
     printed = io.StringIO()
     with redirect_stdout(printed):
         exec(compile(tree, f"<cell {number}>", "exec"), names)
         shown = None
-        if last is not None:
+        if isinstance(last, ast.Expr):
             shown = eval(compile(ast.Expression(last.value), f"<cell {number}>", "eval"), names)
     outputs: list[dict[str, Any]] = []
     if printed.getvalue():

@@ -19,6 +19,7 @@ WRONG = {
     "id": IDS,
     "predicted": [LABELS[(label + (number % 4 == 0)) % 3] for number, label in enumerate(TRUTH)],
 }
+LACKING = {"id": IDS[1:], "predicted": [LABELS[label] for label in TRUTH[1:]]}
 RIGHT = {"id": IDS, "predicted": [LABELS[label] for label in TRUTH]}
 GOLD = {"id": IDS, "label": [LABELS[label] for label in TRUTH]}
 
@@ -70,7 +71,7 @@ def test_its_report_is_a_page_or_tables(tmp_path: Path) -> None:
 
     assert found.report(tmp_path / "tables.md").read_text(encoding="utf-8").startswith("#")
     assert "<b>new" not in found._repr_html_()
-    with pytest.raises(fg.InputError, match="path    found .*expected an ending of .html or .md"):
+    with pytest.raises(fg.InputError, match=r"path    found .*expected an ending of \.html or \.md"):
         found.report(tmp_path / "x.pdf")
 
 
@@ -81,7 +82,7 @@ def test_its_report_is_a_page_or_tables(tmp_path: Path) -> None:
         ([RIGHT, WRONG], {}, "systems    expected two systems or more"),
         ({"a": RIGHT, "b": WRONG}, {}, "no gold labels: pass gold=..."),
         ({"a": RIGHT, "b": "no.csv"}, {"gold": GOLD}, "no.csv    no such file"),
-        ({"a": RIGHT, "b": {"id": IDS[1:], "predicted": RIGHT["predicted"][1:]}}, {"gold": GOLD}, "b (frame)    without 1 id"),
+        ({"a": RIGHT, "b": LACKING}, {"gold": GOLD}, "b (frame)    without 1 id"),
         ({"a": RIGHT, "b": [WRONG, 7]}, {"gold": GOLD}, "b (frame 2)    found a int"),
         ({"a": RIGHT, "b": WRONG}, {"gold": GOLD, "score": "f2"}, '"f2" is not a score'),
         ({"a": RIGHT, "b": WRONG}, {"gold": GOLD, "paired_seeds": True}, "paired_seeds    a has 1 file"),

@@ -17,7 +17,7 @@ from finegrid.study.load import load_study
 
 ROWS = draw_texts(60)
 FRAME = pd.DataFrame(ROWS, columns=["question", "topic"])
-FACTORS = {"optimizer.rate": [2e-3, np.float64(1e-3)], "reinit.layers": [0, np.int64(1)]}
+FACTORS: dict[str, Any] = {"optimizer.rate": [2e-3, np.float64(1e-3)], "reinit.layers": [0, np.int64(1)]}
 SETTINGS: dict[str, Any] = {"training.epochs": 1, "model.max_length": 16, "model.pooling": "cls"}
 
 
@@ -28,9 +28,15 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_frame_gives_the_study_that_its_file_gives(model: Path, tmp_path: Path, call: Call) -> None:
     made = fg.Study.create(
-        tmp_path / "a" / "frames", train=FRAME[:40], test=pl.DataFrame(FRAME[40:]), model=model, factors=FACTORS,
-        settings=SETTINGS, seeds=2, score="accuracy",
-    )  # fmt: skip
+        tmp_path / "a" / "frames",
+        train=FRAME[:40],
+        test=pl.DataFrame(FRAME[40:]),
+        model=model,
+        factors=FACTORS,
+        settings=SETTINGS,
+        seeds=2,
+        score="accuracy",
+    )
     data = tmp_path / "a" / "frames" / "data"
     options = [f"{name}={level}" for name, level in SETTINGS.items()]
     done = call(
@@ -97,7 +103,7 @@ def test_whole_recipes_are_levels_too(model: Path, tmp_path: Path) -> None:
     [
         ({"text": "questoin"}, "the train frame", "no column 'questoin'. Did you mean 'question'?"),
         ({"train": FRAME.assign(question=["a", None] * 30)}, "the train frame row 2", "the text is missing"),
-        ({"train": FRAME.assign(question=["a\0", "b"] * 30)}, "the train frame row 1", "no character of text"),
+        ({"train": FRAME.assign(question=["a\0", "b"] * 30)}, "the train frame row 1", "no character of"),
         ({"train": {"question": ["a"], "topic": [1, 2]}}, "train", "'topic' has 2 values"),
         ({"factors": {"reinit.layer": [0, 1]}}, 'factors."reinit.layer"', 'Did you mean "reinit.layers"?'),
         ({"factors": {"reinit.layers": 3}}, "factors['reinit.layers']", "found 3, expected a list of levels"),

@@ -22,6 +22,9 @@ from finegrid.export.csv_file import FORMULA, make_lines
 from finegrid.export.export import ExportOptions, export_study
 from finegrid.export.frame import Frame, FrameColumn
 from finegrid.metrics import confusion, macro_f1
+from finegrid.results.load import load_results
+from finegrid.verdict.interim import with_interim_decisions
+from finegrid.verdict.to_json import as_json
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +97,7 @@ def test_csv_and_parquet_hold_the_same(probed: Path, tmp_path: Path) -> None:
     exported(study.folder, "csv", predictions=True)
     out = exported(study.folder, "parquet", predictions=True)
 
-    for table in ("runs", "epochs", "predictions"):
+    for table in ("runs", "epochs", "effects", "predictions"):
         lines = lines_of(out / f"{table}.csv")
         other = parquet.read_table(out / f"{table}.parquet")
         assert [name.removeprefix("'") for name in lines[0]] == other.column_names
@@ -102,6 +105,38 @@ def test_csv_and_parquet_hold_the_same(probed: Path, tmp_path: Path) -> None:
         for name, column in zip(lines[0], other.columns, strict=True):
             for line, value in zip(lines, column.to_pylist(), strict=True):
                 assert same(line[name], value), (table, name)
+
+
+def test_effects_are_those_of_the_verdict(probed: Path, tmp_path: Path) -> None:
+    study = finished(probed, tmp_path / "study")
+    effects = parquet.read_table(exported(study.folder, "parquet") / "effects.parquet").to_pylist()
+    verdict = as_json(with_interim_decisions(load_results(study)))
+
+    assert [(one["factor"], one["level"], one["against"]) for one in effects] == [
+        ("optimizer.decay_on", "matrices", "all"),
+        ("schedule.warmup_ratio", "0.1", "0.0"),
+    ]
+    for one, factor in zip(effects, verdict["factors"], strict=True):
+        assert {name: one[name] for name in ("effect", "low", "high", "se", "p", "seconds")} == {
+            name: factor[name] for name in ("effect", "low", "high", "se", "p", "seconds")
+        }
+        assert [one["adjusted_low"], one["adjusted_high"]] == factor["adjusted"]
+        assert (one["decision"], one["free"]) == (factor["decision"]["kind"], False)
+        needs = factor["needs"]
+        assert (one["would_settle"] is None) == (factor["decision"]["kind"] != "open")
+        assert one["needs_seeds"] == (needs and needs["seeds"])
+        assert one["at_baseline"] == (factor["at_baseline"] and factor["at_baseline"]["effect"])
+
+
+def test_without_predictions_the_runs_are_exported_all_the_same(probed: Path, tmp_path: Path) -> None:
+    study = finished(probed, tmp_path / "study")
+    shutil.rmtree(study.folder / "predictions")
+    lines = export_study(study.folder, ExportOptions("csv"))
+
+    assert any(line.startswith("no effects: ") for line in lines)
+    assert {path.name for path in (study.folder / "export").iterdir()} == {
+        *("runs.csv", "epochs.csv", "study.json")
+    }
 
 
 def same(cell: str, value: Any) -> bool:

@@ -14,6 +14,7 @@ from support.studies import open_study, write_study
 
 from finegrid import metrics
 from finegrid.audit.costs import make_audit
+from finegrid.export.effects import make_effects_table
 from finegrid.losses import LOSSES
 from finegrid.planning.runs import PlannedRun
 from finegrid.results.load import load_results
@@ -23,6 +24,7 @@ from finegrid.study.predictions import RunPredictions, read_answers, read_losses
 from finegrid.study.record import FreeScores, Record
 from finegrid.study.study import Study
 from finegrid.verdict.free import FreeLevel, FreeVerdict, judge_free
+from finegrid.verdict.to_json import as_json
 from finegrid.verdict.verdict import Verdict, judge
 
 ORDINARY = '"optimizer.bias_correction" = [true, false]\n"reinit.layers" = [0, 2]'
@@ -201,3 +203,19 @@ def test_recipes_that_contradict_a_level_are_left_out(study: Study) -> None:
     assert without is not None and whole is not None
     assert (without.left_out, without.lacking) == (1, 0)
     assert without.runs == whole.runs - len(results.seeds)
+
+
+def test_the_table_of_effects_has_them_after_the_others(study: Study) -> None:
+    facts = as_json(judged(load_results(study)))
+    table = make_effects_table("study", facts)
+    rows = zip(*(table[name].values for name in ("factor", "free", "effect", "decision")), strict=True)
+
+    assert facts["free"] is not None
+    assert [*rows] == [
+        *((one["factor"], False, one["effect"], one["decision"]["kind"]) for one in facts["factors"]),
+        *(
+            (one["factor"], True, one["effect"], one["decision"] and one["decision"]["kind"])
+            for one in facts["free"]["levels"]
+        ),
+    ]
+    assert table["at_baseline"].values[-1] is None

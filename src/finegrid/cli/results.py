@@ -130,7 +130,7 @@ def export(
         str | None, typer.Option(help="mlflow: a store or server. Default: a folder in DIR/export.")
     ] = None,
 ) -> None:
-    """Take a study into other tools: tables of runs and epochs, TensorBoard, MLflow."""
+    """Take a study into other tools: tables of runs, epochs and effects, TensorBoard, MLflow."""
     from finegrid.export.export import FORMATS, ExportOptions, export_study
 
     if to not in FORMATS:
