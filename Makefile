@@ -28,8 +28,13 @@ browser:
 	    apt-get update -q && apt-get install -y -q --no-install-recommends chromium chromium-driver; \
 	fi
 
-test-browser: .venv/dev-installed
+test-browser: .venv/dev-installed .venv/axe-installed
 	$(BIN)/pytest -m browser -rs tests/browser
+
+# Only the script of axe-core (MPL-2.0) that the package brings: without what it depends on, a browser of its own.
+.venv/axe-installed: constraints.txt | .venv/dev-installed
+	$(BIN)/pip install --quiet --no-deps --constraint constraints.txt axe-playwright-python
+	touch $@
 
 check: .venv/dev-installed
 	$(BIN)/ruff format --check .

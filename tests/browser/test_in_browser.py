@@ -42,7 +42,7 @@ def shown_rows(driver: Any) -> list[str]:
         js(
             driver,
             "return [...document.querySelectorAll('#recipe-table tbody tr')].filter(r => !r.hidden)"
-            ".map(r => r.cells[0].textContent.trim())",
+            ".map(r => r.querySelector('.open').firstChild.textContent.trim())",
         )
     )
 
@@ -142,14 +142,14 @@ def test_the_language_changes_everywhere_and_is_remembered(show: Show, page: Pat
     press(driver, "#language")
     drawn(driver, "forest", lang="zh")
 
-    assert "该用什么？" in one(driver, "main").text
+    assert "推荐方案" in one(driver, "main").text
     assert "What should I use?" not in one(driver, "body").text
     assert js(driver, "return document.documentElement.lang") == "zh-Hans"
-    assert "分，95 % 区间" in js(
+    assert "点，95 % 区间" in js(
         driver, "return document.querySelector('[data-chart=forest] .live').textContent"
     )
     driver.refresh()
-    assert "该用什么？" in one(driver, "main").text
+    assert "推荐方案" in one(driver, "main").text
     press(driver, "#language")
     assert "What should I use?" in one(driver, "main").text
 

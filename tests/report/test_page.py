@@ -16,11 +16,13 @@ import pytest
 from support.pretend import ended_badly
 from support.reported import HOSTILE_NAME, SCRIPT, Facts, audited_study, fill, hostile_study
 
+from finegrid.facts.unsettled import without_words
 from finegrid.recipe.card import card
 from finegrid.recipe.recipe import Recipe
 from finegrid.report.chart.charts import charts
 from finegrid.report.chart.palette import DARK, LIGHT
 from finegrid.report.facts.facts import report_facts
+from finegrid.report.markdown import markdown
 from finegrid.report.page.card_parts import card_parts
 from finegrid.report.page.embed import interned, script_json
 from finegrid.report.page.figure_set import Figures, darkened
@@ -206,6 +208,55 @@ def test_an_unfinished_study_says_so_on_the_first_screen(tmp_path: Path, bert: P
     assert "8 of 24 runs are finished." in some and "16 of 24 runs have not been trained" in some
     assert "only one seed has run" in some.lower()
     assert "None" not in nothing + some and "nan" not in nothing + some
+
+
+def half_done(facts: Facts, looks: int = 0) -> Facts:
+    runs = {**facts["state"]["runs"], "left": 6, "done": 18}
+    return {**facts, "state": {**facts["state"], "runs": runs, "looks": looks}}
+
+
+@pytest.mark.parametrize("lang", LANGS)
+def test_while_runs_are_missing_nothing_is_decided_or_recommended(facts: Facts, lang: str) -> None:
+    def decided(page: str) -> dict[str, bool]:
+        return {
+            "pill": bool(re.search(r'class="pill (use|avoid|same)"', page)),
+            "sentence": bool(re.search(r'<p class="lede">.*?(Use |Do not use)', page, re.S)),
+            "train": "finegrid fit" in page.partition("<script")[0],
+            "badge": 'class="badge use"' in page,
+            "figure": bool(re.search(r'"kind": ?"(use|avoid|same)"', page.partition('id="facts"')[0])),
+        }
+
+    whole, half, looked = (render_page(each, lang) for each in (facts, half_done(facts), half_done(facts, 1)))
+    words = said(half_done(facts), lang)
+
+    assert set(decided(half).values()) == {False}
+    assert set(decided(whole).values()) == set(decided(looked).values()) == {True}
+    assert ("nothing is decided yet" if lang == "en" else "暂无结论") in words
+    assert f"{facts['verdict']['factors'][0]['effect']:+.2f}".replace("-", "−") in words  # numbers stay
+    table = markdown(without_words(half_done(facts)), lang)
+    assert ("nothing is decided" if lang == "en" else "暂无结论") in table
+    assert not re.search(r"\| (use|do not use|使用|不要使用) \|", table)
+
+
+NOTE = "Second try.\n\nAsk <b>Ann</b>\n# not a heading, *nor* [bold](javascript:x)\n1. not a list"
+
+
+def test_a_note_is_at_the_head_of_the_page_as_it_was_written(tmp_path: Path, bert: Path) -> None:
+    head = f'score = "accuracy"\nnote = """{NOTE}"""\n'
+    facts = fill(audited_study(tmp_path / "study", bert, head=head), seeds=1)
+    page = render_page(facts, figures=NO_FIGURES)
+    (shown,) = re.findall(r'<div class="note">.*?<p dir="auto">(.*?)</p>', page, re.S)
+
+    assert facts["note"] == NOTE and unescape(shown) == NOTE and "<" not in shown
+    assert page.index('class="note"') < page.index('class="answer-grid"')
+    quoted = markdown(facts).partition("\n\n")[2].partition("\n\n")[0].splitlines()
+    assert [line[:1] for line in quoted] == [">"] * 5
+    assert "&lt;b&gt;" in quoted[2] and quoted[3].startswith("> \\#") and quoted[4].startswith("> 1\\.")
+
+
+def test_a_study_without_a_note_has_no_room_for_one(facts: Facts) -> None:
+    assert facts["note"] is None
+    assert 'class="note"' not in render_page(facts, figures=NO_FIGURES)
 
 
 @pytest.mark.slow

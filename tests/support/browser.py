@@ -19,6 +19,7 @@ WHY_NOT = (
     "no chromium, chromedriver or selenium here: `make browser` installs the first two, `make test` the last"
 )
 WIDE, TALL = 1280, 800
+Show = Callable[..., Any]
 
 
 @contextmanager

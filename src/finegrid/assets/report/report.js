@@ -334,6 +334,7 @@
     const sheet = document.getElementById("sheet");
     document.getElementById("sheet-body").replaceChildren(part);
     if (!sheet.open) sheet.showModal();
+    startScrolls(sheet);
     sheet.scrollTop = 0;
     one("h2", sheet).focus();
     for (const figure of all(".chart", sheet)) draw(figure);
@@ -506,6 +507,22 @@
     tellPicked();
   };
 
+  // Tables that go on sideways
+
+  const tellMore = (scroll) => {
+    const { scrollLeft, scrollWidth, clientWidth } = scroll;
+    const sides = [scrollLeft > 1 && "left", scrollLeft + clientWidth < scrollWidth - 1 && "right"].filter(Boolean);
+    if (sides.length) scroll.dataset.more = sides.join(" ");
+    else delete scroll.dataset.more;
+  };
+  const sized = new ResizeObserver((entries) => entries.forEach((entry) => tellMore(entry.target)));
+  const startScrolls = (part) => {
+    for (const scroll of all(".scroll", part)) {
+      scroll.addEventListener("scroll", () => tellMore(scroll), { passive: true });
+      sized.observe(scroll);
+    }
+  };
+
   // Where the reader is
 
   const seen = new IntersectionObserver(
@@ -530,6 +547,7 @@
     startCopies();
     startDownload();
     startEffectsFile();
+    startScrolls(one("main"));
     for (const section of all("main > section")) seen.observe(section);
     for (const figure of all(".chart")) near.observe(figure);
   };
