@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from finegrid.spelling import count_noun, format_duration, json_number, seconds_digits
+from finegrid.errors import InputError
+from finegrid.spelling import LOCALES, count_noun, format_duration, json_number, parse_lang, seconds_digits
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -50,3 +51,37 @@ def test_the_larger_end_of_an_interval_decides_on_its_digits() -> None:
 @pytest.mark.parametrize(("count", "words"), [(0, "0 texts"), (1, "1 text"), (2000, "2,000 texts")])
 def test_nouns_are_counted(count: int, words: str) -> None:
     assert count_noun(count, "text") == words
+
+
+@pytest.mark.parametrize(
+    ("name", "lang"),
+    [("en", "en"), ("zh", "zh"), ("zh-CN", "zh"), ("zh_CN.UTF-8", "zh"), ("zh-Hans", "zh"), ("en_GB", "en")],
+)
+def test_a_language_is_known_by_the_names_of_locales(name: str, lang: str) -> None:
+    assert parse_lang(name) == lang
+
+
+@pytest.mark.parametrize(
+    ("environment", "lang"),
+    [
+        ({}, "en"),
+        ({"LANG": "zh_CN.UTF-8"}, "zh"),
+        ({"LC_ALL": "C", "LANG": "zh_CN.UTF-8"}, "en"),
+        ({"LC_ALL": "zh_CN", "LANG": "de_DE"}, "zh"),
+        ({"LANG": "de_DE.UTF-8"}, "en"),
+    ],
+)
+def test_without_a_name_the_environment_says_the_language(
+    environment: dict[str, str], lang: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in LOCALES:
+        monkeypatch.delenv(variable, raising=False)
+    for variable, value in environment.items():
+        monkeypatch.setenv(variable, value)
+
+    assert parse_lang(None) == lang
+
+
+def test_another_language_is_refused() -> None:
+    with pytest.raises(InputError, match='found "fr", expected en or zh'):
+        parse_lang("fr")

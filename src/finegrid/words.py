@@ -94,7 +94,7 @@ ENGLISH = {
 CHINESE = {
     "use": "使用",
     "avoid": "不要使用",
-    "same": "差别不超过 {margin:g} 分",
+    "same": "差别不超过 {margin:g} 个点",
     "open": "尚不能判断",
     "interact": "相互依赖",
     "or aliases": "或与其混杂的效应",
@@ -127,7 +127,7 @@ CHINESE = {
     "at epochs": "{epochs}时{word}",
     "maybe speed": "基线仍在上升，因此可能只是学得快，而不是学得好",
     "may change": "基线仍在上升，因此训练更久可能会变",
-    "ladder": "{factor}：{best} 最好，比次好的 {next} 高 {difference} 分{interval}",
+    "ladder": "{factor}：{best} 最好，比次好的 {next} 高 {difference} 个点{interval}",
     "ladder clear": "{told}；确实优于其他所有水平",
     "ladder open": "{told}；与 {levels} 无法区分",
     "lower is better": "{score} 越低越好；效应仍以大于 0 为改进，即降低了这么多。",

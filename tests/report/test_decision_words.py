@@ -218,7 +218,7 @@ def test_what_is_too_small_to_settle_has_no_number_of_seeds_or_texts(
         (
             "same",
             "no difference beyond 0.2 points, with its aliases, use for speed",
-            "差别不超过 0.2 分，连同与其混杂的效应，可为提速而用",
+            "差别不超过 0.2 个点，连同与其混杂的效应，可为提速而用",
         ),
     ],
 )

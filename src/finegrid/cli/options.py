@@ -11,6 +11,7 @@ import typer
 from finegrid.data.findings import quote
 from finegrid.data.settings import SEPARATOR_NAMES, Encoding, Format, Quoting, Separator
 from finegrid.errors import input_error
+from finegrid.spelling import parse_lang
 from finegrid.study.load import load_study, override
 from finegrid.study.settings import MOST_SEEDS, RunSettings
 from finegrid.study.study import Study
@@ -42,7 +43,13 @@ Tolerance = Annotated[
 Seeds = Annotated[
     int | None, typer.Option(min=1, max=MOST_SEEDS, help="How many seeds. Default: study.toml's.")
 ]
-Language = Annotated[str, typer.Option(help="en or zh.")]
+Language = Annotated[
+    str | None,
+    typer.Option(
+        callback=parse_lang,  # before anything is trained
+        help="en or zh. Default: as LC_ALL or LANG say, English if they say neither.",
+    ),
+]
 TextColumns = Annotated[
     list[str] | None, typer.Option(help="Text column, by name or number; twice for pairs.")
 ]

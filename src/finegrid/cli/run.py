@@ -12,6 +12,7 @@ from finegrid.cli.options import (
     Device,
     Folder,
     Json,
+    Language,
     Margin,
     Memory,
     Precision,
@@ -27,6 +28,7 @@ from finegrid.next_words import next_line
 from finegrid.planning.status import StudyStatus, study_status
 from finegrid.results.table import make_table, render_results, seconds_lines, summary_lines
 from finegrid.running import launch
+from finegrid.spelling import Lang, parse_lang
 from finegrid.study.audit_file import load_audit
 from finegrid.study.demo import prepare_demo
 from finegrid.study.edit import keep_asked_seeds
@@ -57,6 +59,7 @@ def run(
         str | None, typer.Option(help="With --until-decided: stop before this time is over, e.g. 3h, 90m.")
     ] = None,
     margin: Margin = None,
+    lang: Language = None,
 ) -> None:
     """Train what is still missing. Running again resumes."""
     study, settings = load(folder, device=device, precision=precision, memory=memory)
@@ -65,7 +68,7 @@ def run(
         run_until_decided(study, settings, workers, mix, budget, margin)
         return
     check_no_budget(budget)
-    chosen = parse_rows(rows, len(study.rows))
+    chosen, language = parse_rows(rows, len(study.rows)), parse_lang(lang)
     study = keep_asked_seeds(study, seeds)
     train = partial(launch.train, settings=settings, workers=workers, seeds=seeds, rows=chosen, mix=mix)
     if chosen is None:
@@ -74,15 +77,15 @@ def run(
         study = train_phases(study, train, margin, say)
     else:
         train(study)
-    say_end(study, margin, study_status(study, settings, seeds))
+    say_end(study, margin, study_status(study, settings, seeds), language)
 
 
-def say_end(study: Study, margin: float | None, status: StudyStatus) -> None:
+def say_end(study: Study, margin: float | None, status: StudyStatus, lang: Lang) -> None:
     """What an epoch took, and the verdict in three lines; exit code 1 where runs failed."""
     from finegrid.verdict.brief import tell_briefly
 
     took = seconds_lines(make_table(study, load_audit(study.folder)))
-    say(*took, *tell_briefly(study.folder, margin))
+    say(*took, *tell_briefly(study.folder, margin, lang))
     exit_by(status)
 
 
@@ -122,6 +125,7 @@ def confirm(
     memory: Memory = None,
     margin: Margin = None,
     tolerance: Tolerance = TOLERANCE,
+    lang: Language = None,
     as_json: Json = False,
 ) -> None:
     """Train the recommended recipe and the baseline on fresh seeds, and compare them. Resumes."""
@@ -133,22 +137,29 @@ def confirm(
     def train(small: Study, rows: set[int]) -> None:
         launch.train(small, settings_of(small), workers, rows=rows)
 
-    small, confirmation = confirm_recommended(load_study(folder), seeds, test, margin, train, tolerance)
+    small, found = confirm_recommended(load_study(folder), seeds, test, margin, train, tolerance)
     if as_json:
-        say_json(confirmation.as_json())
+        say_json(found.as_json())
     else:
-        say(*confirmation.lines(), after_confirmation(confirmation, folder, seeds, tolerance))
+        say_confirmed(found, folder, seeds, tolerance, parse_lang(lang))
     exit_by(study_status(small, settings_of(small)))
 
 
-def after_confirmation(confirmation: Confirmation, folder: Path, seeds: int, tolerance: float) -> str:
+def say_confirmed(found: Confirmation, folder: Path, seeds: int, tolerance: float, lang: Lang) -> None:
+    """What fresh seeds have shown, and what to do with it."""
+    say(*found.lines(lang), after_confirmation(found, folder, seeds, tolerance, lang))
+
+
+def after_confirmation(
+    confirmation: Confirmation, folder: Path, seeds: int, tolerance: float, lang: Lang
+) -> str:
     """Keep the recipe that was confirmed; the baseline where it is shown to be better; else ask for more."""
     fresh = confirmation.fresh.interval
     if fresh.low > -tolerance:
-        return next_line("fit", folder)
+        return next_line("fit", folder, lang)
     if fresh.high < 0:
-        return next_line("fit baseline", folder)
-    return next_line("confirm more", folder, seeds=min(2 * seeds, MOST_SEEDS))
+        return next_line("fit baseline", folder, lang)
+    return next_line("confirm more", folder, lang, seeds=min(2 * seeds, MOST_SEEDS))
 
 
 def demo(
