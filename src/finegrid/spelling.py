@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from typing import Literal, get_args
 
 import numpy as np
@@ -13,6 +14,13 @@ from finegrid.errors import input_error
 
 Lang = Literal["en", "zh"]
 LANGS: tuple[Lang, ...] = get_args(Lang)
+# A single thing with a plural noun, and the verb right behind it; a single number behind "rows".
+THINGS = "recipe|run|seed|row|text|point|epoch|level|system"
+ONE_THING = re.compile(
+    rf"(?<![\w.,-])1 ((?:distinct |finished |more |test )*(?:{THINGS}))s\b( have\b| are\b|)"
+)
+AGREEING = {" have": " has", " are": " is"}
+ONE_ROW = re.compile(r"\b([Rr])ows (\d+)(?![\d-]|, \d|, \.\.\.)")
 UNITS: dict[Lang, tuple[str, str, str]] = {"en": ("s", "min", "h"), "zh": ("秒", "分钟", "小时")}
 LOCALES = ("LC_ALL", "LC_MESSAGES", "LANG")  # the first that is set says what language a user reads
 
@@ -78,6 +86,12 @@ def format_duration(seconds: float, lang: Lang = "en") -> str:
 def count_noun(count: int, noun: str) -> str:
     """``1 text``, ``2,000 texts``."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def agree(text: str) -> str:
+    """English with one of a thing told as one: ``1 runs have`` is ``1 run has``, ``rows 7`` is ``row 7``."""
+    text = ONE_THING.sub(lambda found: f"1 {found[1]}{AGREEING.get(found[2], found[2])}", text)
+    return ONE_ROW.sub(r"\1ow \2", text)
 
 
 def json_number(value: float, digits: int | None = 6) -> float | None:

@@ -212,7 +212,7 @@ def test_nobody_is_told_to_train_what_cannot_be_trained(judged: JudgeTable) -> N
             text = said(verdict, lang) + str(as_json(verdict))
             for advice in ("finegrid run", "been trained", "worker", "study.toml", "训练", "单进程"):
                 assert advice not in text, (name, advice)
-    assert "1 recipes have no result: rows 8" in said(tables["no result"])
+    assert "1 recipe has no result: row 8" in said(tables["no result"])
     assert as_json(tables["repeats"])["missing"] == {"left": 0, "diverged": 0, "failed": 0}
 
 

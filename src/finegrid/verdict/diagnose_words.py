@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from finegrid.spelling import Lang, format_duration
+from finegrid.spelling import Lang, agree, format_duration
 from finegrid.verdict.diagnose import Kind, Warning
 
 
@@ -203,4 +203,5 @@ def describe(warning: Warning, lang: Lang) -> Words:
     words, values = WORDS[lang][warning.kind], {**warning.values}
     if isinstance(took := values.get("took"), float):
         values["took"] = format_duration(took, lang)
-    return Words(words.what.format(**values), words.advice.format(**values))
+    what, advice = words.what.format(**values), words.advice.format(**values)
+    return Words(agree(what), agree(advice)) if lang == "en" else Words(what, advice)

@@ -15,7 +15,15 @@ from finegrid.facts.recommendation_words import format_signed, headline, moved_w
 from finegrid.facts.verdict import VerdictFacts
 from finegrid.in_chinese import name_method, name_state, translate
 from finegrid.recipe.identity import Levels
-from finegrid.spelling import Lang, format_duration, format_level, format_points, json_number, seconds_digits
+from finegrid.spelling import (
+    Lang,
+    agree,
+    format_duration,
+    format_level,
+    format_points,
+    json_number,
+    seconds_digits,
+)
 from finegrid.statistics.effects import Interaction
 from finegrid.terminal import fold_lines, open_console, print_lines
 from finegrid.verdict.diagnose_words import describe
@@ -110,9 +118,9 @@ def verdict_lines(verdict: Verdict, lang: Lang, width: int) -> Iterator[Text]:
     """All of it, in lines of at most ``width`` columns."""
     facts = as_json(verdict)
     head = (*best_lines(verdict, facts, lang), "", *head_lines(verdict, lang))
-    yield from fold_lines(map(visible, head), width)
+    yield from fold_lines((visible(agree(line)) for line in head), width)
     yield from strategy_lines(verdict, facts, lang, width)
-    yield from fold_lines(map(visible, tail_lines(verdict, facts, lang)), width)
+    yield from fold_lines((visible(agree(line)) for line in tail_lines(verdict, facts, lang)), width)
     if facts["free"] is not None:
         lead = ("", free_title(lang), *free_lead(facts["free"], lang))
         yield from fold_lines(map(visible, lead), width)
