@@ -4,7 +4,17 @@ import math
 
 import pytest
 
-from finegrid.spelling import count_noun, format_duration, json_number, seconds_digits
+from finegrid.errors import InputError
+from finegrid.spelling import (
+    LOCALES,
+    agree,
+    count_noun,
+    format_change,
+    format_duration,
+    json_number,
+    parse_lang,
+    seconds_digits,
+)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -50,3 +60,59 @@ def test_the_larger_end_of_an_interval_decides_on_its_digits() -> None:
 @pytest.mark.parametrize(("count", "words"), [(0, "0 texts"), (1, "1 text"), (2000, "2,000 texts")])
 def test_nouns_are_counted(count: int, words: str) -> None:
     assert count_noun(count, "text") == words
+
+
+@pytest.mark.parametrize(
+    ("name", "lang"),
+    [("en", "en"), ("zh", "zh"), ("zh-CN", "zh"), ("zh_CN.UTF-8", "zh"), ("zh-Hans", "zh"), ("en_GB", "en")],
+)
+def test_a_language_is_known_by_the_names_of_locales(name: str, lang: str) -> None:
+    assert parse_lang(name) == lang
+
+
+@pytest.mark.parametrize(
+    ("environment", "lang"),
+    [
+        ({}, "en"),
+        ({"LANG": "zh_CN.UTF-8"}, "zh"),
+        ({"LC_ALL": "C", "LANG": "zh_CN.UTF-8"}, "en"),
+        ({"LC_ALL": "zh_CN", "LANG": "de_DE"}, "zh"),
+        ({"LANG": "de_DE.UTF-8"}, "en"),
+    ],
+)
+def test_without_a_name_the_environment_says_the_language(
+    environment: dict[str, str], lang: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in LOCALES:
+        monkeypatch.delenv(variable, raising=False)
+    for variable, value in environment.items():
+        monkeypatch.setenv(variable, value)
+
+    assert parse_lang(None) == lang
+
+
+def test_another_language_is_refused() -> None:
+    with pytest.raises(InputError, match='found "fr", expected en or zh'):
+        parse_lang("fr")
+
+
+@pytest.mark.parametrize(
+    ("said", "right"),
+    [
+        ("32 distinct recipes x 1 seeds, 1 texts", "32 distinct recipes x 1 seed, 1 text"),
+        ("1 distinct recipes x 3 seeds", "1 distinct recipe x 3 seeds"),
+        ("1 recipes have no result: rows 7", "1 recipe has no result: row 7"),
+        ("1 runs are missing", "1 run is missing"),
+        ("rows 5, 13 and rows 1-4", "rows 5, 13 and rows 1-4"),
+        ("rows 5, ...", "rows 5, ..."),
+        ("21 runs, 0.1 points, 1,001 texts, -1 points", "21 runs, 0.1 points, 1,001 texts, -1 points"),
+        ("seed 1 has runs", "seed 1 has runs"),
+    ],
+)
+def test_one_of_a_thing_is_told_as_one(said: str, right: str) -> None:
+    assert agree(said) == right
+
+
+@pytest.mark.parametrize("value", [0.0, -0.0, -0.004])
+def test_nothing_has_no_minus(value: float) -> None:
+    assert format_change(value, 2) == "+0.00"

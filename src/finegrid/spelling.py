@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import re
 from typing import Literal, get_args
 
 import numpy as np
@@ -12,17 +14,33 @@ from finegrid.errors import input_error
 
 Lang = Literal["en", "zh"]
 LANGS: tuple[Lang, ...] = get_args(Lang)
+# A single thing with a plural noun, and the verb right behind it; a single number behind "rows".
+THINGS = "recipe|run|seed|row|text|point|epoch|level|system"
+ONE_THING = re.compile(
+    rf"(?<![\w.,-])1 ((?:distinct |finished |more |test )*(?:{THINGS}))s\b( have\b| are\b|)"
+)
+AGREEING = {" have": " has", " are": " is"}
+ONE_ROW = re.compile(r"\b([Rr])ows (\d+)(?![\d-]|, \d|, \.\.\.)")
+UNITS: dict[Lang, tuple[str, str, str]] = {"en": ("s", "min", "h"), "zh": ("秒", "分钟", "小时")}
+LOCALES = ("LC_ALL", "LC_MESSAGES", "LANG")  # the first that is set says what language a user reads
 
 
-def parse_lang(name: str) -> Lang:
-    """The language of that name.
+def parse_lang(name: str | None) -> Lang:
+    """The language of that name: ``zh``, ``zh-CN`` or ``zh_CN.UTF-8``.
+
+    Args:
+        name: None: that of the environment, English if it is another one.
 
     Raises:
-        InputError: any other.
+        InputError: any other name.
     """
+    found = name or next(filter(None, map(os.environ.get, LOCALES)), "")
+    spelled = found.replace("_", "-").lower()
     for lang in LANGS:
-        if lang == name:
+        if spelled == lang or spelled.startswith((f"{lang}-", f"{lang}.")):
             return lang
+    if name is None:
+        return "en"  # of a locale that finegrid does not speak
     raise input_error("command line", "--lang", f'found "{name}", expected {" or ".join(LANGS)}.')
 
 
@@ -54,17 +72,26 @@ def seconds_digits(*seconds: float | None, digits: int = 1) -> int:
     return max(digits, min(1 - math.floor(math.log10(largest)), 3))
 
 
-def format_duration(seconds: float) -> str:
-    """``0.32 s``, ``5 s``, ``3 min``, ``2 h 10 min``."""
+def format_duration(seconds: float, lang: Lang = "en") -> str:
+    """``0.32 s``, ``5 s``, ``3 min``, ``2 h 10 min``; in Chinese ``5 秒``."""
+    second, minute, hour = UNITS[lang]
     if seconds < 90:
-        return f"{seconds:.{seconds_digits(seconds, digits=0)}f} s"
+        return f"{seconds:.{seconds_digits(seconds, digits=0)}f} {second}"
     minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+    if minutes < 90:
+        return f"{minutes} {minute}"
+    return f"{minutes // 60} {hour} {minutes % 60} {minute}"
 
 
 def count_noun(count: int, noun: str) -> str:
     """``1 text``, ``2,000 texts``."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def agree(text: str) -> str:
+    """English with one of a thing told as one: ``1 runs have`` is ``1 run has``, ``rows 7`` is ``row 7``."""
+    text = ONE_THING.sub(lambda found: f"1 {found[1]}{AGREEING.get(found[2], found[2])}", text)
+    return ONE_ROW.sub(r"\1ow \2", text)
 
 
 def json_number(value: float, digits: int | None = 6) -> float | None:

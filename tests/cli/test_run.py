@@ -91,6 +91,23 @@ def test_every_command_ends_with_the_next_one(
     assert last.startswith(("下一步：" if "zh" in options else "next: ") + then.format(study))
 
 
+def test_commands_speak_chinese_to_whose_locale_is_chinese(
+    study: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
+    told = {name: call(name, study).stdout for name in ("status", "plan", "verdict", "run")}
+
+    assert told["status"].startswith("4 次不同的运行：完成 4 次、")
+    assert (
+        "8 行对应 4 次不同的运行，其中 没有 待训练" in told["plan"]
+        and "不起作用：reinit.pooler" in told["plan"]
+    )
+    assert "再加一个种子即可知道" in told["verdict"] and "保持现状" in told["run"]
+    assert all(text.splitlines()[-1].startswith("下一步：finegrid ") for text in told.values())
+    assert call("status", study, "--lang", "en").stdout.startswith("4 distinct runs: 4 done, ")
+    assert call("status", study, "--lang", "fr").returncode == 2
+
+
 def test_status_names_the_folder_of_the_logs(study: Path, call: Call) -> None:
     (study / "logs").mkdir(exist_ok=True)
 

@@ -58,7 +58,7 @@ def test_a_run_that_diverges_is_recorded_with_its_reason_and_the_others_go_on(
     assert by_row[2]["reason"] == "the loss was nan at step 1 of 4"
     assert by_row[2].keys() >= by_row[1].keys()
     assert call("table", study).stdout.splitlines()[3] == "| 2 | 0 | diverged |"
-    assert "diverged: rows 2, seed 0: the loss was nan at step 1 of 4" in call("status", study).stdout
+    assert "diverged: row 2, seed 0: the loss was nan at step 1 of 4" in call("status", study).stdout
 
     ledger = (study / "runs.jsonl").read_bytes()
     assert call("run", study).returncode == 1  # not tried again: it would diverge again

@@ -51,7 +51,7 @@ def test_a_run_has_the_rows_of_the_table_as_it_is_now(study: Study) -> None:
     study = load_study(study.folder)
 
     told = status_lines(StudyStatus(study, study.head.run, fitting_audit(study), (0,)))
-    assert "diverged: rows 2, seed 0: the loss was nan" in told
+    assert "diverged: row 2, seed 0: the loss was nan" in told
 
 
 def test_added_seeds_are_seen_whatever_precision_they_ran_in(study: Study) -> None:

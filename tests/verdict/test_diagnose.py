@@ -68,6 +68,6 @@ def test_recipes_that_share_no_seed_with_the_others_are_named(tmp_path: Path) ->
 
     assert "unconnected" not in {warning.kind for warning in diagnose(results)}
     (warning,) = [warning for warning in told if warning.kind == "unconnected"]
-    assert describe(warning, "en").what == "1 recipes ran with none of the seeds of the others: rows 7"
+    assert describe(warning, "en").what == "1 recipe ran with none of the seeds of the others: row 7"
     assert all(np.isfinite(mean) for mean, _ in judge(results).scores)
     assert np.isnan(judge(changed).scores[3][0]) and 3 not in judge(changed).eligible

@@ -212,7 +212,7 @@ def test_nobody_is_told_to_train_what_cannot_be_trained(judged: JudgeTable) -> N
             text = said(verdict, lang) + str(as_json(verdict))
             for advice in ("finegrid run", "been trained", "worker", "study.toml", "训练", "单进程"):
                 assert advice not in text, (name, advice)
-    assert "1 recipes have no result: rows 8" in said(tables["no result"])
+    assert "1 recipe has no result: row 8" in said(tables["no result"])
     assert as_json(tables["repeats"])["missing"] == {"left": 0, "diverged": 0, "failed": 0}
 
 
@@ -300,7 +300,7 @@ def test_of_several_levels_the_best_and_its_lead_are_told(judged: JudgeTable) ->
     lead = f"{ladder['difference']:.2f}"
     assert f"rate: 5e-05 is best, +{lead} points (+0." in said(verdict)
     assert "over 3e-05, the runner-up; surely better than every other level" in said(verdict)
-    assert f"rate：5e-05 最好，比次好的 3e-05 高 {lead} 分" in said(verdict, "zh")
+    assert f"rate：5e-05 最好，比次好的 3e-05 高 {lead} 个点" in said(verdict, "zh")
 
 
 def test_levels_that_cannot_be_told_from_the_best_are_named(judged: JudgeTable) -> None:

@@ -155,7 +155,8 @@ class Canonicaliser:
         changed = [name for name in a.initial if a.initial[name] != b.initial.get(name)]
         if changed:
             tensors = ", ".join(name.removeprefix("encoder.") for name in changed[:2])
-            return f'{tensors} never reach the loss under model.pooling = "{a.model.pooling}"'
+            never = "never reaches" if len(changed[:2]) == 1 else "never reach"
+            return f'{tensors} {never} the loss under model.pooling = "{a.model.pooling}"'
         if recipe.model.pooling != without.model.pooling:
             return f'the head pools by "{a.model.pooling}", whatever model.pooling says'
         if recipe.training.patience != without.training.patience:

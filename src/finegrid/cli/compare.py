@@ -44,7 +44,7 @@ def compare(
         str | None, typer.Option(help="Column of predicted labels, by name or number.")
     ] = None,
     gold_column: Annotated[str | None, typer.Option(help="Column of gold labels, by name or number.")] = None,
-    lang: Language = "en",
+    lang: Language = None,
     as_json: Json = False,
     out: Annotated[
         Path | None, typer.Option(help="Also write a report: FILE.html (a page) or FILE.md (tables).")

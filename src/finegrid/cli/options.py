@@ -14,7 +14,7 @@ from finegrid.data.findings import quote
 from finegrid.data.settings import SEPARATOR_NAMES, Encoding, Format, Quoting, Separator
 from finegrid.errors import input_error
 from finegrid.machine import AUTO, DEVICES, PRECISIONS
-from finegrid.spelling import LANGS
+from finegrid.spelling import LANGS, parse_lang
 from finegrid.study.load import load_study, override
 from finegrid.study.settings import MOST_SEEDS, RunSettings
 from finegrid.study.study import Study
@@ -53,7 +53,14 @@ Tolerance = Annotated[
 Seeds = Annotated[
     int | None, typer.Option(min=1, max=MOST_SEEDS, help="How many seeds. Default: study.toml's.")
 ]
-Language = Annotated[str, typer.Option(help="en or zh.", autocompletion=one_of(*LANGS))]
+Language = Annotated[
+    str | None,
+    typer.Option(
+        callback=parse_lang,  # before anything is trained
+        help="en or zh. Default: as LC_ALL or LANG say, English if they say neither.",
+        autocompletion=one_of(*LANGS),
+    ),
+]
 TextColumns = Annotated[
     list[str] | None, typer.Option(help="Text column, by name or number; twice for pairs.")
 ]

@@ -50,7 +50,7 @@ def verdict(
     folder: Folder,
     margin: Margin = None,
     tolerance: Tolerance = TOLERANCE,
-    lang: Language = "en",
+    lang: Language = None,
     as_json: Json = False,
 ) -> None:
     """Say what each strategy is worth, with an interval, and which recipe to use."""
@@ -81,7 +81,7 @@ def report(
     out: Annotated[
         Path | None, typer.Option(help="Default: DIR/report.html, DIR/FIGURE.svg; tables to the terminal.")
     ] = None,
-    lang: Language = "en",
+    lang: Language = None,
     margin: Margin = None,
     tolerance: Tolerance = TOLERANCE,
 ) -> None:

@@ -15,6 +15,7 @@ from finegrid.cli.options import (
     Device,
     Folder,
     Json,
+    Language,
     Margin,
     Memory,
     Precision,
@@ -31,6 +32,7 @@ from finegrid.planning.status import StudyStatus, study_status
 from finegrid.planning.status_words import left_lines
 from finegrid.results.table import make_table, render_results, seconds_lines, summary_lines
 from finegrid.running import launch
+from finegrid.spelling import Lang, parse_lang
 from finegrid.study.audit_file import load_audit
 from finegrid.study.demo import prepare_demo
 from finegrid.study.edit import keep_asked_seeds
@@ -65,6 +67,7 @@ def run(
         str | None,
         typer.Option("--for", help="Stop before this time is over, e.g. 2h, 30m. Begins no run too long."),
     ] = None,
+    lang: Language = None,
 ) -> None:
     """Train what is still missing. Running again resumes."""
     ends = find_end(for_)
@@ -74,21 +77,21 @@ def run(
         run_until_decided(study, settings, workers, mix, budget, margin)
         return
     check_no_budget(budget)
-    chosen = parse_rows(rows, len(study.rows))
+    chosen, language = parse_rows(rows, len(study.rows)), parse_lang(lang)
     study = keep_asked_seeds(study, seeds)
     train = partial(train_priced, settings=settings, workers=workers, seeds=seeds, rows=chosen)
     study = train_all(study, partial(train, mix=mix, ends=ends), margin, chosen)
     status = study_status(study, settings, seeds)
-    exit_when_over(status, chosen, ends)
-    say_end(study, margin, status)
+    exit_when_over(status, chosen, ends, language)
+    say_end(study, margin, status, language)
 
 
-def say_end(study: Study, margin: float | None, status: StudyStatus) -> None:
+def say_end(study: Study, margin: float | None, status: StudyStatus, lang: Lang) -> None:
     """What an epoch took, and the verdict in three lines; exit code 1 where runs failed."""
     from finegrid.verdict.brief import tell_briefly
 
     took = seconds_lines(make_table(study, load_audit(study.folder)))
-    say(*took, *tell_briefly(study.folder, margin))
+    say(*took, *tell_briefly(study.folder, margin, lang))
     exit_by(status)
 
 
@@ -131,9 +134,9 @@ def find_end(text: str | None) -> float:
     return math.inf if text is None else time.monotonic() + parse_duration(text, "--for")
 
 
-def exit_when_over(status: StudyStatus, rows: set[int] | None, ends: float) -> None:
+def exit_when_over(status: StudyStatus, rows: set[int] | None, ends: float, lang: Lang) -> None:
     """End with exit code 3 where ``--for`` has left runs, and say how to go on."""
-    if ends == math.inf or not (lines := left_lines(status, rows)):
+    if ends == math.inf or not (lines := left_lines(status, rows, lang)):
         return
     for line in lines:
         tell(line)
@@ -176,6 +179,7 @@ def confirm(
     memory: Memory = None,
     margin: Margin = None,
     tolerance: Tolerance = TOLERANCE,
+    lang: Language = None,
     as_json: Json = False,
 ) -> None:
     """Train the recommended recipe and the baseline on fresh seeds, and compare them. Resumes."""
@@ -187,22 +191,29 @@ def confirm(
     def train(small: Study, rows: set[int]) -> None:
         launch.train(small, settings_of(small), workers, rows=rows)
 
-    small, confirmation = confirm_recommended(load_study(folder), seeds, test, margin, train, tolerance)
+    small, found = confirm_recommended(load_study(folder), seeds, test, margin, train, tolerance)
     if as_json:
-        say_json(confirmation.as_json())
+        say_json(found.as_json())
     else:
-        say(*confirmation.lines(), after_confirmation(confirmation, folder, seeds, tolerance))
+        say_confirmed(found, folder, seeds, tolerance, parse_lang(lang))
     exit_by(study_status(small, settings_of(small)))
 
 
-def after_confirmation(confirmation: Confirmation, folder: Path, seeds: int, tolerance: float) -> str:
+def say_confirmed(found: Confirmation, folder: Path, seeds: int, tolerance: float, lang: Lang) -> None:
+    """What fresh seeds have shown, and what to do with it."""
+    say(*found.lines(lang), after_confirmation(found, folder, seeds, tolerance, lang))
+
+
+def after_confirmation(
+    confirmation: Confirmation, folder: Path, seeds: int, tolerance: float, lang: Lang
+) -> str:
     """Keep the recipe that was confirmed; the baseline where it is shown to be better; else ask for more."""
     fresh = confirmation.fresh.interval
     if fresh.low > -tolerance:
-        return next_line("fit", folder)
+        return next_line("fit", folder, lang)
     if fresh.high < 0:
-        return next_line("fit baseline", folder)
-    return next_line("confirm more", folder, seeds=min(2 * seeds, MOST_SEEDS))
+        return next_line("fit baseline", folder, lang)
+    return next_line("confirm more", folder, lang, seeds=min(2 * seeds, MOST_SEEDS))
 
 
 def demo(

@@ -16,6 +16,7 @@ from finegrid.cli.options import (
     FormatOption,
     Header,
     Json,
+    Language,
     Memory,
     Precision,
     QuotingOption,
@@ -38,6 +39,7 @@ from finegrid.recipe.card import card
 from finegrid.recipe.catalogue import list_json, list_lines
 from finegrid.running.launch import audit
 from finegrid.running.progress.heartbeat import read_heartbeat
+from finegrid.spelling import Lang, parse_lang
 from finegrid.study.drafting import InitOptions
 from finegrid.study.folder import StudyFolder
 from finegrid.study.init import WrittenStudy, write_study
@@ -153,11 +155,13 @@ def plan(
     apply: Annotated[
         bool, typer.Option("--apply", help="Write the design and seeds of --budget into study.toml.")
     ] = False,
+    lang: Language = None,
     as_json: Json = False,
 ) -> None:
     """Say what a study will run, and what it will take."""
     seconds = None if budget is None else parse_budget(budget, seeds)
     check_apply(apply, budget)
+    language = parse_lang(lang)
     study, settings = load_to_plan(folder, device=device, precision=precision, memory=memory)
     looks = probe or (seconds is not None and not probed(study, settings))
     if looks:
@@ -166,15 +170,15 @@ def plan(
     if seconds is not None:
         say_budget(status, seconds, apply, as_json)
     else:
-        say_plan(status, as_json, warned=looks)
+        say_plan(status, as_json, looks, language)
 
 
-def say_plan(status: StudyStatus, as_json: bool, warned: bool) -> None:
+def say_plan(status: StudyStatus, as_json: bool, warned: bool, lang: Lang) -> None:
     """What a study takes and can show. ``warned``: whether its warnings have been said."""
     from finegrid.verdict.budget.own import shows_lines
 
     shows = [] if as_json else shows_lines(status)
-    lines = [*plan_lines(status, shows), next_line(after_plan(status), status.study.folder)]
+    lines = [*plan_lines(status, shows, lang), next_line(after_plan(status), status.study.folder, lang)]
     say_status(status, lines, as_json, warned=warned)
 
 
@@ -205,12 +209,12 @@ def check_apply(apply: bool, budget: str | None) -> None:
         raise input_error("command line", "--apply", what)
 
 
-def status(folder: Folder, as_json: Json = False) -> None:
+def status(folder: Folder, lang: Language = None, as_json: Json = False) -> None:
     """Say what is done, what failed, and what is left."""
-    study = read_study(folder)
+    study, language = read_study(folder), parse_lang(lang)
     now, progress = study_status(study, study.head.run), read_heartbeat(folder)
-    lines = [*status_lines(now), *at_work_lines(progress)]
-    lines.append(next_line("watch" if progress else after_plan(now, probe=False), folder))
+    lines = [*status_lines(now, language), *at_work_lines(progress, language)]
+    lines.append(next_line("watch" if progress else after_plan(now, probe=False), folder, language))
     say_status(now, lines, as_json, {"at_work": progress}, warned=True)
 
 

@@ -112,7 +112,7 @@ def needs_words(
         need = words[key].format(more=(needs["seeds"] or seeds) - seeds)
         if hours is None:
             return need
-        aside = words["needs runs"].format(runs=needs["runs"], time=format_duration(3600 * hours))
+        aside = words["needs runs"].format(runs=needs["runs"], time=format_duration(3600 * hours, lang))
     return need if brief else need + words["in brackets"].format(text=aside)
 
 

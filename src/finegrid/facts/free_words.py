@@ -61,7 +61,7 @@ def free_lead(free: FreeVerdictFacts, lang: Lang) -> list[str]:
     spelled = {"run_words": count_noun(runs, "run"), "seed_words": count_noun(seeds, "seed")}
     said = [words[key].format(runs=runs, seeds=seeds, **spelled)]
     if free["seconds"] is not None:
-        said.append(words["free seconds"].format(time=format_duration(free["seconds"])))
+        said.append(words["free seconds"].format(time=format_duration(free["seconds"], lang)))
     if free["left_out"]:
         left_out = free["left_out"]
         count = count_noun(left_out, "recipe") if lang == "en" else left_out

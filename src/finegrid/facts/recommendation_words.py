@@ -145,7 +145,7 @@ def why(verdict: VerdictFacts, lang: Lang) -> str:
 def _say_cheaper(cheaper: AlternativeFacts, best: BestFacts, verdict: VerdictFacts, lang: Lang) -> str:
     saved, whole = cheaper["seconds_saved"] or 0.0, best["recommended"]["seconds"] or 1.0
     return WORDS[lang]["cheaper"].format(
-        time=format_duration(saved),
+        time=format_duration(saved, lang),
         share=f"{100 * saved / whole:.0f} %",
         **name_recipe(cheaper["recipe"], verdict, lang),
         **describe_gain(cheaper["expected"], best["tolerance"], lang),

@@ -4,7 +4,7 @@ Paper   Lee et al., What Would Elsa Do? Freezing Layers During Transformer Fine-
 Idea    The bottom layers hold general knowledge; keep it, and save their backward pass.
 Off     ``layers=0``.
 Differs Frozen layers keep their dropout, as in the THUCNews study, whose code called ``model.train()``.
-        ``dropout=False`` silences it; where nothing is frozen, that is inert.
+        ``dropout = false`` silences it; where nothing is frozen, that is inert.
 Reduces The loss stays the mean over a batch's texts; a step saves the backward pass of what is frozen.
 Evidence A: several comparisons find that the lower half of BERT can be frozen at a loss of few points.
 """

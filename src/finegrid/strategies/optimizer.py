@@ -3,12 +3,12 @@
 Paper   Loshchilov & Hutter, Decoupled Weight Decay Regularization, ICLR 2019 (1711.05101).
         Without bias correction: Devlin et al., BERT, 2019, code (``AdamWeightDecayOptimizer``, "BertAdam");
         studied by Mosbach et al. (2006.04884) and Zhang et al. (2006.05987), ICLR 2021.
-Idea    ``bias_correction=False`` leaves out Adam's 1 / (1 - beta ** t), which makes the first steps up to
+Idea    ``bias_correction = false`` leaves out Adam's 1 / (1 - beta ** t), which makes the first steps up to
         about three times as large. ``decay_on="matrices"`` spares biases and LayerNorm from weight decay,
         as BERT's code does; ``"all"`` decays every parameter, as torch does unless told otherwise.
         ``beta1`` and ``beta2`` say how long Adam remembers gradients and their squares; ``eps`` keeps the
         step of a number with tiny gradients small.
-Off     ``bias_correction=True, decay_on="all", beta1=0.9, beta2=0.999, eps=1e-8``.
+Off     ``bias_correction = true, decay_on = "all", beta1 = 0.9, beta2 = 0.999, eps = 1e-8``.
 Exactly Of a gradient g at the t-th update: m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2;
         theta -= rate * weight_decay * theta; theta -= rate * m' / (sqrt(v') + eps), where m' and v' are
         m / (1 - beta1^t) and v / (1 - beta2^t), or m and v without bias correction.

@@ -7,7 +7,7 @@ Off     ``tokens=0``.
 Exactly ``tokens`` are seen, in as many passes as that takes, by `finegrid pretrain`'s objective: masked
         language and pairs of halves (docs/pretraining.md). Texts of dev and test are never seen. It is done
         once for each seed, before the pooler or layers are drawn afresh, and kept in the study's ``cache``.
-        ``shared=True`` does it once for all seeds: cheaper, but chance in pre-training is then no longer in
+        ``shared = true`` does it once for all seeds: cheaper, but chance in pre-training is then no longer in
         any interval, and the verdict says so.
 Differs Sun et al. also pre-train on texts of other data sets of the field. For that, pre-train by hand and
         give the result to ``finegrid init --model``.

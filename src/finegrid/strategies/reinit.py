@@ -2,7 +2,7 @@
 
 Paper   Zhang et al., Revisiting Few-sample BERT Fine-tuning, ICLR 2021 (2006.05987), section 5.
 Idea    The top layers are specialised to the pre-training task; start them afresh.
-Off     ``pooler=False, layers=0``.
+Off     ``pooler = false, layers = 0``.
 Differs The paper's code draws weights from N(0, initializer_range); so do we. Google's TensorFlow code
         truncates the normal at two standard deviations; we do not.
 Note    The pooler matters only where it is read: under ``model.pooling = "pooler"``. Elsewhere

@@ -28,7 +28,7 @@ from finegrid.recipe.identity import Level, Levels
 from finegrid.recipe.recipe import FILES, TEACHER_FACTORS, Recipe
 from finegrid.results.load import load_results
 from finegrid.results.results import Distinct, Results
-from finegrid.spelling import count_noun, json_number
+from finegrid.spelling import Lang, count_noun, format_level, json_number
 from finegrid.statistics.decide import Interval
 from finegrid.statistics.effects import analyse_mains
 from finegrid.statistics.experiment import Experiment
@@ -41,10 +41,42 @@ from finegrid.study.toml import by_part, format_toml
 from finegrid.verdict.diagnose import shared_chance
 from finegrid.verdict.interim import find_recommended
 from finegrid.verdict.outcomes import count_points, find_diverged, measure_influence
+from finegrid.words import SHARED
 
 BASELINE, RECOMMENDED = "baseline", "recommended"
 EXTRA = "texts.extra"
 GROUP = "group"  # column of a small study's texts
+
+ENGLISH = {
+    "against": "{levels}, against the baseline:",
+    "before": "  in the study, which chose it: {paired}",
+    "fresh": "  on seeds not used before, {texts}: {paired}",
+    "fresh texts": "fresh texts",
+    "own texts": "the study's test texts",
+    "in the study": "in the study",
+    "here": "here",
+    "paired": "{recommended} against {baseline}, {difference} points ({around}; {seeds})",
+    "diverged": "  {where}, {recommended} of {seeds} runs of the recipe diverged, and {baseline} of the "
+    "baseline's: they count with the majority class's score",
+    "one encoder": "  all these seeds share one pre-trained encoder: intervals leave out its chance",
+    "one teacher": "  all these seeds learn from one teacher: intervals leave out its chance",
+}
+CHINESE = {
+    "against": "{levels}，与基线相比：",
+    "before": "  在选出它的研究中：{paired}",
+    "fresh": "  用没有用过的随机种子，{texts}：{paired}",
+    "fresh texts": "新的文本",
+    "own texts": "该研究的测试文本",
+    "in the study": "在该研究中",
+    "here": "在这里",
+    "paired": "{recommended}，基线 {baseline}，相差 {difference} 个点（{around}；{seeds}）",
+    "diverged": "  {where}，{seeds} 次运行中，该配方有 {recommended} 次发散，基线有 {baseline} 次："
+    "按多数类的得分计入",
+    "one encoder": "  所有随机种子共用一个预训练编码器：区间不包含它的偶然性",
+    "one teacher": "  所有随机种子都向同一个教师模型学习：区间不包含它的偶然性",
+}
+WORDS: dict[Lang, dict[str, str]] = {"en": ENGLISH, "zh": CHINESE}
+assert ENGLISH.keys() == CHINESE.keys()
 
 
 @dataclass(frozen=True)
@@ -94,39 +126,49 @@ class Confirmation:
             "fresh": paired_json(self.fresh),
         }
 
-    def lines(self) -> list[str]:
+    def lines(self, lang: Lang = "en") -> list[str]:
         """In words."""
-        moved = ", ".join(f"{name} = {json.dumps(level)}" for name, level in self.levels.items())
-        texts = "fresh texts" if self.fresh_texts else "the study's test texts"
+        words = WORDS[lang]
+        moved = SHARED[lang]["comma"].join(
+            f"{name} = {format_level(level)}" for name, level in self.levels.items()
+        )
+        texts = words["fresh texts" if self.fresh_texts else "own texts"]
         lines = [
-            f"{moved}, against the baseline:",
-            f"  in the study, which chose it: {format_paired(self.before)}",
-            f"  on seeds not used before, {texts}: {format_paired(self.fresh)}",
+            words["against"].format(levels=moved),
+            words["before"].format(paired=format_paired(self.before, lang)),
+            words["fresh"].format(texts=texts, paired=format_paired(self.fresh, lang)),
         ]
-        lines += [*diverged_lines("in the study", self.before), *diverged_lines("here", self.fresh)]
-        if self.shared_encoder:
-            lines.append("  all these seeds share one pre-trained encoder: intervals leave out its chance")
-        if self.shared_teacher:
-            lines.append("  all these seeds learn from one teacher: intervals leave out its chance")
+        lines += diverged_lines(words["in the study"], self.before, lang)
+        lines += diverged_lines(words["here"], self.fresh, lang)
+        lines += [words["one encoder"]] * self.shared_encoder + [words["one teacher"]] * self.shared_teacher
         return lines
 
 
-def format_paired(paired: Paired) -> str:
+def format_paired(paired: Paired, lang: Lang) -> str:
     """``91.20 against 90.00, +1.20 points (+0.40 to +2.00; 5 seeds)``."""
-    scores = f"{paired.recommended:.2f} against {paired.baseline:.2f}"
+    words = WORDS[lang]
     low, high = paired.interval.low, paired.interval.high
-    around = f"{low:+.2f} to {high:+.2f}" if paired.interval.is_known else "no interval"
-    seeds = f"{paired.seeds} seed{'s' * (paired.seeds != 1)}"
-    return f"{scores}, {paired.difference:+.2f} points ({around}; {seeds})"
+    ends = SHARED[lang]["interval"].format(low=f"{low:+.2f}", high=f"{high:+.2f}")
+    return words["paired"].format(
+        recommended=f"{paired.recommended:.2f}",
+        baseline=f"{paired.baseline:.2f}",
+        difference=f"{paired.difference:+.2f}",
+        around=ends if paired.interval.is_known else SHARED[lang]["no interval"],
+        seeds=count_noun(paired.seeds, "seed") if lang == "en" else f"{paired.seeds} 个随机种子",
+    )
 
 
-def diverged_lines(where: str, paired: Paired) -> list[str]:
+def diverged_lines(where: str, paired: Paired, lang: Lang) -> list[str]:
     """How many runs diverged; nothing where none did."""
     if not paired.baseline_diverged + paired.recommended_diverged:
         return []
     return [
-        f"  {where}, {paired.recommended_diverged} of {paired.seeds} runs of the recipe diverged, "
-        f"and {paired.baseline_diverged} of the baseline's: they count with the majority class's score"
+        WORDS[lang]["diverged"].format(
+            where=where,
+            recommended=paired.recommended_diverged,
+            baseline=paired.baseline_diverged,
+            seeds=paired.seeds,
+        )
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from finegrid.spelling import Lang
+from finegrid.spelling import Lang, agree, format_duration
 from finegrid.verdict.diagnose import Kind, Warning
 
 
@@ -200,5 +200,8 @@ assert ENGLISH.keys() == CHINESE.keys()
 
 def describe(warning: Warning, lang: Lang) -> Words:
     """What was found, and what to do, with the warning's figures."""
-    words = WORDS[lang][warning.kind]
-    return Words(words.what.format(**warning.values), words.advice.format(**warning.values))
+    words, values = WORDS[lang][warning.kind], {**warning.values}
+    if isinstance(took := values.get("took"), float):
+        values["took"] = format_duration(took, lang)
+    what, advice = words.what.format(**values), words.advice.format(**values)
+    return Words(agree(what), agree(advice)) if lang == "en" else Words(what, advice)

@@ -13,8 +13,17 @@ from finegrid.facts.failure_words import failure_lines
 from finegrid.facts.free_words import free_lead, free_title
 from finegrid.facts.recommendation_words import format_signed, headline, moved_words, reasons
 from finegrid.facts.verdict import VerdictFacts
+from finegrid.in_chinese import name_method, name_state, translate
 from finegrid.recipe.identity import Levels
-from finegrid.spelling import Lang, format_duration, format_level, format_points, json_number, seconds_digits
+from finegrid.spelling import (
+    Lang,
+    agree,
+    format_duration,
+    format_level,
+    format_points,
+    json_number,
+    seconds_digits,
+)
 from finegrid.statistics.effects import Interaction
 from finegrid.terminal import fold_lines, open_console, print_lines
 from finegrid.verdict.diagnose_words import describe
@@ -56,14 +65,15 @@ ENGLISH = {
     "more recipes differ": "and {count} more: `finegrid verdict --json`, `finegrid report`",
     "holds at": "all this holds at {levels}",
     "missing": "left out: {missing}",
+    "of state": "{count} {state}",
     "warning": "warning: {what}. {advice}",
     "note": "{levels}: {note}",
 }
 CHINESE = {
-    "title": "测试集 {score}，{recipes} 个不同配方 x {seeds} 个种子，{texts} 条文本；效应以分计",
-    "title without texts": "{score}，{recipes} 个不同配方；效应以分计，仅对这些测试文本成立",
-    "noise": "单次运行的随机波动：{sd:.2f} 分（{method}）",
-    "noise of learned": "学会的运行中，单次运行的随机波动：{sd:.2f} 分（{method}）",
+    "title": "测试集 {score}，{recipes} 个不同配方 × {seeds} 个随机种子，{texts} 条文本；效应以百分点计",
+    "title without texts": "{score}，{recipes} 个不同配方；效应以百分点计，仅对这些测试文本成立",
+    "noise": "单次运行的随机波动：{sd:.2f} 个点（{method}）",
+    "noise of learned": "学会的运行中，单次运行的随机波动：{sd:.2f} 个点（{method}）",
     "each epoch": "每轮 {seconds} 秒",
     "splits": "每个种子各有一套数据划分（{of} 套中的 {seen} 套）：区间也涵盖训练样本的随机性",
     "losses": "{name}（越低越好，不参与判断）：{levels}",
@@ -75,11 +85,11 @@ CHINESE = {
     "kept on test": "测试集：{score}{seconds}",
     "best set": "在{split}上与最佳配方无法区分的配方有 {count} 个：第 {rows} 行",
     "frontier item": "  {seconds}：{gain}，{levels}",
-    "frontier": "同等耗时下的最佳选择（{split}上预计比基线高出的分数）：",
-    "margin": "{margin:g} 分以内的差别视为没有差别；用这些测试文本，无论多少种子，"
-    "都无法证明小于 {least} 至 {most} 分的差别不存在",
-    "margin one": "{margin:g} 分以内的差别视为没有差别；用这些测试文本，无论多少种子，"
-    "都无法证明小于 {most} 分的差别不存在",
+    "frontier": "同等耗时下的最佳选择（{split}上预计比基线高出的点数）：",
+    "margin": "{margin:g} 个点以内的差别视为没有差别；用这些测试文本，无论多少种子，"
+    "都无法证明小于 {least} 至 {most} 个点的差别不存在",
+    "margin one": "{margin:g} 个点以内的差别视为没有差别；用这些测试文本，无论多少种子，"
+    "都无法证明小于 {most} 个点的差别不存在",
     "recipes differ": "与基线相比，{count} 个配方中有 {better} 个更好、{worse} 个更差"
     "（各区间同时成立的概率为 95 %）：",
     "recipes alike": "没有发现与基线有差别的配方（共比较 {count} 个，各区间同时成立的概率为 95 %）",
@@ -87,6 +97,7 @@ CHINESE = {
     "more recipes differ": "另有 {count} 个：见 `finegrid verdict --json` 或 `finegrid report`",
     "holds at": "以上结论的前提：{levels}",
     "missing": "未计入：{missing}",
+    "of state": "{state} {count} 次",
     "warning": "警告：{what}。{advice}",
     "note": "{levels}：{note}",
 }
@@ -107,9 +118,9 @@ def verdict_lines(verdict: Verdict, lang: Lang, width: int) -> Iterator[Text]:
     """All of it, in lines of at most ``width`` columns."""
     facts = as_json(verdict)
     head = (*best_lines(verdict, facts, lang), "", *head_lines(verdict, lang))
-    yield from fold_lines(map(visible, head), width)
+    yield from fold_lines((visible(agree(line)) for line in head), width)
     yield from strategy_lines(verdict, facts, lang, width)
-    yield from fold_lines(map(visible, tail_lines(verdict, facts, lang)), width)
+    yield from fold_lines((visible(agree(line)) for line in tail_lines(verdict, facts, lang)), width)
     if facts["free"] is not None:
         lead = ("", free_title(lang), *free_lead(facts["free"], lang))
         yield from fold_lines(map(visible, lead), width)
@@ -129,7 +140,7 @@ def head_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
         yield words["lower is better"].format(score=verdict.results.score)
     if np.isfinite(analysis.run_sd):
         noise = words["noise of learned" if verdict.failures else "noise"]
-        yield noise.format(sd=analysis.run_sd, method=analysis.method)
+        yield noise.format(sd=analysis.run_sd, method=name_method(analysis.method, lang))
     if verdict.splits is not None:
         yield words["splits"].format(seen=verdict.splits.seen, of=verdict.splits.of)
     yield from margin_lines(verdict, lang)
@@ -140,7 +151,7 @@ def tail_lines(verdict: Verdict, facts: VerdictFacts, lang: Lang) -> Iterator[st
     yield from bundle_lines(facts, lang)
     yield from note_lines(verdict, lang)
     for factor, reason in results.inert.items():
-        yield words["inert"].format(factor=factor, reason=reason)
+        yield words["inert"].format(factor=factor, reason=translate(reason, lang))
     yield from failure_lines(facts, lang)
     yield from (ladder_words(ladder, lang) for ladder in facts["ladders"])
     yield from loss_lines(verdict, lang)
@@ -150,13 +161,18 @@ def tail_lines(verdict: Verdict, facts: VerdictFacts, lang: Lang) -> Iterator[st
     if verdict.failures:
         missing.pop("diverged", None)  # they count
     if missing:
-        yield words["missing"].format(missing=", ".join(f"{count} {name}" for name, count in missing.items()))
+        yield words["missing"].format(
+            missing=words["list comma"].join(
+                words["of state"].format(count=count, state=name_state(name, lang))
+                for name, count in missing.items()
+            )
+        )
     if results.holds_at:
         yield words["holds at"].format(levels=format_levels(results.holds_at))
     for warning in verdict.warnings:
         text = describe(warning, lang)
         yield words["warning"].format(what=text.what, advice=text.advice)
-    yield from results.notes
+    yield from (translate(note, lang) for note in results.notes)
 
 
 def note_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
@@ -169,7 +185,7 @@ def note_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
                 f"{effect.comparison.factor} = {format_level(effect.comparison.level)}"
             )
     for note, levels in noted.items():
-        yield words["note"].format(levels=", ".join(levels), note=note)
+        yield words["note"].format(levels=words["list comma"].join(levels), note=translate(note, lang))
 
 
 def loss_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
@@ -292,7 +308,7 @@ def format_seconds(seconds: float | None, verdict: Verdict, lang: Lang) -> str:
     per_epoch = verdict.results.seconds_per == "epoch"
     digits = seconds_digits(seconds)
     each = LANGUAGES[lang]["each epoch"].format(seconds=f"{seconds:.{digits}f}")
-    return each if per_epoch else format_duration(seconds)
+    return each if per_epoch else format_duration(seconds, lang)
 
 
 def margin_lines(verdict: Verdict, lang: Lang) -> Iterator[str]:
