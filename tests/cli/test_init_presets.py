@@ -76,6 +76,26 @@ def test_as_published_it_is_the_published_grid_with_its_own_values(
     assert refused.returncode == 2 and "only thucnews64 has such values" in refused.stderr
 
 
+def test_a_preset_that_sets_a_rate_takes_the_embedded_checkpoints_own_with_it(
+    home: Path, tmp_path: Path, call: Call
+) -> None:
+    train = home / "data" / "train.tsv"
+    made = ("--preset", "few-sample", "--model", "mini-zh", "--set", "training.batch_size=8")
+    done = call("init", "--train", train, "--out", tmp_path / "study", *made)
+    levels = load_study(tmp_path / "study").baseline.levels()
+    text = (tmp_path / "study" / "study.toml").read_text(encoding="utf-8")
+
+    assert done.returncode == 0
+    assert (levels["optimizer.rate"], levels["training.epochs"], levels["training.batch_size"]) == (
+        3e-4,
+        4,
+        8,
+    )
+    assert "rate = 0.0003   # suits mini-zh, by a trial on dev" in text
+    assert "weight_decay = 0.0   # as the preset few-sample has it" in text
+    assert "batch_size = 8   # as you have set it" in text
+
+
 def test_numbers_of_a_preset_keep_their_ratio_to_a_proposed_baseline(
     home: Path, tmp_path: Path, call: Call
 ) -> None:

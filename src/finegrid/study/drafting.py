@@ -115,8 +115,8 @@ def draft_study_toml(
     checkpoint = inspect(resolve(model, folder))
     preset = find_preset(name, options, set_, checkpoint)
     kept = {**preset.baseline} if options.as_published else fixed_levels(preset)
-    if options.as_published and options.checkpoint == EMBEDDED:
-        kept |= EMBEDDED_LEVELS
+    tried = {f: lv for f, lv in EMBEDDED_LEVELS.items() if options.checkpoint == EMBEDDED and f in kept}
+    kept |= tried
     proposals: Mapping[str, Proposal] = {}
     if texts is not None and not options.as_published:
         proposals = propose(texts, measure_size(checkpoint.folder), {**kept, **set_})
@@ -132,6 +132,7 @@ def draft_study_toml(
         own = {**preset.factors, **own}
     reasons = {
         **{factor: f"as the preset {name} has it" for factor in kept if name and factor in preset.baseline},
+        **dict.fromkeys(tried, f"suits {EMBEDDED}, by a trial on dev"),
         **{factor: one.reason for factor, one in proposals.items()},
         **dict.fromkeys(set_, "as you have set it"),
     }
