@@ -48,7 +48,7 @@ def make_model(folder: Path) -> Path:
     fitted = Fitted.model_validate(
         {
             "labels": LABELS,
-            "pooling": "last-mean",
+            "pooling": "cls",
             "max_length": 64,
             "texts": 1,
             "run_id": "0",
@@ -70,7 +70,7 @@ def make_model(folder: Path) -> Path:
     )
     encoder = Checkpoint(inspect(checkpoint)).encoder
     out.mkdir()
-    write_model(Classifier(encoder, len(LABELS), "last-mean", Streams(0)), checkpoint, fitted, out)
+    write_model(Classifier(encoder, len(LABELS), "cls", Streams(0)), checkpoint, fitted, out)
     return out
 
 
@@ -124,10 +124,8 @@ def main() -> None:
                 texts = write_texts(folder / f"texts.{kind}", count)
                 peak, busy, seconds = measure(model, texts, folder / f"out.{kind}")
                 peaks.append(peak)
-                size = texts.stat().st_size / 2**20
-                print(
-                    f"{kind} {count:>9,} texts ({size:6.1f} MiB): peak {peak:6.0f} MiB, {busy:5.1f} s of CPU, {seconds:5.1f} s"
-                )
+                took = f"{busy:.1f} s of CPU, {seconds:.1f} s"
+                print(f"{kind} {count:>9,} texts: peak {peak:4.0f} MiB, {took}", flush=True)
             print(f"{kind}: {peaks[1] - peaks[0]:.0f} MiB more", flush=True)
 
 

@@ -46,6 +46,14 @@ class FileFindings:
         else:
             self._dropped[kind] = self._dropped.get(kind, 0) + 1
 
+    def take(self, others: "FileFindings") -> None:
+        """Add the problems of the same file that were found elsewhere."""
+        for kind, kept in others._kept.items():
+            room = KEPT_PER_KIND - len(self._kept.setdefault(kind, []))
+            self._kept[kind] += kept[:room]
+            more = len(kept[room:]) + others._dropped.get(kind, 0)
+            self._dropped[kind] = self._dropped.get(kind, 0) + more
+
     def problems(self) -> list[Problem]:
         problems: list[Problem] = []
         for kind, kept in self._kept.items():

@@ -36,7 +36,7 @@ def parse_objects(lines: Iterable[str], findings: FileFindings) -> Iterator[tupl
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             findings.add_problem("empty line", "an empty line. Take it out", number)
-        elif (row := _parse(line, number, findings)) is not None:
+        elif (row := _parse(line.rstrip(), number, findings)) is not None:
             yield number, row
 
 

@@ -17,7 +17,7 @@ from finegrid.errors import InputError, Problem
 
 NESTED = "probabilities"  # of JSON lines: one key, whose value has a key for each label
 TOLERANCE = 1e-3  # that the sum of a row's probabilities may be off 1
-HOW = "`finegrid predict MODEL FILE --keep-columns --out NEW` writes a column for each label"
+HOW = "`finegrid predict MODEL FILE --out NEW` writes a column for each label"
 
 
 def name_column(label: str) -> str:

@@ -159,11 +159,14 @@ def choose_lines(text: str, separator: Separator, findings: FileFindings) -> tup
     They are only if all rows then have equally many fields. Else the problems of RFC 4180 stand in
     ``findings``, or what is swallowed is doubted when the file is read.
     """
-    quoted = read_lines(text, separator, "rfc4180", findings)
-    if '"' not in text or (not findings and not _swallows(quoted, text, separator)):
-        return quoted, "rfc4180"
-    plain = read_lines(text, separator, "none", FileFindings(findings.file))
-    return (plain, "none") if are_even(plain) else (quoted, "rfc4180")
+    of_quotes = FileFindings(findings.file)
+    quoted = read_lines(text, separator, "rfc4180", of_quotes)
+    if '"' in text and (of_quotes or _swallows(quoted, text, separator)):
+        plain = read_lines(text, separator, "none", FileFindings(findings.file))
+        if are_even(plain):
+            return plain, "none"
+    findings.take(of_quotes)
+    return quoted, "rfc4180"
 
 
 def _open(path: Path, said: Said) -> _Opened:

@@ -10,7 +10,7 @@ Exactly (1 - weight) * CE + weight * T^2 * (1/N) sum_i KL(softmax(t_i / T) || so
         reads the training texts once, without dropout, with its own tokeniser and length, and its logits are
         kept in the study's ``cache``. Its labels must be the study's, in whichever order. Or ``teacher`` is
         "columns": the training file has a column "probability:<label>" for each label, as `finegrid predict
-        --keep-columns --out` writes them, so that any model, or soft labels, can teach. Then t is the log of
+        --out` writes them beside its own, so that any model, or soft labels, can teach. Then t is the log of
         the probabilities, those below 1e-7 taken as 1e-7.
         What the teacher says is part of a run's identity: another teacher under the same name is another run.
 Differs Code bases differ in the reduction: a mean over texts and classes is C times weaker, T^2 is left out,

@@ -17,10 +17,10 @@ Exactly Weights from N(0, initializer_range), biases 0, LayerNorm 1 and 0, from 
         read the head once, without dropout.
 Differs ``huggingface`` decides the pooling, so that it can be switched on by itself: ``model.pooling`` is
         inert then. Its values are drawn from our streams, at the spread that transformers draws them at. A
-        kept model has it in ``head.safetensors``: plain transformers loads the encoder only. ``hidden`` has
-        dropout before the last layer, RoBERTa's own head before both. Some average logits over the samples;
-        that is another strategy, since a loss of means is not a mean of losses. Views of a batch (R-Drop)
-        have samples each; what is added to the loss looks at the first of them.
+        kept model is then one of transformers, and `AutoModelForSequenceClassification` loads it. ``hidden``
+        has dropout before the last layer, RoBERTa's own head before both. Some average logits over the
+        samples; that is another strategy, since a loss of means is not a mean of losses. Views of a batch
+        (R-Drop) have samples each; what is added to the loss looks at the first of them.
 Reduces Per text the mean over samples, then the mean over a batch's texts.
 Evidence D: kind and depth are asked for parity with other tools, not for a gain that was shown. Samples are
         known from contests.
