@@ -36,7 +36,9 @@ TYPED = """
 import finegrid as fg
 
 data = {"text": ["a"], "label": [1]}
-study = fg.Study.create(train=data, model="mini-zh", factors={"reinit.layers": [0, 1]})
+factors = {"reinit.layers": [0, 1], "model.pooling": ["cls", "pooler"]}
+settings = {"training.epochs": 4, "model.keep": "head"}
+study = fg.Study.create(train=data, model="mini-zh", factors=factors, settings=settings)
 done: int = study.run(progress=lambda told: print(told.share)).runs.done
 verdict: fg.Verdict = study.verdict(margin=0.5)
 best = verdict.recommendation

@@ -10,14 +10,13 @@ from typing import Any, TypeAlias
 from finegrid.api.frames import Data, path_of, read_frame, write_frame
 from finegrid.api.wording import COMMAND_LINE, name_in
 from finegrid.errors import InputError, Problem
-from finegrid.recipe.identity import Level
 from finegrid.study.drafting import InitOptions
 from finegrid.study.folder import StudyFolder
 from finegrid.study.init import WrittenStudy, draft_of, write_study
 from finegrid.study.toml import format_toml
 
 # Levels by factor, of a bundle settings by the level's name; or names, each at its usual levels.
-Factors: TypeAlias = "Mapping[str, Sequence[Level] | Mapping[str, Mapping[str, Level]]] | Sequence[str]"
+Factors: TypeAlias = "Mapping[str, Any] | Sequence[str]"
 
 
 @dataclass(frozen=True)
@@ -126,7 +125,7 @@ def take_level(where: str, level: object, problems: list[Problem]) -> Any:
     return plain
 
 
-def take_settings(settings: Mapping[str, Level] | None) -> tuple[str, ...]:
+def take_settings(settings: Mapping[str, Any] | None) -> tuple[str, ...]:
     """Settings of the baseline as `finegrid init --set` takes them.
 
     Raises:

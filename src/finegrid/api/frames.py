@@ -27,7 +27,8 @@ class ArrowStream(Protocol):
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
 
 
-Columns: TypeAlias = Mapping[str, Sequence[Any]]
+# Values are of any type: what type checkers make of {"text": ["a"], "label": [1]} is a mapping to objects.
+Columns: TypeAlias = Mapping[str, Any]
 Rows: TypeAlias = Sequence[Mapping[str, Any]]
 Path_: TypeAlias = "str | os.PathLike[str]"
 Data: TypeAlias = "Path_ | ArrowStream | Columns | Rows"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from finegrid.api.created import Factors, StudyData, create_study, take_factors, take_settings
 from finegrid.api.execution import Execution, check_alone
@@ -62,7 +62,7 @@ class Study:
         text: str | tuple[str, str] | None = None,
         label: str | None = None,
         factors: Factors | None = None,
-        settings: dict[str, bool | int | float | str] | None = None,
+        settings: Mapping[str, Any] | None = None,
         preset: str | None = None,
         score: str = "macro-f1",
         seeds: int = 3,
