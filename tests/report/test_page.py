@@ -30,7 +30,7 @@ from finegrid.report.page.figure_set import Figures, darkened
 from finegrid.report.page.page import render_page
 from finegrid.report.page.translated import CARDS, HEADS, translated
 from finegrid.report.page.words import CHINESE, ENGLISH, WORDS
-from finegrid.spelling import LANGS
+from finegrid.spelling import LANGS, Lang
 from finegrid.study.imported import save_imported
 from finegrid.study.importing.examples import load_example
 from finegrid.study.record import Status
@@ -307,7 +307,7 @@ def half_done(facts: Facts, looks: int = 0) -> Facts:
 
 
 @pytest.mark.parametrize("lang", LANGS)
-def test_while_runs_are_missing_nothing_is_decided_or_recommended(facts: Facts, lang: str) -> None:
+def test_while_runs_are_missing_nothing_is_decided_or_recommended(facts: Facts, lang: Lang) -> None:
     def decided(page: str) -> dict[str, bool]:
         return {
             "pill": bool(re.search(r'class="pill (use|avoid|same)"', page)),
