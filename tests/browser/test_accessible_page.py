@@ -78,7 +78,7 @@ def test_axe_finds_nothing_on_a_page_that_fills_as_runs_come_in(
     show: Show, facts: Facts, axe: str, tmp_path: Path
 ) -> None:
     runs = {**facts["state"]["runs"], "left": 6, "done": 18}
-    half = {**facts, "state": {**facts["state"], "runs": runs}}
+    half: Any = {**facts, "state": {**facts["state"], "runs": runs}}
     driver = show(write(tmp_path, render_page(half, live=True)), width=768)
 
     assert find_faults(driver, axe) == []

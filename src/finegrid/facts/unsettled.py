@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from finegrid.facts.report import Facts
+from finegrid.facts.report import Facts, ReportRecipe
 from finegrid.facts.verdict import DecisionFacts, FreeVerdictFacts
 
 OPEN: DecisionFacts = {"kind": "open", "measurable": False, "for_speed": False, "aliased": False}
-NO_ROLE: dict[str, Any] = {"recommended": False, "in_best_set": False, "on_frontier": False}
 
 
 def is_unsettled(facts: Facts) -> bool:
@@ -24,22 +23,26 @@ def without_words(facts: Facts) -> Facts:
     """The same facts where all is settled; else those in which nothing is decided and nothing recommended."""
     if not is_unsettled(facts):
         return facts
-    verdict = facts["verdict"]
-    commands = {name: line for name, line in facts["commands"].items() if name not in ("fit", "confirm")}
-    return {  # type: ignore[return-value]
+    verdict = facts["verdict"].copy()
+    verdict["factors"] = [undecided(one, needs=None, conditions=[]) for one in verdict["factors"]]
+    verdict["interactions"] = [undecided(one, matters=False) for one in verdict["interactions"]]
+    verdict["free"] = free_without_words(verdict["free"])
+    verdict["best"] = None
+    verdict["frontier"] = []
+    verdict["ladders"] = []
+    commands = facts["commands"].copy()
+    commands.pop("fit", None)
+    commands.pop("confirm", None)
+    return {
         **facts,
-        "verdict": {
-            **verdict,
-            "factors": [undecided(one, needs=None, conditions=[]) for one in verdict["factors"]],
-            "interactions": [undecided(one, matters=False) for one in verdict["interactions"]],
-            "free": free_without_words(verdict["free"]),
-            "best": None,
-            "frontier": [],
-            "ladders": [],
-        },
-        "recipes": [{**one, **NO_ROLE} for one in facts["recipes"]],
+        "verdict": verdict,
+        "recipes": [without_role(one) for one in facts["recipes"]],
         "commands": commands,
     }
+
+
+def without_role(recipe: ReportRecipe) -> ReportRecipe:
+    return {**recipe, "recommended": False, "in_best_set": False, "on_frontier": False}
 
 
 def undecided(one: Any, **changes: Any) -> Any:

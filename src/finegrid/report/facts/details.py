@@ -79,13 +79,13 @@ def choose_recipes(verdict: Verdict) -> list[int]:
     sign = 1 if verdict.results.scale.lower_is_better else -1
     order = [int(index) for index in np.argsort(sign * means, kind="stable") if np.isfinite(means[index])]
     first = [index for index in (verdict.results.baseline, verdict.recommended) if index in order]
-    return sorted(list(dict.fromkeys([*first, *order]))[:MOST_RECIPES])  # type: ignore[type-var]
+    return sorted(list(dict.fromkeys([*first, *order]))[:MOST_RECIPES])
 
 
 def runs_of(found: Predictions, recipe: int) -> NDArray[np.int64]:
     """``[finished runs, texts]``: what a recipe answers; -1 of a text that a run does not have."""
     answered = found.predicted[recipe]
-    return answered[(answered >= 0).any(axis=1)].astype(np.int64)
+    return np.asarray(answered[(answered >= 0).any(axis=1)], dtype=np.int64)
 
 
 def share_right(found: Predictions, recipes: Sequence[int]) -> NDArray[np.float64]:
@@ -93,7 +93,7 @@ def share_right(found: Predictions, recipes: Sequence[int]) -> NDArray[np.float6
     answered = found.predicted[list(recipes)]
     known = (answered >= 0).sum(axis=1)
     right = (answered == found.gold).sum(axis=1)
-    return np.divide(right, known, out=np.full(known.shape, np.nan), where=known > 0)
+    return np.asarray(np.divide(right, known, out=np.full(known.shape, np.nan), where=known > 0))
 
 
 def choose_classes(total: NDArray[np.int64]) -> list[int]:

@@ -12,7 +12,7 @@ from finegrid.facts.report import Facts, ReportRecipe
 from finegrid.facts.unsettled import without_words
 from finegrid.facts.verdict import AgainstBaselineFacts
 from finegrid.report.chart.palette import FONT, THEMES, colours
-from finegrid.report.page import numerals, sentences
+from finegrid.report.page import numerals, sentences, translated
 from finegrid.report.page.bilingual import HTML_LANG, code, join, say, say_compared, user
 from finegrid.report.page.card_parts import card_parts
 from finegrid.report.page.dots import DotStrip
@@ -135,6 +135,7 @@ def environment() -> Environment:
         "code": code,
         "n": numerals,
         "s": sentences,
+        "t": translated,
         "card_parts": card_parts,
         "format_level": format_level,
         "svg_address": svg_address,

@@ -39,6 +39,7 @@ from finegrid.facts.verdict import (
 )
 from finegrid.report.page import numerals
 from finegrid.report.page.bilingual import Both, code, join, same, say, user
+from finegrid.report.page.translated import translated
 from finegrid.spelling import LANGS
 from finegrid.statistics.decide import KINDS
 from finegrid.words import SHARED
@@ -216,7 +217,7 @@ def notes(verdict: VerdictFacts) -> list[Both]:
     for one in verdict["factors"]:
         for note in one["notes"]:
             noted.setdefault(note, []).append(numerals.level(one["factor"], one["levels"][1]))
-    found = [say("note", names=join(names), note=user(note)) for note, names in noted.items()]
+    found = [say("note", names=join(names), note=translated(note)) for note, names in noted.items()]
     sets = [
         Both(*map(user, said)) for said in zip(*(bundle_lines(verdict, lang) for lang in LANGS), strict=True)
     ]

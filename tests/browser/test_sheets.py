@@ -19,7 +19,6 @@ from support.browser import (
     page,
     show,
     until,
-    wait_until,
 )
 from support.reported import Facts
 
@@ -87,9 +86,7 @@ def test_a_sheet_opens_and_closes_by_keys_and_gives_the_focus_back(show: Show, p
     from selenium.webdriver.common.action_chains import ActionChains
 
     ActionChains(driver).send_keys("\ue00c").perform()  # Escape
-    wait_until(
-        lambda: not js(driver, "return document.getElementById('sheet').open"), 5, "the sheet to close"
-    )
+    until(driver, "return !document.getElementById('sheet').open")
     assert js(driver, "return document.activeElement.classList.contains('open')")
     button = one(driver, "#recipe-table tbody tr .open")
     assert button.accessible_name == f"{button.text.split()[0]} details"
