@@ -107,7 +107,7 @@ class RunSummary:
     def of(cls, status: StudyStatus, said: Sequence[str], ended: str = "") -> RunSummary:
         runs = RunCounts.of(status)
         assert runs is not None  # whoever trains has audited
-        return cls(runs, tuple(bad_run_lines(status)), tuple(said), ended)
+        return cls(runs, tuple(bad_run_lines(status, "en")), tuple(said), ended)
 
     @property
     def ok(self) -> bool:
