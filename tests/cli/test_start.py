@@ -27,7 +27,7 @@ print(json.dumps(found))
 """
 TRAINS = ("torch", "transformers", "tokenizers", "triton")
 DRAWS = ("altair", "vl_convert", "jinja2", "starlette", "uvicorn")
-RARE = ("pyarrow", "mlflow", "tensorboard", "sklearn", "pydoe", "chardet", "scipy.stats")
+RARE = ("pyarrow", "mlflow", "tensorboard", "sklearn", "pydoe", "chardet", "scipy.stats", "scipy.optimize")
 
 
 def test_commands_that_answer_at_once_import_little(tmp_path: Path, bert: Path) -> None:

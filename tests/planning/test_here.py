@@ -5,16 +5,18 @@ from __future__ import annotations
 import importlib.metadata
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from support.command_line import Call
 
 from finegrid import machine
+from finegrid.cli import setup
 from finegrid.errors import InputError
 from finegrid.extras import EXTRAS, need, need_to_train
 from finegrid.planning import here
 from finegrid.planning.here import Gpu, Torch, look_around
+from finegrid.training.loaded import LoadedStudy
 
 
 def forbid(monkeypatch: pytest.MonkeyPatch, *libraries: str) -> None:
@@ -79,6 +81,29 @@ def test_without_torch_it_says_what_still_works(monkeypatch: pytest.MonkeyPatch)
     assert "verdict, report" in told
     with pytest.raises(InputError, match="torch"):
         need_to_train()
+
+
+def test_without_torch_nothing_begins_to_train(
+    call: Call, monkeypatch: pytest.MonkeyPatch, loaded: LoadedStudy
+) -> None:
+    forbid(monkeypatch, "torch")
+    done = call("plan", loaded.study.folder, "--probe")
+
+    assert done.returncode == 2
+    assert "torch" in done.stderr and "pip install torch transformers" in done.stderr
+
+
+@pytest.mark.parametrize("library", ["torch", "transformers"])
+def test_a_command_that_imports_what_is_missing_says_so(
+    call: Call, monkeypatch: pytest.MonkeyPatch, library: str
+) -> None:
+    def import_it(folder: Path) -> NoReturn:
+        raise ModuleNotFoundError(f"No module named '{library}'", name=library)
+
+    monkeypatch.setattr(setup, "read_study", import_it)
+    done = call("status", "anywhere")
+
+    assert done.returncode == 2 and done.stderr.startswith(f"{library} is not installed. Training needs it")
 
 
 def test_a_torch_that_breaks_is_told_and_not_raised(monkeypatch: pytest.MonkeyPatch) -> None:

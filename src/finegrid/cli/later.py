@@ -40,7 +40,7 @@ class Later(TyperCommand):
 def group_of(places: dict[str, str]) -> type[TyperGroup]:
     """The kind of group that has these commands, by name, in this order."""
 
-    class Group(TyperGroup):
+    class Commands(TyperGroup):
         def __init__(self, **attributes: Any) -> None:
             super().__init__(**attributes)
             self.commands.update({name: TyperCommand(name) for name in places})  # names to suggest
@@ -48,7 +48,7 @@ def group_of(places: dict[str, str]) -> type[TyperGroup]:
         def get_command(self, ctx: Any, cmd_name: str) -> Any:
             return Later(cmd_name, places[cmd_name]) if cmd_name in places else None
 
-    return Group
+    return Commands
 
 
 def find_function(place: str) -> Callable[..., None]:

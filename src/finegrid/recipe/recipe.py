@@ -123,10 +123,11 @@ class Recipe:
 
     def levels(self) -> Levels:
         """Every factor by its dotted name, e.g. ``{"reinit.layers": 2, ...}``."""
+        parts = {field.name: getattr(self, field.name) for field in fields(self)}
         return {
-            f"{part}.{name}": getattr(getattr(self, part), name)
-            for part, names in factor_names().items()
-            for name in names
+            f"{name}.{factor}": getattr(part, factor)
+            for name, part in parts.items()
+            for factor in names_of(type(part))  # type: ignore[arg-type]  # classes are hashable
         }
 
     def moved(self) -> Levels:
@@ -180,12 +181,9 @@ class Recipe:
 
 
 @cache
-def factor_names() -> dict[str, tuple[str, ...]]:
-    """By part, its factors. A verdict asks for the levels of its recipes some hundred times."""
-    return {
-        part.name: tuple(field.name for field in fields(getattr(Recipe(), part.name)))
-        for part in fields(Recipe)
-    }
+def names_of(part: type[Any]) -> tuple[str, ...]:
+    """The factors of a kind of part. A verdict asks for levels some hundred times."""
+    return tuple(field.name for field in fields(part))
 
 
 DEFAULTS: Levels = Recipe().levels()
