@@ -50,8 +50,7 @@ else
 fi
 
 code=0
-summary=$("$finegrid" run "$OUT") || code=$?
+"$finegrid" run "$OUT" >&2 || code=$?
 [ "$code" -le 1 ] || exit "$code"
-"$finegrid" table "$OUT"
-printf '\n%s\n' "$summary"
+"$finegrid" table "$OUT" --extremes
 exit "$code"

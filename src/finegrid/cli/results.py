@@ -15,7 +15,7 @@ from finegrid.errors import visible
 from finegrid.metrics import TOLERANCE
 from finegrid.next_words import next_line
 from finegrid.results.imported_table import render_imported
-from finegrid.results.table import make_table, render_results
+from finegrid.results.table import make_table, render_results, summary_lines
 from finegrid.study.audit_file import load_audit
 from finegrid.study.folder import StudyFolder
 from finegrid.study.imported import load_imported
@@ -31,6 +31,9 @@ def table(
     style: Annotated[
         str, typer.Option("--format", help="markdown, csv or json.", autocompletion=one_of(*TABLES))
     ] = "markdown",
+    extremes: Annotated[
+        bool, typer.Option("--extremes", help="markdown: also the best and the worst row, and seconds.")
+    ] = False,
 ) -> None:
     """Print the study's table, in the order of the design."""
     if style not in TABLES:
@@ -41,7 +44,10 @@ def table(
     if imported is not None:
         print(render_imported(imported, style))
     else:
-        print(render_results(make_table(read_study(folder), load_audit(folder)), style))
+        found = make_table(read_study(folder), load_audit(folder))
+        print(render_results(found, style))
+        if extremes and style == "markdown":
+            say("", *summary_lines(found))
     if style == "markdown":
         tell(next_line("verdict", folder))  # not on stdout, which may go into a file
 

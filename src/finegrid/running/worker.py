@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from finegrid.errors import InputError
+from finegrid.errors import InputError, visible
 from finegrid.metrics import score_of
 from finegrid.running.messages import (
     AuditDone,
@@ -186,7 +186,7 @@ def train_members(
 
 def log(line: str) -> None:
     """A line of ``logs/worker-N.log``, which is where a worker's stderr goes."""
-    print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}", file=sys.stderr, flush=True)
+    print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {visible(line)}", file=sys.stderr, flush=True)
 
 
 def last_digits(settings: RunSettings) -> dict[str, str]:
