@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from finegrid.data.settings import Encoding, Format, Quoting, Separator
 from finegrid.data.table import PARTS
@@ -45,6 +43,7 @@ class InitOptions:
     test: Path | None = None
     preset: str | None = None  # None: `usual`, or nothing where factors are named
     factors: tuple[str, ...] = ()  # to vary at their usual levels, by any name
+    varied: Mapping[str, Any] = field(default_factory=dict)  # levels by factor; of a bundle settings by level
     text: tuple[str, ...] = ()
     label: str | None = None
     header: bool | None = None
@@ -118,24 +117,29 @@ def draft_study_toml(
     kept = {**preset.baseline} if options.as_published else fixed_levels(preset)
     tried = {f: lv for f, lv in EMBEDDED_LEVELS.items() if options.checkpoint == EMBEDDED and f in kept}
     kept |= tried
+    first = {name: lv[0] for name, lv in options.varied.items() if lv and not isinstance(lv, Mapping)}
     proposals: Mapping[str, Proposal] = {}
     if texts is not None and not options.as_published:
-        proposals = propose(texts, measure_size(checkpoint.folder), {**kept, **set_})
-    levels = {**DEFAULTS, **preset.baseline, **kept, **{f: one.level for f, one in proposals.items()}, **set_}
+        proposals = propose(texts, measure_size(checkpoint.folder), {**kept, **set_, **first})
+    proposed = {factor: one.level for factor, one in proposals.items()}
+    levels = {**DEFAULTS, **preset.baseline, **kept, **proposed, **set_, **first}
     levels[LENGTH] = set_.get(LENGTH, min(int(levels[LENGTH]), checkpoint.positions))
     own = scaled_factors(preset, proposals)
     preset = preset.around(levels)
     chosen = choose_factors(options.factors, levels, checkpoint)
+    chosen = replace(chosen, factors={**chosen.factors, **list_levels(options.varied)})
     own |= {factor: lv for factor, lv in chosen.factors.items() if factor not in preset.factors}
     if name is None:
         own = {**preset.factors, **own}
+    own |= options.varied
     reasons = {
         **{factor: f"as the preset {name} has it" for factor in kept if name and factor in preset.baseline},
         **dict.fromkeys(tried, f"suits {EMBEDDED}, by a trial on dev"),
         **{factor: one.reason for factor, one in proposals.items()},
         **dict.fromkeys(set_, "as you have set it"),
+        **dict.fromkeys(first, "the first of the levels that you vary"),
     }
-    named_alone = bool(options.factors) and name is None
+    named_alone = bool(options.factors or options.varied) and name is None
     design = options.design or (suitable_design(chosen) if named_alone else preset.kind)
     resolution = None if options.resolution is None else parse_level(options.resolution)
     if resolution is None and design == "fractional" and options.design is None:
@@ -151,7 +155,7 @@ def draft_study_toml(
         parts=told_parts(levels, {} if options.as_published else reasons),
         preset=None if name is None else format_toml(name),
         factors=dict(factor_lines(preset, but=own)) if name is not None else {},
-        own={format_toml(factor): format_toml(levels) for factor, levels in own.items()},
+        own=dict(own_lines(own)),
         left_out=left_out,
         score=format_toml(options.score),
         seeds=format_toml(options.seeds),
@@ -170,7 +174,7 @@ def find_preset(
     """The preset of that name; without one what is usual, or nothing beside factors that are named."""
     if name is not None:
         return make_preset(name, checkpoint)
-    if options.factors:
+    if options.factors or options.varied:
         return Preset({}, {})
     pooling = {**DEFAULTS, **usual(checkpoint).baseline, **set_}
     return usual(checkpoint, reads_pooler(pooling, checkpoint.family))
@@ -216,6 +220,8 @@ def explain_precision(precision: str, device: str) -> str:
 
 
 def render(**values: Any) -> str:
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # status and plan write no study
+
     return (
         Environment(
             loader=PackageLoader("finegrid", "assets"),
@@ -240,6 +246,21 @@ def factor_lines(preset: Preset, but: Collection[str] = ()) -> Iterator[tuple[st
             continue
         for level, settings in preset.bundles[name].levels.items():
             yield f"{format_toml(name)}.{format_toml(level)}", format_toml(settings)
+
+
+def list_levels(varied: Mapping[str, Any]) -> dict[str, list[Level]]:
+    """The levels of factors; of a bundle their names."""
+    return {factor: list(levels) for factor, levels in varied.items()}
+
+
+def own_lines(varied: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Keys and values of factors that no preset brings, as [factors] takes them."""
+    for factor, levels in varied.items():
+        if not isinstance(levels, Mapping):
+            yield format_toml(factor), format_toml(levels)
+            continue
+        for level, settings in levels.items():
+            yield f"{format_toml(factor)}.{format_toml(level)}", format_toml(settings)
 
 
 def is_told(factor: str, level: Level) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -61,8 +61,22 @@ class WrittenStudy:
     majority: float
 
 
-def write_study(folder: Path, options: InitOptions) -> WrittenStudy:
+def draft_of(folder: Path) -> Path:
+    """Where a study is made, before its folder is there: a sibling, so that relative paths mean the same."""
+    folder = folder.resolve()
+    return folder.parent / f".{folder.name}.draft"
+
+
+def write_study(
+    folder: Path, options: InitOptions, bring: Callable[[Path], None] = lambda draft: None
+) -> WrittenStudy:
     """Make a study folder, and say how its files were read.
+
+    Args:
+        folder: to make.
+        options: those of `finegrid init`.
+        bring: writes files that are to lie in the study into its draft, which it is given; ``options`` name
+            them there (`draft_of`).
 
     Raises:
         InputError: anything wrong with files, columns, model or settings; then nothing is written.
@@ -72,12 +86,12 @@ def write_study(folder: Path, options: InitOptions) -> WrittenStudy:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise input_error(str(folder), "--out", "exists and is not an empty folder. Choose another --out.")
     folder = folder.resolve()
-    # A sibling of the same depth: relative paths mean the same there.
-    draft = folder.parent / f".{folder.name}.draft"
+    draft = draft_of(folder)
     shutil.rmtree(draft, ignore_errors=True)
     new_parents = [parent for parent in draft.parents if not parent.exists()]
     draft.mkdir(parents=True)
     try:
+        bring(draft)
         reading = find_reading(options)
         asked = StudyFiles(options.files, reading.settings())
         with cleaning(asked, options.clean, options.near_twins, folder, draft) as clean:
