@@ -41,7 +41,8 @@ def baseline_on_dev(study: Path, batch_size: int, epochs: int, rate: float, prec
             f"training.epochs={epochs}",
             f"optimizer.rate={rate}",
         ]
-        finegrid("init", *files, f"--out={study}", *(f"--set={setting}" for setting in settings))
+        asked = [f"--set={setting}" for setting in settings]
+        finegrid("init", *files, "--as-published", f"--out={study}", *asked)
     finegrid("run", str(study), "--rows=1", f"--seeds={SEEDS}", f"--precision={precision}")
     return make_table(load_study(study), load_audit(study)).rows[0].scores("macro-f1", "dev")
 

@@ -112,7 +112,9 @@ def on_titles(folder: Path, side: Side, titles: Path) -> Path:
 
 def init(study: Path, files: Mapping[str, Path], settings: tuple[str, ...]) -> None:
     named = [f"--{part}={path}" for part, path in files.items()]
-    finegrid("init", *named, f"--out={study}", *(f"--set={setting}" for setting in settings))
+    finegrid(
+        "init", *named, "--as-published", f"--out={study}", *(f"--set={setting}" for setting in settings)
+    )
 
 
 def scores(

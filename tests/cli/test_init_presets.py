@@ -10,6 +10,8 @@ from support.studies import save_word_checkpoint, write_data
 
 from finegrid.encoders.families import inspect
 from finegrid.recipe.recipe import DEFAULTS
+from finegrid.study.drafting import InitOptions
+from finegrid.study.init import write_study
 from finegrid.study.load import load_study
 from finegrid.study.presets import PRESETS, make_preset
 from finegrid.study.study import Study
@@ -193,3 +195,17 @@ def test_names_that_stand_for_nothing_are_told_at_once(home: Path, tmp_path: Pat
     assert '--factors "layers" stands for several: reinit.layers; freeze.layers. Name one.' in told
     assert '--factors "pretrain.rate" no levels of pretrain.rate are usual.' in told
     assert not (tmp_path / "study").exists()
+
+
+def test_levels_that_are_given_lead_the_baseline_and_a_bundle_is_written_out(
+    home: Path, tmp_path: Path
+) -> None:
+    varied = {"optimizer.rate": [2e-5, 1e-3], "pooled": {"no": {}, "yes": {"model.pooling": "cls"}}}
+    options = InitOptions(home / "data" / "train.tsv", str(home / "bert"), varied=varied)
+    study = write_study(tmp_path / "study", options).study
+    text = (tmp_path / "study" / "study.toml").read_text(encoding="utf-8")
+
+    assert study.factors == {"optimizer.rate": [2e-5, 1e-3], "pooled": ["no", "yes"]}
+    assert study.baseline.optimizer.rate == 2e-5 and study.warnings == ()
+    assert "rate = 2e-05   # the first of the levels that you vary" in text
+    assert (study.head.design.kind, len(study.rows)) == ("full", 4)

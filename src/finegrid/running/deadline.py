@@ -41,20 +41,17 @@ class Deadline:
     def take(self, waiting: deque[Family], audit: Audit) -> Family | None:
         """Take the first family that ends in time out of those that wait, or as many of its runs as do.
 
-        None where none does: then none will, and those that wait are left for another time.
+        The rest of its runs is left for another time: two workers at one family would save to one file. None
+        where none does: then none will, and those that wait are left, too.
         """
         if self.ends == math.inf:
             return waiting.popleft() if waiting else None
         left = self.ends - time.monotonic()
         for index, family in enumerate(waiting):
             part = self._in_time(family, audit, left)
-            if part is None:
-                continue
-            del waiting[index]
-            rest = family.without([run.run_id for run in part.left])
-            if rest.left:
-                waiting.insert(index, rest)
-            return part
+            if part is not None:
+                del waiting[index]
+                return part
         waiting.clear()
         return None
 

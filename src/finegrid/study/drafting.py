@@ -110,32 +110,18 @@ def draft_study_toml(
         InputError: options that contradict each other, or name nothing; a model that cannot be used.
     """
     name = options.named_preset
-    set_ = parse_levels(options.levels)
     model = spell_model(options.checkpoint, folder)
     checkpoint = inspect(resolve(model, folder))
-    preset = find_preset(name, options, set_, checkpoint)
-    kept = {**preset.baseline} if options.as_published else fixed_levels(preset)
-    tried = {f: lv for f, lv in EMBEDDED_LEVELS.items() if options.checkpoint == EMBEDDED and f in kept}
-    kept |= tried
-    proposals: Mapping[str, Proposal] = {}
-    if texts is not None and not options.as_published:
-        proposals = propose(texts, measure_size(checkpoint.folder), {**kept, **set_})
-    levels = {**DEFAULTS, **preset.baseline, **kept, **{f: one.level for f, one in proposals.items()}, **set_}
-    levels[LENGTH] = set_.get(LENGTH, min(int(levels[LENGTH]), checkpoint.positions))
-    own: dict[str, Any] = {**scaled_factors(preset, proposals)}
-    preset = preset.around(levels)
-    chosen = choose_factors(options.factors, levels, checkpoint)
+    preset = find_preset(name, options, checkpoint)
+    baseline = choose_baseline(options, preset, checkpoint, texts)
+    own = scaled_factors(preset, baseline.proposals)
+    preset = preset.around(baseline.levels)
+    chosen = choose_factors(options.factors, baseline.levels, checkpoint)
+    chosen = replace(chosen, factors={**chosen.factors, **list_levels(options.varied)})
     own |= {factor: lv for factor, lv in chosen.factors.items() if factor not in preset.factors}
-    own |= options.varied
-    chosen = replace(chosen, factors={**chosen.factors, **{f: list(lv) for f, lv in options.varied.items()}})
     if name is None:
         own = {**preset.factors, **own}
-    reasons = {
-        **{factor: f"as the preset {name} has it" for factor in kept if name and factor in preset.baseline},
-        **dict.fromkeys(tried, f"suits {EMBEDDED}, by a trial on dev"),
-        **{factor: one.reason for factor, one in proposals.items()},
-        **dict.fromkeys(set_, "as you have set it"),
-    }
+    own |= options.varied
     named_alone = bool(options.factors or options.varied) and name is None
     design = options.design or (suitable_design(chosen) if named_alone else preset.kind)
     resolution = None if options.resolution is None else parse_level(options.resolution)
@@ -149,7 +135,7 @@ def draft_study_toml(
         missing=[part for part in PARTS if part not in options.files],
         columns={key: format_toml(value) for key, value in reading.items()},
         model=format_toml(model),
-        parts=told_parts(levels, {} if options.as_published else reasons),
+        parts=told_parts(baseline),
         preset=None if name is None else format_toml(name),
         factors=dict(factor_lines(preset, but=own)) if name is not None else {},
         own=dict(own_lines(own)),
@@ -162,19 +148,61 @@ def draft_study_toml(
         device=format_toml(device),
         precision_why=explain_precision(precision, device),
     )
-    return Drafted(text, proposals)
+    return Drafted(text, baseline.proposals)
 
 
-def find_preset(
-    name: str | None, options: InitOptions, set_: Mapping[str, Level], checkpoint: CheckpointInfo
-) -> Preset:
+@dataclass(frozen=True)
+class Baseline:
+    """All levels of a study's baseline, those of them that were proposed, and what speaks for a level."""
+
+    levels: Levels
+    proposals: Mapping[str, Proposal]
+    reasons: Mapping[str, str]
+
+
+def choose_baseline(
+    options: InitOptions, preset: Preset, checkpoint: CheckpointInfo, texts: TextLengths | None
+) -> Baseline:
+    """What the preset asks for, what is proposed, and what the user has set, the last before all others.
+
+    Args:
+        options: of `finegrid init`.
+        preset: what is varied, about which baseline.
+        checkpoint: of the study.
+        texts: what the proposals need to know; None: nothing is proposed.
+    """
+    set_ = parse_levels(options.levels)
+    first = {name: lv[0] for name, lv in options.varied.items() if lv and not isinstance(lv, Mapping)}
+    kept = {**preset.baseline} if options.as_published else fixed_levels(preset)
+    tried = {f: lv for f, lv in EMBEDDED_LEVELS.items() if options.checkpoint == EMBEDDED and f in kept}
+    kept |= tried
+    proposals: Mapping[str, Proposal] = {}
+    if texts is not None and not options.as_published:
+        proposals = propose(texts, measure_size(checkpoint.folder), {**kept, **set_, **first})
+    proposed = {factor: one.level for factor, one in proposals.items()}
+    levels = {**DEFAULTS, **preset.baseline, **kept, **proposed, **set_, **first}
+    levels[LENGTH] = set_.get(LENGTH, min(int(levels[LENGTH]), checkpoint.positions))
+    if options.as_published:
+        return Baseline(levels, proposals, {})
+    by_preset = [factor for factor in kept if factor in preset.baseline and options.preset is not None]
+    reasons = {
+        **dict.fromkeys(by_preset, f"as the preset {options.preset} has it"),
+        **dict.fromkeys(tried, f"suits {EMBEDDED}, by a trial on dev"),
+        **{factor: one.reason for factor, one in proposals.items()},
+        **dict.fromkeys(set_, "as you have set it"),
+        **dict.fromkeys(first, "the first of the levels that you vary"),
+    }
+    return Baseline(levels, proposals, reasons)
+
+
+def find_preset(name: str | None, options: InitOptions, checkpoint: CheckpointInfo) -> Preset:
     """The preset of that name; without one what is usual, or nothing beside factors that are named."""
     if name is not None:
         return make_preset(name, checkpoint)
     if options.factors or options.varied:
         return Preset({}, {})
-    pooling = {**DEFAULTS, **usual(checkpoint).baseline, **set_}
-    return usual(checkpoint, reads_pooler(pooling, checkpoint.family))
+    levels = {**DEFAULTS, **usual(checkpoint).baseline, **parse_levels(options.levels)}
+    return usual(checkpoint, reads_pooler(levels, checkpoint.family))
 
 
 def fixed_levels(preset: Preset) -> dict[str, Level]:
@@ -193,12 +221,12 @@ def scaled_factors(preset: Preset, proposals: Mapping[str, Proposal]) -> dict[st
     }
 
 
-def told_parts(levels: Levels, reasons: Mapping[str, str]) -> dict[str, dict[str, str]]:
+def told_parts(baseline: Baseline) -> dict[str, dict[str, str]]:
     """The baseline's lines by part and field: the level, and its reason as a comment."""
-    told = {name: level for name, level in levels.items() if is_told(name, level)}
+    told = {name: level for name, level in baseline.levels.items() if is_told(name, level)}
     return {
         part: {
-            field: format_toml(level) + remark(reasons.get(f"{part}.{field}"))
+            field: format_toml(level) + remark(baseline.reasons.get(f"{part}.{field}"))
             for field, level in its_levels.items()
         }
         for part, its_levels in by_part(told).items()
@@ -234,17 +262,24 @@ def render(**values: Any) -> str:
 
 
 def factor_lines(preset: Preset, but: Collection[str] = ()) -> Iterator[tuple[str, str]]:
-    """Keys and values of a preset's factors, as [factors] takes them."""
-    shown = {
-        name: preset.bundles[name].levels if name in preset.bundles else levels
-        for name, levels in preset.factors.items()
-        if name not in but
-    }
-    return own_lines(shown)
+    """Keys and values of a preset's factors, as [factors] takes them; of a bundle one for each level."""
+    for name, levels in preset.factors.items():
+        if name in but:
+            continue
+        if name not in preset.bundles:
+            yield format_toml(name), format_toml(levels)
+            continue
+        for level, settings in preset.bundles[name].levels.items():
+            yield f"{format_toml(name)}.{format_toml(level)}", format_toml(settings)
+
+
+def list_levels(varied: Mapping[str, Any]) -> dict[str, list[Level]]:
+    """The levels of factors; of a bundle their names."""
+    return {factor: list(levels) for factor, levels in varied.items()}
 
 
 def own_lines(varied: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Keys and values of factors, as [factors] takes them; of a bundle one for each level."""
+    """Keys and values of factors that no preset brings, as [factors] takes them."""
     for factor, levels in varied.items():
         if not isinstance(levels, Mapping):
             yield format_toml(factor), format_toml(levels)

@@ -177,6 +177,8 @@ def price_lines(price: Price) -> list[str]:
 
 def describe_decided(price: Price) -> str:
     """The smallest effect that it can show, and in what share of studies."""
+    if not price.option.candidate.study.factors:
+        return "what free factors are worth: all their levels are scored in these runs"
     if not math.isfinite(price.option.detects):
         return "no size of effect can be promised before two seeds have run"
     guess = " (noise assumed; two finished seeds replace that)" if price.assumed else ""
