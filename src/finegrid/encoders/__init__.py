@@ -1,4 +1,5 @@
 """What finegrid knows of encoders without making a model: families, fingerprints, files, weights, tokenisers.
 
-Others import `families`, `poolings`, `files`, and what opens a checkpoint: `weights` and `tokenizer`.
+Others import `families`, `poolings`, `files`, and what opens a checkpoint: `weights` and `tokenizer`;
+what keeps one, also `layout`.
 """
