@@ -19,11 +19,12 @@ from finegrid.cli import models
 from finegrid.data.markdown import escape_line, strip_marks
 from finegrid.errors import InputError
 from finegrid.inference import fit
-from finegrid.inference.card import CardFacts, model_card
+from finegrid.inference.card import ModelOrigin, model_card
 from finegrid.inference.fitted import CARD, Fitted, load_fitted
 from finegrid.inference.push import UPLOADED, check_hub, push
 from finegrid.inference.snippet import FOLDER
 from finegrid.report.model_card import NOTHING
+from finegrid.running import launch
 from finegrid.training.loaded import LoadedStudy
 
 HOSTILE = "<img src=x onerror=alert(1)> [a](http://b) `c` | *d* _e_ $f$"
@@ -41,8 +42,8 @@ def kept(tmp_path_factory: pytest.TempPathFactory, bert: Path) -> Path:
 
 
 def card_of(fitted: Fitted, **facts: Any) -> str:
-    about = {"title": "study", "base_model": "bert-base-chinese", "on_hub": True} | facts
-    return model_card(fitted, CardFacts(**about), onnx=False)
+    about: dict[str, Any] = {"title": "study", "base_model": "bert-base-chinese", "on_hub": True} | facts
+    return model_card(fitted, ModelOrigin(**about), onnx=False)
 
 
 def test_the_card_says_what_was_tried_and_how_sure_that_is(kept: Path) -> None:
@@ -157,7 +158,7 @@ def test_without_a_token_a_network_or_a_name_a_push_says_what_to_do() -> None:
 def test_nothing_is_trained_where_a_push_or_onnx_would_fail(
     kept: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(models.launch, "fit", lambda *_, **__: pytest.fail("trained"))
+    monkeypatch.setattr(launch, "fit", lambda *_, **__: pytest.fail("trained"))
     monkeypatch.setattr(models, "open_hub", lambda: FakeHub(OSError("no route")))
     with pytest.raises(InputError, match="no route"):
         models.fit(kept, "2", tmp_path / "new", push_to_hub="mine")

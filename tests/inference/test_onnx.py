@@ -36,7 +36,7 @@ def answers(folder: Path, texts: list[tuple[str, ...]], batch: int) -> Any:
 
 
 def check(loaded: LoadedStudy, folder: Path) -> None:
-    export_onnx(folder, load_fitted(folder), folder / ONNX)
+    export_onnx(folder, load_fitted(folder))
     expected = logits_of(folder, loaded.study.folder / "dev.tsv")
     for batch in (1, 4, 15):
         np.testing.assert_allclose(answers(folder, texts_of(loaded), batch), expected, atol=NEAR)
@@ -80,4 +80,4 @@ def test_a_graph_with_other_logits_is_refused(
     monkeypatch.setattr(onnx_file, "run_onnx", lambda *about: right(*about) + 2e-5)
 
     with pytest.raises(InputError, match="from those of finegrid predict"):
-        export_onnx(folder, load_fitted(folder), folder / ONNX)
+        export_onnx(folder, load_fitted(folder))

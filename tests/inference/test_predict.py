@@ -21,7 +21,7 @@ from finegrid.data.unlabelled import open_texts
 from finegrid.errors import InputError
 from finegrid.inference import predict as predicting
 from finegrid.inference.given import progress
-from finegrid.inference.labelled_file import Written, write_predictions
+from finegrid.inference.labelled_file import Written, style_of, write_predictions
 from finegrid.inference.predict import open_labelled, predict_file
 from finegrid.study.settings import RunSettings
 from finegrid.training.loaded import LoadedStudy
@@ -153,7 +153,7 @@ def test_labels_in_parts_are_those_of_the_whole(
         labelled = open_labelled(model, tmp_path / source, ColumnOptions(), ONE_THREAD)
         out = tmp_path / str(most) / name
         parts = list(labelled.parts())
-        write_predictions(parts, Written(labelled.file, labelled.fitted), models.style_of(out), out)
+        write_predictions(parts, Written(labelled.file, labelled.fitted), style_of(out), out)
         kept.append((len(parts), labelled.scores(), read_rows(out)))
 
     (whole, scores, expected), (many, again, found) = kept

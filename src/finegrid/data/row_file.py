@@ -204,7 +204,7 @@ def take_rows(
 
 
 @dataclass(frozen=True)
-class Layout:
+class Delimited:
     """How the rows of CSV or TSV are read."""
 
     source: TextSource
@@ -236,7 +236,7 @@ def open_delimited(
     path: Path, source: TextSource, kind: Format, options: ColumnOptions, findings: FileFindings
 ) -> RowFile | None:
     separator, quoting = choose_layout(path, source, kind, options)
-    layout = Layout(source, separator, quoting)
+    layout = Delimited(source, separator, quoting)
     first_rows = list(islice(layout.lines(quoting, FileFindings("")), LOOKED_AT))
     if not first_rows:
         any(layout.lines(quoting, findings))  # which may be broken all of them
@@ -248,7 +248,7 @@ def open_delimited(
         header = any(name in wanted for name in first) or guess_header([first_rows])[0]
     del first_rows
     names = name_columns(first, header)
-    layout = Layout(source, separator, quoting, header, len(first))
+    layout = Delimited(source, separator, quoting, header, len(first))
     sample, count = Sample(), 0
     for _, cells in layout.rows(findings):
         sample.take(zip(names, cells, strict=True))
@@ -279,7 +279,7 @@ def choose_layout(
     separator: Separator = options.separator or guess_separator(source.first_lines, usual)
     if options.quoting is not None:
         return separator, options.quoting
-    layout = Layout(source, separator)
+    layout = Delimited(source, separator)
     if study.quoting == "none" and are_even(layout.lines):
         return separator, "none"
     if '"' not in source.has:

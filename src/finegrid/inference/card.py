@@ -33,7 +33,7 @@ print(np.argmax(logits, -1))  # numbers of labels, as id2label in config.json ha
 
 
 @dataclass(frozen=True)
-class CardFacts:
+class ModelOrigin:
     """What the card of a kept model says beside what its ``finegrid.json`` has.
 
     Attributes:
@@ -51,7 +51,7 @@ class CardFacts:
     study: str = ""
 
 
-def model_card(fitted: Fitted, facts: CardFacts, onnx: bool) -> str:
+def model_card(fitted: Fitted, facts: ModelOrigin, onnx: bool) -> str:
     """README.md of a kept model. The user's words in it are escaped; there are no texts in it."""
     blocks = [
         "\n".join(front_matter(facts)),
@@ -74,7 +74,7 @@ def escape(text: str) -> str:
     return escape_line(visible(text))
 
 
-def front_matter(facts: CardFacts) -> Iterator[str]:
+def front_matter(facts: ModelOrigin) -> Iterator[str]:
     """What the hub reads. JSON strings are YAML strings."""
     yield from (
         "---",
@@ -115,7 +115,7 @@ def usage(fitted: Fitted, onnx: bool) -> Iterator[str]:
         yield "The tokenizer alone keeps the beginning of a long text: cut it with `encode` as above."
 
 
-def training(fitted: Fitted, facts: CardFacts) -> Iterator[str]:
+def training(fitted: Fitted, facts: ModelOrigin) -> Iterator[str]:
     yield "## How it was trained"
     base = escape(facts.base_model) if facts.on_hub else f"the local checkpoint {escape(facts.base_model)}"
     head = "the head of transformers" if fitted.head_kind == "huggingface" else "LayerNorm and a linear layer"
@@ -140,7 +140,7 @@ def format_level(level: object) -> str:
     return str(level).lower() if isinstance(level, bool) else str(level)
 
 
-def data(fitted: Fitted, facts: CardFacts) -> Iterator[str]:
+def data(fitted: Fitted, facts: ModelOrigin) -> Iterator[str]:
     yield "## Data"
     yield "The texts are not part of this folder. A hash stands for what was trained on:"
     rows = [(part, f"{size:,} texts") for part, size in facts.sizes.items()]

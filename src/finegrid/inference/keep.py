@@ -18,7 +18,7 @@ from finegrid.encoders.families import find_hub_id, inspect
 from finegrid.encoders.layout import HEADS, POOLER, PREFIXES, WITH_HEAD
 from finegrid.encoders.tokenizer import TOKENIZER
 from finegrid.errors import first_line, input_error
-from finegrid.inference.card import CardFacts, model_card
+from finegrid.inference.card import ModelOrigin, model_card
 from finegrid.inference.fitted import CARD, FILE, HEAD, ONNX, Fitted, format_fitted
 from finegrid.model.classifier import Classifier
 from finegrid.model.load import Checkpoint
@@ -117,7 +117,7 @@ def adapt_tokenizer_(path: Path, fitted: Fitted, types: bool) -> None:
 
 def reads_types(config: Any) -> bool:
     """Whether an encoder tells the texts of a pair apart by token types."""
-    return config.model_type != "distilbert" and config.type_vocab_size > 1
+    return bool(config.model_type != "distilbert" and config.type_vocab_size > 1)
 
 
 def load_model(folder: Path, fitted: Fitted, device: torch.device) -> Classifier:
@@ -170,19 +170,19 @@ def keep(
         write_model(run.model, loaded.study.checkpoint.folder, fitted, draft)
         if export is not None:
             export(draft, fitted)
-        card = model_card(fitted, card_facts(loaded, about), (draft / ONNX).exists())
+        card = model_card(fitted, origin_of(loaded, about), (draft / ONNX).exists())
         (draft / CARD).write_text(card, encoding="utf-8")
         for path in draft.iterdir():
             path.chmod((draft / FILE).stat().st_mode)  # safetensors lets only its owner read a file
 
 
-def card_facts(loaded: LoadedStudy, about: str) -> CardFacts:
+def origin_of(loaded: LoadedStudy, about: str) -> ModelOrigin:
     """What the card of a model says of the study."""
     study, checkpoint = loaded.study, loaded.study.checkpoint.folder
     hub_id = find_hub_id(checkpoint)
     sizes = {part: len(getattr(loaded.tokens, part)) for part in ("train", "dev", "test")}
     name, base = study.folder.resolve().name, hub_id or checkpoint.name
-    return CardFacts(name, base, hub_id is not None, sizes, about)
+    return ModelOrigin(name, base, hub_id is not None, sizes, about)
 
 
 def fitted_of(loaded: LoadedStudy, recipe: Recipe, record: Record) -> Fitted:

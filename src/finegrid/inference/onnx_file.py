@@ -21,9 +21,9 @@ from finegrid.errors import input_error
 from finegrid.inference.apply import tokenise_unlabelled
 from finegrid.inference.fitted import ONNX, Fitted
 from finegrid.inference.keep import load_model, reads_types
-from finegrid.inference.padded import load_padded
 from finegrid.model.classifier import Classifier
 from finegrid.model.packing.batches import evaluation_batches, pack
+from finegrid.model.padded import PaddedClassifier
 from finegrid.training.evaluate import Logits, predict
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")  # as tokenizers call them
@@ -43,7 +43,7 @@ def export_onnx(folder: Path, fitted: Fitted) -> None:
         InputError: the model is damaged, or the graph gives other logits.
     """
     model = load_model(folder, fitted, CPU).eval()
-    padded = load_padded(folder, fitted, model.head)
+    padded = load_padded(folder, fitted, model)
     names = INPUTS if reads_types(model.encoder.config) else INPUTS[:2]
     example = [torch.ones(2, 8, dtype=torch.int64) for _ in names]
     sides = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length")}
@@ -63,6 +63,23 @@ def export_onnx(folder: Path, fitted: Fitted) -> None:
     with replacing(folder / ONNX) as draft:
         program.save(str(draft))
         check_onnx(draft, folder, fitted, model)
+
+
+def load_padded(folder: Path, fitted: Fitted, model: Classifier) -> PaddedClassifier:
+    """A kept model, its encoder loaded by transformers.
+
+    Args:
+        folder: of the model.
+        fitted: what its ``finegrid.json`` says.
+        model: the same, as `load_model` has it.
+    """
+    from transformers import AutoModel, AutoModelForSequenceClassification
+
+    auto = AutoModelForSequenceClassification if fitted.head_kind == "huggingface" else AutoModel
+    opened = auto.from_pretrained(
+        str(folder), local_files_only=True, trust_remote_code=False, dtype=torch.float32
+    )
+    return PaddedClassifier(opened, None if fitted.head_kind == "huggingface" else model.head).eval()
 
 
 def check_onnx(file: Path, folder: Path, fitted: Fitted, model: Classifier) -> None:

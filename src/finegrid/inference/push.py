@@ -34,7 +34,7 @@ def check_hub(hub: Any, name: str, public: bool) -> str:
             name where the model is to be private.
     """
     from huggingface_hub.errors import HFValidationError, LocalTokenNotFoundError
-    from huggingface_hub.utils import validate_repo_id
+    from huggingface_hub.utils._validators import validate_repo_id
 
     try:
         validate_repo_id(name)

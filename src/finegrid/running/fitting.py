@@ -38,8 +38,8 @@ def fit_recipe(crew: Crew, recipe: Recipe, seed: int, audit: Audit, keeping: Kee
     # Its state is not that of the study's family of this run, which may have other members.
     state = f"fit-{run.run_id}"
     levels = recipe.moved(), recipe.free_levels()
-    kept = keeping.out, keeping.onnx, keeping.about
-    worker.send(FitJob(state, RunToTrain.of(run), *levels, run.stands_for, *kept))
+    out, onnx, about = keeping.out, keeping.onnx, keeping.about
+    worker.send(FitJob(state, RunToTrain.of(run), *levels, run.stands_for, out, onnx, about))
     record = replace(crew.wait_for(worker, FitDone).record, stands_for=run.stands_for)
     crew.study.files.state_of(state).unlink(missing_ok=True)
     crew.watcher.finished(family)

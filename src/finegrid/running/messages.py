@@ -95,8 +95,8 @@ def parse_job(line: str) -> Job:
         case {"do": "fit", "run": run, "out": out}:
             rows = tuple(content["stands_for"])
             levels = content["recipe"], content["free"]
-            kept = Path(out), content["onnx"], content["about"]
-            return FitJob(content["family"], RunToTrain(**run), *levels, rows, *kept)
+            onnx, about = content["onnx"], content["about"]
+            return FitJob(content["family"], RunToTrain(**run), *levels, rows, Path(out), onnx, about)
     raise ValueError(f"no job: {line!r}")
 
 

@@ -6,13 +6,11 @@ The same numbers as the packed model's, for exporters; finegrid itself never pad
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from finegrid.inference.fitted import Fitted
 from finegrid.model.head import ClassifierHead
 from finegrid.model.pooling import Pool
 
@@ -81,22 +79,6 @@ def pool_padded(pool: Pool, hidden: Sequence[Tensor], real: Tensor) -> Tensor:
             shares = pool.scores.softmax(0)[:, None, None, None]
             return mean((shares * torch.stack(list(hidden))).sum(0))
         case "attention":
-            scores = pool.score(pool.dense(last).tanh()).masked_fill(real == 0, -torch.inf)
-            return (scores.softmax(1) * last).sum(1)
-
-
-def load_padded(folder: Path, fitted: Fitted, head: ClassifierHead) -> PaddedClassifier:
-    """A kept model, its encoder loaded by transformers.
-
-    Args:
-        folder: of the model.
-        fitted: what its ``finegrid.json`` says.
-        head: of the same model, as `load_model` has it.
-    """
-    from transformers import AutoModel, AutoModelForSequenceClassification
-
-    auto = AutoModelForSequenceClassification if fitted.head_kind == "huggingface" else AutoModel
-    model = auto.from_pretrained(
-        str(folder), local_files_only=True, trust_remote_code=False, dtype=torch.float32
-    )
-    return PaddedClassifier(model, None if fitted.head_kind == "huggingface" else head).eval()
+            scores: Tensor = pool.score(pool.dense(last).tanh())
+            shares = scores.masked_fill(real == 0, -torch.inf).softmax(1)
+            return (shares * last).sum(1)
