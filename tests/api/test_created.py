@@ -63,7 +63,7 @@ def test_a_frame_gives_the_study_that_its_file_gives(model: Path, tmp_path: Path
     assert by_python.head.design == by_init.head.design and by_python.head.score == "accuracy"
     told = by_python.baseline.levels(), by_init.baseline.levels()
     assert {**told[0], "optimizer.rate": 0} == {**told[1], "optimizer.rate": 0}
-    assert made.took == tuple(done.stdout.splitlines()[: len(made.took)]) and len(made.took) == 5
+    assert len(made.took) >= 5 and made.took[:5] == tuple(done.stdout.splitlines()[:5])
     assert not (tmp_path / "a" / ".frames.draft").exists()
 
 
