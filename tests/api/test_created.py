@@ -63,7 +63,7 @@ def test_a_frame_gives_the_study_that_its_file_gives(model: Path, tmp_path: Path
     assert by_python.head.design == by_init.head.design and by_python.head.score == "accuracy"
     told = by_python.baseline.levels(), by_init.baseline.levels()
     assert {**told[0], "optimizer.rate": 0} == {**told[1], "optimizer.rate": 0}
-    assert made.took == tuple(done.stdout.splitlines()[: len(made.took)]) and len(made.took) == 5
+    assert len(made.took) >= 5 and made.took[:5] == tuple(done.stdout.splitlines()[:5])
     assert not (tmp_path / "a" / ".frames.draft").exists()
 
 
@@ -108,6 +108,8 @@ def test_whole_recipes_are_levels_too(model: Path, tmp_path: Path) -> None:
         ({"factors": {"reinit.layer": [0, 1]}}, 'factors."reinit.layer"', 'Did you mean "reinit.layers"?'),
         ({"factors": {"reinit.layers": 3}}, "factors['reinit.layers']", "found 3, expected a list of levels"),
         ({"factors": {"reinit.layers": [0, None]}}, "factors['reinit.layers']", "found None, expected true"),
+        ({"settings": {"optimizer.rate": np.array([1, 2])}}, "settings['optimizer.rate']", "expected true"),
+        ({"settings": {"optimizer.rate": float("nan")}}, "settings['optimizer.rate']", "found nan, expected"),
         ({"factors": ["wormup"]}, 'factors "wormup"', 'Did you mean "warm-up"'),
         ({"settings": {"optimizer.lr": 1}}, 'settings "optimizer.lr"', "optimizer.rate"),
         ({"settings": {"optimizer.rate": [1]}}, "settings['optimizer.rate']", "found [1], expected"),

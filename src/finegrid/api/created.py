@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any, TypeAlias
+
+import numpy as np
 
 from finegrid.api.frames import Data, path_of, read_frame, write_frame
 from finegrid.api.wording import COMMAND_LINE, name_in
@@ -118,8 +121,8 @@ def is_table(where: str, settings: object, problems: list[Problem]) -> bool:
 
 def take_level(where: str, level: object, problems: list[Problem]) -> Any:
     """A level, where it is of numpy as a number of Python."""
-    plain = level.item() if hasattr(level, "item") else level
-    if not isinstance(plain, bool | int | float | str):
+    plain = level.item() if isinstance(level, np.generic) else level
+    if not isinstance(plain, bool | int | float | str) or (isinstance(plain, float) and not isfinite(plain)):
         what = f"found {plain!r}, expected true or false, a number or a word."
         problems.append(Problem(where, what))
     return plain

@@ -36,8 +36,7 @@ Precision: TypeAlias = Literal["fp32", "bf16", "auto"]
 
 @dataclass(frozen=True, repr=False)
 class Study:
-    """A study in its folder, which is all its state: the command line goes on with it, and it with what
-    the command line has done.
+    """A study in its folder, which is all its state. The command line goes on with it, and Python too.
 
     Attributes:
         folder: Of the study, or of an imported table (which has a verdict and runs, and nothing to train).
