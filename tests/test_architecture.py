@@ -146,7 +146,7 @@ def test_rooms_before_and_after_training_do_not_import_torch(graph: dict[str, se
 
 
 def test_the_command_line_and_a_worker_answer_at_once() -> None:
-    modules = ["finegrid.cli.app", "finegrid.running.worker"]
+    modules = [*modules_of({"cli"}, SOURCE, "finegrid"), "finegrid.running.worker"]
 
     assert slow_imports(modules, (*SLOW, "scipy", "altair"), SOURCE.parent) == []
 

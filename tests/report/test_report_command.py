@@ -148,7 +148,7 @@ def test_tables_say_where_no_interval_is_known(finished: Path) -> None:
 
 
 def test_drawing_waits_until_it_is_asked_for() -> None:
-    program = "import sys, finegrid.cli.app; print(*sys.modules)"
+    program = "import sys, finegrid.cli.results; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
     assert not {"altair", "vl_convert", "finegrid.report.chart.charts"} & set(done.stdout.split())
