@@ -139,7 +139,7 @@ def predict(
             asked = ColumnOptions(format="jsonl")
         labelled = open_labelled(model, path, asked, settings, name)
         written = Written(labelled.file, labelled.fitted, keep_columns)
-        with progress(labelled.file.count) as count:
+        with progress(labelled.file.count, out is None) as count:
             write_predictions(count(labelled.parts()), written, style, out)
     for warning in labelled.warnings():
         warn(warning)
