@@ -19,6 +19,7 @@ from finegrid.cli import models
 from finegrid.data.markdown import escape_line, strip_marks
 from finegrid.errors import InputError
 from finegrid.inference import fit
+from finegrid.inference import push as pushing
 from finegrid.inference.card import ModelOrigin, model_card
 from finegrid.inference.fitted import CARD, Fitted, load_fitted
 from finegrid.inference.push import UPLOADED, check_hub, push
@@ -159,7 +160,7 @@ def test_nothing_is_trained_where_a_push_or_onnx_would_fail(
     kept: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(launch, "fit", lambda *_, **__: pytest.fail("trained"))
-    monkeypatch.setattr(models, "open_hub", lambda: FakeHub(OSError("no route")))
+    monkeypatch.setattr(pushing, "open_hub", lambda: FakeHub(OSError("no route")))
     with pytest.raises(InputError, match="no route"):
         models.fit(kept, "2", tmp_path / "new", push_to_hub="mine")
     with pytest.raises(InputError, match="--push-to-hub NAME"):

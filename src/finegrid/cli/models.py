@@ -27,13 +27,12 @@ from finegrid.cli.say import exit_with, say, tell, warn
 from finegrid.data.cells_of_file import ColumnOptions
 from finegrid.data.settings import Encoding, Format, Quoting
 from finegrid.data.unlabelled import parse_column
-from finegrid.errors import input_error
 from finegrid.inference.fit import check_onnx_extra, check_out, find_recipe, fitted_lines
 from finegrid.inference.fitted import ONNX, load_fitted
 from finegrid.inference.given import given_texts, progress
 from finegrid.inference.labelled_file import Written, style_of, write_predictions
 from finegrid.inference.predict import open_labelled, score_lines
-from finegrid.inference.push import check_hub, open_hub, push
+from finegrid.inference.push import plan_push
 from finegrid.machine import cores
 from finegrid.metrics import TOLERANCE
 from finegrid.next_words import next_line
@@ -78,11 +77,7 @@ def fit(
     place = check_out(out or StudyFolder(folder).best_model, force)
     if onnx:
         check_onnx_extra()
-    if public and push_to_hub is None:
-        what = "says who sees a model that is pushed, and none is. Add --push-to-hub NAME, or leave it out."
-        raise input_error("command line", "--public", what)
-    hub = None if push_to_hub is None else open_hub()
-    name = None if push_to_hub is None else check_hub(hub, push_to_hub, public)
+    target = plan_push(push_to_hub, public)
     from finegrid.report.model_card import study_blocks  # brings scipy
 
     about = study_blocks(study, chosen, margin, tolerance)
@@ -90,8 +85,8 @@ def fit(
     if not record.done:
         exit_with(f"no model was kept: the run {record.status}: {record.reason}")
     say(*fitted_lines(record, study.head.score), f"wrote {place}")
-    if name is not None:
-        say(f"pushed to {push(hub, place, name, public)} ({'public' if public else 'private'})")
+    if target is not None:
+        say(target.push(place))
     say(next_line("predict", place))
 
 
@@ -146,7 +141,7 @@ def predict(
             asked = ColumnOptions(format="jsonl")
         labelled = open_labelled(model, path, asked, settings, name)
         written = Written(labelled.file, labelled.fitted, keep_columns)
-        with progress(labelled.file.count) as count:
+        with progress(labelled.file.count, out is None) as count:
             write_predictions(count(labelled.parts()), written, style, out)
     for warning in labelled.warnings():
         warn(warning)

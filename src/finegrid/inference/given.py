@@ -57,9 +57,15 @@ def given_texts(
 
 
 @contextmanager
-def progress(texts: int) -> Iterator[Count]:
-    """A bar on stderr while parts come, if that is a terminal and there are many texts."""
-    if not sys.stderr.isatty() or texts < LEAST_SHOWN:
+def progress(texts: int, to_stdout: bool = False) -> Iterator[Count]:
+    """A bar on stderr while parts come, if that is a terminal, and no labels are printed to one meanwhile.
+
+    Args:
+        texts: how many there are; for a few there is no bar.
+        to_stdout: whether labels are printed.
+    """
+    printed = to_stdout and sys.stdout.isatty()
+    if not sys.stderr.isatty() or printed or texts < LEAST_SHOWN:
         yield iter
         return
     from rich.console import Console

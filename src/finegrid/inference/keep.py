@@ -129,9 +129,8 @@ def load_model(folder: Path, fitted: Fitted, device: torch.device) -> Classifier
     checkpoint = Checkpoint(inspect(folder))
     model = Classifier(checkpoint.encoder, len(fitted.labels), fitted.pooling, Streams(0))
     model.replace_head_(fitted.head_kind, fitted.head_hidden)
-    own = (
-        fitted.head_kind == "finegrid" or (folder / HEAD).exists()
-    )  # as of all models that were kept earlier
+    # Models that were kept earlier have transformers' head in a file of its own, too.
+    own = fitted.head_kind == "finegrid" or (folder / HEAD).exists()
     name = HEAD if own else WEIGHTS
     try:
         tensors = load_file(folder / name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,35 @@ def open_hub() -> Any:
     from huggingface_hub import HfApi
 
     return HfApi(library_name="finegrid")
+
+
+@dataclass(frozen=True)
+class HubTarget:
+    """Where on the hub a model goes."""
+
+    hub: Any
+    name: str  # OWNER/NAME
+    public: bool
+
+    def push(self, folder: Path) -> str:
+        """Upload a kept model. Returns what to say of it."""
+        place = push(self.hub, folder, self.name, self.public)
+        return f"pushed to {place} ({'public' if self.public else 'private'})"
+
+
+def plan_push(name: str | None, public: bool) -> HubTarget | None:
+    """Ask the hub before anything is trained; None where nothing is to be pushed.
+
+    Raises:
+        InputError: as `check_hub`, or who sees a model is said, and none is pushed.
+    """
+    if name is not None:
+        hub = open_hub()
+        return HubTarget(hub, check_hub(hub, name, public), public)
+    if public:
+        what = "says who sees a model that is pushed, and none is. Add --push-to-hub NAME, or leave it out."
+        raise input_error("command line", "--public", what)
+    return None
 
 
 def check_hub(hub: Any, name: str, public: bool) -> str:
