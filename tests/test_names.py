@@ -18,6 +18,11 @@ SHARED: Mapping[str, str] = {
     "Loss": "a strategy is called as its part of the recipe; what a comparison loses is another thing",
     "Contrast": "a strategy is called as its part of the recipe; statistics compare levels by contrasts",
     "Noise": "of scores, in statistics; as a strategy it is called as its part is",
+    "Study": "users of Python have one by its folder; inside it is what the folder says, checked",
+    "Verdict": "what users of Python get of it is tables and words",
+    "Recommendation": "as Verdict",
+    "Comparison": "of systems, to users of Python; statistics compare levels",
+    "Classifier": "to users of Python a kept model with its tokeniser; inside the module of torch",
 }
 
 # Strategy and factor are the words; history keeps the old ones.

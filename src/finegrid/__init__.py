@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from finegrid.api.classifier import Classifier
     from finegrid.api.comparison import Comparison, compare
-    from finegrid.api.plan import Plan, RunCounts, RunSummary
+    from finegrid.api.plan import Plan, RunStates, RunSummary
     from finegrid.api.progress import Progress
     from finegrid.api.study import Study
     from finegrid.api.table import Table
@@ -27,7 +27,7 @@ __all__ = [
     "Problem",
     "Progress",
     "Recommendation",
-    "RunCounts",
+    "RunStates",
     "RunSummary",
     "Study",
     "Table",
@@ -45,7 +45,7 @@ HOMES = {
     "Problem": "finegrid.errors",
     "Progress": "finegrid.api.progress",
     "Recommendation": "finegrid.api.verdict",
-    "RunCounts": "finegrid.api.plan",
+    "RunStates": "finegrid.api.plan",
     "RunSummary": "finegrid.api.plan",
     "Study": "finegrid.api.study",
     "Table": "finegrid.api.table",

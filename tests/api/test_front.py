@@ -20,7 +20,7 @@ STABLE = [
     "Problem",
     "Progress",
     "Recommendation",
-    "RunCounts",
+    "RunStates",
     "RunSummary",
     "Study",
     "Table",

@@ -1,4 +1,4 @@
-"""What users write: scripts without tricks, type checkers, a notebook."""
+"""What users write: plain scripts, type checkers, a notebook."""
 
 from __future__ import annotations
 

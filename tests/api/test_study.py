@@ -68,7 +68,7 @@ def test_it_trains_in_silence_and_says_how_it_stands(
     after = study.plan()
 
     assert (before.probed, before.runs, before.recipes, before.seeds) == (False, None, 2, (0,))
-    assert summary.runs == fg.RunCounts(distinct=2, done=2, diverged=0, failed=0, left=0) == after.runs
+    assert summary.runs == fg.RunStates(distinct=2, done=2, diverged=0, failed=0, left=0) == after.runs
     assert summary.ok and summary.failures == () and "reading data and checkpoint" in summary.said
     assert str(summary) == "2 runs: 2 done"
     assert study.run().runs == summary.runs  # nothing is left to train
@@ -105,7 +105,7 @@ def test_an_interrupt_leaves_what_has_ended_and_the_same_call_goes_on(
     with pytest.raises(error):
         study.run(workers=1, progress=stop)
 
-    assert study.plan().runs == fg.RunCounts(distinct=2, done=1, diverged=0, failed=0, left=1)
+    assert study.plan().runs == fg.RunStates(distinct=2, done=1, diverged=0, failed=0, left=1)
     assert not (study.folder / "progress.json").exists()
     with locked(study.folder):
         pass  # nobody holds it
@@ -130,7 +130,7 @@ def test_a_failed_run_is_told_and_raises_nothing(probed: Path, tmp_path: Path) -
     study = fg.Study.load(unfinished(probed, tmp_path / "study").folder)
     plan = study.plan()
 
-    assert plan.runs == fg.RunCounts(distinct=12, done=9, diverged=1, failed=1, left=1)
+    assert plan.runs == fg.RunStates(distinct=12, done=9, diverged=1, failed=1, left=1)
     assert {run["status"] for run in study.runs()} == {*STATES}
 
 

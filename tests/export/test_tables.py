@@ -194,7 +194,9 @@ def test_predictions_are_those_of_the_study(probed: Path, tmp_path: Path) -> Non
 def test_without_predictions_there_is_no_such_file(probed: Path, tmp_path: Path) -> None:
     out = exported(finished(probed, tmp_path / "study").folder, "csv")
 
-    assert sorted(path.name for path in out.iterdir()) == ["epochs.csv", "runs.csv", "study.json"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        *("effects.csv", "epochs.csv", "runs.csv", "study.json")
+    ]
 
 
 def test_a_missing_predictions_file_is_said_and_nothing_half_written(probed: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from finegrid.spelling import count_noun
 
 
 @dataclass(frozen=True)
-class RunCounts:
+class RunStates:
     """Distinct runs, by what has become of them."""
 
     distinct: int
@@ -26,7 +26,7 @@ class RunCounts:
     left: int
 
     @classmethod
-    def of(cls, status: StudyStatus) -> RunCounts | None:
+    def of(cls, status: StudyStatus) -> RunStates | None:
         """None where only a look at the model can tell which runs are distinct."""
         counts = status.as_json()["runs"]
         return None if counts is None else cls(**counts)
@@ -51,7 +51,7 @@ class Plan:
     seeds: tuple[int, ...]
     factors: Mapping[str, Sequence[Level]]
     probed: bool
-    runs: RunCounts | None
+    runs: RunStates | None
     seconds_left: float | None
     inert: Mapping[str, str]
     warnings: tuple[str, ...]
@@ -66,7 +66,7 @@ class Plan:
             seeds=tuple(status.seeds),
             factors={**status.study.factors, **status.study.free_factors},
             probed=audit is not None,
-            runs=RunCounts.of(status),
+            runs=RunStates.of(status),
             seconds_left=status.seconds_left(),
             inert={factor: known["reason"] for factor, known in status.inert().items()},
             warnings=tuple(audit.warnings) if audit else (),
@@ -98,14 +98,14 @@ class RunSummary:
         ended: Why no more seeds were added, of ``run(until_decided=True)``; else empty.
     """
 
-    runs: RunCounts
+    runs: RunStates
     failures: tuple[str, ...]
     said: tuple[str, ...]
     ended: str = ""
 
     @classmethod
     def of(cls, status: StudyStatus, said: Sequence[str], ended: str = "") -> RunSummary:
-        runs = RunCounts.of(status)
+        runs = RunStates.of(status)
         assert runs is not None  # whoever trains has audited
         return cls(runs, tuple(bad_run_lines(status, "en")), tuple(said), ended)
 
