@@ -5,6 +5,9 @@ Whoever has words of its own keeps them beside the code that says them. What two
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+
 from finegrid.spelling import Lang
 
 ENGLISH = {
@@ -169,4 +172,16 @@ CHINESE = {
     "list comma": "、",
     "between sentences": "",
 }
+NOUNS = "seed|run|recipe|text|file|class|row"
+
+
+def say_singular(template: str, values: Mapping[str, object]) -> str:
+    """English words with one of a thing where a field says 1: ``{seeds} seeds``, but ``{seeds} seed``."""
+    for name, value in values.items():
+        if str(value) == "1":
+            several = rf"({{{name}}} (?:distinct |test |finished )?(?:{NOUNS}))(?:e?s)\b"
+            template = re.sub(several, r"\1", template)
+    return template
+
+
 SHARED: dict[Lang, dict[str, str]] = {"en": ENGLISH, "zh": CHINESE}

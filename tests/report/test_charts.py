@@ -218,7 +218,7 @@ def test_recipes_and_classes_without_an_interval_have_no_mean(facts: Facts) -> N
     (mean,) = [each["test_text"] for each in drawn["seeds"]["datasets"]["rows"] if each["rows"] == row]
     assert mean == ""
     assert row not in [each["rows"] for each in drawn["frontier"]["datasets"]["recipes"]]
-    assert "1 recipes without an interval" in drawn["frontier"]["description"]
+    assert "Not drawn: 1 recipe without an interval" in drawn["frontier"]["description"]
     assert label not in [each["label"] for each in drawn["classes"]["datasets"]["known"]]
     (without,) = [each for each in drawn["classes"]["datasets"]["rows"] if each["label"] == label]
     assert without["f1_text"] == ""

@@ -172,7 +172,8 @@ def test_a_table_from_elsewhere_says_what_it_lacks(tmp_path: Path) -> None:
 
     assert (facts["kind"], facts["why_no_texts"]) == ("imported", "imported")
     assert [facts[name] for name in ("texts", "classes", "data")] == [None, None, None]
-    assert [facts[name] for name in ("curves", "cards", "confirmed")] == [[], [], []]
+    assert [facts[name] for name in ("curves", "confirmed")] == [[], []]
+    assert [card["part"] for card in facts["cards"]] == ["optimizer", "reinit", "freeze", "schedule"]
     assert "fit" not in facts["commands"]
     assert len(facts["recipes"]) == 32
 

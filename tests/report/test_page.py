@@ -28,12 +28,14 @@ from finegrid.report.page.card_parts import card_parts
 from finegrid.report.page.embed import interned, script_json
 from finegrid.report.page.figure_set import Figures, darkened
 from finegrid.report.page.page import render_page
-from finegrid.report.page.translated import CARDS, HEADS, translated
+from finegrid.report.page.sentences import ranking
+from finegrid.report.page.translated import CARDS, HEADS, translate
 from finegrid.report.page.words import CHINESE, ENGLISH, WORDS
 from finegrid.spelling import LANGS, Lang
 from finegrid.study.imported import save_imported
 from finegrid.study.importing.examples import load_example
 from finegrid.study.record import Status
+from finegrid.words import say_singular
 
 LEDE = r'<p class="lede">(.*?)</p>'
 NO_FIGURES = Figures()  # quick: charts have tests of their own
@@ -155,6 +157,34 @@ def test_chinese_marks_have_no_blanks_around_them_and_stand_where_they_belong(fa
     assert not re.search(r"[\d}] x [\d{]", inside + "".join(CHINESE.values()))
 
 
+@pytest.mark.parametrize(
+    ("template", "values", "said"),
+    [
+        ("{seeds} seeds", {"seeds": 1}, "{seeds} seed"),
+        (
+            "{seeds} seeds, {runs} finished runs",
+            {"seeds": "1", "runs": "11"},
+            "{seeds} seed, {runs} finished runs",
+        ),
+        ("{all} classes", {"all": 1}, "{all} class"),
+        ("of {texts} texts", {"texts": 21}, "of {texts} texts"),
+    ],
+)
+def test_of_one_thing_there_is_one(template: str, values: dict[str, Any], said: str) -> None:
+    assert say_singular(template, values) == said
+
+
+def test_factors_are_ranked_by_how_far_their_levels_are_apart(facts: Facts) -> None:
+    worth = {one["factor"]: abs(one["effect"]) for one in facts["verdict"]["factors"]}
+    told = ranking(facts["verdict"])
+    assert told is not None
+    named = re.findall(r"<code[^>]*>(.*?)</code> (\d+\.\d+)", str(told.en))
+
+    ordered = sorted(worth, key=lambda name: -worth[name])
+    assert named == [(name, f"{worth[name]:.2f}") for name in ordered]
+    assert "What matters most here" in said(facts)
+
+
 def test_every_part_of_a_recipe_has_its_sentence_in_chinese() -> None:
     assert {field.name for field in fields(Recipe)} == set(CARDS)
     heads = {name for field in fields(Recipe) for name, _ in card_parts(card(field.name)).paragraphs if name}
@@ -181,13 +211,13 @@ def test_every_part_of_a_recipe_has_its_sentence_in_chinese() -> None:
     ],
 )
 def test_what_files_tell_in_english_is_told_in_chinese(english: str, chinese: str) -> None:
-    both = translated(english)
+    both = translate(english)
 
     assert chinese in str(both.zh) and unescape(re.sub("<[^>]+>", "", str(both.en))) == english
 
 
 def test_what_nobody_has_translated_is_marked_as_english() -> None:
-    assert str(translated("something <new>").zh) == '<span lang="en"><bdi>something &lt;new&gt;</bdi></span>'
+    assert str(translate("something <new>").zh) == '<span lang="en"><bdi>something &lt;new&gt;</bdi></span>'
 
 
 def spelled(value: float) -> Iterator[str]:
@@ -285,7 +315,10 @@ def test_a_table_from_elsewhere_says_what_it_lacks(tmp_path: Path) -> None:
 
     assert "These results come from a table ( thucnews64-published.csv )" in page
     assert "What this report cannot show: 2" in page
-    assert "There are no epochs to show." in page and "No texts are shown: there are only scores." in page
+    whole = render_page(report_facts(tmp_path / "table"), figures=NO_FIGURES)
+    for name in ("curves", "classes", "texts", "data"):  # and no heading without anything below it
+        assert f'id="{name}"' not in whole and f'href="#{name}"' not in whole
+    assert re.findall(r"<h3><bdi>(\w+)</bdi></h3>", whole) == ["optimizer", "reinit", "freeze", "schedule"]
     assert "finegrid fit" not in page and "seconds per epoch" in page
     assert "None" not in page and "nan" not in page
 

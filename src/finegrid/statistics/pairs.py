@@ -20,7 +20,7 @@ from finegrid.statistics.experiment import Experiment
 
 
 @dataclass(frozen=True)
-class Pair:
+class RecipePair:
     """One recipe less another, on the same seeds and texts; points.
 
     Attributes:
@@ -35,7 +35,7 @@ class Pair:
     plain: Interval
 
 
-def compare_pairs(experiment: Experiment, rows: Sequence[int]) -> list[Pair]:
+def compare_pairs(experiment: Experiment, rows: Sequence[int]) -> list[RecipePair]:
     """Every two of ``rows``, in the order of `itertools.combinations`.
 
     Args:
@@ -55,4 +55,4 @@ def compare_pairs(experiment: Experiment, rows: Sequence[int]) -> list[Pair]:
         for pair, mean, error, df in zip(given, estimates, np.sqrt(noise.variance), noise.df, strict=True):
             known[pair] = float(mean), plain_interval(float(mean), float(error), float(df))
     unknown = np.nan, Interval(-np.inf, np.inf)
-    return [Pair(one, other, *known.get((one, other), unknown)) for one, other in combinations(rows, 2)]
+    return [RecipePair(one, other, *known.get((one, other), unknown)) for one, other in combinations(rows, 2)]

@@ -145,7 +145,7 @@ def names(known: Sequence[Row], path: Sequence[Row], look: Look) -> Iterator[Row
     top = max((row["test"] for row in told), default=0.0)
     for row in told:
         said = row["role_word"] if row["role"] != "frontier" else ""
-        number = look.word("row of", rows=row["rows"])
+        number = look.word("rows of" if "," in row["rows"] else "row of", rows=row["rows"])
         yield {
             **row,
             "name": f"{said} ({number})" if said else number,

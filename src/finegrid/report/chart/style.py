@@ -14,6 +14,7 @@ from finegrid.report.chart.compared_words import COMPARED_CHART_WORDS
 from finegrid.report.chart.palette import FONT, PALETTES, Palette, Theme
 from finegrid.report.chart.words import CHART_WORDS
 from finegrid.spelling import Lang, format_level
+from finegrid.words import say_singular
 
 Width = int | Literal["container"]
 Row = dict[str, Any]
@@ -44,7 +45,8 @@ class Look:
 
     def word(self, key: str, **values: object) -> str:
         own = COMPARED_CHART_WORDS[self.lang] if self.compared else {}
-        return (own.get(key) or CHART_WORDS[self.lang][key]).format(**values)
+        template = own.get(key) or CHART_WORDS[self.lang][key]
+        return (say_singular(template, values) if self.lang == "en" else template).format(**values)
 
     def sentences(self, *parts: str) -> str:
         return self.word("between sentences").join(part for part in parts if part)

@@ -49,6 +49,7 @@ ENGLISH = {
     "frontier title": "What seconds buy: {score} on test",
     "frontier": "best for its time",
     "row of": "row {rows}",
+    "rows of": "rows {rows}",
     "tip rows": "rows of the table",
     "tip test_text": "score on test",
     "tip role_word": "it is",
@@ -58,7 +59,7 @@ ENGLISH = {
     "how frontier": "Dashed: the best for their time, by what is expected on {split}; none that may well be "
     "worse than the baseline.",
     "cut": "Lines that reach the edge go on beyond it.",
-    "frontier lacks": "{count} recipes without an interval or without seconds are not drawn.",
+    "frontier lacks": "Not drawn: {count} recipes without an interval or without seconds.",
     # Every recipe with its seeds
     "seeds title": "Every recipe with its seeds: {score} on test",
     "of runs": "{done} of {planned} runs",
@@ -172,6 +173,7 @@ CHINESE = {
     "frontier title": "时间换来什么：测试集 {score}",
     "frontier": "同等时间内最佳",
     "row of": "第 {rows} 行",
+    "rows of": "第 {rows} 行",
     "tip rows": "表中的行",
     "tip test_text": "测试集得分",
     "tip role_word": "身份",

@@ -15,7 +15,7 @@ from finegrid.report.facts.classes import choose_confused, find_pairs, sum_confu
 from finegrid.report.facts.texts import cut
 from finegrid.results.results import Predictions
 from finegrid.spelling import json_number
-from finegrid.statistics.pairs import Pair, compare_pairs
+from finegrid.statistics.pairs import RecipePair, compare_pairs
 from finegrid.verdict.verdict import Verdict
 
 MOST_RECIPES = 64  # that can be looked up: 2,016 pairs; a page of 10,000 texts grows by some 300 KB
@@ -63,7 +63,7 @@ def details_facts(verdict: Verdict, table: DataTable | None) -> DetailsFacts:
     return facts
 
 
-def pairs_facts(pairs: Sequence[Pair]) -> PairsFacts:
+def pairs_facts(pairs: Sequence[RecipePair]) -> PairsFacts:
     return {
         "difference": [json_number(pair.estimate, DIGITS) for pair in pairs],
         "low": [json_number(pair.plain.low, DIGITS) for pair in pairs],

@@ -72,7 +72,7 @@ def report_facts(folder: Path, margin: float | None = None, tolerance: float = T
         "why_no_texts": why_no_texts,
         "details": details_facts(verdict, table),
         "data": data_facts(verdict.results, study),
-        "cards": card_facts(verdict.results) if study else [],
+        "cards": card_facts(verdict.results),
         "protocol": protocol_facts(verdict.results, study),
         "commands": commands(folder, verdict, study),
     }

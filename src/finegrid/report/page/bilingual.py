@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from finegrid.errors import visible
 from finegrid.report.page.compared_words import COMPARED_WORDS
 from finegrid.report.page.words import WORDS
 from finegrid.spelling import LANGS, Lang
+from finegrid.words import say_singular
 
 HTML_LANG: dict[Lang, str] = {"en": "en", "zh": "zh-Hans"}
 
@@ -40,17 +41,22 @@ Part = Both | Markup | str | int
 
 def say(key: str, **values: Part) -> Both:
     """The words of a key, its fields filled in; what is not `Markup` yet is escaped."""
-    return Both(*(Markup(WORDS[lang][key]).format(**only(values, lang)) for lang in LANGS))
+    return fill_in(key, WORDS, values)
+
+
+def fill_in(key: str, words: Mapping[Lang, Mapping[str, str]], values: Mapping[str, Part]) -> Both:
+    templates = {**words, "en": {key: say_singular(words["en"][key], values)}}
+    return Both(*(Markup(templates[lang][key]).format(**only(values, lang)) for lang in LANGS))
 
 
 def say_compared(key: str, **values: Part) -> Both:
     """The same where systems are compared, which have words of their own."""
     if key not in COMPARED_WORDS["en"]:
         return say(key, **values)
-    return Both(*(Markup(COMPARED_WORDS[lang][key]).format(**only(values, lang)) for lang in LANGS))
+    return fill_in(key, COMPARED_WORDS, values)
 
 
-def only(values: dict[str, Part], lang: Lang) -> dict[str, Any]:
+def only(values: Mapping[str, Part], lang: Lang) -> dict[str, Any]:
     return {name: value.in_(lang) if isinstance(value, Both) else value for name, value in values.items()}
 
 

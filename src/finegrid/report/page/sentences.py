@@ -39,7 +39,7 @@ from finegrid.facts.verdict import (
 )
 from finegrid.report.page import numerals
 from finegrid.report.page.bilingual import Both, code, join, same, say, user
-from finegrid.report.page.translated import translated
+from finegrid.report.page.translated import translate
 from finegrid.spelling import LANGS
 from finegrid.statistics.decide import KINDS
 from finegrid.words import SHARED
@@ -217,11 +217,25 @@ def notes(verdict: VerdictFacts) -> list[Both]:
     for one in verdict["factors"]:
         for note in one["notes"]:
             noted.setdefault(note, []).append(numerals.level(one["factor"], one["levels"][1]))
-    found = [say("note", names=join(names), note=translated(note)) for note, names in noted.items()]
+    found = [say("note", names=join(names), note=translate(note)) for note, names in noted.items()]
     sets = [
         Both(*map(user, said)) for said in zip(*(bundle_lines(verdict, lang) for lang in LANGS), strict=True)
     ]
     return [*splits_sentences(verdict["splits"]), *sets, *found, *loss_sentences(verdict["factors"])]
+
+
+def ranking(verdict: VerdictFacts) -> Both | None:
+    """Factors by how far their best and worst levels are apart; None where there is little to rank."""
+    reach: dict[str, list[float]] = {}
+    for one in verdict["factors"]:
+        if one["effect"] is not None and one["low"] is not None:
+            reach.setdefault(one["factor"], [0.0]).append(one["effect"])
+    spans = {name: max(effects) - min(effects) for name, effects in reach.items()}
+    if len(spans) < 3:
+        return None
+    ordered = sorted(spans, key=lambda name: -spans[name])
+    named = (say("s span", name=code(name), points=numerals.points(spans[name])) for name in ordered)
+    return say("s ranking", names=join(named))
 
 
 def failures(verdict: VerdictFacts) -> list[Both]:

@@ -228,7 +228,7 @@ CARDS = {
 }
 
 
-def translated(text: str) -> Both:
+def translate(text: str) -> Both:
     """A sentence in both languages; in English alone where nobody has put it into Chinese."""
     for pattern, chinese in COMPILED:
         if found := pattern.fullmatch(text):
@@ -237,7 +237,7 @@ def translated(text: str) -> Both:
     return Both(user(text), Markup('<span lang="en">{}</span>').format(user(text)))
 
 
-def named(name: str) -> Both:
+def name_fact(name: str) -> Both:
     """What a fact of a machine, a split or a fingerprint is called."""
     return Both(user(name), user(NAMES.get(name, name)))
 

@@ -63,6 +63,8 @@ ENGLISH = {
     "s depends": "{name}: {words} (on average {effect} points, {interval}).",
     "s open": "Still open: {names}.",
     "s inert": "Without effect here: {names}.",
+    "s span": "{name} {points}",
+    "s ranking": "What matters most here, by the points between a factor's best and worst level: {names}.",
     "s intervals": "Intervals are adjusted for looking at {count} effects at once.",
     "s splits": "Every seed has a split of its own of the texts ({seen} of {of}), so intervals cover the "
     "training sample, too.",
@@ -330,6 +332,8 @@ CHINESE = {
     "s depends": "{name}：{words}（平均 {effect} 个点，{interval}）。",
     "s open": "尚不能判断：{names}。",
     "s inert": "在这里不起作用：{names}。",
+    "s span": "{name} {points}",
+    "s ranking": "影响大小排序（该因素最好与最差水平之差，单位为点）：{names}。",
     "s intervals": "区间已按同时查看 {count} 个效应校正。",
     "s splits": "每个种子各有一套数据划分（{of} 套中的 {seen} 套），区间因此也涵盖训练样本的随机性。",
     "s log_loss": "对数损失（越低越好，不参与判断）：{names}。",
