@@ -92,6 +92,25 @@ def test_what_is_cheaper_saves_time_and_the_frontier_ends_with_what_is_recommend
     assert choose(posterior).frontier == () and choose(posterior).cheaper is None
 
 
+def test_two_seeds_that_happen_to_differ_alike_do_not_mean_that_there_is_no_luck() -> None:
+    """Both say +10 points, but two runs of a recipe answer one text of five differently."""
+    random = np.random.default_rng(0)
+    ease, right = random.random(100), np.zeros((2, 2, 100))
+    for recipe, count in enumerate((60, 70)):
+        for seed in range(2):
+            order = np.argsort(-(ease + 0.4 * random.standard_normal(100)))
+            right[recipe, seed, order[:count]] = 100.0
+    score = right.mean(axis=2)
+    outcomes = Outcomes({"a": [0, 1]}, [{"a": 0}, {"a": 1}], score, right - score[..., None], grain=1.0)
+    posterior = find_posterior(Experiment.of(outcomes))
+    assert posterior is not None
+    found = posterior.compare([1], 0)
+
+    interval = found.interval(0)
+    assert interval.low < 0 < 10 < interval.high
+    assert found.chance_below(-0.5)[0] > 0.1
+
+
 def test_an_effect_in_a_recipe_is_the_one_it_has_there() -> None:
     """``a`` is worth 4 points without ``b``, and 9 with it."""
     experiment, _ = fit(FACTORS, noise=0.05)

@@ -198,13 +198,17 @@ def measure_run_variance(experiment: Experiment) -> tuple[float, float]:
     """Of one run, points squared, and its degrees of freedom; of one split, where seeds draw splits.
 
     Runs of one seed share the order of the data and the masks, so luck goes with effects of low order. The
-    larger of two counts: over all contrasts, and over main effects.
+    largest of three counts: over all contrasts, over main effects, and what the texts that runs of a recipe
+    answer differently would do if they were independent. Of two seeds, scores that happen to differ alike
+    would otherwise mean that there is no luck: the prior, whose unit it is, would rule every effect out.
     """
     filled, completion = experiment.filled, experiment.completion
     if completion.columns == 1:
         stand_in = experiment.stand_in_of_one_design
         return stand_in.measured * min(stand_in.ratio, EXPECTED_LUCK_RATIO), stand_in.df
     whole, df = additive_residual(filled)
+    if filled.influence is not None:
+        whole = max(whole, run_text(filled) / filled.influence.shape[2])
     low = experiment.families.mains.estimators.weights
     if df <= 0 or not len(low):
         return whole, df
