@@ -15,7 +15,7 @@ from finegrid.report.markdown import escape_text, table
 from finegrid.results.load import load_results
 from finegrid.spelling import count_noun
 from finegrid.study.study import Study
-from finegrid.verdict.interim import with_interim_decisions
+from finegrid.verdict import interim
 from finegrid.verdict.to_json import as_json, recipe_json
 from finegrid.verdict.verdict import Verdict
 
@@ -39,7 +39,7 @@ def study_blocks(
     if not any(record.done for record in study.ledger.latest().values()):
         return NOTHING
     try:
-        verdict = with_interim_decisions(load_results(study), margin, tolerance)
+        verdict = interim.with_interim_decisions(load_results(study), margin, tolerance)
     except InputError as error:
         return f"The study has no verdict: {escape_text(error.problems[0].what)}"
     facts = as_json(verdict)
