@@ -302,7 +302,7 @@ def test_of_several_levels_the_best_and_its_lead_are_told(judged: JudgeTable) ->
     lead = f"{ladder['difference']:.2f}"
     assert f"rate: 5e-05 is best, +{lead} points (+0." in said(verdict)
     assert "over 3e-05, the runner-up; surely better than every other level" in said(verdict)
-    assert f"rate：5e-05 最好，比次好的 3e-05 高 {lead} 分" in said(verdict, "zh")
+    assert f"rate：5e-05 最好，比次好的 3e-05 高 {lead} 个点" in said(verdict, "zh")
 
 
 def test_levels_that_cannot_be_told_from_the_best_are_named(judged: JudgeTable) -> None:
