@@ -50,6 +50,7 @@ def answers(call: Call, folder: Path, out: Path) -> dict[str, str]:
     facts = json.loads((out / "page.json").read_text())
     said["facts"] = json.dumps(
         {key: value for key, value in facts.items() if key not in ("made", "texts", "why_no_texts")}
+        | {"details": facts["details"] | {"texts": None, "answers": None}}
     )
     said["why no texts"] = str(facts["why_no_texts"])
     said |= {path.name: path.read_text() for path in sorted((out / "tables").iterdir())}
