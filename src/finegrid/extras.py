@@ -11,7 +11,7 @@ from typing import Literal
 
 from finegrid.errors import input_error
 
-ExtraName = Literal["parquet", "tensorboard", "mlflow"]
+ExtraName = Literal["parquet", "onnx", "tensorboard", "mlflow"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Extra:
 
 EXTRAS: dict[ExtraName, Extra] = {
     "parquet": Extra("pyarrow", "Parquet files: texts, predict --out, export --to; corpora in .zst"),
+    "onnx": Extra("onnxscript", "fit --onnx, export-onnx"),
     "tensorboard": Extra("tensorboard", "export --to tensorboard"),
     "mlflow": Extra("mlflow", "export --to mlflow"),
 }

@@ -7,109 +7,159 @@ their sentences has its Chinese, with the names and numbers that it holds. What 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 from finegrid.spelling import Lang
 
 SPLITS = {"train": "训练集", "dev": "验证集", "test": "测试集"}
 N = r"([\d,]+)"
 SPLIT = r"(train|dev|test)"
-EG = r", e\.g\. (.*)"
-# By pattern of the whole sentence, the same in Chinese; {1} is the first group.
-PATTERNS: Sequence[tuple[str, str]] = (
-    # why a level does nothing
+# In this order: the first that fits a whole sentence.
+PATTERNS: tuple[tuple[str, str], ...] = (
+    # what does nothing
     (
-        r'(.+) never (?:reach|reaches) the loss under model\.pooling = "(.+)"',
-        "在 model.pooling = {2} 下，{1} 不影响损失",
+        r"it changes no tensor, rate, decay or dropout site that reaches the loss",
+        "没有改变任何影响损失的张量、学习率、衰减或 dropout 位置",
+    ),
+    (
+        r"(\S+) pooling never reads the pooler, so it gets no gradient",
+        r"\1 池化从不读取 pooler，因此 pooler 没有梯度",
+    ),
+    (
+        r'(.+) never reach(?:es)? the loss under model\.pooling = "(.+)"',
+        r"model.pooling = “\2” 时，\1 与损失无关",
     ),
     (
         r'the head pools by "(.+)", whatever model\.pooling says',
-        "无论 model.pooling 为何，分类头都按 {1} 池化",
+        r"无论 model.pooling 为何，分类头都按 “\1” 池化",
     ),
-    (
-        "it changes no tensor, rate, decay or dropout site that reaches the loss",
-        "它不改变任何影响损失的参数、学习率、权重衰减或 dropout 位置",
-    ),
-    (
-        "first-last pooling never reads the pooler, so it gets no gradient",
-        "首末层平均池化不用到 pooler，因此它得不到梯度",
-    ),
+    (r"no row can have it", "没有任何一行可以取这个水平"),
     ("declared to be without effect when the table was imported", "导入表格时已声明它不起作用"),
-    # what must be known of an effect
-    (r"not estimable: the runs that finished do not show it", "无法估计：已完成的运行看不出它的作用"),
+    # notes of effects
+    (r"aliased: this design cannot tell it from (.+)", r"混杂：此设计无法将它与 \1 区分"),
+    (r"not estimable: the runs that finished do not show it", "无法估计：已完成的运行不足以显示它"),
     (
         r"not estimable: (.+) are the same in every recipe that ran",
-        "无法估计：在所有运行过的配方中，{1} 总是同时出现",
-    ),
-    (r"not estimable: (\S+) and (\S+) are one run here(.*)", "无法估计：在这里 {1} 与 {2} 是同一次运行{3}"),
-    (r"aliased: this design cannot tell it from (.+)", "混杂：这种设计无法把它与 {1} 区分开"),
-    (
-        r"decided at the look with (\d+) seeds, by (.+) to (.+)",
-        "在 {1} 个随机种子的期中分析中已判定，依据 {2} 至 {3}",
-    ),
-    # of a table from elsewhere
-    ("results were taken as 0 to 1", "结果按 0 至 1 读取"),
-    ("results were taken as 0 to 100", "结果按 0 至 100 读取"),
-    (
-        r"its columns are those of the preset (\S+), and were given its factors' names",
-        "各列与预设 {1} 相同，已按其因子命名",
+        r"无法估计：在所有已运行的配方中，\1 都相同",
     ),
     (
-        r"a public study of THUCNews titles with bert-base-chinese on one RTX 3090 Ti: 54,000 / 10,000 / "
-        r"10,000 titles of 10 classes, batch 256, rate 5e-5, 32 epochs",
-        "一项公开研究：THUCNews 新闻标题，bert-base-chinese，单张 RTX 3090 Ti；训练/验证/测试集为 "
-        "54,000/10,000/10,000 条标题，10 个类别，批大小 256，学习率 5e-5，32 轮",
+        r"not estimable: (.+) and (.+) are one run here(?: \((.+)\))?",
+        r"无法估计：\1 和 \2 在这里是同一次运行",
     ),
-    ("one run of each row, and no seed was set", "每行只运行一次，没有固定随机种子"),
+    (
+        rf"not estimable as defined: {N} of {N} comparisons lack a recipe without any finished run; "
+        rf"this is the mean of the other {N}",
+        r"不能按定义估计：\2 个比较中有 \1 个缺少已完成的配方；这里是其余 \3 个的均值",
+    ),
+    (
+        rf"decided at the look with {N} seeds, by (\S+) to (\S+)",
+        r"在 \1 个种子的期中分析时已判定，依据 \2 至 \3",
+    ),
+    # what an import tells
+    (r"results were taken as 0 to 1", "结果按 0 到 1 读取"),
+    (r"results were taken as 0 to 100", "结果按 0 到 100 读取"),
+    (r"results were taken as (.+), lower is better", r"结果按 \1 读取，越低越好"),
+    (
+        r"its columns are those of the preset thucnews64, and were given its factors' names",
+        "表中的列与预设 thucnews64 相同，因此采用其因素名称",
+    ),
+    (
+        r"a public study of THUCNews titles with bert-base-chinese on one RTX 3090 Ti: (.+) titles of 10 "
+        r"classes, "
+        r"batch 256, rate 5e-5, 32 epochs",
+        r"一项公开研究：THUCNews 标题，bert-base-chinese，单张 RTX 3090 Ti；\1 条标题，10 个类别，批大小 "
+        r"256，学习率 5e-5，32 轮",
+    ),
+    (r"one run of each row, and no seed was set", "每行只运行一次，没有设置随机种子"),
     (
         r"the best epoch was chosen on test \(best-test\), so results are a little too high",
-        "最佳轮次是在测试集上选出的（best-test），因此结果略微偏高",
+        "最佳轮次在测试集上选择（best-test），因此结果略微偏高",
     ),
     (
-        "seconds per epoch are averages that the study's text tells, with and without frozen layers; they "
-        "were not measured row by row",
-        "每轮秒数是该研究正文给出的平均值（分冻结与不冻结两种），并非逐行测得",
+        r"seconds per epoch are averages that the study's text tells, with and without frozen layers; "
+        r"they were not measured row by row",
+        "每轮秒数取自该研究正文给出的平均值（冻结与不冻结两种），并非逐行测量",
     ),
     (
         r"as that study wrote it, weight_decay also moved Adam's eps \(1e-8 against 1e-6\)",
-        "按该研究的写法，weight_decay 还同时改变了 Adam 的 eps（1e-8 与 1e-6）",
+        "按该研究的写法，weight_decay 同时改变了 Adam 的 eps（1e-8 与 1e-6）",
     ),
-    # what is odd about the data
+    (r"(.+) is (.+) in every row", r"每一行的 \1 都是 \2"),
+    # what was found in data
     (
-        rf"{SPLIT}: {N} repeated rows?, same text and same label{EG}",
-        "{1}：{2} 行重复，文本和标签都相同，例如 {3}",
-    ),
-    (rf"{SPLIT}: {N} texts? with more than one label{EG}", "{1}：{2} 条文本有不止一个标签，例如 {3}"),
-    (
-        rf"{SPLIT}: {N} texts? with more than one label in rows that are equal but for case and blanks{EG}",
-        "{1}：{2} 条文本有不止一个标签（只差大小写或空格的行），例如 {3}",
+        rf"{SPLIT}: {N} repeated rows?, same text and same label, e\.g\. (.+)",
+        r"<\1>：\2 个重复行，文本和标签都相同，例如 \3",
     ),
     (
-        rf"{SPLIT}: {N} texts? also in {SPLIT}, with the same label{EG}",
-        "{1}：{2} 条文本也在{3}中，标签相同，例如 {4}",
+        rf"{SPLIT}: {N} texts? with more than one label(?: in rows that are equal but for case and blanks)?, "
+        r"e\.g\. (.+)",
+        r"<\1>：\2 条文本有多个标签，例如 \3",
     ),
     (
-        rf"{SPLIT}: {N} texts? also in {SPLIT}, with another label{EG}",
-        "{1}：{2} 条文本也在{3}中，标签不同，例如 {4}",
+        rf"{SPLIT}: {N} texts? also in {SPLIT}, but for case and blanks, with the same label, e\.g\. (.+)",
+        r"<\1>：\2 条文本除大小写和空白外也在<\3>中，标签相同，例如 \4",
     ),
     (
-        rf"{SPLIT}: {N} texts? also in {SPLIT}, but for case and blanks, with (?:the same|another) label{EG}",
-        "{1}：{2} 条文本也在{3}中（只差大小写或空格），例如 {4}",
+        rf"{SPLIT}: {N} texts? also in {SPLIT}, but for case and blanks, with another label, e\.g\. (.+)",
+        r"<\1>：\2 条文本除大小写和空白外也在<\3>中，但标签不同，例如 \4",
     ),
     (
-        rf"{SPLIT}: {N} texts? nearly like one of {SPLIT} \(similarity from (.+?)\){EG}",
-        "{1}：{2} 条文本与{3}中的某条几乎相同（相似度 {4} 以上），例如 {5}",
+        rf"{SPLIT}: {N} texts? also in {SPLIT}, with the same label, e\.g\. (.+)",
+        r"<\1>：\2 条文本也在<\3>中，标签相同，例如 \4",
     ),
     (
-        rf"{SPLIT}: {N} class(?:es)? with fewer than {N} texts{EG}",
-        "{1}：{2} 个类别的文本少于 {3} 条，例如 {4}",
+        rf"{SPLIT}: {N} texts? also in {SPLIT}, with another label, e\.g\. (.+)",
+        r"<\1>：\2 条文本也在<\3>中，但标签不同，例如 \4",
     ),
     (
-        rf"{SPLIT}: no text of {N} class(?:es)? that train has{EG}",
-        "{1}：训练集中的 {2} 个类别在此没有文本，例如 {3}",
+        rf"{SPLIT}: {N} texts? nearly like one of {SPLIT} \(similarity from (.+?)\), e\.g\. (.+)",
+        r"<\1>：\2 条文本与<\3>中的某条几乎相同（相似度不低于 \4），例如 \5",
+    ),
+    (
+        rf"{SPLIT}: {N} texts? with the same tokens as one of {SPLIT}, e\.g\. (.+)",
+        r"<\1>：\2 条文本与<\3>中的某条词元相同，例如 \4",
+    ),
+    (
+        rf"{SPLIT}: {N} texts? with the same tokens as one of {SPLIT} once cut at model\.max_length = {N}, "
+        rf"e\.g\. (.+)",
+        r"<\1>：截断至 model.max_length = \4 后，\2 条文本与<\3>中的某条词元相同，例如 \5",
+    ),
+    (
+        rf"{SPLIT}: {N} texts? of {N} groups? also in {SPLIT}(.*)",
+        r"<\1>：\2 条文本所属的 \3 个组也在<\4>中\5",
+    ),
+    (
+        rf"{SPLIT}: {N} texts? with characters lost in an earlier conversion \(U\+FFFD\), e\.g\. (.+)",
+        r"<\1>：\2 条文本含有此前转换时丢失的字符（U+FFFD），例如 \3",
+    ),
+    (
+        rf"{SPLIT}: {N} class(?:es)? with fewer than {N} texts, e\.g\. (.+)",
+        r"<\1>：\2 个类别的文本少于 \3 条，例如 \4",
+    ),
+    (
+        rf"{SPLIT}: no text of {N} class(?:es)? that train has, e\.g\. (.+)",
+        r"<\1>：训练集中的 \2 个类别在此没有文本，例如 \3",
+    ),
+    (
+        rf"{SPLIT}: {N} of {N} texts? are longer than model\.max_length = {N} tokens and are cut; (.+) of "
+        rf"their tokens "
+        rf"are lost \(the longest has {N}\)\.",
+        r"<\1>：\3 条文本中有 \2 条超过 model.max_length = \4 个词元而被截断，丢失其中 \5 的词元（最长的有 "
+        r"\6 个）。",
+    ),
+    (rf"(\S+): {N} rows? without a group; each is a group of its own", r"\1：\2 行没有组，各自成为一组"),
+    (
+        r"(\S+): no two rows share a group\. Is data\.group the right column\?",
+        r"\1：没有两行同属一组。data.group 是否选对了列？",
+    ),
+    (
+        rf"near-twins were not looked for, since there are {N} texts, more than {N}\. finegrid init "
+        rf"--near-twins "
+        rf"looks for them, in about (.+) here",
+        r"没有查找近似重复的文本，因为共有 \1 条文本，超过 \2 条。finegrid init --near-twins 可以查找，在这里"
+        r"约需 \3",
     ),
 )
-COMPILED = [(re.compile(pattern, re.DOTALL), chinese) for pattern, chinese in PATTERNS]
+COMPILED = tuple((re.compile(pattern, re.DOTALL), chinese) for pattern, chinese in PATTERNS)
 METHODS = {
     "between seeds": "随机种子之间",
     "between seeds, moderated": "随机种子之间，经收缩",
@@ -127,13 +177,18 @@ STATES = {"left": "尚缺", "diverged": "发散", "failed": "失败", "done": "�
 
 def translate(sentence: str, lang: Lang) -> str:
     """A recorded sentence in a language; as it is where it has no Chinese."""
-    if lang == "en":
-        return sentence
+    chinese = find_chinese(sentence) if lang == "zh" else None
+    return sentence if chinese is None else chinese
+
+
+def find_chinese(sentence: str) -> str | None:
+    """The Chinese of a recorded sentence or method; None where nobody has put it into Chinese."""
+    if sentence in METHODS:
+        return METHODS[sentence]
     for pattern, chinese in COMPILED:
         if found := pattern.fullmatch(sentence):
-            groups = (SPLITS.get(group, group) for group in found.groups())
-            return chinese.format("", *groups)
-    return sentence
+            return re.sub(r"<(\w+)>", lambda part: SPLITS.get(part[1], part[0]), found.expand(chinese))
+    return None
 
 
 def name_method(method: str, lang: Lang) -> str:

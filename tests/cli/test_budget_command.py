@@ -61,10 +61,12 @@ def test_the_answer_comes_first_and_alone(study: Path, call: Call) -> None:
 
     assert told[0].startswith("budget 60 min with 1 worker: full design")
     assert len(told) < 10 and told[-1].startswith(f"next: finegrid plan {study} ")
-    planned = call("plan", study).stdout.splitlines()
+    planned = call("plan", study, "--probe").stdout.splitlines()
     assert planned[0].startswith(f"{study}: 8 recipes x 1 seed")
     assert planned[1] == "8 rows are 8 distinct runs, all of them to train"
-    assert planned[2].startswith("predicted: ") and planned[4].startswith("can show: ")
+    assert planned[2].startswith("predicted: ") and planned[4].startswith("decides: ")
+    again = call("plan", study).stdout.splitlines()  # quick, and therefore without what statistics tell
+    assert again[:2] == planned[:2] and not any(line.startswith("decides: ") for line in again)
     assert "  optimizer.bias_correction: true, false" in planned
 
 

@@ -225,10 +225,9 @@ def test_the_words_are_those_of_the_json(probed: Any, tmp_path: Path, call: Call
     assert (words.returncode, spoken.returncode) == (0, 0)
     said = {"do not use": "不要使用", "use": "使用"} if lang == "zh" else {}
     for one in json.loads(spoken.stdout)["factors"]:
-        (line,) = [
-            line for line in words.stdout.splitlines() if line.strip().startswith(f"{one['factor']} = ")
-        ][:1]
-        assert f"{one['effect']:+.2f}" in line
+        told = words.stdout.partition(f"\n{one['factor']} = ")[2]
+        line, told = told.splitlines()[0], told.partition("\n\n")[0]  # of this strategy, and what follows
+        assert f"{one['effect']:+.2f}" in told
         if one["verdict"] in ("use", "do not use"):
             assert said.get(one["verdict"], one["verdict"]) in line
 

@@ -16,7 +16,6 @@ import pytest
 from support.pretend import ended_badly
 from support.reported import HOSTILE_NAME, SCRIPT, Facts, audited_study, fill, hostile_study
 
-from finegrid.facts.unsettled import without_words
 from finegrid.recipe.card import card
 from finegrid.recipe.recipe import Recipe
 from finegrid.report.chart.charts import charts
@@ -129,10 +128,11 @@ QUOTED = re.compile(r"例如.*", re.S)  # texts and places in files
 
 
 @pytest.mark.parametrize("kind", ["study", "half", "imported"])
-def test_no_english_sentence_is_left_for_a_reader_of_chinese(facts: Facts, kind: str, tmp_path: Path) -> None:
-    facts = {**facts}
+def test_no_english_sentence_is_left_for_a_reader_of_chinese(
+    facts: Facts, half_done: Facts, kind: str, tmp_path: Path
+) -> None:
     if kind == "half":
-        facts = half_done(facts)
+        facts = half_done
     if kind == "imported":
         save_imported(tmp_path / "table", load_example("thucnews64-published"))
         facts = report_facts(tmp_path / "table")
@@ -334,13 +334,20 @@ def test_an_unfinished_study_says_so_on_the_first_screen(tmp_path: Path, bert: P
     assert "None" not in nothing + some and "nan" not in nothing + some
 
 
-def half_done(facts: Facts, looks: int = 0) -> Facts:
-    runs = {**facts["state"]["runs"], "left": 6, "done": 18}
-    return {**facts, "state": {**facts["state"], "runs": runs, "looks": looks}}
+@pytest.fixture(scope="module")
+def half_done(tmp_path_factory: pytest.TempPathFactory, bert: Path) -> Facts:
+    """Of the same study, while its last run is missing."""
+    study = audited_study(tmp_path_factory.mktemp("half"), bert)
+    fill(study)
+    lines = study.files.ledger.read_bytes().splitlines(keepends=True)
+    study.files.ledger.write_bytes(b"".join(lines[:-1]))
+    return report_facts(study.folder)
 
 
 @pytest.mark.parametrize("lang", LANGS)
-def test_while_runs_are_missing_nothing_is_decided_or_recommended(facts: Facts, lang: Lang) -> None:
+def test_while_runs_are_missing_nothing_is_decided_or_recommended(
+    facts: Facts, half_done: Facts, lang: Lang
+) -> None:
     def decided(page: str) -> dict[str, bool]:
         return {
             "pill": bool(re.search(r'class="pill (use|avoid|same)"', page)),
@@ -349,17 +356,18 @@ def test_while_runs_are_missing_nothing_is_decided_or_recommended(facts: Facts, 
             "badge": 'class="badge use"' in page,
         }
 
-    each = facts, half_done(facts), half_done(facts, 1)
-    whole, half, looked = (render_page(one, lang, figures=NO_FIGURES) for one in each)
-    drawn = charts(without_words(half_done(facts)), lang)["forest"]["datasets"]["rows"]
-    words = said(half_done(facts), lang)
+    whole, half = (render_page(one, lang, figures=NO_FIGURES) for one in (facts, half_done))
+    drawn = charts(half_done, lang)["forest"]["datasets"]["rows"]
+    words = said(half_done, lang)
 
     assert {row["kind"] for row in drawn} == {"open"}
     assert not any(decided(half).values())
-    assert sum(decided(whole).values()) >= 3 and decided(whole) == decided(looked)
+    assert sum(decided(whole).values()) >= 3
     assert ("nothing is decided yet" if lang == "en" else "暂无结论") in words
-    assert all(format_signed(one["effect"]) in words for one in facts["verdict"]["factors"])  # numbers stay
-    table = markdown(without_words(half_done(facts)), lang)
+    assert all(
+        format_signed(one["effect"]) in words for one in half_done["verdict"]["factors"]
+    )  # numbers stay
+    table = markdown(half_done, lang)
     assert ("nothing is decided" if lang == "en" else "暂无结论") in table
     assert not re.search(r"\| (use|do not use|使用|不要使用) \|", table)
 

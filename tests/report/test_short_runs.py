@@ -29,9 +29,9 @@ def quick(tmp_path: Path, bert: Path) -> Path:
 
 def test_the_terminal_tells_them(quick: Path, call: Call) -> None:
     told = call("verdict", quick).stdout
-    assert re.search(r"freeze.layers = 1 .* -0\.080 ", told)
+    assert re.search(r"freeze.layers = 1.*\n.* -0\.080 s per run", told)
     assert ", 0.22 s" in told and " 0 s" not in told
-    assert "0.22 s" in call("verdict", quick, "--lang", "zh").stdout
+    assert "0.22 秒" in call("verdict", quick, "--lang", "zh").stdout
 
 
 def test_tables_tell_them(quick: Path, call: Call) -> None:

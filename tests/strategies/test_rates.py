@@ -144,7 +144,7 @@ def test_plan_prints_the_multiples_and_mean_factors(tmp_path: Path, bert: Path) 
         "  rates.layer_decay = 0.5: multiples of the rate: embeddings 0.0312, layers 1 to 4: "
         "0.0625 0.125 0.25 0.5 (mean 0.23), head 1"
     ) in lines
-    told = [line for line in lines if "schedule.shape = " in line]
+    told = [line for line in lines if line.startswith("  schedule.shape = ")]
     assert [line.partition(" = ")[2] for line in told] == [
         "linear: mean factor 0.50 in 1,000 steps",
         "constant: mean factor 1.00 in 1,000 steps",

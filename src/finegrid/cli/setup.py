@@ -173,13 +173,15 @@ def plan(
         say_plan(status, as_json, looks, language)
 
 
-def say_plan(status: StudyStatus, as_json: bool, warned: bool, lang: Lang) -> None:
-    """What a study takes and can show. ``warned``: whether its warnings have been said."""
-    from finegrid.verdict.budget.own import shows_lines
+def say_plan(status: StudyStatus, as_json: bool, just_probed: bool, lang: Lang) -> None:
+    """What a study takes. Who has just probed it has seen its warnings, and is told what it can show."""
+    shows = []
+    if just_probed and not as_json:
+        from finegrid.verdict.budget.price import shows_lines  # brings scipy: `plan` alone answers at once
 
-    shows = [] if as_json else shows_lines(status)
+        shows = shows_lines(status)
     lines = [*plan_lines(status, shows, lang), next_line(after_plan(status), status.study.folder, lang)]
-    say_status(status, lines, as_json, warned=warned)
+    say_status(status, lines, as_json, warned=just_probed)
 
 
 def say_budget(status: StudyStatus, seconds: float, apply: bool, as_json: bool) -> None:

@@ -38,13 +38,13 @@ ENGLISH = {
     "other texts like these",
 }
 CHINESE = {
-    "title": "{score}，{gold} 的 {texts:,} 条文本；以分计",
+    "title": "{score}，{gold} 的 {texts:,} 条文本；以点计",
     "against": "与 {baseline} 相比：",
     "system": "系统",
     "files": "文件数",
     "score": "得分",
     "difference": "差值",
-    "noise": "单次运行的随机波动：{sd:.2f} 分（标准差）",
+    "noise": "单次运行的随机波动：{sd:.2f} 个点（标准差）",
     "best set": "与最佳系统无法区分：{systems}",
     "losses": "对数损失和 Brier 分数（越低越好）只作参考，不参与判断",
     "remark": "{what}。{advice}",

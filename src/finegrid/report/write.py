@@ -8,7 +8,6 @@ from pathlib import Path
 from finegrid.atomic import replacing
 from finegrid.errors import input_error
 from finegrid.facts.report import Facts
-from finegrid.facts.unsettled import without_words
 from finegrid.metrics import TOLERANCE
 from finegrid.report.facts.facts import report_facts
 from finegrid.spelling import Lang
@@ -48,14 +47,14 @@ def write_report(
     if style == "md":
         from finegrid.report.markdown import markdown
 
-        text = markdown(without_words(facts), lang)
+        text = markdown(facts, lang)
         return [text.rstrip("\n")] if out is None else [put(out, text.encode())]
     if style == "html":
         return write_page(facts, out or StudyFolder(folder).report, lang)
     from finegrid.report.chart import files as figures
 
     assert figure is not None
-    content = figures.figure(without_words(facts), figure, "svg" if style == "svg" else "png", lang)
+    content = figures.figure(facts, figure, "svg" if style == "svg" else "png", lang)
     return [put(out or StudyFolder(folder).figure(figure, style), content)]
 
 

@@ -172,7 +172,11 @@ def choose_baseline(
         texts: what the proposals need to know; None: nothing is proposed.
     """
     set_ = parse_levels(options.levels)
-    first = {name: lv[0] for name, lv in options.varied.items() if lv and not isinstance(lv, Mapping)}
+    first = {
+        name: levels[0]
+        for name, levels in options.varied.items()
+        if name in DEFAULTS and levels and not isinstance(levels, Mapping)
+    }
     kept = {**preset.baseline} if options.as_published else fixed_levels(preset)
     tried = {f: lv for f, lv in EMBEDDED_LEVELS.items() if options.checkpoint == EMBEDDED and f in kept}
     kept |= tried

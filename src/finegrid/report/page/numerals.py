@@ -137,6 +137,11 @@ def both(en: Markup, zh: Markup) -> Both:
     return Both(en, zh)
 
 
+def with_minus(sentence: str) -> str:
+    """A sentence of the terminal with the page's minus signs before numbers."""
+    return re.sub(r"(?<=[ (])-(?=\d)", style.MINUS, sentence)
+
+
 def ticks(text: str) -> Markup:
     """With what stands in backticks as code."""
     return marked(text, "`")

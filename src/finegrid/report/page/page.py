@@ -9,7 +9,6 @@ from markupsafe import Markup
 
 from finegrid import ASSETS
 from finegrid.facts.report import Facts, ReportRecipe
-from finegrid.facts.unsettled import without_words
 from finegrid.facts.verdict import AgainstBaselineFacts
 from finegrid.report.chart.palette import FONT, THEMES, colours
 from finegrid.report.page import numerals, sentences, translated
@@ -36,7 +35,6 @@ def render_page(facts: Facts, lang: Lang = "en", live: bool = False, figures: Fi
             one by ``window.finegrid.refresh(document)``. It has no pictures for pages without scripts.
         figures: other charts than those of the facts.
     """
-    whole, facts = facts, without_words(facts)
     figures = draw_figures(facts, None if live else lang) if figures is None else figures
     scripts = [bundle(), asset("report.js")] if figures.specs else [asset("report.js")]
     return (
@@ -65,10 +63,10 @@ def render_page(facts: Facts, lang: Lang = "en", live: bool = False, figures: Fi
             against=find_against(facts),
             recommended=next((one for one in facts["recipes"] if one["recommended"]), None),
             lacking=sentences.lacking(facts),
-            unsettled=facts is not whole,
+            unsettled=facts["verdict"]["waiting"] is not None,
             details=facts["details"],
             slot=slot,
-            facts_json=script_json(whole),
+            facts_json=script_json(facts),
         )
     )
 

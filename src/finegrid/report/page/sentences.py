@@ -98,7 +98,7 @@ def recommendation_sentences(verdict: VerdictFacts) -> list[Both]:
     """How sure the recommendation is, what it costs, and what else could be used."""
     english, chinese = (reasons(verdict, lang) for lang in LANGS)
     pairs = zip(english, chinese, strict=True)
-    return [Both(*(numerals.ticks(sentence) for sentence in pair)) for pair in pairs]
+    return [Both(*(numerals.ticks(numerals.with_minus(sentence)) for sentence in pair)) for pair in pairs]
 
 
 def loss_sentences(factors: list[FactorFacts]) -> Iterator[Both]:

@@ -17,6 +17,7 @@ from finegrid.results.load import load_results
 from finegrid.spelling import count_noun, format_duration
 from finegrid.statistics.contrasts import Contrasts
 from finegrid.statistics.power import POWER
+from finegrid.study.audit_file import Audit
 from finegrid.study.design import find_design_problems
 from finegrid.study.study import Study
 from finegrid.verdict.budget.budget import (
@@ -117,16 +118,12 @@ def make_rough_candidate(study: Study) -> Candidate:
 
 def price_measured(status: StudyStatus) -> Price | None:
     """Of what is left of a study that has been probed; None where it has no audit, or nothing is left."""
-    study, audit = status.study, status.audit
+    audit = status.audit
     runs = [*status.states().values()].count("left")
     if audit is None or not runs:
         return None
-    results = load_results(study)
-    noise = estimate_noise(results, audit)
-    own = make_candidate(study, results, list(results.factors))
     seconds = status.seconds_left()
-    detects = own.detects(noise, len(status.seeds), audit.sizes["test"])
-    option = Option(own, tuple(status.seeds), runs, seconds or 0.0, detects)
+    option, assumed = find_own_option(status, audit, runs, seconds or 0.0)
     within = plan_tenth(status, seconds)
     return Price(
         runs,
@@ -134,11 +131,28 @@ def price_measured(status: StudyStatus) -> Price | None:
         status.workers,
         False,
         option,
-        noise.percent_wrong is not None,
+        assumed,
         within.chosen if within else None,
         within.smallest if within else None,
         tuple(sorted(status.inert_everywhere())),
     )
+
+
+def find_own_option(status: StudyStatus, audit: Audit, runs: int, seconds: float) -> tuple[Option, bool]:
+    """The study's own design with all its seeds, and whether its noise is a guess."""
+    results = load_results(status.study)
+    noise = estimate_noise(results, audit)
+    own = make_candidate(status.study, results, list(results.factors))
+    detects = own.detects(noise, len(status.seeds), audit.sizes["test"])
+    return Option(own, tuple(status.seeds), runs, seconds, detects), noise.percent_wrong is not None
+
+
+def shows_lines(status: StudyStatus) -> list[str]:
+    """What a study can decide as it is planned; nothing where nobody has probed it."""
+    study, audit = status.study, status.audit
+    if audit is None or not study.factors or study.head.design.resample is not None:
+        return []
+    return [f"decides: {describe_decided(*find_own_option(status, audit, 0, 0.0))}"]
 
 
 def plan_tenth(status: StudyStatus, seconds: float | None) -> BudgetPlan | None:
@@ -169,21 +183,26 @@ def price_lines(price: Price) -> list[str]:
     else:
         about = "roughly" if price.rough else "predicted"
         took = f"{about} {format_duration(price.seconds)} on this machine with {workers}"
-    lines = [f"price     {runs}, {took}", f"decides   {describe_decided(price)}"]
+    lines = [f"price     {runs}, {took}", f"decides   {describe_decided(price.option, price.assumed)}"]
     if price.seconds is not None and (tenth := describe_tenth(price)):
         lines.append(f"a tenth   {format_duration(SHARE * price.seconds)}: {tenth}")
     return lines
 
 
-def describe_decided(price: Price) -> str:
-    """The smallest effect that it can show, and in what share of studies."""
-    if not price.option.candidate.study.factors:
+def describe_decided(option: Option, assumed: bool) -> str:
+    """The smallest effect that a design can show, and in what share of studies.
+
+    Args:
+        option: the design, and what it detects.
+        assumed: whether its noise is a guess.
+    """
+    if not option.candidate.study.factors:
         return "what free factors are worth: all their levels are scored in these runs"
-    if not math.isfinite(price.option.detects):
+    if not math.isfinite(option.detects):
         return "no size of effect can be promised before two seeds have run"
-    guess = " (noise assumed; two finished seeds replace that)" if price.assumed else ""
-    points = f"effects of {price.option.detects:.1f} points or more, in {100 * POWER:.0f} % of studies"
-    return f"{points}{guess}; {describe_clarity(price.option.candidate)}"
+    guess = " (noise assumed; two finished seeds replace that)" if assumed else ""
+    points = f"effects of {option.detects:.1f} points or more, in {100 * POWER:.0f} % of studies"
+    return f"{points}{guess}; {describe_clarity(option.candidate)}"
 
 
 def describe_tenth(price: Price) -> str:
