@@ -19,6 +19,7 @@ from support.studies import draw_texts, save_word_checkpoint
 import finegrid as fg
 from finegrid.export.export import ExportOptions, export_study
 from finegrid.planning.status import STATES
+from finegrid.running import worker
 from finegrid.study.lock import locked
 
 
@@ -61,8 +62,9 @@ def done(probed: Path, tmp_path_factory: pytest.TempPathFactory) -> fg.Study:
 
 
 def test_it_trains_in_silence_and_says_how_it_stands(
-    study: fg.Study, inline: None, capfd: pytest.CaptureFixture[str]
+    study: fg.Study, inline: None, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(worker, "log", lambda line: None)  # a worker of its own writes into its log file
     before = study.plan()
     summary = study.run(workers=1)
     after = study.plan()
