@@ -580,10 +580,13 @@
     all("main details").forEach((part, index) => (part.open = open.has(index)));
     start();
     const place = top && document.getElementById(top.id);
-    if (place) window.scrollBy({ top: place.getBoundingClientRect().top - offset, behavior: "instant" });
+    const stay = () => place && window.scrollBy({ top: place.getBoundingClientRect().top - offset, behavior: "instant" });
+    stay();
+    const here = window.scrollY;
     if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
     if (selected !== null) document.getElementById("find").setSelectionRange(selected, selected);
     await redraw();
+    if (window.scrollY === here) stay(); // new charts may be higher than the old ones; who has scrolled meanwhile is left alone
   };
 
   setLang(remembered("lang") in LANGS ? remembered("lang") : lang());
