@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+import typer
 from support.command_line import Call
 
 from finegrid.cli import app as cli
 from finegrid.cli import setup
 from finegrid.cli.later import find_function
-from finegrid.cli.say import exit_with
+from finegrid.cli.say import TIME_OVER, exit_with
 from finegrid.training.loaded import LoadedStudy
 
 ROOT = Path(__file__).parents[2]
@@ -28,11 +29,14 @@ def test_every_exit_code_is_one_that_the_program_ends_with(
         exit_with("1 of 2 runs failed or diverged")
         raise AssertionError
 
+    def over(folder: Path) -> NoReturn:
+        raise typer.Exit(TIME_OVER)
+
     def interrupt(folder: Path) -> NoReturn:
         raise KeyboardInterrupt
 
     ended = {call("explain").returncode, call("status", tmp_path).returncode}
-    for happens in (fail, interrupt):
+    for happens in (fail, over, interrupt):
         monkeypatch.setattr(setup, "read_study", happens)
         ended.add(call("status", tmp_path).returncode)
 

@@ -88,3 +88,18 @@ def test_what_is_not_plain_utf_8_is_left_to_those_who_read_it_whole(tmp_path: Pa
     (tmp_path / "a").write_bytes(raw)
 
     assert scan(tmp_path / "a") is None
+
+
+def test_strings_of_parquet_that_are_no_text_are_a_problem_of_the_file(tmp_path: Path) -> None:
+    """Reading lets them pass; they fail where a value of Python is made, in any column."""
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    damaged = pa.array([b"fine", b"\xb0"]).view(pa.string())
+    for name in ("text", "other"):
+        columns = {"text": ["one", "two"], "other": ["three", "four"], name: damaged}
+        parquet.write_table(pa.table(columns), tmp_path / "texts.parquet")
+        found = FileFindings("texts.parquet")
+
+        assert open_rows(tmp_path / "texts.parquet", ColumnOptions(), found) is None
+        (problem,) = found.problems()
+        assert "not readable as Parquet" in problem.what and "Write the file again" in problem.what

@@ -19,6 +19,7 @@ from finegrid.data.quoting import are_even, choose_quoting
 from finegrid.data.separator import guess_separator
 from finegrid.data.settings import Format, Quoting, Separator, resolve_separator
 from finegrid.data.text_source import TextSource, open_bytes, open_source
+from finegrid.errors import InputError
 from finegrid.spelling import count_noun
 
 SAMPLE = 1000  # values of a column that guesses look at
@@ -131,22 +132,25 @@ def open_parquet(path: Path, findings: FileFindings) -> RowFile | None:
     if schema is None:
         return None
     sample, count = Sample(), 0
-    for table in iterate(path, MOST_ROWS, findings, simple=True):
-        values = table.to_pydict()
+    simple = list_columns(schema, simple=True)
+    for table in iterate(path, MOST_ROWS, findings):
+        values = table.select(simple).to_pydict()
         for row in zip(*values.values(), strict=True):
             sample.take(zip(values, row, strict=True))
         count += table.num_rows
     if findings:
         return None
-    for name in list_columns(schema, simple=True):
+    for name in simple:
         sample.values.setdefault(name, [])
 
     def parts(most: int) -> Iterator[RowPart]:
-        done = 0
-        for table in iterate(path, most, FileFindings("")):
+        done, broken = 0, FileFindings(path.name, findings.unit)
+        for table in iterate(path, most, broken):
             places = range(done + 1, done + 1 + table.num_rows)
             done += table.num_rows
             yield RowPart(places, LazyColumns(table), table=table)
+        if broken:  # the file has changed since it was looked through
+            raise InputError("predict", broken.problems())
 
     names = tuple(list_columns(schema, simple=False))
     return RowFile("parquet", names, Cells(sample.values, []), count, parts)
