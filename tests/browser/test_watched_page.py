@@ -96,6 +96,7 @@ def test_the_page_grows_with_the_ledger_and_the_reader_stays(
 
 def test_the_strip_tells_what_is_at_work(watch: Callable[[str], Any], study: Study) -> None:
     job = {"worker": 0, "rows": [1, 2, 3], "runs": 1, "seed": 1, "epoch": 2, "epochs": 8, "share": 0.2}
+    job |= {"loss": 0.51249, "dev": 0.875}
     work = {"doing": "training", "share": 0.25, "seconds_left": 300, "at_work": [job]}
     work["runs"] = {"to_train": 12, "ended": 3}
     with served(study.folder, MAKE) as address:
@@ -105,7 +106,7 @@ def test_the_strip_tells_what_is_at_work(watch: Callable[[str], Any], study: Stu
         said = wait_until(lambda: text if "Training" in (text := strip(driver)) else "")
 
     assert "3 of 12 runs · about 5 min left · " in said
-    assert said.endswith("rows 1-3 seed 1: epoch 2 of 8")
+    assert said.endswith("rows 1-3 seed 1: epoch 2 of 8, loss 0.512, 0.8750 on dev")
 
 
 def test_a_page_survives_its_server_and_a_server_its_study(

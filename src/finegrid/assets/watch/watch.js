@@ -12,6 +12,11 @@
   let asking = false;
   let taking = false;
 
+  // Of the last epoch that has ended; nothing before the first.
+  const scores = (job, loss, dev, end) =>
+    (typeof job.loss === "number" ? loss + job.loss.toFixed(3) : "") +
+    (typeof job.dev === "number" ? dev + job.dev.toFixed(4) + end : "");
+
   const WORDS = {
     en: {
       work: "Training",
@@ -23,7 +28,7 @@
       left: (time) => `about ${time} left`,
       needs: (count, time) => `${count} left` + (time ? `, about ${time} of work` : ""),
       bad: (count, status) => `${count} ${status}`,
-      job: (job) => `${job.rows.length > 1 ? "rows" : "row"} ${spans(job.rows)} seed ${job.seed}: ` + (job.epoch ? `epoch ${job.epoch} of ${job.epochs}` : "starting"),
+      job: (job) => `${job.rows.length > 1 ? "rows" : "row"} ${spans(job.rows)} seed ${job.seed}: ` + (job.epoch ? `epoch ${job.epoch} of ${job.epochs}` : "starting") + scores(job, ", loss ", ", ", " on dev"),
       last: (time) => `last run ${time} ago`,
       older: "This page shows an earlier state.",
       units: ["s", "min", "h"],
@@ -38,7 +43,7 @@
       left: (time) => `约剩 ${time}`,
       needs: (count, time) => `还剩 ${count} 次` + (time ? `，约需 ${time}` : ""),
       bad: (count, status) => `${count} 次${status === "failed" ? "失败" : "发散"}`,
-      job: (job) => `第 ${spans(job.rows)} 行，种子 ${job.seed}：` + (job.epoch ? `第 ${job.epoch} / ${job.epochs} 轮` : "启动中"),
+      job: (job) => `第 ${spans(job.rows)} 行，种子 ${job.seed}：` + (job.epoch ? `第 ${job.epoch} / ${job.epochs} 轮` : "启动中") + scores(job, "，损失 ", "，验证集 ", ""),
       last: (time) => `上次运行结束于 ${time}前`,
       older: "本页显示的是较早的状态。",
       units: [" 秒", " 分钟", " 小时"],
