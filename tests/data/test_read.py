@@ -15,7 +15,7 @@ from support.data_samples import HEADER, Files, load, refused, rows, three
 
 from finegrid.data.settings import DataSettings
 from finegrid.data.sniff import sniff
-from finegrid.data.table import load_table
+from finegrid.data.table import load_table, name_files
 from finegrid.errors import InputError
 
 
@@ -349,3 +349,12 @@ def test_shares_of_parts_with_files_do_not_count() -> None:
     assert DataSettings.model_validate(
         {"train": "t", "dev": "d", "dev_share": 0.9, "test_share": 0.9}
     ).shares == {"test": 0.9}
+
+
+def test_messages_call_a_file_by_its_own_name_and_by_its_path_where_two_are_alike() -> None:
+    """Paths of study.toml are relative to the study, and nobody has typed them."""
+    one = {"train": Path("../../data/train.tsv"), "test": Path("../../data/test.tsv")}
+    alike = {"train": Path("../a/texts.tsv"), "test": Path("../b/texts.tsv")}
+
+    assert name_files(one) == {"train": "train.tsv", "test": "test.tsv"}
+    assert name_files(alike) == {"train": "../a/texts.tsv", "test": "../b/texts.tsv"}

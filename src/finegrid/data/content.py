@@ -100,7 +100,7 @@ def read_bytes(path: Path, findings: FileFindings) -> bytes | None:
         if path.is_dir():
             findings.add_problem("file", "a folder, expected a file. Name one file in it")
         elif not path.exists():
-            findings.add_problem("file", f"no such file in {path.parent}.{_suggest_file(path)}")
+            findings.add_problem("file", f"no such file in {path.parent.resolve()}.{_suggest_file(path)}")
         elif not path.is_file():
             findings.add_problem("file", "not an ordinary file. Copy what it holds into one")
         else:

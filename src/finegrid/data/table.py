@@ -174,7 +174,7 @@ class _CheckedFiles:
 
 def _check_files(settings: DataSettings, base: Path, split_file: Path | None) -> _CheckedFiles:
     """Raises InputError with all problems of all files."""
-    findings = {part: FileFindings(str(path)) for part, path in settings.files.items()}
+    findings = {part: FileFindings(name) for part, name in name_files(settings.files).items()}
     rows = {part: read_rows(path, base, settings, findings[part]) for part, path in settings.files.items()}
     problems = [problem for file_findings in findings.values() for problem in file_findings.problems()]
     names = _sort_labels(set(rows["train"].labels))
@@ -191,6 +191,15 @@ def _check_files(settings: DataSettings, base: Path, split_file: Path | None) ->
         raise InputError("data", problems)
     warnings = [warning for file_findings in findings.values() for warning in file_findings.warnings]
     return _CheckedFiles(names, rows, parts, (*warnings, *find_group_warnings(rows.values())))
+
+
+def name_files(files: Mapping[str, Path]) -> dict[str, str]:
+    """What messages call the files of a study, by part: their own names, or their paths where two are alike.
+
+    A path is relative to the study, and means little to who typed another one.
+    """
+    counts = Counter(path.name for path in files.values())
+    return {part: path.name if counts[path.name] == 1 else str(path) for part, path in files.items()}
 
 
 def _find_label_problems(rows: dict[str, CheckedRows], names: tuple[str, ...]) -> list[Problem]:
