@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
+import numpy as np
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
 from finegrid.facts.decision_words import factor_words
 from finegrid.results.load import any_results
+from finegrid.results.score_scale import ScoreScale
 from finegrid.spelling import LANGS, Lang
+from finegrid.statistics.decide import Interval
 from finegrid.study.imported import save_imported
 from finegrid.study.importing.examples import load_example
 from finegrid.terminal import print_lines
 from finegrid.verdict.to_json import as_json
 from finegrid.verdict.verdict import Verdict, judge
-from finegrid.verdict.words import verdict_lines
+from finegrid.verdict.words import score_and_seconds, verdict_lines
 
 
 @pytest.fixture(scope="module")
@@ -72,3 +77,14 @@ def test_words_are_coloured_by_what_they_say_on_a_terminal_alone(
     assert "\x1b" not in shown(terminal=False)
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b[1;31m" not in shown(terminal=True)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [(28.82, 100.0, "73.37 (too little has run: 28.82 to 100.00)"), (71.0, 75.0, "73.37 (71.00 to 75.00)")],
+)
+def test_a_score_of_which_little_is_known_says_so(low: float, high: float, said: str) -> None:
+    results = SimpleNamespace(scale=ScoreScale(), run_seconds=np.array([np.nan]))
+    one = SimpleNamespace(scores=[(73.37, Interval(low, high))], results=results)
+
+    assert score_and_seconds(cast(Verdict, one), 0, "en") == {"score": said, "seconds": ""}
