@@ -87,26 +87,7 @@ def part(look: Look, field: str, title: str, ticks: list[int], top: float, botto
     inks = alt.Scale(
         domain=[look.word(f"legend {role}") for role in ROLES], range=[colour.use, colour.ink, colour.faint]
     )
-    axis = alt.Axis(
-        orient="left",
-        title=title,
-        titleAlign="left",
-        titleAnchor="end",
-        titleAngle=0,
-        titleBaseline="bottom",
-        titleX=0,
-        titleY=top - 10,
-        domain=False,
-        ticks=False,
-        tickCount=5,
-    )
-    scaled = alt.Scale(zero=False, nice=True, range=[bottom, top])
-    y = alt.Y(f"{field}:Q", scale=scaled, axis=axis)
-    x = alt.X(
-        "epoch:Q",
-        scale=alt.Scale(nice=False, zero=False, padding=12),
-        axis=alt.Axis(title=look.word("epoch"), grid=False, values=ticks, format="d"),
-    )
+    x, y = epochs_of(look, ticks), values_of(field, title, (top, bottom), count=5)
     legend = alt.Legend(orient="top", symbolType="stroke", symbolStrokeWidth=2.5, symbolOpacity=1, offset=6)
     ink = alt.Color("role:N", scale=inks, legend=legend)
     others, lines = alt.Chart(alt.NamedData("others")), alt.Chart(alt.NamedData("named"))
@@ -127,6 +108,34 @@ def part(look: Look, field: str, title: str, ticks: list[int], top: float, botto
             )
         )
     return layered(*marks)
+
+
+def epochs_of(look: Look, ticks: list[int]) -> alt.X:
+    """The axis of epochs."""
+    return alt.X(
+        "epoch:Q",
+        scale=alt.Scale(nice=False, zero=False, padding=12),
+        axis=alt.Axis(title=look.word("epoch"), grid=False, values=ticks, format="d"),
+    )
+
+
+def values_of(field: str, title: str, ends: tuple[float, float], count: int) -> alt.Y:
+    """The axis of a field between two heights, the upper one first, with its title above and some ticks."""
+    top, bottom = ends
+    axis = alt.Axis(
+        orient="left",
+        title=title,
+        titleAlign="left",
+        titleAnchor="end",
+        titleAngle=0,
+        titleBaseline="bottom",
+        titleX=0,
+        titleY=top - 10,
+        domain=False,
+        ticks=False,
+        tickCount=count,
+    )
+    return alt.Y(f"{field}:Q", scale=alt.Scale(zero=False, nice=True, range=[bottom, top]), axis=axis)
 
 
 def notes(facts: Facts, look: Look, drawn: int, faint: int) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import Any
 import altair as alt
 
 from finegrid.facts.report import Facts
-from finegrid.report.chart.curves import MOST_TICKS
+from finegrid.report.chart.curves import MOST_TICKS, epochs_of, values_of
 from finegrid.report.chart.figure import Drawn, layered
 from finegrid.report.chart.style import Look, score_label
 
@@ -32,27 +32,8 @@ def one_recipe(facts: Facts, look: Look) -> Drawn | None:
 
 def part(look: Look, field: str, title: str, ticks: list[int], ends: tuple[float, float]) -> Any:
     """Lines over epochs between two heights, and a ring at the epoch that was kept."""
-    top, bottom = ends
     colour = look.colour
-    axis = alt.Axis(
-        orient="left",
-        title=title,
-        titleAlign="left",
-        titleAnchor="end",
-        titleAngle=0,
-        titleBaseline="bottom",
-        titleX=0,
-        titleY=top - 10,
-        domain=False,
-        ticks=False,
-        tickCount=4,
-    )
-    y = alt.Y(f"{field}:Q", scale=alt.Scale(zero=False, nice=True, range=[bottom, top]), axis=axis)
-    x = alt.X(
-        "epoch:Q",
-        scale=alt.Scale(nice=False, zero=False, padding=12),
-        axis=alt.Axis(title=look.word("epoch"), grid=False, values=ticks, format="d"),
-    )
+    x, y = epochs_of(look, ticks), values_of(field, title, ends, count=4)
     runs = alt.Chart(alt.NamedData("runs"))
     tips = [
         alt.Tooltip(f"{tip}:Q", title=look.word(f"tip {tip}")) for tip in ("seed", "epoch", "dev", "loss")
