@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 signal.signal(signal.SIGINT, signal.default_int_handler)
 if not torch.cuda.is_available():  # Triton reads it when it is imported
     os.environ["TRITON_INTERPRET"] = "1"
+# What the program prints depends on the width of the terminal, on colours and on the locale. Who tests these
+# sets them.
+os.environ |= {"COLUMNS": "160", "LC_ALL": "C.UTF-8"}
+for name in ("NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE"):
+    os.environ.pop(name, None)
 torch.set_num_threads(1)
 torch.use_deterministic_algorithms(True)
 
