@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.command_line import Call
 from support.kept import keep_run, logits_of, texts_of, tokens_of
 from support.studies import KINDS, open_study, write_study
 
@@ -81,3 +82,16 @@ def test_a_graph_with_other_logits_is_refused(
 
     with pytest.raises(InputError, match="from those of finegrid predict"):
         export_onnx(folder, load_fitted(folder))
+
+
+@pytest.mark.slow
+def test_a_kept_folder_gets_its_onnx_by_a_command(loaded: LoadedStudy, tmp_path: Path, call: Call) -> None:
+    folder = keep_run(loaded, tmp_path / "kept")
+    done = call("export-onnx", folder)
+
+    assert done.returncode == 0 and f"wrote {folder / ONNX}" in done.stdout
+    assert (
+        answers(folder, texts_of(loaded), 4).shape == logits_of(folder, loaded.study.folder / "dev.tsv").shape
+    )
+    nothing = call("export-onnx", tmp_path / "nowhere")
+    assert nothing.returncode == 2 and "nowhere" in nothing.stderr
