@@ -121,6 +121,21 @@ def test_only_the_rows_that_are_asked_for_are_trained(study: fg.Study, inline: N
     assert [run["recipe"] for run in study.runs() if run["status"] == "done"] == [2]
 
 
+def test_a_time_may_be_given_and_the_same_call_goes_on(study: fg.Study, inline: None) -> None:
+    study.plan(probe=True)
+    short = study.run(seconds=1e-3, workers=1)
+    assert (short.runs.done, short.runs.left, short.ok) == (0, 2, False)
+
+    assert study.run(seconds=3600, workers=1).runs.done == 2
+
+
+def test_seeds_that_are_asked_for_at_first_are_the_studys(study: fg.Study, inline: None) -> None:
+    """As by `finegrid run --seeds`: no view then calls them added later."""
+    summary = study.run(seeds=2, rows=[1], workers=1)
+
+    assert summary.runs.done == 2 and "seeds = 2" in (study.folder / "study.toml").read_text()
+
+
 def test_seeds_are_added_until_every_verdict_is_in(study: fg.Study, inline: None) -> None:
     summary = study.run(until_decided=True, seconds=0.001, workers=1)
 
@@ -247,7 +262,6 @@ def test_a_study_goes_into_other_tools(done: fg.Study, tmp_path: Path) -> None:
     [
         ("run", {"rows": [9]}, "rows    found 9, expected numbers from 1 to 2"),
         ("run", {"until_decided": True, "seeds": 2}, "seeds    found 2 together with until_decided"),
-        ("run", {"seconds": 5}, "seconds    found it without until_decided"),
         ("run", {"device": "gpu"}, "device    found 'gpu', expected cpu or cuda"),
         ("report", {"path": "x.pdf"}, 'path    found "x.pdf"'),
         ("report", {"path": "x.svg"}, 'path    found "x.svg" with figure=None'),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -13,6 +15,7 @@ from finegrid.api.wording import COMMAND_LINE
 from finegrid.errors import input_error
 from finegrid.planning.status import study_status
 from finegrid.running import launch
+from finegrid.study.edit import keep_asked_seeds
 from finegrid.study.load import load_study, override
 from finegrid.study.settings import RunSettings
 from finegrid.study.study import Study
@@ -45,14 +48,21 @@ class Execution:
             launch.audit(self.study, self.settings, show=self.listener)
         return Plan.of(study_status(self.study, self.settings, seeds, self.workers))
 
-    def train(self, seeds: int | None, rows: Collection[int] | None, margin: float | None) -> RunSummary:
+    def train(
+        self,
+        seeds: int | None,
+        rows: Collection[int] | None,
+        margin: float | None,
+        seconds: float | None,
+    ) -> RunSummary:
         """What is missing; of a screen the second phase, too, once the first is decided.
 
         Raises:
             InputError: no such rows, or as `launch.train`.
         """
-        study = self.study
-        check_rows(rows, len(study.rows))
+        ends = math.inf if seconds is None else time.monotonic() + seconds
+        check_rows(rows, len(self.study.rows))
+        study = keep_asked_seeds(self.study, seeds)
         train = partial(
             launch.train,
             settings=self.settings,
@@ -60,6 +70,7 @@ class Execution:
             seeds=seeds,
             rows=rows,
             mix=self.mix,
+            ends=ends,
             show=self.listener,
         )
         if rows is None:

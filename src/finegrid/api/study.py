@@ -210,7 +210,8 @@ class Study:
             mix: allow runs of several devices, precisions, numbers of threads and stacks.
             margin: points, of a screen or with ``until_decided``; smaller differences are none.
             until_decided: add seeds, at planned looks, until every verdict is in.
-            seconds: with ``until_decided``: stop before this time is over.
+            seconds: begin no run that would not end before this time is over; `RunSummary.runs` says what is
+                left, and the same call goes on.
             progress: True: on stderr, as the command line. A function: is given `Progress` values.
 
         Returns:
@@ -225,10 +226,7 @@ class Study:
         if until_decided:
             check_alone(seeds, rows)
             return execution.add_seeds(seconds, margin)
-        if seconds is not None:
-            what = "found it without until_decided. Only adding seeds can stop in time."
-            raise input_error(COMMAND_LINE, "seconds", what)
-        return execution.train(seeds, rows, margin)
+        return execution.train(seeds, rows, margin, seconds)
 
     @in_python
     def verdict(self, *, margin: float | None = None, tolerance: float = TOLERANCE) -> Verdict:
