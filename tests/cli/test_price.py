@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
+from string import Formatter
 
 import pytest
 from support.command_line import Call, records
@@ -23,6 +25,7 @@ from finegrid.planning.status import study_status
 from finegrid.study.audit_file import save_audit
 from finegrid.study.load import load_study
 from finegrid.study.study import Study
+from finegrid.verdict.budget.phrases import CHINESE, ENGLISH
 from finegrid.verdict.budget.price import (
     Price,
     describe_decided,
@@ -110,6 +113,32 @@ def test_above_an_hour_it_is_said_how_to_ask_for_less(study: Study) -> None:
     assert less_lines(replace(price, seconds=3_600.0), Path("mine")) == []
     for command in ("plan mine --budget 1h", "run mine --for 1h", "run mine --seeds 2"):
         assert f"finegrid {command}" in line
+
+
+PROSE = re.compile(r"(?:\b[A-Za-z][a-z]+\b[ ,]+){2,}[a-z]+")
+NUMBER = re.compile(r"\d[\d.,]*\d|\d")
+NAMED = re.compile(r"finegrid [\x20-\x7e]+|/\S+")  # commands and paths
+
+
+def test_english_and_chinese_phrases_have_the_same_keys_and_fields() -> None:
+    def fields(template: str) -> set[str]:
+        return {name for _, name, _, _ in Formatter().parse(template) if name}
+
+    assert ENGLISH.keys() == CHINESE.keys()
+    assert [key for key in ENGLISH if fields(ENGLISH[key]) != fields(CHINESE[key])] == []
+
+
+@pytest.mark.parametrize("seeds", [1, 3, 40])
+def test_a_price_in_chinese_has_the_same_numbers_and_no_english(study: Study, seeds: int) -> None:
+    price = replace(rough(with_seeds(study, seeds)), seconds=7_200.0, inert=("reinit.pooler",))
+    shown = [*price_lines(price, "zh"), *less_lines(price, Path("mine"), "zh")]
+    english = [*price_lines(price), *less_lines(price, Path("mine"))]
+
+    assert [line for line in shown if PROSE.search(NAMED.sub("", line))] == []
+    assert all(re.search("[一-鿿]", line) for line in shown) and len(shown) == len(english)
+    assert [sorted(NUMBER.findall(line)) for line in shown] == [
+        sorted(NUMBER.findall(line)) for line in english
+    ]
 
 
 def test_a_run_is_priced_first_and_begins_nothing_that_does_not_end_in_time(

@@ -179,7 +179,7 @@ def say_plan(status: StudyStatus, as_json: bool, just_probed: bool, lang: Lang) 
     if just_probed and not as_json:
         from finegrid.verdict.budget.price import shows_lines  # brings scipy: `plan` alone answers at once
 
-        shows = shows_lines(status)
+        shows = shows_lines(status, lang)
     lines = [*plan_lines(status, shows, lang), next_line(after_plan(status), status.study.folder, lang)]
     say_status(status, lines, as_json, warned=just_probed)
 

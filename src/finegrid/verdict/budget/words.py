@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from finegrid.spelling import count_noun, format_duration, json_number
+from finegrid.spelling import Lang, count_noun, format_duration, json_number
 from finegrid.statistics.power import POWER
 from finegrid.statistics.variance import Components
 from finegrid.study.confounding import format_roman
@@ -15,6 +15,8 @@ from finegrid.study.fraction import ROMAN
 from finegrid.study.toml import format_toml
 from finegrid.verdict.budget.budget import BudgetPlan, Candidate, Option
 from finegrid.verdict.budget.noise import RECIPES_DISAGREE, RUN_LUCK, SEEDS_DISAGREE
+from finegrid.verdict.budget.phrases import say
+from finegrid.words import SHARED
 
 
 def budget_lines(plan: BudgetPlan, applied: bool = False) -> list[str]:
@@ -37,12 +39,12 @@ def budget_lines(plan: BudgetPlan, applied: bool = False) -> list[str]:
     return lines + [f"warning: {warning}" for warning in list_warnings(plan)]
 
 
-def name_design(candidate: Candidate) -> str:
+def name_design(candidate: Candidate, lang: Lang = "en") -> str:
     if candidate.kind == "full":
-        return "full design"
+        return say("full", lang)
     if candidate.kind == "one-at-a-time":
-        return "one at a time"
-    return f"fraction of resolution {format_roman(candidate.reached or 0)}"
+        return say("one at a time", lang)
+    return say("fraction", lang, resolution=format_roman(candidate.reached or 0))
 
 
 def describe_option(option: Option) -> str:
@@ -80,18 +82,16 @@ def explain_no_promise(option: Option) -> str:
     return "with one seed, nothing is left over that shows the noise of a run"
 
 
-def describe_clarity(candidate: Candidate) -> str:
+def describe_clarity(candidate: Candidate, lang: Lang = "en") -> str:
     """What can be told apart."""
     if candidate.unseen:
-        return f"does not show {', '.join(candidate.unseen)}"
+        return say("not shown", lang, factors=SHARED[lang]["list comma"].join(candidate.unseen))
     if candidate.kind == "one-at-a-time":
-        return "each with all other factors at their first level, interactions not measured"
-    if candidate.aliased[0]:
-        share = f"{candidate.aliased[0]} of {candidate.comparisons} main effects"
-        return f"{share} measured together with interactions"
-    if candidate.aliased[1]:
-        return "main effects clear, but some interactions of two measured together"
-    return "main effects and interactions of two clear of each other"
+        return say("others first", lang)
+    main, interactions = candidate.aliased
+    if main:
+        return say("some aliased", lang, some=main, all=candidate.comparisons)
+    return say("main clear" if interactions else "clear", lang)
 
 
 def estimate_luck(plan: BudgetPlan) -> float:
