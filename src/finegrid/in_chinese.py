@@ -158,6 +158,42 @@ PATTERNS: tuple[tuple[str, str], ...] = (
         r"没有查找近似重复的文本，因为共有 \1 条文本，超过 \2 条。finegrid init --near-twins 可以查找，在这里"
         r"约需 \3",
     ),
+    # why files were read so
+    (r"as you said", "按你的指定"),
+    (r"a usual pair of names", "常用的一对列名"),
+    (r"a usual name", "常用列名"),
+    (r"a usual name: (.+)", r"常用列名：\1"),
+    (r"the only other column", "仅剩这一列"),
+    (r"the longest strings", "文字最长"),
+    (r"the only one with few values", "只有这一列取值很少"),
+    (r"columns are said by name", "你按名称指定了列"),
+    (r"no rows", "没有数据行"),
+    (r"a cell of the first line comes again below it", "第一行的某个单元格在下面又出现"),
+    (r"its cells are no names", "第一行的单元格不像列名"),
+    (r"all files begin with it", "所有文件都以它开头"),
+    (r"the files begin differently", "各文件的开头不同"),
+    (r"it reads like names, and no cell of it comes again", "第一行像列名，且其单元格没有再出现"),
+    (r"it reads like a row", "第一行像数据行"),
+    # why rows are taken out of clean files
+    (r"text with more than one label", "文本有多个标签"),
+    (r"repeated row", "重复行"),
+    (rf"text also in {SPLIT}", r"文本也在<\1>中"),
+    (rf"text also in {SPLIT}, but for case and blanks", r"文本除大小写和空白外也在<\1>中"),
+    (rf"text nearly like one of {SPLIT}", r"文本与<\1>中的某条几乎相同"),
+    (r"text nearly like an earlier one", "文本与前面的某条几乎相同"),
+    (r"no text", "没有文本"),
+    (r"no label", "没有标签"),
+    (r"no group", "没有组"),
+    (r"text is no string", "文本不是字符串"),
+    (r"label is no word or whole number", "标签不是词或整数"),
+    (r"group is no word or whole number", "组不是词或整数"),
+    (r"no character of text in it", "不含任何文字"),
+    (r"empty line", "空行"),
+    (r"too few fields", "字段太少"),
+    (r"too many fields", "字段太多"),
+    (r"the header again", "又一次出现的表头"),
+    # how large an encoder is
+    (rf"(\w+), {N} wide, {N} layers?", r"\1，宽 \2，\3 层"),
 )
 COMPILED = tuple((re.compile(pattern, re.DOTALL), chinese) for pattern, chinese in PATTERNS)
 METHODS = {

@@ -40,6 +40,7 @@ from finegrid.recipe.catalogue import list_json, list_lines
 from finegrid.running.launch import audit
 from finegrid.running.progress.heartbeat import read_heartbeat
 from finegrid.spelling import Lang, parse_lang
+from finegrid.study import init_words
 from finegrid.study.drafting import InitOptions
 from finegrid.study.folder import StudyFolder
 from finegrid.study.init import WrittenStudy, write_study
@@ -109,33 +110,37 @@ def init(
     near_twins: Annotated[
         bool, typer.Option("--near-twins", help="Look for nearly equal texts among over 200,000, too.")
     ] = False,
+    lang: Language = None,
 ) -> None:
     """Write a commented study.toml for your files, after checking them."""
     asked = gather(
         locals(),
-        leave_out=("out", "set_", "format_"),
+        leave_out=("out", "set_", "format_", "lang"),
         factors=tuple(name.strip() for name in (factors or "").split(",") if name.strip()),
         text=tuple(text or ()),
         levels=tuple(set_ or ()),
         format=format_,
         separator=parse_separator(separator),
     )
-    written = write_study(out, InitOptions(**asked))
-    say(*written.took, *price_of(written))
+    say_written(write_study(out, InitOptions(**asked), lang=parse_lang(lang)), out, parse_lang(lang))
+
+
+def say_written(written: WrittenStudy, out: Path, lang: Lang) -> None:
+    """What the files were taken for, what the study costs, and what to do next."""
+    say(*written.took, *price_of(written, lang))
     for warning in written.warnings:
-        warn(warning)
-    say(f"wrote {StudyFolder(out).settings}; look at it, and change what you like")
-    say(f"next: finegrid plan {out} --probe measures what it costs, and what does nothing on this model")
+        warn(warning, lang)
+    say(init_words.say("wrote", lang, file=StudyFolder(out).settings), next_line("measure", out, lang))
 
 
-def price_of(written: WrittenStudy) -> list[str]:
+def price_of(written: WrittenStudy, lang: Lang) -> list[str]:
     """What a new study costs, roughly, and what it can decide."""
     from finegrid.planning.rough import TextSizes
     from finegrid.verdict.budget.price import price_lines, price_rough
 
     size = measure_size(written.study.checkpoint.folder)
     sizes = TextSizes(written.sizes, written.mean_tokens)
-    return price_lines(price_rough(written.study, size, sizes, written.majority))
+    return price_lines(price_rough(written.study, size, sizes, written.majority), lang)
 
 
 def plan(
