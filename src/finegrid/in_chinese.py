@@ -174,6 +174,10 @@ PATTERNS: tuple[tuple[str, str], ...] = (
     (r"the files begin differently", "各文件的开头不同"),
     (r"it reads like names, and no cell of it comes again", "第一行像列名，且其单元格没有再出现"),
     (r"it reads like a row", "第一行像数据行"),
+    (
+        "protocol best-test: epochs are chosen on the test set, so test scores are too high",
+        "协议 best-test：轮次在测试集上选择，因此测试得分偏高",
+    ),
     # why rows are taken out of clean files
     (r"text with more than one label", "文本有多个标签"),
     (r"repeated row", "重复行"),

@@ -90,7 +90,7 @@ def say_end(study: Study, margin: float | None, status: StudyStatus, lang: Lang)
     """What an epoch took, and the verdict in three lines; exit code 1 where runs failed."""
     from finegrid.verdict.brief import tell_briefly
 
-    took = seconds_lines(make_table(study, load_audit(study.folder)))
+    took = seconds_lines(make_table(study, load_audit(study.folder)), lang)
     say(*took, *tell_briefly(study.folder, margin, lang))
     exit_by(status)
 
