@@ -31,6 +31,7 @@ from finegrid.cli.options import (
 from finegrid.cli.say import say, say_status, warn
 from finegrid.encoders.size import measure_size
 from finegrid.errors import input_error
+from finegrid.in_chinese import translate
 from finegrid.metrics import PLAIN_SCORES
 from finegrid.next_words import Step, next_line
 from finegrid.planning.status import StudyStatus, probed, study_status
@@ -173,7 +174,7 @@ def plan(
         audit(study, settings)  # which says what it warns of
     status = study_status(study, settings, seeds, workers)
     if seconds is not None:
-        say_budget(status, seconds, apply, as_json)
+        say_budget(status, seconds, apply, as_json, language)
     else:
         say_plan(status, as_json, looks, language)
 
@@ -189,7 +190,7 @@ def say_plan(status: StudyStatus, as_json: bool, just_probed: bool, lang: Lang) 
     say_status(status, lines, as_json, warned=just_probed)
 
 
-def say_budget(status: StudyStatus, seconds: float, apply: bool, as_json: bool) -> None:
+def say_budget(status: StudyStatus, seconds: float, apply: bool, as_json: bool, lang: Lang) -> None:
     """What so much time buys; with ``apply``, it becomes the study's plan."""
     from finegrid.verdict.budget.apply import apply_plan
     from finegrid.verdict.budget.budget import plan_budget
@@ -201,8 +202,9 @@ def say_budget(status: StudyStatus, seconds: float, apply: bool, as_json: bool) 
     if as_json:
         say_status(status, (), as_json, {"budget": budget_json(within)})
     else:
-        then = next_line("run" if apply else "plan", folder)
-        say(*budget_lines(within, applied=apply), *changed, then)
+        then = next_line("run" if apply else "plan", folder, lang)
+        told = (translate(line, lang) for line in changed)
+        say(*budget_lines(within, apply, lang), *told, then)
 
 
 def check_apply(apply: bool, budget: str | None) -> None:
