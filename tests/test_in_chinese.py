@@ -38,6 +38,10 @@ SENTENCES = [
     "text also in test, but for case and blanks",
     "text nearly like one of dev",
     "text nearly like an earlier one",
+    "a fraction of resolution III",
+    "study.toml has now in [design]: seeds = 3",
+    "study.toml has this already",
+    "protocol best-test: epochs are chosen on the test set, so test scores are too high",
     "BERT, 312 wide, 4 layers",
     "decided at the look with 5 seeds, by +0.40 to +1.20",
 ]

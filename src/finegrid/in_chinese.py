@@ -179,6 +179,7 @@ PATTERNS: tuple[tuple[str, str], ...] = (
         "协议 best-test：轮次在测试集上选择，因此测试得分偏高",
     ),
     (r"study\.toml has now in \[design\]: (.+)", r"study.toml 的 [design] 现在是：\1"),
+    (r"a fraction of resolution (\w+)", r"分辨度 \1 的部分设计"),
     (r"study\.toml has this already", "study.toml 已是如此"),
     # why rows are taken out of clean files
     (r"text with more than one label", "文本有多个标签"),

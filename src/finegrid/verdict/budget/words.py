@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from finegrid.in_chinese import translate
 from finegrid.planning.words import count
 from finegrid.spelling import UNITS, Lang, format_duration, json_number
 from finegrid.statistics.power import POWER
@@ -42,7 +43,8 @@ def budget_lines(plan: BudgetPlan, applied: bool = False, lang: Lang = "en") -> 
             say("instead", lang, option=describe_option(option, lang), points=points, clarity=clarity)
         )
     if plan.not_compared:
-        lines.append(say("not compared", lang, designs=SHARED[lang]["list comma"].join(plan.not_compared)))
+        designs = SHARED[lang]["list comma"].join(translate(design, lang) for design in plan.not_compared)
+        lines.append(say("not compared", lang, designs=designs))
     if plan.chosen and not applied:
         lines.append(describe_next_step(plan, plan.chosen, lang))
     return lines + [say("warning", lang, warning=warning) for warning in list_warnings(plan, lang)]
