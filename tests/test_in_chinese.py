@@ -39,7 +39,7 @@ SENTENCES = [
     "text nearly like one of dev",
     "text nearly like an earlier one",
     "a fraction of resolution III",
-    "study.toml has now in [design]: seeds = 3",
+    'study.toml has now in [design]: resolution = "V"',
     "study.toml has this already",
     "protocol best-test: epochs are chosen on the test set, so test scores are too high",
     "BERT, 312 wide, 4 layers",
