@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from finegrid.data.clean_files import OF_ROWS
 from finegrid.in_chinese import METHODS, PATTERNS, name_method, name_state, translate
 from finegrid.spelling import format_duration
 from finegrid.study.importing.examples import load_example
@@ -20,6 +21,28 @@ SENTENCES = [
     "train: 8 repeated rows, same text and same label, e.g. 'x' (train.tsv line 2)",
     "train: 1 class with fewer than 10 texts, e.g. 'y' (8)",
     "dev: 1 text also in train, with another label, e.g. 'z'",
+    "a usual pair of names",
+    "a usual name: 'text'",
+    "the only other column",
+    "the longest strings",
+    "the only one with few values",
+    "columns are said by name",
+    "a cell of the first line comes again below it",
+    "its cells are no names",
+    "all files begin with it",
+    "the files begin differently",
+    "it reads like names, and no cell of it comes again",
+    "it reads like a row",
+    "repeated row",
+    "text with more than one label",
+    "text also in test, but for case and blanks",
+    "text nearly like one of dev",
+    "text nearly like an earlier one",
+    "a fraction of resolution III",
+    'study.toml has now in [design]: resolution = "V"',
+    "study.toml has this already",
+    "protocol best-test: epochs are chosen on the test set, so test scores are too high",
+    "BERT, 312 wide, 4 layers",
     "decided at the look with 5 seeds, by +0.40 to +1.20",
 ]
 
@@ -30,7 +53,13 @@ def test_a_recorded_sentence_is_chinese_and_keeps_its_numbers(sentence: str) -> 
 
     assert re.search("[\u4e00-\u9fff]", said) and translate(sentence, "en") == sentence
     assert sorted(re.findall(r"\d[\d.]*", said)) == sorted(re.findall(r"\d[\d.]*", sentence))
-    assert "{" not in said and not re.search(r"\b(never|texts?|rows?|seeds|train|loss)\b(?!\.tsv)", said)
+    assert "{" not in said and not re.search(
+        r"\b(never|texts?|rows?|seeds|train|loss)\b(?!\.tsv)", re.sub("'.*'", "", said)
+    )
+
+
+def test_why_a_single_row_is_taken_out_of_clean_files_is_chinese() -> None:
+    assert [why for why in OF_ROWS.values() if translate(why, "zh") == why] == []
 
 
 def test_what_has_no_chinese_stays_as_it_is() -> None:

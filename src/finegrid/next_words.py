@@ -10,6 +10,7 @@ from finegrid.spelling import Lang
 
 Step = Literal[
     "probe",
+    "measure",
     "plan",
     "run",
     "go on",
@@ -32,6 +33,10 @@ Step = Literal[
 # By step: the command, and what it is for. A folder or file is put in as a shell takes it.
 ENGLISH: dict[Step, tuple[str, str]] = {
     "probe": ("finegrid plan {place} --probe", "says what does nothing on this model, and how long it takes"),
+    "measure": (
+        "finegrid plan {place} --probe",
+        "measures what it costs, and what does nothing on this model",
+    ),
     "plan": ("finegrid plan {place}", "says what runs, and what does nothing here"),
     "run": ("finegrid run {place}", "trains it; stop it whenever you like, it resumes"),
     "go on": ("finegrid run {place}", "trains what is missing"),
@@ -53,6 +58,7 @@ ENGLISH: dict[Step, tuple[str, str]] = {
 }
 CHINESE: dict[Step, tuple[str, str]] = {
     "probe": ("finegrid plan {place} --probe", "查看哪些水平对该模型不起作用，以及需要多久"),
+    "measure": ("finegrid plan {place} --probe", "测量需要多久，以及哪些水平对该模型不起作用"),
     "plan": ("finegrid plan {place}", "查看将要运行什么，哪些水平不起作用"),
     "run": ("finegrid run {place}", "开始训练；可随时停止，再运行即接着训练"),
     "go on": ("finegrid run {place}", "训练缺少的运行"),

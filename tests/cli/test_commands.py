@@ -15,6 +15,7 @@ import finegrid
 from finegrid.cli import setup
 from finegrid.pretraining import command
 from finegrid.pretraining.settings import PretrainSettings
+from finegrid.spelling import Lang
 from finegrid.study.drafting import InitOptions
 from finegrid.study.init import WrittenStudy
 
@@ -130,15 +131,15 @@ def test_every_option_of_pretrain_reaches_its_setting(
 def test_every_option_of_init_reaches_its_setting(
     call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    calls: list[tuple[Path, InitOptions]] = []
+    calls: list[tuple[Path, InitOptions, Lang]] = []
 
-    def write_study(folder: Path, options: InitOptions) -> WrittenStudy:
-        calls.append((folder, options))
+    def write_study(folder: Path, options: InitOptions, lang: Lang) -> WrittenStudy:
+        calls.append((folder, options, lang))
         study: Any = None  # nothing of it is asked for where the price is known
         return WrittenStudy(["rows 12"], ["of something"], study, {}, {}, 0.5)
 
     monkeypatch.setattr(setup, "write_study", write_study)
-    monkeypatch.setattr(setup, "price_of", lambda written: ["price 3 runs"])
+    monkeypatch.setattr(setup, "price_of", lambda written, lang: ["price 3 runs"])
     options = {
         "train": "a.csv",
         "dev": "b.csv",
@@ -184,4 +185,5 @@ def test_every_option_of_init_reaches_its_setting(
         levels=("training.epochs=2", "reinit.layers=1"),
         as_published=True,
     )
-    assert calls == [(tmp_path, asked)]
+    assert calls == [(tmp_path, asked, "en")]
+    assert call("init", *typed, "--lang", "zh").stderr == "警告：of something\n" and calls[1][2] == "zh"

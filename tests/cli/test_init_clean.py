@@ -47,6 +47,17 @@ def test_a_clean_study_has_no_leaks_and_says_what_was_done(tmp_path: Path, call:
     assert len((tmp_path / "new" / "c" / "removed.tsv").read_text().splitlines()) == 7
 
 
+def test_what_was_cleaned_is_told_in_chinese_too(tmp_path: Path, call: Call, model: Path) -> None:
+    files = write_leaky(tmp_path)
+    where = ("--out", tmp_path / "study", "--clean", tmp_path / "new", "--lang", "zh")
+    said = call("init", *files, "--model", model, *where).stdout
+
+    three, near = "文本除大小写和空白外也在测试集中 3", "文本与测试集中的某条几乎相同 2"
+    assert f"清理      train.tsv：删去 5 行（{three}、{near}）\n" in said
+    assert "清理      dev.tsv：删去 1 行（重复行 1）\n" in said
+    assert "taken out" not in said and f"逐行列在 {tmp_path / 'new'}" in said
+
+
 def test_the_study_may_hold_its_clean_files(tmp_path: Path, call: Call, model: Path) -> None:
     files = write_leaky(tmp_path)
     study = tmp_path / "study"

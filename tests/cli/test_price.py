@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
+from string import Formatter
 
 import pytest
 from support.command_line import Call, records
@@ -17,12 +19,15 @@ from support.studies import (
 )
 
 from finegrid.audit.costs import make_audit
+from finegrid.data import reading_phrases
 from finegrid.encoders.size import measure_size
 from finegrid.planning.rough import TextSizes, guess_seconds, layer_products, run_seconds
 from finegrid.planning.status import study_status
+from finegrid.study import init_words
 from finegrid.study.audit_file import save_audit
 from finegrid.study.load import load_study
 from finegrid.study.study import Study
+from finegrid.verdict.budget.phrases import CHINESE, ENGLISH
 from finegrid.verdict.budget.price import (
     Price,
     describe_decided,
@@ -112,6 +117,40 @@ def test_above_an_hour_it_is_said_how_to_ask_for_less(study: Study) -> None:
         assert f"finegrid {command}" in line
 
 
+PROSE = re.compile(r"(?:\b[A-Za-z][a-z]+\b[ ,]+){2,}[a-z]+")
+NUMBER = re.compile(r"\d[\d.,]*\d|\d")
+NAMED = re.compile(r"finegrid [\x20-\x7e]+|/\S+")  # commands and paths
+
+
+def fields(template: str) -> set[str]:
+    return {name for _, name, _, _ in Formatter().parse(template) if name}
+
+
+def test_english_and_chinese_phrases_have_the_same_keys_and_fields() -> None:
+    assert ENGLISH.keys() == CHINESE.keys()
+    assert [key for key in ENGLISH if fields(ENGLISH[key]) != fields(CHINESE[key])] == []
+
+
+def test_what_files_were_read_as_has_the_same_keys_and_fields_in_both_languages() -> None:
+    for module in (reading_phrases, init_words):
+        english, chinese = module.ENGLISH, module.CHINESE
+        assert english.keys() == chinese.keys()
+        assert [key for key in english if fields(english[key]) != fields(chinese[key])] == []
+
+
+@pytest.mark.parametrize("seeds", [1, 3, 40])
+def test_a_price_in_chinese_has_the_same_numbers_and_no_english(study: Study, seeds: int) -> None:
+    price = replace(rough(with_seeds(study, seeds)), seconds=7_200.0, inert=("reinit.pooler",))
+    shown = [*price_lines(price, "zh"), *less_lines(price, Path("mine"), "zh")]
+    english = [*price_lines(price), *less_lines(price, Path("mine"))]
+
+    assert [line for line in shown if PROSE.search(NAMED.sub("", line))] == []
+    assert all(re.search("[一-鿿]", line) for line in shown) and len(shown) == len(english)
+    assert [sorted(NUMBER.findall(line)) for line in shown] == [
+        sorted(NUMBER.findall(line)) for line in english
+    ]
+
+
 def test_a_run_is_priced_first_and_begins_nothing_that_does_not_end_in_time(
     home: Path, tmp_path: Path, call: Call
 ) -> None:
@@ -156,6 +195,19 @@ def test_init_ends_with_a_price_and_the_next_command(home: Path, tmp_path: Path,
     assert any(line.startswith("price     48 runs, roughly") for line in said)
     assert any(line.startswith("settings  max_length 16, batch_size 16, epochs 20") for line in said)
     assert said[-1].startswith(f"next: finegrid plan {tmp_path / 's'} --probe")
+
+
+def test_init_in_chinese_says_as_much_as_in_english(home: Path, tmp_path: Path, call: Call) -> None:
+    options = ("--train", home / "data" / "train.tsv", "--model", home / "model", "--out")
+    english = call("init", *options, tmp_path / "s").stdout.splitlines()
+    shown = call("init", *options, tmp_path / "t", "--lang", "zh").stdout.splitlines()
+
+    assert len(shown) == len(english)
+    assert [line for line in shown if not re.search("[一-鿿]", line)] == []
+    assert [line for line in shown if PROSE.search(NAMED.sub("", line))] == []
+    for zh, en in zip(shown[:10], english, strict=False):
+        assert sorted(NUMBER.findall(zh)) == sorted(NUMBER.findall(en))
+    assert shown[-1].startswith(f"下一步：finegrid plan {tmp_path / 't'} --probe ")
 
 
 def test_texts_that_are_not_chinese_ask_for_a_model_and_name_some(tmp_path: Path, call: Call) -> None:

@@ -108,6 +108,27 @@ def test_commands_speak_chinese_to_whose_locale_is_chinese(
     assert call("status", study, "--lang", "fr").returncode == 2
 
 
+PROSE = re.compile(r"(?:\b[A-Za-z][a-z]+\b[ ,]+){2,}[a-z]+")
+COMMAND = re.compile(r"finegrid [\x20-\x7e]+")
+
+
+def test_a_table_in_chinese_has_the_same_rows_and_no_english(study: Path, call: Call) -> None:
+    english = call("table", study, "--extremes", "--lang", "en").stdout.splitlines()
+    done = call("table", study, "--extremes", "--lang", "zh")
+    shown = done.stdout.splitlines()
+
+    assert english[0].startswith("| index |") and english[0].endswith(" result |")
+    assert shown[0] == english[0].replace("index", "序号").replace("result", "结果")
+    assert shown[1:10] == english[1:10] and len(shown) == len(english) == 14
+    assert shown[11].startswith("最好：第 ") and shown[13].startswith(
+        "每轮耗时（各次运行的中位数）：完整训练 "
+    )
+    assert [line for line in (*shown, *done.stderr.splitlines()) if PROSE.search(COMMAND.sub("", line))] == []
+    for style in ("csv", "json"):
+        options = ("table", study, "--format", style, "--lang")
+        assert call(*options, "zh").stdout == call(*options, "en").stdout
+
+
 def test_status_names_the_folder_of_the_logs(study: Path, call: Call) -> None:
     (study / "logs").mkdir(exist_ok=True)
 

@@ -18,6 +18,7 @@ from support.command_line import Call
 from finegrid.errors import InputError
 from finegrid.results.from_table import imported_results
 from finegrid.results.imported_table import render_imported
+from finegrid.spelling import Lang
 from finegrid.study.imported import Imported, load_imported, save_imported
 from finegrid.study.importing.examples import FOLDER, load_example
 from finegrid.study.importing.importing import ImportOptions, import_table
@@ -75,13 +76,16 @@ def test_what_is_saved_is_loaded_with_types_and_all(tmp_path: Path) -> None:
     assert [type(level) for level in loaded.rows[0].levels.values()] == [int, float, bool, str]
 
 
-@pytest.mark.parametrize("style", ["csv", "markdown"])
-def test_a_printed_table_can_be_imported_again(tmp_path: Path, style: str) -> None:
-    text = 'way,n,seed,result,seconds\n"a|b *c* \\ `d` <b>",1,0,0.93761,3.5\n_x_,2,1,,\n**y**,2,1,50e-2,4\n'
+@pytest.mark.parametrize("unit", ["epoch", "run"])
+@pytest.mark.parametrize(("style", "lang"), [("csv", "en"), ("markdown", "en"), ("markdown", "zh")])
+def test_a_printed_table_can_be_imported_again(tmp_path: Path, style: str, lang: Lang, unit: str) -> None:
+    rows = '"a|b *c* \\ `d` <b>",1,0,0.93761,3.5\n_x_,2,1,,\n**y**,2,1,50e-2,4\n'
+    text = f"way,n,seed,result,seconds_per_{unit}\n{rows}"
     imported = read(tmp_path, text)
-    again = read(tmp_path, render_imported(imported, style), "again.txt")
+    again = read(tmp_path, render_imported(imported, style, lang), "again.txt")
 
     assert (again.factors, again.rows) == (imported.factors, imported.rows)
+    assert again.seconds_per == unit
 
 
 def test_the_example_says_what_the_table_cannot(tmp_path: Path) -> None:

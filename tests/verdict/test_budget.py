@@ -407,6 +407,25 @@ def test_a_single_seed_is_warned_of(grid: Study) -> None:
     assert not budget_json(plan_budget(look(grid), 3000))["warnings"]
 
 
+PROSE = re.compile(r"(?:\b[A-Za-z][a-z]+\b[ ,]+){2,}[a-z]+")
+COMMAND = re.compile(r"finegrid [\x20-\x7e]+")
+NUMBER = re.compile(r"\d[\d.,]*\d|\d")
+
+
+@pytest.mark.parametrize("budget", [10, 250, 1400])
+@pytest.mark.parametrize("which", ["grid", "half_done"])
+def test_a_budget_in_chinese_has_the_same_numbers_and_no_english(
+    budget: float, which: str, request: pytest.FixtureRequest
+) -> None:
+    plan = plan_budget(look(request.getfixturevalue(which)), budget)
+    english, shown = budget_lines(plan), budget_lines(plan, lang="zh")
+
+    assert len(shown) == len(english) and all(re.search("[一-鿿]", line) for line in shown)
+    assert [line for line in shown if PROSE.search(COMMAND.sub("", line))] == []
+    for zh, en in zip(shown, english, strict=True):
+        assert sorted(NUMBER.findall(zh)) == sorted(NUMBER.findall(en))
+
+
 @pytest.mark.parametrize("budget", [10, 250, 1400])
 @pytest.mark.parametrize("which", ["grid", "half_done"])
 def test_words_and_json_agree(budget: float, which: str, request: pytest.FixtureRequest) -> None:

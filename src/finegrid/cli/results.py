@@ -16,6 +16,7 @@ from finegrid.metrics import TOLERANCE
 from finegrid.next_words import next_line
 from finegrid.results.imported_table import render_imported
 from finegrid.results.table import make_table, render_results, summary_lines
+from finegrid.spelling import parse_lang
 from finegrid.study.audit_file import load_audit
 from finegrid.study.folder import StudyFolder
 from finegrid.study.imported import load_imported
@@ -34,22 +35,23 @@ def table(
     extremes: Annotated[
         bool, typer.Option("--extremes", help="markdown: also the best and the worst row, and seconds.")
     ] = False,
+    lang: Language = None,
 ) -> None:
     """Print the study's table, in the order of the design."""
     if style not in TABLES:
         raise typer.BadParameter(
             f'"{style}" is not a format. Expected markdown, csv or json.', param_hint="--format"
         )
-    imported = load_imported(folder)
+    imported, language = load_imported(folder), parse_lang(lang)
     if imported is not None:
-        print(render_imported(imported, style))
+        print(render_imported(imported, style, language))
     else:
         found = make_table(read_study(folder), load_audit(folder))
-        print(render_results(found, style))
+        print(render_results(found, style, language))
         if extremes and style == "markdown":
-            say("", *summary_lines(found))
+            say("", *summary_lines(found, language))
     if style == "markdown":
-        tell(next_line("verdict", folder))  # not on stdout, which may go into a file
+        tell(next_line("verdict", folder, language))  # not on stdout, which may go into a file
 
 
 def verdict(
@@ -61,7 +63,6 @@ def verdict(
 ) -> None:
     """Say what each strategy is worth, with an interval, and which recipe to use."""
     from finegrid.results.load import any_results
-    from finegrid.spelling import parse_lang
     from finegrid.verdict.brief import after_verdict
     from finegrid.verdict.interim import with_interim_decisions
     from finegrid.verdict.to_json import as_json as verdict_json
@@ -93,7 +94,6 @@ def report(
 ) -> None:
     """Write the report: a page that needs nothing else, or tables and figures for papers and slides."""
     from finegrid.report.write import write_report
-    from finegrid.spelling import parse_lang
 
     language = parse_lang(lang)
     for line in write_report(folder, style, figure, out, language, margin, tolerance):

@@ -79,7 +79,7 @@ def run(
     check_no_budget(budget)
     chosen, language = parse_rows(rows, len(study.rows)), parse_lang(lang)
     study = keep_asked_seeds(study, seeds)
-    train = partial(train_priced, settings=settings, workers=workers, seeds=seeds, rows=chosen)
+    train = partial(train_priced, settings=settings, workers=workers, seeds=seeds, rows=chosen, lang=language)
     study = train_all(study, partial(train, mix=mix, ends=ends), margin, chosen)
     status = study_status(study, settings, seeds)
     exit_when_over(status, chosen, ends, language)
@@ -90,7 +90,7 @@ def say_end(study: Study, margin: float | None, status: StudyStatus, lang: Lang)
     """What an epoch took, and the verdict in three lines; exit code 1 where runs failed."""
     from finegrid.verdict.brief import tell_briefly
 
-    took = seconds_lines(make_table(study, load_audit(study.folder)))
+    took = seconds_lines(make_table(study, load_audit(study.folder)), lang)
     say(*took, *tell_briefly(study.folder, margin, lang))
     exit_by(status)
 
@@ -113,6 +113,7 @@ def train_priced(
     workers: int | None,
     seeds: int | None,
     rows: set[int] | None,
+    lang: Lang,
     mix: bool,
     ends: float,
 ) -> None:
@@ -120,7 +121,8 @@ def train_priced(
     from finegrid.verdict.budget.price import describe_price
 
     def tell_price(study: Study) -> list[str]:
-        return describe_price(study_status(study, settings, seeds, workers)) if rows is None else []
+        status = study_status(study, settings, seeds, workers)
+        return describe_price(status, lang) if rows is None else []
 
     launch.train(study, settings, workers, seeds, rows, mix, tell_price, ends)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from finegrid.errors import visible
+from finegrid.spelling import Lang
 
 if TYPE_CHECKING:
     from finegrid.planning.status import StudyStatus
@@ -51,9 +52,9 @@ def say_status(
         warn(warning)
 
 
-def warn(text: str) -> None:
+def warn(text: str, lang: Lang = "en") -> None:
     """A warning, on stderr."""
-    tell(f"warning: {text}")
+    tell(f"warning: {text}" if lang == "en" else f"警告：{text}")
 
 
 def tell(line: str) -> None:

@@ -31,6 +31,7 @@ from finegrid.cli.options import (
 from finegrid.cli.say import say, say_status, warn
 from finegrid.encoders.size import measure_size
 from finegrid.errors import input_error
+from finegrid.in_chinese import translate
 from finegrid.metrics import PLAIN_SCORES
 from finegrid.next_words import Step, next_line
 from finegrid.planning.status import StudyStatus, probed, study_status
@@ -40,6 +41,7 @@ from finegrid.recipe.catalogue import list_json, list_lines
 from finegrid.running.launch import audit
 from finegrid.running.progress.heartbeat import read_heartbeat
 from finegrid.spelling import Lang, parse_lang
+from finegrid.study import init_words
 from finegrid.study.drafting import InitOptions
 from finegrid.study.folder import StudyFolder
 from finegrid.study.init import WrittenStudy, write_study
@@ -109,33 +111,37 @@ def init(
     near_twins: Annotated[
         bool, typer.Option("--near-twins", help="Look for nearly equal texts among over 200,000, too.")
     ] = False,
+    lang: Language = None,
 ) -> None:
     """Write a commented study.toml for your files, after checking them."""
     asked = gather(
         locals(),
-        leave_out=("out", "set_", "format_"),
+        leave_out=("out", "set_", "format_", "lang"),
         factors=tuple(name.strip() for name in (factors or "").split(",") if name.strip()),
         text=tuple(text or ()),
         levels=tuple(set_ or ()),
         format=format_,
         separator=parse_separator(separator),
     )
-    written = write_study(out, InitOptions(**asked))
-    say(*written.took, *price_of(written))
+    say_written(write_study(out, InitOptions(**asked), lang=parse_lang(lang)), out, parse_lang(lang))
+
+
+def say_written(written: WrittenStudy, out: Path, lang: Lang) -> None:
+    """What the files were taken for, what the study costs, and what to do next."""
+    say(*written.took, *price_of(written, lang))
     for warning in written.warnings:
-        warn(warning)
-    say(f"wrote {StudyFolder(out).settings}; look at it, and change what you like")
-    say(f"next: finegrid plan {out} --probe measures what it costs, and what does nothing on this model")
+        warn(warning, lang)
+    say(init_words.say("wrote", lang, file=StudyFolder(out).settings), next_line("measure", out, lang))
 
 
-def price_of(written: WrittenStudy) -> list[str]:
+def price_of(written: WrittenStudy, lang: Lang) -> list[str]:
     """What a new study costs, roughly, and what it can decide."""
     from finegrid.planning.rough import TextSizes
     from finegrid.verdict.budget.price import price_lines, price_rough
 
     size = measure_size(written.study.checkpoint.folder)
     sizes = TextSizes(written.sizes, written.mean_tokens)
-    return price_lines(price_rough(written.study, size, sizes, written.majority))
+    return price_lines(price_rough(written.study, size, sizes, written.majority), lang)
 
 
 def plan(
@@ -168,7 +174,7 @@ def plan(
         audit(study, settings)  # which says what it warns of
     status = study_status(study, settings, seeds, workers)
     if seconds is not None:
-        say_budget(status, seconds, apply, as_json)
+        say_budget(status, seconds, apply, as_json, language)
     else:
         say_plan(status, as_json, looks, language)
 
@@ -179,12 +185,12 @@ def say_plan(status: StudyStatus, as_json: bool, just_probed: bool, lang: Lang) 
     if just_probed and not as_json:
         from finegrid.verdict.budget.price import shows_lines  # brings scipy: `plan` alone answers at once
 
-        shows = shows_lines(status)
+        shows = shows_lines(status, lang)
     lines = [*plan_lines(status, shows, lang), next_line(after_plan(status), status.study.folder, lang)]
     say_status(status, lines, as_json, warned=just_probed)
 
 
-def say_budget(status: StudyStatus, seconds: float, apply: bool, as_json: bool) -> None:
+def say_budget(status: StudyStatus, seconds: float, apply: bool, as_json: bool, lang: Lang) -> None:
     """What so much time buys; with ``apply``, it becomes the study's plan."""
     from finegrid.verdict.budget.apply import apply_plan
     from finegrid.verdict.budget.budget import plan_budget
@@ -196,8 +202,9 @@ def say_budget(status: StudyStatus, seconds: float, apply: bool, as_json: bool) 
     if as_json:
         say_status(status, (), as_json, {"budget": budget_json(within)})
     else:
-        then = next_line("run" if apply else "plan", folder)
-        say(*budget_lines(within, applied=apply), *changed, then)
+        then = next_line("run" if apply else "plan", folder, lang)
+        told = (translate(line, lang) for line in changed)
+        say(*budget_lines(within, apply, lang), *told, then)
 
 
 def check_apply(apply: bool, budget: str | None) -> None:

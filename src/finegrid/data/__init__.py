@@ -6,6 +6,6 @@ study's), `settings` (the ``[data]`` table), `resample` (how a pool is split for
 (texts to label), `row_file` (rows that are read part by part), `probabilities` (what a teacher says of
 them), `clean_files` (files without what looks wrong), `alike` (texts but for case and blanks), and what
 reads single files and finds out how: `content`,
-`cells_of_file`, `sniff` (with `reading_words`, what it took them for), `cells`, `columns`, `delimited`,
-`separator`, `encoding`, `markdown`, `parquet`, `findings`.
+`cells_of_file`, `sniff` (with `reading_words`, what it took them for, and `reading_phrases`, its two
+languages), `cells`, `columns`, `delimited`, `separator`, `encoding`, `markdown`, `parquet`, `findings`.
 """

@@ -15,10 +15,13 @@ from finegrid.data.delimited import join_cells
 from finegrid.data.findings import FileFindings, quote
 from finegrid.data.leaks import MOST_TEXTS
 from finegrid.data.read import CheckedRows, read_rows
+from finegrid.data.reading_phrases import say
 from finegrid.data.rewrite import name_target, write_rows
 from finegrid.data.settings import DataSettings
 from finegrid.errors import InputError, input_error
-from finegrid.spelling import count_noun
+from finegrid.in_chinese import translate
+from finegrid.spelling import Lang
+from finegrid.words import SHARED
 
 REMOVED_FILE = "removed.tsv"
 COLUMNS = ("file", "line", "done", "why", "like", "text")
@@ -63,7 +66,9 @@ class _RowFindings(FileFindings):
             self.unfit.setdefault(place, OF_ROWS.get(kind, kind))
 
 
-def clean_files(settings: DataSettings, base: Path, out: Path, near_twins: bool) -> CleanFiles:
+def clean_files(
+    settings: DataSettings, base: Path, out: Path, near_twins: bool, lang: Lang = "en"
+) -> CleanFiles:
     """Write clean files and ``removed.tsv`` into a folder.
 
     Args:
@@ -92,7 +97,7 @@ def clean_files(settings: DataSettings, base: Path, out: Path, near_twins: bool)
     with replacing(out / REMOVED_FILE) as draft:
         text = "".join(f"{join_cells(line, chr(9))}\n" for line in (COLUMNS, *lines))
         draft.write_text(text, encoding="utf-8", newline="")
-    done = [_sum_up(targets[part], lines) for part in settings.files]
+    done = [_sum_up(targets[part], lines, lang) for part in settings.files]
     return CleanFiles({part: out / targets[part] for part in settings.files}, done)
 
 
@@ -169,12 +174,17 @@ def _list_done(
     return [lines[place] for place in sorted(lines)]
 
 
-def _sum_up(name: str, lines: list[tuple[str, ...]]) -> str:
+def _sum_up(name: str, lines: list[tuple[str, ...]], lang: Lang) -> str:
     """``clean     train.csv: 52 rows taken out (text also in test: 40, repeated row: 12)``."""
     of_file = [line for line in lines if line[0] == name]
     whys = Counter(line[3] for line in of_file if line[2] == "removed")
     changed = sum(line[2] == "changed" for line in of_file)
-    reasons = ", ".join(f"{why}: {count:,}" for why, count in whys.most_common())
-    took = count_noun(whys.total(), "row")
-    said = f"clean     {name}: {took} taken out{f' ({reasons})' if reasons else ''}"
-    return f"{said}, {count_noun(changed, 'label')} changed" if changed else said
+    reasons = SHARED[lang]["list comma"].join(
+        say("of reason", lang, why=translate(why, lang), count=count) for why, count in whys.most_common()
+    )
+    because = say("because", lang, reasons=reasons) if reasons else ""
+    taken = whys.total()
+    said = say("clean one" if taken == 1 else "clean", lang, file=name, count=taken) + because
+    if changed:
+        said += say("changed one" if changed == 1 else "changed", lang, count=changed)
+    return said

@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finegrid.data.findings import quote
+from finegrid.data.reading_phrases import say
 from finegrid.data.table import DataTable, Split
 from finegrid.data.tokens import TokenisedSplit, encode, read_template
 from finegrid.errors import InputError, Problem
-from finegrid.spelling import count_noun
+from finegrid.spelling import Lang, count_noun
 from finegrid.streams import Streams
+from finegrid.words import SHARED
 
 MOST_TEXTS = 50_000  # whose tokens `draw_token_facts` counts
 # One token in twenty: more than the rare characters and emoji of texts in a checkpoint's own language make.
@@ -211,26 +213,35 @@ def describe_unknown(facts: Sequence[TokenFacts]) -> str:
     return f"{', '.join(shares)} are unknown to this checkpoint's vocabulary{examples}{none if blind else ''}"
 
 
-def quote_examples(facts: Iterable[TokenFacts]) -> str:
+def quote_examples(facts: Iterable[TokenFacts], lang: Lang = "en") -> str:
     """``, e.g. 'x', 'y'``; empty if nothing is unknown."""
     words = list(dict.fromkeys(word for fact in facts for word in fact.examples))[:EXAMPLES]
-    return f", e.g. {', '.join(map(quote, words))}" if words else ""
+    quoted = SHARED[lang]["list comma"].join(map(quote, words))
+    return say("examples", lang, examples=quoted) if words else ""
 
 
-def describe_tokens(facts: Sequence[TokenFacts]) -> str:
+def describe_tokens(facts: Sequence[TokenFacts], lang: Lang = "en") -> str:
     """``tokens    train 19.8 a text (median 20, ...), dev ...``: lengths, and what is unknown."""
-    return f"tokens    {', '.join(map(describe_split, facts))}{quote_examples(facts)}"
+    splits = SHARED[lang]["comma"].join(describe_split(fact, lang) for fact in facts)
+    return say("tokens", lang, splits=splits) + quote_examples(facts, lang)
 
 
-def describe_split(fact: TokenFacts) -> str:
-    drawn = f" in {fact.texts:,} drawn ones" if fact.texts < fact.of else ""
-    return (
-        f"{fact.part} {fact.mean:.1f} a text{drawn} (median {fact.median:.0f}, 99th percentile "
-        f"{fact.percentile_99:.0f}, longest {fact.longest:,}; {fact.cut:,} cut at {fact.max_length}; "
-        f"{describe_share(fact)} unknown)"
+def describe_split(fact: TokenFacts, lang: Lang = "en") -> str:
+    return say(
+        "split",
+        lang,
+        part=say(fact.part, lang),
+        mean=fact.mean,
+        drawn=say("drawn ones", lang, texts=fact.texts) if fact.texts < fact.of else "",
+        median=fact.median,
+        high=fact.percentile_99,
+        longest=fact.longest,
+        cut=fact.cut,
+        length=fact.max_length,
+        share=describe_share(fact, lang),
     )
 
 
-def describe_share(fact: TokenFacts) -> str:
+def describe_share(fact: TokenFacts, lang: Lang = "en") -> str:
     percent = 100 * fact.unknown_share
-    return f"{percent:.1f} %" if not 0 < percent < 0.05 else "less than 0.1 %"
+    return f"{percent:.1f} %" if not 0 < percent < 0.05 else say("less", lang)

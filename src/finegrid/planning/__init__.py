@@ -1,5 +1,5 @@
 """What a study will run: distinct runs, the families that share work, what they take, and how it stands.
 
-Others import `runs`, `families`, `forecast`, `free`, `capacity`, `phases`, `rough`, `status`, `status_words`
-and `here`.
+Others import `runs`, `families`, `forecast`, `free`, `capacity`, `phases`, `rough`, `status`, `status_words`,
+`words` (both languages) and `here`.
 """

@@ -69,7 +69,7 @@ def design_of_study_lines(status: StudyStatus, lang: Lang) -> Iterator[str]:
     if study.screen is not None:
         yield from screen_lines(study.screen)
     if study.head.protocol == "best-test":
-        yield BEST_TEST
+        yield translate(BEST_TEST, lang)
 
 
 def level_lines(status: StudyStatus) -> Iterator[str]:
@@ -168,7 +168,7 @@ def status_lines(status: StudyStatus, lang: Lang = "en") -> list[str]:
     runs = count(len(states), "distinct run", lang)
     lines = [say("states", lang, runs=runs, counts=SHARED[lang]["list comma"].join(counts)), *phases]
     lines += lacking_lines(status, lang)
-    lines += [BEST_TEST] * (status.study.head.protocol == "best-test")
+    lines += [translate(BEST_TEST, lang)] * (status.study.head.protocol == "best-test")
     lines += bad_run_lines(status, lang)
     if status.study.files.logs.is_dir():
         lines.append(say("logs", lang, folder=status.study.files.logs))

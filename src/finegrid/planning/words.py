@@ -72,6 +72,8 @@ MEASURES = {  # what Chinese counts things with
     "row": "行",
     "run": "次运行",
     "distinct run": "次不同的运行",
+    "finished run": "次已完成的运行",
+    "distinct recipe": "个不同的配方",
     "worker": "个进程",
     "thread": "个线程",
 }

@@ -5,21 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 from finegrid.results.render import format_levels, name_columns, render_table
-from finegrid.spelling import format_level
+from finegrid.results.words import say
+from finegrid.spelling import Lang, format_level
 from finegrid.study.imported import Imported, ImportedRow
 from finegrid.study.presets import Preset, thucnews64
 
 
-def render_imported(imported: Imported, style: str) -> str:
+def render_imported(imported: Imported, style: str, lang: Lang = "en") -> str:
     """The table as ``markdown``, ``csv`` or ``json``; results from 0 to 1, as in the table of a study.
 
-    Results on a scale of their own are as they are.
+    Results on a scale of their own are as they are. ``lang`` is of Markdown: programs read the others.
     """
+    lang = lang if style == "markdown" else "en"
     preset = find_preset(imported)
     seeded = any(row.seed is not None for row in imported.rows)
     timed = imported.seconds_per is not None
-    header = ["index", *name_columns(imported.factors, preset), *["seed"] * seeded, "result"]
-    header += [f"seconds_per_{imported.seconds_per}"] * timed
+    header = [say("index", lang), *name_columns(imported.factors, preset), *[say("seed", lang)] * seeded]
+    header.append(say("result", lang))
+    if timed:
+        header.append(say(f"seconds per {imported.seconds_per}", lang))
     rows = [
         [
             str(row.index),

@@ -6,15 +6,18 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from finegrid.in_chinese import name_state, translate
 from finegrid.recipe.identity import Levels, key_of
 from finegrid.recipe.recipe import Recipe
 from finegrid.results.load import records_by_seed
 from finegrid.results.render import format_levels, name_columns, render_table
-from finegrid.spelling import seconds_digits
+from finegrid.results.words import say
+from finegrid.spelling import Lang, seconds_digits
 from finegrid.study.audit_file import Audit
 from finegrid.study.record import Record
 from finegrid.study.settings import BEST_TEST
 from finegrid.study.study import Study
+from finegrid.words import SHARED
 
 
 @dataclass(frozen=True)
@@ -84,23 +87,24 @@ def make_table(study: Study, audit: Audit | None) -> ResultTable:
     return ResultTable(study, audit, tuple(rows))
 
 
-def format_result(table: ResultTable, row: TableRow) -> str:
+def format_result(table: ResultTable, row: TableRow, lang: Lang = "en") -> str:
     """The mean score; what became of the last run where none has finished; empty where none has run."""
     mean = row.mean(table.score)
     if mean is not None:
         return f"{mean:.4f}"
-    return row.records[-1].status if row.records else ""
+    return name_state(row.records[-1].status, lang) if row.records else ""
 
 
-def render_results(table: ResultTable, style: str) -> str:
-    """The table as ``markdown``, ``csv`` or ``json``."""
+def render_results(table: ResultTable, style: str, lang: Lang = "en") -> str:
+    """The table as ``markdown``, ``csv`` or ``json``. ``lang`` is of Markdown: programs read the others."""
+    lang = lang if style == "markdown" else "en"
     study = table.study
     preset = study.preset if study.is_published_grid else None
-    best_test = study.head.protocol == "best-test"
-    name = "result (best-test)" if best_test else "result"
-    header = ["index", *name_columns(study.factors, preset), name]
+    result = "best-test" if study.head.protocol == "best-test" else "result"
+    header = [say("index", lang), *name_columns(study.factors, preset), say(result, lang)]
     rows = [
-        [str(row.index), *format_levels(row.levels, preset), format_result(table, row)] for row in table.rows
+        [str(row.index), *format_levels(row.levels, preset), format_result(table, row, lang)]
+        for row in table.rows
     ]
     return render_table(header, rows, as_json(table), style)
 
@@ -146,33 +150,42 @@ def epoch_seconds(record: Record) -> float:
     return record.seconds.epoch
 
 
-def format_epoch(seconds: float) -> str:
+def format_epoch(seconds: float, lang: Lang = "en") -> str:
     """``12.30 s``."""
-    return f"{seconds:.{seconds_digits(seconds, digits=2)}f} s"
+    return say("seconds", lang, seconds=f"{seconds:.{seconds_digits(seconds, digits=2)}f}")
 
 
-def summary_lines(table: ResultTable) -> list[str]:
+def summary_lines(table: ResultTable, lang: Lang = "en") -> list[str]:
     """Best and worst row and seconds per epoch, in words."""
     extremes = table.best_and_worst()
     if extremes is None:
-        return ["no run has finished yet"]
+        return [say("none", lang)]
     lines = []
     for word, row in zip(("best", "worst"), extremes, strict=True):
         record = next(record for record in row.records if record.done)
-        epochs = len(record.epochs)
-        lines.append(
-            f"{word} row {row.index}: {table.score} {row.mean(table.score):.4f} on test "
-            f"(epoch {record.best_epoch} of {epochs}, {format_epoch(epoch_seconds(record))} per epoch)"
+        told = say(
+            word,
+            lang,
+            row=row.index,
+            score=table.score,
+            mean=row.mean(table.score),
+            epoch=record.best_epoch,
+            epochs=len(record.epochs),
+            seconds=format_epoch(epoch_seconds(record), lang),
         )
-    return [*lines, *seconds_lines(table)]
+        lines.append(told)
+    return [*lines, *seconds_lines(table, lang)]
 
 
-def seconds_lines(table: ResultTable) -> list[str]:
+def seconds_lines(table: ResultTable, lang: Lang = "en") -> list[str]:
     """What an epoch took, and a warning where epochs were chosen on test; nothing before the first run."""
     lines = []
-    kinds = [f"{format_epoch(seconds)} {kind}" for kind, seconds in table.epoch_seconds().items()]
+    kinds = [
+        say(kind, lang, seconds=format_epoch(seconds, lang))
+        for kind, seconds in table.epoch_seconds().items()
+    ]
     if kinds:
-        lines.append(f"seconds per epoch, median over runs: {', '.join(kinds)}")
+        lines.append(say("per epoch", lang, kinds=SHARED[lang]["list comma"].join(kinds)))
     if table.study.head.protocol == "best-test":
-        lines.append(BEST_TEST)
+        lines.append(translate(BEST_TEST, lang))
     return lines

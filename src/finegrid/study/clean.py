@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from finegrid.data.clean_files import REMOVED_FILE, clean_files, making_folder
+from finegrid.data.reading_phrases import say
 from finegrid.data.settings import DataSettings
+from finegrid.spelling import Lang
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class StudyFiles:
 
 @contextmanager
 def cleaning(
-    asked: StudyFiles, clean: Path | None, near_twins: bool, folder: Path, draft: Path
+    asked: StudyFiles, clean: Path | None, near_twins: bool, folder: Path, draft: Path, lang: Lang = "en"
 ) -> Iterator[StudyFiles]:
     """The files as they are; or, where a folder for clean ones is given, those. They go if anything fails.
 
@@ -33,6 +35,7 @@ def cleaning(
         near_twins: whether to look for near-twins among very many texts too.
         folder: of the study.
         draft: what becomes that folder. Clean files that are to lie in the study are written there.
+        lang: en or zh, of what was done.
 
     Raises:
         InputError: a folder that holds something, or files that cannot be read.
@@ -46,7 +49,7 @@ def cleaning(
     with making_folder(target):
         files = {part: path.expanduser().resolve() for part, path in asked.files.items()}
         data = DataSettings.model_validate({**files, **asked.fields})
-        cleaned = clean_files(data, Path(), target, near_twins)
+        cleaned = clean_files(data, Path(), target, near_twins, lang)
         fields = {name: value for name, value in asked.fields.items() if name != "encoding"}  # UTF-8 now
-        done = (*cleaned.done, f"clean     {clean / REMOVED_FILE} lists them")
+        done = (*cleaned.done, say("listed", lang, file=clean / REMOVED_FILE))
         yield StudyFiles(cleaned.files, {**fields, "quoting": "rfc4180"}, done)

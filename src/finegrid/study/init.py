@@ -22,22 +22,22 @@ from finegrid.data.token_facts import TokenFacts, describe_tokens
 from finegrid.data.unlabelled import parse_column
 from finegrid.encoders.families import EMBEDDED
 from finegrid.encoders.languages import find_language, propose_checkpoints
-from finegrid.encoders.size import measure_size
 from finegrid.errors import InputError, input_error
-from finegrid.spelling import count_noun, format_level
+from finegrid.in_chinese import translate
+from finegrid.spelling import Lang
 from finegrid.study.clean import StudyFiles, cleaning
 from finegrid.study.drafting import InitOptions, draft_study_toml
 from finegrid.study.folder import SETTINGS_FILE, StudyFolder
+from finegrid.study.init_words import describe_settings
 from finegrid.study.load import load_study
 from finegrid.study.opening import open_checkpoint
-from finegrid.study.proposals import Proposal, TextLengths, propose_length
+from finegrid.study.proposals import TextLengths, propose_length
 from finegrid.study.scored_label import check_scored_label
 from finegrid.study.study import Study
 from finegrid.study.toml import parse_levels
 
 EMBEDDED_LANGUAGE = "Chinese"
 MOST_LOOKED_AT = 2_000  # texts whose letters tell the language
-TOLD_SETTINGS = ("model.max_length", "training.batch_size", "training.epochs", "optimizer.rate")
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,10 @@ def draft_of(folder: Path) -> Path:
 
 
 def write_study(
-    folder: Path, options: InitOptions, bring: Callable[[Path], None] = lambda draft: None
+    folder: Path,
+    options: InitOptions,
+    bring: Callable[[Path], None] = lambda draft: None,
+    lang: Lang = "en",
 ) -> WrittenStudy:
     """Make a study folder, and say how its files were read.
 
@@ -77,6 +80,7 @@ def write_study(
         options: those of `finegrid init`.
         bring: writes files that are to lie in the study into its draft, which it is given; ``options`` name
             them there (`draft_of`).
+        lang: en or zh, of what is said of the files and the study.
 
     Raises:
         InputError: anything wrong with files, columns, model or settings; then nothing is written.
@@ -94,7 +98,7 @@ def write_study(
         bring(draft)
         reading = find_reading(options)
         asked = StudyFiles(options.files, reading.settings())
-        with cleaning(asked, options.clean, options.near_twins, folder, draft) as clean:
+        with cleaning(asked, options.clean, options.near_twins, folder, draft, lang) as clean:
             files = clean.files
             named = replace(options, train=files["train"], dev=files.get("dev"), test=files.get("test"))
             settings = StudyFolder(draft).settings
@@ -121,10 +125,10 @@ def write_study(
         raise
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    took = [*describe_reading(options, reading, table, opened.facts), *clean.done]
+    took = [*describe_reading(options, reading, table, opened.facts, lang), *clean.done]
     return WrittenStudy(
-        [*took, *describe_settings(study, drafted.proposals)],
-        warnings,
+        [*took, *describe_settings(study, bool(drafted.proposals), lang)],
+        [translate(warning, lang) for warning in warnings],
         replace(study, folder=folder),
         {part: len(getattr(table, part)) for part in PARTS},
         {fact.part: min(fact.mean, fact.max_length) for fact in opened.facts},
@@ -178,33 +182,16 @@ def check_embedded_knows(table: DataTable) -> None:
     raise input_error("command line", "--model", what)
 
 
-def describe_settings(study: Study, proposals: Mapping[str, Proposal]) -> list[str]:
-    """What is trained with, and what is varied."""
-    levels, design = study.baseline.levels(), study.head.design
-    told = [f"{name.partition('.')[2]} {format_level(levels[name])}" for name in TOLD_SETTINGS]
-    source = "proposed" if proposals else "as asked"
-    varied = ", ".join(f"{name} ({' | '.join(map(format_level, lv))})" for name, lv in study.factors.items())
-    run = study.head.run
-    return [
-        f"model     {study.checkpoint.folder.name}: {measure_size(study.checkpoint.folder).name}",
-        f"settings  {', '.join(told)} ({source}: study.toml has the reasons)",
-        f"machine   {run.device}, {run.precision}",
-        f"varied    {varied or ', '.join(study.free_factors)}",
-        f"design    {design.kind}, {count_noun(len(study.rows), 'row')}, "
-        f"{count_noun(len(design.numbers), 'seed')}",
-    ]
-
-
 def describe_reading(
-    options: InitOptions, reading: Reading, table: DataTable, facts: list[TokenFacts]
+    options: InitOptions, reading: Reading, table: DataTable, facts: list[TokenFacts], lang: Lang
 ) -> list[str]:
     names = {part: path.name for part, path in options.files.items()}
     return [
-        describe_rows(names, table),
-        describe_columns(reading),
-        describe_format(reading),
-        describe_classes(table),
-        describe_tokens(facts),
+        describe_rows(names, table, lang),
+        describe_columns(reading, lang),
+        describe_format(reading, lang),
+        describe_classes(table, lang),
+        describe_tokens(facts, lang),
     ]
 
 

@@ -11,7 +11,10 @@ from finegrid.data.findings import FileFindings, quote, quote_all
 
 INDEX = {"", "index", "row", "#", "no", "no.", "序号"}  # "": pandas writes its index so
 SEED = {"seed", "random_seed", "种子", "随机种子"}
-SECONDS = {"seconds", "seconds_per_epoch", "seconds_per_run", "epoch_seconds"}
+SECONDS = {
+    *("seconds", "seconds_per_epoch", "seconds_per_run", "epoch_seconds"),
+    *("秒数", "每轮秒数", "每次运行秒数"),
+}
 RESULT = {
     *("result", "results", "score", "test_score", "f1", "f1_score", "macro_f1", "micro_f1", "weighted_f1"),
     *("test_f1", "accuracy", "acc", "test_accuracy", "test_acc", "mcc", "结果", "得分", "准确率", "f1值"),

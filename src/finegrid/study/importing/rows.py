@@ -120,7 +120,7 @@ def list_places(places: Sequence[int]) -> str:
 
 
 def guess_seconds_unit(name: str) -> Literal["epoch", "run"]:
-    return "epoch" if "epoch" in name.casefold() else "run"
+    return "epoch" if "epoch" in name.casefold() or "每轮" in name else "run"
 
 
 def check_repeats(

@@ -13,8 +13,9 @@ from finegrid.encoders.size import EncoderSize
 from finegrid.errors import InputError
 from finegrid.planning.rough import TextSizes, guess_seconds, guess_workers
 from finegrid.planning.status import StudyStatus
+from finegrid.planning.words import count
 from finegrid.results.load import load_results
-from finegrid.spelling import count_noun, format_duration
+from finegrid.spelling import Lang, format_duration
 from finegrid.statistics.contrasts import Contrasts
 from finegrid.statistics.power import POWER
 from finegrid.study.audit_file import Audit
@@ -31,7 +32,9 @@ from finegrid.verdict.budget.budget import (
     plan_budget,
 )
 from finegrid.verdict.budget.noise import NoiseModel, assume_noise, estimate_noise, percent_wrong_of
+from finegrid.verdict.budget.phrases import say
 from finegrid.verdict.budget.words import describe_clarity, name_design
+from finegrid.words import SHARED
 
 LONG = 3600.0  # seconds, of which `finegrid run` says how to ask for less
 SHARE = 0.1  # of the price that is compared
@@ -147,12 +150,13 @@ def find_own_option(status: StudyStatus, audit: Audit, runs: int, seconds: float
     return Option(own, tuple(status.seeds), runs, seconds, detects), noise.percent_wrong is not None
 
 
-def shows_lines(status: StudyStatus) -> list[str]:
+def shows_lines(status: StudyStatus, lang: Lang = "en") -> list[str]:
     """What a study can decide as it is planned; nothing where nobody has probed it."""
     study, audit = status.study, status.audit
     if audit is None or not study.factors or study.head.design.resample is not None:
         return []
-    return [f"decides: {describe_decided(*find_own_option(status, audit, 0, 0.0))}"]
+    decided = describe_decided(*find_own_option(status, audit, 0, 0.0), lang)
+    return [say("plan decides", lang, decided=decided)]
 
 
 def plan_tenth(status: StudyStatus, seconds: float | None) -> BudgetPlan | None:
@@ -168,70 +172,74 @@ def plan_tenth(status: StudyStatus, seconds: float | None) -> BudgetPlan | None:
         return None  # seeds with splits of their own: what these add to the noise is not planned for
 
 
-def describe_price(status: StudyStatus) -> list[str]:
+def describe_price(status: StudyStatus, lang: Lang = "en") -> list[str]:
     """What is left of a study costs, and above an hour how to ask for less; nothing where nothing is left."""
     price = price_measured(status)
-    return [] if price is None else [*price_lines(price), *less_lines(price, status.study.folder)]
+    if price is None:
+        return []
+    return [*price_lines(price, lang), *less_lines(price, status.study.folder, lang)]
 
 
-def price_lines(price: Price) -> list[str]:
+def price_lines(price: Price, lang: Lang = "en") -> list[str]:
     """Three lines: runs and minutes, what that can decide, what a tenth of it could."""
-    runs = count_noun(price.runs, "run")
-    workers = count_noun(price.workers, "worker")
     if price.seconds is None:
-        took = "time not known before a probe"
+        took = say("time not known", lang)
     else:
         about = "roughly" if price.rough else "predicted"
-        took = f"{about} {format_duration(price.seconds)} on this machine with {workers}"
-    lines = [f"price     {runs}, {took}", f"decides   {describe_decided(price.option, price.assumed)}"]
-    if price.seconds is not None and (tenth := describe_tenth(price)):
-        lines.append(f"a tenth   {format_duration(SHARE * price.seconds)}: {tenth}")
+        workers = count(price.workers, "worker", lang)
+        took = say(about, lang, time=format_duration(price.seconds, lang), workers=workers)
+    lines = [
+        say("price", lang, runs=count(price.runs, "run", lang), took=took),
+        say("decides", lang, decided=describe_decided(price.option, price.assumed, lang)),
+    ]
+    if price.seconds is not None and (tenth := describe_tenth(price, lang)):
+        lines.append(say("a tenth", lang, time=format_duration(SHARE * price.seconds, lang), tenth=tenth))
     return lines
 
 
-def describe_decided(option: Option, assumed: bool) -> str:
+def describe_decided(option: Option, assumed: bool, lang: Lang = "en") -> str:
     """The smallest effect that a design can show, and in what share of studies.
 
     Args:
         option: the design, and what it detects.
         assumed: whether its noise is a guess.
+        lang: en or zh.
     """
     if not option.candidate.study.factors:
-        return "what free factors are worth: all their levels are scored in these runs"
+        return say("free", lang)
     if not math.isfinite(option.detects):
-        return "no size of effect can be promised before two seeds have run"
-    guess = " (noise assumed; two finished seeds replace that)" if assumed else ""
-    points = f"effects of {option.detects:.1f} points or more, in {100 * POWER:.0f} % of studies"
-    return f"{points}{guess}; {describe_clarity(option.candidate)}"
+        return say("one seed", lang)
+    guess = say("guess", lang) if assumed else ""
+    clarity = describe_clarity(option.candidate, lang)
+    return say("decided", lang, points=option.detects, power=100 * POWER, guess=guess, clarity=clarity)
 
 
-def describe_tenth(price: Price) -> str:
+def describe_tenth(price: Price, lang: Lang = "en") -> str:
     """What the best design of a tenth of the time could show; empty where no design can be compared."""
-    without = f", without {', '.join(price.inert)}, which does nothing" if price.inert else ""
+    without = (
+        say("without", lang, factors=SHARED[lang]["list comma"].join(price.inert)) if price.inert else ""
+    )
     if price.tenth is not None:
-        name = describe_design(price.tenth) + without
+        design = describe_design(price.tenth, lang) + without
         if not math.isfinite(price.tenth.detects):
-            return f"{name}; no size of effect can be promised"
-        return f"{name}: effects of {price.tenth.detects:.1f} points or more"
+            return say("tenth not promised", lang, design=design)
+        return say("tenth shows", lang, design=design, points=price.tenth.detects)
     if price.smallest is not None:
-        least = format_duration(price.smallest.seconds)
-        return f"nothing fits; the least, {describe_design(price.smallest)}{without}, takes {least}"
+        design, time = describe_design(price.smallest, lang) + without, price.smallest.seconds
+        return say("tenth too little", lang, design=design, time=format_duration(time, lang))
     return ""
 
 
-def describe_design(option: Option) -> str:
-    recipes = count_noun(option.candidate.recipes, "recipe")
-    return f"{name_design(option.candidate)} ({recipes} x {count_noun(len(option.seeds), 'seed')})"
+def describe_design(option: Option, lang: Lang = "en") -> str:
+    recipes = count(option.candidate.recipes, "recipe", lang)
+    seeds = count(len(option.seeds), "seed", lang)
+    return say("design", lang, name=name_design(option.candidate, lang), recipes=recipes, seeds=seeds)
 
 
-def less_lines(price: Price, folder: Path) -> list[str]:
+def less_lines(price: Price, folder: Path, lang: Lang = "en") -> list[str]:
     """How to ask for less, where a study takes more than an hour; else nothing."""
     if price.seconds is None or price.seconds <= LONG:
         return []
     seeds = len(price.option.seeds)
-    fewer = f"; finegrid run {folder} --seeds {seeds - 1}" if seeds > 2 else ""
-    return [
-        f"this takes more than an hour; Ctrl-C stops it at any time, and running again resumes. For less: "
-        f"finegrid plan {folder} --budget 1h chooses design and seeds; finegrid run {folder} --for 1h stops "
-        f"in time{fewer}"
-    ]
+    fewer = say("fewer seeds", lang, folder=folder, seeds=seeds - 1) if seeds > 2 else ""
+    return [say("less", lang, folder=folder) + fewer]

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from finegrid.spelling import count_noun, format_duration, json_number
+from finegrid.in_chinese import translate
+from finegrid.planning.words import count
+from finegrid.spelling import UNITS, Lang, format_duration, json_number
 from finegrid.statistics.power import POWER
 from finegrid.statistics.variance import Components
 from finegrid.study.confounding import format_roman
@@ -15,83 +17,93 @@ from finegrid.study.fraction import ROMAN
 from finegrid.study.toml import format_toml
 from finegrid.verdict.budget.budget import BudgetPlan, Candidate, Option
 from finegrid.verdict.budget.noise import RECIPES_DISAGREE, RUN_LUCK, SEEDS_DISAGREE
+from finegrid.verdict.budget.phrases import say
+from finegrid.words import SHARED
 
 
-def budget_lines(plan: BudgetPlan, applied: bool = False) -> list[str]:
-    """`finegrid plan --budget` in words. ``applied``: whether it has become the study's plan."""
-    workers = plan.status.workers
-    within = f"budget {format_duration(plan.seconds).removesuffix(' 0 min')}"
-    within += f" with {workers} worker{'s' * (workers != 1)}"
-    lines = [f"{within}: {describe_option(plan.chosen)}" if plan.chosen else f"{within}: nothing fits"]
+def budget_lines(plan: BudgetPlan, applied: bool = False, lang: Lang = "en") -> list[str]:
+    """`finegrid plan --budget` in words.
+
+    Args:
+        plan: what the budget buys.
+        applied: whether it has become the study's plan.
+        lang: en or zh.
+    """
+    time = format_duration(plan.seconds, lang).removesuffix(f" 0 {UNITS[lang][1]}")
+    bought = describe_option(plan.chosen, lang) if plan.chosen else say("nothing fits", lang)
+    lines = [
+        say("budget", lang, time=time, workers=count(plan.status.workers, "worker", lang), option=bought)
+    ]
     if plan.chosen:
-        lines += detects_lines(plan, plan.chosen)
-    lines.append(f"variances: {describe_variances(plan)}")
+        lines += detects_lines(plan, plan.chosen, lang)
+    lines.append(describe_variances(plan, lang))
     for option in plan.instead if plan.chosen else ():
-        shows = f"{describe_points(option)}; {describe_clarity(option.candidate)}"
-        lines.append(f"instead: {describe_option(option)}: {shows}")
+        points, clarity = describe_points(option, lang), describe_clarity(option.candidate, lang)
+        lines.append(
+            say("instead", lang, option=describe_option(option, lang), points=points, clarity=clarity)
+        )
     if plan.not_compared:
-        names = ", ".join(plan.not_compared)
-        lines.append(f"not compared: {names}: they have rows that were not probed")
+        designs = SHARED[lang]["list comma"].join(translate(design, lang) for design in plan.not_compared)
+        lines.append(say("not compared", lang, designs=designs))
     if plan.chosen and not applied:
-        lines.append(f"to do so: {describe_next_step(plan, plan.chosen)}")
-    return lines + [f"warning: {warning}" for warning in list_warnings(plan)]
+        lines.append(describe_next_step(plan, plan.chosen, lang))
+    return lines + [say("warning", lang, warning=warning) for warning in list_warnings(plan, lang)]
 
 
-def name_design(candidate: Candidate) -> str:
+def name_design(candidate: Candidate, lang: Lang = "en") -> str:
     if candidate.kind == "full":
-        return "full design"
+        return say("full", lang)
     if candidate.kind == "one-at-a-time":
-        return "one at a time"
-    return f"fraction of resolution {format_roman(candidate.reached or 0)}"
+        return say("one at a time", lang)
+    return say("fraction", lang, resolution=format_roman(candidate.reached or 0))
 
 
-def describe_option(option: Option) -> str:
-    name = f"{name_design(option.candidate)} ({count_noun(option.candidate.recipes, 'distinct recipe')})"
-    name += f" x {count_noun(len(option.seeds), 'seed')}"
+def describe_option(option: Option, lang: Lang = "en") -> str:
+    recipes = count(option.candidate.recipes, "distinct recipe", lang)
+    seeds = count(len(option.seeds), "seed", lang)
+    told = say("option", lang, name=name_design(option.candidate, lang), recipes=recipes, seeds=seeds)
     if not option.left:
-        return f"{name}, all done already"
-    runs = f"{count_noun(option.left, 'run')} not done yet"
-    return f"{name}, predicted {format_duration(option.seconds)} for {runs}"
+        return say("option done", lang, option=told)
+    time, runs = format_duration(option.seconds, lang), count(option.left, "run", lang)
+    return say("option left", lang, option=told, time=time, runs=runs)
 
 
-def describe_points(option: Option) -> str:
+def describe_points(option: Option, lang: Lang = "en") -> str:
     if not np.isfinite(option.detects):
-        return "no size of effect can be promised"
-    return f"effects of {option.detects:.2f} points or more"
+        return say("no points", lang)
+    return say("points", lang, points=option.detects)
 
 
-def detects_lines(plan: BudgetPlan, chosen: Option) -> list[str]:
+def detects_lines(plan: BudgetPlan, chosen: Option, lang: Lang = "en") -> list[str]:
     """What the chosen design can show, and what more seeds could."""
     if not np.isfinite(chosen.detects):
-        return [f"{describe_points(chosen)}: {explain_no_promise(chosen)}"]
+        why = explain_no_promise(chosen, lang)
+        return [say("no points because", lang, points=describe_points(chosen, lang), why=why)]
     floor = chosen.candidate.floor(plan.noise, plan.texts)
-    detects = f"detects main {describe_points(chosen)} in {100 * POWER:.0f} % of studies"
+    clarity = describe_clarity(chosen.candidate, lang)
     return [
-        f"{detects}; {describe_clarity(chosen.candidate)}",
-        f"more seeds alone would not get below {floor:.2f} points: the {plan.texts:,} test texts",
+        say("detects", lang, points=chosen.detects, power=100 * POWER, clarity=clarity),
+        say("floor", lang, floor=floor, texts=plan.texts),
     ]
 
 
-def explain_no_promise(option: Option) -> str:
+def explain_no_promise(option: Option, lang: Lang = "en") -> str:
     if option.candidate.unseen:
-        return f"{', '.join(option.candidate.unseen)} does nothing in its rows"
-    if not np.isfinite(option.candidate.size):
-        return "some main effect cannot be worked out from its rows"
-    return "with one seed, nothing is left over that shows the noise of a run"
+        factors = SHARED[lang]["list comma"].join(option.candidate.unseen)
+        return say("nothing in its rows", lang, factors=factors)
+    return say("no noise" if np.isfinite(option.candidate.size) else "not worked out", lang)
 
 
-def describe_clarity(candidate: Candidate) -> str:
+def describe_clarity(candidate: Candidate, lang: Lang = "en") -> str:
     """What can be told apart."""
     if candidate.unseen:
-        return f"does not show {', '.join(candidate.unseen)}"
+        return say("not shown", lang, factors=SHARED[lang]["list comma"].join(candidate.unseen))
     if candidate.kind == "one-at-a-time":
-        return "each with all other factors at their first level, interactions not measured"
-    if candidate.aliased[0]:
-        share = f"{candidate.aliased[0]} of {candidate.comparisons} main effects"
-        return f"{share} measured together with interactions"
-    if candidate.aliased[1]:
-        return "main effects clear, but some interactions of two measured together"
-    return "main effects and interactions of two clear of each other"
+        return say("others first", lang)
+    main, interactions = candidate.aliased
+    if main:
+        return say("some aliased", lang, some=main, all=candidate.comparisons)
+    return say("main clear" if interactions else "clear", lang)
 
 
 def estimate_luck(plan: BudgetPlan) -> float:
@@ -99,31 +111,32 @@ def estimate_luck(plan: BudgetPlan) -> float:
     return float(np.sqrt(plan.noise.run.seed + plan.noise.run.seed_text / plan.texts))
 
 
-def describe_variances(plan: BudgetPlan) -> str:
-    noise, wrong = plan.noise, plan.noise.percent_wrong
-    runs = count_noun(noise.runs, "finished run")
+def describe_variances(plan: BudgetPlan, lang: Lang = "en") -> str:
+    noise, wrong, luck = plan.noise, plan.noise.percent_wrong, estimate_luck(plan)
+    runs = count(noise.runs, "finished run", lang)
     if wrong is None:
-        source = f"{runs} with {count_noun(noise.seeds, 'seed')} of this ledger"
-        return f"from {source}: a run's own luck {estimate_luck(plan):.2f} points"
-    source = f"as in {runs} on dev" if noise.runs else "a guess"
-    return (
-        f"assumed, no two seeds have finished: {wrong:.1f} % of texts wrong ({source}); two seeds of "
-        f"a recipe differ in {wrong * SEEDS_DISAGREE:.1f} % of texts, two recipes in "
-        f"{wrong * RECIPES_DISAGREE:.1f} %; a run's own luck {RUN_LUCK * wrong:.2f} points "
-        f"beyond that, {estimate_luck(plan):.2f} in all. Two finished seeds replace this"
+        return say("measured", lang, runs=runs, seeds=count(noise.seeds, "seed", lang), luck=luck)
+    return say(
+        "assumed",
+        lang,
+        wrong=wrong,
+        source=say("on dev", lang, runs=runs) if noise.runs else say("a guess", lang),
+        seeds=wrong * SEEDS_DISAGREE,
+        recipes=wrong * RECIPES_DISAGREE,
+        own=RUN_LUCK * wrong,
+        luck=luck,
     )
 
 
-def list_warnings(plan: BudgetPlan) -> list[str]:
+def list_warnings(plan: BudgetPlan, lang: Lang = "en") -> list[str]:
     if plan.chosen is None:
         smallest = plan.smallest
-        recipes = count_noun(smallest.candidate.recipes, "distinct recipe")
-        name = f"{name_design(smallest.candidate)} ({recipes})"
-        return [f"the smallest design, {name} x 1 seed, would take {format_duration(smallest.seconds)}."]
+        recipes = count(smallest.candidate.recipes, "distinct recipe", lang)
+        name, time = name_design(smallest.candidate, lang), format_duration(smallest.seconds, lang)
+        return [say("smallest", lang, name=name, recipes=recipes, time=time)]
     if plan.two_seeds is not None:
-        fits = "one seed is all that fits" if plan.two_seeds > plan.seconds else "one seed"
-        what = f"{fits}: it shows a run's luck only through what should be no effect"
-        return [f"{what}. Two seeds of this design would take {format_duration(plan.two_seeds)}."]
+        key = "all that fits" if plan.two_seeds > plan.seconds else "one seed fits"
+        return [say(key, lang, time=format_duration(plan.two_seeds, lang))]
     return []
 
 
@@ -151,10 +164,10 @@ def make_command(plan: BudgetPlan) -> str:
     return shlex.join(words)
 
 
-def describe_next_step(plan: BudgetPlan, option: Option) -> str:
+def describe_next_step(plan: BudgetPlan, option: Option, lang: Lang = "en") -> str:
     table = make_design_table(plan, option)
     lines = ", ".join(f"{name} = {format_toml(value)}" for name, value in table.items())
-    return f"--apply writes [design] {lines} into study.toml; then {make_command(plan)}"
+    return say("to do so", lang, lines=lines, command=make_command(plan))
 
 
 def budget_json(plan: BudgetPlan) -> dict[str, Any]:
