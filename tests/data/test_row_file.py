@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from finegrid.data import text_source
@@ -39,6 +39,7 @@ CONTENT = st.one_of(
 )
 
 
+@example('\r;\r"', ".csv", "rfc4180")
 @given(CONTENT, st.sampled_from([".csv", ".tsv", ".txt", ".jsonl"]), st.sampled_from(["rfc4180", "none"]))
 def test_a_file_in_parts_has_the_cells_and_the_problems_of_the_whole(
     content: str, ending: str, quoting: Quoting
@@ -50,7 +51,9 @@ def test_a_file_in_parts_has_the_cells_and_the_problems_of_the_whole(
         path.write_bytes(content.encode())
         whole, found = FileFindings("a"), FileFindings("a")
         cells, rows = read_cells(path, options, whole), open_rows(path, options, found)
-        assert found.problems() == whole.problems() and found.warnings == whole.warnings
+        # A part tells the problem of a row before that of a later line: the order of kinds may differ.
+        assert sorted(found.problems(), key=str) == sorted(whole.problems(), key=str)
+        assert found.warnings == whole.warnings
         if rows is None or whole:
             assert rows is None and whole
             return
