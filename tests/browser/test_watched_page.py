@@ -90,9 +90,7 @@ def test_the_page_grows_with_the_ledger_and_the_reader_stays(
         assert value(driver, "document.documentElement.dataset.lang") == "zh"
         assert value(driver, "document.getElementById('find').value") == "freeze"
         top = "document.getElementById('recipes').getBoundingClientRect().top"
-        wait_until(
-            lambda: abs(value(driver, top) - place) < 20
-        )  # less than a line, once the charts are drawn
+        wait_until(lambda: abs(value(driver, top) - place) < 5)  # once the charts are drawn
         wait_until(lambda: "已完成" in strip(driver))
 
 
