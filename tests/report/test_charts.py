@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import random
+import re
 import string
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
@@ -27,7 +28,7 @@ from finegrid.report.chart.seeds import MOST as MOST_RECIPES
 from finegrid.report.chart.style import fit_line, format_signed, wrap_line
 from finegrid.report.chart.words import CHART_WORDS, ENGLISH
 from finegrid.report.facts.facts import report_facts
-from finegrid.spelling import format_level
+from finegrid.spelling import Lang, format_level
 from finegrid.study.imported import save_imported
 from finegrid.study.importing.examples import load_example
 
@@ -382,6 +383,15 @@ def test_interactions_that_matter_come_first_then_the_largest(published: Facts) 
     assert len(shown_) == 6
     for name, one in zip(shown_, all_, strict=False):
         assert one["factors"][0] in name and one["factors"][1] in name
+
+
+@pytest.mark.parametrize(("lang", "head"), [("en", r"\S+ = \S+, by \S+"), ("zh", r"\S+ = \S+，按 \S+ 分列")])
+def test_an_interaction_is_headed_by_what_its_effects_are_told_apart_by(
+    published: Facts, lang: Lang, head: str
+) -> None:
+    heads = charts(published, lang)["interactions"]["datasets"]["heads"]
+
+    assert heads and all(re.fullmatch(rf"{head}( †)?", row["name"]) for row in heads)
 
 
 def test_only_light_and_dark_colours_differ_between_themes(facts: Facts) -> None:

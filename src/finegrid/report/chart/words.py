@@ -195,7 +195,7 @@ CHINESE = {
     "without runs": "{count} 个配方还没有完成的运行。",
     "means without interval": "区间未知时不画均值。",
     "interactions title": "一项策略与另一项并用时的价值：{score}（点）",
-    "by": "{level}，按 {other} 个点列",
+    "by": "{level}，按 {other} 分列",
     "with": "{level} 时",
     "interaction": "交互作用 {effect}（{interval}）",
     "tip given": "同时",
