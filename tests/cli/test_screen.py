@@ -131,6 +131,13 @@ def test_a_screen_whose_first_phase_is_not_over_is_left_undecided(study: Study) 
     assert len(lines) == 1 and lines[0].startswith("phase 1 is not over")
 
 
+def test_rows_that_are_asked_for_are_trained_without_deciding(study: Study) -> None:
+    lines: list[str] = []
+    after = train_phases(study, fill, MARGIN, lines.append, rows={1, 2})
+
+    assert after.undecided and len(after.rows) == 8 and lines == []
+
+
 def test_what_is_missing_of_the_survivors_design_is_added(study: Study) -> None:
     first = study.rows
     after = decided(study)

@@ -17,6 +17,7 @@ from finegrid.api.wording import COMMAND_LINE, in_python
 from finegrid.data.cells import UnfitCell, as_text
 from finegrid.errors import InputError, Problem, input_error
 from finegrid.inference.fitted import Fitted, load_fitted
+from finegrid.inference.predict import softmax
 from finegrid.machine import cores
 from finegrid.study.load import override
 from finegrid.study.settings import RunSettings
@@ -86,9 +87,7 @@ class Classifier:
         Raises:
             InputError: as of `predict`.
         """
-        logits = self._logits(texts).astype(np.float64)
-        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+        return softmax(self._logits(texts))
 
     def _logits(self, texts: Iterable[Text]) -> Logits:
         checked = take_texts(texts, self._fitted.texts)

@@ -60,6 +60,8 @@ class Execution:
         Raises:
             InputError: no such rows, or as `launch.train`.
         """
+        from finegrid.verdict.screening import train_phases
+
         ends = math.inf if seconds is None else time.monotonic() + seconds
         check_rows(rows, len(self.study.rows))
         study = keep_asked_seeds(self.study, seeds)
@@ -73,12 +75,7 @@ class Execution:
             ends=ends,
             show=self.listener,
         )
-        if rows is None:
-            from finegrid.verdict.screening import train_phases
-
-            study = train_phases(study, train, margin, self.listener.say)
-        else:
-            train(study)
+        study = train_phases(study, train, margin, self.listener.say, rows)
         return RunSummary.of(study_status(study, self.settings, seeds), self.listener.said)
 
     def add_seeds(self, seconds: float | None, margin: float | None) -> RunSummary:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -56,11 +56,8 @@ class Listener:
     said: list[str] = field(default_factory=list)
     _last: float = 0.0
 
-    def __call__(self, score: str, folder: Path) -> AbstractContextManager[Watcher]:
-        return self._listen(score, folder)
-
     @contextmanager
-    def _listen(self, score: str, folder: Path) -> Iterator[Watcher]:
+    def __call__(self, score: str, folder: Path) -> Iterator[Watcher]:
         show = Show(score, folder, None if self.progress is True else Console(file=io.StringIO(), quiet=True))
 
         def then_tell(act: Callable[..., None], at_most: float = 0.0) -> Callable[..., None]:

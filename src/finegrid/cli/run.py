@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -70,6 +69,8 @@ def run(
     lang: Language = None,
 ) -> None:
     """Train what is still missing. Running again resumes."""
+    from finegrid.verdict.screening import train_phases
+
     ends = find_end(for_)
     study, settings = load(folder, device=device, precision=precision, memory=memory)
     if until_decided:
@@ -80,7 +81,7 @@ def run(
     chosen, language = parse_rows(rows, len(study.rows)), parse_lang(lang)
     study = keep_asked_seeds(study, seeds)
     train = partial(train_priced, settings=settings, workers=workers, seeds=seeds, rows=chosen, lang=language)
-    study = train_all(study, partial(train, mix=mix, ends=ends), margin, chosen)
+    study = train_phases(study, partial(train, mix=mix, ends=ends), margin, say, chosen)
     status = study_status(study, settings, seeds)
     exit_when_over(status, chosen, ends, language)
     say_end(study, margin, status, language)
@@ -93,18 +94,6 @@ def say_end(study: Study, margin: float | None, status: StudyStatus, lang: Lang)
     took = seconds_lines(make_table(study, load_audit(study.folder)), lang)
     say(*took, *tell_briefly(study.folder, margin, lang))
     exit_by(status)
-
-
-def train_all(
-    study: Study, train: Callable[[Study], None], margin: float | None, rows: set[int] | None
-) -> Study:
-    """Rows that are asked for; None: all, of a screen its phases. Returns the study as it then is."""
-    from finegrid.verdict.screening import train_phases
-
-    if rows is None:
-        return train_phases(study, train, margin, say)
-    train(study)
-    return study
 
 
 def train_priced(

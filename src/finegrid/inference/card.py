@@ -11,6 +11,7 @@ from finegrid.errors import visible
 from finegrid.inference.fitted import HEAD, ONNX, Fitted
 from finegrid.inference.snippet import loading_code
 from finegrid.metrics import PLAIN_SCORES
+from finegrid.spelling import format_level
 from finegrid.study.settings import BEST_TEST
 
 MOST_LABELS = 50
@@ -133,11 +134,6 @@ def training(fitted: Fitted, facts: ModelOrigin) -> Iterator[str]:
     yield "\n".join(lines)
     yield "The settings that differ from finegrid's defaults (`finegrid explain SETTING` explains each):"
     yield table(("setting", "value"), [(name, format_level(level)) for name, level in fitted.recipe.items()])
-
-
-def format_level(level: object) -> str:
-    """As study.toml has it."""
-    return str(level).lower() if isinstance(level, bool) else str(level)
 
 
 def data(fitted: Fitted, facts: ModelOrigin) -> Iterator[str]:

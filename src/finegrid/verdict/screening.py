@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from finegrid.facts.decision_words import recorded_words
@@ -26,7 +26,11 @@ INERT = "does nothing: {reason}"
 
 
 def train_phases(
-    study: Study, train: Callable[[Study], None], margin: float | None, say: Callable[[str], None]
+    study: Study,
+    train: Callable[[Study], None],
+    margin: float | None,
+    say: Callable[[str], None],
+    rows: Collection[int] | None = None,
 ) -> Study:
     """Train a study. Of a screen in phase 1, then decide what can be decided, and train the added rows.
 
@@ -35,6 +39,7 @@ def train_phases(
         train: trains what is still missing of a study.
         margin: points; smaller differences are none. None: `choose_margin`.
         say: is given what was decided, in words.
+        rows: the only ones that ``train`` trains, after which nothing is decided. None: all.
 
     Returns:
         The study with the rows that it has in the end.
@@ -43,7 +48,7 @@ def train_phases(
         InputError: predictions that cannot be read.
     """
     train(study)
-    if not study.undecided:
+    if rows is not None or not study.undecided:
         return study
     for line in decide_screen(study, margin):
         say(line)
