@@ -15,13 +15,13 @@ from finegrid.study.audit_file import load_audit
 from finegrid.study.record import Epoch
 from finegrid.study.study import Study
 from finegrid.verdict.brief import brief_lines
-from finegrid.verdict.verdict import judge
+from finegrid.verdict.interim import with_interim_decisions
 
 SETTINGS = '[design]\nseeds = 3\n[factors]\n"reinit.layers" = [0, 2]\n"schedule.warmup_ratio" = [0.0, 0.1]\n'
 
 
 def brief(study: Study, lang: Any = "en") -> list[str]:
-    return brief_lines(judge(load_results(study)), study.folder, lang)
+    return brief_lines(with_interim_decisions(load_results(study)), study.folder, lang)
 
 
 def fill(study: Study, points: int, seeds: range, rising: bool = False) -> None:
@@ -72,7 +72,7 @@ def test_a_baseline_that_was_still_rising_makes_the_answer_doubtful(study: Study
 def test_where_all_are_alike_the_baseline_stays_and_seeds_may_be_added(study: Study) -> None:
     fill(study, 0, range(3))
     kept, _, then = brief(study)
-    one_seed = brief_lines(judge(load_results(study).of_seeds([0])), Path("mine"))
+    one_seed = brief_lines(with_interim_decisions(load_results(study).of_seeds([0])), Path("mine"))
 
     assert kept == "keep what you have: the baseline (row 1)"
     assert then.startswith(f"next: finegrid run {study.folder} --until-decided")

@@ -47,7 +47,7 @@ def fill(study: Study, seeds: range, curve: tuple[float, ...] = (0.6, 0.6), poin
 
 def told(study: Study, lang: Any = "en") -> str:
     verdict = with_interim_decisions(load_results(study))
-    return "\n".join(line.plain for line in verdict_lines(verdict, lang, 1000))
+    return "\n".join(line.plain for line in verdict_lines(verdict, as_json(verdict), lang, 1000))
 
 
 def facts_of(study: Study) -> Any:

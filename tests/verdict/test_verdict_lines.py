@@ -39,7 +39,7 @@ def whole(text: str) -> str:
 @pytest.mark.parametrize("lang", LANGS)
 @pytest.mark.parametrize("width", [60, 80, 100, 120, 160])
 def test_every_word_of_the_verdict_is_whole_at_every_width(verdict: Verdict, width: int, lang: Lang) -> None:
-    lines = [line.plain for line in verdict_lines(verdict, lang, width)]
+    lines = [line.plain for line in verdict_lines(verdict, as_json(verdict), lang, width)]
     said, facts = whole("".join(lines)), as_json(verdict)
 
     assert max(map(cell_len, lines)) <= width
@@ -55,7 +55,7 @@ def test_every_word_of_the_verdict_is_whole_at_every_width(verdict: Verdict, wid
 
 @pytest.mark.parametrize("width", [60, 80, 100])
 def test_a_narrow_terminal_has_the_word_right_behind_the_name(verdict: Verdict, width: int) -> None:
-    lines = [line.plain for line in verdict_lines(verdict, "en", width)]
+    lines = [line.plain for line in verdict_lines(verdict, as_json(verdict), "en", width)]
     at = lines.index("reinit.layers = 6: do not use")
 
     assert lines[at + 1].startswith("  effect -0.51 (95 % interval -0.56 to -0.46)")
@@ -70,7 +70,7 @@ def test_words_are_coloured_by_what_they_say_on_a_terminal_alone(
     def shown(terminal: bool) -> str:
         written = io.StringIO()
         console = Console(file=written, width=80, force_terminal=terminal, highlight=False)
-        print_lines(console, verdict_lines(verdict, "en", 80))
+        print_lines(console, verdict_lines(verdict, as_json(verdict), "en", 80))
         return written.getvalue()
 
     assert "\x1b[1;31mdo not use\x1b[0m" in shown(terminal=True)

@@ -69,12 +69,13 @@ def verdict(
     from finegrid.verdict.words import print_verdict
 
     judged = with_interim_decisions(any_results(folder), margin, tolerance)
+    facts = verdict_json(judged)
     if as_json:
-        say_json(verdict_json(judged))
+        say_json(facts)
     else:
         language = parse_lang(lang)
-        print_verdict(judged, language)
-        say(after_verdict(judged, verdict_json(judged), folder, language))
+        print_verdict(judged, facts, language)
+        say(after_verdict(judged, facts, folder, language))
 
 
 def report(

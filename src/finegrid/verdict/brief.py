@@ -11,7 +11,6 @@ from finegrid.results.load import any_results
 from finegrid.spelling import Lang
 from finegrid.study.folder import StudyFolder
 from finegrid.verdict.interim import with_interim_decisions
-from finegrid.verdict.qualified import qualify
 from finegrid.verdict.to_json import as_json
 from finegrid.verdict.verdict import Verdict
 
@@ -35,11 +34,11 @@ def brief_lines(verdict: Verdict, folder: Path, lang: Lang = "en") -> list[str]:
     """At most three lines. While runs are missing they say how many, and no word of a decision.
 
     Args:
-        verdict: of the study, as `finegrid verdict` has it.
+        verdict: of the study, qualified, as `finegrid verdict` has it.
         folder: as the user has named it: the commands are for it.
         lang: en or zh.
     """
-    words, facts = WORDS[lang], as_json(qualify(verdict))
+    words, facts = WORDS[lang], as_json(verdict)
     if verdict.waiting is not None:
         return [headline(facts, lang), next_line("go on", folder, lang)]
     if verdict.best is None or verdict.recommended is None:

@@ -28,7 +28,6 @@ from finegrid.statistics.effects import Interaction
 from finegrid.terminal import fold_lines, open_console, print_lines
 from finegrid.verdict.diagnose_words import describe
 from finegrid.verdict.strategy_lines import format_interval, free_level_lines, strategy_lines
-from finegrid.verdict.to_json import as_json
 from finegrid.verdict.verdict import Verdict, mattering
 from finegrid.words import SHARED
 
@@ -111,15 +110,20 @@ LANGUAGES: dict[Lang, dict[str, str]] = {
 assert ENGLISH.keys() == CHINESE.keys()
 
 
-def print_verdict(verdict: Verdict, lang: Lang) -> None:
-    """To stdout: what to use, every strategy with its word, then what else there is to say."""
+def print_verdict(verdict: Verdict, facts: VerdictFacts, lang: Lang) -> None:
+    """To stdout: what to use, every strategy with its word, then what else there is to say.
+
+    Args:
+        verdict: of a study.
+        facts: the same, of `as_json`.
+        lang: of the sentences.
+    """
     console = open_console()
-    print_lines(console, verdict_lines(verdict, lang, console.width))
+    print_lines(console, verdict_lines(verdict, facts, lang, console.width))
 
 
-def verdict_lines(verdict: Verdict, lang: Lang, width: int) -> Iterator[Text]:
+def verdict_lines(verdict: Verdict, facts: VerdictFacts, lang: Lang, width: int) -> Iterator[Text]:
     """All of it, in lines of at most ``width`` columns."""
-    facts = as_json(verdict)
     head = (*best_lines(verdict, facts, lang), "", *head_lines(verdict, lang))
     yield from fold_lines((visible(agree(line)) for line in head), width)
     yield from strategy_lines(verdict, facts, lang, width)
