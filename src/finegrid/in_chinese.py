@@ -181,6 +181,10 @@ PATTERNS: tuple[tuple[str, str], ...] = (
     (r"study\.toml has now in \[design\]: (.+)", r"study.toml 的 [design] 现在是：\1"),
     (r"a fraction of resolution (\w+)", r"分辨度 \1 的部分设计"),
     (r"study\.toml has this already", "study.toml 已是如此"),
+    (
+        r"study\.toml varies no more, since they do nothing: (.+)",
+        r"study.toml 不再改变以下不起作用的因子：\1",
+    ),
     # why rows are taken out of clean files
     (r"text with more than one label", "文本有多个标签"),
     (r"repeated row", "重复行"),

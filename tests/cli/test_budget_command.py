@@ -11,6 +11,7 @@ from support.studies import save_word_checkpoint, write_data, write_word_study
 
 from finegrid.planning.runs import plan_runs
 from finegrid.study.audit_file import load_audit
+from finegrid.study.edit import change_design
 from finegrid.study.load import load_study
 from finegrid.study.record import Record
 
@@ -112,3 +113,78 @@ def test_warnings_of_the_data_are_said_once(study: Path, call: Call) -> None:
 
 def test_without_a_budget_nothing_is_said_of_one(study: Path, call: Call) -> None:
     assert "budget" not in json.loads(call("plan", study, "--json").stdout)
+
+
+IDLE: dict[str, list[object]] = {
+    **FACTORS,
+    "optimizer.decay_on": ["all", "matrices"],
+    "reinit.pooler": [False, True],
+}
+TWO_FRACTIONS = 'kind = "fractional"\nresolution = "IV"'
+
+
+def test_a_budget_probes_what_it_compares_and_leaves_out_what_does_nothing(
+    study: Path, call: Call, tmp_path: Path
+) -> None:
+    """A fraction of five factors has 16 rows here; of the four that do something, eight rows are as clear."""
+    folder = write_word_study(tmp_path / "idle", Path("../model"), IDLE, design=TWO_FRACTIONS)
+    done = call("plan", folder, "--budget", "1h", "--workers", "1", "--json")
+    budget = json.loads(done.stdout)["budget"]
+    offered = [budget["chosen"], *budget["instead"]]
+
+    assert done.returncode == 0 and budget["not_compared"] == []
+    assert {option["design"]["kind"] for option in offered} == {"full", "fractional", "one-at-a-time"}
+    smaller = [option for option in offered if option["without"]]
+    assert smaller and all(option["without"] == ["reinit.pooler"] for option in smaller)
+    assert all(option["design"]["kind"] == "fractional" for option in smaller)
+    before = (folder / "audit.json").read_bytes()
+    assert call("plan", folder, "--budget", "2h", "--workers", "1").returncode == 0
+    assert (folder / "audit.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("preset", ["", 'preset = "thucnews64"\n'])
+def test_apply_takes_out_what_does_nothing_and_keeps_every_other_run(
+    study: Path, call: Call, tmp_path: Path, preset: str
+) -> None:
+    from finegrid.verdict.budget.budget import leave_out
+
+    folder = write_word_study(
+        tmp_path / "idle",
+        Path("../model"),
+        {} if preset else IDLE,
+        preset,
+        recipe={"model.pooling": "cls"},
+        design=TWO_FRACTIONS,
+    )
+    was = load_study(folder)
+    change_design(folder, {"seeds": 2}, ["reinit.pooler"])
+    now, smaller = load_study(folder), leave_out(was, ["reinit.pooler"])
+
+    assert "reinit.pooler" in was.factors and was.head.design.numbers == (0,)
+    assert now.head.design.numbers == (0, 1) and now.head.preset is None
+    assert [*now.factors.items()] == [*smaller.factors.items()]
+    assert now.baseline == smaller.baseline
+    assert [row.recipe for row in now.rows] == [row.recipe for row in smaller.rows]
+
+
+def test_a_factor_that_is_taken_out_stays_at_its_first_level(study: Path) -> None:
+    file = study / "study.toml"
+    file.write_text(file.read_text().replace('"freeze.layers" = [0, 1]', '"freeze.layers" = [1, 0]'))
+    now = change_design(study, {}, ["freeze.layers"])
+
+    assert "freeze.layers" not in now.factors and now.baseline.freeze.layers == 1
+
+
+def test_apply_tells_what_it_took_out(study: Path, call: Call, tmp_path: Path) -> None:
+    """In the time of 24 runs, three seeds of the smaller fraction show more than one of the full design."""
+    folder = write_word_study(tmp_path / "idle", Path("../model"), IDLE, design=TWO_FRACTIONS)
+    asked = ("plan", folder, "--workers", "1", "--budget")
+    budget = json.loads(call(*asked, "1h", "--json").stdout)["budget"]
+    smaller = next(one for one in budget["instead"] if one["without"])
+    seconds = 24.5 * smaller["seconds"] / smaller["runs_left"]
+    told = call(*asked, f"{seconds:.2f}s", "--apply").stdout.splitlines()
+
+    assert " x 3 seeds, without reinit.pooler, which does nothing, predicted " in told[0]
+    assert "study.toml varies no more, since they do nothing: reinit.pooler" in told
+    assert load_study(folder).factors.keys() == IDLE.keys() - {"reinit.pooler"}
+    assert len(load_study(folder).rows) == 8 and load_study(folder).head.design.numbers == (0, 1, 2)

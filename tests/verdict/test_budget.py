@@ -322,25 +322,27 @@ def test_seeds_go_on_from_those_of_the_study(tmp_path: Path) -> None:
 
 
 def test_designs_that_come_to_the_same_runs_are_offered_once(grid: Study) -> None:
-    """Without the pooler, the fraction of 32 of 64 rows is the full design."""
+    """The pooler does nothing: of the other five, half is as clear as 32 of all 64 rows, the full design."""
     audit = load_audit(grid.folder)
     assert audit is not None
     candidates, missing = find_candidates(grid, audit)
 
     assert [(candidate.kind, candidate.recipes) for candidate in candidates] == [
         ("full", 32),
+        ("one-at-a-time", 6),
         ("fractional", 16),
         ("fractional", 8),
-        ("one-at-a-time", 6),
     ]
-    assert [candidate.aliased[0] for candidate in candidates] == [0, 0, 5, 0] and missing == ()
+    assert [candidate.reached for candidate in candidates] == [None, None, 5, 3] and missing == ()
+    assert [candidate.aliased for candidate in candidates] == [(0, 0), (0, 0), (0, 0), (5, 4)]
     assert [candidate.comparisons for candidate in candidates] == [5] * 4
     assert [candidate.leftover for candidate in candidates] == [
         32 - 1 - 5 - 10,
+        0.0,
         (5 + 10) / 3,
         (5 + 4) / 3,
-        0.0,
     ]
+    assert [candidate.without for candidate in candidates] == [(), (), *[("reinit.pooler",)] * 2]
 
 
 def test_what_the_audit_does_not_know_is_not_promised(tmp_path: Path) -> None:

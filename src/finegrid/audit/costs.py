@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from itertools import cycle, islice
 from typing import Any
@@ -20,7 +21,7 @@ from finegrid.data.tokens import TokenisedSplit
 from finegrid.encoders.families import CheckpointInfo
 from finegrid.machine import machine, versions
 from finegrid.model.device import peak_memory, reset_peak_memory, total_memory
-from finegrid.recipe.identity import ENGINE
+from finegrid.recipe.identity import ENGINE, Levels
 from finegrid.recipe.recipe import Recipe
 from finegrid.study.audit_file import COPIES, Audit, AuditedCheckpoint, Cost, RowAudit
 from finegrid.training.captured import CapturedSteps
@@ -34,17 +35,22 @@ from finegrid.training.train import captures_steps
 TIMED_STEPS = 3  # after one that is not timed
 
 
-def make_audit(loaded: LoadedStudy) -> Audit:
-    """Reduce every row of the study, and time one run of every kind."""
+def make_audit(loaded: LoadedStudy, others: Sequence[Levels] = ()) -> Audit:
+    """Reduce every row of the study, and time one run of every kind.
+
+    Args:
+        loaded: the study, with its data and model.
+        others: further recipes to audit, each as the levels that it moves from the defaults.
+    """
     study = loaded.study
     canonicaliser = Canonicaliser(loaded, study.head.design.numbers[0])
     rows = []
     recipes: dict[str, Recipe] = {}
-    for row in study.rows:
-        reduction = canonicaliser.reduce(row.recipe)
-        rows.append(RowAudit(moved=row.recipe.moved(), run=reduction.levels, inert=reduction.inert))
-        recipe = Recipe().at(reduction.levels)
-        recipes.setdefault(str(recipe.priced_levels()), recipe)
+    for recipe in dict.fromkeys([*(row.recipe for row in study.rows), *map(Recipe().at, others)]):
+        reduction = canonicaliser.reduce(recipe)
+        rows.append(RowAudit(moved=recipe.moved(), run=reduction.levels, inert=reduction.inert))
+        reduced = Recipe().at(reduction.levels)
+        recipes.setdefault(str(reduced.priced_levels()), reduced)
     proofs = Prover(loaded, canonicaliser).proofs()
     del canonicaliser  # and its models, before memory is measured
     splits = {"train": loaded.tokens.train, "dev": loaded.tokens.dev, "test": loaded.tokens.test}

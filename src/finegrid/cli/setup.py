@@ -42,6 +42,7 @@ from finegrid.running.launch import audit
 from finegrid.running.progress.heartbeat import read_heartbeat
 from finegrid.spelling import Lang, parse_lang
 from finegrid.study import init_words
+from finegrid.study.audited import fitting_audit
 from finegrid.study.drafting import InitOptions
 from finegrid.study.folder import StudyFolder
 from finegrid.study.init import WrittenStudy, write_study
@@ -169,14 +170,35 @@ def plan(
     check_apply(apply, budget)
     language = parse_lang(lang)
     study, settings = load_to_plan(folder, device=device, precision=precision, memory=memory)
-    looks = probe or (seconds is not None and not probed(study, settings))
-    if looks:
+    looks = probe
+    if seconds is not None:
+        looks = probe_designs(study, settings)
+    elif probe:
         audit(study, settings)  # which says what it warns of
     status = study_status(study, settings, seeds, workers)
     if seconds is not None:
         say_budget(status, seconds, apply, as_json, language)
     else:
         say_plan(status, as_json, looks, language)
+
+
+def probe_designs(study: Study, settings: RunSettings) -> bool:
+    """Probe what a budget has to know of the designs that it compares; whether anything was to be probed.
+
+    Which factors do nothing is known once the study has been probed: designs without these may have rows
+    that are probed then.
+    """
+    from finegrid.verdict.budget.budget import list_recipes_to_probe
+
+    looked, recipes = False, list_recipes_to_probe(study, None)
+    for _ in range(2):
+        known = fitting_audit(study) if probed(study, settings) else None
+        missing = list_recipes_to_probe(study, known) if known is not None else recipes
+        if known is not None and not missing:
+            break
+        audit(study, settings, others=[recipe.moved() for recipe in dict.fromkeys(recipes + missing)])
+        looked = True
+    return looked
 
 
 def say_plan(status: StudyStatus, as_json: bool, just_probed: bool, lang: Lang) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from finegrid.extras import need_to_train
 from finegrid.planning.families import Family
 from finegrid.planning.status import probed
+from finegrid.recipe.identity import Levels
 from finegrid.recipe.recipe import Recipe
 from finegrid.running.fitting import Keeping
 from finegrid.running.runner import Runner
@@ -80,15 +81,26 @@ def watcher_that_tells(watcher: Watcher, lines: Callable[[], Sequence[str]]) -> 
     return replace(watcher, planned=planned)
 
 
-def audit(study: Study, settings: RunSettings, show: ShowProgress = show_on_terminal) -> None:
+def audit(
+    study: Study,
+    settings: RunSettings,
+    show: ShowProgress = show_on_terminal,
+    others: Sequence[Levels] = (),
+) -> None:
     """Look at the model and the data, and measure what a step costs.
+
+    Args:
+        study: the study.
+        settings: how it is executed.
+        show: tells the progress.
+        others: further recipes to probe, each as the levels that it moves from the defaults.
 
     Raises:
         InputError: bad data or model, or a folder in use.
     """
     need_to_train()
     with show(study.head.score, study.folder) as watcher:
-        Runner(study, settings, watcher=watcher).audit()
+        Runner(study, settings, watcher=watcher).audit(others)
 
 
 def measure_costs(study: Study, settings: RunSettings, show: ShowProgress = show_on_terminal) -> None:

@@ -34,10 +34,12 @@ class RunToTrain:
 
 @dataclass(frozen=True)
 class AuditJob:
-    """Audit the study."""
+    """Audit the study, and further recipes."""
+
+    others: tuple[Levels, ...] = ()  # of each such recipe, the levels that it moves from the defaults
 
     def to_json(self) -> dict[str, Any]:
-        return {"do": "audit"}
+        return {"do": "audit", "others": list(self.others)}
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,8 @@ def parse_job(line: str) -> Job:
         ValueError: no job, or the line was cut.
     """
     match content := json.loads(line):
-        case {"do": "audit"}:
-            return AuditJob()
+        case {"do": "audit", "others": others}:
+            return AuditJob(tuple(others))
         case {"do": "train", "family": family, "runs": runs}:
             return TrainJob(family, tuple(RunToTrain(**run) for run in runs))
         case {"do": "fit", "run": run, "out": out}:

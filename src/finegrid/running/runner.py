@@ -10,6 +10,7 @@ from finegrid.planning.capacity import capacity, check_workers
 from finegrid.planning.families import plan_families
 from finegrid.planning.free import with_free
 from finegrid.planning.runs import plan_runs
+from finegrid.recipe.identity import Levels
 from finegrid.recipe.recipe import Recipe
 from finegrid.running.auditing import audit_study
 from finegrid.running.crew import Crew
@@ -41,14 +42,17 @@ class Runner:
         self._crew = Crew(self.study, self.settings, self.watcher)
         check_workers(self.settings, self.workers)
 
-    def audit(self) -> Audit:
+    def audit(self, others: Sequence[Levels] = ()) -> Audit:
         """Probe the model and the data, and write ``audit.json``.
+
+        Args:
+            others: further recipes to probe, each as the levels that it moves from the defaults.
 
         Raises:
             InputError: bad data or model, or a folder in use.
         """
         with locked(self.study.folder), self._crew.employed():
-            return audit_study(self._crew, self.settings.alike)
+            return audit_study(self._crew, self.settings.alike, others)
 
     def run(self) -> list[Record]:
         """Train what is missing. Returns the latest record of every planned run that has one.

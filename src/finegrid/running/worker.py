@@ -92,8 +92,8 @@ def work(channel: Channel, jobs: queue.Queue[Job], folder: Path, settings: RunSe
     channel.send(Ready(loaded.fingerprints, loaded.contents))
     while True:
         match jobs.get():
-            case AuditJob():
-                channel.send(AuditDone(make_audit(loaded)))
+            case AuditJob(others):
+                channel.send(AuditDone(make_audit(loaded, others)))
             case TrainJob() as job:
                 train(channel, loaded, job)
             case FitJob() as job:

@@ -6,7 +6,7 @@ Fingerprints, the reduction of every row to the run that stands for it, and the 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -152,8 +152,12 @@ class Audit(BaseModel):
         """The audit of a row, if it was audited as it is now."""
         return self._by_moved.get(frozenset(row.recipe.moved().items()))
 
-    def covers(self, rows: list[Row]) -> bool:
-        return self.engine == ENGINE and all(self.row(row) for row in rows)
+    def covers(self, rows: Iterable[Row]) -> bool:
+        return self.knows(row.recipe for row in rows)
+
+    def knows(self, recipes: Iterable[Recipe]) -> bool:
+        """Whether it tells of all these what they come to."""
+        return self.engine == ENGINE and all(frozenset(r.moved().items()) in self._by_moved for r in recipes)
 
     def serves(self, rows: list[Row], alike: dict[str, str | int] | None = None) -> bool:
         """Whether it covers the rows and has, if asked, their costs with this device, precision, threads."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from finegrid.atomic import replacing
 from finegrid.errors import InputError
@@ -11,14 +12,23 @@ from finegrid.study.folder import StudyFolder
 from finegrid.study.load import load_study
 from finegrid.study.lock import locked
 from finegrid.study.study import Study
+from finegrid.study.toml import by_part
+
+if TYPE_CHECKING:
+    from tomlkit import TOMLDocument
 
 Change = int | str | None  # None: the setting is taken out
 
 
-def change_design(folder: Path, changes: Mapping[str, Change]) -> Study:
+def change_design(folder: Path, changes: Mapping[str, Change], without: Collection[str] = ()) -> Study:
     """Write settings into the ``[design]`` table of a study, and load it anew.
 
     Comments, order and blanks stay. A file that would not load is not kept.
+
+    Args:
+        folder: of the study.
+        changes: by setting, what it is to be.
+        without: factors that are to be varied no more; they stay at their first level.
 
     Raises:
         InputError: another finegrid works in the folder, or the study could not be loaded with the changes.
@@ -29,6 +39,8 @@ def change_design(folder: Path, changes: Mapping[str, Change]) -> Study:
     with locked(folder):
         before = path.read_bytes()
         document = tomlkit.parse(before.decode("utf-8-sig"))
+        if without:
+            take_out_factors(document, load_study(folder), without)
         design = document.setdefault("design", tomlkit.table())
         for name, value in changes.items():
             if value is None:
@@ -41,6 +53,36 @@ def change_design(folder: Path, changes: Mapping[str, Change]) -> Study:
         except InputError:
             write(path, before)
             raise
+
+
+def take_out_factors(document: TOMLDocument, study: Study, names: Collection[str]) -> None:
+    """Take factors out of ``[factors]``. A preset that brings one gives way to what it stands for.
+
+    Args:
+        document: of the study's study.toml.
+        study: as that says.
+        names: of the factors.
+    """
+    had = study.baseline.levels()
+    first = study.recipe_at({name: study.factors[name][0] for name in names}).levels()
+    levels = {factor: level for factor, level in first.items() if level != had[factor]}
+    preset = study.preset
+    if preset is not None and any(name in preset.factors for name in names):
+        levels = {factor: had[factor] for factor in preset.baseline} | levels
+        del document["preset"]
+        document["factors"] = {
+            name: study.bundles[name].levels if name in study.bundles else list(its_levels)
+            for name, its_levels in {**study.factors, **study.free_factors}.items()
+        }
+    for part, fields in by_part(levels).items():
+        document.setdefault(part, {}).update(fields)
+    factors = document["factors"]
+    for name in names:
+        part, _, field = name.partition(".")
+        if name in factors:
+            del factors[name]
+        else:
+            del factors[part][field]
 
 
 def write(path: Path, content: bytes) -> None:

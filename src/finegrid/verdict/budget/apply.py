@@ -40,13 +40,17 @@ def apply_plan(plan: BudgetPlan) -> list[str]:
         "seeds": before.seeds,
     }
     changes = {name: value for name, value in wanted.items() if name == "resolution" or had[name] != value}
-    change_design(study.folder, changes)
+    without = plan.chosen.candidate.without
+    change_design(study.folder, changes, without)
     told = [
         f"{name} = {format_toml(value)}" if value is not None else f"no {name}"
         for name, value in changes.items()
         if value is not None or had[name] is not None
     ]
-    return [f"study.toml has now in [design]: {', '.join(told)}" if told else "study.toml has this already"]
+    lines = [f"study.toml has now in [design]: {', '.join(told)}"] if told else []
+    if without:
+        lines.append(f"study.toml varies no more, since they do nothing: {', '.join(without)}")
+    return lines or ["study.toml has this already"]
 
 
 def count_dropped(plan: BudgetPlan, chosen: Option) -> int:

@@ -19,6 +19,7 @@ from finegrid.planning.forecast import family_seconds, share_out
 from finegrid.planning.runs import PlannedRun, plan_runs
 from finegrid.planning.status import StudyStatus
 from finegrid.recipe.identity import key_of
+from finegrid.recipe.recipe import Recipe
 from finegrid.results.load import load_results
 from finegrid.results.results import Results
 from finegrid.statistics.comparisons import Contrast
@@ -40,6 +41,7 @@ from finegrid.verdict.budget.noise import NoiseModel, estimate_noise, sum_square
 # for effects that are measured together.
 ALIKE = 1.1
 ENOUGH_SEEDS = 3
+MOST_PROBED = 128  # rows of a design that are looked at to compare it
 KINDS: tuple[tuple[DesignKind, Resolution], ...] = (
     ("full", 4),
     ("fractional", 5),
@@ -57,11 +59,13 @@ class Candidate:
         study: The same study, in this design.
         contrasts: Of its distinct recipes.
         unseen: Factors that do something in other designs, but nothing in this one.
+        without: Factors of the study that it does not vary, since they do nothing in any design.
     """
 
     study: Study
     contrasts: Contrasts
     unseen: tuple[str, ...]
+    without: tuple[str, ...] = ()
 
     @property
     def kind(self) -> DesignKind:
@@ -177,7 +181,7 @@ class BudgetPlan:
         instead: The best of every other design that fits.
         smallest: The design that takes least, with one seed.
         two_seeds: Seconds of the chosen design with two seeds, where one was chosen.
-        not_compared: Designs whose rows have not been audited.
+        not_compared: Designs that have rows which nobody has probed.
     """
 
     status: StudyStatus
@@ -298,26 +302,87 @@ def take_seeds(study: Study, seeds: int) -> tuple[int, ...]:
 
 
 def find_candidates(study: Study, audit: Audit) -> tuple[list[Candidate], tuple[str, ...]]:
-    """Every different design of these factors, and the names of those that have rows without an audit."""
-    designs: list[tuple[Study, Results]] = []
-    tables: list[set[str]] = []  # what is compared already, by distinct recipes
-    missing: dict[str, str] = {}  # rows -> name of the design
-    for kind, resolution in KINDS:
-        if find_design_problems(kind, resolution, study.factors):
-            continue
-        other = in_design(study, kind, resolution)
-        if not audit.covers(other.rows):
-            name = kind if kind != "fractional" else f"a fraction of resolution {ROMAN[resolution]}"
-            missing.setdefault(str([row.levels for row in other.rows]), name)
-            continue
-        results = load_results(other)
-        table = {key_of(recipe.run) for recipe in results.recipes}
-        if table not in tables:
-            tables.append(table)
-            designs.append((other, results))
-    live = dict.fromkeys(factor for _, results in designs for factor in results.factors)
-    candidates = [make_candidate(other, results, live) for other, results in designs]
+    """Every different design of these factors, and the names of those that have rows without an audit.
+
+    Where factors do nothing, fractions are of the others. Of all factors there is then but the study's own
+    fraction, of which runs may have finished.
+    """
+    designs = list_designs(study)
+    if without := find_idle(study, designs, audit):
+        own = study.head.design.kind, study.head.design.resolution
+        designs = [
+            d for d in designs if not is_fraction(d) or own == ("fractional", d.head.design.resolution)
+        ]
+        designs += list_smaller(study, without)
+    covered = [design for design in designs if audit.covers(design.rows)]
+    found: dict[frozenset[str], tuple[Study, Results]] = {}  # by distinct recipes: the first that has them
+    for design in covered:
+        results = load_results(design)
+        found.setdefault(frozenset(key_of(recipe.run) for recipe in results.recipes), (design, results))
+    live = dict.fromkeys(factor for _, results in found.values() for factor in results.factors)
+    candidates = [
+        make_candidate(design, results, live, [name for name in without if name not in design.factors])
+        for design, results in found.values()
+    ]
+    missing = {str([row.levels for row in d.rows]): name_kind(d) for d in designs if d not in covered}
     return candidates, tuple(missing.values())
+
+
+def list_recipes_to_probe(study: Study, audit: Audit | None) -> list[Recipe]:
+    """What must be looked at before the designs of a study can be compared, and is not in the audit.
+
+    Designs of very many rows are left out: they are compared where their rows have been probed otherwise.
+
+    Args:
+        study: the study.
+        audit: that fits it; None: there is none yet.
+    """
+    designs = list_designs(study)
+    if audit is not None:
+        designs += list_smaller(study, find_idle(study, designs, audit))
+    recipes = (row.recipe for design in designs if len(design.rows) <= MOST_PROBED for row in design.rows)
+    return [recipe for recipe in dict.fromkeys(recipes) if audit is None or not audit.knows([recipe])]
+
+
+def list_designs(study: Study) -> list[Study]:
+    """The study in every design that its factors and its checkpoint can have."""
+    kinds = (kind for kind in KINDS if not find_design_problems(*kind, study.factors))
+    designs = [in_design(study, kind, resolution) for kind, resolution in kinds]
+    checkpoint = study.checkpoint
+    return [design for design in designs if not any(row.recipe.problems(checkpoint) for row in design.rows)]
+
+
+def list_smaller(study: Study, without: Collection[str]) -> list[Study]:
+    """Fractions of the factors that do something. Other designs have the same recipes with the others."""
+    if not without or len(without) == len(study.factors):
+        return []
+    smaller = leave_out(study, without)
+    return [design for design in list_designs(smaller) if is_fraction(design)]
+
+
+def is_fraction(study: Study) -> bool:
+    return study.head.design.kind == "fractional"
+
+
+def find_idle(study: Study, designs: Sequence[Study], audit: Audit) -> tuple[str, ...]:
+    """Varied factors that do nothing in any row of designs that combine levels, where these are audited.
+
+    One at a time, a factor may do nothing that does something beside others.
+    """
+    combined = [design.rows for design in designs if design.head.design.kind != "one-at-a-time"]
+    idle = [audit.inert_everywhere(rows) for rows in combined if audit.covers(rows)]
+    return tuple(name for name in study.factors if idle and all(name in names for names in idle))
+
+
+def leave_out(study: Study, names: Collection[str]) -> Study:
+    """The same study with some factors at their first level, and not varied."""
+    first = {name: study.factors[name][0] for name in names}
+    return replace(
+        study,
+        baseline=study.recipe_at(first),
+        factors={name: levels for name, levels in study.factors.items() if name not in names},
+        bundles={name: bundle for name, bundle in study.bundles.items() if name not in names},
+    )
 
 
 def in_design(study: Study, kind: DesignKind, resolution: Resolution) -> Study:
@@ -327,9 +392,19 @@ def in_design(study: Study, kind: DesignKind, resolution: Resolution) -> Study:
     return replace(study, head=study.head.model_copy(update={"design": design}), screen=None)
 
 
-def make_candidate(study: Study, results: Results, live: Collection[str]) -> Candidate:
+def make_candidate(
+    study: Study, results: Results, live: Collection[str], without: Sequence[str] = ()
+) -> Candidate:
     """``live``: factors that do something somewhere."""
     recipes = [recipe.levels for recipe in results.recipes]
     ran = np.ones(len(recipes), dtype=bool)
     unseen = tuple(factor for factor in live if factor not in results.factors)
-    return Candidate(study, Contrasts(results.factors, recipes, ran), unseen)
+    return Candidate(study, Contrasts(results.factors, recipes, ran), unseen, tuple(without))
+
+
+def name_kind(study: Study) -> str:
+    """Of a design that is not compared."""
+    design = study.head.design
+    return (
+        design.kind if design.kind != "fractional" else f"a fraction of resolution {ROMAN[design.resolution]}"
+    )

@@ -50,8 +50,11 @@ ENGLISH = {
     "detects": "detects main effects of {points:.2f} points or more in {power:.0f} % of studies; {clarity}",
     "floor": "more seeds alone would not get below {floor:.2f} points: the {texts:,} test texts",
     "instead": "instead: {option}: {points}; {clarity}",
-    "not compared": "not compared: {designs}: they have rows that were not probed",
+    "not compared": "not compared: {designs}: not all rows were probed (finegrid probes designs of at most "
+    "{most} rows)",
     "to do so": "to do so: --apply writes [design] {lines} into study.toml; then {command}",
+    "to do so without": "to do so: --apply takes {factors} out of the factors and writes [design] {lines} "
+    "into study.toml; then {command}",
     "measured": "variances: from {runs} with {seeds} of this ledger: a run's own luck {luck:.2f} points",
     "assumed": "variances: assumed, no two seeds have finished: {wrong:.1f} % of texts wrong ({source}); two "
     "seeds of a recipe differ in {seeds:.1f} % of texts, two recipes in {recipes:.1f} %; a run's own luck "
@@ -107,8 +110,10 @@ CHINESE = {
     "detects": "{power:.0f} % 的研究能检出 {points:.2f} 个点及以上的主效应；{clarity}",
     "floor": "只增加随机种子无法低于 {floor:.2f} 个点：受限于 {texts:,} 条测试文本",
     "instead": "或者：{option}：{points}；{clarity}",
-    "not compared": "没有比较：{designs}：其中有的行没有探测",
+    "not compared": "没有比较：{designs}：有的行没有探测（finegrid 只探测不超过 {most} 行的设计）",
     "to do so": "若要这样做：--apply 把 [design] {lines} 写入 study.toml；然后 {command}",
+    "to do so without": "若要这样做：--apply 从因子中去掉 {factors}，并把 [design] {lines} 写入 study.toml；"
+    "然后 {command}",
     "measured": "方差：根据本研究 {seeds}、{runs}，单次运行自身的偶然波动为 {luck:.2f} 个点",
     "assumed": "方差：假定值，因为还没有完成两个随机种子：{wrong:.1f} % 的文本判错（{source}）；同一配方的"
     "两个随机种子在 {seeds:.1f} % 的文本上不同，两个配方在 {recipes:.1f} % 的文本上不同；此外单次运行自身的"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -33,8 +33,7 @@ from finegrid.verdict.budget.budget import (
 )
 from finegrid.verdict.budget.noise import NoiseModel, assume_noise, estimate_noise, percent_wrong_of
 from finegrid.verdict.budget.phrases import say
-from finegrid.verdict.budget.words import describe_clarity, name_design
-from finegrid.words import SHARED
+from finegrid.verdict.budget.words import describe_clarity, describe_without, name_design
 
 LONG = 3600.0  # seconds, of which `finegrid run` says how to ask for less
 SHARE = 0.1  # of the price that is compared
@@ -54,7 +53,6 @@ class Price:
         assumed: Whether its noise is a guess.
         tenth: The best design of a tenth of the seconds; None where nothing fits.
         smallest: The design that takes least; None where none is known.
-        inert: Factors that do nothing, which these two leave out.
     """
 
     runs: int
@@ -65,7 +63,6 @@ class Price:
     assumed: bool
     tenth: Option | None = None
     smallest: Option | None = None
-    inert: tuple[str, ...] = ()
 
 
 def price_rough(study: Study, size: EncoderSize, sizes: TextSizes, majority: float) -> Price:
@@ -137,7 +134,6 @@ def price_measured(status: StudyStatus) -> Price | None:
         assumed,
         within.chosen if within else None,
         within.smallest if within else None,
-        tuple(sorted(status.inert_everywhere())),
     )
 
 
@@ -160,14 +156,11 @@ def shows_lines(status: StudyStatus, lang: Lang = "en") -> list[str]:
 
 
 def plan_tenth(status: StudyStatus, seconds: float | None) -> BudgetPlan | None:
-    """What a tenth would buy for the factors that do something; None where designs cannot be compared."""
-    live = {name: lv for name, lv in status.study.factors.items() if name not in status.inert_everywhere()}
-    if not seconds or not live:
+    """What a tenth would buy; None where designs cannot be compared."""
+    if not seconds or len(status.inert_everywhere()) == len(status.study.factors):
         return None
-    bundles = {name: bundle for name, bundle in status.study.bundles.items() if name in live}
-    study = replace(status.study, factors=live, bundles=bundles)
     try:
-        return plan_budget(replace(status, study=study), SHARE * seconds)
+        return plan_budget(status, SHARE * seconds)
     except InputError:
         return None  # seeds with splits of their own: what these add to the noise is not planned for
 
@@ -216,16 +209,13 @@ def describe_decided(option: Option, assumed: bool, lang: Lang = "en") -> str:
 
 def describe_tenth(price: Price, lang: Lang = "en") -> str:
     """What the best design of a tenth of the time could show; empty where no design can be compared."""
-    without = (
-        say("without", lang, factors=SHARED[lang]["list comma"].join(price.inert)) if price.inert else ""
-    )
     if price.tenth is not None:
-        design = describe_design(price.tenth, lang) + without
+        design = describe_design(price.tenth, lang)
         if not math.isfinite(price.tenth.detects):
             return say("tenth not promised", lang, design=design)
         return say("tenth shows", lang, design=design, points=price.tenth.detects)
     if price.smallest is not None:
-        design, time = describe_design(price.smallest, lang) + without, price.smallest.seconds
+        design, time = describe_design(price.smallest, lang), price.smallest.seconds
         return say("tenth too little", lang, design=design, time=format_duration(time, lang))
     return ""
 
@@ -233,7 +223,8 @@ def describe_tenth(price: Price, lang: Lang = "en") -> str:
 def describe_design(option: Option, lang: Lang = "en") -> str:
     recipes = count(option.candidate.recipes, "recipe", lang)
     seeds = count(len(option.seeds), "seed", lang)
-    return say("design", lang, name=name_design(option.candidate, lang), recipes=recipes, seeds=seeds)
+    told = say("design", lang, name=name_design(option.candidate, lang), recipes=recipes, seeds=seeds)
+    return told + describe_without(option.candidate, lang)
 
 
 def less_lines(price: Price, folder: Path, lang: Lang = "en") -> list[str]:

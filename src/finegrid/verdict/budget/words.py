@@ -15,7 +15,7 @@ from finegrid.statistics.variance import Components
 from finegrid.study.confounding import format_roman
 from finegrid.study.fraction import ROMAN
 from finegrid.study.toml import format_toml
-from finegrid.verdict.budget.budget import BudgetPlan, Candidate, Option
+from finegrid.verdict.budget.budget import MOST_PROBED, BudgetPlan, Candidate, Option
 from finegrid.verdict.budget.noise import RECIPES_DISAGREE, RUN_LUCK, SEEDS_DISAGREE
 from finegrid.verdict.budget.phrases import say
 from finegrid.words import SHARED
@@ -44,7 +44,7 @@ def budget_lines(plan: BudgetPlan, applied: bool = False, lang: Lang = "en") -> 
         )
     if plan.not_compared:
         designs = SHARED[lang]["list comma"].join(translate(design, lang) for design in plan.not_compared)
-        lines.append(say("not compared", lang, designs=designs))
+        lines.append(say("not compared", lang, designs=designs, most=MOST_PROBED))
     if plan.chosen and not applied:
         lines.append(describe_next_step(plan, plan.chosen, lang))
     return lines + [say("warning", lang, warning=warning) for warning in list_warnings(plan, lang)]
@@ -62,10 +62,17 @@ def describe_option(option: Option, lang: Lang = "en") -> str:
     recipes = count(option.candidate.recipes, "distinct recipe", lang)
     seeds = count(len(option.seeds), "seed", lang)
     told = say("option", lang, name=name_design(option.candidate, lang), recipes=recipes, seeds=seeds)
+    told += describe_without(option.candidate, lang)
     if not option.left:
         return say("option done", lang, option=told)
     time, runs = format_duration(option.seconds, lang), count(option.left, "run", lang)
     return say("option left", lang, option=told, time=time, runs=runs)
+
+
+def describe_without(candidate: Candidate, lang: Lang = "en") -> str:
+    """What a design leaves out; empty where it varies every factor of the study."""
+    left_out = SHARED[lang]["list comma"].join(candidate.without)
+    return say("without", lang, factors=left_out) if left_out else ""
 
 
 def describe_points(option: Option, lang: Lang = "en") -> str:
@@ -167,7 +174,9 @@ def make_command(plan: BudgetPlan) -> str:
 def describe_next_step(plan: BudgetPlan, option: Option, lang: Lang = "en") -> str:
     table = make_design_table(plan, option)
     lines = ", ".join(f"{name} = {format_toml(value)}" for name, value in table.items())
-    return say("to do so", lang, lines=lines, command=make_command(plan))
+    without = SHARED[lang]["list comma"].join(option.candidate.without)
+    key = "to do so without" if without else "to do so"
+    return say(key, lang, lines=lines, command=make_command(plan), factors=without)
 
 
 def budget_json(plan: BudgetPlan) -> dict[str, Any]:
@@ -211,6 +220,7 @@ def option_json(plan: BudgetPlan, option: Option) -> dict[str, Any]:
         "interactions_measured": len(candidate.interactions),
         "interactions_aliased": candidate.aliased[1],
         "unseen": list(candidate.unseen),
+        "without": list(candidate.without),
     }
 
 
