@@ -88,6 +88,7 @@ ENGLISH = {
     # intervals and punctuation
     "interval": "{low} to {high}",
     "no interval": "no interval",
+    "too wide": "too little has run: {interval}",
     "in brackets": " ({text})",
     "comma": ", ",
     "colon": ": ",
@@ -166,6 +167,7 @@ CHINESE = {
     "holds": "以上结论的前提：{levels}。",
     "interval": "{low} 至 {high}",
     "no interval": "无区间",
+    "too wide": "运行太少：{interval}",
     "in brackets": "（{text}）",
     "comma": "，",
     "colon": "：",

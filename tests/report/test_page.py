@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import asdict, fields
 from html import unescape
 from html.parser import HTMLParser
@@ -432,6 +433,25 @@ def test_the_page_of_one_seed_has_scores_with_their_intervals_or_says_there_are_
     assert "only one seed has run" in page.lower()
     assert "no interval" in page or " to " in page
     assert "None" not in page and "nan" not in page
+
+
+@pytest.mark.parametrize(
+    ("lang", "hero", "cell"),
+    [
+        ("en", "too little has run (95 % interval 5.00 to 95.00)", "too little has run: 5.00 to 95.00"),
+        ("zh", "运行太少（95 % 区间 5.00 至 95.00）", "运行太少：5.00 至 95.00"),
+    ],
+)
+def test_a_score_of_which_little_is_known_says_so(facts: Facts, lang: str, hero: str, cell: str) -> None:
+    """Wider than two fifths of what a score can be, as on the terminal."""
+    few = deepcopy(facts)
+    best = few["verdict"]["best"]
+    assert best is not None and few["verdict"]["score_widest"] == pytest.approx(40.0)
+    for recipe in (*few["recipes"], best["recommended"], best["baseline"]):
+        recipe["test_interval"] = (5.0, 95.0)
+
+    assert hero in said(few, lang) and said(few, lang).count(cell) >= len(few["recipes"])
+    assert hero not in said(facts, lang) and cell not in said(facts, lang)
 
 
 def test_hostile_strings_are_text(hostile: Facts) -> None:

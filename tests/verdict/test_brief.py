@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from support.reported import audited_study
 from finegrid.planning.runs import PlannedRun
 from finegrid.results.load import load_results
 from finegrid.study.audit_file import load_audit
+from finegrid.study.edit import change_design, keep_asked_seeds
 from finegrid.study.record import Epoch
 from finegrid.study.study import Study
-from finegrid.verdict.brief import brief_lines
+from finegrid.verdict.brief import brief_lines, tells_nothing
+from finegrid.verdict.diagnose import diagnose
 from finegrid.verdict.interim import with_interim_decisions
 
 SETTINGS = '[design]\nseeds = 3\n[factors]\n"reinit.layers" = [0, 2]\n"schedule.warmup_ratio" = [0.0, 0.1]\n'
@@ -77,3 +80,34 @@ def test_where_all_are_alike_the_baseline_stays_and_seeds_may_be_added(study: St
     assert kept == "keep what you have: the baseline (row 1)"
     assert then.startswith(f"next: finegrid run {study.folder} --until-decided")
     assert one_seed[2] == "next: finegrid run mine --seeds 3 tells how far runs differ"
+
+
+def asked_for(study: Study, seeds: int) -> Study:
+    return keep_asked_seeds(study, seeds, partial(tells_nothing, study.folder))
+
+
+def test_seeds_that_finegrid_itself_asks_for_are_not_added_later(study: Study) -> None:
+    """After one seed nothing tells how far runs differ: what it shows can be neither liked nor not."""
+    one = change_design(study.folder, {"seeds": 1})
+    fill(one, 30, range(1))
+    assert "--seeds 3" in brief(one)[2]
+    three = asked_for(one, 3)
+    fill(three, 30, range(1, 3))
+
+    assert three.head.design.numbers == (0, 1, 2)
+    warned = diagnose(load_results(three))
+    assert "unplanned-seeds" not in {warning.kind for warning in warned}
+
+
+def test_seeds_that_are_asked_for_once_something_could_be_decided_are_added_later(study: Study) -> None:
+    two = change_design(study.folder, {"seeds": 2})
+    fill(two, 30, range(2))
+
+    assert not tells_nothing(two.folder) and asked_for(two, 4).head.design.numbers == (0, 1)
+
+
+def test_seeds_that_were_added_later_stay_so(study: Study) -> None:
+    one = change_design(study.folder, {"seeds": 1})
+    fill(one, 30, range(2, 3))
+
+    assert asked_for(one, 3).head.design.numbers == (0,)

@@ -60,11 +60,12 @@ class Execution:
         Raises:
             InputError: no such rows, or as `launch.train`.
         """
+        from finegrid.verdict.brief import tells_nothing
         from finegrid.verdict.screening import train_phases
 
         ends = math.inf if seconds is None else time.monotonic() + seconds
         check_rows(rows, len(self.study.rows))
-        study = keep_asked_seeds(self.study, seeds)
+        study = keep_asked_seeds(self.study, seeds, partial(tells_nothing, self.folder))
         train = partial(
             launch.train,
             settings=self.settings,

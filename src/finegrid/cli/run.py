@@ -69,6 +69,7 @@ def run(
     lang: Language = None,
 ) -> None:
     """Train what is still missing. Running again resumes."""
+    from finegrid.verdict.brief import tells_nothing
     from finegrid.verdict.screening import train_phases
 
     ends = find_end(for_)
@@ -79,7 +80,7 @@ def run(
         return
     check_no_budget(budget)
     chosen, language = parse_rows(rows, len(study.rows)), parse_lang(lang)
-    study = keep_asked_seeds(study, seeds)
+    study = keep_asked_seeds(study, seeds, partial(tells_nothing, folder))
     train = partial(train_priced, settings=settings, workers=workers, seeds=seeds, rows=chosen, lang=language)
     study = train_phases(study, partial(train, mix=mix, ends=ends), margin, say, chosen)
     status = study_status(study, settings, seeds)

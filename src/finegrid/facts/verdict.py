@@ -538,6 +538,13 @@ class VerdictFacts(TypedDict):
         ),
     ]
     score_digits: Annotated[int, Field(description="Digits after the point that a score is told with.")]
+    score_widest: Annotated[
+        Points,
+        Field(
+            description="An interval of a score that is wider than this says that too little has run; null "
+            "where it is not known what a score can be, and where systems are compared."
+        ),
+    ]
     against_baseline: Annotated[
         list[AgainstBaselineFacts], Field(description="Every other recipe, in the order of the design.")
     ]

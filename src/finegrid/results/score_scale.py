@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Points = NDArray[np.float64]
+SAYS_LITTLE = 0.4  # of the whole scale: an interval of a score that is wider than this
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,11 @@ class ScoreScale:
     def digits(self) -> int:
         """After the point, of a score that is told: to a tenth of a point on a scale of its own."""
         return 2 if self.point == 1 else max(0, math.ceil(1 - math.log10(self.point)))
+
+    @property
+    def widest(self) -> float:
+        """An interval of a score that is wider than this says that too little has run."""
+        return SAYS_LITTLE * (self.high - self.low)
 
     def to_points(self, told: Points) -> Points:
         return np.asarray(told * (self.sign / self.point))

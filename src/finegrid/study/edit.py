@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,21 +90,28 @@ def write(path: Path, content: bytes) -> None:
         draft.write_bytes(content)
 
 
-def keep_asked_seeds(study: Study, seeds: int | None) -> Study:
-    """Before the first run, the seeds that it is asked for become those of the study.
+def keep_asked_seeds(
+    study: Study, seeds: int | None, tells_nothing: Callable[[], bool] = lambda: False
+) -> Study:
+    """While no result could decide anything, the seeds that a run is asked for become those of the study.
 
-    Who asks for more seeds before any result is there has not looked: they are no seeds "added later". Fewer
-    seeds than study.toml says stay a part of the plan.
+    Who asks for more seeds before any result is there has not looked: they are no seeds "added later". Nor
+    are they where the results of the planned seeds tell nothing of how far runs differ, as those of one seed
+    mostly do: there is no interval that could have been liked or not. Fewer seeds than study.toml says stay
+    a part of the plan.
 
     Args:
         study: as it is.
         seeds: the first so many; None: nothing was asked for.
+        tells_nothing: whether the results that there are decide nothing; asked only where there are some.
 
     Returns:
-        The study, with these seeds in study.toml if nothing has run.
+        The study, with these seeds in study.toml if nothing could have been decided.
     """
-    if seeds is None or not set(study.head.design.numbers) < set(range(seeds)):
+    planned = set(study.head.design.numbers)
+    if seeds is None or not planned < set(range(seeds)):
         return study
-    if any(record.status != "failed" for record in study.ledger):
+    ran = {record.seed for record in study.ledger if record.status != "failed"}
+    if ran and not (ran <= planned and tells_nothing()):
         return study
     return change_design(study.folder, {"seeds": seeds})

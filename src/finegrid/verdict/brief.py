@@ -30,6 +30,17 @@ def tell_briefly(folder: Path, margin: float | None = None, lang: Lang = "en") -
     return brief_lines(with_interim_decisions(any_results(folder), margin), folder, lang)
 
 
+def tells_nothing(folder: Path) -> bool:
+    """Whether the runs of a study show nothing of how far runs differ, so that they decide nothing.
+
+    Raises:
+        InputError: files that cannot be read.
+    """
+    verdict = with_interim_decisions(any_results(folder))
+    decisions = [effect.decision for effect in verdict.analysis.effects if effect.decision]
+    return verdict.recommendation is None and all(decision.kind == "open" for decision in decisions)
+
+
 def brief_lines(verdict: Verdict, folder: Path, lang: Lang = "en") -> list[str]:
     """At most three lines. While runs are missing they say how many, and no word of a decision.
 

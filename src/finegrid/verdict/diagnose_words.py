@@ -59,8 +59,7 @@ ENGLISH: dict[Kind, Words] = {
     ),
     "one-seed": Words(
         "only one seed has run: what a strategy does and the luck of a run can hardly be told apart",
-        "Set seeds = 3 under [design] in {folder}/study.toml, then `finegrid run {folder}`: "
-        "{runs} more runs, {took} of one worker.",
+        "`finegrid run {folder} --seeds 3` adds two: {runs} more runs, {took} of one worker.",
     ),
     "unplanned-seeds": Words(
         "seeds {seeds} are not in study.toml: they were added later",
@@ -149,8 +148,7 @@ CHINESE: dict[Kind, Words] = {
     ),
     "one-seed": Words(
         "只运行了一个种子：策略的作用和单次运行的运气几乎无法区分",
-        "请在 {folder}/study.toml 的 [design] 中写上 seeds = 3，再运行 `finegrid run {folder}`："
-        "再加 {runs} 次运行，单进程 {took}。",
+        "`finegrid run {folder} --seeds 3` 再加两个：{runs} 次运行，单进程 {took}。",
     ),
     "unplanned-seeds": Words(
         "种子 {seeds} 不在 study.toml 中：它们是后来加入的",

@@ -84,6 +84,7 @@ def as_json(verdict: Verdict) -> VerdictFacts:
         "imported": results.audit is None and results.given is None,
         "lower_is_better": results.scale.lower_is_better,
         "score_digits": results.scale.digits,
+        "score_widest": json_number(results.scale.widest) if results.given is None else None,
         "against_baseline": [
             against_baseline_json(verdict, index, difference)
             for index, difference in enumerate(verdict.against_baseline.differences)

@@ -31,7 +31,6 @@ from finegrid.verdict.strategy_lines import format_interval, free_level_lines, s
 from finegrid.verdict.verdict import Verdict, mattering
 from finegrid.words import SHARED
 
-SAYS_LITTLE = 0.4  # of the whole scale: an interval of a score that is wider than this
 MOST_AGAINST = 6  # recipes of those that differ from the baseline
 
 ENGLISH = {
@@ -48,7 +47,6 @@ ENGLISH = {
     "no interactions": "no two strategies are shown to depend on each other",
     "open interactions": "{open} of {all} interactions are open: what a strategy is worth may depend on "
     "another",
-    "too wide": "too little has run: {interval}",
     "on test": "on test: {score}{seconds}; the baseline {baseline}",
     "kept on test": "on test: {score}{seconds}",
     "best set": "{count} recipes cannot be told from the best on {split}: rows {rows}",
@@ -82,7 +80,6 @@ CHINESE = {
     "given": "{factor} = {level}：{other} = {at} 时 {one}，{other} = {to} 时 {two}",
     "no interactions": "没有发现相互依赖的策略",
     "open interactions": "{all} 个交互作用中有 {open} 个尚不能判断：一项策略的价值可能随另一项而变",
-    "too wide": "运行太少：{interval}",
     "on test": "测试集：{score}{seconds}；基线 {baseline}",
     "kept on test": "测试集：{score}{seconds}",
     "best set": "在{split}上与最佳配方无法区分的配方有 {count} 个：第 {rows} 行",
@@ -301,8 +298,7 @@ def score_and_seconds(verdict: Verdict, index: int, lang: Lang) -> dict[str, str
     mean, around = verdict.scores[index]
     digits = verdict.results.scale.digits
     ends = words["interval"].format(low=f"{around.low:.{digits}f}", high=f"{around.high:.{digits}f}")
-    scale = verdict.results.scale
-    if around.is_known and around.high - around.low > SAYS_LITTLE * (scale.high - scale.low):
+    if around.is_known and around.high - around.low > verdict.results.scale.widest:
         ends = words["too wide"].format(interval=ends)
     score = f"{mean:.{digits}f}" + (words["in brackets"].format(text=ends) if around.is_known else "")
     seconds = json_number(float(verdict.results.run_seconds[index]))

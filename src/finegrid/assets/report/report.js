@@ -348,8 +348,10 @@
     const own = curves.filter((each) => recipe.rows.includes(each.row));
     const [low, high] = recipe.test_interval;
     const digits = verdict.score_digits;
+    const known = low !== null && high !== null;
+    const wide = known && verdict.score_widest !== null && high - low > verdict.score_widest;
     keep(part, {
-      known: low !== null && high !== null, seconds: recipe.seconds !== null, memory: recipe.memory !== null,
+      known: known && !wide, wide, seconds: recipe.seconds !== null, memory: recipe.memory !== null,
       curves: own.length && specs.value.en?.light.recipe, confusion: details.confusion[at],
     });
     say(part, {

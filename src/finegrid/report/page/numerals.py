@@ -9,6 +9,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from finegrid.errors import visible
+from finegrid.facts.verdict import VerdictFacts
 from finegrid.recipe.identity import Level
 from finegrid.report.chart import style
 from finegrid.report.page.bilingual import Both, code, join, marked, same, say
@@ -34,6 +35,19 @@ def between(pair: Pair | None, digits: int = 2, sign: bool = True) -> Both:
         return say("no interval")
     write = style.format_signed if sign else style.plain
     return say("interval", low=write(pair[0], digits), high=write(pair[1], digits))
+
+
+def of_score(pair: Pair | None, verdict: VerdictFacts) -> Both:
+    """The interval of a score, and that it says little where it does."""
+    ends = between(pair, verdict["score_digits"], sign=False)
+    return say("too wide", interval=ends) if says_little(pair, verdict) else ends
+
+
+def says_little(pair: Pair | None, verdict: VerdictFacts) -> bool:
+    """Whether so little has run that the interval of a score covers much of what a score can be."""
+    low, high = pair or (None, None)
+    widest = verdict["score_widest"]
+    return widest is not None and low is not None and high is not None and high - low > widest
 
 
 def known(pair: Pair | None) -> bool:
