@@ -158,7 +158,8 @@ def describe_unknown(name: str) -> str:
     near += [each for each in names if wanted and wanted in each and each not in near]
     if not near:
         return "no such strategy. `finegrid explain` lists all."
-    return f"no such strategy. Did you mean {' or '.join(json.dumps(names[one], ensure_ascii=False) for one in near[:4])}?"
+    told = " or ".join(json.dumps(names[one], ensure_ascii=False) for one in near[:4])
+    return f"no such strategy. Did you mean {told}?"
 
 
 def usual_levels(factor: str, layers: int) -> list[Level]:
