@@ -14,7 +14,7 @@ from finegrid.recipe.card import card
 from finegrid.report.page.bilingual import Both, marked
 
 MARKED = re.compile(r"^([A-Z][a-z]+|[\u4e00-\u9fff]{1,3}) {1,7}(?=\S)(.*)$")
-CHINESE_ENDS = ("。", "；", "：")  # of lines, which need no blank before the next one
+CHINESE_ENDS = ("。", "；", "：", "？")  # of lines, which need no blank before the next one
 FACTOR = re.compile(r"^([a-z_]+\.[a-z0-9_]+) {4}(.*)$")
 
 
