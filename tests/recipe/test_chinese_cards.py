@@ -29,7 +29,7 @@ KEPT = {
 }
 WIDE = "[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]"
 CARELESS = re.compile(
-    rf"{WIDE}[,.;:!?()]|[,;:!?](?={WIDE})|[\u4e00-\u9fff][A-Za-z0-9]|[A-Za-z0-9][\u4e00-\u9fff]"
+    rf"[\u4e00-\u9fff][,.;:!?()]|[,;:!?](?={WIDE})|[\u4e00-\u9fff][A-Za-z0-9]|[A-Za-z0-9][\u4e00-\u9fff]"
     r"|[，。；：、？！（）] | [，。；：、？！（）]|\u3000"
 )
 
@@ -152,7 +152,7 @@ def test_explain_answers_in_chinese(call: Call, monkeypatch: pytest.MonkeyPatch,
     listed, told = call("explain", *asked).stdout, call("explain", "warmup", *asked).stdout
 
     assert listed.startswith("41 项策略：")
-    assert "\n  预热                   A    schedule.warmup_ratio  （1.0）\n" in listed
+    assert "\n  预热                   A    schedule.warmup_ratio（1.0）\n" in listed
     assert "（1.0，另加之前的预训练）" in listed and not re.search(
         r"\b(strategies|evidence|losses)\b", listed
     )

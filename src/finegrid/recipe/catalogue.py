@@ -97,7 +97,7 @@ def list_lines(lang: Lang = "en") -> Iterator[str]:
         for one in of_kind:
             name = names[one] + " " * (width - cell_len(names[one]))
             step = words["step"].format(step=name_step(one.listing.step, lang))
-            yield f"  {name}  {one.listing.evidence:<3}  {', '.join(one.factors)}  {step}"
+            yield f"  {name}  {one.listing.evidence:<3}  {', '.join(one.factors)}{step}"
     yield ""
     yield words["read on"]
 

@@ -13,7 +13,7 @@ ENGLISH = {
     "C one paper, D mixed or none",
     "read on": "finegrid explain NAME tells more: a factor (reinit.layers), a part (reinit), or any name of "
     "a strategy (LLRD, warm-up)",
-    "step": "({step})",
+    "step": "  ({step})",
     "factor": "{told} ({levels}; default {default})",
     "between bounds": ", ",
     # types of levels
