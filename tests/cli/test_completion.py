@@ -30,6 +30,7 @@ def offers(call: Call, monkeypatch: pytest.MonkeyPatch, line: str) -> list[str]:
         ("finegrid run study --precision b", ["bf16"]),
         ("finegrid export study --to t", ["tensorboard"]),
         ("finegrid explain reinit.l", ["reinit.layers"]),
+        ("finegrid explain 早", ["早停", "早停法"]),
         ("finegrid init --preset f", ["few-sample", "free"]),
         ("finegrid init --factors llrd,reinit.p", ["llrd,reinit.pooler"]),
     ],

@@ -24,11 +24,12 @@ def offer_presets(incomplete: str) -> list[str]:
 
 
 def offer_strategies(incomplete: str) -> list[str]:
-    """Factors, parts, and names of strategies that are one word."""
+    """Factors, parts, and names of strategies that are one word, in Chinese to who types Chinese."""
     from finegrid.recipe.catalogue import entries, parts
     from finegrid.recipe.recipe import DEFAULTS
 
-    names = [*DEFAULTS, *parts(), *(name for entry in entries() for name in entry.names)]
+    several = (entry.names if incomplete.isascii() else entry.listing.chinese for entry in entries())
+    names = [*DEFAULTS, *parts(), *(name for names in several for name in names)]
     return pick(names, incomplete)
 
 

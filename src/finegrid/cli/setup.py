@@ -36,7 +36,7 @@ from finegrid.metrics import PLAIN_SCORES
 from finegrid.next_words import Step, next_line
 from finegrid.planning.status import StudyStatus, probed, study_status
 from finegrid.planning.status_words import at_work_lines, plan_lines, status_lines
-from finegrid.recipe.card import card
+from finegrid.recipe.card import card, card_lines
 from finegrid.recipe.catalogue import list_json, list_lines
 from finegrid.running.launch import audit
 from finegrid.running.progress.heartbeat import read_heartbeat
@@ -272,15 +272,16 @@ def explain(
             autocompletion=offer_strategies,
         ),
     ] = None,
+    lang: Language = None,
     as_json: Json = False,
 ) -> None:
     """Print the card of a strategy: paper, idea, levels, deviations. Without a name, list all."""
     if as_json:
         print(json.dumps(list_json() if name is None else {"card": card(name)}, ensure_ascii=False, indent=1))
     elif name is None:
-        say(*list_lines())
+        say(*list_lines(parse_lang(lang)))
     else:
-        print(card(name))
+        print("\n".join(card_lines(name, parse_lang(lang))))
 
 
 def load_to_plan(folder: Path, **options: str | float | None) -> tuple[Study, RunSettings]:

@@ -11,21 +11,16 @@ from functools import cache
 from typing import Any, get_args
 
 from pydantic import TypeAdapter
+from rich.cells import cell_len
 
 from finegrid.errors import InputError, Problem
 from finegrid.recipe.identity import Level
 from finegrid.recipe.recipe import DEFAULTS, Recipe, unknown_factor
+from finegrid.recipe.words import WORDS, name_kind, name_step
+from finegrid.spelling import Lang
 from finegrid.strategies.part import Kind, Listing, Part
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
-EVIDENCE = (
-    "evidence: A several controlled comparisons, B one paper and a default or replication, C one paper, "
-    "D mixed or none"
-)
-READ_ON = (
-    "finegrid explain NAME tells more: a factor (reinit.layers), a part (reinit), or any name of a strategy "
-    "(LLRD, warm-up)"
-)
 
 
 @dataclass(frozen=True)
@@ -41,7 +36,13 @@ class Entry:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """In English."""
         return (self.listing.name, *self.listing.synonyms)
+
+    @property
+    def all_names(self) -> tuple[str, ...]:
+        """In both languages."""
+        return (*self.names, *self.listing.chinese)
 
     def as_json(self) -> dict[str, Any]:
         one = self.listing
@@ -81,21 +82,24 @@ def list_json() -> dict[str, Any]:
     return {"schema": 1, "strategies": [entry.as_json() for entry in entries()]}
 
 
-def list_lines() -> Iterator[str]:
+def list_lines(lang: Lang = "en") -> Iterator[str]:
     """Every strategy on a line, by kind."""
-    width = max(len(one.listing.name) for one in entries())
-    yield f"{len(entries())} strategies: name, evidence, factors, and what a step takes of one without it"
-    yield EVIDENCE
+    words = WORDS[lang]
+    names = {one: one.listing.name_in(lang) for one in entries()}
+    width = max(map(cell_len, names.values()))
+    yield words["count"].format(count=len(entries()))
+    yield words["evidence"]
     for kind in KINDS:
         of_kind = [one for one in entries() if one.listing.kind == kind]
         if of_kind:
             yield ""
-            yield kind
+            yield name_kind(kind, lang)
         for one in of_kind:
-            said = f"{one.listing.name:<{width}}  {one.listing.evidence:<3}  {', '.join(one.factors)}"
-            yield f"  {said}  ({one.listing.step})"
+            name = names[one] + " " * (width - cell_len(names[one]))
+            step = words["step"].format(step=name_step(one.listing.step, lang))
+            yield f"  {name}  {one.listing.evidence:<3}  {', '.join(one.factors)}{step}"
     yield ""
-    yield READ_ON
+    yield words["read on"]
 
 
 def find(name: str) -> Found:
@@ -123,7 +127,7 @@ def look_up(name: str) -> list[Found]:
         return [Found(exact[dotted], (dotted,))] if dotted in exact else []
     return (
         [Found(part, factors) for part, factors in every.items() if fold(part) == wanted]
-        or [Found(one.part, one.factors) for one in entries() if wanted in map(fold, one.names)]
+        or [Found(one.part, one.factors) for one in entries() if wanted in map(fold, one.all_names)]
         or [
             Found(part, (factor,))
             for part, factors in every.items()
@@ -146,14 +150,16 @@ def describe_unknown(name: str) -> str:
     """That there is no such thing, and what comes near it."""
     if "." in name:
         return unknown_factor(name)
-    names = {fold(each): each for one in entries() for each in one.names}
+    several = (one.names if name.isascii() else one.all_names for one in entries())
+    names = {fold(each): each for names in several for each in names}
     names |= {fold(part): part for part in parts()}
     wanted = fold(name)
     near = difflib.get_close_matches(wanted, names, n=3)
     near += [each for each in names if wanted and wanted in each and each not in near]
     if not near:
         return "no such strategy. `finegrid explain` lists all."
-    return f"no such strategy. Did you mean {' or '.join(json.dumps(names[one]) for one in near[:4])}?"
+    told = " or ".join(json.dumps(names[one], ensure_ascii=False) for one in near[:4])
+    return f"no such strategy. Did you mean {told}?"
 
 
 def usual_levels(factor: str, layers: int) -> list[Level]:

@@ -43,7 +43,12 @@ if TYPE_CHECKING:
 class Average(FreePart):
     listings: ClassVar[tuple[Listing, ...]] = (
         Listing(
-            "moving average", ("ema",), "free", "B", synonyms=("EMA", "exponential moving average", "Polyak")
+            "moving average",
+            ("ema",),
+            "free",
+            "B",
+            synonyms=("EMA", "exponential moving average", "Polyak"),
+            chinese=("滑动平均", "指数滑动平均", "指数移动平均", "移动平均"),
         ),
         Listing(
             "average of the last epochs",
@@ -51,11 +56,24 @@ class Average(FreePart):
             "free",
             "B/D",
             synonyms=("SWA", "stochastic weight averaging", "checkpoint averaging"),
+            chinese=("最近几轮的平均", "随机权重平均", "检查点平均"),
         ),
         Listing(
-            "latest weight averaging", ("lawa",), "free", "B/D", synonyms=("LAWA", "checkpoint averaging")
+            "latest weight averaging",
+            ("lawa",),
+            "free",
+            "B/D",
+            synonyms=("LAWA", "checkpoint averaging"),
+            chinese=("最近权重平均", "最新权重平均"),
         ),
-        Listing("greedy soup", ("soup",), "free", "B/D", synonyms=("model soup", "weight averaging")),
+        Listing(
+            "greedy soup",
+            ("soup",),
+            "free",
+            "B/D",
+            synonyms=("model soup", "weight averaging"),
+            chinese=("贪心模型汤", "模型汤", "权重平均"),
+        ),
     )
     usual: ClassVar[Mapping[str, UsualLevels]] = {
         "ema": (0.0, 0.05),

@@ -40,6 +40,7 @@ class Clip(Strategy):
             "gradients",
             "B",
             synonyms=("max_grad_norm", "clip_grad_norm", "gradient norm"),
+            chinese=("梯度裁剪", "梯度截断", "梯度范数"),
         ),
     )
     usual: ClassVar[Mapping[str, UsualLevels]] = {"norm": (0.0, 1.0)}

@@ -46,6 +46,7 @@ class Contrast(Strategy):
             "losses",
             "D",
             synonyms=("SupCon", "SCL", "contrastive learning"),
+            chinese=("有监督对比损失", "对比学习", "对比损失", "有监督对比学习", "监督对比学习"),
         ),
     )
     usual: ClassVar[Mapping[str, UsualLevels]] = {"weight": (0.0, 0.1)}

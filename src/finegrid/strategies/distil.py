@@ -53,6 +53,7 @@ class Distil(Strategy):
             "A",
             step="1.0, and the teacher's one pass before it",
             synonyms=("KD", "distillation", "teacher student", "soft labels"),
+            chinese=("知识蒸馏", "蒸馏", "教师模型", "师生模型", "软标签"),
         ),
     )
     touches: ClassVar[Mapping[str, Claim]] = {

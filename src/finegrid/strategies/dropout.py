@@ -52,6 +52,7 @@ class DropoutSettings(Strategy):
                 "classifier_dropout",
                 "regularisation",
             ),
+            chinese=("dropout 比率", "随机失活", "丢弃率", "暂退法", "正则化"),
         ),
     )
     usual: ClassVar[Mapping[str, UsualLevels]] = {

@@ -37,6 +37,7 @@ class Freeze(Strategy):
             "A",
             step="0.5 with half of the layers",
             synonyms=("frozen layers", "layer freezing"),
+            chinese=("冻结", "冻结层", "层冻结", "冻结底层", "参数冻结"),
         ),
     )
     usual: ClassVar[Mapping[str, UsualLevels]] = {"layers": (0, OfLayers(0.5), OfLayers(0.75))}

@@ -58,9 +58,24 @@ class HeadSettings(Strategy):
             "architecture",
             "D",
             synonyms=("AutoModelForSequenceClassification", "classification head", "out_proj"),
+            chinese=("Hugging Face 分类头", "分类头", "分类器"),
         ),
-        Listing("head depth", ("hidden",), "architecture", "D", synonyms=("MLP head", "two-layer head")),
-        Listing("multi-sample dropout", ("samples",), "losses", "D", synonyms=("MSD",)),
+        Listing(
+            "head depth",
+            ("hidden",),
+            "architecture",
+            "D",
+            synonyms=("MLP head", "two-layer head"),
+            chinese=("分类头深度", "分类头层数", "多层分类头", "两层分类头"),
+        ),
+        Listing(
+            "multi-sample dropout",
+            ("samples",),
+            "losses",
+            "D",
+            synonyms=("MSD",),
+            chinese=("多次采样 dropout", "多样本 dropout", "多重 dropout"),
+        ),
     )
     usual: ClassVar[Mapping[str, UsualLevels]] = {"kind": (), "hidden": (0, 256), "samples": (1, 5)}
     touches: ClassVar[Mapping[str, Claim]] = {

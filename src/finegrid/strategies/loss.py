@@ -68,6 +68,15 @@ class Loss(Strategy):
             "losses",
             "A",
             synonyms=("class-balanced loss", "imbalance", "effective number", "weighted cross-entropy"),
+            chinese=(
+                "类别权重",
+                "类别加权",
+                "类别不平衡",
+                "类别不均衡",
+                "样本不均衡",
+                "加权交叉熵",
+                "有效样本数",
+            ),
         ),
         Listing(
             "logit adjustment",
@@ -75,9 +84,24 @@ class Loss(Strategy):
             "losses",
             "B",
             synonyms=("balanced softmax", "long tail", "prior correction"),
+            chinese=("logit 校正", "logit 调整", "长尾", "长尾分布", "类别先验", "先验校正"),
         ),
-        Listing("label smoothing", ("smoothing",), "losses", "A/D", synonyms=("LSR", "soft targets")),
-        Listing("focal loss", ("focal_gamma",), "losses", "D", synonyms=("focal", "hard examples")),
+        Listing(
+            "label smoothing",
+            ("smoothing",),
+            "losses",
+            "A/D",
+            synonyms=("LSR", "soft targets"),
+            chinese=("标签平滑", "软目标"),
+        ),
+        Listing(
+            "focal loss",
+            ("focal_gamma",),
+            "losses",
+            "D",
+            synonyms=("focal", "hard examples"),
+            chinese=("focal 损失", "焦点损失", "难例", "难样本"),
+        ),
     )
     usual: ClassVar[Mapping[str, UsualLevels]] = {
         "weights": ("none", "sqrt", "balanced", "effective-0.999"),

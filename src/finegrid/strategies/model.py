@@ -63,6 +63,7 @@ class ModelSettings(Part):
                 "MaxPoolBERT",
                 "last layers",
             ),
+            chinese=("池化", "池化方式", "平均池化", "最大池化", "注意力池化", "句向量"),
         ),
         Listing(
             "length",
@@ -71,6 +72,7 @@ class ModelSettings(Part):
             "A",
             step="in proportion to tokens",
             synonyms=("max_seq_length", "truncation"),
+            chinese=("文本长度", "长度", "最大长度", "截断", "截断长度"),
         ),
         Listing(
             "head and tail",
@@ -79,6 +81,7 @@ class ModelSettings(Part):
             "A",
             step="in proportion to tokens",
             synonyms=("head+tail", "truncation_side", "long texts"),
+            chinese=("头尾截断", "头尾", "长文本", "保留头尾"),
         ),
     )
     usual: ClassVar[Mapping[str, UsualLevels]] = {"pooling": (), "max_length": (128, 64), "keep": ()}

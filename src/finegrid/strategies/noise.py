@@ -34,7 +34,14 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, config=STRICT)
 class Noise(Strategy):
     listings: ClassVar[tuple[Listing, ...]] = (
-        Listing("NoisyTune", ("strength",), "initial values", "C", synonyms=("noise", "perturbation")),
+        Listing(
+            "NoisyTune",
+            ("strength",),
+            "initial values",
+            "C",
+            synonyms=("noise", "perturbation"),
+            chinese=("权重加噪", "加噪", "噪声", "扰动", "参数扰动"),
+        ),
     )
     usual: ClassVar[Mapping[str, UsualLevels]] = {"strength": (0.0, 0.15)}
     touches: ClassVar[Mapping[str, Claim]] = {"strength": {"initial": "all"}}

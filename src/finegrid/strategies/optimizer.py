@@ -39,21 +39,30 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, config=STRICT)
 class Optimizer(Strategy):
     listings: ClassVar[tuple[Listing, ...]] = (
-        Listing("learning rate", ("rate",), "rates", "A", synonyms=("lr",)),
+        Listing("learning rate", ("rate",), "rates", "A", synonyms=("lr",), chinese=("学习率",)),
         Listing(
             "weight decay",
             ("weight_decay", "decay_on"),
             "decays",
             "B/D",
             synonyms=("wd", "no_decay", "decay"),
+            chinese=("权重衰减", "L2 正则", "L2 正则化"),
         ),
-        Listing("bias correction", ("bias_correction",), "updates", "B", synonyms=("BertAdam", "AdamW")),
+        Listing(
+            "bias correction",
+            ("bias_correction",),
+            "updates",
+            "B",
+            synonyms=("BertAdam", "AdamW"),
+            chinese=("偏差校正", "偏差修正", "偏置校正"),
+        ),
         Listing(
             "Adam's betas and eps",
             ("beta1", "beta2", "eps"),
             "updates",
             "D",
             synonyms=("adam_beta1", "adam_beta2", "adam_epsilon", "momentum"),
+            chinese=("Adam 的 beta 和 eps", "动量"),
         ),
     )
     always: ClassVar[bool] = True

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import ConfigDict
 
 from finegrid.errors import Problem
+from finegrid.spelling import Lang
 
 if TYPE_CHECKING:
     from finegrid.encoders.families import CheckpointInfo
@@ -69,6 +70,7 @@ class Listing:
         evidence: how well its worth is known; the card says from where.
         step: what it takes of a step at its usual level, as a multiple of a step without it; "0.5" is half.
         synonyms: other names that people look for, and abbreviations.
+        chinese: its name in Chinese, and then other names that people look for.
     """
 
     name: str
@@ -77,6 +79,11 @@ class Listing:
     evidence: Evidence
     step: str = "1.0"
     synonyms: tuple[str, ...] = ()
+    chinese: tuple[str, ...] = ()
+
+    def name_in(self, lang: Lang) -> str:
+        """English where it has no other name."""
+        return next(iter(self.chinese), self.name) if lang == "zh" else self.name
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,12 @@ if TYPE_CHECKING:
 class Posthoc(FreePart):
     listings: ClassVar[tuple[Listing, ...]] = (
         Listing(
-            "last or best epoch", ("epoch",), "free", "D", synonyms=("early stopping", "load_best_model")
+            "last or best epoch",
+            ("epoch",),
+            "free",
+            "D",
+            synonyms=("early stopping", "load_best_model"),
+            chinese=("最后一轮或最佳轮", "最佳轮次", "最后一轮", "最优检查点"),
         ),
         Listing(
             "logit adjustment after training",
@@ -45,9 +50,15 @@ class Posthoc(FreePart):
             "free",
             "A",
             synonyms=("prior correction", "threshold"),
+            chinese=("训练后的 logit 校正", "先验校正", "阈值"),
         ),
         Listing(
-            "temperature", ("temperature",), "free", "A", synonyms=("calibration", "temperature scaling")
+            "temperature",
+            ("temperature",),
+            "free",
+            "A",
+            synonyms=("calibration", "temperature scaling"),
+            chinese=("温度", "温度缩放", "校准", "概率校准"),
         ),
     )
     usual: ClassVar[Mapping[str, UsualLevels]] = {"epoch": (), "tau": (0.0, 1.0), "temperature": ()}

@@ -42,6 +42,14 @@ class Pretrain(Strategy):
             "A",
             step="1.0, and the pre-training before it",
             synonyms=("TAPT", "task-adaptive pretraining", "MLM"),
+            chinese=(
+                "继续预训练",
+                "任务自适应预训练",
+                "进一步预训练",
+                "二次预训练",
+                "增量预训练",
+                "领域预训练",
+            ),
         ),
     )
     of_one_set: ClassVar[Mapping[str, str]] = {"tokens": "reads the texts of one training set"}

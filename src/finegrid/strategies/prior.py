@@ -46,6 +46,7 @@ class Prior(Strategy):
             "decays",
             "B",
             synonyms=("L2-SP", "decay to the pre-trained weights", "prior_wd", "decay"),
+            chinese=("向预训练权重衰减", "L2-SP 正则", "预训练权重衰减"),
         ),
     )
     usual: ClassVar[Mapping[str, UsualLevels]] = {"decay": (0.0, 0.01, 0.1)}

@@ -53,6 +53,7 @@ class Probe(Strategy):
             "B",
             step="1.0, and a pass over the texts before it",
             synonyms=("LP-FT", "linear probing", "head warm-up"),
+            chinese=("先线性探测再微调", "线性探测", "先训练分类头"),
         ),
     )
     usual: ClassVar[Mapping[str, UsualLevels]] = {"epochs": (0, 5)}

@@ -50,6 +50,14 @@ class Rates(Strategy):
             "rates",
             "A/D",
             synonyms=("LLRD", "layerwise learning rate decay", "discriminative fine-tuning", "lr_decay"),
+            chinese=(
+                "分层学习率衰减",
+                "分层学习率",
+                "逐层学习率衰减",
+                "逐层学习率",
+                "层级学习率衰减",
+                "判别式微调",
+            ),
         ),
         Listing(
             "head rate",
@@ -57,6 +65,7 @@ class Rates(Strategy):
             "rates",
             "B",
             synonyms=("classifier learning rate", "head_lr", "differential learning rates"),
+            chinese=("分类头学习率", "差分学习率", "分类器学习率"),
         ),
     )
     usual: ClassVar[Mapping[str, UsualLevels]] = {"layer_decay": (1.0, 0.95, 0.9), "head": (1.0, 10.0)}

@@ -38,6 +38,7 @@ class Reinit(Strategy):
             "initial values",
             "B",
             synonyms=("re-init", "reinitialize", "fresh layers"),
+            chinese=("重新初始化", "重初始化", "重置顶层"),
         ),
     )
     usual: ClassVar[Mapping[str, UsualLevels]] = {"pooler": (), "layers": (0, 1, OfLayers(0.5))}

@@ -51,13 +51,21 @@ RISING, FIRST, LAST = 0.3, 25.0, 25.0 * 1e4
 @dataclass(frozen=True, config=STRICT)
 class Schedule(Strategy):
     listings: ClassVar[tuple[Listing, ...]] = (
-        Listing("warmup", ("warmup_ratio",), "schedules", "A", synonyms=("warm-up", "warmup_proportion")),
+        Listing(
+            "warmup",
+            ("warmup_ratio",),
+            "schedules",
+            "A",
+            synonyms=("warm-up", "warmup_proportion"),
+            chinese=("预热", "学习率预热", "热身"),
+        ),
         Listing(
             "schedule shape",
             ("shape", "decay_share", "floor"),
             "schedules",
             "A",
             synonyms=("lr_scheduler_type", "cosine", "OneCycleLR", "WSD", "constant", "min_lr"),
+            chinese=("调度形状", "学习率调度", "学习率衰减", "余弦退火", "余弦", "线性衰减", "单周期"),
         ),
     )
     always: ClassVar[bool] = True

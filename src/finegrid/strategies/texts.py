@@ -47,6 +47,7 @@ class Texts(Part):
             "A",
             step="1.0; an epoch in proportion to texts",
             synonyms=("learning curve", "subset", "few-shot"),
+            chinese=("训练文本的份额", "数据量", "学习曲线", "小样本", "少样本", "训练集大小"),
         ),
         Listing(
             "second training file",
@@ -55,6 +56,7 @@ class Texts(Part):
             "D",
             step="1.0; an epoch in proportion to texts",
             synonyms=("back-translation", "data augmentation", "extra data"),
+            chinese=("第二个训练文件", "数据增强", "回译", "额外数据", "文本增强"),
         ),
     )
     of_one_set: ClassVar[Mapping[str, str]] = {

@@ -48,6 +48,14 @@ class Train(Strategy):
             "B",
             step="0.7 with biases, 0.3 with the head",
             synonyms=("BitFit", "bias tuning", "linear probe", "head only", "feature extraction"),
+            chinese=(
+                "BitFit 与只训练分类头",
+                "只训练偏置",
+                "只训练分类头",
+                "偏置微调",
+                "特征提取",
+                "线性分类",
+            ),
         ),
     )
     usual: ClassVar[Mapping[str, UsualLevels]] = {"only": ()}

@@ -36,9 +36,30 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, config=STRICT)
 class Training(Part):
     listings: ClassVar[tuple[Listing, ...]] = (
-        Listing("epochs", ("epochs",), "schedules", "A", synonyms=("longer training", "num_train_epochs")),
-        Listing("batch size", ("batch_size",), "texts", "B/D", synonyms=("per_device_train_batch_size",)),
-        Listing("early stopping", ("patience",), "schedules", "B/D", synonyms=("early_stopping_patience",)),
+        Listing(
+            "epochs",
+            ("epochs",),
+            "schedules",
+            "A",
+            synonyms=("longer training", "num_train_epochs"),
+            chinese=("轮数", "训练轮数", "训练轮次", "迭代轮数"),
+        ),
+        Listing(
+            "batch size",
+            ("batch_size",),
+            "texts",
+            "B/D",
+            synonyms=("per_device_train_batch_size",),
+            chinese=("批大小", "批量大小", "批次大小", "批量"),
+        ),
+        Listing(
+            "early stopping",
+            ("patience",),
+            "schedules",
+            "B/D",
+            synonyms=("early_stopping_patience",),
+            chinese=("早停", "提前停止", "早停法"),
+        ),
     )
     usual: ClassVar[Mapping[str, UsualLevels]] = {
         "epochs": (3, 6),

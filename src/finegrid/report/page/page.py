@@ -13,7 +13,7 @@ from finegrid.facts.verdict import AgainstBaselineFacts
 from finegrid.report.chart.palette import FONT, THEMES, colours
 from finegrid.report.page import numerals, sentences, translated
 from finegrid.report.page.bilingual import HTML_LANG, code, join, say, say_compared, user
-from finegrid.report.page.card_parts import card_parts
+from finegrid.report.page.card_parts import both_cards
 from finegrid.report.page.dots import DotStrip
 from finegrid.report.page.embed import interned, script_hash, script_json, svg_address
 from finegrid.report.page.figure_set import Figures, bundle, draw_figures
@@ -134,7 +134,7 @@ def environment() -> Environment:
         "n": numerals,
         "s": sentences,
         "t": translated,
-        "card_parts": card_parts,
+        "both_cards": both_cards,
         "format_level": format_level,
         "svg_address": svg_address,
         "WORDS": WORDS,

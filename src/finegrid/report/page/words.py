@@ -477,7 +477,7 @@ CHINESE = {
     "k unknown-tokens": "词表中没有的词元",
     "k levels-that-do-more": "作用超出其声明的水平",
     "cards": "策略说明",
-    "cards lead": "每项策略做什么、出自哪里、finegrid 有何不同。细节为英文原文。",
+    "cards lead": "每项策略做什么、出自哪里、finegrid 有何不同。",
     "cards none": "表格没有策略说明。",
     "varied": "这里变动的：{factors}",
     "protocol": "方法",
