@@ -23,8 +23,8 @@ THINGS = rf"(\d+ (?:tensor|dropout site)s? of (?:{WHERE}))"
 # What follows a comma and begins another part of a list, in what a level changes and in a decision.
 CHANGE = r"starts |trains |freezes |switches |other |another |may end "
 ADDED = (
-    r"or its aliases|with its aliases|but measurable|use for speed|diverges in |does not learn in |"
-    r"diverges or "
+    r"or its aliases|with its aliases|but measurable|use for speed|diverges in |does not learn in |diverges "
+    r"or "
 )
 # Quoted texts of users, in Python's spelling; what stands between them are places of files.
 QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
@@ -79,12 +79,13 @@ PATTERNS: tuple[tuple[str, str], ...] = (
     ),
     (r"no row can have it", "没有任何一行可以取这个水平"),
     ("declared to be without effect when the table was imported", "导入表格时已声明它不起作用"),
+    (r"(\w+\.\w+) of (\S+ = [^:;]+)", r"\2 中的 \1"),  # a setting of a bundle
     # notes of effects
     (r"aliased: this design cannot tell it from (.+)", r"混杂：此设计无法将它与 \1 区分"),
     (r"not estimable: the runs that finished do not show it", "无法估计：已完成的运行不足以显示它"),
     (
         r"not estimable: (.+) are the same in every recipe that ran",
-        r"无法估计：在所有已运行的配方中，\1 都相同",
+        r"无法估计：在所有已运行的配方中，<\1> 都相同",
     ),
     (
         r"not estimable: (.+) and (.+) are one run here \((.+)\)",
@@ -95,8 +96,8 @@ PATTERNS: tuple[tuple[str, str], ...] = (
         r"无法估计：\1 和 \2 在这里是同一次运行",
     ),
     (
-        rf"not estimable as defined: {N} of {N} comparisons lack a recipe without any finished run; "
-        rf"this is the mean of the other {N}",
+        rf"not estimable as defined: {N} of {N} comparisons lack a recipe without any finished run; this is "
+        rf"the mean of the other {N}",
         r"不能按定义估计：\2 个比较中有 \1 个缺少已完成的配方；这里是其余 \3 个的均值",
     ),
     (
@@ -105,8 +106,7 @@ PATTERNS: tuple[tuple[str, str], ...] = (
     ),
     (
         rf"(does nothing with the dropped factors at their first level|dropped on dev \(.+\)), so measured "
-        rf"in "
-        rf"the fraction of {N} rows alone; `finegrid plan` says what such a fraction measures together",
+        rf"in the fraction of {N} rows alone; `finegrid plan` says what such a fraction measures together",
         r"<\1>，因此只在 \2 行的部分设计中测量过；`finegrid plan` 会说明哪些效应在其中混杂",
     ),
     (
@@ -131,8 +131,7 @@ PATTERNS: tuple[tuple[str, str], ...] = (
     ),
     (
         r"a public study of THUCNews titles with bert-base-chinese on one RTX 3090 Ti: (.+) titles of 10 "
-        r"classes, "
-        r"batch 256, rate 5e-5, 32 epochs",
+        r"classes, batch 256, rate 5e-5, 32 epochs",
         r"一项公开研究：THUCNews 标题，bert-base-chinese，单张 RTX 3090 Ti；\1 条标题，10 个类别，批大小 "
         r"256，学习率 5e-5，32 轮",
     ),
@@ -142,8 +141,8 @@ PATTERNS: tuple[tuple[str, str], ...] = (
         "最佳轮次在测试集上选择（best-test），因此结果略微偏高",
     ),
     (
-        r"seconds per epoch are averages that the study's text tells, with and without frozen layers; "
-        r"they were not measured row by row",
+        r"seconds per epoch are averages that the study's text tells, with and without frozen layers; they "
+        r"were not measured row by row",
         "每轮秒数取自该研究正文给出的平均值（冻结与不冻结两种），并非逐行测量",
     ),
     (
@@ -217,12 +216,10 @@ PATTERNS: tuple[tuple[str, str], ...] = (
         r"\6 个）。",
     ),
     (
-        rf"{PART}: {N} of {N} drawn texts? are longer than model\.max_length = {N} tokens and are cut; "
-        rf"(.+) of "
-        rf"their tokens are lost \(the longest has {N}\)\.",
-        r"<\1>：抽取的 \3 条文本中有 \2 条超过 model.max_length = \4 个词元而被截断，丢失其中 \5 的词元（最"
-        r"长的"
-        r"有 \6 个）。",
+        rf"{PART}: {N} of {N} drawn texts? are longer than model\.max_length = {N} tokens and are cut; (.+) "
+        rf"of their tokens are lost \(the longest has {N}\)\.",
+        r"<\1>：抽取的 \3 条文本中有 \2 条超过 model.max_length = \4 个词元而被截断，丢失其中 \5 的词元（最长"
+        r"的有 \6 个）。",
     ),
     (
         rf"{PART}: {N} pairs? of which one text gives no token\.",
@@ -230,8 +227,7 @@ PATTERNS: tuple[tuple[str, str], ...] = (
     ),
     (
         rf"{N} % of the tokens of (.+?) are unknown to this checkpoint's vocabulary(, e\.g\. .+?)?(; {N} "
-        rf"texts? "
-        rf"ha(?:s|ve) no known token)?\. Does the checkpoint know the texts' language\?",
+        rf"texts? ha(?:s|ve) no known token)?\. Does the checkpoint know the texts' language\?",
         r"<\2>有 \1 % 的词元不在此检查点的词表中<\3><\4>。这个检查点认识这些文本的语言吗？",
     ),
     (rf"{PART}, {N} % of (.+)", r"<\1>（以及<\3>的 \2 %）"),
@@ -244,24 +240,20 @@ PATTERNS: tuple[tuple[str, str], ...] = (
     ),
     (
         rf"near-twins were not looked for, since there are {N} texts, more than {N}\. finegrid init "
-        rf"--near-twins "
-        rf"looks for them, in about (.+) here",
+        rf"--near-twins looks for them, in about (.+) here",
         r"没有查找近似重复的文本，因为共有 \1 条文本，超过 \2 条。finegrid init --near-twins 可以查找，在这里"
         r"约需 <\3>",
     ),
     (
         r"labels that look alike: (.+)\. Each spelling is a class of its own here\. Write them alike: "
-        r"finegrid "
-        r"init --clean OUT takes the most frequent spelling",
-        r"有些标签看起来相同：<\1>。每种写法在这里各成一类。请统一写法：finegrid init --clean OUT 会采用最"
-        r"常见的"
-        r"写法",
+        r"finegrid init --clean OUT takes the most frequent spelling",
+        r"有些标签看起来相同：<\1>。每种写法在这里各成一类。请统一写法：finegrid init --clean OUT 会采用最常"
+        r"见的写法",
     ),
     (
         rf"labels of {N} classes joined (in a list|by '.+'|by \".+\") \((.+)\): a text has one label here, "
-        rf"and "
-        rf"{N} rows? names? several\. Each combination is a class of its own\. What takes several labels is "
-        rf"multi-label classification, which finegrid does not do yet",
+        rf"and {N} rows? names? several\. Each combination is a class of its own\. What takes several labels "
+        rf"is multi-label classification, which finegrid does not do yet",
         r"\1 个类别的标签<\2>写在一起（\3）：这里一条文本只有一个标签，而有 \4 行写了多个。每种组合各成一类。"
         r"一条文本有多个标签属于多标签分类，finegrid 尚不支持",
     ),
@@ -269,43 +261,37 @@ PATTERNS: tuple[tuple[str, str], ...] = (
     (r"by ('.+'|\".+\")", r"用 \1 "),
     (
         rf"the labels are {N} different numbers from (\S+) to (\S+): that looks like regression, which "
-        rf"finegrid "
-        rf"does not do\. Is this the right label column\? Else make classes of the numbers, such as low and "
-        rf"high",
-        r"标签是 \1 个不同的数，从 \2 到 \3：像是回归问题，finegrid 不做回归。标签列选对了吗？若是，请把这"
-        r"些数"
-        r"分成类别，例如低和高",
+        rf"finegrid does not do\. Is this the right label column\? Else make classes of the numbers, such as "
+        rf"low and high",
+        r"标签是 \1 个不同的数，从 \2 到 \3：像是回归问题，finegrid 不做回归。标签列选对了吗？若是，请把这些"
+        r"数分成类别，例如低和高",
     ),
     # what was found in files
     (
         r"(.+): in (lines? [\d, and more]+) a quoted text begins that holds whole rows, with their "
-        r"labels\. If "
-        r'quotation marks are ordinary text here, set quoting = "none"',
+        r'labels\. If quotation marks are ordinary text here, set quoting = "none"',
         r"\1：<\2>开始的带引号文本中含有整行数据及其标签。如果引号在这里是普通字符，请设置 quoting = "
-        r"“none”",
+        r'"none"',
     ),
     (rf"lines? {N}", r"第 \1 行"),
     (rf"lines ([\d, ]+) and {N}", r"第 \1 和 \2 行"),
     (rf"lines ([\d, ]+) and {N} more", r"第 \1 行等（另有 \2 处）"),
     (
         rf"(.+): the first line was read as a header, but its label (.+) is also that of {N} rows?\. If it "
-        rf"is "
-        rf"data, set header = false",
+        rf"is data, set header = false",
         r"\1：第一行被当作表头，但其中的标签 \2 也是另外 \3 行的标签。如果第一行是数据，请设置 header = "
         r"false",
     ),
     (
-        r"(.+) is not UTF-8 and was read as (\S+), e\.g\. (.+)\. If that reads well, set encoding = "
-        r'"(.+)"; if '
-        r"not, save the file as UTF-8",
-        r"\1 不是 UTF-8，已按 \2 读取，例如 \3。如果读出的文字正确，请设置 encoding = “\4”；否则请把文件存为 "
+        r'(.+) is not UTF-8 and was read as (\S+), e\.g\. (.+)\. If that reads well, set encoding = "(.+)"; '
+        r"if not, save the file as UTF-8",
+        r'\1 不是 UTF-8，已按 \2 读取，例如 \3。如果读出的文字正确，请设置 encoding = "\4"；否则请把文件存为 '
         r"UTF-8",
     ),
     (
         r'(.+) was read as (\S+) because encoding = "(.+)", but it is valid UTF-8 too\. If its texts look '
-        r"wrong, "
-        r'set encoding = "auto"',
-        r"\1 因 encoding = “\3” 而按 \2 读取，但它也是有效的 UTF-8。如果文字不对，请设置 encoding = “auto”",
+        r'wrong, set encoding = "auto"',
+        r'\1 因 encoding = "\3" 而按 \2 读取，但它也是有效的 UTF-8。如果文字不对，请设置 encoding = "auto"',
     ),
     (
         rf"(.+): {N} byte order marks? \(U\+FEFF\) inside the file, the first in line {N}: taken off",
@@ -328,45 +314,39 @@ PATTERNS: tuple[tuple[str, str], ...] = (
     ),
     (
         r"tokenizer: its vocabulary has no (.+), which go around every text and were added at its end\. Is "
-        r"it "
-        r"the tokenizer of this checkpoint\?",
+        r"it the tokenizer of this checkpoint\?",
         r"分词器：词表中没有 \1，它们加在每条文本的首尾，是后来补在词表末尾的。这是此检查点的分词器吗？",
     ),
     (
         r"tokenizer: it puts no special tokens around a text, such as \[CLS\] and \[SEP\], with which "
-        r"encoders "
-        r"of this family were trained\. Is it the tokenizer of this checkpoint\?",
-        r"分词器：它不在文本首尾加 [CLS]、[SEP] 之类的特殊词元，而这一类编码器训练时都有。这是此检查点的分"
-        r"词器吗？",
+        r"encoders of this family were trained\. Is it the tokenizer of this checkpoint\?",
+        r"分词器：它不在文本首尾加 [CLS]、[SEP] 之类的特殊词元，而这一类编码器训练时都有。这是此检查点的分词"
+        r"器吗？",
     ),
     (
         rf"tokenizer: {N} of {N} pieces have capitals, such as (.+), and this tokenizer never makes them, "
-        rf"since "
-        rf"it lowercases\. Is do_lower_case = false missing in tokenizer_config\.json\?",
-        r"分词器：\2 个词片中有 \1 个含大写字母，例如 \3，而这个分词器会转成小写，因此从不产生它们。"
-        r"tokenizer_config.json 中是否缺少 do_lower_case = false？",
+        rf"since it lowercases\. Is do_lower_case = false missing in tokenizer_config\.json\?",
+        r"分词器：\2 个词片中有 \1 个含大写字母，例如 \3，而这个分词器会转成小写，因此从不产生它"
+        r"们。tokenizer_config.json 中是否缺少 do_lower_case = false？",
     ),
     (
         r"(.+) was not kept from the training texts of every run: it may have been trained on texts of dev "
-        r"or "
-        r"test, and what learns from it would then look better than it is",
-        r"\1 并非由每次运行的训练文本训练而来：它可能用验证集或测试集的文本训练过，向它学习的配方就会显得比"
-        r"实际更好",
+        r"or test, and what learns from it would then look better than it is",
+        r"\1 并非由每次运行的训练文本训练而来：它可能用验证集或测试集的文本训练过，向它学习的配方就会显得比实"
+        r"际更好",
     ),
     # what study.toml says in two ways
     (
-        r"study\.toml: (.+) = (.+), but it is varied, and .+ is not its first level: the baseline has "
-        r"(.+), the "
-        r"first level\. Write the same value in both places\.",
+        r"study\.toml: (.+) = (.+), but it is varied, and .+ is not its first level: the baseline has (.+), "
+        r"the first level\. Write the same value in both places\.",
         r"study.toml：\1 = \2，但它是要改变的因素，而 \2 不是它的第一个水平：基线取第一个水平 \3。请在两处写"
         r"相同的值。",
     ),
     (
         r"study\.toml: (.+) = (.+), but it is varied, and .+ is none of its levels: the baseline has (.+), "
-        r"the "
-        r"first level\. Write the same value in both places\.",
-        r"study.toml：\1 = \2，但它是要改变的因素，而 \2 不在它的水平之中：基线取第一个水平 \3。请在两处写"
-        r"相同的值。",
+        r"the first level\. Write the same value in both places\.",
+        r"study.toml：\1 = \2，但它是要改变的因素，而 \2 不在它的水平之中：基线取第一个水平 \3。请在两处写相"
+        r"同的值。",
     ),
     # what a level changes of a run
     (rf"starts {THINGS} from other values", r"改变<\1>的初始值"),
@@ -389,12 +369,13 @@ PATTERNS: tuple[tuple[str, str], ...] = (
     (rf"(\d+) dropout sites? of ({WHERE})", r"<\2>的 \1 个 dropout 位置"),
     (
         r"(.+?) changes more than its own thing: (.+)\. Its effect cannot be told apart\.",
-        r"\1 改变的不只是它自己那一项：<\2>。它的效应无法单独分辨。",
+        r"<\1> 改变的不只是它自己那一项：<\2>。它的效应无法单独分辨。",
     ),
     (
         r"(.+?): one step on the model shows no change\. It may do nothing\.",
-        r"\1：在模型上走一步看不出任何变化，它可能不起作用。",
+        r"<\1>：在模型上走一步看不出任何变化，它可能不起作用。",
     ),
+    (r"(\S+ = .+) \(with (.+)\)", r"\1（同时 \2）"),
     # why a run has no result
     (rf"the loss was (\S+) at step {N} of {N}", r"第 \2 步（共 \3 步）时损失为 \1"),
     (
@@ -459,7 +440,7 @@ PATTERNS: tuple[tuple[str, str], ...] = (
     (rf"(\w+), {N} wide, {N} layers?", r"\1，宽 \2，\3 层"),
 )
 DURATION = re.compile(r"[\d.]+ (?:s|min|h)(?: \d+ min)?")
-GROUP = re.compile(r"<\\(\d)>|\\(\d)")  # of a Chinese sentence
+GROUP = re.compile(r"<\\(\d)>( ?)|\\(\d)")  # of a Chinese sentence
 COMPILED = tuple((re.compile(pattern, re.DOTALL), chinese) for pattern, chinese in PATTERNS)
 PLACES = {"embeddings": "嵌入层", "pooler": "池化层", "head": "分类头", "elsewhere": "其他位置"}
 ZH_UNITS = dict(zip(UNITS["en"], UNITS["zh"], strict=True))
@@ -470,7 +451,11 @@ BETWEEN = (
     (r" (?:line|row) (\d+)", r" 第 \1 行"),
     (r" is like ", " 近似于 "),
     (r" is ", " 等同于 "),
-    (r"^ in ", " 在 "),
+    (r" in ", " 在 "),
+    (r" \((\d[\d,]*)\)", r"（\1）"),
+    (r" \($", "（"),
+    (r"(第 \d+ 行)\)", r"\1）"),
+    (r"; and (\d+) more", r"；另有 \1 个"),
     (r" and (\d+) more", r" 等（另有 \1 个）"),
     (r" and ", " 和 "),
     (r"; ", "；"),
@@ -515,7 +500,10 @@ def fill(chinese: str, found: re.Match[str]) -> str:
     """A Chinese sentence with the groups of an English one, some of them put into Chinese, too."""
 
     def put(group: re.Match[str]) -> str:
-        return put_part(found[int(group[1])] or "") if group[1] else found[int(group[2])] or ""
+        if group[3]:
+            return found[int(group[3])] or ""
+        part = put_part(found[int(group[1])] or "")
+        return part if part.endswith("）") else part + group[2]
 
     return GROUP.sub(put, chinese)
 
@@ -530,11 +518,11 @@ def put_part(part: str) -> str:
         return re.sub(r"s$|min|h", lambda unit: ZH_UNITS[unit[0]], part)
     if re.fullmatch(WHERE, part):
         return put_places(part)
-    for mark, chinese_mark in ((rf", (?={CHANGE})", "，"), (r"; (?=\S+(?: of \S+ = \S+)?: )", "；")):
+    for mark, chinese_mark in ((rf", (?={CHANGE})", "，"), (r"; (?=[\w.-]+(?: of \S+ = [^:]+)?: )", "；")):
         if len(parts := re.split(mark, part)) > 1:
             return chinese_mark.join(map(put_part, parts))
-    if found := re.fullmatch(r"([\w.-]+(?: of \S+ = \S+)?): (.+)", part):  # a setting of a bundle, and why
-        return f"{found[1]}：{put_part(found[2])}"
+    if found := re.fullmatch(r"([\w.-]+(?: of \S+ = [^:]+)?): (.+)", part):  # a setting of a bundle, and why
+        return f"{put_part(found[1])}：{put_part(found[2])}"
     return put_examples(part)
 
 

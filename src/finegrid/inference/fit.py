@@ -30,8 +30,7 @@ ENGLISH = {
 }
 CHINESE = {
     "fitted": "运行 {run}（{rows}随机种子 {seed}）：{score} 在验证集上 {dev:.4f}，在测试集上 "
-    "{test:.4f}（{epochs} 轮中"
-    "取第 {epoch} 轮）",
+    "{test:.4f}（{epochs} 轮中取第 {epoch} 轮）",
     "rows": "第 {rows} 行，",
     "not kept": "没有保存模型：这次运行{status}：{reason}",
     "wrote": "已写入 {place}",

@@ -134,7 +134,7 @@ def audit_lines(status: StudyStatus, audit: Audit, lang: Lang) -> Iterator[str]:
 def inert_line(factor: str, inert: Mapping[str, Any], lang: Lang) -> str:
     """That a factor does nothing in some rows, and why."""
     rows, reason = count(len(inert["rows"]), "row", lang), translate(inert["reason"], lang)
-    return say("inert", lang, factor=factor, rows=rows, reason=reason)
+    return say("inert", lang, factor=translate(factor, lang), rows=rows, reason=reason)
 
 
 def forecast_lines(status: StudyStatus, audit: Audit, lang: Lang) -> Iterator[str]:

@@ -71,8 +71,8 @@ CHINESE = {
     "left": "约还需 {time}",
     "getting ready": "正在运行：准备中",
     "at work": "正在运行：本次启动以来完成 {ended} 次，共 {runs}",
-    "lacking": "待训练的运行中有 {count} 次已经完成，但没有按 {keys} 评分：会为此重新训练。"
-    "在此之前，其他因素的结论仍使用它们的记录。",
+    "lacking": "待训练的运行中有 {count} 次已经完成，但没有按 {keys} 评分：会为此重新训练。在此之前，其他因素"
+    "的结论仍使用它们的记录。",
     "time over": "时间已到：{runs}中还剩 {left} 次{about}",
     "about": "，约需 {time}",
     "go on": "下一步：finegrid run {folder}{rows}",

@@ -43,10 +43,9 @@ if TYPE_CHECKING:
 
 MULTIPLES: dict[Lang, str] = {
     "en": "multiples of the rate: embeddings {embeddings:.3g}, layers 1 to {layers}: {spelled} (mean "
-    "{mean:.2f}), "
-    "head {head:g}",
-    "zh": "学习率的倍数：嵌入层 {embeddings:.3g}，第 1 至 {layers} 层：{spelled}（平均 {mean:.2f}），分类"
-    "头 {head:g}",
+    "{mean:.2f}), head {head:g}",
+    "zh": "学习率的倍数：嵌入层 {embeddings:.3g}，第 1 至 {layers} 层：{spelled}（平均 {mean:.2f}），分类头 "
+    "{head:g}",
 }
 
 

@@ -34,11 +34,10 @@ if TYPE_CHECKING:
     from finegrid.encoders.families import CheckpointInfo
 
 ENDS: dict[Lang, str] = {
-    "en": "ends a run after {patience} epochs without a better dev score, from epoch {first} on; rates "
-    "decay by "
-    "the planned {epochs} epochs",
-    "zh": "验证集得分连续 {patience} 轮没有提高即结束运行，最早在第 {first} 轮；学习率仍按计划的 {epochs} "
-    "轮衰减",
+    "en": "ends a run after {patience} epochs without a better dev score, from epoch {first} on; rates decay "
+    "by the planned {epochs} epochs",
+    "zh": "验证集得分连续 {patience} 轮没有提高即结束运行，最早在第 {first} 轮；学习率仍按计划的 {epochs} 轮"
+    "衰减",
 }
 
 

@@ -119,7 +119,7 @@ class Proof(BaseModel):
         else:
             rest = words["beyond"].format(more=more) if more else words["nothing else"]
             told = (own or words["nothing own"]) + shared["list semi"] + rest
-        return self.subject + shared["colon"] + told
+        return translate(self.subject, lang) + shared["colon"] + told
 
     @property
     def warning(self) -> str:

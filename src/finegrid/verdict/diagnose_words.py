@@ -44,12 +44,12 @@ ENGLISH: dict[Kind, Words] = {
     ),
     "degenerate": Words(
         "{count} runs are no better on dev than always naming the majority class: {runs}",
-        "They learned nothing, and pull every effect they are part of. Try a lower optimizer.rate, "
-        "warmup, or more epochs.",
+        "They learned nothing, and pull every effect they are part of. Try a lower optimizer.rate, warmup, "
+        "or more epochs.",
     ),
     "still-rising": Words(
-        "the baseline is best at its last epoch with {last} of {curves} seeds "
-        "({gain:+.2f} points over the best epoch before, on dev)",
+        "the baseline is best at its last epoch with {last} of {curves} seeds ({gain:+.2f} points over the "
+        "best epoch before, on dev)",
         "What is shown at {epochs} epochs may be speed and not quality. To tell them apart, add one of these "
         "to [factors]: {factors}.",
     ),
@@ -60,8 +60,8 @@ ENGLISH: dict[Kind, Words] = {
     ),
     "one-seed": Words(
         "only one seed has run: what a strategy does and the luck of a run can hardly be told apart",
-        "Set seeds = 3 under [design] in {folder}/study.toml, then `finegrid run {folder}`: "
-        "{runs} more runs, {took} of one worker.",
+        "Set seeds = 3 under [design] in {folder}/study.toml, then `finegrid run {folder}`: {runs} more "
+        "runs, {took} of one worker.",
     ),
     "unplanned-seeds": Words(
         "seeds {seeds} are not in study.toml: they were added later",
@@ -141,8 +141,8 @@ CHINESE: dict[Kind, Words] = {
     ),
     "still-rising": Words(
         "基线在 {curves} 个种子中有 {last} 个在最后一轮才最好（在验证集上比之前最好的一轮 {gain:+.2f} 个点）",
-        "{epochs} 轮时的差别可能只是学得快，而不是学得好。"
-        "要区分两者，请在 [factors] 中加入其中一项：{factors}。",
+        "{epochs} 轮时的差别可能只是学得快，而不是学得好。要区分两者，请在 [factors] 中加入其中一"
+        "项：{factors}。",
     ),
     "one-epoch": Words(
         "基线只训练了一轮，无法知道它是否已经学到头",
@@ -150,8 +150,8 @@ CHINESE: dict[Kind, Words] = {
     ),
     "one-seed": Words(
         "只运行了一个种子：策略的作用和单次运行的运气几乎无法区分",
-        "请在 {folder}/study.toml 的 [design] 中写上 seeds = 3，再运行 `finegrid run {folder}`："
-        "再加 {runs} 次运行，单进程 {took}。",
+        "请在 {folder}/study.toml 的 [design] 中写上 seeds = 3，再运行 `finegrid run {folder}`：再加 {runs} "
+        "次运行，单进程 {took}。",
     ),
     "unplanned-seeds": Words(
         "种子 {seeds} 不在 study.toml 中：它们是后来加入的",
@@ -183,8 +183,8 @@ CHINESE: dict[Kind, Words] = {
     ),
     "always-clipped": Words(
         "clip.norm 裁剪了 100 % 的步：第 {rows} 行",
-        "那里每个梯度都被裁到同一长度，而 Adam 几乎不受梯度长度影响：clip.norm 几乎不起作用。"
-        "请调高，只裁剪最长的梯度。",
+        "那里每个梯度都被裁到同一长度，而 Adam 几乎不受梯度长度影响：clip.norm 几乎不起作用。请调高，只裁剪最"
+        "长的梯度。",
     ),
     "identical": Words(
         "种子 {seed} 下，第 {rows} 行的预测逐位相同",

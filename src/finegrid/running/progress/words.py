@@ -13,8 +13,7 @@ ENGLISH = {
     "warning": "warning: {text}",
     "files changed": "changed since the last audit: {names}. Runs that read it are run anew.",
     "study changed": "changed since the last run: {names}. Finished runs stay in runs.jsonl, but belong to "
-    "the "
-    "old study; everything is run anew.",
+    "the old study; everything is run anew.",
     "stacked otherwise": "{count} finished runs were stacked with others than planned now (the design, "
     "--memory or the device has changed): their last digits may differ",
     "unlike the ledger": "in runs.jsonl this run has {before:.4f} on dev, here it has {now:.4f}: another "
@@ -69,14 +68,12 @@ CHINESE = {
     "auditing": "正在检查：哪些水平起作用，每一步需要多久",
     "warning": "警告：{text}",
     "files changed": "上次检查之后有改动：{names}。读取它们的运行会重新训练。",
-    "study changed": "上次运行之后有改动：{names}。已完成的运行留在 runs.jsonl 中，但属于改动前的研究；全部"
-    "重新"
-    "训练。",
-    "stacked otherwise": "有 {count} 次已完成的运行当时与另一些运行叠在一起训练，与现在的安排不同（设计、"
-    "--memory 或设备变了）：末几位数字可能不同",
-    "unlike the ledger": "runs.jsonl 中这次运行的验证集得分是 {before:.4f}，这里是 {now:.4f}：机器、设备、"
-    "线程"
-    "数、叠放方式或某个库的版本不同",
+    "study changed": "上次运行之后有改动：{names}。已完成的运行留在 runs.jsonl 中，但属于改动前的研究；全部重"
+    "新训练。",
+    "stacked otherwise": "有 {count} 次已完成的运行当时与另一些运行叠在一起训练，与现在的安排不同（设"
+    "计、--memory 或设备变了）：末几位数字可能不同",
+    "unlike the ledger": "runs.jsonl 中这次运行的验证集得分是 {before:.4f}，这里是 {now:.4f}：机器、设备、线"
+    "程数、叠放方式或某个库的版本不同",
     "distinct": "{recipes}对应 {runs} 次不同的运行；{left} 次待训练",
     "data": "数据",
     "tokenizer": "分词器",

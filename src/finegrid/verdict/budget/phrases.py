@@ -110,17 +110,17 @@ CHINESE = {
     "not compared": "没有比较：{designs}：其中有的行没有探测",
     "to do so": "若要这样做：--apply 把 [design] {lines} 写入 study.toml；然后 {command}",
     "measured": "方差：根据本研究 {seeds}、{runs}，单次运行自身的偶然波动为 {luck:.2f} 个点",
-    "assumed": "方差：假定值，因为还没有完成两个随机种子：{wrong:.1f} % 的文本判错（{source}）；同一配方的"
-    "两个随机种子在 {seeds:.1f} % 的文本上不同，两个配方在 {recipes:.1f} % 的文本上不同；此外单次运行自身的"
-    "偶然波动为 {own:.2f} 个点，合计 {luck:.2f} 个点。完成两个随机种子后改用实测值",
+    "assumed": "方差：假定值，因为还没有完成两个随机种子：{wrong:.1f} % 的文本判错（{source}）；同一配方的两"
+    "个随机种子在 {seeds:.1f} % 的文本上不同，两个配方在 {recipes:.1f} % 的文本上不同；此外单次运行自身的偶然"
+    "波动为 {own:.2f} 个点，合计 {luck:.2f} 个点。完成两个随机种子后改用实测值",
     "on dev": "与验证集上 {runs}相同",
     "a guess": "猜测",
     "warning": "警告：{warning}",
     "smallest": "最小的设计，{name}（{recipes}）× 1 个随机种子，需要 {time}。",
-    "all that fits": "只放得下一个随机种子：只能由本应没有效应之处看出运行的偶然波动。此设计用两个随机种子"
-    "需要 {time}。",
-    "one seed fits": "只有一个随机种子：只能由本应没有效应之处看出运行的偶然波动。此设计用两个随机种子"
-    "需要 {time}。",
+    "all that fits": "只放得下一个随机种子：只能由本应没有效应之处看出运行的偶然波动。此设计用两个随机种子需"
+    "要 {time}。",
+    "one seed fits": "只有一个随机种子：只能由本应没有效应之处看出运行的偶然波动。此设计用两个随机种子需要 "
+    "{time}。",
 }
 PHRASES: dict[Lang, dict[str, str]] = {"en": ENGLISH, "zh": CHINESE}
 assert ENGLISH.keys() == CHINESE.keys()
