@@ -96,6 +96,16 @@ def test_progress_may_be_shown_as_on_the_command_line(
     assert "run 2 of 2" in written.err and written.out == ""
 
 
+def test_progress_on_stderr_has_the_language_of_the_locale_and_values_are_english(
+    study: fg.Study, inline: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
+    summary = study.run(workers=1, progress=True, rows=[1])
+
+    assert "正在读取数据和检查点\n" in capsys.readouterr().err
+    assert summary.said[0] == "reading data and checkpoint" and summary.runs.left == 1
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
 def test_an_interrupt_leaves_what_has_ended_and_the_same_call_goes_on(
     study: fg.Study, inline: None, error: type[BaseException]

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.english import english_words
 from support.levels import ON, base, on
 from support.studies import open_study, write_study
 
 from finegrid.audit.canonical import Canonicaliser
 from finegrid.audit.costs import make_audit
-from finegrid.audit.proof import Pair, Prover
+from finegrid.audit.proof import LESS, MORE, WORDS, Pair, Prover
 from finegrid.audit.snapshot import whereabouts
+from finegrid.in_chinese import translate
 from finegrid.model.classifier import Classifier
 from finegrid.model.packing.batches import Packed
 from finegrid.optim.updater import ParamGroup
@@ -24,7 +26,7 @@ from finegrid.strategies.freeze import Freeze
 from finegrid.strategies.optimizer import Optimizer
 from finegrid.strategies.reinit import Reinit
 from finegrid.strategies.seams import Setting, Strategy
-from finegrid.study.audit_file import Proof
+from finegrid.study.audit_file import Change, Proof
 from finegrid.training.loaded import LoadedStudy
 
 FACTORS = """[factors]
@@ -69,7 +71,7 @@ def test_every_factor_proves_its_own_thing_and_nothing_else(
     proof = prover.prove_pair(factor, ON[factor], pair, "")
 
     assert proof.changes and not proof.beyond and not proof.warning
-    assert proof.line.endswith("; nothing else")
+    assert proof.describe().endswith("; nothing else")
 
 
 @pytest.mark.parametrize("factor", ON)
@@ -83,13 +85,13 @@ def test_a_level_against_itself_shows_nothing(factor: str, loaded: LoadedStudy, 
 
 def test_proofs_tell_which_tensors_change(found: dict[str, Proof]) -> None:
     """A tiny BERT has four layers of 16 tensors, eight of them vectors or LayerNorms."""
-    assert found["reinit.layers"].line == (
+    assert found["reinit.layers"].describe() == (
         "reinit.layers = 2: starts 32 tensors of layers 3-4 from other values; nothing else"
     )
-    assert found["freeze.layers"].line == (
+    assert found["freeze.layers"].describe() == (
         "freeze.layers = 2: freezes 37 tensors of embeddings, layers 1-2; nothing else"
     )
-    assert found["optimizer.decay_on"].line == (
+    assert found["optimizer.decay_on"].describe() == (
         'optimizer.decay_on = "matrices": other weight decay for 46 tensors of embeddings, layers 1-4, '
         "pooler, head; nothing else"
     )
@@ -113,16 +115,18 @@ def test_a_level_that_does_nothing_at_the_baseline_is_proved_where_it_does(found
     proof = found["freeze.dropout"]
 
     assert proof.given == {"freeze.layers": 2}
-    assert proof.line == (
-        "freeze.dropout = false (with freeze.layers = 2): "
-        "switches off 7 dropout sites of embeddings, layers 1-2; nothing else"
+    assert proof.describe() == (
+        "freeze.dropout = false (with freeze.layers = 2): switches off 7 dropout sites of embeddings, layers "
+        "1-2; nothing else"
     )
 
 
 def test_a_level_that_does_nothing_anywhere_is_named_with_its_reason(found: dict[str, Proof]) -> None:
     proof = found["reinit.pooler"]
 
-    assert "never reach the loss" in proof.reason and proof.line.startswith("reinit.pooler = true: nothing; ")
+    assert "never reach the loss" in proof.reason and proof.describe().startswith(
+        "reinit.pooler = true: nothing; "
+    )
     assert not proof.warning and not proof.changes and not proof.beyond
 
 
@@ -134,12 +138,12 @@ def test_a_level_that_the_checkpoint_cannot_have_is_proved_nowhere(tmp_path: Pat
 
     assert next(prover.pairs("freeze.layers", 2)).given == {}
     assert list(prover.pairs("freeze.layers", 3)) == []
-    assert prover.prove("freeze.layers", 3).line == "freeze.layers = 3: nothing; no row can have it"
+    assert prover.prove("freeze.layers", 3).describe() == "freeze.layers = 3: nothing; no row can have it"
 
 
 def caught(loaded: LoadedStudy, factor: str) -> str:
     proof = proofs_of(loaded)[factor]
-    assert proof.warning and "nothing else" not in proof.line
+    assert proof.warning and "nothing else" not in proof.describe()
     return proof.warning
 
 
@@ -280,8 +284,8 @@ def test_the_audit_carries_proofs_and_their_warnings(
 
     monkeypatch.setattr(Freeze, "prepare_model", also_the_head)
     assert (
-        "freeze.layers = 2 changes more than its own thing: freezes 4 tensors of head. "
-        "Its effect cannot be told apart."
+        "freeze.layers = 2 changes more than its own thing: freezes 4 tensors of head. Its effect cannot be "
+        "told apart."
     ) in make_audit(grid).warnings
 
 
@@ -295,3 +299,33 @@ def test_the_audit_carries_proofs_and_their_warnings(
 )
 def test_places_are_told_from_bottom_to_top(places: list[str], words: str) -> None:
     assert whereabouts(places) == words
+
+
+@pytest.mark.parametrize("template", [*WORDS.values(), *LESS.values(), *MORE.values()])
+def test_what_a_level_changes_has_chinese(template: str) -> None:
+    """Of every kind: the audit has it in English."""
+    for things in ("1 tensor of head", "53 tensors of embeddings, layers 1-3, 5, pooler, head, elsewhere"):
+        said = translate(template.format(things=things), "zh")
+        assert english_words(said) == [] and ("1-3、5 层" in said) == (
+            "things" in template and "53" in things
+        )
+
+
+def test_a_proof_is_told_in_chinese() -> None:
+    changes = [describe_words("freezes 3 tensors of layer 1"), describe_words("another pooling")]
+    proof = Proof(factor="a.b", level=3, given={"c.d": 1}, changes=changes[:1], beyond=changes[1:])
+
+    assert proof.describe("zh") == (
+        "a.b = 3（同时 c.d = 1）：冻结第 1 层的 3 个张量；而且超出了自己那一项：池化方式不同"
+    )
+    assert translate(proof.warning, "zh") == (
+        "a.b = 3（同时 c.d = 1）改变的不只是它自己那一项：池化方式不同。它的效应无法单独分辨。"
+    )
+    assert Proof(factor="a.b", level=3, reason="no row can have it").describe("zh") == (
+        "a.b = 3：不起作用；没有任何一行可以取这个水平"
+    )
+    assert Proof(factor="a.b", level=3).describe("zh") == "a.b = 3：走一步看不出任何变化"
+
+
+def describe_words(words: str) -> Change:
+    return Change(aspect="trained", count=1, where="", words=words)

@@ -12,6 +12,7 @@ import pytest
 import torch
 from filelock import FileLock
 from safetensors.torch import load_file
+from support.english import english_words
 from support.pretrain_samples import settings_of, text_of, write_config, write_lines
 
 from finegrid.encoders.families import inspect
@@ -21,6 +22,7 @@ from finegrid.model.load import load_encoder
 from finegrid.pretraining import loop
 from finegrid.pretraining.command import pretrain
 from finegrid.pretraining.settings import PretrainSettings
+from finegrid.spelling import Telling
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +40,14 @@ class Killed(Exception):
 
 
 def make(settings: PretrainSettings, out: Path, threads: int = 1, save: float = 1e9) -> list[str]:
+    """Returns what it told, in English; each line has its Chinese."""
     said: list[str] = []
-    pretrain(settings, out, threads, said.append, "finegrid pretrain --its options", save)
+
+    def tell(telling: Telling) -> None:
+        said.extend(telling("en"))
+        assert english_words("\n".join(telling("zh"))) == []
+
+    pretrain(settings, out, threads, tell, "finegrid pretrain --its options", save)
     return said
 
 

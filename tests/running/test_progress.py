@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 from support import audits
+from support.english import english_words
 from support.waiting import wait_until
 
 from finegrid.planning.families import Family
@@ -22,6 +23,8 @@ from finegrid.running.progress.show import Show
 from finegrid.running.progress.study_progress import TRUST, EpochScore, StudyProgress, name_runs
 from finegrid.running.progress.terminal import draw, spans
 from finegrid.running.progress.watcher import Watcher
+from finegrid.running.progress.words import telling, warning
+from finegrid.spelling import Lang
 from finegrid.study.audit_file import Audit, Cost
 from finegrid.study.folder import PROGRESS_FILE
 from finegrid.study.record import Record
@@ -69,9 +72,11 @@ def board() -> StudyProgress:
     return StudyProgress("accuracy", 0.0).planned([ONE, TWO], [ONE, TWO], audit_of(), 0.0)
 
 
-def picture(board: StudyProgress, now: float = 10.0, width: int = 80, height: int = 24) -> str:
+def picture(
+    board: StudyProgress, now: float = 10.0, width: int = 80, height: int = 24, lang: Lang = "en"
+) -> str:
     console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
-    console.print(draw(board, now, width, height))
+    console.print(draw(board, now, width, height, lang))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -222,14 +227,14 @@ def test_rows_in_a_row_are_a_span() -> None:
 
 
 def study_at_work(watcher: Watcher, meanwhile: Callable[[], object] = lambda: None) -> None:
-    watcher.said("reading data and checkpoint")
+    watcher.said(telling("reading"))
     watcher.planned([ONE, TWO], [ONE, TWO], audit_of())
     watcher.began(ONE, 0)
     watcher.stepped(ONE, 50)
     meanwhile()
     watcher.recorded(record([1, 2], 0.75))
     watcher.finished(ONE)
-    watcher.said("warning: [bold]look[/bold]")
+    watcher.said(warning("[bold]look[/bold]"))
 
 
 def screen(output: str) -> list[str]:
@@ -328,3 +333,34 @@ def test_a_full_disk_does_not_stop_the_study(tmp_path: Path, monkeypatch: pytest
 
     with Heartbeat(tmp_path / "gone", read):
         wait_until(lambda: len(beats) >= 2)
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_the_picture_speaks_chinese(board: StudyProgress, width: int) -> None:
+    board = board.began(ONE, 5, 0.0).stepped(ONE, 30).recorded(record([3], 0.8, run_id="two"))
+    board = board.recorded(DIVERGED).said("warning: look", 5.0)
+    lines = picture(board, width=width, lang="zh").splitlines()
+
+    assert english_words("\n".join(lines)) == []
+    assert max(Console(width=500).measure(line).maximum for line in lines) <= width
+    assert any(line.startswith("2/2 次运行，") for line in lines)
+    assert any("目前验证集最高：accuracy 0.8000" in line for line in lines)
+    assert lines[-1] == "发散 1 次，1 条警告：见上文"
+    assert english_words(picture(StudyProgress("accuracy", 0.0).said("auditing", 0.0), lang="zh")) == []
+
+
+def test_plain_lines_speak_chinese_and_what_is_kept_stays_english(tmp_path: Path) -> None:
+    out = io.StringIO()
+    show = Show("accuracy", tmp_path, Console(file=out, width=200), "zh")
+    with show as watcher:
+        watcher.said(telling("auditing"))
+        assert show.progress.as_json(1.0)["doing"].startswith("auditing: which levels")
+        study_at_work(watcher)
+        watcher.recorded(DIVERGED)
+
+    assert out.getvalue().splitlines()[:2] == [
+        "正在检查：哪些水平起作用，每一步需要多久",
+        "正在读取数据和检查点",
+    ]
+    assert "警告：[bold]look[/bold]\n" in out.getvalue() and show.progress.warnings == 1
+    assert "第 2/2 次运行：第 3 行，种子 0：发散：the loss was nan\n" in out.getvalue()

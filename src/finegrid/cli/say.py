@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from finegrid.errors import visible
-from finegrid.spelling import Lang
+from finegrid.in_chinese import translate
+from finegrid.spelling import Lang, Telling
 
 if TYPE_CHECKING:
     from finegrid.planning.status import StudyStatus
@@ -21,6 +22,21 @@ TIME_OVER = 3  # exit code of `finegrid run --for` that has left runs
 def say(*lines: str) -> None:
     """Results, on stdout."""
     print("\n".join(map(visible, lines)))
+
+
+def sayer(lang: Lang) -> Callable[[Telling], None]:
+    """Says results in a language."""
+    return lambda telling: say(*telling(lang))
+
+
+def teller(lang: Lang) -> Callable[[Telling], None]:
+    """Tells progress in a language."""
+
+    def tell_lines(telling: Telling) -> None:
+        for line in telling(lang):
+            tell(line)
+
+    return tell_lines
 
 
 def say_json(value: Mapping[str, Any]) -> None:
@@ -34,6 +50,7 @@ def say_status(
     as_json: bool,
     more: Mapping[str, Any] | None = None,
     warned: bool = False,
+    lang: Lang = "en",
 ) -> None:
     """How a study stands: in words, and what its audit warns of; or as JSON.
 
@@ -43,13 +60,14 @@ def say_status(
         as_json: whether JSON is wanted.
         more: keys of the JSON.
         warned: whether the warnings have been said before, or are not asked for.
+        lang: of the warnings.
     """
     if as_json:
         say_json({**status.as_json(), **(more or {})})
         return
     say(*lines)
     for warning in status.audit.warnings if status.audit is not None and not warned else []:
-        warn(warning)
+        warn(translate(warning, lang), lang)
 
 
 def warn(text: str, lang: Lang = "en") -> None:
@@ -62,11 +80,11 @@ def tell(line: str) -> None:
     print(visible(line), file=sys.stderr, flush=True)
 
 
-def exit_by(status: StudyStatus) -> None:
+def exit_by(status: StudyStatus, lang: Lang) -> None:
     """End with exit code 1 where runs diverged or failed, and say how many."""
     from finegrid.planning.status_words import failure_lines  # no need of it for who only asks for help
 
-    if lines := failure_lines(status):
+    if lines := failure_lines(status, lang):
         exit_with(*lines)
 
 

@@ -38,7 +38,7 @@ from finegrid.planning.status import StudyStatus, probed, study_status
 from finegrid.planning.status_words import at_work_lines, plan_lines, status_lines
 from finegrid.recipe.card import card, card_lines
 from finegrid.recipe.catalogue import list_json, list_lines
-from finegrid.running.launch import audit
+from finegrid.running.launch import audit, show_in
 from finegrid.running.progress.heartbeat import read_heartbeat
 from finegrid.spelling import Lang, parse_lang
 from finegrid.study import init_words
@@ -169,12 +169,12 @@ def plan(
     seconds = None if budget is None else parse_budget(budget, seeds)
     check_apply(apply, budget)
     language = parse_lang(lang)
-    study, settings = load_to_plan(folder, device=device, precision=precision, memory=memory)
+    study, settings = load_to_plan(folder, language, device=device, precision=precision, memory=memory)
     looks = probe
     if seconds is not None:
-        looks = probe_designs(study, settings)
+        looks = probe_designs(study, settings, language)
     elif probe:
-        audit(study, settings)  # which says what it warns of
+        audit(study, settings, show_in(language))  # which says what it warns of
     status = study_status(study, settings, seeds, workers)
     if seconds is not None:
         say_budget(status, seconds, apply, as_json, language)
@@ -182,7 +182,7 @@ def plan(
         say_plan(status, as_json, looks, language)
 
 
-def probe_designs(study: Study, settings: RunSettings) -> bool:
+def probe_designs(study: Study, settings: RunSettings, lang: Lang) -> bool:
     """Probe what a budget has to know of the designs that it compares; whether anything was to be probed.
 
     Which factors do nothing is known once the study has been probed: designs without these may have rows
@@ -196,7 +196,8 @@ def probe_designs(study: Study, settings: RunSettings) -> bool:
         missing = list_recipes_to_probe(study, known) if known is not None else recipes
         if known is not None and not missing:
             break
-        audit(study, settings, others=[recipe.moved() for recipe in dict.fromkeys(recipes + missing)])
+        others = [recipe.moved() for recipe in dict.fromkeys(recipes + missing)]
+        audit(study, settings, show_in(lang), others)
         looked = True
     return looked
 
@@ -209,7 +210,7 @@ def say_plan(status: StudyStatus, as_json: bool, just_probed: bool, lang: Lang) 
 
         shows = shows_lines(status, lang)
     lines = [*plan_lines(status, shows, lang), next_line(after_plan(status), status.study.folder, lang)]
-    say_status(status, lines, as_json, warned=just_probed)
+    say_status(status, lines, as_json, warned=just_probed, lang=lang)
 
 
 def say_budget(status: StudyStatus, seconds: float, apply: bool, as_json: bool, lang: Lang) -> None:
@@ -284,13 +285,13 @@ def explain(
         print("\n".join(card_lines(name, parse_lang(lang))))
 
 
-def load_to_plan(folder: Path, **options: str | float | None) -> tuple[Study, RunSettings]:
+def load_to_plan(folder: Path, lang: Lang, **options: str | float | None) -> tuple[Study, RunSettings]:
     """As `load`. Where the score is of one label, only the data tell whether there are texts of it.
 
     Raises:
         InputError: as `load`; or there are none in dev or test, or data that cannot be used.
     """
-    study, settings = load(folder, **options)
+    study, settings = load(folder, lang, **options)
     if study.head.score not in PLAIN_SCORES:
         for table in study.read_tables(keep_split=False):
             check_scored_label(study.head.score, table)

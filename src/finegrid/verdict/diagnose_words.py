@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from finegrid.spelling import Lang, agree, format_duration
@@ -43,12 +44,12 @@ ENGLISH: dict[Kind, Words] = {
     ),
     "degenerate": Words(
         "{count} runs are no better on dev than always naming the majority class: {runs}",
-        "They learned nothing, and pull every effect they are part of. Try a lower optimizer.rate, "
-        "warmup, or more epochs.",
+        "They learned nothing, and pull every effect they are part of. Try a lower optimizer.rate, warmup, "
+        "or more epochs.",
     ),
     "still-rising": Words(
-        "the baseline is best at its last epoch with {last} of {curves} seeds "
-        "({gain:+.2f} points over the best epoch before, on dev)",
+        "the baseline is best at its last epoch with {last} of {curves} seeds ({gain:+.2f} points over the "
+        "best epoch before, on dev)",
         "What is shown at {epochs} epochs may be speed and not quality. To tell them apart, add one of these "
         "to [factors]: {factors}.",
     ),
@@ -139,8 +140,8 @@ CHINESE: dict[Kind, Words] = {
     ),
     "still-rising": Words(
         "基线在 {curves} 个种子中有 {last} 个在最后一轮才最好（在验证集上比之前最好的一轮 {gain:+.2f} 个点）",
-        "{epochs} 轮时的差别可能只是学得快，而不是学得好。"
-        "要区分两者，请在 [factors] 中加入其中一项：{factors}。",
+        "{epochs} 轮时的差别可能只是学得快，而不是学得好。要区分两者，请在 [factors] 中加入其中一"
+        "项：{factors}。",
     ),
     "one-epoch": Words(
         "基线只训练了一轮，无法知道它是否已经学到头",
@@ -164,7 +165,7 @@ CHINESE: dict[Kind, Words] = {
     ),
     "shared-teacher": Words(
         "distil.teacher：所有种子都向同一个教师模型学习，区间不包含训练教师本身的偶然性",
-        "换一个教师，结果可能移出区间；没有因子能为每个种子各训练一个教师。",
+        "换一个教师，结果可能移出区间；没有因素能为每个种子各训练一个教师。",
     ),
     "mixed": Words(
         "各次运行的 {name} 不同：{values}",
@@ -180,8 +181,8 @@ CHINESE: dict[Kind, Words] = {
     ),
     "always-clipped": Words(
         "clip.norm 裁剪了 100 % 的步：第 {rows} 行",
-        "那里每个梯度都被裁到同一长度，而 Adam 几乎不受梯度长度影响：clip.norm 几乎不起作用。"
-        "请调高，只裁剪最长的梯度。",
+        "那里每个梯度都被裁到同一长度，而 Adam 几乎不受梯度长度影响：clip.norm 几乎不起作用。请调高，只裁剪最"
+        "长的梯度。",
     ),
     "identical": Words(
         "种子 {seed} 下，第 {rows} 行的预测逐位相同",
@@ -201,5 +202,13 @@ def describe(warning: Warning, lang: Lang) -> Words:
     words, values = WORDS[lang][warning.kind], {**warning.values}
     if isinstance(took := values.get("took"), float):
         values["took"] = format_duration(took, lang)
+    if isinstance(runs := values.get("runs"), str) and lang == "zh":
+        values["runs"] = put_runs(runs)
     what, advice = words.what.format(**values), words.advice.format(**values)
     return Words(agree(what), agree(advice)) if lang == "en" else Words(what, advice)
+
+
+def put_runs(runs: str) -> str:
+    """``row 1 seed 0, row 2 seed 0, ... (8)`` in Chinese: the evidence of a warning is English."""
+    named = re.sub(r"row (\d+) seed (\d+)", r"第 \1 行种子 \2", runs)
+    return re.sub(r", \.\.\. \((\d+)\)", r" 等（共 \1 次）", named).replace(", ", "、")

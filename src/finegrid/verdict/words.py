@@ -85,12 +85,12 @@ CHINESE = {
     "best set": "在{split}上与最佳配方无法区分的配方有 {count} 个：第 {rows} 行",
     "frontier item": "  {seconds}：{gain}，{levels}",
     "frontier": "同等耗时下的最佳选择（{split}上预计比基线高出的点数）：",
-    "margin": "{margin:g} 个点以内的差别视为没有差别；用这些测试文本，无论多少种子，"
-    "都无法证明小于 {least} 至 {most} 个点的差别不存在",
-    "margin one": "{margin:g} 个点以内的差别视为没有差别；用这些测试文本，无论多少种子，"
-    "都无法证明小于 {most} 个点的差别不存在",
-    "recipes differ": "与基线相比，{count} 个配方中有 {better} 个更好、{worse} 个更差"
-    "（各区间同时成立的概率为 95 %）：",
+    "margin": "{margin:g} 个点以内的差别视为没有差别；用这些测试文本，无论多少种子，都无法证明小于 {least} "
+    "至 {most} 个点的差别不存在",
+    "margin one": "{margin:g} 个点以内的差别视为没有差别；用这些测试文本，无论多少种子，都无法证明小于 "
+    "{most} 个点的差别不存在",
+    "recipes differ": "与基线相比，{count} 个配方中有 {better} 个更好、{worse} 个更差（各区间同时成立的概率"
+    "为 95 %）：",
     "recipes alike": "没有发现与基线有差别的配方（共比较 {count} 个，各区间同时成立的概率为 95 %）",
     "recipe differs": "{effect}（{interval}）：{levels}（第 {row} 行）",
     "more recipes differ": "另有 {count} 个：见 `finegrid verdict --json` 或 `finegrid report`",
@@ -155,7 +155,7 @@ def tail_lines(verdict: Verdict, facts: VerdictFacts, lang: Lang) -> Iterator[st
     yield from bundle_lines(facts, lang)
     yield from note_lines(verdict, lang)
     for factor, reason in results.inert.items():
-        yield words["inert"].format(factor=factor, reason=translate(reason, lang))
+        yield words["inert"].format(factor=translate(factor, lang), reason=translate(reason, lang))
     yield from failure_lines(facts, lang)
     yield from (ladder_words(ladder, lang) for ladder in facts["ladders"])
     yield from loss_lines(verdict, lang)
@@ -261,7 +261,9 @@ def best_lines(verdict: Verdict, facts: VerdictFacts, lang: Lang) -> Iterator[st
     members = verdict.best.members
     rows = sorted(verdict.results.recipes[index].rows[0] for index in members)
     split = words[verdict.chosen_on]
-    yield "  " + words["best set"].format(count=len(members), split=split, rows=", ".join(map(str, rows)))
+    yield "  " + words["best set"].format(
+        count=len(members), split=split, rows=words["list comma"].join(map(str, rows))
+    )
     if len(facts["frontier"]) > 1:
         yield words["frontier"].format(split=split)
         for recipe in facts["frontier"]:

@@ -76,7 +76,7 @@ CHINESE = {
     "time not known": "探测之前不知道需要多久",
     "roughly": "在本机上用 {workers}大约需要 {time}",
     "predicted": "在本机上用 {workers}预计需要 {time}",
-    "free": "免费因子的价值：在这些运行中按其所有水平评分",
+    "free": "免费因素的价值：在这些运行中按其所有水平评分",
     "one seed": "至少运行两个随机种子之后，才能说出可检出多大的效应",
     "decided": "{points:.1f} 个点及以上的效应，{power:.0f} % 的研究能检出{guess}；{clarity}",
     "guess": "（噪声为假定值；完成两个随机种子后改用实测值）",
@@ -92,10 +92,10 @@ CHINESE = {
     "one at a time": "逐个改变",
     "fraction": "分辨度 {resolution} 的部分设计",
     "not shown": "看不出 {factors} 的效应",
-    "others first": "测量每个因子时其余因子都处于第一水平，不测量交互作用",
+    "others first": "测量每个因素时其余因素都处于第一水平，不测量交互作用",
     "some aliased": "{all} 个主效应中有 {some} 个与交互作用混杂",
-    "main clear": "主效应没有混杂，但有些两因子交互作用相互混杂",
-    "clear": "主效应与两因子交互作用互不混杂",
+    "main clear": "主效应没有混杂，但有些两因素交互作用相互混杂",
+    "clear": "主效应与两因素交互作用互不混杂",
     "budget": "预算 {time}，用 {workers}：{option}",
     "nothing fits": "什么都放不下",
     "option": "{name}（{recipes}）× {seeds}",
@@ -115,17 +115,17 @@ CHINESE = {
     "to do so without": "若要这样做：--apply 从因子中去掉 {factors}，并把 [design] {lines} 写入 study.toml；"
     "然后 {command}",
     "measured": "方差：根据本研究 {seeds}、{runs}，单次运行自身的偶然波动为 {luck:.2f} 个点",
-    "assumed": "方差：假定值，因为还没有完成两个随机种子：{wrong:.1f} % 的文本判错（{source}）；同一配方的"
-    "两个随机种子在 {seeds:.1f} % 的文本上不同，两个配方在 {recipes:.1f} % 的文本上不同；此外单次运行自身的"
-    "偶然波动为 {own:.2f} 个点，合计 {luck:.2f} 个点。完成两个随机种子后改用实测值",
+    "assumed": "方差：假定值，因为还没有完成两个随机种子：{wrong:.1f} % 的文本判错（{source}）；同一配方的两"
+    "个随机种子在 {seeds:.1f} % 的文本上不同，两个配方在 {recipes:.1f} % 的文本上不同；此外单次运行自身的偶然"
+    "波动为 {own:.2f} 个点，合计 {luck:.2f} 个点。完成两个随机种子后改用实测值",
     "on dev": "与验证集上 {runs}相同",
     "a guess": "猜测",
     "warning": "警告：{warning}",
     "smallest": "最小的设计，{name}（{recipes}）× 1 个随机种子，需要 {time}。",
-    "all that fits": "只放得下一个随机种子：只能由本应没有效应之处看出运行的偶然波动。此设计用两个随机种子"
-    "需要 {time}。",
-    "one seed fits": "只有一个随机种子：只能由本应没有效应之处看出运行的偶然波动。此设计用两个随机种子"
-    "需要 {time}。",
+    "all that fits": "只放得下一个随机种子：只能由本应没有效应之处看出运行的偶然波动。此设计用两个随机种子需"
+    "要 {time}。",
+    "one seed fits": "只有一个随机种子：只能由本应没有效应之处看出运行的偶然波动。此设计用两个随机种子需要 "
+    "{time}。",
 }
 PHRASES: dict[Lang, dict[str, str]] = {"en": ENGLISH, "zh": CHINESE}
 assert ENGLISH.keys() == CHINESE.keys()
