@@ -61,7 +61,7 @@ def fit(
     tolerance: Tolerance = TOLERANCE,
     onnx: Annotated[
         bool,
-        typer.Option("--onnx", help="Write model.onnx, too. Needs pip install 'finegrid[onnx]'."),
+        typer.Option("--onnx", help="Write model.onnx, too. Needs pip install 'finegrid\\[onnx]'."),
     ] = False,
     push_to_hub: Annotated[
         str | None,
