@@ -23,7 +23,7 @@ CHINESE = {
     "proposed": "设置      {settings}（由 finegrid 建议；理由见 study.toml）",
     "as asked": "设置      {settings}（按你的要求；理由见 study.toml）",
     "machine": "机器      {device}，{precision}",
-    "varied": "因子      {factors}",
+    "varied": "因素      {factors}",
     "levels": "{factor}（{levels}）",
     "design": "设计      {kind}，{rows}，{seeds}",
     "wrote": "已写入 {file}；请看一看，并按需要修改",
