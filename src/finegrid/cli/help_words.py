@@ -253,7 +253,7 @@ def in_chinese(command: Any, context: Any) -> Iterator[None]:
     for parameter in command.get_params(context):
         parameter.help = parameter.help and translate(parameter.help)
     for name in ("options_metavar", "subcommand_metavar"):
-        metavar = getattr(command, name, None)
+        metavar = str(getattr(command, name, ""))
         setattr(command, name, METAVARS.get(metavar, metavar))
     usage, commands = command.get_usage, getattr(command, "get_command", None)
     command.get_usage = lambda context: usage(context).replace(*USAGE, 1)

@@ -14,6 +14,7 @@ from finegrid.cli.options import (
     Folder,
     FormatOption,
     Header,
+    Language,
     Margin,
     Precision,
     QuotingOption,
@@ -27,6 +28,7 @@ from finegrid.cli.say import exit_with, say, tell, warn
 from finegrid.data.cells_of_file import ColumnOptions
 from finegrid.data.settings import Encoding, Format, Quoting
 from finegrid.data.unlabelled import parse_column
+from finegrid.in_chinese import translate
 from finegrid.inference.fit import check_onnx_extra, check_out, find_recipe, fitted_lines
 from finegrid.inference.fitted import ONNX, load_fitted
 from finegrid.inference.given import given_texts, progress
@@ -38,10 +40,12 @@ from finegrid.metrics import TOLERANCE
 from finegrid.next_words import next_line
 from finegrid.recipe.recipe import Recipe
 from finegrid.running import launch
+from finegrid.spelling import parse_lang
 from finegrid.study.folder import StudyFolder
 from finegrid.study.load import override
 from finegrid.study.settings import RunSettings
 from finegrid.study.study import Study
+from finegrid.words import say_wrote
 
 
 def fit(
@@ -92,6 +96,7 @@ def fit(
 
 def export_onnx(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A folder that finegrid fit wrote.")],
+    lang: Language = None,
 ) -> None:
     """Write a kept model as ONNX into its folder, and check that it gives the same logits."""
     fitted = load_fitted(model, "export-onnx")
@@ -99,7 +104,7 @@ def export_onnx(
     from finegrid.inference.onnx_file import export_onnx as export  # brings torch
 
     export(model, fitted)
-    say(f"wrote {model / ONNX}")
+    say(say_wrote(model / ONNX, parse_lang(lang)))
 
 
 def predict(
@@ -131,9 +136,10 @@ def predict(
     ] = True,
     device: Annotated[str | None, typer.Option(help="cpu or cuda. Default: cpu.")] = None,
     precision: Annotated[str | None, typer.Option(help="fp32, bf16 or auto. Default: fp32.")] = None,
+    lang: Language = None,
 ) -> None:
     """Label texts with a model that was kept."""
-    style = style_of(out)
+    style, language = style_of(out), parse_lang(lang)
     asked = say_how_to_read(text, label, header, format_, separator, quoting, encoding)
     settings = override(RunSettings(threads=cores()), device=device, precision=precision)
     with given_texts(model, file, text_value) as (path, name):
@@ -141,11 +147,11 @@ def predict(
             asked = ColumnOptions(format="jsonl")
         labelled = open_labelled(model, path, asked, settings, name)
         written = Written(labelled.file, labelled.fitted, keep_columns)
-        with progress(labelled.file.count, out is None) as count:
+        with progress(labelled.file.count, out is None, language) as count:
             write_predictions(count(labelled.parts()), written, style, out)
     for warning in labelled.warnings():
-        warn(warning)
-    for line in score_lines(labelled):
+        warn(translate(warning, language), language)
+    for line in score_lines(labelled, language):
         tell(line)
 
 
