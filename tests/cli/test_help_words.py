@@ -9,16 +9,13 @@ from pathlib import Path
 import pytest
 import typer
 from rich.cells import cell_len
+from support.chinese import HAN, find_english
 from support.command_line import Call
 
 from finegrid.cli.app import COMMANDS, app
 from finegrid.cli.help_words import CHINESE, translate
 
 FULL_WIDTH = ("，", "。", "、", "；", "：", "）", "”")
-HAN = re.compile("[\u4e00-\u9fff]")
-ENGLISH_SENTENCE = re.compile(r"(?<![\w.\-/<\"|])[A-Za-z]{2,} [a-z]{2,}\b(?! range)")
-# What is typed as it stands, or is the name of something.
-NAMES = re.compile(r"pip install|finegrid \S+|Hugging Face hub|int range|float range")
 
 
 def all_texts() -> Iterator[str]:
@@ -40,7 +37,7 @@ def test_every_command_and_option_has_its_chinese_and_nothing_else_has() -> None
     used = {translate(text) for text in texts}
 
     assert [text for text, told in chinese.items() if not HAN.search(told) and told == text] == []
-    assert [told for told in chinese.values() if ENGLISH_SENTENCE.search(NAMES.sub("", told))] == []
+    assert [told for told in chinese.values() if find_english(told)] == []
     assert [key for key, told in CHINESE.items() if told not in used and "{}" not in key] == []
     assert len(texts) > 100
 
@@ -55,7 +52,7 @@ def test_help_in_chinese_has_no_english_sentence_and_is_folded_well(
     cells = [cell.strip() for line in told.splitlines() for cell in re.split("[│╭╰]|  +", line)]
 
     assert told.lstrip().startswith(f"用法：{' '.join(('finegrid', *command))} [选项]")
-    assert ENGLISH_SENTENCE.findall(NAMES.sub("", told)) == []
+    assert find_english(told) == []
     assert [
         word for word in ("[required]", "[default", "Options", "Arguments", "Commands", "…") if word in told
     ] == []

@@ -9,6 +9,7 @@ from itertools import combinations, product
 from pathlib import Path
 
 import pytest
+from support.chinese import HAN, find_english
 from support.levels import ON
 
 from finegrid.encoders.families import CheckpointInfo
@@ -21,8 +22,6 @@ from finegrid.study.presets import PRESETS, make_preset, usual
 from finegrid.study.proposals import TextLengths
 from finegrid.study.toml_words import CHINESE, ENGLISH, OBSTACLES, explain_obstacle, tell_left_out
 
-HAN = re.compile("[\u4e00-\u9fff]")
-ENGLISH_SENTENCE = re.compile(r"(?<![\w.\-/<\"])[A-Za-z]{2,} [a-z]{2,}\b")
 READING = {"text": "text", "label": "label"}
 PLAIN = InitOptions(train=Path("train.tsv"), model=None, precision="bf16")
 SHORT = TextLengths(train=1_000, percentile_99=30, longest=39, limit=512)
@@ -94,10 +93,10 @@ def test_no_comment_stays_an_english_sentence(
     options: InitOptions, texts: TextLengths | None, tmp_path: Path
 ) -> None:
     lines = draft(options, texts, "zh", tmp_path)
-    comments = [re.sub("`[^`]*`", "", comment_of(line)) for line in lines]
+    comments = [comment_of(line) for line in lines]
     same = [comment for comment in filter(None, comments) if not HAN.search(comment)]
 
-    assert [comment for comment in comments if ENGLISH_SENTENCE.search(comment)] == []
+    assert [comment for comment in comments if find_english(comment)] == []
     assert [one for one in same if not re.match(r'split_seed = 0|"(cpu|utf-8)" \||"\S+ = ', one)] == []
 
 
@@ -116,7 +115,7 @@ def test_whatever_a_checkpoint_cannot_do_is_told_in_chinese() -> None:
     left_out = [told for preset in presets for told in preset.left_out]
 
     assert [what for what in obstacles if explain_obstacle(what) == what] == []
-    assert [told for told in left_out if ENGLISH_SENTENCE.search(tell_left_out(told, "zh"))] == []
+    assert [told for told in left_out if find_english(tell_left_out(told, "zh"))] == []
     assert left_out and [tell_left_out(told, "en") for told in left_out] == left_out
     whys = [*obstacles, *(told.partition(": ")[2] for told in left_out)]
     assert [english for english, _ in OBSTACLES if not any(re.fullmatch(english, why) for why in whys)] == []

@@ -90,7 +90,9 @@ class Here:
         versions = comma.join(f"{name} {number}" for name, number in self.versions.items())
         yield say("versions", lang, versions=versions)
         for name, extra in EXTRAS.items():
-            yield say("extra there" if self.extras[name] else "extra", lang, name=name, adds=extra.describe(lang))
+            yield say(
+                "extra there" if self.extras[name] else "extra", lang, name=name, adds=extra.describe(lang)
+            )
         yield say("offline" if self.offline else "hub", lang, setting=OFFLINE)
 
     def _training_lines(self, lang: Lang) -> Iterator[str]:
