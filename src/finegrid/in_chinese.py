@@ -1,21 +1,66 @@
 """Sentences that files keep in English (reasons, notes, findings about data), told in Chinese.
 
 The audit, the ledger and imported tables are written once, in English, whoever reads them. Here each kind of
-their sentences has its Chinese, with the names and numbers that it holds. What has none stays English.
+their sentences has its Chinese, with the names and numbers that it holds. What has none stays English. A
+``<\\2>`` in the Chinese is the second group, itself put into Chinese.
 """
 
 from __future__ import annotations
 
 import re
 
-from finegrid.spelling import Lang
+from finegrid.spelling import UNITS, Lang
+from finegrid.words import SHARED
 
 SPLITS = {"train": "训练集", "dev": "验证集", "test": "测试集"}
 N = r"([\d,]+)"
 SPLIT = r"(train|dev|test)"
+PART = r"(train|dev|test|texts\.extra = .+?)"  # texts.extra: a file that a level adds to train
+# Where tensors and dropout sites lie, and how many of them.
+PLACE = r"(?:embeddings|layers? \d[\d, -]*\d|layer \d|pooler|head|elsewhere)"
+WHERE = rf"{PLACE}(?:, {PLACE})*"
+THINGS = rf"(\d+ (?:tensor|dropout site)s? of (?:{WHERE}))"
+# What follows a comma and begins another part of a list, in what a level changes and in a decision.
+CHANGE = r"starts |trains |freezes |switches |other |another |may end "
+ADDED = (
+    r"or its aliases|with its aliases|but measurable|use for speed|diverges in |does not learn in |"
+    r"diverges or "
+)
+# Quoted texts of users, in Python's spelling; what stands between them are places of files.
+QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
+FIELD = re.compile(r"\{(\w+)[^}]*\}")
+
+
+def pair_of(*keys: str) -> tuple[str, str]:
+    """A pattern of shared words one after the other, the last of several in brackets, and their Chinese."""
+    pattern, chinese, count = "", "", 0
+    for place, key in enumerate(keys):
+        english, said = SHARED["en"][key], SHARED["zh"][key]
+        if place and place == len(keys) - 1:
+            english, said = (SHARED[lang]["in brackets"].format(text=SHARED[lang][key]) for lang in UNITS)
+        pattern += "(.+?)".join(map(re.escape, FIELD.split(english)[::2]))
+        groups = {name: count + number for number, name in enumerate(FIELD.findall(english), start=1)}
+        chinese += FIELD.sub(lambda field, groups=groups: f"\\{groups[field[1]]}", said)  # type: ignore[misc]
+        count += len(groups)
+    return pattern, chinese
+
+
+# A decision as screen.json has it, part by part.
+DECIDED = ("use", "avoid", "open", "or aliases", "with aliases", "measurable", "for speed")
+FAILING = ("diverges", "does not learn", "fails")
+DECISIONS: tuple[tuple[str, str], ...] = (
+    *map(pair_of, DECIDED),
+    *(pair_of(kind, "of the baseline") for kind in FAILING),
+    *(pair_of(kind, "all with", "of the baseline") for kind in FAILING),
+    (r"no difference beyond (\S+)", SHARED["zh"]["same"].format(margin=0).replace("0", r"\1")),
+)
 # In this order: the first that fits a whole sentence.
 PATTERNS: tuple[tuple[str, str], ...] = (
     # what does nothing
+    (rf"{N} epochs? are over before it could end a run", r"在它能够提前结束运行之前，\1 轮就已训练完"),
+    (r"does nothing: (.+)", r"不起作用：<\1>"),
+    (r"all its levels are one run", "它的所有水平都是同一次运行"),
+    (r"all its levels are one run; (.+)", r"它的所有水平都是同一次运行；<\1>"),
     (
         r"it changes no tensor, rate, decay or dropout site that reaches the loss",
         "没有改变任何影响损失的张量、学习率、衰减或 dropout 位置",
@@ -25,7 +70,7 @@ PATTERNS: tuple[tuple[str, str], ...] = (
         r"\1 池化从不读取 pooler，因此 pooler 没有梯度",
     ),
     (
-        r'(.+) never reach(?:es)? the loss under model\.pooling = "(.+)"',
+        r'([\w., ]+) never reach(?:es)? the loss under model\.pooling = "([^"]+)"',
         r"model.pooling = “\2” 时，\1 与损失无关",
     ),
     (
@@ -42,7 +87,11 @@ PATTERNS: tuple[tuple[str, str], ...] = (
         r"无法估计：在所有已运行的配方中，\1 都相同",
     ),
     (
-        r"not estimable: (.+) and (.+) are one run here(?: \((.+)\))?",
+        r"not estimable: (.+) and (.+) are one run here \((.+)\)",
+        r"无法估计：\1 和 \2 在这里是同一次运行（<\3>）",
+    ),
+    (
+        r"not estimable: (.+) and (.+) are one run here",
         r"无法估计：\1 和 \2 在这里是同一次运行",
     ),
     (
@@ -53,6 +102,24 @@ PATTERNS: tuple[tuple[str, str], ...] = (
     (
         rf"decided at the look with {N} seeds, by (\S+) to (\S+)",
         r"在 \1 个种子的期中分析时已判定，依据 \2 至 \3",
+    ),
+    (
+        rf"(does nothing with the dropped factors at their first level|dropped on dev \(.+\)), so measured "
+        rf"in "
+        rf"the fraction of {N} rows alone; `finegrid plan` says what such a fraction measures together",
+        r"<\1>，因此只在 \2 行的部分设计中测量过；`finegrid plan` 会说明哪些效应在其中混杂",
+    ),
+    (
+        r"does nothing with the dropped factors at their first level",
+        "被淘汰的因素都取第一个水平时它不起作用",
+    ),
+    (r"dropped on dev \((.+)\)", r"依验证集被淘汰（<\1>）"),
+    # a decision, as screen.json has it
+    *DECISIONS,
+    (
+        r"its seeds do not connect the recipes \(most runs have a seed of their own\), so rows of one recipe "
+        r"were taken as repeats",
+        "随机种子没有把各配方联系起来（大多数运行各有自己的种子），因此同一配方的各行按重复运行处理",
     ),
     # what an import tells
     (r"results were taken as 0 to 1", "结果按 0 到 1 读取"),
@@ -73,8 +140,7 @@ PATTERNS: tuple[tuple[str, str], ...] = (
         r"factor (.+) has another level in every row\. If it is a result, take the column out",
         r"因素 \1 在每一行的水平都不同。如果它是结果，请去掉这一列",
     ),
-    (rf"{N} rows? without a result \((.+) and {N} more\)", r"\1 行没有结果（\2 等，另有 \3 行）"),
-    (rf"{N} rows? without a result \((.+)\)", r"\1 行没有结果（\2）"),
+    (rf"{N} rows? without a result \((.+)\)", r"\1 行没有结果（<\2>）"),
     (rf"{N} rows? without seconds \(lines (.+)\)", r"\1 行没有秒数（第 \2 行）"),
     (
         rf"{N} rows? with 0 seconds \(lines (.+)\): taken as not known",
@@ -86,7 +152,7 @@ PATTERNS: tuple[tuple[str, str], ...] = (
         r"\1 行与前面某行的配方相同（例如第 \2 行和第 \3 行）；按其他随机种子的运行处理。如果是重复的副本，"
         r"请去掉",
     ),
-    (r"left out, next to (.+?): (.+)", r"已采用 \1，因此不用 \2"),
+    (r"left out, next to (.+?): (.+)", r"已采用 <\1>，因此不用 <\2>"),
     (
         r"(.+) and (.+) are the same in every row: nothing tells them apart\. .+ was left out; what is "
         r"said of .+ holds for both together",
@@ -95,7 +161,7 @@ PATTERNS: tuple[tuple[str, str], ...] = (
     (
         r"(.+) and (.+) go together in every row \((.+)\): nothing tells them apart\. .+ was left out; "
         r"what is said of .+ holds for both together",
-        r"\1 和 \2 在每一行都同时变化（\3），无法区分。因此不用 \2；关于 \1 的结论对两者一并成立",
+        r"\1 和 \2 在每一行都同时变化（<\3>），无法区分。因此不用 \2；关于 \1 的结论对两者一并成立",
     ),
     (rf"{N} empty lines? passed over", r"跳过了 \1 个空行"),
     (r"(.+) is not UTF-8 and was read as (\S+)", r"\1 不是 UTF-8，已按 \2 读取"),
@@ -118,12 +184,8 @@ PATTERNS: tuple[tuple[str, str], ...] = (
         r"\1 条文本超过 \2 个词元：中间一段被截去",
     ),
     (
-        rf"no scores: the model does not know the label (.+) and {N} more of the file",
-        r"没有得分：模型不认识文件中的标签 \1 等（另有 \2 个）",
-    ),
-    (
         r"no scores: the model does not know the label (.+) of the file",
-        r"没有得分：模型不认识文件中的标签 \1",
+        r"没有得分：模型不认识文件中的标签 <\1>",
     ),
     (
         rf"no scores: (.+) (?:line|row) {N}: the label is (?:missing|empty)\. Fill it in, or take the row "
@@ -171,65 +233,89 @@ PATTERNS: tuple[tuple[str, str], ...] = (
     # what was found in data
     (
         rf"{SPLIT}: {N} repeated rows?, same text and same label, e\.g\. (.+)",
-        r"<\1>：\2 个重复行，文本和标签都相同，例如 \3",
+        r"<\1>：\2 个重复行，文本和标签都相同，例如 <\3>",
     ),
     (
-        rf"{SPLIT}: {N} texts? with more than one label(?: in rows that are equal but for case and blanks)?, "
+        rf"{SPLIT}: {N} texts? with more than one label, e\.g\. (.+)",
+        r"<\1>：\2 条文本有多个标签，例如 <\3>",
+    ),
+    (
+        rf"{SPLIT}: {N} texts? with more than one label in rows that are equal but for case and blanks, "
         r"e\.g\. (.+)",
-        r"<\1>：\2 条文本有多个标签，例如 \3",
+        r"<\1>：\2 条文本在除大小写和空白外相同的各行中有多个标签，例如 <\3>",
     ),
     (
         rf"{SPLIT}: {N} texts? also in {SPLIT}, but for case and blanks, with the same label, e\.g\. (.+)",
-        r"<\1>：\2 条文本除大小写和空白外也在<\3>中，标签相同，例如 \4",
+        r"<\1>：\2 条文本除大小写和空白外也在<\3>中，标签相同，例如 <\4>",
     ),
     (
         rf"{SPLIT}: {N} texts? also in {SPLIT}, but for case and blanks, with another label, e\.g\. (.+)",
-        r"<\1>：\2 条文本除大小写和空白外也在<\3>中，但标签不同，例如 \4",
+        r"<\1>：\2 条文本除大小写和空白外也在<\3>中，但标签不同，例如 <\4>",
     ),
     (
         rf"{SPLIT}: {N} texts? also in {SPLIT}, with the same label, e\.g\. (.+)",
-        r"<\1>：\2 条文本也在<\3>中，标签相同，例如 \4",
+        r"<\1>：\2 条文本也在<\3>中，标签相同，例如 <\4>",
     ),
     (
         rf"{SPLIT}: {N} texts? also in {SPLIT}, with another label, e\.g\. (.+)",
-        r"<\1>：\2 条文本也在<\3>中，但标签不同，例如 \4",
+        r"<\1>：\2 条文本也在<\3>中，但标签不同，例如 <\4>",
     ),
     (
         rf"{SPLIT}: {N} texts? nearly like one of {SPLIT} \(similarity from (.+?)\), e\.g\. (.+)",
-        r"<\1>：\2 条文本与<\3>中的某条几乎相同（相似度不低于 \4），例如 \5",
+        r"<\1>：\2 条文本与<\3>中的某条几乎相同（相似度不低于 \4），例如 <\5>",
     ),
     (
         rf"{SPLIT}: {N} texts? with the same tokens as one of {SPLIT}, e\.g\. (.+)",
-        r"<\1>：\2 条文本与<\3>中的某条词元相同，例如 \4",
+        r"<\1>：\2 条文本与<\3>中的某条词元相同，例如 <\4>",
     ),
     (
         rf"{SPLIT}: {N} texts? with the same tokens as one of {SPLIT} once cut at model\.max_length = {N}, "
         rf"e\.g\. (.+)",
-        r"<\1>：截断至 model.max_length = \4 后，\2 条文本与<\3>中的某条词元相同，例如 \5",
+        r"<\1>：截断至 model.max_length = \4 后，\2 条文本与<\3>中的某条词元相同，例如 <\5>",
     ),
     (
-        rf"{SPLIT}: {N} texts? of {N} groups? also in {SPLIT}(.*)",
-        r"<\1>：\2 条文本所属的 \3 个组也在<\4>中\5",
+        rf"{SPLIT}: {N} texts? of {N} groups? also in {SPLIT}, e\.g\. (.+)",
+        r"<\1>：\2 条文本所属的 \3 个组也在<\4>中，例如 <\5>",
     ),
     (
         rf"{SPLIT}: {N} texts? with characters lost in an earlier conversion \(U\+FFFD\), e\.g\. (.+)",
-        r"<\1>：\2 条文本含有此前转换时丢失的字符（U+FFFD），例如 \3",
+        r"<\1>：\2 条文本含有此前转换时丢失的字符（U+FFFD），例如 <\3>",
     ),
     (
         rf"{SPLIT}: {N} class(?:es)? with fewer than {N} texts, e\.g\. (.+)",
-        r"<\1>：\2 个类别的文本少于 \3 条，例如 \4",
+        r"<\1>：\2 个类别的文本少于 \3 条，例如 <\4>",
     ),
     (
         rf"{SPLIT}: no text of {N} class(?:es)? that train has, e\.g\. (.+)",
-        r"<\1>：训练集中的 \2 个类别在此没有文本，例如 \3",
+        r"<\1>：训练集中的 \2 个类别在此没有文本，例如 <\3>",
     ),
     (
-        rf"{SPLIT}: {N} of {N} texts? are longer than model\.max_length = {N} tokens and are cut; (.+) of "
-        rf"their tokens "
-        rf"are lost \(the longest has {N}\)\.",
+        rf"{PART}: {N} of {N} texts? are longer than model\.max_length = {N} tokens and are cut; (.+) of "
+        rf"their tokens are lost \(the longest has {N}\)\.",
         r"<\1>：\3 条文本中有 \2 条超过 model.max_length = \4 个词元而被截断，丢失其中 \5 的词元（最长的有 "
         r"\6 个）。",
     ),
+    (
+        rf"{PART}: {N} of {N} drawn texts? are longer than model\.max_length = {N} tokens and are cut; "
+        rf"(.+) of "
+        rf"their tokens are lost \(the longest has {N}\)\.",
+        r"<\1>：抽取的 \3 条文本中有 \2 条超过 model.max_length = \4 个词元而被截断，丢失其中 \5 的词元（最"
+        r"长的"
+        r"有 \6 个）。",
+    ),
+    (
+        rf"{PART}: {N} pairs? of which one text gives no token\.",
+        r"<\1>：\2 个文本对中有一条文本得不到任何词元。",
+    ),
+    (
+        rf"{N} % of the tokens of (.+?) are unknown to this checkpoint's vocabulary(, e\.g\. .+?)?(; {N} "
+        rf"texts? "
+        rf"ha(?:s|ve) no known token)?\. Does the checkpoint know the texts' language\?",
+        r"<\2>有 \1 % 的词元不在此检查点的词表中<\3><\4>。这个检查点认识这些文本的语言吗？",
+    ),
+    (rf"{PART}, {N} % of (.+)", r"<\1>（以及<\3>的 \2 %）"),
+    (r", e\.g\. (.+)", r"，例如 <\1>"),
+    (rf"; {N} texts? ha(?:s|ve) no known token", r"；\1 条文本没有一个已知词元"),
     (rf"(\S+): {N} rows? without a group; each is a group of its own", r"\1：\2 行没有组，各自成为一组"),
     (
         r"(\S+): no two rows share a group\. Is data\.group the right column\?",
@@ -240,8 +326,171 @@ PATTERNS: tuple[tuple[str, str], ...] = (
         rf"--near-twins "
         rf"looks for them, in about (.+) here",
         r"没有查找近似重复的文本，因为共有 \1 条文本，超过 \2 条。finegrid init --near-twins 可以查找，在这里"
-        r"约需 \3",
+        r"约需 <\3>",
     ),
+    (
+        r"labels that look alike: (.+)\. Each spelling is a class of its own here\. Write them alike: "
+        r"finegrid "
+        r"init --clean OUT takes the most frequent spelling",
+        r"有些标签看起来相同：<\1>。每种写法在这里各成一类。请统一写法：finegrid init --clean OUT 会采用最"
+        r"常见的"
+        r"写法",
+    ),
+    (
+        rf"labels of {N} classes joined (in a list|by '.+'|by \".+\") \((.+)\): a text has one label here, "
+        rf"and "
+        rf"{N} rows? names? several\. Each combination is a class of its own\. What takes several labels is "
+        rf"multi-label classification, which finegrid does not do yet",
+        r"\1 个类别的标签<\2>写在一起（\3）：这里一条文本只有一个标签，而有 \4 行写了多个。每种组合各成一类。"
+        r"一条文本有多个标签属于多标签分类，finegrid 尚不支持",
+    ),
+    (r"in a list", "以列表"),
+    (r"by ('.+'|\".+\")", r"用 \1 "),
+    (
+        rf"the labels are {N} different numbers from (\S+) to (\S+): that looks like regression, which "
+        rf"finegrid "
+        rf"does not do\. Is this the right label column\? Else make classes of the numbers, such as low and "
+        rf"high",
+        r"标签是 \1 个不同的数，从 \2 到 \3：像是回归问题，finegrid 不做回归。标签列选对了吗？若是，请把这"
+        r"些数"
+        r"分成类别，例如低和高",
+    ),
+    # what was found in files
+    (
+        r"(.+): in (lines? [\d, and more]+) a quoted text begins that holds whole rows, with their "
+        r"labels\. If "
+        r'quotation marks are ordinary text here, set quoting = "none"',
+        r"\1：<\2>开始的带引号文本中含有整行数据及其标签。如果引号在这里是普通字符，请设置 quoting = "
+        r"“none”",
+    ),
+    (rf"lines? {N}", r"第 \1 行"),
+    (rf"lines ([\d, ]+) and {N}", r"第 \1 和 \2 行"),
+    (rf"lines ([\d, ]+) and {N} more", r"第 \1 行等（另有 \2 处）"),
+    (
+        rf"(.+): the first line was read as a header, but its label (.+) is also that of {N} rows?\. If it "
+        rf"is "
+        rf"data, set header = false",
+        r"\1：第一行被当作表头，但其中的标签 \2 也是另外 \3 行的标签。如果第一行是数据，请设置 header = "
+        r"false",
+    ),
+    (
+        r"(.+) is not UTF-8 and was read as (\S+), e\.g\. (.+)\. If that reads well, set encoding = "
+        r'"(.+)"; if '
+        r"not, save the file as UTF-8",
+        r"\1 不是 UTF-8，已按 \2 读取，例如 \3。如果读出的文字正确，请设置 encoding = “\4”；否则请把文件存为 "
+        r"UTF-8",
+    ),
+    (
+        r'(.+) was read as (\S+) because encoding = "(.+)", but it is valid UTF-8 too\. If its texts look '
+        r"wrong, "
+        r'set encoding = "auto"',
+        r"\1 因 encoding = “\3” 而按 \2 读取，但它也是有效的 UTF-8。如果文字不对，请设置 encoding = “auto”",
+    ),
+    (
+        rf"(.+): {N} byte order marks? \(U\+FEFF\) inside the file, the first in line {N}: taken off",
+        r"\1：文件中间有 \2 个字节顺序标记（U+FEFF），第一个在第 \3 行：已去掉",
+    ),
+    # what was found of a checkpoint
+    (
+        r"weights: (.+) are not used, since config\.json does not ask for them\. Is it the config\.json that "
+        r"belongs to the weights\?",
+        r"权重：\1 没有用到，因为 config.json 中没有它们。这份 config.json 与权重配套吗？",
+    ),
+    (
+        rf"tokenizer: {N} tokens? without an embedding \((.+)\): texts with them are refused\.",
+        r"分词器：\1 个词元没有嵌入（\2）：含有它们的文本会被拒绝。",
+    ),
+    (
+        rf"tokenizer: it has {N} tokens, but the encoder has embeddings for {N}\. Are both from the same "
+        rf"checkpoint\?",
+        r"分词器：它有 \1 个词元，而编码器有 \2 个嵌入。两者来自同一个检查点吗？",
+    ),
+    (
+        r"tokenizer: its vocabulary has no (.+), which go around every text and were added at its end\. Is "
+        r"it "
+        r"the tokenizer of this checkpoint\?",
+        r"分词器：词表中没有 \1，它们加在每条文本的首尾，是后来补在词表末尾的。这是此检查点的分词器吗？",
+    ),
+    (
+        r"tokenizer: it puts no special tokens around a text, such as \[CLS\] and \[SEP\], with which "
+        r"encoders "
+        r"of this family were trained\. Is it the tokenizer of this checkpoint\?",
+        r"分词器：它不在文本首尾加 [CLS]、[SEP] 之类的特殊词元，而这一类编码器训练时都有。这是此检查点的分"
+        r"词器吗？",
+    ),
+    (
+        rf"tokenizer: {N} of {N} pieces have capitals, such as (.+), and this tokenizer never makes them, "
+        rf"since "
+        rf"it lowercases\. Is do_lower_case = false missing in tokenizer_config\.json\?",
+        r"分词器：\2 个词片中有 \1 个含大写字母，例如 \3，而这个分词器会转成小写，因此从不产生它们。"
+        r"tokenizer_config.json 中是否缺少 do_lower_case = false？",
+    ),
+    (
+        r"(.+) was not kept from the training texts of every run: it may have been trained on texts of dev "
+        r"or "
+        r"test, and what learns from it would then look better than it is",
+        r"\1 并非由每次运行的训练文本训练而来：它可能用验证集或测试集的文本训练过，向它学习的配方就会显得比"
+        r"实际更好",
+    ),
+    # what study.toml says in two ways
+    (
+        r"study\.toml: (.+) = (.+), but it is varied, and .+ is not its first level: the baseline has "
+        r"(.+), the "
+        r"first level\. Write the same value in both places\.",
+        r"study.toml：\1 = \2，但它是要改变的因素，而 \2 不是它的第一个水平：基线取第一个水平 \3。请在两处写"
+        r"相同的值。",
+    ),
+    (
+        r"study\.toml: (.+) = (.+), but it is varied, and .+ is none of its levels: the baseline has (.+), "
+        r"the "
+        r"first level\. Write the same value in both places\.",
+        r"study.toml：\1 = \2，但它是要改变的因素，而 \2 不在它的水平之中：基线取第一个水平 \3。请在两处写"
+        r"相同的值。",
+    ),
+    # what a level changes of a run
+    (rf"starts {THINGS} from other values", r"改变<\1>的初始值"),
+    (rf"trains others of {THINGS}", r"<\1>中训练的张量不同"),
+    (rf"trains {THINGS}", r"训练<\1>"),
+    (rf"freezes {THINGS}", r"冻结<\1>"),
+    (rf"other learning rates for {THINGS}", r"<\1>的学习率不同"),
+    (rf"other weight decay for {THINGS}", r"<\1>的权重衰减不同"),
+    (rf"other dropout rates at {THINGS}", r"<\1>的丢弃率不同"),
+    (rf"switches off {THINGS}", r"关闭<\1>"),
+    (rf"switches on {THINGS}", r"打开<\1>"),
+    (r"other tokens or batches", "词元或批不同"),
+    (r"another pooling", "池化方式不同"),
+    (r"other weights to evaluate with", "评估所用的权重不同"),
+    (r"another loss from the same model and texts", "模型和文本相同，但损失不同"),
+    (rf"other gradients in {THINGS} from the same loss", r"损失相同，但<\1>的梯度不同"),
+    (rf"other updates of {THINGS} from the same gradients", r"梯度相同，但<\1>的更新不同"),
+    (r"may end before the last epoch", "可能在最后一轮之前结束"),
+    (rf"(\d+) tensors? of ({WHERE})", r"<\2>的 \1 个张量"),
+    (rf"(\d+) dropout sites? of ({WHERE})", r"<\2>的 \1 个 dropout 位置"),
+    (
+        r"(.+?) changes more than its own thing: (.+)\. Its effect cannot be told apart\.",
+        r"\1 改变的不只是它自己那一项：<\2>。它的效应无法单独分辨。",
+    ),
+    (
+        r"(.+?): one step on the model shows no change\. It may do nothing\.",
+        r"\1：在模型上走一步看不出任何变化，它可能不起作用。",
+    ),
+    # why a run has no result
+    (rf"the loss was (\S+) at step {N} of {N}", r"第 \2 步（共 \3 步）时损失为 \1"),
+    (
+        rf"the norm of the gradients was not finite at step {N} of {N}",
+        r"第 \1 步（共 \2 步）时梯度的范数不是有限值",
+    ),
+    (
+        rf"the norm of the gradients was not finite at a step of epoch {N}",
+        r"第 \1 轮中有一步梯度的范数不是有限值",
+    ),
+    (rf"a {SPLIT} prediction was not finite after epoch {N}", r"第 \2 轮之后<\1>的预测不是有限值"),
+    (rf"a test prediction was not finite at epoch {N}", r"取第 \1 轮的权重时，测试集的预测不是有限值"),
+    (r"the worker process ended with (.+); see (.+)", r"训练进程以<\1>结束；见 \2"),
+    (r"signal 9 \(killed; often: out of memory\)", "信号 9（被终止，多因内存不足）"),
+    (r"signal (\d+)", r"信号 \1 "),
+    (r"exit code (\d+)", r"退出码 \1 "),
+    (r"(\w+Error.*); see (logs\S+)", r"\1；见 \2"),
     # why files were read so
     (r"as you said", "按你的指定"),
     (r"a usual pair of names", "常用的一对列名"),
@@ -262,7 +511,9 @@ PATTERNS: tuple[tuple[str, str], ...] = (
         "protocol best-test: epochs are chosen on the test set, so test scores are too high",
         "协议 best-test：轮次在测试集上选择，因此测试得分偏高",
     ),
-    (r"study\.toml has now in \[design\]: (.+)", r"study.toml 的 [design] 现在是：\1"),
+    (r"study\.toml has now in \[design\]: (.+)", r"study.toml 的 [design] 现在是：<\1>"),
+    (r"no resolution", "不再有 resolution"),
+    (r"(kind = .+), no resolution(.*)", r"\1，不再有 resolution\2"),
     (r"a fraction of resolution (\w+)", r"分辨度 \1 的部分设计"),
     (r"study\.toml has this already", "study.toml 已是如此"),
     # why rows are taken out of clean files
@@ -286,7 +537,28 @@ PATTERNS: tuple[tuple[str, str], ...] = (
     # how large an encoder is
     (rf"(\w+), {N} wide, {N} layers?", r"\1，宽 \2，\3 层"),
 )
+DURATION = re.compile(r"[\d.]+ (?:s|min|h)(?: \d+ min)?")
+GROUP = re.compile(r"<\\(\d)>|\\(\d)")  # of a Chinese sentence
 COMPILED = tuple((re.compile(pattern, re.DOTALL), chinese) for pattern, chinese in PATTERNS)
+PLACES = {"embeddings": "嵌入层", "pooler": "池化层", "head": "分类头", "elsewhere": "其他位置"}
+ZH_UNITS = dict(zip(UNITS["en"], UNITS["zh"], strict=True))
+# Between quoted texts: files, lines and what they are to each other.
+BETWEEN = (
+    (r" \((.+) (?:line|row) (\d+)\)", r"（\1 第 \2 行）"),
+    (r" \((.+) (?:line|row) (\d+), (.+) (?:line|row) (\d+)\)", r"（\1 第 \2 行、\3 第 \4 行）"),
+    (r"^(; |)line (\d+): ", r"\1第 \2 行："),
+    (r" (?:line|row) (\d+)", r" 第 \1 行"),
+    (r" where that is ", " 对应 "),
+    (r"^ is (?=.* 对应 )", "："),
+    (r" is like ", " 近似于 "),
+    (r" is ", " 等同于 "),
+    (r"^ in ", " 在 "),
+    (r" and (\d+) more", r" 等（另有 \1 个）"),
+    (r" and ", " 和 "),
+    (r"; ", "；"),
+    (r", ", "、"),
+    (r"） ", "）"),
+)
 METHODS = {
     "between seeds": "随机种子之间",
     "between seeds, moderated": "随机种子之间，经收缩",
@@ -314,8 +586,62 @@ def find_chinese(sentence: str) -> str | None:
         return METHODS[sentence]
     for pattern, chinese in COMPILED:
         if found := pattern.fullmatch(sentence):
-            return re.sub(r"<(\w+)>", lambda part: SPLITS.get(part[1], part[0]), found.expand(chinese))
+            return fill(chinese, found)
+    parts = re.split(rf", (?={ADDED})", sentence)  # of a decision
+    if len(parts) > 1 and all(map(find_chinese, parts)):
+        return "，".join(map(put_part, parts))
     return None
+
+
+def fill(chinese: str, found: re.Match[str]) -> str:
+    """A Chinese sentence with the groups of an English one, some of them put into Chinese, too."""
+
+    def put(group: re.Match[str]) -> str:
+        return put_part(found[int(group[1])] or "") if group[1] else found[int(group[2])] or ""
+
+    return GROUP.sub(put, chinese)
+
+
+def put_part(part: str) -> str:
+    """A part of a sentence in Chinese: a split, a time, places of a model, a list; examples from files."""
+    if part in SPLITS:
+        return SPLITS[part]
+    if (chinese := find_chinese(part)) is not None:
+        return chinese
+    if DURATION.fullmatch(part):
+        return re.sub(r"s$|min|h", lambda unit: ZH_UNITS[unit[0]], part)
+    if re.fullmatch(WHERE, part):
+        return put_places(part)
+    for mark, chinese_mark in ((rf", (?={CHANGE})", "，"), (r"; (?=\S+(?: of \S+ = \S+)?: )", "；")):
+        if len(parts := re.split(mark, part)) > 1:
+            return chinese_mark.join(map(put_part, parts))
+    if found := re.fullmatch(r"([\w.-]+(?: of \S+ = \S+)?): (.+)", part):  # a setting of a bundle, and why
+        return f"{found[1]}：{put_part(found[2])}"
+    return put_examples(part)
+
+
+def put_places(places: str) -> str:
+    """``嵌入层、第 1-6 层、分类头``."""
+    each = re.split(r", (?=[a-z])", places)
+    return "、".join(
+        f"第 {place.split(' ', 1)[1].replace(', ', '、')} 层" if place.startswith("layer") else PLACES[place]
+        for place in each
+    )
+
+
+def put_examples(examples: str) -> str:
+    """Texts of users as they are, and in Chinese where they stand: ``'a' (train.tsv line 2) is like 'b'``."""
+    put, end = "", 0
+    for quoted in QUOTED.finditer(examples):
+        put += put_between(examples[end : quoted.start()]) + quoted[0]
+        end = quoted.end()
+    return put + put_between(examples[end:])
+
+
+def put_between(words: str) -> str:
+    for pattern, chinese in BETWEEN:
+        words = re.sub(pattern, chinese, words)
+    return words
 
 
 def name_method(method: str, lang: Lang) -> str:

@@ -6,12 +6,15 @@ import json
 import math
 import os
 import re
-from typing import Literal, get_args
+from collections.abc import Callable, Sequence
+from typing import Literal, TypeAlias, get_args
 
 from finegrid.errors import input_error
 
 Lang = Literal["en", "zh"]
 LANGS: tuple[Lang, ...] = get_args(Lang)
+# Lines for whoever watches: a terminal asks for the user's language, files and values for English.
+Telling: TypeAlias = Callable[[Lang], Sequence[str]]
 # A single thing with a plural noun, and the verb right behind it; a single number behind "rows".
 THINGS = "recipe|run|seed|row|text|point|epoch|level|system"
 ONE_THING = re.compile(

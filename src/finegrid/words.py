@@ -78,6 +78,7 @@ ENGLISH = {
     "brier": "Brier score",
     "precision": "precision",
     "recall": "recall",
+    "train": "train",
     "dev": "dev",
     "test": "test",
     # sentences
@@ -159,6 +160,7 @@ CHINESE = {
     "brier": "Brier 分数",
     "precision": "精确率",
     "recall": "召回率",
+    "train": "训练集",
     "dev": "验证集",
     "test": "测试集",
     "inert": "{factor} 在这里不起作用：{reason}",

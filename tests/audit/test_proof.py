@@ -69,7 +69,7 @@ def test_every_factor_proves_its_own_thing_and_nothing_else(
     proof = prover.prove_pair(factor, ON[factor], pair, "")
 
     assert proof.changes and not proof.beyond and not proof.warning
-    assert proof.line.endswith("; nothing else")
+    assert proof.describe().endswith("; nothing else")
 
 
 @pytest.mark.parametrize("factor", ON)
@@ -83,13 +83,13 @@ def test_a_level_against_itself_shows_nothing(factor: str, loaded: LoadedStudy, 
 
 def test_proofs_tell_which_tensors_change(found: dict[str, Proof]) -> None:
     """A tiny BERT has four layers of 16 tensors, eight of them vectors or LayerNorms."""
-    assert found["reinit.layers"].line == (
+    assert found["reinit.layers"].describe() == (
         "reinit.layers = 2: starts 32 tensors of layers 3-4 from other values; nothing else"
     )
-    assert found["freeze.layers"].line == (
+    assert found["freeze.layers"].describe() == (
         "freeze.layers = 2: freezes 37 tensors of embeddings, layers 1-2; nothing else"
     )
-    assert found["optimizer.decay_on"].line == (
+    assert found["optimizer.decay_on"].describe() == (
         'optimizer.decay_on = "matrices": other weight decay for 46 tensors of embeddings, layers 1-4, '
         "pooler, head; nothing else"
     )
@@ -113,7 +113,7 @@ def test_a_level_that_does_nothing_at_the_baseline_is_proved_where_it_does(found
     proof = found["freeze.dropout"]
 
     assert proof.given == {"freeze.layers": 2}
-    assert proof.line == (
+    assert proof.describe() == (
         "freeze.dropout = false (with freeze.layers = 2): "
         "switches off 7 dropout sites of embeddings, layers 1-2; nothing else"
     )
@@ -122,7 +122,9 @@ def test_a_level_that_does_nothing_at_the_baseline_is_proved_where_it_does(found
 def test_a_level_that_does_nothing_anywhere_is_named_with_its_reason(found: dict[str, Proof]) -> None:
     proof = found["reinit.pooler"]
 
-    assert "never reach the loss" in proof.reason and proof.line.startswith("reinit.pooler = true: nothing; ")
+    assert "never reach the loss" in proof.reason and proof.describe().startswith(
+        "reinit.pooler = true: nothing; "
+    )
     assert not proof.warning and not proof.changes and not proof.beyond
 
 
@@ -134,12 +136,12 @@ def test_a_level_that_the_checkpoint_cannot_have_is_proved_nowhere(tmp_path: Pat
 
     assert next(prover.pairs("freeze.layers", 2)).given == {}
     assert list(prover.pairs("freeze.layers", 3)) == []
-    assert prover.prove("freeze.layers", 3).line == "freeze.layers = 3: nothing; no row can have it"
+    assert prover.prove("freeze.layers", 3).describe() == "freeze.layers = 3: nothing; no row can have it"
 
 
 def caught(loaded: LoadedStudy, factor: str) -> str:
     proof = proofs_of(loaded)[factor]
-    assert proof.warning and "nothing else" not in proof.line
+    assert proof.warning and "nothing else" not in proof.describe()
     return proof.warning
 
 

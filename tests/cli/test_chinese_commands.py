@@ -9,14 +9,20 @@ from pathlib import Path
 
 import pytest
 import typer
-from support.chinese import find_english
+from support.chinese import HAN, find_english
+from support.command_line import Call
 
 import finegrid
 from finegrid.cli.app import COMMANDS, app
+from finegrid.data.cells import UnfitCell, as_label
 from finegrid.export import words as export_words
 from finegrid.in_chinese import find_chinese
-from finegrid.planning import here_words
+from finegrid.inference.predict import LOST
+from finegrid.planning import here, here_words
+from finegrid.planning.here import Gpu, Torch, look_around
+from finegrid.report.write import put
 from finegrid.results import words as table_words
+from finegrid.watch.words import say_shown
 
 SOURCE = Path(finegrid.__file__).parent
 # They say what they have found in English sentences, which are put into Chinese when they are shown.
@@ -46,7 +52,7 @@ def test_every_command_that_says_something_takes_a_language() -> None:
         if "lang" not in {option.name for option in command.get_params(context)}
     }
 
-    assert mute <= {"fit", "demo", "pretrain", "explain"}
+    assert mute <= {"explain"}
 
 
 @pytest.mark.parametrize("words", [export_words.WORDS, here_words.WORDS, table_words.WORDS])
@@ -106,3 +112,71 @@ def test_every_warning_of_a_table_or_of_texts_to_label_has_its_chinese() -> None
     whole = [text for text in found if not text.endswith(("line 3: 3", ": 3 was cut off"))]
     assert [text for text in whole if find_chinese(text) is None] == []
     assert len(whole) > 10
+
+
+def test_what_else_such_warnings_hold_is_chinese_too() -> None:
+    for kept in LOST.values():
+        assert HAN.search(str(find_chinese(f"3 texts longer than 5 tokens: {kept} was cut off")))
+    for label in (None, "", ["x"], "a\ud800"):
+        with pytest.raises(UnfitCell) as unfit:
+            as_label(label)
+        assert HAN.search(str(find_chinese(f"no scores: a.tsv line 3: {unfit.value.what}")))
+    told = find_chinese("no scores: the model does not know the label 'a', 'b' and 3 more of the file")
+    assert told == "没有得分：模型不认识文件中的标签 'a'、'b' 等（另有 3 个）"
+
+
+def test_an_import_says_in_chinese_what_it_found(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text(TABLE, encoding="utf-8")
+    done = call("import", tmp_path / "table.csv", "--out", tmp_path / "study", "--lang", "zh")
+
+    assert done.returncode == 0 and find_english(done.stdout + done.stderr) == []
+    assert "警告：1 行没有结果（第 6 行：'-'）" in done.stderr and "跳过了 1 个空行" in done.stderr
+    assert "'a' 和 'b' 在每一行都同时变化（'b'：u 对应 x、v 对应 y），无法区分。因此不用 'b'" in done.stderr
+    assert done.stdout.startswith("table：5 行，3 个不同的配方，得分 f1\n  a：x、y\n")
+    assert f"已写入 {tmp_path / 'study' / 'imported.json'}" in done.stdout
+    kept = (tmp_path / "study" / "imported.json").read_text(encoding="utf-8")
+    assert not HAN.search(kept)
+
+
+def test_export_and_report_say_in_chinese_what_they_wrote(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text(TABLE, encoding="utf-8")
+    study = tmp_path / "study"
+    call("import", tmp_path / "table.csv", "--out", study)
+    told = [
+        call("export", study, "--to", "csv", "--lang", "zh").stdout,
+        call("export", study, "--to", "tensorboard", "--lang", "zh").stdout,
+        put(tmp_path / "page.html", b"", "zh"),
+    ]
+    content = (study / "export" / "runs.csv").read_bytes()
+    call("export", study, "--to", "csv")
+
+    assert "runs.csv：5 次运行（完成 4、无结果 1）" in told[0] and "各次运行的共同信息" in told[0]
+    assert "5 次运行中有 1 次尚未结束，或没有结果\n已写入 4 次运行\n" in told[1]
+    assert told[2] == f"已写入 {tmp_path / 'page.html'}"
+    assert find_english("".join(told)) == []
+    assert (study / "export" / "runs.csv").read_bytes() == content
+
+
+def test_machine_says_all_it_knows_in_chinese(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpus = Gpu("Large", 80.0, "9.0", bf16=True), Gpu("Old", 16.0, "7.5", bf16=False)
+    for torch in (
+        Torch("2.13.0", None, gpus),
+        Torch("2.13.0", None),
+        Torch(None, "torch is not installed"),
+        Torch("2.13.0", "torch 2.13.0 cannot be used (OSError)"),
+    ):
+        monkeypatch.setattr(here, "ask_torch", lambda torch=torch: torch)
+        found = look_around(Path())
+        chinese, english = list(found.lines("zh")), list(found.lines())
+
+        assert [line for line in chinese if find_english(line.replace(found.machine["processor"], ""))] == []
+        assert [re.findall(r"\d[\d.]*", line) for line in chinese] == [
+            re.findall(r"\d[\d.]*", line) for line in english
+        ]
+        assert all(HAN.search(line) for line in chinese)
+
+
+def test_watch_says_in_chinese_where_it_shows_a_study() -> None:
+    told = say_shown(Path("my-study"), "http://127.0.0.1:1/", "zh")
+
+    assert told == "my-study 显示在 http://127.0.0.1:1/（仅限本机；按 Ctrl-C 结束）"

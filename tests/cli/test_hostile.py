@@ -79,7 +79,7 @@ def test_problems_are_one_line_each() -> None:
 def test_progress_does_not_interpret_markup() -> None:
     out = io.StringIO()
     show = Show("accuracy", Path(), Console(file=out, width=40))
-    show.said("[bold]label[/bold] \x1b[31m " + "long " * 20)
+    show.said(lambda lang: ["[bold]label[/bold] \x1b[31m " + "long " * 20])
 
     assert out.getvalue().startswith(r"[bold]label[/bold] \x1b[31m long")
     assert len(out.getvalue().splitlines()) == 1

@@ -64,7 +64,8 @@ def go(study: Study, hits: Hits, budget: float = FOREVER, seconds: float = 0.0, 
         assert audit is not None
         pretend(study, audit, hits, range(seeds))
 
-    return train_until_decided(study, train, lambda seeds: seconds, budget, margin, lambda text: None)
+    ended = train_until_decided(study, train, lambda seeds: seconds, budget, margin, lambda telling: None)
+    return " ".join(ended("en"))
 
 
 def clear(run: PlannedRun) -> int:

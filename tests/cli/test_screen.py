@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from finegrid.audit.costs import make_audit
 from finegrid.errors import InputError
 from finegrid.planning.runs import PlannedRun
 from finegrid.results.load import load_results
+from finegrid.spelling import Lang, Telling
 from finegrid.statistics.decide import Decision, reach
 from finegrid.study.audit_file import load_audit, save_audit
 from finegrid.study.design import DesignKind
@@ -81,6 +83,10 @@ def fill(study: Study, right: Any = hits) -> None:
     pretend(study, audit, right, study.head.design.numbers)
 
 
+def saying(lines: list[str], lang: Lang = "en") -> Callable[[Telling], None]:
+    return lambda telling: lines.extend(telling(lang))
+
+
 def decided(study: Study, margin: float = MARGIN) -> Study:
     fill(study)
     decide_screen(study, margin)
@@ -89,7 +95,7 @@ def decided(study: Study, margin: float = MARGIN) -> Study:
 
 def test_what_helps_and_what_is_open_goes_on(study: Study) -> None:
     fill(study)
-    told = decide_screen(study, MARGIN)
+    told = decide_screen(study, MARGIN)("en")
     screen = load_screen(study.folder)
     assert screen is not None
     words = {name: one.decision for name, one in screen.factors.items()}
@@ -113,19 +119,19 @@ def test_a_screen_is_trained_decided_and_then_trained_on(study: Study) -> None:
         trained.append(len(study.rows))
         fill(study)
 
-    after = train_phases(study, train, MARGIN, lines.append)
+    after = train_phases(study, train, MARGIN, saying(lines))
 
     assert trained == [8, len(after.rows)] and len(after.rows) > 8 and not after.undecided
     assert any(f"{WARM} = 0.1: goes on" in line for line in lines)
     before = list(lines)
-    train_phases(after, train, MARGIN, lines.append)
+    train_phases(after, train, MARGIN, saying(lines))
     assert trained[2:] == [len(after.rows)] and lines == before  # it is decided once
 
 
 def test_a_screen_whose_first_phase_is_not_over_is_left_undecided(study: Study) -> None:
     trained: list[int] = []
     lines: list[str] = []
-    after = train_phases(study, lambda study: trained.append(len(study.rows)), MARGIN, lines.append)
+    after = train_phases(study, lambda study: trained.append(len(study.rows)), MARGIN, saying(lines))
 
     assert trained == [8] and after.undecided and len(after.rows) == 8
     assert len(lines) == 1 and lines[0].startswith("phase 1 is not over")
@@ -133,7 +139,7 @@ def test_a_screen_whose_first_phase_is_not_over_is_left_undecided(study: Study) 
 
 def test_rows_that_are_asked_for_are_trained_without_deciding(study: Study) -> None:
     lines: list[str] = []
-    after = train_phases(study, fill, MARGIN, lines.append, rows={1, 2})
+    after = train_phases(study, fill, MARGIN, saying(lines), rows={1, 2})
 
     assert after.undecided and len(after.rows) == 8 and lines == []
 
@@ -249,12 +255,13 @@ def test_phase_1_is_not_decided_before_its_last_run(study: Study) -> None:
     path.write_text("\n".join(lines[:-1]) + "\n", encoding="utf-8")
 
     assert (
-        "phase 1 is not over: of its runs with the study's 4 seeds, 1 are left" in decide_screen(study, 2)[0]
+        "phase 1 is not over: of its runs with the study's 4 seeds, 1 are left"
+        in decide_screen(study, 2)("en")[0]
     )
     assert load_screen(study.folder) is None
     last = {**json.loads(lines[-1]), "status": "failed"}
     path.write_text("\n".join([*lines[:-1], json.dumps(last)]) + "\n", encoding="utf-8")
-    assert "phase 1 is not over" in decide_screen(study, 2)[0]
+    assert "phase 1 is not over" in decide_screen(study, 2)("en")[0]
     path.write_text(
         "\n".join([*lines[:-1], json.dumps({**last, "status": "diverged"})]) + "\n", encoding="utf-8"
     )

@@ -39,7 +39,14 @@ class Killed(Exception):
 
 def make(settings: PretrainSettings, out: Path, threads: int = 1, save: float = 1e9) -> list[str]:
     said: list[str] = []
-    pretrain(settings, out, threads, said.append, "finegrid pretrain --its options", save)
+    pretrain(
+        settings,
+        out,
+        threads,
+        lambda telling: said.extend(telling("en")),
+        "finegrid pretrain --its options",
+        save,
+    )
     return said
 
 

@@ -86,7 +86,7 @@ def test_lines_repeated_across_files_and_those_to_do_without_are_dropped_and_cou
     assert corpus.documents == [("one",), ("two",), ("three",)]
     assert corpus.sources == [0, 0, 1]
     assert [(count.repeated, count.excluded) for count in corpus.files] == [(0, 0), (1, 1)]
-    assert "1 repeated lines dropped; 1 dropped that --without names" in corpus.files[1].describe()
+    assert "1 repeated lines dropped; 1 dropped that --without names" in corpus.files[1].describe("en")[0]
 
 
 def test_all_bad_files_are_told_at_once(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from finegrid.running.progress.show import Show
 from finegrid.running.progress.study_progress import TRUST, EpochScore, StudyProgress, name_runs
 from finegrid.running.progress.terminal import draw, spans
 from finegrid.running.progress.watcher import Watcher
+from finegrid.running.progress.words import telling, warning
 from finegrid.study.audit_file import Audit, Cost
 from finegrid.study.folder import PROGRESS_FILE
 from finegrid.study.record import Record
@@ -222,14 +223,14 @@ def test_rows_in_a_row_are_a_span() -> None:
 
 
 def study_at_work(watcher: Watcher, meanwhile: Callable[[], object] = lambda: None) -> None:
-    watcher.said("reading data and checkpoint")
+    watcher.said(telling("reading"))
     watcher.planned([ONE, TWO], [ONE, TWO], audit_of())
     watcher.began(ONE, 0)
     watcher.stepped(ONE, 50)
     meanwhile()
     watcher.recorded(record([1, 2], 0.75))
     watcher.finished(ONE)
-    watcher.said("warning: [bold]look[/bold]")
+    watcher.said(warning("[bold]look[/bold]"))
 
 
 def screen(output: str) -> list[str]:

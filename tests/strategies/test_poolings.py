@@ -57,7 +57,7 @@ def test_the_audit_proves_every_pooling(tmp_path: Path, bert: Path) -> None:
     loaded = open_study(write_study(tmp_path, bert, settings=f'[factors]\n"model.pooling" = [{levels}]'))
     canonicaliser = Canonicaliser(loaded, 0)
     for proof in Prover(loaded, canonicaliser).proofs():
-        assert proof.changes and not proof.warning, proof.line
+        assert proof.changes and not proof.warning, proof.describe()
         assert "pooling" in {change.aspect for change in proof.changes}
     forms = {canonicaliser.form(recipe_of(loaded, model__pooling=pooling)) for pooling in POOLINGS}
     assert len(forms) == len(POOLINGS)
@@ -72,7 +72,7 @@ def test_the_audit_proves_hugging_faces_head(
     loaded = open_study(write_study(tmp_path, folder, settings=settings))
     (proof,) = Prover(loaded, Canonicaliser(loaded, 0)).proofs()
 
-    assert {change.where for change in proof.changes} <= {"", "head"} and not proof.warning, proof.line
+    assert {change.where for change in proof.changes} <= {"", "head"} and not proof.warning, proof.describe()
 
 
 def test_parameters_belong_to_the_head_and_are_drawn_as_it_is(loaded: LoadedStudy) -> None:

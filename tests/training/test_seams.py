@@ -171,7 +171,7 @@ def test_the_audit_proves_that_each_does_what_it_says_and_nothing_else(
     canonicaliser = Canonicaliser(loaded, 0)
     (proof,) = Prover(loaded, canonicaliser).proofs()
 
-    assert proof.changes and not proof.beyond and not proof.warning, proof.line
+    assert proof.changes and not proof.beyond and not proof.warning, proof.describe()
     assert factor_of(name) not in canonicaliser.reduce(on(loaded, name)).inert
 
 

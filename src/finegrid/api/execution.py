@@ -100,7 +100,7 @@ class Execution:
             say=self.listener.say,
         )
         now = study_status(load_study(self.folder), self.settings)
-        return RunSummary.of(now, self.listener.said, ended)
+        return RunSummary.of(now, self.listener.said, " ".join(ended("en")))
 
     def fit(
         self,
@@ -117,7 +117,7 @@ class Execution:
             InputError: no such recipe, nothing to recommend, or a place that is taken.
             RuntimeError: the run diverged or failed.
         """
-        from finegrid.inference.fit import check_out, find_recipe
+        from finegrid.inference.fit import check_out, find_recipe, not_kept_line
         from finegrid.report.model_card import study_blocks
         from finegrid.verdict.interim import recommended_recipe
 
@@ -128,7 +128,7 @@ class Execution:
         about = study_blocks(study, chosen, margin, tolerance)
         record = launch.fit(study, self.settings, chosen, seed, place, about=about, show=self.listener)
         if not record.done:
-            raise RuntimeError(f"no model was kept: the run {record.status}: {record.reason}")
+            raise RuntimeError(not_kept_line(record))
         return place
 
 

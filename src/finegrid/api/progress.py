@@ -15,6 +15,7 @@ from rich.console import Console
 from finegrid.running.progress.show import Show
 from finegrid.running.progress.study_progress import StudyProgress
 from finegrid.running.progress.watcher import Watcher
+from finegrid.spelling import Lang, Telling, parse_lang
 
 SECONDS_APART = 0.5  # of what is told while steps go by
 
@@ -49,7 +50,7 @@ class Listener:
     Attributes:
         progress: False: tell nothing. True: on stderr, as the command line does. A function: is given a
             `Progress` whenever something is said, a run has ended, or half a second of training has gone.
-        said: What was said so far.
+        said: What was said so far, in English, as all values are. On stderr it is in the user's language.
     """
 
     progress: bool | Listen = False
@@ -58,7 +59,8 @@ class Listener:
 
     @contextmanager
     def __call__(self, score: str, folder: Path) -> Iterator[Watcher]:
-        show = Show(score, folder, None if self.progress is True else Console(file=io.StringIO(), quiet=True))
+        quiet = None if self.progress is True else Console(file=io.StringIO(), quiet=True)
+        show = Show(score, folder, quiet, self.lang)
 
         def then_tell(act: Callable[..., None], at_most: float = 0.0) -> Callable[..., None]:
             def acted(*about: Any) -> None:
@@ -69,9 +71,9 @@ class Listener:
 
         with show as watcher:
 
-            def say(text: str) -> None:
-                self.said.append(text)
-                watcher.said(text)
+            def say(telling: Telling) -> None:
+                self.said += telling("en")
+                watcher.said(telling)
 
             yield replace(
                 watcher,
@@ -82,10 +84,15 @@ class Listener:
                 finished=then_tell(watcher.finished),
             )
 
-    def say(self, line: str) -> None:
+    @property
+    def lang(self) -> Lang:
+        """Of what stands on stderr, as on the command line: that of the environment."""
+        return parse_lang(None)
+
+    def say(self, telling: Telling) -> None:
         """What is said between two stretches of training, such as what a screen has decided."""
-        self.said.append(line)
-        if self.progress is True:
+        self.said += telling("en")
+        for line in telling(self.lang) if self.progress is True else ():
             Console(stderr=True).print(line, highlight=False, markup=False, soft_wrap=True)
 
     def _tell(self, known: StudyProgress, at_most: float) -> None:

@@ -29,7 +29,7 @@ from finegrid.data.cells_of_file import ColumnOptions
 from finegrid.data.settings import Encoding, Format, Quoting
 from finegrid.data.unlabelled import parse_column
 from finegrid.in_chinese import translate
-from finegrid.inference.fit import check_onnx_extra, check_out, find_recipe, fitted_lines
+from finegrid.inference.fit import check_onnx_extra, check_out, find_recipe, fitted_lines, not_kept_line
 from finegrid.inference.fitted import ONNX, load_fitted
 from finegrid.inference.given import given_texts, progress
 from finegrid.inference.labelled_file import Written, style_of, write_predictions
@@ -40,6 +40,7 @@ from finegrid.metrics import TOLERANCE
 from finegrid.next_words import next_line
 from finegrid.recipe.recipe import Recipe
 from finegrid.running import launch
+from finegrid.running.launch import show_in
 from finegrid.spelling import parse_lang
 from finegrid.study.folder import StudyFolder
 from finegrid.study.load import override
@@ -74,9 +75,11 @@ def fit(
     public: Annotated[
         bool, typer.Option("--public", help="Let everybody see what is pushed. Default: you alone.")
     ] = False,
+    lang: Language = None,
 ) -> None:
     """Train one recipe of a study and keep its model. Running again resumes."""
-    study, settings = load(folder, device=device, precision=precision)
+    language = parse_lang(lang)
+    study, settings = load(folder, language, device=device, precision=precision)
     chosen = find_recipe(study, recipe, partial(recommend, margin=margin, tolerance=tolerance))
     place = check_out(out or StudyFolder(folder).best_model, force)
     if onnx:
@@ -85,13 +88,14 @@ def fit(
     from finegrid.report.model_card import study_blocks  # brings scipy
 
     about = study_blocks(study, chosen, margin, tolerance)
-    record = launch.fit(study, settings, chosen, seed, place, onnx=onnx, about=about)
+    show = show_in(language)
+    record = launch.fit(study, settings, chosen, seed, place, onnx=onnx, about=about, show=show)
     if not record.done:
-        exit_with(f"no model was kept: the run {record.status}: {record.reason}")
-    say(*fitted_lines(record, study.head.score), f"wrote {place}")
+        exit_with(not_kept_line(record, language))
+    say(*fitted_lines(record, study.head.score, language), say_wrote(place, language))
     if target is not None:
-        say(target.push(place))
-    say(next_line("predict", place))
+        say(target.push(place, language))
+    say(next_line("predict", place, language))
 
 
 def export_onnx(

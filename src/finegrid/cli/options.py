@@ -13,8 +13,9 @@ from finegrid.cli.say import warn
 from finegrid.data.findings import quote
 from finegrid.data.settings import SEPARATOR_NAMES, Encoding, Format, Quoting, Separator
 from finegrid.errors import input_error
+from finegrid.in_chinese import translate
 from finegrid.machine import AUTO, DEVICES, PRECISIONS
-from finegrid.spelling import LANGS, parse_lang
+from finegrid.spelling import LANGS, Lang, parse_lang
 from finegrid.study.load import load_study, override
 from finegrid.study.settings import MOST_SEEDS, RunSettings
 from finegrid.study.study import Study
@@ -80,15 +81,20 @@ EncodingOption = Annotated[
 NewFolder = Annotated[Path, typer.Option(help="The folder to make.")]
 
 
-def load(folder: Path, **options: str | float | None) -> tuple[Study, RunSettings]:
+def load(folder: Path, lang: Lang, **options: str | float | None) -> tuple[Study, RunSettings]:
     """A study, and how to execute it: as study.toml says, or as the options that were given say.
+
+    Args:
+        folder: of the study.
+        lang: of warnings.
+        options: that were given.
 
     Raises:
         InputError: with all problems of the file, or of the options.
     """
     study = load_study(folder)
     for warning in study.warnings:
-        warn(warning)
+        warn(translate(warning, lang), lang)
     return study, override(study.head.run, **options)
 
 

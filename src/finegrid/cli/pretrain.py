@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from finegrid.cli.options import gather
+from finegrid.cli.options import Language, gather
 from finegrid.cli.say import tell
 from finegrid.machine import AUTO, cores, fastest_precision
 from finegrid.pretraining.settings import (
@@ -20,6 +20,7 @@ from finegrid.pretraining.settings import (
     choose_rate,
     parse_stages,
 )
+from finegrid.spelling import Telling, parse_lang
 from finegrid.verdict.budget.parse import parse_budget
 
 
@@ -65,11 +66,12 @@ def pretrain(
     threads: Annotated[int | None, typer.Option(min=1, help="Cores. Default: all.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = DEFAULTS.device,
     precision: Annotated[str, typer.Option(help="fp32, bf16 or auto.")] = AUTO,
+    lang: Language = None,
 ) -> None:
     """Pre-train a BERT on your own unlabelled text, from a checkpoint or from nothing."""
     asked = gather(
         locals(),
-        leave_out=("out", "budget", "weight", "threads"),
+        leave_out=("out", "budget", "weight", "threads", "lang"),
         corpus=tuple(corpus),
         seconds=None if budget is None else parse_budget(budget),
         weights=tuple(weight or ()),
@@ -82,4 +84,10 @@ def pretrain(
     settings.check()
     from finegrid.pretraining import command
 
-    command.pretrain(settings, out, threads or cores(), tell, shlex.join(["finegrid", *sys.argv[1:]]))
+    language = parse_lang(lang)
+
+    def tell_each(telling: Telling) -> None:
+        for line in telling(language):
+            tell(line)
+
+    command.pretrain(settings, out, threads or cores(), tell_each, shlex.join(["finegrid", *sys.argv[1:]]))

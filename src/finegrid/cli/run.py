@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -31,7 +32,8 @@ from finegrid.planning.status import StudyStatus, study_status
 from finegrid.planning.status_words import left_lines
 from finegrid.results.table import make_table, render_results, seconds_lines, summary_lines
 from finegrid.running import launch
-from finegrid.spelling import Lang, parse_lang
+from finegrid.running.launch import show_in
+from finegrid.spelling import Lang, Telling, parse_lang
 from finegrid.study.audit_file import load_audit
 from finegrid.study.demo import prepare_demo
 from finegrid.study.edit import keep_asked_seeds
@@ -72,16 +74,17 @@ def run(
     from finegrid.verdict.screening import train_phases
 
     ends = find_end(for_)
-    study, settings = load(folder, device=device, precision=precision, memory=memory)
+    language = parse_lang(lang)
+    study, settings = load(folder, language, device=device, precision=precision, memory=memory)
     if until_decided:
         check_alone(rows, seeds, for_)
-        run_until_decided(study, settings, workers, mix, budget, margin)
+        run_until_decided(study, settings, workers, mix, budget, margin, language)
         return
     check_no_budget(budget)
-    chosen, language = parse_rows(rows, len(study.rows)), parse_lang(lang)
+    chosen = parse_rows(rows, len(study.rows))
     study = keep_asked_seeds(study, seeds)
     train = partial(train_priced, settings=settings, workers=workers, seeds=seeds, rows=chosen, lang=language)
-    study = train_phases(study, partial(train, mix=mix, ends=ends), margin, say, chosen)
+    study = train_phases(study, partial(train, mix=mix, ends=ends), margin, sayer(language), chosen)
     status = study_status(study, settings, seeds)
     exit_when_over(status, chosen, ends, language)
     say_end(study, margin, status, language)
@@ -93,7 +96,12 @@ def say_end(study: Study, margin: float | None, status: StudyStatus, lang: Lang)
 
     took = seconds_lines(make_table(study, load_audit(study.folder)), lang)
     say(*took, *tell_briefly(study.folder, margin, lang))
-    exit_by(status)
+    exit_by(status, lang)
+
+
+def sayer(lang: Lang) -> Callable[[Telling], None]:
+    """Says results in a language."""
+    return lambda telling: say(*telling(lang))
 
 
 def train_priced(
@@ -113,7 +121,7 @@ def train_priced(
         status = study_status(study, settings, seeds, workers)
         return describe_price(status, lang) if rows is None else []
 
-    launch.train(study, settings, workers, seeds, rows, mix, tell_price, ends)
+    launch.train(study, settings, workers, seeds, rows, mix, tell_price, ends, show_in(lang))
 
 
 def find_end(text: str | None) -> float:
@@ -141,21 +149,23 @@ def run_until_decided(
     mix: bool,
     budget: str | None,
     margin: float | None,
+    lang: Lang,
 ) -> None:
     """`finegrid run --until-decided`."""
     from finegrid.verdict.interim import add_seeds
 
+    show = show_in(lang)
     reason = add_seeds(
         study,
-        train=lambda study, seeds: launch.train(study, settings, workers, seeds, mix=mix),
-        measure=partial(launch.measure_costs, settings=settings),
+        train=lambda study, seeds: launch.train(study, settings, workers, seeds, mix=mix, show=show),
+        measure=partial(launch.measure_costs, settings=settings, show=show),
         predict_seconds=lambda study, seeds: study_status(study, settings, seeds, workers).seconds_left(),
         budget=None if budget is None else parse_budget(budget),
         margin=margin,
-        say=say,
+        say=sayer(lang),
     )
-    say(reason, next_line("verdict", study.folder))
-    exit_by(study_status(load_study(study.folder), settings))
+    say(*reason(lang), next_line("verdict", study.folder, lang))
+    exit_by(study_status(load_study(study.folder), settings), lang)
 
 
 def confirm(
@@ -176,18 +186,20 @@ def confirm(
     """Train the recommended recipe and the baseline on fresh seeds, and compare them. Resumes."""
     from finegrid.verdict.confirm import confirm_recommended
 
+    language = parse_lang(lang)
+
     def settings_of(study: Study) -> RunSettings:
         return override(study.head.run, device=device, precision=precision, memory=memory)
 
     def train(small: Study, rows: set[int]) -> None:
-        launch.train(small, settings_of(small), workers, rows=rows)
+        launch.train(small, settings_of(small), workers, rows=rows, show=show_in(language))
 
     small, found = confirm_recommended(load_study(folder), seeds, test, margin, train, tolerance)
     if as_json:
         say_json(found.as_json())
     else:
-        say_confirmed(found, folder, seeds, tolerance, parse_lang(lang))
-    exit_by(study_status(small, settings_of(small)))
+        say_confirmed(found, folder, seeds, tolerance, language)
+    exit_by(study_status(small, settings_of(small)), language)
 
 
 def say_confirmed(found: Confirmation, folder: Path, seeds: int, tolerance: float, lang: Lang) -> None:
@@ -213,17 +225,19 @@ def demo(
     workers: Workers = None,
     device: Device = None,
     precision: Precision = None,
+    lang: Language = None,
 ) -> None:
     """Run the 64 recipes on the embedded data set and checkpoint. Resumes an unfinished demo."""
     from finegrid.verdict.brief import tell_briefly
 
-    prepare_demo(folder, seeds)
-    study, settings = load(folder, device=device, precision=precision)
-    launch.train(study, settings, workers)
+    language = parse_lang(lang)
+    prepare_demo(folder, seeds, language)
+    study, settings = load(folder, language, device=device, precision=precision)
+    launch.train(study, settings, workers, show=show_in(language))
     table = make_table(study, load_audit(folder))
-    print(render_results(table, "markdown"))
-    say(*summary_lines(table), "", *tell_briefly(folder))
-    exit_by(study_status(study, settings))
+    print(render_results(table, "markdown", language))
+    say(*summary_lines(table, language), "", *tell_briefly(folder, lang=language))
+    exit_by(study_status(study, settings), language)
 
 
 def check_alone(rows: str | None, seeds: int | None, for_: str | None) -> None:

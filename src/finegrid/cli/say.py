@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from finegrid.errors import visible
+from finegrid.in_chinese import translate
 from finegrid.spelling import Lang
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def say_status(
     as_json: bool,
     more: Mapping[str, Any] | None = None,
     warned: bool = False,
+    lang: Lang = "en",
 ) -> None:
     """How a study stands: in words, and what its audit warns of; or as JSON.
 
@@ -43,13 +45,14 @@ def say_status(
         as_json: whether JSON is wanted.
         more: keys of the JSON.
         warned: whether the warnings have been said before, or are not asked for.
+        lang: of the warnings.
     """
     if as_json:
         say_json({**status.as_json(), **(more or {})})
         return
     say(*lines)
     for warning in status.audit.warnings if status.audit is not None and not warned else []:
-        warn(warning)
+        warn(translate(warning, lang), lang)
 
 
 def warn(text: str, lang: Lang = "en") -> None:
@@ -62,11 +65,11 @@ def tell(line: str) -> None:
     print(visible(line), file=sys.stderr, flush=True)
 
 
-def exit_by(status: StudyStatus) -> None:
+def exit_by(status: StudyStatus, lang: Lang) -> None:
     """End with exit code 1 where runs diverged or failed, and say how many."""
     from finegrid.planning.status_words import failure_lines  # no need of it for who only asks for help
 
-    if lines := failure_lines(status):
+    if lines := failure_lines(status, lang):
         exit_with(*lines)
 
 

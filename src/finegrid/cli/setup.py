@@ -38,7 +38,7 @@ from finegrid.planning.status import StudyStatus, probed, study_status
 from finegrid.planning.status_words import at_work_lines, plan_lines, status_lines
 from finegrid.recipe.card import card
 from finegrid.recipe.catalogue import list_json, list_lines
-from finegrid.running.launch import audit
+from finegrid.running.launch import audit, show_in
 from finegrid.running.progress.heartbeat import read_heartbeat
 from finegrid.spelling import Lang, parse_lang
 from finegrid.study import init_words
@@ -168,10 +168,10 @@ def plan(
     seconds = None if budget is None else parse_budget(budget, seeds)
     check_apply(apply, budget)
     language = parse_lang(lang)
-    study, settings = load_to_plan(folder, device=device, precision=precision, memory=memory)
+    study, settings = load_to_plan(folder, language, device=device, precision=precision, memory=memory)
     looks = probe or (seconds is not None and not probed(study, settings))
     if looks:
-        audit(study, settings)  # which says what it warns of
+        audit(study, settings, show_in(language))  # which says what it warns of
     status = study_status(study, settings, seeds, workers)
     if seconds is not None:
         say_budget(status, seconds, apply, as_json, language)
@@ -187,7 +187,7 @@ def say_plan(status: StudyStatus, as_json: bool, just_probed: bool, lang: Lang) 
 
         shows = shows_lines(status, lang)
     lines = [*plan_lines(status, shows, lang), next_line(after_plan(status), status.study.folder, lang)]
-    say_status(status, lines, as_json, warned=just_probed)
+    say_status(status, lines, as_json, warned=just_probed, lang=lang)
 
 
 def say_budget(status: StudyStatus, seconds: float, apply: bool, as_json: bool, lang: Lang) -> None:
@@ -261,13 +261,13 @@ def explain(
         print(card(name))
 
 
-def load_to_plan(folder: Path, **options: str | float | None) -> tuple[Study, RunSettings]:
+def load_to_plan(folder: Path, lang: Lang, **options: str | float | None) -> tuple[Study, RunSettings]:
     """As `load`. Where the score is of one label, only the data tell whether there are texts of it.
 
     Raises:
         InputError: as `load`; or there are none in dev or test, or data that cannot be used.
     """
-    study, settings = load(folder, **options)
+    study, settings = load(folder, lang, **options)
     if study.head.score not in PLAIN_SCORES:
         for table in study.read_tables(keep_split=False):
             check_scored_label(study.head.score, table)

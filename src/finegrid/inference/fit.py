@@ -8,16 +8,34 @@ from pathlib import Path
 
 from finegrid.atomic import recover
 from finegrid.errors import InputError, Problem, input_error
+from finegrid.in_chinese import name_state, translate
 from finegrid.inference.fitted import FILE
 from finegrid.recipe.identity import Level
 from finegrid.recipe.recipe import Recipe
+from finegrid.spelling import Lang
 from finegrid.study.record import Record
 from finegrid.study.settings import BEST_TEST
 from finegrid.study.study import Study
 from finegrid.study.toml import parse_level, parse_levels
+from finegrid.words import SHARED
 
 ONNX_LIBRARIES = ("onnx", "onnxscript", "onnxruntime")
 GET_ONNX = "pip install 'finegrid[onnx]'"
+ENGLISH = {
+    "fitted": "run {run} ({rows}seed {seed}): {score} {dev:.4f} on dev, {test:.4f} on test (epoch {epoch} of "
+    "{epochs})",
+    "rows": "rows {rows}, ",
+    "not kept": "no model was kept: the run {status}: {reason}",
+}
+CHINESE = {
+    "fitted": "运行 {run}（{rows}随机种子 {seed}）：{score} 在验证集上 {dev:.4f}，在测试集上 "
+    "{test:.4f}（{epochs} 轮中"
+    "取第 {epoch} 轮）",
+    "rows": "第 {rows} 行，",
+    "not kept": "没有保存模型：这次运行{status}：{reason}",
+}
+WORDS: dict[Lang, dict[str, str]] = {"en": ENGLISH, "zh": CHINESE}
+assert ENGLISH.keys() == CHINESE.keys()
 WAYS = 'a row of the table (12), baseline, or levels on top of it ("reinit.layers=6,optimizer.rate=1e-4")'
 
 
@@ -86,16 +104,29 @@ def bundle_levels(study: Study, parts: Sequence[str]) -> tuple[dict[str, Level],
     return levels, problems
 
 
-def fitted_lines(record: Record, score: str) -> list[str]:
+def fitted_lines(record: Record, score: str, lang: Lang = "en") -> list[str]:
     """What came of it, in words."""
     for level in record.free:  # the one that it was kept at
         record = record.at_free(level)
     dev, test = record.score("dev", score), record.score("test", score)
-    rows = f"rows {', '.join(map(str, record.stands_for))}, " if record.stands_for else ""
-    epoch = f"epoch {record.best_epoch} of {len(record.epochs)}"
-    scores = f"{score} {dev:.4f} on dev, {test:.4f} on test"
-    line = f"run {record.run_id} ({rows}seed {record.seed}): {scores} ({epoch})"
-    return [line, BEST_TEST] if record.protocol == "best-test" else [line]
+    numbers = SHARED[lang]["list comma"].join(map(str, record.stands_for))
+    line = WORDS[lang]["fitted"].format(
+        run=record.run_id,
+        rows=WORDS[lang]["rows"].format(rows=numbers) if numbers else "",
+        seed=record.seed,
+        score=score,
+        dev=dev,
+        test=test,
+        epoch=record.best_epoch,
+        epochs=len(record.epochs),
+    )
+    return [line, translate(BEST_TEST, lang)] if record.protocol == "best-test" else [line]
+
+
+def not_kept_line(record: Record, lang: Lang = "en") -> str:
+    """Why no model of a run was kept, which has diverged or failed."""
+    status, reason = name_state(record.status, lang), translate(str(record.reason), lang)
+    return WORDS[lang]["not kept"].format(status=status, reason=reason)
 
 
 def check_onnx_extra() -> None:

@@ -9,10 +9,15 @@ from typing import Any
 from finegrid.encoders.tokenizer import TOKENIZER
 from finegrid.errors import InputError, first_line, input_error
 from finegrid.inference.fitted import CARD, FILE, HEAD, ONNX
+from finegrid.spelling import Lang
 
 # All that ever leaves this machine. None of them has texts of the user's in it.
 UPLOADED = ("config.json", "model.safetensors", HEAD, FILE, ONNX, CARD, *TOKENIZER)
 OPTION = "--push-to-hub"
+PUSHED: dict[Lang, dict[str, str]] = {
+    "en": {"public": "pushed to {place} (public)", "private": "pushed to {place} (private)"},
+    "zh": {"public": "已上传到 {place}（公开）", "private": "已上传到 {place}（私有）"},
+}
 
 
 def open_hub() -> Any:
@@ -30,10 +35,10 @@ class HubTarget:
     name: str  # OWNER/NAME
     public: bool
 
-    def push(self, folder: Path) -> str:
+    def push(self, folder: Path, lang: Lang = "en") -> str:
         """Upload a kept model. Returns what to say of it."""
         place = push(self.hub, folder, self.name, self.public)
-        return f"pushed to {place} ({'public' if self.public else 'private'})"
+        return PUSHED[lang]["public" if self.public else "private"].format(place=place)
 
 
 def plan_push(name: str | None, public: bool) -> HubTarget | None:

@@ -6,15 +6,18 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from finegrid.in_chinese import translate
 from finegrid.planning.families import Family, plan_families
 from finegrid.planning.forecast import family_seconds
 from finegrid.planning.runs import PlannedRun
+from finegrid.planning.words import count, say
 from finegrid.recipe.identity import key_of
-from finegrid.spelling import format_duration
+from finegrid.spelling import Lang, format_duration
 from finegrid.study.audit_file import Audit
 from finegrid.study.design import Row, plan_full
-from finegrid.study.screen import Screen
+from finegrid.study.screen import Screen, ScreenedFactor
 from finegrid.study.study import Study
+from finegrid.words import SHARED
 
 
 def added_rows(study: Study) -> list[Row]:
@@ -65,33 +68,50 @@ def phases_json(study: Study, audit: Audit | None, seeds: Sequence[int]) -> dict
     }
 
 
-def phases_lines(study: Study, audit: Audit | None, seeds: Sequence[int]) -> list[str]:
+def phases_lines(study: Study, audit: Audit | None, seeds: Sequence[int], lang: Lang = "en") -> list[str]:
     """Where a screen is, and what phase 2 takes; nothing for other designs."""
     phases = phases_json(study, audit, seeds)
     if phases is None:
         return []
     seconds = phases["added_seconds"]
-    work = (
-        "" if seconds is None or audit is None or not audit.costs else f", {format_duration(seconds)} of work"
-    )
-    added = f"{phases['added_rows']} more rows, {phases['added_runs']} runs{work}"
+    known = seconds is not None and audit is not None and audit.costs
+    work = say("work", lang, time=format_duration(seconds, lang)) if known else ""
+    added = say("added", lang, rows=phases["added_rows"], runs=phases["added_runs"], work=work)
     if study.screen is None:
-        first = f"{phases['first_rows']} rows, then a decision on dev"
-        return [f"screen, phase 1: {first}", f"  phase 2, if every factor goes on: {added}"]
+        return [
+            say("phase 1", lang, rows=phases["first_rows"]),
+            say("if every", lang, added=added),
+        ]
     if not phases["survivors"]:
-        return ["screen, decided: no factor goes on, so there is no phase 2"]
-    return [f"screen, phase 2: every combination of {', '.join(phases['survivors'])}: {added}"]
+        return [say("no phase 2", lang)]
+    survivors = SHARED[lang]["list comma"].join(phases["survivors"])
+    return [say("phase 2 of", lang, survivors=survivors, added=added)]
 
 
-def screen_lines(screen: Screen) -> list[str]:
+def screen_lines(screen: Screen, lang: Lang = "en") -> list[str]:
     """Every factor, and what became of it."""
-    seeds = f"{len(screen.seeds)} seed{'s' * (len(screen.seeds) != 1)}"
-    lines = [f"decided on dev from {screen.rows} rows x {seeds}, margin {screen.margin:g} points:"]
+    seeds = count(len(screen.seeds), "seed", lang)
+    lines = [say("decided on dev", lang, rows=screen.rows, seeds=seeds, margin=screen.margin)]
     for name, factor in screen.factors.items():
-        low, high = factor.adjusted
-        interval = "" if low is None or high is None else f" ({low:+.2f} to {high:+.2f})"
-        effect = "not estimable" if factor.effect is None else f"{factor.effect:+.2f}{interval}"
-        fate = "goes on" if factor.survives else "dropped, stays at its first level"
-        level = json.dumps(factor.level, ensure_ascii=False)
-        lines.append(f"  {name} = {level}: {fate}; {effect}, {factor.decision}")
+        told = say(
+            "fate",
+            lang,
+            factor=name,
+            level=json.dumps(factor.level, ensure_ascii=False),
+            fate=say("goes on" if factor.survives else "dropped", lang),
+            effect=screened_effect(factor, lang),
+            decision=translate(factor.decision, lang),
+        )
+        lines.append(told)
     return lines
+
+
+def screened_effect(factor: ScreenedFactor, lang: Lang) -> str:
+    """``+0.50 (+0.10 to +0.90)``."""
+    if factor.effect is None:
+        return say("not estimable", lang)
+    low, high = factor.adjusted
+    if low is None or high is None:
+        return f"{factor.effect:+.2f}"
+    ends = SHARED[lang]["interval"].format(low=f"{low:+.2f}", high=f"{high:+.2f}")
+    return f"{factor.effect:+.2f}" + SHARED[lang]["in brackets"].format(text=ends)

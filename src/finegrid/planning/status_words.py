@@ -28,7 +28,7 @@ def plan_lines(status: StudyStatus, shows: Sequence[str] = (), lang: Lang = "en"
     Args:
         status: of the study.
         shows: the smallest effect that it can show.
-        lang: en or zh. What the audit proved of each level is English.
+        lang: en or zh.
     """
     study = status.study
     counted = {
@@ -63,18 +63,18 @@ def design_of_study_lines(status: StudyStatus, lang: Lang) -> Iterator[str]:
         yield from bundle_lines(study, name, lang)
     for name, levels in study.free_factors.items():
         yield f"  {name}: {', '.join(map(format_level, levels))} {say('free', lang)}"
-    yield from level_lines(status)
-    yield from describe_design(study, status.inert_everywhere())
-    yield from phases_lines(study, load_audit(study.folder), status.seeds)
+    yield from level_lines(status, lang)
+    yield from describe_design(study, status.inert_everywhere(), lang)
+    yield from phases_lines(study, load_audit(study.folder), status.seeds, lang)
     if study.screen is not None:
-        yield from screen_lines(study.screen)
+        yield from screen_lines(study.screen, lang)
     if study.head.protocol == "best-test":
         yield translate(BEST_TEST, lang)
 
 
-def level_lines(status: StudyStatus) -> Iterator[str]:
+def level_lines(status: StudyStatus, lang: Lang) -> Iterator[str]:
     """What levels amount to, of those factors that a row moves from their default."""
-    study = status.study
+    study, colon = status.study, SHARED[lang]["colon"]
     recipes = [row.recipe for row in study.rows]
     levels_of = [recipe.levels() for recipe in recipes]
     moved = {factor for recipe in recipes for factor in recipe.moved()}
@@ -85,9 +85,9 @@ def level_lines(status: StudyStatus) -> Iterator[str]:
             first.setdefault(levels[factor], recipe)
         for level, recipe in first.items():
             steps = steps_of(recipe, status.audit) if status.audit else NOMINAL_STEPS
-            told = getattr(recipe, part).explain_level(name, study.checkpoint, steps)
+            told = getattr(recipe, part).explain_level(name, study.checkpoint, steps, lang)
             if told:
-                yield f"  {factor} = {format_level(level)}: {told}"
+                yield f"  {factor} = {format_level(level)}{colon}{told}"
 
 
 def bundle_lines(study: Study, name: str, lang: Lang) -> Iterator[str]:
@@ -122,12 +122,19 @@ def left_lines(status: StudyStatus, rows: Collection[int] | None, lang: Lang) ->
 
 def audit_lines(status: StudyStatus, audit: Audit, lang: Lang) -> Iterator[str]:
     """What the audit has found: sizes, inert levels, and what each level changes."""
-    sizes = ", ".join(f"{name} {size}" for name, size in audit.sizes.items())
+    sizes = SHARED[lang]["list comma"].join(
+        f"{SHARED[lang][part]} {size}" for part, size in audit.sizes.items()
+    )
     yield say("data", lang, sizes=sizes, tokens=audit.tokens["mean"])
     for factor, inert in status.inert().items():
-        rows, reason = count(len(inert["rows"]), "row", lang), translate(inert["reason"], lang)
-        yield say("inert", lang, factor=factor, rows=rows, reason=reason)
-    yield from (proof.line for proof in status.proofs() if not proof.reason)
+        yield inert_line(factor, inert, lang)
+    yield from (proof.describe(lang) for proof in status.proofs() if not proof.reason)
+
+
+def inert_line(factor: str, inert: Mapping[str, Any], lang: Lang) -> str:
+    """That a factor does nothing in some rows, and why."""
+    rows, reason = count(len(inert["rows"]), "row", lang), translate(inert["reason"], lang)
+    return say("inert", lang, factor=factor, rows=rows, reason=reason)
 
 
 def forecast_lines(status: StudyStatus, audit: Audit, lang: Lang) -> Iterator[str]:
@@ -158,7 +165,7 @@ def format_settings(settings: Mapping[str, str | int]) -> str:
 
 def status_lines(status: StudyStatus, lang: Lang = "en") -> list[str]:
     """`finegrid status` in words."""
-    phases = phases_lines(status.study, load_audit(status.study.folder), status.seeds)
+    phases = phases_lines(status.study, load_audit(status.study.folder), status.seeds, lang)
     if status.audit is None and status.study.screen is not None:
         return [*phases, say("phase 2", lang)]
     if status.audit is None:
@@ -211,13 +218,14 @@ def bad_run_lines(status: StudyStatus, lang: Lang) -> Iterator[str]:
     for run_id, record in status.records().items():
         if record and not record.done:
             told = {"status": name_state(record.status, lang), "rows": name_rows(rows_of[run_id], lang)}
-            yield say("bad run", lang, seed=record.seed, reason=record.reason, **told)
+            reason = translate(str(record.reason), lang)
+            yield say("bad run", lang, seed=record.seed, reason=reason, **told)
 
 
-def failure_lines(status: StudyStatus) -> list[str]:
+def failure_lines(status: StudyStatus, lang: Lang = "en") -> list[str]:
     """How many runs diverged or failed; nothing where none did."""
     states = list(status.states().values())
     bad = sum(state in ("failed", "diverged") for state in states)
     if not bad:
         return []
-    return [f"{bad} of {len(states)} runs failed or diverged; finegrid status {status.study.folder}"]
+    return [say("failures", lang, bad=bad, runs=len(states), folder=status.study.folder)]

@@ -17,14 +17,17 @@ from finegrid.pretraining.loop import SAVE_SECONDS, PretrainLoop, PretrainTexts
 from finegrid.pretraining.settings import PretrainSettings
 from finegrid.pretraining.start import draw_model, load_model, read_shape
 from finegrid.pretraining.vocabulary import check_specials, train_vocabulary
+from finegrid.pretraining.words import telling
+from finegrid.spelling import Telling
 from finegrid.streams import Streams
+from finegrid.words import say_wrote
 
 
 def pretrain(
     settings: PretrainSettings,
     out: Path,
     threads: int,
-    tell: Callable[[str], None],
+    tell: Callable[[Telling], None],
     command: str,
     save_seconds: float = SAVE_SECONDS,
 ) -> None:
@@ -34,7 +37,7 @@ def pretrain(
         settings: what to learn from, and how.
         out: the folder; at the end a Hugging Face folder.
         threads: cores to use.
-        tell: is given lines of progress.
+        tell: is given lines of progress, for whichever language.
         command: what was typed; it goes into the model card.
         save_seconds: between two saves of the state.
 
@@ -48,7 +51,7 @@ def pretrain(
     folder = PretrainFolder(out)
     with folder.lock():
         if folder.is_finished(settings):
-            tell(f"{out} is finished; nothing to do")
+            tell(telling("finished", out=out))
             return
         model, init = make_starting_model(settings)
         check_length(settings, model.config.max_position_embeddings)
@@ -62,8 +65,8 @@ def pretrain(
         loop = PretrainLoop(settings, texts, model, folder.state, threads, tell, save_seconds)
         loop.run()
         folder.finish(loop.model.model, tokenizer, settings, loop.progress, files, command)
-    tell(f"wrote {out}")
-    tell(next_line("init", out))
+    tell(lambda lang: [say_wrote(out, lang)])
+    tell(lambda lang: [next_line("init", out, lang)])
 
 
 def make_starting_model(settings: PretrainSettings) -> tuple[Any, Path | None]:
@@ -87,7 +90,7 @@ def read_documents(
     folder: PretrainFolder,
     model: Any,
     init: Path | None,
-    tell: Callable[[str], None],
+    tell: Callable[[Telling], None],
 ) -> tuple[Documents, list[FileCount]]:
     """Read and tokenise the corpus, and keep it in the folder. Trains the vocabulary first if there is none.
 
@@ -96,14 +99,14 @@ def read_documents(
     """
     corpus = read_corpus(settings.corpus, settings.field, settings.without)
     for file in corpus.files:
-        tell(file.describe())
+        tell(file.describe)
     folder.begin(settings)
     if init is None:
-        tell(f"training a vocabulary of {model.config.vocab_size:,} pieces")
+        tell(telling("vocabulary", pieces=model.config.vocab_size))
         train_vocabulary(corpus, model.config.vocab_size, settings.length, folder.tokenizer)
     documents = tokenise(corpus, load_tokenizer(init or folder.tokenizer))
     if short := sum(file.short for file in corpus.files):
-        tell(f"{short:,} documents of fewer than {SHORTEST} tokens dropped")
+        tell(telling("short", count=short, least=SHORTEST))
     folder.save_documents(documents, corpus.files)
     return documents, corpus.files
 
@@ -115,7 +118,7 @@ def check_length(settings: PretrainSettings, positions: int) -> None:
 
 
 def cut_texts(
-    documents: Documents, vocabulary: Vocabulary, settings: PretrainSettings, tell: Callable[[str], None]
+    documents: Documents, vocabulary: Vocabulary, settings: PretrainSettings, tell: Callable[[Telling], None]
 ) -> PretrainTexts:
     """Examples to learn from and to judge by.
 
@@ -129,8 +132,6 @@ def cut_texts(
     longest = settings.length - 3  # [CLS] first [SEP] second [SEP]
     train, judge = (cut_examples(documents, rows, longest, vocabulary) for rows in (~held_out, held_out))
     tokens = len(documents.tokens)
-    tell(
-        f"{tokens / 1e6:.2f} M tokens ({documents.unknown / tokens:.2%} unknown), "
-        f"{len(train):,} stretches to learn from, {len(judge):,} held out"
-    )
+    counts = {"train": len(train), "held_out": len(judge), "unknown": documents.unknown / tokens}
+    tell(telling("texts", millions=tokens / 1e6, **counts))
     return PretrainTexts(train, judge, vocabulary)

@@ -14,6 +14,8 @@ from typing import IO
 
 from finegrid.errors import InputError, Problem, input_error
 from finegrid.extras import needing
+from finegrid.pretraining.words import say
+from finegrid.spelling import Lang
 
 JSON_LINES = (".jsonl", ".ndjson")
 
@@ -30,11 +32,11 @@ class FileCount:
     documents: int = 0
     characters: int = 0
 
-    def describe(self) -> str:
-        dropped = [f"{self.repeated:,} repeated lines dropped"] * bool(self.repeated)
-        dropped += [f"{self.excluded:,} dropped that --without names"] * bool(self.excluded)
-        kept = f"{self.name}: {self.lines:,} lines, {self.characters / 1e6:.1f} million characters kept"
-        return "; ".join([kept, *dropped])
+    def describe(self, lang: Lang) -> Sequence[str]:
+        """What was kept and dropped, in a line."""
+        kept = say("file", lang, name=self.name, lines=self.lines, millions=self.characters / 1e6)
+        dropped = {"repeated": self.repeated, "excluded": self.excluded}
+        return [kept + "".join(say(key, lang, count=count) for key, count in dropped.items() if count)]
 
 
 @dataclass

@@ -21,6 +21,8 @@ from finegrid.pretraining.schedule import PretrainSchedule
 from finegrid.pretraining.settings import PretrainSettings
 from finegrid.pretraining.shards import Sums, Threads
 from finegrid.pretraining.state import PretrainProgress, load_progress, load_state_, save_state
+from finegrid.pretraining.words import say
+from finegrid.spelling import Lang, Telling
 from finegrid.streams import Streams
 
 LARGEST_NORM = 1.0  # of the gradient (Devlin et al. 2019, code)
@@ -48,7 +50,7 @@ class PretrainLoop:
         model: Any,
         state: Path,
         threads: int,
-        tell: Callable[[str], None],
+        tell: Callable[[Telling], None],
         save_seconds: float = SAVE_SECONDS,
     ) -> None:
         """Prepare, and go on from ``state`` if there is one.
@@ -114,7 +116,7 @@ class PretrainLoop:
                 now = time.monotonic()
                 if now - reported_at >= TELL_SECONDS:
                     speed = (progress.tokens - tokens_then) / (now - reported_at)
-                    self._report(done, f"loss {progress.told / max(1, progress.hidden):.3f}", speed)
+                    self._report("loss", done, loss=progress.told / max(1, progress.hidden), speed=speed)
                     reported_at, tokens_then = now, progress.tokens
                 if now - saved_at >= self.save_seconds:
                     save_state(self.state, self.model, self.optimizer, progress)
@@ -150,7 +152,7 @@ class PretrainLoop:
         if layers != self.progress.layers:
             self._take_over_(grow(self.model.model, layers))
             self.progress.layers, self.progress.grown_at = layers, self.progress.step
-            self._report(done, f"grown to {layers} layers")
+            self._report("grown", done, layers=layers)
 
     def _judge(self, threads: Threads, held_out: list[tuple[int, MaskedBatch]], done: float) -> None:
         """One more point of the curve."""
@@ -174,15 +176,16 @@ class PretrainLoop:
             for sums_of_file in file_sums
         ]
         progress.told, progress.hidden = 0.0, 0
-        figures = f"held-out loss {sums.loss:.4f}, {sums.accuracy:.2%} of hidden tokens guessed"
-        self._report(done, f"{figures}, {sums.pair_accuracy:.1%} of pairs told apart")
+        self._report("judged", done, loss=sums.loss, accuracy=sums.accuracy, pairs=sums.pair_accuracy)
 
-    def _report(self, done: float, what: str, speed: float | None = None) -> None:
-        progress = self.progress
-        pace = "" if speed is None else f", {speed:,.0f} tokens/s"
-        self.tell(
-            f"{done:6.1%}, {progress.tokens / 1e6:.2f} M tokens, {progress.layers} layers: {what}{pace}"
-        )
+    def _report(self, key: str, done: float, **figures: float) -> None:
+        millions, layers = self.progress.tokens / 1e6, self.progress.layers
+
+        def report(lang: Lang) -> list[str]:
+            at = say("at", lang, done=done, millions=millions, layers=layers)
+            return [say(key, lang, at=at, **figures)]
+
+        self.tell(report)
 
     def _draw_epoch(self, number: int) -> PairedEpoch:
         settings = self.settings

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from finegrid.errors import input_error
 from finegrid.metrics import check_score
+from finegrid.planning.status_words import inert_line
 from finegrid.running.crew import Crew
 from finegrid.running.messages import AuditDone, AuditJob, Ready
 from finegrid.running.process import Worker
+from finegrid.running.progress.words import name_changed, say, telling, warning
+from finegrid.spelling import Telling
 from finegrid.study.audit_file import Audit, load_audit, save_audit
 from finegrid.study.audited import knows_texts
 from finegrid.study.folder import SCREEN_FILE
@@ -25,24 +29,20 @@ def audit_study(crew: Crew, alike: dict[str, str | int] | None = None) -> Audit:
     Raises:
         InputError: bad data or model, or a score or a screen that does not fit them.
     """
-    study, say = crew.study, crew.watcher.said
-    say("reading data and checkpoint")
+    study, said = crew.study, crew.watcher.said
+    said(telling("reading"))
     worker = crew.start()
     ready = crew.wait_for(worker, Ready)
     fingerprints, audit = ready.fingerprints, load_audit(study.folder)
     fits = audit is not None and audit.fingerprints == fingerprints
     known = audit is not None and knows_texts(audit, study) and audit.contents == ready.contents
     if audit is not None and fits and (others := changed_contents(audit.contents, ready.contents)):
-        say(f"changed since the last audit: {', '.join(others)}. Runs that read it are run anew.")
+        said(tell_changed("files changed", others))
     if audit is None or not fits or not known or not audit.serves(study.rows, alike):
         # More splits of a pool rename nothing: runs of those that were there are found again.
         renamed = audit is not None and len(audit.splits) == (study.head.design.resample or 0)
         if audit is not None and not fits and renamed and any(True for _ in study.ledger):
-            changed = ", ".join(changed_names(audit.fingerprints, fingerprints))
-            say(
-                f"changed since the last run: {changed}. Finished runs stay in runs.jsonl, "
-                "but belong to the old study; everything is run anew."
-            )
+            said(tell_changed("study changed", changed_names(audit.fingerprints, fingerprints)))
         audit = audit_anew(crew, worker)
     check_score(study.head.score, audit.labels)
     check_screen(study, audit)
@@ -51,16 +51,24 @@ def audit_study(crew: Crew, alike: dict[str, str | int] | None = None) -> Audit:
 
 def audit_anew(crew: Crew, worker: Worker) -> Audit:
     """Probe the model and the data, write ``audit.json``, and say what it warns of."""
-    study, say = crew.study, crew.watcher.said
-    say("auditing: which levels do something, and what a step costs")
+    study, said = crew.study, crew.watcher.said
+    said(telling("auditing"))
     worker.send(AuditJob())
     audit = crew.wait_for(worker, AuditDone).audit
     save_audit(study.folder, audit)
-    for warning in audit.warnings:
-        say(f"warning: {warning}")
+    for text in audit.warnings:
+        said(warning(text))
     for factor, inert in audit.inert(study.rows).items():
-        say(f"inert: {factor} in {len(inert['rows'])} rows: {inert['reason']}")
+        said(tell_inert(factor, inert))
     return audit
+
+
+def tell_changed(key: str, names: list[str]) -> Telling:
+    return lambda lang: [say(key, lang, names=name_changed(names, lang))]
+
+
+def tell_inert(factor: str, inert: Mapping[str, Any]) -> Telling:
+    return lambda lang: [inert_line(factor, inert, lang)]
 
 
 def check_screen(study: Study, audit: Audit) -> None:

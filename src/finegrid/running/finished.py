@@ -9,6 +9,7 @@ from finegrid.machine import PRECISIONS
 from finegrid.planning.families import Family
 from finegrid.planning.runs import PlannedRun, plan_runs
 from finegrid.running.crew import Crew
+from finegrid.running.progress.words import warning_of
 from finegrid.study.audit_file import Audit
 from finegrid.study.folder import LEDGER_FILE
 from finegrid.study.record import Record
@@ -75,7 +76,4 @@ def compare_stacks(crew: Crew, families: Sequence[Family], finished: Mapping[str
     planned = {run.run_id: family.family_id for family in families for run in family.runs}
     differing = [run_id for run_id, record in finished.items() if record.family != planned[run_id]]
     if differing and crew.settings.stack_size > 1:
-        crew.watcher.said(
-            f"warning: {len(differing)} finished runs were stacked with others than planned now (the design, "
-            "--memory or the device has changed): their last digits may differ"
-        )
+        crew.watcher.said(warning_of("stacked otherwise", count=len(differing)))

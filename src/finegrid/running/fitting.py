@@ -10,6 +10,7 @@ from finegrid.planning.runs import plan_run
 from finegrid.recipe.recipe import Recipe
 from finegrid.running.crew import Crew
 from finegrid.running.messages import FitDone, FitJob, RunToTrain
+from finegrid.running.progress.words import warning_of
 from finegrid.study.audit_file import Audit
 from finegrid.study.record import Record
 
@@ -52,7 +53,4 @@ def compare_with_ledger(crew: Crew, record: Record) -> None:
     known = crew.study.ledger.latest().get(record.run_id)
     if known is not None and known.done and record.done and known.dev != record.dev:
         before, now = (each.score("dev", crew.study.head.score) for each in (known, record))
-        crew.watcher.said(
-            f"warning: in runs.jsonl this run has {before:.4f} on dev, here it has {now:.4f}: "
-            "another machine, device, number of threads, stack or version of a library"
-        )
+        crew.watcher.said(warning_of("unlike the ledger", before=before, now=now))

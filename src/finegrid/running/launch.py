@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -15,6 +16,7 @@ from finegrid.planning.status import probed
 from finegrid.recipe.recipe import Recipe
 from finegrid.running.fitting import Keeping
 from finegrid.running.runner import Runner
+from finegrid.spelling import Lang
 from finegrid.study.audit_file import Audit
 from finegrid.study.record import Record
 from finegrid.study.settings import RunSettings
@@ -28,11 +30,16 @@ if TYPE_CHECKING:
 ShowProgress: TypeAlias = "Callable[[str, Path], AbstractContextManager[Watcher]]"
 
 
-def show_on_terminal(score: str, folder: Path) -> Show:
+def show_on_terminal(score: str, folder: Path, lang: Lang = "en") -> Show:
     """On stderr, with rich, which takes a tenth of the time of `finegrid status` to import."""
     from finegrid.running.progress.show import Show
 
-    return Show(score, folder)
+    return Show(score, folder, lang=lang)
+
+
+def show_in(lang: Lang) -> ShowProgress:
+    """On stderr, in a language."""
+    return partial(show_on_terminal, lang=lang)
 
 
 def train(
@@ -74,8 +81,8 @@ def watcher_that_tells(watcher: Watcher, lines: Callable[[], Sequence[str]]) -> 
 
     def planned(all_: Sequence[Family], left: Sequence[Family], audit: Audit) -> None:
         watcher.planned(all_, left, audit)
-        for line in lines() if left else ():
-            watcher.said(line)
+        if left and (told := lines()):
+            watcher.said(lambda lang: told)  # in the language of who asked for them
 
     return replace(watcher, planned=planned)
 

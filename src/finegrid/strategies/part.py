@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import ConfigDict
 
 from finegrid.errors import Problem
+from finegrid.spelling import Lang
 
 if TYPE_CHECKING:
     from finegrid.encoders.families import CheckpointInfo
@@ -119,13 +120,14 @@ class Part:
     def price(cls, factor: str) -> Price:
         return cls.prices.get(factor, "step")
 
-    def explain_level(self, factor: str, checkpoint: CheckpointInfo, steps: int) -> str:
+    def explain_level(self, factor: str, checkpoint: CheckpointInfo, steps: int, lang: Lang = "en") -> str:
         """What the level of a factor amounts to, for `finegrid plan`; empty where the level says it all.
 
         Args:
             factor: of this part, without its name.
             checkpoint: that the recipe is for.
             steps: of a run.
+            lang: en or zh.
         """
         return ""
 

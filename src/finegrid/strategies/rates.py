@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from finegrid.spelling import Lang
 from finegrid.strategies.part import STRICT, Claim, Listing, Price, UsualLevels
 from finegrid.strategies.seams import Strategy
 
@@ -39,6 +40,14 @@ if TYPE_CHECKING:
     from finegrid.encoders.families import CheckpointInfo
     from finegrid.model.classifier import Classifier
     from finegrid.optim.updater import ParamGroup
+
+MULTIPLES: dict[Lang, str] = {
+    "en": "multiples of the rate: embeddings {embeddings:.3g}, layers 1 to {layers}: {spelled} (mean "
+    "{mean:.2f}), "
+    "head {head:g}",
+    "zh": "学习率的倍数：嵌入层 {embeddings:.3g}，第 1 至 {layers} 层：{spelled}（平均 {mean:.2f}），分类"
+    "头 {head:g}",
+}
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -75,15 +84,14 @@ class Rates(Strategy):
         """What the rate is multiplied by in the embeddings, and then in each layer from the bottom."""
         return [self.layer_decay ** (layers + 1 - depth) for depth in range(layers + 1)]
 
-    def explain_level(self, factor: str, checkpoint: CheckpointInfo, steps: int) -> str:
+    def explain_level(self, factor: str, checkpoint: CheckpointInfo, steps: int, lang: Lang = "en") -> str:
         if factor != "layer_decay" or self.layer_decay == 1:
             return ""
         embeddings, *layers = self.multiples(checkpoint.layers)
         spelled = " ".join(f"{multiple:.3g}" for multiple in layers)
         mean = sum(layers) / len(layers)
-        return (
-            f"multiples of the rate: embeddings {embeddings:.3g}, layers 1 to {len(layers)}: {spelled} "
-            f"(mean {mean:.2f}), head {self.head:g}"
+        return MULTIPLES[lang].format(
+            embeddings=embeddings, layers=len(layers), spelled=spelled, mean=mean, head=self.head
         )
 
     def param_groups(self, groups: list[ParamGroup], model: Classifier) -> list[ParamGroup]:

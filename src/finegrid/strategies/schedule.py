@@ -37,6 +37,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from finegrid.errors import Problem
+from finegrid.spelling import Lang
 from finegrid.strategies.part import STRICT, Claim, Listing, Price, UsualLevels
 from finegrid.strategies.seams import Strategy
 
@@ -46,6 +47,10 @@ if TYPE_CHECKING:
 Shape = Literal["linear", "constant", "cosine", "inverse-sqrt", "wsd", "one-cycle"]
 # Of one cycle, torch's defaults: the share of steps that rise, and what the peak is divided by.
 RISING, FIRST, LAST = 0.3, 25.0, 25.0 * 1e4
+MEAN_FACTOR: dict[Lang, str] = {
+    "en": "mean factor {factor:.2f} in {steps:,} steps",
+    "zh": "{steps:,} 步的平均系数为 {factor:.2f}",
+}
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -95,10 +100,10 @@ class Schedule(Strategy):
         )
         return [Problem('"schedule.shape" + "schedule.warmup_ratio"', what)]
 
-    def explain_level(self, factor: str, checkpoint: CheckpointInfo, steps: int) -> str:
+    def explain_level(self, factor: str, checkpoint: CheckpointInfo, steps: int, lang: Lang = "en") -> str:
         if factor != "shape":
             return ""
-        return f"mean factor {self.mean_factor(steps):.2f} in {steps:,} steps"
+        return MEAN_FACTOR[lang].format(factor=self.mean_factor(steps), steps=steps)
 
     def mean_factor(self, total: int) -> float:
         """Of all steps of a run: at equal rates, how high a schedule is on the whole."""

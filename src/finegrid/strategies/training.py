@@ -27,10 +27,19 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from finegrid.errors import Problem
+from finegrid.spelling import Lang
 from finegrid.strategies.part import STRICT, Claim, Listing, Part, Price, UsualLevels
 
 if TYPE_CHECKING:
     from finegrid.encoders.families import CheckpointInfo
+
+ENDS: dict[Lang, str] = {
+    "en": "ends a run after {patience} epochs without a better dev score, from epoch {first} on; rates "
+    "decay by "
+    "the planned {epochs} epochs",
+    "zh": "验证集得分连续 {patience} 轮没有提高即结束运行，最早在第 {first} 轮；学习率仍按计划的 {epochs} "
+    "轮衰减",
+}
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -72,13 +81,10 @@ class Training(Part):
         """Whether a run ends early after an epoch, given the one that is best so far; both from 1."""
         return bool(self.patience) and epoch - best_epoch >= self.patience
 
-    def explain_level(self, factor: str, checkpoint: "CheckpointInfo", steps: int) -> str:
+    def explain_level(self, factor: str, checkpoint: "CheckpointInfo", steps: int, lang: Lang = "en") -> str:
         if factor != "patience" or not self.patience:
             return ""
-        return (
-            f"ends a run after {self.patience} epochs without a better dev score, from epoch "
-            f"{self.earliest_end} on; rates decay by the planned {self.epochs} epochs"
-        )
+        return ENDS[lang].format(patience=self.patience, first=self.earliest_end, epochs=self.epochs)
 
     def conflicts(self, levels: Mapping[str, Any], checkpoint: "CheckpointInfo") -> list[Problem]:
         if not self.patience or levels["posthoc.epoch"] != "last":

@@ -10,10 +10,27 @@ from typing import Any
 import numpy as np
 
 from finegrid.recipe.identity import Level
+from finegrid.spelling import Lang
 from finegrid.study.design import Row
 
 Effect = tuple[str, ...]  # one factor: a main effect; two: their interaction; none: the mean
 MEAN: Effect = ()
+ENGLISH = {
+    "together": "{effect} is measured together with {others}",
+    "and": " and ",
+    "reversed": " (reversed)",
+    "times": " x ",
+    "mean": "the mean",
+}
+CHINESE = {
+    "together": "{effect} 与 {others} 混杂",
+    "and": "、",
+    "reversed": "（反号）",
+    "times": " × ",
+    "mean": "总均值",
+}
+WORDS: dict[Lang, dict[str, str]] = {"en": ENGLISH, "zh": CHINESE}
+assert ENGLISH.keys() == CHINESE.keys()
 
 
 @dataclass(frozen=True)
@@ -23,9 +40,8 @@ class Twin:
     effect: Effect
     sign: int  # 1: the two are added; -1: this one is taken away
 
-    @property
-    def words(self) -> str:
-        return name_effect(self.effect) + (" (reversed)" if self.sign < 0 else "")
+    def describe(self, lang: Lang) -> str:
+        return name_effect(self.effect, lang) + WORDS[lang]["reversed"] * (self.sign < 0)
 
 
 Aliases = dict[Effect, tuple[Twin, ...]]
@@ -70,15 +86,15 @@ def find_aliases(factors: Mapping[str, Sequence[Level]], rows: Sequence[Row], or
     return aliases
 
 
-def list_aliases(table: Aliases) -> list[str]:
+def list_aliases(table: Aliases, lang: Lang = "en") -> list[str]:
     """Every group of aliased effects once, in words."""
     listed_effects: set[Effect] = set()
     lines = []
     for effect, twins in table.items():
         if effect not in listed_effects:
             listed_effects.update(twin.effect for twin in twins)
-            others = " and ".join(twin.words for twin in twins)
-            lines.append(f"{name_effect(effect)} is measured together with {others}")
+            others = WORDS[lang]["and"].join(twin.describe(lang) for twin in twins)
+            lines.append(WORDS[lang]["together"].format(effect=name_effect(effect, lang), others=others))
     return lines
 
 
@@ -92,5 +108,5 @@ def as_json(table: Aliases) -> list[dict[str, Any]]:
     ]
 
 
-def name_effect(effect: Effect) -> str:
-    return " x ".join(effect) or "the mean"
+def name_effect(effect: Effect, lang: Lang) -> str:
+    return WORDS[lang]["times"].join(effect) or WORDS[lang]["mean"]

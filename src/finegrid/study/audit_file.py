@@ -15,11 +15,30 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from finegrid.atomic import replacing
 from finegrid.encoders.families import DropoutRates
+from finegrid.in_chinese import translate
 from finegrid.recipe.identity import ENGINE, Level, Levels, key_of
 from finegrid.recipe.recipe import DEFAULTS, Recipe
+from finegrid.spelling import Lang
 from finegrid.study.design import Row
 from finegrid.study.folder import StudyFolder
+from finegrid.words import SHARED
 
+ENGLISH = {
+    "inert": "nothing; {reason}",
+    "no change": "no change that one step shows",
+    "nothing own": "nothing of its own",
+    "nothing else": "nothing else",
+    "beyond": "and beyond its own thing: {more}",
+}
+CHINESE = {
+    "inert": "不起作用；{reason}",
+    "no change": "走一步看不出任何变化",
+    "nothing own": "自己那一项没有变化",
+    "nothing else": "此外没有变化",
+    "beyond": "而且超出了自己那一项：{more}",
+}
+PROOF_WORDS: dict[Lang, dict[str, str]] = {"en": ENGLISH, "zh": CHINESE}
+assert ENGLISH.keys() == CHINESE.keys()
 COPIES = 5  # of what a member trains: weights, gradients, two moments, the best epoch's weights
 
 
@@ -86,16 +105,21 @@ class Proof(BaseModel):
         given = ", ".join(f"{name} = {json.dumps(level)}" for name, level in self.given.items())
         return f"{self.factor} = {json.dumps(self.level, ensure_ascii=False)}{given and f' (with {given})'}"
 
-    @property
-    def line(self) -> str:
+    def describe(self, lang: Lang = "en") -> str:
         """The proof in words."""
+        words, shared = PROOF_WORDS[lang], SHARED[lang]
+        own, more = (
+            shared["comma"].join(translate(change.words, lang) for change in changes)
+            for changes in (self.changes, self.beyond)
+        )
         if self.reason:
-            return f"{self.subject}: nothing; {self.reason}"
-        more = ", ".join(change.words for change in self.beyond)
-        if not self.changes and not more:
-            return f"{self.subject}: no change that one step shows"
-        told = ", ".join(change.words for change in self.changes) or "nothing of its own"
-        return f"{self.subject}: {told}; {f'and beyond its own thing: {more}' if more else 'nothing else'}"
+            told = words["inert"].format(reason=translate(self.reason, lang))
+        elif not own and not more:
+            told = words["no change"]
+        else:
+            rest = words["beyond"].format(more=more) if more else words["nothing else"]
+            told = (own or words["nothing own"]) + shared["list semi"] + rest
+        return self.subject + shared["colon"] + told
 
     @property
     def warning(self) -> str:

@@ -166,7 +166,7 @@ CHINESE: dict[Kind, Words] = {
     ),
     "shared-teacher": Words(
         "distil.teacher：所有种子都向同一个教师模型学习，区间不包含训练教师本身的偶然性",
-        "换一个教师，结果可能移出区间；没有因子能为每个种子各训练一个教师。",
+        "换一个教师，结果可能移出区间；没有因素能为每个种子各训练一个教师。",
     ),
     "mixed": Words(
         "各次运行的 {name} 不同：{values}",

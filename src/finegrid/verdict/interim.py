@@ -26,7 +26,7 @@ from finegrid.metrics import TOLERANCE
 from finegrid.recipe.recipe import Recipe
 from finegrid.results.load import load_results
 from finegrid.results.results import Distinct, Results
-from finegrid.spelling import format_duration
+from finegrid.spelling import Lang, Telling, format_duration
 from finegrid.statistics.decide import mark_aliased
 from finegrid.statistics.effects import Effect
 from finegrid.study.folder import LOOKS_FILE, SETTINGS_FILE, StudyFolder
@@ -38,6 +38,22 @@ from finegrid.verdict.qualified import limit_to_epochs, qualify
 from finegrid.verdict.verdict import Verdict, choose_margin, judge, key
 
 ALPHA = 0.05
+ENGLISH = {
+    "look": "look {number} of {looks}, {seeds} seeds: {open} open",
+    "spent": "the budget is spent: {seeds} seeds would take {time} more",
+    "decided": "every strategy has its verdict after {seeds} seeds",
+    "texts": "more seeds would not decide what is open: the test texts are the limit",
+    "last": "that was the last of the planned looks, with {seeds} seeds",
+}
+CHINESE = {
+    "look": "期中分析 {number}/{looks}，{seeds} 个种子：{open} 个尚不能判断",
+    "spent": "预算已用完：{seeds} 个种子还需要 {time}",
+    "decided": "{seeds} 个种子之后，每个策略都有了结论",
+    "texts": "再加种子也无法判断尚未有结论的策略：受限于测试文本",
+    "last": "计划中的期中分析到此为止，共 {seeds} 个种子",
+}
+WORDS: dict[Lang, dict[str, str]] = {"en": ENGLISH, "zh": CHINESE}
+assert ENGLISH.keys() == CHINESE.keys()
 
 
 @dataclass(frozen=True)
@@ -57,8 +73,8 @@ def add_seeds(
     predict_seconds: Callable[[Study, int], float | None],
     budget: float | None,
     margin: float | None,
-    say: Callable[[str], None],
-) -> str:
+    say: Callable[[Telling], None],
+) -> Telling:
     """Add seeds until every strategy has its verdict, or no more are to be had.
 
     Plans the interim analyses first, where the design has none.
@@ -70,7 +86,7 @@ def add_seeds(
         predict_seconds: what the rest of the first so many seeds would take; None where nothing was measured.
         budget: seconds of the clock from now on; None: as long as it takes.
         margin: points; smaller differences are none. None: as at the first look, which chooses it.
-        say: is given what happens, in words.
+        say: is given what happens, in words of whichever language.
 
     Returns:
         Why no more seeds were added, in words.
@@ -137,8 +153,8 @@ def train_until_decided(
     predict_seconds: Callable[[int], float],
     budget: float,
     margin: float | None,
-    say: Callable[[str], None],
-) -> str:
+    say: Callable[[Telling], None],
+) -> Telling:
     """Train whole seeds, analyse after each of the planned numbers of them, and stop when all is decided.
 
     Args:
@@ -147,7 +163,7 @@ def train_until_decided(
         predict_seconds: what that would take.
         budget: seconds of the clock from now on.
         margin: points; smaller differences are none. None: as at the first look, which chooses it.
-        say: is given what happens, in words.
+        say: is given what happens, in words of whichever language.
 
     Returns:
         Why no more seeds were added, in words.
@@ -163,18 +179,26 @@ def train_until_decided(
         left = budget - (time.monotonic() - started)
         needed = predict_seconds(seeds)
         if needed > left or left <= 0:
-            return f"the budget is spent: {seeds} seeds would take {format_duration(needed)} more"
+            return tell_spent(seeds, needed)
         train(seeds)
         verdict = analyse_interim(study, seeds, margin)
         known = read_interim_decisions(study.folder)
         open_ = [effect for effect in verdict.analysis.effects if effect_is_open(effect, known)]
-        say(f"look {number + 1} of {len(planned)}, {seeds} seeds: {len(open_)} open")
+        say(telling("look", number=number + 1, looks=len(planned), seeds=seeds, open=len(open_)))
         if not open_:
-            return f"every strategy has its verdict after {seeds} seeds"
+            return telling("decided", seeds=seeds)
         # A need is a guess from what was seen: only its absence, everywhere, says that seeds cannot help.
         if all(effect.needs is None or effect.needs.seeds is None for effect in open_):
-            return "more seeds would not decide what is open: the test texts are the limit"
-    return f"that was the last of the planned looks, with {planned[-1]} seeds"
+            return telling("texts")
+    return telling("last", seeds=planned[-1])
+
+
+def telling(key: str, **fields: object) -> Telling:
+    return lambda lang: [WORDS[lang][key].format(**fields)]
+
+
+def tell_spent(seeds: int, seconds: float) -> Telling:
+    return lambda lang: [WORDS[lang]["spent"].format(seeds=seeds, time=format_duration(seconds, lang))]
 
 
 def check_margin(folder: Path, margin: float | None) -> None:

@@ -9,7 +9,7 @@ from finegrid.facts.decision_words import recorded_words
 from finegrid.planning.phases import phases_lines, screen_lines
 from finegrid.results.load import load_results
 from finegrid.results.results import Results
-from finegrid.spelling import json_number
+from finegrid.spelling import Lang, Telling, json_number
 from finegrid.statistics.decide import Decision
 from finegrid.statistics.effects import Effect, analyse_mains
 from finegrid.statistics.experiment import Experiment
@@ -22,14 +22,28 @@ from finegrid.verdict.interim import ALPHA
 from finegrid.verdict.outcomes import collect_outcomes
 from finegrid.verdict.verdict import choose_margin
 
-INERT = "does nothing: {reason}"
+INERT = "does nothing: {reason}"  # in screen.json, whose English `in_chinese` knows
+ENGLISH = {
+    "not over": "phase 1 is not over: of its runs with the study's {seeds} seeds, {waiting} are left or "
+    "failed",
+    "not over, one seed": "phase 1 is not over: of its runs with the study's one seed, {waiting} are left or "
+    "failed",
+    "all diverged": "every run of phase 1 has diverged: nothing can be decided",
+}
+CHINESE = {
+    "not over": "第一阶段尚未结束：在研究的 {seeds} 个种子的运行中，有 {waiting} 次尚缺或失败",
+    "not over, one seed": "第一阶段尚未结束：在研究唯一一个种子的运行中，有 {waiting} 次尚缺或失败",
+    "all diverged": "第一阶段的每次运行都发散了：无法决定",
+}
+WORDS: dict[Lang, dict[str, str]] = {"en": ENGLISH, "zh": CHINESE}
+assert ENGLISH.keys() == CHINESE.keys()
 
 
 def train_phases(
     study: Study,
     train: Callable[[Study], None],
     margin: float | None,
-    say: Callable[[str], None],
+    say: Callable[[Telling], None],
     rows: Collection[int] | None = None,
 ) -> Study:
     """Train a study. Of a screen in phase 1, then decide what can be decided, and train the added rows.
@@ -38,7 +52,7 @@ def train_phases(
         study: any study.
         train: trains what is still missing of a study.
         margin: points; smaller differences are none. None: `choose_margin`.
-        say: is given what was decided, in words.
+        say: is given what was decided, in words of whichever language.
         rows: the only ones that ``train`` trains, after which nothing is decided. None: all.
 
     Returns:
@@ -50,15 +64,14 @@ def train_phases(
     train(study)
     if rows is not None or not study.undecided:
         return study
-    for line in decide_screen(study, margin):
-        say(line)
+    say(decide_screen(study, margin))
     study = load_study(study.folder)
     if len(study.rows) > len(study.first_rows):
         train(study)
     return study
 
 
-def decide_screen(study: Study, margin: float | None) -> list[str]:
+def decide_screen(study: Study, margin: float | None) -> Telling:
     """Write ``screen.json`` if all runs of phase 1 have ended, done or diverged.
 
     Args:
@@ -75,15 +88,15 @@ def decide_screen(study: Study, margin: float | None) -> list[str]:
     results = load_results(study).of_seeds(seeds)
     missing = results.missing()
     if waiting := len(missing["left"]) + len(missing["failed"]):
-        of = "the study's one seed" if len(seeds) == 1 else f"the study's {len(seeds)} seeds"
-        return [f"phase 1 is not over: of its runs with {of}, {waiting} are left or failed"]
+        key = "not over" if len(seeds) > 1 else "not over, one seed"
+        return lambda lang: [WORDS[lang][key].format(seeds=len(seeds), waiting=waiting)]
     if not any(True for _ in results.finished()):
-        return ["every run of phase 1 has diverged: nothing can be decided"]
+        return lambda lang: [WORDS[lang]["all diverged"]]
     margin = choose_margin(results, "dev") if margin is None else margin
     screen = make_screen(study, results, margin)
     save_screen(study.folder, screen)
     after = replace(study, screen=screen)
-    return [*screen_lines(screen), *phases_lines(after, results.audit, seeds)]
+    return lambda lang: [*screen_lines(screen, lang), *phases_lines(after, results.audit, seeds, lang)]
 
 
 def make_screen(study: Study, results: Results, margin: float) -> Screen:

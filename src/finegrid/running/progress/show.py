@@ -12,12 +12,15 @@ from rich.live import Live
 from rich.text import Text
 
 from finegrid.errors import visible
+from finegrid.in_chinese import name_state, translate
 from finegrid.planning.families import Family
+from finegrid.planning.words import count
 from finegrid.running.progress.heartbeat import Heartbeat
-from finegrid.running.progress.study_progress import EpochScore, StudyProgress
+from finegrid.running.progress.study_progress import BASELINE, EpochScore, StudyProgress
 from finegrid.running.progress.terminal import draw, name_rows
 from finegrid.running.progress.watcher import Watcher
-from finegrid.spelling import count_noun, format_duration
+from finegrid.running.progress.words import say
+from finegrid.spelling import Lang, Telling, format_duration
 from finegrid.study.audit_file import Audit
 from finegrid.study.record import Record
 
@@ -26,10 +29,15 @@ EVERY_SECONDS = 30.0  # between scores of epochs, where there is no picture that
 
 
 class Show:
-    """Tells a study's progress on stderr, and in ``progress.json``. Use as a context."""
+    """Tells a study's progress on stderr, and in ``progress.json``. Use as a context.
 
-    def __init__(self, score: str, folder: Path, console: Console | None = None) -> None:
+    The terminal has the user's language. The file is English, like all that is kept of a study: who watches
+    may read another one.
+    """
+
+    def __init__(self, score: str, folder: Path, console: Console | None = None, lang: Lang = "en") -> None:
         self.console = console or Console(stderr=True)
+        self.lang = lang
         self.progress = StudyProgress(score, time.monotonic())
         self._heartbeat = Heartbeat(folder, lambda: self.progress.as_json(time.monotonic()))
         self._ending = ExitStack()
@@ -61,13 +69,12 @@ class Show:
         self._ending.close()
         if self.console.is_interactive and self.progress.ended:
             seconds = time.monotonic() - self.progress.started
-            self._print(
-                f"{self.progress.ended} of {self.progress.to_train} runs, {format_duration(seconds)}", "dim"
-            )
+            self._print(self._say("over", **self._counts(), time=format_duration(seconds, self.lang)), "dim")
 
-    def said(self, text: str) -> None:
-        self.progress = self.progress.said(text, time.monotonic())
-        self._print(text, "yellow" if text.startswith("warning:") else "")
+    def said(self, telling: Telling) -> None:
+        for english, line in zip(telling("en"), telling(self.lang), strict=True):
+            self.progress = self.progress.said(english, time.monotonic())
+            self._print(line, "yellow" if english.startswith("warning:") else "")
 
     def found(self, records: Sequence[Record]) -> None:
         self.progress = self.progress.found(records)
@@ -77,7 +84,11 @@ class Show:
         to_train = sum(len(family.left) for family in left)
         rows = {row for family in families for run in family.runs for row in run.stands_for}
         if runs > 1:
-            self.said(f"{count_noun(len(rows), 'recipe')} are {runs} distinct runs; {to_train} to train")
+            self.said(
+                lambda lang: [
+                    say("distinct", lang, recipes=count(len(rows), "recipe", lang), runs=runs, left=to_train)
+                ]
+            )
         self.progress = self.progress.planned(families, left, audit, time.monotonic())
 
     def began(self, family: Family, worker: int) -> None:
@@ -87,19 +98,31 @@ class Show:
         self.progress = self.progress.stepped(family, steps)
 
     def recorded(self, record: Record) -> None:
-        self.progress = progress = self.progress.recorded(record)
-        if record.done:
-            outcome = f"{progress.score} {record.score('test', progress.score):.4f} on test"
-        else:
-            outcome = f"{record.status}: {record.reason}"
-        rows = name_rows(record.stands_for)
-        name = progress.names.get(record.run_id)
-        which = f"{name} ({rows})" if name else rows
-        line = f"run {progress.ended} of {progress.to_train}: {which}, seed {record.seed}: {outcome}"
-        self._print(
-            line if self.console.is_interactive else f"{line}{self._time_left()}",
-            "" if record.done else "red",
+        self.progress = self.progress.recorded(record)
+        line = self._say(
+            "run",
+            **self._counts(),
+            which=self._name(record),
+            seed=record.seed,
+            outcome=self._outcome(record),
+            left="" if self.console.is_interactive else self._time_left(),
         )
+        self._print(line, "" if record.done else "red")
+
+    def _outcome(self, record: Record) -> str:
+        """The score on test, or why there is none."""
+        score = self.progress.score
+        if record.done:
+            return self._say("on test", score=score, value=record.score("test", score))
+        reason = translate(str(record.reason), self.lang)
+        return self._say("ended badly", status=name_state(record.status, self.lang), reason=reason)
+
+    def _name(self, record: Record) -> str:
+        """What the recipe of a run moves, and the rows of the table that are this run."""
+        rows, name = name_rows(record.stands_for, self.lang), self.progress.names.get(record.run_id)
+        if not name:
+            return rows
+        return self._say("named", name=self._say("baseline") if name == BASELINE else name, rows=rows)
 
     def scored(self, family: Family, run_id: str, epoch: int, loss: float | None, dev: float) -> None:
         self.progress = self.progress.scored(family, run_id, EpochScore(epoch, loss, dev))
@@ -109,27 +132,37 @@ class Show:
             return
         self._told, mean = now, known.last_score
         assert mean is not None
-        told = "" if mean.loss is None else f"loss {mean.loss:.4f}, "
-        rows = name_rows(known.rows)
-        score = f"{told}{self.progress.score} {mean.dev:.4f} on dev"
-        self._print(
-            f"  epoch {epoch} of {known.epochs}: {rows}, seed {known.seed}: {score}{self._time_left()}"
+        scores = "" if mean.loss is None else self._say("loss", loss=mean.loss)
+        scores += self._say("on dev", score=self.progress.score, value=mean.dev)
+        line = self._say(
+            "epoch",
+            epoch=epoch,
+            epochs=known.epochs,
+            rows=name_rows(known.rows, self.lang),
+            seed=known.seed,
+            scores=scores,
+            left=self._time_left(),
         )
+        self._print(line)
 
     def finished(self, family: Family) -> None:
         self.progress = self.progress.ended_family(family, time.monotonic())
 
     def _time_left(self) -> str:
         left = self.progress.seconds_left(time.monotonic())
-        return (
-            f" ({format_duration(left)} left)"
-            if left and self.progress.ended < self.progress.to_train
-            else ""
-        )
+        if not left or self.progress.ended >= self.progress.to_train:
+            return ""
+        return self._say("time left", time=format_duration(left, self.lang))
+
+    def _counts(self) -> dict[str, int]:
+        return {"ended": self.progress.ended, "runs": self.progress.to_train}
+
+    def _say(self, key: str, **fields: object) -> str:
+        return say(key, self.lang, **fields)
 
     def _picture(self) -> RenderableType:
         size = self.console.size
-        return draw(self.progress, time.monotonic(), size.width, size.height)
+        return draw(self.progress, time.monotonic(), size.width, size.height, self.lang)
 
     def _print(self, text: str, style: str = "") -> None:
         self.console.print(Text(visible(text), style=style), highlight=False, soft_wrap=True)

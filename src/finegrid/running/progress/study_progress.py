@@ -18,6 +18,7 @@ from finegrid.spelling import format_level
 from finegrid.study.audit_file import Audit
 from finegrid.study.record import Record
 
+BASELINE = "baseline"  # how `name_runs` calls a recipe that moves nothing
 # Worker-seconds of training that weigh as much as the audit's forecast: a few steps are a poor clock.
 TRUST = 30.0
 
@@ -234,6 +235,6 @@ def name_runs(runs: Sequence[PlannedRun]) -> dict[str, str]:
         key = str(run.levels)
         if key not in known:
             moved = ((name, level) for name, level in run.recipe.levels().items() if level != baseline[name])
-            known[key] = ", ".join(f"{name} = {format_level(level)}" for name, level in moved) or "baseline"
+            known[key] = ", ".join(f"{name} = {format_level(level)}" for name, level in moved) or BASELINE
         found[run.run_id] = known[key]
     return found

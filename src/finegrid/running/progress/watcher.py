@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from finegrid.planning.families import Family
+from finegrid.spelling import Telling
 from finegrid.study.audit_file import Audit
 from finegrid.study.record import Record
 
@@ -14,7 +15,7 @@ from finegrid.study.record import Record
 class Watcher:
     """What the runner tells whoever watches. The command line draws progress from it."""
 
-    said: Callable[[str], None] = lambda text: None
+    said: Callable[[Telling], None] = lambda telling: None
     found: Callable[[Sequence[Record]], None] = lambda records: None  # of planned runs that need no training
     planned: Callable[[Sequence[Family], Sequence[Family], Audit], None] = lambda all_, left, audit: None
     began: Callable[[Family, int], None] = lambda family, worker: None
