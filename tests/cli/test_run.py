@@ -99,8 +99,7 @@ def test_commands_speak_chinese_to_whose_locale_is_chinese(
 
     assert told["status"].startswith("4 次不同的运行：完成 4 次、")
     assert (
-        "8 行对应 4 次不同的运行，其中 没有 待训练" in told["plan"]
-        and "不起作用：reinit.pooler" in told["plan"]
+        "8 行对应 4 次不同的运行，没有待训练的" in told["plan"] and "不起作用：reinit.pooler" in told["plan"]
     )
     assert "再加一个种子即可知道" in told["verdict"] and "保持现状" in told["run"]
     assert all(text.splitlines()[-1].startswith("下一步：finegrid ") for text in told.values())

@@ -34,16 +34,17 @@ from finegrid.inference.fitted import ONNX, load_fitted
 from finegrid.inference.given import given_texts, progress
 from finegrid.inference.labelled_file import Written, style_of, write_predictions
 from finegrid.inference.predict import open_labelled, score_lines
-from finegrid.inference.push import plan_push
+from finegrid.inference.push import HubTarget, plan_push
 from finegrid.machine import cores
 from finegrid.metrics import TOLERANCE
 from finegrid.next_words import next_line
 from finegrid.recipe.recipe import Recipe
 from finegrid.running import launch
 from finegrid.running.launch import show_in
-from finegrid.spelling import parse_lang
+from finegrid.spelling import Lang, parse_lang
 from finegrid.study.folder import StudyFolder
 from finegrid.study.load import override
+from finegrid.study.record import Record
 from finegrid.study.settings import RunSettings
 from finegrid.study.study import Study
 from finegrid.words import say_wrote
@@ -90,12 +91,17 @@ def fit(
     about = study_blocks(study, chosen, margin, tolerance)
     show = show_in(language)
     record = launch.fit(study, settings, chosen, seed, place, onnx=onnx, about=about, show=show)
+    say_kept(record, study.head.score, place, target, language)
+
+
+def say_kept(record: Record, score: str, place: Path, target: HubTarget | None, lang: Lang) -> None:
+    """What came of a run whose model was to be kept, and pushed to a target; exit code 1 if none was."""
     if not record.done:
-        exit_with(not_kept_line(record, language))
-    say(*fitted_lines(record, study.head.score, language), say_wrote(place, language))
+        exit_with(not_kept_line(record, lang))
+    say(*fitted_lines(record, score, lang), say_wrote(place, lang))
     if target is not None:
-        say(target.push(place, language))
-    say(next_line("predict", place, language))
+        say(target.push(place, lang))
+    say(next_line("predict", place, lang))
 
 
 def export_onnx(

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from finegrid.cli.options import Language, gather
-from finegrid.cli.say import tell
+from finegrid.cli.say import teller
 from finegrid.machine import AUTO, cores, fastest_precision
 from finegrid.pretraining.settings import (
     DEFAULTS,
@@ -20,7 +20,7 @@ from finegrid.pretraining.settings import (
     choose_rate,
     parse_stages,
 )
-from finegrid.spelling import Telling, parse_lang
+from finegrid.spelling import parse_lang
 from finegrid.verdict.budget.parse import parse_budget
 
 
@@ -84,10 +84,8 @@ def pretrain(
     settings.check()
     from finegrid.pretraining import command
 
-    language = parse_lang(lang)
+    command.pretrain(settings, out, threads or cores(), teller(parse_lang(lang)), what_was_typed())
 
-    def tell_each(telling: Telling) -> None:
-        for line in telling(language):
-            tell(line)
 
-    command.pretrain(settings, out, threads or cores(), tell_each, shlex.join(["finegrid", *sys.argv[1:]]))
+def what_was_typed() -> str:
+    return shlex.join(["finegrid", *sys.argv[1:]])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -24,7 +23,7 @@ from finegrid.cli.options import (
     Workers,
     load,
 )
-from finegrid.cli.say import TIME_OVER, exit_by, say, say_json, tell
+from finegrid.cli.say import TIME_OVER, exit_by, say, say_json, sayer, tell
 from finegrid.errors import input_error
 from finegrid.metrics import TOLERANCE
 from finegrid.next_words import next_line
@@ -33,7 +32,7 @@ from finegrid.planning.status_words import left_lines
 from finegrid.results.table import make_table, render_results, seconds_lines, summary_lines
 from finegrid.running import launch
 from finegrid.running.launch import show_in
-from finegrid.spelling import Lang, Telling, parse_lang
+from finegrid.spelling import Lang, parse_lang
 from finegrid.study.audit_file import load_audit
 from finegrid.study.demo import prepare_demo
 from finegrid.study.edit import keep_asked_seeds
@@ -73,8 +72,7 @@ def run(
     """Train what is still missing. Running again resumes."""
     from finegrid.verdict.screening import train_phases
 
-    ends = find_end(for_)
-    language = parse_lang(lang)
+    ends, language = find_end(for_), parse_lang(lang)
     study, settings = load(folder, language, device=device, precision=precision, memory=memory)
     if until_decided:
         check_alone(rows, seeds, for_)
@@ -97,11 +95,6 @@ def say_end(study: Study, margin: float | None, status: StudyStatus, lang: Lang)
     took = seconds_lines(make_table(study, load_audit(study.folder)), lang)
     say(*took, *tell_briefly(study.folder, margin, lang))
     exit_by(status, lang)
-
-
-def sayer(lang: Lang) -> Callable[[Telling], None]:
-    """Says results in a language."""
-    return lambda telling: say(*telling(lang))
 
 
 def train_priced(
@@ -186,20 +179,18 @@ def confirm(
     """Train the recommended recipe and the baseline on fresh seeds, and compare them. Resumes."""
     from finegrid.verdict.confirm import confirm_recommended
 
-    language = parse_lang(lang)
-
     def settings_of(study: Study) -> RunSettings:
         return override(study.head.run, device=device, precision=precision, memory=memory)
 
     def train(small: Study, rows: set[int]) -> None:
-        launch.train(small, settings_of(small), workers, rows=rows, show=show_in(language))
+        launch.train(small, settings_of(small), workers, rows=rows, show=show_in(parse_lang(lang)))
 
     small, found = confirm_recommended(load_study(folder), seeds, test, margin, train, tolerance)
     if as_json:
         say_json(found.as_json())
     else:
-        say_confirmed(found, folder, seeds, tolerance, language)
-    exit_by(study_status(small, settings_of(small)), language)
+        say_confirmed(found, folder, seeds, tolerance, parse_lang(lang))
+    exit_by(study_status(small, settings_of(small)), parse_lang(lang))
 
 
 def say_confirmed(found: Confirmation, folder: Path, seeds: int, tolerance: float, lang: Lang) -> None:

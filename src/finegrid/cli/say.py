@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from finegrid.errors import visible
 from finegrid.in_chinese import translate
-from finegrid.spelling import Lang
+from finegrid.spelling import Lang, Telling
 
 if TYPE_CHECKING:
     from finegrid.planning.status import StudyStatus
@@ -22,6 +22,21 @@ TIME_OVER = 3  # exit code of `finegrid run --for` that has left runs
 def say(*lines: str) -> None:
     """Results, on stdout."""
     print("\n".join(map(visible, lines)))
+
+
+def sayer(lang: Lang) -> Callable[[Telling], None]:
+    """Says results in a language."""
+    return lambda telling: say(*telling(lang))
+
+
+def teller(lang: Lang) -> Callable[[Telling], None]:
+    """Tells progress in a language."""
+
+    def tell_lines(telling: Telling) -> None:
+        for line in telling(lang):
+            tell(line)
+
+    return tell_lines
 
 
 def say_json(value: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ from finegrid.in_chinese import name_state, translate
 from finegrid.planning.forecast import family_memory, family_seconds, steps_of
 from finegrid.planning.phases import phases_lines, screen_lines
 from finegrid.planning.status import STATES, StudyStatus
-from finegrid.planning.words import WORDS, count, name_rows, say
+from finegrid.planning.words import count, name_rows, say
 from finegrid.recipe.identity import Level
 from finegrid.recipe.recipe import Recipe
 from finegrid.spelling import Lang, format_duration, format_level
@@ -48,7 +48,7 @@ def runs_lines(status: StudyStatus, lang: Lang) -> Iterator[str]:
     rows = count(len(status.study.rows) * len(status.seeds), "row", lang)
     runs = sum(len(family.runs) for family in status.families)
     left = [*status.states().values()].count("left")
-    some = f"{left:,}" if 0 < left < runs else WORDS[lang]["all" if left else "none"]
+    some = say("some" if 0 < left < runs else "all" if left else "none", lang, left=left)
     yield say("runs", lang, rows=rows, runs=count(runs, "distinct run", lang), left=some)
 
 

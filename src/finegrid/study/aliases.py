@@ -23,7 +23,7 @@ ENGLISH = {
     "mean": "the mean",
 }
 CHINESE = {
-    "together": "{effect} 与 {others} 混杂",
+    "together": "{effect} 与以下效应混杂：{others}",
     "and": "、",
     "reversed": "（反号）",
     "times": " × ",

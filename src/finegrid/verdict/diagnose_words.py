@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from finegrid.spelling import Lang, agree, format_duration
@@ -203,5 +204,13 @@ def describe(warning: Warning, lang: Lang) -> Words:
     words, values = WORDS[lang][warning.kind], {**warning.values}
     if isinstance(took := values.get("took"), float):
         values["took"] = format_duration(took, lang)
+    if isinstance(runs := values.get("runs"), str) and lang == "zh":
+        values["runs"] = put_runs(runs)
     what, advice = words.what.format(**values), words.advice.format(**values)
     return Words(agree(what), agree(advice)) if lang == "en" else Words(what, advice)
+
+
+def put_runs(runs: str) -> str:
+    """``row 1 seed 0, row 2 seed 0, ... (8)`` in Chinese: the evidence of a warning is English."""
+    named = re.sub(r"row (\d+) seed (\d+)", r"第 \1 行种子 \2", runs)
+    return re.sub(r", \.\.\. \((\d+)\)", r" 等（共 \1 次）", named).replace(", ", "、")

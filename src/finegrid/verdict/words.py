@@ -264,7 +264,9 @@ def best_lines(verdict: Verdict, facts: VerdictFacts, lang: Lang) -> Iterator[st
     members = verdict.best.members
     rows = sorted(verdict.results.recipes[index].rows[0] for index in members)
     split = words[verdict.chosen_on]
-    yield "  " + words["best set"].format(count=len(members), split=split, rows=", ".join(map(str, rows)))
+    yield "  " + words["best set"].format(
+        count=len(members), split=split, rows=words["list comma"].join(map(str, rows))
+    )
     if len(facts["frontier"]) > 1:
         yield words["frontier"].format(split=split)
         for recipe in facts["frontier"]:
