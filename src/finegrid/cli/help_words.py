@@ -103,8 +103,8 @@ CHINESE = {
     "html, md, svg or png.": "html、md、svg 或 png。",
     "Which figure, for svg and png: forest, frontier, seeds, ...": "svg 和 png 要哪张图：forest、frontier、"
     "seeds 等。",
-    "Default: DIR/report.html, DIR/FIGURE.svg; tables to the terminal.": "写到哪里。默认：DIR/report.html、"
-    "DIR/FIGURE.svg；表格显示在终端。",
+    "Default: DIR/report.html, DIR/FIGURE.svg; tables to the terminal.": ""
+    "写到哪里。默认：DIR/report.html 或 DIR/FIGURE.svg；表格显示在终端。",
     "Show a study's report in a browser, and keep it up to date while the study runs.": "在浏览器中显示研究"
     "的报告，并在运行期间随时更新。",
     "Of this machine. Default: any free one.": "本机的端口。默认：任意空闲端口。",
