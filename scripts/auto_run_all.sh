@@ -10,11 +10,20 @@
 #     OUT              the study folder to make; default ../auto_run_all
 set -eu
 
+# A sentence, on stderr: in English, or in Chinese where the locale says so.
+tell() {
+    case ${LC_ALL:-${LC_MESSAGES:-${LANG:-}}} in
+    zh | zh[-_.]*) printf '%s\n' "$2" >&2 ;;
+    *) printf '%s\n' "$1" >&2 ;;
+    esac
+}
+
 here=$(cd "$(dirname "$0")" && pwd)
 OUT=${OUT:-$here/../auto_run_all}
 finegrid=$here/../.venv/bin/finegrid
 [ -x "$finegrid" ] || finegrid=$(command -v finegrid) || {
-    echo "finegrid is not installed. Run 'make demo' once, or 'pip install' this repository." >&2
+    tell "finegrid is not installed. Run 'make demo' once, or 'pip install' this repository." \
+        "finegrid 尚未安装。请运行一次 'make demo'，或用 'pip install' 安装本仓库。"
     exit 2
 }
 python=$(dirname "$finegrid")/python
@@ -31,12 +40,14 @@ file_of() {
 }
 
 if [ -e "$OUT/study.toml" ]; then
-    echo "going on with $OUT/study.toml as it stands; for other data, checkpoint or epochs set another OUT" >&2
+    tell "going on with $OUT/study.toml as it stands; for other data, checkpoint or epochs set another OUT" \
+        "按现有的 $OUT/study.toml 继续；要换数据、检查点或轮数，请另设 OUT"
 else
     : "${DATA_DIR:=$("$python" -c 'from finegrid.study.demo import HEADLINES; print(HEADLINES)')}"
     train=$(file_of train)
     if [ -z "$train" ]; then
-        echo "no train file in $DATA_DIR. Expected train.tsv, .csv, .txt, .jsonl or .parquet" >&2
+        tell "no train file in $DATA_DIR. Expected train.tsv, .csv, .txt, .jsonl or .parquet" \
+            "$DATA_DIR 中没有训练文件。应为 train.tsv、.csv、.txt、.jsonl 或 .parquet"
         exit 2
     fi
     set -- init --out "$OUT" --train "$train" --seeds 1 --as-published

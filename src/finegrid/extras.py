@@ -7,9 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from finegrid.errors import input_error
+
+if TYPE_CHECKING:
+    from finegrid.spelling import Lang
 
 ExtraName = Literal["parquet", "onnx", "tensorboard", "mlflow"]
 
@@ -20,16 +23,25 @@ class Extra:
 
     library: str
     adds: str
+    adds_in_chinese: str | None = None  # where that has words
 
     @property
     def is_there(self) -> bool:
         """Whether its library is installed, found without importing it."""
         return find_spec(self.library) is not None
 
+    def describe(self, lang: Lang) -> str:
+        """What it adds."""
+        return self.adds if lang == "en" or self.adds_in_chinese is None else self.adds_in_chinese
+
 
 EXTRAS: dict[ExtraName, Extra] = {
-    "parquet": Extra("pyarrow", "Parquet files: texts, predict --out, export --to; corpora in .zst"),
-    "onnx": Extra("onnxscript", "fit --onnx, export-onnx"),
+    "parquet": Extra(
+        "pyarrow",
+        "Parquet files: texts, predict --out, export --to; corpora in .zst",
+        "Parquet 文件：文本、predict --out、export --to；.zst 语料",
+    ),
+    "onnx": Extra("onnxscript", "fit --onnx, export-onnx", "fit --onnx、export-onnx"),
     "tensorboard": Extra("tensorboard", "export --to tensorboard"),
     "mlflow": Extra("mlflow", "export --to mlflow"),
 }

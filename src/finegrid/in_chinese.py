@@ -124,7 +124,86 @@ PATTERNS: tuple[tuple[str, str], ...] = (
     # what an import tells
     (r"results were taken as 0 to 1", "结果按 0 到 1 读取"),
     (r"results were taken as 0 to 100", "结果按 0 到 100 读取"),
+    (r"results were taken as numbers on a scale of their own", "结果按原有的数值读取"),
+    (
+        r"results were taken as numbers on a scale of their own, lower is better",
+        "结果按原有的数值读取，越低越好",
+    ),
     (r"results were taken as (.+), lower is better", r"结果按 \1 读取，越低越好"),
+    (r"THUCNews titles, 64 recipes", "THUCNews 标题，64 个配方"),
+    (
+        r"columns are named like those of the preset thucnews64, but (.+) has the level (.+): names and "
+        r"levels were taken as they are",
+        r"列名与预设 thucnews64 相同，但 \1 有水平 \2：列名和水平按原样采用",
+    ),
+    (
+        r"factor (.+) has another level in every row\. If it is a result, take the column out",
+        r"因素 \1 在每一行的水平都不同。如果它是结果，请去掉这一列",
+    ),
+    (rf"{N} rows? without a result \((.+)\)", r"\1 行没有结果（<\2>）"),
+    (rf"{N} rows? without seconds \(lines (.+)\)", r"\1 行没有秒数（第 \2 行）"),
+    (
+        rf"{N} rows? with 0 seconds \(lines (.+)\): taken as not known",
+        r"\1 行的秒数为 0（第 \2 行）：按未知处理",
+    ),
+    (
+        rf"{N} rows? with the recipe of an earlier one \(e\.g\. lines {N} and {N}\); taken as runs with "
+        r"other seeds\. If they are copies, take them out",
+        r"\1 行与前面某行的配方相同（例如第 \2 行和第 \3 行）；按其他随机种子的运行处理。如果是重复的副本，"
+        r"请去掉",
+    ),
+    (r"left out, next to (.+?): (.+)", r"已采用 <\1>，因此不用 <\2>"),
+    (
+        r"(.+) and (.+) are the same in every row: nothing tells them apart\. .+ was left out; what is "
+        r"said of .+ holds for both together",
+        r"\1 和 \2 在每一行都相同，无法区分。因此不用 \2；关于 \1 的结论对两者一并成立",
+    ),
+    (
+        r"(.+) and (.+) go together in every row \((.+)\): nothing tells them apart\. .+ was left out; "
+        r"what is said of .+ holds for both together",
+        r"\1 和 \2 在每一行都同时变化（<\3>），无法区分。因此不用 \2；关于 \1 的结论对两者一并成立",
+    ),
+    (rf"{N} empty lines? passed over", r"跳过了 \1 个空行"),
+    (r"(.+) is not UTF-8 and was read as (\S+)", r"\1 不是 UTF-8，已按 \2 读取"),
+    # what a reader of predicted labels must know
+    (
+        r"(.+) is not UTF-8 and was read as (\S+), e\.g\. (.+)\. Else pass --encoding",
+        r"\1 不是 UTF-8，已按 \2 读取，例如 \3。如果不对，请用 --encoding 指定",
+    ),
+    (
+        r"(.+): the texts are taken from column (.+)\. Else pass --text",
+        r"\1：文本取自 \2 列。如果不对，请用 --text 指定",
+    ),
+    (rf"{N} texts? longer than {N} tokens: the end was cut off", r"\1 条文本超过 \2 个词元：结尾被截去"),
+    (
+        rf"{N} texts? longer than {N} tokens: the beginning was cut off",
+        r"\1 条文本超过 \2 个词元：开头被截去",
+    ),
+    (
+        rf"{N} texts? longer than {N} tokens: a middle part was cut off",
+        r"\1 条文本超过 \2 个词元：中间一段被截去",
+    ),
+    (
+        r"no scores: the model does not know the label (.+) of the file",
+        r"没有得分：模型不认识文件中的标签 <\1>",
+    ),
+    (
+        rf"no scores: (.+) (?:line|row) {N}: the label is (?:missing|empty)\. Fill it in, or take the row "
+        r"out",
+        r"没有得分：\1 第 \2 行缺少标签。请补上，或去掉这一行",
+    ),
+    (
+        rf"no scores: (.+) (?:line|row) {N}: the label is (.+), expected a word or a whole number",
+        r"没有得分：\1 第 \2 行的标签是 \3，应为一个词或整数",
+    ),
+    (
+        rf"no scores: (.+) (?:line|row) {N}: (.+) is no character of text, in (.+)\. Take it out",
+        r"没有得分：\1 第 \2 行的 \4 中含有 \3，它不是文本字符。请去掉",
+    ),
+    # what an installation lacks
+    (r"(torch|transformers) is not installed", r"没有安装 \1"),
+    (r"torch (\S+) cannot be used \((.+)\)", r"torch \1 无法使用（\2）"),
+    # what else an import tells
     (
         r"its columns are those of the preset thucnews64, and were given its factors' names",
         "表中的列与预设 thucnews64 相同，因此采用其因素名称",
@@ -452,7 +531,10 @@ ZH_UNITS = dict(zip(UNITS["en"], UNITS["zh"], strict=True))
 BETWEEN = (
     (r" \((.+) (?:line|row) (\d+)\)", r"（\1 第 \2 行）"),
     (r" \((.+) (?:line|row) (\d+), (.+) (?:line|row) (\d+)\)", r"（\1 第 \2 行、\3 第 \4 行）"),
+    (r"^(; |)line (\d+): ", r"\1第 \2 行："),
     (r" (?:line|row) (\d+)", r" 第 \1 行"),
+    (r" where that is ", " 对应 "),
+    (r"^ is (?=.* 对应 )", "："),
     (r" is like ", " 近似于 "),
     (r" is ", " 等同于 "),
     (r" in ", " 在 "),
@@ -478,7 +560,7 @@ METHODS = {
     "texts alone": "仅文本",
     "none": "无",
 }
-STATES = {"left": "尚缺", "diverged": "发散", "failed": "失败", "done": "完成"}
+STATES = {"left": "尚缺", "diverged": "发散", "failed": "失败", "done": "完成", "missing": "无结果"}
 
 
 def translate(sentence: str, lang: Lang) -> str:
@@ -560,5 +642,5 @@ def name_method(method: str, lang: Lang) -> str:
 
 
 def name_state(state: str, lang: Lang) -> str:
-    """Of a run: done, left, diverged or failed."""
+    """Of a run: done, left, diverged or failed; of an imported one, that its result is missing."""
     return STATES.get(state, state) if lang == "zh" else state

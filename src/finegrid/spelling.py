@@ -9,8 +9,6 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Literal, TypeAlias, get_args
 
-import numpy as np
-
 from finegrid.errors import input_error
 
 Lang = Literal["en", "zh"]
@@ -58,7 +56,7 @@ def format_points(value: float) -> str:
 
 def format_change(value: float, digits: int) -> str:
     """With its sign; what rounds to nothing is ``+0``, on whichever side it lies."""
-    return f"{round(value, digits) + 0.0:+.{digits}f}" if np.isfinite(value) else "?"
+    return f"{round(value, digits) + 0.0:+.{digits}f}" if math.isfinite(value) else "?"
 
 
 def seconds_digits(*seconds: float | None, digits: int = 1) -> int:
@@ -69,7 +67,9 @@ def seconds_digits(*seconds: float | None, digits: int = 1) -> int:
         digits: for a second and more. What is less is told with two digits that are not zero, down to
             milliseconds; and less than half of one as nothing.
     """
-    largest = max((abs(value) for value in seconds if value is not None and np.isfinite(value)), default=0.0)
+    largest = max(
+        (abs(value) for value in seconds if value is not None and math.isfinite(value)), default=0.0
+    )
     if largest >= 1 or largest < 0.0005:
         return digits
     return max(digits, min(1 - math.floor(math.log10(largest)), 3))
@@ -104,6 +104,6 @@ def json_number(value: float, digits: int | None = 6) -> float | None:
         value: the number.
         digits: after the point; None for all of them.
     """
-    if not np.isfinite(value):
+    if not math.isfinite(value):
         return None
     return float(value) if digits is None else round(float(value), digits)

@@ -37,19 +37,29 @@ def fold(text: Text, width: int, indent: int = 0) -> list[Text]:
     one word where a line can hold it. Only what is longer than a line is broken elsewhere.
     """
     plain = text.plain.rstrip()
-    lead = len(plain) - len(plain.lstrip(" "))
-    first, rest = width, max(1, width - indent)
-    cuts = [0]
-    at, room = 0, first
-    while cell_len(plain[at:]) > room:
-        end = longest_fitting(plain, at, room, lead if at == 0 else 0)
-        cuts.append(end)
-        at, room = end, rest
+    cuts = find_cuts(plain, width, max(1, width - indent))
     lines = []
     for place, piece in enumerate(text[: len(plain)].divide(cuts[1:])):
         piece.rstrip()
         lines.append(piece if place == 0 else Text(" " * indent).append_text(piece))
     return lines
+
+
+def find_cuts(plain: str, first: int, rest: int) -> list[int]:
+    """Where the lines of a text begin, the first of them at 0.
+
+    Args:
+        plain: without blanks at its end.
+        first: columns of the first line.
+        rest: of every other one.
+    """
+    lead = len(plain) - len(plain.lstrip(" "))
+    cuts, at, room = [0], 0, first
+    while cell_len(plain[at:]) > room:
+        at = longest_fitting(plain, at, room, lead if at == 0 else 0)
+        cuts.append(at)
+        room = rest
+    return cuts
 
 
 def longest_fitting(plain: str, at: int, room: int, lead: int) -> int:

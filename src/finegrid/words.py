@@ -95,6 +95,7 @@ ENGLISH = {
     "colon": ": ",
     "list comma": ", ",  # Chinese has a comma of its own between the things of a list
     "between sentences": " ",
+    "wrote": "wrote {place}",
 }
 CHINESE = {
     "use": "使用",
@@ -175,6 +176,7 @@ CHINESE = {
     "colon": "：",
     "list comma": "、",
     "between sentences": "",
+    "wrote": "已写入 {place}",
 }
 NOUNS = "seed|run|recipe|text|file|class|row"
 
@@ -189,3 +191,8 @@ def say_singular(template: str, values: Mapping[str, object]) -> str:
 
 
 SHARED: dict[Lang, dict[str, str]] = {"en": ENGLISH, "zh": CHINESE}
+
+
+def say_wrote(place: object, lang: Lang) -> str:
+    """That a file or folder is there now."""
+    return SHARED[lang]["wrote"].format(place=place)

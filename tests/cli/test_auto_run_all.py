@@ -146,3 +146,32 @@ def test_without_finegrid_it_says_how_to_install_it(scripts: Path) -> None:
     done = auto_run_all(scripts, PATH=os.defpath)
 
     assert done.returncode == 2 and "not installed" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("locale", "chinese"),
+    [
+        ({"LC_ALL": "zh_CN.UTF-8"}, True),
+        ({"LC_ALL": "", "LANG": "zh_TW.UTF-8"}, True),
+        ({"LC_ALL": "C", "LANG": "zh_CN.UTF-8"}, False),
+        ({"LC_ALL": "de_DE.UTF-8"}, False),
+    ],
+)
+def test_its_sentences_are_in_the_language_of_the_locale(
+    scripts: Path, tmp_path: Path, locale: dict[str, str], chinese: bool
+) -> None:
+    (tmp_path / "auto_run_all").mkdir()
+    (tmp_path / "auto_run_all" / "study.toml").touch()
+    told = [
+        auto_run_all(scripts, **locale).stderr.splitlines()[0],
+        auto_run_all(scripts, **locale, OUT=tmp_path / "new", DATA_DIR="/nope").stderr,
+    ]
+    shutil.rmtree(scripts.parent / ".venv")
+    told.append(auto_run_all(scripts, **locale, PATH=os.defpath).stderr)
+
+    expected = (
+        ("继续", "没有训练文件", "尚未安装")
+        if chinese
+        else ("as it stands", "no train file", "not installed")
+    )
+    assert [word in sentence for word, sentence in zip(expected, told, strict=True)] == [True] * 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,20 @@ def test_set_moves_the_baseline(tmp_path: Path, call: Call, model: Path) -> None
     assert levels["optimizer.rate"] == 1e-3
     assert levels["model.pooling"] == "cls"
     assert levels["training.epochs"] == 5
+
+
+def test_in_a_chinese_locale_only_the_comments_of_study_toml_are_other_ones(
+    tmp_path: Path, call: Call, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_data(tmp_path)
+    english = made(call, tmp_path / "english", model, tmp_path / "train.tsv")
+    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
+    chinese = made(call, tmp_path / "chinese", model, tmp_path / "train.tsv")
+    texts = [study.files.settings.read_text(encoding="utf-8") for study in (english, chinese)]
+
+    assert "适合 BERT，宽" in texts[1] and "训练文本" in texts[1]  # why levels were proposed
+    assert tomllib.loads(texts[0]) == tomllib.loads(texts[1])
+    assert chinese.rows == english.rows
 
 
 def test_the_study_and_its_data_can_be_moved_together(tmp_path: Path, call: Call, model: Path) -> None:

@@ -477,6 +477,8 @@ def test_the_command_line_predicts(finished: Path, call: Call) -> None:
 
     assert lines[0].split("\t") == ["text", "label", "predicted", *(f"probability:{name}" for name in "xyz")]
     assert len(lines) == 16 and "on 15 texts" in done.stderr and "macro-f1" in done.stderr
+    chinese = call("predict", finished / "models" / "best", finished / "dev.tsv", "--lang", "zh")
+    assert chinese.stdout == done.stdout and "（15 条文本）" in chinese.stderr
     with pytest.raises(InputError, match="jsonl"):
         style_of(Path("out.xlsx"))
 

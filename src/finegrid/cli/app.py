@@ -47,10 +47,19 @@ app = typer.Typer(
 
 
 @app.callback(invoke_without_command=True)
-def version(show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+def version(
+    context: typer.Context,
+    show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    lang: Annotated[str | None, typer.Option(hidden=True)] = None,
+) -> None:
+    """What stands before a command. A language is that of the command, as if it stood behind it."""
+    if lang is not None:
+        context.default_map = {name: {"lang": lang} for name in COMMANDS}
     if show:
         print(__version__)
         raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 # They compute with torch in this process, and on some machines torch is built with OpenBLAS.

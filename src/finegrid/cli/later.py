@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache, cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,15 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 HERE = Path(__file__).parent
+TYPED = "finegrid.typed"  # key of a context's ``meta``: the whole command line
+
+
+class Command(TyperCommand):
+    """A command whose help is in the language of its reader."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        with in_language(self, ctx):
+            super().format_help(ctx, formatter)
 
 
 class Later(TyperCommand):
@@ -27,7 +38,7 @@ class Later(TyperCommand):
     def command(self) -> Any:
         """The command itself."""
         alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-        alone.command(self.name)(find_function(self.place))
+        alone.command(self.name, cls=Command)(find_function(self.place))
         return typer.main.get_command(alone)
 
     def get_params(self, ctx: Any) -> Any:
@@ -48,7 +59,38 @@ def group_of(places: dict[str, str]) -> type[TyperGroup]:
         def get_command(self, ctx: Any, cmd_name: str) -> Any:
             return Later(cmd_name, places[cmd_name]) if cmd_name in places else None
 
+        def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+            ctx.meta[TYPED] = [*args]
+            return super().parse_args(ctx, args)
+
+        def format_help(self, ctx: Any, formatter: Any) -> None:
+            with in_language(self, ctx):
+                super().format_help(ctx, formatter)
+
     return Commands
+
+
+@contextmanager
+def in_language(command: Any, context: Any) -> Iterator[None]:
+    """Around the printing of a command's help: it is Chinese where the command line or the locale says so."""
+    from finegrid.spelling import parse_lang  # help is all that is printed before a command is imported
+
+    named = typed_lang(context.meta.get(TYPED, ()))
+    known = named is None or named.startswith(("en", "zh"))  # else help comes before what is wrong
+    if known and parse_lang(named) == "zh":
+        from finegrid.cli.help_words import in_chinese
+
+        with in_chinese(command, context):
+            yield
+    else:
+        yield
+
+
+def typed_lang(typed: Sequence[str]) -> str | None:
+    """What stands behind ``--lang`` in a command line; None where it does not stand there."""
+    after = [then for word, then in pairwise(typed) if word == "--lang"]
+    joined = [word.partition("=")[2] for word in typed if word.startswith("--lang=")]
+    return next(iter([*after, *joined]), None)
 
 
 def find_function(place: str) -> Callable[..., None]:

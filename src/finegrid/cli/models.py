@@ -28,14 +28,8 @@ from finegrid.cli.say import exit_with, say, tell, warn
 from finegrid.data.cells_of_file import ColumnOptions
 from finegrid.data.settings import Encoding, Format, Quoting
 from finegrid.data.unlabelled import parse_column
-from finegrid.inference.fit import (
-    check_onnx_extra,
-    check_out,
-    find_recipe,
-    fitted_lines,
-    not_kept_line,
-    wrote_line,
-)
+from finegrid.in_chinese import translate
+from finegrid.inference.fit import check_onnx_extra, check_out, find_recipe, fitted_lines, not_kept_line
 from finegrid.inference.fitted import ONNX, load_fitted
 from finegrid.inference.given import given_texts, progress
 from finegrid.inference.labelled_file import Written, style_of, write_predictions
@@ -53,6 +47,7 @@ from finegrid.study.load import override
 from finegrid.study.record import Record
 from finegrid.study.settings import RunSettings
 from finegrid.study.study import Study
+from finegrid.words import say_wrote
 
 
 def fit(
@@ -72,7 +67,7 @@ def fit(
     tolerance: Tolerance = TOLERANCE,
     onnx: Annotated[
         bool,
-        typer.Option("--onnx", help="Write model.onnx, too. Needs pip install 'finegrid[onnx]'."),
+        typer.Option("--onnx", help="Write model.onnx, too. Needs pip install 'finegrid\\[onnx]'."),
     ] = False,
     push_to_hub: Annotated[
         str | None,
@@ -103,7 +98,7 @@ def say_kept(record: Record, score: str, place: Path, target: HubTarget | None, 
     """What came of a run whose model was to be kept, and pushed to a target; exit code 1 if none was."""
     if not record.done:
         exit_with(not_kept_line(record, lang))
-    say(*fitted_lines(record, score, lang), wrote_line(place, lang))
+    say(*fitted_lines(record, score, lang), say_wrote(place, lang))
     if target is not None:
         say(target.push(place, lang))
     say(next_line("predict", place, lang))
@@ -111,6 +106,7 @@ def say_kept(record: Record, score: str, place: Path, target: HubTarget | None, 
 
 def export_onnx(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A folder that finegrid fit wrote.")],
+    lang: Language = None,
 ) -> None:
     """Write a kept model as ONNX into its folder, and check that it gives the same logits."""
     fitted = load_fitted(model, "export-onnx")
@@ -118,7 +114,7 @@ def export_onnx(
     from finegrid.inference.onnx_file import export_onnx as export  # brings torch
 
     export(model, fitted)
-    say(f"wrote {model / ONNX}")
+    say(say_wrote(model / ONNX, parse_lang(lang)))
 
 
 def predict(
@@ -150,9 +146,10 @@ def predict(
     ] = True,
     device: Annotated[str | None, typer.Option(help="cpu or cuda. Default: cpu.")] = None,
     precision: Annotated[str | None, typer.Option(help="fp32, bf16 or auto. Default: fp32.")] = None,
+    lang: Language = None,
 ) -> None:
     """Label texts with a model that was kept."""
-    style = style_of(out)
+    style, language = style_of(out), parse_lang(lang)
     asked = say_how_to_read(text, label, header, format_, separator, quoting, encoding)
     settings = override(RunSettings(threads=cores()), device=device, precision=precision)
     with given_texts(model, file, text_value) as (path, name):
@@ -160,11 +157,11 @@ def predict(
             asked = ColumnOptions(format="jsonl")
         labelled = open_labelled(model, path, asked, settings, name)
         written = Written(labelled.file, labelled.fitted, keep_columns)
-        with progress(labelled.file.count, out is None) as count:
+        with progress(labelled.file.count, out is None, language) as count:
             write_predictions(count(labelled.parts()), written, style, out)
     for warning in labelled.warnings():
-        warn(warning)
-    for line in score_lines(labelled):
+        warn(translate(warning, language), language)
+    for line in score_lines(labelled, language):
         tell(line)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import webbrowser
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,6 @@ import typer
 from finegrid.cli.completing import one_of
 from finegrid.cli.options import Folder, Json, Language, Margin, Tolerance
 from finegrid.cli.say import say, say_json, tell
-from finegrid.errors import visible
 from finegrid.metrics import TOLERANCE
 from finegrid.next_words import next_line
 from finegrid.results.imported_table import render_imported
@@ -107,6 +107,7 @@ def watch(
     folder: Folder,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Of this machine. Default: any free one.")] = 0,
     browser: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+    lang: Language = None,
 ) -> None:
     """Show a study's report in a browser, and keep it up to date while the study runs."""
     from finegrid.report.facts.facts import report_facts
@@ -114,13 +115,17 @@ def watch(
     from finegrid.watch.app import make_app
     from finegrid.watch.serve import serve
     from finegrid.watch.view import PageMaker
+    from finegrid.watch.words import say_shown
+
+    language = parse_lang(lang)
 
     def show_address(address: str) -> None:
-        print(visible(f"{folder} is shown at {address} (only on this machine; Ctrl-C ends it)"), flush=True)
+        print(say_shown(folder, address, language), flush=True)
         if browser:
             webbrowser.open(address)
 
-    serve(make_app(folder, PageMaker(report_facts, render_page)), port, show_address)
+    page = partial(render_page, lang=language)
+    serve(make_app(folder, PageMaker(report_facts, page)), port, show_address)
 
 
 def export(
@@ -136,6 +141,7 @@ def export(
     tracking_uri: Annotated[
         str | None, typer.Option(help="mlflow: a store or server. Default: a folder in DIR/export.")
     ] = None,
+    lang: Language = None,
 ) -> None:
     """Take a study into other tools: tables of runs, epochs and effects, TensorBoard, MLflow."""
     from finegrid.export.export import FORMATS, ExportOptions, export_study
@@ -143,6 +149,7 @@ def export(
     if to not in FORMATS:
         known = "csv, parquet, tensorboard or mlflow"
         raise typer.BadParameter(f'"{to}" is not a format. Expected {known}.', param_hint="--to")
-    say(*export_study(folder, ExportOptions(to, out, predictions, tracking_uri)))
+    language = parse_lang(lang)
+    say(*export_study(folder, ExportOptions(to, out, predictions, tracking_uri), language))
     if to != "tensorboard":  # which names the command that shows it
-        say(next_line("report", folder))
+        say(next_line("report", folder, language))

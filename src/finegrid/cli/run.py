@@ -223,7 +223,7 @@ def demo(
     from finegrid.verdict.brief import tell_briefly
 
     language = parse_lang(lang)
-    prepare_demo(folder, seeds)
+    prepare_demo(folder, seeds, language)
     study, settings = load(folder, language, device=device, precision=precision)
     launch.train(study, settings, workers, show=show_in(language))
     table = make_table(study, load_audit(folder))

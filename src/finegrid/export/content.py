@@ -11,15 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from finegrid import __version__
+from finegrid.export.words import say
+from finegrid.in_chinese import name_state
 from finegrid.metrics import PLAIN_SCORES
 from finegrid.recipe.identity import Level, Levels
 from finegrid.results.load import load_results
 from finegrid.results.results import Distinct, Results
+from finegrid.spelling import Lang
 from finegrid.study.bundles import bundles_json
 from finegrid.study.imported import Imported, load_imported
 from finegrid.study.load import read_study
 from finegrid.study.record import Epoch, Record
 from finegrid.study.study import Study
+from finegrid.words import SHARED
 
 MADE_BY = "finegrid export"
 # 0 to 1 (mcc: from -1), by "dev/macro-f1", "test/f1:<label>"; "result" of a table.
@@ -99,11 +103,11 @@ class Content:
         key += [bundles] if (bundles := self.about.get("bundles")) else []
         return hashlib.sha256(json.dumps(key, default=list).encode()).hexdigest()[:12]
 
-    @property
-    def run_counts(self) -> str:
+    def describe_runs(self, lang: Lang = "en") -> str:
         """How many runs there are: ``192 runs (190 done, 2 left)``."""
-        states = Counter(run.status for run in self.runs)
-        return f"{len(self.runs)} runs ({', '.join(f'{count} {state}' for state, count in states.items())})"
+        counts = Counter(run.status for run in self.runs).items()
+        states = [say("state", lang, count=count, state=name_state(state, lang)) for state, count in counts]
+        return say("runs", lang, runs=len(self.runs), states=SHARED[lang]["list comma"].join(states))
 
 
 def load_content(folder: Path) -> Content:

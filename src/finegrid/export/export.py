@@ -22,9 +22,10 @@ from finegrid.export.tables import (
     make_predictions_tables,
     make_runs_table,
 )
+from finegrid.export.words import say
 from finegrid.extras import need
 from finegrid.next_words import next_line
-from finegrid.spelling import count_noun
+from finegrid.spelling import Lang, count_noun
 from finegrid.study.folder import StudyFolder
 
 FORMATS = ("csv", "parquet", "tensorboard", "mlflow")
@@ -43,8 +44,13 @@ class ExportOptions:
     tracking_uri: str | None = None
 
 
-def export_study(folder: Path, options: ExportOptions) -> list[str]:
+def export_study(folder: Path, options: ExportOptions, lang: Lang = "en") -> list[str]:
     """Write a study, or an imported table, for another tool. Returns what was written, in words.
+
+    Args:
+        folder: of the study or the table.
+        options: those of `finegrid export`.
+        lang: of the words. What is written is the same in both.
 
     Raises:
         InputError: no study, one that has not been started, options that do not go together, a missing
@@ -56,18 +62,19 @@ def export_study(folder: Path, options: ExportOptions) -> list[str]:
     if out.exists() and not out.is_dir():
         raise input_error("command line", "--out", f"found {out}, a file. Expected a folder. Choose another.")
     if options.to == "csv":
-        return write_tables(content, out, "csv", write_csv, options.predictions)
+        return write_tables(content, out, "csv", write_csv, options.predictions, lang)
     if options.to == "parquet":
-        return write_tables(content, out, "parquet", write_parquet, options.predictions)
+        return write_tables(content, out, "parquet", write_parquet, options.predictions, lang)
     if options.to == "tensorboard":
         place = out / "tensorboard"
         count = write_event_files(content, place)
-        wrote = f"wrote {count_noun(count, 'run')}"
-        return [*describe_missing(content), wrote, next_line("tensorboard", place)]
+        runs = count_noun(count, "run") if lang == "en" else f"{count:,} 次运行"
+        wrote = say("event files", lang, runs=runs)
+        return [*describe_missing(content, lang), wrote, next_line("tensorboard", place, lang)]
     uri = options.tracking_uri or make_store_uri(out / "mlflow")
     logged = log_runs(content, uri)
-    counts = f"{logged.new} new, {logged.changed} changed, {logged.same} there already"
-    return [*describe_missing(content), f"logged runs: {counts}; the store: {hide_password(uri)}"]
+    counts = {"new": logged.new, "changed": logged.changed, "same": logged.same}
+    return [*describe_missing(content, lang), say("logged", lang, store=hide_password(uri), **counts)]
 
 
 def check_options(options: ExportOptions) -> None:
@@ -87,24 +94,26 @@ def check_options(options: ExportOptions) -> None:
         need("parquet", "command line", "--to parquet")
 
 
-def write_tables(content: Content, out: Path, ending: str, write: Write, predictions: bool) -> list[str]:
+def write_tables(
+    content: Content, out: Path, ending: str, write: Write, predictions: bool, lang: Lang
+) -> list[str]:
     check_not_foreign(out, ending)
     lines = []
 
     def put(name: str, frames: Iterable[Frame], of: str) -> None:
         path = out / f"{name}.{ending}"
         count = write(path, frames)
-        lines.append(f"wrote {path}: {of or f'{count} lines'}")
+        lines.append(say("wrote", lang, path=path, what=of or say("lines", lang, count=count)))
 
     write_about(content, out)
-    put("runs", [make_runs_table(content)], content.run_counts)
+    put("runs", [make_runs_table(content)], content.describe_runs(lang))
     epochs = make_epochs_table(content)
     if len(epochs):
         put("epochs", [epochs], "")
     try:
         effects = make_effects_table(content.name, judge_study(content.folder))
     except InputError as error:  # the runs are there all the same
-        lines.append(f"no effects: {error.problems[0].where}: {error.problems[0].what}")
+        lines.append(say("no effects", lang, why=f"{error.problems[0].where}: {error.problems[0].what}"))
     else:
         put("effects", [effects], "")
     free = make_free_table(content)
@@ -113,8 +122,8 @@ def write_tables(content: Content, out: Path, ending: str, write: Write, predict
     if predictions and any(run.run_id and run.status == "done" for run in content.runs):
         put("predictions", make_predictions_tables(content), "")
     elif predictions:
-        lines.append("no predictions: no run of ours has finished")
-    return [*lines, f"wrote {out / ABOUT}: what all runs have in common"]
+        lines.append(say("no predictions", lang))
+    return [*lines, say("wrote", lang, path=out / ABOUT, what=say("about", lang))]
 
 
 def check_not_foreign(out: Path, ending: str) -> None:
@@ -143,7 +152,7 @@ def write_about(content: Content, out: Path) -> None:
         draft.write_text(text + "\n", encoding="utf-8")
 
 
-def describe_missing(content: Content) -> list[str]:
+def describe_missing(content: Content, lang: Lang) -> list[str]:
     """A line on the runs that have nothing to show; nothing where there are none."""
     count = sum(run.status in ("left", "missing") for run in content.runs)
-    return [f"{count} of {len(content.runs)} runs have not ended yet, or have no result"] * bool(count)
+    return [say("missing", lang, count=count, runs=len(content.runs))] * bool(count)

@@ -26,14 +26,12 @@ ENGLISH = {
     "{epochs})",
     "rows": "rows {rows}, ",
     "not kept": "no model was kept: the run {status}: {reason}",
-    "wrote": "wrote {place}",
 }
 CHINESE = {
     "fitted": "运行 {run}（{rows}随机种子 {seed}）：{score} 在验证集上 {dev:.4f}，在测试集上 "
     "{test:.4f}（{epochs} 轮中取第 {epoch} 轮）",
     "rows": "第 {rows} 行，",
     "not kept": "没有保存模型：这次运行{status}：{reason}",
-    "wrote": "已写入 {place}",
 }
 WORDS: dict[Lang, dict[str, str]] = {"en": ENGLISH, "zh": CHINESE}
 assert ENGLISH.keys() == CHINESE.keys()
@@ -128,10 +126,6 @@ def not_kept_line(record: Record, lang: Lang = "en") -> str:
     """Why no model of a run was kept, which has diverged or failed."""
     status, reason = name_state(record.status, lang), translate(str(record.reason), lang)
     return WORDS[lang]["not kept"].format(status=status, reason=reason)
-
-
-def wrote_line(place: Path, lang: Lang) -> str:
-    return WORDS[lang]["wrote"].format(place=place)
 
 
 def check_onnx_extra() -> None:

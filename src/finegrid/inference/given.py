@@ -13,6 +13,8 @@ from tempfile import TemporaryDirectory
 from finegrid.errors import input_error
 from finegrid.inference.fitted import load_fitted
 from finegrid.inference.predict import LabelledPart, pair_up
+from finegrid.spelling import Lang
+from finegrid.words import SHARED
 
 STANDARD_INPUT = "-"
 LEAST_SHOWN = 2000  # texts; fewer take no time
@@ -57,12 +59,13 @@ def given_texts(
 
 
 @contextmanager
-def progress(texts: int, to_stdout: bool = False) -> Iterator[Count]:
+def progress(texts: int, to_stdout: bool = False, lang: Lang = "en") -> Iterator[Count]:
     """A bar on stderr while parts come, if that is a terminal, and no labels are printed to one meanwhile.
 
     Args:
         texts: how many there are; for a few there is no bar.
         to_stdout: whether labels are printed.
+        lang: of the word before it.
     """
     printed = to_stdout and sys.stdout.isatty()
     if not sys.stderr.isatty() or printed or texts < LEAST_SHOWN:
@@ -71,7 +74,7 @@ def progress(texts: int, to_stdout: bool = False) -> Iterator[Count]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("texts"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn(SHARED[lang]["texts"]), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("texts", total=texts)
 

@@ -18,8 +18,9 @@ from finegrid.data.tokens import Keep
 from finegrid.data.unlabelled import TextFile, TextPart, UnlabelledTexts, open_texts
 from finegrid.errors import input_error
 from finegrid.inference.fitted import Fitted, load_fitted
-from finegrid.spelling import count_noun
+from finegrid.spelling import Lang, count_noun
 from finegrid.study.settings import RunSettings
+from finegrid.words import SHARED
 
 if TYPE_CHECKING:
     from finegrid.training.evaluate import Logits
@@ -183,9 +184,12 @@ def pair_up(values: list[str], parts: int) -> list[tuple[str, ...]]:
     return [tuple(values[start : start + parts]) for start in range(0, len(values), parts)]
 
 
-def score_lines(labelled: LabelledFile) -> list[str]:
-    scores = labelled.scores()
+def score_lines(labelled: LabelledFile, lang: Lang = "en") -> list[str]:
+    """What the labels that the file has itself say of the model's; nothing where it has none."""
+    scores, count = labelled.scores(), labelled.file.count
     if scores is None:
         return []
-    plain = ", ".join(f"{name} {scores[name]:.4f}" for name in metrics.PLAIN_SCORES)
-    return [f"{plain} on {count_noun(labelled.file.count, 'text')}"]
+    plain = SHARED[lang]["list comma"].join(f"{name} {scores[name]:.4f}" for name in metrics.PLAIN_SCORES)
+    if lang == "zh":
+        return [f"{plain}（{count:,} 条文本）"]
+    return [f"{plain} on {count_noun(count, 'text')}"]

@@ -14,9 +14,13 @@ import psutil
 
 from finegrid.errors import first_line
 from finegrid.extras import EXTRAS, TO_TRAIN
+from finegrid.in_chinese import translate
 from finegrid.machine import WITH_BF16, Precision, cpu_flags, fastest_precision, machine, versions
 from finegrid.planning.capacity import GIB, SHARE, SHARE_CUDA
+from finegrid.planning.here_words import say
+from finegrid.spelling import Lang
 from finegrid.study.settings import RunSettings
+from finegrid.words import SHARED
 
 OFFLINE = "HF_HUB_OFFLINE"
 
@@ -75,47 +79,38 @@ class Here:
     def as_json(self) -> dict[str, Any]:
         return {"schema": 1, "trains": self.trains, **asdict(self)}
 
-    def lines(self) -> Iterator[str]:
+    def lines(self, lang: Lang = "en") -> Iterator[str]:
         """The same in words."""
-        yield f"processor   {self.machine['processor']}, {self.machine['cores']} cores"
-        yield f"memory      {self.machine['memory']}, {self.free_gib['memory']:.0f} GiB of it free"
-        yield f"disk        {self.free_gib['disk']:.0f} GiB free in this folder"
-        yield f"system      {self.machine['system']}"
-        yield from self._training_lines()
-        yield "versions    " + ", ".join(f"{name} {number}" for name, number in self.versions.items())
-        yield from self._extras_lines()
-        yield (
-            f"hub         never asked: {OFFLINE} is set"
-            if self.offline
-            else f"hub         asked for a model that is named and not there yet; {OFFLINE}=1 forbids it"
-        )
+        comma, free = SHARED[lang]["list comma"], self.free_gib
+        yield say("processor", lang, processor=self.machine["processor"], cores=self.machine["cores"])
+        yield say("memory", lang, memory=self.machine["memory"], free=free["memory"])
+        yield say("disk", lang, free=free["disk"])
+        yield say("system", lang, system=self.machine["system"])
+        yield from self._training_lines(lang)
+        versions = comma.join(f"{name} {number}" for name, number in self.versions.items())
+        yield say("versions", lang, versions=versions)
+        for name, extra in EXTRAS.items():
+            yield say(
+                "extra there" if self.extras[name] else "extra", lang, name=name, adds=extra.describe(lang)
+            )
+        yield say("offline" if self.offline else "hub", lang, setting=OFFLINE)
 
-    def _training_lines(self) -> Iterator[str]:
+    def _training_lines(self, lang: Lang) -> Iterator[str]:
         if not self.trains:
-            why = self.torch.problem or "transformers is not installed"
-            yield f"training    not possible: {why}. It needs: pip install {' '.join(TO_TRAIN)}"
-            yield "            (reading needs neither: verdict, report, compare, watch)"
+            why = translate(self.torch.problem or "transformers is not installed", lang)
+            yield say("no training", lang, why=why, libraries=" ".join(TO_TRAIN))
+            yield say("reading", lang)
             return
         for number, gpu in enumerate(self.torch.gpus):
-            memory = f"{gpu.memory_gib:.0f} GiB, {100 * SHARE_CUDA:.0f} % of it for runs"
-            kind = "bf16" if gpu.bf16 else "no bf16: use --precision fp32"
-            yield f"GPU {number}       {gpu.name}, {memory}, capability {gpu.capability}, {kind}"
+            told = {"memory": gpu.memory_gib, "share": 100 * SHARE_CUDA, "capability": gpu.capability}
+            bf16 = say("bf16" if gpu.bf16 else "no bf16", lang)
+            yield say("gpu", lang, number=number, name=gpu.name, bf16=bf16, **told)
         if not self.torch.gpus:
-            yield f"GPU         none that torch {self.torch.version} can use"
-        found = ", ".join(self.bf16_flags)
-        why = f"it has {found}" if found else "it has no instructions for bf16"
-        yield f"precision   auto is {self.precision} on the processor: {why}"
-        yield (
-            f"workers     {self.workers}, a thread each, {self.memory_gib:.0f} GiB for all; "
-            "large models take fewer"
-        )
-
-    def _extras_lines(self) -> Iterator[str]:
-        for name, extra in EXTRAS.items():
-            if self.extras[name]:
-                yield f"extra       {name} is installed: {extra.adds}"
-            else:
-                yield f"extra       pip install 'finegrid[{name}]' adds: {extra.adds}"
+            yield say("no gpu", lang, version=self.torch.version)
+        found = SHARED[lang]["list comma"].join(self.bf16_flags)
+        why = say("flags", lang, flags=found) if found else say("no flags", lang)
+        yield say("precision", lang, precision=self.precision, why=why)
+        yield say("workers", lang, workers=self.workers, memory=self.memory_gib)
 
 
 def look_around(folder: Path) -> Here:

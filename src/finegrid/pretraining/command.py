@@ -20,6 +20,7 @@ from finegrid.pretraining.vocabulary import check_specials, train_vocabulary
 from finegrid.pretraining.words import telling
 from finegrid.spelling import Telling
 from finegrid.streams import Streams
+from finegrid.words import say_wrote
 
 
 def pretrain(
@@ -64,7 +65,7 @@ def pretrain(
         loop = PretrainLoop(settings, texts, model, folder.state, threads, tell, save_seconds)
         loop.run()
         folder.finish(loop.model.model, tokenizer, settings, loop.progress, files, command)
-    tell(telling("wrote", out=out))
+    tell(lambda lang: [say_wrote(out, lang)])
     tell(lambda lang: [next_line("init", out, lang)])
 
 

@@ -6,7 +6,6 @@ from finegrid.spelling import Lang, Telling
 
 ENGLISH = {
     "finished": "{out} is finished; nothing to do",
-    "wrote": "wrote {out}",
     # the corpus
     "file": "{name}: {lines:,} lines, {millions:.1f} million characters kept",
     "repeated": "; {count:,} repeated lines dropped",
@@ -24,7 +23,6 @@ ENGLISH = {
 }
 CHINESE = {
     "finished": "{out} 已完成，无事可做",
-    "wrote": "已写入 {out}",
     "file": "{name}：保留 {lines:,} 行，{millions:.1f} 百万个字符",
     "repeated": "；去掉 {count:,} 个重复行",
     "excluded": "；去掉 {count:,} 行 --without 指定的文本",

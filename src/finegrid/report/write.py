@@ -12,6 +12,7 @@ from finegrid.metrics import TOLERANCE
 from finegrid.report.facts.facts import report_facts
 from finegrid.spelling import Lang
 from finegrid.study.folder import StudyFolder
+from finegrid.words import say_wrote
 
 FORMATS = ("html", "md", "svg", "png")
 
@@ -32,7 +33,7 @@ def write_report(
         style: one of `FORMATS`.
         figure: for ``svg`` and ``png``, and only for these: which.
         out: where to; in the folder if not said. Tables then are returned instead.
-        lang: of the words.
+        lang: of the words, and of the lines.
         margin: points. None: as the verdict chooses it.
         tolerance: points that a recommended recipe may lose against the baseline.
 
@@ -48,14 +49,14 @@ def write_report(
         from finegrid.report.markdown import markdown
 
         text = markdown(facts, lang)
-        return [text.rstrip("\n")] if out is None else [put(out, text.encode())]
+        return [text.rstrip("\n")] if out is None else [put(out, text.encode(), lang)]
     if style == "html":
         return write_page(facts, out or StudyFolder(folder).report, lang)
     from finegrid.report.chart import files as figures
 
     assert figure is not None
     content = figures.figure(facts, figure, "svg" if style == "svg" else "png", lang)
-    return [put(out or StudyFolder(folder).figure(figure, style), content)]
+    return [put(out or StudyFolder(folder).figure(figure, style), content, lang)]
 
 
 def check(style: str, figure: str | None, out: Path | None) -> None:
@@ -80,7 +81,7 @@ def write_facts(facts: Facts, out: Path, lang: Lang) -> list[str]:
     if out.suffix.lower() == ".md":
         from finegrid.report.markdown import markdown
 
-        return [put(out, markdown(facts, lang).encode())]
+        return [put(out, markdown(facts, lang).encode(), lang)]
     return write_page(facts, out, lang)
 
 
@@ -90,10 +91,10 @@ def write_page(facts: Facts, out: Path, lang: Lang) -> list[str]:
 
     page = render_page(facts, lang).encode()
     told = json.dumps(facts, ensure_ascii=False, indent=1, allow_nan=False).encode()
-    return [put(out.with_suffix(".json"), told), put(out, page)]
+    return [put(out.with_suffix(".json"), told, lang), put(out, page, lang)]
 
 
-def put(out: Path, content: bytes) -> str:
+def put(out: Path, content: bytes, lang: Lang) -> str:
     with replacing(out) as draft:
         draft.write_bytes(content)
-    return f"wrote {out}"
+    return say_wrote(out, lang)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from finegrid.in_chinese import translate
 from finegrid.results.render import format_levels, name_columns, render_table
 from finegrid.results.words import say
 from finegrid.spelling import Lang, format_level
 from finegrid.study.imported import Imported, ImportedRow
 from finegrid.study.presets import Preset, thucnews64
+from finegrid.words import SHARED
 
 
 def render_imported(imported: Imported, style: str, lang: Lang = "en") -> str:
@@ -37,16 +39,16 @@ def render_imported(imported: Imported, style: str, lang: Lang = "en") -> str:
     return render_table(header, rows, as_json(imported), style)
 
 
-def imported_lines(imported: Imported) -> list[str]:
+def imported_lines(imported: Imported, lang: Lang = "en") -> list[str]:
     """How a table was understood, in words."""
-    repeats = len(set(imported.same_as()))
-    lines = [
-        f"{imported.title}: {len(imported.rows)} rows, {repeats} distinct recipes, score {imported.score}"
-    ]
+    rows, recipes = len(imported.rows), len(set(imported.same_as()))
+    title = translate(imported.title, lang)
+    lines = [say("imported", lang, title=title, rows=rows, recipes=recipes, score=imported.score)]
     for name, levels in imported.factors.items():
-        inert = f" (inert: {imported.inert[name]})" if name in imported.inert else ""
-        lines.append(f"  {name}: {', '.join(map(format_level, levels))}{inert}")
-    return [*lines, *imported.notes]
+        told = SHARED[lang]["list comma"].join(map(format_level, levels))
+        reason = translate(imported.inert.get(name, ""), lang)
+        lines.append(say("inert" if reason else "factor", lang, factor=name, levels=told, reason=reason))
+    return [*lines, *(translate(note, lang) for note in imported.notes)]
 
 
 def find_preset(imported: Imported) -> Preset | None:

@@ -1,4 +1,4 @@
-"""What `finegrid table` and the end of `finegrid run` say, in English and Chinese.
+"""What `finegrid table`, `finegrid import` and the end of `finegrid run` say, in English and Chinese.
 
 `finegrid import` reads heads of both languages.
 """
@@ -23,6 +23,10 @@ ENGLISH = {
     "full": "{seconds} full",
     "frozen": "{seconds} frozen",
     "seconds": "{seconds} s",
+    # how an imported table was understood
+    "imported": "{title}: {rows} rows, {recipes} distinct recipes, score {score}",
+    "factor": "  {factor}: {levels}",
+    "inert": "  {factor}: {levels} (inert: {reason})",
 }
 CHINESE = {
     "index": "序号",
@@ -38,6 +42,9 @@ CHINESE = {
     "full": "完整训练 {seconds}",
     "frozen": "冻结部分层 {seconds}",
     "seconds": "{seconds} 秒",
+    "imported": "{title}：{rows} 行，{recipes} 个不同的配方，得分 {score}",
+    "factor": "  {factor}：{levels}",
+    "inert": "  {factor}：{levels}（不起作用：{reason}）",
 }
 WORDS: dict[Lang, dict[str, str]] = {"en": ENGLISH, "zh": CHINESE}
 assert ENGLISH.keys() == CHINESE.keys()

@@ -13,6 +13,7 @@ from finegrid.encoders.families import EMBEDDED
 from finegrid.errors import input_error
 from finegrid.machine import AUTO
 from finegrid.recipe.recipe import DEFAULTS
+from finegrid.spelling import Lang
 from finegrid.study.bundle_tables import PARTS
 from finegrid.study.drafting import InitOptions, draft_study_toml
 from finegrid.study.folder import SETTINGS_FILE, StudyFolder
@@ -21,8 +22,13 @@ from finegrid.study.load import levels_in
 HEADLINES = ASSETS / "headlines"
 
 
-def prepare_demo(folder: Path, seeds: int = 1) -> None:
+def prepare_demo(folder: Path, seeds: int = 1, lang: Lang = "en") -> None:
     """Make the demo's study folder, or recognise one that was made before with as many seeds.
+
+    Args:
+        folder: to make.
+        seeds: replicates of every recipe.
+        lang: en or zh, of study.toml's comments.
 
     Raises:
         InputError: the folder holds something else.
@@ -38,7 +44,8 @@ def prepare_demo(folder: Path, seeds: int = 1) -> None:
         seeds=seeds,
         as_published=True,
     )
-    text = draft_study_toml(folder, options, {"text": "text", "label": "label", "header": True}).text
+    reading = {"text": "text", "label": "label", "header": True}
+    text = draft_study_toml(folder, options, reading, lang=lang).text
     path = files.settings
     if path.exists():
         if not says_the_same(path.read_text(encoding="utf-8"), text):

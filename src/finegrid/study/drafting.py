@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,13 @@ from finegrid.errors import input_error
 from finegrid.machine import fastest_precision, usual_device
 from finegrid.recipe.identity import Level, Levels
 from finegrid.recipe.recipe import DEFAULTS
+from finegrid.spelling import Lang
 from finegrid.study.chosen import choose_factors, suitable_design
 from finegrid.study.folder import SETTINGS_FILE
 from finegrid.study.presets import PRESETS, Preset, make_preset, usual
 from finegrid.study.proposals import Proposal, TextLengths, propose, scale_levels
 from finegrid.study.toml import by_part, format_toml, parse_level, parse_levels
+from finegrid.study.toml_words import say, tell_left_out
 
 PUBLISHED = "thucnews64"
 LENGTH = "model.max_length"
@@ -96,7 +99,11 @@ class Drafted:
 
 
 def draft_study_toml(
-    folder: Path, options: InitOptions, reading: Mapping[str, Any], texts: TextLengths | None = None
+    folder: Path,
+    options: InitOptions,
+    reading: Mapping[str, Any],
+    texts: TextLengths | None = None,
+    lang: Lang = "en",
 ) -> Drafted:
     """The text of study.toml.
 
@@ -105,6 +112,7 @@ def draft_study_toml(
         options: of `finegrid init`.
         reading: fields of `DataSettings`.
         texts: what the proposals need to know; None: not known yet, so that nothing is proposed.
+        lang: en or zh, of the comments: nothing else differs.
 
     Raises:
         InputError: options that contradict each other, or name nothing; a model that cannot be used.
@@ -113,7 +121,7 @@ def draft_study_toml(
     model = spell_model(options.checkpoint, folder)
     checkpoint = inspect(resolve(model, folder))
     preset = find_preset(name, options, checkpoint)
-    baseline = choose_baseline(options, preset, checkpoint, texts)
+    baseline = choose_baseline(options, preset, checkpoint, texts, lang)
     own = scaled_factors(preset, baseline.proposals)
     preset = preset.around(baseline.levels)
     chosen = choose_factors(options.factors, baseline.levels, checkpoint)
@@ -139,14 +147,15 @@ def draft_study_toml(
         preset=None if name is None else format_toml(name),
         factors=dict(factor_lines(preset, but=own)) if name is not None else {},
         own=dict(own_lines(own)),
-        left_out=left_out,
+        left_out=[tell_left_out(told, lang) for told in left_out],
         score=format_toml(options.score),
         seeds=format_toml(options.seeds),
         design=format_toml(design),
         resolution=None if resolution is None else format_toml(resolution),
         precision=format_toml(precision),
         device=format_toml(device),
-        precision_why=explain_precision(precision, device),
+        precision_why=explain_precision(precision, device, lang),
+        say=partial(say, lang=lang),
     )
     return Drafted(text, baseline.proposals)
 
@@ -161,7 +170,11 @@ class Baseline:
 
 
 def choose_baseline(
-    options: InitOptions, preset: Preset, checkpoint: CheckpointInfo, texts: TextLengths | None
+    options: InitOptions,
+    preset: Preset,
+    checkpoint: CheckpointInfo,
+    texts: TextLengths | None,
+    lang: Lang = "en",
 ) -> Baseline:
     """What the preset asks for, what is proposed, and what the user has set, the last before all others.
 
@@ -170,6 +183,7 @@ def choose_baseline(
         preset: what is varied, about which baseline.
         checkpoint: of the study.
         texts: what the proposals need to know; None: nothing is proposed.
+        lang: en or zh, of the reasons.
     """
     set_ = parse_levels(options.levels)
     first = {
@@ -182,7 +196,7 @@ def choose_baseline(
     kept |= tried
     proposals: Mapping[str, Proposal] = {}
     if texts is not None and not options.as_published:
-        proposals = propose(texts, measure_size(checkpoint.folder), {**kept, **set_, **first})
+        proposals = propose(texts, measure_size(checkpoint.folder), {**kept, **set_, **first}, lang)
     proposed = {factor: one.level for factor, one in proposals.items()}
     levels = {**DEFAULTS, **preset.baseline, **kept, **proposed, **set_, **first}
     levels[LENGTH] = set_.get(LENGTH, min(int(levels[LENGTH]), checkpoint.positions))
@@ -190,11 +204,11 @@ def choose_baseline(
         return Baseline(levels, proposals, {})
     by_preset = [factor for factor in kept if factor in preset.baseline and options.preset is not None]
     reasons = {
-        **dict.fromkeys(by_preset, f"as the preset {options.preset} has it"),
-        **dict.fromkeys(tried, f"suits {EMBEDDED}, by a trial on dev"),
+        **dict.fromkeys(by_preset, say("by preset", lang, preset=options.preset)),
+        **dict.fromkeys(tried, say("by trial", lang, model=EMBEDDED)),
         **{factor: one.reason for factor, one in proposals.items()},
-        **dict.fromkeys(set_, "as you have set it"),
-        **dict.fromkeys(first, "the first of the levels that you vary"),
+        **dict.fromkeys(set_, say("by user", lang)),
+        **dict.fromkeys(first, say("varied", lang)),
     }
     return Baseline(levels, proposals, reasons)
 
@@ -241,11 +255,9 @@ def remark(reason: str | None) -> str:
     return f"   # {reason}" if reason else ""
 
 
-def explain_precision(precision: str, device: str) -> str:
+def explain_precision(precision: str, device: str, lang: Lang) -> str:
     """Why a machine is to use this one."""
-    if precision == "bf16" and device == "cpu":
-        return "this processor has bf16 products; fp32 is the reference, and slower"
-    return 'of products: "bf16" where the processor has it; "auto": bf16 if so, else fp32'
+    return say("bf16" if precision == "bf16" and device == "cpu" else "precision", lang)
 
 
 def render(**values: Any) -> str:

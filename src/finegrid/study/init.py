@@ -80,7 +80,7 @@ def write_study(
         options: those of `finegrid init`.
         bring: writes files that are to lie in the study into its draft, which it is given; ``options`` name
             them there (`draft_of`).
-        lang: en or zh, of what is said of the files and the study.
+        lang: en or zh, of study.toml's comments and of what is said of the files and the study.
 
     Raises:
         InputError: anything wrong with files, columns, model or settings; then nothing is written.
@@ -102,7 +102,8 @@ def write_study(
             files = clean.files
             named = replace(options, train=files["train"], dev=files.get("dev"), test=files.get("test"))
             settings = StudyFolder(draft).settings
-            settings.write_text(draft_study_toml(draft, named, clean.fields).text, encoding="utf-8")
+            drafted = draft_study_toml(draft, named, clean.fields)
+            settings.write_text(drafted.text, encoding="utf-8")
             study = check_draft(draft, folder)
             table = load_table(study.head.data, draft)
             check_scored_label(study.head.score, table)
@@ -110,7 +111,7 @@ def write_study(
                 check_embedded_knows(table)
             look = LengthLook(len(table.train), study, options)
             opened = open_checkpoint(study.checkpoint, table, look.choose)
-            drafted = draft_study_toml(draft, named, clean.fields, look.facts)
+            drafted = draft_study_toml(draft, named, clean.fields, look.facts, lang)
             settings.write_text(drafted.text, encoding="utf-8")
             study = check_draft(draft, folder)
             warnings = [*table.look(options.near_twins), *opened.warnings]

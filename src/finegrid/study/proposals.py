@@ -10,7 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from finegrid.encoders.size import EncoderSize
+from finegrid.in_chinese import translate
 from finegrid.recipe.identity import Level
+from finegrid.spelling import Lang
+from finegrid.study.toml_words import say
 
 ROUND_TO = 8  # tokens; texts that are packed cost what they have, so a few more cost nothing
 LEAST_LENGTH = 16  # tokens, so that a quarter of it still holds a word
@@ -48,58 +51,57 @@ class Proposal:
     reason: str
 
 
-def propose(texts: TextLengths, size: EncoderSize, set_: dict[str, Level]) -> dict[str, Proposal]:
+def propose(
+    texts: TextLengths, size: EncoderSize, set_: dict[str, Level], lang: Lang = "en"
+) -> dict[str, Proposal]:
     """Settings of the baseline, by factor; the epochs fit the batch that is asked for.
 
     Args:
         texts: what is known of them.
         size: of the encoder.
         set_: what the user has set, by factor: no proposal is made of it.
+        lang: en or zh, of the reasons.
     """
-    batch = propose_batch(texts)
+    batch = propose_batch(texts, lang)
     asked = set_.get("training.batch_size", batch.level)
     found = {
-        "model.max_length": propose_length(texts),
+        "model.max_length": propose_length(texts, lang),
         "training.batch_size": batch,
-        "training.epochs": propose_epochs(texts, int(asked)),
-        "optimizer.rate": propose_rate(size),
+        "training.epochs": propose_epochs(texts, int(asked), lang),
+        "optimizer.rate": propose_rate(size, lang),
     }
     return {factor: proposal for factor, proposal in found.items() if factor not in set_}
 
 
-def propose_length(texts: TextLengths) -> Proposal:
+def propose_length(texts: TextLengths, lang: Lang = "en") -> Proposal:
     """As many tokens as 99 % of the texts have, or as the encoder takes."""
     enough = max(LEAST_LENGTH, ROUND_TO * math.ceil(texts.percentile_99 / ROUND_TO))
     if enough > texts.limit and texts.percentile_99 > texts.limit:
-        cut = f"{100 * texts.share_over_limit:.2g} % of your texts are longer and are cut"
-        return Proposal(texts.limit, f"the model's limit; {cut} (the longest has {texts.longest:,})")
+        share = 100 * texts.share_over_limit
+        return Proposal(texts.limit, say("limit", lang, share=share, longest=texts.longest))
     level = min(enough, texts.limit)
     if texts.longest <= level:
-        return Proposal(level, f"tokens; your longest text has {texts.longest:,}")
-    longest = f"the longest, {texts.longest:,}"
-    return Proposal(level, f"tokens; 99 % of your texts have at most {texts.percentile_99:,}, {longest}")
+        return Proposal(level, say("length of all", lang, longest=texts.longest))
+    return Proposal(level, say("length of most", lang, most=texts.percentile_99, longest=texts.longest))
 
 
-def propose_batch(texts: TextLengths) -> Proposal:
+def propose_batch(texts: TextLengths, lang: Lang) -> Proposal:
     few = texts.train < FEW_TEXTS
     level = SMALL_BATCH if few else BATCH
-    why = f"fewer than {FEW_TEXTS:,}: small batches" if few else "the usual batch"
-    return Proposal(level, f"{texts.train:,} texts for training; {why}")
+    return Proposal(level, say("small batch" if few else "batch", lang, texts=texts.train, few=FEW_TEXTS))
 
 
-def propose_epochs(texts: TextLengths, batch: int) -> Proposal:
+def propose_epochs(texts: TextLengths, batch: int, lang: Lang) -> Proposal:
     """So many that some 1,000 steps come together: more for few texts."""
     steps = max(1, math.ceil(texts.train / batch))
     level = min(max(math.ceil(ENOUGH_STEPS / steps), LEAST_EPOCHS), MOST_EPOCHS)
-    told = f"{level * steps:,} steps ({steps:,} an epoch)"
-    why = "few texts need more epochs" if level > LEAST_EPOCHS else "enough for so many texts"
-    return Proposal(level, f"{told}; {why}")
+    key = "more epochs" if level > LEAST_EPOCHS else "epochs"
+    return Proposal(level, say(key, lang, steps=level * steps, epoch=steps))
 
 
-def propose_rate(size: EncoderSize) -> Proposal:
+def propose_rate(size: EncoderSize, lang: Lang) -> Proposal:
     """Smaller encoders take larger rates."""
-    rate = rate_for(size)
-    return Proposal(rate, f"for {size.name}; smaller encoders take larger rates")
+    return Proposal(rate_for(size), say("rate", lang, size=translate(size.name, lang)))
 
 
 # By family, then for encoders at least so wide: the rate. The source of each stands in docs/defaults.md.
