@@ -499,7 +499,7 @@ PATTERNS: tuple[tuple[str, str], ...] = (
     (r"study\.toml has this already", "study.toml 已是如此"),
     (
         r"study\.toml varies no more, since they do nothing: (.+)",
-        r"study.toml 不再改变以下不起作用的因子：\1",
+        r"study.toml 不再改变以下不起作用的因素：\1",
     ),
     # why rows are taken out of clean files
     (r"text with more than one label", "文本有多个标签"),

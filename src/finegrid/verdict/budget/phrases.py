@@ -112,7 +112,7 @@ CHINESE = {
     "instead": "或者：{option}：{points}；{clarity}",
     "not compared": "没有比较：{designs}：有的行没有探测（finegrid 只探测不超过 {most} 行的设计）",
     "to do so": "若要这样做：--apply 把 [design] {lines} 写入 study.toml；然后 {command}",
-    "to do so without": "若要这样做：--apply 从因子中去掉 {factors}，并把 [design] {lines} 写入 study.toml；"
+    "to do so without": "若要这样做：--apply 从因素中去掉 {factors}，并把 [design] {lines} 写入 study.toml；"
     "然后 {command}",
     "measured": "方差：根据本研究 {seeds}、{runs}，单次运行自身的偶然波动为 {luck:.2f} 个点",
     "assumed": "方差：假定值，因为还没有完成两个随机种子：{wrong:.1f} % 的文本判错（{source}）；同一配方的两"
