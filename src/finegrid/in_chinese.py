@@ -8,6 +8,7 @@ their sentences has its Chinese, with the names and numbers that it holds. What 
 from __future__ import annotations
 
 import re
+from functools import cache
 
 from finegrid.spelling import UNITS, Lang
 from finegrid.words import SHARED
@@ -524,7 +525,6 @@ PATTERNS: tuple[tuple[str, str], ...] = (
 )
 DURATION = re.compile(r"[\d.]+ (?:s|min|h)(?: \d+ min)?")
 GROUP = re.compile(r"<\\(\d)>( ?)|\\(\d)")  # of a Chinese sentence
-COMPILED = tuple((re.compile(pattern, re.DOTALL), chinese) for pattern, chinese in PATTERNS)
 PLACES = {"embeddings": "嵌入层", "pooler": "池化层", "head": "分类头", "elsewhere": "其他位置"}
 ZH_UNITS = dict(zip(UNITS["en"], UNITS["zh"], strict=True))
 # Between quoted texts: files, lines and what they are to each other.
@@ -569,11 +569,17 @@ def translate(sentence: str, lang: Lang) -> str:
     return sentence if chinese is None else chinese
 
 
+@cache
+def compile_patterns() -> list[tuple[re.Pattern[str], str]]:
+    """Takes tens of milliseconds, which whoever reads English does not wait for."""
+    return [(re.compile(pattern, re.DOTALL), chinese) for pattern, chinese in PATTERNS]
+
+
 def find_chinese(sentence: str) -> str | None:
     """The Chinese of a recorded sentence or method; None where nobody has put it into Chinese."""
     if sentence in METHODS:
         return METHODS[sentence]
-    for pattern, chinese in COMPILED:
+    for pattern, chinese in compile_patterns():
         if found := pattern.fullmatch(sentence):
             return fill(chinese, found)
     parts = re.split(rf", (?={ADDED})", sentence)  # of a decision

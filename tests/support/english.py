@@ -8,7 +8,7 @@ import re
 NO_WORDS = re.compile(
     r"`[^`]*`"  # a command
     r"|'[^']*'|“[^”]*”|\"[^\"]*\""  # quoted
-    r"|finegrid [a-z]+(?: [\w/.-]*[/.-][\w/.-]*| \d+| FILE| OUT)*|plan --probe"  # a command without quotes
+    r"|finegrid [a-z]+(?: [\w/.-]*[/.-][\w/.-]*| \d+| FILE| OUT| STUDY)*|plan --probe"  # without quotes
     r"|[\w.]+ = [\w.-]*"  # a setting and its level
     r"|(?<=[a-z]: )[\w., -]+$"  # a factor's levels
     r"|\[(?:design|CLS|SEP)\]|\b[IVX]+\b|\b(?:true|false)\b"
