@@ -123,23 +123,33 @@ IDLE: dict[str, list[object]] = {
 TWO_FRACTIONS = 'kind = "fractional"\nresolution = "IV"'
 
 
-def test_a_budget_probes_what_it_compares_and_leaves_out_what_does_nothing(
+def test_a_budget_probes_what_it_compares_and_takes_out_what_does_nothing(
     study: Path, call: Call, tmp_path: Path
 ) -> None:
-    """A fraction of five factors has 16 rows here; of the four that do something, eight rows are as clear."""
-    folder = write_word_study(tmp_path / "idle", Path("../model"), IDLE, design=TWO_FRACTIONS)
-    done = call("plan", folder, "--budget", "1h", "--workers", "1", "--json")
-    budget = json.loads(done.stdout)["budget"]
-    offered = [budget["chosen"], *budget["instead"]]
+    """A fraction of five factors has 16 rows here; of the four that do something, eight show as much.
 
-    assert done.returncode == 0 and budget["not_compared"] == []
-    assert {option["design"]["kind"] for option in offered} == {"full", "fractional", "one-at-a-time"}
+    In the time of 24 runs, three seeds of those show more than one of the full design.
+    """
+    folder = write_word_study(tmp_path / "idle", Path("../model"), IDLE, design=TWO_FRACTIONS)
+    asked = ("plan", folder, "--workers", "1", "--budget")
+    budget = json.loads(call(*asked, "1h", "--json").stdout)["budget"]
+    offered = [budget["chosen"], *budget["instead"]]
     smaller = [option for option in offered if option["without"]]
-    assert smaller and all(option["without"] == ["reinit.pooler"] for option in smaller)
+
+    assert {option["design"]["kind"] for option in offered} == {"full", "fractional", "one-at-a-time"}
+    assert smaller and budget["not_compared"] == []
+    assert all(option["without"] == ["reinit.pooler"] for option in smaller)
     assert all(option["design"]["kind"] == "fractional" for option in smaller)
-    before = (folder / "audit.json").read_bytes()
-    assert call("plan", folder, "--budget", "2h", "--workers", "1").returncode == 0
-    assert (folder / "audit.json").read_bytes() == before
+
+    probed = (folder / "audit.json").read_bytes()
+    seconds = 24.5 * smaller[0]["seconds"] / smaller[0]["runs_left"]
+    told = call(*asked, f"{seconds:.2f}s", "--apply").stdout.splitlines()
+    assert (folder / "audit.json").read_bytes() == probed
+    assert " x 3 seeds, without reinit.pooler, which does nothing, predicted " in told[0]
+    assert "study.toml varies no more, since they do nothing: reinit.pooler" in told
+    now = load_study(folder)
+    assert now.factors.keys() == IDLE.keys() - {"reinit.pooler"} and len(now.rows) == 8
+    assert now.head.design.numbers == (0, 1, 2)
 
 
 @pytest.mark.parametrize("preset", ["", 'preset = "thucnews64"\n'])
@@ -173,18 +183,3 @@ def test_a_factor_that_is_taken_out_stays_at_its_first_level(study: Path) -> Non
     now = change_design(study, {}, ["freeze.layers"])
 
     assert "freeze.layers" not in now.factors and now.baseline.freeze.layers == 1
-
-
-def test_apply_tells_what_it_took_out(study: Path, call: Call, tmp_path: Path) -> None:
-    """In the time of 24 runs, three seeds of the smaller fraction show more than one of the full design."""
-    folder = write_word_study(tmp_path / "idle", Path("../model"), IDLE, design=TWO_FRACTIONS)
-    asked = ("plan", folder, "--workers", "1", "--budget")
-    budget = json.loads(call(*asked, "1h", "--json").stdout)["budget"]
-    smaller = next(one for one in budget["instead"] if one["without"])
-    seconds = 24.5 * smaller["seconds"] / smaller["runs_left"]
-    told = call(*asked, f"{seconds:.2f}s", "--apply").stdout.splitlines()
-
-    assert " x 3 seeds, without reinit.pooler, which does nothing, predicted " in told[0]
-    assert "study.toml varies no more, since they do nothing: reinit.pooler" in told
-    assert load_study(folder).factors.keys() == IDLE.keys() - {"reinit.pooler"}
-    assert len(load_study(folder).rows) == 8 and load_study(folder).head.design.numbers == (0, 1, 2)
