@@ -72,7 +72,12 @@ def assert_same_alone(loaded: LoadedStudy, recipes: list[Recipe]) -> None:
 
 @pytest.mark.parametrize(
     ("pooling", "frozen", "dropout"),
-    [("pooler", 2, True), ("first-last-mean", 2, True), ("pooler", 2, False), ("first-last-mean", 0, True)],
+    [
+        ("pooler", 2, True),
+        ("first-last-mean", 0, True),
+        pytest.param("first-last-mean", 2, True, marks=pytest.mark.slow),
+        pytest.param("pooler", 2, False, marks=pytest.mark.slow),
+    ],
 )
 def test_a_family_of_eight_is_eight_families_of_one(
     loaded: LoadedStudy, pooling: str, frozen: int, dropout: bool
@@ -242,7 +247,9 @@ def poison_(run: Run) -> None:
         run.model.get_parameter("head.linear.bias").fill_(float("nan"))
 
 
-@pytest.mark.parametrize("ill", [0, 1, 3])
+@pytest.mark.parametrize(
+    "ill", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow)]
+)
 def test_a_diverged_run_leaves_the_others_of_its_family_alone(loaded: LoadedStudy, ill: int) -> None:
     recipes = four(loaded)
     runs: list[Run] = []
@@ -324,7 +331,14 @@ class Broken(Strategy):
         self.step("change_gradients_")
 
 
-@pytest.mark.parametrize("seam", ["criterion", "more_gradients", "change_gradients_"])
+@pytest.mark.parametrize(
+    "seam",
+    [
+        "criterion",
+        pytest.param("more_gradients", marks=pytest.mark.slow),
+        pytest.param("change_gradients_", marks=pytest.mark.slow),
+    ],
+)
 def test_a_strategy_that_raises_fails_its_run_and_no_other(
     loaded: LoadedStudy, monkeypatch: pytest.MonkeyPatch, seam: str
 ) -> None:

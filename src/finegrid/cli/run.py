@@ -70,7 +70,6 @@ def run(
     lang: Language = None,
 ) -> None:
     """Train what is still missing. Running again resumes."""
-    from finegrid.verdict.brief import tells_nothing
     from finegrid.verdict.screening import train_phases
 
     ends, language = find_end(for_), parse_lang(lang)
@@ -81,12 +80,19 @@ def run(
         return
     check_no_budget(budget)
     chosen = parse_rows(rows, len(study.rows))
-    study = keep_asked_seeds(study, seeds, partial(tells_nothing, folder))
+    study = plan_seeds(study, seeds)
     train = partial(train_priced, settings=settings, workers=workers, seeds=seeds, rows=chosen, lang=language)
     study = train_phases(study, partial(train, mix=mix, ends=ends), margin, sayer(language), chosen)
     status = study_status(study, settings, seeds)
     exit_when_over(status, chosen, ends, language)
     say_end(study, margin, status, language)
+
+
+def plan_seeds(study: Study, seeds: int | None) -> Study:
+    """Make the seeds that are asked for those of the study, while nothing could have been decided."""
+    from finegrid.verdict.brief import tells_nothing
+
+    return keep_asked_seeds(study, seeds, partial(tells_nothing, study.folder))
 
 
 def say_end(study: Study, margin: float | None, status: StudyStatus, lang: Lang) -> None:
