@@ -257,6 +257,39 @@ def test_a_small_estimate_is_no_obstacle_to_showing_no_difference() -> None:
     assert found.reason == "feasible" and found.seeds is not None and found.seeds < 30
 
 
+@pytest.mark.parametrize("effects", [1, 34])
+def test_where_no_text_differed_the_interval_holds_what_may_have_been_missed(effects: int) -> None:
+    """A share of texts that none of 500 shows by chance 0.025: what both sides of an interval leave out."""
+    texts, alpha = 500, 0.05 / effects
+    half = plain_interval(0.0, 0.0, 2.0, alpha, grain=100 / texts).high
+    nothing = np.zeros(effects)
+    adjusted = adjusted_intervals(nothing, nothing, np.full(effects, 2.0), 0.05, 100 / texts)
+
+    assert stats.binom.pmf(0, texts, half / 100) == pytest.approx(alpha / 2, rel=0.1)
+    assert {(one.low, one.high) for one in adjusted} == {(-half, half)}
+    assert not plain_interval(0.0, 0.0, 2.0).has_width  # of a table that nobody knows the texts of
+
+
+@pytest.mark.parametrize(
+    ("estimate", "components"),
+    [
+        (0.0, one(0.0)),  # nothing ever differed
+        (1e-9, one(1e-4)),  # more seeds would make the interval narrow enough, but not the texts speak
+    ],
+)
+def test_no_difference_is_promised_only_of_texts_that_could_show_one(
+    estimate: float, components: Components
+) -> None:
+    alpha, margin = 0.05 / 34, 0.33
+    found = find_needs(Ahead(estimate, components, 3, 500, 2.0, alpha, margin, grain=0.2))
+
+    def speaks(texts: int) -> bool:
+        return 100 / texts * np.log(2 / alpha) <= margin
+
+    assert found.reason == "feasible" and found.seeds is None and found.texts is not None
+    assert speaks(found.texts) and not speaks(found.texts * 10 // 11)
+
+
 def test_detectable_is_the_paired_t_test_of_statsmodels() -> None:
     found = detectable(one(1.0), 10, 0, 1, margin=0.0)
     assert found == pytest.approx(TTestPower().solve_power(nobs=10, alpha=0.05, power=0.8), rel=0.02)

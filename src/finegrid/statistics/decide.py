@@ -112,16 +112,24 @@ class Decision:
     at_epochs: int | None = None
 
 
-def plain_interval(estimate: float, se: float, df: float, alpha: float = 0.05) -> Interval:
-    """Student's interval, both sides together ``alpha``."""
-    half = reach(se, df, alpha)
+def plain_interval(
+    estimate: float, se: float, df: float, alpha: float = 0.05, grain: float = 0.0
+) -> Interval:
+    """Student's interval, both sides together ``alpha``; `finest_margin`'s where nothing ever differed.
+
+    Args:
+        grain: Points that a single text moves the score by, at most; 0 where that is unknown.
+    """
+    half = reach(se, df, alpha, grain)
     return Interval(float(estimate - half), float(estimate + half))
 
 
-def reach(se: float, df: float, alpha: float) -> float:
+def reach(se: float, df: float, alpha: float, grain: float = 0.0) -> float:
     """Half the width of the interval."""
     if not np.isfinite(se):
         return np.inf
+    if se == 0:  # no text in any seed: that says how rare such a text may be, and not that there is none
+        return finest_margin(grain, alpha)
     return float(special.stdtrit(df, 1 - alpha / 2) * se)
 
 
@@ -134,7 +142,9 @@ def holm(p: Floats) -> Floats:
     return adjusted
 
 
-def adjusted_intervals(estimate: Floats, se: Floats, df: Floats, alpha: float) -> list[Interval]:
+def adjusted_intervals(
+    estimate: Floats, se: Floats, df: Floats, alpha: float, grain: float = 0.0
+) -> list[Interval]:
     """One interval per effect of a family, which leaves out zero exactly where Holm's test rejects it.
 
     Every bound is Bonferroni's, at ``alpha`` over the number of effects, but one: where Holm rejects, the
@@ -142,15 +152,15 @@ def adjusted_intervals(estimate: Floats, se: Floats, df: Floats, alpha: float) -
     rejected before). So signs are wrong anywhere in the family in at most ``alpha`` of studies (Holm 1979),
     and "no difference beyond m", which rests on the bounds away from zero and on effects that are not
     rejected, is Bonferroni's. The bounds next to zero are on the right side of it together; that they all
-    cover the effect itself is not promised.
+    cover the effect itself is not promised. ``grain`` is that of `plain_interval`.
     """
     p = p_values(estimate, se, df)
     order = np.argsort(p, kind="stable")
     rejected = holm(p) <= alpha
     intervals: dict[int, Interval] = {}
     for step, index in enumerate(order):
-        far = reach(se[index], df[index], alpha / len(p))
-        near = reach(se[index], df[index], alpha / (len(p) - step)) if rejected[index] else far
+        far = reach(se[index], df[index], alpha / len(p), grain)
+        near = reach(se[index], df[index], alpha / (len(p) - step), grain) if rejected[index] else far
         below, above = (near, far) if estimate[index] > 0 else (far, near)
         intervals[int(index)] = Interval(float(estimate[index] - below), float(estimate[index] + above))
     return [intervals[index] for index in range(len(p))]
@@ -201,6 +211,7 @@ class Ahead:
         seeds, texts: As they are now; no texts where predictions are unknown.
         df_seed: Degrees of freedom of the noise between seeds, as they are now.
         alpha: Of the adjusted interval, already shared among the comparisons.
+        grain: Points that a single text moves the score by, at most, as it is now.
     """
 
     estimate: float
@@ -210,6 +221,7 @@ class Ahead:
     df_seed: float
     alpha: float
     margin: float = MARGIN
+    grain: float = 0.0
 
     @property
     def se(self) -> float:
@@ -220,15 +232,20 @@ class Ahead:
         return abs(self.estimate) > self._half(seeds, texts) or self.within_margin(seeds, texts)
 
     def within_margin(self, seeds: int, texts: int) -> bool:
-        """Whether it would be no difference beyond the margin."""
-        return abs(self.estimate) + self._half(seeds, texts) <= self.margin
+        """Whether it would be no difference beyond the margin, and the texts could speak for that."""
+        finest = finest_margin(self._grain(texts), self.alpha)
+        return max(finest, abs(self.estimate) + self._half(seeds, texts)) <= self.margin
+
+    def _grain(self, texts: int) -> float:
+        return self.grain * self.texts / texts if texts else self.grain
 
     def _half(self, seeds: int, texts: int) -> float:
         df_seed = self.df_seed
         if seeds != self.seeds:
             borrowing = self.df_seed / (self.seeds - 1) if self.seeds > 1 else 1.0
             df_seed = max(seeds - 1.0, min(borrowing * (seeds - 1), MOST_DF))
-        return reach(*expected_chance(self.components, seeds, texts, df_seed), self.alpha)
+        chance = expected_chance(self.components, seeds, texts, df_seed)
+        return reach(*chance, self.alpha, self._grain(texts))
 
 
 def mark_aliased(decision: Decision, contrast: Contrast) -> Decision:

@@ -195,10 +195,10 @@ def score_recipe(experiment: Experiment, row: int) -> tuple[float, Interval]:
 
 def _score_places(experiment: Experiment, places: Sequence[int]) -> list[tuple[float, Interval]]:
     """Of some recipes, by their places among those that ran."""
-    noise = experiment.recipe_noise(places)
+    noise, grain = experiment.recipe_noise(places), experiment.outcomes.grain
     means = experiment.filled.score.mean(axis=1)[list(places)]
     return [
-        (float(mean), plain_interval(float(mean), float(np.sqrt(variance)), float(df)))
+        (float(mean), plain_interval(float(mean), float(np.sqrt(variance)), float(df), grain=grain))
         for mean, variance, df in zip(means, noise.variance, noise.df, strict=True)
     ]
 
@@ -216,8 +216,9 @@ def _judge_family(
         return tuple(_not_given(one, find_twins(experiment, one)) for one in family.contrasts)
     estimate = family.estimators.weights @ experiment.filled.score.mean(axis=1)
     se, df = np.sqrt(noise.variance), noise.df
-    plain = [plain_interval(*each) for each in zip(estimate, se, df, strict=True)]
-    adjusted = plain if alpha is None else adjusted_intervals(estimate, se, df, alpha)
+    grain = experiment.outcomes.grain
+    plain = [plain_interval(*each, grain=grain) for each in zip(estimate, se, df, strict=True)]
+    adjusted = plain if alpha is None else adjusted_intervals(estimate, se, df, alpha, grain)
     p = p_values(estimate, se, df)
     p = p if alpha is None else holm(p)
     single = noise.single()
@@ -229,7 +230,7 @@ def _judge_family(
         if alpha is not None:
             main = contrast.comparisons[0]
             fast = len(contrast.comparisons) == 1 and (main.factor, main.level) in faster
-            finest = finest_margin(experiment.outcomes.grain, alpha / len(family.given))
+            finest = finest_margin(grain, alpha / len(family.given))
             decision = mark_aliased(decide(adjusted[row], margin, fast, finest), contrast)
             if len(contrast.comparisons) == 2 and decision.kind in ("use", "avoid"):
                 decision = Decision("interact")
@@ -243,6 +244,7 @@ def _judge_family(
                     noise.df_seed[row],
                     share,
                     margin,
+                    grain,
                 )
                 decision = replace(decision, needs=find_needs(ahead))
             elif decision.kind == "open":

@@ -92,9 +92,10 @@ def compare_one(experiment: Experiment, factor: str, levels: dict[Level, Floats]
     # All pairs are one family: their variance between seeds is moderated together.
     pairs = list(combinations(order, 2))
     noise = experiment.measure_noise(np.array([levels[a] - levels[b] for a, b in pairs]))
+    grain = experiment.outcomes.grain
     intervals = {
-        pair: plain_interval(effects[pair[0]] - effects[pair[1]], float(np.sqrt(variance)), float(df), alpha)
-        for pair, variance, df in zip(pairs, noise.variance, noise.df, strict=True)
+        (a, b): plain_interval(effects[a] - effects[b], float(np.sqrt(variance)), float(df), alpha, grain)
+        for (a, b), variance, df in zip(pairs, noise.variance, noise.df, strict=True)
     }
     best, runner_up, *_ = order
     return Ladder(

@@ -122,11 +122,12 @@ def compare_with(
     share = _share_chance(experiment, noise, given, int(place[0]))
     own_df, seen = _find_own_df(experiment, weights, noise), np.isfinite(se) & np.isfinite(df)
     level = find_level(df[seen], own_df[seen], share[seen], alpha)  # an endless interval always holds
-    finest = finest_margin(experiment.outcomes.grain, level)
+    grain = experiment.outcomes.grain
+    finest = finest_margin(grain, level)
     for row, mean, error, freedom in zip(rows[given], estimate, se, df, strict=True):
         one = float(mean), float(error), float(freedom)
-        together = plain_interval(*one, level)
-        found[row] = Difference(*one, plain_interval(*one), together, decide(together, margin, finest=finest))
+        plain, together = (plain_interval(*one, chance, grain) for chance in (0.05, level))
+        found[row] = Difference(*one, plain, together, decide(together, margin, finest=finest))
     return ManyToOne(baseline, tuple(found), level, noise.method)
 
 

@@ -53,6 +53,7 @@ def compare_pairs(experiment: Experiment, rows: Sequence[int]) -> list[RecipePai
         noise = experiment.noise_of(weights)
         estimates = weights @ experiment.filled.score.mean(axis=1)
         for pair, mean, error, df in zip(given, estimates, np.sqrt(noise.variance), noise.df, strict=True):
-            known[pair] = float(mean), plain_interval(float(mean), float(error), float(df))
+            chance = float(error), float(df)
+            known[pair] = float(mean), plain_interval(float(mean), *chance, grain=experiment.outcomes.grain)
     unknown = np.nan, Interval(-np.inf, np.inf)
     return [RecipePair(one, other, *known.get((one, other), unknown)) for one, other in combinations(rows, 2)]

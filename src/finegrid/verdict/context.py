@@ -116,7 +116,7 @@ def find_conditions(
         return {}
     estimate, se, df = np.array([(effect.estimate, effect.se, effect.df) for effect in told]).T
     finest = finest_margin(grain, alpha / len(told))
-    intervals = iter(adjusted_intervals(estimate, se, df, alpha))
+    intervals = iter(adjusted_intervals(estimate, se, df, alpha, grain))
     found = {}
     for comparison, pair in strongest.items():
         conditions = []
