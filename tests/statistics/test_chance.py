@@ -284,7 +284,7 @@ def test_no_difference_is_promised_only_of_texts_that_could_show_one(
     found = find_needs(Ahead(estimate, components, 3, 500, 2.0, alpha, margin, grain=0.2))
 
     def speaks(texts: int) -> bool:
-        return 100 / texts * np.log(2 / alpha) <= margin
+        return bool(100 / texts * np.log(2 / alpha) <= margin)
 
     assert found.reason == "feasible" and found.seeds is None and found.texts is not None
     assert speaks(found.texts) and not speaks(found.texts * 10 // 11)
