@@ -184,6 +184,7 @@ class Experiment:
             run_text=run_text,
             measured=measured,
             splits=splits or self.outcomes.splits,
+            grain=0.0,  # what a text moves this score by is another matter
         )
         if np.array_equal(outcomes.ran, self.outcomes.ran):
             return Experiment(outcomes, self.families)
