@@ -243,16 +243,15 @@ def test_a_screen_decides_on_a_bundle_and_knows_its_settings(home: Path, call: C
 @pytest.mark.slow
 def test_a_confirmation_compares_a_level_of_a_bundle_with_the_first(home: Path, call: Call) -> None:
     """The first level's settings are the small study's baseline, and the other's those beyond it."""
-    tables = (
-        "[factors.recipe]\nslow = {optimizer.rate = 1e-6, reinit.layers = 1}\nquick = {training.epochs = 4}\n"
-    )
-    folder = written(home, "confirmed", tables, {})
+    slow, quick = "{optimizer.rate = 1e-6, reinit.layers = 1}", "{training.epochs = 12}"
+    tables = f"[factors.recipe]\nslow = {slow}\nquick = {quick}\n"
+    folder = written(home, "confirmed", tables, {}, "seeds = 4")
     assert call("run", folder).returncode == 0
     verdict = json.loads(call("verdict", folder, "--json").stdout)
     assert verdict["best"]["recommended"]["levels"] == {"recipe": "quick"}
     done = call("confirm", folder, "--seeds", "2")
     assert done.returncode == 0, done.stderr
-    assert 'recipe = "quick", against the baseline' in done.stdout
+    assert "recipe = quick, against the baseline" in done.stdout
     (small,) = folder.glob("confirm-*")
     first, second = load_study(small).rows
     whole = load_study(folder)

@@ -202,7 +202,7 @@ def test_a_split_that_was_drawn_is_kept(tmp_path: Path, judged: Path, call: Call
     audit = make_audit(loaded)
     save_audit(folder, audit)
     (folder / "runs.jsonl").unlink()
-    pretend(loaded.study, audit, lambda run: 150 + 60 * ("reinit.layers" in run.levels) + run.seed, range(2))
+    pretend(loaded.study, audit, lambda run: 150 + 60 * ("reinit.layers" in run.levels) + run.seed, range(3))
     done = call("confirm", folder, "--seeds", "2")
 
     assert done.returncode == 0, done.stderr

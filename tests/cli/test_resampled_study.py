@@ -89,9 +89,10 @@ def test_a_resampled_study_from_run_to_report(ran: Path, call: Call) -> None:
     choice, _ = score_of_choice(results.points("dev"), results.points("test"), of_seed)
     assert facts["splits"]["choice"] == pytest.approx(choice, abs=1e-4)
     assert all(factor["log_loss"]["low"] is not None for factor in facts["factors"])
-    told = call("verdict", ran).stdout
+    told = " ".join(call("verdict", ran).stdout.split())
     assert "a split of its own of the texts (5 of 5)" in told and "took part in the choice" in told
-    assert "每个种子各有一套数据划分（5 套中的 5 套）" in call("verdict", ran, "--lang", "zh").stdout
+    in_chinese = "".join(call("verdict", ran, "--lang", "zh").stdout.split())
+    assert "每个种子各有一套数据划分（5套中的5套）" in in_chinese
     refused = call("plan", ran, "--budget", "1h")
     assert refused.returncode == 2 and "not planned for" in refused.stderr
 

@@ -423,7 +423,7 @@ def test_runs_that_failed_are_counted_and_marked(tmp_path: Path, bert: Path) -> 
     facts = report_facts(study.folder)
     page = render_page(facts, figures=NO_FIGURES)
 
-    assert "1 runs failed. They are left out of every mean" in str(Text(page, "en"))
+    assert "1 run failed. What failed is left out of every mean" in str(Text(page, "en"))
     assert page.count('class="lost"') == 2
     assert SCRIPT not in page
 

@@ -101,7 +101,7 @@ ENGLISH = {
     "luck.",
     "l one seed": "One seed has run. What a strategy does and the luck of a run can hardly be told apart.",
     "l unfinished": "{left} of {planned} runs have not been trained. What is here rests on the others.",
-    "l failed": "{failed} runs failed. They are left out of every mean, and marked in the table.",
+    "l failed": "{failed} runs failed. What failed is left out of every mean, and marked in the table.",
     "l fraction": "A fraction of the combinations was run (resolution {resolution}). Effects that it cannot "
     "tell apart:",
     "l alias": "{name} is measured together with {others}",
