@@ -525,7 +525,7 @@ PATTERNS: tuple[tuple[str, str], ...] = (
 )
 DURATION = re.compile(r"[\d.]+ (?:s|min|h)(?: \d+ min)?")
 GROUP = re.compile(r"<\\(\d)>( ?)|\\(\d)")  # of a Chinese sentence
-PLACES = {"embeddings": "嵌入层", "pooler": "池化层", "head": "分类头", "elsewhere": "其他位置"}
+PLACES = {"embeddings": "嵌入层", "pooler": "pooler", "head": "分类头", "elsewhere": "其他位置"}
 ZH_UNITS = dict(zip(UNITS["en"], UNITS["zh"], strict=True))
 # Between quoted texts: files, lines and what they are to each other.
 BETWEEN = (

@@ -61,7 +61,7 @@ CHINESE: dict[Step, tuple[str, str]] = {
     "measure": ("finegrid plan {place} --probe", "测量需要多久，以及哪些水平对该模型不起作用"),
     "plan": ("finegrid plan {place}", "查看将要运行什么，哪些水平不起作用"),
     "run": ("finegrid run {place}", "开始训练；可随时停止，再运行即接着训练"),
-    "go on": ("finegrid run {place}", "训练缺少的运行"),
+    "go on": ("finegrid run {place}", "训练尚未完成的运行"),
     "watch": ("finegrid watch {place} --open", "在浏览器中实时查看训练"),
     "look": ("finegrid status {place}", "查看哪些运行失败"),
     "second seed": ("finegrid run {place} --seeds {seeds}", "看出各次运行相差多少"),

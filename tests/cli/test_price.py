@@ -166,7 +166,7 @@ def test_a_run_is_priced_first_and_begins_nothing_that_does_not_end_in_time(
     whole = call("run", folder, "--for", "1h")
 
     assert short.returncode == 3 and "run 1 of" not in short.stderr
-    assert "the time is over: 1 of 1 run left" in short.stderr
+    assert "no run that is left would end in time: 1 of 1 run left" in short.stderr
     assert f"next: finegrid run {folder} --rows 1" in short.stderr
     assert "price     " not in short.stderr
     assert whole.returncode == 0 and len(records(folder)) == 2

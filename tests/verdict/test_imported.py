@@ -174,7 +174,7 @@ def test_on_a_scale_of_its_own_a_point_is_a_hundredth_of_the_baselines_result(ju
     assert way.estimate == pytest.approx(100 * 0.020 / 0.401) and worse.estimate < -400
     assert "a point is 1 % of the baseline's log_loss (0.401)" in said(verdict)
     assert "Most is expected of way = 1 (row 3)" in said(verdict)  # runs of the third differ by 25 points
-    assert "on test: 0.4010 (" in said(verdict)
+    assert "on test the baseline has 0.4010 (" in said(verdict)
     assert as_json(verdict)["score_digits"] == 4
 
 

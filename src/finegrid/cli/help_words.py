@@ -63,7 +63,7 @@ CHINESE = {
     "What to vary: {}. Default: five usual strategies, or --factors alone.": "要变化什么：{}。默认：五种常用"
     "策略；给出 --factors 时只变化它们。",
     "thucnews64 with the THUCNews study's own values, whatever the texts.": "按 THUCNews 研究原来的取值使用 "
-    "thucnews64，不论文本如何。",
+    "thucnews64，取值不随文本调整。",
     "Vary these at their usual levels: any names that explain knows, with commas.": "让这些因素取其常用水"
     "平：凡是 explain 认得的名称都可以，用逗号分隔。",
     "Label column, by name or number.": "标签列，写列名或列号。",
@@ -81,7 +81,7 @@ CHINESE = {
     "子数：3h、90m、1h30m。必要时先查看模型。",
     "Write the design and seeds of --budget into study.toml.": "把 --budget 选出的设计和种子数写入 "
     "study.toml。",
-    "Train what is still missing. Running again resumes.": "训练尚缺的运行。再次运行即接着训练。",
+    "Train what is still missing. Running again resumes.": "训练尚未完成的运行；再次执行本命令即可接着训练。",
     "Allow runs of several devices, precisions, threads, stacks.": "允许混用不同设备、精度、线程数和堆叠方式"
     "的运行。",
     "Only these rows of the table, e.g. 1,35,50.": "只训练表中的这些行，例如 1,35,50。",

@@ -45,19 +45,21 @@ def plan_lines(status: StudyStatus, shows: Sequence[str] = (), lang: Lang = "en"
 
 def runs_lines(status: StudyStatus, lang: Lang) -> Iterator[str]:
     """How many runs there are, and how many of them are left."""
-    rows = count(len(status.study.rows) * len(status.seeds), "row", lang)
+    rows, seeds = count(len(status.study.rows), "row", lang), ""
+    if len(status.seeds) > 1:
+        seeds = say("of seeds", lang, seeds=count(len(status.seeds), "seed", lang))
     runs = sum(len(family.runs) for family in status.families)
     left = [*status.states().values()].count("left")
     some = say("some" if 0 < left < runs else "all" if left else "none", lang, left=left)
-    yield say("runs", lang, rows=rows, runs=count(runs, "distinct run", lang), left=some)
+    yield say("runs", lang, rows=rows, seeds=seeds, runs=count(runs, "distinct run", lang), left=some)
 
 
 def design_of_study_lines(status: StudyStatus, lang: Lang) -> Iterator[str]:
     """What is varied and in which rows: known without a look at the model."""
     study = status.study
     first = {name: levels[0] for name, levels in {**study.factors, **study.free_factors}.items()}
-    told = ", ".join(f"{name} = {format_level(level)}" for name, level in first.items())
-    yield say("baseline", lang, levels=told)
+    told = [f"{name} = {format_level(level)}" for name, level in first.items()]
+    yield say("baseline", lang, levels=SHARED[lang]["list comma"].join(told))
     for name, levels in study.factors.items():
         yield f"  {name}: {', '.join(map(format_level, levels))}"
         yield from bundle_lines(study, name, lang)

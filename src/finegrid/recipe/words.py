@@ -24,7 +24,8 @@ ENGLISH = {
 }
 CHINESE = {
     "count": "{count} 项策略：名称、证据、因素，以及每步耗时是不用它时的多少倍",
-    "evidence": "证据：A 多项对照比较，B 一篇论文，且为常用默认或有人复现，C 仅一篇论文，D 结果不一或没有",
+    "evidence": "证据：A 多项对照比较，B 一篇论文，且为常用默认或有人复现，C 仅一篇论文，"
+    "D 结果不一，或尚无证据",
     "read on": "finegrid explain NAME 给出详细说明：NAME 是因素（reinit.layers）、配方的一个部分（reinit），"
     "或策略的任何名称（预热、LLRD、warm-up）",
     "step": "（{step}）",

@@ -19,6 +19,7 @@ from finegrid.facts.free_words import (
 from finegrid.facts.recommendation_words import headline, reasons
 from finegrid.facts.report import Facts, ReportRecipe
 from finegrid.facts.verdict import AgainstBaselineFacts, LocalFacts
+from finegrid.in_chinese import translate
 from finegrid.report.chart.forest import interval_text, missing, sample
 from finegrid.report.chart.style import Look, fit_line, format_signed, level_name, plain, score_label
 from finegrid.spelling import Lang, seconds_digits
@@ -34,7 +35,7 @@ def markdown(facts: Facts, lang: Lang = "en") -> str:
     """The verdict with its intervals, the recommended recipe, and the best ones."""
     look = Look(lang, "light", compared=facts["kind"] == "comparison")
     blocks = [
-        f"# {escape_text(facts['title'] or facts['name'])}",
+        f"# {escape_text(translate(facts['title'], look.lang) if facts['title'] else facts['name'])}",
         quote_note(facts["note"]),
         "\n".join(intro(facts, look)),
         table(*verdict_table(facts, look)),
@@ -81,7 +82,8 @@ def intro(facts: Facts, look: Look) -> Iterator[str]:
     if verdict["lower_is_better"]:
         yield escape_text(look.word("lower is better", score=score_label(verdict["score"])))
     if verdict["holds_at"]:
-        levels = ", ".join(level_name(name, level) for name, level in verdict["holds_at"].items())
+        named = (level_name(name, level) for name, level in verdict["holds_at"].items())
+        levels = look.word("list comma").join(named)
         yield look.word("holds", levels=escape_text(levels))
 
 
@@ -184,14 +186,16 @@ def remarks(facts: Facts, look: Look) -> Iterator[str]:
     for line in bundle_lines(verdict, look.lang):
         yield f"- {escape_text(line)}"
     for one in verdict["factors"]:
-        told = [*one["notes"], *(look.word("alias", other=other) for other in one["aliases"])]
+        told = [translate(note, look.lang) for note in one["notes"]]
+        told += [look.word("alias", other=other) for other in one["aliases"]]
         if told:
             name = escape_text(level_name(one["factor"], one["levels"][1]))
-            yield f"- {name}: {escape_text('; '.join(told))}"
+            yield f"- {name}{look.word('colon')}{escape_text(look.word('list semi').join(told))}"
     for ladder in verdict["ladders"]:
         yield f"- {escape_text(ladder_words(ladder, look.lang))}"
     for factor, reason in verdict["inert"].items():
-        yield f"- {look.word('inert', factor=escape_text(factor), reason=escape_text(reason))}"
+        why = escape_text(translate(reason, look.lang))
+        yield f"- {look.word('inert', factor=escape_text(factor), reason=why)}"
     for line in failure_lines(verdict, look.lang):
         yield f"- {escape_text(line)}"
     for warning in facts["warnings"]:
@@ -222,7 +226,7 @@ def best_blocks(facts: Facts, look: Look) -> Iterator[str]:
         known = low is not None
         rows.append(
             [
-                ", ".join(map(str, numbers)),
+                look.word("list comma").join(map(str, numbers)),
                 escape_text(look.levels(one["moved"])),
                 plain(one["test"], digits) if known else "",
                 look.between(low, high, digits, sign=False),

@@ -31,8 +31,8 @@ ENGLISH = {
     "all diverged": "every run of phase 1 has diverged: nothing can be decided",
 }
 CHINESE = {
-    "not over": "第一阶段尚未结束：在研究的 {seeds} 个种子的运行中，有 {waiting} 次尚缺或失败",
-    "not over, one seed": "第一阶段尚未结束：在研究唯一一个种子的运行中，有 {waiting} 次尚缺或失败",
+    "not over": "第一阶段尚未结束：在研究的 {seeds} 个种子的运行中，有 {waiting} 次待训练或失败",
+    "not over, one seed": "第一阶段尚未结束：在研究唯一一个种子的运行中，有 {waiting} 次待训练或失败",
     "all diverged": "第一阶段的每次运行都发散了：无法决定",
 }
 WORDS: dict[Lang, dict[str, str]] = {"en": ENGLISH, "zh": CHINESE}

@@ -47,8 +47,8 @@ ENGLISH = {
     "no interactions": "no two strategies are shown to depend on each other",
     "open interactions": "{open} of {all} interactions are open: what a strategy is worth may depend on "
     "another",
-    "on test": "on test: {score}{seconds}; the baseline {baseline}",
-    "kept on test": "on test: {score}{seconds}",
+    "on test": "on test it has {score}{seconds}; the baseline {baseline}",
+    "kept on test": "on test the baseline has {score}{seconds}",
     "best set": "{count} recipes cannot be told from the best on {split}: rows {rows}",
     "frontier item": "  {seconds}: {gain}, {levels}",
     "frontier": "the best for its time, by what is expected on {split} against the baseline:",
@@ -69,8 +69,8 @@ ENGLISH = {
     "note": "{levels}: {note}",
 }
 CHINESE = {
-    "title": "测试集 {score}，{recipes} 个不同配方 × {seeds} 个随机种子，{texts} 条文本；效应以百分点计",
-    "title without texts": "{score}，{recipes} 个不同配方；效应以百分点计，仅对这些测试文本成立",
+    "title": "测试集 {score}，{recipes} 个不同配方 × {seeds} 个随机种子，{texts} 条文本；效应以点计",
+    "title without texts": "{score}，{recipes} 个不同配方；效应以点计，仅对这些测试文本成立",
     "noise": "单次运行的随机波动：{sd:.2f} 个点（{method}）",
     "noise of learned": "学会的运行中，单次运行的随机波动：{sd:.2f} 个点（{method}）",
     "each epoch": "每轮 {seconds} 秒",
@@ -80,15 +80,15 @@ CHINESE = {
     "given": "{factor} = {level}：{other} = {at} 时 {one}，{other} = {to} 时 {two}",
     "no interactions": "没有发现相互依赖的策略",
     "open interactions": "{all} 个交互作用中有 {open} 个尚不能判断：一项策略的价值可能随另一项而变",
-    "on test": "测试集：{score}{seconds}；基线 {baseline}",
-    "kept on test": "测试集：{score}{seconds}",
+    "on test": "所推荐配方的测试集得分：{score}{seconds}；基线 {baseline}",
+    "kept on test": "基线的测试集得分：{score}{seconds}",
     "best set": "在{split}上与最佳配方无法区分的配方有 {count} 个：第 {rows} 行",
     "frontier item": "  {seconds}：{gain}，{levels}",
     "frontier": "同等耗时下的最佳选择（{split}上预计比基线高出的点数）：",
-    "margin": "{margin:g} 个点以内的差别视为没有差别；用这些测试文本，无论多少种子，都无法证明小于 {least} "
-    "至 {most} 个点的差别不存在",
-    "margin one": "{margin:g} 个点以内的差别视为没有差别；用这些测试文本，无论多少种子，都无法证明小于 "
-    "{most} 个点的差别不存在",
+    "margin": "{margin:g} 个点以内的差别视为没有差别；仅凭这些测试文本，即使再加随机种子，也"
+    "无法排除 {least} 至 {most} 个点（因策略而异）以内的差别",
+    "margin one": "{margin:g} 个点以内的差别视为没有差别；仅凭这些测试文本，即使再加随机种子，"
+    "也无法排除 {most} 个点以内的差别",
     "recipes differ": "与基线相比，{count} 个配方中有 {better} 个更好、{worse} 个更差（各区间同时成立的概率"
     "为 95 %）：",
     "recipes alike": "没有发现与基线有差别的配方（共比较 {count} 个，各区间同时成立的概率为 95 %）",

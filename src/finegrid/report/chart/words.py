@@ -147,7 +147,7 @@ CHINESE = {
     "tip seconds_text": "秒数",
     "tip seconds_interval_text": "秒数的 95 % 区间",
     "tip told": "说明",
-    "how intervals": "粗线：95 % 区间。细线：校正区间，全部 {count} 个结论中有任何错误的研究至多 5 %；"
+    "how intervals": "粗线：95 % 区间。细线：校正区间，{count} 个结论中出现任何错误的概率不超过 5 %；"
     "结论以它为准。",
     "how margin": "灰色：±{margin} 个点的容差，在此之内视为没有差别。",
     "arrows": "箭头：区间在图外延续。",
@@ -157,17 +157,17 @@ CHINESE = {
     "without interval": "区间未知时不画点：单个数字无法区分效应与偶然。",
     "daggers": "† 与其他效应一同测得，或另有说明：见其注释。",
     "missing": "{planned} 次运行中未计入：{counts}。",
-    "runs left": "{count} 次尚未运行",
+    "runs left": "{count} 次待训练",
     "runs absent": "{count} 次没有结果",
     "runs diverged": "{count} 次发散",
     "runs failed": "{count} 次失败",
-    "levels title": "逐个水平：测试集 {score} 与第一水平之差（点）",
-    "first level": "第一水平：其余水平以它为准",
+    "levels title": "逐个水平：测试集 {score} 与第一个水平之差（点）",
+    "first level": "第一个水平：其余水平以它为准",
     "log scale": "对数轴",
     "tip factor": "因素",
     "tip level": "水平",
-    "how level points": "圆环：第一水平。圆点：其他水平相对它的得失。粗线：95 % 区间。细线：校正区间，结论以"
-    "它为准。",
+    "how level points": "圆环：第一个水平。圆点：其他水平相对它的得失。粗线：95 % 区间。细线：校正区间，"
+    "结论以它为准。",
     "how level lines": "数值水平以线相连；线不表示水平之间的情形。",
     "some factors": "画出 {shown} 个因素；全部因素见表格。",
     "frontier title": "时间换来什么：测试集 {score}",
@@ -188,8 +188,8 @@ CHINESE = {
     "state diverged": "发散",
     "state failed": "失败",
     "head interval": "均值，95 % 区间",
-    "how seeds": "圆圈：各个种子的运行。竖杠与横线：均值及其 95 % 区间。最佳者在先。",
-    "how repeats": "圆圈：各次运行。竖杠与横线：均值及其 95 % 区间。最佳者在先。",
+    "how seeds": "圆圈：各个种子的运行。竖杠与横线：均值及其 95 % 区间。最好的排在最前。",
+    "how repeats": "圆圈：各次运行。竖杠与横线：均值及其 95 % 区间。最好的排在最前。",
     "how levels": "左侧圆点：与基线不同的水平。点线：基线的均值。",
     "best of": "{count} 个配方中的 {shown} 个：最好的一些，以及基线。",
     "without runs": "{count} 个配方还没有完成的运行。",
@@ -199,7 +199,7 @@ CHINESE = {
     "with": "{level} 时",
     "interaction": "交互作用 {effect}（{interval}）",
     "tip given": "同时",
-    "how interactions": "一项策略在另一项处于第一水平（空心）和第二水平（实心）时的效应，"
+    "how interactions": "一项策略在另一项处于第一个水平（空心）和第二个水平（实心）时的效应，"
     "以及未校正的 95 % 区间。两者之差即交互作用，是否存在以校正区间判断。",
     "some interactions": "{count} 个中的 {shown} 个：先列已证实的，再列最大的。",
     "interactions lack": "另有 {count} 个没有区间。",
@@ -236,9 +236,9 @@ CHINESE = {
     "cell count_text": "文本数（种子平均）",
     "cell share_text": "占真实类别",
     "how confusion": "第 {rows} 行的配方，{seeds} 个种子的均值。每行合计 100 %，对角线为正确。"
-    "计数本身，不带区间。",
+    "仅为计数，不附区间。",
     "how some confusion": "第 {rows} 行的配方，{seeds} 个种子的均值。对角线为正确；每行不足 100 % 的部分"
-    "归入未画出的类别。计数本身，不带区间。",
+    "归入未画出的类别。仅为计数，不附区间。",
     "some confusion": "{count} 个类别中混淆最多的 {shown} 个。",
     "md score": "效应以测试集 {score} 的点计。",
     "md warning": "警告：{what}。{advice}",

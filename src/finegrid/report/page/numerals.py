@@ -121,7 +121,7 @@ def levels(found: Mapping[str, Any]) -> Both:
 
 def stands_in(rows: Sequence[int]) -> Both:
     """Where the design has a recipe."""
-    return say("stands in row" if len(rows) == 1 else "stands in rows", rows=", ".join(map(str, rows)))
+    return say("stands in row" if len(rows) == 1 else "stands in rows", rows=join(map(str, rows)))
 
 
 def score_name(name: str) -> Both:

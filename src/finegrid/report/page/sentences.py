@@ -48,9 +48,10 @@ ROMAN = {3: "III", 4: "IV", 5: "V"}
 
 
 def decision(verdict: VerdictFacts, one: FactorFacts | InteractionFacts) -> Both:
-    """Of a strategy or an interaction, in words."""
-    decision = decision_of(one["decision"])
-    return Both(*(escape(decision_words(decision, verdict["margin"], lang)) for lang in LANGS))
+    """Of a strategy or an interaction, in words; of a strategy that depends on another, what holds when."""
+    decision, margin = decision_of(one["decision"]), verdict["margin"]
+    given = {lang: condition_words(one, margin, lang) if "conditions" in one else "" for lang in LANGS}
+    return Both(*(escape(given[lang] or decision_words(decision, margin, lang)) for lang in LANGS))
 
 
 def shape(one: FactorFacts | InteractionFacts) -> str:
@@ -60,7 +61,9 @@ def shape(one: FactorFacts | InteractionFacts) -> str:
 
 
 def needs(verdict: VerdictFacts, one: FactorFacts) -> Both | None:
-    """What would settle an open strategy."""
+    """What would settle an open strategy; nothing of one that depends on another."""
+    if condition_words(one, verdict["margin"], "en"):
+        return None
     words = [factor_needs(one, verdict, lang) for lang in LANGS]
     return Both(*map(escape, words)) if all(words) else None
 

@@ -71,19 +71,19 @@ ENGLISH = {
 CHINESE = {
     "price": "费用      {runs}，{took}",
     "decides": "能判断    {decided}",
-    "a tenth": "十分之一  {time}：{tenth}",
+    "a tenth": "一成费用  {time}：{tenth}",
     "plan decides": "能判断：{decided}",
     "time not known": "探测之前不知道需要多久",
     "roughly": "在本机上用 {workers}大约需要 {time}",
     "predicted": "在本机上用 {workers}预计需要 {time}",
     "free": "免费因素的价值：在这些运行中按其所有水平评分",
     "one seed": "至少运行两个随机种子之后，才能说出可检出多大的效应",
-    "decided": "{points:.1f} 个点及以上的效应，{power:.0f} % 的研究能检出{guess}；{clarity}",
+    "decided": "能检出 {points:.1f} 个点及以上的效应（检出概率 {power:.0f} %）{guess}；{clarity}",
     "guess": "（噪声为假定值；完成两个随机种子后改用实测值）",
     "without": "，不含不起作用的 {factors}",
     "tenth not promised": "{design}；无法保证能检出多大的效应",
     "tenth shows": "{design}：能检出 {points:.1f} 个点及以上的效应",
-    "tenth too little": "什么都放不下；最小的是{design}，需要 {time}",
+    "tenth too little": "不够做任何设计；最省的是{design}，需要 {time}",
     "less": "这需要一个多小时；可随时用 Ctrl-C 停止，再次运行即接着训练。想少花时间：finegrid plan {folder} "
     "--budget 1h 会选择设计和随机种子数；finegrid run {folder} --for 1h 会按时停止",
     "fewer seeds": "；finegrid run {folder} --seeds {seeds}",
@@ -92,12 +92,12 @@ CHINESE = {
     "one at a time": "逐个改变",
     "fraction": "分辨度 {resolution} 的部分设计",
     "not shown": "看不出 {factors} 的效应",
-    "others first": "测量每个因素时其余因素都处于第一水平，不测量交互作用",
+    "others first": "测量每个因素时其余因素都处于第一个水平，不测量交互作用",
     "some aliased": "{all} 个主效应中有 {some} 个与交互作用混杂",
     "main clear": "主效应没有混杂，但有些两因素交互作用相互混杂",
     "clear": "主效应与两因素交互作用互不混杂",
     "budget": "预算 {time}，用 {workers}：{option}",
-    "nothing fits": "什么都放不下",
+    "nothing fits": "不够做任何设计",
     "option": "{name}（{recipes}）× {seeds}",
     "option done": "{option}，已全部完成",
     "option left": "{option}，还有 {runs}未完成，预计需要 {time}",
@@ -107,7 +107,7 @@ CHINESE = {
     "nothing in its rows": "{factors} 在其各行中不起作用",
     "not worked out": "有的主效应无法由其各行算出",
     "no noise": "只有一个随机种子时，没有多余的运行可以显示噪声",
-    "detects": "{power:.0f} % 的研究能检出 {points:.2f} 个点及以上的主效应；{clarity}",
+    "detects": "能检出 {points:.2f} 个点及以上的主效应（检出概率 {power:.0f} %）；{clarity}",
     "floor": "只增加随机种子无法低于 {floor:.2f} 个点：受限于 {texts:,} 条测试文本",
     "instead": "或者：{option}：{points}；{clarity}",
     "not compared": "没有比较：{designs}：有的行没有探测（finegrid 只探测不超过 {most} 行的设计）",
@@ -115,11 +115,11 @@ CHINESE = {
     "to do so without": "若要这样做：--apply 从因素中去掉 {factors}，并把 [design] {lines} 写入 study.toml；"
     "然后 {command}",
     "measured": "方差：根据本研究 {seeds}、{runs}，单次运行自身的偶然波动为 {luck:.2f} 个点",
-    "assumed": "方差：假定值，因为还没有完成两个随机种子：{wrong:.1f} % 的文本判错（{source}）；同一配方的两"
-    "个随机种子在 {seeds:.1f} % 的文本上不同，两个配方在 {recipes:.1f} % 的文本上不同；此外单次运行自身的偶然"
+    "assumed": "方差：假定值，因为还没有完成两个随机种子：{wrong:.1f} % 的文本判错（{source}）；同一配方换"
+    "一个随机种子，有 {seeds:.1f} % 的文本预测不同，两个配方之间为 {recipes:.1f} %；此外单次运行自身的偶然"
     "波动为 {own:.2f} 个点，合计 {luck:.2f} 个点。完成两个随机种子后改用实测值",
     "on dev": "与验证集上 {runs}相同",
-    "a guess": "猜测",
+    "a guess": "估计",
     "warning": "警告：{warning}",
     "smallest": "最小的设计，{name}（{recipes}）× 1 个随机种子，需要 {time}。",
     "all that fits": "只放得下一个随机种子：只能由本应没有效应之处看出运行的偶然波动。此设计用两个随机种子需"
