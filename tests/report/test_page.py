@@ -17,6 +17,7 @@ import pytest
 from support.pretend import ended_badly
 from support.reported import HOSTILE_NAME, SCRIPT, Facts, audited_study, fill, hostile_study
 
+from finegrid.facts.decision_words import factor_words
 from finegrid.recipe.card import card
 from finegrid.recipe.recipe import Recipe
 from finegrid.report.chart.charts import charts
@@ -594,3 +595,29 @@ def test_every_recipe_has_its_difference_from_the_baseline_under_its_head(facts:
     for one in facts["verdict"]["against_baseline"]:
         (row,) = [row for row in rows if f'<td class="num" data-value="{one["rows"][0]}">' in row]
         assert f'data-value="{one["effect"]}"' in row
+
+
+def test_the_table_tells_what_holds_when_of_a_strategy_that_depends_on_another(facts: Facts) -> None:
+    """As terminal and Markdown do; the word of the mean would contradict it."""
+    depending = deepcopy(facts)
+    one = depending["verdict"]["factors"][0]
+    word, other = one["decision"], depending["verdict"]["factors"][1]["factor"]
+    one["decision"] = {**word, "kind": "open"}
+    one["needs"] = {"reason": "feasible", "seeds": 9, "texts": None, "runs": 54, "hours": 1.0}
+    for kind, level in (("use", 0), ("avoid", 2)):
+        one["conditions"].append(
+            {
+                "given": [other, level],
+                "effect": 1.0,
+                "low": 0.5,
+                "high": 1.5,
+                "decision": {**word, "kind": kind},
+            }
+        )
+    told = f"use with {other} = 0; do not use with {other} = 2"
+
+    page = render_page(depending, figures=NO_FIGURES)
+    (first, *_) = re.findall(r'<span class="pill open">(.*?)</td>', page)
+
+    assert factor_words(one, depending["verdict"], "en") == told
+    assert told in first and "more seeds would decide" not in first

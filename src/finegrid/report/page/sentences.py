@@ -48,10 +48,15 @@ ROMAN = {3: "III", 4: "IV", 5: "V"}
 
 
 def decision(verdict: VerdictFacts, one: FactorFacts | InteractionFacts) -> Both:
-    """Of a strategy or an interaction, in words; of a strategy that depends on another, what holds when."""
-    decision, margin = decision_of(one["decision"]), verdict["margin"]
-    given = {lang: condition_words(one, margin, lang) if "conditions" in one else "" for lang in LANGS}
-    return Both(*(escape(given[lang] or decision_words(decision, margin, lang)) for lang in LANGS))
+    """Of a strategy or an interaction, in words."""
+    decision = decision_of(one["decision"])
+    return Both(*(escape(decision_words(decision, verdict["margin"], lang)) for lang in LANGS))
+
+
+def strategy_decision(verdict: VerdictFacts, one: FactorFacts) -> Both:
+    """Of a strategy; where it depends on another, what holds at either level of that."""
+    told = [escape(condition_words(one, verdict["margin"], lang)) for lang in LANGS]
+    return Both(*told) if all(told) else decision(verdict, one)
 
 
 def shape(one: FactorFacts | InteractionFacts) -> str:
