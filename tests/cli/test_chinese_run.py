@@ -109,6 +109,7 @@ def test_a_screen_decides_in_chinese(home: Path, call: Call) -> None:
     assert all(one["decision"].isascii() for one in decided.values())
 
 
+@pytest.mark.slow
 def test_seeds_are_added_in_chinese(home: Path, call: Call) -> None:
     levels = {"freeze.layers": [0, 1]}
     study = write_word_study(home / "looks", Path("../model"), levels, design="looks = [2, 3]")
@@ -118,6 +119,7 @@ def test_seeds_are_added_in_chinese(home: Path, call: Call) -> None:
     assert done.stdout.startswith("期中分析 1/2，2 个种子：")
 
 
+@pytest.mark.slow
 def test_runs_that_failed_are_told_in_chinese(home: Path, call: Call) -> None:
     """One of them diverges, and what its record says in English is told in Chinese."""
     levels: dict[str, Sequence[object]] = {

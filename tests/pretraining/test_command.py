@@ -131,7 +131,7 @@ def test_a_run_killed_while_its_folder_was_put_aside_goes_on(
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-@pytest.mark.parametrize("grow", [(), (2, 4)])
+@pytest.mark.parametrize("grow", [(2, 4), pytest.param((), marks=pytest.mark.slow)])
 def test_a_killed_run_goes_on_to_the_same_bits(
     tmp_path: Path, corpus: Path, config: Path, grow: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
