@@ -226,7 +226,7 @@ def best_blocks(facts: Facts, look: Look) -> Iterator[str]:
         known = low is not None
         rows.append(
             [
-                look.word("list comma").join(map(str, numbers)),
+                look.rows(numbers),
                 escape_text(look.levels(one["moved"])),
                 plain(one["test"], digits) if known else "",
                 look.between(low, high, digits, sign=False),

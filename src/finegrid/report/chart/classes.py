@@ -117,9 +117,7 @@ def layers(grid: ChartRows, look: Look, low: float, high: float) -> list[Any]:
 
 
 def notes(found: ClassesFacts, look: Look, lacks: bool) -> Iterator[str]:
-    yield look.word(
-        "how classes", rows=look.word("list comma").join(map(str, found["rows"])), seeds=found["seeds"]
-    )
+    yield look.word("how classes", rows=look.rows(found["rows"]), seeds=found["seeds"])
     if found["lowest"]:
         shown = {"common": len(found["common"]), "lowest": len(found["lowest"])}
         yield look.word("some classes", **shown, count=f"{found['all']:,}")

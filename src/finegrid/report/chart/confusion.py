@@ -134,7 +134,7 @@ def layers(grid: ChartRows, look: Look, count: int, size: int) -> list[Any]:
 
 
 def notes(found: ClassesFacts, look: Look) -> Iterator[str]:
-    named = {"rows": look.word("list comma").join(map(str, found["rows"])), "seeds": found["seeds"]}
+    named = {"rows": look.rows(found["rows"]), "seeds": found["seeds"]}
     if len(found["labels"]) == found["all"]:
         yield look.word("how confusion", **named)
         return

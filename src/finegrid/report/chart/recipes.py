@@ -29,7 +29,7 @@ def recipe_row(recipe: ReportRecipe, look: Look, digits: int) -> Row:
     spent = recipe["seconds"]
     return {
         "recipe": fit_line(look.levels(recipe["moved"]), LONGEST_TOLD),
-        "rows": look.word("list comma").join(map(str, recipe["rows"])),
+        "rows": look.rows(recipe["rows"]),
         "role": role_of(recipe),
         "on_frontier": recipe["on_frontier"],
         "role_word": look.word(role_of(recipe)),

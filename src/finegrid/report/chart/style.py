@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -57,6 +57,10 @@ class Look:
             return self.word("no interval")
         write = format_signed if sign else plain
         return self.word("interval", low=write(low, digits), high=write(high, digits))
+
+    def rows(self, numbers: Sequence[int]) -> str:
+        """``5, 13``: rows of the design."""
+        return self.word("list comma").join(map(str, numbers))
 
     def levels(self, levels: Mapping[str, Level]) -> str:
         """What a recipe has that the baseline has not."""
