@@ -59,6 +59,19 @@ def first_line(error: BaseException) -> str:
     return lines[0] if lines else type(error).__name__
 
 
+def visible_json(text: str) -> str:
+    """JSON for the terminal: the same value, with control characters spelled as JSON spells them."""
+    return "".join(
+        spell_json(char) if char > "\x7e" and unicodedata.category(char) in UNSEEN else char for char in text
+    )
+
+
+def spell_json(char: str) -> str:
+    """A character as JSON can spell any: ``\\u202e``, or two such."""
+    units = char.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
+
+
 def visible(line: str) -> str:
     """A line for the terminal, control characters spelled out: labels and file names may hold any."""
     return "".join(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import webbrowser
 from functools import partial
 from pathlib import Path
@@ -98,9 +99,9 @@ def report(
 
     language = parse_lang(lang)
     for line in write_report(folder, style, figure, out, language, margin, tolerance):
-        print(line)
+        say(*line.split("\n"))
     if style == "html":
-        print(next_line("open", out or StudyFolder(folder).report, language))
+        say(next_line("open", out or StudyFolder(folder).report, language))
 
 
 def watch(
@@ -120,7 +121,8 @@ def watch(
     language = parse_lang(lang)
 
     def show_address(address: str) -> None:
-        print(say_shown(folder, address, language), flush=True)
+        say(say_shown(folder, address, language))
+        sys.stdout.flush()
         if browser:
             webbrowser.open(address)
 

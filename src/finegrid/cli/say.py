@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from finegrid.errors import visible
+from finegrid.errors import visible, visible_json
 from finegrid.in_chinese import translate
 from finegrid.spelling import Lang, Telling
 
@@ -41,7 +41,7 @@ def teller(lang: Lang) -> Callable[[Telling], None]:
 
 def say_json(value: Mapping[str, Any]) -> None:
     """Results for a program, on stdout."""
-    print(json.dumps(value, ensure_ascii=False, indent=1))
+    print(visible_json(json.dumps(value, ensure_ascii=False, indent=1)))
 
 
 def say_status(

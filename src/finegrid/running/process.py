@@ -11,6 +11,7 @@ import threading
 from contextlib import suppress
 from typing import NoReturn
 
+from finegrid.atomic import open_to_append
 from finegrid.errors import InputError, WorkerBrokeError
 from finegrid.machine import gpus
 from finegrid.planning.families import Family
@@ -56,7 +57,7 @@ class Worker:
         }
         if settings.device == "cuda":
             environment["CUDA_VISIBLE_DEVICES"] = gpus()[index]
-        with log.open("ab") as stderr:
+        with open_to_append(log) as stderr:
             self.process = subprocess.Popen(
                 [*WORKER, str(study.folder), settings.model_dump_json()],
                 stdin=subprocess.PIPE,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from finegrid.atomic import open_to_append
 from finegrid.study.record import Record
 
 
@@ -21,7 +22,7 @@ class Journal:
     def append(self, entry: Mapping[str, Any]) -> None:
         """Write an entry so that it survives a crash that happens right after this returns."""
         line = json.dumps(entry, ensure_ascii=False, allow_nan=False).encode() + b"\n"
-        with self.path.open("ab+") as file:
+        with open_to_append(self.path) as file:
             if self._torn(file.tell()):
                 line = b"\n" + line
             file.write(line)

@@ -26,6 +26,7 @@ from finegrid.study.design import DesignKind, find_design_problems, plan_rows
 from finegrid.study.folder import AUDIT_FILE, IMPORTED_FILE, StudyFolder
 from finegrid.study.free import check_free, check_free_levels, split_off_free
 from finegrid.study.imported import NOTHING_TO_RUN
+from finegrid.study.plain_files import check_read
 from finegrid.study.presets import Preset, make_preset, recall
 from finegrid.study.screen import find_screen_problems, load_screen
 from finegrid.study.settings import SCHEMA, SCREEN_ON_TEST, DesignSettings, Head, RunSettings
@@ -72,6 +73,7 @@ def check_study(folder: Path, find_checkpoint: FindCheckpoint, audit: Audit | No
         InputError: with all problems of the file.
     """
     files = StudyFolder(folder)
+    check_read(folder)
     content = read_toml(files.settings)
     baseline_levels, of_parts = levels_in(content)
     written = dict(baseline_levels)

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from finegrid.atomic import draft_of
+from finegrid.atomic import make_draft, remove_drafts
 from finegrid.study.folder import StudyFolder
 
 BEAT_SECONDS = 2.0
@@ -31,6 +31,7 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._beat, daemon=True)
 
     def __enter__(self) -> None:
+        remove_drafts(self.path.parent, self.path.name)
         self._thread.start()
 
     def __exit__(self, *error: object) -> None:
@@ -46,9 +47,12 @@ class Heartbeat:
 
     def _write(self, content: dict[str, Any]) -> None:
         # Not `atomic.replacing`: this need not survive a crash, and must not wait for the disk.
-        draft = draft_of(self.path)
-        draft.write_text(json.dumps(content), encoding="utf-8")
-        draft.replace(self.path)
+        draft = make_draft(self.path)
+        try:
+            draft.write_text(json.dumps(content), encoding="utf-8")
+            draft.replace(self.path)  # also that of a link: what it leads to stays as it is
+        finally:
+            draft.unlink(missing_ok=True)
 
 
 def read_heartbeat(folder: Path, now: float | None = None) -> dict[str, Any] | None:
