@@ -162,7 +162,8 @@ def check_folder(path: Path) -> None:
 
 def _check(path: Path, expected: Kind) -> None:
     if (found := describe_other(path, expected)) is not None:
-        what = f"found {found}, expected a {expected} or nothing. Remove it, or choose another place."
+        linked = ", or remove the link" if path.is_symlink() else ""
+        what = f"found {found}, expected a {expected} or nothing. Choose another place{linked}."
         raise input_error("cannot be written", str(path), what)
 
 

@@ -175,11 +175,6 @@ class StudyFolder:
         """The folders that they alone write to, and nobody else puts anything into."""
         return [self.predictions, self.states, self.cache, self.logs, *self.confirmations]
 
-    @property
-    def read_files(self) -> list[Path]:
-        """The files that commands read which only read, but for those in folders."""
-        return [self.settings, self.split, self.audit, self.ledger, self.screen, self.looks, self.imported]
-
     def relative(self, path: Path) -> str:
         """A path of this folder as messages name it: ``predictions/1f3a.npz``."""
         return path.relative_to(self.path).as_posix()

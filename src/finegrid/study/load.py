@@ -46,6 +46,7 @@ def load_study(folder: Path) -> Study:
     Raises:
         InputError: with all problems of the file.
     """
+    check_read(folder)
     return check_study(folder, lambda name: check_checkpoint(name, folder), None)
 
 
@@ -57,6 +58,7 @@ def read_study(folder: Path) -> Study:
     Raises:
         InputError: with all problems of the file, or neither the model nor an audit is here.
     """
+    check_read(folder)
     audit = load_audit(folder)
     return check_study(folder, lambda name: recall_checkpoint(name, folder, audit), audit)
 
@@ -73,7 +75,6 @@ def check_study(folder: Path, find_checkpoint: FindCheckpoint, audit: Audit | No
         InputError: with all problems of the file.
     """
     files = StudyFolder(folder)
-    check_read(folder)
     content = read_toml(files.settings)
     baseline_levels, of_parts = levels_in(content)
     written = dict(baseline_levels)

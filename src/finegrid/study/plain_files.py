@@ -40,7 +40,7 @@ def check_read(folder: Path) -> None:
         InputError: with all devices, pipes and the like in the places of a study's files.
     """
     files = StudyFolder(folder)
-    read = [*files.read_files]
+    read = [files.settings, *files.written_files]
     with suppress(OSError), os.scandir(files.predictions) as entries:  # who reads them says why it cannot
         read += [Path(entry.path) for entry in entries if not entry.is_file()]
     problems = []
