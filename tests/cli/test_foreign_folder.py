@@ -10,8 +10,8 @@ from support.command_line import Call
 from support.studies import save_word_checkpoint, write_data, write_word_study
 
 from finegrid.errors import InputError
-from finegrid.study.importing.examples import load_example
 from finegrid.study.imported import save_imported
+from finegrid.study.importing.examples import load_example
 from finegrid.study.lock import locked
 
 WRITTEN = [

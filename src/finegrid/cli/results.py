@@ -12,7 +12,7 @@ import typer
 
 from finegrid.cli.completing import one_of
 from finegrid.cli.options import Folder, Json, Language, Margin, Tolerance
-from finegrid.cli.say import say, say_json, tell
+from finegrid.cli.say import say, say_file, say_json, tell
 from finegrid.metrics import TOLERANCE
 from finegrid.next_words import next_line
 from finegrid.results.imported_table import render_imported
@@ -45,10 +45,10 @@ def table(
         )
     imported, language = load_imported(folder), parse_lang(lang)
     if imported is not None:
-        print(render_imported(imported, style, language))
+        say_file(render_imported(imported, style, language))
     else:
         found = make_table(read_study(folder), load_audit(folder))
-        print(render_results(found, style, language))
+        say_file(render_results(found, style, language))
         if extremes and style == "markdown":
             say("", *summary_lines(found, language))
     if style == "markdown":

@@ -39,6 +39,14 @@ def teller(lang: Lang) -> Callable[[Telling], None]:
     return tell_lines
 
 
+def say_file(text: str) -> None:
+    """What is to go into a file, on stdout: as it is, but a terminal would obey control characters."""
+    if sys.stdout.isatty():
+        say(*text.split("\n"))
+    else:
+        print(text)
+
+
 def say_json(value: Mapping[str, Any]) -> None:
     """Results for a program, on stdout."""
     print(visible_json(json.dumps(value, ensure_ascii=False, indent=1)))
