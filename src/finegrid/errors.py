@@ -3,7 +3,8 @@
 import errno
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 # Control and format characters (also those that turn the direction of writing), halves of surrogate pairs,
@@ -51,6 +52,22 @@ def refusal(error: OSError) -> str:
     where = "" if error.filename is None else f" {error.filename}"
     advice = ". Make room; the same command goes on." if error.errno == errno.ENOSPC else ""
     return f"cannot read or write{where}: {error.strerror or error}{advice}"
+
+
+@contextmanager
+def refusing_panics() -> Iterator[None]:
+    """Where a tokeniser works: what Rust calls a panic is no `Exception`, and would pass all who catch these.
+
+    Raises:
+        InputError: the tokenizers library panicked.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        what = f"the tokenizers library fails with it: {first_line(error)}. Take another tokeniser."
+        raise input_error("model.name", "tokenizer", what) from None
 
 
 def first_line(error: BaseException) -> str:

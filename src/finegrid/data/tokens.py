@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finegrid.atomic import replacing
+from finegrid.errors import input_error, refusing_panics
+from finegrid.spelling import count_noun
 
 if TYPE_CHECKING:
     from finegrid.data.table import DataTable, Split
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 # Which tokens of a text that is too long are kept: the first, the last, or a quarter and three quarters.
 Keep = Literal["head", "tail", "head+tail"]
+MOST_SPECIALS = 16  # around a text, or a pair: BERT has three, RoBERTa four
 ARRAYS = {f"{part}_{kind}" for part in ("train", "dev", "test") for kind in ("tokens", "bounds")}
 
 
@@ -158,6 +161,7 @@ def tokenise(table: DataTable, tokenizer: Any, cache: Path) -> Tokenised:
     return Tokenised(split_of("train"), split_of("dev"), split_of("test"), table.labels, fingerprint)
 
 
+@refusing_panics()
 def encode(texts: list[tuple[str, ...]], tokenizer: Any) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Flat token numbers and bounds of all parts of all texts, each distinct text tokenised once."""
     flat = [part for text in texts for part in text]
@@ -172,8 +176,13 @@ def encode(texts: list[tuple[str, ...]], tokenizer: Any) -> tuple[NDArray[np.int
     return np.concatenate(pieces) if pieces else np.empty(0, dtype=np.int32), bounds
 
 
+@refusing_panics()
 def read_template(tokenizer: Any, parts: int) -> Template:
-    """Read off a sample how this tokeniser wraps ``parts`` texts."""
+    """Read off a sample how this tokeniser wraps ``parts`` texts.
+
+    Raises:
+        InputError: it leaves one of them out, or wraps them in more tokens than any encoder knows.
+    """
     sample = tokenizer.encode("a", "a", add_special_tokens=True) if parts == 2 else tokenizer.encode("a")
     pieces: list[TemplatePiece] = []
     for token, kind, text in zip(sample.ids, sample.type_ids, sample.sequence_ids, strict=True):
@@ -181,7 +190,14 @@ def read_template(tokenizer: Any, parts: int) -> Template:
             pieces.append(TemplatePiece(token, kind, -1))
         elif not any(piece.text == text for piece in pieces):
             pieces.append(TemplatePiece(-1, kind, text))
-    return Template(tuple(pieces))
+    template = Template(tuple(pieces))
+    if len(pieces) - template.specials != parts or template.specials > MOST_SPECIALS:
+        what = (
+            f"puts {template.specials} special tokens around {len(pieces) - template.specials} of "
+            f"{count_noun(parts, 'text')}, expected {MOST_SPECIALS} at most, around each. Take another."
+        )
+        raise input_error("model.name", "tokenizer", what)
+    return template
 
 
 def fingerprint_tokenizer(tokenizer: Any) -> str:
