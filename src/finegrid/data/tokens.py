@@ -12,7 +12,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from finegrid.atomic import replacing
+from finegrid.refusals import saving
 
 if TYPE_CHECKING:
     from finegrid.data.table import DataTable, Split
@@ -193,11 +193,12 @@ def load_arrays(path: Path) -> dict[str, NDArray[Any]] | None:
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, KeyError, BadZipFile):
-        return None  # absent, or cut short by a crash: it is only a cache
+    except (OSError, ValueError, EOFError, KeyError, BadZipFile, MemoryError):
+        return None  # absent, cut short by a crash, or nonsense: it is only a cache
 
 
 def save_arrays_(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
     """Write atomically: a reader sees the whole file or none."""
-    with replacing(path) as draft, draft.open("wb") as file:
+    size = sum(array.nbytes for array in arrays.values())
+    with saving(path, size) as draft, draft.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
