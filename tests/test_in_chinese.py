@@ -167,7 +167,7 @@ SENTENCES = [
     "the worker process ended with signal 9 (killed; often: out of memory); see logs/worker-0.log",
     f"the worker process ended with signal 9 (killed; often: out of memory: {LESS_MEMORY}); see logs/0",
     f"out of memory: {LESS_MEMORY}; see logs/worker-0.log",
-    f"out of memory (tried to allocate 3.64 TiB): {LESS_MEMORY}",
+    f"out of memory (tried to allocate 3.64 GiB): {LESS_MEMORY}",
     "the worker process ended with signal 11; see logs/worker-0.log",
     "the worker process ended with exit code 3; see logs/worker-0.log",
     "its seeds do not connect the recipes (most runs have a seed of their own), so rows of one recipe were "

@@ -12,9 +12,10 @@ from finegrid.errors import WorkerBrokeError
 from finegrid.running.messages import Broken, Ended, Event, Problems, Refused, SetAside, StepDone
 from finegrid.running.process import Worker, describe_exit, raise_error
 from finegrid.running.progress.watcher import Watcher
-from finegrid.running.progress.words import tell_set_aside
+from finegrid.running.progress.words import warning_in
 from finegrid.study.settings import RunSettings
 from finegrid.study.study import Study
+from finegrid.unfit import tell_set_aside
 
 E = TypeVar("E", bound=Event)
 
@@ -73,7 +74,7 @@ class Crew:
 
     def tell_set_aside(self, event: SetAside) -> None:
         """That a saved state was of no use."""
-        self.watcher.said(tell_set_aside(event.file, event.reason))
+        self.watcher.said(warning_in(tell_set_aside(event.file, event.reason)))
 
     def replace(self, worker: Worker, code: int, needed: bool) -> None:
         """Start a successor of a worker that has ended, if one is needed.

@@ -227,7 +227,7 @@ class SetAside:
     """A saved state that nothing can go on from was set aside; the runs begin anew."""
 
     file: str  # relative to the study's folder
-    reason: str  # a key of `progress.words`
+    reason: str  # a key of the words of `unfit`
 
     def to_json(self) -> dict[str, Any]:
         return {"event": "set aside", "file": self.file, "reason": self.reason}

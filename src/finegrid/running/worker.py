@@ -48,6 +48,7 @@ from finegrid.spelling import format_level, json_number
 from finegrid.study.load import load_study
 from finegrid.study.lock import check_there
 from finegrid.study.settings import RunSettings
+from finegrid.unfit import UnfitError
 
 if TYPE_CHECKING:
     from finegrid.inference.keep import Export
@@ -173,7 +174,6 @@ def train_members(
     """Train the runs of a job in lockstep, scored at free levels as well, and report their steps."""
     from finegrid.recipe.recipe import Recipe
     from finegrid.training.run import Run
-    from finegrid.training.saved import UnfitError
     from finegrid.training.state import StateFile
     from finegrid.training.train import train_family
 

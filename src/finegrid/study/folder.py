@@ -19,17 +19,11 @@ IMPORTED_FILE = "imported.json"
 PROGRESS_FILE = "progress.json"
 LOCK_FILE = ".lock"
 FACTS_FILE = "report.json"
-UNFIT = ".unfit"  # what a saved state ends in that was set aside
 
 
 def texts_file(split: str) -> str:
     """The name of the texts of one split, in a confirmation."""
     return f"{split}.jsonl"
-
-
-def unfit_of(state: Path) -> Path:
-    """Where a saved state goes that nothing can go on from."""
-    return state.with_name(f"{state.name}{UNFIT}")
 
 
 @dataclass(frozen=True)
@@ -162,7 +156,7 @@ class StudyFolder:
         return self.path / "report.html"
 
     @property
-    def written(self) -> list[Path]:
+    def replaceable(self) -> list[Path]:
         """Files beside the settings, and these, that finegrid writes as a draft first."""
         settings = (self.settings, self.split, self.audit, self.screen, self.imported)
         return [*settings, self.progress, self.report, self.path / FACTS_FILE]

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from finegrid.study.folder import UNFIT, StudyFolder
+from finegrid.study.folder import StudyFolder
+from finegrid.unfit import SUFFIX
 
 # Drafts of ours, and those that safetensors makes beside them.
 DRAFT = re.compile(r".+\.tmp|\.tmp\w{6}")
@@ -55,7 +56,7 @@ def find_leftovers(files: StudyFolder) -> Leftovers:
     """What lies there. While a process is at work in the folder, it is that one's."""
     states = list_files(files.states)
     saved = [path for path in states if path.suffix == ".safetensors" and not is_draft(path)]
-    unfit = [path for path in states if path.suffix == UNFIT]
+    unfit = [path for path in states if path.suffix == SUFFIX]
     own = (files.states, files.predictions, files.cache)
     drafts = [path for folder in own for path in list_files(folder) if is_draft(path)]
     drafts += [path for path in list_files(files.path) if is_old_draft_of(path, files)]
@@ -95,7 +96,7 @@ def is_old_draft_of(path: Path, files: StudyFolder) -> bool:
     `finegrid report` and others write without the study's lock, and users may keep files there.
     """
     name = path.name.removeprefix(".")
-    ours = name.endswith(".tmp") and any(name.startswith(f"{file.name}.") for file in files.written)
+    ours = name.endswith(".tmp") and any(name.startswith(f"{file.name}.") for file in files.replaceable)
     return ours and time.time() - modified(path) > OLD_SECONDS
 
 

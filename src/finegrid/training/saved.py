@@ -19,26 +19,13 @@ from finegrid.study.record import EnginePath
 from finegrid.training.averages import MovingAverage
 from finegrid.training.free import splits_of
 from finegrid.training.run import Run, RunProgress
-
-# Why a state is not gone on from; the words are in `running.progress.words`.
-Reason = Literal[
-    "damaged", "made otherwise", "other runs", "other tensors", "not finite", "other progress", "broke"
-]
+from finegrid.unfit import UnfitError
 
 Count = Annotated[int, Field(ge=0, lt=2**53)]
 Seconds = Annotated[float, Field(ge=0)]
 Scores = dict[str, float | dict[str, float]]
 Shape = tuple[int, ...]
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
-
-
-class UnfitError(Exception):
-    """A saved state that is not gone on from; ``detail`` is for the log."""
-
-    def __init__(self, reason: Reason, detail: object = "") -> None:
-        self.reason: Reason = reason
-        self.detail = str(detail)
-        super().__init__(f"{reason}: {detail}")
 
 
 class SavedEpoch(BaseModel):

@@ -19,9 +19,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from finegrid.refusals import saving
-from finegrid.study.folder import unfit_of
 from finegrid.training.run import Run
-from finegrid.training.saved import SavedRun, UnfitError, digest_names, read_saved
+from finegrid.training.saved import SavedRun, digest_names, read_saved
+from finegrid.unfit import UnfitError, set_aside
 
 SHARE = 0.05  # of the time, at most: a stack of eight at base shape on a GPU is 14 GB
 
@@ -97,11 +97,7 @@ class StateFile:
 
     def set_aside(self, unfit: UnfitError) -> None:
         """Rename the file, so that nobody goes on from it. An earlier one that was set aside goes."""
-        aside = unfit_of(self.path)
-        try:
-            self.path.replace(aside)
-        except OSError:
-            self.path.unlink(missing_ok=True)
+        set_aside(self.path)
         self.tell(unfit)
 
 

@@ -18,16 +18,6 @@ ENGLISH = {
     "--memory or the device has changed): their last digits may differ",
     "unlike the ledger": "in runs.jsonl this run has {before:.4f} on dev, here it has {now:.4f}: another "
     "machine, device, number of threads, stack or version of a library",
-    "set aside": "{file} is a saved state that nothing can go on from: {reason}. It was renamed to "
-    "{file}.unfit, and its runs begin anew, to the same results",
-    # why a saved state is set aside
-    "damaged": "it is damaged",
-    "made otherwise": "it was made with other threads, device, stack or libraries",
-    "other runs": "it is of other runs",
-    "other tensors": "its tensors are not those of its runs",
-    "not finite": "it has values that are not finite",
-    "other progress": "its runs cannot have come so far",
-    "broke": "going on from it broke",
     # progress.json
     "unwritten": "{file} cannot be written ({reason}). The study goes on, but `status` and `watch` do not "
     "see that it is at work",
@@ -87,14 +77,6 @@ CHINESE = {
     "计、--memory 或设备变了）：末几位数字可能不同",
     "unlike the ledger": "runs.jsonl 中这次运行的验证集得分是 {before:.4f}，这里是 {now:.4f}：机器、设备、线"
     "程数、叠放方式或某个库的版本不同",
-    "set aside": "{file} 保存的状态无法继续使用：{reason}。已改名为 {file}.unfit，相关运行从头训练，结果相同",
-    "damaged": "文件已损坏",
-    "made otherwise": "保存时的线程数、设备、叠放方式或库的版本不同",
-    "other runs": "属于另一些运行",
-    "other tensors": "其中的张量与运行不符",
-    "not finite": "含有非有限值",
-    "other progress": "所记录的进度不可能出现",
-    "broke": "从它继续时出错",
     "unwritten": "无法写入 {file}（{reason}）。研究继续进行，但 `status` 和 `watch` 看不到它正在运行",
     "distinct": "{recipes}对应 {runs} 次不同的运行；{left} 次待训练",
     "data": "数据",
@@ -161,11 +143,9 @@ def warning_of(key: str, **fields: object) -> Telling:
     return lambda lang: [say("warning", lang, text=say(key, lang, **fields))]
 
 
-def tell_set_aside(file: str, reason: str) -> Telling:
-    """That a saved state was of no use, and why."""
-    return lambda lang: [
-        say("warning", lang, text=say("set aside", lang, file=file, reason=say(reason, lang)))
-    ]
+def warning_in(telling: Telling) -> Telling:
+    """A warning that knows its own languages."""
+    return lambda lang: [say("warning", lang, text=text) for text in telling(lang)]
 
 
 def name_changed(names: list[str], lang: Lang) -> str:
