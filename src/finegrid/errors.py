@@ -47,10 +47,26 @@ def input_error(source: str, where: str, what: str) -> InputError:
     return InputError(source, [Problem(where, what)])
 
 
+ROOM, ALLOW = "Make room", "Allow it"
+# By what the system refused: what helps. Afterwards the same command goes on.
+WHAT_HELPS = {
+    errno.ENOSPC: ROOM,
+    errno.EDQUOT: ROOM,
+    errno.EROFS: "Make it writable",
+    errno.EACCES: ALLOW,
+    errno.EPERM: ALLOW,
+    errno.EMFILE: "Allow more open files (ulimit -n)",
+    errno.ENFILE: "Allow more open files (ulimit -n)",
+    errno.EFBIG: "Allow larger files (ulimit -f)",
+    errno.EIO: "Look after the disk",
+}
+
+
 def refusal(error: OSError) -> str:
-    """What the system refused, and what to do if the disk is full. Not every error names its file."""
+    """What the system refused, and what to do about it. Not every error names its file."""
     where = "" if error.filename is None else f" {error.filename}"
-    advice = ". Make room; the same command goes on." if error.errno == errno.ENOSPC else ""
+    help_ = WHAT_HELPS.get(error.errno or 0)
+    advice = f". {help_}; the same command goes on." if help_ else ""
     return f"cannot read or write{where}: {error.strerror or error}{advice}"
 
 

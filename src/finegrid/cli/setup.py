@@ -35,7 +35,7 @@ from finegrid.in_chinese import translate
 from finegrid.metrics import PLAIN_SCORES
 from finegrid.next_words import Step, next_line
 from finegrid.planning.status import StudyStatus, probed, study_status
-from finegrid.planning.status_words import at_work_lines, plan_lines, status_lines
+from finegrid.planning.status_words import at_work_lines, leftover_lines, plan_lines, status_lines
 from finegrid.recipe.card import card, card_lines
 from finegrid.recipe.catalogue import list_json, list_lines
 from finegrid.running.launch import audit, show_in
@@ -245,7 +245,8 @@ def status(folder: Folder, lang: Language = None, as_json: Json = False) -> None
     """Say what is done, what failed, and what is left."""
     study, language = read_study(folder), parse_lang(lang)
     now, progress = study_status(study, study.head.run), read_heartbeat(folder)
-    lines = [*status_lines(now, language), *at_work_lines(progress, language)]
+    aside = at_work_lines(progress, language) if progress else leftover_lines(now, language)
+    lines = [*status_lines(now, language), *aside]
     lines.append(next_line("watch" if progress else after_plan(now, probe=False), folder, language))
     say_status(now, lines, as_json, {"at_work": progress}, warned=True)
 

@@ -19,6 +19,7 @@ from finegrid.study.audit_file import Audit, Proof, load_audit
 from finegrid.study.audited import fitting_audit
 from finegrid.study.bundles import bundles_json
 from finegrid.study.confounding import design_as_json
+from finegrid.study.leftovers import Leftovers, find_leftovers
 from finegrid.study.record import Record
 from finegrid.study.settings import RunSettings
 from finegrid.study.study import Study
@@ -131,6 +132,11 @@ class StudyStatus:
         ended = [run_id for run_id, state in self.states().items() if state in ("done", "diverged")]
         return makespan([family.without(ended) for family in self.families], self.audit, self.workers)
 
+    @cached_property
+    def leftovers(self) -> Leftovers:
+        """What lies in the folder that no finished run needs."""
+        return find_leftovers(self.study.files)
+
     def inert(self) -> dict[str, dict[str, Any]]:
         """Varied factor -> reason, and the rows in which it does nothing."""
         return self.audit.inert(self.study.rows) if self.audit else {}
@@ -163,6 +169,7 @@ class StudyStatus:
             "probed": self.audit is not None,
             "runs": {"distinct": len(states), **{s: states.count(s) for s in STATES}} if self.audit else None,
             "degenerate": self.degenerate(),
+            "leftovers": self.leftovers.as_json(),
             "inert": self.inert(),
             "proofs": [proof.model_dump() for proof in self.proofs()],
             "seconds_left": self.seconds_left(),

@@ -12,9 +12,11 @@ from finegrid.planning.status import STATES, StudyStatus
 from finegrid.planning.words import count, name_rows, say
 from finegrid.recipe.identity import Level
 from finegrid.recipe.recipe import Recipe
+from finegrid.refusals import format_mib
 from finegrid.spelling import Lang, format_duration, format_level
 from finegrid.study.audit_file import Audit, load_audit
 from finegrid.study.confounding import describe_design
+from finegrid.study.leftovers import size_of
 from finegrid.study.settings import BEST_TEST
 from finegrid.study.study import Study
 from finegrid.words import SHARED
@@ -186,6 +188,20 @@ def status_lines(status: StudyStatus, lang: Lang = "en") -> list[str]:
     if left := status.seconds_left():
         lines.append(say("left", lang, time=format_duration(left, lang)))
     return lines
+
+
+def leftover_lines(status: StudyStatus, lang: Lang = "en") -> Iterator[str]:
+    """Saved states that go on, and files that are of no use; nothing where there are none."""
+    found = status.leftovers
+    if found.states:
+        states, runs = count(len(found.states), "saved state", lang), count(len(found.runs), "run", lang)
+        yield say("saved", lang, states=states, runs=runs, size=format_mib(found.state_bytes))
+    if found.drafts:
+        size = format_mib(sum(map(size_of, found.drafts)))
+        yield say("drafts", lang, files=count(len(found.drafts), "half written file", lang), size=size)
+    if found.unfit:
+        names = ", ".join(map(status.study.files.relative, found.unfit))
+        yield say("unfit", lang, files=names, size=format_mib(sum(map(size_of, found.unfit))))
 
 
 def at_work_lines(progress: Mapping[str, Any] | None, lang: Lang = "en") -> list[str]:

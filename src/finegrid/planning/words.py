@@ -25,6 +25,10 @@ ENGLISH = {
     "of state": "{count} {state}",
     "logs": "logs of the workers, a line an epoch: {folder}",
     "degenerate": "degenerate, no better than the majority class: {runs}",
+    "saved": "{states} of {runs} not ended ({size}): the next `finegrid run` or `fit` of these runs goes on "
+    "from there",
+    "drafts": "{files} of a process that was killed ({size}): the next `finegrid run` removes them",
+    "unfit": "saved states that nothing could go on from ({size}), which you may delete: {files}",
     "left": "about {time} left",
     "getting ready": "at work now: getting ready",
     "at work": "at work now: {ended} of {runs} since this start",
@@ -70,6 +74,9 @@ CHINESE = {
     "of state": "{state} {count} 次",
     "logs": "各进程的日志，每轮一行：{folder}",
     "degenerate": "没有学会，不比多数类基线更好：{runs}",
+    "saved": "{states}，涉及 {runs}未结束的训练（{size}）：下次执行 `finegrid run` 或 `fit` 时从那里继续",
+    "drafts": "{files}，由被终止的进程留下（{size}）：下次 `finegrid run` 会删除",
+    "unfit": "无法继续使用的已保存状态（{size}），可以删除：{files}",
     "left": "约还需 {time}",
     "getting ready": "正在运行：准备中",
     "at work": "正在运行：本次启动以来完成 {ended} 次，共 {runs}",
@@ -105,6 +112,8 @@ MEASURES = {  # what Chinese counts things with
     "distinct recipe": "个不同的配方",
     "worker": "个进程",
     "thread": "个线程",
+    "saved state": "份已保存的状态",
+    "half written file": "个未写完的文件",
 }
 
 

@@ -15,7 +15,19 @@ from finegrid.atomic import open_to_append
 from finegrid.errors import InputError, WorkerBrokeError
 from finegrid.machine import gpus
 from finegrid.planning.families import Family
-from finegrid.running.messages import Broken, Ended, Event, Job, Problems, RunToTrain, TrainJob, parse_event
+from finegrid.refusals import LESS_MEMORY
+from finegrid.running.messages import (
+    Broken,
+    Ended,
+    Event,
+    Fatal,
+    Job,
+    Problems,
+    Refused,
+    RunToTrain,
+    TrainJob,
+    parse_event,
+)
 from finegrid.study.settings import RunSettings
 from finegrid.study.study import Study
 
@@ -110,21 +122,24 @@ class Worker:
             self.process.wait()
 
 
-def raise_error(event: Problems | Broken) -> NoReturn:
+def raise_error(event: Fatal) -> NoReturn:
     """Raise here what has ended a worker.
 
     Raises:
         InputError: it could not use what the user gave it.
+        OSError: the system refused what it needs.
         WorkerBrokeError: it broke.
     """
     match event:
         case Problems(source, problems):
             raise InputError(source, problems)
+        case Refused(number, said, path):
+            raise OSError(number, said, path)
         case Broken(traceback):
             raise WorkerBrokeError(traceback)
 
 
 def describe_exit(code: int) -> str:
     if code == -9:
-        return "signal 9 (killed; often: out of memory)"
+        return f"signal 9 (killed; often: out of memory: {LESS_MEMORY})"
     return f"signal {-code}" if code < 0 else f"exit code {code}"

@@ -12,6 +12,7 @@ from finegrid.planning.free import with_free
 from finegrid.planning.runs import plan_runs
 from finegrid.recipe.identity import Levels
 from finegrid.recipe.recipe import Recipe
+from finegrid.refusals import check_writable
 from finegrid.running.auditing import audit_study
 from finegrid.running.crew import Crew
 from finegrid.running.finished import compare_stacks, find_finished
@@ -19,6 +20,7 @@ from finegrid.running.fitting import Keeping, fit_recipe
 from finegrid.running.progress.watcher import Watcher
 from finegrid.running.scheduling import train_families
 from finegrid.study.audit_file import Audit
+from finegrid.study.leftovers import remove_leftovers
 from finegrid.study.lock import locked
 from finegrid.study.record import Record
 from finegrid.study.settings import RunSettings
@@ -59,13 +61,17 @@ class Runner:
 
         Raises:
             InputError: bad data or model, a folder in use, or a device or precision unlike the ledger's.
+            OSError: the system refuses what no run can do without, such as room on the disk.
         """
         with locked(self.study.folder), self._crew.employed():
-            for folder in (self.study.files.predictions, self.study.files.states):
+            files = self.study.files
+            for folder in (files.predictions, files.states):
                 folder.mkdir(exist_ok=True)  # better now than when the first run has ended
+            check_writable(files.path, files.predictions, files.states, files.ledger)
             audit = with_free(audit_study(self._crew, self.settings.alike), self.study)
             runs = plan_runs(self.study, audit, self.settings.precision, self.seeds)
             finished = find_finished(self.study, self.settings, audit, runs, self.seeds, self.mix)
+            remove_leftovers(files, finished)
             self.watcher.found([*finished.values()])
             families = plan_families(runs, capacity(self.settings, audit).size_of)
             compare_stacks(self._crew, families, finished)
@@ -85,6 +91,7 @@ class Runner:
         """
         with locked(self.study.folder), self._crew.employed():
             self.study.files.states.mkdir(exist_ok=True)
+            remove_leftovers(self.study.files)
             return fit_recipe(self._crew, recipe, seed, audit_study(self._crew), keeping)
 
     def _asks_for(self, rows: Collection[int]) -> bool:

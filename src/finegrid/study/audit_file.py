@@ -13,11 +13,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from finegrid.atomic import replacing
 from finegrid.encoders.families import DropoutRates
 from finegrid.in_chinese import translate
 from finegrid.recipe.identity import ENGINE, Level, Levels, key_of
 from finegrid.recipe.recipe import DEFAULTS, Recipe
+from finegrid.refusals import saving
 from finegrid.spelling import Lang
 from finegrid.study.design import Row
 from finegrid.study.folder import StudyFolder
@@ -246,5 +246,5 @@ def load_audit(folder: Path) -> Audit | None:
 
 def save_audit(folder: Path, audit: Audit) -> None:
     text = json.dumps(audit.model_dump(), ensure_ascii=False, indent=1)
-    with replacing(StudyFolder(folder).audit) as draft:
+    with saving(StudyFolder(folder).audit, len(text.encode())) as draft:
         draft.write_text(text + "\n", encoding="utf-8")

@@ -155,6 +155,12 @@ class StudyFolder:
         """The page; its facts lie beside it."""
         return self.path / "report.html"
 
+    @property
+    def replaceable(self) -> list[Path]:
+        """Files beside the settings, and these, that finegrid writes as a draft first."""
+        settings = (self.settings, self.split, self.audit, self.screen, self.imported)
+        return [*settings, self.progress, self.report, self.path / FACTS_FILE]
+
     def figure(self, name: str, style: str) -> Path:
         """One figure as a file."""
         return self.path / f"{name}.{style}"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from finegrid.atomic import open_to_append
+from finegrid.refusals import writing
 from finegrid.study.record import Record
 
 
@@ -20,9 +21,13 @@ class Journal:
     path: Path
 
     def append(self, entry: Mapping[str, Any]) -> None:
-        """Write an entry so that it survives a crash that happens right after this returns."""
+        """Write an entry so that it survives a crash that happens right after this returns.
+
+        Raises:
+            OSError: the system refuses; what was written of the line is nothing to a reader.
+        """
         line = json.dumps(entry, ensure_ascii=False, allow_nan=False).encode() + b"\n"
-        with open_to_append(self.path) as file:
+        with writing(self.path, len(line)), open_to_append(self.path) as file:
             if self._torn(file.tell()):
                 line = b"\n" + line
             file.write(line)

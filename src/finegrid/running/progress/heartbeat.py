@@ -24,9 +24,15 @@ LARGEST = 2**20  # bytes; a thousand workers would not fill it
 class Heartbeat:
     """Writes what ``read`` returns, in a thread of its own. Use as a context."""
 
-    def __init__(self, folder: Path, read: Callable[[], dict[str, Any]]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        read: Callable[[], dict[str, Any]],
+        tell: Callable[[OSError], None] = lambda error: None,
+    ) -> None:
+        """``tell`` is given what refused to be written, the first time."""
         self.path = StudyFolder(folder).progress
-        self.read = read
+        self.read, self.tell = read, tell
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True)
 
@@ -41,9 +47,14 @@ class Heartbeat:
             self.path.unlink(missing_ok=True)
 
     def _beat(self) -> None:
+        told = False
         while not self._over.wait(BEAT_SECONDS):
-            with suppress(OSError):  # a full disk is for the ledger to complain of
+            try:
                 self._write({**self.read(), "written": time.time()})
+            except OSError as error:  # no reason to end: that is for the ledger to decide
+                if not told:
+                    self.tell(error)
+                told = True
 
     def _write(self, content: dict[str, Any]) -> None:
         # Not `atomic.replacing`: this need not survive a crash, and must not wait for the disk.
