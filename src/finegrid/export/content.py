@@ -161,7 +161,7 @@ def collect_study(study: Study, results: Results) -> Content:
             "engine": audit.engine,
             "fingerprints": audit.fingerprints,
             "versions": audit.versions,
-            "warnings": audit.warnings,
+            "warnings": list(results.notes),
         },
     )
 

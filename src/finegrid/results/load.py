@@ -24,6 +24,7 @@ from finegrid.study.identity import identify
 from finegrid.study.imported import load_imported
 from finegrid.study.load import read_study
 from finegrid.study.record import Record
+from finegrid.study.runs_on_file import read_runs
 from finegrid.study.study import Study
 
 HOLDS_AT = ("optimizer.rate", "training.epochs", "training.batch_size", "model.pooling")
@@ -49,7 +50,8 @@ def load_results(study: Study) -> Results:
     if audit is None:
         what = "this study has not been started, or its factors have changed. `finegrid run` trains it."
         raise input_error(str(study.folder), AUDIT_FILE, what)
-    latest = study.ledger.latest()
+    on_file = read_runs(study, audit, "answers")
+    latest = on_file.latest
     exists = where_factor_exists(study, audit)
     groups: dict[str, list[int]] = {}
     for position, row in enumerate(study.rows):
@@ -92,7 +94,7 @@ def load_results(study: Study) -> Results:
         scale=ScoreScale(1.0, False, *range_of(study.head.score)),
         planned_seeds=study.head.design.planned,
         holds_at=holds_at,
-        notes=tuple(audit.warnings),
+        notes=(*audit.warnings, *on_file.notes),
         resampling=(resampling := study.head.design.resampling),
         test_given=resampling is not None and not resampling.pools_test(study.head.data),
         screen=study.screen,

@@ -281,9 +281,9 @@ def recommended_recipe(
     study: Study, margin: float | None = None, tolerance: float = TOLERANCE
 ) -> Recipe | None:
     """What the verdict recommends; None where the baseline has no finished run."""
-    if not any(record.done for record in study.ledger.latest().values()):
+    if not any(record.done for record in study.ledger) or not any((results := load_results(study)).finished()):
         return None
-    chosen = find_recommended(load_results(study), margin, tolerance)
+    chosen = find_recommended(results, margin, tolerance)
     if chosen is None:
         return None
     rows = {row.index: row.recipe for row in study.rows}
