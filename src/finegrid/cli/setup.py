@@ -247,7 +247,7 @@ def status(folder: Folder, lang: Language = None, as_json: Json = False) -> None
     now, progress = study_status(study, study.head.run), read_heartbeat(folder)
     lines = [*status_lines(now, language), *at_work_lines(progress, language)]
     lines.append(next_line("watch" if progress else after_plan(now, probe=False), folder, language))
-    say_status(now, lines, as_json, {"at_work": progress}, warned=True)
+    say_status(now, lines, as_json, {"at_work": progress}, warned=True, lang=language)
 
 
 def after_plan(status: StudyStatus, probe: bool = True) -> Step:

@@ -15,7 +15,7 @@ from finegrid.results.conditional import where_factor_exists
 from finegrid.results.from_table import imported_results
 from finegrid.results.results import Distinct, MergedLevel, Results
 from finegrid.results.score_scale import ScoreScale
-from finegrid.study.audit_file import Audit, varied_settings
+from finegrid.study.audit_file import Audit, describe_unfit_audit, varied_settings
 from finegrid.study.audited import fitting_audit
 from finegrid.study.bundles import settings_of
 from finegrid.study.folder import AUDIT_FILE
@@ -48,7 +48,8 @@ def load_results(study: Study) -> Results:
     """
     audit = fitting_audit(study)
     if audit is None:
-        what = "this study has not been started, or its factors have changed. `finegrid run` trains it."
+        what = "this study has not been started, or its factors have changed. `finegrid run` trains it"
+        what = f"{describe_unfit_audit(study.folder) or what}."
         raise input_error(str(study.folder), AUDIT_FILE, what)
     on_file = read_runs(study, audit, "answers")
     latest = on_file.latest
@@ -95,6 +96,7 @@ def load_results(study: Study) -> Results:
         planned_seeds=study.head.design.planned,
         holds_at=holds_at,
         notes=(*audit.warnings, *on_file.notes),
+        unfit=on_file.notes,
         resampling=(resampling := study.head.design.resampling),
         test_given=resampling is not None and not resampling.pools_test(study.head.data),
         screen=study.screen,

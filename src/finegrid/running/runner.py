@@ -71,9 +71,7 @@ class Runner:
                 self.watcher.said(warning(note))
             seeds = self._seeds_with(on_file.lost.values())
             runs = plan_runs(self.study, audit, self.settings.precision, seeds)
-            finished = find_finished(
-                self.study, self.settings, audit, runs, seeds, self.mix, on_file.latest
-            )
+            finished = find_finished(self.study, self.settings, audit, runs, seeds, self.mix, on_file.latest)
             self.watcher.found([*finished.values()])
             families = plan_families(runs, capacity(self.settings, audit).size_of)
             compare_stacks(self._crew, families, finished)

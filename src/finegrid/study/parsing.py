@@ -1,9 +1,10 @@
-"""Reads JSON that others may have touched: types are checked strictly, and what does not fit is told in words."""
+"""Reads JSON that others may have touched: checked strictly by types, and what does not fit told in words."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -21,15 +22,22 @@ class CutError(ValueError):
     """JSON that ends before it is whole, as a crash leaves it."""
 
 
-def parse_strictly(kind: TypeAdapter[T], text: str | bytes) -> T:
-    """Read JSON: no number for a word, no truth for a number, no number that is not finite.
+@cache
+def adapter_of(kind: type[T]) -> TypeAdapter[T]:
+    return TypeAdapter(kind)
+
+
+def parse_strictly(kind: type[T], text: str | bytes) -> T:
+    """Read JSON as a type has it: no number for a word, no truth for a number.
+
+    Whether numbers must be finite, the type says itself.
 
     Raises:
         CutError: it ends too early.
         ValueError: it does not fit, in words.
     """
     try:
-        return kind.validate_json(text, strict=True)
+        return adapter_of(kind).validate_json(text, strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         if first["type"] == "json_invalid" and "EOF" in first["msg"]:

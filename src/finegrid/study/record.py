@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter
@@ -226,18 +225,13 @@ class Record:
         return parse_record(json.dumps(content))
 
 
-@cache
-def record_type() -> TypeAdapter[Record]:
-    return TypeAdapter(Record)
-
-
 def parse_record(line: str | bytes) -> Record:
     """Read a line of any version; keys that nobody knows are left out.
 
     Raises:
         ValueError: it is no record, in words: what stands where, and what was expected.
     """
-    record = parse_strictly(record_type(), line)
+    record = parse_strictly(Record, line)
     if not record.run_id:
         raise ValueError("run_id: found nothing")
     if not 0 <= record.seed < LARGEST_SEED:
@@ -264,6 +258,6 @@ def record_schema() -> dict[str, Any]:
     """The JSON schema of a line of ``runs.jsonl``."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **record_type().json_schema(),
+        **TypeAdapter(Record).json_schema(),
         "title": "A line of runs.jsonl",
     }

@@ -11,21 +11,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from finegrid.machine import PRECISIONS
-from finegrid.metrics import PLAIN_SCORES, range_of
+from finegrid.metrics import find_scores_problem
 from finegrid.recipe.identity import Levels, key_of
 from finegrid.spelling import count_noun
-from finegrid.study.audit_file import Audit
+from finegrid.study.audit_file import Audit, describe_unfit_audit
 from finegrid.study.folder import LEDGER_FILE
 from finegrid.study.identity import identify
 from finegrid.study.ledger import latest_of
 from finegrid.study.parsing import NAMED, Misfit, describe_misfits
 from finegrid.study.predictions import SPLITS, Depth, find_damage
-from finegrid.study.record import Record, Scores
+from finegrid.study.record import Record
 from finegrid.study.study import Study
 
-TRAINED_AGAIN = "`finegrid run` trains their runs again"
+NO_OTHER_LINE = "Runs that have no other line are missing; `finegrid run` trains them"
+TRAINED_AGAIN = "They count as missing; `finegrid run` trains them again"
 LATEST_TIME = 1e11  # seconds since 1970: the year 5138
-ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -68,12 +68,14 @@ def read_runs(study: Study, audit: Audit | None, depth: Depth | None = "headers"
             fitting.append(record)
     latest = latest_of(fitting)
     lost: dict[str, int] = {}
-    notes = describe_misfits(LEDGER_FILE, sorted(misfits, key=lambda misfit: misfit.line), TRAINED_AGAIN)
+    notes = describe_misfits(LEDGER_FILE, sorted(misfits, key=lambda misfit: misfit.line), NO_OTHER_LINE)
     if audit is not None and depth is not None:
         own = [record for record in latest.values() if record.done and record.run_id in planned]
         files = find_lost(study, audit, own, depth)
         lost = {record.run_id: record.seed for record in own if record.run_id in files}
         notes += describe_lost(study, files)
+    if audit is None and (why := describe_unfit_audit(study.folder)):
+        notes.append(why)
     return RunsOnFile({name: one for name, one in latest.items() if name not in lost}, lost, tuple(notes))
 
 
@@ -108,7 +110,7 @@ def find_misfits(record: Record, levels: Levels, seed: int, labels: Sequence[str
         yield "epochs: found a number below 1"
     for epoch in record.epochs:
         for split, scores in (("dev", epoch.dev), ("test", epoch.test)):
-            if scores is not None and (why := find_score_misfit(scores, labels)):
+            if scores is not None and (why := find_scores_problem(scores, labels)):
                 yield f"epochs.{split}: {why}"
     if not record.done:
         return
@@ -117,26 +119,12 @@ def find_misfits(record: Record, levels: Levels, seed: int, labels: Sequence[str
     if spent is None or spent.epoch is None:
         yield "seconds.epoch: found none, but the run is done"
     for split in SPLITS:
-        if why := find_score_misfit(record.scores(split), labels):
+        if why := find_scores_problem(record.scores(split), labels):
             yield f"{split}: {why}"
     for key, free in record.free.items():
         for split, scores in (("dev", free.dev), ("test", free.test)):
-            if free.best_epoch and (why := find_score_misfit(scores, labels)):
+            if free.best_epoch and (why := find_scores_problem(scores, labels)):
                 yield f"free.{key}.{split}: {why}"
-
-
-def find_score_misfit(scores: Scores, labels: Sequence[str]) -> str:
-    """Why these are not all scores of a run; empty where they are."""
-    of_labels = scores.get("f1")
-    if not isinstance(of_labels, Mapping) or of_labels.keys() != set(labels):
-        return "f1 is not of the study's labels"
-    if of_labels and not 0 <= min(of_labels.values()) <= max(of_labels.values()) <= 1 + ROUNDING:
-        return "f1 is no number from 0 to 1"
-    for name in PLAIN_SCORES:
-        value, low = scores.get(name), range_of(name)[0] / 100
-        if isinstance(value, Mapping) or value is None or not low - ROUNDING <= value <= 1 + ROUNDING:
-            return f"{name} is no number from {low:g} to 1"
-    return ""
 
 
 def find_lost(study: Study, audit: Audit, records: Sequence[Record], depth: Depth) -> dict[str, list[str]]:
@@ -180,4 +168,4 @@ def describe_lost(study: Study, files: Mapping[str, Sequence[str]]) -> list[str]
     names = [name for each in files.values() for name in each]
     told = [*names[:NAMED], *([f"and {len(names) - NAMED:,} more"] * (len(names) > NAMED))]
     runs = count_noun(len(files), "finished run")
-    return [f"predictions of {runs} are lost or damaged ({', '.join(told)}). {TRAINED_AGAIN}"]
+    return [f"{runs} without predictions, which are lost or damaged ({', '.join(told)}). {TRAINED_AGAIN}"]
