@@ -12,7 +12,8 @@ import typer
 
 from finegrid.cli.completing import one_of
 from finegrid.cli.options import Folder, Json, Language, Margin, Tolerance
-from finegrid.cli.say import say, say_file, say_json, tell
+from finegrid.cli.say import say, say_file, say_json, tell, warn
+from finegrid.in_chinese import translate
 from finegrid.metrics import TOLERANCE
 from finegrid.next_words import next_line
 from finegrid.results.imported_table import render_imported
@@ -49,6 +50,8 @@ def table(
     else:
         found = make_table(read_study(folder), load_audit(folder))
         say_file(render_results(found, style, language))
+        for note in found.notes:
+            warn(translate(note, language), language)
         if extremes and style == "markdown":
             say("", *summary_lines(found, language))
     if style == "markdown":

@@ -248,7 +248,7 @@ def status(folder: Folder, lang: Language = None, as_json: Json = False) -> None
     aside = at_work_lines(progress, language) if progress else leftover_lines(now, language)
     lines = [*status_lines(now, language), *aside]
     lines.append(next_line("watch" if progress else after_plan(now, probe=False), folder, language))
-    say_status(now, lines, as_json, {"at_work": progress}, warned=True)
+    say_status(now, lines, as_json, {"at_work": progress}, warned=True, lang=language)
 
 
 def after_plan(status: StudyStatus, probe: bool = True) -> Step:

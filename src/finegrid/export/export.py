@@ -24,6 +24,7 @@ from finegrid.export.tables import (
 )
 from finegrid.export.words import say
 from finegrid.extras import need
+from finegrid.in_chinese import translate
 from finegrid.next_words import next_line
 from finegrid.spelling import Lang, count_noun
 from finegrid.study.folder import StudyFolder
@@ -58,6 +59,13 @@ def export_study(folder: Path, options: ExportOptions, lang: Lang = "en") -> lis
     """
     check_options(options)
     content = load_content(folder)
+    return [
+        *write_content(content, folder, options, lang),
+        *(translate(note, lang) for note in content.unfit),
+    ]
+
+
+def write_content(content: Content, folder: Path, options: ExportOptions, lang: Lang) -> list[str]:
     out = options.out or StudyFolder(folder).export
     check_folder(out)
     if options.to == "csv":

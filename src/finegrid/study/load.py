@@ -19,7 +19,7 @@ from finegrid.recipe.catalogue import parts
 from finegrid.recipe.identity import Level, Levels
 from finegrid.recipe.recipe import DEFAULTS, Recipe, unknown_factor
 from finegrid.spelling import format_level
-from finegrid.study.audit_file import Audit, load_audit
+from finegrid.study.audit_file import Audit, describe_unfit_audit, load_audit
 from finegrid.study.bundle_tables import PARTS, check_bundles, is_bundle
 from finegrid.study.bundles import Bundles
 from finegrid.study.design import DesignKind, find_design_problems, plan_rows
@@ -295,10 +295,10 @@ def recall_checkpoint(name: object, folder: Path, audit: Audit | None) -> Checke
             return inspect(cached), []
     if audit is not None:
         return None, []
-    what = (
-        f'"{name}" is not on this machine, and no {AUDIT_FILE} is in the folder that says what it is like: '
-        "the study has not been started. `finegrid run` trains it, where its model and data are."
-    )
+    unfit = describe_unfit_audit(folder)
+    none = f"no {AUDIT_FILE} is in the folder that says what it is like: the study has not been started"
+    what = f'"{name}" is not on this machine, and {unfit or none}. '
+    what += "`finegrid run` trains it, where its model and data are."
     return None, [Problem("model.name", what)]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import count, islice
@@ -212,7 +212,7 @@ def plan_budget(status: StudyStatus, seconds: float) -> BudgetPlan:
         raise input_error("command line", "--budget", what)
     noise, texts = estimate_noise(load_results(study), audit), audit.sizes["test"]
     candidates, missing = find_candidates(study, audit)
-    latest = study.ledger.latest()
+    latest = status.on_file.latest
     tables = [list(list_options(status, candidate, noise, seconds, latest)) for candidate in candidates]
     chosen = choose([option for table in tables for option in table], seconds)
     others = [
@@ -249,7 +249,7 @@ def list_options(
     candidate: Candidate,
     noise: NoiseModel,
     budget: float,
-    latest: dict[str, Record],
+    latest: Mapping[str, Record],
 ) -> Iterator[Option]:
     """One seed, two, ... up to the first number that takes longer than the budget."""
     audit, settings = status.audit, status.settings
