@@ -169,7 +169,8 @@ def plan(
     seconds = None if budget is None else parse_budget(budget, seeds)
     check_apply(apply, budget)
     language = parse_lang(lang)
-    study, settings = load_to_plan(folder, language, device=device, precision=precision, memory=memory)
+    reads = not probe and seconds is None
+    study, settings = load_to_plan(folder, language, reads, device=device, precision=precision, memory=memory)
     looks = probe
     if seconds is not None:
         looks = probe_designs(study, settings, language)
@@ -285,14 +286,16 @@ def explain(
         print("\n".join(card_lines(name, parse_lang(lang))))
 
 
-def load_to_plan(folder: Path, lang: Lang, **options: str | float | None) -> tuple[Study, RunSettings]:
-    """As `load`. Where the score is of one label, only the data tell whether there are texts of it.
+def load_to_plan(
+    folder: Path, lang: Lang, only_read: bool, **options: str | float | None
+) -> tuple[Study, RunSettings]:
+    """As `load`. Where the score is of one label, only data or an audit tell whether there are texts of it.
 
     Raises:
         InputError: as `load`; or there are none in dev or test, or data that cannot be used.
     """
-    study, settings = load(folder, lang, **options)
-    if study.head.score not in PLAIN_SCORES:
+    study, settings = load(folder, lang, only_read, **options)
+    if study.head.score not in PLAIN_SCORES and not (only_read and fitting_audit(study)):
         for table in study.read_tables(keep_split=False):
             check_scored_label(study.head.score, table)
     return study, settings

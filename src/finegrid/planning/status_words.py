@@ -87,9 +87,11 @@ def level_lines(status: StudyStatus, lang: Lang) -> Iterator[str]:
             first.setdefault(levels[factor], recipe)
         for level, recipe in first.items():
             steps = steps_of(recipe, status.audit) if status.audit else NOMINAL_STEPS
-            told = getattr(recipe, part).explain_level(name, study.checkpoint, steps, lang)
+            told = getattr(recipe, part).explain_level(name, study.known_checkpoint, steps, lang)
             if told:
                 yield f"  {factor} = {format_level(level)}{colon}{told}"
+    if moved and study.known_checkpoint is None:
+        yield f"  {say('layers unknown', lang)}"
 
 
 def bundle_lines(study: Study, name: str, lang: Lang) -> Iterator[str]:

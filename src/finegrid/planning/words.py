@@ -14,6 +14,8 @@ ENGLISH = {
     "none": "none",
     "free": "(free: all levels are scored in the same runs)",
     "the baseline": "the baseline",
+    "layers unknown": "what levels amount to layer by layer is left out: the checkpoint is not here, and "
+    "audit.json does not say what it is like",
     "data": "data: {sizes} texts; those of train have {tokens:.1f} tokens on average",
     "inert": "inert: {factor} in {rows}: {reason}",
     "predicted": "predicted: {work} of work, {left} left with {workers} of {threads}",
@@ -59,6 +61,7 @@ CHINESE = {
     "none": "没有待训练的",
     "free": "（免费：在同一批运行中按所有水平评分）",
     "the baseline": "基线",
+    "layers unknown": "略去各层的具体取值：检查点不在本机，audit.json 也没有记录它的结构",
     "data": "数据：{sizes} 条文本；训练集平均 {tokens:.1f} 个词元",
     "inert": "不起作用：{factor}，在 {rows}中：{reason}",
     "predicted": "预计：单进程共需 {work}；用 {workers}（各 {threads}）还需 {left}",
