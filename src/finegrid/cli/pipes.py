@@ -39,7 +39,7 @@ class Pipe(io.FileIO):
 
 
 def take_streams() -> None:
-    """Put a `Pipe` under stdout and stderr. A stream that the caller has closed leads nowhere from here on."""
+    """Put a `Pipe` under stdout and stderr. One that the caller has closed leads nowhere from here on."""
     for number, name in NAMES.items():
         if getattr(sys, name) is None:  # else the next file that is opened would be taken for it
             drop(number)
@@ -69,7 +69,7 @@ def over_pipe(stream: io.TextIOWrapper, number: int) -> io.TextIOWrapper:
 
 
 def drop(number: int) -> None:
-    """Let a stream of the process lead nowhere: for what it still holds, and for processes that inherit it."""
+    """Let a stream of the process lead nowhere: with what it still holds, and for who inherits it."""
     nowhere = os.open(os.devnull, os.O_RDWR)
     if nowhere != number:
         os.dup2(nowhere, number)

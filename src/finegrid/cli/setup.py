@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -47,6 +48,7 @@ from finegrid.study.drafting import InitOptions
 from finegrid.study.folder import StudyFolder
 from finegrid.study.init import WrittenStudy, write_study
 from finegrid.study.load import read_study
+from finegrid.study.lock import read_holder
 from finegrid.study.presets import PRESETS
 from finegrid.study.scored_label import check_scored_label
 from finegrid.study.settings import RunSettings
@@ -246,9 +248,10 @@ def status(folder: Folder, lang: Language = None, as_json: Json = False) -> None
     """Say what is done, what failed, and what is left."""
     study, language = read_study(folder), parse_lang(lang)
     now, progress = study_status(study, study.head.run), read_heartbeat(folder)
-    lines = [*status_lines(now, language), *at_work_lines(progress, language)]
+    holder = read_holder(folder) if progress else None
+    lines = [*status_lines(now, language), *at_work_lines(progress, language, holder)]
     lines.append(next_line("watch" if progress else after_plan(now, probe=False), folder, language))
-    say_status(now, lines, as_json, {"at_work": progress}, warned=True)
+    say_status(now, lines, as_json, {"at_work": progress, "held_by": holder and asdict(holder)}, warned=True)
 
 
 def after_plan(status: StudyStatus, probe: bool = True) -> Step:

@@ -15,6 +15,7 @@ from finegrid.recipe.recipe import Recipe
 from finegrid.spelling import Lang, format_duration, format_level
 from finegrid.study.audit_file import Audit, load_audit
 from finegrid.study.confounding import describe_design
+from finegrid.study.lock import Holder
 from finegrid.study.settings import BEST_TEST
 from finegrid.study.study import Study
 from finegrid.words import SHARED
@@ -190,21 +191,25 @@ def status_lines(status: StudyStatus, lang: Lang = "en") -> list[str]:
     return lines
 
 
-def at_work_lines(progress: Mapping[str, Any] | None, lang: Lang = "en") -> list[str]:
-    """That a study is being trained, and how far that is; nothing where it is not.
+def at_work_lines(
+    progress: Mapping[str, Any] | None, lang: Lang = "en", holder: Holder | None = None
+) -> list[str]:
+    """That a study is being trained, by whom, and how far that is; nothing where it is not.
 
     Args:
         progress: of progress.json.
         lang: en or zh.
+        holder: of the study's lock.
     """
     if progress is None:
         return []
+    by = "" if holder is None else say("by", lang, process=holder.process, host=holder.host)
     if progress.get("doing") != "training":
-        return [say("getting ready", lang)]
+        return [say("getting ready", lang) + by]
     left, runs = progress["seconds_left"], progress["runs"]
     told = say("at work", lang, ended=runs["ended"], runs=count(runs["to_train"], "run", lang))
     time = "" if left is None else say("left", lang, time=format_duration(left, lang))
-    return [SHARED[lang]["comma"].join(filter(None, [told, time]))]
+    return [SHARED[lang]["comma"].join(filter(None, [told, time])) + by]
 
 
 def lacking_lines(status: StudyStatus, lang: Lang) -> list[str]:

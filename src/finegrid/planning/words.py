@@ -30,6 +30,7 @@ ENGLISH = {
     "left": "about {time} left",
     "getting ready": "at work now: getting ready",
     "at work": "at work now: {ended} of {runs} since this start",
+    "by": " (process {process} on {host})",
     "lacking": "{count} of those left have finished, but were not scored at {keys}: they are trained again "
     "to add it. Until then verdicts on other factors use their records.",
     "time over": "no run that is left would end in time: {left} of {runs} left{about}",
@@ -76,6 +77,7 @@ CHINESE = {
     "left": "约还需 {time}",
     "getting ready": "正在运行：准备中",
     "at work": "正在运行：本次启动以来完成 {ended} 次，共 {runs}",
+    "by": "（{host} 上的进程 {process}）",
     "lacking": "待训练的运行中有 {count} 次已经完成，但没有按 {keys} 评分：会为此重新训练。在此之前，其他因素"
     "的结论仍使用它们的记录。",
     "time over": "剩余时间不够再完成一次运行：{runs}中还剩 {left} 次{about}",

@@ -133,7 +133,7 @@ class Part:
 
         Args:
             factor: of this part, without its name.
-            checkpoint: that the recipe is for; None where it is not here, and nobody has noted what it is like.
+            checkpoint: that the recipe is for; None where nobody knows what it is like.
             steps: of a run.
             lang: en or zh.
         """
