@@ -51,6 +51,11 @@ class CheckpointInfo:
     has_biases: bool = True  # in its layers; those of all families here do
     dropout: DropoutRates = DropoutRates()  # the checkpoint's own
 
+    def is_like(self, other: CheckpointInfo) -> bool:
+        """Whether a study of the one has the rows of a study of the other."""
+        mine, theirs = ((info.family, info.layers, info.positions, info.has_pooler) for info in (self, other))
+        return mine == theirs
+
 
 def embedded_checkpoint() -> Path:
     return ASSETS / EMBEDDED

@@ -17,6 +17,7 @@ from finegrid.spelling import Lang, format_duration, format_level
 from finegrid.study.audit_file import Audit, load_audit
 from finegrid.study.confounding import describe_design
 from finegrid.study.leftovers import size_of
+from finegrid.study.lock import Holder
 from finegrid.study.settings import BEST_TEST
 from finegrid.study.study import Study
 from finegrid.words import SHARED
@@ -89,9 +90,11 @@ def level_lines(status: StudyStatus, lang: Lang) -> Iterator[str]:
             first.setdefault(levels[factor], recipe)
         for level, recipe in first.items():
             steps = steps_of(recipe, status.audit) if status.audit else NOMINAL_STEPS
-            told = getattr(recipe, part).explain_level(name, study.checkpoint, steps, lang)
+            told = getattr(recipe, part).explain_level(name, study.known_checkpoint, steps, lang)
             if told:
                 yield f"  {factor} = {format_level(level)}{colon}{told}"
+    if moved and study.known_checkpoint is None:
+        yield f"  {say('layers unknown', lang)}"
 
 
 def bundle_lines(study: Study, name: str, lang: Lang) -> Iterator[str]:
@@ -204,21 +207,25 @@ def leftover_lines(status: StudyStatus, lang: Lang = "en") -> Iterator[str]:
         yield say("unfit", lang, files=names, size=format_mib(sum(map(size_of, found.unfit))))
 
 
-def at_work_lines(progress: Mapping[str, Any] | None, lang: Lang = "en") -> list[str]:
-    """That a study is being trained, and how far that is; nothing where it is not.
+def at_work_lines(
+    progress: Mapping[str, Any] | None, lang: Lang = "en", holder: Holder | None = None
+) -> list[str]:
+    """That a study is being trained, by whom, and how far that is; nothing where it is not.
 
     Args:
         progress: of progress.json.
         lang: en or zh.
+        holder: of the study's lock.
     """
     if progress is None:
         return []
+    by = "" if holder is None else say("by", lang, process=holder.process, host=holder.host)
     if progress.get("doing") != "training":
-        return [say("getting ready", lang)]
+        return [say("getting ready", lang) + by]
     left, runs = progress["seconds_left"], progress["runs"]
     told = say("at work", lang, ended=runs["ended"], runs=count(runs["to_train"], "run", lang))
     time = "" if left is None else say("left", lang, time=format_duration(left, lang))
-    return [SHARED[lang]["comma"].join(filter(None, [told, time]))]
+    return [SHARED[lang]["comma"].join(filter(None, [told, time])) + by]
 
 
 def lacking_lines(status: StudyStatus, lang: Lang) -> list[str]:

@@ -278,18 +278,22 @@ def check_checkpoint(name: object, folder: Path) -> Checked[CheckpointInfo | Non
 def recall_checkpoint(name: object, folder: Path, audit: Audit | None) -> Checked[CheckpointInfo | None]:
     """The checkpoint where its folder is on this machine, else as the audit recalls it.
 
+    A folder of the audited one's name that is not like it is another checkpoint: a copied study has come
+    to lie beside it.
+
     Returns:
         None without a problem where a study was audited, but what its checkpoint is like was not kept.
     """
     if not isinstance(name, str) or not name:
         return check_checkpoint(name, folder)
+    kept = None if audit is None or audit.checkpoint is None else audit.checkpoint.as_info()
     with suppress(InputError):
         if (here := find_folder(name, folder)) is not None:
-            return inspect(here), []
-    if audit is not None and (kept := audit.checkpoint) is not None:
-        path = Path(kept.name)
-        about = kept.family, kept.layers, kept.positions, kept.has_pooler
-        return CheckpointInfo(path, *about, dropout=kept.dropout), []
+            found = inspect(here)
+            stranger = kept is not None and kept.folder.name == here.name and not found.is_like(kept)
+            return kept if stranger else found, []
+    if kept is not None:
+        return kept, []
     with suppress(InputError):
         if (cached := find_cached(name)) is not None:
             return inspect(cached), []
