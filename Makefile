@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow browser test-browser check format reference wheel bench clean
+.PHONY: demo test test-slow test-faults browser test-browser check format reference wheel bench clean
 
 demo: .venv/installed
 	$(BIN)/finegrid demo demo
@@ -13,8 +13,12 @@ demo: .venv/installed
 test: .venv/dev-installed
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-test-slow: .venv/dev-installed
-	$(BIN)/pytest -m slow
+test-slow: .venv/dev-installed test-faults
+	$(BIN)/pytest -m slow --ignore tests/faults
+
+# Kills, cut ledgers, mutated files: docs/faults.md. FINEGRID_FAULTS=0.02 runs a fiftieth of it.
+test-faults: .venv/dev-installed
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m slow -n 2 --dist worksteal --durations 12 tests/faults
 
 # Debian's Chromium and its driver, for the tests of the report's page.
 browser:
