@@ -82,6 +82,8 @@ PIECES = (
         b"inf",
     ),
 )
+
+
 def make_delimited(separator: str) -> bytes:
     rows = [
         f'"{text}"{separator}{"ab"[i % 2]}' if i % 4 else f"plain {i}{separator}a"
