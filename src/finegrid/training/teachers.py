@@ -158,7 +158,7 @@ class Teachers:
     def _fits(self, said: Logits) -> bool:
         """Whether cached logits can be those of the training texts."""
         shape = len(self.table.train), len(self.table.labels)
-        return (said.shape, said.dtype) == (shape, np.float32) and bool(np.isfinite(said).all())
+        return said.shape == shape and said.dtype == np.float32 and bool(np.isfinite(said).all())
 
     def _log_columns(self) -> Logits:
         said = self._columns[self.table.train.ids - 1]
