@@ -6,10 +6,12 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 # Control and format characters (also those that turn the direction of writing), halves of surrogate pairs,
 # line and paragraph separators.
 UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)  # to write: another user's files, or a read-only disk
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # which libraries write into their messages
 
 
@@ -84,6 +86,22 @@ def refusing_panics() -> Iterator[None]:
             raise
         what = f"the tokenizers library fails with it: {first_line(error)}. Take another tokeniser."
         raise input_error("model.name", "tokenizer", what) from None
+
+
+@contextmanager
+def writing_to(out: Path) -> Iterator[None]:
+    """Around writing to a place that ``--out`` names.
+
+    Raises:
+        InputError: nothing can be written there.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FORBIDDEN:
+            raise
+        what = f"{out} cannot be written: {error.strerror}. Name another place with --out."
+        raise input_error("command line", "--out", what) from None
 
 
 def first_line(error: BaseException) -> str:
