@@ -1,0 +1,106 @@
+"""20,000 mutated files of a study are read or refused: no traceback, nothing takes long, memory is kept."""
+
+from __future__ import annotations
+
+import random
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from support.attack import chance_of, held_by, share_of
+from support.damage import mutate_bytes, mutate_settings
+from support.mutations import READERS, copied, mutate
+from support.pretend import pretend
+from support.studies import open_study, write_study
+
+from finegrid.audit.costs import make_audit
+from finegrid.errors import InputError
+from finegrid.study.audit_file import save_audit
+from finegrid.study.load import load_study
+
+CHUNKS = 4  # of every kind
+COUNTS = {"study.toml": 2_500, "runs.jsonl": 1_250, "audit.json": 750, "predictions": 500}
+READ_BY = 2  # of all that reads a study, in turns: all of them take four times as long
+LONGEST = 1.0  # seconds of a core
+GROWTH = 32.0  # MiB
+SETTINGS = """[design]
+kind = "full"
+seeds = 2
+[factors]
+"optimizer.bias_correction" = [true, false]
+"reinit.layers" = [0, 1]
+[run]
+threads = 1
+"""
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory, bert: Path) -> Path:
+    """A study that has ended."""
+    folder = write_study(tmp_path_factory.mktemp("study"), bert, SETTINGS)
+    loaded = open_study(folder)
+    audit = make_audit(loaded)
+    save_audit(folder, audit)
+    pretend(loaded.study, audit, lambda run: 200 + 10 * len(run.levels) + run.seed, range(2))
+    return folder
+
+
+def find_file(study: Path, kind: str) -> Path:
+    """The file of a study; of predictions the first."""
+    return min((study / kind).iterdir()) if kind == "predictions" else study / kind
+
+
+def change(kind: str, base: bytes, chance: random.Random) -> tuple[bytes, str]:
+    """Other bytes of a file, and what was changed."""
+    if kind != "study.toml":
+        return mutate(base, "." + kind.partition(".")[2] if "." in kind else ".npz", chance)
+    if chance.random() < 0.3:
+        return mutate_bytes(base, chance), "bytes"
+    return mutate_settings(base.decode(), chance), "lines"
+
+
+def read(study: Path, kind: str, chance: random.Random) -> bool:
+    """Read a study with some of all that reads it. Returns whether its settings were fit."""
+    try:
+        load_study(study)
+    except InputError as error:
+        str(error).encode()
+        return False
+    if kind != "study.toml":
+        for reader in chance.sample(READERS, READ_BY):
+            with suppress(InputError):
+                reader(study)
+    return True
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+@pytest.mark.parametrize("kind", COUNTS)
+def test_mutated_files_of_a_study_are_read_or_refused(
+    kind: str, chunk: int, ended: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    study = copied(ended, tmp_path / "study")
+    path, number = find_file(study, kind), share_of(COUNTS[kind])
+    base, start, slowest, settled, fit = path.read_bytes(), time.monotonic(), 0.0, 0.0, 0
+    for case in range(number):
+        chance = chance_of(kind, chunk, case)
+        content, what = change(kind, base, chance)
+        path.write_bytes(content)
+        before = time.process_time()
+        try:
+            fit += read(study, kind, chance)
+        except Exception as error:
+            raise AssertionError(f"{kind}, chunk {chunk}, case {case}: {what}: {content[:2000]!r}") from error
+        seconds = time.process_time() - before
+        assert seconds < LONGEST, f"{kind}, chunk {chunk}, case {case}: {what}: {seconds:.2f} s"
+        slowest = max(slowest, seconds)
+        if case == number // 5:
+            settled = held_by().memory
+    growth = held_by().memory - settled
+    print(
+        f"{number} times {kind} in {time.monotonic() - start:.0f} s, the slowest in {slowest:.2f} s, "
+        f"settings fit in {fit}; memory grew by {growth:.1f} MiB after the first {number // 5}"
+    )
+    assert growth < GROWTH
