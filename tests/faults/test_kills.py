@@ -58,7 +58,7 @@ FILES = "--train data/train.tsv --dev data/dev.tsv --test data/test.tsv --model 
 ATTACKED = {
     "run": Attacked("run plain --workers 1", 30),
     "two workers": Attacked("run plain --workers 2", 14),
-    "until decided": Attacked("run plain --until-decided --margin 60 --workers 1", 16),
+    "until decided": Attacked("run plain --until-decided --margin 95 --workers 1", 16),
     "screen": Attacked("run screen --margin 60 --workers 1", 24),
     "fit": Attacked("fit judged --recipe baseline --force", 20),
     "confirm": Attacked("confirm judged --seeds 2 --workers 1", 24),
@@ -130,10 +130,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def undisturbed(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Undisturbed]:
+def undisturbed(home: Path) -> Callable[[str], Undisturbed]:
     @cache
     def run(name: str) -> Undisturbed:
-        command = begin(ATTACKED[name], home, tmp_path_factory.mktemp("undisturbed"))
+        command = begin(ATTACKED[name], home)
         start = time.monotonic()
         assert command.run() == 0, command.told
         return Undisturbed(finished_content(command.folder), time.monotonic() - start)
@@ -141,10 +141,11 @@ def undisturbed(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Callabl
     return run
 
 
-def begin(attacked: Attacked, home: Path, folder: Path) -> Command:
-    """The command, in a fresh copy of the home."""
-    shutil.copytree(home, folder / "work")
-    return Command(tuple(attacked.line.split()), folder / "work")
+def begin(attacked: Attacked, home: Path) -> Command:
+    """The command, in a fresh copy of the home. All lie in one place: a confirmation is named by its model's."""
+    work = home.with_name("work")
+    shutil.rmtree(work, ignore_errors=True)
+    return Command(tuple(attacked.line.split()), Path(shutil.copytree(home, work)))
 
 
 def kills_of(name: str, part: int) -> list[Kill]:
@@ -160,11 +161,10 @@ def test_a_command_killed_at_any_moment_loses_nothing_and_ends_as_if_nobody_had(
     part: int,
     home: Path,
     undisturbed: Callable[[str], Undisturbed],
-    tmp_path: Path,
 ) -> None:
     expected, attacked = undisturbed(name), ATTACKED[name]
-    start, killed, folders = time.monotonic(), 0, 0
-    command, row = begin(attacked, home, tmp_path / "0"), 0
+    start, killed, row = time.monotonic(), 0, 0
+    command = begin(attacked, home)
     for kill in kills_of(name, part):
         moment = kill.moment
         while True:
@@ -175,16 +175,15 @@ def test_a_command_killed_at_any_moment_loses_nothing_and_ends_as_if_nobody_had(
                 break
             # It went on from earlier kills, and had ended by then: a fresh one takes longer.
             finish(command, attacked, expected.content)
-            folders, row, moment = folders + 1, 0, 0.9 * moment
-            command = begin(attacked, home, tmp_path / str(folders))
+            row, moment = 0, 0.9 * moment
+            command = begin(attacked, home)
         killed, row = killed + 1, row + 1
         print(f"  exit code {code}")
         assert "Traceback" not in command.told or kill.way.startswith("SIGINT"), command.told
         check_whole(command.folder, before, row)
         if row == IN_A_ROW:
             finish(command, attacked, expected.content)
-            folders, row = folders + 1, 0
-            command = begin(attacked, home, tmp_path / str(folders))
+            command, row = begin(attacked, home), 0
     if row:
         finish(command, attacked, expected.content)
     print(f"{killed} kills, {(time.monotonic() - start) / killed:.1f} s each")
