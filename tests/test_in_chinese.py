@@ -17,6 +17,7 @@ from finegrid.data.clean_files import OF_ROWS
 from finegrid.encoders.families import inspect
 from finegrid.in_chinese import METHODS, PATTERNS, name_method, name_state, translate
 from finegrid.recipe.recipe import Recipe
+from finegrid.refusals import LESS_MEMORY
 from finegrid.spelling import format_duration
 from finegrid.study.importing.examples import load_example
 
@@ -164,6 +165,9 @@ SENTENCES = [
     "a dev prediction was not finite after epoch 2",
     "a test prediction was not finite at epoch 2",
     "the worker process ended with signal 9 (killed; often: out of memory); see logs/worker-0.log",
+    f"the worker process ended with signal 9 (killed; often: out of memory: {LESS_MEMORY}); see logs/0",
+    f"out of memory: {LESS_MEMORY}; see logs/worker-0.log",
+    f"out of memory (tried to allocate 3.64 GiB): {LESS_MEMORY}",
     "the worker process ended with signal 11; see logs/worker-0.log",
     "the worker process ended with exit code 3; see logs/worker-0.log",
     "its seeds do not connect the recipes (most runs have a seed of their own), so rows of one recipe were "
@@ -203,6 +207,7 @@ SOURCES = {
     "data/token_twins.py": {"find_token_twins"},
     "encoders/tokenizer.py": {"find_warnings"},
     "encoders/weights.py": {"find_warnings"},
+    "refusals.py": {"describe_failure"},
     "results/load.py": {"describe_bundle"},
     "running/process.py": {"describe_exit"},
     "running/scheduling.py": {"take_down_lost"},

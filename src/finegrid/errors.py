@@ -3,7 +3,8 @@
 import errno
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 # Control and format characters (also those that turn the direction of writing), halves of surrogate pairs,
@@ -46,17 +47,62 @@ def input_error(source: str, where: str, what: str) -> InputError:
     return InputError(source, [Problem(where, what)])
 
 
+ROOM, ALLOW = "Make room", "Allow it"
+# By what the system refused: what helps. Afterwards the same command goes on.
+WHAT_HELPS = {
+    errno.ENOSPC: ROOM,
+    errno.EDQUOT: ROOM,
+    errno.EROFS: "Make it writable",
+    errno.EACCES: ALLOW,
+    errno.EPERM: ALLOW,
+    errno.EMFILE: "Allow more open files (ulimit -n)",
+    errno.ENFILE: "Allow more open files (ulimit -n)",
+    errno.EFBIG: "Allow larger files (ulimit -f)",
+    errno.EIO: "Look after the disk",
+}
+
+
 def refusal(error: OSError) -> str:
-    """What the system refused, and what to do if the disk is full. Not every error names its file."""
+    """What the system refused, and what to do about it. Not every error names its file."""
     where = "" if error.filename is None else f" {error.filename}"
-    advice = ". Make room; the same command goes on." if error.errno == errno.ENOSPC else ""
+    help_ = WHAT_HELPS.get(error.errno or 0)
+    advice = f". {help_}; the same command goes on." if help_ else ""
     return f"cannot read or write{where}: {error.strerror or error}{advice}"
+
+
+@contextmanager
+def refusing_panics() -> Iterator[None]:
+    """Where a tokeniser works: what Rust calls a panic is no `Exception`, and would pass all who catch these.
+
+    Raises:
+        InputError: the tokenizers library panicked.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        what = f"the tokenizers library fails with it: {first_line(error)}. Take another tokeniser."
+        raise input_error("model.name", "tokenizer", what) from None
 
 
 def first_line(error: BaseException) -> str:
     """What a library said, in one line without colours; its kind where it said nothing."""
     lines = COLOURS.sub("", str(error)).strip().splitlines()
     return lines[0] if lines else type(error).__name__
+
+
+def visible_json(text: str) -> str:
+    """JSON for the terminal: the same value, with control characters spelled as JSON spells them."""
+    return "".join(
+        spell_json(char) if char > "\x7e" and unicodedata.category(char) in UNSEEN else char for char in text
+    )
+
+
+def spell_json(char: str) -> str:
+    """A character as JSON can spell any: ``\\u202e``, or two such."""
+    units = char.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
 
 
 def visible(line: str) -> str:

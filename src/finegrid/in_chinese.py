@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
+from finegrid.refusals import LESS_MEMORY
 from finegrid.spelling import UNITS, Lang
 from finegrid.words import SHARED
 
@@ -470,6 +471,11 @@ PATTERNS: tuple[tuple[str, str], ...] = (
     (rf"a test prediction was not finite at epoch {N}", r"取第 \1 轮的权重时，测试集的预测不是有限值"),
     (r"the worker process ended with (.+); see (.+)", r"训练进程以<\1>结束；见 \2"),
     (r"signal 9 \(killed; often: out of memory\)", "信号 9（被终止，多因内存不足）"),
+    (r"signal 9 \(killed; often: out of memory: (.+)\)", r"信号 9（被终止，多因内存不足：<\1>）"),
+    (r"(out of memory.*); see (logs\S+)", r"<\1>；见 \2"),
+    (r"out of memory: (.+)", r"内存不足：<\1>"),
+    (r"out of memory \(tried to allocate (.+)\): (.+)", r"内存不足（申请 \1）：<\2>"),
+    (re.escape(LESS_MEMORY), "减小 --workers、--memory、run.family_size 或 training.batch_size 可以少用内存"),
     (r"signal (\d+)", r"信号 \1 "),
     (r"exit code (\d+)", r"退出码 \1 "),
     (r"(\w+Error.*); see (logs\S+)", r"\1；见 \2"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from finegrid.errors import InputError, Problem
 
 PLAIN_SCORES = ("macro-f1", "accuracy", "mcc")
+ROUNDING = 1e-9  # of scores in files
 MARGIN, MOST_MARGIN = 0.2, 0.5  # points; the smallest and the largest margin that are taken by default
 TOLERANCE = 0.5  # points that a recommended recipe may lose against the baseline
 MOST_NAMED = 10  # labels, in a message
@@ -68,6 +69,18 @@ def score_of(scores: Mapping[str, Any], name: str) -> float:
     """One score out of a `summary`: ``macro-f1``, ``accuracy``, ``mcc`` or ``f1:<label>``."""
     kind, _, label = name.partition(":")
     return float(scores[kind][label] if label else scores[kind])
+
+
+def find_scores_problem(scores: Mapping[str, Any], labels: Collection[str]) -> str:
+    """Why scores that a file holds are no `summary` of these labels; empty where they are."""
+    of_labels = scores.get("f1")
+    if not isinstance(of_labels, Mapping) or of_labels.keys() != set(labels):
+        return "f1 is not of the study's labels"
+    for name, value in [*((name, scores.get(name)) for name in PLAIN_SCORES), *of_labels.items()]:
+        low = -1 if name == "mcc" else 0
+        if not isinstance(value, int | float) or not low - ROUNDING <= value <= 1 + ROUNDING:
+            return f"{name} is no number from {low} to 1"
+    return ""
 
 
 def range_of(name: str) -> tuple[float, float]:

@@ -108,7 +108,7 @@ def test_ctrl_c_ends_with_130_and_says_how_to_go_on(call: Call, monkeypatch: pyt
         ),
         (
             PermissionError(errno.EACCES, "Permission denied", "a"),
-            "cannot read or write a: Permission denied",
+            "cannot read or write a: Permission denied. Allow it; the same command goes on.",
         ),
         (OSError("no such luck"), "cannot read or write: no such luck"),
     ],

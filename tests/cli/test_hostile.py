@@ -11,6 +11,7 @@ from rich.console import Console
 from support.command_line import Call, records
 from support.studies import draw_texts, save_word_checkpoint, write_word_study
 
+from finegrid.cli.say import say_file, say_json
 from finegrid.errors import InputError, Problem, visible
 from finegrid.running.progress.show import Show
 
@@ -83,3 +84,21 @@ def test_progress_does_not_interpret_markup() -> None:
 
     assert out.getvalue().startswith(r"[bold]label[/bold] \x1b[31m long")
     assert len(out.getvalue().splitlines()) == 1
+
+
+def test_json_and_tables_on_a_terminal_turn_no_text_around(capsys: pytest.CaptureFixture[str]) -> None:
+    hostile = {"label": f"{HOSTILE}\x9b31m\x7f\U000e0001\ud800"}
+    say_json(hostile)
+    told = capsys.readouterr().out
+
+    assert is_plain(told) and json.loads(told) == hostile
+
+
+def test_a_terminal_gets_no_control_characters_of_a_table(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    say_file("a,\u202eb\nc")
+    assert capsys.readouterr().out == "a,\u202eb\nc\n"
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    say_file("a,\u202eb\nc")
+    assert capsys.readouterr().out == "a,\\u202eb\nc\n"

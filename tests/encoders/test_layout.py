@@ -11,9 +11,9 @@ import torch
 import transformers
 from support.studies import KINDS
 
+from finegrid.encoders.config import check_settings, read_settings
 from finegrid.encoders.families import FAMILIES, inspect
-from finegrid.encoders.files import read_config
-from finegrid.encoders.layout import PREFIXES, list_linear, list_tensors, read_sizes
+from finegrid.encoders.layout import PREFIXES, list_linear, list_tensors
 
 CONFIGS = {
     "bert": transformers.BertConfig,
@@ -24,12 +24,12 @@ CONFIGS = {
 }
 
 
-def shapes_of(family: str, config: dict[str, Any], layers: int) -> dict[str, tuple[int, ...]]:
-    sizes = read_sizes(family, config)
+def shapes_of(family: str, settings: Any, layers: int) -> dict[str, tuple[int, ...]]:
+    config = settings.model_dump()
     tensors = list_tensors(family, config, layers)
     if family not in ("electra", "distilbert"):
         tensors |= dict(list_linear("pooler.dense", ("hidden_size", "hidden_size")))
-    return {name: tuple(sizes[side] for side in shape) for name, shape in tensors.items()}
+    return {name: tuple(config[side] for side in shape) for name, shape in tensors.items()}
 
 
 def shapes_by_transformers(config: Any) -> dict[str, tuple[int, ...]]:
@@ -43,15 +43,19 @@ def test_the_tensors_are_those_of_transformers(checkpoint_of: Callable[[str], Pa
     info = inspect(checkpoint_of(kind))
     config = transformers.AutoConfig.from_pretrained(info.folder)
 
-    assert shapes_of(info.family, read_config(info.folder), info.layers) == shapes_by_transformers(config)
+    settings = read_settings(info.folder, info.family)
+    assert shapes_of(info.family, settings, info.layers) == shapes_by_transformers(config)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_what_a_config_leaves_out_is_what_transformers_takes(family: str) -> None:
     config = CONFIGS[family]()
-    bare = {"model_type": family}
+    layers = "n_layers" if family == "distilbert" else "num_hidden_layers"
+    bare = {layers: config.num_hidden_layers, "max_position_embeddings": config.max_position_embeddings}
+    settings = check_settings(Path(), family, bare)
 
-    assert shapes_of(family, bare, config.num_hidden_layers) == shapes_by_transformers(config)
+    assert shapes_of(family, settings, config.num_hidden_layers) == shapes_by_transformers(config)
+    assert {name: getattr(config, name, None) for name in settings.model_dump()} == settings.model_dump()
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -60,9 +64,3 @@ def test_prefixes_are_those_of_transformers(family: str) -> None:
         model = transformers.AutoModelForSequenceClassification.from_config(CONFIGS[family]())
 
     assert PREFIXES[family] == f"{model.base_model_prefix}."
-
-
-@pytest.mark.parametrize("value", [0, -1, "many", 1.5, True, None, [768]])
-def test_a_size_that_is_no_number_is_named(value: object) -> None:
-    with pytest.raises(ValueError, match="hidden_size"):
-        read_sizes("bert", {"hidden_size": value})

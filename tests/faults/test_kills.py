@@ -142,7 +142,7 @@ def undisturbed(home: Path) -> Callable[[str], Undisturbed]:
 
 
 def begin(attacked: Attacked, home: Path) -> Command:
-    """The command, in a fresh copy of the home. All lie in one place: a confirmation is named by its model's."""
+    """The command in a fresh copy of the home. It is always in one place, which names confirmations."""
     work = home.with_name("work")
     shutil.rmtree(work, ignore_errors=True)
     return Command(tuple(attacked.line.split()), Path(shutil.copytree(home, work)))

@@ -435,7 +435,7 @@ def test_a_model_comes_back_where_the_new_one_cannot_take_its_place(
     (out / "a").write_text("old")
 
     def stops(path: Path, target: Path) -> Path:
-        if path.name == ".model.draft":
+        if path.name.endswith(".tmp"):
             raise stopped
         return rename(path, target)
 

@@ -10,7 +10,7 @@ from support.studies import open_study, write_study
 from finegrid.audit.costs import make_audit
 from finegrid.machine import Precision
 from finegrid.planning.runs import plan_runs
-from finegrid.planning.status import StudyStatus, probed, seeds_seen
+from finegrid.planning.status import StudyStatus, probed, study_status
 from finegrid.planning.status_words import plan_lines, status_lines
 from finegrid.study.audit_file import save_audit
 from finegrid.study.audited import fitting_audit
@@ -58,7 +58,7 @@ def test_added_seeds_are_seen_whatever_precision_they_ran_in(study: Study) -> No
     diverge(study, 1, "bf16", 4)
     diverge(study, 1, "fp32", 2)
 
-    assert study.head.run.precision == "fp32" and seeds_seen(study) == (0, 2, 4)
+    assert study.head.run.precision == "fp32" and study_status(study, study.head.run).seeds == (0, 2, 4)
 
 
 def test_a_plan_says_when_its_costs_were_measured_otherwise(study: Study) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -128,7 +129,7 @@ def test_a_figure_without_facts_names_those_there_are(report: Any, tmp_path: Pat
 @pytest.mark.parametrize("lang", LANGS)
 def test_tables_have_as_many_cells_as_heads_whatever_names_hold(finished: Path, lang: Lang) -> None:
     facts: Facts = report_facts(finished)
-    facts["name"] = f"<b>{HOSTILE_LABELS[0]}"
+    facts["name"] = f"<b>{HOSTILE_LABELS[0]} $x$ ~~a~~ @me http://a.b"
     facts["verdict"]["factors"][0] |= {"factor": f"a|b\n{HOSTILE_NAME}", "notes": [f"|{HOSTILE_LABELS[1]}"]}
     facts["recipes"][1]["moved"] = {f"a|{HOSTILE_NAME}": HOSTILE_LABELS[2]}
     text = markdown(facts, lang)
@@ -136,6 +137,7 @@ def test_tables_have_as_many_cells_as_heads_whatever_names_hold(finished: Path, 
 
     assert [{line.count("|") for line in lines} for lines in tables] == [{9}, {9}]
     assert "<" not in text and "\x1b" not in text and "\u202e" not in text
+    assert not re.search(r"(?<!\\)\$|(?<!\\)~|@\w|\w://", text)
 
 
 def test_tables_say_where_no_interval_is_known(finished: Path) -> None:

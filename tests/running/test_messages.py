@@ -20,8 +20,10 @@ from finegrid.running.messages import (
     Problems,
     Ready,
     RecordReady,
+    Refused,
     RunToTrain,
     Sent,
+    SetAside,
     StepDone,
     Trained,
     TrainJob,
@@ -57,7 +59,9 @@ EVENTS: tuple[Sent, ...] = (
     Trained("f0"),
     FitDone(RECORD),
     Problems("study.toml", (Problem("score", "no such score."), Problem("", "体育"))),
-    Broken("Traceback:\n  line\n"),
+    Broken("Traceback:\n  line\n", "ValueError: line"),
+    Refused(28, "No space left on device", "state/x"),
+    SetAside("state/x", "damaged"),
 )
 
 

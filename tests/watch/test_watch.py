@@ -7,15 +7,19 @@ import json
 import shutil
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx2
+import psutil
 import pytest
 from starlette.testclient import TestClient
 from support.pretend import pretend
 from support.served import served
 from support.studies import open_study, write_study
+from support.waiting import wait_until
 
 from finegrid.audit.costs import make_audit
 from finegrid.errors import InputError, input_error
@@ -26,6 +30,7 @@ from finegrid.study.load import load_study
 from finegrid.study.record import Record
 from finegrid.watch import viewer
 from finegrid.watch.app import make_app
+from finegrid.watch.connection import Connection
 from finegrid.watch.serve import LOOPBACK, listen
 from finegrid.watch.sources import hash_sources
 from finegrid.watch.view import PageMaker
@@ -286,6 +291,120 @@ def test_a_real_server_follows_a_study_and_refuses_strangers(study: Path, report
     answers = (first, second, unchanged, stranger, writer)
     assert [answer.status_code for answer in answers] == [200, 200, 304, 400, 405]
     assert "server" not in first.headers
+
+
+@contextmanager
+def talk(address: str, *sent: bytes) -> Iterator[list[socket.socket]]:
+    """A connection for each of these beginnings of a request."""
+    port = int(address.rpartition(":")[2])
+    with ExitStack() as open_:
+        connections = []
+        for start in sent:
+            connections.append(open_.enter_context(socket.create_connection((LOOPBACK, port), timeout=20)))
+            with suppress(ConnectionError):  # it may be cut while we still send
+                connections[-1].sendall(start)
+        yield connections
+
+
+def receive(connection: socket.socket) -> bytes:
+    """The beginning of an answer; nothing where the connection was closed or cut."""
+    try:
+        return connection.recv(12)
+    except ConnectionError:
+        return b""
+
+
+def test_half_a_request_does_not_hold_a_connection(
+    study: Path, report: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Connection, "request_seconds", 0.3)
+    head = b"GET /progress.json HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    with (
+        served(study, PageMaker(report.facts, report.page)) as address,
+        talk(address, b"", head, b"\r\n", head + b"\r\n" + head) as slow,
+    ):
+        assert receive(slow[-1]) == b"HTTP/1.1 200"  # and half of another
+        for connection in slow:
+            while receive(connection):
+                pass
+        assert httpx2.get(f"{address}/").status_code == 200
+
+
+def test_more_connections_than_it_takes_do_not_end_it(
+    study: Path, report: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Connection, "most", 20)
+    with served(study, PageMaker(report.facts, report.page)) as address:
+        with talk(address, *[b"G"] * 20), talk(address, b"G") as late:
+            assert receive(late[0]) == b""
+        wait_until(lambda: answers(address))
+
+
+def answers(address: str) -> bool:
+    try:
+        return httpx2.get(f"{address}/").status_code == 200
+    except httpx2.TransportError:
+        return False
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [b"GET /" + b"x" * 2**17, b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 2**17, b"\0\r\n\r\n"],
+)
+def test_requests_that_are_none_or_never_end_are_refused(
+    study: Path, report: Report, request_: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with served(study, PageMaker(report.facts, report.page)) as address:
+        with talk(address, request_) as refused:
+            assert receive(refused[0]) in (b"HTTP/1.1 400", b"")
+        assert httpx2.get(f"{address}/").status_code == 200
+
+    assert capsys.readouterr().err == ""
+
+
+def test_two_may_watch_one_study(study: Path, report: Report) -> None:
+    make = PageMaker(report.facts, report.page)
+    with served(study, make) as one, served(study, make) as other:
+        pages = [httpx2.get(f"{address}/").text for address in (one, other)]
+        grow(study)
+        later = [httpx2.get(f"{address}/").text for address in (one, other)]
+
+    assert pages[0] == pages[1] and "1 runs" in pages[0]
+    assert later[0] == later[1] and "2 runs" in later[0]
+
+
+def test_a_folder_that_vanishes_while_it_is_looked_through_is_no_fault(
+    study: Path, client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def vanish(self: Path, pattern: str) -> Iterator[Path]:
+        raise FileNotFoundError(2, "No such file or directory", str(self))
+
+    monkeypatch.setattr(Path, "glob", vanish)
+    assert client.get("/progress.json").status_code == 200
+    assert client.get("/").status_code == 200
+
+
+@pytest.mark.slow
+def test_polls_leave_nothing_behind(study: Path, report: Report) -> None:
+    """500 connections at once, and 10,000 polls."""
+    me = psutil.Process()
+    tags = {"If-None-Match": '"x"'}
+    with served(study, PageMaker(report.facts, report.page)) as address, httpx2.Client() as browser:
+        head = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+        for _ in range(2):
+            with talk(address, *[head] * 500) as crowd:
+                assert set(map(receive, crowd)) == {b"HTTP/1.1 200"}
+        for poll in range(10_000):
+            if poll == 1000:
+                wait_until(lambda: len(list(Path("/proc/self/fd").iterdir())) < 100)
+                handles, memory = me.num_fds(), me.memory_info().rss
+            if poll % 100 == 0:
+                grow(study)
+                assert browser.get(f"{address}/", headers=tags).status_code == 200
+            assert browser.get(f"{address}/progress.json").status_code == 200
+
+        assert me.num_fds() <= handles + 5
+        assert me.memory_info().rss < memory + 20 * 2**20
 
 
 def test_a_port_in_use_is_said_and_only_loopback_listens() -> None:

@@ -16,7 +16,7 @@ from finegrid.errors import input_error
 from finegrid.planning.status import study_status
 from finegrid.running import launch
 from finegrid.study.edit import keep_asked_seeds
-from finegrid.study.load import load_study, override
+from finegrid.study.load import load_study, override, read_study
 from finegrid.study.settings import RunSettings
 from finegrid.study.study import Study
 
@@ -39,14 +39,23 @@ class Execution:
 
     @cached_property
     def settings(self) -> RunSettings:
+        return self.settings_of(self.study)
+
+    def settings_of(self, study: Study) -> RunSettings:
+        """How a study is executed: as it says itself, or as was asked for.
+
+        Raises:
+            InputError: not a device or precision of ours, or no amount of memory.
+        """
         given = {"device": self.device, "precision": self.precision, "memory": self.memory}
-        return override(self.study.head.run, **given)
+        return override(study.head.run, **given)
 
     def plan(self, seeds: int | None, probe: bool) -> Plan:
-        """What will run, after a look at the model if one is asked for."""
+        """What will run, after a look at the model if one is asked for; else that may be elsewhere."""
         if probe:
             launch.audit(self.study, self.settings, show=self.listener)
-        return Plan.of(study_status(self.study, self.settings, seeds, self.workers))
+        study = self.study if probe else read_study(self.folder)
+        return Plan.of(study_status(study, self.settings_of(study), seeds, self.workers))
 
     def train(
         self,

@@ -69,7 +69,7 @@ class Plan:
             runs=RunStates.of(status),
             seconds_left=status.seconds_left(),
             inert={factor: known["reason"] for factor, known in status.inert().items()},
-            warnings=tuple(audit.warnings) if audit else (),
+            warnings=tuple(status.warnings),
             _lines=tuple(plan_lines(status)),
             _facts=status.as_json(),
         )

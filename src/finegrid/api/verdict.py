@@ -121,7 +121,10 @@ class Verdict:
             recommendation=None if best is None else Recommendation.of(best, words),
             effects=Table((make_effects_table(name, facts),)),
             recipes=Table((make_recipes_table(recipe_facts(judged), factors, facts),)),
-            warnings=tuple(f"{one['what']}. {one['advice']}" for one in facts["warnings"]),
+            warnings=(
+                *(f"{one['what']}. {one['advice']}" for one in facts["warnings"]),
+                *judged.results.unfit,
+            ),
             _facts=facts,
         )
 

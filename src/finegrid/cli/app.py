@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 from typing import Annotated, NoReturn
@@ -10,7 +9,9 @@ from typing import Annotated, NoReturn
 import typer
 
 from finegrid import __version__
+from finegrid.cli.interrupts import STOPPED_CODE, say_stopped
 from finegrid.cli.later import group_of
+from finegrid.cli.pipes import take_streams
 from finegrid.errors import InputError, WorkerBrokeError, refusal, visible
 from finegrid.extras import HOW_TO_TRAIN, TO_TRAIN
 
@@ -69,18 +70,32 @@ WITH_TORCH = ("predict", "pretrain")
 def main() -> NoReturn:
     """Run the command line.
 
-    Exit codes: 0 done, 1 some runs failed, 2 wrong input, 3 the time of ``--for`` is over, 130 after Ctrl-C.
+    Exit codes: 0 done, 1 some runs failed, 2 wrong input, 3 the time of ``--for`` is over, 130 after Ctrl-C,
+    141 where nobody reads the output any more.
     """
     prepare_process()
+    try:
+        code = run_command()
+        sys.stdout.flush()  # a full disk or a closed pipe is told here, and not by Python as it ends
+    except KeyboardInterrupt:
+        code = STOPPED_CODE
+    except OSError as error:
+        print(describe(error), file=sys.stderr)
+        code = 2
+    if code == STOPPED_CODE:
+        say_stopped()
+    sys.exit(code)
+
+
+def run_command() -> int | str | None:
+    """Run the command that was typed. Returns its exit code; says what stopped it."""
     try:
         app(prog_name="finegrid")  # also by python -m finegrid: a shell completes no other name
     except (InputError, WorkerBrokeError, ModuleNotFoundError, OSError) as error:
         print(describe(error), file=sys.stderr)
     except SystemExit as ended:
-        if ended.code == 130:
-            print("stopped; the same command goes on", file=sys.stderr)
-        raise
-    sys.exit(2)
+        return ended.code
+    return 2
 
 
 def describe(error: Exception) -> str:
@@ -104,6 +119,4 @@ def prepare_process() -> None:
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # Else pydantic looks for plugins in all installed packages, whenever it is imported.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "true")
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal without Chinese is no reason to fail
+    take_streams()

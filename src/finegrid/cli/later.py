@@ -14,6 +14,8 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from finegrid.cli.interrupts import let_command_clean_up
+
 HERE = Path(__file__).parent
 TYPED = "finegrid.typed"  # key of a context's ``meta``: the whole command line
 
@@ -24,6 +26,10 @@ class Command(TyperCommand):
     def format_help(self, ctx: Any, formatter: Any) -> None:
         with in_language(self, ctx):
             super().format_help(ctx, formatter)
+
+    def invoke(self, ctx: Any) -> Any:
+        let_command_clean_up()
+        return super().invoke(ctx)
 
 
 class Later(TyperCommand):

@@ -9,14 +9,15 @@ from typing import Annotated, Any
 import typer
 
 from finegrid.cli.completing import offer_studies, one_of
-from finegrid.cli.say import warn
+from finegrid.cli.say import tell, warn
 from finegrid.data.findings import quote
 from finegrid.data.settings import SEPARATOR_NAMES, Encoding, Format, Quoting, Separator
 from finegrid.errors import input_error
 from finegrid.in_chinese import translate
 from finegrid.machine import AUTO, DEVICES, PRECISIONS
 from finegrid.spelling import LANGS, Lang, parse_lang
-from finegrid.study.load import load_study, override
+from finegrid.study.far_data import describe_far
+from finegrid.study.load import load_study, override, read_study
 from finegrid.study.settings import MOST_SEEDS, RunSettings
 from finegrid.study.study import Study
 
@@ -81,20 +82,27 @@ EncodingOption = Annotated[
 NewFolder = Annotated[Path, typer.Option(help="The folder to make.")]
 
 
-def load(folder: Path, lang: Lang, **options: str | float | None) -> tuple[Study, RunSettings]:
+def load(
+    folder: Path, lang: Lang, only_read: bool = False, **options: str | float | None
+) -> tuple[Study, RunSettings]:
     """A study, and how to execute it: as study.toml says, or as the options that were given say.
+
+    Tells which texts it takes from outside its folder.
 
     Args:
         folder: of the study.
         lang: of warnings.
+        only_read: whether nothing is to be trained or probed: then the model may be elsewhere.
         options: that were given.
 
     Raises:
         InputError: with all problems of the file, or of the options.
     """
-    study = load_study(folder)
+    study = read_study(folder) if only_read else load_study(folder)
     for warning in study.warnings:
         warn(translate(warning, lang), lang)
+    if (far := describe_far(study, lang)) is not None:
+        tell(far)
     return study, override(study.head.run, **options)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import webbrowser
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,8 @@ import typer
 
 from finegrid.cli.completing import one_of
 from finegrid.cli.options import Folder, Json, Language, Margin, Tolerance
-from finegrid.cli.say import say, say_json, tell
+from finegrid.cli.say import say, say_file, say_json, tell, warn
+from finegrid.in_chinese import translate
 from finegrid.metrics import TOLERANCE
 from finegrid.next_words import next_line
 from finegrid.results.imported_table import render_imported
@@ -44,10 +46,12 @@ def table(
         )
     imported, language = load_imported(folder), parse_lang(lang)
     if imported is not None:
-        print(render_imported(imported, style, language))
+        say_file(render_imported(imported, style, language))
     else:
         found = make_table(read_study(folder), load_audit(folder))
-        print(render_results(found, style, language))
+        say_file(render_results(found, style, language))
+        for note in found.notes:
+            warn(translate(note, language), language)
         if extremes and style == "markdown":
             say("", *summary_lines(found, language))
     if style == "markdown":
@@ -98,9 +102,9 @@ def report(
 
     language = parse_lang(lang)
     for line in write_report(folder, style, figure, out, language, margin, tolerance):
-        print(line)
+        say(*line.split("\n"))
     if style == "html":
-        print(next_line("open", out or StudyFolder(folder).report, language))
+        say(next_line("open", out or StudyFolder(folder).report, language))
 
 
 def watch(
@@ -120,7 +124,8 @@ def watch(
     language = parse_lang(lang)
 
     def show_address(address: str) -> None:
-        print(say_shown(folder, address, language), flush=True)
+        say(say_shown(folder, address, language))
+        sys.stdout.flush()
         if browser:
             webbrowser.open(address)
 

@@ -192,7 +192,8 @@ def confirm(
     def train(small: Study, rows: set[int]) -> None:
         launch.train(small, settings_of(small), workers, rows=rows, show=show_in(parse_lang(lang)))
 
-    small, found = confirm_recommended(load_study(folder), seeds, test, margin, train, tolerance)
+    study, _ = load(folder, parse_lang(lang))
+    small, found = confirm_recommended(study, seeds, test, margin, train, tolerance)
     if as_json:
         say_json(found.as_json())
     else:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from finegrid.errors import visible
+from finegrid.errors import visible, visible_json
 from finegrid.in_chinese import translate
 from finegrid.spelling import Lang, Telling
 
@@ -39,9 +39,17 @@ def teller(lang: Lang) -> Callable[[Telling], None]:
     return tell_lines
 
 
+def say_file(text: str) -> None:
+    """What is to go into a file, on stdout: as it is, but a terminal would obey control characters."""
+    if sys.stdout.isatty():
+        say(*text.split("\n"))
+    else:
+        print(text)
+
+
 def say_json(value: Mapping[str, Any]) -> None:
     """Results for a program, on stdout."""
-    print(json.dumps(value, ensure_ascii=False, indent=1))
+    print(visible_json(json.dumps(value, ensure_ascii=False, indent=1)))
 
 
 def say_status(
@@ -52,21 +60,21 @@ def say_status(
     warned: bool = False,
     lang: Lang = "en",
 ) -> None:
-    """How a study stands: in words, and what its audit warns of; or as JSON.
+    """How a study stands: in words, and what it warns of; or as JSON.
 
     Args:
         status: of the study.
         lines: the words.
         as_json: whether JSON is wanted.
         more: keys of the JSON.
-        warned: whether the warnings have been said before, or are not asked for.
+        warned: whether what the audit warns of has been said before, or is not asked for.
         lang: of the warnings.
     """
     if as_json:
         say_json({**status.as_json(), **(more or {})})
         return
     say(*lines)
-    for warning in status.audit.warnings if status.audit is not None and not warned else []:
+    for warning in status.on_file.notes if warned else status.warnings:
         warn(translate(warning, lang), lang)
 
 

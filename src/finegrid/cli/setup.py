@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -35,7 +36,7 @@ from finegrid.in_chinese import translate
 from finegrid.metrics import PLAIN_SCORES
 from finegrid.next_words import Step, next_line
 from finegrid.planning.status import StudyStatus, probed, study_status
-from finegrid.planning.status_words import at_work_lines, plan_lines, status_lines
+from finegrid.planning.status_words import at_work_lines, leftover_lines, plan_lines, status_lines
 from finegrid.recipe.card import card, card_lines
 from finegrid.recipe.catalogue import list_json, list_lines
 from finegrid.running.launch import audit, show_in
@@ -47,6 +48,7 @@ from finegrid.study.drafting import InitOptions
 from finegrid.study.folder import StudyFolder
 from finegrid.study.init import WrittenStudy, write_study
 from finegrid.study.load import read_study
+from finegrid.study.lock import read_holder
 from finegrid.study.presets import PRESETS
 from finegrid.study.scored_label import check_scored_label
 from finegrid.study.settings import RunSettings
@@ -169,7 +171,8 @@ def plan(
     seconds = None if budget is None else parse_budget(budget, seeds)
     check_apply(apply, budget)
     language = parse_lang(lang)
-    study, settings = load_to_plan(folder, language, device=device, precision=precision, memory=memory)
+    reads = not probe and seconds is None
+    study, settings = load_to_plan(folder, language, reads, device=device, precision=precision, memory=memory)
     looks = probe
     if seconds is not None:
         looks = probe_designs(study, settings, language)
@@ -245,9 +248,12 @@ def status(folder: Folder, lang: Language = None, as_json: Json = False) -> None
     """Say what is done, what failed, and what is left."""
     study, language = read_study(folder), parse_lang(lang)
     now, progress = study_status(study, study.head.run), read_heartbeat(folder)
-    lines = [*status_lines(now, language), *at_work_lines(progress, language)]
+    holder = read_holder(folder) if progress else None
+    aside = at_work_lines(progress, language, holder) if progress else leftover_lines(now, language)
+    lines = [*status_lines(now, language), *aside]
     lines.append(next_line("watch" if progress else after_plan(now, probe=False), folder, language))
-    say_status(now, lines, as_json, {"at_work": progress}, warned=True)
+    more = {"at_work": progress, "held_by": holder and asdict(holder)}
+    say_status(now, lines, as_json, more, warned=True, lang=language)
 
 
 def after_plan(status: StudyStatus, probe: bool = True) -> Step:
@@ -285,14 +291,16 @@ def explain(
         print("\n".join(card_lines(name, parse_lang(lang))))
 
 
-def load_to_plan(folder: Path, lang: Lang, **options: str | float | None) -> tuple[Study, RunSettings]:
-    """As `load`. Where the score is of one label, only the data tell whether there are texts of it.
+def load_to_plan(
+    folder: Path, lang: Lang, only_read: bool, **options: str | float | None
+) -> tuple[Study, RunSettings]:
+    """As `load`. Where the score is of one label, only data or an audit tell whether there are texts of it.
 
     Raises:
         InputError: as `load`; or there are none in dev or test, or data that cannot be used.
     """
-    study, settings = load(folder, lang, **options)
-    if study.head.score not in PLAIN_SCORES:
+    study, settings = load(folder, lang, only_read, **options)
+    if study.head.score not in PLAIN_SCORES and not (only_read and fitting_audit(study)):
         for table in study.read_tables(keep_split=False):
             check_scored_label(study.head.score, table)
     return study, settings

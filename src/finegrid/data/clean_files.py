@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from finegrid.atomic import replacing
+from finegrid.atomic import check_folder, replacing
 from finegrid.data.clean import Cleaned, clean_rows
 from finegrid.data.delimited import join_cells
 from finegrid.data.findings import FileFindings, quote
@@ -108,6 +108,7 @@ def making_folder(folder: Path) -> Iterator[None]:
     Raises:
         InputError: it is there and holds something, or is no folder.
     """
+    check_folder(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise input_error(str(folder), "--clean", "exists and is not an empty folder. Choose another.")
     new = [path for path in (folder, *folder.parents) if not path.exists()]

@@ -34,7 +34,7 @@ PACKED: dict[bytes, Callable[[Path], Any]] = {
 }
 PACKED_ENDINGS = frozenset((".gz", ".bz2", ".xz"))
 DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError)
-MOST_UNPACKED = 4 << 30  # bytes
+MOST_BYTES = 4 << 30  # of a file, packed or not
 PARQUET = b"PAR1"
 LFS_POINTER = b"version https://git-lfs"
 PICKLE = ("a pickle, which may run code when it is read", "Save the table as CSV or Parquet")
@@ -103,8 +103,11 @@ def read_bytes(path: Path, findings: FileFindings) -> bytes | None:
             findings.add_problem("file", f"no such file in {path.parent.resolve()}.{_suggest_file(path)}")
         elif not path.is_file():
             findings.add_problem("file", "not an ordinary file. Copy what it holds into one")
+        elif (size := path.stat().st_size) > MOST_BYTES:
+            what = f"{size / 2**30:.1f} GiB, more than the {MOST_BYTES >> 30} GiB that are read. Take a part"
+            findings.add_problem("file", what)
         else:
-            return path.read_bytes()
+            return path.read_bytes() if size else b""  # files of the system say 0, and some have no end
     except (OSError, ValueError) as error:  # no permission; a name that no file can have
         findings.add_problem("file", f"cannot be read: {error}")
     return None
@@ -155,12 +158,12 @@ def _unpack(path: Path, raw: bytes, findings: FileFindings) -> bytes | None:
         return raw
     try:
         with opener(path) as file:
-            unpacked: bytes = file.read(MOST_UNPACKED + 1)
+            unpacked: bytes = file.read(MOST_BYTES + 1)
     except DAMAGED as error:
         findings.add_problem("packed", f"packed, and cannot be unpacked: {error}. Fetch or pack it again")
         return None
-    if len(unpacked) > MOST_UNPACKED:
-        findings.add_problem("packed", f"packed, and over {MOST_UNPACKED >> 30} GiB when unpacked. Unpack it")
+    if len(unpacked) > MOST_BYTES:
+        findings.add_problem("packed", f"packed, and over {MOST_BYTES >> 30} GiB when unpacked. Unpack it")
         return None
     return unpacked
 

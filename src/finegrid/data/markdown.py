@@ -1,18 +1,24 @@
-"""Reads Markdown tables of GitHub's flavour (bars, dashes under the header), and escapes their cells."""
+"""Reads Markdown tables of GitHub's flavour (bars, dashes under the header), and writes words as words."""
 
 import re
 from itertools import pairwise
 
 from finegrid.data.delimited import Line
 from finegrid.data.findings import FileFindings
+from finegrid.errors import visible
 
 DASHES = re.compile(r"\s*\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?\s*")
 BAR = re.compile(r"(?<!\\)(?:\\\\)*\|")  # a bar that no backslash escapes
 EMPHASIS = re.compile(r"(\*{1,3}|_{1,3}|`+|~~)(?=\S)((?:(?!\1).)+)(?<=[^\s\\])\1", re.DOTALL)
 ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")  # before any ASCII punctuation: CommonMark 0.31, section 2.4
-MARKS = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_[]|~$"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"})
-LEADING = re.compile(r"^(\s*)([#+=-]|\d+(?=[.)](?:\s|$)))")  # of headings, lists, rules
+MARKS = str.maketrans({mark: f"\\{mark}" for mark in "\\`*[]|~$"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"})
+EDGE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")  # an underscore inside a word is none of emphasis
+LEADING = re.compile(r"^(\s*)(#(?=#{0,5}(?:\s|$))|[+-](?=\s|$)|[=-](?=[=\s-]*$)|\d+(?=[.)](?:\s|$)))")
 LINKS = re.compile(r"(?<=\w)://|(?<=\bwww)\.", re.IGNORECASE)  # that GitHub makes links of
+# People, addresses and issues, which GitHub tells or links. It does so also where the mark is an entity.
+MENTIONS = re.compile(r"@(?=\w)|#(?=\d)|\bGH-(?=\d)", re.IGNORECASE)
+NOTHING = "&#8203;"  # a blank of no width
+TICKS = re.compile("`+")
 SPECIAL = re.compile(r"[\\|<>*`~&]|^_|_$")
 
 
@@ -52,9 +58,33 @@ def escape_cell(cell: str) -> str:
 
 
 def escape_line(line: str) -> str:
-    """One line that shows exactly this text wherever it stands in Markdown: no mark, no link, no HTML."""
-    marked = LINKS.sub(lambda found: f"&#{ord(found[0][0])};{found[0][1:]}", line.translate(MARKS))
+    """One line that shows exactly this text wherever it stands in Markdown: no mark, no link, no HTML.
+
+    Control characters, also those that turn the direction of writing, are spelled out.
+    """
+    marked = EDGE.sub(r"\\_", MENTIONS.sub(rf"\g<0>{NOTHING}", visible(line).translate(MARKS)))
+    marked = LINKS.sub(lambda found: f"&#{ord(found[0][0])};{found[0][1:]}", marked)
     return LEADING.sub(lambda found: f"{found[1]}&#{ord(found[2][0])};{found[2][1:]}", marked)
+
+
+def code_span(text: str) -> str:
+    """A line as code, whatever is in it."""
+    code = visible(text)
+    if "`" not in code:
+        return f"`{code}`"
+    ticks = "`" * (1 + _count_ticks(code))
+    return f"{ticks} {code} {ticks}"
+
+
+def code_block(code: str, language: str = "") -> str:
+    """Lines of code, whatever is in them."""
+    ticks = "`" * max(3, 1 + _count_ticks(code))
+    return f"{ticks}{language}\n{code.rstrip()}\n{ticks}"
+
+
+def _count_ticks(code: str) -> int:
+    """The most backticks in a row."""
+    return max(map(len, TICKS.findall(code)), default=0)
 
 
 def _split_lines(text: str) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -12,7 +12,9 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from finegrid.atomic import replacing
+from finegrid.errors import input_error, refusing_panics
+from finegrid.refusals import saving
+from finegrid.spelling import count_noun
 
 if TYPE_CHECKING:
     from finegrid.data.table import DataTable, Split
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 # Which tokens of a text that is too long are kept: the first, the last, or a quarter and three quarters.
 Keep = Literal["head", "tail", "head+tail"]
+MOST_SPECIALS = 16  # around a text, or a pair: BERT has three, RoBERTa four
 ARRAYS = {f"{part}_{kind}" for part in ("train", "dev", "test") for kind in ("tokens", "bounds")}
 
 
@@ -141,7 +144,7 @@ def tokenise(table: DataTable, tokenizer: Any, cache: Path) -> Tokenised:
     key = hashlib.sha256(f"{table.fingerprint()}/{fingerprint}".encode()).hexdigest()[:16]
     path = cache / f"tokens-{key}.npz"
     arrays = load_arrays(path)
-    if arrays is None or arrays.keys() != ARRAYS:
+    if arrays is None or not fit(arrays, table, tokenizer.get_vocab_size()):
         arrays = {}
         for name in ("train", "dev", "test"):
             split: Split = getattr(table, name)
@@ -158,6 +161,23 @@ def tokenise(table: DataTable, tokenizer: Any, cache: Path) -> Tokenised:
     return Tokenised(split_of("train"), split_of("dev"), split_of("test"), table.labels, fingerprint)
 
 
+def fit(arrays: Mapping[str, NDArray[Any]], table: DataTable, vocabulary: int) -> bool:
+    """Whether cached arrays can be those of a table's texts, by a tokeniser of so many numbers."""
+    if arrays.keys() != ARRAYS:
+        return False
+    for name in ("train", "dev", "test"):
+        split: Split = getattr(table, name)
+        tokens, bounds = arrays[f"{name}_tokens"], arrays[f"{name}_bounds"]
+        parts = sum(map(len, split.texts))
+        if (tokens.dtype, tokens.ndim, bounds.dtype, bounds.shape) != (np.int32, 1, np.int64, (parts + 1,)):
+            return False
+        within = bounds[0] == 0 and bounds[-1] == len(tokens) and bool((np.diff(bounds) >= 0).all())
+        if not within or tokens.min(initial=0) < 0 or tokens.max(initial=0) >= vocabulary:
+            return False
+    return True
+
+
+@refusing_panics()
 def encode(texts: list[tuple[str, ...]], tokenizer: Any) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Flat token numbers and bounds of all parts of all texts, each distinct text tokenised once."""
     flat = [part for text in texts for part in text]
@@ -172,8 +192,13 @@ def encode(texts: list[tuple[str, ...]], tokenizer: Any) -> tuple[NDArray[np.int
     return np.concatenate(pieces) if pieces else np.empty(0, dtype=np.int32), bounds
 
 
+@refusing_panics()
 def read_template(tokenizer: Any, parts: int) -> Template:
-    """Read off a sample how this tokeniser wraps ``parts`` texts."""
+    """Read off a sample how this tokeniser wraps ``parts`` texts.
+
+    Raises:
+        InputError: it leaves one of them out, or wraps them in more tokens than any encoder knows.
+    """
     sample = tokenizer.encode("a", "a", add_special_tokens=True) if parts == 2 else tokenizer.encode("a")
     pieces: list[TemplatePiece] = []
     for token, kind, text in zip(sample.ids, sample.type_ids, sample.sequence_ids, strict=True):
@@ -181,7 +206,14 @@ def read_template(tokenizer: Any, parts: int) -> Template:
             pieces.append(TemplatePiece(token, kind, -1))
         elif not any(piece.text == text for piece in pieces):
             pieces.append(TemplatePiece(-1, kind, text))
-    return Template(tuple(pieces))
+    template = Template(tuple(pieces))
+    if len(pieces) - template.specials != parts or template.specials > MOST_SPECIALS:
+        what = (
+            f"puts {template.specials} special tokens around {len(pieces) - template.specials} of "
+            f"{count_noun(parts, 'text')}, expected {MOST_SPECIALS} at most, around each. Take another."
+        )
+        raise input_error("model.name", "tokenizer", what)
+    return template
 
 
 def fingerprint_tokenizer(tokenizer: Any) -> str:
@@ -193,11 +225,12 @@ def load_arrays(path: Path) -> dict[str, NDArray[Any]] | None:
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, KeyError, BadZipFile):
-        return None  # absent, or cut short by a crash: it is only a cache
+    except (OSError, ValueError, EOFError, KeyError, BadZipFile, MemoryError):
+        return None  # absent, cut short by a crash, or nonsense: it is only a cache
 
 
 def save_arrays_(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
     """Write atomically: a reader sees the whole file or none."""
-    with replacing(path) as draft, draft.open("wb") as file:
+    size = sum(array.nbytes for array in arrays.values())
+    with saving(path, size) as draft, draft.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)

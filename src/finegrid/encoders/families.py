@@ -13,9 +13,10 @@ from typing import Any
 
 from finegrid import ASSETS
 from finegrid.data.findings import quote
+from finegrid.encoders.config import check_settings
 from finegrid.encoders.evidence import guess_family
 from finegrid.encoders.files import WEIGHT_FILES, find_inner_model, read_config, weight_files
-from finegrid.errors import InputError, Problem, input_error
+from finegrid.errors import input_error
 
 # model_type of the Hugging Face config -> how people call it
 FAMILIES = {
@@ -49,6 +50,11 @@ class CheckpointInfo:
     has_pooler: bool
     has_biases: bool = True  # in its layers; those of all families here do
     dropout: DropoutRates = DropoutRates()  # the checkpoint's own
+
+    def is_like(self, other: CheckpointInfo) -> bool:
+        """Whether a study of the one has the rows of a study of the other."""
+        mine, theirs = ((info.family, info.layers, info.positions, info.has_pooler) for info in (self, other))
+        return mine == theirs
 
 
 def embedded_checkpoint() -> Path:
@@ -144,7 +150,7 @@ def inspect(folder: Path) -> CheckpointInfo:
         raise input_error(str(folder), "config.json", "this is a decoder; finegrid fine-tunes encoders only.")
     relative = config.get("position_embedding_type", "absolute")
     if relative != "absolute":
-        what = f'position_embedding_type "{relative}" is not supported; only "absolute" is.'
+        what = f'position_embedding_type "{str(relative)[:40]}" is not supported; only "absolute" is.'
         raise input_error(str(folder), "config.json", what)
     if (quantised := config.get("quantization_config")) is not None:
         how = quantised.get("quant_method", "") if isinstance(quantised, dict) else ""
@@ -153,34 +159,21 @@ def inspect(folder: Path) -> CheckpointInfo:
             "Take the checkpoint that it was made from."
         )
         raise input_error(str(folder), "config.json", what)
-    layers = config.get("n_layers" if family == "distilbert" else "num_hidden_layers")
-    positions = config.get("max_position_embeddings")
-    if not isinstance(layers, int) or not isinstance(positions, int) or layers < 1 or positions < 1:
-        problems = [Problem("config.json", "no number of layers or positions; the file looks incomplete.")]
-        raise InputError(str(folder), problems)
+    settings = check_settings(folder, family, config)
+    positions = settings.max_position_embeddings
     if family == "roberta":
-        padding = config.get("pad_token_id", 1)
-        if not isinstance(padding, int) or not 0 <= padding < positions - 1:
-            what = f"pad_token_id is {quote(padding)}, expected a whole number below the positions."
-            raise input_error(str(folder), "config.json", what)
-        positions -= padding + 1  # RoBERTa counts positions from padding_idx + 1
-    rates = read_dropout_rates(family, config)
+        positions -= settings.pad_token_id + 1  # RoBERTa counts positions from padding_idx + 1
+    layers = settings.n_layers if family == "distilbert" else settings.num_hidden_layers
+    rates = dropout_rates_of(family, settings)
     return CheckpointInfo(folder, family, layers, positions, family not in WITHOUT_POOLER, dropout=rates)
 
 
-def read_dropout_rates(family: str, config: dict[str, Any]) -> DropoutRates:
-    """The rates of a config; where it says nothing, those that transformers takes."""
-
-    def rate(name: str, otherwise: float) -> float:
-        found = config.get(name)
-        return float(found) if isinstance(found, int | float) else otherwise
-
+def dropout_rates_of(family: str, settings: Any) -> DropoutRates:
+    """The rates of a checkpoint's `Settings`."""
     if family == "distilbert":
-        return DropoutRates(
-            rate("dropout", 0.1), rate("attention_dropout", 0.1), rate("seq_classif_dropout", 0.2)
-        )
-    hidden = rate("hidden_dropout_prob", 0.1)
-    return DropoutRates(hidden, rate("attention_probs_dropout_prob", 0.1), rate("classifier_dropout", hidden))
+        return DropoutRates(settings.dropout, settings.attention_dropout, settings.seq_classif_dropout)
+    hidden, head = settings.hidden_dropout_prob, settings.classifier_dropout
+    return DropoutRates(hidden, settings.attention_probs_dropout_prob, hidden if head is None else head)
 
 
 def describe_family(folder: Path, config: dict[str, Any]) -> str:
@@ -196,7 +189,7 @@ def describe_family(folder: Path, config: dict[str, Any]) -> str:
         return f'names no model_type. Add one to it, such as "model_type": "bert". Supported: {known}.'
     why = " ALBERT shares one layer, so freezing or re-initialising some of them has no meaning."
     about = why if family == "albert" else ""
-    return f'model_type "{family}" is not supported.{about} Supported: {known}.'
+    return f'model_type "{str(family)[:40]}" is not supported.{about} Supported: {known}.'
 
 
 def model_fingerprint(folder: Path) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from finegrid.data.content import LFS_POINTER, WEB
 from finegrid.data.findings import quote
-from finegrid.errors import InputError, Problem, input_error
+from finegrid.errors import InputError, Problem, first_line, input_error
 
 # Files that decide what a checkpoint computes; anything else in the folder is ignored.
 WEIGHT_FILES = ("model.safetensors", "model-*.safetensors", "pytorch_model.bin", "pytorch_model-*.bin")
@@ -29,6 +29,8 @@ OTHER_WEIGHTS = {
     "*.pt": "a PyTorch file of another name",
     "*.pth": "a PyTorch file of another name",
 }
+MOST_JSON = 20_000_000  # bytes of a file of settings: they have a few thousand
+MOST_NESTING = 100  # levels; files of Hugging Face have a handful
 BY_PYTORCH = (
     "Load it with transformers where it was made, and save it with save_pretrained, or take its PyTorch files"
 )
@@ -80,14 +82,31 @@ def read_json(folder: Path, name: str) -> dict[str, Any] | None:
     if (instead := describe_stand_in(path)) is not None:
         raise input_error(str(folder), name, instead)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        if (size := path.stat().st_size) > MOST_JSON:
+            what = f"has {size:,} bytes, expected {MOST_JSON:,} at most. Expected a Hugging Face file."
+            raise input_error(str(folder), name, what)
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError) as error:
-        raise input_error(str(folder), name, f"cannot be read: {error}") from error
+        raise input_error(str(folder), name, f"cannot be read: {first_line(error)}.") from error
     if not isinstance(content, dict):
         raise input_error(str(folder), name, "not a JSON object. Expected a Hugging Face file.")
+    if is_deep(content):
+        what = f"lists and objects are nested over {MOST_NESTING} deep. Expected a Hugging Face file."
+        raise input_error(str(folder), name, what)
     return content
+
+
+def is_deep(content: object) -> bool:
+    """Whether a value of JSON is nested so deeply that to write it, or to copy it, may fail."""
+    level: list[Any] = [content]
+    for _ in range(MOST_NESTING):
+        inside = [value.values() if isinstance(value, dict) else value for value in level]
+        level = [each for values in inside for each in values if isinstance(each, dict | list)]
+        if not level:
+            return False
+    return True
 
 
 def describe_missing_config(folder: Path) -> tuple[str, str]:
@@ -129,7 +148,7 @@ def find_inner_model(folder: Path) -> Path | None:
     try:
         modules = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
         paths = [str(module["path"]) for module in modules if str(module["type"]).endswith("Transformer")]
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
     inner = [folder / path for path in paths if path and Path(path).name == path]
     return next((path for path in inner if (path / "config.json").exists()), None)

@@ -56,29 +56,6 @@ OWN = {
     "embeddings.task_type_embeddings.": "ernie",
 }
 
-BERT = {
-    "vocab_size": 30522,
-    "hidden_size": 768,
-    "intermediate_size": 3072,
-    "max_position_embeddings": 512,
-    "type_vocab_size": 2,
-    "num_hidden_layers": 12,
-}
-# What a config of transformers that leaves a setting out stands for.
-DEFAULTS: dict[str, dict[str, int]] = {
-    "bert": BERT,
-    "roberta": BERT | {"vocab_size": 50265},
-    "electra": BERT | {"embedding_size": 128, "hidden_size": 256, "intermediate_size": 1024},
-    "ernie": BERT | {"task_type_vocab_size": 3},
-    "distilbert": {
-        "vocab_size": 30522,
-        "dim": 768,
-        "hidden_dim": 3072,
-        "max_position_embeddings": 512,
-        "n_layers": 6,
-    },
-}
-OTHER_NAMES = {"dim": "hidden_size", "n_layers": "num_hidden_layers"}  # that DistilBERT's config may have
 DISTIL_LINEARS = {
     "attention.q_lin": ("dim", "dim"),
     "attention.k_lin": ("dim", "dim"),
@@ -97,22 +74,6 @@ BERT_LINEARS = {
 }
 
 
-def read_sizes(family: str, config: Mapping[str, Any]) -> dict[str, int]:
-    """The sizes that a config says or leaves at their defaults.
-
-    Raises:
-        ValueError: one is no whole number above 0; names it.
-    """
-    sizes = {}
-    for name, default in DEFAULTS[family].items():
-        other = OTHER_NAMES.get(name, name) if family == "distilbert" else name
-        value = config.get(name, config.get(other, default))
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ValueError(f"{name} is {value!r}, expected a whole number above 0.")
-        sizes[name] = value
-    return sizes
-
-
 def rename_norms(name: str) -> str:
     """As the tensor is called today: TensorFlow's LayerNorm had gamma and beta."""
     old = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
@@ -123,21 +84,19 @@ def rename_norms(name: str) -> str:
 
 
 def list_tensors(family: str, config: Mapping[str, Any], layers: int) -> dict[str, Shape]:
-    """Every tensor of an encoder by name, without the pooler's."""
+    """Every tensor of an encoder by name, without the pooler's; of a config that is checked and whole."""
     if family == "distilbert":
         return dict(list_distil(layers))
     width = "embedding_size" if family == "electra" else "hidden_size"
     tables = {"word": "vocab_size", "position": "max_position_embeddings", "token_type": "type_vocab_size"}
-    if family == "ernie" and config.get("use_task_id"):
+    if family == "ernie" and config["use_task_id"]:
         tables["task_type"] = "task_type_vocab_size"
     tensors: dict[str, Shape] = {
         f"embeddings.{table}_embeddings.weight": (rows, width) for table, rows in tables.items()
     }
     tensors |= dict(list_norm("embeddings.LayerNorm", width))
-    if family == "electra":
-        sizes = read_sizes(family, config)
-        if sizes["embedding_size"] != sizes["hidden_size"]:
-            tensors |= dict(list_linear("embeddings_project", ("hidden_size", width)))
+    if family == "electra" and config["embedding_size"] != config["hidden_size"]:
+        tensors |= dict(list_linear("embeddings_project", ("hidden_size", width)))
     for layer in range(layers):
         place = f"encoder.layer.{layer}"
         for name, shape in BERT_LINEARS.items():

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from finegrid.encoders.config import read_settings
 from finegrid.encoders.families import FAMILIES
 from finegrid.encoders.files import read_config
-
-INNER = 4  # times the width, where a config does not say
-USUAL_VOCABULARY = 30_522  # BERT's
 
 
 @dataclass(frozen=True)
@@ -43,15 +40,10 @@ def measure_size(folder: Path) -> EncoderSize:
     Raises:
         InputError: a ``config.json`` that cannot be read.
     """
-    config = read_config(folder)
-    family = str(config["model_type"])
-    distilled = family == "distilbert"
-    layers = whole(config, "n_layers" if distilled else "num_hidden_layers", 1)
-    width = whole(config, "dim" if distilled else "hidden_size", 768)  # as transformers takes it
-    inner = whole(config, "hidden_dim" if distilled else "intermediate_size", INNER * width)
-    return EncoderSize(family, layers, width, inner, whole(config, "vocab_size", USUAL_VOCABULARY))
-
-
-def whole(config: dict[str, Any], name: str, otherwise: int) -> int:
-    found = config.get(name)
-    return found if isinstance(found, int) and found > 0 else otherwise
+    family = str(read_config(folder)["model_type"])
+    settings = read_settings(folder, family)
+    if family == "distilbert":
+        sizes = settings.n_layers, settings.dim, settings.hidden_dim
+    else:
+        sizes = settings.num_hidden_layers, settings.hidden_size, settings.intermediate_size
+    return EncoderSize(family, *sizes, settings.vocab_size)

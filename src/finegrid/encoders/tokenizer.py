@@ -10,7 +10,8 @@ from typing import Any
 from finegrid.data.findings import quote, quote_all
 from finegrid.encoders.families import embedded_checkpoint
 from finegrid.encoders.files import describe_stand_in, read_json
-from finegrid.errors import InputError, Problem, first_line, input_error
+from finegrid.encoders.unusual import MOST_ADDED, try_out
+from finegrid.errors import InputError, Problem, first_line, input_error, refusing_panics
 from finegrid.spelling import count_noun
 
 # What a checkpoint may bring for its tokeniser. Copied, not written anew: it then reads texts just alike.
@@ -18,7 +19,9 @@ TOKENIZER = (
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
     *("vocab.txt", "vocab.json", "merges.txt"),
 )
-WHOLE = "tokenizer.json"
+WHOLE, SETTINGS = "tokenizer.json", "tokenizer_config.json"
+ADDED = ("special_tokens_map.json", "added_tokens.json")
+TOKEN_LISTS = ("additional_special_tokens", "extra_special_tokens", "added_tokens_decoder")
 # Vocabularies by what they are of; each set is complete.
 WORD_PIECES = (("vocab.txt",),)
 BYTE_PAIRS = (("vocab.json", "merges.txt"),)
@@ -34,6 +37,7 @@ MORE_TOKENS = 0.01  # of the embeddings: what was added and never trained is les
 CAPITALS = 0.01  # of the pieces: cased vocabularies have a fifth and more, uncased ones none
 
 
+@refusing_panics()
 def load_tokenizer(folder: Path) -> Any:
     """The fast tokeniser of a checkpoint, as a ``tokenizers.Tokenizer`` that neither cuts nor pads.
 
@@ -44,6 +48,8 @@ def load_tokenizer(folder: Path) -> Any:
     tokenizer = load_embedded() if is_embedded(folder) else load_any(folder)
     tokenizer.no_truncation()
     tokenizer.no_padding()
+    if getattr(tokenizer.model, "dropout", None) is not None:
+        tokenizer.model.dropout = None  # of merges: a text would have other tokens each time
     specials = {token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special}
     if not set(tokenizer.get_vocab()) - specials:
         what = "gives no token for any text: its vocabulary has special tokens only. Copy its files anew."
@@ -77,18 +83,56 @@ def load_embedded() -> Any:
 
 
 def load_any(folder: Path) -> Any:
+    check_settings(folder)
+    for path in sorted(folder.glob("tokenizer*.json")):  # transformers may take those of other versions
+        if path.name != SETTINGS:
+            try_out(path)
     from transformers import AutoTokenizer
     from transformers.utils import logging
 
     logging.set_verbosity_error()
     try:
-        wrapped = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+        wrapped = AutoTokenizer.from_pretrained(
+            str(folder), config=choose_config(folder), local_files_only=True, trust_remote_code=False
+        )
     except Exception as error:  # tokenizers and transformers raise a dozen kinds; the remedy is the same
         raise input_error(str(folder), "tokenizer", f"cannot be loaded: {explain(folder, error)}") from error
     if (tokenizer := getattr(wrapped, "backend_tokenizer", None)) is None:
         what = f"cannot be loaded: {type(wrapped).__name__} is written in Python. {ONLY_FAST}"
         raise input_error(str(folder), "tokenizer", what)
     return tokenizer
+
+
+def check_settings(folder: Path) -> None:
+    """Refuse files beside the tokeniser that ask for code, or that would take transformers very long.
+
+    Raises:
+        InputError: there are such, or one that is no object of JSON.
+    """
+    for name in (SETTINGS, *ADDED):
+        content = read_json(folder, name) or {}
+        if content.get("auto_map") and name == SETTINGS:
+            what = (
+                "asks for code of its own (auto_map), and finegrid runs no code of a checkpoint. Take it out."
+            )
+            raise input_error(str(folder), name, what)
+        lists = [content, *(content.get(key) for key in TOKEN_LISTS)]
+        most = max(len(tokens) for tokens in lists if isinstance(tokens, list | dict))
+        if most > MOST_ADDED:
+            raise input_error(str(folder), name, f"has {most:,} tokens, expected {MOST_ADDED:,} at most.")
+
+
+def choose_config(folder: Path) -> Any:
+    """What transformers has to know of the encoder to choose the tokeniser's class, and nothing else."""
+    from transformers import CONFIG_MAPPING, PreTrainedConfig
+
+    about = read_json(folder, "config.json") or {}
+    family, named = about.get("model_type"), about.get("tokenizer_class")
+    known = isinstance(family, str) and family in CONFIG_MAPPING
+    config = CONFIG_MAPPING[family]() if known else PreTrainedConfig()
+    if isinstance(named, str):
+        config.tokenizer_class = named
+    return config
 
 
 ONLY_FAST = (
@@ -128,7 +172,7 @@ def check_files(folder: Path) -> None:
 
 def find_class(folder: Path) -> str | None:
     """The class of a tokeniser, as the folder says or as transformers would take it."""
-    for name in ("tokenizer_config.json", "config.json"):
+    for name in (SETTINGS, "config.json"):
         about = read_json(folder, name) or {}
         if isinstance(found := about.get("tokenizer_class"), str):
             return found

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from finegrid.data.findings import quote, quote_all
+from finegrid.encoders.config import read_settings
 from finegrid.encoders.evidence import find_evidence, find_prefixes, read_all_safetensors
 from finegrid.encoders.families import FAMILIES, CheckpointInfo
-from finegrid.encoders.files import read_config, weight_files
+from finegrid.encoders.files import weight_files
 from finegrid.encoders.layout import (
     BUFFERS,
     POSITIONS,
@@ -21,7 +22,6 @@ from finegrid.encoders.layout import (
     Shape,
     list_linear,
     list_tensors,
-    read_sizes,
     rename_norms,
 )
 from finegrid.encoders.misfits import (
@@ -54,11 +54,7 @@ def check_weights(info: CheckpointInfo) -> CheckedWeights:
         InputError: files that cannot be read, another family's weights, or weights that do not fit the
             config, are quantised, or are no finite numbers.
     """
-    config, source = read_config(info.folder), str(info.folder)
-    try:
-        sizes = read_sizes(info.family, config)
-    except ValueError as error:
-        raise input_error(source, "config.json", str(error)) from None
+    source, config = str(info.folder), read_settings(info.folder, info.family).model_dump()
     files = weight_files(info.folder)
     if files[0].suffix == ".safetensors":
         raw = read_all_safetensors(files)
@@ -77,7 +73,7 @@ def check_weights(info: CheckpointInfo) -> CheckedWeights:
     pooler = list_pooler(info, encoder)
     problems = [
         *find_missing(info, encoder, expected),
-        *find_other_shapes(encoder, expected | pooler, sizes),
+        *find_other_shapes(encoder, expected | pooler, config),
         *find_unused(info, encoder, expected),
     ]
     if problems or (problems := list(find_bad_values(encoder, expected | pooler))):
@@ -111,8 +107,8 @@ def find_absolute_positions(
     """BERT's positions in what is called a RoBERTa: that has two more, and never trains the padding's."""
     table = stored.get(POSITIONS)
     types = stored.get(TYPES)
-    padding = config.get("pad_token_id", 1)
-    if info.family != "roberta" or table is None or types is None or not isinstance(padding, int):
+    padding = config["pad_token_id"]
+    if info.family != "roberta" or table is None or types is None:
         return None
     if len(table.shape) != 2 or types.shape[:1] == (1,) or table.shape[0] % 8 or padding >= table.shape[0]:
         return None

@@ -35,9 +35,9 @@ class ExportedEpoch:
     """One epoch of a run."""
 
     number: int  # from 1
-    train_loss: float
-    train_seconds: float
-    dev_seconds: float
+    train_loss: float | None
+    train_seconds: float | None
+    dev_seconds: float | None
     scores: Scores
 
 
@@ -90,6 +90,7 @@ class Content:
     labels: tuple[str, ...]
     runs: tuple[ExportedRun, ...]
     about: Mapping[str, Any]  # what all runs have in common, for JSON
+    unfit: tuple[str, ...] = ()  # what of the study's files does not fit
 
     @property
     def main_score(self) -> str:
@@ -161,8 +162,9 @@ def collect_study(study: Study, results: Results) -> Content:
             "engine": audit.engine,
             "fingerprints": audit.fingerprints,
             "versions": audit.versions,
-            "warnings": audit.warnings,
+            "warnings": list(results.notes),
         },
+        unfit=results.unfit,
     )
 
 
@@ -189,8 +191,6 @@ def collect_run(group: str, recipe: Distinct, levels: Levels, fixed: Levels, see
 
 
 def collect_epoch(epoch: Epoch) -> ExportedEpoch:
-    # What the engine has trained tells all of them.
-    assert epoch.train_loss is not None and epoch.train_seconds is not None and epoch.dev_seconds is not None
     scores = {**flatten_scores("dev", epoch.dev or {}), **flatten_scores("test", epoch.test or {})}
     return ExportedEpoch(epoch.epoch, epoch.train_loss, epoch.train_seconds, epoch.dev_seconds, scores)
 

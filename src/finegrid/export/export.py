@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from finegrid.atomic import replacing
+from finegrid.atomic import check_file, check_folder, find_others, replacing
 from finegrid.errors import InputError, Problem, input_error
 from finegrid.export.content import MADE_BY, Content, load_content
 from finegrid.export.csv_file import write_csv
@@ -24,6 +24,7 @@ from finegrid.export.tables import (
 )
 from finegrid.export.words import say
 from finegrid.extras import need
+from finegrid.in_chinese import translate
 from finegrid.next_words import next_line
 from finegrid.spelling import Lang, count_noun
 from finegrid.study.folder import StudyFolder
@@ -58,23 +59,42 @@ def export_study(folder: Path, options: ExportOptions, lang: Lang = "en") -> lis
     """
     check_options(options)
     content = load_content(folder)
+    return [
+        *write_content(content, folder, options, lang),
+        *(translate(note, lang) for note in content.unfit),
+    ]
+
+
+def write_content(content: Content, folder: Path, options: ExportOptions, lang: Lang) -> list[str]:
     out = options.out or StudyFolder(folder).export
-    if out.exists() and not out.is_dir():
-        raise input_error("command line", "--out", f"found {out}, a file. Expected a folder. Choose another.")
+    check_folder(out)
     if options.to == "csv":
         return write_tables(content, out, "csv", write_csv, options.predictions, lang)
     if options.to == "parquet":
         return write_tables(content, out, "parquet", write_parquet, options.predictions, lang)
     if options.to == "tensorboard":
         place = out / "tensorboard"
+        check_all_plain(place)
         count = write_event_files(content, place)
         runs = count_noun(count, "run") if lang == "en" else f"{count:,} 次运行"
         wrote = say("event files", lang, runs=runs)
         return [*describe_missing(content, lang), wrote, next_line("tensorboard", place, lang)]
+    if options.tracking_uri is None:
+        check_all_plain(out / "mlflow")
     uri = options.tracking_uri or make_store_uri(out / "mlflow")
     logged = log_runs(content, uri)
     counts = {"new": logged.new, "changed": logged.changed, "same": logged.same}
     return [*describe_missing(content, lang), say("logged", lang, store=hide_password(uri), **counts)]
+
+
+def check_all_plain(place: Path) -> None:
+    """Refuse a folder in which something leads elsewhere: a library writes what lies in it.
+
+    Raises:
+        InputError: with all links, devices and the like.
+    """
+    if others := [*find_others(place, place.name)]:
+        raise InputError(str(place), [*others, Problem("", "Remove it, or choose another --out.")])
 
 
 def check_options(options: ExportOptions) -> None:
@@ -130,6 +150,7 @@ def check_not_foreign(out: Path, ending: str) -> None:
     """Refuse to write over tables that an export has not made."""
     existing = [name for table in TABLES if (out / (name := f"{table}.{ending}")).exists()]
     about = out / ABOUT
+    check_file(about)
     if about.exists() and not is_ours(about):
         existing.append(ABOUT)
     if existing and not (about.exists() and is_ours(about)):

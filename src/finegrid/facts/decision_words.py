@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NotRequired
+
+from typing_extensions import TypedDict  # pydantic reads no other before Python 3.12
 
 from finegrid.errors import input_error
 from finegrid.facts.verdict import (
@@ -259,10 +261,23 @@ def recorded_words(decision: Decision, margin: float) -> str:
     return RECORDED["comma"].join(decision_parts(decision, margin, RECORDED))
 
 
-def as_recorded(decision: Decision, margin: float) -> dict[str, Any]:
+class RecordedDecision(TypedDict):
+    """A decision as looks.jsonl has it."""
+
+    word: str
+    measurable: bool
+    for_speed: bool
+    because: NotRequired[FailingFacts]
+
+
+def as_recorded(decision: Decision, margin: float) -> RecordedDecision:
     """As looks.jsonl has it."""
     word = recorded_words(Decision(decision.kind), margin)
-    found = {"word": word, "measurable": decision.measurable, "for_speed": decision.for_speed}
+    found: RecordedDecision = {
+        "word": word,
+        "measurable": decision.measurable,
+        "for_speed": decision.for_speed,
+    }
     return found if decision.because is None else {**found, "because": failing_json(decision.because)}
 
 

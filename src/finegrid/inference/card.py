@@ -6,8 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from finegrid.data.markdown import escape_line
-from finegrid.errors import visible
+from finegrid.data.markdown import code_block, escape_line
 from finegrid.inference.fitted import HEAD, ONNX, Fitted
 from finegrid.inference.snippet import loading_code
 from finegrid.metrics import PLAIN_SCORES
@@ -56,9 +55,9 @@ def model_card(fitted: Fitted, facts: ModelOrigin, onnx: bool) -> str:
     """README.md of a kept model. The user's words in it are escaped; there are no texts in it."""
     blocks = [
         "\n".join(front_matter(facts)),
-        f"# {escape(facts.title)}",
+        f"# {escape_line(facts.title)}",
         f"A text classifier with {len(fitted.labels)} labels, chosen, trained and kept by finegrid "
-        f"{escape(fitted.versions.get('finegrid', ''))}".rstrip()
+        f"{escape_line(fitted.versions.get('finegrid', ''))}".rstrip()
         + ".",
         *usage(fitted, onnx),
         *training(fitted, facts),
@@ -68,11 +67,6 @@ def model_card(fitted: Fitted, facts: ModelOrigin, onnx: bool) -> str:
         "\n".join(limits(fitted)),
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"
-
-
-def escape(text: str) -> str:
-    """The user's words as words, on one line."""
-    return escape_line(visible(text))
 
 
 def front_matter(facts: ModelOrigin) -> Iterator[str]:
@@ -93,7 +87,7 @@ def usage(fitted: Fitted, onnx: bool) -> Iterator[str]:
     yield "## How to use it"
     yield "With finegrid, on files, standard input or single texts:"
     value = '--text-value "..." --text-value "..."' if fitted.texts == 2 else '--text-value "..."'
-    yield fence(f"finegrid predict . texts.csv --out labelled.csv\nfinegrid predict . {value}", "sh")
+    yield code_block(f"finegrid predict . texts.csv --out labelled.csv\nfinegrid predict . {value}", "sh")
     if fitted.head_kind == "huggingface":
         yield (
             "This folder is a model of transformers: `AutoModelForSequenceClassification` and "
@@ -107,18 +101,22 @@ def usage(fitted: Fitted, onnx: bool) -> Iterator[str]:
         )
     if fitted.head_kind == "huggingface" and fitted.keep == "head+tail":
         yield "Of long texts this model reads beginning and end, which takes this code:"
-    yield fence(loading_code(fitted), "python")
+    yield code_block(loading_code(fitted), "python")
     how = f"`{ONNX}` takes" if onnx else f"`finegrid export-onnx` writes `{ONNX}` into this folder. It takes"
     yield f"With ONNX: {how} what the tokenizer gives, in batches of any size and length."
     example = '["..."], ["..."]' if fitted.texts == 2 else '["..."]'
-    yield fence(ONNX_CODE.format(example=example), "python")
+    yield code_block(ONNX_CODE.format(example=example), "python")
     if fitted.keep == "head+tail":
         yield "The tokenizer alone keeps the beginning of a long text: cut it with `encode` as above."
 
 
 def training(fitted: Fitted, facts: ModelOrigin) -> Iterator[str]:
     yield "## How it was trained"
-    base = escape(facts.base_model) if facts.on_hub else f"the local checkpoint {escape(facts.base_model)}"
+    base = (
+        escape_line(facts.base_model)
+        if facts.on_hub
+        else f"the local checkpoint {escape_line(facts.base_model)}"
+    )
     head = "the head of transformers" if fitted.head_kind == "huggingface" else "LayerNorm and a linear layer"
     if fitted.head_hidden:
         head = f"LayerNorm, a layer of {fitted.head_hidden} units and a linear layer"
@@ -128,8 +126,8 @@ def training(fitted: Fitted, facts: ModelOrigin) -> Iterator[str]:
         if fitted.head_kind == "finegrid"
         else f"- On the encoder lies {head}.",
         f"- Texts are cut to {fitted.max_length} tokens. Of a longer text it reads {KEEPS[fitted.keep]}.",
-        f"- Seed {fitted.seed}; epoch {fitted.best_epoch} was kept; {escape(fitted.precision)} on "
-        f"{escape(fitted.device)}; run {escape(fitted.run_id)}.",
+        f"- Seed {fitted.seed}; epoch {fitted.best_epoch} was kept; {escape_line(fitted.precision)} on "
+        f"{escape_line(fitted.device)}; run {escape_line(fitted.run_id)}.",
     ]
     yield "\n".join(lines)
     yield "The settings that differ from finegrid's defaults (`finegrid explain SETTING` explains each):"
@@ -142,7 +140,7 @@ def data(fitted: Fitted, facts: ModelOrigin) -> Iterator[str]:
     rows = [(part, f"{size:,} texts") for part, size in facts.sizes.items()]
     rows += [(f"fingerprint of the {part}", mark) for part, mark in fitted.fingerprints.items()]
     yield table(("", ""), rows)
-    named = ", ".join(map(escape, fitted.labels[:MOST_LABELS]))
+    named = ", ".join(map(escape_line, fitted.labels[:MOST_LABELS]))
     more = f" and {len(fitted.labels) - MOST_LABELS:,} more" if len(fitted.labels) > MOST_LABELS else ""
     yield f"Labels: {named}{more}."
 
@@ -160,7 +158,7 @@ def scores(fitted: Fitted) -> Iterator[str]:
     if fitted.protocol == "best-test":
         yield f"{BEST_TEST}."
     else:
-        yield f"The epoch was chosen on dev, by {escape(fitted.score)}. Test had no part in that."
+        yield f"The epoch was chosen on dev, by {escape_line(fitted.score)}. Test had no part in that."
 
 
 def limits(fitted: Fitted) -> Iterator[str]:
@@ -182,9 +180,5 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table of Markdown; no rows: nothing."""
     if not rows:
         return ""
-    lines = [heads, ["---"] * len(heads), *([escape(cell) for cell in row] for row in rows)]
+    lines = [heads, ["---"] * len(heads), *([escape_line(cell) for cell in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def fence(code: str, language: str) -> str:
-    return f"```{language}\n{code.rstrip()}\n```"

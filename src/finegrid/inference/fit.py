@@ -6,7 +6,7 @@ import importlib.util
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from finegrid.atomic import recover
+from finegrid.atomic import check_folder, recover
 from finegrid.errors import InputError, Problem, input_error
 from finegrid.in_chinese import name_state, translate
 from finegrid.inference.fitted import FILE
@@ -146,8 +146,9 @@ def check_out(out: Path, force: bool) -> Path:
     Refuse to write over anything, and with ``force`` over anything but a kept model. Make its parent.
 
     Raises:
-        InputError: something is there.
+        InputError: something is there, or a link.
     """
+    check_folder(out)
     out = out.resolve()
     recover(out)
     kept = (out / FILE).exists()

@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 
 from finegrid.atomic import replacing
 from finegrid.data.tokens import TokenisedSplit
+from finegrid.encoders.families import inspect
 from finegrid.encoders.tokenizer import load_tokenizer
 from finegrid.errors import input_error
 from finegrid.inference.apply import tokenise_unlabelled
 from finegrid.inference.fitted import ONNX, Fitted
 from finegrid.inference.keep import load_model, reads_types
 from finegrid.model.classifier import Classifier
+from finegrid.model.load import load_pretrained
 from finegrid.model.packing.batches import evaluation_batches, pack
 from finegrid.model.padded import PaddedClassifier
 from finegrid.training.evaluate import Logits, predict
@@ -73,13 +75,12 @@ def load_padded(folder: Path, fitted: Fitted, model: Classifier) -> PaddedClassi
         fitted: what its ``finegrid.json`` says.
         model: the same, as `load_model` has it.
     """
-    from transformers import AutoModel, AutoModelForSequenceClassification
+    from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING, MODEL_MAPPING
 
-    auto = AutoModelForSequenceClassification if fitted.head_kind == "huggingface" else AutoModel
-    opened = auto.from_pretrained(
-        str(folder), local_files_only=True, trust_remote_code=False, dtype=torch.float32
-    )
-    return PaddedClassifier(opened, None if fitted.head_kind == "huggingface" else model.head).eval()
+    whole = fitted.head_kind == "huggingface"
+    classes = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING if whole else MODEL_MAPPING
+    opened, _ = load_pretrained(classes, inspect(folder), num_labels=len(fitted.labels))
+    return PaddedClassifier(opened, None if whole else model.head).eval()
 
 
 def check_onnx(file: Path, folder: Path, fitted: Fitted, model: Classifier) -> None:

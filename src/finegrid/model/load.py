@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from zipfile import is_zipfile
 
 import torch
+from safetensors import safe_open
 from torch import nn
 
+from finegrid.encoders.config import read_settings
 from finegrid.encoders.families import CheckpointInfo
+from finegrid.encoders.files import weight_files
 from finegrid.encoders.weights import CheckedWeights, check_weights
 from finegrid.errors import first_line, input_error
 
@@ -35,25 +42,73 @@ def load_encoder(info: CheckpointInfo) -> tuple[nn.Module, list[str]]:
     Raises:
         InputError: unreadable weights, or weights that do not fit the config.
     """
-    from transformers import AutoModel
-    from transformers.utils import logging
+    from transformers import MODEL_MAPPING
 
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        encoder, report = AutoModel.from_pretrained(
-            str(info.folder),
-            dtype=torch.float32,  # else transformers keeps the checkpoint's own
-            local_files_only=True,
-            trust_remote_code=False,
-            weights_only=True,
-            output_loading_info=True,
-        )
-    except Exception as error:  # safetensors and pickle raise kinds of their own; the remedy is the same
-        raise input_error(str(info.folder), "weights", f"cannot be loaded: {first_line(error)}") from error
-    missing = sorted(report["missing_keys"])
+    encoder, missing = load_pretrained(MODEL_MAPPING, info)
     lost = [name for name in missing if not name.startswith("pooler.")]
     if lost:
         what = f"no weights for {', '.join(lost[:3])}{' ...' if len(lost) > 3 else ''} ({len(lost)} tensors)."
         raise input_error(str(info.folder), "weights", f"{what} Is this a complete {info.family} encoder?")
     return encoder, ["pooler"] if missing else []
+
+
+def load_pretrained(
+    classes: Mapping[type, Any], info: CheckpointInfo, **changed: Any
+) -> tuple[Any, list[str]]:
+    """A model of transformers, in float32, from a checkpoint that has been checked.
+
+    transformers opens no file of the folder: it would follow what files there name, such as kernels, adapters
+    and weights of other names.
+
+    Args:
+        classes: by class of config that of the model.
+        info: the checkpoint.
+        changed: settings of the config beside those that finegrid reads.
+
+    Returns:
+        The model, and the names of tensors that there are no weights for.
+
+    Raises:
+        InputError: unreadable weights, or weights that do not fit the config.
+    """
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    config = make_config(info.folder, info.family, **changed)
+    try:
+        model, report = classes[type(config)].from_pretrained(
+            None,
+            config=config,
+            state_dict=read_state(weight_files(info.folder)),
+            dtype=torch.float32,  # else transformers keeps the checkpoint's own
+            output_loading_info=True,
+        )
+    except Exception as error:  # safetensors and pickle raise kinds of their own; the remedy is the same
+        raise input_error(str(info.folder), "weights", f"cannot be loaded: {first_line(error)}") from error
+    return model, sorted(report["missing_keys"])
+
+
+def make_config(folder: Path, family: str, **changed: Any) -> Any:
+    """The config of transformers that has what finegrid reads of a checkpoint's, and nothing else of it.
+
+    Raises:
+        InputError: as `read_settings`.
+    """
+    from transformers import AutoConfig
+
+    settings = read_settings(folder, family)
+    given = settings.model_dump(exclude_none=True) | {"pad_token_id": settings.pad_token_id}  # may be none
+    return AutoConfig.for_model(family, **given, **changed)
+
+
+def read_state(files: Sequence[Path]) -> dict[str, Any]:
+    """What weight files hold by name: tensors, or what reads them when it is asked for. No code is run."""
+    state: dict[str, Any] = {}
+    for path in files:
+        if path.suffix == ".safetensors":
+            opened = safe_open(path, framework="pt")
+            state |= {name: opened.get_slice(name) for name in opened.keys()}  # noqa: SIM118  no mapping
+        else:
+            state |= torch.load(path, map_location="cpu", weights_only=True, mmap=is_zipfile(path))
+    return state

@@ -19,7 +19,9 @@ from finegrid.study.audit_file import Audit, Proof, load_audit
 from finegrid.study.audited import fitting_audit
 from finegrid.study.bundles import bundles_json
 from finegrid.study.confounding import design_as_json
+from finegrid.study.leftovers import Leftovers, find_leftovers
 from finegrid.study.record import Record
+from finegrid.study.runs_on_file import RunsOnFile, read_runs
 from finegrid.study.settings import RunSettings
 from finegrid.study.study import Study
 
@@ -32,13 +34,13 @@ def probed(study: Study, settings: RunSettings) -> bool:
     return audit is not None and bool(audit.costs) and audit.measured == settings.alike
 
 
-def seeds_seen(study: Study) -> tuple[int, ...]:
+def seeds_seen(study: Study, audit: Audit | None, on_file: RunsOnFile) -> tuple[int, ...]:
     """The seeds of study.toml, and those that ``run --seeds`` has added, in whichever precision."""
-    audit, latest = fitting_audit(study), study.ledger.latest()
-    numbers = study.head.design.numbers
+    numbers, latest = study.head.design.numbers, on_file.latest
     others = sorted({record.seed for record in latest.values()} - set(numbers))
     twins = [plan_runs(study, audit, precision, others) for precision in PRECISIONS] if audit else []
-    return (*numbers, *sorted({run.seed for runs in twins for run in runs if run.run_id in latest}))
+    seen = {run.seed for runs in twins for run in runs if run.run_id in latest}
+    return (*numbers, *sorted({*seen, *on_file.lost.values()} - set(numbers)))
 
 
 def study_status(
@@ -52,9 +54,10 @@ def study_status(
         seeds: the first so many; None: those of study.toml, and those that were added.
         workers: how many processes train; None: as many as cores and memory carry.
     """
-    numbers = tuple(range(seeds)) if seeds else seeds_seen(study)
     audit = fitting_audit(study)
-    return StudyStatus(study, settings, audit and with_free(audit, study), numbers, workers)
+    on_file = read_runs(study, audit)
+    numbers = tuple(range(seeds)) if seeds else seeds_seen(study, audit, on_file)
+    return StudyStatus(study, settings, audit and with_free(audit, study), numbers, workers, on_file)
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class StudyStatus:
     audit: Audit | None
     seeds: Sequence[int]
     asked_workers: int | None = None
+    known: RunsOnFile | None = None  # what is on file, where that has been read already
 
     @property
     def workers(self) -> int:
@@ -87,6 +91,16 @@ class StudyStatus:
             return []
         return plan_families(self.runs, capacity(self.settings, self.audit).size_of)
 
+    @cached_property
+    def on_file(self) -> RunsOnFile:
+        """What the study's files tell of its runs."""
+        return self.known or read_runs(self.study, self.audit)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the audit warns of, and what of the study's files does not fit."""
+        return [*(self.audit.warnings if self.audit else ()), *self.on_file.notes]
+
     def records(self) -> Mapping[str, Record | None]:
         """Planned run id -> its latest record, of this precision or (in a mixed study) of another."""
         return self._records
@@ -95,7 +109,7 @@ class StudyStatus:
     def _records(self) -> dict[str, Record | None]:
         if self.audit is None:
             return {}
-        latest = self.study.ledger.latest()
+        latest = self.on_file.latest
         precisions = sorted(PRECISIONS, key=lambda precision: precision != self.settings.precision)
         twins = [plan_runs(self.study, self.audit, precision, self.seeds) for precision in precisions]
         return {
@@ -131,6 +145,11 @@ class StudyStatus:
         ended = [run_id for run_id, state in self.states().items() if state in ("done", "diverged")]
         return makespan([family.without(ended) for family in self.families], self.audit, self.workers)
 
+    @cached_property
+    def leftovers(self) -> Leftovers:
+        """What lies in the folder that no finished run needs."""
+        return find_leftovers(self.study.files)
+
     def inert(self) -> dict[str, dict[str, Any]]:
         """Varied factor -> reason, and the rows in which it does nothing."""
         return self.audit.inert(self.study.rows) if self.audit else {}
@@ -163,11 +182,12 @@ class StudyStatus:
             "probed": self.audit is not None,
             "runs": {"distinct": len(states), **{s: states.count(s) for s in STATES}} if self.audit else None,
             "degenerate": self.degenerate(),
+            "leftovers": self.leftovers.as_json(),
             "inert": self.inert(),
             "proofs": [proof.model_dump() for proof in self.proofs()],
             "seconds_left": self.seconds_left(),
             "data": self.audit.sizes if self.audit else None,
             "tokens": self.audit.tokens if self.audit else None,
             "costs": [cost.model_dump() for cost in self.audit.costs] if self.audit else None,
-            "warnings": self.audit.warnings if self.audit else [],
+            "warnings": self.warnings,
         }

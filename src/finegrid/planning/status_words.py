@@ -12,9 +12,12 @@ from finegrid.planning.status import STATES, StudyStatus
 from finegrid.planning.words import count, name_rows, say
 from finegrid.recipe.identity import Level
 from finegrid.recipe.recipe import Recipe
+from finegrid.refusals import format_mib
 from finegrid.spelling import Lang, format_duration, format_level
 from finegrid.study.audit_file import Audit, load_audit
 from finegrid.study.confounding import describe_design
+from finegrid.study.leftovers import size_of
+from finegrid.study.lock import Holder
 from finegrid.study.settings import BEST_TEST
 from finegrid.study.study import Study
 from finegrid.words import SHARED
@@ -87,9 +90,11 @@ def level_lines(status: StudyStatus, lang: Lang) -> Iterator[str]:
             first.setdefault(levels[factor], recipe)
         for level, recipe in first.items():
             steps = steps_of(recipe, status.audit) if status.audit else NOMINAL_STEPS
-            told = getattr(recipe, part).explain_level(name, study.checkpoint, steps, lang)
+            told = getattr(recipe, part).explain_level(name, study.known_checkpoint, steps, lang)
             if told:
                 yield f"  {factor} = {format_level(level)}{colon}{told}"
+    if moved and study.known_checkpoint is None:
+        yield f"  {say('layers unknown', lang)}"
 
 
 def bundle_lines(study: Study, name: str, lang: Lang) -> Iterator[str]:
@@ -188,21 +193,39 @@ def status_lines(status: StudyStatus, lang: Lang = "en") -> list[str]:
     return lines
 
 
-def at_work_lines(progress: Mapping[str, Any] | None, lang: Lang = "en") -> list[str]:
-    """That a study is being trained, and how far that is; nothing where it is not.
+def leftover_lines(status: StudyStatus, lang: Lang = "en") -> Iterator[str]:
+    """Saved states that go on, and files that are of no use; nothing where there are none."""
+    found = status.leftovers
+    if found.states:
+        states, runs = count(len(found.states), "saved state", lang), count(len(found.runs), "run", lang)
+        yield say("saved", lang, states=states, runs=runs, size=format_mib(found.state_bytes))
+    if found.drafts:
+        size = format_mib(sum(map(size_of, found.drafts)))
+        yield say("drafts", lang, files=count(len(found.drafts), "half written file", lang), size=size)
+    if found.unfit:
+        names = ", ".join(map(status.study.files.relative, found.unfit))
+        yield say("unfit", lang, files=names, size=format_mib(sum(map(size_of, found.unfit))))
+
+
+def at_work_lines(
+    progress: Mapping[str, Any] | None, lang: Lang = "en", holder: Holder | None = None
+) -> list[str]:
+    """That a study is being trained, by whom, and how far that is; nothing where it is not.
 
     Args:
         progress: of progress.json.
         lang: en or zh.
+        holder: of the study's lock.
     """
     if progress is None:
         return []
+    by = "" if holder is None else say("by", lang, process=holder.process, host=holder.host)
     if progress.get("doing") != "training":
-        return [say("getting ready", lang)]
+        return [say("getting ready", lang) + by]
     left, runs = progress["seconds_left"], progress["runs"]
     told = say("at work", lang, ended=runs["ended"], runs=count(runs["to_train"], "run", lang))
     time = "" if left is None else say("left", lang, time=format_duration(left, lang))
-    return [SHARED[lang]["comma"].join(filter(None, [told, time]))]
+    return [SHARED[lang]["comma"].join(filter(None, [told, time])) + by]
 
 
 def lacking_lines(status: StudyStatus, lang: Lang) -> list[str]:

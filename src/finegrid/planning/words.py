@@ -14,6 +14,8 @@ ENGLISH = {
     "none": "none",
     "free": "(free: all levels are scored in the same runs)",
     "the baseline": "the baseline",
+    "layers unknown": "what levels amount to layer by layer is left out: the checkpoint is not here, and "
+    "audit.json does not say what it is like",
     "data": "data: {sizes} texts; those of train have {tokens:.1f} tokens on average",
     "inert": "inert: {factor} in {rows}: {reason}",
     "predicted": "predicted: {work} of work, {left} left with {workers} of {threads}",
@@ -25,9 +27,14 @@ ENGLISH = {
     "of state": "{count} {state}",
     "logs": "logs of the workers, a line an epoch: {folder}",
     "degenerate": "degenerate, no better than the majority class: {runs}",
+    "saved": "{states} of {runs} not ended ({size}): the next `finegrid run` or `fit` of these runs goes on "
+    "from there",
+    "drafts": "{files} of a process that was killed ({size}): the next `finegrid run` removes them",
+    "unfit": "saved states that nothing could go on from ({size}), which you may delete: {files}",
     "left": "about {time} left",
     "getting ready": "at work now: getting ready",
     "at work": "at work now: {ended} of {runs} since this start",
+    "by": " (process {process} on {host})",
     "lacking": "{count} of those left have finished, but were not scored at {keys}: they are trained again "
     "to add it. Until then verdicts on other factors use their records.",
     "time over": "no run that is left would end in time: {left} of {runs} left{about}",
@@ -59,6 +66,7 @@ CHINESE = {
     "none": "没有待训练的",
     "free": "（免费：在同一批运行中按所有水平评分）",
     "the baseline": "基线",
+    "layers unknown": "略去各层的具体取值：检查点不在本机，audit.json 也没有记录它的结构",
     "data": "数据：{sizes} 条文本；训练集平均 {tokens:.1f} 个词元",
     "inert": "不起作用：{factor}，在 {rows}中：{reason}",
     "predicted": "预计：单进程共需 {work}；用 {workers}（各 {threads}）还需 {left}",
@@ -70,9 +78,13 @@ CHINESE = {
     "of state": "{state} {count} 次",
     "logs": "各进程的日志，每轮一行：{folder}",
     "degenerate": "没有学会，不比多数类基线更好：{runs}",
+    "saved": "{states}，涉及 {runs}未结束的训练（{size}）：下次执行 `finegrid run` 或 `fit` 时从那里继续",
+    "drafts": "{files}，由被终止的进程留下（{size}）：下次 `finegrid run` 会删除",
+    "unfit": "无法继续使用的已保存状态（{size}），可以删除：{files}",
     "left": "约还需 {time}",
     "getting ready": "正在运行：准备中",
     "at work": "正在运行：本次启动以来完成 {ended} 次，共 {runs}",
+    "by": "（{host} 上的进程 {process}）",
     "lacking": "待训练的运行中有 {count} 次已经完成，但没有按 {keys} 评分：会为此重新训练。在此之前，其他因素"
     "的结论仍使用它们的记录。",
     "time over": "剩余时间不够再完成一次运行：{runs}中还剩 {left} 次{about}",
@@ -105,6 +117,8 @@ MEASURES = {  # what Chinese counts things with
     "distinct recipe": "个不同的配方",
     "worker": "个进程",
     "thread": "个线程",
+    "saved state": "份已保存的状态",
+    "half written file": "个未写完的文件",
 }
 
 

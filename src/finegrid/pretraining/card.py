@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from finegrid.data.markdown import code_block, code_span, escape_line
+from finegrid.errors import visible
+
 # Of a file's lines and documents, in the order of the table's columns.
 COUNTS = {
     "lines": "lines",
@@ -33,7 +36,7 @@ def write_card(name: str, about: dict[str, Any]) -> str:
     files = [
         " | ".join(
             [
-                f"| {file['name']}",
+                f"| {escape_line(file['name'])}",
                 *(f"{file[key]:,}" for key in COUNTS),
                 f"{weight:g}",
                 f"{held_out['loss']:.4f} |",
@@ -41,11 +44,11 @@ def write_card(name: str, about: dict[str, Any]) -> str:
         )
         for file, weight, held_out in zip(about["files"], about["weights"], progress["by_file"], strict=True)
     ]
-    source = f"from `{asked['init']}`" if asked["init"] else "from random weights"
+    source = f"from {code_span(asked['init'])}" if asked["init"] else "from random weights"
     stages = f", grown by stacking: {', '.join(map(str, asked['grow']))} layers" if asked["grow"] else ""
     return "\n".join(
         [
-            f"# {name}",
+            f"# {escape_line(name)}",
             "",
             f"A BERT of {shape['num_hidden_layers']} layers, width {shape['hidden_size']}, "
             f"{shape['num_attention_heads']} heads and {shape['vocab_size']:,} word pieces: "
@@ -61,9 +64,7 @@ def write_card(name: str, about: dict[str, Any]) -> str:
             f"At the end, on held-out text: loss {last['loss']:.4f} nats a hidden token, "
             f"{last['accuracy']:.2%} of them guessed, {last['pair_accuracy']:.1%} of pairs told apart.",
             "",
-            "```",
-            about["command"],
-            "```",
+            code_block("\n".join(map(visible, about["command"].split("\n")))),
             "",
             f"sha256 of `model.safetensors`: `{about['sha256']}`",
             "",

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from filelock import FileLock, Timeout
 
-from finegrid.atomic import recover, replacing, replacing_folder
+from finegrid.atomic import find_others, recover, replacing, replacing_folder
 from finegrid.data.tokens import load_arrays, save_arrays_
 from finegrid.encoders.tokenizer import TOKENIZER
 from finegrid.errors import InputError, Problem, input_error
@@ -65,8 +65,10 @@ class PretrainFolder:
         """Keep other processes out of the folder, and find it as it was before a kill.
 
         Raises:
-            InputError: one is at work in it.
+            InputError: one is at work in it, or something in it leads elsewhere.
         """
+        if others := [*find_others(self.out, self.out.name)]:
+            raise InputError(str(self.out), [*others, Problem("", "Remove it, or choose another --out.")])
         # Beside the folder: what is in it changes its place at the end.
         self.out.parent.mkdir(parents=True, exist_ok=True)
         path = self.out.with_name(f".{self.out.name}.lock")

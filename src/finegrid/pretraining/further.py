@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +15,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from finegrid.atomic import replacing
 from finegrid.data.tokens import TokenisedSplit
 from finegrid.encoders.tokenizer import load_tokenizer
 from finegrid.errors import input_error
@@ -24,6 +24,8 @@ from finegrid.pretraining.settings import PretrainSettings
 from finegrid.pretraining.start import load_model
 from finegrid.pretraining.vocabulary import check_specials
 from finegrid.recipe.identity import ENGINE
+from finegrid.refusals import saving
+from finegrid.spelling import Telling
 
 LENGTH = 128  # tokens of a sequence, or as many as the encoder has places for
 BATCH_TOKENS = 2048
@@ -63,11 +65,11 @@ class FurtherPretraining:
 
     def seconds(self, tokens: int, rate: float, seed: int | None) -> float:
         """Seconds that making them took; 0 where they have not been made yet."""
-        path = self._path(tokens, rate, seed)
-        if not path.exists():
+        try:
+            with safe_open(self._path(tokens, rate, seed), "pt") as file:
+                return float(file.metadata()["seconds"])
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError):
             return 0.0
-        with safe_open(path, "pt") as file:
-            return float(file.metadata()["seconds"])
 
     def _path(self, tokens: int, rate: float, seed: int | None) -> Path:
         # Not of the threads: they change no bit.
@@ -89,11 +91,12 @@ class FurtherPretraining:
         )
         state = path.with_suffix(".state")
         texts = self._cut(settings.length - 3)
-        loop = PretrainLoop(settings, texts, model, state, self.threads, tell=lambda line: None)
+        loop = PretrainLoop(settings, texts, model, state, self.threads, tell=to_log)
         loop.run()
         tensors = {name: t.detach().cpu().contiguous() for name, t in loop.model.encoder.state_dict().items()}
-        with replacing(path) as draft:
-            save_file(tensors, draft, {"seconds": str(loop.progress.seconds)})
+        about = {"seconds": str(loop.progress.seconds), "digest": digest_tensors(tensors)}
+        with saving(path, sum(t.nbytes for t in tensors.values())) as draft:
+            save_file(tensors, draft, about)
         state.unlink()
 
     def _cut(self, longest: int) -> PretrainTexts:
@@ -123,10 +126,26 @@ class FurtherPretraining:
         return Documents(tokens, ends, np.zeros(int(kept.sum()), dtype=np.int64), 0)
 
 
+def to_log(telling: Telling) -> None:
+    """To the log of the worker."""
+    print(*telling("en"), sep="\n", file=sys.stderr)
+
+
 def read_tensors(path: Path) -> dict[str, Tensor] | None:
-    """The tensors of a file, or None where there is none that can be read."""
+    """The tensors of a file, or None where there is none that can be read and is as it was written."""
     try:
         with safe_open(path, "pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            digest = (file.metadata() or {}).get("digest")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError):
         return None  # absent, or cut short: it is only a cache
+    return tensors if digest == digest_tensors(tensors) else None
+
+
+def digest_tensors(tensors: Mapping[str, Tensor]) -> str:
+    """Of names, shapes and values, on the CPU."""
+    digest = hashlib.sha256()
+    for name, t in sorted(tensors.items()):
+        digest.update(f"{name} {t.dtype} {[*t.shape]}".encode())
+        digest.update(t.contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -24,6 +24,7 @@ from finegrid.pretraining.state import PretrainProgress, load_progress, load_sta
 from finegrid.pretraining.words import say
 from finegrid.spelling import Lang, Telling
 from finegrid.streams import Streams
+from finegrid.unfit import UnfitError, set_aside, tell_set_aside
 
 LARGEST_NORM = 1.0  # of the gradient (Devlin et al. 2019, code)
 SAVE_SECONDS = 120.0
@@ -73,14 +74,31 @@ class PretrainLoop:
         self.schedule = PretrainSchedule(settings, settings.grow or (depth,))
         self.heads = model.config.num_attention_heads
         self.progress = PretrainProgress(layers=depth)
-        saved = load_progress(state)
-        if saved is not None:
-            self.progress = saved
-            if saved.layers != depth:
-                model = grow(model, saved.layers)
         self._take_over_(model)
-        if saved is not None:
-            load_state_(state, self.model, self.optimizer)
+        try:
+            self._go_on_(model)
+        except UnfitError as unfit:  # found before anything was filled
+            set_aside(state)
+            self.tell(tell_set_aside(str(state), unfit.reason))
+            self.progress = PretrainProgress(layers=depth)
+            self._take_over_(model)
+
+    def _go_on_(self, model: Any) -> None:
+        """Take over what was saved, if anything was.
+
+        Raises:
+            UnfitError: nothing can go on from it.
+        """
+        saved = load_progress(self.state)
+        if saved is None:
+            return
+        stages = self.settings.grow or (self.progress.layers,)
+        if saved.layers not in stages or saved.batch >= self._draw_epoch(saved.epoch).batches:
+            raise UnfitError("other progress", f"{saved.layers} layers, batch {saved.batch}")
+        if saved.layers != self.progress.layers:
+            self._take_over_(grow(model, saved.layers))
+        load_state_(self.state, self.model, self.optimizer)
+        self.progress = saved
 
     def _take_over_(self, model: Any) -> None:
         compute = torch.bfloat16 if self.settings.precision == "bf16" else model.dtype

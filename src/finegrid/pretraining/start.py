@@ -11,6 +11,7 @@ from finegrid.encoders.families import inspect, resolve
 from finegrid.encoders.files import read_config
 from finegrid.encoders.weights import check_weights
 from finegrid.errors import first_line, input_error
+from finegrid.model.load import load_pretrained
 from finegrid.streams import Streams
 
 
@@ -20,8 +21,7 @@ def load_model(init: str) -> tuple[Any, Path]:
     Raises:
         InputError: no BERT, or weights that do not fit.
     """
-    from transformers import BertForPreTraining
-    from transformers.utils import logging
+    from transformers import BertConfig, BertForPreTraining
 
     folder = resolve(init, Path())
     info = inspect(folder)
@@ -29,22 +29,10 @@ def load_model(init: str) -> tuple[Any, Path]:
         what = f'model_type "{info.family}": only BERT can be pre-trained here. Take a BERT checkpoint.'
         raise input_error(str(folder), "config.json", what)
     check_weights(info)
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        with torch.random.fork_rng():
-            torch.manual_seed(0)  # for what the checkpoint lacks; drawn anew below
-            model, report = BertForPreTraining.from_pretrained(
-                str(folder),
-                dtype=torch.float32,
-                local_files_only=True,
-                trust_remote_code=False,
-                weights_only=True,
-                output_loading_info=True,
-            )
-    except Exception as error:  # safetensors and pickle raise kinds of their own; the remedy is the same
-        raise input_error(str(folder), "weights", f"cannot be loaded: {first_line(error)}") from error
-    missing = set(report["missing_keys"])
+    with torch.random.fork_rng():
+        torch.manual_seed(0)  # for what the checkpoint lacks; drawn anew below
+        model, lacks = load_pretrained({BertConfig: BertForPreTraining}, info)
+    missing = set(lacks)
     lost = sorted(name for name in missing if not name.startswith(("bert.pooler.", "cls.")))
     if lost:
         what = f"no weights for {', '.join(lost[:3])} ({len(lost)} tensors). Is this a complete BERT?"

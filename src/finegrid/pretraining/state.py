@@ -3,37 +3,49 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 import torch
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from finegrid.atomic import replacing
-from finegrid.errors import input_error
 from finegrid.optim.updater import Updater
 from finegrid.pretraining.heads import Pretrainer
+from finegrid.refusals import saving
+from finegrid.unfit import UnfitError
+
+Count = Annotated[int, Field(ge=0, lt=2**53)]
 
 
 @dataclass
 class PretrainProgress:
     """What has been done. ``batch`` of ``epoch`` comes next."""
 
-    epoch: int = 0
-    batch: int = 0
-    step: int = 0
-    tokens: int = 0
-    seconds: float = 0.0
-    layers: int = 0
-    grown_at: int | None = None  # the step at which layers were last added
-    points: int = 0  # of the curve that are behind us, those skipped by a slow machine included
+    # Of what a saved state may say.
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+    epoch: Count = 0
+    batch: Count = 0
+    step: Count = 0
+    tokens: Count = 0
+    seconds: Annotated[float, Field(ge=0)] = 0.0
+    layers: Count = 0
+    grown_at: Count | None = None  # the step at which layers were last added
+    points: Count = 0  # of the curve that are behind us, those skipped by a slow machine included
     curve: list[dict[str, float]] = field(default_factory=list)
     by_file: list[dict[str, float]] = field(default_factory=list)  # held-out figures of the last point
     # Nats since the curve's last point. Saved states have the field by this name.
     told: float = 0.0
-    hidden: int = 0  # tokens they were about
+    hidden: Count = 0  # tokens they were about
+
+
+PROGRESS = TypeAdapter(PretrainProgress)
 
 
 def save_state(path: Path, model: Pretrainer, optimizer: Updater, progress: PretrainProgress) -> None:
@@ -42,7 +54,7 @@ def save_state(path: Path, model: Pretrainer, optimizer: Updater, progress: Pret
         tensors[f"weight/{name}"] = p.detach()
         tensors |= {f"{kind}/{name}": values for kind, values in optimizer.state.get(p, {}).items()}
     about = {"progress": json.dumps(asdict(progress)), "optimizer_steps": str(optimizer.updates[0])}
-    with replacing(path) as draft:
+    with saving(path, sum(t.nbytes for t in tensors.values())) as draft:
         save_file({name: t.contiguous().cpu() for name, t in tensors.items()}, draft, about)
 
 
@@ -50,27 +62,64 @@ def load_progress(path: Path) -> PretrainProgress | None:
     """How far a run came; None where nothing was saved yet.
 
     Raises:
-        InputError: the file is damaged.
+        UnfitError: the file is damaged, or of something else.
+        OSError: the system refuses to read it.
     """
     if not path.exists():
         return None
+    with opened(path) as file:
+        try:
+            return PROGRESS.validate_json((file.metadata() or {})["progress"])
+        except (KeyError, ValidationError) as error:
+            raise UnfitError("other progress", error) from error
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Any]:
+    """
+    Raises:
+        UnfitError: the file is damaged.
+        OSError: the system refuses to read it.
+    """
     try:
+        with path.open("rb"):  # safetensors says of all that cannot be opened that it is not there
+            pass
         with safe_open(path, "pt") as file:
-            about: dict[str, Any] = json.loads(file.metadata()["progress"])
-        return PretrainProgress(**about)
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        what = f"is no state of a run, or damaged ({error}). Delete the folder to begin anew."
-        raise input_error(str(path), "state", what) from error
+            yield file
+    except (SafetensorError, IsADirectoryError) as error:
+        raise UnfitError("damaged", error) from error
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise UnfitError("damaged", error) from error  # what safetensors says has no number
 
 
 @torch.no_grad()
 def load_state_(path: Path, model: Pretrainer, optimizer: Updater) -> None:
-    """Fill a model of the right depth and its optimizer with what was saved."""
-    with safe_open(path, "pt") as file:
-        names = set(file.keys())
-        for name, p in model.named_parameters():
-            p.copy_(file.get_tensor(f"weight/{name}"))
-            if f"first/{name}" in names:
-                kinds = optimizer.rule.names
-                optimizer.state[p] = {kind: file.get_tensor(f"{kind}/{name}").to(p.device) for kind in kinds}
-        optimizer.updates = [int(file.metadata()["optimizer_steps"])] * len(optimizer.groups)
+    """Fill a model of the right depth and its optimizer with what was saved. All is checked before.
+
+    Raises:
+        UnfitError: it does not fit.
+        OSError: the system refuses to read it.
+    """
+    kinds = optimizer.rule.names
+    with opened(path) as file:
+        names = {*file.keys()}
+        steps = (file.metadata() or {}).get("optimizer_steps", "")
+        weights = {f"weight/{name}": p for name, p in model.named_parameters()}
+        stepped = {name: p for name, p in model.named_parameters() if f"{kinds[0]}/{name}" in names}
+        moments = {f"{kind}/{name}": p for name, p in stepped.items() for kind in kinds}
+        needed = weights | moments
+        if names != needed.keys() or not re.fullmatch(r"\d{1,15}", steps):
+            raise UnfitError("other tensors")
+        saved = {name: file.get_tensor(name) for name in names}
+    for name, p in needed.items():
+        if (saved[name].shape, saved[name].dtype) != (p.shape, p.dtype):
+            raise UnfitError("other tensors", name)
+        if not saved[name].isfinite().all():
+            raise UnfitError("not finite", name)
+    for name, p in model.named_parameters():
+        p.copy_(saved[f"weight/{name}"])
+    for name, p in stepped.items():
+        optimizer.state[p] = {kind: saved[f"{kind}/{name}"].to(p.device) for kind in kinds}
+    optimizer.updates = [int(steps)] * len(optimizer.groups)

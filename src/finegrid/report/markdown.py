@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
+from finegrid.data.markdown import escape_line
 from finegrid.facts.comparison import LossFacts
 from finegrid.facts.decision_words import bundle_lines, factor_words, ladder_words
 from finegrid.facts.failure_words import failure_lines
@@ -25,10 +25,6 @@ from finegrid.report.chart.style import Look, fit_line, format_signed, level_nam
 from finegrid.spelling import Lang, seconds_digits
 
 MOST = 20  # recipes of the best set
-LISTED = re.compile(r"^([0-9]+)([.)])")  # what begins a numbered list
-SPECIAL = str.maketrans(
-    {char: f"\\{char}" for char in "\\`*[]|"} | {"&": "&amp;", "<": "&lt;", ">": "&gt;"},
-)
 
 
 def markdown(facts: Facts, lang: Lang = "en") -> str:
@@ -50,18 +46,12 @@ def markdown(facts: Facts, lang: Lang = "en") -> str:
 
 def escape_text(text: str) -> str:
     """The user's words as words: no markup of Markdown or HTML, one line, control characters spelled out."""
-    return fit_line(text, 400).translate(SPECIAL)
+    return escape_line(fit_line(text, 400))
 
 
 def quote_note(note: str | None) -> str:
     """What study.toml says to readers, as a quotation with its line breaks; empty where it says nothing."""
-    return "  \n".join(f"> {escape_line(line)}".rstrip() for line in (note or "").splitlines())
-
-
-def escape_line(line: str) -> str:
-    """A line that cannot begin a heading, a list or a fence."""
-    escaped = escape_text(line.strip())
-    return f"\\{escaped}" if escaped[:1] in set("#+-=~") else LISTED.sub(r"\1\\\2", escaped)
+    return "  \n".join(f"> {escape_text(line.strip())}".rstrip() for line in (note or "").splitlines())
 
 
 def table(heads: Sequence[str], right: Sequence[bool], rows: Sequence[Sequence[str]]) -> str:
@@ -112,7 +102,7 @@ def verdict_table(facts: Facts, look: Look) -> tuple[list[str], list[bool], list
                 "" if low is None or high is None else look.between(low, high),
                 *(local_text(there, look) for there in local),
                 *timed,
-                factor_words(one, verdict, look.lang),
+                escape_text(factor_words(one, verdict, look.lang)),
             ]
         )
     right = [name != "strategy" and name != "tip decision_text" for name in names]

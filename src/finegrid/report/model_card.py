@@ -36,10 +36,13 @@ def study_blocks(
         margin: points; smaller differences are none. None: as the verdict chooses it.
         tolerance: points that a recommended recipe may lose against the baseline.
     """
-    if not any(record.done for record in study.ledger.latest().values()):
+    if not any(record.done for record in study.ledger):
         return NOTHING
     try:
-        verdict = interim.with_interim_decisions(load_results(study), margin, tolerance)
+        results = load_results(study)
+        if not any(results.finished()):
+            return NOTHING
+        verdict = interim.with_interim_decisions(results, margin, tolerance)
     except InputError as error:
         return f"The study has no verdict: {escape_text(error.problems[0].what)}"
     facts = as_json(verdict)

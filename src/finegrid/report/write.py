@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from finegrid.atomic import replacing
+from finegrid.atomic import check_file, replacing
 from finegrid.errors import input_error
 from finegrid.facts.report import Facts
 from finegrid.metrics import TOLERANCE
@@ -41,22 +41,28 @@ def write_report(
         Lines for the terminal.
 
     Raises:
-        InputError: another format, a figure that does not exist or has no facts, or no figure named.
+        InputError: another format, a figure that does not exist or has no facts, or no figure named;
+            or a place where something else than a file is.
     """
     check(style, figure, out)
+    files = StudyFolder(folder)
+    if out is None and style != "md":
+        out = files.report if figure is None else files.figure(figure, style)
+    if out is not None:
+        check_file(out)  # before the verdict, which takes its time
     facts = report_facts(folder, margin, tolerance)
     if style == "md":
         from finegrid.report.markdown import markdown
 
         text = markdown(facts, lang)
         return [text.rstrip("\n")] if out is None else [put(out, text.encode(), lang)]
-    if style == "html":
-        return write_page(facts, out or StudyFolder(folder).report, lang)
+    assert out is not None
+    if figure is None:
+        return write_page(facts, out, lang)
     from finegrid.report.chart import files as figures
 
-    assert figure is not None
     content = figures.figure(facts, figure, "svg" if style == "svg" else "png", lang)
-    return [put(out or StudyFolder(folder).figure(figure, style), content, lang)]
+    return [put(out, content, lang)]
 
 
 def check(style: str, figure: str | None, out: Path | None) -> None:
@@ -89,9 +95,11 @@ def write_page(facts: Facts, out: Path, lang: Lang) -> list[str]:
     """The page, and beside it the facts that it shows."""
     from finegrid.report.page.page import render_page
 
+    for target in (out, beside := out.with_suffix(".json")):
+        check_file(target)
     page = render_page(facts, lang).encode()
     told = json.dumps(facts, ensure_ascii=False, indent=1, allow_nan=False).encode()
-    return [put(out.with_suffix(".json"), told, lang), put(out, page, lang)]
+    return [put(beside, told, lang), put(out, page, lang)]
 
 
 def put(out: Path, content: bytes, lang: Lang) -> str:

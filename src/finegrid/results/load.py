@@ -15,7 +15,7 @@ from finegrid.results.conditional import where_factor_exists
 from finegrid.results.from_table import imported_results
 from finegrid.results.results import Distinct, MergedLevel, Results
 from finegrid.results.score_scale import ScoreScale
-from finegrid.study.audit_file import Audit, varied_settings
+from finegrid.study.audit_file import Audit, describe_unfit_audit, varied_settings
 from finegrid.study.audited import fitting_audit
 from finegrid.study.bundles import settings_of
 from finegrid.study.folder import AUDIT_FILE
@@ -24,6 +24,7 @@ from finegrid.study.identity import identify
 from finegrid.study.imported import load_imported
 from finegrid.study.load import read_study
 from finegrid.study.record import Record
+from finegrid.study.runs_on_file import read_runs
 from finegrid.study.study import Study
 
 HOLDS_AT = ("optimizer.rate", "training.epochs", "training.batch_size", "model.pooling")
@@ -47,9 +48,11 @@ def load_results(study: Study) -> Results:
     """
     audit = fitting_audit(study)
     if audit is None:
-        what = "this study has not been started, or its factors have changed. `finegrid run` trains it."
+        what = "this study has not been started, or its factors have changed. `finegrid run` trains it"
+        what = f"{describe_unfit_audit(study.folder) or what}."
         raise input_error(str(study.folder), AUDIT_FILE, what)
-    latest = study.ledger.latest()
+    on_file = read_runs(study, audit, "answers")
+    latest = on_file.latest
     exists = where_factor_exists(study, audit)
     groups: dict[str, list[int]] = {}
     for position, row in enumerate(study.rows):
@@ -92,7 +95,8 @@ def load_results(study: Study) -> Results:
         scale=ScoreScale(1.0, False, *range_of(study.head.score)),
         planned_seeds=study.head.design.planned,
         holds_at=holds_at,
-        notes=tuple(audit.warnings),
+        notes=(*audit.warnings, *on_file.notes),
+        unfit=on_file.notes,
         resampling=(resampling := study.head.design.resampling),
         test_given=resampling is not None and not resampling.pools_test(study.head.data),
         screen=study.screen,

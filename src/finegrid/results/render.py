@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from finegrid.data.markdown import escape_cell
-from finegrid.errors import visible
+from finegrid.errors import visible, visible_json
 from finegrid.recipe.identity import Levels
 from finegrid.spelling import format_level
 from finegrid.study.presets import Preset
@@ -27,7 +27,7 @@ def render_table(
         style: the format.
     """
     if style == "json":
-        return json.dumps(content, ensure_ascii=False, indent=1)
+        return visible_json(json.dumps(content, ensure_ascii=False, indent=1))
     if style == "csv":
         out = io.StringIO()
         csv.writer(out, lineterminator="\n").writerows([header, *rows])

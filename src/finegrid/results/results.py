@@ -73,6 +73,7 @@ class Results:
     seconds_per: str = "run"  # or "epoch"
     repeats: bool = False  # whether "seeds" are just repeats of the same recipes
     notes: tuple[str, ...] = ()  # where it comes from, and warnings about the data
+    unfit: tuple[str, ...] = ()  # of these, what of the study's files does not fit
     scale: ScoreScale = field(default_factory=ScoreScale)  # of the scores
     resampling: Resampling | None = None  # where every seed has a split of its own of one pool
     test_given: bool = False  # whether the test texts have a file of their own, outside that pool

@@ -15,6 +15,7 @@ from finegrid.results.words import say
 from finegrid.spelling import Lang, seconds_digits
 from finegrid.study.audit_file import Audit
 from finegrid.study.record import Record
+from finegrid.study.runs_on_file import read_runs
 from finegrid.study.settings import BEST_TEST
 from finegrid.study.study import Study
 from finegrid.words import SHARED
@@ -42,6 +43,7 @@ class ResultTable:
     study: Study
     audit: Audit | None
     rows: tuple[TableRow, ...]
+    notes: tuple[str, ...] = ()  # what of the study's files does not fit
 
     @property
     def score(self) -> str:
@@ -72,7 +74,8 @@ class ResultTable:
 
 def make_table(study: Study, audit: Audit | None) -> ResultTable:
     """Join the design with the ledger. Every seed that has run counts, also those beyond study.toml."""
-    latest = study.ledger.latest()
+    on_file = read_runs(study, audit)
+    latest = on_file.latest
     seeds = sorted({*study.head.design.numbers, *(record.seed for record in latest.values())})
     rows: list[TableRow] = []
     first: dict[str, int] = {}
@@ -84,7 +87,7 @@ def make_table(study: Study, audit: Audit | None) -> ResultTable:
         rows.append(
             TableRow(row.index, row.levels, tuple(records.values()), same, audited.inert if audited else {})
         )
-    return ResultTable(study, audit, tuple(rows))
+    return ResultTable(study, audit, tuple(rows), on_file.notes)
 
 
 def format_result(table: ResultTable, row: TableRow, lang: Lang = "en") -> str:

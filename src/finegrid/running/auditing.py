@@ -15,7 +15,7 @@ from finegrid.running.messages import AuditDone, AuditJob, Ready
 from finegrid.running.process import Worker
 from finegrid.running.progress.words import name_changed, say, telling, warning
 from finegrid.spelling import Telling
-from finegrid.study.audit_file import Audit, load_audit, save_audit
+from finegrid.study.audit_file import Audit, describe_unfit_audit, load_audit, save_audit
 from finegrid.study.audited import knows_texts
 from finegrid.study.folder import SCREEN_FILE
 from finegrid.study.study import Study
@@ -40,6 +40,8 @@ def audit_study(
     ready = crew.wait_for(worker, Ready)
     fingerprints, audit = ready.fingerprints, load_audit(study.folder)
     fits = audit is not None and audit.fingerprints == fingerprints
+    if audit is None and (unfit := describe_unfit_audit(study.folder)):
+        said(warning(unfit))
     known = audit is not None and knows_texts(audit, study) and audit.contents == ready.contents
     if audit is not None and fits and (files := changed_contents(audit.contents, ready.contents)):
         said(tell_changed("files changed", files))

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from finegrid.errors import WorkerBrokeError
-from finegrid.running.messages import Broken, Ended, Event, Problems, StepDone
+from finegrid.running.messages import Broken, Ended, Event, Problems, Refused, SetAside, StepDone
 from finegrid.running.process import Worker, describe_exit, raise_error
 from finegrid.running.progress.watcher import Watcher
+from finegrid.running.progress.words import warning_in
 from finegrid.study.settings import RunSettings
 from finegrid.study.study import Study
+from finegrid.unfit import tell_set_aside
 
 E = TypeVar("E", bound=Event)
 
@@ -51,13 +53,16 @@ class Crew:
 
         Raises:
             InputError: a worker cannot use what it was given.
+            OSError: the system refuses what it needs.
             WorkerBrokeError: a worker broke, or ended.
         """
         while True:
             source, event = self.events.get()
             match event:
-                case Problems() | Broken():
+                case Problems() | Refused() | Broken():
                     raise_error(event)
+                case SetAside():
+                    self.tell_set_aside(event)
                 case StepDone(done) if source.family:
                     self.watcher.stepped(source.family, done)
             if source is worker and isinstance(event, kind):
@@ -66,6 +71,10 @@ class Crew:
             if isinstance(event, Ended):
                 how = describe_exit(event.code)
                 raise WorkerBrokeError(f"the worker process ended with {how}; see {source.log}")
+
+    def tell_set_aside(self, event: SetAside) -> None:
+        """That a saved state was of no use."""
+        self.watcher.said(warning_in(tell_set_aside(event.file, event.reason)))
 
     def replace(self, worker: Worker, code: int, needed: bool) -> None:
         """Start a successor of a worker that has ended, if one is needed.

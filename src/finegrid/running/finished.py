@@ -24,6 +24,7 @@ def find_finished(
     runs: Sequence[PlannedRun],
     seeds: Sequence[int] | None,
     mix: bool,
+    latest: Mapping[str, Record],
 ) -> dict[str, Record]:
     """By run id, the records of what needs no training: done or diverged, in this precision or another.
 
@@ -36,11 +37,11 @@ def find_finished(
         runs: those that are planned.
         seeds: that they were planned with.
         mix: whether runs that were made otherwise count, too.
+        latest: the records that count, by run id.
 
     Raises:
         InputError: they do not, and there are some.
     """
-    latest = study.ledger.latest()
     others = [precision for precision in PRECISIONS if precision != settings.precision]
     twins = [plan_runs(study, audit, precision, seeds) for precision in others]
     finished = {}

@@ -13,6 +13,7 @@ from finegrid.running.messages import FitDone, FitJob, RunToTrain
 from finegrid.running.progress.words import warning_of
 from finegrid.study.audit_file import Audit
 from finegrid.study.record import Record
+from finegrid.study.runs_on_file import read_runs
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,13 @@ def fit_recipe(crew: Crew, recipe: Recipe, seed: int, audit: Audit, keeping: Kee
     record = replace(crew.wait_for(worker, FitDone).record, stands_for=run.stands_for)
     crew.study.files.state_of(state).unlink(missing_ok=True)
     crew.watcher.finished(family)
-    compare_with_ledger(crew, record)
+    compare_with_ledger(crew, audit, record)
     return record
 
 
-def compare_with_ledger(crew: Crew, record: Record) -> None:
+def compare_with_ledger(crew: Crew, audit: Audit, record: Record) -> None:
     """Say so where the ledger has other scores for the same run."""
-    known = crew.study.ledger.latest().get(record.run_id)
+    known = read_runs(crew.study, audit, depth=None).latest.get(record.run_id)
     if known is not None and known.done and record.done and known.dev != record.dev:
         before, now = (each.score("dev", crew.study.head.score) for each in (known, record))
         crew.watcher.said(warning_of("unlike the ledger", before=before, now=now))

@@ -196,12 +196,41 @@ class Problems:
 
 @dataclass(frozen=True)
 class Broken:
-    """The worker ends with a traceback: a bug, or a machine that has too little of something."""
+    """The worker ends with a traceback: a bug, or a machine that has too little memory."""
 
     traceback: str
+    reason: str  # in one line
 
     def to_json(self) -> dict[str, Any]:
-        return {"event": "broken", "traceback": self.traceback}
+        return {"event": "broken", "traceback": self.traceback, "reason": self.reason}
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The system refuses what no run can do without, such as room on a disk; the worker ends."""
+
+    number: int | None  # of the error, as `errno` has it
+    said: str
+    path: str | None  # of the file
+
+    @classmethod
+    def of(cls, error: OSError) -> Refused:
+        path = None if error.filename is None else os.fsdecode(error.filename)
+        return cls(error.errno, error.strerror or str(error), path)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"event": "refused", "number": self.number, "said": self.said, "path": self.path}
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """A saved state that nothing can go on from was set aside; the runs begin anew."""
+
+    file: str  # relative to the study's folder
+    reason: str  # a key of the words of `unfit`
+
+    def to_json(self) -> dict[str, Any]:
+        return {"event": "set aside", "file": self.file, "reason": self.reason}
 
 
 @dataclass(frozen=True)
@@ -211,7 +240,8 @@ class Ended:
     code: int  # of its exit; less than 0: of the signal
 
 
-Sent = Ready | AuditDone | StepDone | EpochDone | RecordReady | Trained | FitDone | Problems | Broken
+Fatal = Problems | Refused | Broken  # what a worker says before it ends
+Sent = Ready | AuditDone | StepDone | EpochDone | RecordReady | Trained | FitDone | SetAside | Fatal
 Event = Sent | Ended
 
 
@@ -238,8 +268,12 @@ def parse_event(line: str) -> Sent:
             return FitDone(Record.from_json(record))
         case {"event": "problems", "source": source, "problems": problems}:
             return Problems(source, tuple(Problem(where, what) for where, what in problems))
-        case {"event": "broken", "traceback": traceback}:
-            return Broken(traceback)
+        case {"event": "refused", "number": number, "said": said, "path": path}:
+            return Refused(number, said, path)
+        case {"event": "set aside", "file": file, "reason": reason}:
+            return SetAside(file, reason)
+        case {"event": "broken", "traceback": traceback, "reason": reason}:
+            return Broken(traceback, reason)
     raise ValueError(f"no event: {line!r}")
 
 

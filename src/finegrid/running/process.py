@@ -11,10 +11,23 @@ import threading
 from contextlib import suppress
 from typing import NoReturn
 
+from finegrid.atomic import open_to_append
 from finegrid.errors import InputError, WorkerBrokeError
 from finegrid.machine import gpus
 from finegrid.planning.families import Family
-from finegrid.running.messages import Broken, Ended, Event, Job, Problems, RunToTrain, TrainJob, parse_event
+from finegrid.refusals import LESS_MEMORY
+from finegrid.running.messages import (
+    Broken,
+    Ended,
+    Event,
+    Fatal,
+    Job,
+    Problems,
+    Refused,
+    RunToTrain,
+    TrainJob,
+    parse_event,
+)
 from finegrid.study.settings import RunSettings
 from finegrid.study.study import Study
 
@@ -56,7 +69,7 @@ class Worker:
         }
         if settings.device == "cuda":
             environment["CUDA_VISIBLE_DEVICES"] = gpus()[index]
-        with log.open("ab") as stderr:
+        with open_to_append(log) as stderr:
             self.process = subprocess.Popen(
                 [*WORKER, str(study.folder), settings.model_dump_json()],
                 stdin=subprocess.PIPE,
@@ -109,21 +122,24 @@ class Worker:
             self.process.wait()
 
 
-def raise_error(event: Problems | Broken) -> NoReturn:
+def raise_error(event: Fatal) -> NoReturn:
     """Raise here what has ended a worker.
 
     Raises:
         InputError: it could not use what the user gave it.
+        OSError: the system refused what it needs.
         WorkerBrokeError: it broke.
     """
     match event:
         case Problems(source, problems):
             raise InputError(source, problems)
+        case Refused(number, said, path):
+            raise OSError(number, said, path)
         case Broken(traceback):
             raise WorkerBrokeError(traceback)
 
 
 def describe_exit(code: int) -> str:
     if code == -9:
-        return "signal 9 (killed; often: out of memory)"
+        return f"signal 9 (killed; often: out of memory: {LESS_MEMORY})"
     return f"signal {-code}" if code < 0 else f"exit code {code}"

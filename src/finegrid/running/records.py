@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from finegrid.planning.families import Family
 from finegrid.planning.runs import PlannedRun
+from finegrid.study.lock import check_there
 from finegrid.study.record import Epoch, FreeScores, Record, Seconds, status_of
 from finegrid.study.settings import RunSettings
 from finegrid.study.study import Study
@@ -21,6 +22,7 @@ def save_predictions(loaded: LoadedStudy, run: Run) -> None:
     """Write ``predictions/<run_id>.npz``, before its record exists."""
     from finegrid.study.predictions import RunPredictions, save_run
 
+    check_there(loaded.study.files)
     texts = {"dev": loaded.tokens.dev, "test": loaded.tokens.test}
     dev, test = (RunPredictions(of.labels, run.logits[split], of.ids) for split, of in texts.items())
     save_run(loaded.study.files.predictions_of(run.run_id), dev, test)

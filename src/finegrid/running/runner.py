@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from finegrid.planning.capacity import capacity, check_workers
@@ -12,15 +12,19 @@ from finegrid.planning.free import with_free
 from finegrid.planning.runs import plan_runs
 from finegrid.recipe.identity import Levels
 from finegrid.recipe.recipe import Recipe
+from finegrid.refusals import check_writable
 from finegrid.running.auditing import audit_study
 from finegrid.running.crew import Crew
 from finegrid.running.finished import compare_stacks, find_finished
 from finegrid.running.fitting import Keeping, fit_recipe
 from finegrid.running.progress.watcher import Watcher
+from finegrid.running.progress.words import warning
 from finegrid.running.scheduling import train_families
 from finegrid.study.audit_file import Audit
+from finegrid.study.leftovers import remove_leftovers
 from finegrid.study.lock import locked
 from finegrid.study.record import Record
+from finegrid.study.runs_on_file import read_runs
 from finegrid.study.settings import RunSettings
 from finegrid.study.study import Study
 
@@ -59,17 +63,28 @@ class Runner:
 
         Raises:
             InputError: bad data or model, a folder in use, or a device or precision unlike the ledger's.
+            OSError: the system refuses what no run can do without, such as room on the disk.
         """
         with locked(self.study.folder), self._crew.employed():
-            for folder in (self.study.files.predictions, self.study.files.states):
+            files = self.study.files
+            for folder in (files.predictions, files.states):
                 folder.mkdir(exist_ok=True)  # better now than when the first run has ended
+            check_writable(files.path, files.predictions, files.states, files.ledger)
             audit = with_free(audit_study(self._crew, self.settings.alike), self.study)
-            runs = plan_runs(self.study, audit, self.settings.precision, self.seeds)
-            finished = find_finished(self.study, self.settings, audit, runs, self.seeds, self.mix)
+            on_file = read_runs(self.study, audit, "whole")
+            for note in on_file.notes:
+                self.watcher.said(warning(note))
+            seeds = self._seeds_with(on_file.lost.values())
+            runs = plan_runs(self.study, audit, self.settings.precision, seeds)
+            finished = find_finished(self.study, self.settings, audit, runs, seeds, self.mix, on_file.latest)
+            remove_leftovers(files, finished)
             self.watcher.found([*finished.values()])
             families = plan_families(runs, capacity(self.settings, audit).size_of)
             compare_stacks(self._crew, families, finished)
+            planned = self.study.head.design.numbers if self.seeds is None else self.seeds
             not_asked = {run.run_id for run in runs if not self._asks_for(run.stands_for)}
+            # Of a seed that was added later, what is lost is trained again, and nothing is added.
+            not_asked |= {run.run_id for run in runs if run.seed not in planned} - on_file.lost.keys()
             left = [family.without(finished.keys() | not_asked) for family in families]
             left = [family for family in left if family.left]
             self.watcher.planned(families, left, audit)
@@ -85,7 +100,14 @@ class Runner:
         """
         with locked(self.study.folder), self._crew.employed():
             self.study.files.states.mkdir(exist_ok=True)
+            remove_leftovers(self.study.files)
             return fit_recipe(self._crew, recipe, seed, audit_study(self._crew), keeping)
+
+    def _seeds_with(self, lost: Iterable[int]) -> list[int]:
+        """The seeds that are asked for; where none are, also those of runs that are lost."""
+        if self.seeds is not None:
+            return [*self.seeds]
+        return [*dict.fromkeys((*self.study.head.design.numbers, *sorted(lost)))]
 
     def _asks_for(self, rows: Collection[int]) -> bool:
         return self.rows is None or bool(set(rows) & set(self.rows))

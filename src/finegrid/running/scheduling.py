@@ -21,12 +21,15 @@ from finegrid.running.messages import (
     Problems,
     Ready,
     RecordReady,
+    Refused,
+    SetAside,
     StepDone,
     Trained,
 )
 from finegrid.running.process import Worker, describe_exit, raise_error
 from finegrid.running.records import record_lost
 from finegrid.study.audit_file import Audit
+from finegrid.study.lock import check_there
 from finegrid.study.record import Record
 
 
@@ -48,6 +51,7 @@ def train_families(
 
     Raises:
         InputError: the data or the model have changed since the audit.
+        OSError: the system refuses what no run can do without. Nothing is recorded of runs at work.
         WorkerBrokeError: a worker could not start.
     """
     waiting = deque(in_order(families, audit))
@@ -113,9 +117,11 @@ class Workload:
                         self.deadline.ended(family)
                         watcher.finished(family)
                     self.give_next(worker)
-                case Broken(traceback) if worker.ready:
-                    worker.reason = traceback.strip().splitlines()[-1]  # it is about to end
-                case Problems() | Broken():
+                case SetAside():
+                    self.crew.tell_set_aside(event)
+                case Broken(_, reason) if worker.ready:
+                    worker.reason = reason  # it is about to end
+                case Problems() | Refused() | Broken():
                     raise_error(event)
                 case Ended(code):
                     if family:
@@ -135,6 +141,7 @@ class Workload:
     def take_down(self, record: Record) -> None:
         """Append a run to the ledger, with the rows that it stands for."""
         record = replace(record, stands_for=self.rows[record.run_id])
+        check_there(self.crew.study.files)
         self.crew.study.ledger.append(record)
         self.crew.watcher.recorded(record)
 

@@ -6,6 +6,7 @@ When stdin closes the parent is gone, however it ended, and the worker ends with
 from __future__ import annotations
 
 import gc
+import io
 import os
 import queue
 import signal
@@ -14,13 +15,14 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from finegrid.errors import InputError, visible
 from finegrid.metrics import score_of
+from finegrid.refusals import describe_failure, find_refusal, lacks_memory
 from finegrid.running.messages import (
     AuditDone,
     AuditJob,
@@ -33,7 +35,9 @@ from finegrid.running.messages import (
     Problems,
     Ready,
     RecordReady,
+    Refused,
     RunToTrain,
+    SetAside,
     StepDone,
     Trained,
     TrainJob,
@@ -42,7 +46,9 @@ from finegrid.running.messages import (
 from finegrid.running.records import record_of, save_predictions
 from finegrid.spelling import format_level, json_number
 from finegrid.study.load import load_study
+from finegrid.study.lock import check_there
 from finegrid.study.settings import RunSettings
+from finegrid.unfit import UnfitError
 
 if TYPE_CHECKING:
     from finegrid.inference.keep import Export
@@ -53,7 +59,19 @@ if TYPE_CHECKING:
 REPORT_EVERY_SECONDS = 0.5
 
 
+class Log(io.FileIO):
+    """Where a worker's stderr goes. A log that cannot be written, as on a full disk, is no reason to end."""
+
+    def write(self, line: Any) -> int:
+        with suppress(OSError):
+            super().write(line)
+        return len(line)
+
+
 def main() -> None:
+    sys.stderr = io.TextIOWrapper(
+        io.BufferedWriter(Log(2, "w", closefd=False)), "utf-8", "backslashreplace", line_buffering=True
+    )
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     channel = Channel()
     jobs: queue.Queue[Job] = queue.Queue()
@@ -67,9 +85,13 @@ def serve(channel: Channel, jobs: queue.Queue[Job], folder: Path, settings: RunS
         work(channel, jobs, folder, settings)
     except InputError as error:
         channel.send(Problems(error.source, error.problems))
-    except Exception:
+    except Exception as error:
         traceback.print_exc()  # to the log
-        channel.send(Broken(traceback.format_exc()))
+        if (refused := find_refusal(error)) is not None:
+            channel.send(Refused.of(refused))
+        else:
+            reason = describe_failure(error)
+            channel.send(Broken(reason if lacks_memory(error) else traceback.format_exc(), reason))
 
 
 def read_jobs(jobs: queue.Queue[Job]) -> None:
@@ -163,7 +185,13 @@ def train_members(
             reported = time.monotonic()
             channel.send(StepDone(done))
 
+    def tell_aside(unfit: UnfitError) -> None:
+        file = loaded.study.files.relative(path)
+        log(f"{file} was set aside: {unfit}")
+        channel.send(SetAside(file, unfit.reason))
+
     def on_epoch(run: Run) -> None:
+        check_there(loaded.study.files)
         entry, score = run.progress.epochs[-1], loaded.study.head.score
         loss = json_number(entry["train_loss"])
         dev = score_of(entry["dev"], score)
@@ -179,9 +207,14 @@ def train_members(
     members = (Run(loaded, run.run_id, Recipe().at(run.levels), run.seed, free) for run in runs)
     settings = loaded.settings
     path = loaded.study.files.state_of(family)
-    state = StateFile(path, settings.save_after_seconds, last_digits(settings))
+    state = StateFile(path, settings.save_after_seconds, last_digits(settings), tell_aside)
     with long_lived_left_alone():
-        return train_family(loaded, members, state, on_step, on_epoch)
+        try:
+            return train_family(loaded, members, state, on_step, on_epoch)
+        except Exception as error:
+            if state.taken and not lacks_memory(error) and find_refusal(error) is None:
+                state.set_aside(UnfitError("broke", describe_failure(error)))
+            raise
 
 
 def log(line: str) -> None:

@@ -126,12 +126,14 @@ class Part:
     def price(cls, factor: str) -> Price:
         return cls.prices.get(factor, "step")
 
-    def explain_level(self, factor: str, checkpoint: CheckpointInfo, steps: int, lang: Lang = "en") -> str:
+    def explain_level(
+        self, factor: str, checkpoint: CheckpointInfo | None, steps: int, lang: Lang = "en"
+    ) -> str:
         """What the level of a factor amounts to, for `finegrid plan`; empty where the level says it all.
 
         Args:
             factor: of this part, without its name.
-            checkpoint: that the recipe is for.
+            checkpoint: that the recipe is for; None where nobody knows what it is like.
             steps: of a run.
             lang: en or zh.
         """

@@ -92,8 +92,10 @@ class Rates(Strategy):
         """What the rate is multiplied by in the embeddings, and then in each layer from the bottom."""
         return [self.layer_decay ** (layers + 1 - depth) for depth in range(layers + 1)]
 
-    def explain_level(self, factor: str, checkpoint: CheckpointInfo, steps: int, lang: Lang = "en") -> str:
-        if factor != "layer_decay" or self.layer_decay == 1:
+    def explain_level(
+        self, factor: str, checkpoint: CheckpointInfo | None, steps: int, lang: Lang = "en"
+    ) -> str:
+        if factor != "layer_decay" or self.layer_decay == 1 or checkpoint is None:
             return ""
         embeddings, *layers = self.multiples(checkpoint.layers)
         spelled = " ".join(f"{multiple:.3g}" for multiple in layers)

@@ -108,7 +108,9 @@ class Schedule(Strategy):
         )
         return [Problem('"schedule.shape" + "schedule.warmup_ratio"', what)]
 
-    def explain_level(self, factor: str, checkpoint: CheckpointInfo, steps: int, lang: Lang = "en") -> str:
+    def explain_level(
+        self, factor: str, checkpoint: CheckpointInfo | None, steps: int, lang: Lang = "en"
+    ) -> str:
         if factor != "shape":
             return ""
         return MEAN_FACTOR[lang].format(factor=self.mean_factor(steps), steps=steps)

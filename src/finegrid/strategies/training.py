@@ -101,7 +101,9 @@ class Training(Part):
         """Whether a run ends early after an epoch, given the one that is best so far; both from 1."""
         return bool(self.patience) and epoch - best_epoch >= self.patience
 
-    def explain_level(self, factor: str, checkpoint: "CheckpointInfo", steps: int, lang: Lang = "en") -> str:
+    def explain_level(
+        self, factor: str, checkpoint: "CheckpointInfo | None", steps: int, lang: Lang = "en"
+    ) -> str:
         if factor != "patience" or not self.patience:
             return ""
         return ENDS[lang].format(patience=self.patience, first=self.earliest_end, epochs=self.epochs)

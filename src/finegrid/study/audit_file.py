@@ -6,21 +6,23 @@ Fingerprints, the reduction of every row to the run that stands for it, and the 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from finegrid.atomic import replacing
-from finegrid.encoders.families import DropoutRates
+from finegrid.encoders.families import CheckpointInfo, DropoutRates
 from finegrid.in_chinese import translate
+from finegrid.metrics import find_scores_problem
 from finegrid.recipe.identity import ENGINE, Level, Levels, key_of
 from finegrid.recipe.recipe import DEFAULTS, Recipe
+from finegrid.refusals import saving
 from finegrid.spelling import Lang
 from finegrid.study.design import Row
-from finegrid.study.folder import StudyFolder
+from finegrid.study.folder import AUDIT_FILE, StudyFolder
+from finegrid.study.parsing import parse_strictly
 from finegrid.words import SHARED
 
 ENGLISH = {
@@ -39,13 +41,14 @@ CHINESE = {
 }
 PROOF_WORDS: dict[Lang, dict[str, str]] = {"en": ENGLISH, "zh": CHINESE}
 assert ENGLISH.keys() == CHINESE.keys()
+SPLITS, SCORED = ("train", "dev", "test"), ("dev", "test")
 COPIES = 5  # of what a member trains: weights, gradients, two moments, the best epoch's weights
 
 
 class RowAudit(BaseModel):
     """What became of one row of the table."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     moved: Levels  # the row's recipe, as levels that differ from the defaults
     run: Levels  # the same without inert levels: rows with equal ``run`` are one run
@@ -55,7 +58,7 @@ class RowAudit(BaseModel):
 class Cost(BaseModel):
     """What one kind of run costs, measured on a few steps."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     shared: Levels  # the levels that decide the cost
     step_seconds: float  # of a run, without its frozen prefix
@@ -77,7 +80,7 @@ class Cost(BaseModel):
 class Change(BaseModel):
     """One aspect in which a level makes a run another one."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     aspect: str  # one of strategies.part.Aspect
     count: int  # of tensors, or dropout sites; 1 of what there is one of
@@ -88,7 +91,7 @@ class Change(BaseModel):
 class Proof(BaseModel):
     """What one step on the real model shows of a level, against the factor's first level."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     factor: str
     level: Level
@@ -135,7 +138,7 @@ class Proof(BaseModel):
 class AuditedCheckpoint(BaseModel):
     """What the study's checkpoint is like, for who reads the study where that is not."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     name: str  # of its folder
     family: str
@@ -144,9 +147,14 @@ class AuditedCheckpoint(BaseModel):
     has_pooler: bool
     dropout: DropoutRates = DropoutRates()  # audits of before it was noted: the usual rates
 
+    def as_info(self) -> CheckpointInfo:
+        """What the checkpoint's own files would say; of its folder only the name is known."""
+        about = self.family, self.layers, self.positions, self.has_pooler
+        return CheckpointInfo(Path(self.name), *about, dropout=self.dropout)
+
 
 class Audit(BaseModel):
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     engine: int
     fingerprints: dict[str, str]
@@ -237,14 +245,62 @@ def varied_settings(row: Row) -> Mapping[str, str]:
 
 
 def load_audit(folder: Path) -> Audit | None:
-    """Read ``audit.json``; None if there is none, or one of another version (it will be made anew)."""
+    """Read ``audit.json``; None if there is none, or one that does not fit (it will be made anew)."""
+    return read_audit(folder)[0]
+
+
+def describe_unfit_audit(folder: Path) -> str:
+    """Why the ``audit.json`` that is there is treated as none; empty if it is not, or there is none."""
+    why = read_audit(folder)[1]
+    return why and f"{AUDIT_FILE} does not fit and is treated as none ({why}). `finegrid run` makes it anew"
+
+
+def read_audit(folder: Path) -> tuple[Audit | None, str]:
+    """Read ``audit.json``, or say what is wrong with it; neither if there is none."""
     try:
-        return Audit.model_validate_json(StudyFolder(folder).audit.read_bytes(), strict=True)
-    except (OSError, ValidationError):
-        return None
+        content = StudyFolder(folder).audit.read_bytes()
+    except FileNotFoundError:
+        return None, ""
+    except OSError as error:
+        return None, f"it cannot be read: {error.strerror}"
+    try:
+        audit = parse_strictly(Audit, content)
+    except ValueError as error:
+        return None, str(error)
+    why = next(find_contradictions(audit), "")
+    return (None, why) if why else (audit, "")
+
+
+def find_contradictions(audit: Audit) -> Iterator[str]:
+    """Where parts of an audit do not go together, as where somebody has edited it."""
+    if len(set(audit.labels)) != len(audit.labels) or len(audit.labels) < 2:
+        yield "labels: expected two or more, each once"
+    if audit.sizes.keys() != set(SPLITS) or min(audit.sizes.values()) < 1:
+        yield f"sizes: expected texts of {', '.join(SPLITS)}"
+    if "data" not in audit.fingerprints:
+        yield "fingerprints: data is missing"
+    if not audit.tokens.get("mean", 0.0) >= 0 or "mean" not in audit.tokens:
+        yield "tokens.mean: expected a number, 0 or more"
+    for split in SCORED:
+        if why := find_scores_problem(audit.majority.get(split, {}), audit.labels):
+            yield f"majority.{split}: {why}"
+    if not audit.rows:
+        yield "rows: found none"
+    known = {(name, repr(level)) for row in audit.rows for name, level in row.moved.items()}
+    for number, row in enumerate(audit.rows):
+        if not {(name, repr(level)) for name, level in row.run.items()} <= known:
+            yield f"rows.{number}.run: found a level that no row has"
+    for split, groups in audit.groups.items():
+        if split not in SCORED or len(groups) != audit.sizes[split]:
+            yield f"groups.{split}: found {len(groups)}, expected one for each text"
+    for cost in audit.costs:
+        spent = cost.model_dump(exclude={"shared"})
+        least = min(spent, key=spent.__getitem__)
+        if spent[least] < 0 or cost.copies < 1:
+            yield f"costs.{least}: found {spent[least]}, expected more"
 
 
 def save_audit(folder: Path, audit: Audit) -> None:
     text = json.dumps(audit.model_dump(), ensure_ascii=False, indent=1)
-    with replacing(StudyFolder(folder).audit) as draft:
+    with saving(StudyFolder(folder).audit, len(text.encode())) as draft:
         draft.write_text(text + "\n", encoding="utf-8")

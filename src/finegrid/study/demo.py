@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from finegrid import ASSETS
-from finegrid.atomic import draft_of, replacing
+from finegrid.atomic import find_others, remove_drafts, replacing
 from finegrid.encoders.families import EMBEDDED
-from finegrid.errors import input_error
+from finegrid.errors import InputError, input_error
 from finegrid.machine import AUTO
 from finegrid.recipe.recipe import DEFAULTS
 from finegrid.spelling import Lang
@@ -54,8 +54,11 @@ def prepare_demo(folder: Path, seeds: int = 1, lang: Lang = "en") -> None:
             )
             raise input_error(str(folder), SETTINGS_FILE, what)
         return
-    if folder.exists() and {entry.name for entry in folder.iterdir()} - {data.name, draft_of(path).name}:
+    remove_drafts(folder, path.name)
+    if folder.exists() and {entry.name for entry in folder.iterdir()} - {data.name}:
         raise input_error(str(folder), "demo", "the folder is not empty. Choose another one.")
+    if others := [*find_others(data, files.relative(data))]:
+        raise InputError(str(folder), others)
     shutil.copytree(HEADLINES, data, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.md"))
     with replacing(path) as draft:
         draft.write_text(text, encoding="utf-8")

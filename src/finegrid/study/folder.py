@@ -155,6 +155,12 @@ class StudyFolder:
         """The page; its facts lie beside it."""
         return self.path / "report.html"
 
+    @property
+    def replaceable(self) -> list[Path]:
+        """Files beside the settings, and these, that finegrid writes as a draft first."""
+        settings = (self.settings, self.split, self.audit, self.screen, self.imported)
+        return [*settings, self.progress, self.report, self.path / FACTS_FILE]
+
     def figure(self, name: str, style: str) -> Path:
         """One figure as a file."""
         return self.path / f"{name}.{style}"
@@ -163,6 +169,17 @@ class StudyFolder:
     def export(self) -> Path:
         """The folder of what other tools read."""
         return self.path / "export"
+
+    @property
+    def written_files(self) -> list[Path]:
+        """The files at its top that commands at work write."""
+        records = [self.split, self.audit, self.ledger, self.screen, self.looks]
+        return [*records, self.imported, self.progress, self.lock]
+
+    @property
+    def written_folders(self) -> list[Path]:
+        """The folders that they alone write to, and nobody else puts anything into."""
+        return [self.predictions, self.states, self.cache, self.logs, *self.confirmations]
 
     def relative(self, path: Path) -> str:
         """A path of this folder as messages name it: ``predictions/1f3a.npz``."""

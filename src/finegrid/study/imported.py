@@ -12,6 +12,7 @@ from finegrid.atomic import replacing
 from finegrid.errors import input_error
 from finegrid.recipe.identity import Level, Levels
 from finegrid.study.folder import IMPORTED_FILE, LEDGER_FILE, SETTINGS_FILE, StudyFolder
+from finegrid.study.plain_files import check_read
 
 SCHEMA = 1
 NOTHING_TO_RUN = "an imported table: there is nothing to run; finegrid verdict"
@@ -71,6 +72,7 @@ def load_imported(folder: Path) -> Imported | None:
     Raises:
         InputError: unreadable, or not what this finegrid writes.
     """
+    check_read(folder)
     path = StudyFolder(folder).imported
     try:
         return Imported.model_validate_json(path.read_bytes(), strict=True)

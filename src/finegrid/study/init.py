@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from finegrid.atomic import check_folder
 from finegrid.data.reading_words import (
     describe_classes,
     describe_columns,
@@ -89,8 +90,10 @@ def write_study(
         raise input_error(str(folder), SETTINGS_FILE, "exists already. Edit it, or choose another --out.")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise input_error(str(folder), "--out", "exists and is not an empty folder. Choose another --out.")
+    check_folder(folder)
     folder = folder.resolve()
     draft = draft_of(folder)
+    check_folder(draft)
     shutil.rmtree(draft, ignore_errors=True)
     new_parents = [parent for parent in draft.parents if not parent.exists()]
     draft.mkdir(parents=True)

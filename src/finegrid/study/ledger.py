@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from finegrid.study.record import Record
+from finegrid.atomic import open_to_append
+from finegrid.errors import input_error
+from finegrid.refusals import writing
+from finegrid.study.parsing import Lines, read_lines
+from finegrid.study.record import Record, parse_record
 
 
 @dataclass(frozen=True)
@@ -19,25 +23,18 @@ class Journal:
     path: Path
 
     def append(self, entry: Mapping[str, Any]) -> None:
-        """Write an entry so that it survives a crash that happens right after this returns."""
+        """Write an entry so that it survives a crash that happens right after this returns.
+
+        Raises:
+            OSError: the system refuses; what was written of the line is nothing to a reader.
+        """
         line = json.dumps(entry, ensure_ascii=False, allow_nan=False).encode() + b"\n"
-        with self.path.open("ab+") as file:
+        with writing(self.path, len(line)), open_to_append(self.path) as file:
             if self._torn(file.tell()):
                 line = b"\n" + line
             file.write(line)
             file.flush()
             os.fsync(file.fileno())
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        if not self.path.exists():
-            return
-        for line in self.path.read_bytes().split(b"\n"):
-            try:
-                entry = json.loads(line)
-            except ValueError:  # empty, or cut by a crash in the middle of a write: it was never there
-                continue
-            if isinstance(entry, dict):
-                yield entry
 
     def _torn(self, size: int) -> bool:
         if size == 0:
@@ -57,20 +54,35 @@ class Ledger:
         """Write a record so that it survives a crash that happens right after this returns."""
         Journal(self.path).append(record.to_json())
 
+    def read(self) -> Lines[Record]:
+        """All records, and the lines that are none.
+
+        Raises:
+            InputError: the file cannot be read.
+        """
+        try:
+            return read_lines(self.path, parse_record)
+        except OSError as error:
+            what = f"cannot be read: {error.strerror}."
+            raise input_error(str(self.path.parent), self.path.name, what) from None
+
     def __iter__(self) -> Iterator[Record]:
-        for entry in Journal(self.path):
-            if "run_id" in entry:
-                yield Record.from_json(entry)
+        return (record for _, record in self.read().entries)
 
     def latest(self) -> dict[str, Record]:
-        """By run id, the record that counts: the last one, but a failure never hides a run that has ended.
+        """By run id, the record that counts, whichever study it is of: see `latest_of`."""
+        return latest_of(self)
 
-        A failed run that was tried again counts as it ended. Where a free factor is added, runs that ended
-        are trained again; if that fails, the earlier record still holds.
-        """
-        latest: dict[str, Record] = {}
-        for record in self:
-            before = latest.get(record.run_id)
-            if before is None or before.status == "failed" or record.status != "failed":
-                latest[record.run_id] = record
-        return latest
+
+def latest_of(records: Iterable[Record]) -> dict[str, Record]:
+    """By run id, the record that counts: the last one, but a failure never hides a run that has ended.
+
+    A failed run that was tried again counts as it ended. Where a free factor is added, runs that ended
+    are trained again; if that fails, the earlier record still holds.
+    """
+    latest: dict[str, Record] = {}
+    for record in records:
+        before = latest.get(record.run_id)
+        if before is None or before.status == "failed" or record.status != "failed":
+            latest[record.run_id] = record
+    return latest

@@ -19,13 +19,14 @@ from finegrid.recipe.catalogue import parts
 from finegrid.recipe.identity import Level, Levels
 from finegrid.recipe.recipe import DEFAULTS, Recipe, unknown_factor
 from finegrid.spelling import format_level
-from finegrid.study.audit_file import Audit, load_audit
+from finegrid.study.audit_file import Audit, describe_unfit_audit, load_audit
 from finegrid.study.bundle_tables import PARTS, check_bundles, is_bundle
 from finegrid.study.bundles import Bundles
 from finegrid.study.design import DesignKind, find_design_problems, plan_rows
 from finegrid.study.folder import AUDIT_FILE, IMPORTED_FILE, StudyFolder
 from finegrid.study.free import check_free, check_free_levels, split_off_free
 from finegrid.study.imported import NOTHING_TO_RUN
+from finegrid.study.plain_files import check_read
 from finegrid.study.presets import Preset, make_preset, recall
 from finegrid.study.screen import find_screen_problems, load_screen
 from finegrid.study.settings import SCHEMA, SCREEN_ON_TEST, DesignSettings, Head, RunSettings
@@ -45,6 +46,7 @@ def load_study(folder: Path) -> Study:
     Raises:
         InputError: with all problems of the file.
     """
+    check_read(folder)
     return check_study(folder, lambda name: check_checkpoint(name, folder), None)
 
 
@@ -56,6 +58,7 @@ def read_study(folder: Path) -> Study:
     Raises:
         InputError: with all problems of the file, or neither the model nor an audit is here.
     """
+    check_read(folder)
     audit = load_audit(folder)
     return check_study(folder, lambda name: recall_checkpoint(name, folder, audit), audit)
 
@@ -275,27 +278,31 @@ def check_checkpoint(name: object, folder: Path) -> Checked[CheckpointInfo | Non
 def recall_checkpoint(name: object, folder: Path, audit: Audit | None) -> Checked[CheckpointInfo | None]:
     """The checkpoint where its folder is on this machine, else as the audit recalls it.
 
+    A folder of the audited one's name that is not like it is another checkpoint: a copied study has come
+    to lie beside it.
+
     Returns:
         None without a problem where a study was audited, but what its checkpoint is like was not kept.
     """
     if not isinstance(name, str) or not name:
         return check_checkpoint(name, folder)
+    kept = None if audit is None or audit.checkpoint is None else audit.checkpoint.as_info()
     with suppress(InputError):
         if (here := find_folder(name, folder)) is not None:
-            return inspect(here), []
-    if audit is not None and (kept := audit.checkpoint) is not None:
-        path = Path(kept.name)
-        about = kept.family, kept.layers, kept.positions, kept.has_pooler
-        return CheckpointInfo(path, *about, dropout=kept.dropout), []
+            found = inspect(here)
+            stranger = kept is not None and kept.folder.name == here.name and not found.is_like(kept)
+            return kept if stranger else found, []
+    if kept is not None:
+        return kept, []
     with suppress(InputError):
         if (cached := find_cached(name)) is not None:
             return inspect(cached), []
     if audit is not None:
         return None, []
-    what = (
-        f'"{name}" is not on this machine, and no {AUDIT_FILE} is in the folder that says what it is like: '
-        "the study has not been started. `finegrid run` trains it, where its model and data are."
-    )
+    unfit = describe_unfit_audit(folder)
+    none = f"no {AUDIT_FILE} is in the folder that says what it is like: the study has not been started"
+    what = f'"{name}" is not on this machine, and {unfit or none}. '
+    what += "`finegrid run` trains it, where its model and data are."
     return None, [Problem("model.name", what)]
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, TypeAdapter
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter
 
 from finegrid import metrics
 from finegrid.machine import Device, Precision
 from finegrid.recipe.identity import Levels
+from finegrid.study.parsing import parse_strictly
 from finegrid.study.settings import Protocol
 
 SCHEMA = 1
+LARGEST_SEED = 2**63
 Status = Literal["done", "diverged", "failed"]
 State = Literal["done", "diverged", "failed", "left"]  # of a planned run; left: it has no record
 EnginePath = Literal["plain", "stack", "graph"]
@@ -47,17 +50,6 @@ class Seconds:
         own = {"epoch": self.epoch, "train": self.train, "dev": self.dev, "test": self.test}
         return {**pretrain, **own, **free}
 
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Seconds:
-        return cls(
-            pretrain=content.get("pretrain"),
-            epoch=content.get("epoch"),
-            train=content.get("train", 0.0),
-            dev=content.get("dev", 0.0),
-            test=content.get("test", 0.0),
-            free=content.get("free"),
-        )
-
 
 @dataclass(frozen=True, kw_only=True)
 class FreeScores:
@@ -84,17 +76,6 @@ class FreeScores:
             "dev_looks": self.dev_looks,
         }
         return {name: value for name, value in content.items() if value is not None}
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> FreeScores:
-        return cls(
-            best_epoch=content["best_epoch"],
-            dev=content.get("dev", {}),
-            test=content.get("test", {}),
-            temperature=content.get("temperature"),
-            members=tuple(content.get("members", ())),
-            dev_looks=content.get("dev_looks"),
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +120,8 @@ class Epoch:
 class Record:
     """One run that has ended. What older versions did not write down is None, or empty."""
 
+    __pydantic_config__ = ConfigDict(allow_inf_nan=False)
+
     schema: Annotated[Literal[1], Field(description="of this format")] = 1
     run_id: Annotated[str, Field(description="hash of all that decides on the result")]
     recipe: Annotated[
@@ -160,7 +143,11 @@ class Record:
         Mapping[str, FreeScores],
         Field(description="levels of free factors that the run was scored at, such as average.ema=0.05"),
     ] = field(default_factory=dict)
-    seconds: Annotated[Seconds | None, Field(description="empty of a run whose worker died")] = None
+    seconds: Annotated[
+        Seconds | None,
+        Field(description="empty of a run whose worker died"),
+        BeforeValidator(lambda told: None if told == {} else told),
+    ] = None
     clipped: Annotated[float | None, Field(description="share of steps whose gradients were clipped")] = None
     memory: Annotated[int | None, Field(description="peak bytes of the process while its family trained")] = (
         None
@@ -230,38 +217,26 @@ class Record:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Record:
-        """Read a line of any version. Values are taken as they are, and keys that nobody knows left out.
+        """Read what `to_json` of any version has made.
 
         Raises:
-            KeyError: it does not say which run it is, with which seed, or how it ended.
+            ValueError: as `parse_record`.
         """
-        return cls(
-            schema=content.get("schema", 1),
-            run_id=content["run_id"],
-            recipe=content.get("recipe", {}),
-            seed=content["seed"],
-            status=content["status"],
-            reason=content.get("reason"),
-            protocol=content.get("protocol"),
-            best_epoch=content.get("best_epoch"),
-            dev=content.get("dev", {}),
-            test=content.get("test", {}),
-            epochs=tuple(map(Epoch.from_json, content.get("epochs", ()))),
-            free={key: FreeScores.from_json(scores) for key, scores in content.get("free", {}).items()},
-            seconds=Seconds.from_json(seconds) if (seconds := content.get("seconds")) else None,
-            clipped=content.get("clipped"),
-            memory=content.get("memory"),
-            family=content.get("family"),
-            threads=content.get("threads"),
-            stack=content.get("stack"),
-            path=content.get("path"),
-            precision=content.get("precision"),
-            device=content.get("device"),
-            versions=content.get("versions", {}),
-            started=content.get("started"),
-            ended=content.get("ended"),
-            stands_for=tuple(content.get("stands_for", ())),
-        )
+        return parse_record(json.dumps(content))
+
+
+def parse_record(line: str | bytes) -> Record:
+    """Read a line of any version; keys that nobody knows are left out.
+
+    Raises:
+        ValueError: it is no record, in words: what stands where, and what was expected.
+    """
+    record = parse_strictly(Record, line)
+    if not record.run_id:
+        raise ValueError("run_id: found nothing")
+    if not 0 <= record.seed < LARGEST_SEED:
+        raise ValueError("seed: found a number that no run has")
+    return record
 
 
 def status_of(word: str) -> Status:

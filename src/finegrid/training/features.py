@@ -6,6 +6,7 @@ Kept in the study's ``cache`` folder: workers and seeds share it as long as thei
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
@@ -17,9 +18,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from finegrid.atomic import replacing
 from finegrid.model.classifier import Classifier
 from finegrid.model.packing.batches import Batch
+from finegrid.refusals import saving
 
 
 @dataclass
@@ -45,10 +46,10 @@ class TextFeatures:
         path = self.cache / f"features-{self._key(model)}.safetensors"
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_suffix(".lock")):  # one worker computes, the others wait
-            known = read_features(path)
-            if known is None or len(known[0]) != self.texts:
+            known = read_features(path, self.texts)
+            if known is None:
                 self._make(model, path)
-                known = read_features(path)
+                known = read_features(path, self.texts)
         assert known is not None  # just written, or just seen
         values, self.seconds = known
         return values.to(next(model.parameters()).device)
@@ -73,14 +74,16 @@ class TextFeatures:
                 values = torch.empty(self.texts, some.shape[1]) if values is None else values
                 values[torch.from_numpy(batch.rows)] = some
         assert values is not None  # a study has texts
-        with replacing(path) as draft:
+        with saving(path, values.nbytes) as draft:
             save_file({"features": values}, draft, {"seconds": str(time.perf_counter() - began)})
 
 
-def read_features(path: Path) -> tuple[Tensor, float] | None:
-    """Features and the seconds that they took, or None where there are none that can be read."""
+def read_features(path: Path, texts: int) -> tuple[Tensor, float] | None:
+    """Features of so many texts and the seconds that they took, or None where there are none that fit."""
     try:
         with safe_open(path, "pt") as file:
-            return file.get_tensor("features"), float(file.metadata()["seconds"])
+            values, seconds = file.get_tensor("features"), float(file.metadata()["seconds"])
     except (SafetensorError, OSError, KeyError, TypeError, ValueError):
         return None  # absent, or cut short: it is only a cache
+    fits = values.dtype == torch.float32 and values.ndim == 2 and len(values) == texts
+    return (values, seconds) if fits and bool(values.isfinite().all()) and 0 <= seconds < math.inf else None

@@ -7,7 +7,9 @@ and a study larger than memory needs no other path (and no other last digits).
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,14 +22,15 @@ from filelock import FileLock
 from numpy.typing import NDArray
 from torch import Tensor
 
-from finegrid.atomic import replacing
 from finegrid.data.tokens import TokenisedSplit
 from finegrid.errors import input_error
 from finegrid.model.packing.batches import Batch, Prefix
 from finegrid.recipe.identity import ENGINE
+from finegrid.refusals import saving
 from finegrid.training.run import Run
 
 GIB = 2**30
+ROWS_AT_ONCE = 2**14
 
 
 @dataclass(frozen=True)
@@ -114,9 +117,7 @@ class FrozenPrefix:
         check_room(paths["hidden"].parent, sum(4 * prod(shape) for shape in shapes.values()))
         with ExitStack() as drafts:
             hidden, *below = (
-                np.lib.format.open_memmap(
-                    drafts.enter_context(replacing(path)), "w+", np.float32, shapes[name]
-                )
+                create_mapped(drafts.enter_context(saving(path, 4 * prod(shapes[name]))), shapes[name])
                 for name, path in paths.items()
             )
             for batch in loaded.evaluation_batches(self._texts, self.run.recipe):
@@ -137,12 +138,31 @@ def frozen_prefix(run: Run) -> FrozenPrefix | None:
 
 
 def mapped(path: Path, shape: tuple[int, ...]) -> NDArray[np.float32] | None:
-    """An array of this shape from disk, or None where there is none that can be read."""
+    """An array of this shape from disk, all of it finite, or None where there is none that can be read."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None  # absent, or cut short: it is only a cache
-    return array if array.shape == shape and array.dtype == np.float32 else None
+    fits = array.shape == shape and array.dtype == np.float32
+    return array if fits and all(np.isfinite(rows).all() for rows in parts_of(array)) else None
+
+
+def parts_of(array: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+    """Its rows, some at a time: it may be larger than memory."""
+    return (array[begin : begin + ROWS_AT_ONCE] for begin in range(0, len(array), ROWS_AT_ONCE))
+
+
+def create_mapped(path: Path, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """A new array on disk, to be written. Its room is taken now: later a full disk would end the process.
+
+    Raises:
+        OSError: there is none.
+    """
+    array: NDArray[np.float32] = np.lib.format.open_memmap(path, "w+", np.float32, shape)
+    if hasattr(os, "posix_fallocate"):  # not on macOS and Windows
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+    return array
 
 
 def check_room(folder: Path, needed: int) -> None:

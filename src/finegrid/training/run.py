@@ -16,6 +16,7 @@ from finegrid import metrics
 from finegrid.model.packing.batches import Batch, Packed
 from finegrid.optim.updater import Number, Updater
 from finegrid.recipe.recipe import Recipe
+from finegrid.refusals import describe_failure, find_refusal
 from finegrid.strategies.criterion import CROSS_ENTROPY, Outputs
 from finegrid.strategies.scoring import Scoring
 from finegrid.study.record import EnginePath
@@ -263,13 +264,19 @@ def stop_early_(runs: Sequence[Run]) -> None:
 
 @contextmanager
 def guarded(*runs: Run) -> Iterator[None]:
-    """Runs that diverge or fail end as that, with the reason; the others go on."""
+    """Runs that diverge or fail end as that, with the reason; the others go on.
+
+    Raises:
+        Exception: the system refuses what no run can do without: see `find_refusal`.
+    """
     try:
         yield
     except DivergedError as error:
         end(runs, "diverged", str(error))
     except Exception as error:  # whatever it was, the ledger tells it and the study goes on
-        end(runs, "failed", f"{type(error).__name__}: {error}")
+        if find_refusal(error) is not None:
+            raise  # the next run would meet it, too
+        end(runs, "failed", describe_failure(error))
 
 
 def end(runs: Iterable[Run], status: str, reason: str) -> None:

@@ -5,20 +5,23 @@ Random streams are stateless, so weights, moments and what the runs have to show
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from finegrid.atomic import replacing
-from finegrid.training.run import Run, RunProgress
+from finegrid.refusals import saving
+from finegrid.training.run import Run
+from finegrid.training.saved import SavedRun, digest_names, read_saved
+from finegrid.unfit import UnfitError, set_aside
 
 SHARE = 0.05  # of the time, at most: a stack of eight at base shape on a GPU is 14 GB
 
@@ -30,10 +33,21 @@ class StateFile:
         save_after_seconds: of work that would be lost; before that nothing is saved. More of it is risked
             where saving takes more than a twentieth of that, unless it is 0.
         made: threads, device and whatever else decides on last digits: a state made otherwise is not taken.
+        tell: is given why a state was set aside.
+
+    Attributes:
+        taken: whether runs go on from it.
     """
 
-    def __init__(self, path: Path, save_after_seconds: float, made: Mapping[str, str] | None = None) -> None:
-        self.path = path
+    def __init__(
+        self,
+        path: Path,
+        save_after_seconds: float,
+        made: Mapping[str, str] | None = None,
+        tell: Callable[[UnfitError], None] = lambda unfit: None,
+    ) -> None:
+        self.path, self.tell = path, tell
+        self.taken = False
         self.save_after_seconds = save_after_seconds
         self.made = dict(made or {})
         self._saved_at, self._took = time.monotonic(), 0.0
@@ -50,52 +64,47 @@ class StateFile:
             "epochs_done": str(epochs_done),
             "runs": json.dumps(about),
             "made": json.dumps(self.made),
+            "names": digest_names(tensors),
         }
-        with replacing(self.path) as draft:
+        if not self.path.parent.is_dir():  # deleted or renamed meanwhile: not to be made anew
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.path.parent))
+        with saving(self.path, sum(t.nbytes for t in tensors.values())) as draft:
             save_file({name: t.contiguous().cpu() for name, t in tensors.items()}, draft, metadata)
         self._saved_at = time.monotonic()
         self._took = self._saved_at - began
 
     @torch.no_grad()
     def load_(self, runs: Sequence[Run]) -> int:
-        """Fill runs with what was saved. Returns the epochs done: 0 where nothing fitting was saved."""
+        """Fill runs with what was saved. Returns the epochs done: 0 where nothing fitting was saved.
+
+        All is checked before anything is filled. What does not fit is set aside: the family starts again, and
+        would otherwise meet it every time.
+
+        Raises:
+            OSError: the system refuses to read it, or to set it aside.
+        """
         if not self.path.exists():
             return 0
         try:
-            with safe_open(self.path, "pt") as file:
-                metadata = file.metadata()
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            about = json.loads(metadata["runs"])
-            epochs_done = int(metadata["epochs_done"])
-            made = json.loads(metadata["made"])
-        except (SafetensorError, OSError, KeyError, TypeError, ValueError):
-            return 0  # not ours, or damaged: the family starts over
-        weights = {f"{run.run_id}/weight/{name}" for run in runs for name in run.trained()}
-        # It may hold more runs: those whose record came before the crash.
-        if (
-            made != self.made
-            or not {run.run_id for run in runs} <= about.keys()
-            or not weights <= tensors.keys()
-            or not all(scores_alike(run, about[run.run_id]) for run in runs)
-        ):
+            saved = read_saved(self.path, runs, self.made)
+        except UnfitError as unfit:
+            self.set_aside(unfit)
             return 0
+        self.taken = True
         for run in runs:
-            prefix = f"{run.run_id}/"
-            own = {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
-            fill_(run, own, about[run.run_id])
-        return epochs_done
+            fill_(run, saved.tensors[run.run_id], saved.about[run.run_id])
+        return saved.epochs_done
+
+    def set_aside(self, unfit: UnfitError) -> None:
+        """Rename the file, so that nobody goes on from it. An earlier one that was set aside goes."""
+        set_aside(self.path)
+        self.tell(unfit)
 
 
 def about_run(run: Run) -> dict[str, Any]:
     """What no tensor says of a run, for JSON."""
     free = {} if run.scorer is None else {"free": run.scorer.about()}
     return {**asdict(run.progress), "updates": run.optimizer.updates, **free}
-
-
-def scores_alike(run: Run, about: Mapping[str, Any]) -> bool:
-    """Whether a saved run was scored at the same levels of free factors, whose averages began with it."""
-    own = run.scorer.about() if run.scorer else {}
-    return own.keys() == {*about.get("free", {})}
 
 
 def tensors_of(run: Run) -> dict[str, Tensor]:
@@ -114,11 +123,10 @@ def tensors_of(run: Run) -> dict[str, Tensor]:
     return tensors
 
 
-def fill_(run: Run, saved: dict[str, Tensor], about: dict[str, Any]) -> None:
-    """The inverse of `tensors_of`."""
-    run.optimizer.updates = updates_from(about, len(run.optimizer.groups))
-    free = about.pop("free", {})
-    run.progress = RunProgress(**about)
+def fill_(run: Run, saved: Mapping[str, Tensor], about: SavedRun) -> None:
+    """The inverse of `tensors_of` and `about_run`, of what fits: see `read_saved`."""
+    run.optimizer.updates = [*about.updates]
+    run.progress = about.progress
     device = run.loaded.device
     for name, p in run.trained().items():
         p.copy_(saved[f"weight/{name}"])
@@ -137,11 +145,4 @@ def fill_(run: Run, saved: dict[str, Tensor], about: dict[str, Any]) -> None:
             t.copy_(saved[f"averager/{index}/{name}"])
     if run.scorer is not None:
         own = {name[5:]: t for name, t in saved.items() if name.startswith("free/")}
-        run.scorer.fill_(own, free, (run.progress.best_epoch, run.best_weights))
-
-
-def updates_from(about: dict[str, Any], groups: int) -> list[int]:
-    """Updates of every group so far. States of earlier versions have one number for all: ``steps``."""
-    steps = about.pop("steps", 0)
-    updates: list[int] = about.pop("updates", [steps] * groups)
-    return updates
+        run.scorer.fill_(own, about.free, (run.progress.best_epoch, run.best_weights))

@@ -148,11 +148,17 @@ class Teachers:
         key = hashlib.sha256(repr(about).encode()).hexdigest()[:16]
         path = self.study.files.teacher(key)
         with FileLock(path.with_suffix(".lock")):
-            if (arrays := load_arrays(path)) is None or arrays.keys() != {"logits"}:
+            said = (load_arrays(path) or {}).get("logits")
+            if said is None or not self._fits(said):
                 order = [model.labels.index(label) for label in self.table.labels]
-                arrays = {"logits": model.read(self.table.train.texts)[:, order]}
-                save_arrays_(path, arrays)
-        return arrays["logits"]
+                said = model.read(self.table.train.texts)[:, order]
+                save_arrays_(path, {"logits": said})
+        return said
+
+    def _fits(self, said: Logits) -> bool:
+        """Whether cached logits can be those of the training texts."""
+        shape = len(self.table.train), len(self.table.labels)
+        return (said.shape, said.dtype) == (shape, np.float32) and bool(np.isfinite(said).all())
 
     def _log_columns(self) -> Logits:
         said = self._columns[self.table.train.ids - 1]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from finegrid.atomic import replacing
+from finegrid.atomic import check_folder, replacing
 from finegrid.data.alike import fold_rows
 from finegrid.data.cells_of_file import ColumnOptions, StudyReading
 from finegrid.data.extra import read_extra
@@ -239,6 +239,7 @@ def make_small_study(study: Study, results: Results, chosen: Distinct, count: in
     # Named by its content: the same command goes on with what it has begun, until the study has more seeds.
     name = hashlib.sha256("".join(content.values()).encode()).hexdigest()[:8]
     folder = study.files.confirmation(name)
+    check_folder(folder)
     if not StudyFolder(folder).settings.exists():
         for name, text in content.items():  # study.toml last: it says all is there
             with replacing(folder / name) as draft:

@@ -9,19 +9,20 @@ is a look: ``looks.jsonl`` holds one line for each.
 
 from __future__ import annotations
 
-import json
 import re
 import time
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field
 
 from finegrid.atomic import replacing
-from finegrid.errors import input_error
-from finegrid.facts.decision_words import as_recorded, from_recorded
+from finegrid.errors import InputError, input_error
+from finegrid.facts.decision_words import RecordedDecision, as_recorded, from_recorded
 from finegrid.metrics import TOLERANCE
 from finegrid.recipe.recipe import Recipe
 from finegrid.results.load import load_results
@@ -32,12 +33,14 @@ from finegrid.statistics.effects import Effect
 from finegrid.study.folder import LOOKS_FILE, SETTINGS_FILE, StudyFolder
 from finegrid.study.ledger import Journal
 from finegrid.study.load import load_study
+from finegrid.study.parsing import Lines, describe_misfits, parse_strictly, read_lines
 from finegrid.study.settings import LOOKS
 from finegrid.study.study import Study
 from finegrid.verdict.qualified import limit_to_epochs, qualify
 from finegrid.verdict.verdict import Verdict, choose_margin, judge, key
 
 ALPHA = 0.05
+LEFT_OUT = "What these looks have decided does not count"
 ENGLISH = {
     "look": "look {number} of {looks}, {seeds} seeds: {open} open",
     "spent": "the budget is spent: {seeds} seeds would take {time} more",
@@ -57,13 +60,40 @@ assert ENGLISH.keys() == CHINESE.keys()
 
 
 @dataclass(frozen=True)
+class InterimDecision:
+    """What an analysis decided of one comparison."""
+
+    decision: RecordedDecision
+    effect: float  # points
+    adjusted: tuple[float, float]  # points
+
+
+@dataclass(frozen=True)
 class InterimAnalysis:
     """One line of ``looks.jsonl``: an analysis of the first so many seeds, and what it decided first."""
 
-    seeds: int
-    alpha: float  # this analysis' share of the 5 %
-    margin: float  # points; smaller differences are none
-    decided: dict[str, dict[str, Any]]  # by comparison: decision, effect and adjusted interval in points
+    __pydantic_config__ = ConfigDict(allow_inf_nan=False)
+
+    seeds: Annotated[int, Field(ge=1)]
+    alpha: Annotated[float, Field(gt=0, le=ALPHA)]  # this analysis' share of the 5 %
+    margin: Annotated[float, Field(ge=0)]  # points; smaller differences are none
+    decided: dict[str, InterimDecision]  # by comparison
+    schema: Literal[1] = 1
+
+
+def parse_analysis(line: bytes) -> InterimAnalysis:
+    """Read a line of ``looks.jsonl``.
+
+    Raises:
+        ValueError: it is none, in words.
+    """
+    found = parse_strictly(InterimAnalysis, line)
+    for one in found.decided.values():
+        try:
+            from_recorded(one.decision, found.margin)
+        except (InputError, LookupError):
+            raise ValueError("decided: a decision that no version writes") from None
+    return found
 
 
 def add_seeds(
@@ -264,7 +294,7 @@ def with_interim_decisions(
         margin: points; smaller differences are none. None: that of the interim analyses, or `choose_margin`.
         tolerance: points that a recommended recipe may lose against the baseline.
     """
-    analyses = read_interim_analyses(results.folder)
+    analyses, results = read_interim_analyses(results.folder), with_looks_told(results)
     if not analyses:
         return qualify(judge(results, margin, tolerance=tolerance))
     margin = analyses[0].margin if margin is None else margin
@@ -281,9 +311,12 @@ def recommended_recipe(
     study: Study, margin: float | None = None, tolerance: float = TOLERANCE
 ) -> Recipe | None:
     """What the verdict recommends; None where the baseline has no finished run."""
-    if not any(record.done for record in study.ledger.latest().values()):
+    if not any(record.done for record in study.ledger):
         return None
-    chosen = find_recommended(load_results(study), margin, tolerance)
+    results = load_results(study)
+    if not any(results.finished()):
+        return None
+    chosen = find_recommended(results, margin, tolerance)
     if chosen is None:
         return None
     rows = {row.index: row.recipe for row in study.rows}
@@ -309,18 +342,30 @@ def keep_decision(effect: Effect, what: dict[str, Any] | None) -> Effect:
 
 
 def read_interim_analyses(folder: Path) -> list[InterimAnalysis]:
-    """The interim analyses that were made, in their order."""
-    path = StudyFolder(folder).looks
-    if not path.exists():
-        return []
-    analyses = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            entry = json.loads(line)
-        except ValueError:  # cut by a crash: that analysis is made again
-            continue
-        analyses.append(InterimAnalysis(entry["seeds"], entry["alpha"], entry["margin"], entry["decided"]))
-    return analyses
+    """The interim analyses that were made, in their order. One that a crash has cut is made again.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    return [analysis for _, analysis in read_looks(folder).entries]
+
+
+def read_looks(folder: Path) -> Lines[InterimAnalysis]:
+    """The lines of ``looks.jsonl``, and those that are none.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    try:
+        return read_lines(StudyFolder(folder).looks, parse_analysis)
+    except OSError as error:
+        raise input_error(str(folder), LOOKS_FILE, f"cannot be read: {error.strerror}.") from None
+
+
+def with_looks_told(results: Results) -> Results:
+    """With a note on the lines of ``looks.jsonl`` that do not fit."""
+    told = describe_misfits(LOOKS_FILE, read_looks(results.folder).misfits, LEFT_OUT)
+    return replace(results, notes=(*results.notes, *told), unfit=(*results.unfit, *told))
 
 
 def read_interim_decisions(folder: Path) -> dict[str, dict[str, Any]]:
@@ -328,5 +373,5 @@ def read_interim_decisions(folder: Path) -> dict[str, dict[str, Any]]:
     decisions: dict[str, dict[str, Any]] = {}
     for analysis in read_interim_analyses(folder):
         for name, what in analysis.decided.items():
-            decisions.setdefault(name, {**what, "seeds": analysis.seeds, "margin": analysis.margin})
+            decisions.setdefault(name, {**asdict(what), "seeds": analysis.seeds, "margin": analysis.margin})
     return decisions

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,7 @@ def make_app(folder: Path, make: PageMaker, rest: Callable[[float], float] = cho
         if unchanged := answer_if_unchanged(request, hash_sources(folder)):
             return unchanged
         view = await viewer.view()
-        return answer(request, view, add_script(view).encode("utf-8", "replace"), "text/html")
+        return answer(request, view, add_script(view.page, view.problem, view.revision), "text/html")
 
     async def facts(request: Request) -> Response:
         if unchanged := answer_if_unchanged(request, hash_sources(folder)):
@@ -132,13 +132,15 @@ def make_tag(revision: str) -> str:
     return f'"{revision}"'
 
 
-def add_script(view: View) -> str:
-    """The page, with the script that keeps it up to date."""
-    page = view.page or environment().get_template("waiting.html.jinja").render(problem=view.problem)
+@lru_cache(maxsize=1)  # the same bytes for all who ask at once: a page may have megabytes
+def add_script(page: str, problem: str, revision: str) -> bytes:
+    """The page of a view, with the script that keeps it up to date."""
+    kind = "report" if page else "waiting"
+    page = page or environment().get_template("waiting.html.jinja").render(problem=problem)
     head, end, tail = page.rpartition("</body>")
-    kind = "report" if view.page else "waiting"
-    script = f'<script src="/watch.js" data-revision="{view.revision}" data-kind="{kind}"></script>'
-    return f"{head}<style>{asset('watch.css')}</style>\n{script}\n{end}{tail}"
+    script = f'<script src="/watch.js" data-revision="{revision}" data-kind="{kind}"></script>'
+    whole = f"{head}<style>{asset('watch.css')}</style>\n{script}\n{end}{tail}"
+    return whole.encode("utf-8", "replace")
 
 
 def collect_progress(folder: Path, view: View | None) -> dict[str, Any]:

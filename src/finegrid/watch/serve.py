@@ -10,6 +10,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from finegrid.errors import input_error
+from finegrid.watch.connection import Connection
 
 LOOPBACK = "127.0.0.1"
 NICE = 5  # training comes first: beside it, a third of a core's time, where no core is free
@@ -57,10 +58,10 @@ def make_server(app: Starlette) -> uvicorn.Server:
     config = uvicorn.Config(
         app,
         loop="asyncio",
-        http="h11",
+        http=Connection,
         ws="none",
         lifespan="off",
-        log_level="warning",
+        log_level="error",  # not a line for every request that is none
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=1,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from finegrid.study.folder import FACTS_FILE, PROGRESS_FILE, StudyFolder
@@ -19,13 +20,17 @@ NOT_MADE_OF = {PROGRESS_FILE, FACTS_FILE}
 
 def find_places(folder: Path) -> list[Path]:
     """The study, and the small studies inside it that confirm it."""
-    return [folder, *StudyFolder(folder).confirmations]
+    try:
+        return [folder, *StudyFolder(folder).confirmations]
+    except OSError:  # it has just gone
+        return [folder]
 
 
 def find_sources(folder: Path) -> Iterator[Path]:
     for place in find_places(folder):
         for pattern in MADE_OF:
-            yield from (path for path in sorted(place.glob(pattern)) if path.name not in NOT_MADE_OF)
+            with suppress(OSError):  # the folder has just gone: the next look will say so
+                yield from [path for path in sorted(place.glob(pattern)) if path.name not in NOT_MADE_OF]
 
 
 def hash_sources(folder: Path) -> str:

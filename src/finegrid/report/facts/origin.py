@@ -42,7 +42,7 @@ def data_facts(results: Results, study: Study | None) -> DataFacts | None:
         "tokens": audit.tokens,
         "majority": {split: 100 * scores["accuracy"] for split, scores in audit.majority.items()},
         "checks": list(CHECKS),
-        "findings": list(audit.warnings),
+        "findings": list(results.notes),
     }
 
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from finegrid.atomic import draft_of
+from finegrid.atomic import make_draft, remove_drafts
 from finegrid.study.folder import StudyFolder
 
 BEAT_SECONDS = 2.0
@@ -24,13 +24,20 @@ LARGEST = 2**20  # bytes; a thousand workers would not fill it
 class Heartbeat:
     """Writes what ``read`` returns, in a thread of its own. Use as a context."""
 
-    def __init__(self, folder: Path, read: Callable[[], dict[str, Any]]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        read: Callable[[], dict[str, Any]],
+        tell: Callable[[OSError], None] = lambda error: None,
+    ) -> None:
+        """``tell`` is given what refused to be written, the first time."""
         self.path = StudyFolder(folder).progress
-        self.read = read
+        self.read, self.tell = read, tell
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True)
 
     def __enter__(self) -> None:
+        remove_drafts(self.path.parent, self.path.name)
         self._thread.start()
 
     def __exit__(self, *error: object) -> None:
@@ -40,15 +47,23 @@ class Heartbeat:
             self.path.unlink(missing_ok=True)
 
     def _beat(self) -> None:
+        told = False
         while not self._over.wait(BEAT_SECONDS):
-            with suppress(OSError):  # a full disk is for the ledger to complain of
+            try:
                 self._write({**self.read(), "written": time.time()})
+            except OSError as error:  # no reason to end: that is for the ledger to decide
+                if not told:
+                    self.tell(error)
+                told = True
 
     def _write(self, content: dict[str, Any]) -> None:
         # Not `atomic.replacing`: this need not survive a crash, and must not wait for the disk.
-        draft = draft_of(self.path)
-        draft.write_text(json.dumps(content), encoding="utf-8")
-        draft.replace(self.path)
+        draft = make_draft(self.path)
+        try:
+            draft.write_text(json.dumps(content), encoding="utf-8")
+            draft.replace(self.path)  # also that of a link: what it leads to stays as it is
+        finally:
+            draft.unlink(missing_ok=True)
 
 
 def read_heartbeat(folder: Path, now: float | None = None) -> dict[str, Any] | None:

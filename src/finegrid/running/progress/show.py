@@ -22,6 +22,7 @@ from finegrid.running.progress.watcher import Watcher
 from finegrid.running.progress.words import say
 from finegrid.spelling import Lang, Telling, format_duration
 from finegrid.study.audit_file import Audit
+from finegrid.study.folder import PROGRESS_FILE
 from finegrid.study.record import Record
 
 DRAWINGS_PER_SECOND = 2
@@ -39,7 +40,9 @@ class Show:
         self.console = console or Console(stderr=True)
         self.lang = lang
         self.progress = StudyProgress(score, time.monotonic())
-        self._heartbeat = Heartbeat(folder, lambda: self.progress.as_json(time.monotonic()))
+        self._heartbeat = Heartbeat(
+            folder, lambda: self.progress.as_json(time.monotonic()), self._tell_unwritten
+        )
         self._ending = ExitStack()
         self._told = -EVERY_SECONDS  # when scores of an epoch were last told
 
@@ -147,6 +150,11 @@ class Show:
 
     def finished(self, family: Family) -> None:
         self.progress = self.progress.ended_family(family, time.monotonic())
+
+    def _tell_unwritten(self, error: OSError) -> None:
+        """From the heartbeat's thread, which changes nothing here."""
+        text = self._say("unwritten", file=PROGRESS_FILE, reason=error.strerror or error)
+        self._print(self._say("warning", text=text), "yellow")
 
     def _time_left(self) -> str:
         left = self.progress.seconds_left(time.monotonic())

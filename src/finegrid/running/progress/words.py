@@ -18,6 +18,9 @@ ENGLISH = {
     "--memory or the device has changed): their last digits may differ",
     "unlike the ledger": "in runs.jsonl this run has {before:.4f} on dev, here it has {now:.4f}: another "
     "machine, device, number of threads, stack or version of a library",
+    # progress.json
+    "unwritten": "{file} cannot be written ({reason}). The study goes on, but `status` and `watch` do not "
+    "see that it is at work",
     "distinct": "{recipes} are {runs} distinct runs; {left} to train",
     # what has a fingerprint
     "data": "data",
@@ -74,6 +77,7 @@ CHINESE = {
     "计、--memory 或设备变了）：末几位数字可能不同",
     "unlike the ledger": "runs.jsonl 中这次运行的验证集得分是 {before:.4f}，这里是 {now:.4f}：机器、设备、线"
     "程数、叠放方式或某个库的版本不同",
+    "unwritten": "无法写入 {file}（{reason}）。研究继续进行，但 `status` 和 `watch` 看不到它正在运行",
     "distinct": "{recipes}对应 {runs} 次不同的运行；{left} 次待训练",
     "data": "数据",
     "tokenizer": "分词器",
@@ -137,6 +141,11 @@ def warning(text: str) -> Telling:
 
 def warning_of(key: str, **fields: object) -> Telling:
     return lambda lang: [say("warning", lang, text=say(key, lang, **fields))]
+
+
+def warning_in(telling: Telling) -> Telling:
+    """A warning that knows its own languages."""
+    return lambda lang: [say("warning", lang, text=text) for text in telling(lang)]
 
 
 def name_changed(names: list[str], lang: Lang) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import count, islice
@@ -215,7 +215,7 @@ def plan_budget(status: StudyStatus, seconds: float) -> BudgetPlan:
     candidates, missing = find_candidates(study, audit)
     if not candidates:  # of a screen one of whose factors does nothing, only the first phase may be probed
         raise input_error("command line", "--budget", f"rows are not probed yet: {', '.join(missing)}.")
-    latest = study.ledger.latest()
+    latest = status.on_file.latest
     tables = [list(list_options(status, candidate, noise, seconds, latest)) for candidate in candidates]
     chosen = choose([option for table in tables for option in table], seconds)
     others = [
@@ -252,7 +252,7 @@ def list_options(
     candidate: Candidate,
     noise: NoiseModel,
     budget: float,
-    latest: dict[str, Record],
+    latest: Mapping[str, Record],
 ) -> Iterator[Option]:
     """One seed, two, ... up to the first number that takes longer than the budget."""
     audit, settings = status.audit, status.settings

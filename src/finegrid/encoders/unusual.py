@@ -1,0 +1,137 @@
+"""Tokenisers whose parts may take any time or memory: tried out in a process of its own before they are used.
+
+Regular expressions may take exponential time, and replacements may double a text again and again. The
+tokenizers library computes in threads that nothing can interrupt.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator, Set
+from pathlib import Path
+from typing import Any
+
+from finegrid.data.findings import quote
+from finegrid.encoders import tokenise_sample
+from finegrid.encoders.files import describe_stand_in, is_deep
+from finegrid.errors import first_line, input_error
+
+MOST_SECONDS = 20  # for a tokeniser to be read and a few texts to be tokenised, which takes some 0.2 s
+MOST_GIB = 4
+MOST_BYTES = 200_000_000  # of a tokenizer.json: those of a million tokens have some 60 MB
+MOST_ADDED = 20_000  # tokens beside the vocabulary: transformers compares each with all
+MOST_PARTS = 12  # of a normaliser or pre-tokeniser
+LONGEST_WORD = 1000  # which word pieces try to spell; its time grows with the square
+# Parts of which none makes a text much longer, nor takes long; ByteLevel may double it, and stands once.
+NORMALIZERS = {
+    *("BertNormalizer", "ByteLevel", "Lowercase", "NFC", "NFD", "NFKC", "NFKD", "Nmt", "Strip"),
+    *("StripAccents", "Sequence"),
+}
+PRE_TOKENIZERS = {
+    *("BertPreTokenizer", "ByteLevel", "CharDelimiterSplit", "Digits", "Metaspace", "Punctuation"),
+    *("UnicodeScripts", "Whitespace", "WhitespaceSplit", "Sequence"),
+}
+MODELS = {"WordPiece", "WordLevel", "BPE"}
+
+
+def try_out(path: Path) -> None:
+    """Let a process of its own read ``tokenizer.json`` and tokenise a few texts, if it has unusual parts.
+
+    Raises:
+        InputError: it cannot be read, or takes more time or memory than any tokeniser does.
+    """
+    content = read_whole(path)
+    if isinstance(added := content.get("added_tokens"), list) and len(added) > MOST_ADDED:
+        what = f"has {len(added):,} added tokens, expected {MOST_ADDED:,} at most."
+        raise input_error(str(path.parent), path.name, what)
+    if not (unusual := list(find_unusual(content))):
+        return
+    command = [sys.executable, "-P", str(tokenise_sample.__file__), str(path), str(MOST_GIB)]
+    environment = {**os.environ, "RAYON_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+    about = ", ".join(dict.fromkeys(unusual))
+    try:
+        ended = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=MOST_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        what = f"did not tokenise {len(tokenise_sample.SAMPLE)} short texts within {MOST_SECONDS} s"
+        raise input_error(
+            str(path.parent), path.name, f"{what}: {about}. finegrid does not use it."
+        ) from None
+    said = ended.stdout.strip()
+    if said == "ok":
+        return
+    if not said:  # a failed allocation ends the process
+        said = f"ended while it tokenised short texts, for which it may take {MOST_GIB} GiB of memory"
+    raise input_error(str(path.parent), path.name, f"cannot be used ({about}): {said}.")
+
+
+def read_whole(path: Path) -> dict[str, Any]:
+    """The content of ``tokenizer.json``.
+
+    Raises:
+        InputError: it is too large, nested too deeply, or no object of JSON.
+    """
+    source, name = str(path.parent), path.name
+    if (instead := describe_stand_in(path)) is not None:
+        raise input_error(source, name, instead)
+    try:
+        if (size := path.stat().st_size) > MOST_BYTES:
+            what = f"has {size:,} bytes, expected {MOST_BYTES:,} at most. Is it a tokeniser's?"
+            raise input_error(source, name, what)
+        content = json.loads(path.read_bytes(), object_pairs_hook=gather_pairs)
+    except (OSError, ValueError, RecursionError) as error:
+        raise input_error(source, name, f"cannot be loaded: {first_line(error)}.") from None
+    if not isinstance(content, dict) or is_deep(content):
+        raise input_error(source, name, "cannot be loaded: expected an object of JSON, as tokenizers writes.")
+    return content
+
+
+def gather_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON. Of a key that stands twice libraries take one value or the other."""
+    gathered = dict(pairs)
+    if len(gathered) < len(pairs):
+        twice = next(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
+        raise ValueError(f"the key {quote(twice)} stands twice in an object")
+    return gathered
+
+
+def find_unusual(content: dict[str, Any]) -> Iterator[str]:
+    """Parts of a tokeniser that may take long, as messages call them. Usual checkpoints have none."""
+    yield from find_unusual_parts(content.get("normalizer"), "normaliser", NORMALIZERS)
+    yield from find_unusual_parts(content.get("pre_tokenizer"), "pre-tokeniser", PRE_TOKENIZERS)
+    if "Regex" in json.dumps(content.get("decoder")):
+        yield "its decoder has a regular expression"
+    model = content.get("model")
+    about = model if isinstance(model, dict) else {}
+    if about.get("type", "BPE") not in MODELS:  # early files name no type
+        yield f"its model is {quote(about.get('type'))}"
+    longest = about.get("max_input_chars_per_word", 0)
+    if not isinstance(longest, int) or longest > LONGEST_WORD:
+        yield f"its model takes words of {quote(longest)} characters"
+
+
+def find_unusual_parts(part: Any, called: str, usual: Set[str]) -> Iterator[str]:
+    """What is not among the usual kinds of a normaliser or pre-tokeniser, or makes too many of them."""
+    kinds = list(list_kinds(part))
+    others = [kind for kind in dict.fromkeys(kinds) if kind not in usual]
+    if others:
+        yield f"its {called} is {', '.join(map(quote, others[:3]))}"
+    elif len(kinds) > MOST_PARTS or kinds.count("ByteLevel") > 1:
+        yield f"its {called} has {len(kinds)} parts"
+
+
+def list_kinds(part: Any) -> Iterator[str]:
+    if part is None:
+        return
+    if not isinstance(part, dict) or not isinstance(part.get("type"), str):
+        yield "of no type"
+        return
+    yield part["type"]
+    for value in part.values():
+        for inner in value if isinstance(value, list) else ():
+            yield from list_kinds(inner)

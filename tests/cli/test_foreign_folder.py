@@ -1,0 +1,185 @@
+"""A study folder that somebody else made: it writes nowhere but in itself, and waits for nothing."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from support.command_line import Call
+from support.studies import save_word_checkpoint, write_data, write_word_study
+
+from finegrid.errors import InputError
+from finegrid.study.imported import save_imported
+from finegrid.study.importing.examples import load_example
+from finegrid.study.lock import locked
+
+WRITTEN = [
+    "runs.jsonl",
+    "audit.json",
+    "split.tsv",
+    ".lock",
+    "logs",
+    "logs/worker-0.log",
+    "predictions",
+    "predictions/0123456789ab.npz",
+    "state",
+    "cache",
+    "models",
+    "confirm-01234567",
+]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_word_checkpoint(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture
+def study(tmp_path: Path, model: Path) -> Path:
+    write_data(tmp_path / "data")
+    return write_word_study(tmp_path / "study", model)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    save_imported(tmp_path / "table", load_example("thucnews64-published"))
+    return tmp_path / "table"
+
+
+def link(place: Path, to: Path) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.symlink_to(to)
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {str(path): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_nothing_is_trained_where_a_study_would_write_through_links(study: Path, call: Call) -> None:
+    mine = study.parent / "mine"
+    mine.mkdir()
+    (mine / "notes").write_text("mine")
+    link(study / "runs.jsonl", mine / "notes")
+    link(study / "predictions", mine)
+    before = contents(mine)
+    for command in (["run", study], ["plan", study, "--probe"], ["fit", study, "--recipe", "baseline"]):
+        done = call(*command)
+
+        assert done.returncode == 2 and "Traceback" not in done.stderr
+        assert "runs.jsonl     found a symbolic link to" in done.stderr
+        assert "predictions    found a symbolic link to" in done.stderr
+    assert contents(mine) == before
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_every_place_that_a_study_writes_to_is_looked_at(tmp_path: Path, name: str) -> None:
+    (tmp_path / "mine").mkdir()
+    link(tmp_path / "study" / name, tmp_path / "mine" / "new")
+    with pytest.raises(InputError, match=f"{name} +found a symbolic link"), locked(tmp_path / "study"):
+        pytest.fail("nothing is to be done")
+
+    assert [*(tmp_path / "mine").iterdir()] == []
+
+
+def test_what_a_killed_run_was_writing_is_gone_with_the_next_one(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / f".a.safetensors.{'0' * 16}.tmp").touch()
+    with locked(tmp_path):
+        assert [*(tmp_path / "state").iterdir()] == []
+
+
+def test_a_report_overwrites_nothing_that_a_link_leads_to(table: Path, call: Call) -> None:
+    mine = table.parent / "mine"
+    mine.write_text("mine")
+    (table / "report.html.tmp").symlink_to(mine)
+    assert call("report", table).returncode == 0
+    (table / "report.json").unlink()
+    (table / "report.json").symlink_to(mine)
+    page = (table / "report.html").read_text()
+    refused = call("report", table)
+
+    assert refused.returncode == 2 and f"report.json    found a symbolic link to {mine}" in refused.stderr
+    assert mine.read_text() == "mine" and (table / "report.html").read_text() == page
+
+
+@pytest.mark.parametrize(("out", "found"), [("/dev/null", "a device"), (".", "a folder"), ("pipe", "a pipe")])
+def test_a_report_goes_into_no_device(
+    table: Path, call: Call, monkeypatch: pytest.MonkeyPatch, out: str, found: str
+) -> None:
+    monkeypatch.chdir(table.parent)
+    os.mkfifo("pipe")
+    refused = call("report", table, "--out", out)
+
+    assert refused.returncode == 2
+    assert (
+        f"{out}    found {found}, expected a plain file or nothing. Choose another place." in refused.stderr
+    )
+    assert Path("/dev/null").is_char_device()
+
+
+@pytest.mark.parametrize(
+    ("place", "to"),
+    [("export", "csv"), ("export/study.json", "csv"), ("export/tensorboard", "tensorboard")],
+)
+def test_an_export_writes_through_no_link(table: Path, call: Call, place: str, to: str) -> None:
+    (table.parent / "mine").mkdir()
+    link(table / place, table.parent / "mine")
+    refused = call("export", table, "--to", to)
+
+    assert refused.returncode == 2 and "found a symbolic link to" in refused.stderr
+    assert [*(table.parent / "mine").iterdir()] == []
+
+
+@pytest.mark.parametrize("command", ["status", "verdict", "table", "run"])
+def test_a_pipe_in_the_place_of_a_file_is_named_and_nobody_waits(
+    study: Path, call: Call, command: str
+) -> None:
+    (study / "predictions").mkdir()
+    for name in ("audit.json", "runs.jsonl", "looks.jsonl", "predictions/0.npz"):
+        os.mkfifo(study / name)
+    (study / "progress.json").symlink_to("/dev/zero")
+    refused = call(command, study)
+
+    assert refused.returncode == 2 and "predictions/0.npz    found a pipe" in refused.stderr
+    assert "audit.json           found a pipe, expected a plain file" in refused.stderr
+    assert "progress.json        found a device" in refused.stderr
+
+
+def test_texts_from_outside_the_folder_are_told_before_they_are_read(
+    study: Path, call: Call, model: Path
+) -> None:
+    data = f'train = "mine.tsv"\ndev = "{study.parent}/data/dev.tsv"\ntest = "test.tsv"'
+    write_word_study(study, model, data=data)
+    secret = study.parent / "data" / "train.tsv"
+    (study / "mine.tsv").symlink_to(secret)
+    told = call("plan", study).stderr.splitlines()
+    chinese = call("plan", study, "--lang", "zh").stderr.splitlines()
+
+    files = [f"mine.tsv ({secret})", f"{study.parent}/data/dev.tsv"]
+    assert told == [f"study.toml reads files outside its folder: {', '.join(files)}"]
+    assert chinese == [f"study.toml 会读取其文件夹以外的文件：{'、'.join(files)}"]
+
+
+def test_texts_in_the_folder_are_nothing_to_tell(study: Path, call: Call, model: Path) -> None:
+    write_data(study / "data")
+    write_word_study(study, model, data='train = "data/train.tsv"\ndev = "./data/../data/dev.tsv"')
+
+    assert call("plan", study).stderr == ""
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "pipe", "/proc/self/environ", "/dev/stdin"])
+def test_only_plain_files_are_read_as_texts(study: Path, call: Call, model: Path, path: str) -> None:
+    os.mkfifo(study / "pipe")
+    write_word_study(study, model, data=f'train = "{path}"\nformat = "tsv"', top='score = "f1:sport"')
+    refused = call("plan", study)
+
+    assert refused.returncode == 2 and "Traceback" not in refused.stderr
+    assert "not an ordinary file" in refused.stderr or "the file is empty" in refused.stderr
+
+
+def test_a_file_of_extra_texts_that_has_no_end_is_refused(study: Path, call: Call, model: Path) -> None:
+    write_word_study(study, model, factors={"texts.extra": ["", "/dev/zero"]})
+    refused = call("run", study, "--workers", "1")
+
+    assert refused.returncode == 2 and "found '/dev/zero', which cannot be read" in refused.stderr
