@@ -47,6 +47,10 @@ class Kill:
     way: str
     target: Target
 
+    @property
+    def is_ctrl_c(self) -> bool:
+        return self.way.startswith("SIGINT") and self.target != "worker"
+
     def __str__(self) -> str:
         return f"{self.way} to {self.target} at {self.moment:.0%}"
 
