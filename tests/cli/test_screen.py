@@ -18,6 +18,7 @@ from support.studies import open_study, save_word_checkpoint, write_data, write_
 from finegrid.audit.costs import make_audit
 from finegrid.errors import InputError
 from finegrid.planning.runs import PlannedRun
+from finegrid.planning.status import study_status
 from finegrid.results.load import load_results
 from finegrid.spelling import Lang, Telling
 from finegrid.statistics.decide import Decision, reach
@@ -26,7 +27,8 @@ from finegrid.study.design import DesignKind
 from finegrid.study.load import load_study
 from finegrid.study.screen import load_screen
 from finegrid.study.study import Study
-from finegrid.verdict.budget.budget import in_design
+from finegrid.verdict.budget.budget import in_design, plan_budget
+from finegrid.verdict.budget.price import describe_price
 from finegrid.verdict.outcomes import find_blocks
 from finegrid.verdict.screening import decide_screen, train_phases
 from finegrid.verdict.verdict import add_note, judge
@@ -431,3 +433,17 @@ def test_init_writes_a_screen(home: Path, tmp_path: Path, call: Call) -> None:
     assert done.returncode == 0, done.stderr
     study = load_study(out)
     assert study.undecided and len(study.rows) == 16
+
+
+def test_a_screen_with_a_factor_that_does_nothing_tells_its_price(tmp_path: Path, bert: Path) -> None:
+    """Only rows of the first phase are probed then, and no smaller design has them: none can be compared."""
+    factors = '[factors]\n"freeze.layers" = [0, 1]\n"schedule.warmup_ratio" = [0.0, 0.1]\n'
+    screen = f'{factors}"reinit.pooler" = [false, true]\n[design]\nkind = "screen"\nresolution = "III"\n'
+    folder = write_study(tmp_path / "study", bert, screen)
+    save_audit(folder, make_audit(open_study(folder)))
+    study = load_study(folder)
+    status = study_status(study, study.head.run)
+
+    assert describe_price(status)[0].startswith("price     4 runs")
+    with pytest.raises(InputError, match="not probed yet: "):
+        plan_budget(status, 60.0)

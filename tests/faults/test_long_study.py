@@ -15,7 +15,7 @@ from support.studies import save_word_checkpoint, write_data, write_word_study
 
 RUNS = share_of(500)
 SETTLED = RUNS // 10  # runs, after which nothing may grow
-MEMORY_A_RUN = 0.03  # MiB: 15 in 500 runs. The parent keeps the record of every run, some KiB each
+MEMORY_A_RUN = 0.01  # MiB, 5 in 500 runs: the parent keeps the record of every run, some KiB each
 FILES = 2  # open files more than after the first runs; a ledger that is being written to is one
 EVERY = 0.2  # seconds
 
@@ -58,8 +58,7 @@ def watch(command: Command, ledger: Path) -> tuple[dict[str, list[tuple[int, Hel
     """What parent and worker hold, each time with the number of runs that have ended; temporary files."""
     found: dict[str, list[tuple[int, Held]]] = defaultdict(list)
     temporary = []
-    process = command.start()
-    try:
+    with command.started() as process:
         while process.poll() is None:
             ended = count_lines(ledger)
             for pid, line in list_marked(command.mark).items():
@@ -69,9 +68,7 @@ def watch(command: Command, ledger: Path) -> tuple[dict[str, list[tuple[int, Hel
                         found[who].append((ended, held_by(pid)))
             temporary.append(len(list(list_files(command.temporary))))
             time.sleep(EVERY)
-    finally:
-        process.kill()
-    assert process.wait() == 0, command.told
+    assert process.returncode == 0, command.told
     return found, temporary
 
 

@@ -1,9 +1,8 @@
-"""100,000 mutated data files are read or refused: no traceback, nothing takes long, and memory does not grow."""
+"""100,000 mutated data files are read or refused: no traceback, nothing takes long, memory does not grow."""
 
 from __future__ import annotations
 
 import json
-import random
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from support.attack import chance_of, held_by, share_of
+from support.damage import mutate_bytes
 
 from finegrid.data.cells_of_file import ColumnOptions
 from finegrid.data.settings import DataSettings
@@ -26,62 +26,6 @@ SETTLED = PER_CHUNK // 5  # files after which memory must not grow
 LONGEST = 0.25  # seconds of a core: a busy machine makes nobody slow
 GROWTH = 16.0  # MiB
 TEXTS = [f"第{i}条 shovel, \\ {'hedge' * (i % 3)}; né | {i}" for i in range(30)]
-PIECES = (
-    *(
-        b'"',
-        b'""',
-        b",",
-        b"\t",
-        b";",
-        b"|",
-        b"\n",
-        b"\r",
-        b"\r\n",
-        b"\0",
-        b"\\",
-        b"{",
-        b"}",
-        b"[",
-        b"]",
-        b":",
-    ),
-    *(
-        b"\xef\xbb\xbf",
-        b"\xff\xfe",
-        b"\xfe\xff",
-        b"\x1f\x8b",
-        b"PAR1",
-        b"PK\x03\x04",
-        b"\xe4",
-        b"\xff",
-        b"\x80",
-    ),
-    *(
-        b"label",
-        b"text",
-        b"__label__",
-        b"null",
-        b"NaN",
-        b"1e999",
-        b"\\ud800",
-        b"-",
-        b"=",
-        b"#",
-        b"'",
-        b"true",
-    ),
-    *(
-        b"\xe2\x80\xa8",
-        b"\xee\x80\x80",
-        b"\xef\xbf\xbd",
-        b"[factors]",
-        b"9" * 400,
-        b"[" * 400,
-        b"/",
-        b"..",
-        b"inf",
-    ),
-)
 
 
 def make_delimited(separator: str) -> bytes:
@@ -107,28 +51,6 @@ BASES: dict[str, Callable[[Path], bytes]] = {
 }
 
 
-def mutate(raw: bytes, chance: random.Random) -> bytes:
-    """One to four changes: a piece put in, or in place of another; a part lost or doubled; a bit turned."""
-    content = bytearray(raw)
-    for _ in range(chance.randint(1, 4)):
-        at, size = chance.randrange(len(content) + 1), chance.randint(0, 12)
-        kind = chance.randrange(6)
-        if kind == 0:
-            content[at:at] = chance.choice(PIECES)
-        elif kind == 1:
-            content[at : at + size] = chance.choice(PIECES)
-        elif kind == 2:
-            del content[at : at + chance.choice((1, size, 200))]
-        elif kind == 3:
-            other = chance.randrange(len(content) + 1)
-            content[at:at] = content[other : other + chance.choice((size, 200))]
-        elif kind == 4 and content:
-            content[min(at, len(content) - 1)] ^= 1 << chance.randrange(8)
-        else:
-            del content[at if chance.random() < 0.1 else len(content) :]
-    return bytes(content)
-
-
 def read_everywhere(path: Path, folder: Path) -> None:
     """As `init`, `run` and `predict` read a file."""
     for attempt in (
@@ -151,7 +73,7 @@ def test_mutated_files_are_read_or_refused_at_once_and_memory_does_not_grow(
     base, path = BASES[kind](tmp_path), tmp_path / f"train.{kind}"
     start, slowest, settled = time.monotonic(), 0.0, 0.0
     for number in range(PER_CHUNK):
-        content = mutate(base, chance_of(kind, chunk, number))
+        content = mutate_bytes(base, chance_of(kind, chunk, number))
         path.write_bytes(content)
         before = time.process_time()
         try:

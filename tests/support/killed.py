@@ -9,13 +9,15 @@ import signal
 import subprocess
 import time
 import tomllib
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 from uuid import uuid4
 
 import numpy as np
+
 from support.attack import MARK, list_files, list_marked
 from support.command_line import CLOCKS, ENVIRONMENT, EPOCH_CLOCKS, FINEGRID
 from support.waiting import wait_until
@@ -32,8 +34,8 @@ WAYS: dict[str, tuple[tuple[signal.Signals, float], ...]] = {
     "SIGSTOP and SIGKILL": ((signal.SIGSTOP, 0.3), (signal.SIGKILL, 0.0)),
 }
 TARGETS: tuple[Target, ...] = ("parent", "worker", "group")
-ENDS_WITHIN = 60.0  # seconds; a parent whose worker was killed trains the rest with another
-LEFT_WITHIN = 10.0  # seconds, in which what a killed parent has started must end
+ENDS_WITHIN = 300.0  # seconds; a machine may be busy
+LEFT_WITHIN = 20.0  # seconds, in which what a killed parent has started must end
 SAME_BYTES = {".safetensors", ".toml", ".tsv", ".csv", ".txt"}
 
 
@@ -44,6 +46,10 @@ class Kill:
     moment: float
     way: str
     target: Target
+
+    @property
+    def is_ctrl_c(self) -> bool:
+        return self.way.startswith("SIGINT") and self.target != "worker"
 
     def __str__(self) -> str:
         return f"{self.way} to {self.target} at {self.moment:.0%}"
@@ -72,10 +78,12 @@ class Command:
             folder.mkdir(parents=True, exist_ok=True)
         self.log = self.folder.parent / "log"
 
-    def start(self) -> subprocess.Popen[bytes]:
+    @contextmanager
+    def started(self) -> Iterator[subprocess.Popen[bytes]]:
+        """The process, in a group of its own; in the end it is killed, and all that it has started."""
         own = {"HOME": str(self.home), "TMPDIR": str(self.temporary), MARK: self.mark}
         with self.log.open("wb") as log:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 [*FINEGRID, *self.arguments],
                 cwd=self.folder,
                 env={**ENVIRONMENT, **own},
@@ -84,6 +92,13 @@ class Command:
                 stderr=log,
                 start_new_session=True,
             )
+        try:
+            yield process
+        finally:
+            for pid in list_marked(self.mark):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            process.wait()
 
     @property
     def told(self) -> str:
@@ -91,32 +106,23 @@ class Command:
 
     def run(self) -> int:
         """Its exit code, where nobody kills it."""
-        return self.start().wait(2 * ENDS_WITHIN)
+        with self.started() as process:
+            return process.wait(ENDS_WITHIN)
 
     def kill(self, kill: Kill, seconds: float) -> int | None:
         """The exit code after the kill; None where the command had ended before."""
-        process = self.start()
-        try:
-            try:
+        with self.started() as process:
+            with suppress(subprocess.TimeoutExpired):
                 process.wait(seconds)
                 return None
-            except subprocess.TimeoutExpired:
-                pass
             victim = self.find(kill.target, process.pid)
             for number, pause in WAYS[kill.way]:
                 with suppress(ProcessLookupError):
                     os.kill(victim, number)
                 time.sleep(pause)
-            return process.wait(ENDS_WITHIN)
-        finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-            wait_until(lambda: not list_marked(self.mark), LEFT_WITHIN, f"the end of {self.left}")
-
-    @property
-    def left(self) -> list[str]:
-        return list(list_marked(self.mark).values())
+            code = process.wait(ENDS_WITHIN)
+            wait_until(lambda: not list_marked(self.mark), LEFT_WITHIN, "the end of what it had started")
+            return code
 
     def find(self, target: Target, parent: int) -> int:
         """For `os.kill`: a group is a negative number. Where no worker is alive, the group instead."""
@@ -167,8 +173,8 @@ def arrays(path: Path) -> dict[str, tuple[str, tuple[int, ...], bytes]]:
 def finished_content(folder: Path) -> dict[str, Any]:
     """By name of every file of a folder, what two runs of one command have in common.
 
-    Of ledgers the latest record of every run without clocks and memory, of predictions the bits, of weights and
-    tables the bytes, of others that they are there. Logs say what happened, and are left out.
+    Of ledgers the latest record of every run without clocks and memory, of predictions the bits, of weights
+    and tables the bytes, of others that they are there. Logs say what happened, and are left out.
     """
     return {
         path.relative_to(folder).as_posix(): common_content(path)

@@ -203,7 +203,8 @@ def plan_budget(status: StudyStatus, seconds: float) -> BudgetPlan:
         seconds: of wall-clock time, for what is not done yet.
 
     Raises:
-        InputError: predictions of finished runs that cannot be read, or seeds with splits of their own.
+        InputError: predictions of finished runs that cannot be read, seeds with splits of their own, or no
+            design all of whose rows have been probed.
     """
     study, audit = status.study, status.audit
     assert audit is not None  # the caller has probed
@@ -212,6 +213,8 @@ def plan_budget(status: StudyStatus, seconds: float) -> BudgetPlan:
         raise input_error("command line", "--budget", what)
     noise, texts = estimate_noise(load_results(study), audit), audit.sizes["test"]
     candidates, missing = find_candidates(study, audit)
+    if not candidates:  # of a screen one of whose factors does nothing, only the first phase may be probed
+        raise input_error("command line", "--budget", f"rows are not probed yet: {', '.join(missing)}.")
     latest = status.on_file.latest
     tables = [list(list_options(status, candidate, noise, seconds, latest)) for candidate in candidates]
     chosen = choose([option for table in tables for option in table], seconds)

@@ -1,0 +1,109 @@
+"""20,000 mutated files of a study are read or refused: no traceback, nothing takes long, memory is kept."""
+
+from __future__ import annotations
+
+import random
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from support.attack import SEED, chance_of, held_by, share_of
+from support.damage import mutate_bytes
+from support.mutations import READERS, copied, mutate
+from support.pretend import pretend
+from support.studies import open_study, write_study
+from support.toml_mutations import find_faults, read_as_commands_do
+
+from finegrid.audit.costs import make_audit
+from finegrid.errors import InputError
+from finegrid.study.audit_file import save_audit
+
+CHUNKS = 4  # of every kind
+TOMLS = share_of(2_250)  # by hands
+COUNTS = {"study.toml": 250, "runs.jsonl": 1_250, "audit.json": 750, "predictions": 500}  # by hands and disks
+READ_BY = 2  # of all that reads a study, in turns: all of them take three times as long
+LONGEST = 1.0  # seconds of a core
+GROWTH = 32.0  # MiB
+SETTINGS = """[design]
+kind = "full"
+seeds = 2
+[factors]
+"optimizer.bias_correction" = [true, false]
+"reinit.layers" = [0, 1]
+[run]
+threads = 1
+"""
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory, bert: Path) -> Path:
+    """A study that has ended."""
+    folder = write_study(tmp_path_factory.mktemp("study"), bert, SETTINGS)
+    loaded = open_study(folder)
+    audit = make_audit(loaded)
+    save_audit(folder, audit)
+    pretend(loaded.study, audit, lambda run: 200 + 10 * len(run.levels) + run.seed, range(2))
+    return folder
+
+
+def find_file(study: Path, kind: str) -> Path:
+    """The file of a study; of predictions the first."""
+    return min((study / kind).iterdir()) if kind == "predictions" else study / kind
+
+
+def change(kind: str, base: bytes, chance: random.Random) -> tuple[bytes, str]:
+    """Other bytes of a file, and what was changed."""
+    if kind == "study.toml":
+        return mutate_bytes(base, chance), "bytes"
+    return mutate(base, ".npz" if kind == "predictions" else Path(kind).suffix, chance)
+
+
+def read(study: Path, kind: str, chance: random.Random) -> None:
+    """Read a study with some of all that reads it. What ends in an `InputError` has been told."""
+    readers = (read_as_commands_do,) if kind == "study.toml" else chance.sample(READERS, READ_BY)
+    for reader in readers:
+        with suppress(InputError):
+            reader(study)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_mutated_settings_are_read_or_refused(chunk: int, ended: Path, tmp_path: Path) -> None:
+    study, first = copied(ended, tmp_path / "study"), int(SEED) * CHUNKS * TOMLS + chunk * TOMLS
+    start, settings = time.monotonic(), (study / "study.toml").read_text(encoding="utf-8")
+    faults = list(find_faults(study, [settings], range(first, first + TOMLS)))
+    print(f"{TOMLS} times study.toml in {time.monotonic() - start:.0f} s")
+    assert faults == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+@pytest.mark.parametrize("kind", COUNTS)
+def test_mutated_files_of_a_study_are_read_or_refused_and_memory_does_not_grow(
+    kind: str, chunk: int, ended: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    study = copied(ended, tmp_path / "study")
+    path, number = find_file(study, kind), share_of(COUNTS[kind])
+    base, start, slowest, settled = path.read_bytes(), time.monotonic(), 0.0, 0.0
+    for case in range(number):
+        chance = chance_of(kind, chunk, case)
+        content, what = change(kind, base, chance)
+        path.write_bytes(content)
+        before = time.process_time()
+        try:
+            read(study, kind, chance)
+        except Exception as error:
+            raise AssertionError(f"{kind}, chunk {chunk}, case {case}: {what}: {content[:2000]!r}") from error
+        seconds = time.process_time() - before
+        assert seconds < LONGEST, f"{kind}, chunk {chunk}, case {case}: {what}: {seconds:.2f} s"
+        slowest = max(slowest, seconds)
+        if case == number // 5:
+            settled = held_by().memory
+    growth = held_by().memory - settled
+    print(
+        f"{number} times {kind} in {time.monotonic() - start:.0f} s, the slowest in {slowest:.2f} s; "
+        f"memory grew by {growth:.1f} MiB after the first {number // 5}"
+    )
+    assert growth < GROWTH
