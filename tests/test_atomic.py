@@ -94,7 +94,7 @@ def test_drafts_have_names_that_nobody_knows_and_permissions_of_new_files(tmp_pa
 
 def test_a_draft_is_never_one_that_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("secrets.token_hex", lambda size: "0" * 2 * size)
-    (tmp_path / f".out.{GONE}-{'0' * 16}.tmp").symlink_to(tmp_path / "new")
+    (tmp_path / f".out.{os.getpid()}-{'0' * 16}.tmp").symlink_to(tmp_path / "new")
 
     with pytest.raises(FileExistsError):
         make_draft(tmp_path / "out")
