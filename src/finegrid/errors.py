@@ -14,6 +14,9 @@ UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)  # to write: another user's files, or a read-only disk
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # which libraries write into their messages
 
+MOST_SHOWN = 60  # problems of one source, which may have thousands
+MOST_OF_PLACE, MOST_OF_WHAT = 500, 4000  # characters of a line: values may have millions
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -33,10 +36,14 @@ class InputError(Exception):
 
     def __str__(self) -> str:
         count = len(self.problems)
-        width = max((len(problem.where) for problem in self.problems), default=0)
-        lines = [f"{self.source}: {count} problem{'s' if count != 1 else ''}"]
-        for problem in self.problems:
-            lines.append(f"  {problem.where:<{width}}    {problem.what}".rstrip())
+        shown = [
+            (shorten(problem.where, MOST_OF_PLACE), problem.what) for problem in self.problems[:MOST_SHOWN]
+        ]
+        width = max((len(where) for where, _ in shown), default=0)
+        lines = [f"{shorten(self.source, MOST_OF_PLACE)}: {count} problem{'s' if count != 1 else ''}"]
+        lines += [f"  {where:<{width}}    {shorten(what, MOST_OF_WHAT)}".rstrip() for where, what in shown]
+        if count > MOST_SHOWN:
+            lines.append(f"  ... and {count - MOST_SHOWN:,} more")
         return "\n".join(map(visible, lines))
 
 
@@ -121,6 +128,11 @@ def spell_json(char: str) -> str:
     """A character as JSON can spell any: ``\\u202e``, or two such."""
     units = char.encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
+
+
+def shorten(text: str, most: int) -> str:
+    """A text without its middle where it is longer; the end often says what to do."""
+    return text if len(text) <= most else f"{text[: most * 3 // 4]} … {text[-most // 4 :]}"
 
 
 def visible(line: str) -> str:

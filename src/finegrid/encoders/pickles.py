@@ -46,14 +46,26 @@ def read_pickled(path: Path) -> dict[str, StoredTensor]:
     tensors = content if isinstance(content, Mapping) else {}
     if not tensors or not all(isinstance(value, torch.Tensor) for value in tensors.values()):
         raise input_error(source, where, f"cannot be loaded: {describe_content(content)}")
+    if odd := [str(name) for name, tensor in tensors.items() if not is_plain(tensor)]:
+        what = f"{quote(odd[0])} has not all of its values in the file. Save it with save_pretrained."
+        raise input_error(source, where, f"cannot be loaded: {what}")
     return {
         str(name): StoredTensor(
             KINDS.get(str(tensor.dtype).removeprefix("torch."), str(tensor.dtype)),
             tuple(tensor.shape),
-            piecewise(tensor),
+            piecewise(tensor.detach()),
         )
         for name, tensor in tensors.items()
     }
+
+
+def is_plain(tensor: Tensor) -> bool:
+    """Whether a tensor holds each of its values: not if it is sparse, nested, on no device, or expanded."""
+    import torch
+
+    if tensor.is_nested or tensor.layout is not torch.strided or tensor.device.type != "cpu":
+        return False
+    return tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
 
 
 def describe_bomb(path: Path) -> str | None:
