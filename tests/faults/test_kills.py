@@ -21,7 +21,7 @@ from support.studies import open_study, save_word_checkpoint, write_data, write_
 from finegrid.audit.costs import make_audit
 from finegrid.planning.runs import PlannedRun
 from finegrid.study.audit_file import save_audit
-from finegrid.study.record import Epoch
+from finegrid.study.record import Epoch, Scores
 
 AWAKE = 0.5  # seconds, after which finegrid and not Python hears signals
 IN_A_ROW = 3  # kills of one folder, before its command is let finish
@@ -111,7 +111,7 @@ def judge_(folder: Path) -> None:
         good = sum(60 for name in ("reinit.layers", "schedule.warmup_ratio") if name in run.levels)
         return 120 + good - 30 * ("optimizer.bias_correction" in run.levels) + run.seed
 
-    scores = {"accuracy": 0.4, "macro-f1": 0.4, "mcc": 0.1, "f1": dict.fromkeys(audit.labels, 0.4)}
+    scores: Scores = {"accuracy": 0.4, "macro-f1": 0.4, "mcc": 0.1, "f1": dict.fromkeys(audit.labels, 0.4)}
     epochs = [Epoch(epoch=n, train_loss=1.0, train_seconds=9.0, dev_seconds=1.0, dev=scores) for n in (1, 2)]
     pretend(loaded.study, audit, hits, range(3), epochs=tuple(epochs))
 
