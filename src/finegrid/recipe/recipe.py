@@ -157,7 +157,7 @@ class Recipe:
         Raises:
             InputError: unknown factors, levels of the wrong type or out of range; all of them at once.
         """
-        recipe = self
+        moved: dict[str, Any] = {}  # by name, the parts that change
         problems = []
         for factor, level in levels.items():
             if factor not in DEFAULTS:
@@ -165,12 +165,12 @@ class Recipe:
                 continue
             part, name = factor.split(".")
             try:
-                recipe = replace(recipe, **{part: replace(getattr(recipe, part), **{name: level})})
+                moved[part] = replace(moved.get(part, getattr(self, part)), **{name: level})
             except ValidationError as error:
                 problems.append(Problem(f'"{factor}"', describe(error, level)))
         if problems:
             raise InputError("recipe", problems)
-        return recipe
+        return replace(self, **moved)
 
     def problems(self, checkpoint: CheckpointInfo) -> list[Problem]:
         """What this recipe asks of a checkpoint that it cannot do. Empty if all is well."""

@@ -23,7 +23,7 @@ def check_free(baseline: Mapping[str, Any], free: Mapping[str, Any]) -> list[Pro
     problems = []
     for name, level in baseline.items():
         if name in FREE and level != DEFAULTS[name]:
-            default, other = json.dumps(DEFAULTS[name]), json.dumps(level)
+            default, other = spell(DEFAULTS[name]), spell(level)
             what = (
                 f"found {other}, but every recipe is scored at {default} first. Take it out, and add "
                 f'"{name}" = [{default}, {other}] to [factors].'
@@ -32,11 +32,16 @@ def check_free(baseline: Mapping[str, Any], free: Mapping[str, Any]) -> list[Pro
     for name, levels in free.items():
         if isinstance(levels, list) and levels and levels[0] != DEFAULTS[name]:
             what = (
-                f"first level {json.dumps(levels[0])}, expected {json.dumps(DEFAULTS[name])}: all other "
+                f"first level {spell(levels[0])}, expected {spell(DEFAULTS[name])}: all other "
                 "factors are scored with it. Put that first."
             )
             problems.append(Problem(f'factors."{name}"', what))
     return problems
+
+
+def spell(level: object) -> str:
+    """A level as JSON, also where it is none, such as one of TOML's dates."""
+    return json.dumps(level, default=str)
 
 
 def check_free_levels(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import tomllib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -22,7 +23,7 @@ from finegrid.spelling import format_level
 from finegrid.study.audit_file import Audit, describe_unfit_audit, load_audit
 from finegrid.study.bundle_tables import PARTS, check_bundles, is_bundle
 from finegrid.study.bundles import Bundles
-from finegrid.study.design import DesignKind, find_design_problems, plan_rows
+from finegrid.study.design import MOST_ROWS, DesignKind, find_design_problems, plan_rows
 from finegrid.study.folder import AUDIT_FILE, IMPORTED_FILE, StudyFolder
 from finegrid.study.free import check_free, check_free_levels, split_off_free
 from finegrid.study.imported import NOTHING_TO_RUN
@@ -33,6 +34,8 @@ from finegrid.study.settings import SCHEMA, SCREEN_ON_TEST, DesignSettings, Head
 from finegrid.study.study import Study
 
 HALVED = ("freeze.layers", "reinit.layers")  # of presets: half of the layers, or none
+MOST_BYTES = 1_000_000  # of study.toml
+MOST_NAMES = 200  # in one table of it; there are some 60 factors
 T = TypeVar("T")
 Checked = tuple[T, list[Problem]]  # a value, as far as it goes, and what is wrong with it
 
@@ -165,8 +168,16 @@ def override(settings: RunSettings, **given: str | float | None) -> RunSettings:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
+    """The content of ``study.toml``.
+
+    Raises:
+        InputError: no file, no TOML, or far more than a study has to say.
+    """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        if (size := measure_file(path)) > MOST_BYTES:
+            what = f"has {size:,} bytes, expected {MOST_BYTES:,} at most. Is it a study's?"
+            raise input_error(str(path.parent), path.name, what)
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         if StudyFolder(path.parent).imported.exists():
             what = f"{NOTHING_TO_RUN} {path.parent}"
@@ -181,6 +192,32 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise input_error(str(path), "TOML", "too deep, or a number too long. Is it a study's?") from None
     except OSError as error:
         raise input_error(str(path.parent), path.name, f"cannot be read: {error.strerror}.") from None
+    if problems := list(find_long_tables(content)):
+        raise InputError(str(path), problems)
+    return content
+
+
+def measure_file(path: Path) -> int:
+    """Bytes of a file.
+
+    Raises:
+        OSError: there is none; or it is a pipe or a device, which would never end.
+    """
+    size = path.stat().st_size
+    if not path.is_file():
+        raise OSError(errno.EINVAL, "expected a file")
+    return size
+
+
+def find_long_tables(content: Mapping[str, Any], name: str = "") -> Iterator[Problem]:
+    """Tables with more names than any study has: each name that is wrong costs a search for the right one."""
+    if len(content) > MOST_NAMES:
+        what = f"{len(content):,} names in one table, expected {MOST_NAMES} at most."
+        yield Problem(f"[{name}]", what)
+        return
+    for key, value in content.items():
+        if isinstance(value, dict):
+            yield from find_long_tables(value, f"{name}.{key}" if name else key)
 
 
 def levels_in(content: Mapping[str, Any]) -> Checked[dict[str, Any]]:
@@ -343,6 +380,10 @@ def check_factors(factors: Mapping[str, Any], bundles: Collection[str] = ()) -> 
             continue
         if not isinstance(levels, list) or len(levels) < 2:
             problems.append(Problem(where, f"found {levels!r}, expected a list of two or more levels."))
+            continue
+        if len(levels) > MOST_ROWS:
+            what = f"{len(levels):,} levels, but a study has {MOST_ROWS:,} rows at most. Take fewer."
+            problems.append(Problem(where, what))
             continue
         taken: list[Level] = []
         for level in levels:
