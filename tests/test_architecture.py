@@ -18,6 +18,7 @@ from support.rules import (
     find_relative_imports,
     find_sleeps,
     find_strategies_by_name,
+    find_trusting_loads,
     find_unsafe_code,
     modules_of,
     slow_imports,
@@ -157,6 +158,10 @@ def test_nothing_unpickles_or_executes() -> None:
 
 def test_arrays_are_read_without_pickle() -> None:
     assert find_pickled_arrays(SOURCE) == []
+
+
+def test_no_checkpoint_brings_code_or_asks_the_network() -> None:
+    assert find_trusting_loads(SOURCE) == []
 
 
 def test_only_anatomy_spells_attribute_paths_of_models() -> None:

@@ -21,6 +21,7 @@ from finegrid.atomic import (
 from finegrid.errors import InputError
 
 Make = Callable[[Path], object]
+GONE = 999_999_999  # a process that is not there
 
 
 def make_socket(path: Path) -> None:
@@ -86,14 +87,14 @@ def test_drafts_have_names_that_nobody_knows_and_permissions_of_new_files(tmp_pa
             drafts.append(draft.name)
             draft.write_text("new")
 
-    assert len({*drafts}) == 2 and all(name.startswith(".out.") and len(name) == 25 for name in drafts)
+    assert len({*drafts}) == 2 and all(name.startswith(f".out.{os.getpid()}-") for name in drafts)
     assert (tmp_path / "victim").read_text() == "mine" and (tmp_path / "out").read_text() == "new"
     assert (tmp_path / "out").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
 def test_a_draft_is_never_one_that_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("secrets.token_hex", lambda size: "0" * 2 * size)
-    (tmp_path / f".out.{'0' * 16}.tmp").symlink_to(tmp_path / "new")
+    (tmp_path / f".out.{os.getpid()}-{'0' * 16}.tmp").symlink_to(tmp_path / "new")
 
     with pytest.raises(FileExistsError):
         make_draft(tmp_path / "out")
@@ -101,10 +102,10 @@ def test_a_draft_is_never_one_that_is_there(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_what_a_killed_writer_left_goes_with_the_next_one(tmp_path: Path) -> None:
-    make_draft(tmp_path / "out")
-    other = make_draft(tmp_path / "other")
-    (tmp_path / f".out.{'0' * 16}.tmp").mkdir()
-    (tmp_path / f".out.{'1' * 16}.tmp").symlink_to(other)
+    other = tmp_path / f".other.{GONE}-{'2' * 16}.tmp"
+    other.touch()
+    (tmp_path / f".out.{GONE}-{'0' * 16}.tmp").mkdir()
+    (tmp_path / f".out.{GONE}-{'1' * 16}.tmp").symlink_to(other)
     (tmp_path / ".out.mine.tmp").touch()
     with replacing(tmp_path / "out") as draft:
         draft.write_text("new")
@@ -131,7 +132,7 @@ def test_no_folder_is_replaced_or_put_back_through_a_link(tmp_path: Path, name: 
 
 def test_a_folder_that_was_put_aside_comes_back_and_the_draft_goes(tmp_path: Path) -> None:
     (tmp_path / ".model.old").mkdir()
-    (tmp_path / f".model.{'0' * 16}.tmp").mkdir()
+    (tmp_path / f".model.{GONE}-{'0' * 16}.tmp").mkdir()
     recover(tmp_path / "model")
     with replacing_folder(tmp_path / "model") as draft:
         (draft / "a").write_text("new")
@@ -148,3 +149,12 @@ def test_all_links_and_devices_in_a_folder_are_found(tmp_path: Path) -> None:
 
     assert [problem.where for problem in find_others(tmp_path / "a", "a")] == ["a/b/link", "a/pipe"]
     assert [*find_others(tmp_path / "none", "none")] == []
+
+
+def test_writers_at_once_leave_each_others_drafts_alone(tmp_path: Path) -> None:
+    with replacing(tmp_path / "out") as mine:
+        mine.write_text("mine")
+        with replacing(tmp_path / "out") as other:
+            other.write_text("other")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert (tmp_path / "out").read_text() == "mine"

@@ -17,6 +17,7 @@ from support.rules import (
     find_relative_imports,
     find_sleeps,
     find_strategies_by_name,
+    find_trusting_loads,
     find_unsafe_code,
     modules_of,
     slow_imports,
@@ -147,6 +148,11 @@ def test_methods_called_eval_are_not_taken_for_it(tmp_path: Path) -> None:
 def test_arrays_that_may_hold_pickles_are_found(tmp_path: Path) -> None:
     lines = "np.load(a)\nnp.load(b, allow_pickle=False)"
     assert find_pickled_arrays(build(tmp_path, top=lines)) == ["top.py:1"]
+
+
+def test_checkpoints_that_may_bring_code_are_found(tmp_path: Path) -> None:
+    loads = "A.from_pretrained(f)\nA.from_pretrained(f, local_files_only=True, trust_remote_code=False)"
+    assert find_trusting_loads(build(tmp_path, top=loads)) == ["top.py:1"]
 
 
 def test_paths_of_models_are_found(tmp_path: Path) -> None:

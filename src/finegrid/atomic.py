@@ -16,6 +16,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+import psutil
+
 from finegrid.errors import Problem, input_error
 
 Kind = Literal["plain file", "folder"]
@@ -28,7 +30,7 @@ KINDS = {
     stat.S_IFBLK: "a device",
 }
 EXPECTED: dict[int, Kind] = {stat.S_IFREG: "plain file", stat.S_IFDIR: "folder"}
-DRAFT = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{16}\.tmp", re.DOTALL)
+DRAFT = re.compile(r"\.(?P<name>.+)\.(?P<writer>[0-9]{1,9})-[0-9a-f]{16}\.tmp", re.DOTALL)
 SAFELY: int = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)  # each is of some systems only
 
 
@@ -36,7 +38,7 @@ SAFELY: int = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)  # each 
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a draft to write to; afterwards, once it is on the disk, it takes the place of ``path``.
 
-    For one writer at a time: the lock of a study sees to that.
+    Of several writers at once each has a draft of its own, and the last one's stays.
 
     Raises:
         InputError: something else than a plain file is there.
@@ -104,7 +106,7 @@ def name_old(out: Path) -> Path:
 
 def name_draft(path: Path) -> Path:
     """Where something is made before it takes its place; nobody can know the name beforehand."""
-    return path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(8)}.tmp")
 
 
 def make_draft(path: Path) -> Path:
@@ -115,14 +117,11 @@ def make_draft(path: Path) -> Path:
 
 
 def remove_drafts(folder: Path, name: str | None = None) -> None:
-    """Remove what writers left in a folder that were killed: of the file or folder ``name``, or of all.
-
-    For who alone writes these.
-    """
+    """Remove what writers left in a folder that were killed: of the file or folder ``name``, or of all."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             found = DRAFT.fullmatch(entry.name)
-            if found is None or name not in (None, found["name"]):
+            if found is None or name not in (None, found["name"]) or psutil.pid_exists(int(found["writer"])):
                 continue
             if entry.is_dir(follow_symlinks=False):
                 shutil.rmtree(entry.path, ignore_errors=True)

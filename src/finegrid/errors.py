@@ -6,11 +6,16 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 # Control and format characters (also those that turn the direction of writing), halves of surrogate pairs,
 # line and paragraph separators.
 UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)  # to write: another user's files, or a read-only disk
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # which libraries write into their messages
+
+MOST_SHOWN = 60  # problems of one source, which may have thousands
+MOST_OF_PLACE, MOST_OF_WHAT = 500, 4000  # characters of a line: values may have millions
 
 
 @dataclass(frozen=True)
@@ -31,10 +36,14 @@ class InputError(Exception):
 
     def __str__(self) -> str:
         count = len(self.problems)
-        width = max((len(problem.where) for problem in self.problems), default=0)
-        lines = [f"{self.source}: {count} problem{'s' if count != 1 else ''}"]
-        for problem in self.problems:
-            lines.append(f"  {problem.where:<{width}}    {problem.what}".rstrip())
+        shown = [
+            (shorten(problem.where, MOST_OF_PLACE), problem.what) for problem in self.problems[:MOST_SHOWN]
+        ]
+        width = max((len(where) for where, _ in shown), default=0)
+        lines = [f"{shorten(self.source, MOST_OF_PLACE)}: {count} problem{'s' if count != 1 else ''}"]
+        lines += [f"  {where:<{width}}    {shorten(what, MOST_OF_WHAT)}".rstrip() for where, what in shown]
+        if count > MOST_SHOWN:
+            lines.append(f"  ... and {count - MOST_SHOWN:,} more")
         return "\n".join(map(visible, lines))
 
 
@@ -86,6 +95,22 @@ def refusing_panics() -> Iterator[None]:
         raise input_error("model.name", "tokenizer", what) from None
 
 
+@contextmanager
+def writing_to(out: Path) -> Iterator[None]:
+    """Around writing to a place that ``--out`` names.
+
+    Raises:
+        InputError: nothing can be written there.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FORBIDDEN:
+            raise
+        what = f"{out} cannot be written: {error.strerror}. Name another place with --out."
+        raise input_error("command line", "--out", what) from None
+
+
 def first_line(error: BaseException) -> str:
     """What a library said, in one line without colours; its kind where it said nothing."""
     lines = COLOURS.sub("", str(error)).strip().splitlines()
@@ -103,6 +128,11 @@ def spell_json(char: str) -> str:
     """A character as JSON can spell any: ``\\u202e``, or two such."""
     units = char.encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
+
+
+def shorten(text: str, most: int) -> str:
+    """A text without its middle where it is longer; the end often says what to do."""
+    return text if len(text) <= most else f"{text[: most * 3 // 4]} … {text[-most // 4 :]}"
 
 
 def visible(line: str) -> str:

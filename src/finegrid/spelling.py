@@ -7,6 +7,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
 from finegrid.errors import input_error
@@ -107,3 +108,11 @@ def json_number(value: float, digits: int | None = 6) -> float | None:
     if not math.isfinite(value):
         return None
     return float(value) if digits is None else round(float(value), digits)
+
+
+def expand_user(path: str | os.PathLike[str]) -> Path:
+    """A path whose ``~`` is the user's home; as it is where there is no such user, or no home."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)

@@ -19,7 +19,7 @@ ENGLISH = {
     "broke": "going on from it broke",
 }
 CHINESE = {
-    "set aside": "{file} 保存的状态无法继续使用：{reason}。已改名为 {file}.unfit，相应的训练从头开始，结果相同",
+    "set aside": "{file} 保存的状态无法继续使用：{reason}。已改名为 {file}.unfit，相应训练从头开始，结果相同",
     "damaged": "文件已损坏",
     "made otherwise": "保存时的线程数、设备、叠放方式或库的版本不同",
     "other runs": "属于另一些运行",

@@ -14,6 +14,7 @@ from finegrid.study.imported import save_imported
 from finegrid.study.importing.examples import load_example
 from finegrid.study.lock import locked
 
+GONE = 999_999_999  # a process that is not there
 WRITTEN = [
     "runs.jsonl",
     "audit.json",
@@ -84,7 +85,7 @@ def test_every_place_that_a_study_writes_to_is_looked_at(tmp_path: Path, name: s
 
 def test_what_a_killed_run_was_writing_is_gone_with_the_next_one(tmp_path: Path) -> None:
     (tmp_path / "state").mkdir()
-    (tmp_path / "state" / f".a.safetensors.{'0' * 16}.tmp").touch()
+    (tmp_path / "state" / f".a.safetensors.{GONE}-{'0' * 16}.tmp").touch()
     with locked(tmp_path):
         assert [*(tmp_path / "state").iterdir()] == []
 

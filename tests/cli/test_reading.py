@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import stat
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +17,13 @@ import numpy as np
 import pytest
 from support.command_line import Call, Called
 from support.pretend import TEXTS
-from support.reported import SETTINGS, audited, fill
+from support.reported import SETTINGS, audited, audited_study, fill
 from support.studies import save_checkpoint, sentence, write_study, write_texts, write_tsv
 
+from finegrid.audit.costs import describe_checkpoint
 from finegrid.errors import InputError
+from finegrid.planning.status import study_status
+from finegrid.planning.status_words import plan_lines
 from finegrid.recipe.identity import ENGINE
 from finegrid.report.facts.origin import checkpoint_facts
 from finegrid.study.audit_file import Audit, RowAudit, load_audit, save_audit
@@ -33,6 +39,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "table as JSON": ("table", "{folder}", "--format", "json"),
     "status": ("status", "{folder}"),
     "status as JSON": ("status", "{folder}", "--json"),
+    "plan": ("plan", "{folder}"),
+    "plan as JSON": ("plan", "{folder}", "--json"),
     "report": ("report", "{folder}", "--out", "{out}/page.html"),
     "report as tables": ("report", "{folder}", "--format", "md"),
     "export": ("export", "{folder}", "--to", "csv", "--predictions", "--out", "{out}/tables"),
@@ -224,3 +232,68 @@ def audited_preset(home: Path, checkpoint: Path) -> Path:
     )
     save_audit(folder, audit)
     return folder
+
+
+@pytest.mark.parametrize("command", [("report",), ("export", "--to", "csv")])
+def test_a_folder_that_cannot_be_written_asks_for_another_place(
+    tmp_path: Path, bert: Path, call: Call, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    """As on a read-only disk, also for root."""
+    study = audited_study(tmp_path / "study", bert, '[factors]\n"reinit.layers" = [0, 2]').folder
+    make = os.open
+
+    def refuse(path: Any, flags: int, *mode: int, **at: int) -> int:
+        if flags & (os.O_WRONLY | os.O_RDWR) and str(path).startswith(str(study)):
+            raise OSError(errno.EROFS, "Read-only file system", str(path))
+        return make(path, flags, *mode, **at)
+
+    before = files_in(study)
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.write_bytes", lambda path, _: refuse(path, os.O_WRONLY))
+        patch.setattr("pathlib.Path.mkdir", lambda path, *_, **__: refuse(path, os.O_WRONLY))
+        patch.setattr(os, "open", refuse)
+        done = call(command[0], study, *command[1:])
+
+    assert done.returncode == 2
+    assert "cannot be written: Read-only file system. Name another place with --out." in done.stderr
+    assert files_in(study) == before
+
+
+def test_a_plan_needs_no_model_once_a_study_was_audited(tmp_path: Path, call: Call) -> None:
+    model = save_checkpoint(tmp_path / "model", "bert")
+    study = audited_study(tmp_path / "study", model, '[factors]\n"rates.layer_decay" = [1.0, 0.9]').folder
+    before = call("plan", study)
+    shutil.rmtree(tmp_path / "model")
+    kept = files_in(study)
+    after = call("plan", study)
+
+    assert (after.returncode, after.stdout) == (0, before.stdout), after.stderr
+    assert files_in(study) == kept
+
+
+def test_a_folder_of_the_models_name_that_is_another_model_is_not_taken_for_it(
+    tmp_path: Path, bert: Path
+) -> None:
+    """A copied study may come to lie beside anything."""
+    study = load_study(audited_preset(tmp_path / "home", bert))
+    audit = load_audit(study.folder)
+    assert audit is not None
+    save_audit(study.folder, audit.model_copy(update={"checkpoint": describe_checkpoint(study.checkpoint)}))
+    other = tmp_path / "elsewhere" / bert.name
+    save_checkpoint(other, "bert", num_hidden_layers=2)
+    settings = (study.folder / "study.toml").read_text()
+    (study.folder / "study.toml").write_text(settings.replace(str(bert), str(other)))
+
+    assert read_study(study.folder).rows == study.rows
+    assert load_study(study.folder).rows != study.rows
+
+
+def test_what_levels_amount_to_by_layer_is_left_out_where_nobody_knows_the_layers(
+    tmp_path: Path, bert: Path
+) -> None:
+    study = audited_study(tmp_path, bert, '[factors]\n"rates.layer_decay" = [1.0, 0.9]')
+    unknown = replace(study, known_checkpoint=None)
+    told, untold = ("\n".join(plan_lines(study_status(one, one.head.run))) for one in (study, unknown))
+
+    assert "  rates.layer_decay = 0.9: " in told and "  rates.layer_decay = 0.9: " not in untold
+    assert "is left out: the checkpoint is not here" in untold and "is left out" not in told

@@ -400,9 +400,10 @@ def test_nothing_is_overwritten_but_a_model_and_only_by_force(finished: Path, tm
     with pytest.raises(InputError, match="--force"):
         check_out(best, force=False)
     assert check_out(best, force=True) == best.resolve()
-    for taken in (finished, finished / "dev.tsv"):
-        with pytest.raises(InputError, match="no model of finegrid's"):
-            check_out(taken, force=True)
+    with pytest.raises(InputError, match="no model of finegrid's"):
+        check_out(finished, force=True)
+    with pytest.raises(InputError, match=r"dev\.tsv +found a file, expected a folder"):
+        check_out(finished / "dev.tsv", force=True)
     assert check_out(tmp_path / "new" / "model", force=False).parent.is_dir()
 
 

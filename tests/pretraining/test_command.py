@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import torch
 from filelock import FileLock
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from support.english import english_words
 from support.pretrain_samples import settings_of, text_of, write_config, write_lines
 
@@ -21,6 +22,7 @@ from finegrid.errors import InputError
 from finegrid.model.load import load_encoder
 from finegrid.pretraining import loop
 from finegrid.pretraining.command import pretrain
+from finegrid.pretraining.folder import PretrainFolder
 from finegrid.pretraining.settings import PretrainSettings
 from finegrid.spelling import Telling
 
@@ -312,3 +314,34 @@ def test_a_shape_that_is_no_bert_is_refused(tmp_path: Path, corpus: Path, change
 def test_other_families_are_refused(tmp_path: Path, corpus: Path, checkpoint_of: Any) -> None:
     with pytest.raises(InputError, match="only BERT"):
         make(settings_of(corpus, init=str(checkpoint_of("distilbert"))), tmp_path / "made")
+
+
+@pytest.mark.parametrize("kind", ["damaged", "other tensors", "not finite", "other progress"])
+def test_a_state_that_does_not_fit_is_set_aside_and_the_run_begins_anew(
+    tmp_path: Path, corpus: Path, config: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    settings, out = settings_of(corpus, config=config), tmp_path / "made"
+    killed_at(monkeypatch, 2, settings, out)
+    state = out / "work" / "state.safetensors"
+    with safe_open(state, "pt") as file:
+        about = file.metadata()
+    tensors = load_file(state)
+    name = next(name for name in tensors if name.startswith("weight/"))
+    if kind == "other tensors":
+        tensors[name] = tensors[name][:1].clone()  # which would be copied to all rows
+    elif kind == "not finite":
+        tensors[name] = tensors[name] / 0
+    elif kind == "other progress":
+        about["progress"] = json.dumps({**json.loads(about["progress"]), "batch": 10**9})
+    save_file(tensors, state, about)
+    if kind == "damaged":
+        state.write_bytes(b"something else")
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.PretrainLoop, "run", lambda self: begun.append(self.progress.step))
+        patch.setattr(PretrainFolder, "finish", lambda *made: None)
+        begun: list[int] = []
+        said = make(settings, out)
+
+    assert begun == [0]
+    assert [line for line in said if "set aside" in line or ".unfit" in line]
+    assert state.with_name("state.safetensors.unfit").exists() and not state.exists()

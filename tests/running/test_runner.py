@@ -16,8 +16,19 @@ from finegrid.planning.families import Family
 from finegrid.planning.runs import PlannedRun
 from finegrid.recipe.identity import ENGINE
 from finegrid.running import crew, scheduling
-from finegrid.running.messages import Ended, Event, Ready, RecordReady, StepDone, Trained
+from finegrid.running.messages import (
+    Broken,
+    Ended,
+    Event,
+    Ready,
+    RecordReady,
+    Refused,
+    SetAside,
+    StepDone,
+    Trained,
+)
 from finegrid.running.process import Worker
+from finegrid.running.progress.watcher import Watcher
 from finegrid.running.runner import Runner
 from finegrid.study.audit_file import RowAudit, save_audit
 from finegrid.study.load import load_study
@@ -91,6 +102,72 @@ def test_a_dead_workers_successor_takes_its_place(study: Study, monkeypatch: pyt
 
     assert Pretended.made == [0, 1, 1]
     assert sorted(record.status for record in records) == ["done", "done", "done", "failed"]
+
+
+class Stopped(Pretended):
+    """A worker that the system refuses something, or that breaks."""
+
+    says: Event
+
+    def train(self, family: Family, whole: bool) -> None:
+        self.family, self.sent = family, set()
+        self.tell(self.says)
+        self.tell(Ended(0))
+
+
+def test_what_the_machine_refuses_ends_the_study_and_fails_no_run(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = study.ledger.latest()
+    monkeypatch.setattr(Pretended, "made", [], raising=False)
+    monkeypatch.setattr(Stopped, "says", Refused(28, "No space left on device", "state/x"), raising=False)
+    monkeypatch.setattr(crew, "Worker", Stopped)
+    with pytest.raises(OSError, match="No space left on device: 'state/x'"):
+        Runner(study, RunSettings(family_size=1), workers=1, seeds=[5]).run()
+
+    assert study.ledger.latest() == before
+
+
+def test_a_worker_that_lacks_memory_says_so_in_the_ledger(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Pretended, "made", [], raising=False)
+    monkeypatch.setattr(Stopped, "says", Broken("Traceback", "out of memory: less"), raising=False)
+    monkeypatch.setattr(crew, "Worker", Stopped)
+    records = Runner(study, RunSettings(family_size=4), workers=1, seeds=[6]).run()
+
+    assert {record.reason for record in records} == {"out of memory: less; see logs/worker-0.log"}
+
+
+def test_a_state_that_was_set_aside_is_told(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Told(Pretended):
+        def train(self, family: Family, whole: bool) -> None:
+            self.tell(SetAside("state/x", "not finite"))
+            super().train(family, whole)
+
+    said: list[str] = []
+    monkeypatch.setattr(Pretended, "made", [], raising=False)
+    monkeypatch.setattr(crew, "Worker", Told)
+    watcher = Watcher(said=lambda telling: said.extend(telling("en")))
+    Runner(study, RunSettings(family_size=4), workers=1, seeds=[7], watcher=watcher).run()
+
+    assert [line for line in said if "state/x.unfit" in line and "not finite" in line]
+
+
+def test_a_study_that_has_gone_is_not_made_anew(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Moved(Pretended):
+        def train(self, family: Family, whole: bool) -> None:
+            study.folder.rename(study.folder.with_name("elsewhere"))
+            super().train(family, whole)
+
+    monkeypatch.setattr(Pretended, "made", [], raising=False)
+    monkeypatch.setattr(crew, "Worker", Moved)
+    try:
+        with pytest.raises(FileNotFoundError, match="deleted, moved or renamed"):
+            Runner(study, RunSettings(family_size=4), workers=1, seeds=[8]).run()
+        assert not study.folder.exists()
+    finally:
+        study.folder.with_name("elsewhere").rename(study.folder)
 
 
 @pytest.fixture

@@ -172,6 +172,22 @@ def find_pickled_arrays(source: Path) -> list[str]:
     )
 
 
+def find_trusting_loads(source: Path) -> list[str]:
+    """Where a checkpoint is loaded without a word that its own code does not run, and from where it comes.
+
+    Left unsaid, transformers asks on the terminal whether to run it.
+    """
+    said = ("trust_remote_code=False", "local_files_only=True")
+    return find_lines(
+        source,
+        lambda node: (
+            isinstance(node, ast.Call)
+            and ast.unparse(node.func).endswith(".from_pretrained")
+            and not all(word in ast.unparse(node) for word in said)
+        ),
+    )
+
+
 def find_model_paths(source: Path) -> list[str]:
     """Files that spell attribute paths of Hugging Face's models."""
     return [n for n, path in python_files(source) if HUGGING_FACE.search(path.read_text(encoding="utf-8"))]

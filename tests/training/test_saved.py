@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
@@ -14,9 +15,13 @@ from safetensors.torch import save_file
 from support.studies import assert_same_run, recipe_of, train
 from torch import Tensor
 
+from finegrid.data.tokens import fit, load_arrays
 from finegrid.recipe.recipe import Recipe
+from finegrid.refusals import LESS_MEMORY
+from finegrid.training.features import read_features
+from finegrid.training.frozen_prefix import create_mapped, mapped
 from finegrid.training.loaded import LoadedStudy
-from finegrid.training.run import Run
+from finegrid.training.run import Run, guarded
 from finegrid.training.saved import digest_names
 from finegrid.training.state import StateFile
 from finegrid.training.train import train_family
@@ -194,3 +199,76 @@ def test_a_state_that_may_not_be_read_is_no_state_that_does_not_fit(
     with pytest.raises(PermissionError):
         StateFile(tmp_path / "state", 0).load_([Run(loaded, "run-0", recipe, 0)])
     assert (tmp_path / "state").exists()
+
+
+def test_a_full_disk_fails_no_run_and_too_little_memory_does(loaded: LoadedStudy, recipe: Recipe) -> None:
+    run = Run(loaded, "run-0", recipe, 0)
+    with pytest.raises(OSError, match="full"), guarded(run):
+        raise OSError(28, "full")
+    assert run.progress.status == "running"
+    with guarded(run):
+        raise MemoryError
+    assert (run.progress.status, run.progress.reason) == ("failed", f"out of memory: {LESS_MEMORY}")
+
+
+def test_a_state_is_not_saved_where_a_study_has_gone(
+    loaded: LoadedStudy, recipe: Recipe, tmp_path: Path
+) -> None:
+    with pytest.raises(FileNotFoundError):
+        StateFile(tmp_path / "gone" / "state", 0).save([Run(loaded, "run-0", recipe, 0)], 1)
+
+    assert not list(tmp_path.iterdir())
+
+
+def test_cached_tokens_that_do_not_fit_are_made_anew(loaded: LoadedStudy) -> None:
+    (path,) = loaded.study.files.cache.glob("tokens-*.npz")
+    arrays = load_arrays(path)
+    assert arrays is not None
+    size = 10**6
+    tokens, bounds = arrays["dev_tokens"], arrays["dev_bounds"]
+    unfit = {
+        "negative": {"dev_tokens": -tokens},
+        "beyond the vocabulary": {"dev_tokens": tokens + size},
+        "of another type": {"dev_tokens": tokens.astype(np.float64)},
+        "too few": {"dev_tokens": tokens[:-1]},
+        "bounds of other texts": {"dev_bounds": bounds[:-1]},
+        "bounds that go back": {"dev_bounds": bounds[::-1].copy()},
+    }
+
+    assert fit(arrays, loaded.table, size)
+    assert [kind for kind, other in unfit.items() if fit({**arrays, **other}, loaded.table, size)] == []
+
+
+def test_cached_vectors_that_do_not_fit_are_made_anew(tmp_path: Path) -> None:
+    path, values = tmp_path / "features.safetensors", torch.ones(3, 2)
+    about = {"seconds": "1.5"}
+    save_file({"features": values}, path, about)
+    assert read_features(path, 3) is not None
+    for other in (values[:2], values.double(), values[0], values / 0, values * torch.nan):
+        save_file({"features": other.clone()}, path, about)
+        assert read_features(path, 3) is None
+    save_file({"features": values}, path, {"seconds": "nan"})
+    assert read_features(path, 3) is None
+
+
+def test_a_cached_prefix_with_a_hole_is_made_anew(tmp_path: Path) -> None:
+    values = np.ones((5, 2), dtype=np.float32)
+    np.save(tmp_path / "whole.npy", values)
+    values[3] = np.nan
+    np.save(tmp_path / "hole.npy", values)
+
+    assert mapped(tmp_path / "whole.npy", (5, 2)) is not None
+    assert mapped(tmp_path / "hole.npy", (5, 2)) is None
+
+
+def test_the_room_of_an_array_is_taken_before_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk would end the process by a signal later."""
+
+    def full(*arguments: Any) -> None:
+        raise OSError(28, "full")
+
+    monkeypatch.setattr("os.posix_fallocate", full)
+    with pytest.raises(OSError, match="full"):
+        create_mapped(tmp_path / "array.npy", (5, 2))

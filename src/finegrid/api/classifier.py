@@ -19,6 +19,7 @@ from finegrid.errors import InputError, Problem, input_error
 from finegrid.inference.fitted import Fitted, load_fitted
 from finegrid.inference.predict import softmax
 from finegrid.machine import cores
+from finegrid.spelling import expand_user
 from finegrid.study.load import override
 from finegrid.study.settings import RunSettings
 
@@ -60,7 +61,7 @@ class Classifier:
         Raises:
             InputError: no such model, a damaged one, or another device or precision.
         """
-        path = Path(folder).expanduser()
+        path = expand_user(folder)
         fitted = load_fitted(path)
         settings = override(RunSettings(threads=cores()), device=device, precision=precision)
         return cls(path, tuple(fitted.labels), fitted, settings)

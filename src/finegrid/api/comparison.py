@@ -26,7 +26,7 @@ from finegrid.export.frame import Frame, FrameColumn, make_category
 from finegrid.facts.comparison import CompareFacts, DifferenceFacts, LossFacts, SystemFacts
 from finegrid.facts.decision_words import decision_of, decision_words, needs_words
 from finegrid.report.write import write_facts
-from finegrid.spelling import parse_lang
+from finegrid.spelling import expand_user, parse_lang
 from finegrid.statistics.decide import KINDS
 
 # Predictions of one run, or a list of those of several runs.
@@ -158,7 +158,7 @@ class Comparison:
         Raises:
             InputError: another ending or language.
         """
-        out, language = Path(path).expanduser(), parse_lang(lang)
+        out, language = expand_user(path), parse_lang(lang)
         check_ending(out)
         command = f"finegrid.compare({{{', '.join(f'{name!r}: ...' for name in self.systems['system'])}}})"
         write_facts(comparison_facts(self._compared, self._facts, out.stem, command), out, language)

@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from finegrid.api.wording import COMMAND_LINE
 from finegrid.errors import InputError, first_line, input_error
-from finegrid.spelling import count_noun
+from finegrid.spelling import count_noun, expand_user
 
 # Arrow keeps what pandas calls an index as a column of such a name.
 INDEX = re.compile(r"__index_level_\d+__")
@@ -36,7 +36,7 @@ Data: TypeAlias = "Path_ | ArrowStream | Columns | Rows"
 
 def path_of(data: object) -> Path | None:
     """The file that is meant; None of a frame."""
-    return Path(data).expanduser() if isinstance(data, str | os.PathLike) else None
+    return expand_user(data) if isinstance(data, str | os.PathLike) else None
 
 
 def read_frame(data: object, name: str) -> Any:

@@ -18,6 +18,7 @@ from finegrid.api.wording import COMMAND_LINE, in_python
 from finegrid.data.settings import Encoding, Format, Quoting, Separator
 from finegrid.errors import input_error
 from finegrid.metrics import TOLERANCE
+from finegrid.spelling import expand_user
 from finegrid.study.drafting import InitOptions
 from finegrid.study.folder import StudyFolder
 from finegrid.study.imported import load_imported
@@ -106,7 +107,7 @@ class Study:
         Raises:
             InputError: all that is wrong with one of these; then nothing is written.
         """
-        folder = Path(out).expanduser()
+        folder = expand_user(out)
         data = StudyData.of(folder, {"train": train, "dev": dev, "test": test})
         names, varied = take_factors(factors)
         options = InitOptions(
@@ -143,7 +144,7 @@ class Study:
         Raises:
             InputError: neither, or a study.toml with problems: all of them.
         """
-        path = Path(folder).expanduser()
+        path = expand_user(folder)
         if load_imported(path) is None:
             read_study(path)
         return cls(path)
@@ -306,7 +307,7 @@ class Study:
         from finegrid.report.write import FORMATS, write_report
         from finegrid.spelling import parse_lang
 
-        out = StudyFolder(self.folder).report if path is None else Path(path).expanduser()
+        out = StudyFolder(self.folder).report if path is None else expand_user(path)
         style = out.suffix.lower().removeprefix(".")
         if style not in FORMATS or (style in ("svg", "png")) != (figure is not None):
             what = f'found "{out.name}" with figure={figure!r}. Expected .html or .md, or the name of '
@@ -333,7 +334,7 @@ class Study:
 
         if to not in FORMATS:
             raise input_error(COMMAND_LINE, "to", f'found "{to}", expected {", ".join(FORMATS)}.')
-        place = None if out is None else Path(out).expanduser()
+        place = None if out is None else expand_user(out)
         return export_study(self.folder, ExportOptions(to, place, predictions, tracking_uri))
 
     @in_python
@@ -371,7 +372,7 @@ class Study:
         from finegrid.api.classifier import Classifier
 
         execution = Execution(self.folder, None, False, Listener(progress), device, precision, None)
-        place = None if out is None else Path(out).expanduser()
+        place = None if out is None else expand_user(out)
         name = None if recipe is None else str(recipe)
         return Classifier.load(execution.fit(name, place, seed, force, margin, tolerance))
 

@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from finegrid import __version__
-from finegrid.cli.interrupts import STOPPED_CODE, say_stopped
+from finegrid.cli.interrupts import STOPPED_CODE, end_process
 from finegrid.cli.later import group_of
 from finegrid.cli.pipes import take_streams
 from finegrid.errors import InputError, WorkerBrokeError, refusal, visible
@@ -82,9 +82,7 @@ def main() -> NoReturn:
     except OSError as error:
         print(describe(error), file=sys.stderr)
         code = 2
-    if code == STOPPED_CODE:
-        say_stopped()
-    sys.exit(code)
+    end_process(code)
 
 
 def run_command() -> int | str | None:

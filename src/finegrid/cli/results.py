@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import webbrowser
 from functools import partial
 from pathlib import Path
@@ -124,8 +123,7 @@ def watch(
     language = parse_lang(lang)
 
     def show_address(address: str) -> None:
-        say(say_shown(folder, address, language))
-        sys.stdout.flush()
+        print(say_shown(folder, address, language), flush=True)
         if browser:
             webbrowser.open(address)
 

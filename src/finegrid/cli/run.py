@@ -194,15 +194,17 @@ def confirm(
 
     study, _ = load(folder, parse_lang(lang))
     small, found = confirm_recommended(study, seeds, test, margin, train, tolerance)
-    if as_json:
-        say_json(found.as_json())
-    else:
-        say_confirmed(found, folder, seeds, tolerance, parse_lang(lang))
+    say_confirmed(found, folder, seeds, tolerance, as_json, parse_lang(lang))
     exit_by(study_status(small, settings_of(small)), parse_lang(lang))
 
 
-def say_confirmed(found: Confirmation, folder: Path, seeds: int, tolerance: float, lang: Lang) -> None:
-    """What fresh seeds have shown, and what to do with it."""
+def say_confirmed(
+    found: Confirmation, folder: Path, seeds: int, tolerance: float, as_json: bool, lang: Lang
+) -> None:
+    """What fresh seeds have shown, and what to do with it; or as JSON."""
+    if as_json:
+        say_json(found.as_json())
+        return
     say(*found.lines(lang), after_confirmation(found, folder, seeds, tolerance, lang))
 
 

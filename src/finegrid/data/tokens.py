@@ -169,7 +169,9 @@ def fit(arrays: Mapping[str, NDArray[Any]], table: DataTable, vocabulary: int) -
         split: Split = getattr(table, name)
         tokens, bounds = arrays[f"{name}_tokens"], arrays[f"{name}_bounds"]
         parts = sum(map(len, split.texts))
-        if (tokens.dtype, tokens.ndim, bounds.dtype, bounds.shape) != (np.int32, 1, np.int64, (parts + 1,)):
+        if tokens.dtype != np.int32 or bounds.dtype != np.int64:
+            return False
+        if tokens.ndim != 1 or bounds.shape != (parts + 1,):
             return False
         within = bounds[0] == 0 and bounds[-1] == len(tokens) and bool((np.diff(bounds) >= 0).all())
         if not within or tokens.min(initial=0) < 0 or tokens.max(initial=0) >= vocabulary:

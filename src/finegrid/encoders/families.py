@@ -17,6 +17,7 @@ from finegrid.encoders.config import check_settings
 from finegrid.encoders.evidence import guess_family
 from finegrid.encoders.files import WEIGHT_FILES, find_inner_model, read_config, weight_files
 from finegrid.errors import input_error
+from finegrid.spelling import expand_user
 
 # model_type of the Hugging Face config -> how people call it
 FAMILIES = {
@@ -81,7 +82,7 @@ def resolve(name: str, base: Path) -> Path:
 
 def find_folder(name: str, base: Path) -> Path | None:
     """The embedded checkpoint or the folder of that name, relative to ``base``; None if it is neither."""
-    folder = base / Path(name).expanduser()
+    folder = base / expand_user(name)
     if is_folder(folder):  # in messages without "..", and by the name that a link has
         return folder.resolve() if folder.name == ".." else folder.parent.resolve() / folder.name
     return embedded_checkpoint() if name == EMBEDDED else None

@@ -42,6 +42,8 @@ def describe_stand_in(path: Path) -> str | None:
     Clones without Git LFS, broken downloads and login pages leave such files.
     """
     try:
+        if path.exists() and not path.is_file():  # a pipe would never end, nor would a device
+            return "is no file. Expected one, or a link to one."
         with path.open("rb") as file:
             head = file.read(512)
     except OSError:
@@ -145,8 +147,11 @@ def advise_renaming(folder: Path, name: str) -> str:
 
 def find_inner_model(folder: Path) -> Path | None:
     """The folder in a sentence-transformers folder that has the model, such as ``0_Transformer``."""
+    path = folder / "modules.json"
     try:
-        modules = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
+        if describe_stand_in(path) is not None:
+            return None
+        modules = json.loads(path.read_text(encoding="utf-8"))
         paths = [str(module["path"]) for module in modules if str(module["type"]).endswith("Transformer")]
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
@@ -173,6 +178,8 @@ def weight_files(folder: Path) -> list[Path]:
     for pattern in WEIGHT_FILES:
         found = sorted(folder.glob(pattern))
         if "*" in pattern and (problems := list(find_shard_problems(folder, pattern, found))):
+            raise InputError(str(folder), problems)
+        if problems := [Problem(path.name, "is no file.") for path in found if not path.is_file()]:
             raise InputError(str(folder), problems)
         if found:
             return found

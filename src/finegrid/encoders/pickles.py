@@ -20,7 +20,8 @@ KINDS = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16
 # What pickles of tensors name; whatever else they name is not weights.
 OF_TENSORS = ("torch._utils.", "torch.storage.", "torch.serialization.", "collections.", "torch._tensor.")
 MODULES = ("torch.nn.", "transformers.", "sentence_transformers.", "__main__.", "pytorch_pretrained_bert.")
-MOST_OPCODES = 1_000_000
+MOST_OPCODES = 1_000_000  # of a pickle: BERT's weights take 6,000
+TOO_MUCH = f"its pickle has over {MOST_OPCODES:,} steps, which no weights need. Take another copy."
 
 
 def read_pickled(path: Path) -> dict[str, StoredTensor]:
@@ -35,6 +36,8 @@ def read_pickled(path: Path) -> dict[str, StoredTensor]:
     source, where = str(path.parent), path.name
     if (instead := describe_stand_in(path)) is not None:
         raise input_error(source, where, f"cannot be loaded: it {instead}")
+    if (bomb := describe_bomb(path)) is not None:
+        raise input_error(source, where, f"cannot be loaded: {bomb}")
     try:
         content: Any = load_state_dict(path, weights_only=True)
     except Exception as error:  # pickle, zip and torch raise kinds of their own; the remedy is the same
@@ -43,14 +46,59 @@ def read_pickled(path: Path) -> dict[str, StoredTensor]:
     tensors = content if isinstance(content, Mapping) else {}
     if not tensors or not all(isinstance(value, torch.Tensor) for value in tensors.values()):
         raise input_error(source, where, f"cannot be loaded: {describe_content(content)}")
+    if odd := [str(name) for name, tensor in tensors.items() if not is_plain(tensor)]:
+        what = f"{quote(odd[0])} has not all of its values in the file. Save it with save_pretrained."
+        raise input_error(source, where, f"cannot be loaded: {what}")
     return {
         str(name): StoredTensor(
             KINDS.get(str(tensor.dtype).removeprefix("torch."), str(tensor.dtype)),
             tuple(tensor.shape),
-            piecewise(tensor),
+            piecewise(tensor.detach()),
         )
         for name, tensor in tensors.items()
     }
+
+
+def is_plain(tensor: Tensor) -> bool:
+    """Whether a tensor holds each of its values: not if it is sparse, nested, on no device, or expanded."""
+    import torch
+
+    if tensor.is_nested or tensor.layout is not torch.strided or tensor.device.type != "cpu":
+        return False
+    return tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
+
+
+def describe_bomb(path: Path) -> str | None:
+    """What would take very long to read, or very much memory; None if nothing."""
+    try:
+        if not zipfile.is_zipfile(path):
+            with path.open("rb") as file:
+                return TOO_MUCH if count_opcodes(file) > MOST_OPCODES else None
+        with zipfile.ZipFile(path) as archive:
+            for inside in archive.infolist():
+                if inside.compress_type != zipfile.ZIP_STORED:
+                    return f"{quote(inside.filename)} in it is compressed, as torch never saves it."
+                if inside.filename.endswith("data.pkl"):
+                    with archive.open(inside) as pickled:
+                        if count_opcodes(pickled) > MOST_OPCODES:
+                            return TOO_MUCH
+    except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError):
+        pass  # told by who loads it
+    return None
+
+
+def count_opcodes(file: IO[bytes]) -> int:
+    """Of all pickles that follow each other at the beginning of a file, as far as `MOST_OPCODES`."""
+    count = 0
+    try:
+        while count <= MOST_OPCODES:
+            for _ in pickletools.genops(file):
+                count += 1
+                if count > MOST_OPCODES:
+                    break
+    except Exception:  # the end of the file, or of its pickles: tensors follow
+        pass
+    return count
 
 
 def piecewise(tensor: Tensor) -> Callable[[], Iterator[Values]]:

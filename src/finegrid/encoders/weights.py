@@ -36,6 +36,8 @@ from finegrid.encoders.misfits import (
 from finegrid.encoders.pickles import read_pickled
 from finegrid.errors import InputError, input_error
 
+MOST_TENSORS = 5_000  # BERT-large has 400
+
 
 @dataclass(frozen=True)
 class CheckedWeights:
@@ -60,6 +62,9 @@ def check_weights(info: CheckpointInfo) -> CheckedWeights:
         raw = read_all_safetensors(files)
     else:
         raw = {name: tensor for path in files for name, tensor in read_pickled(path).items()}
+    if len(raw) > MOST_TENSORS:
+        what = f"{len(raw):,} tensors, expected {MOST_TENSORS:,} at most. Is this an encoder?"
+        raise input_error(source, WEIGHTS, what)
     stored = {rename_norms(name): tensor for name, tensor in raw.items()}
     check_family(info, config, stored)
     prefix = PREFIXES[info.family]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from finegrid.atomic import check_file, check_folder, find_others, replacing
-from finegrid.errors import InputError, Problem, input_error
+from finegrid.errors import InputError, Problem, input_error, writing_to
 from finegrid.export.content import MADE_BY, Content, load_content
 from finegrid.export.csv_file import write_csv
 from finegrid.export.effects import judge_study, make_effects_table
@@ -68,6 +68,12 @@ def export_study(folder: Path, options: ExportOptions, lang: Lang = "en") -> lis
 def write_content(content: Content, folder: Path, options: ExportOptions, lang: Lang) -> list[str]:
     out = options.out or StudyFolder(folder).export
     check_folder(out)
+    with writing_to(out):
+        return write_export(content, options, out, lang)
+
+
+def write_export(content: Content, options: ExportOptions, out: Path, lang: Lang) -> list[str]:
+    """Write what was collected, as the options say. Returns what was written, in words."""
     if options.to == "csv":
         return write_tables(content, out, "csv", write_csv, options.predictions, lang)
     if options.to == "parquet":

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from finegrid.atomic import check_file, replacing
-from finegrid.errors import input_error
+from finegrid.errors import input_error, writing_to
 from finegrid.facts.report import Facts
 from finegrid.metrics import TOLERANCE
 from finegrid.report.facts.facts import report_facts
@@ -103,6 +103,6 @@ def write_page(facts: Facts, out: Path, lang: Lang) -> list[str]:
 
 
 def put(out: Path, content: bytes, lang: Lang) -> str:
-    with replacing(out) as draft:
+    with writing_to(out), replacing(out) as draft:
         draft.write_bytes(content)
     return say_wrote(out, lang)

@@ -92,7 +92,7 @@ def record_of(loaded: LoadedStudy, run: Run, family: str, started: float) -> Rec
         device=loaded.settings.device,
         versions=versions(),
         started=started,
-        ended=time.time(),
+        ended=max(started, time.time()),  # the clock may have been set back
     )
 
 

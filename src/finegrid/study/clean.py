@@ -11,7 +11,7 @@ from typing import Any
 from finegrid.data.clean_files import REMOVED_FILE, clean_files, making_folder
 from finegrid.data.reading_phrases import say
 from finegrid.data.settings import DataSettings
-from finegrid.spelling import Lang
+from finegrid.spelling import Lang, expand_user
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,11 @@ def cleaning(
     if clean is None:
         yield asked
         return
-    target = clean.expanduser().resolve()
+    target = expand_user(clean).resolve()
     if target.is_relative_to(folder):
         target = draft / target.relative_to(folder)
     with making_folder(target):
-        files = {part: path.expanduser().resolve() for part, path in asked.files.items()}
+        files = {part: expand_user(path).resolve() for part, path in asked.files.items()}
         data = DataSettings.model_validate({**files, **asked.fields})
         cleaned = clean_files(data, Path(), target, near_twins, lang)
         fields = {name: value for name, value in asked.fields.items() if name != "encoding"}  # UTF-8 now

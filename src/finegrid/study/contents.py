@@ -10,6 +10,7 @@ from pathlib import Path
 from finegrid.errors import InputError, Problem
 from finegrid.recipe.identity import Level
 from finegrid.recipe.recipe import FILES
+from finegrid.spelling import expand_user
 from finegrid.strategies.part import COLUMNS
 from finegrid.study.study import Study
 
@@ -56,7 +57,7 @@ def fingerprint_named(study: Study, level: str) -> str:
         OSError: it cannot be read.
     """
     if level != COLUMNS:
-        return fingerprint_file(study, study.folder / Path(level).expanduser())
+        return fingerprint_file(study, study.folder / expand_user(level))
     data = study.head.data
     own = [study.folder / path for path in (data.train, data.dev, data.test) if path is not None]
     return hashlib.sha256("".join(fingerprint_file(study, path) for path in own).encode()).hexdigest()[:16]

@@ -18,7 +18,7 @@ from finegrid.errors import input_error
 from finegrid.machine import fastest_precision, usual_device
 from finegrid.recipe.identity import Level, Levels
 from finegrid.recipe.recipe import DEFAULTS
-from finegrid.spelling import Lang
+from finegrid.spelling import Lang, expand_user
 from finegrid.study.chosen import choose_factors, suitable_design
 from finegrid.study.folder import SETTINGS_FILE
 from finegrid.study.presets import PRESETS, Preset, make_preset, usual
@@ -320,7 +320,7 @@ def make_relative(path: Path, folder: Path) -> str:
     Raises:
         InputError: a name that study.toml, which is UTF-8, cannot hold.
     """
-    path = path.expanduser()
+    path = expand_user(path)
     try:
         str(path).encode()
     except UnicodeEncodeError:

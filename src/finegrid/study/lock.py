@@ -17,13 +17,12 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from finegrid.atomic import remove_drafts
-from finegrid.errors import InputError, input_error
+from finegrid.errors import FORBIDDEN, InputError, input_error
 from finegrid.study.folder import LOCK_FILE, StudyFolder
 from finegrid.study.plain_files import check_written
 
 LARGEST = 1000  # bytes of what is written about a holder
 WITHOUT_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
-FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -152,13 +153,13 @@ def parts_of(array: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
     return (array[begin : begin + ROWS_AT_ONCE] for begin in range(0, len(array), ROWS_AT_ONCE))
 
 
-def create_mapped(path: Path, shape: tuple[int, ...]) -> NDArray[np.float32]:
+def create_mapped(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.float32]]:
     """A new array on disk, to be written. Its room is taken now: later a full disk would end the process.
 
     Raises:
         OSError: there is none.
     """
-    array: NDArray[np.float32] = np.lib.format.open_memmap(path, "w+", np.float32, shape)
+    array: np.memmap[Any, np.dtype[np.float32]] = np.lib.format.open_memmap(path, "w+", np.float32, shape)
     if hasattr(os, "posix_fallocate"):  # not on macOS and Windows
         with path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)

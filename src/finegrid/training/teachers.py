@@ -20,6 +20,7 @@ from finegrid.data.tokens import load_arrays, save_arrays_
 from finegrid.errors import InputError, Problem
 from finegrid.recipe.identity import ENGINE
 from finegrid.recipe.recipe import TEACHER_FACTORS
+from finegrid.spelling import expand_user
 from finegrid.strategies.part import COLUMNS
 from finegrid.study.settings import RunSettings
 from finegrid.study.study import Study
@@ -139,7 +140,7 @@ class Teachers:
         return model
 
     def _folder(self, teacher: str) -> Path:
-        return self.study.folder / Path(teacher).expanduser()
+        return self.study.folder / expand_user(teacher)
 
     def _read_by(self, teacher: str) -> Logits:
         """What a kept model says. The first process that asks works it out, others wait."""
@@ -158,7 +159,7 @@ class Teachers:
     def _fits(self, said: Logits) -> bool:
         """Whether cached logits can be those of the training texts."""
         shape = len(self.table.train), len(self.table.labels)
-        return (said.shape, said.dtype) == (shape, np.float32) and bool(np.isfinite(said).all())
+        return said.shape == shape and said.dtype == np.float32 and bool(np.isfinite(said).all())
 
     def _log_columns(self) -> Logits:
         said = self._columns[self.table.train.ids - 1]

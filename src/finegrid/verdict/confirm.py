@@ -28,7 +28,7 @@ from finegrid.recipe.identity import Level, Levels
 from finegrid.recipe.recipe import FILES, TEACHER_FACTORS, Recipe
 from finegrid.results.load import load_results
 from finegrid.results.results import Distinct, Results
-from finegrid.spelling import Lang, count_noun, format_level, json_number
+from finegrid.spelling import Lang, count_noun, expand_user, format_level, json_number
 from finegrid.statistics.decide import Interval
 from finegrid.statistics.effects import analyse_mains
 from finegrid.statistics.experiment import Experiment
@@ -295,7 +295,7 @@ def small_level(factor: str, level: Level) -> Level:
         return level
     if factor == EXTRA:
         return f"extra-{hashlib.sha256(str(level).encode()).hexdigest()[:8]}.jsonl"
-    path = Path("..") / Path(str(level)).expanduser()  # which stays as it is if it begins at the root
+    path = Path("..") / expand_user(str(level))  # which stays as it is if it begins at the root
     return path.as_posix()
 
 

@@ -1,0 +1,94 @@
+"""What a machine refuses is told as that, with what is missing and what helps; no run is to blame for it."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from finegrid.errors import refusal
+from finegrid.refusals import (
+    LESS_MEMORY,
+    MIB,
+    check_writable,
+    describe_failure,
+    find_refusal,
+    saving,
+    writing,
+)
+
+FULL = "Error while serializing: I/O error: No space left on device (os error 28)"
+
+
+@pytest.mark.parametrize(
+    ("error", "number"),
+    [
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), errno.EDQUOT),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "state"), errno.ENOENT),
+        (Exception(FULL), errno.ENOSPC),
+        (OSError("Too many open files (os error 24)"), errno.EMFILE),
+        (RuntimeError("can't start new thread"), errno.EAGAIN),
+        (ValueError("no space left in this sentence"), None),
+        (MemoryError(), None),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), None),
+    ],
+    ids=str,
+)
+def test_what_the_system_refuses_is_known_whoever_says_it(error: Exception, number: int | None) -> None:
+    found = find_refusal(error)
+
+    assert (found and found.errno) == number
+
+
+def fill_disk(path: Path) -> OSError:
+    try:
+        with saving(path, 12 * MIB) as draft:
+            draft.write_bytes(b"half")
+            raise RuntimeError(FULL)  # safetensors' own is no OSError either
+    except OSError as error:
+        return error
+
+
+def test_a_full_disk_tells_the_file_and_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=4 * MIB))
+    caught = fill_disk(tmp_path / "state")
+
+    assert refusal(caught) == (
+        f"cannot read or write {tmp_path / 'state'}: No space left on device: it takes 12.0 MiB and 4.0 MiB "
+        "are free, so 8.0 MiB are missing. Make room; the same command goes on."
+    )
+    assert not list(tmp_path.iterdir())
+
+
+def test_other_errors_pass_as_they_are(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), writing(tmp_path / "state"):
+        raise KeyError("a bug")
+
+
+@pytest.mark.parametrize(
+    ("error", "amount"),
+    [
+        (MemoryError("Unable to allocate 3.64 TiB for an array"), "3.64 TiB"),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: tried to allocate 4 bytes."),
+            "4 bytes",
+        ),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB."), "2.00 GiB"),
+    ],
+)
+def test_too_little_memory_is_told_with_the_settings_that_help(error: Exception, amount: str) -> None:
+    assert describe_failure(error) == f"out of memory (tried to allocate {amount}): {LESS_MEMORY}"
+
+
+def test_what_cannot_be_written_is_refused_before_it_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write everywhere
+    check_writable(tmp_path / "not there yet")
+    with pytest.raises(PermissionError, match="Permission denied"):
+        check_writable(tmp_path)
