@@ -59,3 +59,11 @@ def test_the_lean_installation_has_all_but_what_trains() -> None:
     (listed,) = re.findall(r"pip install (altair[^\n]+\\\n[^\n]+)", INSTALL)
 
     assert {*listed.replace("\\", " ").split()} == names(PROJECT["dependencies"]) - {*TO_TRAIN}
+
+
+def test_the_page_on_faults_names_every_attack() -> None:
+    page = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
+
+    assert {*re.findall(r"^\| `(test_\w+\.py)` \|", page, re.M)} == {
+        path.name for path in (ROOT / "tests" / "faults").glob("test_*.py")
+    }
