@@ -56,6 +56,16 @@ SENTENCES = [
     "protocol best-test: epochs are chosen on the test set, so test scores are too high",
     "BERT, 312 wide, 4 layers",
     "decided at the look with 5 seeds, by +0.40 to +1.20",
+    # files that others have touched
+    "runs.jsonl: 1 line left out (line 2: run_id is missing). Runs that have no other line are missing; "
+    "`finegrid run` trains them",
+    "runs.jsonl: 5 lines left out (line 2: written by a newer finegrid (schema 2); update finegrid; line 3: "
+    "run_id is missing; line 4: run_id is missing; and 2 more). Runs that have no other line are missing; "
+    "`finegrid run` trains them",
+    "looks.jsonl: 1 line left out (line 1: run_id is missing). What these looks have decided does not count",
+    "4 finished runs without predictions, which are lost or damaged (predictions/1.npz, predictions/2.npz, "
+    "predictions/3.npz, and 1 more). They count as missing; `finegrid run` trains them again",
+    "audit.json does not fit and is treated as none (device_memory is missing). `finegrid run` makes it anew",
     # what does nothing
     "2 epochs are over before it could end a run",
     "no row can have it",

@@ -123,6 +123,32 @@ PATTERNS: tuple[tuple[str, str], ...] = (
         r"were taken as repeats",
         "随机种子没有把各配方联系起来（大多数运行各有自己的种子），因此同一配方的各行按重复运行处理",
     ),
+    # what of a study's files does not fit
+    (rf"(\S+): {N} lines? left out \((.+)\)\. (.+)", r"\1：略去了 \2 行（<\3>）。<\4>"),
+    (r"(line \d+: .+?); (line \d+: .+)", r"<\1>；<\2>"),
+    (rf"(line \d+: .+); and {N} more", r"<\1>；另有 \2 行"),
+    (rf"line {N}: (.+)", r"第 \1 行：<\2>"),
+    (
+        rf"written by a newer finegrid \(schema {N}\); update finegrid",
+        r"由更新版本的 finegrid 写入（格式 \1）；请更新 finegrid",
+    ),
+    (
+        r"Runs that have no other line are missing; `finegrid run` trains them",
+        "没有其他行的运行按缺失处理；`finegrid run` 会训练它们",
+    ),
+    (r"What these looks have decided does not count", "这些期中分析的判定不计"),
+    (
+        rf"{N} finished runs? without predictions, which are lost or damaged \((.+)\)\. They count as "
+        r"missing; `finegrid run` trains them again",
+        r"\1 次已完成的运行没有预测：文件丢失或损坏（<\2>）。按缺失处理；`finegrid run` 会重新训练它们",
+    ),
+    (rf"(.+), and {N} more", r"\1，另有 \2 个"),
+    (
+        r"audit\.json does not fit and is treated as none \((.+)\)\. `finegrid run` makes it anew",
+        r"audit.json 不合要求，按没有处理（<\1>）。`finegrid run` 会重新检查",
+    ),
+    (r"(\S+): found (.+), expected (.+)", r"\1：发现 \2，应为 \3"),
+    (r"(\S+) is missing", r"缺少 \1"),
     # what an import tells
     (r"results were taken as 0 to 1", "结果按 0 到 1 读取"),
     (r"results were taken as 0 to 100", "结果按 0 到 100 读取"),

@@ -83,6 +83,17 @@ def find_scores_problem(scores: Mapping[str, Any], labels: Collection[str]) -> s
     return ""
 
 
+def find_epoch_problem(scores: Mapping[str, Any], score: str) -> str:
+    """Why scores of an epoch do not tell a score; empty where they do. Files may have fewer than all."""
+    if any(isinstance(value, Mapping) != (name == "f1") for name, value in scores.items()):
+        return "found a score of another shape"
+    try:
+        score_of(scores, score)
+    except LookupError:
+        return f"{score} is missing"
+    return ""
+
+
 def range_of(name: str) -> tuple[float, float]:
     """What a score can be, in points: from and to. Of tables from elsewhere, also by other names."""
     words = re.findall(r"[^\W\d_]+", name.partition(":")[0].casefold())

@@ -15,6 +15,7 @@ from typing import Any
 import huggingface_hub
 import numpy as np
 import pytest
+from support.audits import majority_of
 from support.command_line import Call, Called
 from support.pretend import TEXTS
 from support.reported import SETTINGS, audited, audited_study, fill
@@ -222,9 +223,9 @@ def audited_preset(home: Path, checkpoint: Path) -> Path:
         engine=ENGINE,
         fingerprints={},
         labels=["x", "y", "z"],
-        sizes={},
-        tokens={},
-        majority={},
+        sizes={"train": 24, "dev": 15, "test": 18},
+        tokens={"mean": 5.0},
+        majority=majority_of(["x", "y", "z"]),
         warnings=[],
         rows=rows,
         costs=[],

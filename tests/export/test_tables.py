@@ -133,10 +133,8 @@ def test_without_predictions_the_runs_are_exported_all_the_same(probed: Path, tm
     shutil.rmtree(study.folder / "predictions")
     lines = export_study(study.folder, ExportOptions("csv"))
 
-    assert any(line.startswith("no effects: ") for line in lines)
-    assert {path.name for path in (study.folder / "export").iterdir()} == {
-        *("runs.csv", "epochs.csv", "study.json")
-    }
+    assert any("12 finished runs without predictions" in line for line in lines)
+    assert {row["status"] for row in lines_of(study.folder / "export" / "runs.csv")} == {"left"}
 
 
 def same(cell: str, value: Any) -> bool:
@@ -199,9 +197,12 @@ def test_without_predictions_there_is_no_such_file(probed: Path, tmp_path: Path)
     ]
 
 
-def test_a_missing_predictions_file_is_said_and_nothing_half_written(probed: Path, tmp_path: Path) -> None:
+def test_damaged_logits_are_said_and_nothing_half_written(probed: Path, tmp_path: Path) -> None:
     study = finished(probed, tmp_path / "study")
-    next((study.folder / "predictions").iterdir()).unlink()
+    path = next((study.folder / "predictions").iterdir())
+    content = bytearray(path.read_bytes())
+    content[content.index(b"dev_logits.npy") + 200] ^= 1
+    path.write_bytes(content)
 
     with pytest.raises(InputError, match="cannot be read"):
         exported(study.folder, "csv", predictions=True)

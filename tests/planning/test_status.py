@@ -74,8 +74,8 @@ def test_a_plan_says_when_its_costs_were_measured_otherwise(study: Study) -> Non
 def test_the_ledger_is_read_once(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     diverge(study, 2, "fp32", 0)
     reads = []
-    latest = Ledger.latest
-    monkeypatch.setattr(Ledger, "latest", lambda ledger: reads.append(1) or latest(ledger))  # type: ignore[func-returns-value]
+    read = Ledger.read
+    monkeypatch.setattr(Ledger, "read", lambda ledger: reads.append(1) or read(ledger))  # type: ignore[func-returns-value]
     status = StudyStatus(study, study.head.run, fitting_audit(study), (0,))
 
     assert status.as_json()["runs"]["diverged"] == 1 and status_lines(status)

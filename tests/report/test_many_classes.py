@@ -164,13 +164,13 @@ def test_an_interval_is_cut_where_no_f1_can_be_and_unknown_without_width() -> No
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the arrays of predictions that are read, as they are read."""
     names: list[str] = []
-    take = np.lib.npyio.NpzFile.__getitem__
+    take = predictions.Arrays.__getitem__
 
     def note(file: Any, name: str) -> Any:
         names.append(name)
         return take(file, name)
 
-    monkeypatch.setattr(np.lib.npyio.NpzFile, "__getitem__", note)
+    monkeypatch.setattr(predictions.Arrays, "__getitem__", note)
     return names
 
 

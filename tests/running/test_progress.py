@@ -313,12 +313,19 @@ def test_progress_json_is_there_while_work_goes_on_and_gone_after_it(
 
 
 def test_a_pulse_of_a_killed_or_damaged_study_is_none(tmp_path: Path) -> None:
-    written = {"written": 1000.0, "share": 0.5}
+    written = {**StudyProgress("accuracy", 0.0).as_json(1.0), "written": 1000.0}
     (tmp_path / PROGRESS_FILE).write_text(json.dumps(written))
 
     assert read_heartbeat(tmp_path, 1000.0 + STALE_SECONDS / 2) == written
     assert read_heartbeat(tmp_path, 1000.0 + 2 * STALE_SECONDS) is None
-    for damaged in ("", "[]", '{"written": null}', '{"written": 1e3', "\x00"):
+    for damaged in (
+        "",
+        "[]",
+        '{"written": null}',
+        '{"written": 1e3',
+        "\x00",
+        json.dumps({**written, "runs": 3}),
+    ):
         (tmp_path / PROGRESS_FILE).write_text(damaged)
         assert read_heartbeat(tmp_path, 1000.0) is None
 

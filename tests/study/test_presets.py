@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from support.audits import majority_of
 from support.studies import save_word_checkpoint, write_data, write_word_study
 
 from finegrid.encoders.families import CheckpointInfo
@@ -122,10 +123,10 @@ def audit_of(recipes: list[Recipe], checkpoint: bool) -> Audit:
         {
             "engine": 3,
             "fingerprints": {},
-            "labels": [],
-            "sizes": {},
-            "tokens": {},
-            "majority": {},
+            "labels": ["a", "b"],
+            "sizes": {"train": 9, "dev": 9, "test": 9},
+            "tokens": {"mean": 5.0},
+            "majority": majority_of(["a", "b"]),
             "warnings": [],
             "costs": [],
             "versions": {},

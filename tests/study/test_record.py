@@ -24,7 +24,8 @@ TRAINED = (
 DIVERGED = (
     '{"schema": 1, "run_id": "7b", "recipe": {}, "seed": 0, "status": "diverged", '
     '"reason": "the loss was nan at step 1 of 4", "protocol": "best-dev", "best_epoch": 0, "dev": {}, '
-    '"test": {}, "epochs": [], "seconds": {"epoch": null, "train": 0, "dev": 0, "test": 0.0}, "memory": 5, '
+    '"test": {}, "epochs": [], "seconds": {"epoch": null, "train": 0.0, "dev": 0.0, "test": 0.0}, '
+    '"memory": 5, '
     '"family": "f0", "threads": 1, "stack": 1, "precision": "fp32", "device": "cpu", '
     '"versions": {"torch": "2.9"}, "started": 1.5, "ended": 2.5, "stands_for": [2]}'
 )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import time
 from pathlib import Path
 
 import pytest
 
-from finegrid.study.ledger import Journal, Ledger
+from finegrid.study.ledger import Ledger
 from finegrid.study.record import Record
 
 RECORDS = [
@@ -56,6 +58,7 @@ def test_bytes_that_are_not_text_are_passed_over(tmp_path: Path) -> None:
     ledger.append(C)
 
     assert ids(ledger) == ["a", "b", "c"]
+    assert [(misfit.line, misfit.why) for misfit in ledger.read().misfits] == [(8, "run_id is missing")]
 
 
 def test_the_latest_record_of_a_run_counts(tmp_path: Path) -> None:
@@ -98,9 +101,42 @@ def test_each_record_is_one_line(tmp_path: Path) -> None:
     assert next(iter(ledger)).reason == "two\nlines\u2028and\r\nmore"
 
 
-def test_a_journal_keeps_whatever_is_an_object(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "looks.jsonl")
-    journal.append({"seeds": 3})
-    journal.append({})
+WHOLE = json.dumps(C.to_json())
 
-    assert list(journal) == [{"seeds": 3}, {}]
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ('{"schema": 2, "runs": []}', "written by a newer finegrid (schema 2); update finegrid"),
+        (WHOLE.replace('"seed": 0', '"seed": "0"'), "seed: found '0', expected a valid integer"),
+        (WHOLE.replace('"seed": 0', '"seed": true'), "seed: found True, expected a valid integer"),
+        (WHOLE.replace('"seed": 0', '"seed": -1'), "seed: found a number that no run has"),
+        (WHOLE.replace('"seed": 0', f'"seed": {2**70}'), "seed: found a number that no run has"),
+        (
+            WHOLE.replace('"dev": {}', '"dev": {"mcc": NaN}'),
+            "dev.mcc.float: found nan, expected a finite number",
+        ),
+        (WHOLE.replace('"dev": {}', '"dev": []'), "dev: found a list, expected an object"),
+        (WHOLE.replace('"recipe": {}', '"recipe": {"a": null}'), "recipe.a.bool: found None"),
+        (WHOLE[:-1] + ', "x": }', "not what was expected: Invalid JSON"),
+        ("[" * 500 + "}", "not what was expected: Invalid JSON"),
+    ],
+)
+def test_a_line_that_does_not_fit_is_named_and_the_rest_is_read(tmp_path: Path, line: str, why: str) -> None:
+    ledger = filled(tmp_path)
+    with ledger.path.open("a") as file:
+        file.write(line + "\n")
+    ledger.append(C)
+    (misfit,) = ledger.read().misfits
+
+    assert ids(ledger) == ["a", "b", "c"] and misfit.line == 3
+    assert misfit.why.startswith(why)
+
+
+def test_a_thousand_records_are_read_well_below_the_start_of_a_command(tmp_path: Path) -> None:
+    ledger = filled(tmp_path)
+    ledger.path.write_bytes(ledger.path.read_bytes() * 500)
+    began = time.process_time()
+
+    assert len(ledger.read().entries) == 1000
+    assert time.process_time() - began < 0.2

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.audits import majority_of
 
 from finegrid.errors import InputError
 from finegrid.planning.capacity import GIB
@@ -65,7 +66,7 @@ def make_study(folder: Path, factors: str = GRID, design: str = "seeds = 1", onl
             labels=LABELS,
             sizes={"train": 32, "dev": TEXTS, "test": TEXTS},
             tokens={"mean": 20.0},
-            majority={"dev": {"macro-f1": 0.2}},
+            majority=majority_of(LABELS),
             warnings=[],
             rows=[reduced(row.recipe.moved()) for row in rows],
             costs=[

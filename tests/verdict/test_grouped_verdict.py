@@ -44,7 +44,9 @@ def test_an_interval_knows_that_texts_of_a_group_are_not_independent(tmp_path: P
     study = load_study(folder)
     assert fitting_audit(study) is None  # made without groups
     each = groups.tolist()
-    save_audit(folder, audit.model_copy(update={"group": "author", "groups": {"dev": each, "test": each}}))
+    grouped: dict[str, object] = {"group": "author", "groups": {"dev": each, "test": each}}
+    grouped["sizes"] = {"train": 24, "dev": TEXTS, "test": TEXTS}
+    save_audit(folder, audit.model_copy(update=grouped))
     assert (read := load_audit(folder)) is not None and read.groups["test"] == each
     together = judge(load_results(study))
 

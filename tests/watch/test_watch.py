@@ -23,6 +23,7 @@ from support.waiting import wait_until
 
 from finegrid.audit.costs import make_audit
 from finegrid.errors import InputError, input_error
+from finegrid.running.progress.study_progress import StudyProgress
 from finegrid.study.audit_file import load_audit, save_audit
 from finegrid.study.folder import PROGRESS_FILE
 from finegrid.study.ledger import Ledger
@@ -204,7 +205,7 @@ def test_progress_tells_what_the_study_is_at_and_confirmations_count(study: Path
     assert client.get("/progress.json").json()["work"] is None
     confirmation = study / "confirm-1234"
     confirmation.mkdir()
-    work = {"share": 0.5, "written": time.time()}
+    work = {**StudyProgress("accuracy", 0.0).as_json(1.0), "written": time.time()}
     (confirmation / PROGRESS_FILE).write_text(json.dumps(work))
     before = hash_sources(study)
     grow(confirmation)

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from finegrid.data.settings import Encoding, Quoting, Separator
 from finegrid.data.tokens import Keep
 from finegrid.encoders.poolings import HeadKind, Pooling
 from finegrid.errors import input_error
 from finegrid.machine import Precision
+from finegrid.metrics import find_scores_problem
 from finegrid.recipe.identity import Levels
+from finegrid.study.parsing import parse_strictly
 
 FILE = "finegrid.json"
 HEAD = "head.safetensors"
 ONNX = "model.onnx"
 CARD = "README.md"
+LONGEST = 2**20  # tokens, or units of a layer: more than any model has
 
 
 class FileReading(BaseModel):
@@ -34,7 +38,7 @@ class FileReading(BaseModel):
 class Fitted(BaseModel):
     """A fine-tuned classifier. Encoder and tokeniser lie beside this file, as transformers wants them."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False)
 
     schema_number: Annotated[Literal[1], Field(alias="schema")] = 1
     labels: Annotated[list[str], Field(min_length=2)]  # in the order of the logits
@@ -70,15 +74,30 @@ def load_fitted(folder: Path, command: str = "predict") -> Fitted:
     """
     path = folder / FILE
     try:
-        return Fitted.model_validate_json(path.read_bytes(), strict=True)
+        fitted = parse_strictly(Fitted, path.read_bytes())
+        if why := next(find_contradictions(fitted), ""):
+            raise ValueError(why)
+        return fitted
     except OSError:
         what = f"no {FILE} in it, so not a model that finegrid kept. Make one with finegrid fit."
-    except ValidationError as error:
-        finding = error.errors()[0]
-        what = (
-            f"{FILE}: {'.'.join(map(str, finding['loc'])) or 'JSON'}: {finding['msg']}. Fit the model again."
-        )
+    except ValueError as error:
+        what = f"{FILE}: {error}. Fit the model again."
     raise input_error(command, str(folder), what)
+
+
+def find_contradictions(fitted: Fitted) -> Iterator[str]:
+    """Where parts of the file do not go together, as where somebody has edited it."""
+    if len(set(fitted.labels)) < len(fitted.labels):
+        yield "labels: found one twice"
+    if len(fitted.columns) != fitted.texts + 1:
+        yield f"columns: found {len(fitted.columns)}, expected {fitted.texts + 1}"
+    if not 3 <= fitted.max_length <= LONGEST:
+        yield f"max_length: found {fitted.max_length}, expected 3 to {LONGEST}"
+    if not 0 <= fitted.head_hidden <= LONGEST:
+        yield f"head_hidden: found {fitted.head_hidden}, expected 0 to {LONGEST}"
+    for split, scores in (("dev", fitted.dev), ("test", fitted.test)):
+        if scores and (why := find_scores_problem(scores, fitted.labels)):
+            yield f"{split}: {why}"
 
 
 def format_fitted(fitted: Fitted) -> str:

@@ -68,7 +68,8 @@ class ResultTable:
         kinds: dict[str, list[float]] = {}
         for record in runs.values():
             kind = "frozen" if Recipe().at(record.recipe).frozen_layers else "full"
-            kinds.setdefault(kind, []).append(epoch_seconds(record))
+            if (seconds := epoch_seconds(record)) is not None:
+                kinds.setdefault(kind, []).append(seconds)
         return {kind: median(seconds) for kind, seconds in sorted(kinds.items(), reverse=True)}
 
 
@@ -147,14 +148,15 @@ def run_json(record: Record, score: str) -> dict[str, Any]:
     }
 
 
-def epoch_seconds(record: Record) -> float:
-    """Seconds per training epoch of a finished run."""
-    assert record.seconds is not None and record.seconds.epoch is not None  # it has ended an epoch
-    return record.seconds.epoch
+def epoch_seconds(record: Record) -> float | None:
+    """Seconds per training epoch of a finished run; None where its record does not tell."""
+    return None if record.seconds is None else record.seconds.epoch
 
 
-def format_epoch(seconds: float, lang: Lang = "en") -> str:
-    """``12.30 s``."""
+def format_epoch(seconds: float | None, lang: Lang = "en") -> str:
+    """``12.30 s``; ``? s`` where it is not known."""
+    if seconds is None:
+        return say("seconds", lang, seconds="?")
     return say("seconds", lang, seconds=f"{seconds:.{seconds_digits(seconds, digits=2)}f}")
 
 

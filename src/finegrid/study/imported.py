@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from finegrid.atomic import replacing
 from finegrid.errors import input_error
 from finegrid.recipe.identity import Level, Levels
 from finegrid.study.folder import IMPORTED_FILE, LEDGER_FILE, SETTINGS_FILE, StudyFolder
+from finegrid.study.parsing import parse_strictly
 from finegrid.study.plain_files import check_read
 
 SCHEMA = 1
+LARGEST = 1e15  # a double still tells whole numbers apart
 NOTHING_TO_RUN = "an imported table: there is nothing to run; finegrid verdict"
 
 
@@ -75,18 +78,39 @@ def load_imported(folder: Path) -> Imported | None:
     check_read(folder)
     path = StudyFolder(folder).imported
     try:
-        return Imported.model_validate_json(path.read_bytes(), strict=True)
+        imported = parse_strictly(Imported, path.read_bytes())
+        if why := next(find_contradictions(imported), ""):
+            raise ValueError(why)
+        return imported
     except FileNotFoundError:
         return None
     except NotADirectoryError:
         raise input_error(str(folder), "DIR", "not a folder. Expected one that finegrid made.") from None
     except OSError as error:
         raise input_error(str(folder), IMPORTED_FILE, f"cannot be read: {error.strerror}.") from None
-    except ValidationError as error:
-        finding = error.errors()[0]
-        where = ".".join(map(str, finding["loc"])) or "JSON"
-        what = f"{where}: {finding['msg']}. Expected schema {SCHEMA} of finegrid. Import the table again."
+    except ValueError as error:
+        what = f"{error}. Expected schema {SCHEMA} of finegrid. Import the table again."
         raise input_error(str(folder), IMPORTED_FILE, what) from None
+
+
+def find_contradictions(imported: Imported) -> Iterator[str]:
+    """Where parts of a table do not go together, as where somebody has edited it."""
+    if not imported.rows:
+        yield "rows: found none"
+    if not set(imported.inert) <= imported.factors.keys():
+        yield "inert: found what is no factor"
+    for name, levels in imported.factors.items():
+        if len(levels) < 2 or len(set(map(repr, levels))) < len(levels):
+            yield f"factors.{name}: expected two levels or more, each once"
+    known = {name: set(map(repr, levels)) for name, levels in imported.factors.items()}
+    for number, row in enumerate(imported.rows):
+        if row.levels.keys() != known.keys() or any(
+            repr(level) not in known[name] for name, level in row.levels.items()
+        ):
+            yield f"rows.{number}.levels: not those of the factors"
+        numbers = (row.index, row.seed or 0, row.result or 0, row.seconds or 0)
+        if max(map(abs, numbers)) > LARGEST or (row.seconds or 0) < 0:
+            yield f"rows.{number}: found a number that is no result"
 
 
 def save_imported(folder: Path, imported: Imported) -> None:

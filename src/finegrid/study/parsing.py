@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -23,7 +23,7 @@ class CutError(ValueError):
 
 
 @cache
-def adapter_of(kind: type[T]) -> TypeAdapter[T]:
+def adapter_of(kind: type[Any]) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
@@ -37,7 +37,8 @@ def parse_strictly(kind: type[T], text: str | bytes) -> T:
         ValueError: it does not fit, in words.
     """
     try:
-        return adapter_of(kind).validate_json(text, strict=True)
+        found: T = adapter_of(cast(Hashable, kind)).validate_json(text, strict=True)
+        return found
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         if first["type"] == "json_invalid" and "EOF" in first["msg"]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from finegrid.machine import PRECISIONS
-from finegrid.metrics import find_scores_problem
+from finegrid.metrics import find_epoch_problem, find_scores_problem
 from finegrid.recipe.identity import Levels, key_of
 from finegrid.spelling import count_noun
 from finegrid.study.audit_file import Audit, describe_unfit_audit
@@ -61,7 +61,11 @@ def read_runs(study: Study, audit: Audit | None, depth: Depth | None = "headers"
     misfits, fitting = list(lines.misfits), []
     for number, record in lines.entries:
         run = planned.get(record.run_id)
-        why = find_misfit(record, *run, audit.labels) if run is not None and audit is not None else ""
+        why = (
+            find_misfit(record, *run, audit.labels, study.head.score)
+            if run is not None and audit is not None
+            else ""
+        )
         if why:
             misfits.append(Misfit(number, why))
         else:
@@ -90,12 +94,14 @@ def plan_ids(study: Study, audit: Audit, seeds: Iterable[int]) -> dict[str, tupl
     }
 
 
-def find_misfit(record: Record, levels: Levels, seed: int, labels: Sequence[str]) -> str:
+def find_misfit(record: Record, levels: Levels, seed: int, labels: Sequence[str], score: str) -> str:
     """Why a record cannot be that of its run; empty where it can."""
-    return next(find_misfits(record, levels, seed, labels), "")
+    return next(find_misfits(record, levels, seed, labels, score), "")
 
 
-def find_misfits(record: Record, levels: Levels, seed: int, labels: Sequence[str]) -> Iterator[str]:
+def find_misfits(
+    record: Record, levels: Levels, seed: int, labels: Sequence[str], score: str
+) -> Iterator[str]:
     if record.seed != seed:
         yield f"seed: found {record.seed}, but the run has {seed}"
     if record.recipe and record.recipe != levels:
@@ -110,14 +116,12 @@ def find_misfits(record: Record, levels: Levels, seed: int, labels: Sequence[str
         yield "epochs: found a number below 1"
     for epoch in record.epochs:
         for split, scores in (("dev", epoch.dev), ("test", epoch.test)):
-            if scores is not None and (why := find_scores_problem(scores, labels)):
+            if scores is not None and (why := find_epoch_problem(scores, score)):
                 yield f"epochs.{split}: {why}"
     if not record.done:
         return
     if not record.best_epoch or record.best_epoch < 1:
         yield "best_epoch: found none, but the run is done"
-    if spent is None or spent.epoch is None:
-        yield "seconds.epoch: found none, but the run is done"
     for split in SPLITS:
         if why := find_scores_problem(record.scores(split), labels):
             yield f"{split}: {why}"

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from finegrid.atomic import replacing
 from finegrid.errors import Problem, input_error
 from finegrid.recipe.identity import Level, Levels
 from finegrid.recipe.recipe import DEFAULTS
 from finegrid.study.folder import SCREEN_FILE, StudyFolder
+from finegrid.study.parsing import parse_strictly
 
 REMOVE = f"Undo the edit of study.toml, or remove {SCREEN_FILE}: `finegrid run` then decides anew"
 
@@ -21,7 +22,7 @@ REMOVE = f"Undo the edit of study.toml, or remove {SCREEN_FILE}: `finegrid run` 
 class ScreenTerms(BaseModel):
     """The settings that a screen was decided for: study.toml must not change them afterwards."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     score: str
     protocol: str
@@ -34,7 +35,7 @@ class ScreenTerms(BaseModel):
 class ScreenedFactor(BaseModel):
     """The effect of one factor on dev, in points, and whether it goes on; None where nothing is known."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     level: Level  # the second; the baseline has the first
     effect: float | None
@@ -47,7 +48,7 @@ class Screen(BaseModel):
     """A screen's decision, made when all runs of phase 1 had ended: its ``seeds`` and ``rows``."""
 
     # Survivors are written for whoever reads the file; here they follow from the factors.
-    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, allow_inf_nan=False)
 
     number: Literal[1] = Field(default=1, alias="schema")
     asked: ScreenTerms
@@ -73,9 +74,10 @@ def load_screen(folder: Path) -> Screen | None:
     if not path.exists():
         return None
     try:
-        return Screen.model_validate_json(path.read_bytes(), strict=True)
-    except (OSError, ValidationError):
-        what = "cannot be read as a decision of this finegrid. Remove it: `finegrid run` then decides anew."
+        return parse_strictly(Screen, path.read_bytes())
+    except (OSError, ValueError) as error:
+        what = f"cannot be read as a decision of this finegrid ({error}). "
+        what += "Remove it: `finegrid run` then decides anew."
         raise input_error(str(folder), SCREEN_FILE, what) from None
 
 
@@ -86,7 +88,9 @@ def save_screen(folder: Path, screen: Screen) -> None:
 
 
 def find_screen_problems(screen: Screen, asked: ScreenTerms) -> list[Problem]:
-    """Where study.toml is not what the decision was made for."""
+    """Where study.toml is not what the decision was made for, or the decision is not on its factors."""
+    if unknown := screen.factors.keys() - asked.factors.keys():
+        return [Problem("factors", f"found {sorted(unknown)[0]!r}, which is not varied. {REMOVE}.")]
     return [
         Problem(name, f"decided for {then}, but study.toml now has {now}. {REMOVE}.")
         for name, then, now in find_changes(screen.asked, asked)

@@ -41,7 +41,7 @@ def readable_table(results: Results, study: Study | None) -> tuple[DataTable | N
         tables = study.read_tables(keep_split=False)
     except InputError:
         return None, "data-gone"
-    same = fingerprint_tables(tables) == results.audit.fingerprints["data"]
+    same = fingerprint_tables(tables) == results.audit.fingerprints.get("data")
     table = tables[0]
     if results.is_nested("test"):  # the texts of the splits that have runs
         splits = {study.head.design.split_of(results.seeds[seed]) for (_, seed), _ in results.finished()}

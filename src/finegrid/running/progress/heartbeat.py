@@ -10,15 +10,61 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired
+
+from pydantic import ConfigDict
+from typing_extensions import TypedDict  # pydantic reads no other before Python 3.12
 
 from finegrid.atomic import make_draft, remove_drafts
 from finegrid.study.folder import StudyFolder
+from finegrid.study.parsing import parse_strictly
 
 BEAT_SECONDS = 2.0
 STALE_SECONDS = 5 * BEAT_SECONDS
 LARGEST = 2**20  # bytes; a thousand workers would not fill it
+
+
+@dataclass(frozen=True)
+class WorkTold:
+    """A family that is being trained, as the file tells it."""
+
+    __pydantic_config__ = ConfigDict(allow_inf_nan=False)
+
+    rows: tuple[int, ...]
+    runs: int
+    seed: int
+    epoch: int
+    epochs: int
+    share: float
+    worker: int | None = None
+    loss: float | None = None
+    dev: float | None = None
+
+
+@dataclass(frozen=True)
+class Beat:
+    """What the file must hold, as `StudyProgress.as_json` and `Heartbeat` write it."""
+
+    __pydantic_config__ = ConfigDict(allow_inf_nan=False)
+
+    written: float  # seconds since 1970
+    doing: str
+    runs: RunsTold
+    share: float
+    seconds: float
+    seconds_left: float | None
+    at_work: tuple[WorkTold, ...]
+
+
+class RunsTold(TypedDict):
+    """How many runs there are to train, and how many have ended since the start."""
+
+    to_train: int
+    ended: int
+    diverged: NotRequired[int]
+    failed: NotRequired[int]
 
 
 class Heartbeat:
@@ -70,8 +116,10 @@ def read_heartbeat(folder: Path, now: float | None = None) -> dict[str, Any] | N
     """What the study is at; None if it is not at work, or nothing sensible was written."""
     try:
         with StudyFolder(folder).progress.open("rb") as file:
-            content = json.loads(file.read(LARGEST))
-        age = (time.time() if now is None else now) - float(content["written"])
-    except (OSError, ValueError, KeyError, TypeError):
+            text = file.read(LARGEST)
+        written = parse_strictly(Beat, text).written
+    except (OSError, ValueError):
         return None
+    age = (time.time() if now is None else now) - written
+    content: dict[str, Any] = json.loads(text)
     return content if abs(age) < STALE_SECONDS else None

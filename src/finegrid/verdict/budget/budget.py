@@ -281,7 +281,7 @@ def list_options(
 
 
 def leave_out_ended(
-    study: Study, audit: Audit, family: Family, seed: int, latest: dict[str, Record]
+    study: Study, audit: Audit, family: Family, seed: int, latest: Mapping[str, Record]
 ) -> Family:
     """The family in another seed, less the runs that the runner would leave: done or diverged."""
 
