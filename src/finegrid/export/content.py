@@ -32,13 +32,18 @@ Scores = Mapping[str, float]
 
 @dataclass(frozen=True)
 class ExportedEpoch:
-    """One epoch of a run."""
+    """One epoch of a run; None: what its record does not say."""
 
     number: int  # from 1
-    train_loss: float
-    train_seconds: float
-    dev_seconds: float
+    train_loss: float | None
+    train_seconds: float | None
+    dev_seconds: float | None
     scores: Scores
+
+    @property
+    def seconds(self) -> float:
+        """What it took, as far as that is known."""
+        return (self.train_seconds or 0.0) + (self.dev_seconds or 0.0)
 
 
 @dataclass(frozen=True)
@@ -189,8 +194,6 @@ def collect_run(group: str, recipe: Distinct, levels: Levels, fixed: Levels, see
 
 
 def collect_epoch(epoch: Epoch) -> ExportedEpoch:
-    # What the engine has trained tells all of them.
-    assert epoch.train_loss is not None and epoch.train_seconds is not None and epoch.dev_seconds is not None
     scores = {**flatten_scores("dev", epoch.dev or {}), **flatten_scores("test", epoch.test or {})}
     return ExportedEpoch(epoch.epoch, epoch.train_loss, epoch.train_seconds, epoch.dev_seconds, scores)
 
