@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 import shutil
 import time
@@ -155,7 +156,8 @@ def test_status_says_when_a_study_is_at_work(study: Path, call: Call) -> None:
     (study / "progress.json").write_text(json.dumps({**progress, "written": time.time()}))
     told = call("status", study).stdout
 
-    assert "at work now: 3 of 8 runs since this start, about 60 s left" in told
+    assert f"at work now: 3 of 8 runs since this start, about 60 s left (process {os.getpid()} on " in told
+    assert json.loads(call("status", study, "--json").stdout)["held_by"]["process"] == os.getpid()
     assert told.splitlines()[-1].startswith(f"next: finegrid watch {study} --open")
 
 

@@ -173,6 +173,20 @@ def test_epochs_have_loss_and_dev_scores_and_say_which_was_chosen(probed: Path, 
     assert not any(name.startswith("test_") for name in epochs.columns)
 
 
+@pytest.mark.parametrize("to", ["csv", "tensorboard"])
+def test_what_a_record_does_not_say_of_an_epoch_is_left_out(probed: Path, tmp_path: Path, to: str) -> None:
+    """The ledger's schema allows it."""
+    study = finished(probed, tmp_path / "study")
+    lines = [json.loads(line) for line in study.files.ledger.read_text().splitlines()]
+    for record in lines:
+        record["epochs"] = [{"epoch": 1, "dev": epoch["dev"]} for epoch in record["epochs"]]
+    study.files.ledger.write_text("".join(json.dumps(record) + "\n" for record in lines))
+    out = exported(study.folder, to)
+
+    if to == "csv":
+        assert {row["train_loss"] for row in lines_of(out / "epochs.csv")} == {""}
+
+
 def test_predictions_are_those_of_the_study(probed: Path, tmp_path: Path) -> None:
     study = finished(probed, tmp_path / "study")
     out = exported(study.folder, "parquet", predictions=True)

@@ -32,13 +32,18 @@ Scores = Mapping[str, float]
 
 @dataclass(frozen=True)
 class ExportedEpoch:
-    """One epoch of a run."""
+    """One epoch of a run; None: what its record does not say."""
 
     number: int  # from 1
     train_loss: float | None
     train_seconds: float | None
     dev_seconds: float | None
     scores: Scores
+
+    @property
+    def seconds(self) -> float:
+        """What it took, as far as that is known."""
+        return (self.train_seconds or 0.0) + (self.dev_seconds or 0.0)
 
 
 @dataclass(frozen=True)

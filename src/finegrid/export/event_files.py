@@ -84,10 +84,10 @@ def make_events(run: ExportedRun, content: Content) -> Iterator[tuple[float, int
     yield started, 0, make_plugin_summary(HParamsPluginData(session_start_info=start), "session_start_info")
     now = started
     for epoch in run.epochs:
-        now += (epoch.train_seconds or 0.0) + (epoch.dev_seconds or 0.0)
+        now += epoch.seconds
         scores = {curves[key]: value for key, value in epoch.scores.items()}
-        losses = {} if epoch.train_loss is None else {"train/loss": epoch.train_loss}
-        yield now, epoch.number, make_scalars({**losses, **scores})
+        loss = {} if epoch.train_loss is None else {"train/loss": epoch.train_loss}
+        yield now, epoch.number, make_scalars({**loss, **scores})
     final = {finals[key]: value for key, value in run.scores.items()}
     final |= {f"seconds/{part}": value for part, value in run.seconds.items()}
     if final:

@@ -213,9 +213,9 @@ def make_metrics(run: ExportedRun, content: Content, ended: int) -> Iterator[tup
     curves, finals = name_curves(content.scores), name_finals(content.scores)
     now = float(run.started)
     for epoch in run.epochs:
-        now += (epoch.train_seconds or 0.0) + (epoch.dev_seconds or 0.0)
-        losses = [] if epoch.train_loss is None else [("train/loss", epoch.train_loss)]
-        for name, value in [*losses, *rename_scores(epoch.scores, curves)]:
+        now += epoch.seconds
+        loss = [] if epoch.train_loss is None else [("train/loss", epoch.train_loss)]
+        for name, value in [*loss, *rename_scores(epoch.scores, curves)]:
             yield name, value, round(1000 * now), epoch.number
     seconds = [(f"seconds/{part}", value) for part, value in run.seconds.items()]
     for name, value in [*rename_scores(run.scores, finals), *seconds]:
