@@ -216,6 +216,26 @@ def test_what_is_wrong_with_a_study_is_told(probed: Any, tmp_path: Path) -> None
     assert kinds["identical"].startswith("rows 1, 2 predict the same")
 
 
+@pytest.mark.parametrize(("losses", "told"), [([0.2, 0.1], []), ([0.2, 0.2], ["identical"])])
+def test_runs_that_part_after_the_epoch_that_both_keep_are_no_twins(
+    probed: Any, tmp_path: Path, losses: list[float], told: list[str]
+) -> None:
+    """A rate that falls at the end alone changes nothing that is kept where the first epoch is the best."""
+    study = copied(probed(GRID, SEEDS.replace("4", "1")), tmp_path / "study")
+    fill(study, known)
+    records = [json.loads(line) for line in (study.folder / "runs.jsonl").read_text().splitlines()]
+    scores = records[0]["dev"]
+    for record, loss in zip(records[:2], losses, strict=True):
+        epochs = [{"epoch": e, "train_loss": of, "dev": scores} for e, of in ((1, 0.5), (2, loss))]
+        record.update(best_epoch=1, epochs=epochs)
+    (study.folder / "runs.jsonl").write_text("\n".join(map(json.dumps, records)) + "\n")
+    folder = study.folder / "predictions"
+    shutil.copy(*(folder / f"{record['run_id']}.npz" for record in records[:2]))
+
+    found = [warning["kind"] for warning in verdict_of(study)["warnings"]]
+    assert [kind for kind in found if kind == "identical"] == told
+
+
 @pytest.mark.parametrize("lang", ["en", "zh"])
 def test_the_words_are_those_of_the_json(probed: Any, tmp_path: Path, call: Call, lang: str) -> None:
     study = copied(probed(GRID, SEEDS), tmp_path / "study")

@@ -228,6 +228,7 @@ def test_runs_that_are_alike_because_nothing_was_clipped_are_no_bug(study: Study
         without = {name: level for name, level in other.recipe.items() if name != "clip.norm"}
         if one.seed == other.seed and one.recipe == without != other.recipe:
             shutil.copy(study.files.predictions_of(one.run_id), study.files.predictions_of(other.run_id))
+            study.ledger.append(replace(other, best_epoch=one.best_epoch, epochs=one.epochs))
 
     assert len(identical()) == 6
     warned(study, 0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -15,6 +16,7 @@ from finegrid.results.results import Results
 from finegrid.spelling import format_level
 from finegrid.statistics.outcomes import complete
 from finegrid.strategies.seams import SharedChance
+from finegrid.study.record import Record
 from finegrid.study.scored_label import count_gold
 from finegrid.verdict.undertrained import Undertrained
 
@@ -216,17 +218,26 @@ def recipes_clipping(results: Results, share: float) -> list[int]:
 def identical(results: Results) -> Iterator[Warning]:
     """Distinct recipes that predict the very same: some level does nothing, whatever the audit says.
 
-    Where a recipe has clipped no step, that is why, and told already.
+    Where a recipe has clipped no step, that is why, and told already. Where runs part after the epoch that
+    both keep, as rates do that fall at the end alone, the level does something.
     """
-    seen: dict[tuple[int, str], list[int]] = {}
+    seen: dict[tuple[int, str, str], list[int]] = {}
     unclipped = recipes_clipping(results, 0.0)
     for (recipe, seed), digest in results.digests().items():
         if recipe in unclipped:
             continue
-        seen.setdefault((seed, digest), []).append(results.recipes[recipe].rows[0])
-    for (seed, _), rows in seen.items():
+        record = results.recipes[recipe].records.get(results.seeds[seed])
+        key = seed, digest, "" if record is None else describe_later(record)
+        seen.setdefault(key, []).append(results.recipes[recipe].rows[0])
+    for (seed, *_), rows in seen.items():
         if len(rows) > 1:
             yield Warning("identical", {"rows": ", ".join(map(str, rows)), "seed": results.seeds[seed]})
+
+
+def describe_later(record: Record) -> str:
+    """What a run's epochs were like after the one that it keeps, but for seconds."""
+    later = [epoch for epoch in record.epochs if epoch.epoch > (record.best_epoch or 0)]
+    return json.dumps([(epoch.train_loss, epoch.dev) for epoch in later], sort_keys=True)
 
 
 def few_gold_texts(results: Results) -> Iterator[Warning]:
