@@ -238,7 +238,8 @@ def test_the_decision_never_looks_at_test(study: Study) -> None:
         np.savez(path, **arrays)
     lines = (study.folder / "runs.jsonl").read_text(encoding="utf-8").splitlines()
     swapped = [
-        {**(record := json.loads(line)), "test": {"accuracy": len(record["recipe"]) / 9}} for line in lines
+        {**(record := json.loads(line)), "test": {**record["test"], "accuracy": len(record["recipe"]) / 9}}
+        for line in lines
     ]
     decide_screen(study, MARGIN)
     seen = load_screen(study.folder)

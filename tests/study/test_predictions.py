@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import tracemalloc
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from finegrid.errors import InputError
 from finegrid.losses import losses_of_texts
 from finegrid.study.folder import StudyFolder
 from finegrid.study.predictions import (
+    Depth,
     RunPredictions,
+    find_damage,
     read_answers,
     read_logits,
     read_losses,
@@ -116,7 +119,7 @@ def test_a_damaged_answer_is_told(path: Path, tmp_path: Path, member: str) -> No
 
     with pytest.raises(InputError, match=r"predictions/1f3a\.npz") as refused:
         read_answers(tmp_path, RUN)
-    assert "run again" in str(refused.value)
+    assert "`finegrid run` trains its run again" in str(refused.value)
 
 
 def test_labels_of_other_texts_than_the_gold_ones_are_damage(path: Path, tmp_path: Path) -> None:
@@ -134,3 +137,57 @@ def test_losses_of_many_texts_are_those_of_each(monkeypatch: pytest.MonkeyPatch)
     parts = losses_of_texts(said.gold, said.logits)
 
     assert all(np.array_equal(whole[name], parts[name]) for name in whole)
+
+
+DEPTHS: tuple[Depth, ...] = ("headers", "answers", "whole")
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_what_finegrid_writes_is_no_damage_and_nor_is_an_older_file(path: Path, depth: Depth) -> None:
+    assert find_damage(path, 5, {"dev": TEXTS}, depth)[0] == ""
+    as_before(path)
+    assert find_damage(path, 5, {"dev": TEXTS}, depth)[0] == ""
+
+
+@pytest.mark.parametrize(
+    ("member", "depth"), [("test_gold", "answers"), ("test_brier", "answers"), ("dev_logits", "whole")]
+)
+def test_a_turned_byte_is_found_by_who_reads_it(path: Path, member: str, depth: Depth) -> None:
+    damage(path, member)
+
+    assert find_damage(path, 5, {}, "headers")[0] == ""
+    assert "CRC" in find_damage(path, 5, {}, depth)[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"dev_logits": np.zeros((TEXTS, 5), dtype=object)}, "is an array of object"),
+        ({"dev_logits": np.zeros((TEXTS, 5))}, "is an array of float64"),
+        ({"dev_logits": np.zeros((TEXTS, 4), dtype=np.float32)}, "4 classes, expected 5"),
+        ({"dev_gold": np.zeros(TEXTS - 1, dtype=np.int64)}, "of 40 texts"),
+        ({"test_ids": np.zeros((TEXTS, 1), dtype=np.int64)}, "of shape (40, 1)"),
+        ({"digest": np.zeros(3, dtype=np.uint8)}, "digest"),
+    ],
+)
+def test_arrays_that_are_none_of_a_run_are_damage_by_their_headers(
+    path: Path, change: dict[str, Any], why: str
+) -> None:
+    np.savez(path, allow_pickle=True, **{**arrays_of(path), **change})
+
+    assert why in find_damage(path, 5, {}, "headers")[0]
+    if why != "4 classes, expected 5":  # which who reads a single run cannot know
+        with pytest.raises(InputError, match="cannot be read"):
+            read_run(path.parent.parent, RUN)
+
+
+def test_a_bomb_is_refused_before_it_is_unpacked(path: Path) -> None:
+    arrays = arrays_of(path)
+    np.savez_compressed(path, **{**arrays, "dev_logits": np.zeros((2**24, 5), dtype=np.float32)})
+    tracemalloc.start()
+    with pytest.raises(InputError, match="cannot be read"):
+        read_run(path.parent.parent, RUN)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert "is packed" in find_damage(path, 5, {}, "headers")[0] and peak < 10_000_000

@@ -117,7 +117,7 @@ def train(study: Study, seeds: Sequence[int], status: Status = "done", rows: int
         if min(run.stands_for) > rows:
             continue
         named = np.where(rng.random(TEXTS) < 0.8, gold, (gold + 1) % 3)
-        score = {"macro-f1": float((named == gold).mean())}
+        score = majority_of(LABELS, float((named == gold).mean()))["dev"]
         arrays: dict[str, np.ndarray[Any, Any]] = {
             "gold": gold,
             "logits": np.eye(3, dtype=np.float32)[named],
@@ -130,6 +130,7 @@ def train(study: Study, seeds: Sequence[int], status: Status = "done", rows: int
                 run_id=run.run_id,
                 seed=run.seed,
                 status=status,
+                best_epoch=1,
                 dev=score,
                 test=score,
                 seconds=Seconds(train=1.0),

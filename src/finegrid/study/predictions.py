@@ -186,7 +186,7 @@ def check_values(file: Arrays, classes: int, whole: bool) -> Mapping[str, str]:
     found = {}
     for split in SPLITS:
         gold, ids = file[f"{split}_gold"], file[f"{split}_ids"]
-        numbers = [gold] + [file[f"{split}_predicted"]] * (f"{split}_predicted" in file)
+        numbers = [gold, *(file[name] for name in (f"{split}_predicted",) if name in file)]
         if any(len(each) and not 0 <= each.min() <= each.max() < classes for each in numbers):
             raise ValueError(f"a label of {split} is none of {classes}")
         found[split] = hashlib.sha256(gold.tobytes() + ids.tobytes()).hexdigest()
@@ -301,7 +301,7 @@ DERIVED = (*(f"{split}_predicted" for split in SPLITS), *(f"test_{name}" for nam
 KINDS: Mapping[str, tuple[tuple[str, ...], int]] = {
     **{f"{split}_logits": (("f4",), 2) for split in SPLITS},
     **{f"{split}_{name}": (("i8",), 1) for split in SPLITS for name in ("gold", "ids")},
-    **{f"{split}_predicted": (("u1", "u2", "u4", "u8"), 1) for split in SPLITS},
+    **{f"{split}_predicted": (("u1", "u2", "u4", "u8", "i8"), 1) for split in SPLITS},
     **{f"test_{name}": (("f4",), 1) for name in LOSSES},
     "digest": (("u1",), 1),
 }

@@ -89,12 +89,13 @@ def save_screen(folder: Path, screen: Screen) -> None:
 
 def find_screen_problems(screen: Screen, asked: ScreenTerms) -> list[Problem]:
     """Where study.toml is not what the decision was made for, or the decision is not on its factors."""
-    if unknown := screen.factors.keys() - asked.factors.keys():
-        return [Problem("factors", f"found {sorted(unknown)[0]!r}, which is not varied. {REMOVE}.")]
-    return [
+    problems = [
         Problem(name, f"decided for {then}, but study.toml now has {now}. {REMOVE}.")
         for name, then, now in find_changes(screen.asked, asked)
     ]
+    if not problems and screen.factors.keys() != asked.factors.keys():
+        problems.append(Problem("factors", f"not those that were asked for. {REMOVE}."))
+    return problems
 
 
 def find_changes(then: ScreenTerms, now: ScreenTerms) -> Iterator[tuple[str, str, str]]:
