@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
@@ -179,14 +179,15 @@ BUNDLE = '[factors.recipe]\nold = {}\nnew = { "optimizer.rate" = 1e-5, "training
 def list_texts(folder: Path) -> list[str]:
     """Valid texts of every kind of study, on the embedded checkpoint; the last lies in the folder."""
     texts = []
-    for design, run, top, factors in (
+    kinds: list[tuple[str, str, str, Mapping[str, Sequence[object]]]] = [
         ("", "", "", SMALL_FACTORS),
         ('kind = "fractional"\nseeds = 3', "", "", HALVES),
         ('kind = "screen"\nresolution = "III"\nlooks = [3, 5]', "memory = 4.0\nthreads = 1", "", HALVES),
         ("", "", 'preset = "thucnews64"\nscore = "accuracy"\nnote = "x"', {"clip.norm": [1.0, 0.5]}),
         ("", "", "", {"posthoc.temperature": ["none", "dev"], "freeze.layers": [0, 6]}),
         ('kind = "one-at-a-time"\nresample = 5\nseeds = [0, 1, 2, 3, 4]', "", "", HALVES),
-    ):
+    ]
+    for design, run, top, factors in kinds:
         write_word_study(folder, Path(EMBEDDED), factors, top, DATA, design=design, run=run)
         texts.append((folder / "study.toml").read_text(encoding="utf-8"))
     return [*texts, texts[0].replace("[design]", BUNDLE)]

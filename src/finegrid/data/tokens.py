@@ -81,7 +81,7 @@ class TokenisedSplit:
         Raises:
             InputError: the special tokens leave no room for a text.
         """
-        if max_length <= self.template.specials:
+        if max_length < self.template.specials:
             what = f"is {max_length}, but {self.template.specials} special tokens go around a text. Raise it."
             raise input_error("model", "max_length", what)
         firsts = np.asarray(rows)[:, None] * self.parts + np.arange(self.parts)
