@@ -179,14 +179,14 @@ BUNDLE = '[factors.recipe]\nold = {}\nnew = { "optimizer.rate" = 1e-5, "training
 def list_texts(folder: Path) -> list[str]:
     """Valid texts of every kind of study, on the embedded checkpoint; the last lies in the folder."""
     texts = []
-    kinds: Sequence[tuple[str, str, str, Mapping[str, Sequence[object]]]] = (
+    kinds: list[tuple[str, str, str, Mapping[str, Sequence[object]]]] = [
         ("", "", "", SMALL_FACTORS),
         ('kind = "fractional"\nseeds = 3', "", "", HALVES),
         ('kind = "screen"\nresolution = "III"\nlooks = [3, 5]', "memory = 4.0\nthreads = 1", "", HALVES),
         ("", "", 'preset = "thucnews64"\nscore = "accuracy"\nnote = "x"', {"clip.norm": [1.0, 0.5]}),
         ("", "", "", {"posthoc.temperature": ["none", "dev"], "freeze.layers": [0, 6]}),
         ('kind = "one-at-a-time"\nresample = 5\nseeds = [0, 1, 2, 3, 4]', "", "", HALVES),
-    )
+    ]
     for design, run, top, factors in kinds:
         write_word_study(folder, Path(EMBEDDED), factors, top, DATA, design=design, run=run)
         texts.append((folder / "study.toml").read_text(encoding="utf-8"))

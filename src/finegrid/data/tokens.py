@@ -77,7 +77,13 @@ class TokenisedSplit:
             rows: which texts.
             max_length: tokens, special ones counted.
             keep: which tokens of a longer text stay; of pairs, of each text that is cut.
+
+        Raises:
+            InputError: the special tokens leave no room for a text.
         """
+        if max_length < self.template.specials:
+            what = f"is {max_length}, but {self.template.specials} special tokens go around a text. Raise it."
+            raise input_error("model", "max_length", what)
         firsts = np.asarray(rows)[:, None] * self.parts + np.arange(self.parts)
         begins, ends = self.bounds[firsts], self.bounds[firsts + 1]
         kept = cut(ends - begins, max_length - self.template.specials)

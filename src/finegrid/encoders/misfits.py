@@ -60,8 +60,8 @@ def find_other_shapes(
         for key in dict.fromkeys(unlike):
             by_setting.setdefault(key, []).append(name)
     for (setting, side), names in by_setting.items():
-        stored = quote([*encoder[names[0]].shape])
-        shown = f"{names[0]} is {stored}, expected {[sizes[n] for n in expected[names[0]]]}"
+        found = quote([*encoder[names[0]].shape])
+        shown = f"{names[0]} is {found}, expected {[sizes[n] for n in expected[names[0]]]}"
         more = f", and {len(names) - 1} more" if len(names) > 1 else ""
         if side is None:
             hint = " DeepSpeed's ZeRO-3 saves such: make whole weights with its zero_to_fp32.py."

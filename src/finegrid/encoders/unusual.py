@@ -35,6 +35,7 @@ PRE_TOKENIZERS = {
     *("BertPreTokenizer", "ByteLevel", "CharDelimiterSplit", "Digits", "Metaspace", "Punctuation"),
     *("UnicodeScripts", "Whitespace", "WhitespaceSplit", "Sequence"),
 }
+UNTYPED = "of no type"
 MODELS = {"WordPiece", "WordLevel", "BPE"}
 
 
@@ -48,7 +49,7 @@ def try_out(path: Path) -> None:
     if isinstance(added := content.get("added_tokens"), list) and len(added) > MOST_ADDED:
         what = f"has {len(added):,} added tokens, expected {MOST_ADDED:,} at most."
         raise input_error(str(path.parent), path.name, what)
-    if not (unusual := list(find_unusual(content))):
+    if not (unusual := find_unusual(content)):
         return
     command = [sys.executable, "-P", str(tokenise_sample.__file__), str(path), str(MOST_GIB)]
     environment = {**os.environ, "RAYON_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
@@ -100,36 +101,40 @@ def gather_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return gathered
 
 
-def find_unusual(content: dict[str, Any]) -> Iterator[str]:
+def find_unusual(content: dict[str, Any]) -> list[str]:
     """Parts of a tokeniser that may take long, as messages call them. Usual checkpoints have none."""
-    yield from find_unusual_parts(content.get("normalizer"), "normaliser", NORMALIZERS)
-    yield from find_unusual_parts(content.get("pre_tokenizer"), "pre-tokeniser", PRE_TOKENIZERS)
+    found = [
+        *find_unusual_parts(content.get("normalizer"), "normaliser", NORMALIZERS),
+        *find_unusual_parts(content.get("pre_tokenizer"), "pre-tokeniser", PRE_TOKENIZERS),
+    ]
     if "Regex" in json.dumps(content.get("decoder")):
-        yield "its decoder has a regular expression"
+        found.append("its decoder has a regular expression")
     model = content.get("model")
     about = model if isinstance(model, dict) else {}
-    if about.get("type", "BPE") not in MODELS:  # early files name no type
-        yield f"its model is {quote(about.get('type'))}"
+    kind = about.get("type", "BPE")
+    if not isinstance(kind, str) or kind not in MODELS:  # early files name no type
+        found.append(f"its model is {quote(kind)}")
     longest = about.get("max_input_chars_per_word", 0)
     if not isinstance(longest, int) or longest > LONGEST_WORD:
-        yield f"its model takes words of {quote(longest)} characters"
+        found.append(f"its model takes words of {quote(longest)} characters")
+    return found
 
 
-def find_unusual_parts(part: Any, called: str, usual: Set[str]) -> Iterator[str]:
+def find_unusual_parts(part: Any, called: str, usual: Set[str]) -> list[str]:
     """What is not among the usual kinds of a normaliser or pre-tokeniser, or makes too many of them."""
     kinds = list(list_kinds(part))
-    others = [kind for kind in dict.fromkeys(kinds) if kind not in usual]
-    if others:
-        yield f"its {called} is {', '.join(map(quote, others[:3]))}"
-    elif len(kinds) > MOST_PARTS or kinds.count("ByteLevel") > 1:
-        yield f"its {called} has {len(kinds)} parts"
+    if others := [kind for kind in dict.fromkeys(kinds) if kind not in usual]:
+        return [f"its {called} is {', '.join(map(quote, others[:3]))}"]
+    many = len(kinds) > MOST_PARTS or kinds.count("ByteLevel") > 1
+    return [f"its {called} has {len(kinds)} parts"] if many else []
 
 
 def list_kinds(part: Any) -> Iterator[str]:
+    """The kinds of a normaliser or pre-tokeniser, and of all that are inside."""
     if part is None:
         return
     if not isinstance(part, dict) or not isinstance(part.get("type"), str):
-        yield "of no type"
+        yield UNTYPED
         return
     yield part["type"]
     for value in part.values():

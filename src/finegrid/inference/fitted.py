@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from finegrid.data.settings import Encoding, Quoting, Separator
 from finegrid.data.tokens import Keep
+from finegrid.encoders.files import describe_stand_in
 from finegrid.encoders.poolings import HeadKind, Pooling
 from finegrid.errors import input_error
 from finegrid.machine import Precision
@@ -44,8 +45,8 @@ class Fitted(BaseModel):
     labels: Annotated[list[str], Field(min_length=2)]  # in the order of the logits
     pooling: Pooling  # as the recipe says; a head of another kind than ours decides it itself
     head_kind: HeadKind = "finegrid"
-    head_hidden: int = 0
-    max_length: int  # tokens, special ones counted
+    head_hidden: Annotated[int, Field(ge=0, le=100_000)] = 0
+    max_length: Annotated[int, Field(ge=3, le=1_000_000)]  # tokens, special ones counted
     keep: Keep = "head"  # which tokens of a longer text stay
     texts: Literal[1, 2]  # 2: text pairs
     columns: list[str | int]  # of the study's files: the text columns, then the label column
@@ -73,6 +74,8 @@ def load_fitted(folder: Path, command: str = "predict") -> Fitted:
         InputError: not a model that `finegrid fit` wrote.
     """
     path = folder / FILE
+    if (instead := describe_stand_in(path)) is not None:
+        raise input_error(command, str(folder), f"{FILE} {instead}")
     try:
         fitted = parse_strictly(Fitted, path.read_bytes())
         if why := next(find_contradictions(fitted), ""):

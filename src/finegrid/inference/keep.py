@@ -15,6 +15,7 @@ from torch import Tensor
 
 from finegrid.atomic import replacing_folder
 from finegrid.encoders.families import find_hub_id, inspect
+from finegrid.encoders.files import describe_stand_in
 from finegrid.encoders.layout import HEADS, POOLER, PREFIXES, WITH_HEAD
 from finegrid.encoders.tokenizer import TOKENIZER
 from finegrid.errors import first_line, input_error
@@ -126,18 +127,26 @@ def load_model(folder: Path, fitted: Fitted, device: torch.device) -> Classifier
     Raises:
         InputError: files are missing, damaged, or do not fit each other.
     """
-    checkpoint = Checkpoint(inspect(folder))
+    checkpoint = Checkpoint(info := inspect(folder))
+    if fitted.max_length > info.positions:
+        what = f"max_length is {fitted.max_length}, but the encoder has {info.positions} positions."
+        raise input_error(str(folder), FILE, f"{what} Fit the model again.")
     model = Classifier(checkpoint.encoder, len(fitted.labels), fitted.pooling, Streams(0))
     model.replace_head_(fitted.head_kind, fitted.head_hidden)
     # Models that were kept earlier have transformers' head in a file of its own, too.
     own = fitted.head_kind == "finegrid" or (folder / HEAD).exists()
     name = HEAD if own else WEIGHTS
+    again = "Fit the model again."
+    if (instead := describe_stand_in(folder / name)) is not None:
+        raise input_error(str(folder), name, f"{instead} {again}")
     try:
         tensors = load_file(folder / name)
         model.head.load_state_dict(tensors if own else pick_head(tensors, model.parts.family))
     except (SafetensorError, OSError, RuntimeError) as error:
-        what = f"has no head that can be loaded: {first_line(error)}. Fit the model again."
+        what = f"has no head that can be loaded: {first_line(error)}. {again}"
         raise input_error(str(folder), name, what) from error
+    if not all(torch.isfinite(p).all() for p in model.head.parameters()):
+        raise input_error(str(folder), name, f"has a head that is not finite. {again}")
     return model.to(device)
 
 

@@ -6,7 +6,6 @@ import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from zipfile import is_zipfile
 
 import torch
 from safetensors import safe_open
@@ -104,11 +103,13 @@ def make_config(folder: Path, family: str, **changed: Any) -> Any:
 
 def read_state(files: Sequence[Path]) -> dict[str, Any]:
     """What weight files hold by name: tensors, or what reads them when it is asked for. No code is run."""
+    from transformers.modeling_utils import load_state_dict
+
     state: dict[str, Any] = {}
     for path in files:
         if path.suffix == ".safetensors":
             opened = safe_open(path, framework="pt")
             state |= {name: opened.get_slice(name) for name in opened.keys()}  # noqa: SIM118  no mapping
         else:
-            state |= torch.load(path, map_location="cpu", weights_only=True, mmap=is_zipfile(path))
+            state |= load_state_dict(path, weights_only=True)
     return state
