@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -161,6 +162,7 @@ def test_settings_that_change_make_other_runs_of_their_level_alone(
     changed = written(home, "changed", RECIPES.replace("3e-3", "4e-3"), {"reinit.layers": [0, 1]})
     assert call("plan", changed, "--probe").returncode == 0
     (changed / "runs.jsonl").write_bytes((study / "runs.jsonl").read_bytes())
+    shutil.copytree(study / "predictions", changed / "predictions")
     status = json.loads(call("status", changed, "--json").stdout)
 
     assert status["runs"]["done"] == 4 and status["runs"]["left"] == 4

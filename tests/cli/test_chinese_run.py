@@ -69,6 +69,8 @@ def test_a_study_is_planned_trained_and_told_in_chinese(told: dict[str, Called])
 def test_what_training_says_is_put_into_chinese_word_for_word(told: dict[str, Called]) -> None:
     said = told["run --for 9m --workers 1"].stderr
 
+    far, _, said = said.partition("\n")
+    assert far.startswith("study.toml 会读取其文件夹以外的文件：../data/train.tsv、")
     assert said.startswith("正在读取数据和检查点\n6 个配方对应 8 次不同的运行；8 次待训练\n")
     assert re.search(
         r"^  第 1/2 轮：第 [\d、-]+ 行，种子 0：损失 [\d.]+，验证集 macro-f1 [\d.]+", said, re.MULTILINE

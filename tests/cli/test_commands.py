@@ -20,7 +20,8 @@ from finegrid.study.drafting import InitOptions
 from finegrid.study.init import WrittenStudy
 
 EVERY = sorted((Path(finegrid.__file__).parent / "cli").glob("*.py"))
-FILES = [path for path in EVERY if path.name != "later.py"]  # which keeps commands until they are called
+NO_COMMANDS = {"later.py", "pipes.py"}  # which keep commands until they are called, and streams
+FILES = [path for path in EVERY if path.name not in NO_COMMANDS]
 MOST_LINES = 16  # of a function, beside its options and its docstring
 MOST_REPEATED = 4  # options that one call passes on under their own names: those on how runs are executed
 

@@ -152,8 +152,10 @@ def test_json_has_no_next_command(study: Path, call: Call) -> None:
 
 def test_status_says_when_a_study_is_at_work(study: Path, call: Call) -> None:
     assert "at work" not in call("status", study).stdout
-    progress = {"doing": "training", "runs": {"to_train": 8, "ended": 3}, "seconds_left": 60}
-    (study / "progress.json").write_text(json.dumps({**progress, "written": time.time()}))
+    runs = {"to_train": 8, "ended": 3}
+    progress = {"doing": "training", "runs": runs, "share": 0.4, "seconds": 40.0, "seconds_left": 60.0}
+    beat = {"schema": 1, **progress, "at_work": [], "written": time.time()}
+    (study / "progress.json").write_text(json.dumps(beat))
     told = call("status", study).stdout
 
     assert f"at work now: 3 of 8 runs since this start, about 60 s left (process {os.getpid()} on " in told
