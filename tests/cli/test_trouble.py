@@ -70,19 +70,19 @@ def test_a_worker_that_breaks_in_a_run_fails_that_run_only_and_the_next_time_it_
 ) -> None:
     save, calls = save_predictions, []
 
-    def full_disk_once(*arguments: object) -> None:
+    def spoiled_once(*arguments: object) -> None:
         calls.append(arguments)
         if len(calls) == 1:
-            raise OSError(28, "No space left on device")
+            raise ArithmeticError("spoiled")
         save(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(worker, "save_predictions", full_disk_once)
+    monkeypatch.setattr(worker, "save_predictions", spoiled_once)
     first = call("run", study, "--workers", "1")
 
     assert first.returncode == 1
     statuses = {record["status"]: record for record in records(study)}
     assert statuses.keys() == {"done", "failed"}
-    assert "No space left on device; see logs/" in statuses["failed"]["reason"]
+    assert "spoiled; see logs/" in statuses["failed"]["reason"]
     assert statuses["failed"].keys() >= statuses["done"].keys() - {"started", "ended", "path"}
 
     assert call("run", study).returncode == 0
