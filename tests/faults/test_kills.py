@@ -178,14 +178,14 @@ def test_a_command_killed_at_any_moment_loses_nothing_and_ends_as_if_nobody_had(
         while True:
             print(f"seed {SEED}: {attacked.line}: {kill}")
             before, began = ledgers(command.folder), time.monotonic()
-            code = command.kill(kill, moment * expected.seconds)
-            if code is not None:
+            code, ended = command.kill(kill, moment * expected.seconds)
+            if not ended:
                 break
-            # It went on from earlier kills, and had ended by then: a fresh one takes longer. Or the machine is
-            # less busy than before.
+            assert code == 0, command.told
+            check_finished(command, expected.content)
+            # What goes on from earlier kills takes less time than a fresh one; and a machine may be idle now.
             if row == 0:
                 expected.seconds = time.monotonic() - began
-            finish(command, attacked, expected.content)
             row, moment = 0, 0.95 * moment
             command = begin(attacked, home)
         killed, row = killed + 1, row + 1
@@ -194,7 +194,7 @@ def test_a_command_killed_at_any_moment_loses_nothing_and_ends_as_if_nobody_had(
             assert "Traceback" not in command.told, command.told
             assert not kill.is_ctrl_c or code in CTRL_C, command.told
         check_whole(command.folder, before, row)
-        if row == IN_A_ROW:
+        if row == IN_A_ROW or is_made(command, attacked):
             finish(command, attacked, expected.content)
             command, row = begin(attacked, home), 0
     if row:
@@ -209,10 +209,18 @@ def core_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
+def is_made(command: Command, attacked: Attacked) -> bool:
+    return bool(attacked.made) and (command.folder / attacked.made).exists()
+
+
 def finish(command: Command, attacked: Attacked, expected: dict[str, Any]) -> None:
-    """Let it finish: the folder then holds what one holds that was never killed, and nothing else is left."""
-    if not attacked.made or not (command.folder / attacked.made).exists():
+    if not is_made(command, attacked):
         assert command.run() == 0, command.told
+    check_finished(command, expected)
+
+
+def check_finished(command: Command, expected: dict[str, Any]) -> None:
+    """The folder holds what one holds that was never killed, and nothing else is left."""
     found = finished_content(command.folder)
     left, missing = sorted(found.keys() - expected.keys()), sorted(expected.keys() - found.keys())
     assert (left, missing) == ([], [])

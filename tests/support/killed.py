@@ -121,12 +121,11 @@ class Command:
         with self.started() as process:
             return self.wait(process)
 
-    def kill(self, kill: Kill, seconds: float) -> int | None:
-        """The exit code after the kill; None where the command had ended before."""
+    def kill(self, kill: Kill, seconds: float) -> tuple[int, bool]:
+        """The exit code, and whether the command had ended before the kill came."""
         with self.started() as process:
             with suppress(subprocess.TimeoutExpired):
-                process.wait(seconds)
-                return None
+                return process.wait(seconds), True
             victim = self.find(kill.target, process.pid)
             for number, pause in WAYS[kill.way]:
                 with suppress(ProcessLookupError):
@@ -134,7 +133,7 @@ class Command:
                 time.sleep(pause)
             code = self.wait(process)
             wait_until(lambda: not self.left, LEFT_WITHIN, "the end of what it had started")
-            return code
+            return code, False
 
     def find(self, target: Target, parent: int) -> int:
         """For `os.kill`: a group is a negative number. Where no worker is alive, the group instead."""
