@@ -329,6 +329,8 @@ def recall_checkpoint(name: object, folder: Path, audit: Audit | None) -> Checke
             return inspect(cached), []
     if audit is not None:
         return None, []
+    if find_folder(name, folder) is not None:  # which cannot be used: say why
+        return check_checkpoint(name, folder)
     what = (
         f'"{name}" is not on this machine, and no {AUDIT_FILE} is in the folder that says what it is like: '
         "the study has not been started. `finegrid run` trains it, where its model and data are."
