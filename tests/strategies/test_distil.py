@@ -302,6 +302,12 @@ def test_a_kept_model_says_what_it_predicts_of_the_training_texts(
 
 def test_a_teachers_labels_are_taken_by_their_names(pupil: Callable[[], LoadedStudy]) -> None:
     before = pupil().teachers.logits("models/best")
+    change_fitted_(pupil().study.folder / "models" / "best", labels=["z", "x", "y"])
+
+    assert torch.equal(pupil().teachers.logits("models/best"), before[:, [1, 2, 0]])
+
+
+def test_a_teacher_of_other_labels_or_texts_is_refused(pupil: Callable[[], LoadedStudy]) -> None:
     pairs = {"texts": 2, "columns": ["a", "b", "c"], "dev": {}, "test": {}}
     change_fitted_(pupil().study.folder / "models" / "best", labels=["x", "y", "w"], **pairs)
 

@@ -33,7 +33,7 @@ WAYS: dict[str, tuple[tuple[signal.Signals, float], ...]] = {
     "SIGSTOP and SIGKILL": ((signal.SIGSTOP, 0.3), (signal.SIGKILL, 0.0)),
 }
 TARGETS: tuple[Target, ...] = ("parent", "worker", "group")
-ENDS_WITHIN = 300.0  # seconds; a machine may be busy
+ENDS_WITHIN = 600.0  # seconds; a machine may be busy
 LEFT_WITHIN = 20.0  # seconds, in which what a killed parent has started must end
 SAME_BYTES = {".safetensors", ".toml", ".tsv", ".csv", ".txt"}
 
@@ -99,6 +99,18 @@ class Command:
                     os.kill(pid, signal.SIGKILL)
             process.wait()
 
+    def wait(self, process: subprocess.Popen[bytes]) -> int:
+        """The exit code of a process that must end by itself."""
+        try:
+            return process.wait(ENDS_WITHIN)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"it does not end: {self.left}\n{self.told}") from None
+
+    @property
+    def left(self) -> list[str]:
+        """Command lines of what it has started and is alive."""
+        return list(list_marked(self.mark).values())
+
     @property
     def told(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace")
@@ -106,7 +118,7 @@ class Command:
     def run(self) -> int:
         """Its exit code, where nobody kills it."""
         with self.started() as process:
-            return process.wait(ENDS_WITHIN)
+            return self.wait(process)
 
     def kill(self, kill: Kill, seconds: float) -> int | None:
         """The exit code after the kill; None where the command had ended before."""
@@ -119,8 +131,8 @@ class Command:
                 with suppress(ProcessLookupError):
                     os.kill(victim, number)
                 let_pass(pause)
-            code = process.wait(ENDS_WITHIN)
-            wait_until(lambda: not list_marked(self.mark), LEFT_WITHIN, "the end of what it had started")
+            code = self.wait(process)
+            wait_until(lambda: not self.left, LEFT_WITHIN, "the end of what it had started")
             return code
 
     def find(self, target: Target, parent: int) -> int:
