@@ -15,6 +15,8 @@ import pytest
 from support.command_line import Call, Called, command_line, records
 from support.studies import draw_texts, save_word_checkpoint, write_data, write_tsv, write_word_study
 
+from finegrid.running.progress.study_progress import StudyProgress
+
 # design.md, section 3.
 FIELDS = {
     *("schema", "run_id", "recipe", "stands_for", "seed", "status", "best_epoch", "dev", "test", "epochs"),
@@ -151,7 +153,12 @@ def test_json_has_no_next_command(study: Path, call: Call) -> None:
 
 def test_status_says_when_a_study_is_at_work(study: Path, call: Call) -> None:
     assert "at work" not in call("status", study).stdout
-    progress = {"doing": "training", "runs": {"to_train": 8, "ended": 3}, "seconds_left": 60}
+    progress = {
+        **StudyProgress("accuracy", 0.0).as_json(1.0),
+        "doing": "training",
+        "runs": {"to_train": 8, "ended": 3},
+        "seconds_left": 60,
+    }
     (study / "progress.json").write_text(json.dumps({**progress, "written": time.time()}))
     told = call("status", study).stdout
 
