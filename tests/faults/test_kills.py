@@ -181,8 +181,8 @@ def test_a_command_killed_at_any_moment_loses_nothing_and_ends_as_if_nobody_had(
             code = command.kill(kill, moment * expected.seconds)
             if code is not None:
                 break
-            # It went on from earlier kills, and had ended by then: a fresh one takes longer. Or the machine is
-            # less busy than before.
+            # It went on from earlier kills, and had ended by then: a fresh one takes longer. Or the machine
+            # is less busy than before.
             if row == 0:
                 expected.seconds = time.monotonic() - began
             finish(command, attacked, expected.content)
