@@ -98,7 +98,7 @@ def test_the_page_grows_with_the_ledger_and_the_reader_stays(
 def test_the_strip_tells_what_is_at_work(watch: Callable[[str], Any], study: Study) -> None:
     job = {"worker": 0, "rows": [1, 2, 3], "runs": 1, "seed": 1, "epoch": 2, "epochs": 8, "share": 0.2}
     job |= {"loss": 0.51249, "dev": 0.875}
-    work = {"doing": "training", "share": 0.25, "seconds_left": 300, "at_work": [job]}
+    work = {"doing": "training", "share": 0.25, "seconds": 9.0, "seconds_left": 300, "at_work": [job]}
     work["runs"] = {"to_train": 12, "ended": 3}
     with served(study.folder, MAKE) as address:
         driver = watch(address)

@@ -267,9 +267,10 @@ def test_wrong_input_is_told(probed: Any, tmp_path: Path, call: Call) -> None:
     fill(study, known)
     other = call("verdict", study.folder, "--lang", "fr")
     assert other.returncode == 2 and 'found "fr", expected en or zh' in other.stderr
-    next((study.folder / "predictions").glob("*.npz")).write_bytes(b"PK")
+    lost = next((study.folder / "predictions").glob("*.npz"))
+    lost.write_bytes(b"PK")
     damaged = call("verdict", study.folder)
-    assert damaged.returncode == 2 and "cannot be read" in damaged.stderr
+    assert damaged.returncode == 0 and lost.stem in damaged.stdout + damaged.stderr
     (study.folder / "audit.json").unlink()
     fresh = call("verdict", study.folder)
     assert fresh.returncode == 2 and "`finegrid run` trains it" in fresh.stderr

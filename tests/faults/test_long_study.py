@@ -12,6 +12,7 @@ import pytest
 from support.attack import Held, held_by, list_files, list_marked, share_of
 from support.killed import Command
 from support.studies import save_word_checkpoint, write_data, write_word_study
+from support.waiting import let_pass
 
 RUNS = share_of(500)
 SETTLED = RUNS // 10  # runs, after which nothing may grow
@@ -67,7 +68,7 @@ def watch(command: Command, ledger: Path) -> tuple[dict[str, list[tuple[int, Hel
                     with suppress(OSError):  # it has just ended
                         found[who].append((ended, held_by(pid)))
             temporary.append(len(list(list_files(command.temporary))))
-            time.sleep(EVERY)
+            let_pass(EVERY)
     assert process.returncode == 0, command.told
     return found, temporary
 

@@ -16,6 +16,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 from support.checkpoints import set_config
 from support.command_line import Call, command_line, finegrid, started, workers_of
 from support.studies import CPU, KINDS, open_study, recipe_of, train, write_study
@@ -27,7 +28,7 @@ from finegrid.data.unlabelled import read_texts
 from finegrid.encoders.poolings import POOLINGS
 from finegrid.errors import InputError
 from finegrid.inference.fit import check_out, find_recipe
-from finegrid.inference.fitted import FILE, Fitted, load_fitted
+from finegrid.inference.fitted import FILE, HEAD, Fitted, load_fitted
 from finegrid.inference.keep import fitted_of, keep, load_model
 from finegrid.inference.labelled_file import Written, style_of, write_predictions
 from finegrid.inference.predict import PredictedTexts, open_labelled, predict_file
@@ -348,6 +349,36 @@ def test_a_damaged_model_is_told(finished: Path, tmp_path: Path, name: str, cont
 
     with pytest.raises(InputError):
         predicted(model, finished / "dev.tsv")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("max_length", 0),
+        ("max_length", 10**400),
+        ("max_length", 4096),
+        ("head_hidden", -1),
+        ("head_hidden", 2**40),
+    ],
+)
+def test_what_no_model_can_have_is_refused_by_name(
+    finished: Path, tmp_path: Path, name: str, value: int
+) -> None:
+    folder = Path(shutil.copytree(finished / "models" / "best", tmp_path / "model"))
+    about = json.loads((folder / FILE).read_text())
+    (folder / FILE).write_text(json.dumps(about | {name: value}))
+
+    with pytest.raises(InputError, match=name):
+        predicted(folder, finished / "test.tsv")
+
+
+def test_a_head_that_is_not_finite_is_refused(finished: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(finished / "models" / "best", tmp_path / "model"))
+    tensors = load_file(folder / HEAD)
+    save_file({name: t * float("nan") for name, t in tensors.items()}, folder / HEAD)
+
+    with pytest.raises(InputError, match="has a head that is not finite"):
+        predicted(folder, finished / "test.tsv")
 
 
 def test_a_head_of_other_classes_is_refused(finished: Path) -> None:

@@ -405,7 +405,7 @@ def test_a_note_is_at_the_head_of_the_page_as_it_was_written(tmp_path: Path, ber
     assert page.index('class="note"') < page.index('class="answer-grid"')
     quoted = markdown(facts).partition("\n\n")[2].partition("\n\n")[0].splitlines()
     assert [line[:1] for line in quoted] == [">"] * 5
-    assert "&lt;b&gt;" in quoted[2] and quoted[3].startswith("> \\#") and quoted[4].startswith("> 1\\.")
+    assert "&lt;b&gt;" in quoted[2] and quoted[3].startswith("> &#35;") and quoted[4].startswith("> &#49;.")
 
 
 def test_a_study_without_a_note_has_no_room_for_one(facts: Facts) -> None:

@@ -308,7 +308,8 @@ def test_a_teachers_labels_are_taken_by_their_names(pupil: Callable[[], LoadedSt
 
 
 def test_a_teacher_of_other_labels_or_texts_is_refused(pupil: Callable[[], LoadedStudy]) -> None:
-    change_fitted_(pupil().study.folder / "models" / "best", labels=["x", "y", "w"], texts=2)
+    pairs = {"texts": 2, "columns": ["a", "b", "c"], "dev": {}, "test": {}}
+    change_fitted_(pupil().study.folder / "models" / "best", labels=["x", "y", "w"], **pairs)
 
     with pytest.raises(InputError) as refused:
         pupil()

@@ -10,7 +10,7 @@ from support.checkpoints import refusal
 from support.toml_mutations import find_faults, list_texts
 
 from finegrid.errors import InputError, Problem
-from finegrid.study.load import load_study, read_toml
+from finegrid.study.load import load_study, read_study, read_toml
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +39,16 @@ def test_the_home_of_nobody_is_no_folder(texts: list[str], tmp_path: Path) -> No
     named = texts[0].replace("mini-zh", "~nobody-of-this-name/model")
 
     assert "no such folder" in load(tmp_path, named)
+
+
+def test_who_only_reads_is_told_what_is_wrong_with_a_checkpoint_that_is_here(
+    texts: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("[]")
+    (tmp_path / "study.toml").write_text(texts[0].replace("mini-zh", "model"))
+
+    assert "not a JSON object" in refusal(lambda: read_study(tmp_path))
 
 
 @pytest.mark.parametrize(

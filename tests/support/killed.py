@@ -7,7 +7,6 @@ import os
 import random
 import signal
 import subprocess
-import time
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,7 +19,7 @@ import numpy as np
 
 from support.attack import MARK, list_files, list_marked
 from support.command_line import CLOCKS, ENVIRONMENT, EPOCH_CLOCKS, FINEGRID
-from support.waiting import wait_until
+from support.waiting import let_pass, wait_until
 
 Target = Literal["parent", "worker", "group"]
 # Signals with the seconds after each. A stopped process can do nothing before it is killed.
@@ -130,7 +129,7 @@ class Command:
             for number, pause in WAYS[kill.way]:
                 with suppress(ProcessLookupError):
                     os.kill(victim, number)
-                time.sleep(pause)
+                let_pass(pause)
             code = self.wait(process)
             wait_until(lambda: not self.left, LEFT_WITHIN, "the end of what it had started")
             return code, False

@@ -20,3 +20,8 @@ def wait_until(condition: Callable[[], T], seconds: float = 60.0, what: str = "a
         assert time.monotonic() < end, f"waited {seconds:g} s in vain for {what}"
         time.sleep(0.01)
     return answer
+
+
+def let_pass(seconds: float) -> None:
+    """Of an attack, whose moments are what is tried, and between samples: nothing is waited for."""
+    time.sleep(seconds)

@@ -82,6 +82,8 @@ def load_pretrained(
             state_dict=read_state(weight_files(info.folder)),
             dtype=torch.float32,  # else transformers keeps the checkpoint's own
             output_loading_info=True,
+            trust_remote_code=False,
+            local_files_only=True,
         )
     except Exception as error:  # safetensors and pickle raise kinds of their own; the remedy is the same
         raise input_error(str(info.folder), "weights", f"cannot be loaded: {first_line(error)}") from error

@@ -179,7 +179,7 @@ def between_seeds(
     seed = per_seed.var(axis=1, ddof=1) / seeds
     inflation, df = imbalance.inflation, imbalance.df
     text, seed_text = text_parts(filled, weights[chosen])
-    seed = np.where(np.isfinite(inflation), seed * inflation, np.inf)
+    seed = np.multiply(seed, inflation, out=np.full_like(seed, np.inf), where=np.isfinite(inflation))
     size = (weights**2).sum(axis=1)
     run_variance = seed * seeds / size
     method = "between seeds"

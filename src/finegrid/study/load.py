@@ -336,6 +336,8 @@ def recall_checkpoint(name: object, folder: Path, audit: Audit | None) -> Checke
             return inspect(cached), []
     if audit is not None:
         return None, []
+    if find_folder(name, folder) is not None:  # which cannot be used: say why
+        return check_checkpoint(name, folder)
     unfit = describe_unfit_audit(folder)
     none = f"no {AUDIT_FILE} is in the folder that says what it is like: the study has not been started"
     what = f'"{name}" is not on this machine, and {unfit or none}. '

@@ -14,6 +14,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 from zipfile import ZIP_STORED, BadZipFile, ZipFile
@@ -32,7 +33,7 @@ T = TypeVar("T")
 Depth = Literal["headers", "answers", "whole"]
 # What a file that others have touched may raise when it is read.
 UNREADABLE = (
-    *(OSError, ValueError, KeyError, EOFError, BadZipFile, RuntimeError, MemoryError),
+    *(OSError, ValueError, TypeError, KeyError, EOFError, BadZipFile, RuntimeError, MemoryError),
     *(struct.error, zlib.error),
 )
 HEADER = re.compile(
@@ -224,6 +225,7 @@ class Member:
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
     start: int  # of the values, in the bytes of the array
+    size: int  # bytes of all
 
 
 class Arrays:
@@ -282,18 +284,29 @@ class Arrays:
         raw.seek(info.header_offset)
         start = raw.read(HEADER_BYTES)
         named, extra = struct.unpack("<HH", start[26:30])
-        header = HEADER.match(start, begins := 30 + named + extra)
-        if header is None:
-            raise ValueError(f"{name} is no array of numbers")
-        dtype = np.dtype(header[1].decode())
-        shape = tuple(int(size) for size in header[2].split(b",") if size.strip())
-        kind, dimensions = KINDS[name]
-        if dtype.kind + str(dtype.itemsize) not in kind or len(shape) != dimensions:
-            raise ValueError(f"{name} is an array of {dtype} of shape {shape}")
-        about = Member(dtype, shape, header.end() - begins)
-        if about.start + math.prod(shape) * dtype.itemsize != info.file_size:
+        begins = 30 + named + extra
+        about = parse_header(name, start[begins : start.find(b"\n", begins) + 1])
+        if about.size != info.file_size:
             raise ValueError(f"{name} has not as many values as it says")
         return about
+
+
+@lru_cache(maxsize=1024)  # the runs of a study have the same ones
+def parse_header(name: str, header: bytes) -> Member:
+    """What a header says of an array.
+
+    Raises:
+        ValueError: it is no header of such an array.
+    """
+    found = HEADER.fullmatch(header)
+    if found is None:
+        raise ValueError(f"{name} is no array of numbers")
+    dtype = np.dtype(found[1].decode())
+    shape = tuple(int(size) for size in found[2].split(b",") if size.strip())
+    kinds, dimensions = KINDS[name]
+    if dtype.kind + str(dtype.itemsize) not in kinds or len(shape) != dimensions:
+        raise ValueError(f"{name} is an array of {dtype} of shape {shape}")
+    return Member(dtype, shape, len(header), len(header) + math.prod(shape) * dtype.itemsize)
 
 
 # Of every array that a file may have, its kinds of numbers and how many dimensions it has.

@@ -70,11 +70,12 @@ def longest_baseline(results: Results) -> Distinct:
 
 
 def curves_of(recipe: Distinct, results: Results) -> list[Sequence[float]]:
-    """Points on dev by epoch, of every finished run."""
+    """Points on dev by epoch, of every finished run that has them for all its epochs."""
     return [
         [float(100 * epoch.score("dev", results.score)) for epoch in record.epochs]
         for seed in results.seeds
-        if (record := recipe.done(seed)) is not None and record.epochs
+        if (record := recipe.done(seed)) is not None
+        if record.epochs and all(epoch.dev for epoch in record.epochs)
     ]
 
 

@@ -12,14 +12,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NotRequired
+from typing import Any, Literal, NotRequired
 
 from pydantic import ConfigDict
 from typing_extensions import TypedDict  # pydantic reads no other before Python 3.12
 
 from finegrid.atomic import make_draft, remove_drafts
 from finegrid.study.folder import StudyFolder
-from finegrid.study.parsing import parse_strictly
+from finegrid.study.parsing import adapter_of, parse_strictly
 
 BEAT_SECONDS = 2.0
 STALE_SECONDS = 5 * BEAT_SECONDS
@@ -56,6 +56,7 @@ class Beat:
     seconds: float
     seconds_left: float | None
     at_work: tuple[WorkTold, ...]
+    schema: Literal[1] = 1
 
 
 class RunsTold(TypedDict):
@@ -117,9 +118,11 @@ def read_heartbeat(folder: Path, now: float | None = None) -> dict[str, Any] | N
     try:
         with StudyFolder(folder).progress.open("rb") as file:
             text = file.read(LARGEST)
-        written = parse_strictly(Beat, text).written
+        beat = parse_strictly(Beat, text)
     except (OSError, ValueError):
         return None
-    age = (time.time() if now is None else now) - written
-    content: dict[str, Any] = json.loads(text)
-    return content if abs(age) < STALE_SECONDS else None
+    age = (time.time() if now is None else now) - beat.written
+    if abs(age) >= STALE_SECONDS:
+        return None
+    content: dict[str, Any] = adapter_of(Beat).dump_python(beat, mode="json")
+    return content
