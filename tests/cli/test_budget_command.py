@@ -86,6 +86,7 @@ def test_apply_makes_it_the_plan_and_keeps_the_comments(study: Path, call: Call)
     assert again.stdout.splitlines()[-1].startswith(f"next: finegrid run {study} ")
 
 
+@pytest.mark.slow
 def test_apply_drops_no_run_that_has_a_result(study: Path, call: Call) -> None:
     call("plan", study, "--budget", "1h", "--workers", "1")
     one = load_study(study)

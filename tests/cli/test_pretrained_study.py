@@ -27,6 +27,7 @@ def study(tmp_path: Path, call: Call, request: pytest.FixtureRequest) -> Path:
     return study
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("study", [True], indirect=True)
 def test_a_shared_encoder_is_told_of_wherever_intervals_are_shown(study: Path, call: Call) -> None:
     verdict = call("verdict", study)

@@ -376,6 +376,7 @@ def test_only_some_rows_are_trained_when_asked_for(study: Path, call: Call) -> N
     assert call("run", study, "--rows", "9").returncode == 2
 
 
+@pytest.mark.slow
 def test_any_training_setting_may_be_a_factor(home: Path, tmp_path: Path, call: Call) -> None:
     pairs = [(text, f"new {text}", label) for text, label in draw_texts(50)]
     write_tsv(tmp_path / "data" / "all.tsv", pairs, "text_a\ttext_b\tlabel")
