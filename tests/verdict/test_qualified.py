@@ -131,3 +131,12 @@ def test_a_factor_of_epochs_asks_for_more_of_them(tmp_path: Path, bert: Path) ->
 
     assert facts_of(study)["undertrained"]["epochs"] == 4
     assert '"training.epochs" = [2, 4, 8]' in facts_of(study)["undertrained"]["factors"]
+
+
+def test_a_run_without_scores_of_an_epoch_is_no_curve(study: Study) -> None:
+    """They are absent where predictions were not finite."""
+    fill(study, range(3), curve=(0.4, 0.5))
+    last = [*study.ledger][-1]
+    study.ledger.append(replace(last, epochs=(last.epochs[0], replace(last.epochs[1], dev=None))))
+
+    assert facts_of(study)["undertrained"]["epochs"] == 2
