@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from finegrid.study.record import Epoch, Record, Seconds
+from finegrid.study.record import Epoch, Record, Scores, Seconds
 from finegrid.study.runs_on_file import find_misfit
 
-SCORES = {"macro-f1": 0.5, "accuracy": 0.5, "mcc": -0.5, "f1": {"a": 0.5, "b": 0.5}}
+SCORES: Scores = {"macro-f1": 0.5, "accuracy": 0.5, "mcc": -0.5, "f1": {"a": 0.5, "b": 0.5}}
 EPOCH = Epoch(epoch=1, train_loss=1.0, train_seconds=2.0, dev_seconds=1.0, dev=SCORES)
 RUN = Record(
     run_id="a",
