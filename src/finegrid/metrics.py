@@ -76,11 +76,15 @@ def find_scores_problem(scores: Mapping[str, Any], labels: Collection[str]) -> s
     of_labels = scores.get("f1")
     if not isinstance(of_labels, Mapping) or of_labels.keys() != set(labels):
         return "f1 is not of the study's labels"
-    for name, value in [*((name, scores.get(name)) for name in PLAIN_SCORES), *of_labels.items()]:
-        low = -1 if name == "mcc" else 0
-        if not isinstance(value, int | float) or not low - ROUNDING <= value <= 1 + ROUNDING:
-            return f"{name} is no number from {low} to 1"
-    return ""
+    named = [*((name, scores.get(name)) for name in PLAIN_SCORES), *of_labels.items()]
+    return next((why for name, value in named if (why := find_range_problem(name, value))), "")
+
+
+def find_range_problem(name: str, value: object) -> str:
+    """Why a value is none of a score, 0 to 1 (mcc: from -1); empty where it is."""
+    low = -1 if name == "mcc" else 0
+    fits = isinstance(value, int | float) and low - ROUNDING <= value <= 1 + ROUNDING
+    return "" if fits else f"{name} is no number from {low} to 1"
 
 
 def find_epoch_problem(scores: Mapping[str, Any], score: str) -> str:
@@ -88,10 +92,9 @@ def find_epoch_problem(scores: Mapping[str, Any], score: str) -> str:
     if any(isinstance(value, Mapping) != (name == "f1") for name, value in scores.items()):
         return "found a score of another shape"
     try:
-        score_of(scores, score)
+        return find_range_problem(score, score_of(scores, score))
     except LookupError:
         return f"{score} is missing"
-    return ""
 
 
 def range_of(name: str) -> tuple[float, float]:

@@ -31,6 +31,7 @@ from finegrid.statistics.outcomes import Outcomes
 from finegrid.statistics.power import detectable, scale_run
 from finegrid.statistics.variance import (
     Components,
+    Imbalance,
     between_seeds,
     find_stand_in,
     lenth,
@@ -351,3 +352,10 @@ def test_noise_of_a_family_takes_one_value_per_effect() -> None:
     several = Experiment.of(Outcomes(TWO, recipes, scored(recipes, mean, 4, noise=1.0))).filled
     imbalance = measure_imbalance(several.completion, weights)
     assert between_seeds(several, weights, imbalance).variance.shape == (2,)
+
+
+def test_a_spread_that_shows_nothing_is_infinite_also_where_seeds_do_not_differ() -> None:
+    weights, unknown = np.eye(8)[:2] - 1 / 8, Imbalance(np.full(2, np.inf), np.ones(2))
+    same = Experiment.of(Outcomes(TWO, full(TWO), np.full((len(full(TWO)), 2), 80.0))).filled
+
+    assert np.isinf(between_seeds(same, weights[:, : len(full(TWO))], unknown).variance).all()

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from support.pretend import pretend
 from support.reported import audited, audited_study
@@ -14,7 +15,7 @@ from finegrid.planning.runs import PlannedRun
 from finegrid.results.load import load_results
 from finegrid.spelling import LANGS
 from finegrid.study.audit_file import load_audit
-from finegrid.study.record import Epoch
+from finegrid.study.record import Epoch, Seconds
 from finegrid.study.study import Study
 from finegrid.verdict.interim import recommended_recipe, with_interim_decisions
 from finegrid.verdict.to_json import as_json
@@ -131,3 +132,21 @@ def test_a_factor_of_epochs_asks_for_more_of_them(tmp_path: Path, bert: Path) ->
 
     assert facts_of(study)["undertrained"]["epochs"] == 4
     assert '"training.epochs" = [2, 4, 8]' in facts_of(study)["undertrained"]["factors"]
+
+
+def test_a_run_without_scores_of_an_epoch_is_no_curve(study: Study) -> None:
+    """They are absent where predictions were not finite."""
+    fill(study, range(3), curve=(0.4, 0.5))
+    last = [*study.ledger][-1]
+    study.ledger.append(replace(last, epochs=(last.epochs[0], replace(last.epochs[1], dev=None))))
+
+    assert facts_of(study)["undertrained"]["epochs"] == 2
+
+
+def test_a_run_that_took_no_time_at_all_is_one_whose_time_nobody_knows(study: Study) -> None:
+    fill(study, range(3))
+    last = [*study.ledger][-1]
+    study.ledger.append(replace(last, seconds=Seconds()))
+
+    assert np.isnan(load_results(study).seconds()).sum() == 1
+    assert facts_of(study)["factors"][0]["seconds"] is not None

@@ -136,8 +136,11 @@ class Results:
         return means
 
     def seconds(self) -> Points:
-        """What a run took, ``[recipes, seeds]``: pre-training, training, dev after every epoch, and test."""
-        return self._each(lambda record: record.seconds.total if record.seconds else np.nan)
+        """What a run took, ``[recipes, seeds]``: pre-training, training, dev after every epoch, and test.
+
+        NaN where nobody wrote it down; no time at all is none that was measured.
+        """
+        return self._each(lambda record: (record.seconds.total if record.seconds else 0.0) or np.nan)
 
     def memory(self) -> Points:
         """Peak bytes of a process that trains one run of a recipe alone, ``[recipes]``, as probed."""

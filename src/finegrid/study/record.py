@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal, get_args
@@ -90,8 +91,9 @@ class Epoch:
     test: Annotated[Scores | None, Field(description="of the protocol best-test")] = None
 
     def score(self, split: str, name: str) -> float:
-        """One score of this epoch, 0 to 1 (mcc: from -1)."""
-        return metrics.score_of({"dev": self.dev, "test": self.test}[split] or {}, name)
+        """One score of this epoch, 0 to 1 (mcc: from -1); NaN where predictions were not finite."""
+        scores = {"dev": self.dev, "test": self.test}[split]
+        return metrics.score_of(scores, name) if scores else math.nan
 
     def to_json(self) -> dict[str, Any]:
         content = {

@@ -109,9 +109,10 @@ def find_misfits(
     for name in ("started", "ended"):
         if not 0 <= (getattr(record, name) or 0) < LATEST_TIME:
             yield f"{name}: no time since 1970"
-    spent = record.seconds
-    if spent is not None and min(value or 0 for value in spent.to_json().values()) < 0:
-        yield "seconds: less than 0"
+    spent = [] if record.seconds is None else [*record.seconds.to_json().values()]
+    spent += [value for epoch in record.epochs for value in (epoch.train_seconds, epoch.dev_seconds)]
+    if not all(0 <= (value or 0) < LATEST_TIME for value in spent):
+        yield "seconds: no time that a run takes"
     if any(epoch.epoch < 1 for epoch in record.epochs):
         yield "epochs: found a number below 1"
     for epoch in record.epochs:

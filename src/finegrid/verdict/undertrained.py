@@ -70,13 +70,13 @@ def longest_baseline(results: Results) -> Distinct:
 
 
 def curves_of(recipe: Distinct, results: Results) -> list[Sequence[float]]:
-    """Points on dev by epoch, of every finished run that has them for all its epochs."""
-    return [
+    """Points on dev by epoch, of every finished run that has them of every epoch."""
+    curves = [
         [float(100 * epoch.score("dev", results.score)) for epoch in record.epochs]
         for seed in results.seeds
-        if (record := recipe.done(seed)) is not None
-        if record.epochs and all(epoch.dev for epoch in record.epochs)
+        if (record := recipe.done(seed)) is not None and record.epochs
     ]
+    return [curve for curve in curves if np.isfinite(curve).all()]
 
 
 def factors_to_add(recipe: Recipe, results: Results) -> tuple[str, ...]:
