@@ -51,6 +51,10 @@ class WorkerBrokeError(Exception):
     """A worker could not even start; carries its traceback. A bug, or a broken installation."""
 
 
+class ClusterLostError(Exception):
+    """The cluster that a study is trained on cannot be reached any more. What has ended by then is kept."""
+
+
 def input_error(source: str, where: str, what: str) -> InputError:
     """An `InputError` with a single problem."""
     return InputError(source, [Problem(where, what)])

@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 from support.command_line import Call, InlineWorker, records
 from support.studies import save_word_checkpoint, write_data, write_word_study
 
-from finegrid.running import auditing, crew, worker
+from finegrid.running import auditing, place, worker
 from finegrid.running.messages import Ended, Job
 from finegrid.running.records import save_predictions
 from finegrid.study.audit_file import Audit
@@ -111,7 +111,7 @@ class DiesFirst(InlineWorker):
 def test_a_worker_that_dies_while_it_loads_costs_no_run(
     study: Path, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(crew, "Worker", DiesFirst)
+    monkeypatch.setattr(place, "LocalWorker", DiesFirst)
     monkeypatch.setattr(DiesFirst, "started", [])
     done = call("run", study, "--workers", "2")
 

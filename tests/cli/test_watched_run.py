@@ -11,7 +11,7 @@ from support.command_line import InlineWorker, records, torch_put_back
 from support.studies import save_word_checkpoint, write_data, write_word_study
 
 from finegrid.planning.families import Family
-from finegrid.running import crew
+from finegrid.running import place
 from finegrid.running.progress import heartbeat
 from finegrid.running.progress.heartbeat import Heartbeat
 from finegrid.running.progress.show import Show
@@ -25,7 +25,7 @@ from finegrid.study.record import Record
 @pytest.fixture
 def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setattr(crew, "Worker", InlineWorker)
+    monkeypatch.setattr(place, "LocalWorker", InlineWorker)
     write_data(tmp_path / "data")
     save_word_checkpoint(tmp_path / "model")
     return write_word_study(tmp_path / "study", Path("../model"))

@@ -16,7 +16,7 @@ from support.studies import write_study
 from finegrid.planning.families import Family
 from finegrid.planning.runs import PlannedRun
 from finegrid.recipe.identity import ENGINE
-from finegrid.running import crew, deadline
+from finegrid.running import deadline, place
 from finegrid.running.deadline import Deadline
 from finegrid.running.messages import Event, Ready
 from finegrid.running.runner import Runner
@@ -106,7 +106,7 @@ def test_once_the_time_is_over_a_command_stops_in_the_middle_of_its_runs(
     tmp_path: Path, bert: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.undo()  # with the clock as it is
-    monkeypatch.setattr(crew, "Worker", Stuck)
+    monkeypatch.setattr(place, "LocalWorker", Stuck)
     study = load_study(write_study(tmp_path, bert, settings='[factors]\n"reinit.layers" = [0, 1]'))
     rows = [RowAudit(moved=row.recipe.moved(), run=row.recipe.moved(), inert={}) for row in study.rows]
     known = {"engine": ENGINE, "rows": rows, "measured": RunSettings().alike}

@@ -15,7 +15,7 @@ from support.studies import write_study
 from finegrid.planning.families import Family
 from finegrid.planning.runs import PlannedRun
 from finegrid.recipe.identity import ENGINE
-from finegrid.running import crew, scheduling
+from finegrid.running import place, scheduling
 from finegrid.running.messages import (
     Broken,
     Ended,
@@ -27,7 +27,7 @@ from finegrid.running.messages import (
     StepDone,
     Trained,
 )
-from finegrid.running.process import Worker
+from finegrid.running.process import LocalWorker
 from finegrid.running.progress.watcher import Watcher
 from finegrid.running.runner import Runner
 from finegrid.study.audit_file import RowAudit, save_audit
@@ -97,7 +97,7 @@ def test_families_go_seed_by_seed_and_the_longest_of_a_seed_first(monkeypatch: p
 
 def test_a_dead_workers_successor_takes_its_place(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Pretended, "made", [], raising=False)
-    monkeypatch.setattr(crew, "Worker", Pretended)
+    monkeypatch.setattr(place, "LocalWorker", Pretended)
     records = Runner(study, RunSettings(family_size=1), workers=2).run()
 
     assert Pretended.made == [0, 1, 1]
@@ -121,7 +121,7 @@ def test_what_the_machine_refuses_ends_the_study_and_fails_no_run(
     before = study.ledger.latest()
     monkeypatch.setattr(Pretended, "made", [], raising=False)
     monkeypatch.setattr(Stopped, "says", Refused(28, "No space left on device", "state/x"), raising=False)
-    monkeypatch.setattr(crew, "Worker", Stopped)
+    monkeypatch.setattr(place, "LocalWorker", Stopped)
     with pytest.raises(OSError, match="No space left on device: 'state/x'"):
         Runner(study, RunSettings(family_size=1), workers=1, seeds=[5]).run()
 
@@ -133,7 +133,7 @@ def test_a_worker_that_lacks_memory_says_so_in_the_ledger(
 ) -> None:
     monkeypatch.setattr(Pretended, "made", [], raising=False)
     monkeypatch.setattr(Stopped, "says", Broken("Traceback", "out of memory: less"), raising=False)
-    monkeypatch.setattr(crew, "Worker", Stopped)
+    monkeypatch.setattr(place, "LocalWorker", Stopped)
     records = Runner(study, RunSettings(family_size=4), workers=1, seeds=[6]).run()
 
     assert {record.reason for record in records} == {"out of memory: less; see logs/worker-0.log"}
@@ -147,7 +147,7 @@ def test_a_state_that_was_set_aside_is_told(study: Study, monkeypatch: pytest.Mo
 
     said: list[str] = []
     monkeypatch.setattr(Pretended, "made", [], raising=False)
-    monkeypatch.setattr(crew, "Worker", Told)
+    monkeypatch.setattr(place, "LocalWorker", Told)
     watcher = Watcher(said=lambda telling: said.extend(telling("en")))
     Runner(study, RunSettings(family_size=4), workers=1, seeds=[7], watcher=watcher).run()
 
@@ -161,7 +161,7 @@ def test_a_study_that_has_gone_is_not_made_anew(study: Study, monkeypatch: pytes
             super().train(family, whole)
 
     monkeypatch.setattr(Pretended, "made", [], raising=False)
-    monkeypatch.setattr(crew, "Worker", Moved)
+    monkeypatch.setattr(place, "LocalWorker", Moved)
     try:
         with pytest.raises(FileNotFoundError, match="deleted, moved or renamed"):
             Runner(study, RunSettings(family_size=4), workers=1, seeds=[8]).run()
@@ -198,6 +198,6 @@ def test_every_worker_has_a_gpu_of_its_own(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
     settings = RunSettings.model_validate({"device": device})
     for index in range(2):
-        Worker(study, settings, index, queue.Queue())
+        LocalWorker(study, settings, index, queue.Queue())
 
     assert [environment["CUDA_VISIBLE_DEVICES"] for environment in environments] == expected

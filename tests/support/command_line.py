@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 from finegrid.cli import app as cli
-from finegrid.running import crew, worker
+from finegrid.running import place, worker
 from finegrid.running.messages import Channel, Ended, Event, Job, Sent, parse_event, parse_job
 from finegrid.running.process import Worker
 from finegrid.study.record import record_schema
@@ -122,7 +122,7 @@ class Capture(Protocol):
 def inline_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers as threads of this process."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setattr(crew, "Worker", InlineWorker)
+    monkeypatch.setattr(place, "LocalWorker", InlineWorker)
     # It unfreezes in the end what the whole process has frozen: see `few_objects_to_search` in conftest.py.
     monkeypatch.setattr(worker, "long_lived_left_alone", nullcontext)
 

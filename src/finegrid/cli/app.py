@@ -12,7 +12,7 @@ from finegrid import __version__
 from finegrid.cli.interrupts import STOPPED_CODE, end_process
 from finegrid.cli.later import group_of
 from finegrid.cli.pipes import take_streams
-from finegrid.errors import InputError, WorkerBrokeError, refusal, visible
+from finegrid.errors import ClusterLostError, InputError, WorkerBrokeError, refusal, visible
 from finegrid.extras import HOW_TO_TRAIN, TO_TRAIN
 
 # By name the module and the function. A command's module is imported when the command is called.
@@ -89,7 +89,7 @@ def run_command() -> int | str | None:
     """Run the command that was typed. Returns its exit code; says what stopped it."""
     try:
         app(prog_name="finegrid")  # also by python -m finegrid: a shell completes no other name
-    except (InputError, WorkerBrokeError, ModuleNotFoundError, OSError) as error:
+    except (InputError, WorkerBrokeError, ClusterLostError, ModuleNotFoundError, OSError) as error:
         print(describe(error), file=sys.stderr)
     except SystemExit as ended:
         return ended.code

@@ -23,6 +23,20 @@ BYTES = 4  # of a number
 
 
 @dataclass(frozen=True)
+class Hardware:
+    """What a machine has that trains."""
+
+    cores: int  # that may be used
+    memory: int  # bytes
+    gpus: int
+
+    @classmethod
+    def here(cls) -> Hardware:
+        """This machine."""
+        return cls(cores(), psutil.virtual_memory().total, len(gpus()))
+
+
+@dataclass(frozen=True)
 class Capacity:
     audit: Audit
     workers: int
@@ -48,17 +62,24 @@ class Capacity:
         return int(self.short_epoch_flop / (6 * tokens * cost.member_memory / (BYTES * cost.copies)))
 
 
-def capacity(settings: RunSettings, audit: Audit) -> Capacity:
-    """Depends on the machine and the settings, not on what else runs there: families stay the same."""
+def capacity(settings: RunSettings, audit: Audit, hardware: Hardware | None = None) -> Capacity:
+    """Depends on the machine and the settings, not on what else runs there: families stay the same.
+
+    Args:
+        settings: how runs are executed.
+        audit: what they cost.
+        hardware: of the machine that trains; None: of this one.
+    """
+    has = hardware or Hardware.here()
     if settings.device == "cuda":
-        devices = len(gpus())
+        devices = has.gpus
         shared = settings.family_size, settings.stack_size, SHORT_EPOCH_FLOP_CUDA
         budget = settings.memory * GIB / devices if settings.memory else SHARE_CUDA * audit.device_memory
         return Capacity(audit, devices, int(budget), *shared)
-    budget = settings.memory * GIB if settings.memory else SHARE * psutil.virtual_memory().total
+    budget = settings.memory * GIB if settings.memory else SHARE * has.memory
     largest = max((cost.memory for cost in audit.costs), default=0)
-    by_memory = int(budget / largest) if largest else cores()
-    workers = max(1, min(cores() // settings.threads, by_memory))
+    by_memory = int(budget / largest) if largest else has.cores
+    workers = max(1, min(has.cores // settings.threads, by_memory))
     return Capacity(audit, workers, int(budget / workers), settings.family_size, settings.stack_size)
 
 

@@ -34,8 +34,17 @@ def audit_study(
     Raises:
         InputError: bad data or model, or a score or a screen that does not fit them.
     """
+    crew.watcher.said(telling("reading"))
+    return crew.insist(lambda: audit_with_one(crew, alike, others))
+
+
+def audit_with_one(crew: Crew, alike: dict[str, str | int] | None, others: Sequence[Levels]) -> Audit:
+    """`audit_study`, with a worker that may be lost.
+
+    Raises:
+        WorkerLostError: so it is.
+    """
     study, said = crew.study, crew.watcher.said
-    said(telling("reading"))
     worker = crew.start()
     ready = crew.wait_for(worker, Ready)
     fingerprints, audit = ready.fingerprints, load_audit(study.folder)

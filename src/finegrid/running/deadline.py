@@ -38,21 +38,30 @@ class Deadline:
         """Of the clock over the forecast; never below 1, since what is early may be luck."""
         return max(1.0, self.took / self.forecast) if self.forecast else 1.0
 
-    def take(self, waiting: deque[Family], audit: Audit) -> Family | None:
+    def take(
+        self, waiting: deque[Family], audit: Audit, suits: Callable[[Family], bool] = lambda family: True
+    ) -> Family | None:
         """Take the first family that ends in time out of those that wait, or as many of its runs as do.
 
         The rest of its runs is left for another time: two workers at one family would save to one file. None
         where none does: then none will, and those that wait are left, too.
+
+        Args:
+            waiting: families, in their order.
+            audit: what they cost.
+            suits: whether a family is for who asks; others wait on.
         """
-        if self.ends == math.inf:
-            return waiting.popleft() if waiting else None
         left = self.ends - time.monotonic()
         for index, family in enumerate(waiting):
-            part = self._in_time(family, audit, left)
+            if not suits(family):
+                continue
+            part = family if self.ends == math.inf else self._in_time(family, audit, left)
             if part is not None:
                 del waiting[index]
                 return part
+        others = [family for family in waiting if not suits(family)]
         waiting.clear()
+        waiting.extend(others)
         return None
 
     def _in_time(self, family: Family, audit: Audit, left: float) -> Family | None:
@@ -70,6 +79,10 @@ class Deadline:
         began, forecast = self._began.pop(family.family_id)
         self.took += time.monotonic() - began
         self.forecast += forecast
+
+    def gave_up(self, family: Family) -> None:
+        """Nobody trains a family any more that began."""
+        self._began.pop(family.family_id, None)
 
     def wait_for(self, events: queue.Queue[T]) -> T | None:
         """The next event; None once the time is over."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from finegrid.errors import input_error
 from finegrid.machine import PRECISIONS
@@ -68,6 +68,20 @@ def check_alike(study: Study, settings: RunSettings, record: Record) -> None:
         what = (
             f"has runs made with {then}; now asked for: {now}. Results may differ in the last digits. "
             "Run as before, or pass --mix to go on all the same."
+        )
+        raise input_error(str(study.folder), LEDGER_FILE, what)
+
+
+def check_kinds(study: Study, made: Iterable[str], now: str) -> None:
+    """Refuse to go on with devices of another kind than that of finished runs.
+
+    Raises:
+        InputError: they are.
+    """
+    if others := sorted({*made} - {now}):
+        what = (
+            f"has runs made with {others[0]}; now there is {now}. Results may differ in the last digits. "
+            "Take nodes as before, or pass --mix to train whole seeds on what there is."
         )
         raise input_error(str(study.folder), LEDGER_FILE, what)
 

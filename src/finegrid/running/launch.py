@@ -16,6 +16,7 @@ from finegrid.planning.status import probed
 from finegrid.recipe.identity import Levels
 from finegrid.recipe.recipe import Recipe
 from finegrid.running.fitting import Keeping
+from finegrid.running.place import Here, Place
 from finegrid.running.runner import Runner
 from finegrid.spelling import Lang
 from finegrid.study.audit_file import Audit
@@ -53,6 +54,7 @@ def train(
     tell_first: Callable[[Study], Sequence[str]] = lambda study: (),
     ends: float = math.inf,
     show: ShowProgress = show_on_terminal,
+    place: Place | None = None,
 ) -> None:
     """Train what is still missing of a study.
 
@@ -66,15 +68,17 @@ def train(
         tell_first: lines to say once the study is audited, before anything is trained.
         ends: when to stop, by `time.monotonic`.
         show: tells the progress.
+        place: where; None: here.
 
     Raises:
         InputError: bad data or model, a folder in use, or settings unlike those of finished runs.
+        ClusterLostError: the cluster that trains is gone.
     """
     numbers = range(seeds) if seeds else None
     need_to_train()
     with show(study.head.score, study.folder) as watcher:
         telling = watcher_that_tells(watcher, lambda: tell_first(study))
-        Runner(study, settings, workers, numbers, mix, rows, telling, ends).run()
+        Runner(study, settings, workers, numbers, mix, rows, telling, ends, place or Here()).run()
 
 
 def watcher_that_tells(watcher: Watcher, lines: Callable[[], Sequence[str]]) -> Watcher:
@@ -93,6 +97,7 @@ def audit(
     settings: RunSettings,
     show: ShowProgress = show_on_terminal,
     others: Sequence[Levels] = (),
+    place: Place | None = None,
 ) -> None:
     """Look at the model and the data, and measure what a step costs.
 
@@ -101,23 +106,27 @@ def audit(
         settings: how it is executed.
         show: tells the progress.
         others: further recipes to probe, each as the levels that it moves from the defaults.
+        place: where; None: here.
 
     Raises:
         InputError: bad data or model, or a folder in use.
+        ClusterLostError: the cluster that probes is gone.
     """
     need_to_train()
     with show(study.head.score, study.folder) as watcher:
-        Runner(study, settings, watcher=watcher).audit(others)
+        Runner(study, settings, watcher=watcher, place=place or Here()).audit(others)
 
 
-def measure_costs(study: Study, settings: RunSettings, show: ShowProgress = show_on_terminal) -> None:
+def measure_costs(
+    study: Study, settings: RunSettings, show: ShowProgress = show_on_terminal, place: Place | None = None
+) -> None:
     """Audit a study, unless an audit knows already what its rows cost with these settings.
 
     Raises:
         InputError: bad data or model, or a folder in use.
     """
     if not probed(study, settings):
-        audit(study, settings, show)
+        audit(study, settings, show, place=place)
 
 
 def fit(

@@ -12,6 +12,7 @@ from typing import Any, TextIO
 from finegrid.errors import Problem
 from finegrid.planning.runs import PlannedRun
 from finegrid.recipe.identity import Levels
+from finegrid.spelling import Telling
 from finegrid.study.audit_file import Audit
 from finegrid.study.record import Record
 
@@ -240,9 +241,39 @@ class Ended:
     code: int  # of its exit; less than 0: of the signal
 
 
+@dataclass(frozen=True)
+class Lost:
+    """The worker is gone, and its family is not to blame: its node died, or answers no more."""
+
+    why: str  # in English
+
+
+@dataclass(frozen=True)
+class TurnedAway:
+    """The worker would have worked on a node that is unlike the others."""
+
+    node: str
+    why: str  # in English
+
+
+@dataclass(frozen=True)
+class Told:
+    """What is to be said to whoever watches."""
+
+    telling: Telling
+
+
+@dataclass(frozen=True)
+class ClusterLost:
+    """Nobody can be reached any more."""
+
+    why: str  # in English
+
+
 Fatal = Problems | Refused | Broken  # what a worker says before it ends
 Sent = Ready | AuditDone | StepDone | EpochDone | RecordReady | Trained | FitDone | SetAside | Fatal
-Event = Sent | Ended
+OfPlace = Lost | TurnedAway | Told | ClusterLost  # what the place where workers work says of them
+Event = Sent | Ended | OfPlace
 
 
 def parse_event(line: str) -> Sent:

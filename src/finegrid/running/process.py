@@ -1,4 +1,4 @@
-"""A worker process, seen from its parent."""
+"""Workers, seen from their parent."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import queue
 import subprocess
 import sys
 import threading
+from abc import ABC, abstractmethod
 from contextlib import suppress
+from pathlib import Path
 from typing import NoReturn
 
 from finegrid.atomic import open_to_append
@@ -47,18 +49,49 @@ ALLOCATOR = {
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
-class Worker:
-    """A worker process, and the thread that reads its events."""
+class Worker(ABC):
+    """Who trains families, here or elsewhere: is sent jobs, and puts events into a queue."""
 
-    def __init__(
-        self, study: Study, settings: RunSettings, index: int, events: queue.Queue[tuple[Worker, Event]]
-    ):
+    def __init__(self, index: int, log: Path) -> None:
         self.index = index
+        self.log = log
         self.family: Family | None = None
         self.sent: set[str] = set()  # run ids whose record has arrived
         self.ready = False  # has loaded data and model: what breaks from here on is the family's affair
         self.reason = ""  # why it broke, in its own words
-        log = study.files.log_of(index)
+
+    @abstractmethod
+    def send(self, job: Job) -> None:
+        """Give it a job. If it has ended, its last event is about to say so."""
+
+    @abstractmethod
+    def hang_up(self) -> None:
+        """Let it end by itself, without waiting for it."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Wait until it has ended, and end it by force if that takes long."""
+
+    def train(self, family: Family, whole: bool) -> None:
+        """Train what is left of a family, or all of it anew: a stack rounds by how many it has."""
+        self.family, self.sent = family, set()
+        runs = family.runs if whole else family.left
+        self.send(TrainJob(family.family_id, tuple(map(RunToTrain.of, runs))))
+
+
+class LocalWorker(Worker):
+    """A worker process, and the thread that reads its events."""
+
+    def __init__(
+        self,
+        study: Study,
+        settings: RunSettings,
+        index: int,
+        events: queue.Queue[tuple[Worker, Event]],
+        gpu: int | None = None,
+    ) -> None:
+        """``gpu`` is the number of the GPU among those that this process may use; None: the index."""
+        super().__init__(index, log := study.files.log_of(index))
         log.parent.mkdir(exist_ok=True)
         environment = {
             **os.environ,
@@ -68,7 +101,7 @@ class Worker:
             "PYTHONIOENCODING": "utf-8",
         }
         if settings.device == "cuda":
-            environment["CUDA_VISIBLE_DEVICES"] = gpus()[index]
+            environment["CUDA_VISIBLE_DEVICES"] = gpus()[index if gpu is None else gpu]
         with open_to_append(log) as stderr:
             self.process = subprocess.Popen(
                 [*WORKER, str(study.folder), settings.model_dump_json()],
@@ -79,7 +112,6 @@ class Worker:
                 text=True,
                 encoding="utf-8",
             )
-        self.log = log
         self._events = events
         threading.Thread(target=self._listen, daemon=True).start()
 
@@ -100,12 +132,6 @@ class Worker:
             self.process.stdin.flush()
         except BrokenPipeError:
             pass  # it has ended, and `Ended` is about to say so
-
-    def train(self, family: Family, whole: bool) -> None:
-        """Train what is left of a family, or all of it anew: a stack rounds by how many it has."""
-        self.family, self.sent = family, set()
-        runs = family.runs if whole else family.left
-        self.send(TrainJob(family.family_id, tuple(map(RunToTrain.of, runs))))
 
     def hang_up(self) -> None:
         """Close its stdin: the worker then ends itself."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from finegrid.planning.capacity import capacity, check_workers
+from finegrid.planning.capacity import capacity
 from finegrid.planning.families import plan_families
 from finegrid.planning.free import with_free
 from finegrid.planning.runs import plan_runs
@@ -15,8 +15,9 @@ from finegrid.recipe.recipe import Recipe
 from finegrid.refusals import check_writable
 from finegrid.running.auditing import audit_study
 from finegrid.running.crew import Crew
-from finegrid.running.finished import compare_stacks, find_finished
+from finegrid.running.finished import check_kinds, compare_stacks, find_finished
 from finegrid.running.fitting import Keeping, fit_recipe
+from finegrid.running.place import Here, Place
 from finegrid.running.progress.watcher import Watcher
 from finegrid.running.progress.words import warning
 from finegrid.running.scheduling import train_families
@@ -41,10 +42,11 @@ class Runner:
     rows: Collection[int] | None = None  # train only what stands for these rows of the table
     watcher: Watcher = field(default_factory=Watcher)
     ends: float = math.inf  # when to stop, by `time.monotonic`
+    place: Place = field(default_factory=Here)
 
     def __post_init__(self) -> None:
-        self._crew = Crew(self.study, self.settings, self.watcher)
-        check_workers(self.settings, self.workers)
+        self._crew = Crew(self.study, self.settings, self.watcher, self.place)
+        self.place.check(self.study, self.settings, self.workers)
 
     def audit(self, others: Sequence[Levels] = ()) -> Audit:
         """Probe the model and the data, and write ``audit.json``.
@@ -77,9 +79,10 @@ class Runner:
             seeds = self._seeds_with(on_file.lost.values())
             runs = plan_runs(self.study, audit, self.settings.precision, seeds)
             finished = find_finished(self.study, self.settings, audit, runs, seeds, self.mix, on_file.latest)
+            kinds = self._kinds(finished)
             remove_leftovers(files, finished)
             self.watcher.found([*finished.values()])
-            families = plan_families(runs, capacity(self.settings, audit).size_of)
+            families = plan_families(runs, capacity(self.settings, audit, self.place.hardware()).size_of)
             compare_stacks(self._crew, families, finished)
             planned = self.study.head.design.numbers if self.seeds is None else self.seeds
             not_asked = {run.run_id for run in runs if not self._asks_for(run.stands_for)}
@@ -88,7 +91,7 @@ class Runner:
             left = [family.without(finished.keys() | not_asked) for family in families]
             left = [family for family in left if family.left]
             self.watcher.planned(families, left, audit)
-            train_families(self._crew, left, audit, self.workers, self.ends)
+            train_families(self._crew, left, audit, self.workers, self.ends, kinds)
             latest = self.study.ledger.latest()
             return [latest[run.run_id] for run in runs if run.run_id in latest]
 
@@ -102,6 +105,18 @@ class Runner:
             self.study.files.states.mkdir(exist_ok=True)
             remove_leftovers(self.study.files)
             return fit_recipe(self._crew, recipe, seed, audit_study(self._crew), keeping)
+
+    def _kinds(self, finished: Mapping[str, Record]) -> dict[int, str]:
+        """By seed, the kind of device that its finished runs were trained on, where that is known.
+
+        Raises:
+            InputError: another kind than trains now.
+        """
+        found = {record.seed: self.place.kind_of_record(record) for record in finished.values()}
+        kinds = {seed: kind for seed, kind in found.items() if kind}
+        if not self.mix:
+            check_kinds(self.study, kinds.values(), self.place.kind_of(self._crew.workers[0]))
+        return kinds
 
     def _seeds_with(self, lost: Iterable[int]) -> list[int]:
         """The seeds that are asked for; where none are, also those of runs that are lost."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 
-from finegrid.errors import input_error
-from finegrid.planning.capacity import capacity
+from finegrid.errors import ClusterLostError, input_error
 from finegrid.planning.families import Family
 from finegrid.planning.forecast import family_seconds
 from finegrid.running.auditing import changed_names
@@ -16,21 +16,27 @@ from finegrid.running.crew import Crew
 from finegrid.running.deadline import Deadline
 from finegrid.running.messages import (
     Broken,
+    ClusterLost,
     Ended,
     EpochDone,
+    Lost,
     Problems,
     Ready,
     RecordReady,
     Refused,
     SetAside,
     StepDone,
+    Told,
     Trained,
+    TurnedAway,
 )
 from finegrid.running.process import Worker, describe_exit, raise_error
 from finegrid.running.records import record_lost
 from finegrid.study.audit_file import Audit
 from finegrid.study.lock import check_there
 from finegrid.study.record import Record
+
+MOST_TIMES = 3  # that a family is given to workers who are lost with it: it may be what kills them
 
 
 def train_families(
@@ -39,6 +45,7 @@ def train_families(
     audit: Audit,
     workers: int | None,
     ends: float = math.inf,
+    kinds: Mapping[int, str] | None = None,
 ) -> None:
     """Train what is left of the families, and append every run that has ended to the ledger.
 
@@ -48,22 +55,28 @@ def train_families(
         audit: the study's.
         workers: how many processes train; None: as many as cores and memory carry.
         ends: when to stop, by `time.monotonic`; what is saved of unfinished families stays.
+        kinds: by seed, the kind of device that its finished runs were trained on, where that is known.
 
     Raises:
         InputError: the data or the model have changed since the audit.
         OSError: the system refuses what no run can do without. Nothing is recorded of runs at work.
         WorkerBrokeError: a worker could not start.
+        ClusterLostError: the cluster that trains is gone.
     """
     waiting = deque(in_order(families, audit))
     rows = {run.run_id: run.stands_for for family in families for run in family.left}
     alone = crew.settings.stack_size == 1
     saved = crew.study.files.state_of
     deadline = Deadline(ends, lambda family: alone and not saved(family.family_id).exists())
-    workload = Workload(crew, waiting, rows, {**audit.fingerprints, **audit.contents}, audit, deadline)
-    count = min(len(waiting), workers or capacity(crew.settings, audit).workers)
-    for index in range(len(crew.workers), count):
-        crew.start(index)
-    workload.give_next(crew.workers[0])
+    fingerprints = {**audit.fingerprints, **audit.contents}
+    workload = Workload(crew, waiting, rows, fingerprints, audit, deadline, workers, dict(kinds or {}))
+    if crew.place.settle(crew.settings, audit, families):
+        for worker in [*crew.workers]:
+            crew.dismiss(worker)
+    idle = [*crew.workers]
+    workload.hire()
+    for worker in idle:
+        workload.give_next(worker)
     workload.run()
 
 
@@ -89,6 +102,10 @@ class Workload:
     fingerprints: Mapping[str, str]  # of data, model and files of levels that runs are recorded as
     audit: Audit
     deadline: Deadline
+    asked: int | None = None  # workers that the user asks for; None: as many as there is room for
+    kinds: dict[int, str] = field(default_factory=dict)  # by seed, the kind of device that its runs are for
+    times: Counter[str] = field(default_factory=Counter)  # by family, workers who were lost with it
+    taken_down: set[str] = field(default_factory=set)  # run ids
 
     def run(self) -> None:
         """Until nothing waits and no worker is at work, or the time is over."""
@@ -100,9 +117,11 @@ class Workload:
             family = worker.family
             match event:
                 case Ready(fingerprints, contents):
-                    worker.ready = True
+                    self.crew.is_ready(worker)
                     self.check_unchanged({**fingerprints, **contents})
                     self.give_next(worker)
+                    if self.crew.place.grows:
+                        self.hire()
                 case StepDone(done) if family:
                     watcher.stepped(family, done)
                 case EpochDone() if family:
@@ -110,22 +129,31 @@ class Workload:
                 case RecordReady(record):
                     worker.sent.add(record.run_id)
                     if record.run_id in self.rows:  # else it only kept company
-                        self.take_down(record)
+                        self.take_down(self.crew.place.sign(record, worker))
                 case Trained():
                     if family:
-                        self.crew.study.files.state_of(family.family_id).unlink(missing_ok=True)
+                        self.crew.place.forget(self.crew.study, worker, family)
                         self.deadline.ended(family)
                         watcher.finished(family)
                     self.give_next(worker)
                 case SetAside():
                     self.crew.tell_set_aside(event)
+                case Told(telling):
+                    watcher.said(telling)
+                case Lost() | TurnedAway() if worker in workers:
+                    self.crew.take_leave(worker, event)
+                    if family:
+                        self.take_back(worker, family, event.why)
+                    self.hire()
+                case ClusterLost(why):
+                    raise ClusterLostError(why)
                 case Broken(_, reason) if worker.ready:
                     worker.reason = reason  # it is about to end
                 case Problems() | Refused() | Broken():
                     raise_error(event)
                 case Ended(code):
                     if family:
-                        self.take_down_lost(worker, family, code)
+                        self.take_down_ended(worker, family, code)
                         watcher.finished(family)
                     if worker in workers:
                         self.crew.replace(worker, code, needed=bool(self.waiting))
@@ -133,26 +161,70 @@ class Workload:
     def give_next(self, worker: Worker) -> None:
         """The next family for a worker that has none, if one waits."""
         worker.family = None
-        if (family := self.deadline.take(self.waiting, self.audit)) is not None:
+        kind = self.crew.place.kind_of(worker)
+        if (family := self.deadline.take(self.waiting, self.audit, partial(self.suits, kind))) is not None:
+            self.kinds.setdefault(family.left[0].seed, kind)
             self.deadline.began(family, self.audit)
             self.crew.watcher.began(family, worker.index)
             worker.train(family, whole=self.crew.settings.stack_size > 1)
+        elif self.crew.place.grows:
+            self.crew.dismiss(worker)  # others may need its room
+
+    def suits(self, kind: str, family: Family) -> bool:
+        """Whether a family is for a kind of device: one seed's runs are compared with each other."""
+        return self.kinds.get(family.left[0].seed, kind) == kind
+
+    def hire(self) -> None:
+        """Start as many workers as there is work and room for."""
+        crew = self.crew
+        ready = sum(worker.ready for worker in crew.workers)
+        about = len(self.waiting), self.asked, ready, len(crew.workers) - ready
+        # Any kind will do as long as a family waits whose seed has begun nowhere.
+        wanted = {self.kinds.get(family.left[0].seed, "") for family in self.waiting}
+        for _ in range(crew.place.count(crew.settings, self.audit, *about)):
+            crew.start(kinds=None if "" in wanted else wanted)
+
+    def take_back(self, worker: Worker, family: Family, why: str) -> None:
+        """Let a family wait again whose worker is lost; what is recorded of it stays.
+
+        After some times its runs have failed: it may be what kills them.
+        """
+        left = family.without(worker.sent)
+        self.deadline.gave_up(family)
+        self.times[family.family_id] += 1
+        if not left.left:  # all that was missing is that it said so
+            self.crew.watcher.finished(family)
+        elif self.times[family.family_id] >= MOST_TIMES:
+            reason = f"{MOST_TIMES} workers were lost with it; the last one: {why}"
+            self.take_down_lost(worker, left, reason)
+            self.crew.watcher.finished(family)
+        else:
+            self.crew.watcher.returned(family)
+            self.waiting.appendleft(left)
 
     def take_down(self, record: Record) -> None:
-        """Append a run to the ledger, with the rows that it stands for."""
+        """Append a run to the ledger, with the rows that it stands for. A run is taken down once."""
+        if record.run_id in self.taken_down:
+            return
+        self.taken_down.add(record.run_id)
         record = replace(record, stands_for=self.rows[record.run_id])
         check_there(self.crew.study.files)
         self.crew.study.ledger.append(record)
         self.crew.watcher.recorded(record)
 
-    def take_down_lost(self, worker: Worker, family: Family, code: int) -> None:
+    def take_down_ended(self, worker: Worker, family: Family, code: int) -> None:
         """A worker died in the middle of a family: its runs failed, and the ledger says why."""
-        study = self.crew.study
+        files = self.crew.study.files
         reason = worker.reason or f"the worker process ended with {describe_exit(code)}"
-        reason = f"{reason}; see {study.files.relative(study.files.log_of(worker.index))}"
+        self.take_down_lost(worker, family, f"{reason}; see {files.relative(files.log_of(worker.index))}")
+
+    def take_down_lost(self, worker: Worker, family: Family, reason: str) -> None:
+        """What nobody has recorded of a family has failed."""
+        study = self.crew.study
         for run in family.left:
             if run.run_id not in worker.sent:
-                self.take_down(record_lost(study, self.crew.settings, run, family, reason))
+                record = record_lost(study, self.crew.settings, run, family, reason)
+                self.take_down(self.crew.place.sign(record, worker))
 
     def check_unchanged(self, fingerprints: Mapping[str, str]) -> None:
         """A worker that starts later reads the files anew; its runs are recorded as those of the audit.

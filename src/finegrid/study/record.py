@@ -163,6 +163,10 @@ class Record:
     versions: Annotated[Mapping[str, str], Field(description="of libraries")] = field(default_factory=dict)
     started: Annotated[float | None, Field(description="seconds since 1970")] = None
     ended: Annotated[float | None, Field(description="seconds since 1970")] = None
+    node: Annotated[str | None, Field(description="of a cluster: the machine that trained it")] = None
+    processor: Annotated[
+        str | None, Field(description="of that machine, or its GPU where that trained it")
+    ] = None
     stands_for: Annotated[tuple[int, ...], Field(description="rows of the table that are this run")] = ()
 
     @property
@@ -213,6 +217,8 @@ class Record:
             "versions": self.versions,
             "started": self.started,
             "ended": self.ended,
+            "node": self.node,
+            "processor": self.processor,
             "stands_for": list(self.stands_for) or None,
         }
         return {name: value for name, value in content.items() if value is not None}

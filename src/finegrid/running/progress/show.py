@@ -64,6 +64,7 @@ class Show:
             self.began,
             self.stepped,
             self.scored,
+            self.returned,
             self.recorded,
             self.finished,
         )
@@ -99,6 +100,9 @@ class Show:
 
     def stepped(self, family: Family, steps: int) -> None:
         self.progress = self.progress.stepped(family, steps)
+
+    def returned(self, family: Family) -> None:
+        self.progress = self.progress.returned(family)
 
     def recorded(self, record: Record) -> None:
         self.progress = self.progress.recorded(record)

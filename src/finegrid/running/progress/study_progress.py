@@ -142,6 +142,9 @@ class StudyProgress:
     def began(self, family: Family, worker: int, now: float) -> StudyProgress:
         return self._with(family, worker=worker, began=now)
 
+    def returned(self, family: Family) -> StudyProgress:
+        return self._with(family, worker=None, began=0.0, step=0, before=0, scores={})
+
     def stepped(self, family: Family, steps: int) -> StudyProgress:
         known = self.families[family.family_id]
         before = known.before if known.step else steps - 1

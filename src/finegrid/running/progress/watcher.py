@@ -22,5 +22,6 @@ class Watcher:
     stepped: Callable[[Family, int], None] = lambda family, steps: None
     # A run of a family, its epoch, the mean loss of that, and the study's score on dev after it.
     scored: Callable[[Family, str, int, float | None, float], None] = lambda *told: None
+    returned: Callable[[Family], None] = lambda family: None  # it waits again: who trained it is gone
     recorded: Callable[[Record], None] = lambda record: None
     finished: Callable[[Family], None] = lambda family: None

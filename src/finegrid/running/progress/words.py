@@ -18,6 +18,9 @@ ENGLISH = {
     "--memory or the device has changed): their last digits may differ",
     "unlike the ledger": "in runs.jsonl this run has {before:.4f} on dev, here it has {now:.4f}: another "
     "machine, device, number of threads, stack or version of a library",
+    # a cluster
+    "lost": "worker {worker} is lost ({why}). What it was at begins again elsewhere",
+    "turned away": "node {node} is left out: {why}",
     # progress.json
     "unwritten": "{file} cannot be written ({reason}). The study goes on, but `status` and `watch` do not "
     "see that it is at work",
@@ -77,6 +80,8 @@ CHINESE = {
     "计、--memory 或设备变了）：末几位数字可能不同",
     "unlike the ledger": "runs.jsonl 中这次运行的验证集得分是 {before:.4f}，这里是 {now:.4f}：机器、设备、线"
     "程数、叠放方式或某个库的版本不同",
+    "lost": "工作进程 {worker} 已丢失（{why}）。它正在做的会在别处重新开始",
+    "turned away": "节点 {node} 不参与：{why}",
     "unwritten": "无法写入 {file}（{reason}）。研究继续进行，但 `status` 和 `watch` 看不到它正在运行",
     "distinct": "{recipes}对应 {runs} 次不同的运行；{left} 次待训练",
     "data": "数据",
