@@ -14,7 +14,7 @@ from finegrid.errors import input_error
 if TYPE_CHECKING:
     from finegrid.spelling import Lang
 
-ExtraName = Literal["parquet", "onnx", "tensorboard", "mlflow"]
+ExtraName = Literal["parquet", "onnx", "tensorboard", "mlflow", "ray"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ EXTRAS: dict[ExtraName, Extra] = {
     "onnx": Extra("onnxscript", "fit --onnx, export-onnx", "fit --onnx、export-onnx"),
     "tensorboard": Extra("tensorboard", "export --to tensorboard"),
     "mlflow": Extra("mlflow", "export --to mlflow"),
+    "ray": Extra("ray", "run --on ray", "run --on ray"),
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -42,6 +43,7 @@ from finegrid.study.study import Study
 from finegrid.verdict.budget.parse import parse_budget, parse_duration
 
 if TYPE_CHECKING:
+    from finegrid.running.place import Place
     from finegrid.verdict.confirm import Confirmation
 
 
@@ -52,8 +54,18 @@ def run(
     device: Device = None,
     precision: Precision = None,
     memory: Memory = None,
+    on: Annotated[
+        str | None, typer.Option(help="A Ray cluster: ray, or ray://host:10001. Default: this machine.")
+    ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(help="With --on: folder or URL where states are kept that other nodes go on from."),
+    ] = None,
     mix: Annotated[
-        bool, typer.Option("--mix", help="Allow runs of several devices, precisions, threads, stacks.")
+        bool,
+        typer.Option(
+            "--mix", help="Allow runs of several devices, precisions, threads, stacks, kinds of node."
+        ),
     ] = False,
     rows: Annotated[str | None, typer.Option(help="Only these rows of the table, e.g. 1,35,50.")] = None,
     until_decided: Annotated[
@@ -76,16 +88,37 @@ def run(
     study, settings = load(folder, language, device=device, precision=precision, memory=memory)
     if until_decided:
         check_alone(rows, seeds, for_)
-        run_until_decided(study, settings, workers, mix, budget, margin, language)
+        with place_of(on, storage, mix) as place:
+            run_until_decided(study, settings, workers, mix, budget, margin, language, place)
         return
     check_no_budget(budget)
     chosen = parse_rows(rows, len(study.rows))
     study = plan_seeds(study, seeds)
     train = partial(train_priced, settings=settings, workers=workers, seeds=seeds, rows=chosen, lang=language)
-    study = train_phases(study, partial(train, mix=mix, ends=ends), margin, sayer(language), chosen)
+    with place_of(on, storage, mix) as place:
+        train = partial(train, mix=mix, ends=ends, place=place)
+        study = train_phases(study, train, margin, sayer(language), chosen)
     status = study_status(study, settings, seeds)
     exit_when_over(status, chosen, ends, language)
     say_end(study, margin, status, language)
+
+
+def place_of(on: str | None, storage: str | None, mix: bool) -> AbstractContextManager[Place | None]:
+    """Where to train: on the cluster that ``--on`` names; None: here.
+
+    Raises:
+        InputError: no such place, or ``--storage`` without one.
+    """
+    if on is None:
+        if storage is not None:
+            what = (
+                f'found "{storage}" without --on. Here states are kept in the study\'s folder. Leave it out.'
+            )
+            raise input_error("command line", "--storage", what)
+        return nullcontext()
+    from finegrid.running.cluster.session import connected
+
+    return connected(on, storage, mix)
 
 
 def plan_seeds(study: Study, seeds: int | None) -> Study:
@@ -113,6 +146,7 @@ def train_priced(
     lang: Lang,
     mix: bool,
     ends: float,
+    place: Place | None,
 ) -> None:
     """Train what is missing. First say what that costs and can decide, unless single rows are asked for."""
     from finegrid.verdict.budget.price import describe_price
@@ -121,7 +155,7 @@ def train_priced(
         status = study_status(study, settings, seeds, workers)
         return describe_price(status, lang) if rows is None else []
 
-    launch.train(study, settings, workers, seeds, rows, mix, tell_price, ends, show_in(lang))
+    launch.train(study, settings, workers, seeds, rows, mix, tell_price, ends, show_in(lang), place)
 
 
 def find_end(text: str | None) -> float:
@@ -150,6 +184,7 @@ def run_until_decided(
     budget: str | None,
     margin: float | None,
     lang: Lang,
+    place: Place | None,
 ) -> None:
     """`finegrid run --until-decided`."""
     from finegrid.verdict.interim import add_seeds
@@ -157,8 +192,10 @@ def run_until_decided(
     show = show_in(lang)
     reason = add_seeds(
         study,
-        train=lambda study, seeds: launch.train(study, settings, workers, seeds, mix=mix, show=show),
-        measure=partial(launch.measure_costs, settings=settings, show=show),
+        train=lambda study, seeds: launch.train(
+            study, settings, workers, seeds, mix=mix, show=show, place=place
+        ),
+        measure=partial(launch.measure_costs, settings=settings, show=show, place=place),
         predict_seconds=lambda study, seeds: study_status(study, settings, seeds, workers).seconds_left(),
         budget=None if budget is None else parse_budget(budget),
         margin=margin,

@@ -20,6 +20,8 @@ ENGLISH = {
     "machine, device, number of threads, stack or version of a library",
     # a cluster
     "lost": "worker {worker} is lost ({why}). What it was at begins again elsewhere",
+    "unsaved": "{node} cannot keep states in --storage ({why}). A family that loses its node starts again",
+    "no room": "waiting for room: no node of the cluster is free for a worker ({asked})",
     "turned away": "node {node} is left out: {why}",
     # progress.json
     "unwritten": "{file} cannot be written ({reason}). The study goes on, but `status` and `watch` do not "
@@ -81,6 +83,8 @@ CHINESE = {
     "unlike the ledger": "runs.jsonl 中这次运行的验证集得分是 {before:.4f}，这里是 {now:.4f}：机器、设备、线"
     "程数、叠放方式或某个库的版本不同",
     "lost": "工作进程 {worker} 已丢失（{why}）。它正在做的会在别处重新开始",
+    "unsaved": "{node} 无法把状态保存到 --storage（{why}）。失去节点的一组运行会重新开始",
+    "no room": "正在等待空位：集群中没有节点能容纳一个工作进程（{asked}）",
     "turned away": "节点 {node} 不参与：{why}",
     "unwritten": "无法写入 {file}（{reason}）。研究继续进行，但 `status` 和 `watch` 看不到它正在运行",
     "distinct": "{recipes}对应 {runs} 次不同的运行；{left} 次待训练",

@@ -1,0 +1,151 @@
+"""A worker on a node, seen from the driver."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from finegrid.errors import Problem
+from finegrid.planning.families import Family
+from finegrid.refusals import saving
+from finegrid.running.cluster.facts import Facts
+from finegrid.running.cluster.node import Message
+from finegrid.running.cluster.shipment import Shipment, ShippedFile
+from finegrid.running.messages import (
+    Ended,
+    Event,
+    Job,
+    Lost,
+    Problems,
+    Refused,
+    Told,
+    parse_event,
+)
+from finegrid.running.process import Worker, describe_exit
+from finegrid.running.progress.words import warning_of
+from finegrid.study.study import Study
+
+CLOSES_WITHIN = 5.0  # seconds
+
+
+class RemoteWorker(Worker):
+    """A worker on a node.
+
+    Args:
+        study: whose runs it trains, here at the driver.
+        index: of the worker.
+        events: where its events go.
+        actor: Ray's handle of its `Node`.
+        shipment: what the node needs of the study.
+        shared: of a family that it is given, cached files that other nodes have made for such families.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        index: int,
+        events: queue.Queue[tuple[Worker, Event]],
+        actor: Any,
+        shipment: Shipment,
+        shared: Callable[[RemoteWorker], Mapping[str, ShippedFile]],
+    ) -> None:
+        super().__init__(index, study.files.log_of(index))
+        self.facts: Facts | None = None  # of the node; None: it waits for room
+        self.actor, self.shipment = actor, shipment
+        self.closed = False
+        self._study, self._events, self._shared = study, events, shared
+        self._home = ""
+        self._warned = False
+        self._closing: Any = None
+
+    @property
+    def host(self) -> str:
+        """The name of its node."""
+        return self.facts.host if self.facts else "a node"
+
+    def tell(self, event: Event, closed: bool = False) -> None:
+        """Put an event into the queue; of a closed worker only what concerns all."""
+        if closed or not self.closed:
+            self._events.put((self, event))
+
+    def send(self, job: Job) -> None:
+        import json
+
+        with suppress(ConnectionError):  # the cluster is gone, and an event says so
+            self.actor.send.remote(json.dumps(job.to_json()), dict(self._shared(self)))
+
+    def forget(self, family: Family) -> None:
+        """A family has ended, and its records are written down."""
+        with suppress(ConnectionError):
+            self.actor.forget.remote(family.family_id)
+
+    def hear(self, messages: list[Message]) -> None:
+        """Write what came with a message, and put its event into the queue.
+
+        Raises:
+            OSError: the driver's disk is full or broken.
+        """
+        for message in messages:
+            self._home = message.home or self._home
+            if message.log:
+                self._write_log(message.log)
+            if message.unsaved and not self._warned:
+                self._warned = True
+                self.tell(Told(warning_of("unsaved", node=self.host, why=message.unsaved)))
+            for name, content in message.files.items():
+                with saving(self._study.files.predictions / Path(name).name, len(content)) as draft:
+                    draft.write_bytes(content)
+            for event in self._events_of(message):
+                self.tell(event)
+
+    def _events_of(self, message: Message) -> Iterator[Event]:
+        if message.ended is not None:
+            how = describe_exit(message.ended)
+            # A signal is nobody's mistake: too little memory at that moment, or somebody's kill.
+            yield (
+                Lost(f"its process on {self.host} ended with {how}")
+                if message.ended < 0
+                else Ended(message.ended)
+            )
+        if message.event is not None:
+            import json
+
+            match event := parse_event(json.dumps(message.event)):
+                case Problems(source, problems):
+                    here = tuple(
+                        Problem(self._as_here(one.where), self._as_here(one.what)) for one in problems
+                    )
+                    yield Problems(self._as_here(source), here)
+                case Refused(_, _, path):
+                    yield replace(event, path=f"{self.host}:{path}" if path else self.host)
+                case _:
+                    yield event
+
+    def _as_here(self, text: str) -> str:
+        """Where a node names its own folder, the study's."""
+        return text.replace(self._home, str(self._study.folder)) if self._home else text
+
+    def _write_log(self, text: str) -> None:
+        with suppress(OSError):  # a log that cannot be written is no reason to end
+            self.log.parent.mkdir(exist_ok=True)
+            with self.log.open("a", encoding="utf-8") as log:
+                log.write(text)
+
+    def hang_up(self) -> None:
+        self.closed = True
+        if self.facts is not None and self._closing is None:
+            with suppress(Exception):  # it may be gone already
+                self._closing = self.actor.close.remote()
+
+    def close(self) -> None:
+        import ray
+
+        self.hang_up()
+        with suppress(Exception):
+            if self._closing is not None:
+                ray.wait([self._closing], timeout=CLOSES_WITHIN)
+            ray.kill(self.actor, no_restart=True)

@@ -1,0 +1,519 @@
+"""A Ray cluster as the place where workers work: who connects is the driver, and the only one who writes."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import threading
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from finegrid.data.tokens import tokenise
+from finegrid.encoders.tokenizer import load_tokenizer
+from finegrid.errors import InputError, Problem, first_line, input_error
+from finegrid.extras import need
+from finegrid.machine import cores
+from finegrid.planning.capacity import Hardware
+from finegrid.planning.families import Family
+from finegrid.recipe.identity import key_of
+from finegrid.running.cluster.facts import Facts, describe_kind, find_problems, find_unfit, tell_facts
+from finegrid.running.cluster.node import Node
+from finegrid.running.cluster.remote import RemoteWorker
+from finegrid.running.cluster.shipment import PART, Packer, Shipment, ShippedFile
+from finegrid.running.cluster.storage import Storage
+from finegrid.running.messages import ClusterLost, Lost, Refused, Told, TurnedAway
+from finegrid.running.place import Events, Place
+from finegrid.running.process import Worker
+from finegrid.running.progress.words import telling
+from finegrid.study.audit_file import Audit, Cost, load_audit
+from finegrid.study.record import Record
+from finegrid.study.settings import RunSettings
+from finegrid.study.study import Study
+
+HERE, AWAY = "ray", "ray://"  # what --on may be
+BEAT_SECONDS = 2.0  # in which a node says something, if only that it is alive
+HUNG_SECONDS = 60.0  # without a beat, after which a node counts as lost
+GONE_SECONDS = 15.0  # without an answer of the head; Ray itself ends the process after 60
+LOOK_SECONDS = 120.0  # in which a node must say what it is
+PATIENCE_SECONDS = 20.0  # without a worker, after which it is told that there is no room
+MOST_STARTING = 1000  # workers that wait for room at once
+QUIET = {"RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0"}
+NODE_ID = "ray.io/node-id"  # a label that Ray gives every node
+
+
+def check_on(on: str) -> str:
+    """What ``--on`` names.
+
+    Raises:
+        InputError: no place that finegrid knows.
+    """
+    if on != HERE and not (on.startswith(AWAY) and len(on) > len(AWAY)):
+        what = f'found "{on}", expected ray (RAY_ADDRESS, or one started here) or ray://host:10001.'
+        raise input_error("command line", "--on", what)
+    return on
+
+
+@contextmanager
+def connected(on: str, storage: str | None, mix: bool) -> Iterator[Cluster]:
+    """A cluster to work on. It is connected to once a study asks for it.
+
+    Args:
+        on: ``ray``, or the address of a Ray client's server.
+        storage: folder or URL where states are kept; None: nowhere.
+        mix: whether nodes may differ; then each takes whole seeds.
+
+    Raises:
+        InputError: no such place, or Ray is not installed.
+    """
+    check_on(on)
+    need("ray", "command line", f"--on {on}")
+    cluster = Cluster(on, None if storage is None else Storage(storage), mix)
+    try:
+        yield cluster
+    finally:
+        cluster.close()
+
+
+@dataclass
+class Cluster(Place):
+    """A Ray cluster.
+
+    Attributes:
+        on: Its address, or ``ray``.
+        storage: Where states are kept that other nodes go on from.
+        mix: Whether nodes may differ.
+    """
+
+    on: str
+    storage: Storage | None = None
+    mix: bool = False
+    grows = True
+    _session: str = field(default_factory=lambda: secrets.token_hex(8))
+    _facts: dict[str, Facts] = field(default_factory=dict)  # by node, of those that fit
+    _refused: set[str] = field(default_factory=set)  # nodes that differ
+    _kind: str = ""  # of all nodes, unless they may differ
+    _memory: int = 0  # bytes that a worker asks for; 0: not known
+    _settings: RunSettings = field(default_factory=RunSettings)
+    _made: dict[str, dict[str, ShippedFile]] = field(default_factory=dict)  # by what families cost alike
+    _workers: dict[Any, tuple[RemoteWorker, float]] = field(default_factory=dict)  # by what is waited for
+    _changed: threading.Lock = field(default_factory=threading.Lock)
+    _over: threading.Event = field(default_factory=threading.Event)
+    _lost: bool = False  # whether the cluster is gone
+    _packer: Packer | None = None
+    _latest: RemoteWorker | None = None  # who is told what concerns all
+    _asked_since: float = 0.0
+    _told_waiting: bool = False
+
+    # --- connecting ---
+
+    def connect(self) -> None:
+        """Connect, if that has not been done.
+
+        Raises:
+            InputError: nobody answers, or Ray is of another version there.
+        """
+        if self._packer is not None:
+            return
+        for name, value in QUIET.items():
+            os.environ.setdefault(name, value)
+        import ray
+
+        with signals_kept():
+            try:
+                start_or_find(self.on)
+            except Exception as error:  # of sockets, of Ray, of versions that differ
+                what = f"no Ray can be used there: {first_line(error)}. Is it running, with Ray {ray.__version__} "
+                what += "and the same Python?"
+                raise input_error("command line", f"--on {self.on}", what) from None
+        self._packer = Packer(ray.put)
+        threading.Thread(target=self._listen, daemon=True).start()
+        threading.Thread(target=self._watch_head, daemon=True).start()
+
+    def close(self) -> None:
+        """Leave the cluster."""
+        self._over.set()
+        if self._packer is None:
+            return
+        import ray
+
+        # A head that is gone keeps Ray waiting.
+        leaving = threading.Thread(target=ray.shutdown, daemon=True)
+        leaving.start()
+        leaving.join(1.0 if self._lost else 20.0)
+
+    # --- what a crew asks of its place ---
+
+    def check(self, study: Study, settings: RunSettings, workers: int | None) -> None:
+        self.connect()
+        if self.storage is not None:
+            self.storage.check()
+        self._settings = settings
+        self._made.clear()
+        nodes = self._look()
+        if problems := find_problems(nodes, settings, self.mix):
+            raise InputError("cluster", problems)
+        self._facts = {facts.node: facts for facts in nodes if isinstance(facts, Facts)}
+        self._kind = next((facts.kind(settings) for facts in self._facts.values()), "")
+        audit = load_audit(study.folder)
+        known = audit is not None and audit.measured == settings.alike
+        self._memory = self._most_memory(audit.costs, settings.family_size) if audit and known else 0
+
+    def hardware(self) -> Hardware:
+        nodes = self._facts.values()
+        if not nodes:
+            return Hardware.here()
+        return Hardware(
+            min(facts.cores for facts in nodes),
+            min(facts.memory for facts in nodes),
+            max(1, min(len(facts.gpus) for facts in nodes)),
+        )
+
+    def employ(
+        self,
+        study: Study,
+        settings: RunSettings,
+        index: int,
+        events: Events,
+        kinds: Collection[str] | None = None,
+    ) -> Worker:
+        import ray
+
+        options: dict[str, Any] = {**self._resources(), "max_concurrency": 4, "max_restarts": 0}
+        if avoided := self._avoided(kinds):
+            options["label_selector"] = {NODE_ID: f"!in({','.join(sorted(avoided))})"}
+        actor = ray.remote(Node).options(**options).remote(self._session)
+        worker = RemoteWorker(study, index, events, actor, self._ship(study), self._shared_with)
+        self._latest = worker
+        with self._changed:
+            if not any(one.facts for one, _ in self._workers.values()):
+                self._asked_since = time.monotonic()
+            self._workers[actor.look.remote()] = worker, 0.0
+        return worker
+
+    def settle(self, settings: RunSettings, audit: Audit, families: Sequence[Family]) -> bool:
+        if settings.device == "cuda":
+            return False  # what was measured is the GPU's, which is asked for as a whole
+        hired = self._memory
+        runs = {key_of(family.runs[0].recipe.priced_levels()): family for family in families}
+        costs = [(audit.cost(family.runs[0].recipe), len(family.runs)) for family in runs.values()]
+        needed = max((self._most_memory([cost], size) for cost, size in costs if cost), default=0)
+        self._memory = needed
+        return not needed <= hired <= 2 * needed
+
+    def count(
+        self, settings: RunSettings, audit: Audit, waiting: int, asked: int | None, ready: int, starting: int
+    ) -> int:
+        if asked is not None:
+            return min(waiting, asked - ready - starting)
+        # As many as there is room for, and as many again: they wait, and a cluster that can will grow.
+        return min(waiting, min(MOST_STARTING, max(1, self._room(), ready)) - starting)
+
+    def kind_of(self, worker: Worker) -> str:
+        assert isinstance(worker, RemoteWorker)
+        return worker.facts.kind(self._settings) if worker.facts else ""
+
+    def kind_of_record(self, record: Record) -> str:
+        return describe_kind(record.processor, record.versions) if record.processor else ""
+
+    def sign(self, record: Record, worker: Worker) -> Record:
+        assert isinstance(worker, RemoteWorker)
+        if worker.facts is None:
+            return record
+        return replace(record, node=worker.facts.host, processor=worker.facts.device(self._settings))
+
+    def forget(self, study: Study, worker: Worker, family: Family) -> None:
+        assert isinstance(worker, RemoteWorker)
+        super().forget(study, worker, family)
+        worker.forget(family)
+
+    # --- nodes ---
+
+    def _look(self) -> list[Facts | Problem]:
+        """What the nodes are that could have a worker, or why one cannot say."""
+        import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        nodes = {}
+        for node in ray.nodes():
+            if node["Alive"] and self._holds_a_worker(node["Resources"]):
+                there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+                task = ray.remote(tell_facts).options(num_cpus=0, scheduling_strategy=there, max_retries=0)
+                nodes[task.remote(node["NodeID"])] = node
+        asked = list(nodes)
+        if asked:
+            ray.wait(asked, num_returns=len(asked), timeout=LOOK_SECONDS)
+        found: list[Facts | Problem] = []
+        for ref, node in nodes.items():
+            try:
+                found.append(Facts.from_json(ray.get(ref, timeout=0)))
+            except ray.exceptions.GetTimeoutError:
+                found.append(Problem(node["NodeManagerHostname"], f"said nothing for {LOOK_SECONDS:.0f} s"))
+            except ray.exceptions.NodeDiedError:
+                continue  # since it was listed
+            except Exception as error:  # whatever keeps finegrid from being imported there
+                found.append(Problem(node["NodeManagerHostname"], describe_unusable(error)))
+        return found
+
+    def _resources(self) -> dict[str, float]:
+        """What a worker asks for."""
+        asked: dict[str, float] = {"num_cpus": self._settings.threads}
+        if self._settings.device == "cuda":
+            asked["num_gpus"] = 1
+        if self._memory:
+            asked["memory"] = self._memory
+        return asked
+
+    def _holds_a_worker(self, resources: Mapping[str, float]) -> bool:
+        return self._fit_into(resources) > 0
+
+    def _fit_into(self, resources: Mapping[str, float]) -> int:
+        """How many workers fit into some of Ray's resources."""
+        names = {"num_cpus": "CPU", "num_gpus": "GPU", "memory": "memory"}
+        asked = {names[name]: amount for name, amount in self._resources().items()}
+        return int(min(resources.get(name, 0.0) // amount for name, amount in asked.items()))
+
+    def _room(self) -> int:
+        """How many workers find room now."""
+        import ray
+
+        try:
+            free = ray.available_resources()
+            whole = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        except Exception:  # whoever watches the head says what is wrong
+            return 0
+        return min(self._fit_into(free), sum(map(self._fit_into, whole)))
+
+    def _most_memory(self, costs: Collection[Cost], members: int) -> int:
+        if self._settings.device == "cuda":
+            return 0
+        stacked = self._settings.stack_size > 1
+        return max((cost.memory + (members - 1) * cost.member(stacked) for cost in costs), default=0)
+
+    def _avoided(self, kinds: Collection[str] | None) -> set[str]:
+        """Nodes that no worker is wanted on."""
+        others = {
+            node
+            for node, facts in self._facts.items()
+            if kinds is not None and facts.kind(self._settings) not in kinds
+        }
+        return self._refused | others
+
+    # --- workers ---
+
+    def _ship(self, study: Study) -> Shipment:
+        """What a study's workers need, in the object store.
+
+        Raises:
+            InputError: bad data.
+            OSError: a file cannot be read, or the object store is full.
+        """
+        assert self._packer is not None
+        prepare(study)
+        return self._packer.pack(study)
+
+    def _shared_with(self, worker: RemoteWorker) -> Mapping[str, ShippedFile]:
+        """What other nodes have made for families like the one that a worker is given."""
+        if worker.family is None:
+            return {}
+        return self._made.get(key_of(worker.family.runs[0].recipe.priced_levels()), {})
+
+    def _listen(self) -> None:
+        """Hear all workers, until the session is over."""
+        import ray
+
+        while not self._over.wait(0.0):
+            with self._changed:
+                waited = list(self._workers)
+            self._tell_waiting()
+            if not waited:
+                self._over.wait(0.1)
+                continue
+            try:
+                done, _ = ray.wait(waited, num_returns=1, timeout=0.5)
+                if done:
+                    done, _ = ray.wait(waited, num_returns=len(waited), timeout=0)
+            except Exception as error:
+                self._tell_gone(first_line(error))
+                return
+            for ref in done:
+                self._hear(ref)
+            self._give_up_hung()
+
+    def _hear(self, ref: Any) -> None:
+        """Take what a worker has said, and wait for what it says next."""
+        import ray
+
+        with self._changed:
+            worker, _ = self._workers.pop(ref)
+        if worker.closed:
+            return
+        try:
+            said = ray.get(ref)
+            if isinstance(said, dict):
+                self._greet(worker, Facts.from_json(said))
+            else:
+                self._share_made(worker, said)
+                worker.hear(said)
+            if not worker.closed:
+                following = worker.actor.listen.remote(BEAT_SECONDS)
+                with self._changed:
+                    self._workers[following] = worker, time.monotonic()
+        except ConnectionError as error:
+            self._tell_gone(first_line(error))
+        except OSError as error:
+            worker.tell(Refused.of(error))
+        except Exception as error:  # the actor is gone, or its node, or what was sent
+            worker.tell(Lost(describe_loss(error, worker)))
+
+    def _greet(self, worker: RemoteWorker, facts: Facts) -> None:
+        """A worker has found room: let it begin, unless its node differs."""
+        why = find_unfit(facts, self._settings, self.mix)
+        if not why and not self.mix and self._kind not in ("", facts.kind(self._settings)):
+            why = f"it has {facts.kind(self._settings)}, the others {self._kind}"
+        if why:
+            self._refused.add(facts.node)
+            worker.tell(TurnedAway(facts.host, why))
+            return
+        self._facts[facts.node] = worker.facts = facts
+        self._kind = self._kind or facts.kind(self._settings)
+        storage = self.storage.url if self.storage else ""
+        worker.actor.begin.remote(worker.shipment, self._settings.model_dump_json(), worker.index, storage)
+
+    def _share_made(self, worker: RemoteWorker, messages: Sequence[Any]) -> None:
+        """Ask a node for what its worker has made, so that others need not."""
+        if worker.family is None:
+            return
+        key = key_of(worker.family.runs[0].recipe.priced_levels())
+        for message in messages:
+            for name, (digest, size) in message.made.items():
+                parts = [worker.actor.read_cache.remote(name, part) for part in range(-(-size // PART))]
+                self._made.setdefault(key, {})[name] = ShippedFile(digest, tuple(parts))
+
+    def _give_up_hung(self) -> None:
+        """Count as lost who has said nothing for too long."""
+        now = time.monotonic()
+        with self._changed:
+            hung = {
+                ref: worker
+                for ref, (worker, since) in self._workers.items()
+                if since and now - since > HUNG_SECONDS
+            }
+            for ref in hung:
+                del self._workers[ref]
+        for worker in hung.values():
+            worker.tell(Lost(f"{worker.host} has said nothing for {HUNG_SECONDS:.0f} s"))
+
+    def _tell_waiting(self) -> None:
+        """Say once that no worker has found room."""
+        with self._changed:
+            workers = [worker for worker, _ in self._workers.values()]
+            waits = workers and not any(worker.facts for worker in workers)
+            if not waits or self._told_waiting or time.monotonic() - self._asked_since < PATIENCE_SECONDS:
+                return
+            self._told_waiting = True
+        asked = describe_resources(self._resources())
+        workers[0].tell(Told(telling("no room", asked=asked)))
+
+    def _tell_gone(self, why: str) -> None:
+        """The cluster is gone."""
+        if self._over.is_set():
+            return
+        self._lost = True
+        if self._latest is not None:
+            self._latest.tell(ClusterLost(why), closed=True)
+
+    def _watch_head(self) -> None:
+        """See whether the head still answers. Ray would end this process, without a word of ours."""
+        import ray
+
+        if self.on != HERE:
+            return
+        host, _, port = str(ray.get_runtime_context().gcs_address).rpartition(":")
+        answered = time.monotonic()
+        while not self._over.wait(1.0):
+            try:
+                socket.create_connection((host, int(port)), timeout=5.0).close()
+                answered = time.monotonic()
+            except OSError as error:
+                if time.monotonic() - answered > GONE_SECONDS:
+                    self._tell_gone(f"the head at {host}:{port} does not answer ({first_line(error)})")
+                    return
+
+
+def start_or_find(on: str) -> None:
+    """Connect to the Ray that ``--on`` names; to one that is started here, if none is running.
+
+    Raises:
+        Exception: whatever keeps Ray from it.
+    """
+    import ray
+
+    quiet: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
+    if on != HERE:
+        ray.init(on, **quiet)
+        return
+    named = os.environ.get("RAY_ADDRESS")
+    try:
+        ray.init(named or "auto", **quiet)
+    except ConnectionError:
+        if named:
+            raise
+        ray.init("local", num_cpus=cores(), include_dashboard=False, **quiet)
+
+
+@contextmanager
+def signals_kept() -> Iterator[None]:
+    """Ray handles signals its own way, and would end the process without a word of ours."""
+    numbers = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+    before = {number: signal.getsignal(number) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def prepare(study: Study) -> None:
+    """Split and tokenise the data here, once for all nodes.
+
+    Raises:
+        InputError: bad data.
+    """
+    tokenizer = load_tokenizer(study.checkpoint.folder)
+    for table in study.read_tables():
+        tokenise(table, tokenizer, study.files.cache)
+
+
+def describe_resources(asked: Mapping[str, float]) -> str:
+    """``1 CPU, 1 GPU, 2.4 GiB``."""
+    words = {"num_cpus": "{:g} CPU", "num_gpus": "{:g} GPU"}
+    told = [words[name].format(amount) for name, amount in asked.items() if name in words]
+    if memory := asked.get("memory"):
+        told.append(f"{memory / 2**30:.1f} GiB")
+    return ", ".join(told)
+
+
+def describe_unusable(error: Exception) -> str:
+    """Why a node cannot even say what it is."""
+    lines = str(error).strip().splitlines()
+    said = lines[-1] if lines else type(error).__name__
+    return f"finegrid does not run there ({said}). Install it, or leave the node out."
+
+
+def describe_loss(error: Exception, worker: RemoteWorker) -> str:
+    """Why a worker is lost, in one line."""
+    import ray
+
+    text = " ".join(str(error).split())
+    if isinstance(error, ray.exceptions.OutOfMemoryError) or "memory pressure" in text or "OOM" in text:
+        return f"Ray killed it on {worker.host}, which ran out of memory"
+    if "node" in text and ("has died" in text or "node died" in text or "was terminated" in text):
+        return f"{worker.host} died, or cannot be reached"
+    if isinstance(error, ray.exceptions.ActorDiedError):
+        return f"its actor on {worker.host} died"
+    return f"{worker.host}: {first_line(error)}"
