@@ -30,8 +30,8 @@ from finegrid.study.study import Study
 LINE = jsonschema.Draft202012Validator(record_schema())
 FINEGRID = (sys.executable, "-m", "finegrid")
 ENVIRONMENT = {**os.environ, "HF_HUB_OFFLINE": "1", "COLUMNS": "100", "PYTHONUTF8": "1"}
-# What may differ between two runs of one study: clocks and memory.
-CLOCKS = ("seconds", "memory", "started", "ended")
+# What may differ between two runs of one study: clocks, memory, and where it was.
+CLOCKS = ("seconds", "memory", "started", "ended", "node", "processor")
 EPOCH_CLOCKS = ("train_seconds", "dev_seconds")
 
 

@@ -42,7 +42,7 @@ GONE_SECONDS = 15.0  # without an answer of the head; Ray itself ends the proces
 LOOK_SECONDS = 120.0  # in which a node must say what it is
 PATIENCE_SECONDS = 20.0  # without a worker, after which it is told that there is no room
 MOST_STARTING = 1000  # workers that wait for room at once
-QUIET = {"RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0"}
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0"}
 NODE_ID = "ray.io/node-id"  # a label that Ray gives every node
 
 

@@ -1,0 +1,83 @@
+"""Studies on a real Ray cluster of three nodes, which are processes of this machine."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.command_line import finegrid, records
+from support.killed import finished_content
+from support.nodes import cluster_of, on_cluster
+from support.studies import save_word_checkpoint, write_data, write_word_study
+
+pytest.importorskip("ray")
+pytestmark = pytest.mark.slow
+
+FACTORS: dict[str, Any] = {
+    "freeze.layers": [0, 1],
+    "freeze.dropout": [True, False],
+    "schedule.warmup_ratio": [0.0, 0.1],
+}
+RUN = "family_size = 2\nthreads = 1\nsave_after_seconds = 0"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study, its data beside it, and what it comes to here."""
+    home = tmp_path_factory.mktemp("home")
+    checkpoint = save_word_checkpoint(home / "checkpoint")
+    write_data(home / "data")
+    write_word_study(home / "study", checkpoint, FACTORS, design="seeds = 2", run=RUN)
+    shutil.copytree(home / "study", home / "local")
+    assert finegrid("run", "local", cwd=home).returncode == 0
+    return home
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    with cluster_of(3, ray_client_server_port=23001) as cluster:
+        yield cluster
+
+
+def copy_of(home: Path, name: str) -> Path:
+    return Path(shutil.copytree(home / "study", home / name))
+
+
+def check_same(home: Path, name: str) -> None:
+    """Every file is that of the local study, but for clocks and places, and no record is there twice.
+
+    What workers have cached stays on their nodes.
+    """
+    local, far = (
+        {file: content for file, content in finished_content(home / each).items() if "cache/" not in file}
+        for each in ("local", name)
+    )
+    assert far.keys() == local.keys()
+    assert [file for file in local if far[file] != local[file]] == []
+    ids = [record["run_id"] for record in records(home / name)]
+    assert len(ids) == len({*ids})
+
+
+@pytest.mark.parametrize("address", ["ray", "ray://127.0.0.1:23001"])
+def test_a_study_on_three_nodes_is_the_local_one_bit_for_bit(home: Path, cluster: Any, address: str) -> None:
+    name = "far" if address == "ray" else "client"
+    folder = copy_of(home, name)
+    ended = on_cluster(cluster, "run", name, "--on", address, cwd=home)
+
+    assert ended.returncode == 0, ended.stderr
+    check_same(home, name)
+    assert {record["node"] for record in records(folder)} != {None}
+    assert sorted(path.name for path in (folder / "logs").iterdir())[:2] == ["worker-0.log", "worker-1.log"]
+
+
+def test_a_study_begun_here_goes_on_there_and_the_other_way_round(home: Path, cluster: Any) -> None:
+    for name, first, second in (("out", (), ("--on", "ray")), ("back", ("--on", "ray"), ())):
+        copy_of(home, name)
+        assert on_cluster(cluster, "run", name, "--seeds", "1", *first, cwd=home).returncode == 0
+        ended = on_cluster(cluster, "run", name, "--seeds", "2", *second, cwd=home)
+
+        assert ended.returncode == 0, ended.stderr
+        check_same(home, name)
