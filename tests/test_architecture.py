@@ -62,6 +62,7 @@ ROOMS = [
     "audit",
     "inference",
     "running",
+    "running/cluster",
     "api",
     "cli",
 ]
@@ -88,7 +89,7 @@ WITHOUT_TORCH = {
     "finegrid.pretraining.schedule",
     "finegrid.pretraining.settings",
 }
-SLOW = ("torch", "transformers", "pyarrow", "tokenizers", "sklearn", "triton")
+SLOW = ("torch", "transformers", "pyarrow", "tokenizers", "sklearn", "triton", "ray")
 ON_DEMAND = {"finegrid.data.parquet"}  # imported once there is a Parquet file to read
 
 

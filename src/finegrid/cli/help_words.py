@@ -82,8 +82,12 @@ CHINESE = {
     "Write the design and seeds of --budget into study.toml.": "把 --budget 选出的设计和种子数写入 "
     "study.toml。",
     "Train what is still missing. Running again resumes.": "训练尚未完成的运行；再次执行本命令即可接着训练。",
-    "Allow runs of several devices, precisions, threads, stacks.": "允许混用不同设备、精度、线程数和堆叠方式"
-    "的运行。",
+    "A Ray cluster: ray, or ray://host:10001. Default: this machine.": "Ray 集群：ray 或 ray://host:10001。默"
+    "认：本机。",
+    "With --on: folder or URL where states are kept that other nodes go on from.": "与 --on 同用：保存状态的文"
+    "件夹或 URL，其他节点可从中继续。",
+    "Allow runs of several devices, precisions, threads, stacks, nodes.": "允许混用不同设备、精度、线程数、堆"
+    "叠方式和节点的运行。",
     "Only these rows of the table, e.g. 1,35,50.": "只训练表中的这些行，例如 1,35,50。",
     "Add seeds, at planned looks, until every verdict is in.": "按计划的期中分析增加种子，直到得出全部结论。",
     "With --until-decided: stop before this time is over, e.g. 3h, 90m.": "与 --until-decided 合用：在这段时"

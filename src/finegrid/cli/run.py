@@ -63,9 +63,7 @@ def run(
     ] = None,
     mix: Annotated[
         bool,
-        typer.Option(
-            "--mix", help="Allow runs of several devices, precisions, threads, stacks, kinds of node."
-        ),
+        typer.Option("--mix", help="Allow runs of several devices, precisions, threads, stacks, nodes."),
     ] = False,
     rows: Annotated[str | None, typer.Option(help="Only these rows of the table, e.g. 1,35,50.")] = None,
     until_decided: Annotated[

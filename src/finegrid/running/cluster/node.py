@@ -1,4 +1,4 @@
-"""A worker on a node: an actor of Ray that has the ordinary worker process work there, and passes on its events.
+"""A worker on a node: an actor of Ray that starts the ordinary worker process, and passes on its events.
 
 It holds nothing that matters: whatever becomes of it, its family can be trained again.
 """
@@ -65,7 +65,6 @@ class Node:
 
     Args:
         session: names the folder of this command.
-        node: Ray's id of the node that it is on.
     """
 
     def __init__(self, session: str) -> None:

@@ -1,4 +1,4 @@
-"""Where a node keeps what it was sent: a folder of temporary files, shared by its workers, gone with the last one."""
+"""Where a node keeps what it was sent: a temporary folder, shared by its workers, gone with the last one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Scratch:
 
     @classmethod
     def of(cls, name: str) -> Scratch:
-        """Make the folder of that name, or share the one that others hold. Folders of dead processes are removed.
+        """Make the folder of that name, or share the one that others hold. Those of dead processes go.
 
         Raises:
             OSError: the disk is full or broken, or another user has taken our place.
@@ -63,7 +63,7 @@ def own_folder() -> Path:
 
 
 def hold(folder: Path) -> int | None:
-    """A descriptor of a lock that several processes may have at once; None where somebody removes the folder."""
+    """A descriptor of a lock that several may have at once; None where somebody removes the folder."""
     import fcntl  # not on Windows, where Ray's nodes are none of ours
 
     descriptor = -1

@@ -127,8 +127,8 @@ class Cluster(Place):
             try:
                 start_or_find(self.on)
             except Exception as error:  # of sockets, of Ray, of versions that differ
-                what = f"no Ray can be used there: {first_line(error)}. Is it running, with Ray {ray.__version__} "
-                what += "and the same Python?"
+                found = f"no Ray can be used there: {first_line(error)}."
+                what = f"{found} Is it running, with Ray {ray.__version__} and the same Python?"
                 raise input_error("command line", f"--on {self.on}", what) from None
         self._packer = Packer(ray.put)
         threading.Thread(target=self._listen, daemon=True).start()

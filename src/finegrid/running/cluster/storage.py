@@ -1,8 +1,8 @@
 """States of families in a folder or bucket that all nodes reach, so that one goes on where another died.
 
 Whatever pyarrow opens: a path on a shared disk, ``file://``, ``s3://``, ``gs://``, ``hdfs://``. A state is
-named after its family, which stands for data, model, recipes and seed; what else decides on last digits stands
-in the file, and `StateFile` checks it.
+named after its family, which stands for data, model, recipes and seed. What else decides on last digits is in
+the file, and `StateFile` checks it.
 """
 
 from __future__ import annotations

@@ -1,0 +1,400 @@
+"""Workers that are lost, nodes that differ, and what a node is sent: without Ray, whose part is pretended."""
+
+from __future__ import annotations
+
+import os
+import queue
+import tempfile
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.audits import audit_of
+from support.studies import write_study
+
+from finegrid.data.table import fingerprint_tables
+from finegrid.encoders.families import model_fingerprint
+from finegrid.errors import ClusterLostError, InputError, Problem, WorkerBrokeError
+from finegrid.planning.capacity import Hardware
+from finegrid.planning.families import Family
+from finegrid.planning.runs import PlannedRun
+from finegrid.recipe.identity import ENGINE
+from finegrid.running.cluster import session
+from finegrid.running.cluster.facts import Facts, describe_kind, find_problems, tell_facts
+from finegrid.running.cluster.scratch import Scratch
+from finegrid.running.cluster.session import Cluster, check_on
+from finegrid.running.cluster.shipment import Layout, Packer, unpack
+from finegrid.running.cluster.storage import Storage
+from finegrid.running.messages import (
+    ClusterLost,
+    Event,
+    Lost,
+    Ready,
+    RecordReady,
+    Trained,
+    TurnedAway,
+)
+from finegrid.running.place import Place
+from finegrid.running.progress.watcher import Watcher
+from finegrid.running.runner import Runner
+from finegrid.study.audit_file import Audit, Cost, RowAudit, save_audit
+from finegrid.study.load import load_study
+from finegrid.study.record import Record, Status
+from finegrid.study.settings import RunSettings
+from finegrid.study.study import Study
+
+FOUR = '[design]\nseeds = 2\n[factors]\n"reinit.layers" = [0, 1, 2, 3]'
+ONE_EACH = RunSettings(family_size=1)
+FACTS = Facts("n1", "frodo", "Zen 5", True, 8, 2**34, (), {"finegrid": "1", "torch": "2"})
+
+
+@pytest.fixture
+def study(tmp_path: Path, bert: Path) -> Study:
+    """A study of four recipes and two seeds, audited."""
+    study = load_study(write_study(tmp_path / "four", bert, settings=FOUR))
+    rows = [RowAudit(moved=row.recipe.moved(), run=row.recipe.moved(), inert={}) for row in study.rows]
+    known = {"engine": ENGINE, "rows": rows, "measured": RunSettings().alike}
+    save_audit(study.folder, audit_of().model_copy(update=known))
+    return study
+
+
+class Remote:
+    """A worker on a node that trains in no time, unless it is told to be lost."""
+
+    def __init__(self, place: Nodes, index: int, events: queue.Queue[tuple[Any, Event]]) -> None:
+        self.index, self.place, self.events = index, place, events
+        self.family: Family | None = None
+        self.sent: set[str] = set()
+        self.ready, self.reason, self.log = False, "", Path("worker.log")
+        self.kind = place.kinds[len(place.made) % len(place.kinds)]
+        self.closed = False
+        place.made.append(self)
+        self.tell(place.greets(self))
+
+    def tell(self, event: Event) -> None:
+        self.events.put((self, event))
+
+    def train(self, family: Family, whole: bool) -> None:
+        self.family, self.sent = family, set()
+        self.place.given.append((self, family))
+        for event in self.place.trains(self, family):
+            self.tell(event)
+
+    def hang_up(self) -> None:
+        self.closed = True
+
+    close = hang_up
+
+
+def train(worker: Remote, family: Family) -> list[Event]:
+    return [*records_of(family.left), Trained(family.family_id)]
+
+
+def records_of(runs: Collection[PlannedRun], status: Status = "done") -> list[Event]:
+    alike = {"device": "cpu", "precision": "fp32", "threads": 1}
+    return [
+        RecordReady(Record(run_id=run.run_id, seed=run.seed, status=status, **alike))  # type: ignore[arg-type]
+        for run in runs
+    ]
+
+
+def diverge(worker: Remote, family: Family) -> list[Event]:
+    """Train runs that leave no predictions, and so are finished without any."""
+    return [*records_of(family.left, "diverged"), Trained(family.family_id)]
+
+
+class Nodes(Place):
+    """A cluster of nodes that nobody sees."""
+
+    grows = True
+
+    def __init__(self, *kinds: str) -> None:
+        self.kinds = kinds or ("",)
+        self.made: list[Remote] = []
+        self.given: list[tuple[Remote, Family]] = []
+        self.wanted: list[Collection[str] | None] = []
+        self.trains: Callable[[Remote, Family], list[Event]] = train
+        self.greets: Callable[[Remote], Event] = lambda worker: Ready({})
+
+    def check(self, study: Study, settings: RunSettings, workers: int | None) -> None:
+        pass
+
+    def hardware(self) -> Hardware:
+        return Hardware(4, 2**34, 1)
+
+    def employ(self, study: Any, settings: Any, index: int, events: Any, kinds: Any = None) -> Any:
+        self.wanted.append(kinds)
+        return Remote(self, index, events)
+
+    def count(self, settings: Any, audit: Any, waiting: int, asked: Any, ready: int, starting: int) -> int:
+        return min(waiting, (asked or 2) - ready - starting)
+
+    def kind_of(self, worker: Any) -> str:
+        kind: str = worker.kind
+        return kind
+
+
+def run(study: Study, place: Nodes, **asked: Any) -> tuple[list[Record], list[str]]:
+    """Train a study there. Returns the ledger's lines, and what was said."""
+    said: list[str] = []
+    watcher = Watcher(said=lambda telling: said.extend(telling("en")))
+    Runner(study, ONE_EACH, watcher=watcher, place=place, **asked).run()
+    return [*study.ledger], said
+
+
+def test_a_family_whose_node_dies_is_given_again_and_no_run_fails(study: Study) -> None:
+    place = Nodes()
+    place.trains = lambda worker, family: train(worker, family) if worker.index else [Lost("frodo died")]
+    records, said = run(study, place)
+
+    assert [record.status for record in records] == ["done"] * 8
+    assert len({record.run_id for record in records}) == 8
+    assert "warning: worker 0 is lost (frodo died). What it was at begins again elsewhere" in said
+
+
+def test_what_was_recorded_of_a_lost_family_is_neither_trained_nor_recorded_again(study: Study) -> None:
+    place = Nodes()
+
+    def lose_first(worker: Remote, family: Family) -> list[Event]:
+        if len(place.given) == 1:
+            return [*records_of(family.left[:3]), Lost("it died")]
+        return [*records_of(family.runs), Trained(family.family_id)]  # a stack trains all of it anew
+
+    place.trains = lose_first
+    said: list[str] = []
+    shared = RunSettings(family_size=4)
+    runs = Runner(study, shared, place=place, seeds=[0]).run()
+
+    assert len(runs) == len([*study.ledger]) and {record.status for record in runs} == {"done"}
+    assert not said
+
+
+def test_a_family_that_is_lost_three_times_has_failed_and_says_why(study: Study) -> None:
+    place = Nodes()
+    doomed: list[str] = []
+
+    def lose_one(worker: Remote, family: Family) -> list[Event]:
+        doomed.append(family.family_id)
+        return [Lost("no memory")] if family.family_id == doomed[0] else train(worker, family)
+
+    place.trains = lose_one
+    records, _ = run(study, place)
+
+    (failed,) = [record for record in records if record.status == "failed"]
+    assert failed.reason == "3 workers were lost with it; the last one: no memory"
+    assert [family.family_id for _, family in place.given].count(doomed[0]) == 3
+    assert len(records) == 8
+
+
+def test_workers_who_are_lost_before_they_begin_end_the_study(study: Study) -> None:
+    place = Nodes()
+    place.greets = lambda worker: Lost("no disk")
+    with pytest.raises(WorkerBrokeError, match="5 workers were lost before they could begin: no disk"):
+        run(study, place)
+
+    assert len(place.made) == 5
+
+
+def test_a_late_node_that_differs_is_left_out_by_name_and_the_study_goes_on(study: Study) -> None:
+    place = Nodes()
+    place.greets = lambda worker: Ready({}) if len(place.made) != 2 else TurnedAway("sam", "it has Zen 4")
+    records, said = run(study, place)
+
+    assert len(records) == 8 and "warning: node sam is left out: it has Zen 4" in said
+
+
+def test_a_cluster_that_is_gone_ends_the_study_and_what_was_recorded_stays(study: Study) -> None:
+    place = Nodes()
+
+    def go(worker: Remote, family: Family) -> list[Event]:
+        return diverge(worker, family) if len(place.given) < 4 else [ClusterLost("the head died")]
+
+    place.trains = go
+    with pytest.raises(ClusterLostError, match="the head died"):
+        run(study, place)
+
+    assert len([*study.ledger]) == 3
+    assert len(run(study, Nodes())[0]) == 8
+
+
+def test_where_nodes_differ_each_seed_is_of_one_kind(study: Study) -> None:
+    place = Nodes("Zen 4", "Zen 5")
+    run(study, place, mix=True)
+    kinds = {(worker.kind, family.left[0].seed) for worker, family in place.given}
+
+    assert len(kinds) == 2 and len({seed for _, seed in kinds}) == 2
+    assert {"Zen 4"} in [set(kinds or ()) for kinds in place.wanted] or len(place.made) == 2
+
+
+def test_workers_without_work_are_sent_home(study: Study) -> None:
+    place = Nodes()
+    run(study, place)
+
+    assert all(worker.closed for worker in place.made)
+
+
+def test_nodes_that_differ_are_refused_by_name() -> None:
+    here = tell_facts("n0")
+    same = Facts.from_json(here)
+    older = replace(same, host="sam", versions={**same.versions, "torch": "2.0.0+cu118"})
+    slow = replace(same, host="pippin", processor="Zen 4")
+    bf16 = RunSettings(precision="bf16")
+    plain = replace(same, host="merry", bf16=False)
+    silent = Problem("bilbo", "said nothing")
+
+    assert find_problems([same, replace(same, host="rosie")], RunSettings(), mix=False) == []
+    (wrong,) = find_problems([same, older], RunSettings(), mix=False)
+    assert wrong.where == "sam" and "it has torch 2.0.0+cu118" in wrong.what
+    assert {p.where for p in find_problems([same, slow], RunSettings(), mix=False)} == {same.host, "pippin"}
+    assert find_problems([same, slow, older], RunSettings(), mix=True) == []
+    assert [p.where for p in find_problems([plain], bf16, mix=True)] == ["merry"]
+    assert find_problems([silent], RunSettings(), mix=True) == [silent]
+    other = replace(same, host="gimli", versions={**same.versions, "finegrid": "0.0.1"})
+    assert [p.where for p in find_problems([same, other], RunSettings(), mix=True)] == ["gimli"]
+
+
+def test_a_driver_without_a_gpu_may_have_torch_built_for_processors() -> None:
+    same = Facts.from_json(tell_facts("n0"))
+    version = same.versions["torch"].partition("+")[0]
+    built = replace(same, versions={**same.versions, "torch": f"{version}+cu999"})
+
+    assert find_problems([built], RunSettings(), mix=False) == []
+
+
+def test_a_study_goes_on_with_nodes_of_its_kind_only(study: Study) -> None:
+    made = Record(run_id="a", seed=0, status="done", processor="Zen 4", versions=FACTS.versions)
+    kind = Cluster("ray").kind_of_record(made)
+    place = Nodes("Zen 5")
+    place.trains = diverge
+    run(study, place, seeds=[0])
+    place.kind_of_record = lambda record: kind  # type: ignore[method-assign]
+
+    assert kind == describe_kind("Zen 4", FACTS.versions) == "Zen 4 (torch 2)"
+    with pytest.raises(InputError, match=r"runs made with Zen 4 .*; now there is Zen 5"):
+        run(study, place)
+    run(study, place, mix=True)
+
+
+def test_a_worker_asks_for_what_the_probe_has_measured(study: Study) -> None:
+    cost = Cost(
+        shared={}, step_seconds=1, prefix_seconds=0, evaluation_seconds=1, test_seconds=1, memory=10**9
+    )
+    audit: Audit = audit_of(cost.model_copy(update={"member_memory": 10**8}))
+    run_of = PlannedRun("a", {}, 0, (1,))
+    family = Family((run_of,) * 3, (run_of,) * 3)
+    place = Cluster("ray", _settings=RunSettings(threads=2))
+
+    assert place.settle(RunSettings(threads=2), audit, [family])  # they were hired for nothing
+    assert place._resources() == {"num_cpus": 2, "memory": 10**9 + 2 * 10**8}
+    assert not place.settle(RunSettings(threads=2), audit, [family])
+    assert session.describe_resources(place._resources()) == "2 CPU, 1.1 GiB"
+    on_gpu = Cluster("ray", _settings=RunSettings(device="cuda"))
+    assert not on_gpu.settle(RunSettings(device="cuda"), audit, [family])
+    assert on_gpu._resources() == {"num_cpus": 1, "num_gpus": 1}
+
+
+def test_as_many_workers_are_asked_for_as_there_is_room_for_and_again_as_many_as_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    place, about = Cluster("ray"), (ONE_EACH, audit_of())
+    monkeypatch.setattr(Cluster, "_room", lambda self: 3)
+
+    assert place.count(*about, waiting=100, asked=None, ready=0, starting=0) == 3
+    assert place.count(*about, waiting=100, asked=None, ready=8, starting=3) == 5  # a cluster may grow
+    assert place.count(*about, waiting=2, asked=None, ready=8, starting=0) == 2
+    assert place.count(*about, waiting=100, asked=4, ready=1, starting=2) == 1
+
+
+@pytest.mark.parametrize("on", ["slurm", "ray://", "http://head:10001"])
+def test_other_places_are_refused(on: str) -> None:
+    with pytest.raises(InputError, match=r"expected ray .* or ray://host:10001"):
+        check_on(on)
+
+
+class Store(list[Any]):
+    """An object store that is a list; counts what is fetched."""
+
+    fetched = 0
+
+    def put(self, part: Any) -> int:
+        self.append(part.copy())
+        return len(self) - 1
+
+    def fetch(self, ref: int) -> Any:
+        self.fetched += 1
+        return self[ref]
+
+
+def test_a_node_gets_everything_that_decides_on_runs_once_and_by_content(tmp_path: Path, bert: Path) -> None:
+    factors = '[factors]\n"texts.extra" = ["", "extra.tsv"]'
+    folder = write_study(tmp_path / "mine", bert, settings=factors)
+    outside = tmp_path / "train.tsv"
+    (folder / "train.tsv").rename(outside)
+    (folder / "test.tsv").rename(tmp_path / "test.tsv")
+    toml = folder / "study.toml"
+    text = toml.read_text().replace('"train.tsv"', f'"{outside}"').replace('"test.tsv"', '"../test.tsv"')
+    toml.write_text(text)
+    study, store = load_study(folder), Store()
+    session.prepare(study)
+    packer = Packer(store.put)
+    shipment = packer.pack(study)
+    home = unpack(shipment, tmp_path / "node", store.fetch)
+    sent, fetched = load_study(home), store.fetched
+    unpack(packer.pack(study), tmp_path / "node", store.fetch)
+
+    assert store.fetched == fetched == len(store)
+    assert [row.recipe for row in sent.rows] == [row.recipe for row in study.rows]
+    assert fingerprint_tables(sent.read_tables()) == fingerprint_tables(study.read_tables())
+    assert model_fingerprint(sent.checkpoint.folder) == model_fingerprint(study.checkpoint.folder)
+    assert sent.checkpoint.folder.name == study.checkpoint.folder.name
+    assert (home / "extra.tsv").read_bytes() == (folder / "extra.tsv").read_bytes()
+    assert (home / "../test.tsv").read_bytes() == (tmp_path / "test.tsv").read_bytes()
+    assert [path.name for path in (home / "cache").glob("tokens-*")] != []
+    assert Layout.of(study).home == "up/study"
+
+
+def test_what_did_not_arrive_whole_is_refused(tmp_path: Path, bert: Path) -> None:
+    study, store = load_study(write_study(tmp_path / "mine", bert)), Store()
+    shipment = Packer(store.put).pack(study)
+    store[0] = store[0][:-1]
+    with pytest.raises(ValueError, match="is not what was sent"):
+        unpack(shipment, tmp_path / "node", store.fetch)
+
+
+def test_the_folder_of_a_node_goes_with_its_last_worker_or_with_whoever_comes_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
+    first, second = Scratch.of("a"), Scratch.of("a")
+    first.let_go()
+    assert second.path.is_dir()
+    other = Scratch.of("b")
+    assert second.path.is_dir()  # it is held
+    os.close(second._descriptor)  # its process was killed
+    Scratch.of("c").let_go()
+    assert not second.path.exists() and other.path.is_dir()
+
+
+def test_states_are_kept_and_fetched_whole(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path / "bucket"))
+    storage.check()
+    state = tmp_path / "f.safetensors"
+    state.write_bytes(b"one")
+    storage.save(state)
+    state.write_bytes(b"two")
+    Storage(f"file://{tmp_path}/bucket").save(state)
+    state.unlink()
+
+    assert storage.fetch(state) and state.read_bytes() == b"two"
+    assert not storage.fetch(tmp_path / "g.safetensors") and not (tmp_path / "g.safetensors").exists()
+    storage.remove("f.safetensors")
+    assert [*(tmp_path / "bucket").iterdir()] == []
+
+
+def test_a_storage_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    for url in (str(tmp_path / "file"), "nowhere://bucket"):
+        with pytest.raises(InputError, match=r"which cannot be written"):
+            Storage(url).check()
