@@ -180,6 +180,17 @@ SENTENCES = [
     f"out of memory (tried to allocate 3.64 GiB): {LESS_MEMORY}",
     "the worker process ended with signal 11; see logs/worker-0.log",
     "the worker process ended with exit code 3; see logs/worker-0.log",
+    # why a worker is lost, or a node left out
+    "3 workers were lost with it; the last one: its process on n1 ended with signal 9 (killed; often: out "
+    f"of memory: {LESS_MEMORY})",
+    "its worker on n1 died",
+    "n1 died, or cannot be reached",
+    "Ray killed it on n1, which ran out of memory",
+    "n1 has said nothing for 60 s",
+    "it has Zen5 (torch 2.12.0), the others Zen4 (torch 2.12.0)",
+    "it has torch 2.11.0; who started the study has torch 2.12.0",
+    "it has torch –; who started the study has torch 2.12.0",
+    "its processor has no bf16 products (amx_bf16 or avx512_bf16)",
     "its seeds do not connect the recipes (most runs have a seed of their own), so rows of one recipe were "
     "taken as repeats",
 ]
@@ -220,7 +231,10 @@ SOURCES = {
     "refusals.py": {"describe_failure"},
     "results/load.py": {"describe_bundle"},
     "running/process.py": {"describe_exit"},
-    "running/scheduling.py": {"take_down_lost"},
+    "running/cluster/facts.py": {"find_unfit"},
+    "running/cluster/session.py": {"_give_up_hung", "_greet"},
+    "running/cluster/remote.py": {"_events_of", "describe_loss"},
+    "running/scheduling.py": {"take_back", "take_down_ended"},
     "statistics/effects.py": {"_not_given", "_notes"},
     "study/audit_file.py": {"warning"},
     "study/load.py": {"find_other_baselines"},

@@ -22,10 +22,10 @@ from finegrid.planning.families import Family
 from finegrid.planning.runs import PlannedRun
 from finegrid.recipe.identity import ENGINE
 from finegrid.running.cluster import session
-from finegrid.running.cluster.facts import Facts, describe_kind, find_problems, tell_facts
+from finegrid.running.cluster.facts import NodeFacts, describe_kind, find_problems, tell_facts
 from finegrid.running.cluster.scratch import Scratch
 from finegrid.running.cluster.session import Cluster, check_on
-from finegrid.running.cluster.shipment import Layout, Packer, unpack
+from finegrid.running.cluster.shipment import Packer, StudyLayout, unpack
 from finegrid.running.cluster.storage import Storage
 from finegrid.running.messages import (
     ClusterLost,
@@ -47,7 +47,7 @@ from finegrid.study.study import Study
 
 FOUR = '[design]\nseeds = 2\n[factors]\n"reinit.layers" = [0, 1, 2, 3]'
 ONE_EACH = RunSettings(family_size=1)
-FACTS = Facts("n1", "frodo", "Zen 5", True, 8, 2**34, (), {"finegrid": "1", "torch": "2"})
+FACTS = NodeFacts("n1", "frodo", "Zen 5", True, 8, 2**34, (), {"finegrid": "1", "torch": "2"})
 
 
 @pytest.fixture
@@ -237,7 +237,7 @@ def test_workers_without_work_are_sent_home(study: Study) -> None:
 
 def test_nodes_that_differ_are_refused_by_name() -> None:
     here = tell_facts("n0")
-    same = Facts.from_json(here)
+    same = NodeFacts.from_json(here)
     older = replace(same, host="sam", versions={**same.versions, "torch": "2.0.0+cu118"})
     slow = replace(same, host="pippin", processor="Zen 4")
     bf16 = RunSettings(precision="bf16")
@@ -256,7 +256,7 @@ def test_nodes_that_differ_are_refused_by_name() -> None:
 
 
 def test_a_driver_without_a_gpu_may_have_torch_built_for_processors() -> None:
-    same = Facts.from_json(tell_facts("n0"))
+    same = NodeFacts.from_json(tell_facts("n0"))
     version = same.versions["torch"].partition("+")[0]
     built = replace(same, versions={**same.versions, "torch": f"{version}+cu999"})
 
@@ -352,7 +352,7 @@ def test_a_node_gets_everything_that_decides_on_runs_once_and_by_content(tmp_pat
     assert (home / "extra.tsv").read_bytes() == (folder / "extra.tsv").read_bytes()
     assert (home / "../test.tsv").read_bytes() == (tmp_path / "test.tsv").read_bytes()
     assert [path.name for path in (home / "cache").glob("tokens-*")] != []
-    assert Layout.of(study).home == "up/study"
+    assert StudyLayout.of(study).home == "up/study"
 
 
 def test_what_did_not_arrive_whole_is_refused(tmp_path: Path, bert: Path) -> None:

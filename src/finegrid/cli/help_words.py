@@ -84,8 +84,8 @@ CHINESE = {
     "Train what is still missing. Running again resumes.": "训练尚未完成的运行；再次执行本命令即可接着训练。",
     "A Ray cluster: ray, or ray://host:10001. Default: this machine.": "Ray 集群：ray 或 ray://host:10001。默"
     "认：本机。",
-    "With --on: folder or URL where states are kept that other nodes go on from.": "与 --on 同用：保存状态的文"
-    "件夹或 URL，其他节点可从中继续。",
+    "With --on: folder or URL where states are kept that other nodes go on from.": "与 --on 同用：保存状态"
+    "的文件夹或 URL，其他节点可从中继续。",
     "Allow runs of several devices, precisions, threads, stacks, nodes.": "允许混用不同设备、精度、线程数、堆"
     "叠方式和节点的运行。",
     "Only these rows of the table, e.g. 1,35,50.": "只训练表中的这些行，例如 1,35,50。",

@@ -1,4 +1,5 @@
 """Processes that train what is planned: the parent, its workers, and what they tell each other.
 
-Others import `launch`. The program of the child is ``worker``.
+Others import `launch` and `place`; who has workers elsewhere also `process` and `messages`. The program of
+the child is ``worker``.
 """

@@ -15,18 +15,18 @@ from finegrid.running.messages import (
     ClusterLost,
     Ended,
     Event,
+    Hint,
     Lost,
     Problems,
     Refused,
     SetAside,
     StepDone,
-    Told,
     TurnedAway,
 )
-from finegrid.running.place import Here, Place
+from finegrid.running.place import Place, ThisMachine
 from finegrid.running.process import Worker, describe_exit, raise_error
 from finegrid.running.progress.watcher import Watcher
-from finegrid.running.progress.words import warning_in, warning_of
+from finegrid.running.progress.words import warning_in, warning_why
 from finegrid.study.settings import RunSettings
 from finegrid.study.study import Study
 from finegrid.unfit import tell_set_aside
@@ -47,7 +47,7 @@ class Crew:
     study: Study
     settings: RunSettings
     watcher: Watcher
-    place: Place = field(default_factory=Here)
+    place: Place = field(default_factory=ThisMachine)
     workers: list[Worker] = field(default_factory=list)
     events: queue.Queue[tuple[Worker, Event]] = field(default_factory=queue.Queue)
     losses: int = 0  # of workers that were not ready, since one was
@@ -101,7 +101,7 @@ class Crew:
                     self.tell_set_aside(event)
                 case StepDone(done) if source.family:
                     self.watcher.stepped(source.family, done)
-                case Told(telling):
+                case Hint(telling):
                     self.watcher.said(telling)
                 case ClusterLost(why):
                     raise ClusterLostError(why)
@@ -142,12 +142,12 @@ class Crew:
         self.dismiss(worker)
         match event:
             case TurnedAway(node, why):
-                self.watcher.said(warning_of("turned away", node=node, why=why))
+                self.watcher.said(warning_why("turned away", why, node=node))
             case Lost(why):
                 self.losses += not worker.ready
                 if self.losses >= MOST_LOSSES:
                     raise WorkerBrokeError(f"{self.losses} workers were lost before they could begin: {why}")
-                self.watcher.said(warning_of("lost", worker=worker.index, why=why))
+                self.watcher.said(warning_why("lost", why, worker=worker.index))
 
     def tell_set_aside(self, event: SetAside) -> None:
         """That a saved state was of no use."""

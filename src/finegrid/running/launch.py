@@ -16,7 +16,7 @@ from finegrid.planning.status import probed
 from finegrid.recipe.identity import Levels
 from finegrid.recipe.recipe import Recipe
 from finegrid.running.fitting import Keeping
-from finegrid.running.place import Here, Place
+from finegrid.running.place import Place, ThisMachine
 from finegrid.running.runner import Runner
 from finegrid.spelling import Lang
 from finegrid.study.audit_file import Audit
@@ -78,7 +78,7 @@ def train(
     need_to_train()
     with show(study.head.score, study.folder) as watcher:
         telling = watcher_that_tells(watcher, lambda: tell_first(study))
-        Runner(study, settings, workers, numbers, mix, rows, telling, ends, place or Here()).run()
+        Runner(study, settings, workers, numbers, mix, rows, telling, ends, place or ThisMachine()).run()
 
 
 def watcher_that_tells(watcher: Watcher, lines: Callable[[], Sequence[str]]) -> Watcher:
@@ -114,7 +114,7 @@ def audit(
     """
     need_to_train()
     with show(study.head.score, study.folder) as watcher:
-        Runner(study, settings, watcher=watcher, place=place or Here()).audit(others)
+        Runner(study, settings, watcher=watcher, place=place or ThisMachine()).audit(others)
 
 
 def measure_costs(

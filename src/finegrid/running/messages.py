@@ -257,7 +257,7 @@ class TurnedAway:
 
 
 @dataclass(frozen=True)
-class Told:
+class Hint:
     """What is to be said to whoever watches."""
 
     telling: Telling
@@ -272,7 +272,7 @@ class ClusterLost:
 
 Fatal = Problems | Refused | Broken  # what a worker says before it ends
 Sent = Ready | AuditDone | StepDone | EpochDone | RecordReady | Trained | FitDone | SetAside | Fatal
-OfPlace = Lost | TurnedAway | Told | ClusterLost  # what the place where workers work says of them
+OfPlace = Lost | TurnedAway | Hint | ClusterLost  # what the place where workers work says of them
 Event = Sent | Ended | OfPlace
 
 

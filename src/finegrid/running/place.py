@@ -94,7 +94,7 @@ class Place(ABC):
         study.files.state_of(family.family_id).unlink(missing_ok=True)
 
 
-class Here(Place):
+class ThisMachine(Place):
     """This machine: a process each."""
 
     def check(self, study: Study, settings: RunSettings, workers: int | None) -> None:

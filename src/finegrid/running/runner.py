@@ -17,7 +17,7 @@ from finegrid.running.auditing import audit_study
 from finegrid.running.crew import Crew
 from finegrid.running.finished import check_kinds, compare_stacks, find_finished
 from finegrid.running.fitting import Keeping, fit_recipe
-from finegrid.running.place import Here, Place
+from finegrid.running.place import Place, ThisMachine
 from finegrid.running.progress.watcher import Watcher
 from finegrid.running.progress.words import warning
 from finegrid.running.scheduling import train_families
@@ -42,7 +42,7 @@ class Runner:
     rows: Collection[int] | None = None  # train only what stands for these rows of the table
     watcher: Watcher = field(default_factory=Watcher)
     ends: float = math.inf  # when to stop, by `time.monotonic`
-    place: Place = field(default_factory=Here)
+    place: Place = field(default_factory=ThisMachine)
 
     def __post_init__(self) -> None:
         self._crew = Crew(self.study, self.settings, self.watcher, self.place)

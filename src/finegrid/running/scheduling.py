@@ -19,6 +19,7 @@ from finegrid.running.messages import (
     ClusterLost,
     Ended,
     EpochDone,
+    Hint,
     Lost,
     Problems,
     Ready,
@@ -26,7 +27,6 @@ from finegrid.running.messages import (
     Refused,
     SetAside,
     StepDone,
-    Told,
     Trained,
     TurnedAway,
 )
@@ -138,7 +138,7 @@ class Workload:
                     self.give_next(worker)
                 case SetAside():
                     self.crew.tell_set_aside(event)
-                case Told(telling):
+                case Hint(telling):
                     watcher.said(telling)
                 case Lost() | TurnedAway() if worker in workers:
                     self.crew.take_leave(worker, event)

@@ -16,11 +16,12 @@ from finegrid.machine import NVIDIA, WITH_BF16, cores, cpu_flags, processor, ver
 from finegrid.study.settings import RunSettings
 
 KIND = ("torch", "transformers", "tokenizers", "numpy")  # versions that decide on last digits
+NONE = "–"  # of a library that is not there
 SAME_HERE = ("finegrid", "transformers", "tokenizers", "torch")  # versions that the driver has, too
 
 
 @dataclass(frozen=True)
-class Facts:
+class NodeFacts:
     """What a node is."""
 
     node: str  # Ray's id
@@ -33,7 +34,7 @@ class Facts:
     versions: Mapping[str, str]
 
     @classmethod
-    def here(cls, node: str) -> Facts:
+    def here(cls, node: str) -> NodeFacts:
         """Of the machine that this process runs on."""
         return cls(
             node,
@@ -47,7 +48,7 @@ class Facts:
         )
 
     @classmethod
-    def from_json(cls, told: Mapping[str, Any]) -> Facts:
+    def from_json(cls, told: Mapping[str, Any]) -> NodeFacts:
         """The inverse of `to_json`."""
         return cls(**{**told, "gpus": tuple(told["gpus"])})
 
@@ -83,10 +84,10 @@ def list_gpus() -> Iterable[str]:
 
 def tell_facts(node: str) -> dict[str, Any]:
     """What the node is that this is called on."""
-    return Facts.here(node).to_json()
+    return NodeFacts.here(node).to_json()
 
 
-def find_unfit(facts: Facts, settings: RunSettings, mix: bool) -> str:
+def find_unfit(facts: NodeFacts, settings: RunSettings, mix: bool) -> str:
     """Why a node can train nothing of a study, whatever the others are; empty if it can.
 
     Args:
@@ -102,12 +103,11 @@ def find_unfit(facts: Facts, settings: RunSettings, mix: bool) -> str:
     ]
     if others:
         found, asked = (
-            ", ".join(f"{name} {of.get(name, 'not installed')}" for name in others)
-            for of in (facts.versions, here)
+            ", ".join(f"{name} {of.get(name, NONE)}" for name in others) for of in (facts.versions, here)
         )
         return f"it has {found}; who started the study has {asked}"
     if settings.precision == "bf16" and settings.device == "cpu" and not facts.bf16:
-        return "its processor has no bf16 products (amx_bf16 or avx512_bf16). Take --precision fp32"
+        return "its processor has no bf16 products (amx_bf16 or avx512_bf16)"
     return ""
 
 
@@ -116,7 +116,7 @@ def plain(version: str | None) -> str | None:
     return version and version.partition("+")[0]
 
 
-def find_problems(nodes: Iterable[Facts | Problem], settings: RunSettings, mix: bool) -> list[Problem]:
+def find_problems(nodes: Iterable[NodeFacts | Problem], settings: RunSettings, mix: bool) -> list[Problem]:
     """What is wrong with nodes, by their names.
 
     Args:
@@ -129,7 +129,7 @@ def find_problems(nodes: Iterable[Facts | Problem], settings: RunSettings, mix: 
         if isinstance(node, Problem):
             problems.append(node)
         elif why := find_unfit(node, settings, mix):
-            problems.append(Problem(node.host, f"{why}. Install the same there, or leave the node out."))
+            problems.append(Problem(node.host, f"{why}. Mend that, or leave the node out."))
         else:
             groups[node.kind(settings)].append(node.host)
     if len(groups) > 1 and not mix:

@@ -18,7 +18,7 @@ import numpy as np
 
 from finegrid.errors import InputError, first_line
 from finegrid.refusals import describe_failure, find_refusal
-from finegrid.running.cluster.facts import Facts
+from finegrid.running.cluster.facts import NodeFacts
 from finegrid.running.cluster.scratch import Scratch
 from finegrid.running.cluster.shipment import PART, Bytes, Shipment, ShippedFile, receive, unpack
 from finegrid.running.cluster.storage import Storage
@@ -85,7 +85,7 @@ class Node:
 
     def look(self) -> dict[str, Any]:
         """What the node is."""
-        return Facts.here(self._node).to_json()
+        return NodeFacts.here(self._node).to_json()
 
     def begin(self, shipment: Shipment, settings: str, index: int, storage: str) -> None:
         """Lay out the study and start the worker, without keeping the driver waiting."""

@@ -9,20 +9,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from finegrid.errors import Problem
+from finegrid.errors import Problem, first_line
 from finegrid.planning.families import Family
 from finegrid.refusals import saving
-from finegrid.running.cluster.facts import Facts
+from finegrid.running.cluster.facts import NodeFacts
 from finegrid.running.cluster.node import Message
 from finegrid.running.cluster.shipment import Shipment, ShippedFile
 from finegrid.running.messages import (
     Ended,
     Event,
+    Hint,
     Job,
     Lost,
     Problems,
     Refused,
-    Told,
     parse_event,
 )
 from finegrid.running.process import Worker, describe_exit
@@ -30,6 +30,15 @@ from finegrid.running.progress.words import warning_of
 from finegrid.study.study import Study
 
 CLOSES_WITHIN = 5.0  # seconds
+# How Ray says that it has killed a worker, and that a node is gone.
+SAID_OF_MEMORY = ("memory pressure", "running low on memory", "OutOfMemory", "OOM")
+SAID_OF_NODES = ("node has died", "node died", "node is dead", "node was terminated", "shut down")
+    "node has died",
+    "node died",
+    "node is dead",
+    "node was terminated",
+    "unexpectedly shut down",
+)
 
 
 class RemoteWorker(Worker):
@@ -54,7 +63,7 @@ class RemoteWorker(Worker):
         shared: Callable[[RemoteWorker], Mapping[str, ShippedFile]],
     ) -> None:
         super().__init__(index, study.files.log_of(index))
-        self.facts: Facts | None = None  # of the node; None: it waits for room
+        self.facts: NodeFacts | None = None  # of the node; None: it waits for room
         self.actor, self.shipment = actor, shipment
         self.closed = False
         self._study, self._events, self._shared = study, events, shared
@@ -95,7 +104,7 @@ class RemoteWorker(Worker):
                 self._write_log(message.log)
             if message.unsaved and not self._warned:
                 self._warned = True
-                self.tell(Told(warning_of("unsaved", node=self.host, why=message.unsaved)))
+                self.tell(Hint(warning_of("unsaved", node=self.host, why=message.unsaved)))
             for name, content in message.files.items():
                 with saving(self._study.files.predictions / Path(name).name, len(content)) as draft:
                     draft.write_bytes(content)
@@ -149,3 +158,15 @@ class RemoteWorker(Worker):
             if self._closing is not None:
                 ray.wait([self._closing], timeout=CLOSES_WITHIN)
             ray.kill(self.actor, no_restart=True)
+
+
+def describe_loss(error: Exception, host: str) -> str:
+    """Why a worker is lost, in one line: what Ray says has many."""
+    told = " ".join((type(error).__name__, *str(error).split()))
+    if any(words in told for words in SAID_OF_MEMORY):
+        return f"Ray killed it on {host}, which ran out of memory"
+    if any(words in told for words in SAID_OF_NODES):
+        return f"{host} died, or cannot be reached"
+    if type(error).__name__ in ("ActorDiedError", "ActorUnavailableError"):
+        return f"its worker on {host} died"
+    return f"{host}: {first_line(error)}"

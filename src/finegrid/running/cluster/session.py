@@ -21,12 +21,12 @@ from finegrid.machine import cores
 from finegrid.planning.capacity import Hardware
 from finegrid.planning.families import Family
 from finegrid.recipe.identity import key_of
-from finegrid.running.cluster.facts import Facts, describe_kind, find_problems, find_unfit, tell_facts
+from finegrid.running.cluster.facts import NodeFacts, describe_kind, find_problems, find_unfit, tell_facts
 from finegrid.running.cluster.node import Node
-from finegrid.running.cluster.remote import RemoteWorker
+from finegrid.running.cluster.remote import RemoteWorker, describe_loss
 from finegrid.running.cluster.shipment import PART, Packer, Shipment, ShippedFile
 from finegrid.running.cluster.storage import Storage
-from finegrid.running.messages import ClusterLost, Lost, Refused, Told, TurnedAway
+from finegrid.running.messages import ClusterLost, Hint, Lost, Refused, TurnedAway
 from finegrid.running.place import Events, Place
 from finegrid.running.process import Worker
 from finegrid.running.progress.words import telling
@@ -94,7 +94,7 @@ class Cluster(Place):
     mix: bool = False
     grows = True
     _session: str = field(default_factory=lambda: secrets.token_hex(8))
-    _facts: dict[str, Facts] = field(default_factory=dict)  # by node, of those that fit
+    _facts: dict[str, NodeFacts] = field(default_factory=dict)  # by node, of those that fit
     _refused: set[str] = field(default_factory=set)  # nodes that differ
     _kind: str = ""  # of all nodes, unless they may differ
     _memory: int = 0  # bytes that a worker asks for; 0: not known
@@ -157,7 +157,7 @@ class Cluster(Place):
         nodes = self._look()
         if problems := find_problems(nodes, settings, self.mix):
             raise InputError("cluster", problems)
-        self._facts = {facts.node: facts for facts in nodes if isinstance(facts, Facts)}
+        self._facts = {facts.node: facts for facts in nodes if isinstance(facts, NodeFacts)}
         self._kind = next((facts.kind(settings) for facts in self._facts.values()), "")
         audit = load_audit(study.folder)
         known = audit is not None and audit.measured == settings.alike
@@ -233,7 +233,7 @@ class Cluster(Place):
 
     # --- nodes ---
 
-    def _look(self) -> list[Facts | Problem]:
+    def _look(self) -> list[NodeFacts | Problem]:
         """What the nodes are that could have a worker, or why one cannot say."""
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -247,10 +247,10 @@ class Cluster(Place):
         asked = list(nodes)
         if asked:
             ray.wait(asked, num_returns=len(asked), timeout=LOOK_SECONDS)
-        found: list[Facts | Problem] = []
+        found: list[NodeFacts | Problem] = []
         for ref, node in nodes.items():
             try:
-                found.append(Facts.from_json(ray.get(ref, timeout=0)))
+                found.append(NodeFacts.from_json(ray.get(ref, timeout=0)))
             except ray.exceptions.GetTimeoutError:
                 found.append(Problem(node["NodeManagerHostname"], f"said nothing for {LOOK_SECONDS:.0f} s"))
             except ray.exceptions.NodeDiedError:
@@ -355,7 +355,7 @@ class Cluster(Place):
         try:
             said = ray.get(ref)
             if isinstance(said, dict):
-                self._greet(worker, Facts.from_json(said))
+                self._greet(worker, NodeFacts.from_json(said))
             else:
                 self._share_made(worker, said)
                 worker.hear(said)
@@ -368,9 +368,9 @@ class Cluster(Place):
         except OSError as error:
             worker.tell(Refused.of(error))
         except Exception as error:  # the actor is gone, or its node, or what was sent
-            worker.tell(Lost(describe_loss(error, worker)))
+            worker.tell(Lost(describe_loss(error, worker.host)))
 
-    def _greet(self, worker: RemoteWorker, facts: Facts) -> None:
+    def _greet(self, worker: RemoteWorker, facts: NodeFacts) -> None:
         """A worker has found room: let it begin, unless its node differs."""
         why = find_unfit(facts, self._settings, self.mix)
         if not why and not self.mix and self._kind not in ("", facts.kind(self._settings)):
@@ -417,7 +417,7 @@ class Cluster(Place):
                 return
             self._told_waiting = True
         asked = describe_resources(self._resources())
-        workers[0].tell(Told(telling("no room", asked=asked)))
+        workers[0].tell(Hint(telling("no room", asked=asked)))
 
     def _tell_gone(self, why: str) -> None:
         """The cluster is gone."""
@@ -503,17 +503,3 @@ def describe_unusable(error: Exception) -> str:
     lines = str(error).strip().splitlines()
     said = lines[-1] if lines else type(error).__name__
     return f"finegrid does not run there ({said}). Install it, or leave the node out."
-
-
-def describe_loss(error: Exception, worker: RemoteWorker) -> str:
-    """Why a worker is lost, in one line."""
-    import ray
-
-    text = " ".join(str(error).split())
-    if isinstance(error, ray.exceptions.OutOfMemoryError) or "memory pressure" in text or "OOM" in text:
-        return f"Ray killed it on {worker.host}, which ran out of memory"
-    if "node" in text and ("has died" in text or "node died" in text or "was terminated" in text):
-        return f"{worker.host} died, or cannot be reached"
-    if isinstance(error, ray.exceptions.ActorDiedError):
-        return f"its actor on {worker.host} died"
-    return f"{worker.host}: {first_line(error)}"

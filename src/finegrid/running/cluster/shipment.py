@@ -69,7 +69,7 @@ class Packer:
         Raises:
             OSError: a file cannot be read.
         """
-        layout = Layout.of(study)
+        layout = StudyLayout.of(study)
         files = {name: self._pack_file(path) for name, path in layout.files()}
         files[layout.at(study.files.settings.name)] = self._pack_bytes(layout.settings())
         return Shipment(layout.home, files)
@@ -94,7 +94,7 @@ class Packer:
 
 
 @dataclass(frozen=True)
-class Layout:
+class StudyLayout:
     """Where the files of a study lie on a node.
 
     Attributes:
@@ -106,7 +106,7 @@ class Layout:
     home: str
 
     @classmethod
-    def of(cls, study: Study) -> Layout:
+    def of(cls, study: Study) -> StudyLayout:
         named = [*map(str, study.head.data.files.values()), *named_by_levels(study)]
         inside = [os.path.normpath(name) for name in named if is_relative(name)]
         depth = max((Path(name).parts.count("..") for name in inside), default=0)

@@ -152,6 +152,13 @@ def warning_of(key: str, **fields: object) -> Telling:
     return lambda lang: [say("warning", lang, text=say(key, lang, **fields))]
 
 
+def warning_why(key: str, why: str, **fields: object) -> Telling:
+    """A warning whose reason is a recorded sentence."""
+    return lambda lang: [
+        say("warning", lang, text=say(key, lang, why=translate(why, lang), **fields)),
+    ]
+
+
 def warning_in(telling: Telling) -> Telling:
     """A warning that knows its own languages."""
     return lambda lang: [say("warning", lang, text=text) for text in telling(lang)]
