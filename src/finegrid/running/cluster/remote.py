@@ -33,12 +33,6 @@ CLOSES_WITHIN = 5.0  # seconds
 # How Ray says that it has killed a worker, and that a node is gone.
 SAID_OF_MEMORY = ("memory pressure", "running low on memory", "OutOfMemory", "OOM")
 SAID_OF_NODES = ("node has died", "node died", "node is dead", "node was terminated", "shut down")
-    "node has died",
-    "node died",
-    "node is dead",
-    "node was terminated",
-    "unexpectedly shut down",
-)
 
 
 class RemoteWorker(Worker):
