@@ -106,6 +106,8 @@ def describe(error: Exception) -> str:
         if error.name not in TO_TRAIN:
             raise error
         return f"{error.name} is not installed. {HOW_TO_TRAIN}"
+    if isinstance(error, ClusterLostError):
+        return visible(f"{error}. What has ended is kept, and the same command goes on.")
     return str(error)
 
 

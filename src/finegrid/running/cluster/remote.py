@@ -31,7 +31,7 @@ from finegrid.study.study import Study
 
 CLOSES_WITHIN = 5.0  # seconds
 # How Ray says that it has killed a worker, and that a node is gone.
-SAID_OF_MEMORY = ("memory pressure", "running low on memory", "OutOfMemory", "OOM")
+SAID_OF_MEMORY = ("memory pressure", "running low on memory", "OutOfMemoryError")
 SAID_OF_NODES = ("node has died", "node died", "node is dead", "node was terminated", "shut down")
 
 
@@ -60,6 +60,7 @@ class RemoteWorker(Worker):
         self.facts: NodeFacts | None = None  # of the node; None: it waits for room
         self.actor, self.shipment = actor, shipment
         self.closed = False
+        self.lost = False  # it answers no more
         self._study, self._events, self._shared = study, events, shared
         self._home = ""
         self._warned = False
@@ -72,6 +73,7 @@ class RemoteWorker(Worker):
 
     def tell(self, event: Event, closed: bool = False) -> None:
         """Put an event into the queue; of a closed worker only what concerns all."""
+        self.lost = self.lost or isinstance(event, Lost)
         if closed or not self.closed:
             self._events.put((self, event))
 
@@ -140,7 +142,7 @@ class RemoteWorker(Worker):
 
     def hang_up(self) -> None:
         self.closed = True
-        if self.facts is not None and self._closing is None:
+        if self.facts is not None and self._closing is None and not self.lost:
             with suppress(Exception):  # it may be gone already
                 self._closing = self.actor.close.remote()
 

@@ -454,6 +454,7 @@ def start_or_find(on: str) -> None:
     import ray
 
     quiet: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
+    silence()
     if on != HERE:
         ray.init(on, **quiet)
         return
@@ -464,6 +465,18 @@ def start_or_find(on: str) -> None:
         if named:
             raise
         ray.init("local", num_cpus=cores(), include_dashboard=False, **quiet)
+
+
+def silence() -> None:
+    """Keep Ray from printing where results go; what happens to workers is told in our own words.
+
+    It has no setting for this. A version that prints otherwise is left as it is.
+    """
+    import ray
+
+    inner = getattr(getattr(ray, "_private", None), "worker", None)
+    if hasattr(inner, "print_to_stdstream"):
+        inner.print_to_stdstream = lambda *_, **__: None
 
 
 @contextmanager
