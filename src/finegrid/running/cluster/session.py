@@ -475,7 +475,7 @@ def silence() -> None:
     import ray
 
     inner = getattr(getattr(ray, "_private", None), "worker", None)
-    if hasattr(inner, "print_to_stdstream"):
+    if inner is not None and hasattr(inner, "print_to_stdstream"):
         inner.print_to_stdstream = lambda *_, **__: None
 
 
