@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import queue
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -9,9 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from finegrid.errors import Problem, first_line
+from finegrid.errors import ClusterLostError, Problem, first_line
 from finegrid.planning.families import Family
 from finegrid.refusals import saving
+from finegrid.running.cluster.calls import Calls
 from finegrid.running.cluster.facts import NodeFacts
 from finegrid.running.cluster.node import Message
 from finegrid.running.cluster.shipment import Shipment, ShippedFile
@@ -45,6 +47,7 @@ class RemoteWorker(Worker):
         actor: Ray's handle of its `Node`.
         shipment: what the node needs of the study.
         shared: of a family that it is given, cached files that other nodes have made for such families.
+        calls: who calls Ray.
     """
 
     def __init__(
@@ -55,13 +58,14 @@ class RemoteWorker(Worker):
         actor: Any,
         shipment: Shipment,
         shared: Callable[[RemoteWorker], Mapping[str, ShippedFile]],
+        calls: Calls,
     ) -> None:
         super().__init__(index, study.files.log_of(index))
         self.facts: NodeFacts | None = None  # of the node; None: it waits for room
         self.actor, self.shipment = actor, shipment
         self.closed = False
         self.lost = False  # it answers no more
-        self._study, self._events, self._shared = study, events, shared
+        self._study, self._events, self._shared, self._calls = study, events, shared, calls
         self._home = ""
         self._warned = False
         self._closing: Any = None
@@ -78,15 +82,12 @@ class RemoteWorker(Worker):
             self._events.put((self, event))
 
     def send(self, job: Job) -> None:
-        import json
-
-        with suppress(ConnectionError):  # the cluster is gone, and an event says so
-            self.actor.send.remote(json.dumps(job.to_json()), dict(self._shared(self)))
+        line, shared = json.dumps(job.to_json()), dict(self._shared(self))
+        self._calls.post(lambda: self.actor.send.remote(line, shared))
 
     def forget(self, family: Family) -> None:
         """A family has ended, and its records are written down."""
-        with suppress(ConnectionError):
-            self.actor.forget.remote(family.family_id)
+        self._calls.post(lambda: self.actor.forget.remote(family.family_id))
 
     def hear(self, messages: list[Message]) -> None:
         """Write what came with a message, and put its event into the queue.
@@ -117,8 +118,6 @@ class RemoteWorker(Worker):
                 else Ended(message.ended)
             )
         if message.event is not None:
-            import json
-
             match event := parse_event(json.dumps(message.event)):
                 case Problems(source, problems):
                     here = tuple(
@@ -141,16 +140,22 @@ class RemoteWorker(Worker):
                 log.write(text)
 
     def hang_up(self) -> None:
+        if not self.closed and self.facts is not None and not self.lost:
+            self._calls.post(self._hang_up)
         self.closed = True
-        if self.facts is not None and self._closing is None and not self.lost:
-            with suppress(Exception):  # it may be gone already
-                self._closing = self.actor.close.remote()
+
+    def _hang_up(self) -> None:
+        self._closing = self.actor.close.remote()
 
     def close(self) -> None:
+        self.hang_up()
+        with suppress(ClusterLostError):
+            self._calls.ask(self._close)
+
+    def _close(self) -> None:
         import ray
 
-        self.hang_up()
-        with suppress(Exception):
+        with suppress(Exception):  # it may be gone already
             if self._closing is not None:
                 ray.wait([self._closing], timeout=CLOSES_WITHIN)
             ray.kill(self.actor, no_restart=True)

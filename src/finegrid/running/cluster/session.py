@@ -11,6 +11,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from finegrid.data.tokens import tokenise
@@ -21,6 +22,7 @@ from finegrid.machine import cores
 from finegrid.planning.capacity import Hardware
 from finegrid.planning.families import Family
 from finegrid.recipe.identity import key_of
+from finegrid.running.cluster.calls import Calls
 from finegrid.running.cluster.facts import NodeFacts, describe_kind, find_problems, find_unfit, tell_facts
 from finegrid.running.cluster.node import Node
 from finegrid.running.cluster.remote import RemoteWorker, describe_loss
@@ -42,7 +44,7 @@ GONE_SECONDS = 15.0  # without an answer of the head; Ray itself ends the proces
 LOOK_SECONDS = 120.0  # in which a node must say what it is
 PATIENCE_SECONDS = 20.0  # without a worker, after which it is told that there is no room
 MOST_STARTING = 1000  # workers that wait for room at once
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0"}
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_AUTO_CONNECT": "0"}
 NODE_ID = "ray.io/node-id"  # a label that Ray gives every node
 
 
@@ -93,6 +95,7 @@ class Cluster(Place):
     storage: Storage | None = None
     mix: bool = False
     grows = True
+    calls: Calls = field(default_factory=Calls)
     _session: str = field(default_factory=lambda: secrets.token_hex(8))
     _facts: dict[str, NodeFacts] = field(default_factory=dict)  # by node, of those that fit
     _refused: set[str] = field(default_factory=set)  # nodes that differ
@@ -103,7 +106,6 @@ class Cluster(Place):
     _workers: dict[Any, tuple[RemoteWorker, float]] = field(default_factory=dict)  # by what is waited for
     _changed: threading.Lock = field(default_factory=threading.Lock)
     _over: threading.Event = field(default_factory=threading.Event)
-    _lost: bool = False  # whether the cluster is gone
     _packer: Packer | None = None
     _latest: RemoteWorker | None = None  # who is told what concerns all
     _asked_since: float = 0.0
@@ -144,7 +146,7 @@ class Cluster(Place):
         # A head that is gone keeps Ray waiting.
         leaving = threading.Thread(target=ray.shutdown, daemon=True)
         leaving.start()
-        leaving.join(1.0 if self._lost else 20.0)
+        leaving.join(1.0 if self.calls.gone else 20.0)
 
     # --- what a crew asks of its place ---
 
@@ -154,7 +156,7 @@ class Cluster(Place):
             self.storage.check()
         self._settings = settings
         self._made.clear()
-        nodes = self._look()
+        nodes = self.calls.ask(self._look)
         if problems := find_problems(nodes, settings, self.mix):
             raise InputError("cluster", problems)
         self._facts = {facts.node: facts for facts in nodes if isinstance(facts, NodeFacts)}
@@ -181,13 +183,16 @@ class Cluster(Place):
         events: Events,
         kinds: Collection[str] | None = None,
     ) -> Worker:
+        return self.calls.ask(partial(self._employ, study, index, events, kinds))
+
+    def _employ(self, study: Study, index: int, events: Events, kinds: Collection[str] | None) -> Worker:
         import ray
 
         options: dict[str, Any] = {**self._resources(), "max_concurrency": 4, "max_restarts": 0}
         if avoided := self._avoided(kinds):
             options["label_selector"] = {NODE_ID: f"!in({','.join(sorted(avoided))})"}
         actor = ray.remote(Node).options(**options).remote(self._session)
-        worker = RemoteWorker(study, index, events, actor, self._ship(study), self._shared_with)
+        worker = RemoteWorker(study, index, events, actor, self._ship(study), self._shared_with, self.calls)
         self._latest = worker
         with self._changed:
             if not any(one.facts for one, _ in self._workers.values()):
@@ -211,7 +216,7 @@ class Cluster(Place):
         if asked is not None:
             return min(waiting, asked - ready - starting)
         # As many as there is room for, and as many again: they wait, and a cluster that can will grow.
-        return min(waiting, min(MOST_STARTING, max(1, self._room(), ready)) - starting)
+        return min(waiting, min(MOST_STARTING, max(1, self.calls.ask(self._room), ready)) - starting)
 
     def kind_of(self, worker: Worker) -> str:
         assert isinstance(worker, RemoteWorker)
@@ -423,7 +428,7 @@ class Cluster(Place):
         """The cluster is gone."""
         if self._over.is_set():
             return
-        self._lost = True
+        self.calls.gone = why
         if self._latest is not None:
             self._latest.tell(ClusterLost(why), closed=True)
 
