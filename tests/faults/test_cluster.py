@@ -19,7 +19,7 @@ import pytest
 from support.attack import SEED, chance_of, share_of
 from support.command_line import ENVIRONMENT, FINEGRID, finegrid
 from support.killed import check_whole, finished_content, ledgers
-from support.nodes import add_node, cluster_of, on_cluster
+from support.nodes import MIB, add_node, cluster_of, on_cluster
 from support.studies import save_word_checkpoint, write_data, write_word_study
 from support.waiting import let_pass, wait_until
 
@@ -242,3 +242,46 @@ def test_where_a_node_died_a_family_goes_on_from_its_last_epoch_elsewhere(attack
     assert list(storage.iterdir()) == []
     log = "".join(path.read_text() for path in sorted((attack.folder / "logs").glob("worker-*.log")))
     assert log.count("epoch 1 of 60:") == 8  # nobody began again
+
+
+@contextmanager
+def another_cluster(attack: Attack, nodes: int, **about: Any) -> Iterator[None]:
+    """A cluster of its own for one command; afterwards there is a usual one again."""
+    attack.close()
+    with cluster_of(nodes, **about) as attack.cluster:
+        yield
+    attack.renew()
+
+
+def stops_with(attack: Attack) -> str:
+    """What is told where the study cannot be trained; then it goes on where it can."""
+    attack.begin()
+    with attack.started() as process:
+        assert process.wait(ENDS_WITHIN) == 2, attack.told
+    assert "Traceback" not in attack.told
+    return attack.told
+
+
+def test_workers_that_ray_kills_for_lack_of_memory_end_in_a_message(
+    attack: Attack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_memory_usage_threshold", "0.01")  # as if the node had next to none
+    monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "100")
+    with another_cluster(attack, 1):
+        told = stops_with(attack)
+        monkeypatch.undo()
+    assert "ran out of memory" in told
+    finish(attack)
+
+
+def test_a_full_object_store_ends_in_a_message(attack: Attack) -> None:
+    large = [attack.home / "model" / f"large-{number}.txt" for number in range(6)]
+    for number, path in enumerate(large):
+        path.write_bytes(bytes([number]) * 19 * MIB)  # beside the checkpoint, and so sent with it
+    never = {"automatic_object_spilling_enabled": False, "object_store_full_delay_ms": 100}
+    with another_cluster(attack, 1, store=80 * MIB, _system_config=never):
+        told = stops_with(attack)
+        for path in large:
+            path.unlink()
+    assert "Ray's object store is full" in told
+    finish(attack)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from finegrid.errors import ClusterLostError
+from finegrid.errors import ClusterLostError, first_line
 
 T = TypeVar("T")
 LOOK_UP_SECONDS = 0.2  # how often who waits asks whether that is of any use
@@ -53,8 +53,8 @@ class Calls:
                 value, error = done.get(timeout=LOOK_UP_SECONDS)
             except queue.Empty:
                 continue
-            if isinstance(error, ConnectionError):
-                raise ClusterLostError(str(error)) from error
+            if isinstance(error, ConnectionError) or type(error).__module__.startswith("ray."):
+                raise ClusterLostError(first_line(error)) from error
             if error is not None:
                 raise error
             return value  # type: ignore[return-value]  # without an error there is one

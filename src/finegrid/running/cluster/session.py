@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import signal
@@ -317,9 +318,15 @@ class Cluster(Place):
             InputError: bad data.
             OSError: a file cannot be read, or the object store is full.
         """
+        import ray
+
         assert self._packer is not None
         prepare(study)
-        return self._packer.pack(study)
+        try:
+            return self._packer.pack(study)
+        except (ray.exceptions.ObjectStoreFullError, ray.exceptions.OutOfDiskError):
+            what = "Ray's object store is full: start Ray with more (--object-store-memory), or let it spill"
+            raise OSError(errno.ENOSPC, what) from None
 
     def _shared_with(self, worker: RemoteWorker) -> Mapping[str, ShippedFile]:
         """What other nodes have made for families like the one that a worker is given."""
