@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.command_line import finegrid, records
+from support.command_line import ENVIRONMENT, finegrid, records
 from support.killed import finished_content
 from support.nodes import cluster_of, on_cluster
 from support.studies import save_word_checkpoint, write_data, write_word_study
@@ -21,6 +25,7 @@ FACTORS: dict[str, Any] = {
     "freeze.dropout": [True, False],
     "schedule.warmup_ratio": [0.0, 0.1],
 }
+SLURM = Path(__file__).parents[2] / "examples" / "cluster" / "slurm.sh"
 RUN = "family_size = 2\nthreads = 1\nsave_after_seconds = 0"
 
 
@@ -81,3 +86,30 @@ def test_a_study_begun_here_goes_on_there_and_the_other_way_round(home: Path, cl
 
         assert ended.returncode == 0, ended.stderr
         check_same(home, name)
+
+
+def test_the_script_for_slurm_makes_a_cluster_trains_and_leaves_nothing(home: Path, tmp_path: Path) -> None:
+    """With an srun that starts everything on this machine."""
+    copy_of(home, "slurm")
+    pretended = {"scontrol": "echo 127.0.0.1", "srun": 'while [ "$1" != ray ]; do shift; done; exec "$@"'}
+    here = Path(sys.executable).parent
+    pretended |= {"ray": f'exec "{here}/ray" "$@"', "finegrid": f'exec "{sys.executable}" -m finegrid "$@"'}
+    for name, line in pretended.items():
+        (tmp_path / name).write_text(f"#!/bin/bash\n{line}\n")
+        (tmp_path / name).chmod(0o755)
+    job = {"SLURM_JOB_NODELIST": "n", "SLURM_JOB_NUM_NODES": "2", "SLURM_CPUS_PER_TASK": "1"}
+    environment = {**ENVIRONMENT, **job, "RAY_PORT": "23079", "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    environment.pop("RAY_ADDRESS", None)
+    ended = subprocess.run(
+        ["bash", SLURM, "slurm"],
+        cwd=home,
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=300,
+    )
+
+    assert ended.returncode == 0, ended.stderr
+    check_same(home, "slurm")
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", 23079))

@@ -53,11 +53,11 @@ class Calls:
                 value, error = done.get(timeout=LOOK_UP_SECONDS)
             except queue.Empty:
                 continue
+            if error is None:
+                return value  # type: ignore[return-value]  # without an error there is one
             if isinstance(error, ConnectionError) or type(error).__module__.startswith("ray."):
                 raise ClusterLostError(first_line(error)) from error
-            if error is not None:
-                raise error
-            return value  # type: ignore[return-value]  # without an error there is one
+            raise error
 
     def post(self, work: Callable[[], Any]) -> None:
         """Have something done some time. If it fails, an event of the worker says why."""
