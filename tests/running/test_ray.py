@@ -7,15 +7,18 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.command_line import ENVIRONMENT, finegrid, records
+from support.command_line import ENVIRONMENT, FINEGRID, finegrid, records
 from support.killed import finished_content
-from support.nodes import cluster_of, on_cluster
+from support.nodes import STORE, cluster_of, on_cluster
 from support.studies import save_word_checkpoint, write_data, write_word_study
+
+import finegrid as finegrid_package
 
 pytest.importorskip("ray")
 pytestmark = pytest.mark.slow
@@ -113,3 +116,52 @@ def test_the_script_for_slurm_makes_a_cluster_trains_and_leaves_nothing(home: Pa
     check_same(home, "slurm")
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", 23079))
+
+
+ANOTHER = """
+from pathlib import Path
+import finegrid.machine
+finegrid.machine.CPUINFO = Path({cpuinfo!r})
+"""
+
+
+@pytest.fixture
+def unlike(cluster: Any, tmp_path: Path) -> Iterator[Any]:
+    """A further node, whose processor calls itself another one."""
+    (tmp_path / "cpuinfo").write_text("model name : Zen 0\n")
+    (tmp_path / "sitecustomize.py").write_text(ANOTHER.format(cpuinfo=str(tmp_path / "cpuinfo")))
+    path = f"{tmp_path}:{Path(finegrid_package.__file__).parents[1]}"
+    node = cluster.add_node(num_cpus=1, object_store_memory=STORE, env_vars={"PYTHONPATH": path})
+    yield node
+    cluster.remove_node(node)
+
+
+def test_a_node_that_differs_is_refused_by_name_or_takes_whole_seeds(
+    home: Path, cluster: Any, unlike: Any
+) -> None:
+    folder = copy_of(home, "mixed")
+    refused = on_cluster(cluster, "run", "mixed", "--on", "ray", cwd=home)
+
+    assert refused.returncode == 2 and "Zen 0 (torch" in refused.stderr
+    assert not (folder / "runs.jsonl").exists()
+    ended = on_cluster(cluster, "run", "mixed", "--on", "ray", "--mix", "--seeds", "6", cwd=home)
+    assert ended.returncode == 0, ended.stderr
+    kinds = {(record["seed"], record["processor"]) for record in records(folder)}
+    assert len(kinds) == 6 and {processor for _, processor in kinds} > {"Zen 0"}
+
+
+def test_without_a_cluster_one_is_started_for_the_call(home: Path) -> None:
+    copy_of(home, "alone")
+    apart = tempfile.mkdtemp(
+        dir="/tmp", prefix="r"
+    )  # Ray's own paths are long, and those of sockets must be short
+    environment = {**ENVIRONMENT, "RAY_TMPDIR": apart}
+    environment.pop("RAY_ADDRESS", None)
+    line = [*FINEGRID, "run", "alone", "--on", "ray"]
+    ended = subprocess.run(
+        line, cwd=home, env=environment, capture_output=True, encoding="utf-8", timeout=300
+    )
+    shutil.rmtree(apart, ignore_errors=True)
+
+    assert ended.returncode == 0, ended.stderr
+    check_same(home, "alone")

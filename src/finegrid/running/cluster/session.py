@@ -20,7 +20,7 @@ from finegrid.encoders.tokenizer import load_tokenizer
 from finegrid.errors import InputError, Problem, first_line, input_error
 from finegrid.extras import need
 from finegrid.machine import cores
-from finegrid.planning.capacity import Hardware
+from finegrid.planning.capacity import Hardware, capacity
 from finegrid.planning.families import Family
 from finegrid.recipe.identity import key_of
 from finegrid.running.cluster.calls import Calls
@@ -108,6 +108,7 @@ class Cluster(Place):
     _changed: threading.Lock = field(default_factory=threading.Lock)
     _over: threading.Event = field(default_factory=threading.Event)
     _packer: Packer | None = None
+    _prepared: bool = False  # whether the study's texts are tokenised
     _latest: RemoteWorker | None = None  # who is told what concerns all
     _asked_since: float = 0.0
     _told_waiting: bool = False
@@ -162,9 +163,8 @@ class Cluster(Place):
             raise InputError("cluster", problems)
         self._facts = {facts.node: facts for facts in nodes if isinstance(facts, NodeFacts)}
         self._kind = next((facts.kind(settings) for facts in self._facts.values()), "")
-        audit = load_audit(study.folder)
-        known = audit is not None and audit.measured == settings.alike
-        self._memory = self._most_memory(audit.costs, settings.family_size) if audit and known else 0
+        self._prepared = False
+        self._memory = self._guess_memory(load_audit(study.folder))
 
     def hardware(self) -> Hardware:
         nodes = self._facts.values()
@@ -300,6 +300,15 @@ class Cluster(Place):
         stacked = self._settings.stack_size > 1
         return max((cost.memory + (members - 1) * cost.member(stacked) for cost in costs), default=0)
 
+    def _guess_memory(self, audit: Audit | None) -> int:
+        """What the largest family takes, before it is known which are left; 0 where nothing was measured."""
+        settings = self._settings
+        if audit is None or audit.measured != settings.alike or not audit.costs:
+            return 0
+        most = capacity(settings, audit, self.hardware()).worker_bytes
+        at_least, at_most = (self._most_memory(audit.costs, size) for size in (1, settings.family_size))
+        return max(at_least, min(most, at_most))
+
     def _avoided(self, kinds: Collection[str] | None) -> set[str]:
         """Nodes that no worker is wanted on."""
         others = {
@@ -321,7 +330,9 @@ class Cluster(Place):
         import ray
 
         assert self._packer is not None
-        prepare(study)
+        if not self._prepared:
+            prepare(study)
+            self._prepared = True
         try:
             return self._packer.pack(study)
         except (ray.exceptions.ObjectStoreFullError, ray.exceptions.OutOfDiskError):
