@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import sys
 import tempfile
 from collections.abc import Callable, Collection
 from dataclasses import replace
@@ -14,6 +15,7 @@ import pytest
 from support.audits import audit_of
 from support.studies import write_study
 
+from finegrid.cli.run import place_of
 from finegrid.data.table import fingerprint_tables
 from finegrid.encoders.families import model_fingerprint
 from finegrid.errors import ClusterLostError, InputError, Problem, WorkerBrokeError
@@ -311,6 +313,18 @@ def test_as_many_workers_are_asked_for_as_there_is_room_for_and_again_as_many_as
 def test_other_places_are_refused(on: str) -> None:
     with pytest.raises(InputError, match=r"expected ray .* or ray://host:10001"):
         check_on(on)
+
+
+def test_states_are_kept_elsewhere_only_on_a_cluster_and_without_ray_there_is_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(InputError, match='found "/shared" without --on'):
+        place_of(None, "/shared", mix=False)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(InputError, match=r"pip install 'finegrid\[ray\]'"), place_of("ray", None, mix=False):
+        pass
+    with place_of(None, None, mix=False) as place:
+        assert place is None
 
 
 class Store(list[Any]):

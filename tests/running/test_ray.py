@@ -152,9 +152,7 @@ def test_a_node_that_differs_is_refused_by_name_or_takes_whole_seeds(
 
 def test_without_a_cluster_one_is_started_for_the_call(home: Path) -> None:
     copy_of(home, "alone")
-    apart = tempfile.mkdtemp(
-        dir="/tmp", prefix="r"
-    )  # Ray's own paths are long, and those of sockets must be short
+    apart = tempfile.mkdtemp(dir="/tmp", prefix="r")
     environment = {**ENVIRONMENT, "RAY_TMPDIR": apart}
     environment.pop("RAY_ADDRESS", None)
     line = [*FINEGRID, "run", "alone", "--on", "ray"]

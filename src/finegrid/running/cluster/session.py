@@ -9,6 +9,7 @@ import signal
 import socket
 import threading
 import time
+import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -127,7 +128,8 @@ class Cluster(Place):
             os.environ.setdefault(name, value)
         import ray
 
-        with signals_kept():
+        with signals_kept(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what is wrong is told below
             try:
                 start_or_find(self.on)
             except Exception as error:  # of sockets, of Ray, of versions that differ
