@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -16,6 +17,7 @@ from typing import Any
 
 import psutil
 import pytest
+from safetensors import SafetensorError, safe_open
 from support.attack import SEED, chance_of, share_of
 from support.command_line import ENVIRONMENT, FINEGRID, finegrid
 from support.killed import check_whole, finished_content, ledgers
@@ -95,9 +97,24 @@ class Attack:
         elif victim == "head":
             self.cluster.remove_node(self.cluster.head_node, allow_graceful=False)
         else:
-            alive = {"worker": workers, "actor": actors}.get(victim, list)()
+            alive = {"worker": self.workers, "actor": self.actors}.get(victim, list)()
             with suppress(ProcessLookupError):
                 os.kill(chance.choice(alive).pid if alive else driver.pid, signal.SIGKILL)
+
+    def processes(self, said: str) -> list[psutil.Process]:
+        """Those of this cluster's nodes that say something in their command lines."""
+        found = []
+        for node in [self.cluster.head_node, *self.cluster.worker_nodes]:
+            for about in (node and node.all_processes.get("raylet")) or ():
+                with suppress(psutil.Error):
+                    found += psutil.Process(about.process.pid).children(recursive=True)
+        return [one for one in found if said in line_of(one)]
+
+    def workers(self) -> list[psutil.Process]:
+        return self.processes("finegrid-nodes")
+
+    def actors(self) -> list[psutil.Process]:
+        return self.processes("ray::Node")
 
     def mend(self, victim: str) -> None:
         """Make the cluster whole."""
@@ -105,15 +122,6 @@ class Attack:
             add_node(self.cluster)
         if victim == "head":
             self.renew()
-
-
-def workers() -> list[psutil.Process]:
-    """The worker processes on the nodes of this machine."""
-    return [one for one in psutil.process_iter() if "finegrid-nodes" in line_of(one)]
-
-
-def actors() -> list[psutil.Process]:
-    return [one for one in psutil.process_iter() if line_of(one).startswith("ray::Node")]
 
 
 def line_of(process: psutil.Process) -> str:
@@ -183,7 +191,7 @@ def test_whoever_is_killed_the_study_ends_as_if_nobody_had(attack: Attack, part:
             check_finished(attack)
         else:
             assert code in (2, -signal.SIGKILL), attack.told
-            wait_until(lambda: not workers(), LEFT_WITHIN, "the end of workers without a driver")
+            wait_until(lambda: not attack.workers(), LEFT_WITHIN, "the end of workers without a driver")
             finish(attack)
 
 
@@ -206,7 +214,7 @@ def test_a_worker_that_answers_no_more_is_given_up_and_its_family_trained_elsewh
     stopped = []
 
     def stop(driver: subprocess.Popen[bytes]) -> None:
-        stopped.append(next(one for one in actors() if one.children()))
+        stopped.append(next(one for one in attack.actors() if one.children()))
         stopped[0].suspend()
 
     assert "has said nothing for 60 s" in at_work(attack, stop)
@@ -230,18 +238,41 @@ def test_ctrl_c_ends_in_one_line_and_leaves_nothing_behind(attack: Attack) -> No
         process.send_signal(signal.SIGINT)
         assert process.wait(ENDS_WITHIN) == 130
     assert attack.told.splitlines()[-1] == "stopped; the same command goes on"
-    wait_until(lambda: not workers(), LEFT_WITHIN, "the end of workers without a driver")
+    wait_until(lambda: not attack.workers(), LEFT_WITHIN, "the end of workers without a driver")
     finish(attack)
 
 
+def find_saved(attack: Attack, storage: Path) -> tuple[Any, str] | None:
+    """A node other than the head that is in the middle of a run whose state is kept, and the run's id."""
+    nodes = {node.node_id[:16]: node for node in attack.cluster.worker_nodes}
+    for worker in attack.workers():
+        home = next(Path(part) for part in line_of(worker).split() if "finegrid-nodes" in part)
+        node = next((node for each, node in nodes.items() if each in str(home)), None)
+        for path in (home / "state").glob("*.safetensors") if node else ():
+            with suppress(OSError, SafetensorError), safe_open(storage / path.name, "np") as file:
+                (run,) = json.loads(file.metadata()["runs"])
+                if int(file.metadata()["epochs_done"]) < 40:
+                    return node, run
+    return None
+
+
 def test_where_a_node_died_a_family_goes_on_from_its_last_epoch_elsewhere(attack: Attack) -> None:
-    """With ``--storage``; the log of the second worker begins behind the first epochs."""
     storage = attack.home / "storage"
-    told = at_work(attack, lambda _: os.kill(workers()[0].pid, signal.SIGKILL), "--storage", str(storage))
+    killed: list[str] = []
+
+    def kill(driver: subprocess.Popen[bytes]) -> None:
+        while not killed and driver.poll() is None:
+            if (found := find_saved(attack, storage)) is not None:
+                attack.cluster.remove_node(found[0], allow_graceful=False)
+                killed.append(found[1])
+
+    told = at_work(attack, kill, "--storage", str(storage))
+    attack.mend("node")
     assert "begins again elsewhere" in told
     assert list(storage.iterdir()) == []
     log = "".join(path.read_text() for path in sorted((attack.folder / "logs").glob("worker-*.log")))
-    assert log.count("epoch 1 of 60:") == 8  # nobody began again
+    assert log.count(f"{killed[0]} begins with seed") == 2
+    assert log.count(f"{killed[0]} epoch 1 of 60:") == 1
 
 
 @contextmanager
