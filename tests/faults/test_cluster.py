@@ -30,7 +30,6 @@ pytestmark = pytest.mark.slow
 
 VICTIMS = ("worker", "actor", "node", "driver", "head")
 KILLS = 35
-A_PART = 5  # kills of one test
 NODES = 3
 ENDS_WITHIN = 300.0  # seconds; a machine may be busy
 LEFT_WITHIN = 60.0  # seconds, in which what belonged to a driver must end
@@ -91,15 +90,17 @@ class Attack:
         shutil.copytree(self.home / "fresh", self.folder)
 
     def kill(self, victim: str, driver: subprocess.Popen[bytes], chance: random.Random) -> None:
-        """Kill one of a kind; where none is alive, the driver."""
+        """Kill one of a kind, where one is alive."""
         if victim == "node":
             self.cluster.remove_node(chance.choice(list(self.cluster.worker_nodes)), allow_graceful=False)
         elif victim == "head":
             self.cluster.remove_node(self.cluster.head_node, allow_graceful=False)
         else:
-            alive = {"worker": self.workers, "actor": self.actors}.get(victim, list)()
+            found: dict[str, Callable[[], list[Any]]] = {"worker": self.workers, "actor": self.actors}
+            alive = found.get(victim, lambda: [driver])()
             with suppress(ProcessLookupError):
-                os.kill(chance.choice(alive).pid if alive else driver.pid, signal.SIGKILL)
+                for one in alive and [chance.choice(alive)]:
+                    os.kill(one.pid, signal.SIGKILL)
 
     def processes(self, said: str) -> list[psutil.Process]:
         """Those of this cluster's nodes that say something in their command lines."""
@@ -169,30 +170,38 @@ def finish(attack: Attack) -> None:
     check_finished(attack)
 
 
-@pytest.mark.parametrize("part", range(-(-share_of(KILLS) // A_PART)))
-def test_whoever_is_killed_the_study_ends_as_if_nobody_had(attack: Attack, part: int) -> None:
-    chance = chance_of("cluster", part)
-    for number in range(min(A_PART, share_of(KILLS) - part * A_PART)):
-        victim = VICTIMS[number % len(VICTIMS)]
-        moment = chance.random()
-        print(f"seed {SEED}: {victim} at {moment:.0%} of {attack.seconds:.0f} s")
-        attack.begin()
-        with attack.started() as process:
-            let_pass(moment * attack.seconds)
+def run_with(attack: Attack, kills: list[tuple[float, str]], chance: random.Random) -> int:
+    """Run the command, kill somebody at each moment (a share of what it takes), and mend. Its exit code."""
+    began = time.monotonic()
+    with attack.started() as process:
+        for moment, victim in sorted(kills):
+            let_pass(max(0.0, moment * attack.seconds - (time.monotonic() - began)))
+            print(f"seed {SEED}: {victim} at {moment:.0%} of {attack.seconds:.0f} s")
             attack.kill(victim, process, chance)
-            code = process.wait(ENDS_WITHIN)
-        print(f"  exit code {code}: {(attack.told.splitlines() or [''])[-1]}")
-        assert "Traceback" not in attack.told, attack.told
-        check_whole(attack.folder, ledgers(attack.folder), 1)
-        if victim in ("worker", "actor", "node") and moment > 0.5:
-            assert code in (0, -signal.SIGKILL), attack.told
+        code = process.wait(ENDS_WITHIN)
+    print(f"  exit code {code}: {(attack.told.splitlines() or [''])[-1]}")
+    for _, victim in kills:
         attack.mend(victim)
-        if code == 0:
-            check_finished(attack)
-        else:
-            assert code in (2, -signal.SIGKILL), attack.told
-            wait_until(lambda: not attack.workers(), LEFT_WITHIN, "the end of workers without a driver")
-            finish(attack)
+    assert "Traceback" not in attack.told, attack.told
+    check_whole(attack.folder, ledgers(attack.folder), 1)
+    if code:
+        wait_until(lambda: not attack.workers(), LEFT_WITHIN, "the end of workers without a driver")
+    return code
+
+
+@pytest.mark.parametrize("part", range(-(-share_of(KILLS) // len(VICTIMS))))
+def test_whoever_is_killed_the_study_ends_as_if_nobody_had(attack: Attack, part: int) -> None:
+    """First a worker, its actor and a node of one command; then a driver, and the head of the next one."""
+    chance = chance_of("cluster", part)
+    attack.begin()
+    survived = run_with(attack, [(chance.random(), victim) for victim in VICTIMS[:3]], chance)
+    assert survived == 0, attack.told
+    check_finished(attack)
+    attack.begin()
+    for victim in VICTIMS[3:]:
+        code = run_with(attack, [(chance.random(), victim)], chance)
+        assert code in (0, 2, -signal.SIGKILL), attack.told
+    finish(attack)
 
 
 def has_begun(attack: Attack) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -17,6 +18,7 @@ from support.command_line import ENVIRONMENT, FINEGRID, finegrid, records
 from support.killed import finished_content
 from support.nodes import STORE, cluster_of, on_cluster
 from support.studies import save_word_checkpoint, write_data, write_word_study
+from support.waiting import let_pass
 
 import finegrid as finegrid_package
 
@@ -163,3 +165,21 @@ def test_without_a_cluster_one_is_started_for_the_call(home: Path) -> None:
 
     assert ended.returncode == 0, ended.stderr
     check_same(home, "alone")
+
+
+def test_an_autoscaler_sees_how_much_the_workers_ask_for_that_wait(home: Path, cluster: Any) -> None:
+    from ray.autoscaler.v2.sdk import get_cluster_status
+
+    folder, asked = copy_of(home, "grows"), list[dict[str, float]]()
+    environment = {**ENVIRONMENT, "RAY_ADDRESS": cluster.address}
+    line = [*FINEGRID, "run", "grows", "--seeds", "4", "--on", "ray"]
+    with subprocess.Popen(line, cwd=home, env=environment, stderr=subprocess.DEVNULL) as driver:
+        while driver.poll() is None:
+            for demand in get_cluster_status(cluster.address).resource_demands.ray_task_actor_demand:
+                asked += [dict(bundle.bundle) for bundle in demand.bundles_by_count]
+            let_pass(0.1)
+    costs = json.loads((folder / "audit.json").read_text())["costs"]
+
+    assert driver.returncode == 0 and len(records(folder)) == 4 * 8
+    assert max(bundle.get("memory", 0.0) for bundle in asked) >= max(cost["memory"] for cost in costs)
+    assert {bundle["CPU"] for bundle in asked} == {1.0}
