@@ -25,6 +25,7 @@ from finegrid.planning.runs import PlannedRun
 from finegrid.recipe.identity import ENGINE
 from finegrid.running.cluster import session
 from finegrid.running.cluster.facts import NodeFacts, describe_kind, find_problems, tell_facts
+from finegrid.running.cluster.remote import describe_loss
 from finegrid.running.cluster.scratch import Scratch
 from finegrid.running.cluster.session import Cluster, check_on
 from finegrid.running.cluster.shipment import Packer, StudyLayout, unpack
@@ -313,6 +314,17 @@ def test_as_many_workers_are_asked_for_as_there_is_room_for_and_again_as_many_as
 def test_other_places_are_refused(on: str) -> None:
     with pytest.raises(InputError, match=r"expected ray .* or ray://host:10001"):
         check_on(on)
+
+
+def test_what_ray_says_of_a_loss_is_told_in_one_line() -> None:
+    memory = "Task was killed due to the node running low on memory.\nMemory on the node was 30 GB / 32 GB"
+    died = type("ActorDiedError", (Exception,), {})
+    node = died("The actor died unexpectedly.\nThe actor is dead because its node has died. Node Id: 1")
+
+    assert describe_loss(Exception(memory), "n1") == "Ray killed it on n1, which ran out of memory"
+    assert describe_loss(node, "n1") == "n1 died, or cannot be reached"
+    assert describe_loss(died("causes include: (1) the OOM killer"), "n1") == "its worker on n1 died"
+    assert describe_loss(Exception("strange\nthings"), "n1") == "n1: strange"
 
 
 def test_states_are_kept_elsewhere_only_on_a_cluster_and_without_ray_there_is_none(

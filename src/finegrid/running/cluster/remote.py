@@ -164,10 +164,16 @@ class RemoteWorker(Worker):
 def describe_loss(error: Exception, host: str) -> str:
     """Why a worker is lost, in one line: what Ray says has many."""
     told = " ".join((type(error).__name__, *str(error).split()))
-    if any(words in told for words in SAID_OF_MEMORY):
+    if lacks_memory_there(error):
         return f"Ray killed it on {host}, which ran out of memory"
     if any(words in told for words in SAID_OF_NODES):
         return f"{host} died, or cannot be reached"
     if type(error).__name__ in ("ActorDiedError", "ActorUnavailableError"):
         return f"its worker on {host} died"
     return f"{host}: {first_line(error)}"
+
+
+def lacks_memory_there(error: Exception) -> bool:
+    """Whether Ray has killed something because its node ran out of memory."""
+    told = " ".join((type(error).__name__, *str(error).split()))
+    return any(words in told for words in SAID_OF_MEMORY)

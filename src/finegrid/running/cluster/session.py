@@ -27,7 +27,7 @@ from finegrid.recipe.identity import key_of
 from finegrid.running.cluster.calls import Calls
 from finegrid.running.cluster.facts import NodeFacts, describe_kind, find_problems, find_unfit, tell_facts
 from finegrid.running.cluster.node import Node
-from finegrid.running.cluster.remote import RemoteWorker, describe_loss
+from finegrid.running.cluster.remote import RemoteWorker, describe_loss, lacks_memory_there
 from finegrid.running.cluster.shipment import PART, Packer, Shipment, ShippedFile
 from finegrid.running.cluster.storage import Storage
 from finegrid.running.messages import ClusterLost, Hint, Lost, Refused, TurnedAway
@@ -538,6 +538,8 @@ def describe_resources(asked: Mapping[str, float]) -> str:
 
 def describe_unusable(error: Exception) -> str:
     """Why a node cannot even say what it is."""
+    if lacks_memory_there(error):
+        return "has no memory left, and Ray kills what starts there. Free some, or leave the node out."
     lines = str(error).strip().splitlines()
     said = lines[-1] if lines else type(error).__name__
     return f"finegrid does not run there ({said}). Install it, or leave the node out."
