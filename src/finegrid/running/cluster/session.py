@@ -18,7 +18,7 @@ from typing import Any
 
 from finegrid.data.tokens import tokenise
 from finegrid.encoders.tokenizer import load_tokenizer
-from finegrid.errors import InputError, Problem, first_line, input_error
+from finegrid.errors import ClusterLostError, InputError, Problem, first_line, input_error
 from finegrid.extras import need
 from finegrid.machine import cores
 from finegrid.planning.capacity import Hardware, capacity
@@ -47,6 +47,7 @@ LOOK_SECONDS = 120.0  # in which a node must say what it is
 PATIENCE_SECONDS = 20.0  # without a worker, after which it is told that there is no room
 MOST_STARTING = 1000  # workers that wait for room at once
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_AUTO_CONNECT": "0"}
+RAYLET_GONE = "Ray's node on this machine has died"
 NODE_ID = "ray.io/node-id"  # a label that Ray gives every node
 
 
@@ -109,6 +110,7 @@ class Cluster(Place):
     _changed: threading.Lock = field(default_factory=threading.Lock)
     _over: threading.Event = field(default_factory=threading.Event)
     _packer: Packer | None = None
+    _raylet: str = ""  # the socket of Ray's node here; empty if it is not known
     _prepared: bool = False  # whether the study's texts are tokenised
     _latest: RemoteWorker | None = None  # who is told what concerns all
     _asked_since: float = 0.0
@@ -136,7 +138,8 @@ class Cluster(Place):
                 found = f"no Ray can be used there: {first_line(error)}."
                 what = f"{found} Is it running, with Ray {ray.__version__} and the same Python?"
                 raise input_error("command line", f"--on {self.on}", what) from None
-        self._packer = Packer(ray.put)
+        self._raylet = find_raylet()
+        self._packer = Packer(self._put)
         threading.Thread(target=self._listen, daemon=True).start()
         threading.Thread(target=self._watch_head, daemon=True).start()
 
@@ -151,6 +154,19 @@ class Cluster(Place):
         leaving = threading.Thread(target=ray.shutdown, daemon=True)
         leaving.start()
         leaving.join(1.0 if self.calls.gone else 20.0)
+
+    def _put(self, part: Any) -> Any:
+        """Put something into the object store.
+
+        Raises:
+            ClusterLostError: the node here is gone: Ray would end this process at once, without a word.
+        """
+        import ray
+
+        if not answers(self._raylet):
+            self._tell_gone(RAYLET_GONE)
+            raise ClusterLostError(RAYLET_GONE)
+        return ray.put(part)
 
     # --- what a crew asks of its place ---
 
@@ -458,9 +474,13 @@ class Cluster(Place):
 
         if self.on != HERE:
             return
+        raylet = self._raylet
         host, _, port = str(ray.get_runtime_context().gcs_address).rpartition(":")
         answered = time.monotonic()
         while not self._over.wait(1.0):
+            if not answers(raylet):
+                self._tell_gone(RAYLET_GONE)
+                return
             try:
                 socket.create_connection((host, int(port)), timeout=5.0).close()
                 answered = time.monotonic()
@@ -490,6 +510,31 @@ def start_or_find(on: str) -> None:
         if named:
             raise
         ray.init("local", num_cpus=cores(), include_dashboard=False, **quiet)
+
+
+def find_raylet() -> str:
+    """The socket of Ray's node on this machine; empty where there is none, or a version hides it."""
+    import ray
+
+    try:
+        return str(ray._private.worker.global_worker.node.raylet_socket_name)
+    except AttributeError:
+        return ""
+
+
+def answers(path: str) -> bool:
+    """Whether somebody listens at a socket; also where that is not known."""
+    if not path:
+        return True
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as here:
+        here.settimeout(5.0)
+        try:
+            here.connect(path)
+        except TimeoutError:
+            return True  # it is there, and busy
+        except OSError:
+            return False
+    return True
 
 
 def silence() -> None:
