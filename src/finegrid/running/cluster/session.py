@@ -76,6 +76,8 @@ def connected(on: str, storage: str | None, mix: bool) -> Iterator[Cluster]:
         InputError: no such place, or Ray is not installed.
     """
     check_on(on)
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)  # Ray reads them when it is imported
     need("ray", "command line", f"--on {on}")
     cluster = Cluster(on, None if storage is None else Storage(storage), mix)
     try:
@@ -126,8 +128,6 @@ class Cluster(Place):
         """
         if self._packer is not None:
             return
-        for name, value in QUIET.items():
-            os.environ.setdefault(name, value)
         import ray
 
         with signals_kept(), warnings.catch_warnings():
