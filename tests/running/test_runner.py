@@ -201,3 +201,13 @@ def test_every_worker_has_a_gpu_of_its_own(
         LocalWorker(study, settings, index, queue.Queue())
 
     assert [environment["CUDA_VISIBLE_DEVICES"] for environment in environments] == expected
+
+
+def test_on_a_node_a_worker_has_the_gpu_that_it_was_given_there(
+    study: Study, monkeypatch: pytest.MonkeyPatch, environments: list[dict[str, str]]
+) -> None:
+    """Ray gives each worker one, whatever its index is among all workers."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
+    LocalWorker(study, RunSettings(device="cuda"), 5, queue.Queue(), gpu=0)
+
+    assert environments[0]["CUDA_VISIBLE_DEVICES"] == "7"
