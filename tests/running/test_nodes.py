@@ -403,8 +403,10 @@ def test_the_folder_of_a_node_goes_with_its_last_worker_or_with_whoever_comes_ne
     assert not second.path.exists() and other.path.is_dir()
 
 
-def test_states_are_kept_and_fetched_whole(tmp_path: Path) -> None:
-    storage = Storage(str(tmp_path / "bucket"))
+def test_states_are_kept_and_fetched_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    storage = Storage.of("bucket")
+    monkeypatch.chdir("/")  # as a node stands elsewhere
     storage.check()
     state = tmp_path / "f.safetensors"
     state.write_bytes(b"one")

@@ -79,7 +79,7 @@ def connected(on: str, storage: str | None, mix: bool) -> Iterator[Cluster]:
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)  # Ray reads them when it is imported
     need("ray", "command line", f"--on {on}")
-    cluster = Cluster(on, None if storage is None else Storage(storage), mix)
+    cluster = Cluster(on, None if storage is None else Storage.of(storage), mix)
     try:
         yield cluster
     finally:

@@ -24,16 +24,21 @@ OPTION = "--storage"
 
 @dataclass(frozen=True)
 class Storage:
-    """``url`` of a folder or bucket, as the user gave it."""
+    """``url`` of a folder or bucket, which every node understands."""
 
     url: str
+
+    @classmethod
+    def of(cls, given: str) -> Storage:
+        """What ``--storage`` names. A folder is one of the place where the command stands, on every node."""
+        return cls(given if "://" in given else str(Path(given).expanduser().absolute()))
 
     @cached_property
     def _place(self) -> tuple[Any, str]:
         with needing("ray", "command line", OPTION):
             from pyarrow.fs import FileSystem, LocalFileSystem
         if "://" not in self.url:
-            return LocalFileSystem(), str(Path(self.url).expanduser().absolute())
+            return LocalFileSystem(), self.url
         filesystem, path = FileSystem.from_uri(self.url)
         return filesystem, path.rstrip("/")
 
