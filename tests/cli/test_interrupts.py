@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.command_line import ENVIRONMENT, FINEGRID, command_line
+from support.command_line import ENVIRONMENT, command_line, started
 from support.studies import save_word_checkpoint, write_data, write_word_study
 
 STOPPED = "stopped; the same command goes on\n"
@@ -95,18 +95,11 @@ def test_ctrl_c_at_many_moments_of_many_commands(tmp_path: Path) -> None:
 
 def interrupt(command: tuple[str | Path, ...], after: float, again: float | None) -> tuple[int, str]:
     """Exit code and stderr of a command in whose process group Ctrl-C is pressed, once or twice."""
-    process = subprocess.Popen(
-        [*FINEGRID, *map(str, command)],
-        env=ENVIRONMENT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        start_new_session=True,
-    )
-    for pause in (after, *([] if again is None else [again])):
-        try:
-            process.wait(pause)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=120)
+    with started(*command) as process:
+        for pause in (after, *([] if again is None else [again])):
+            try:
+                process.wait(pause)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=120)
     return process.returncode, said
