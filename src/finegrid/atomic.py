@@ -116,12 +116,17 @@ def make_draft(path: Path) -> Path:
     return draft
 
 
-def remove_drafts(folder: Path, name: str | None = None) -> None:
-    """Remove what writers left in a folder that were killed: of the file or folder ``name``, or of all."""
+def is_abandoned(draft: str, of: str | None = None) -> bool:
+    """Whether a name is that of a draft whose writer is gone: of the file or folder ``of``, or of any."""
+    found = DRAFT.fullmatch(draft)
+    return found is not None and of in (None, found["name"]) and not psutil.pid_exists(int(found["writer"]))
+
+
+def remove_drafts(folder: Path, name: str) -> None:
+    """Remove what writers of the file or folder ``name`` left in its folder, and were killed."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            found = DRAFT.fullmatch(entry.name)
-            if found is None or name not in (None, found["name"]) or psutil.pid_exists(int(found["writer"])):
+            if not is_abandoned(entry.name, name):
                 continue
             if entry.is_dir(follow_symlinks=False):
                 shutil.rmtree(entry.path, ignore_errors=True)
