@@ -20,7 +20,6 @@ from torch.nn import functional as F
 
 from finegrid.data.cells_of_file import ColumnOptions
 from finegrid.errors import InputError
-from finegrid.inference.fitted import FILE
 from finegrid.inference.keep import fitted_of, keep
 from finegrid.inference.predict import predict_file
 from finegrid.inference.teacher import open_teacher
@@ -30,6 +29,7 @@ from finegrid.strategies.criterion import CROSS_ENTROPY, Outputs
 from finegrid.strategies.distil import Distil
 from finegrid.strategies.seams import Setting
 from finegrid.study.contents import name_files
+from finegrid.study.kept_files import FILE
 from finegrid.study.settings import RunSettings
 from finegrid.training.loaded import LoadedStudy
 from finegrid.training.run import Run

@@ -20,12 +20,13 @@ from finegrid.encoders.families import inspect
 from finegrid.encoders.tokenizer import load_tokenizer
 from finegrid.errors import input_error
 from finegrid.inference.apply import tokenise_unlabelled
-from finegrid.inference.fitted import ONNX, Fitted
+from finegrid.inference.fitted import Fitted
 from finegrid.inference.keep import load_model, reads_types
 from finegrid.model.classifier import Classifier
 from finegrid.model.load import load_pretrained
 from finegrid.model.packing.batches import evaluation_batches, pack
 from finegrid.model.padded import PaddedClassifier
+from finegrid.study.kept_files import ONNX
 from finegrid.training.evaluate import Logits, predict
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")  # as tokenizers call them

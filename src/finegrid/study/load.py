@@ -83,7 +83,7 @@ def check_study(folder: Path, find_checkpoint: FindCheckpoint, audit: Audit | No
     written = dict(baseline_levels)
     raw_factors, of_factors = factors_in(content)
     head, of_head = check_head(content)
-    checkpoint, of_checkpoint = find_checkpoint(baseline_levels.pop("model.name", None))
+    checkpoint, of_checkpoint = find_checkpoint(name := baseline_levels.pop("model.name", None))
     preset, of_preset = check_preset(head, checkpoint)
     if checkpoint is None and audit is not None and head is not None and not of_checkpoint:
         preset = recall_preset(head.preset, audit)
@@ -112,11 +112,8 @@ def check_study(folder: Path, find_checkpoint: FindCheckpoint, audit: Audit | No
     if problems or head is None or baseline is None:
         raise InputError(str(files.settings), list(dict.fromkeys(problems)))
     warnings = tuple(find_other_baselines(written, {**factors, **free}))
-    return with_screen(
-        Study(
-            folder, head, checkpoint, preset, baseline, factors, bundles, free_factors=free, warnings=warnings
-        )
-    )
+    study = Study(folder, head, checkpoint, preset, baseline, factors, bundles, None, free, str(name), warnings)
+    return with_screen(study)
 
 
 def find_other_baselines(written: Levels, factors: Mapping[str, Sequence[Level]]) -> Iterator[str]:
