@@ -116,6 +116,10 @@ def make_draft(path: Path) -> Path:
     return draft
 
 
+def is_draft(name: str) -> bool:
+    return DRAFT.fullmatch(name) is not None
+
+
 def is_abandoned(draft: str, of: str | None = None) -> bool:
     """Whether a name is that of a draft whose writer is gone: of the file or folder ``of``, or of any."""
     found = DRAFT.fullmatch(draft)

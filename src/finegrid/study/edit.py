@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from finegrid.atomic import replacing
 from finegrid.errors import InputError
+from finegrid.refusals import saving
 from finegrid.study.folder import StudyFolder
 from finegrid.study.load import load_study
 from finegrid.study.lock import locked
@@ -92,7 +92,7 @@ def take_out_factors(document: TOMLDocument, study: Study, names: Collection[str
 
 
 def write(path: Path, content: bytes) -> None:
-    with replacing(path) as draft:
+    with saving(path, len(content)) as draft:
         draft.write_bytes(content)
 
 

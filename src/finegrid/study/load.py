@@ -112,7 +112,9 @@ def check_study(folder: Path, find_checkpoint: FindCheckpoint, audit: Audit | No
     if problems or head is None or baseline is None:
         raise InputError(str(files.settings), list(dict.fromkeys(problems)))
     warnings = tuple(find_other_baselines(written, {**factors, **free}))
-    study = Study(folder, head, checkpoint, preset, baseline, factors, bundles, None, free, str(name), warnings)
+    study = Study(
+        folder, head, checkpoint, preset, baseline, factors, bundles, None, free, str(name), warnings
+    )
     return with_screen(study)
 
 
