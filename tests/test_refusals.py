@@ -77,6 +77,7 @@ def test_reports_and_exports_name_the_file_that_found_no_room(
 
     monkeypatch.setattr(os, "fsync", refuse)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=0))
+
     def write() -> object:
         if name == "runs.csv":
             return write_csv(tmp_path / name, [])

@@ -338,8 +338,11 @@ def test_a_full_disk_does_not_stop_the_study(tmp_path: Path, monkeypatch: pytest
         beats.append(1)
         return {}
 
-    with Heartbeat(tmp_path / "gone", read):
-        wait_until(lambda: len(beats) >= 2)
+    told: list[OSError] = []
+    with Heartbeat(tmp_path / "gone", read, told.append):
+        wait_until(lambda: len(beats) >= 4)
+
+    assert [error.strerror for error in told] == ["No such file or directory"]  # once, not at every beat
 
 
 @pytest.mark.parametrize("width", [40, 80])
