@@ -20,6 +20,7 @@ import psutil
 
 from finegrid.errors import Problem, input_error
 
+ONE_NAME = "What is added to it would stand under all of them. Put a copy in its place."
 Kind = Literal["plain file", "folder"]
 KINDS = {
     stat.S_IFREG: "a file",
@@ -143,9 +144,10 @@ def open_to_append(path: Path) -> BinaryIO:
     """Open a plain file, made if need be, so that all that is written goes to its end.
 
     Raises:
-        InputError: something else is there.
+        InputError: something else is there, or the file has another name elsewhere.
     """
     check_file(path)
+    check_one_name(path)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | SAFELY, 0o666)
     return os.fdopen(descriptor, "ab+")
 
@@ -157,6 +159,25 @@ def check_file(path: Path) -> None:
         InputError: it is a link, a folder, a device, a pipe or a socket.
     """
     _check(path, "plain file")
+
+
+def check_one_name(path: Path) -> None:
+    """Refuse to add to a file that hard links give other names: it may be somebody's other file, or a backup.
+
+    Raises:
+        InputError: it has more names than one.
+    """
+    if (found := describe_names(path)) is not None:
+        raise input_error("cannot be written", str(path), f"{found} {ONE_NAME}")
+
+
+def describe_names(path: Path) -> str | None:
+    """How many names a file has; None if it has but this one, or is not there."""
+    try:
+        names = os.lstat(path).st_nlink
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return f"found a file with {names} names (hard links), expected one." if names > 1 else None
 
 
 def check_folder(path: Path) -> None:

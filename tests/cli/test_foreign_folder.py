@@ -16,6 +16,7 @@ from finegrid.study.contents import fingerprint_contents
 from finegrid.study.far_data import describe_far
 from finegrid.study.imported import save_imported
 from finegrid.study.importing.examples import load_example
+from finegrid.study.ledger import Journal
 from finegrid.study.load import load_study
 from finegrid.study.lock import locked
 
@@ -86,6 +87,19 @@ def test_every_place_that_a_study_writes_to_is_looked_at(tmp_path: Path, name: s
         pytest.fail("nothing is to be done")
 
     assert [*(tmp_path / "mine").iterdir()] == []
+
+
+@pytest.mark.parametrize("name", ["runs.jsonl", "looks.jsonl"])
+def test_nothing_is_added_to_a_file_that_has_another_name_elsewhere(tmp_path: Path, name: str) -> None:
+    """As a stranger's folder may have it, or a backup by hard links."""
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / name).hardlink_to(tmp_path / "mine")
+    with pytest.raises(InputError, match=f"{name} +found a file with 2 names"), locked(tmp_path):
+        pytest.fail("nothing is to be done")
+    with pytest.raises(InputError, match=r"found a file with 2 names .*Put a copy in its place"):
+        Journal(tmp_path / name).append({})
+
+    assert (tmp_path / "mine").read_text() == "mine"
 
 
 def test_what_a_killed_run_was_writing_is_gone_with_the_next_one(tmp_path: Path) -> None:

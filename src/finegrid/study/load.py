@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import errno
 import tomllib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -19,7 +18,7 @@ from finegrid.errors import InputError, Problem, input_error
 from finegrid.recipe.catalogue import parts
 from finegrid.recipe.identity import Level, Levels
 from finegrid.recipe.recipe import DEFAULTS, Recipe, unknown_factor
-from finegrid.spelling import format_level
+from finegrid.spelling import find_near, format_level
 from finegrid.study.audit_file import Audit, describe_unfit_audit, load_audit
 from finegrid.study.bundle_tables import PARTS, check_bundles, is_bundle
 from finegrid.study.bundles import Bundles
@@ -286,7 +285,7 @@ def head_problem(item: dict[str, Any], known: list[str]) -> Problem:
             }
             table = tables[where[0]]
             names = list(table.model_fields)
-        close = difflib.get_close_matches(where[-1], names, n=1)
+        close = find_near(where[-1], names)
         hint = f' Did you mean "{close[0]}"?' if close else f" Known: {', '.join(names)}."
         return Problem(".".join(where), f"no such setting.{hint}")
     if item["type"] == "missing":
