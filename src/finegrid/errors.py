@@ -1,6 +1,7 @@
 """Problems with the user's input: all of one source are reported at once, with exit code 2."""
 
 import errno
+import os
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -77,6 +78,24 @@ def refusal(error: OSError) -> str:
     help_ = WHAT_HELPS.get(error.errno or 0)
     advice = f". {help_}; the same command goes on." if help_ else ""
     return f"cannot read or write{where}: {error.strerror or error}{advice}"
+
+
+@contextmanager
+def without_stderr() -> Iterator[None]:
+    """For a moment, what libraries write to stderr leads nowhere: Rust tells of a panic there by itself."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # it is closed
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finegrid.errors import InputError, Problem
+from finegrid.spelling import find_near
 
 PLAIN_SCORES = ("macro-f1", "accuracy", "mcc")
 ROUNDING = 1e-9  # of scores in files
@@ -117,7 +117,7 @@ def check_score(name: str, labels: Sequence[str] | None = None) -> None:
     if labels is not None:
         more = f" and {len(labels) - MOST_NAMED} more" if len(labels) > MOST_NAMED else ""
         what += f" with one of the labels {', '.join(labels[:MOST_NAMED])}{more}"
-        close = difflib.get_close_matches(label, labels, n=1)
+        close = find_near(label, labels)
         hint = f' Did you mean "f1:{close[0]}"?' if close else ""
     raise InputError("study.toml", [Problem("score", f"{what}.{hint}")])
 

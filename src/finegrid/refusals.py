@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from finegrid.atomic import replacing
+from finegrid.atomic import is_draft, replacing
 from finegrid.errors import first_line
 
 MIB = 2**20
@@ -72,6 +72,8 @@ def writing(path: Path, size: int = 0) -> Iterator[None]:
     except Exception as error:
         if (refused := find_refusal(error)) is None:
             raise
+        if refused.filename is not None and not is_draft(Path(os.fsdecode(refused.filename)).name):
+            raise  # of another file, which it names
         said = refused.strerror or str(refused)
         if refused.errno in FULL:
             said += describe_missing(path, size)

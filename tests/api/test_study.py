@@ -103,7 +103,8 @@ def test_progress_on_stderr_has_the_language_of_the_locale_and_values_are_englis
     summary = study.run(workers=1, progress=True, rows=[1])
 
     assert "正在读取数据和检查点\n" in capsys.readouterr().err
-    assert summary.said[0] == "reading data and checkpoint" and summary.runs.left == 1
+    assert "../model" in summary.said[0]
+    assert summary.said[1] == "reading data and checkpoint" and summary.runs.left == 1
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])

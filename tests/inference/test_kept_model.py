@@ -28,13 +28,14 @@ from finegrid.data.unlabelled import read_texts
 from finegrid.encoders.poolings import POOLINGS
 from finegrid.errors import InputError
 from finegrid.inference.fit import check_out, find_recipe
-from finegrid.inference.fitted import FILE, HEAD, Fitted, load_fitted
+from finegrid.inference.fitted import Fitted, load_fitted
 from finegrid.inference.keep import fitted_of, keep, load_model
 from finegrid.inference.labelled_file import Written, style_of, write_predictions
 from finegrid.inference.predict import PredictedTexts, open_labelled, predict_file
 from finegrid.model.packing.batches import pack
 from finegrid.recipe.recipe import Recipe
 from finegrid.running.records import record_of
+from finegrid.study.kept_files import FILE, HEAD
 from finegrid.study.ledger import Ledger
 from finegrid.study.load import load_study
 from finegrid.study.settings import RunSettings

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from finegrid.data.findings import quote, quote_all
 from finegrid.encoders.families import embedded_checkpoint
 from finegrid.encoders.files import describe_stand_in, read_json
-from finegrid.encoders.unusual import MOST_ADDED, try_out
+from finegrid.encoders.unusual import MOST_ADDED, has_unusual, try_out
 from finegrid.errors import InputError, Problem, first_line, input_error, refusing_panics
 from finegrid.spelling import count_noun
 
@@ -82,11 +82,32 @@ def load_embedded() -> Any:
     return Tokenizer.from_file(str(embedded_checkpoint() / WHOLE))
 
 
+def try_texts(folder: Path, texts: Iterable[tuple[str, ...]]) -> None:
+    """Before a tokeniser with unusual parts is given texts here, let a process that can be ended read them.
+
+    Args:
+        folder: of the checkpoint.
+        texts: single, or the parts of pairs.
+
+    Raises:
+        InputError: it takes more time or memory than any tokeniser does.
+    """
+    unusual = [] if is_embedded(folder) else [path for path in find_whole(folder) if has_unusual(path)]
+    if unusual:
+        every = [*dict.fromkeys(part for text in texts for part in text)]
+        for path in unusual:
+            try_out(path, every)
+
+
+def find_whole(folder: Path) -> list[Path]:
+    """Files that hold a tokeniser: transformers may take those of other versions."""
+    return [path for path in sorted(folder.glob("tokenizer*.json")) if path.name != SETTINGS]
+
+
 def load_any(folder: Path) -> Any:
     check_settings(folder)
-    for path in sorted(folder.glob("tokenizer*.json")):  # transformers may take those of other versions
-        if path.name != SETTINGS:
-            try_out(path)
+    for path in find_whole(folder):
+        try_out(path)
     from transformers import AutoTokenizer
     from transformers.utils import logging
 

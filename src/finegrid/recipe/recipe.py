@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cache, cached_property
@@ -12,6 +11,7 @@ from pydantic import ValidationError
 
 from finegrid.errors import InputError, Problem
 from finegrid.recipe.identity import Levels
+from finegrid.spelling import find_near
 from finegrid.strategies.average import Average
 from finegrid.strategies.clip import Clip
 from finegrid.strategies.contrast import Contrast
@@ -203,7 +203,7 @@ KEEPS_ANSWERS = frozenset(
 
 
 def unknown_factor(name: str) -> str:
-    close = difflib.get_close_matches(name, DEFAULTS, n=1)
+    close = find_near(name, DEFAULTS)
     hint = f' Did you mean "{close[0]}"?' if close else f" Known: {', '.join(DEFAULTS)}."
     return f"no such factor.{hint}"
 

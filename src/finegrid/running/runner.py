@@ -21,7 +21,7 @@ from finegrid.running.progress.watcher import Watcher
 from finegrid.running.progress.words import warning
 from finegrid.running.scheduling import train_families
 from finegrid.study.audit_file import Audit
-from finegrid.study.leftovers import remove_leftovers
+from finegrid.study.leftovers import remove_ended_states
 from finegrid.study.lock import locked
 from finegrid.study.record import Record
 from finegrid.study.runs_on_file import read_runs
@@ -77,7 +77,7 @@ class Runner:
             seeds = self._seeds_with(on_file.lost.values())
             runs = plan_runs(self.study, audit, self.settings.precision, seeds)
             finished = find_finished(self.study, self.settings, audit, runs, seeds, self.mix, on_file.latest)
-            remove_leftovers(files, finished)
+            remove_ended_states(files, finished)
             self.watcher.found([*finished.values()])
             families = plan_families(runs, capacity(self.settings, audit).size_of)
             compare_stacks(self._crew, families, finished)
@@ -100,7 +100,6 @@ class Runner:
         """
         with locked(self.study.folder), self._crew.employed():
             self.study.files.states.mkdir(exist_ok=True)
-            remove_leftovers(self.study.files)
             return fit_recipe(self._crew, recipe, seed, audit_study(self._crew), keeping)
 
     def _seeds_with(self, lost: Iterable[int]) -> list[int]:

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from finegrid.atomic import remove_drafts
 from finegrid.errors import FORBIDDEN, InputError, input_error
 from finegrid.study.folder import LOCK_FILE, StudyFolder
+from finegrid.study.leftovers import remove_half_written
 from finegrid.study.plain_files import check_written
 
 LARGEST = 1000  # bytes of what is written about a holder
@@ -77,8 +77,7 @@ def locked(folder: Path) -> Iterator[None]:
         raise explain(folder, error) from None
     try:
         note_holder(folder)
-        for inside in StudyFolder(folder).written_folders:
-            remove_drafts(inside)
+        remove_half_written(StudyFolder(folder))
         yield
     finally:
         lock.release()

@@ -14,7 +14,7 @@ from finegrid.spelling import count_noun
 
 T = TypeVar("T")
 NEWEST = 1  # schema of all files of a study
-NAMED = 3  # lines that do not fit, and are named
+NAMED = 3  # lines or files that do not fit, and are named
 SHOWN = 40  # characters of a value that does not fit
 
 
@@ -48,8 +48,9 @@ def parse_strictly(kind: type[T], text: str | bytes) -> T:
 
 def describe_misfit(error: ValidationError) -> str:
     """``seed: found "0", expected a valid integer``; of a newer schema, what reads it."""
-    first = error.errors(include_url=False)[0]
-    for one in error.errors(include_url=False):
+    errors = error.errors(include_url=False)
+    first = errors[0]
+    for one in errors:
         found = one["input"]
         if one["loc"] == ("schema",) and isinstance(found, int) and found > NEWEST:
             return f"written by a newer finegrid (schema {found}); update finegrid"
@@ -123,6 +124,11 @@ def describe_misfits(file: str, misfits: Sequence[Misfit], advice: str) -> list[
     """One sentence on the lines of a file that were left out; none where none was."""
     if not misfits:
         return []
-    named = [f"line {misfit.line}: {misfit.why}" for misfit in misfits[:NAMED]]
-    more = [f"and {len(misfits) - NAMED:,} more"] * (len(misfits) > NAMED)
-    return [f"{file}: {count_noun(len(misfits), 'line')} left out ({'; '.join([*named, *more])}). {advice}"]
+    named = name_first([f"line {misfit.line}: {misfit.why}" for misfit in misfits], "; ")
+    return [f"{file}: {count_noun(len(misfits), 'line')} left out ({named}). {advice}"]
+
+
+def name_first(names: Sequence[str], between: str = ", ") -> str:
+    """``a, b, c, and 2 more``: those that a sentence has room for, and how many there are beside them."""
+    more = [f"and {len(names) - NAMED:,} more"] * (len(names) > NAMED)
+    return between.join([*names[:NAMED], *more])

@@ -18,7 +18,7 @@ from finegrid.study.audit_file import Audit, describe_unfit_audit
 from finegrid.study.folder import LEDGER_FILE
 from finegrid.study.identity import identify
 from finegrid.study.ledger import latest_of
-from finegrid.study.parsing import NAMED, Misfit, describe_misfits
+from finegrid.study.parsing import Misfit, describe_misfits, name_first
 from finegrid.study.predictions import SPLITS, Depth, find_damage
 from finegrid.study.record import Record
 from finegrid.study.study import Study
@@ -171,6 +171,5 @@ def describe_lost(study: Study, files: Mapping[str, Sequence[str]]) -> list[str]
     if not files:
         return []
     names = [name for each in files.values() for name in each]
-    told = [*names[:NAMED], *([f"and {len(names) - NAMED:,} more"] * (len(names) > NAMED))]
     runs = count_noun(len(files), "finished run")
-    return [f"{runs} without predictions, which are lost or damaged ({', '.join(told)}). {TRAINED_AGAIN}"]
+    return [f"{runs} without predictions, which are lost or damaged ({name_first(names)}). {TRAINED_AGAIN}"]

@@ -29,6 +29,16 @@ DRAWINGS_PER_SECOND = 2
 EVERY_SECONDS = 30.0  # between scores of epochs, where there is no picture that has them
 
 
+class ProgressConsole(Console):
+    """On stderr. Who no longer reads it ends nothing: rich would end the process, also that of a notebook."""
+
+    def __init__(self) -> None:
+        super().__init__(stderr=True)
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+
+
 class Show:
     """Tells a study's progress on stderr, and in ``progress.json``. Use as a context.
 
@@ -37,7 +47,7 @@ class Show:
     """
 
     def __init__(self, score: str, folder: Path, console: Console | None = None, lang: Lang = "en") -> None:
-        self.console = console or Console(stderr=True)
+        self.console = console or ProgressConsole()
         self.lang = lang
         self.progress = StudyProgress(score, time.monotonic())
         self._heartbeat = Heartbeat(
