@@ -110,11 +110,14 @@ def test_other_errors_pass_as_they_are(tmp_path: Path) -> None:
             RuntimeError("DefaultCPUAllocator: can't allocate memory: tried to allocate 4 bytes."),
             "4 bytes",
         ),
+        (ImportError("libtorch_cpu.so: failed to map segment from shared object"), ""),
+        (RuntimeError("could not create a primitive"), ""),
         (RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB."), "2.00 GiB"),
     ],
 )
 def test_too_little_memory_is_told_with_the_settings_that_help(error: Exception, amount: str) -> None:
-    assert describe_failure(error) == f"out of memory (tried to allocate {amount}): {LESS_MEMORY}"
+    tried = f" (tried to allocate {amount})" if amount else ""
+    assert describe_failure(error) == f"out of memory{tried}: {LESS_MEMORY}"
 
 
 def test_what_cannot_be_written_is_refused_before_it_is_needed(

@@ -18,7 +18,8 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 # How libraries in Rust, such as safetensors, spell what the system said.
 OF_RUST = re.compile(r"([^:]+) \(os error (\d+)\)")
 NO_MEMORY = re.compile(
-    r"out of memory|can't allocate memory|cannot allocate memory|unable to allocate|ALLOC_FAILED",
+    r"out of memory|can't allocate memory|cannot allocate memory|unable to allocate|ALLOC_FAILED"
+    r"|failed to map segment|could not create a (primitive|memory)",  # of a library, or of oneDNN
     re.IGNORECASE,
 )
 AMOUNT = re.compile(r"allocate ([\d.]+ \w+)")
@@ -43,7 +44,7 @@ def lacks_memory(error: BaseException) -> bool:
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
     return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and bool(NO_MEMORY.search(str(error)))
+        isinstance(error, RuntimeError | ImportError) and bool(NO_MEMORY.search(str(error)))
     )
 
 

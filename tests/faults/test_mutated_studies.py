@@ -125,11 +125,11 @@ def write_others(study: Path, loaded: Study) -> dict[str, Callable[[], object]]:
     """Files that only some studies have, each with what reads it."""
     recipe = {"model.pooling": "cls"}
     named = {"score": "macro-f1", "protocol": "dev-best", "precision": "fp32", "device": "cpu"}
-    fitted = Fitted(
+    fitted = Fitted.model_validate(dict(
         labels=["a", "b"], pooling="cls", max_length=12, texts=1, columns=["text", "label"], recipe=recipe,
         seed=0, run_id="0", stands_for=[1], best_epoch=1, dev={}, test={}, threads=1, fingerprints={},
         versions={}, **named,
-    )  # fmt: skip
+    ))  # fmt: skip
     (study / FILE).write_text(format_fitted(fitted), encoding="utf-8")
     factor = ScreenedFactor(level=1, effect=0.5, adjusted=(0.1, None), decision="helps", survives=True)
     terms = replace(loaded, screen=None).asked

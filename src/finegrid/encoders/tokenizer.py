@@ -12,6 +12,7 @@ from finegrid.encoders.families import embedded_checkpoint
 from finegrid.encoders.files import describe_stand_in, read_json
 from finegrid.encoders.unusual import MOST_ADDED, has_unusual, try_out
 from finegrid.errors import InputError, Problem, first_line, input_error, refusing_panics
+from finegrid.refusals import lacks_memory
 from finegrid.spelling import count_noun
 
 # What a checkpoint may bring for its tokeniser. Copied, not written anew: it then reads texts just alike.
@@ -117,6 +118,8 @@ def load_any(folder: Path) -> Any:
             str(folder), config=choose_config(folder), local_files_only=True, trust_remote_code=False
         )
     except Exception as error:  # tokenizers and transformers raise a dozen kinds; the remedy is the same
+        if lacks_memory(error):
+            raise  # the checkpoint is not to blame
         raise input_error(str(folder), "tokenizer", f"cannot be loaded: {explain(folder, error)}") from error
     if (tokenizer := getattr(wrapped, "backend_tokenizer", None)) is None:
         what = f"cannot be loaded: {type(wrapped).__name__} is written in Python. {ONLY_FAST}"

@@ -25,7 +25,7 @@ def describe_far(study: Study, lang: Lang = "en") -> str | None:
     Who has a study from somebody else is told before it is read: it may name any file of this machine.
     """
     home = study.folder.resolve()
-    far = []
+    far: list[str] = []
     for name in dict.fromkeys(name_all(study)):
         try:
             far += find_far(name, study.folder, home)
