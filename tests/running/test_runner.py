@@ -141,7 +141,7 @@ def test_a_family_is_one_sync_of_the_ledger_and_nothing_is_told_before_it(
     monkeypatch.setattr(crew, "Worker", kind)
     watcher = Watcher(recorded=lambda record: told.append(record.status))
     seed = 20 + len(ends) + ends.count("failed")
-    records = Runner(study, RunSettings(family_size=4), workers=1, seeds=[seed], watcher=watcher).run()
+    records = [*Runner(study, RunSettings(family_size=4), workers=1, seeds=[seed], watcher=watcher).run()]
 
     assert told == ["4 synced", *ends] and [record.status for record in records] == ends
     assert [record.stands_for for record in records] == [(1,), (2,), (3,), (4,)]

@@ -77,8 +77,12 @@ class Recipe:
 
         What no run is without comes first, so that all others change what it says: the optimizer's rates.
         """
+        return [*self._acting]
+
+    @cached_property
+    def _acting(self) -> tuple[Strategy, ...]:
         acting = [strategy for strategy in self.strategies if strategy.acts]
-        return sorted(acting, key=lambda strategy: not strategy.always)
+        return tuple(sorted(acting, key=lambda strategy: not strategy.always))
 
     @property
     def shares_prefix(self) -> bool:
@@ -108,6 +112,10 @@ class Recipe:
 
     def priced_levels(self) -> Levels:
         """The moved levels that decide what a run takes: those of factors that have a price."""
+        return dict(self._priced)
+
+    @cached_property
+    def _priced(self) -> Levels:
         free = ("nothing", "length") if self.frozen_layers else ("nothing", "length", "prefix")
         return {name: level for name, level in self.moved().items() if self._price(name) not in free}
 

@@ -73,10 +73,11 @@ def in_order(families: Sequence[Family], audit: Audit) -> list[Family]:
 
     Of a seed the longest first: the last to finish is then a short one.
     """
-    planned = list(dict.fromkeys(family.runs[0].seed for family in families))
+    seeds = dict.fromkeys(family.runs[0].seed for family in families)
+    place = {seed: number for number, seed in enumerate(seeds)}
     return sorted(
         families,
-        key=lambda family: (planned.index(family.runs[0].seed), -family_seconds(family, audit)),
+        key=lambda family: (place[family.runs[0].seed], -family_seconds(family, audit)),
     )
 
 
