@@ -89,7 +89,8 @@ class Runner:
             not_asked = {run.run_id for run in runs if not self._asks_for(run.stands_for)}
             # Of a seed that was added later, what is lost is trained again, and nothing is added.
             not_asked |= {run.run_id for run in runs if run.seed not in planned} - on_file.lost.keys()
-            left = [family.without(finished.keys() | not_asked) for family in families]
+            settled = finished.keys() | not_asked
+            left = [family.without(settled) for family in families]
             left = [family for family in left if family.left]
             self.watcher.planned(families, left, audit)
             del on_file, finished  # records of all runs, which nobody needs any more
