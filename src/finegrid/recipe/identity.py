@@ -65,7 +65,7 @@ def namer_of(
 
     def name(seed: int) -> str:
         whole = begun.copy()
-        whole.update(f"{json.dumps(seed)}}}".encode())
+        whole.update(f"{seed}}}".encode())
         return whole.hexdigest()[:12]
 
     return name

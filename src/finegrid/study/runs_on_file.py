@@ -148,14 +148,15 @@ def find_lost(study: Study, audit: Audit, records: Sequence[Record], depth: Dept
     texts = {split: len(groups) for split, groups in audit.groups.items()}
     lost: dict[str, list[str]] = defaultdict(list)
     told: dict[tuple[str, int], dict[tuple[str, str], str]] = defaultdict(dict)  # by split and part: by file
-    looked: dict[Path, Looked] = {}
+    looked: dict[Path, tuple[str, Looked]] = {}
     design = study.head.design
     for record in records:
         free = [key for key in study.free_levels if key in record.free and record.free[key].best_epoch]
         for place in (Place.of(study.files, record, key) for key in ("", *free)):
-            name = study.files.relative(place.path)
-            if (found := looked.get(place.path)) is None:
-                found = looked[place.path] = look_into(place.path, classes, texts, depth)
+            if place.path not in looked:
+                found = look_into(place.path, classes, texts, depth)
+                looked[place.path] = study.files.relative(place.path), found
+            name, found = looked[place.path]
             if found.why or (found.names is not None and place.row not in found.names):
                 lost[record.run_id].append(name)
             for split, digest in found.texts.items():

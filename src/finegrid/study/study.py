@@ -39,7 +39,7 @@ class Study:
     free_factors: Mapping[str, Sequence[Level]] = field(default_factory=dict)  # scored in every run
     warnings: tuple[str, ...] = ()  # where study.toml says one thing of the baseline and its factors another
 
-    @property
+    @cached_property
     def free_levels(self) -> dict[str, Levels]:
         """What every run is scored at beside the first levels: one free factor at a time, by its key."""
         return list_free_levels(self.free_factors)
