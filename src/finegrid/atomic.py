@@ -36,17 +36,23 @@ SAFELY: int = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)  # each 
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, crowded: bool = False) -> Iterator[Path]:
     """Yield a draft to write to; afterwards, once it is on the disk, it takes the place of ``path``.
 
     Of several writers at once each has a draft of its own, and the last one's stays.
+
+    Args:
+        path: what is written.
+        crowded: whether its folder holds so many files that looking for drafts of dead writers would take
+            longer than writing; somebody else removes them then.
 
     Raises:
         InputError: something else than a plain file is there.
     """
     check_file(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    remove_drafts(path.parent, path.name)
+    if not crowded:
+        remove_drafts(path.parent, path.name)
     draft = make_draft(path)
     try:
         yield draft

@@ -156,6 +156,8 @@ def shorten(text: str, most: int) -> str:
 
 def visible(line: str) -> str:
     """A line for the terminal, control characters spelled out: labels and file names may hold any."""
+    if line.isprintable():  # nearly every line: then nothing in it is of `UNSEEN`
+        return line
     return "".join(
         char.encode("unicode_escape").decode() if unicodedata.category(char) in UNSEEN else char
         for char in line

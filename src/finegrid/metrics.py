@@ -76,14 +76,16 @@ def find_scores_problem(scores: Mapping[str, Any], labels: Collection[str]) -> s
     of_labels = scores.get("f1")
     if not isinstance(of_labels, Mapping) or of_labels.keys() != set(labels):
         return "f1 is not of the study's labels"
-    named = [*((name, scores.get(name)) for name in PLAIN_SCORES), *of_labels.items()]
-    return next((why for name, value in named if (why := find_range_problem(name, value))), "")
+    for name, value in (*((name, scores.get(name)) for name in PLAIN_SCORES), *of_labels.items()):
+        if why := find_range_problem(name, value):
+            return why
+    return ""
 
 
 def find_range_problem(name: str, value: object) -> str:
     """Why a value is none of a score, 0 to 1 (mcc: from -1); empty where it is."""
     low = -1 if name == "mcc" else 0
-    fits = isinstance(value, int | float) and low - ROUNDING <= value <= 1 + ROUNDING
+    fits = isinstance(value, (int, float)) and low - ROUNDING <= value <= 1 + ROUNDING
     return "" if fits else f"{name} is no number from {low} to 1"
 
 

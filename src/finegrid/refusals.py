@@ -82,9 +82,9 @@ def writing(path: Path, size: int = 0) -> Iterator[None]:
 
 
 @contextmanager
-def saving(path: Path, size: int = 0) -> Iterator[Path]:
+def saving(path: Path, size: int = 0, crowded: bool = False) -> Iterator[Path]:
     """`atomic.replacing`, with `writing` around it."""
-    with writing(path, size), replacing(path) as draft:
+    with writing(path, size), replacing(path, crowded) as draft:
         yield draft
 
 

@@ -13,6 +13,7 @@ import pytest
 from support.attack import SEED, chance_of, held_by, share_of
 from support.damage import mutate_bytes
 from support.mutations import READERS, copied, mutate
+from support.older_predictions import make_family
 from support.pretend import pretend
 from support.studies import open_study, write_study
 from support.toml_mutations import find_faults, read_as_commands_do
@@ -30,7 +31,9 @@ from finegrid.study.study import Study
 
 CHUNKS = 4  # of every kind
 TOMLS = share_of(2_250)  # by hands
-COUNTS = {"study.toml": 250, "runs.jsonl": 1_250, "audit.json": 750, "predictions": 500}  # by hands and disks
+COUNTS = {"study.toml": 250, "runs.jsonl": 1_250, "audit.json": 750}  # by hands and disks
+COUNTS |= {"family": 300, "predictions": 200}  # a family's file, and a run's own
+FAMILY = "0" * 12
 READ_BY = 2  # of all that reads a study, in turns: all of them take three times as long
 LONGEST = 1.0  # seconds of a core
 GROWTH = 32.0  # MiB
@@ -53,19 +56,22 @@ def ended(tmp_path_factory: pytest.TempPathFactory, bert: Path) -> Path:
     audit = make_audit(loaded)
     save_audit(folder, audit)
     pretend(loaded.study, audit, lambda run: 200 + 10 * len(run.levels) + run.seed, range(2))
+    make_family(folder, FAMILY, [record.run_id for record in loaded.study.ledger if record.seed == 0])
     return folder
 
 
 def find_file(study: Path, kind: str) -> Path:
-    """The file of a study; of predictions the first."""
-    return min((study / kind).iterdir()) if kind == "predictions" else study / kind
+    """The file of a study; of predictions one."""
+    if kind == "family":
+        return study / "predictions" / f"{FAMILY}.npz"
+    return max((study / kind).iterdir()) if kind == "predictions" else study / kind
 
 
 def change(kind: str, base: bytes, chance: random.Random) -> tuple[bytes, str]:
     """Other bytes of a file, and what was changed."""
     if kind == "study.toml":
         return mutate_bytes(base, chance), "bytes"
-    return mutate(base, ".npz" if kind == "predictions" else Path(kind).suffix, chance)
+    return mutate(base, ".npz" if kind in ("predictions", "family") else Path(kind).suffix, chance)
 
 
 def read(study: Path, kind: str, chance: random.Random) -> None:

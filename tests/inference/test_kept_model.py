@@ -38,6 +38,7 @@ from finegrid.running.records import record_of
 from finegrid.study.kept_files import FILE, HEAD
 from finegrid.study.ledger import Ledger
 from finegrid.study.load import load_study
+from finegrid.study.predictions import read_run
 from finegrid.study.settings import RunSettings
 from finegrid.study.study import Study
 from finegrid.training.loaded import LoadedStudy
@@ -79,9 +80,9 @@ def test_a_fit_is_the_studys_run_bit_by_bit(finished: Path) -> None:
 
     assert (*fitted.stands_for,) == record.stands_for == (4,)
     assert (fitted.dev, fitted.test, fitted.best_epoch) == (record.dev, record.test, record.best_epoch)
-    with np.load(finished / "predictions" / f"{fitted.run_id}.npz", allow_pickle=False) as arrays:
-        for split, predictions in found.items():
-            assert np.array_equal(predictions.logits, arrays[f"{split}_logits"])
+    said = read_run(finished, record)
+    for split, predictions in found.items():
+        assert np.array_equal(predictions.logits, said[split].logits)
     assert found["dev"].scores() == record.dev
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -77,8 +78,12 @@ class Recipe:
 
         What no run is without comes first, so that all others change what it says: the optimizer's rates.
         """
+        return [*self._acting]
+
+    @cached_property
+    def _acting(self) -> tuple[Strategy, ...]:
         acting = [strategy for strategy in self.strategies if strategy.acts]
-        return sorted(acting, key=lambda strategy: not strategy.always)
+        return tuple(sorted(acting, key=lambda strategy: not strategy.always))
 
     @property
     def shares_prefix(self) -> bool:
@@ -108,6 +113,10 @@ class Recipe:
 
     def priced_levels(self) -> Levels:
         """The moved levels that decide what a run takes: those of factors that have a price."""
+        return dict(self._priced)
+
+    @cached_property
+    def _priced(self) -> Levels:
         free = ("nothing", "length") if self.frozen_layers else ("nothing", "length", "prefix")
         return {name: level for name, level in self.moved().items() if self._price(name) not in free}
 
@@ -123,6 +132,10 @@ class Recipe:
 
     def levels(self) -> Levels:
         """Every factor by its dotted name, e.g. ``{"reinit.layers": 2, ...}``."""
+        return dict(self._levels)
+
+    @cached_property
+    def _levels(self) -> Levels:
         parts = {field.name: getattr(self, field.name) for field in fields(self)}
         return {
             f"{name}.{factor}": getattr(part, factor)
@@ -140,7 +153,7 @@ class Recipe:
 
     @cached_property
     def _off_default(self) -> Levels:
-        return {name: level for name, level in self.levels().items() if level != DEFAULTS[name]}
+        return {name: level for name, level in self._levels.items() if level != DEFAULTS[name]}
 
     @property
     def scoring(self) -> Scoring:
@@ -157,6 +170,20 @@ class Recipe:
         Raises:
             InputError: unknown factors, levels of the wrong type or out of range; all of them at once.
         """
+        by_part: dict[str, dict[str, Any]] = {}
+        for factor, level in levels.items():
+            part, _, name = factor.partition(".")
+            by_part.setdefault(part, {})[name] = level
+        with suppress(AttributeError, TypeError, ValidationError):  # which `_at_each` has words for
+            parts = {
+                part: move_part(getattr(self, part), tuple(own.items()), tuple(map(type, own.values())))
+                for part, own in by_part.items()
+            }
+            return replace(self, **parts)
+        return self._at_each(levels)
+
+    def _at_each(self, levels: Mapping[str, Any]) -> Recipe:
+        """The same, level by level."""
         moved: dict[str, Any] = {}  # by name, the parts that change
         problems = []
         for factor, level in levels.items():
@@ -178,6 +205,12 @@ class Recipe:
         levels = self.levels()
         of_parts = [problem for part in parts for problem in part.problems(checkpoint)]
         return of_parts or [problem for part in parts for problem in part.conflicts(levels, checkpoint)]
+
+
+@lru_cache(maxsize=4096)
+def move_part(part: Any, levels: tuple[tuple[str, Any], ...], kinds: tuple[type, ...]) -> Any:
+    """A part at other levels: the rows of a design have few. ``kinds`` of the levels tell 1 from true."""
+    return replace(part, **dict(levels))
 
 
 @cache

@@ -22,7 +22,7 @@ from finegrid.statistics.nested import Splits
 from finegrid.study.audit_file import Audit
 from finegrid.study.bundles import Bundles
 from finegrid.study.folder import StudyFolder
-from finegrid.study.predictions import read_answers
+from finegrid.study.predictions import read_each, take_answers
 from finegrid.study.record import Record
 from finegrid.study.screen import Screen
 from finegrid.study.settings import Protocol
@@ -243,8 +243,9 @@ class Results:
             return found, digests
         shape = (len(self.recipes), len(self.seeds))
         own: dict[str, list[OwnTexts]] = {}
-        for at, record in self.finished():
-            answers = read_answers(self.folder, record.run_id)
+        places = {record.run_id: at for at, record in self.finished()}
+        for record, answers in read_each(self.folder, [one for _, one in self.finished()], take_answers):
+            at = places[record.run_id]
             digests[at] = answers.digest
             for split, said in answers.splits.items():
                 if self.is_nested(split):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
@@ -13,7 +14,7 @@ from finegrid.errors import Problem
 from finegrid.planning.runs import PlannedRun
 from finegrid.recipe.identity import Levels
 from finegrid.study.audit_file import Audit
-from finegrid.study.record import Record
+from finegrid.study.record import Record, parse_record
 
 
 @dataclass(frozen=True)
@@ -245,12 +246,18 @@ Sent = Ready | AuditDone | StepDone | EpochDone | RecordReady | Trained | FitDon
 Event = Sent | Ended
 
 
+RECORD = '{"event": "record", "record": '  # how `RecordReady` begins, as `Channel` writes it
+
+
 def parse_event(line: str) -> Sent:
     """The inverse of ``to_json``.
 
     Raises:
         ValueError: no event, or the line was cut.
     """
+    if line.startswith(RECORD):  # most of what workers say: it is read once
+        with suppress(ValueError):
+            return RecordReady(parse_record(line.rstrip()[len(RECORD) : -1]))
     match json.loads(line):
         case {"event": "ready", "fingerprints": fingerprints, "contents": contents}:
             return Ready(fingerprints, contents)

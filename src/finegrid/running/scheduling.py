@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from finegrid.atomic import remove_drafts
 from finegrid.errors import input_error
 from finegrid.planning.capacity import capacity
 from finegrid.planning.families import Family
@@ -72,10 +73,11 @@ def in_order(families: Sequence[Family], audit: Audit) -> list[Family]:
 
     Of a seed the longest first: the last to finish is then a short one.
     """
-    planned = list(dict.fromkeys(family.runs[0].seed for family in families))
+    seeds = dict.fromkeys(family.runs[0].seed for family in families)
+    place = {seed: number for number, seed in enumerate(seeds)}
     return sorted(
         families,
-        key=lambda family: (planned.index(family.runs[0].seed), -family_seconds(family, audit)),
+        key=lambda family: (place[family.runs[0].seed], -family_seconds(family, audit)),
     )
 
 
@@ -89,12 +91,16 @@ class Workload:
     fingerprints: Mapping[str, str]  # of data, model and files of levels that runs are recorded as
     audit: Audit
     deadline: Deadline
+    arrived: dict[str, list[Record]] = field(default_factory=dict)  # by family, until all of it has ended
 
     def run(self) -> None:
         """Until nothing waits and no worker is at work, or the time is over."""
         workers, watcher = self.crew.workers, self.crew.watcher
         while self.waiting or any(worker.family for worker in workers):
             if (found := self.deadline.wait_for(self.crew.events)) is None:
+                for worker in workers:
+                    if worker.family:
+                        self.take_down(worker.family)
                 return
             worker, event = found
             family = worker.family
@@ -109,10 +115,11 @@ class Workload:
                     watcher.scored(family, event.run_id, event.epoch, event.loss, event.dev)
                 case RecordReady(record):
                     worker.sent.add(record.run_id)
-                    if record.run_id in self.rows:  # else it only kept company
-                        self.take_down(record)
+                    if family and record.run_id in self.rows:  # else it only kept company
+                        self.arrived.setdefault(family.family_id, []).append(record)
                 case Trained():
                     if family:
+                        self.take_down(family)
                         self.crew.study.files.state_of(family.family_id).unlink(missing_ok=True)
                         self.deadline.ended(family)
                         watcher.finished(family)
@@ -126,6 +133,7 @@ class Workload:
                 case Ended(code):
                     if family:
                         self.take_down_lost(worker, family, code)
+                        remove_drafts(self.crew.study.files.predictions)
                         watcher.finished(family)
                     if worker in workers:
                         self.crew.replace(worker, code, needed=bool(self.waiting))
@@ -138,21 +146,24 @@ class Workload:
             self.crew.watcher.began(family, worker.index)
             worker.train(family, whole=self.crew.settings.stack_size > 1)
 
-    def take_down(self, record: Record) -> None:
-        """Append a run to the ledger, with the rows that it stands for."""
-        record = replace(record, stands_for=self.rows[record.run_id])
+    def take_down(self, family: Family, lost: Sequence[Record] = ()) -> None:
+        """Append what has ended of a family to the ledger at once, with the rows that it stands for."""
+        ended = [*self.arrived.pop(family.family_id, ()), *lost]
+        records = [replace(record, stands_for=self.rows[record.run_id]) for record in ended]
+        if not records:
+            return
         check_there(self.crew.study.files)
-        self.crew.study.ledger.append(record)
-        self.crew.watcher.recorded(record)
+        self.crew.study.ledger.append(*records)
+        for record in records:
+            self.crew.watcher.recorded(record)
 
     def take_down_lost(self, worker: Worker, family: Family, code: int) -> None:
         """A worker died in the middle of a family: its runs failed, and the ledger says why."""
         study = self.crew.study
         reason = worker.reason or f"the worker process ended with {describe_exit(code)}"
         reason = f"{reason}; see {study.files.relative(study.files.log_of(worker.index))}"
-        for run in family.left:
-            if run.run_id not in worker.sent:
-                self.take_down(record_lost(study, self.crew.settings, run, family, reason))
+        lost = [run for run in family.left if run.run_id not in worker.sent]
+        self.take_down(family, [record_lost(study, self.crew.settings, run, family, reason) for run in lost])
 
     def check_unchanged(self, fingerprints: Mapping[str, str]) -> None:
         """A worker that starts later reads the files anew; its runs are recorded as those of the audit.

@@ -126,10 +126,11 @@ def train(channel: Channel, loaded: LoadedStudy, job: TrainJob) -> None:
     """Train a family, write its predictions, and send its records."""
     started = time.time()
     loaded = loaded.of_seed(job.runs[0].seed)  # a family's runs have one seed
-    for run in train_members(channel, loaded, job.family, job.runs, loaded.study.free_scorings):
-        if run.progress.status == "done":
-            save_predictions(loaded, run)
-        channel.send(RecordReady(record_of(loaded, run, job.family, started)))
+    runs = train_members(channel, loaded, job.family, job.runs, loaded.study.free_scorings)
+    save_predictions(loaded, job.family, runs)
+    for run in runs:
+        record = record_of(loaded, run, job.family, started)
+        channel.send(RecordReady(replace(record, predictions=job.family if record.done else None)))
     channel.send(Trained(job.family))
 
 

@@ -91,8 +91,12 @@ class StudyFolder:
         """The folder of what every finished run predicts."""
         return self.path / "predictions"
 
+    def predictions_of_family(self, family: str) -> Path:
+        """Logits, labels and lines of the texts of dev and test, of the runs of a family."""
+        return self.predictions / f"{family}.npz"
+
     def predictions_of(self, run_id: str, free: str = "") -> Path:
-        """Logits, labels and lines of the texts of dev and test, of one run.
+        """The same of one run, as older versions wrote it.
 
         Args:
             run_id: of the run.

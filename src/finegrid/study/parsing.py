@@ -100,24 +100,25 @@ def read_lines(path: Path, parse: Callable[[bytes], T]) -> Lines[T]:
     entries: list[tuple[int, T]] = []
     misfits = []
     try:
-        content = path.read_bytes()
+        file = path.open("rb")
     except FileNotFoundError:
         return Lines()
-    for number, line in enumerate(content.split(b"\n"), start=1):
-        if is_cut(line):
-            continue
-        try:
-            entries.append((number, parse(line)))
-        except CutError:
-            continue
-        except ValueError as error:
-            misfits.append(Misfit(number, str(error)))
+    with file:
+        for number, line in enumerate(file, start=1):
+            if is_cut(line):
+                continue
+            try:
+                entries.append((number, parse(line)))
+            except CutError:
+                continue
+            except ValueError as error:
+                misfits.append(Misfit(number, str(error)))
     return Lines(tuple(entries), tuple(misfits))
 
 
 def is_cut(line: bytes) -> bool:
     """Whether a line is empty, or no whole object: that ends with a brace."""
-    return not line.strip(b"\x00 \t\r").endswith(b"}")
+    return not line.strip(b"\x00 \t\r\n").endswith(b"}")
 
 
 def describe_misfits(file: str, misfits: Sequence[Misfit], advice: str) -> list[str]:

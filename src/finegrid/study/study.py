@@ -40,7 +40,7 @@ class Study:
     model: str = ""  # its checkpoint, as study.toml names it
     warnings: tuple[str, ...] = ()  # where study.toml says one thing of the baseline and its factors another
 
-    @property
+    @cached_property
     def free_levels(self) -> dict[str, Levels]:
         """What every run is scored at beside the first levels: one free factor at a time, by its key."""
         return list_free_levels(self.free_factors)
