@@ -20,6 +20,7 @@ WRITTEN = [
     "audit.json",
     "split.tsv",
     ".lock",
+    ".lease",
     "logs",
     "logs/worker-0.log",
     "predictions",

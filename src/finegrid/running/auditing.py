@@ -18,6 +18,7 @@ from finegrid.spelling import Telling
 from finegrid.study.audit_file import Audit, describe_unfit_audit, load_audit, save_audit
 from finegrid.study.audited import knows_texts
 from finegrid.study.folder import SCREEN_FILE
+from finegrid.study.lock import check_there
 from finegrid.study.study import Study
 
 
@@ -69,6 +70,7 @@ def audit_anew(crew: Crew, worker: Worker, others: Sequence[Levels] = ()) -> Aud
     said(telling("auditing"))
     worker.send(AuditJob(tuple(others)))
     audit = crew.wait_for(worker, AuditDone).audit
+    check_there(study.files)
     save_audit(study.folder, audit)
     for text in audit.warnings:
         said(warning(text))

@@ -29,7 +29,7 @@ from finegrid.running.messages import (
 from finegrid.running.process import Worker, describe_exit, raise_error
 from finegrid.running.records import record_lost
 from finegrid.study.audit_file import Audit
-from finegrid.study.lock import check_there
+from finegrid.study.lock import check_held, check_there
 from finegrid.study.record import Record
 
 
@@ -50,7 +50,7 @@ def train_families(
         ends: when to stop, by `time.monotonic`; what is saved of unfinished families stays.
 
     Raises:
-        InputError: the data or the model have changed since the audit.
+        InputError: the data or the model have changed since the audit, or another run has the folder by now.
         OSError: the system refuses what no run can do without. Nothing is recorded of runs at work.
         WorkerBrokeError: a worker could not start.
     """
@@ -96,6 +96,7 @@ class Workload:
         while self.waiting or any(worker.family for worker in workers):
             if (found := self.deadline.wait_for(self.crew.events)) is None:
                 return
+            check_held(self.crew.study.files)
             worker, event = found
             family = worker.family
             match event:
