@@ -11,7 +11,7 @@ from finegrid.planning.status_words import inert_line
 from finegrid.recipe.identity import Levels
 from finegrid.recipe.recipe import Recipe
 from finegrid.running.crew import Crew
-from finegrid.running.messages import AuditDone, AuditJob, Ready
+from finegrid.running.messages import AuditDone, AuditJob
 from finegrid.running.process import Worker
 from finegrid.running.progress.words import name_changed, say, telling, warning
 from finegrid.spelling import Telling
@@ -37,8 +37,7 @@ def audit_study(
     """
     study, said = crew.study, crew.watcher.said
     said(telling("reading"))
-    worker = crew.start()
-    ready = crew.wait_for(worker, Ready)
+    worker, ready = crew.start_first()
     fingerprints, audit = ready.fingerprints, load_audit(study.folder)
     fits = audit is not None and audit.fingerprints == fingerprints
     if audit is None and (unfit := describe_unfit_audit(study.folder)):

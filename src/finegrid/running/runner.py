@@ -44,7 +44,7 @@ class Runner:
     ends: float = math.inf  # when to stop, by `time.monotonic`
 
     def __post_init__(self) -> None:
-        self._crew = Crew(self.study, self.settings, self.watcher)
+        self._crew = Crew(self.study, self.settings, self.watcher, self.mix)
         check_workers(self.settings, self.workers)
 
     def audit(self, others: Sequence[Levels] = ()) -> Audit:

@@ -61,7 +61,8 @@ def train_families(
     deadline = Deadline(ends, lambda family: alone and not saved(family.family_id).exists())
     workload = Workload(crew, waiting, rows, {**audit.fingerprints, **audit.contents}, audit, deadline)
     count = min(len(waiting), workers or capacity(crew.settings, audit).workers)
-    for index in range(len(crew.workers), count):
+    first = crew.workers[0].index + 1  # of the GPUs before it none could be used
+    for index in range(first, min(first + count - 1, len(crew.gpus) or first + count)):
         crew.start(index)
     workload.give_next(crew.workers[0])
     workload.run()
@@ -100,6 +101,8 @@ class Workload:
             worker, event = found
             family = worker.family
             match event:
+                case Ready() if worker not in workers or self.crew.leave_out_unlike(worker, event.gpu):
+                    pass
                 case Ready(fingerprints, contents):
                     worker.ready = True
                     self.check_unchanged({**fingerprints, **contents})
@@ -117,11 +120,14 @@ class Workload:
                         self.crew.study.files.state_of(family.family_id).unlink(missing_ok=True)
                         self.deadline.ended(family)
                         watcher.finished(family)
+                    self.crew.failures.pop(worker.index, None)
                     self.give_next(worker)
                 case SetAside():
                     self.crew.tell_set_aside(event)
                 case Broken(_, reason) if worker.ready:
                     worker.reason = reason  # it is about to end
+                case Problems() | Broken() if self.crew.can_spare(worker, event):
+                    pass  # it is about to end
                 case Problems() | Refused() | Broken():
                     raise_error(event)
                 case Ended(code):
