@@ -133,8 +133,8 @@ def is_abandoned(draft: str, of: str | None = None) -> bool:
     return found is not None and of in (None, found["name"]) and not psutil.pid_exists(int(found["writer"]))
 
 
-def remove_drafts(folder: Path, name: str) -> None:
-    """Remove what writers of the file or folder ``name`` left in its folder, and were killed."""
+def remove_drafts(folder: Path, name: str | None = None) -> None:
+    """Remove what writers left in a folder that were killed: of the file or folder ``name``, or of all."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             if not is_abandoned(entry.name, name):

@@ -26,6 +26,7 @@ WRITTEN = [
     "audit.json",
     "split.tsv",
     ".lock",
+    ".lease",
     "logs",
     "logs/worker-0.log",
     "predictions",

@@ -177,9 +177,9 @@ def test_bf16_where_the_processor_has_none_is_refused(
     assert load_study(study).head.run.precision == "fp32"
 
 
-@pytest.mark.parametrize("name", ["predictions", "state", ".lock", "cache"])
+@pytest.mark.parametrize("name", ["predictions", "state", ".lock", ".lease", "cache"])
 def test_a_folder_that_cannot_be_written_is_told_at_once(study: Path, call: Call, name: str) -> None:
-    if name == ".lock":
+    if name in (".lock", ".lease"):
         (study / name).mkdir()
     else:
         (study / name).write_text("in the way")

@@ -109,9 +109,11 @@ class Ready:
 
     fingerprints: Mapping[str, str]  # of the data and the model, as it found them
     contents: Mapping[str, str] = field(default_factory=dict)  # of the files that levels name
+    gpu: str = ""  # what its maker calls the one that it computes on; empty on a CPU
 
     def to_json(self) -> dict[str, Any]:
-        return {"event": "ready", "fingerprints": dict(self.fingerprints), "contents": dict(self.contents)}
+        told = {"fingerprints": dict(self.fingerprints), "contents": dict(self.contents)}
+        return {"event": "ready", **told, "gpu": self.gpu}
 
 
 @dataclass(frozen=True)
@@ -259,8 +261,8 @@ def parse_event(line: str) -> Sent:
         with suppress(ValueError):
             return RecordReady(parse_record(line.rstrip()[len(RECORD) : -1]))
     match json.loads(line):
-        case {"event": "ready", "fingerprints": fingerprints, "contents": contents}:
-            return Ready(fingerprints, contents)
+        case {"event": "ready", "fingerprints": fingerprints, "contents": contents, "gpu": gpu}:
+            return Ready(fingerprints, contents, gpu)
         case {"event": "audit", "audit": audit}:
             return AuditDone(Audit.model_validate(audit))
         case {"event": "step", "done": done}:

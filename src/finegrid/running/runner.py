@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from finegrid.planning.capacity import capacity, check_workers
@@ -18,7 +19,7 @@ from finegrid.running.crew import Crew
 from finegrid.running.finished import compare_stacks, find_finished
 from finegrid.running.fitting import Keeping, fit_recipe
 from finegrid.running.progress.watcher import Watcher
-from finegrid.running.progress.words import warning
+from finegrid.running.progress.words import warning, warning_in
 from finegrid.running.scheduling import train_families
 from finegrid.study.audit_file import Audit
 from finegrid.study.leftovers import remove_ended_states
@@ -43,7 +44,7 @@ class Runner:
     ends: float = math.inf  # when to stop, by `time.monotonic`
 
     def __post_init__(self) -> None:
-        self._crew = Crew(self.study, self.settings, self.watcher)
+        self._crew = Crew(self.study, self.settings, self.watcher, self.mix)
         check_workers(self.settings, self.workers)
 
     def audit(self, others: Sequence[Levels] = ()) -> Audit:
@@ -55,7 +56,7 @@ class Runner:
         Raises:
             InputError: bad data or model, or a folder in use.
         """
-        with locked(self.study.folder), self._crew.employed():
+        with self._at_work():
             return audit_study(self._crew, self.settings.alike, others)
 
     def run(self) -> Iterator[Record]:
@@ -69,7 +70,7 @@ class Runner:
             InputError: bad data or model, a folder in use, or a device or precision unlike the ledger's.
             OSError: the system refuses what no run can do without, such as room on the disk.
         """
-        with locked(self.study.folder), self._crew.employed():
+        with self._at_work():
             files = self.study.files
             for folder in (files.predictions, files.states):
                 folder.mkdir(exist_ok=True)  # better now than when the first run has ended
@@ -103,9 +104,20 @@ class Runner:
         Raises:
             InputError: bad data or model, or a folder in use.
         """
-        with locked(self.study.folder), self._crew.employed():
+        with self._at_work():
             self.study.files.states.mkdir(exist_ok=True)
             return fit_recipe(self._crew, recipe, seed, audit_study(self._crew), keeping)
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        """Hold the study, with workers that end afterwards.
+
+        Raises:
+            InputError: the folder is in use.
+        """
+        lock = locked(self.study.folder, lambda telling: self.watcher.said(warning_in(telling)))
+        with lock, self._crew.employed():
+            yield
 
     def _read(self, run_ids: Sequence[str]) -> Iterator[Record]:
         latest = self.study.ledger.latest()

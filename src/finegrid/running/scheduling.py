@@ -30,7 +30,7 @@ from finegrid.running.messages import (
 from finegrid.running.process import Worker, describe_exit, raise_error
 from finegrid.running.records import record_lost
 from finegrid.study.audit_file import Audit
-from finegrid.study.lock import check_there
+from finegrid.study.lock import check_held, check_there
 from finegrid.study.record import Record
 
 
@@ -51,7 +51,7 @@ def train_families(
         ends: when to stop, by `time.monotonic`; what is saved of unfinished families stays.
 
     Raises:
-        InputError: the data or the model have changed since the audit.
+        InputError: the data or the model have changed since the audit, or another run has the folder by now.
         OSError: the system refuses what no run can do without. Nothing is recorded of runs at work.
         WorkerBrokeError: a worker could not start.
     """
@@ -62,7 +62,8 @@ def train_families(
     deadline = Deadline(ends, lambda family: alone and not saved(family.family_id).exists())
     workload = Workload(crew, waiting, rows, {**audit.fingerprints, **audit.contents}, audit, deadline)
     count = min(len(waiting), workers or capacity(crew.settings, audit).workers)
-    for index in range(len(crew.workers), count):
+    first = crew.workers[0].index + 1  # of the GPUs before it none could be used
+    for index in range(first, min(first + count - 1, len(crew.gpus) or first + count)):
         crew.start(index)
     workload.give_next(crew.workers[0])
     workload.run()
@@ -102,9 +103,12 @@ class Workload:
                     if worker.family:
                         self.take_down(worker.family)
                 return
+            check_held(self.crew.study.files)
             worker, event = found
             family = worker.family
             match event:
+                case Ready() if worker not in workers or self.crew.leave_out_unlike(worker, event.gpu):
+                    pass
                 case Ready(fingerprints, contents):
                     worker.ready = True
                     self.check_unchanged({**fingerprints, **contents})
@@ -123,11 +127,14 @@ class Workload:
                         self.crew.study.files.state_of(family.family_id).unlink(missing_ok=True)
                         self.deadline.ended(family)
                         watcher.finished(family)
+                    self.crew.failures.pop(worker.index, None)
                     self.give_next(worker)
                 case SetAside():
                     self.crew.tell_set_aside(event)
                 case Broken(_, reason) if worker.ready:
                     worker.reason = reason  # it is about to end
+                case Problems() | Broken() if self.crew.can_spare(worker, event):
+                    pass  # it is about to end
                 case Problems() | Refused() | Broken():
                     raise_error(event)
                 case Ended(code):

@@ -107,11 +107,12 @@ def work(channel: Channel, jobs: queue.Queue[Job], folder: Path, settings: RunSe
     # Torch is imported here and below, after the thread that watches the parent has started.
     from finegrid.audit.costs import make_audit
     from finegrid.inference.teacher import open_teacher
+    from finegrid.model.device import name_gpu
     from finegrid.training.loaded import LoadedStudy, prepare_process
 
     prepare_process(settings)
     loaded = LoadedStudy(load_study(folder), settings, open_teacher)
-    channel.send(Ready(loaded.fingerprints, loaded.contents))
+    channel.send(Ready(loaded.fingerprints, loaded.contents, name_gpu(loaded.device)))
     while True:
         match jobs.get():
             case AuditJob(others):

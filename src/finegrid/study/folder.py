@@ -18,6 +18,7 @@ LOOKS_FILE = "looks.jsonl"
 IMPORTED_FILE = "imported.json"
 PROGRESS_FILE = "progress.json"
 LOCK_FILE = ".lock"
+LEASE_FILE = ".lease"
 FACTS_FILE = "report.json"
 
 
@@ -83,8 +84,13 @@ class StudyFolder:
 
     @property
     def lock(self) -> Path:
-        """Held by the process that works in the folder."""
+        """Held by the process that works in the folder, by the system's own means."""
         return self.path / LOCK_FILE
+
+    @property
+    def lease(self) -> Path:
+        """Renewed by the process that works in the folder; gone when it has ended."""
+        return self.path / LEASE_FILE
 
     @property
     def predictions(self) -> Path:
@@ -163,7 +169,7 @@ class StudyFolder:
     def replaceable(self) -> list[Path]:
         """Files beside the settings, and these, that finegrid writes as a draft first."""
         settings = (self.settings, self.split, self.audit, self.screen, self.imported)
-        return [*settings, self.progress, self.report, self.path / FACTS_FILE]
+        return [*settings, self.progress, self.lease, self.report, self.path / FACTS_FILE]
 
     def figure(self, name: str, style: str) -> Path:
         """One figure as a file."""
@@ -178,7 +184,7 @@ class StudyFolder:
     def written_files(self) -> list[Path]:
         """The files at its top that commands at work write."""
         records = [self.split, self.audit, self.ledger, self.screen, self.looks]
-        return [*records, self.imported, self.progress, self.lock]
+        return [*records, self.imported, self.progress, self.lock, self.lease]
 
     @property
     def written_folders(self) -> list[Path]:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from finegrid.data.settings import DataSettings
 from finegrid.encoders.families import CheckpointInfo, find_cached, find_folder, inspect, resolve
 from finegrid.errors import InputError, Problem, input_error
+from finegrid.machine import VISIBLE
 from finegrid.recipe.catalogue import parts
 from finegrid.recipe.identity import Level, Levels
 from finegrid.recipe.recipe import DEFAULTS, Recipe, unknown_factor
@@ -159,7 +160,11 @@ def override(settings: RunSettings, **given: str | float | None) -> RunSettings:
     try:
         return settings.overridden(changed)
     except ValidationError as error:
-        known = {"device": "cpu or cuda", "precision": "fp32, bf16 or auto", "memory": "GiB, more than 0"}
+        known = {
+            "device": f"cpu or cuda ({VISIBLE} says which GPUs)",
+            "precision": "fp32, bf16 or auto",
+            "memory": "GiB, more than 0",
+        }
         names = [str(item["loc"][0]) for item in error.errors()]
         problems = [Problem(f"--{name}", f"found {given[name]!r}, expected {known[name]}.") for name in names]
         raise InputError("command line", problems) from None

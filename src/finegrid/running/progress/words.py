@@ -18,6 +18,10 @@ ENGLISH = {
     "--memory or the device has changed): their last digits may differ",
     "unlike the ledger": "in runs.jsonl this run has {before:.4f} on dev, here it has {now:.4f}: another "
     "machine, device, number of threads, stack or version of a library",
+    "left out": "{place} trains nothing more: {why}. The others go on. See {log}",
+    "unlike": "it is a {gpu}, and the first one is a {first}: last digits would differ. --mix uses both",
+    "gpu place": "GPU {name}",
+    "worker place": "worker {name}",
     # progress.json
     "unwritten": "{file} cannot be written ({reason}). The study goes on, but `status` and `watch` do not "
     "see that it is at work",
@@ -77,6 +81,10 @@ CHINESE = {
     "计、--memory 或设备变了）：末几位数字可能不同",
     "unlike the ledger": "runs.jsonl 中这次运行的验证集得分是 {before:.4f}，这里是 {now:.4f}：机器、设备、线"
     "程数、叠放方式或某个库的版本不同",
+    "left out": "{place} 不再参与训练：{why}。其余继续。详见 {log}",
+    "unlike": "它是 {gpu}，而第一块是 {first}：末几位数字会不同。--mix 可同时使用两者",
+    "gpu place": "显卡 {name}",
+    "worker place": "进程 {name}",
     "unwritten": "无法写入 {file}（{reason}）。研究继续进行，但 `status` 和 `watch` 看不到它正在运行",
     "distinct": "{recipes}对应 {runs} 次不同的运行；{left} 次待训练",
     "data": "数据",
@@ -141,6 +149,25 @@ def warning(text: str) -> Telling:
 
 def warning_of(key: str, **fields: object) -> Telling:
     return lambda lang: [say("warning", lang, text=say(key, lang, **fields))]
+
+
+def tell_left_out(place: str, name: str, log: str, why: str, **fields: str) -> Telling:
+    """That one of several workers, or GPUs, is done without.
+
+    Args:
+        place: a key of its kind.
+        name: of it.
+        log: of its worker.
+        why: in English, or a key.
+        fields: of that key.
+    """
+
+    def tell(lang: Lang) -> list[str]:
+        reason = say(why, lang, **fields) if fields else translate(why, lang)
+        text = say("left out", lang, place=say(place, lang, name=name), why=reason.rstrip("."), log=log)
+        return [say("warning", lang, text=text)]
+
+    return tell
 
 
 def warning_in(telling: Telling) -> Telling:
