@@ -166,6 +166,7 @@ def test_times_ahead_of_the_disk_make_the_look_long(file: Path, monkeypatch: pyt
         (replace(HERE, boot="", machine=""), SHORT, False),
         (replace(HERE, boot="", machine="", process=2**22 + 1), SHORT, False),
     ],
+    ids=range(9),  # the times differ from process to process
 )
 def test_what_is_known_of_a_process_of_this_machine_decides(
     file: Path, monkeypatch: pytest.MonkeyPatch, who: Origin, silent: float, taken: bool
