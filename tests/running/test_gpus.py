@@ -61,8 +61,8 @@ def study(tmp_path: Path, bert: Path) -> Study:
 class Pretended:
     """A worker on a pretended GPU, which trains in no time."""
 
-    at_start: dict[int, list[Event]]  # by place, what its workers say, one after the other, in place of ready
-    at_work: dict[int, list[Event]]  # what they say in place of training a family
+    at_start: dict[int, list[Event | None]]  # by place, what its workers say in place of ready
+    at_work: dict[int, list[Event | None]]  # what they say in place of training a family; None: it goes well
     kinds: dict[int, str]
     trained: list[int]  # places
     started: list[int]
@@ -75,16 +75,16 @@ class Pretended:
         self.started.append(index)
         self.say(self.at_start, Ready({}, {}, self.kinds.get(index, "H100")))
 
-    def say(self, instead: dict[int, list[Event]], *usual: Event) -> None:
-        if failing := instead.get(self.index):
-            event = failing.pop(0)
+    def say(self, instead: dict[int, list[Event | None]], *usual: Event) -> None:
+        failing = instead.get(self.index)
+        if failing and (event := failing.pop(0)) is not None:
             usual = (event,) if isinstance(event, Ended) else (event, Ended(1))
         for event in usual:
             self.events.put((self, event))
 
     def train(self, family: Family, whole: bool) -> None:
         self.family, self.sent = family, set()
-        if not self.at_work.get(self.index):
+        if not any(self.at_work.get(self.index, [])[:1]):
             self.trained.append(self.index)
         records = [Record(run_id=run.run_id, seed=run.seed, status="done") for run in family.left]
         self.say(self.at_work, *map(RecordReady, records), Trained(family.family_id))
@@ -141,6 +141,7 @@ def test_a_gpu_that_cannot_be_used_is_done_without_and_named(
     statuses, told = run(study)
 
     assert statuses == ALL and place not in workers.trained
+    assert sorted(workers.started) == [0, 1, 2]
     (warning,) = [line for line in told if "trains nothing more" in line]
     assert f"GPU {5 + place}" in warning and f"worker-{place}.log" in warning
     if not isinstance(event, Ended):
@@ -186,6 +187,13 @@ def test_a_gpu_that_kills_family_after_family_gets_no_more(study: Study, workers
     assert [line for line in told if "GPU 6 trains nothing more: CUDA error" in line]
     workers.at_work.clear()  # it is mended
     assert run(study)[0] == ALL
+
+
+def test_a_gpu_that_fails_now_and_then_is_used_on(study: Study, workers: type[Pretended]) -> None:
+    workers.at_work[1] = [ILL, None, ILL]
+
+    assert run(study, workers=2)[0] == ["done"] * 10 + ["failed"] * 2
+    assert workers.started == [0, 1, 1, 1]
 
 
 def test_families_that_are_too_large_are_no_fault_of_their_gpu(

@@ -10,9 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.studies import write_study
+from support.waiting import wait_until
 
 from finegrid.machine import VISIBLE, gpus
+from finegrid.planning.families import Family
 from finegrid.running import crew, process
+from finegrid.running.messages import Ended, Ready
 from finegrid.running.progress.watcher import Watcher
 from finegrid.running.runner import Runner
 from finegrid.study.load import load_study
@@ -55,11 +58,19 @@ def train(study: Study) -> tuple[list[str], list[str], set[int]]:
     """How runs ended, what was said, and the places that trained."""
     said: list[str] = []
     places: set[int] = set()
-    watcher = Watcher(
-        said=lambda telling: said.extend(telling("en")),
-        began=lambda family, worker: places.add(worker),
-    )
-    statuses: list[str] = [record.status for record in Runner(study, CUDA, watcher=watcher).run()]
+
+    def begin(family: Family, worker: int) -> None:
+        if not places:  # tiny runs would be over before another worker has begun
+            wait_until(lambda: all(map(has_begun_or_ended, runner._crew.workers[1:])))
+        places.add(worker)
+
+    def has_begun_or_ended(worker: process.Worker) -> bool:
+        heard = [event for source, event in [*runner._crew.events.queue] if source is worker]
+        return any(isinstance(event, (Ready, Ended)) for event in heard)
+
+    watcher = Watcher(said=lambda telling: said.extend(telling("en")), began=begin)
+    runner = Runner(study, CUDA, watcher=watcher)
+    statuses: list[str] = [record.status for record in runner.run()]
     return statuses, [line for line in said if "trains nothing more" in line], places
 
 

@@ -172,7 +172,7 @@ def blames_gpu(error: InputError | WorkerBrokeError) -> bool:
 def find_cause(error: InputError | WorkerBrokeError) -> str:
     """One line of what a worker said: of a traceback the first one of its error, and not where that was."""
     if isinstance(error, InputError):
-        return error.problems[0].what
+        return error.problems[0].what.partition(". ")[0]  # what to do is for who has no other GPU
     lines = str(error).strip().splitlines()
     after = max((at for at, line in enumerate(lines) if line.startswith((" ", "Traceback"))), default=-1) + 1
     return lines[min(after, len(lines) - 1)] if lines else type(error).__name__
