@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from finegrid.machine import Precision
-from finegrid.recipe.identity import Level, Levels, key_of
+from finegrid.recipe.identity import Levels, key_of
 from finegrid.recipe.recipe import Recipe
 from finegrid.study.audit_file import Audit
-from finegrid.study.design import MOST_ROWS, Row
+from finegrid.study.design import Row
 from finegrid.study.identity import identify, identify_all
 from finegrid.study.study import Study
+
+DEFAULT = Recipe()
 
 
 @dataclass(frozen=True)
@@ -26,13 +27,7 @@ class PlannedRun:
 
     @property
     def recipe(self) -> Recipe:
-        return recipe_of(tuple(self.levels.items()), tuple(map(type, self.levels.values())))
-
-
-@lru_cache(maxsize=2 * MOST_ROWS)
-def recipe_of(levels: tuple[tuple[str, Level], ...], kinds: tuple[type, ...]) -> Recipe:
-    """The recipe with some levels moved: one for all seeds. ``kinds`` of the levels tell 1 from true."""
-    return Recipe().at(dict(levels))
+        return DEFAULT.at(self.levels)
 
 
 def plan_runs(

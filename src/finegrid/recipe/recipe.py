@@ -41,6 +41,8 @@ from finegrid.strategies.training import Training
 if TYPE_CHECKING:
     from finegrid.encoders.families import CheckpointInfo
 
+Moves = tuple[tuple[str, Any], ...]  # levels, by the names of their factors
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -170,17 +172,16 @@ class Recipe:
         Raises:
             InputError: unknown factors, levels of the wrong type or out of range; all of them at once.
         """
-        by_part: dict[str, dict[str, Any]] = {}
-        for factor, level in levels.items():
-            part, _, name = factor.partition(".")
-            by_part.setdefault(part, {})[name] = level
         with suppress(AttributeError, TypeError, ValidationError):  # which `_at_each` has words for
-            parts = {
-                part: move_part(getattr(self, part), tuple(own.items()), tuple(map(type, own.values())))
-                for part, own in by_part.items()
-            }
-            return replace(self, **parts)
+            return move_recipe(self, tuple(levels.items()), tuple(map(type, levels.values())))
         return self._at_each(levels)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash(tuple(getattr(self, field.name) for field in fields(self)))
 
     def _at_each(self, levels: Mapping[str, Any]) -> Recipe:
         """The same, level by level."""
@@ -207,9 +208,23 @@ class Recipe:
         return of_parts or [problem for part in parts for problem in part.conflicts(levels, checkpoint)]
 
 
-@lru_cache(maxsize=4096)
-def move_part(part: Any, levels: tuple[tuple[str, Any], ...], kinds: tuple[type, ...]) -> Any:
-    """A part at other levels: the rows of a design have few. ``kinds`` of the levels tell 1 from true."""
+@lru_cache(maxsize=2**14)
+def move_recipe(recipe: Recipe, levels: Moves, kinds: tuple[type, ...]) -> Recipe:
+    """A recipe at other levels: one for all runs of a row. ``kinds`` of the levels tell 1 from true."""
+    by_part: dict[str, dict[str, Any]] = {}
+    for factor, level in levels:
+        part, _, name = factor.partition(".")
+        by_part.setdefault(part, {})[name] = level
+    parts = {
+        part: move_part(getattr(recipe, part), tuple(own.items()), tuple(map(type, own.values())))
+        for part, own in by_part.items()
+    }
+    return replace(recipe, **parts)
+
+
+@lru_cache(maxsize=2**12)
+def move_part(part: Any, levels: Moves, kinds: tuple[type, ...]) -> Any:
+    """A part at other levels: the rows of a design have few."""
     return replace(part, **dict(levels))
 
 

@@ -182,10 +182,16 @@ class Results:
 
     def finished(self) -> Iterator[tuple[tuple[int, int], Record]]:
         """Every finished run, with its place ``(recipe, seed)``."""
-        for r, recipe in enumerate(self.recipes):
-            for s, seed in enumerate(self.seeds):
-                if (record := recipe.done(seed)) is not None:
-                    yield (r, s), record
+        return iter(self._finished)
+
+    @cached_property
+    def _finished(self) -> tuple[tuple[tuple[int, int], Record], ...]:
+        return tuple(
+            ((r, s), record)
+            for r, recipe in enumerate(self.recipes)
+            for s, seed in enumerate(self.seeds)
+            if (record := recipe.done(seed)) is not None
+        )
 
     @cached_property
     def baseline(self) -> int:
