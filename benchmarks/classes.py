@@ -102,7 +102,7 @@ def build(folder: Path, size: Size) -> Path:
     from finegrid.recipe.identity import ENGINE
     from finegrid.study.audit_file import Audit, RowAudit, save_audit
     from finegrid.study.load import load_study
-    from finegrid.study.predictions import RunPredictions, save_run
+    from finegrid.study.prediction_file import RunPredictions, save_family
     from finegrid.study.record import Epoch, Record, Seconds
 
     write_study(folder, size)
@@ -142,7 +142,7 @@ def build(folder: Path, size: Size) -> Path:
 
     for run in plan_runs(study, audit, "fp32"):
         found = predict(run)
-        save_run(study.files.predictions_of(run.run_id), found["dev"], found["test"])
+        save_family(study.files.predictions_of_family(run.run_id), {run.run_id: found})
         dev, test = (metrics.summary(of.gold, of.logits, table.labels) for of in found.values())
         study.ledger.append(
             Record(
@@ -160,6 +160,7 @@ def build(folder: Path, size: Size) -> Path:
                     for number in range(1, EPOCHS + 1)
                 ),
                 seconds=Seconds(epoch=60.0, train=180.0, dev=15.0, test=5.0),
+                predictions=run.run_id,
                 device="cpu",
                 precision="fp32",
                 threads=1,

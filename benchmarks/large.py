@@ -1,10 +1,14 @@
-"""What reading takes with large files: seconds and memory of `finegrid init` and `finegrid plan`.
+"""What reading takes with large files and with many runs: seconds and memory of commands.
 
     python benchmarks/large.py OUT                    # 2,000,000 short texts, asked: 60 s and 4 GiB together
     python benchmarks/large.py OUT --texts 200000 --format jsonl
+    python benchmarks/large.py OUT --runs             # 4,096 rows x 5 seeds, 1,000 test texts: 20,480 runs
+    python benchmarks/large.py OUT --runs --factors 8 --seeds 3
 
-Texts are drawn from embedded headlines, cut and mixed so that nearly all differ. On a machine that does other
-work, seconds of the processor tell more than those of the clock. Memory is the peak of the process.
+Of many texts, `finegrid init` and `finegrid plan` are timed. Texts are drawn from embedded headlines, cut and
+mixed so that nearly all differ. Of many runs, `finegrid status`, `verdict` and `report`; nothing is trained:
+see many_runs.py. A study of them that is there already is timed as it is. On a machine that does other work,
+seconds of the processor tell more than those of the clock. Memory is the peak of the process.
 """
 
 from __future__ import annotations
@@ -17,12 +21,15 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from many_runs import FACTORS, finish, write_study
 
+from finegrid.machine import processor
+from finegrid.study.audit_file import load_audit
 from finegrid.study.demo import HEADLINES
 
 
@@ -71,8 +78,16 @@ def main() -> None:
     parser.add_argument("--texts", type=int, default=2_000_000)
     parser.add_argument("--format", default="tsv", choices=("tsv", "jsonl", "parquet"))
     parser.add_argument("--init", nargs="*", default=[], help="further words for init, such as near-twins")
+    parser.add_argument(
+        "--runs", action="store_true", help="time the commands that read a study of many runs"
+    )
+    parser.add_argument("--factors", type=int, default=len(FACTORS), help="of two levels each, in full")
+    parser.add_argument("--seeds", type=int, default=5)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
+    if options.runs:
+        time_runs(options.out, options.factors, options.seeds)
+        return
     path = options.out / f"texts-{options.texts}.{options.format}"
     if not path.exists():
         write_texts(path, options.texts)
@@ -80,8 +95,27 @@ def main() -> None:
     shutil.rmtree(study, ignore_errors=True)
     more = [f"--{word}" for word in options.init]
     print(f"{options.texts:,} texts of {path.stat().st_size / 2**20:,.0f} MiB")
+    print_table([("init", "--train", path, "--out", study, *more), ("plan", study)])
+
+
+def time_runs(out: Path, factors: int, seeds: int) -> None:
+    """Make a study all of whose runs have ended, if it is not there, and time who reads it."""
+    study = out / f"runs-{factors}-{seeds}"
+    if not (study / "made").exists():
+        made = write_study(study, seeds, factors)
+        audit = load_audit(study)
+        assert audit is not None
+        for ended in finish(made, audit):
+            if ended % 2048 == 0:
+                print(f"{ended:,} runs", file=sys.stderr, flush=True)
+        (study / "made").touch()
+    print(f"{2**factors:,} rows x {seeds} seeds, on {processor()}")
+    print_table([("status", study), ("verdict", study), ("report", study)])
+
+
+def print_table(commands: Sequence[tuple[str | Path, ...]]) -> None:
     print("| command | s | s of the processor | GiB |\n| --- | --- | --- | --- |")
-    for command in (("init", "--train", path, "--out", study, *more), ("plan", study)):
+    for command in commands:
         seconds, busy, memory = measure(*command)
         print(f"| {command[0]} | {seconds:.1f} | {busy:.1f} | {memory:.2f} |", flush=True)
 

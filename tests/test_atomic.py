@@ -111,7 +111,7 @@ def test_what_a_killed_writer_left_goes_with_the_next_one(tmp_path: Path) -> Non
         draft.write_text("new")
 
     assert {path.name for path in tmp_path.iterdir()} == {"out", other.name, ".out.mine.tmp"}
-    remove_drafts(tmp_path)
+    remove_drafts(tmp_path, "other")
     assert {path.name for path in tmp_path.iterdir()} == {"out", ".out.mine.tmp"}
 
 

@@ -197,7 +197,7 @@ SENTENCES = [
 # Modules whose table of words is new to nobody who reads Chinese.
 TABLES = (
     *("inference.fit", "planning.words", "pretraining.words", "running.progress.words"),
-    *("study.aliases", "study.confounding", "verdict.interim", "verdict.screening"),
+    *("study.aliases", "study.confounding", "study.lock_words", "verdict.interim", "verdict.screening"),
 )
 # The functions that make sentences which files keep, by module: each has an example above.
 SOURCES = {

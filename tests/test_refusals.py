@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from finegrid.errors import refusal
+from finegrid.export.csv_file import write_csv
 from finegrid.refusals import (
     LESS_MEMORY,
     MIB,
@@ -19,6 +21,7 @@ from finegrid.refusals import (
     saving,
     writing,
 )
+from finegrid.report.write import put
 
 FULL = "Error while serializing: I/O error: No space left on device (os error 28)"
 
@@ -65,6 +68,35 @@ def test_a_full_disk_tells_the_file_and_what_is_missing(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("name", ["report.md", "runs.csv"])
+def test_reports_and_exports_name_the_file_that_found_no_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def refuse(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=0))
+
+    def write() -> object:
+        if name == "runs.csv":
+            return write_csv(tmp_path / name, [])
+        return put(tmp_path / name, b"a" * MIB, "en")
+
+    with pytest.raises(OSError, match="No space left") as caught:
+        write()
+
+    assert caught.value.filename == str(tmp_path / name)
+    assert ("so 1.0 MiB are missing" in str(caught.value)) == (name == "report.md")
+
+
+def test_what_another_file_refused_while_one_is_written_names_the_other(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as caught, saving(tmp_path / "out"):
+        (tmp_path / "predictions").read_bytes()
+
+    assert caught.value.filename == str(tmp_path / "predictions")
+
+
 def test_other_errors_pass_as_they_are(tmp_path: Path) -> None:
     with pytest.raises(KeyError), writing(tmp_path / "state"):
         raise KeyError("a bug")
@@ -78,11 +110,14 @@ def test_other_errors_pass_as_they_are(tmp_path: Path) -> None:
             RuntimeError("DefaultCPUAllocator: can't allocate memory: tried to allocate 4 bytes."),
             "4 bytes",
         ),
+        (ImportError("libtorch_cpu.so: failed to map segment from shared object"), ""),
+        (RuntimeError("could not create a primitive"), ""),
         (RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB."), "2.00 GiB"),
     ],
 )
 def test_too_little_memory_is_told_with_the_settings_that_help(error: Exception, amount: str) -> None:
-    assert describe_failure(error) == f"out of memory (tried to allocate {amount}): {LESS_MEMORY}"
+    tried = f" (tried to allocate {amount})" if amount else ""
+    assert describe_failure(error) == f"out of memory{tried}: {LESS_MEMORY}"
 
 
 def test_what_cannot_be_written_is_refused_before_it_is_needed(

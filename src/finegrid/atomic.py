@@ -20,6 +20,7 @@ import psutil
 
 from finegrid.errors import Problem, input_error
 
+ONE_NAME = "What is added to it would stand under all of them. Put a copy in its place."
 Kind = Literal["plain file", "folder"]
 KINDS = {
     stat.S_IFREG: "a file",
@@ -35,17 +36,23 @@ SAFELY: int = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)  # each 
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, crowded: bool = False) -> Iterator[Path]:
     """Yield a draft to write to; afterwards, once it is on the disk, it takes the place of ``path``.
 
     Of several writers at once each has a draft of its own, and the last one's stays.
+
+    Args:
+        path: what is written.
+        crowded: whether its folder holds so many files that looking for drafts of dead writers would take
+            longer than writing; somebody else removes them then.
 
     Raises:
         InputError: something else than a plain file is there.
     """
     check_file(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    remove_drafts(path.parent, path.name)
+    if not crowded:
+        remove_drafts(path.parent, path.name)
     draft = make_draft(path)
     try:
         yield draft
@@ -116,12 +123,21 @@ def make_draft(path: Path) -> Path:
     return draft
 
 
+def is_draft(name: str) -> bool:
+    return DRAFT.fullmatch(name) is not None
+
+
+def is_abandoned(draft: str, of: str | None = None) -> bool:
+    """Whether a name is that of a draft whose writer is gone: of the file or folder ``of``, or of any."""
+    found = DRAFT.fullmatch(draft)
+    return found is not None and of in (None, found["name"]) and not psutil.pid_exists(int(found["writer"]))
+
+
 def remove_drafts(folder: Path, name: str | None = None) -> None:
     """Remove what writers left in a folder that were killed: of the file or folder ``name``, or of all."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            found = DRAFT.fullmatch(entry.name)
-            if found is None or name not in (None, found["name"]) or psutil.pid_exists(int(found["writer"])):
+            if not is_abandoned(entry.name, name):
                 continue
             if entry.is_dir(follow_symlinks=False):
                 shutil.rmtree(entry.path, ignore_errors=True)
@@ -134,9 +150,10 @@ def open_to_append(path: Path) -> BinaryIO:
     """Open a plain file, made if need be, so that all that is written goes to its end.
 
     Raises:
-        InputError: something else is there.
+        InputError: something else is there, or the file has another name elsewhere.
     """
     check_file(path)
+    check_one_name(path)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | SAFELY, 0o666)
     return os.fdopen(descriptor, "ab+")
 
@@ -148,6 +165,25 @@ def check_file(path: Path) -> None:
         InputError: it is a link, a folder, a device, a pipe or a socket.
     """
     _check(path, "plain file")
+
+
+def check_one_name(path: Path) -> None:
+    """Refuse to add to a file that hard links give other names: it may be somebody's other file, or a backup.
+
+    Raises:
+        InputError: it has more names than one.
+    """
+    if (found := describe_names(path)) is not None:
+        raise input_error("cannot be written", str(path), f"{found} {ONE_NAME}")
+
+
+def describe_names(path: Path) -> str | None:
+    """How many names a file has; None if it has but this one, or is not there."""
+    try:
+        names = os.lstat(path).st_nlink
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return f"found a file with {names} names (hard links), expected one." if names > 1 else None
 
 
 def check_folder(path: Path) -> None:

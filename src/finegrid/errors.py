@@ -1,6 +1,7 @@
 """Problems with the user's input: all of one source are reported at once, with exit code 2."""
 
 import errno
+import os
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -84,6 +85,24 @@ def refusal(error: OSError) -> str:
 
 
 @contextmanager
+def without_stderr() -> Iterator[None]:
+    """For a moment, what libraries write to stderr leads nowhere: Rust tells of a panic there by itself."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # it is closed
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+@contextmanager
 def refusing_panics() -> Iterator[None]:
     """Where a tokeniser works: what Rust calls a panic is no `Exception`, and would pass all who catch these.
 
@@ -141,6 +160,8 @@ def shorten(text: str, most: int) -> str:
 
 def visible(line: str) -> str:
     """A line for the terminal, control characters spelled out: labels and file names may hold any."""
+    if line.isprintable():  # nearly every line: then nothing in it is of `UNSEEN`
+        return line
     return "".join(
         char.encode("unicode_escape").decode() if unicodedata.category(char) in UNSEEN else char
         for char in line

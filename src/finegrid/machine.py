@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
+from itertools import takewhile
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +18,8 @@ from finegrid import __version__
 Device = Literal["cpu", "cuda"]
 DEVICES: tuple[Device, ...] = ("cpu", "cuda")
 NVIDIA = Path("/proc/driver/nvidia/gpus")  # where its driver on Linux lists them
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+NUMBER = re.compile(r"\+?[0-9]+")  # CUDA reads 1gpu as 1
 CPUINFO = Path("/proc/cpuinfo")
 Precision = Literal["fp32", "bf16"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")  # the reference first
@@ -51,16 +55,31 @@ def cores() -> int:
 
 
 def gpus() -> list[str]:
-    """The GPUs that this process may use, as ``CUDA_VISIBLE_DEVICES`` names them, found without torch."""
-    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    """The GPUs that this process may use, as ``CUDA_VISIBLE_DEVICES`` names them, found without torch.
+
+    Where that is not set: those that the driver lists; one where it lists none, as elsewhere than on Linux.
+    """
+    allowed = os.environ.get(VISIBLE)
     if allowed is not None:
-        return allowed.split(",")
+        return parse_visible(allowed)
     return [str(number) for number in range(len(list(NVIDIA.iterdir())) if NVIDIA.is_dir() else 1)]
+
+
+def parse_visible(allowed: str) -> list[str]:
+    """The GPUs that CUDA sees: the first that is none ends the list, and one that comes twice empties it.
+
+    As torch reads it (``torch.cuda._parse_visible_devices``): numbers, or UUIDs of GPUs, or of parts of them.
+    """
+    kind = next((kind for kind in ("GPU-", "MIG-") if allowed.lstrip().startswith(kind)), "")
+    named = [name.strip() for name in allowed.split(",")]
+    seen = [*takewhile(lambda name: name.startswith(kind) if kind else NUMBER.match(name), named)]
+    same = {name if kind else int(NUMBER.findall(name)[0]) for name in seen}
+    return seen if len(same) == len(seen) else []
 
 
 def usual_device() -> Device:
     """What trains here if nobody says otherwise: a GPU where there is one, and torch was built for it."""
-    has_gpu = NVIDIA.is_dir() and any(NVIDIA.iterdir()) and gpus() not in ([], [""])
+    has_gpu = NVIDIA.is_dir() and any(NVIDIA.iterdir()) and gpus()
     return "cuda" if has_gpu and not version("torch").endswith("+cpu") else "cpu"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finegrid.errors import InputError, Problem
+from finegrid.spelling import find_near
 
 PLAIN_SCORES = ("macro-f1", "accuracy", "mcc")
 ROUNDING = 1e-9  # of scores in files
@@ -76,14 +76,16 @@ def find_scores_problem(scores: Mapping[str, Any], labels: Collection[str]) -> s
     of_labels = scores.get("f1")
     if not isinstance(of_labels, Mapping) or of_labels.keys() != set(labels):
         return "f1 is not of the study's labels"
-    named = [*((name, scores.get(name)) for name in PLAIN_SCORES), *of_labels.items()]
-    return next((why for name, value in named if (why := find_range_problem(name, value))), "")
+    for name, value in (*((name, scores.get(name)) for name in PLAIN_SCORES), *of_labels.items()):
+        if why := find_range_problem(name, value):
+            return why
+    return ""
 
 
 def find_range_problem(name: str, value: object) -> str:
     """Why a value is none of a score, 0 to 1 (mcc: from -1); empty where it is."""
     low = -1 if name == "mcc" else 0
-    fits = isinstance(value, int | float) and low - ROUNDING <= value <= 1 + ROUNDING
+    fits = isinstance(value, (int, float)) and low - ROUNDING <= value <= 1 + ROUNDING
     return "" if fits else f"{name} is no number from {low} to 1"
 
 
@@ -117,7 +119,7 @@ def check_score(name: str, labels: Sequence[str] | None = None) -> None:
     if labels is not None:
         more = f" and {len(labels) - MOST_NAMED} more" if len(labels) > MOST_NAMED else ""
         what += f" with one of the labels {', '.join(labels[:MOST_NAMED])}{more}"
-        close = difflib.get_close_matches(label, labels, n=1)
+        close = find_near(label, labels)
         hint = f' Did you mean "f1:{close[0]}"?' if close else ""
     raise InputError("study.toml", [Problem("score", f"{what}.{hint}")])
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from finegrid.atomic import replacing
+from finegrid.atomic import is_draft, replacing
 from finegrid.errors import first_line
 
 MIB = 2**20
@@ -18,7 +18,8 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 # How libraries in Rust, such as safetensors, spell what the system said.
 OF_RUST = re.compile(r"([^:]+) \(os error (\d+)\)")
 NO_MEMORY = re.compile(
-    r"out of memory|can't allocate memory|cannot allocate memory|unable to allocate|ALLOC_FAILED",
+    r"out of memory|can't allocate memory|cannot allocate memory|unable to allocate|ALLOC_FAILED"
+    r"|failed to map segment|could not create a (primitive|memory)",  # of a library, or of oneDNN
     re.IGNORECASE,
 )
 AMOUNT = re.compile(r"allocate ([\d.]+ \w+)")
@@ -43,7 +44,7 @@ def lacks_memory(error: BaseException) -> bool:
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
     return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and bool(NO_MEMORY.search(str(error)))
+        isinstance(error, RuntimeError | ImportError) and bool(NO_MEMORY.search(str(error)))
     )
 
 
@@ -72,6 +73,8 @@ def writing(path: Path, size: int = 0) -> Iterator[None]:
     except Exception as error:
         if (refused := find_refusal(error)) is None:
             raise
+        if refused.filename is not None and not is_draft(Path(os.fsdecode(refused.filename)).name):
+            raise  # of another file, which it names
         said = refused.strerror or str(refused)
         if refused.errno in FULL:
             said += describe_missing(path, size)
@@ -79,9 +82,9 @@ def writing(path: Path, size: int = 0) -> Iterator[None]:
 
 
 @contextmanager
-def saving(path: Path, size: int = 0) -> Iterator[Path]:
+def saving(path: Path, size: int = 0, crowded: bool = False) -> Iterator[Path]:
     """`atomic.replacing`, with `writing` around it."""
-    with writing(path, size), replacing(path) as draft:
+    with writing(path, size), replacing(path, crowded) as draft:
         yield draft
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
@@ -24,6 +26,7 @@ ONE_THING = re.compile(
 AGREEING = {" have": " has", " are": " is"}
 ONE_ROW = re.compile(r"\b([Rr])ows (\d+)(?![\d-]|, \d|, \.\.\.)")
 UNITS: dict[Lang, tuple[str, str, str]] = {"en": ("s", "min", "h"), "zh": ("秒", "分钟", "小时")}
+MOST_COMPARED, LONGEST_NAME = 1000, 100  # a comparison of short names takes some 20 µs
 LOCALES = ("LC_ALL", "LC_MESSAGES", "LANG")  # the first that is set says what language a user reads
 
 
@@ -108,6 +111,14 @@ def json_number(value: float, digits: int | None = 6) -> float | None:
     if not math.isfinite(value):
         return None
     return float(value) if digits is None else round(float(value), digits)
+
+
+def find_near(word: str, known: Iterable[str], most: int = 1) -> list[str]:
+    """Names that are spelled nearly like a word. Of many names, and long ones, not all are compared."""
+    if len(word) > LONGEST_NAME:
+        return []
+    compared = (name for name in islice(known, MOST_COMPARED) if len(name) <= LONGEST_NAME)
+    return difflib.get_close_matches(word, compared, n=most)
 
 
 def expand_user(path: str | os.PathLike[str]) -> Path:

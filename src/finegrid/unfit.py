@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from finegrid.spelling import Lang, Telling
 
@@ -43,6 +46,29 @@ class UnfitError(Exception):
     def __init__(self, reason: str, detail: object = "") -> None:
         self.reason, self.detail = reason, str(detail)
         super().__init__(f"{reason}: {detail}")
+
+
+@contextmanager
+def opening_state(state: Path) -> Iterator[Any]:
+    """A saved state, opened by safetensors, whose tensors are torch's.
+
+    Raises:
+        UnfitError: the file is damaged.
+        OSError: the system refuses to read it.
+    """
+    from safetensors import SafetensorError, safe_open  # unused by commands that only look for states
+
+    try:
+        with state.open("rb"):  # safetensors says of all that cannot be opened that it is not there
+            pass
+        with safe_open(state, "pt") as file:
+            yield file
+    except (SafetensorError, IsADirectoryError) as error:
+        raise UnfitError("damaged", error) from error
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise UnfitError("damaged", error) from error  # what safetensors says has no number
 
 
 def unfit_of(state: Path) -> Path:

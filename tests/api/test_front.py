@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,12 @@ STABLE = [
 def test_these_names_stay() -> None:
     """Taking one out breaks programs of others: think twice, and say so in the changelog."""
     assert finegrid.__all__ == STABLE
+
+
+@pytest.mark.parametrize("open_it", [finegrid.Study.load, finegrid.Classifier.load])
+def test_a_path_that_no_file_can_have_is_an_error_of_input(open_it: Callable[[str], object]) -> None:
+    with pytest.raises(finegrid.InputError, match="found a NUL character in a path"):
+        open_it("study\0")
 
 
 def test_every_stable_name_is_there_and_listed() -> None:

@@ -20,6 +20,7 @@ import finegrid as fg
 from finegrid.export.export import ExportOptions, export_study
 from finegrid.planning.status import STATES
 from finegrid.running import worker
+from finegrid.study.folder import StudyFolder
 from finegrid.study.lock import locked
 
 
@@ -103,7 +104,8 @@ def test_progress_on_stderr_has_the_language_of_the_locale_and_values_are_englis
     summary = study.run(workers=1, progress=True, rows=[1])
 
     assert "正在读取数据和检查点\n" in capsys.readouterr().err
-    assert summary.said[0] == "reading data and checkpoint" and summary.runs.left == 1
+    assert "../model" in summary.said[0]
+    assert summary.said[1] == "reading data and checkpoint" and summary.runs.left == 1
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
@@ -121,6 +123,24 @@ def test_an_interrupt_leaves_what_has_ended_and_the_same_call_goes_on(
     assert not (study.folder / "progress.json").exists()
     with locked(study.folder):
         pass  # nobody holds it
+    assert study.run(workers=1).ok
+
+
+def test_a_run_whose_folder_another_host_has_taken_records_nothing_more(
+    study: fg.Study, inline: None
+) -> None:
+    lease = StudyFolder(study.folder).lease
+
+    def take_over(progress: fg.Progress) -> None:
+        if progress.ended:
+            lease.write_text("that of another host")
+
+    with pytest.raises(fg.InputError, match="the same command goes on"):
+        study.run(workers=1, progress=take_over)
+
+    assert lease.read_text() == "that of another host"
+    assert study.plan().runs == fg.RunStates(distinct=2, done=1, diverged=0, failed=0, left=1)
+    lease.unlink()
     assert study.run(workers=1).ok
 
 

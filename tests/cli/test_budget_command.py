@@ -40,11 +40,13 @@ def test_a_budget_probes_what_was_not_probed_and_then_plans(study: Path, call: C
     )
 
     probed = (study / "audit.json").read_bytes()
+    (study.parent / "model").rename(study.parent / "elsewhere")  # the audit has all that is needed of it
     again = call("plan", study, "--budget", "60m", "--workers", "1")
     assert (study / "audit.json").read_bytes() == probed
     lines = again.stdout.splitlines()
     assert any(line.startswith("budget 60 min with 1 worker: full design") for line in lines)
     assert any("assumed, no two seeds have finished" in line for line in lines)
+    assert call("plan", study, "--budget", "60m", "--workers", "1", "--apply").returncode == 0
 
 
 @pytest.mark.parametrize("options", [["--budget", "soon"], ["--budget", "3h", "--seeds", "3"]])

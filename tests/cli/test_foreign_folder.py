@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 from support.command_line import Call
 from support.studies import save_word_checkpoint, write_data, write_word_study
 
+import finegrid as fg
 from finegrid.errors import InputError
+from finegrid.study.contents import fingerprint_contents
+from finegrid.study.far_data import describe_far
 from finegrid.study.imported import save_imported
 from finegrid.study.importing.examples import load_example
+from finegrid.study.ledger import Journal
+from finegrid.study.load import load_study
 from finegrid.study.lock import locked
 
 GONE = 999_999_999  # a process that is not there
@@ -20,6 +26,7 @@ WRITTEN = [
     "audit.json",
     "split.tsv",
     ".lock",
+    ".lease",
     "logs",
     "logs/worker-0.log",
     "predictions",
@@ -81,6 +88,19 @@ def test_every_place_that_a_study_writes_to_is_looked_at(tmp_path: Path, name: s
         pytest.fail("nothing is to be done")
 
     assert [*(tmp_path / "mine").iterdir()] == []
+
+
+@pytest.mark.parametrize("name", ["runs.jsonl", "looks.jsonl"])
+def test_nothing_is_added_to_a_file_that_has_another_name_elsewhere(tmp_path: Path, name: str) -> None:
+    """As a stranger's folder may have it, or a backup by hard links."""
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / name).hardlink_to(tmp_path / "mine")
+    with pytest.raises(InputError, match=f"{name} +found a file with 2 names"), locked(tmp_path):
+        pytest.fail("nothing is to be done")
+    with pytest.raises(InputError, match=r"found a file with 2 names .*Put a copy in its place"):
+        Journal(tmp_path / name).append({})
+
+    assert (tmp_path / "mine").read_text() == "mine"
 
 
 def test_what_a_killed_run_was_writing_is_gone_with_the_next_one(tmp_path: Path) -> None:
@@ -157,14 +177,71 @@ def test_texts_from_outside_the_folder_are_told_before_they_are_read(
     told = call("plan", study).stderr.splitlines()
     chinese = call("plan", study, "--lang", "zh").stderr.splitlines()
 
-    files = [f"mine.tsv ({secret})", f"{study.parent}/data/dev.tsv"]
+    files = [f"mine.tsv ({secret})", f"{study.parent}/data/dev.tsv", str(model)]
     assert told == [f"study.toml reads files outside its folder: {', '.join(files)}"]
     assert chinese == [f"study.toml 会读取其文件夹以外的文件：{'、'.join(files)}"]
+    assert call("report", study).stderr.splitlines()[0] == told[0]
+    assert fg.Study.load(study).warnings == (told[0],)
+
+
+def test_watch_tells_what_it_will_read(study: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("finegrid.watch.serve.serve", lambda app, port, show: show("http://here"))
+
+    assert call("watch", study).stderr.startswith("study.toml reads files outside its folder: ../data/train")
+
+
+def test_links_in_a_teacher_are_told_and_a_user_who_is_none_is_borne(study: Path, model: Path) -> None:
+    for name in ("teacher", "teacher/elsewhere"):
+        (study / name).mkdir()
+    for name in ("finegrid.json", "model.safetensors", "mine", "elsewhere/config.json"):
+        (study / "teacher" / name).symlink_to(study.parent / "data" / "train.tsv")
+    names = ["teacher", "~nobody-here/x", "/gone", "a" * 300, "loop", "nul\0"]
+    (study / "loop").symlink_to("loop")
+    write_word_study(study, model, factors={"distil.teacher": names}, recipe={"distil.weight": 0.5})
+    told = describe_far(load_study(study))
+
+    leads = study.parent / "data" / "train.tsv"
+    files = [f"teacher/{name} ({leads})" for name in ("finegrid.json", "model.safetensors")]
+    assert told is not None and told.endswith(f"/data/test.tsv, {', '.join(files)}, {model}")
+
+
+@pytest.mark.parametrize(
+    ("level", "found"),
+    [
+        ("/", "no finegrid.json in it, so not a model that finegrid kept"),
+        ("huge.tsv", "33 GiB, expected 32 GiB at most"),
+        ("kept", "33 GiB, expected 32 GiB at most"),
+        ("nul\0", "embedded null"),
+    ],
+)
+def test_no_more_is_read_of_what_a_level_names_than_a_study_needs(
+    study: Path, level: str, found: str
+) -> None:
+    (study / "kept").mkdir()
+    (study / "kept" / "finegrid.json").touch()
+    for name in ("huge.tsv", "kept/model.safetensors"):
+        with (study / name).open("wb") as file:
+            file.truncate(33 * 2**30)  # takes no room
+    with pytest.raises(InputError, match=f"cannot be read from .*{found}"):
+        fingerprint_contents(load_study(study), [{"distil.teacher": level}])
+
+
+def test_files_beside_a_teacher_are_nobodys_to_read(study: Path) -> None:
+    (study / "kept").mkdir()
+    (study / "kept" / "finegrid.json").touch()
+    found = fingerprint_contents(load_study(study), [{"distil.teacher": "kept"}])
+    with (study / "kept" / "notes").open("wb") as file:
+        file.truncate(33 * 2**30)
+
+    assert fingerprint_contents(load_study(study), [{"distil.teacher": "kept"}]) == found
+    (study / "kept" / "config.json").touch()
+    assert fingerprint_contents(load_study(study), [{"distil.teacher": "kept"}]) != found
 
 
 def test_texts_in_the_folder_are_nothing_to_tell(study: Path, call: Call, model: Path) -> None:
     write_data(study / "data")
-    write_word_study(study, model, data='train = "data/train.tsv"\ndev = "./data/../data/dev.tsv"')
+    shutil.copytree(model, study / "model")
+    write_word_study(study, Path("model"), data='train = "data/train.tsv"\ndev = "./data/../data/dev.tsv"')
 
     assert call("plan", study).stderr == ""
 

@@ -14,6 +14,7 @@ from support.command_line import Call, Called, command_line, records
 from support.studies import save_word_checkpoint, write_data, write_word_study
 
 from finegrid.study.predictions import read_answers, read_run
+from finegrid.study.record import Record
 
 ORDINARY: dict[str, list[object]] = {"schedule.warmup_ratio": [0.0, 0.1]}
 FREE: dict[str, list[object]] = {
@@ -64,13 +65,14 @@ def test_runs_are_those_without_free_factors(study: Path) -> None:
         assert one["test"] == plain[run_id]["test"] and one["recipe"] == plain[run_id]["recipe"]
         assert list(one["free"]) == KEYS and "free" not in plain[run_id]
         assert one["seconds"]["free"] > 0 and "free" not in plain[run_id]["seconds"]
-        assert read_answers(study, run_id).digest == read_answers(study.parent / "plain", run_id).digest
+        own, other = (Record.from_json(each[run_id]) for each in (free, plain))
+        assert read_answers(study, own).digest == read_answers(study.parent / "plain", other).digest
 
 
 def test_predictions_of_every_level_are_kept(study: Path) -> None:
     for one in records(study):
         for key, scores in one["free"].items():
-            said = read_run(study, one["run_id"], key)["test"]
+            said = read_run(study, Record.from_json(one), key)["test"]
             right = float((said.logits.argmax(axis=1) == said.gold).mean())
             assert right == pytest.approx(scores["test"]["accuracy"])
 
@@ -175,7 +177,7 @@ def test_fit_keeps_the_model_of_a_level(study: Path, call: Call, level: str, tmp
         in call("fit", study, "--recipe", level, "--force", "--out", tmp_path / "kept").stdout
     )
     assert set(about["recipe"]) > {level.partition("=")[0]}
-    answers = read_answers(study, about["run_id"], level).splits["test"].predicted
+    answers = read_answers(study, Record.from_json(record), level).splits["test"].predicted
     said = [json.loads(line)["predicted"] for line in out.read_text().splitlines()]
     assert said == [about["labels"][number] for number in answers]
 

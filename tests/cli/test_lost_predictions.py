@@ -9,22 +9,24 @@ from pathlib import Path
 
 import pytest
 from support.command_line import Call, command_line, finished, records
+from support.older_predictions import make_older
 from support.studies import save_word_checkpoint, write_data, write_word_study
 
 from finegrid.errors import InputError
 from finegrid.results.load import any_results
+from finegrid.study.prediction_file import open_arrays, save_family, take_run
 from finegrid.study.runs_on_file import NO_OTHER_LINE
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four runs of two families, each scored at a free level, too."""
+    """Four runs of two families of two, each scored at a free level, too."""
     folder = tmp_path_factory.mktemp("home")
     write_data(folder / "data")
     save_word_checkpoint(folder / "model")
     factors: dict[str, Sequence[object]] = {
         "reinit.layers": [0, 1],
-        "schedule.warmup_ratio": [0.0, 0.1],
+        "freeze.layers": [0, 1],
         "average.ema": [0.0, 0.5],
     }
     write_word_study(folder / "study", Path("../model"), factors, design="seeds = 1")
@@ -45,30 +47,40 @@ def delete_all(study: Path) -> int:
     return 4
 
 
-def delete_free(study: Path) -> int:
-    free = [path for path in (study / "predictions").iterdir() if "average" in path.name]
-    assert len(free) == 4
-    free[0].unlink()
+def first_of(study: Path) -> Path:
+    """The file of one of the families."""
+    first, _ = sorted((study / "predictions").iterdir())
+    return first
+
+
+def leave_out_free(study: Path) -> int:
+    """As of a run that was scored at the level by nobody."""
+    path = first_of(study)
+    rows = open_arrays(path, lambda file: {name: take_run(file.of(name)) for name in file.names or ()})
+    assert len(rows) == 4
+    path.unlink()
+    save_family(
+        path, {name: said for name, said in rows.items() if name != next(n for n in rows if " " in n)}
+    )
     return 1
 
 
 def cut(study: Path) -> int:
-    first, second, *_ = sorted((study / "predictions").iterdir())
-    for path in (first, second):  # of one run
-        path.write_bytes(path.read_bytes()[:-40])
-    return 1
+    path = first_of(study)
+    path.write_bytes(path.read_bytes()[:-40])
+    return 2
 
 
 def turn_logits(study: Path) -> int:
     """A byte in the middle of logits: who reads none of them does not see it."""
-    path = next(path for path in sorted((study / "predictions").iterdir()) if "average" not in path.name)
+    path = first_of(study)
     content = bytearray(path.read_bytes())
     content[content.index(b"dev_logits.npy") + 180] ^= 1
     path.write_bytes(content)
-    return 1
+    return 2
 
 
-@pytest.mark.parametrize("lose", [delete_all, delete_free, cut, turn_logits])
+@pytest.mark.parametrize("lose", [delete_all, leave_out_free, cut, turn_logits])
 def test_lost_predictions_are_trained_again_to_the_same_bits(
     study: Path, call: Call, lose: Callable[[Path], int]
 ) -> None:
@@ -100,11 +112,11 @@ def test_the_rest_is_judged_and_all_that_is_lost_is_named_at_once(study: Path, c
     cut(study)
     status = call("status", study)
 
-    assert json.loads(call("status", study, "--json").stdout)["runs"]["left"] == 1
-    assert "1 left" in status.stdout and "1 finished run without predictions" in status.stderr
-    assert "predictions/" in call("table", study).stderr
+    assert json.loads(call("status", study, "--json").stdout)["runs"]["left"] == 2
+    assert "2 left" in status.stdout and "2 finished runs without predictions" in status.stderr
+    assert call("table", study).stderr.count(f"predictions/{first_of(study).name}") == 1
     verdict = call("verdict", study)
-    assert verdict.returncode == 0 and "1 finished run without predictions" in verdict.stdout
+    assert verdict.returncode == 0 and "2 finished runs without predictions" in verdict.stdout
     exported = call("export", study, "--to", "csv", "--predictions")
     assert exported.returncode == 0 and "lost or damaged" in exported.stdout
     assert call("report", study).returncode == 0
@@ -114,7 +126,27 @@ def test_logits_that_are_damaged_are_named_with_what_mends_them(study: Path, cal
     turn_logits(study)
     refused = call("export", study, "--to", "csv", "--predictions")
 
-    assert refused.returncode == 2 and "`finegrid run` trains its run again" in refused.stderr
+    assert refused.returncode == 2 and "`finegrid run` trains its runs again" in refused.stderr
+
+
+def test_a_study_of_an_older_version_is_read_and_goes_on(study: Path, call: Call) -> None:
+    before, files = finished(study), read_files(study / "predictions")
+    told = [call("verdict", study, "--json").stdout, call("table", study).stdout]
+    make_older(study)
+    assert len(list((study / "predictions").iterdir())) == 8
+    assert [call("verdict", study, "--json").stdout, call("table", study).stdout] == told
+
+    lines = [line for line in (study / "runs.jsonl").read_text().splitlines() if '"freeze.layers"' in line]
+    for line in lines:  # of one family
+        (study / "predictions" / f"{json.loads(line)['run_id']}.npz").unlink()
+    assert "2 finished runs without predictions" in call("status", study).stderr
+    done = call("run", study, "--workers", "1")
+    assert done.returncode == 0 and "2 to train" in done.stderr
+    (family,) = {json.loads(line)["family"] for line in lines}
+    again = {run_id: found for run_id, found in finished(study).items() if found[1] is not None}
+    assert len(again) == 2 and again == {run_id: before[run_id] for run_id in again}
+    assert read_files(study / "predictions")[f"{family}.npz"] == files[f"{family}.npz"]
+    assert call("table", study).stdout == told[1]
 
 
 def test_a_line_that_does_not_fit_is_left_out_and_its_run_is_trained_again(study: Path, call: Call) -> None:

@@ -204,10 +204,14 @@ def test_runs_that_freeze_the_same_are_one_family(study: Path) -> None:
 def test_predictions_are_plain_arrays_and_give_the_recorded_scores(study: Path) -> None:
     labels = {name: [line.split("\t")[1] for line in lines[1:]] for name, lines in data_lines(study).items()}
     for record in records(study):
-        with np.load(study / "predictions" / f"{record['run_id']}.npz", allow_pickle=False) as file:
-            arrays = dict(file)
+        with np.load(study / "predictions" / f"{record['family']}.npz", allow_pickle=False) as file:
+            family = dict(file)
         kept = {f"{part}_{w}" for part in ("dev", "test") for w in ("logits", "ids", "gold", "predicted")}
-        assert set(arrays) == {*kept, "test_log_loss", "test_brier", "digest"}
+        own = {"test_log_loss", "test_brier", "digest", "names", "dev_crc", "test_crc"}
+        assert set(family) == {*kept, *own} and len(family["names"]) == 2
+        row = [bytes(name).decode() for name in family["names"]].index(record["run_id"])
+        shared = ("dev_ids", "dev_gold", "test_ids", "test_gold")
+        arrays = {name: array if name in shared else array[row] for name, array in family.items()}
         for part, count in (("dev", 12), ("test", 16)):
             assert arrays[f"{part}_logits"].shape == (count, 2)
             assert arrays[f"{part}_logits"].dtype == np.float32

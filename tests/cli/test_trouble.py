@@ -56,7 +56,7 @@ def test_a_run_that_diverges_is_recorded_with_its_reason_and_the_others_go_on(
     by_row = {record["stands_for"][0]: record for record in records(study)}
     assert (by_row[1]["status"], by_row[2]["status"]) == ("done", "diverged")
     assert by_row[2]["reason"] == "the loss was nan at step 1 of 4"
-    assert by_row[2].keys() >= by_row[1].keys()
+    assert by_row[2].keys() >= by_row[1].keys() - {"predictions"}
     assert call("table", study).stdout.splitlines()[3] == "| 2 | 0 | diverged |"
     assert "diverged: row 2, seed 0: the loss was nan at step 1 of 4" in call("status", study).stdout
 
@@ -83,7 +83,7 @@ def test_a_worker_that_breaks_in_a_run_fails_that_run_only_and_the_next_time_it_
     statuses = {record["status"]: record for record in records(study)}
     assert statuses.keys() == {"done", "failed"}
     assert "spoiled; see logs/" in statuses["failed"]["reason"]
-    assert statuses["failed"].keys() >= statuses["done"].keys() - {"started", "ended", "path"}
+    assert statuses["failed"].keys() >= statuses["done"].keys() - {"started", "ended", "path", "predictions"}
 
     assert call("run", study).returncode == 0
     assert [record["status"] for record in records(study)].count("done") == 2
@@ -177,9 +177,9 @@ def test_bf16_where_the_processor_has_none_is_refused(
     assert load_study(study).head.run.precision == "fp32"
 
 
-@pytest.mark.parametrize("name", ["predictions", "state", ".lock", "cache"])
+@pytest.mark.parametrize("name", ["predictions", "state", ".lock", ".lease", "cache"])
 def test_a_folder_that_cannot_be_written_is_told_at_once(study: Path, call: Call, name: str) -> None:
-    if name == ".lock":
+    if name in (".lock", ".lease"):
         (study / name).mkdir()
     else:
         (study / name).write_text("in the way")

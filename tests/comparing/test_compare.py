@@ -96,7 +96,7 @@ def test_paired_seeds_give_what_a_study_with_the_same_predictions_gets(tmp_path:
     gold = write_rows(tmp_path / "gold.csv", ["id", "label"], [(row, labels[GOLD[row]]) for row in ids])
     files: dict[str, list[str]] = {"yes": [], "no": []}
     for record in study.ledger.latest().values():
-        said = read_run(study.folder, record.run_id)["test"].logits.argmax(axis=1)
+        said = read_run(study.folder, record)["test"].logits.argmax(axis=1)
         name = "no" if record.recipe.get(factor, True) is False else "yes"
         rows = [(row, labels[said[row]]) for row in ids]
         path = write_rows(tmp_path / f"{name}{record.seed}.csv", ["id", "label"], rows)

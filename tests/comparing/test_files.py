@@ -216,6 +216,10 @@ def test_wishes_that_cannot_be_met_say_why(
     assert not (tmp_path / "r.pdf").exists()
 
 
+def test_a_name_that_no_file_can_have_is_named(gold: Path, good: Path) -> None:
+    assert "has a NUL character in it" in problems(good, Path("b\0.csv"), gold=gold)
+
+
 def test_without_gold_labels_it_says_where_to_give_them(tmp_path: Path, good: Path, call: Call) -> None:
     other = write_labels(tmp_path / "other.csv", answer(1.0, 2).argmax(axis=1))
 

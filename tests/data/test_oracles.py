@@ -109,7 +109,7 @@ def test_scores_of_a_study_are_those_of_scikit_learn(
     records = [record for record in Ledger(StudyFolder(folder).ledger).latest().values() if record.done]
     assert len(records) == 12
     for record in records:
-        predictions = read_run(folder, record.run_id)
+        predictions = read_run(folder, record)
         for part in ("dev", "test"):
             gold = (
                 pd.read_csv(folder / f"{part}.tsv", sep="\t", dtype=str)["label"].map(labels.index).to_numpy()

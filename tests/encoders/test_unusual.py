@@ -16,7 +16,7 @@ from support.studies import KINDS
 
 from finegrid.data.tokens import read_template
 from finegrid.encoders import tokenise_sample, unusual
-from finegrid.encoders.tokenizer import load_tokenizer
+from finegrid.encoders.tokenizer import load_tokenizer, try_texts
 from finegrid.encoders.unusual import MOST_ADDED
 
 DOUBLES = {"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}
@@ -101,12 +101,33 @@ def test_a_key_that_stands_twice_is_refused(folder: Path) -> None:
     assert "the key 'normalizer' stands twice" in said_of(folder)
 
 
-def test_a_panic_while_texts_are_tokenised_is_refused(folder: Path) -> None:
+def test_what_is_slow_on_rare_texts_alone_is_given_up_before_they_are_read_here(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Our sample has no such sign."""
+    doubles = {"type": "Replace", "pattern": {"String": "§"}, "content": "§§"}
+    load_tokenizer(change(folder, normalizer={"type": "Sequence", "normalizers": [doubles] * 40}))
+    try_texts(folder, [("an ordinary text", "and another")])
+    monkeypatch.setattr(unusual, "MOST_SECONDS", 0.5)
+
+    said = refusal(lambda: try_texts(folder, [("an ordinary text",), ("§ 3",)]))
+    assert "did not tokenise 2 texts within 0.5" in said and "'Replace'" in said
+
+
+def test_usual_tokenisers_read_texts_without_a_process(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("a process was started"))
+    try_texts(folder, [("a text",)])
+
+
+def test_a_panic_while_texts_are_tokenised_is_refused(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     second = [{"Sequence": {"id": "B", "type_id": 0}}]
     post = {"type": "TemplateProcessing", "single": second, "pair": [], "special_tokens": {}}
     tokenizer = load_tokenizer(change(folder, post_processor=post))
 
     assert "the tokenizers library fails with it" in refusal(lambda: read_template(tokenizer, 1))
+    assert "panicked" not in capfd.readouterr().err
 
 
 def test_more_special_tokens_than_any_encoder_knows_are_refused(folder: Path) -> None:

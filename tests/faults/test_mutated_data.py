@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from support.attack import chance_of, held_by, share_of
+from support.compared import IDS, LABELS, TRUTH, write_gold, write_labels, write_rows
 from support.damage import mutate_bytes
 
+from finegrid.comparing.files import compare_files
 from finegrid.data.cells_of_file import ColumnOptions
 from finegrid.data.settings import DataSettings
 from finegrid.data.sniff import sniff
@@ -24,6 +26,7 @@ CHUNKS = 4  # of each of four kinds
 PER_CHUNK = share_of(6_250)
 SETTLED = PER_CHUNK // 5  # files after which memory must not grow
 LONGEST = 0.25  # seconds of a core: a busy machine makes nobody slow
+LONGEST_COMPARED = 2.0  # seconds: with the judgement
 GROWTH = 16.0  # MiB
 TEXTS = [f"第{i}条 shovel, \\ {'hedge' * (i % 3)}; né | {i}" for i in range(30)]
 
@@ -94,3 +97,48 @@ def test_mutated_files_are_read_or_refused_at_once_and_memory_does_not_grow(
         f"memory grew by {growth:.1f} MiB after the first {SETTLED}"
     )
     assert growth < GROWTH
+
+
+COMPARED = share_of(1_000)  # of each of three kinds
+
+
+def write_answers(path: Path, kind: str, said: Sequence[int]) -> bytes:
+    """Ids, labels and probabilities, as other programs write them."""
+    rows = [
+        {
+            "id": name,
+            "predicted": LABELS[label],
+            **{f"p_{each}": 1.0 * (each == LABELS[label]) for each in LABELS},
+        }
+        for name, label in zip(IDS, said, strict=True)
+    ]
+    if kind == "parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    elif kind == "jsonl":
+        path.write_text("\n".join(map(json.dumps, rows)))
+    else:
+        write_rows(path, list(rows[0]), [list(row.values()) for row in rows])
+    return path.read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_mutated_predictions_are_compared_or_refused(kind: str, tmp_path: Path) -> None:
+    path, gold = tmp_path / f"new.{kind}", write_gold(tmp_path / "gold.csv")
+    base, true = write_answers(path, kind, TRUTH.tolist()), gold.read_bytes()
+    systems = [f"old={write_labels(tmp_path / 'old.csv', TRUTH.tolist())}", f"new={path}"]
+    for number in range(COMPARED):
+        chance = chance_of("compare", kind, number)
+        changed, content = (path, base) if number % 4 else (gold, true)
+        path.write_bytes(base)
+        gold.write_bytes(true)
+        changed.write_bytes(mutated := mutate_bytes(content, chance))
+        before = time.process_time()
+        try:
+            compare_files(systems, gold, (None, None, None), "macro-f1", None, False, None)
+        except InputError as error:
+            str(error).encode()
+        except Exception as error:
+            raise AssertionError(f"{changed.name}, file {number}: {mutated!r}") from error
+        seconds = time.process_time() - before
+        assert seconds < LONGEST_COMPARED, f"{changed.name}, file {number}: {seconds:.2f} s"

@@ -21,11 +21,12 @@ from finegrid.errors import InputError
 from finegrid.inference import fit
 from finegrid.inference import push as pushing
 from finegrid.inference.card import ModelOrigin, model_card
-from finegrid.inference.fitted import CARD, Fitted, load_fitted
+from finegrid.inference.fitted import Fitted, load_fitted
 from finegrid.inference.push import UPLOADED, check_hub, push
 from finegrid.inference.snippet import FOLDER
 from finegrid.report.model_card import NOTHING
 from finegrid.running import launch
+from finegrid.study.kept_files import CARD
 from finegrid.training.loaded import LoadedStudy
 
 HOSTILE = "<img src=x onerror=alert(1)> [a](http://b) `c` | *d* _e_ $f$"

@@ -28,15 +28,17 @@ from finegrid.data.unlabelled import read_texts
 from finegrid.encoders.poolings import POOLINGS
 from finegrid.errors import InputError
 from finegrid.inference.fit import check_out, find_recipe
-from finegrid.inference.fitted import FILE, HEAD, Fitted, load_fitted
+from finegrid.inference.fitted import Fitted, load_fitted
 from finegrid.inference.keep import fitted_of, keep, load_model
 from finegrid.inference.labelled_file import Written, style_of, write_predictions
 from finegrid.inference.predict import PredictedTexts, open_labelled, predict_file
 from finegrid.model.packing.batches import pack
 from finegrid.recipe.recipe import Recipe
 from finegrid.running.records import record_of
+from finegrid.study.kept_files import FILE, HEAD
 from finegrid.study.ledger import Ledger
 from finegrid.study.load import load_study
+from finegrid.study.predictions import read_run
 from finegrid.study.settings import RunSettings
 from finegrid.study.study import Study
 from finegrid.training.loaded import LoadedStudy
@@ -78,9 +80,9 @@ def test_a_fit_is_the_studys_run_bit_by_bit(finished: Path) -> None:
 
     assert (*fitted.stands_for,) == record.stands_for == (4,)
     assert (fitted.dev, fitted.test, fitted.best_epoch) == (record.dev, record.test, record.best_epoch)
-    with np.load(finished / "predictions" / f"{fitted.run_id}.npz", allow_pickle=False) as arrays:
-        for split, predictions in found.items():
-            assert np.array_equal(predictions.logits, arrays[f"{split}_logits"])
+    said = read_run(finished, record)
+    for split, predictions in found.items():
+        assert np.array_equal(predictions.logits, said[split].logits)
     assert found["dev"].scores() == record.dev
 
 

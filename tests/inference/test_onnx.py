@@ -15,8 +15,9 @@ from support.studies import KINDS, open_study, write_study
 from finegrid.encoders.poolings import POOLINGS
 from finegrid.errors import InputError
 from finegrid.inference import onnx_file
-from finegrid.inference.fitted import ONNX, load_fitted
+from finegrid.inference.fitted import load_fitted
 from finegrid.inference.onnx_file import export_onnx
+from finegrid.study.kept_files import ONNX
 from finegrid.training.loaded import LoadedStudy
 
 pytest.importorskip("onnxscript")

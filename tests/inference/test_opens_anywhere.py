@@ -14,9 +14,10 @@ from support.studies import KINDS, open_study, write_study
 
 from finegrid.data.cells_of_file import ColumnOptions
 from finegrid.encoders.poolings import POOLINGS
-from finegrid.inference.fitted import HEAD, load_fitted
+from finegrid.inference.fitted import load_fitted
 from finegrid.inference.predict import predict_file
 from finegrid.inference.snippet import FOLDER, loading_code
+from finegrid.study.kept_files import HEAD
 from finegrid.study.settings import RunSettings
 from finegrid.training.loaded import LoadedStudy
 

@@ -11,6 +11,13 @@ from finegrid.errors import InputError
 from finegrid.recipe.card import card
 from finegrid.recipe.catalogue import entries, find, list_lines, usual_levels
 from finegrid.recipe.recipe import DEFAULTS, Recipe
+from finegrid.spelling import find_near
+
+
+def test_a_search_for_the_right_name_has_bounds() -> None:
+    assert find_near("warmpu", (f"{number}" for number in range(10**9))) == []  # would take hours
+    assert find_near("a" * 10**6, ["a" * 10**6]) == [] == find_near("aaaa", ["a" * 10**6])
+    assert find_near("warmpu", ["x", "warmup"]) == ["warmup"]
 
 
 def test_every_factor_is_in_one_line_under_its_kind_with_its_evidence(call: Call) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 import tracemalloc
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from support.older_predictions import save_run
 from support.pretend import record_scores
 from support.reported import SEEDS, audited_study, fill
 
@@ -23,11 +25,11 @@ from finegrid.report.page.page import render_page
 from finegrid.report.write import write_report
 from finegrid.results.load import load_results
 from finegrid.statistics.decide import Interval
-from finegrid.study import predictions
 from finegrid.study.audit_file import load_audit, save_audit
 from finegrid.study.load import load_study
-from finegrid.study.predictions import RunPredictions, save_run
-from finegrid.study.record import Seconds
+from finegrid.study.prediction_file import Arrays, RunPredictions
+from finegrid.study.predictions import read_each
+from finegrid.study.record import Record, Seconds
 from finegrid.study.study import Study
 from finegrid.verdict.to_json import as_json
 from finegrid.verdict.verdict import judge
@@ -164,13 +166,13 @@ def test_an_interval_is_cut_where_no_f1_can_be_and_unknown_without_width() -> No
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the arrays of predictions that are read, as they are read."""
     names: list[str] = []
-    take = predictions.Arrays.__getitem__
+    take = Arrays.__getitem__
 
     def note(file: Any, name: str) -> Any:
         names.append(name)
         return take(file, name)
 
-    monkeypatch.setattr(predictions.Arrays, "__getitem__", note)
+    monkeypatch.setattr(Arrays, "__getitem__", note)
     return names
 
 
@@ -216,13 +218,13 @@ def test_the_json_beside_the_page_has_all_classes(many: Study, tmp_path: Path) -
 
 def test_predictions_are_read_once_for_each_purpose(many: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
-    whole = predictions.read_answers
 
-    def note(folder: Path, run_id: str) -> Any:
-        calls.append(run_id)
-        return whole(folder, run_id)
+    def note(folder: Path, records: Iterable[Record], take: Any) -> Any:
+        records = list(records)
+        calls.extend(record.run_id for record in records)
+        return read_each(folder, records, take)
 
-    monkeypatch.setattr("finegrid.results.results.read_answers", note)
+    monkeypatch.setattr("finegrid.results.results.read_each", note)
     results = load_results(many)
     judge(results)
     judge(results)

@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 from support.export_studies import table_from_elsewhere
 from support.mutations import Found, attack, read_everything
+from support.older_predictions import make_family
 from support.pretend import pretend
 from support.reported import audited_study
 
 from finegrid.study.audit_file import load_audit
 from finegrid.verdict.interim import analyse_interim
 
+FAMILY = "0" * 12
 SETTINGS = """[design]
 seeds = 2
 looks = [2, 3]
@@ -31,16 +33,16 @@ def study(tmp_path_factory: pytest.TempPathFactory, bert: Path) -> Path:
     audit = load_audit(made.folder)
     assert audit is not None
     pretend(made, audit, lambda run: 200 + 20 * len(run.levels) + run.seed, range(2))
+    make_family(made.folder, FAMILY, [run.run_id for run in made.ledger if run.seed == 0])
     analyse_interim(made, 2, None)
     read_everything(made.folder)
     return made.folder
 
 
-@pytest.mark.parametrize("file", ["runs.jsonl", "audit.json", "looks.jsonl", "predictions"])
+@pytest.mark.parametrize("file", ["runs.jsonl", "audit.json", "looks.jsonl", "predictions", "family"])
 def test_whatever_a_file_holds_a_study_is_read_or_refused_in_words(study: Path, file: str) -> None:
-    name = file
-    if file == "predictions":
-        name = min((study / file).iterdir()).relative_to(study).as_posix()
+    named = {"predictions": max((study / "predictions").iterdir()).name, "family": f"{FAMILY}.npz"}
+    name = f"predictions/{named[file]}" if file in named else file
     assert found_in(study, name) == []
 
 

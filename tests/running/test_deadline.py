@@ -112,7 +112,7 @@ def test_once_the_time_is_over_a_command_stops_in_the_middle_of_its_runs(
     known = {"engine": ENGINE, "rows": rows, "measured": RunSettings().alike}
     save_audit(study.folder, audit_of().model_copy(update=known))
     began = time.monotonic()
-    records = Runner(study, RunSettings(), ends=began + 0.3).run()
+    records = [*Runner(study, RunSettings(), ends=began + 0.3).run()]
 
     assert records == [] and 0.3 <= time.monotonic() - began < 30
     assert math.isinf(Deadline().ends)

@@ -168,7 +168,7 @@ def test_what_was_recorded_of_a_lost_family_is_neither_trained_nor_recorded_agai
     place.trains = lose_first
     said: list[str] = []
     shared = RunSettings(family_size=4)
-    runs = Runner(study, shared, place=place, seeds=[0]).run()
+    runs = [*Runner(study, shared, place=place, seeds=[0]).run()]
 
     assert len(runs) == len([*study.ledger]) and {record.status for record in runs} == {"done"}
     assert not said

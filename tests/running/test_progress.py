@@ -19,7 +19,7 @@ from finegrid.planning.families import Family
 from finegrid.planning.runs import PlannedRun
 from finegrid.running.progress import heartbeat, show
 from finegrid.running.progress.heartbeat import STALE_SECONDS, Heartbeat, read_heartbeat
-from finegrid.running.progress.show import Show
+from finegrid.running.progress.show import ProgressConsole, Show
 from finegrid.running.progress.study_progress import TRUST, EpochScore, StudyProgress, name_runs
 from finegrid.running.progress.terminal import draw, spans
 from finegrid.running.progress.watcher import Watcher
@@ -330,6 +330,21 @@ def test_a_pulse_of_a_killed_or_damaged_study_is_none(tmp_path: Path) -> None:
         assert read_heartbeat(tmp_path, 1000.0) is None
 
 
+class Closed(io.StringIO):
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+
+def test_progress_that_nobody_reads_ends_nothing() -> None:
+    """rich would raise SystemExit, which ends a notebook's cell, or a script."""
+    console = ProgressConsole()
+    console.file = Closed()
+    for text in ("first", "second"):
+        console.print(text)
+
+    assert console.quiet
+
+
 def test_a_full_disk_does_not_stop_the_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 0.01)
     beats = []
@@ -338,8 +353,11 @@ def test_a_full_disk_does_not_stop_the_study(tmp_path: Path, monkeypatch: pytest
         beats.append(1)
         return {}
 
-    with Heartbeat(tmp_path / "gone", read):
-        wait_until(lambda: len(beats) >= 2)
+    told: list[OSError] = []
+    with Heartbeat(tmp_path / "gone", read, told.append):
+        wait_until(lambda: len(beats) >= 4)
+
+    assert [error.strerror for error in told] == ["No such file or directory"]  # once, not at every beat
 
 
 @pytest.mark.parametrize("width", [40, 80])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import queue
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from support.audits import audit_of
 from support.studies import write_study
 
+from finegrid.planning.capacity import Capacity
 from finegrid.planning.families import Family
 from finegrid.planning.runs import PlannedRun
 from finegrid.recipe.identity import ENGINE
@@ -31,6 +33,7 @@ from finegrid.running.process import LocalWorker
 from finegrid.running.progress.watcher import Watcher
 from finegrid.running.runner import Runner
 from finegrid.study.audit_file import RowAudit, save_audit
+from finegrid.study.ledger import Ledger
 from finegrid.study.load import load_study
 from finegrid.study.record import Record
 from finegrid.study.settings import RunSettings
@@ -102,6 +105,62 @@ def test_a_dead_workers_successor_takes_its_place(study: Study, monkeypatch: pyt
 
     assert Pretended.made == [0, 1, 1]
     assert sorted(record.status for record in records) == ["done", "done", "done", "failed"]
+
+
+class Half(Pretended):
+    """A worker that dies when the first record of its family has arrived."""
+
+    def train(self, family: Family, whole: bool) -> None:
+        self.family, self.sent = family, set()
+        first = family.left[0]
+        self.tell(RecordReady(Record(run_id=first.run_id, seed=first.seed, status="done")))
+        self.tell(Ended(-9))
+
+
+@pytest.fixture
+def one_family(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Capacity, "size_of", lambda capacity, run: 4)
+
+
+@pytest.mark.usefixtures("one_family")
+@pytest.mark.parametrize(
+    ("kind", "ends"), [(Pretended, ["done"] * 4), (Half, ["done", "failed", "failed", "failed"])]
+)
+def test_a_family_is_one_sync_of_the_ledger_and_nothing_is_told_before_it(
+    study: Study, monkeypatch: pytest.MonkeyPatch, kind: type[Pretended], ends: list[str]
+) -> None:
+    told: list[str] = []
+    append = Ledger.append
+
+    def note(ledger: Ledger, *records: Record) -> None:
+        append(ledger, *records)
+        told.append(f"{len(records)} synced")
+
+    monkeypatch.setattr(Ledger, "append", note)
+    monkeypatch.setattr(Pretended, "made", [], raising=False)
+    monkeypatch.setattr(place, "LocalWorker", kind)
+    watcher = Watcher(recorded=lambda record: told.append(record.status))
+    seed = 20 + len(ends) + ends.count("failed")
+    records = [*Runner(study, RunSettings(family_size=4), workers=1, seeds=[seed], watcher=watcher).run()]
+
+    assert told == ["4 synced", *ends] and [record.status for record in records] == ends
+    assert [record.stands_for for record in records] == [(1,), (2,), (3,), (4,)]
+
+
+@pytest.mark.usefixtures("one_family")
+def test_what_has_ended_when_the_time_is_over_is_kept(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Slow(Pretended):
+        def train(self, family: Family, whole: bool) -> None:
+            self.family, self.sent = family, set()
+            run = family.left[0]
+            self.tell(RecordReady(Record(run_id=run.run_id, seed=run.seed, status="done")))
+
+    monkeypatch.setattr(Pretended, "made", [], raising=False)
+    monkeypatch.setattr(place, "LocalWorker", Slow)
+    ends = time.monotonic() + 0.5
+    records = Runner(study, RunSettings(family_size=4), workers=1, seeds=[40], ends=ends).run()
+
+    assert [record.status for record in records] == ["done"]
 
 
 class Stopped(Pretended):

@@ -19,8 +19,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from finegrid.data.cells_of_file import ColumnOptions
+from finegrid.data.tokens import save_arrays_
 from finegrid.errors import InputError
-from finegrid.inference.fitted import FILE
 from finegrid.inference.keep import fitted_of, keep
 from finegrid.inference.predict import predict_file
 from finegrid.inference.teacher import open_teacher
@@ -30,10 +30,11 @@ from finegrid.strategies.criterion import CROSS_ENTROPY, Outputs
 from finegrid.strategies.distil import Distil
 from finegrid.strategies.seams import Setting
 from finegrid.study.contents import name_files
+from finegrid.study.kept_files import FILE
 from finegrid.study.settings import RunSettings
 from finegrid.training.loaded import LoadedStudy
 from finegrid.training.run import Run
-from finegrid.training.teachers import LEAST
+from finegrid.training.teachers import LEAST, KeptModel, Teachers
 
 LABELS = torch.tensor([0, 1, 2, 2, 1])
 ROWS = torch.tensor([7, 0, 3, 8, 2])  # which training texts they are
@@ -382,6 +383,42 @@ def test_only_runs_that_learn_from_a_teacher_have_it_in_their_identity(
     assert before.keys() == name_files({"distil.teacher": "models/best", "distil.weight": 0.5}).keys()
     assert pupil().contents != before and pupil().fingerprints == loaded.fingerprints
     assert name_files({"reinit.layers": 2}) == {}
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda said: said[:-1],
+        lambda said: said[:, :-1],
+        lambda said: said.astype(np.float64),
+        lambda said: np.where(said == said.max(), np.nan, said).astype(np.float32),
+        lambda said: np.where(said == said.max(), np.inf, said).astype(np.float32),
+    ],
+)
+def test_what_a_teacher_said_is_asked_anew_where_the_cache_cannot_hold_it(
+    loaded: LoadedStudy, tmp_path: Path, spoil: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]
+) -> None:
+    texts, labels = loaded.table.train.texts, loaded.table.labels
+    said = np.arange(len(texts) * len(labels), dtype=np.float32).reshape(len(texts), -1)
+    asked = []
+
+    def read(texts: list[tuple[str, ...]]) -> np.ndarray[Any, Any]:
+        asked.append(len(texts))
+        return said
+
+    def open_model(folder: Path, settings: RunSettings) -> KeptModel:
+        return KeptModel(labels, len(texts[0]), "one", "", read)
+
+    def logits() -> Tensor:
+        study = replace(loaded.study, folder=tmp_path)
+        return Teachers(study, ONE_THREAD, loaded.table, open_model).logits("kept")
+
+    (tmp_path / "cache").mkdir()
+    assert torch.equal(logits(), torch.from_numpy(said)) and torch.equal(logits(), torch.from_numpy(said))
+    assert len(asked) == 1
+    (kept,) = (tmp_path / "cache").glob("teacher-*.npz")
+    save_arrays_(kept, {"logits": spoil(said)})
+    assert torch.equal(logits(), torch.from_numpy(said)) and len(asked) == 2
 
 
 def test_runs_with_a_kept_teacher_train(pupil: Callable[[], LoadedStudy]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from support.studies import open_study, recipe_of, same_tensors, write_study
 
 from finegrid.audit.canonical import Canonicaliser
@@ -83,6 +84,26 @@ def test_it_is_done_once_and_kept(own_loaded: LoadedStudy, monkeypatch: pytest.M
     assert same_tensors(first, {n: t for n, t in again.weights(TOKENS, RATE, 0).items() if n in first})
     assert [name.rpartition(".")[2] for name in kept] == ["lock", "safetensors"]
     assert own_loaded.further.seconds(TOKENS, RATE, 0) > 0 == own_loaded.further.seconds(TOKENS, RATE, 1)
+
+
+@pytest.mark.parametrize("change", ["value", "name", "digest"])
+def test_a_kept_encoder_that_is_not_as_it_was_written_is_made_anew(
+    own_loaded: LoadedStudy, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    tensors = {"a.weight": torch.arange(6.0).reshape(2, 3)}
+    path = own_loaded.further._path(TOKENS, RATE, 0)
+    path.parent.mkdir(exist_ok=True)
+
+    def write(tensors: dict[str, torch.Tensor], digest: str) -> None:
+        save_file(tensors, path, {"digest": digest, "seconds": "1"})
+
+    write(tensors, digest := further.digest_tensors(tensors))
+    monkeypatch.setattr(FurtherPretraining, "_make", lambda self, path, *_: write(tensors, digest))
+    assert same_tensors(own_loaded.further.weights(TOKENS, RATE, 0), tensors)
+    name = "b.weight" if change == "name" else "a.weight"
+    write({name: tensors["a.weight"] + (change == "value")}, "" if change == "digest" else digest)
+    assert further.read_tensors(path) is None
+    assert same_tensors(own_loaded.further.weights(TOKENS, RATE, 0), tensors)
 
 
 def test_a_killed_worker_leaves_what_the_next_one_goes_on_from(

@@ -23,7 +23,7 @@ FILES = re.compile(
     r"|progress\.json|report\.(json|html)|(train|dev|test)\.jsonl)(?![\w.])"
     r"|confirm-|worker-|frozen-|^(predictions|state|cache|logs|models)/|\.safetensors\.tmp"
 )
-FOLDERS = {"predictions", "state", "cache", "logs", "models", "export", ".lock"}
+FOLDERS = {"predictions", "state", "cache", "logs", "models", "export", ".lock", ".lease"}
 
 
 def path_literals(tree: ast.AST) -> Iterator[str]:

@@ -11,7 +11,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from finegrid.study.folder import StudyFolder
-from finegrid.study.leftovers import find_leftovers, remove_leftovers
+from finegrid.study.leftovers import find_leftovers, remove_ended_states, remove_half_written
+from finegrid.study.lock import locked
 
 
 @pytest.fixture
@@ -41,20 +42,29 @@ def test_saved_states_are_counted_by_what_they_hold(files: StudyFolder) -> None:
     }
 
 
-def test_drafts_and_states_of_finished_runs_are_removed(files: StudyFolder) -> None:
+def test_who_takes_the_lock_removes_what_was_half_written(files: StudyFolder) -> None:
+    confirmation = files.confirmation("reinit")
+    confirmation.mkdir()
     drafts = (
         files.states / "f1.safetensors.tmp",
         files.states / ".tmpAb12Cd",  # safetensors' own
         files.predictions / ".1a.npz.x7f3.tmp",
         files.cache / "tokens-1.npz.tmp",
+        confirmation / f".train.jsonl.999999999-{'0' * 16}.tmp",
     )
     for draft in drafts:
         draft.write_text("half")
+    (mine := confirmation / "notes.tmp").write_text("mine")
+    with locked(files.path):
+        assert not any(map(Path.exists, drafts)) and mine.exists()
+
+
+def test_states_of_finished_runs_are_removed(files: StudyFolder) -> None:
     kept = [save(files.state_of("f1"), "1a", "1b"), save(files.state_of("fit-1a"), "9z")]
     ended = save(files.state_of("f2"), "2a")
-    remove_leftovers(files, {"1a", "2a"})
+    remove_ended_states(files, {"1a", "2a"})
 
-    assert not any(map(Path.exists, (*drafts, ended))) and all(map(Path.exists, kept))
+    assert not ended.exists() and all(map(Path.exists, kept))
 
 
 def test_users_files_and_links_stay(files: StudyFolder, tmp_path: Path) -> None:
@@ -69,6 +79,6 @@ def test_users_files_and_links_stay(files: StudyFolder, tmp_path: Path) -> None:
     (files.states / "link.tmp").symlink_to(outside)
     files.cache.rmdir()
     files.cache.symlink_to(tmp_path)
-    remove_leftovers(files)
+    remove_half_written(files)
 
     assert all(map(Path.exists, (outside, notes, fresh, files.states / "link.tmp"))) and not stale.exists()

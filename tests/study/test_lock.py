@@ -28,15 +28,6 @@ def test_who_is_refused_is_told_by_which_process(tmp_path: Path) -> None:
     assert found is not None and found.process == os.getpid()
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b'{"process": "x"}', b'{"process": 1, "host": 2}', b"\xff"])
-def test_what_is_in_a_lock_file_is_not_trusted(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / ".lock").write_bytes(content)
-
-    assert read_holder(tmp_path) is None
-    with locked(tmp_path):
-        assert read_holder(tmp_path) is not None
-
-
 def test_a_file_that_has_another_name_elsewhere_is_not_written_to(tmp_path: Path) -> None:
     """As a stranger's folder may have it."""
     (tmp_path / "mine").write_text("precious")
@@ -63,11 +54,11 @@ def fail_with(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
         UserWarning("flock not supported on this filesystem, falling back to SoftFileLock"),
     ],
 )
-def test_a_file_system_without_locks_is_told(
+def test_a_file_system_without_locks_is_held_by_the_lease(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     fail_with(monkeypatch, error)
-    with pytest.raises(InputError, match=r"this file system has no locks .*Copy the study to a local disk"):
+    with locked(tmp_path), pytest.raises(InputError, match=f"process {os.getpid()} on .*Wait for it"):
         locked(tmp_path).__enter__()
 
 

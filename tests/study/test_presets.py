@@ -9,9 +9,11 @@ import pytest
 from support.audits import majority_of
 from support.studies import save_word_checkpoint, write_data, write_word_study
 
-from finegrid.encoders.families import CheckpointInfo
+from finegrid.encoders.families import CheckpointInfo, inspect
+from finegrid.errors import InputError
 from finegrid.recipe.recipe import DEFAULTS, Recipe
 from finegrid.study.audit_file import Audit, RowAudit, save_audit
+from finegrid.study.chosen import choose_factors
 from finegrid.study.design import find_design_problems, plan_rows
 from finegrid.study.load import load_study, read_study
 from finegrid.study.presets import PRESETS, Preset, lead_with, make_preset, thucnews64
@@ -21,6 +23,11 @@ BARE = CheckpointInfo(Path("bare"), "distilbert", 1, 64, False)
 DOCS = Path(__file__).parents[2] / "docs" / "presets.md"
 # Until all strategies of the catalogue are there, presets are told without those that are not.
 WHOLE = pytest.mark.skipif("rates.layer_decay" not in DEFAULTS, reason="the catalogue is not whole yet")
+
+
+def test_thousands_of_names_are_no_factors(bert: Path) -> None:
+    with pytest.raises(InputError, match="found 20,000 names, expected 200 at most"):
+        choose_factors(["no such name"] * 20_000, {}, inspect(bert))
 
 
 def test_thucnews64_is_the_published_grid() -> None:

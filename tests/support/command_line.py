@@ -18,6 +18,7 @@ import jsonschema
 import numpy as np
 import psutil
 import pytest
+from numpy.typing import NDArray
 
 from finegrid.cli import app as cli
 from finegrid.running import place, worker
@@ -219,7 +220,7 @@ def finished(folder: Path) -> dict[str, Any]:
             {key: value for key, value in epoch.items() if key not in EPOCH_CLOCKS}
             for epoch in record["epochs"]
         ]
-        latest[record["run_id"]] = (plain, predictions(folder, record["run_id"]))
+        latest[record["run_id"]] = (plain, predictions(folder, record))
     return latest
 
 
@@ -232,10 +233,28 @@ def readable(folder: Path) -> Iterator[dict[str, Any]]:
             continue
 
 
-def predictions(folder: Path, run_id: str) -> dict[str, tuple[str, tuple[int, ...], bytes]] | None:
-    """Every array of a run as dtype, shape and bits."""
-    path = folder / "predictions" / f"{run_id}.npz"
+def predictions(folder: Path, record: dict[str, Any]) -> dict[str, tuple[str, tuple[int, ...], bytes]] | None:
+    """Every array of a run as dtype, shape and bits, by the names of its rows."""
+    path = folder / "predictions" / f"{record.get('predictions')}.npz"
     if not path.exists():
         return None
+    found: dict[str, tuple[str, tuple[int, ...], bytes]] = {}
+    for row, arrays in rows_of(path).items():
+        if row.split(" ")[0] == record["run_id"]:
+            found |= {
+                f"{row} {name}": (str(array.dtype), array.shape, array.tobytes())
+                for name, array in arrays.items()
+            }
+    return found
+
+
+def rows_of(path: Path) -> dict[str, dict[str, NDArray[Any]]]:
+    """Of a family's file: by the name of a row, its arrays, and those that all rows share."""
     with np.load(path, allow_pickle=False) as file:
-        return {name: (str(file[name].dtype), file[name].shape, file[name].tobytes()) for name in file.files}
+        arrays = dict(file)
+    names = [bytes(name).rstrip(b"\0").decode() for name in arrays.pop("names")]
+    shared = {name for name in arrays if name.endswith(("_ids", "_gold"))}
+    return {
+        row: {name: array if name in shared else array[place] for name, array in arrays.items()}
+        for place, row in enumerate(names)
+    }

@@ -213,13 +213,31 @@ def stand_in(value: Any, key: str | None) -> Any:
     return 2**29 + number if isinstance(value, int) else 1 + number / 2**24
 
 
-def arrays(folder: Path) -> Iterator[str]:
-    """A line per array of every run: dtype, shape, and a hash of its bits."""
-    for path in sorted(folder.glob("*.npz")):
-        with np.load(path, allow_pickle=False) as file:
-            for name in sorted(file.files):
-                bits = hashlib.sha256(file[name].tobytes()).hexdigest()
-                yield f"{path.stem} {name} {file[name].dtype} {file[name].shape} {bits}\n"
+def arrays(folder: Path) -> list[str]:
+    """A line per array of every run: dtype, shape, and a hash of its bits, whatever file it is in."""
+    lines = []
+    for path in folder.glob("*.npz"):
+        for row, found in rows_of(path).items():
+            for name, array in found.items():
+                if not name.endswith("_crc"):
+                    bits = hashlib.sha256(array.tobytes()).hexdigest()
+                    lines.append(f"{row} {name} {array.dtype} {array.shape} {bits}\n")
+    return sorted(lines)
+
+
+def rows_of(path: Path) -> dict[str, dict[str, Any]]:
+    """The arrays of every run of a file; the older files are of one run each."""
+    with np.load(path, allow_pickle=False) as file:
+        found = dict(file)
+    if "names" not in found:
+        return {path.stem: found}
+    names = [bytes(name).rstrip(b"\0").decode() for name in found.pop("names")]
+    return {
+        re.sub(r"[^\w.=,-]", "_", name.replace(" ", ".")): {
+            key: array if key.endswith(("_ids", "_gold")) else array[place] for key, array in found.items()
+        }
+        for place, name in enumerate(names)
+    }
 
 
 def finegrid(home: Path, *options: str) -> subprocess.CompletedProcess[str]:

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from finegrid import metrics
 from finegrid.planning.runs import PlannedRun, plan_runs
 from finegrid.study.audit_file import Audit
-from finegrid.study.predictions import RunPredictions, save_run
+from finegrid.study.prediction_file import RunPredictions
 from finegrid.study.record import Epoch, Record, Seconds, Status
 from finegrid.study.study import Study
+from support.older_predictions import save_run
 
 TEXTS, CLASSES = 300, 3
 GOLD: NDArray[np.int64] = np.arange(TEXTS) % CLASSES

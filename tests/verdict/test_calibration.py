@@ -7,17 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.older_predictions import save_run
 from support.pretend import pretend
 from support.studies import open_study, write_study
 
 from finegrid.audit.costs import make_audit
 from finegrid.losses import losses_of_texts
-from finegrid.planning.runs import PlannedRun, plan_runs
+from finegrid.planning.runs import PlannedRun
 from finegrid.report.page.sentences import loss_sentences
 from finegrid.results.load import load_results
 from finegrid.study.audit_file import save_audit
 from finegrid.study.folder import StudyFolder
-from finegrid.study.predictions import RunPredictions, read_logits, read_run, save_run
+from finegrid.study.prediction_file import RunPredictions
+from finegrid.study.predictions import read_logits, read_run
 from finegrid.study.study import Study
 from finegrid.verdict.to_json import as_json
 from finegrid.verdict.verdict import Verdict, judge
@@ -48,10 +50,10 @@ def hits(run: PlannedRun) -> np.ndarray:
 def sharpen(study: Study, verdict: Verdict, by: float) -> None:
     """Make the runs with reinit surer of what they say, right or wrong."""
     assert verdict.results.audit is not None
-    for run in plan_runs(study, verdict.results.audit, "fp32"):
-        path = StudyFolder(study.folder).predictions_of(run.run_id)
-        if run.levels.get("reinit.layers"):
-            said = read_run(study.folder, run.run_id)
+    for _, record in verdict.results.finished():
+        path = StudyFolder(study.folder).predictions_of(record.run_id)
+        if record.recipe.get("reinit.layers"):
+            said = read_run(study.folder, record)
             surer = replace(said["test"], logits=said["test"].logits * np.float32(by))
             save_run(path, said["dev"], surer)
 
@@ -102,6 +104,6 @@ def test_a_strategy_that_moves_probabilities_alone_is_told_and_decides_nothing(
 
 def _runs_by_recipe(study: Study, verdict: Verdict) -> list[list[RunPredictions]]:
     return [
-        [read_logits(study.folder, record.run_id, "test") for record in recipe.records.values()]
+        [read_logits(study.folder, record, "test") for record in recipe.records.values()]
         for recipe in verdict.results.recipes
     ]

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from support.older_predictions import save_run
 from support.pretend import CLASSES, GOLD, TEXTS, pretend
 from support.studies import open_study, write_study
 
@@ -20,7 +21,8 @@ from finegrid.planning.runs import PlannedRun
 from finegrid.results.load import load_results
 from finegrid.results.results import Results
 from finegrid.study.audit_file import Audit, save_audit
-from finegrid.study.predictions import RunPredictions, read_answers, read_losses, save_run
+from finegrid.study.prediction_file import RunPredictions
+from finegrid.study.predictions import read_answers, read_losses
 from finegrid.study.record import FreeScores, Record
 from finegrid.study.study import Study
 from finegrid.verdict.free import FreeLevel, FreeVerdict, judge_free
@@ -96,7 +98,7 @@ def differences(study: Study, key: str) -> NDArray[np.float64]:
     """``[seeds, texts]``: means over recipes of paired differences, points."""
     by_seed: dict[int, list[NDArray[np.float64]]] = {}
     for one in study.ledger.latest().values():
-        at, first = (read_answers(study.folder, one.run_id, free).splits["test"] for free in (key, ""))
+        at, first = (read_answers(study.folder, one, free).splits["test"] for free in (key, ""))
         difference = 100.0 * (at.predicted == GOLD) - 100.0 * (first.predicted == GOLD)
         by_seed.setdefault(one.seed, []).append(difference)
     return np.array([np.mean(by_seed[seed], axis=0) for seed in sorted(by_seed)])
@@ -144,8 +146,7 @@ def test_what_moves_no_score_is_no_part_of_the_family(study: Study) -> None:
     assert cool.effect is None and len(free_of(verdict).analysis.effects) == 2
     for loss in LOSSES:
         changes = [
-            read_losses(study.folder, one.run_id, COOL)[loss].mean()
-            - read_losses(study.folder, one.run_id)[loss].mean()
+            read_losses(study.folder, one, COOL)[loss].mean() - read_losses(study.folder, one)[loss].mean()
             for one in study.ledger.latest().values()
         ]
         effect = cool.losses[loss]

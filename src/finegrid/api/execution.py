@@ -16,6 +16,7 @@ from finegrid.errors import input_error
 from finegrid.planning.status import study_status
 from finegrid.running import launch
 from finegrid.study.edit import keep_asked_seeds
+from finegrid.study.far_data import describe_far
 from finegrid.study.load import load_study, override, read_study
 from finegrid.study.settings import RunSettings
 from finegrid.study.study import Study
@@ -35,7 +36,10 @@ class Execution:
 
     @cached_property
     def study(self) -> Study:
-        return load_study(self.folder)
+        """For who trains or probes, and so reads what it names: files elsewhere are told first."""
+        study = load_study(self.folder)
+        self.listener.say(lambda lang: [far] if (far := describe_far(study, lang)) else [])
+        return study
 
     @cached_property
     def settings(self) -> RunSettings:

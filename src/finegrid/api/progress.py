@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from rich.console import Console
 
-from finegrid.running.progress.show import Show
+from finegrid.running.progress.show import ProgressConsole, Show
 from finegrid.running.progress.study_progress import StudyProgress
 from finegrid.running.progress.watcher import Watcher
 from finegrid.spelling import Lang, Telling, parse_lang
@@ -93,7 +93,7 @@ class Listener:
         """What is said between two stretches of training, such as what a screen has decided."""
         self.said += telling("en")
         for line in telling(self.lang) if self.progress is True else ():
-            Console(stderr=True).print(line, highlight=False, markup=False, soft_wrap=True)
+            ProgressConsole().print(line, highlight=False, markup=False, soft_wrap=True)
 
     def _tell(self, known: StudyProgress, at_most: float) -> None:
         now = time.monotonic()

@@ -15,7 +15,7 @@ from finegrid.export.tables import (
     make_predictions_tables,
     make_runs_table,
 )
-from finegrid.study.predictions import RunPredictions
+from finegrid.study.prediction_file import RunPredictions
 
 
 def runs_table(folder: Path) -> Table:

@@ -20,6 +20,7 @@ from finegrid.errors import input_error
 from finegrid.metrics import TOLERANCE
 from finegrid.spelling import expand_user
 from finegrid.study.drafting import InitOptions
+from finegrid.study.far_data import describe_far
 from finegrid.study.folder import StudyFolder
 from finegrid.study.imported import load_imported
 from finegrid.study.load import read_study
@@ -42,7 +43,8 @@ class Study:
     Attributes:
         folder: Of the study, or of an imported table (which has a verdict and runs, and nothing to train).
         took: What `Study.create` took the data for, line by line; empty of a study that was there.
-        warnings: What `Study.create` found in data and checkpoint.
+        warnings: What `Study.create` found in data and checkpoint; what a study that `Study.load` opened
+            reads from outside its folder.
     """
 
     folder: Path
@@ -145,9 +147,10 @@ class Study:
             InputError: neither, or a study.toml with problems: all of them.
         """
         path = expand_user(folder)
-        if load_imported(path) is None:
-            read_study(path)
-        return cls(path)
+        if load_imported(path) is not None:
+            return cls(path)
+        far = describe_far(read_study(path))
+        return cls(path, warnings=() if far is None else (far,))
 
     @in_python
     def plan(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
-from finegrid.errors import InputError, Problem
+from finegrid.errors import InputError, Problem, input_error
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -29,6 +29,11 @@ def in_python(call: Callable[P, T]) -> Callable[P, T]:
             return call(*args, **kwargs)
         except InputError as error:
             raise translate(error, arguments, call.__qualname__) from None
+        except ValueError as error:
+            if "embedded null" not in str(error):
+                raise
+            what = "found a NUL character in a path, which no file's name has. Correct it."
+            raise input_error(call.__qualname__, "path", what) from None
 
     return translated
 

@@ -20,7 +20,7 @@ from finegrid.data.token_twins import find_token_twins
 from finegrid.data.tokens import TokenisedSplit
 from finegrid.encoders.families import CheckpointInfo
 from finegrid.machine import machine, versions
-from finegrid.model.device import peak_memory, reset_peak_memory, total_memory
+from finegrid.model.device import name_gpu, peak_memory, reset_peak_memory, total_memory
 from finegrid.recipe.identity import ENGINE, Levels
 from finegrid.recipe.recipe import Recipe
 from finegrid.study.audit_file import COPIES, Audit, AuditedCheckpoint, Cost, RowAudit
@@ -71,7 +71,7 @@ def make_audit(loaded: LoadedStudy, others: Sequence[Levels] = ()) -> Audit:
         costs=[measure(loaded, recipe) for recipe in recipes.values()],
         versions=versions(),
         measured=loaded.settings.alike,
-        machine=machine(torch.cuda.get_device_name(loaded.device) if loaded.device.type == "cuda" else None),
+        machine=machine(name_gpu(loaded.device) or None),
         proofs=proofs,
         device_memory=total_memory(loaded.device),
         splits=loaded.split_fingerprints,

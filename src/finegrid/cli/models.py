@@ -30,7 +30,7 @@ from finegrid.data.settings import Encoding, Format, Quoting
 from finegrid.data.unlabelled import parse_column
 from finegrid.in_chinese import translate
 from finegrid.inference.fit import check_onnx_extra, check_out, find_recipe, fitted_lines, not_kept_line
-from finegrid.inference.fitted import ONNX, load_fitted
+from finegrid.inference.fitted import load_fitted
 from finegrid.inference.given import given_texts, progress
 from finegrid.inference.labelled_file import Written, style_of, write_predictions
 from finegrid.inference.predict import open_labelled, score_lines
@@ -43,6 +43,7 @@ from finegrid.running import launch
 from finegrid.running.launch import show_in
 from finegrid.spelling import Lang, parse_lang
 from finegrid.study.folder import StudyFolder
+from finegrid.study.kept_files import ONNX
 from finegrid.study.load import override
 from finegrid.study.record import Record
 from finegrid.study.settings import RunSettings

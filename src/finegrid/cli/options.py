@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,11 +13,12 @@ from finegrid.cli.completing import offer_studies, one_of
 from finegrid.cli.say import tell, warn
 from finegrid.data.findings import quote
 from finegrid.data.settings import SEPARATOR_NAMES, Encoding, Format, Quoting, Separator
-from finegrid.errors import input_error
+from finegrid.errors import InputError, input_error
 from finegrid.in_chinese import translate
 from finegrid.machine import AUTO, DEVICES, PRECISIONS
 from finegrid.spelling import LANGS, Lang, parse_lang
 from finegrid.study.far_data import describe_far
+from finegrid.study.imported import load_imported
 from finegrid.study.load import load_study, override, read_study
 from finegrid.study.settings import MOST_SEEDS, RunSettings
 from finegrid.study.study import Study
@@ -87,7 +89,7 @@ def load(
 ) -> tuple[Study, RunSettings]:
     """A study, and how to execute it: as study.toml says, or as the options that were given say.
 
-    Tells which texts it takes from outside its folder.
+    Tells what it reads from outside its folder.
 
     Args:
         folder: of the study.
@@ -101,9 +103,21 @@ def load(
     study = read_study(folder) if only_read else load_study(folder)
     for warning in study.warnings:
         warn(translate(warning, lang), lang)
+    tell_far(study, lang)
+    return study, override(study.head.run, **options)
+
+
+def tell_far(study: Study, lang: Lang) -> None:
+    """Tell what a study reads from outside its folder, before it is read."""
     if (far := describe_far(study, lang)) is not None:
         tell(far)
-    return study, override(study.head.run, **options)
+
+
+def tell_far_in(folder: Path, lang: Lang) -> None:
+    """The same, where a folder holds a study: whoever reads it says what is wrong with it."""
+    with suppress(InputError):
+        if load_imported(folder) is None:
+            tell_far(read_study(folder), lang)
 
 
 def parse_separator(typed: str | None) -> Separator | None:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from finegrid.cli.completing import one_of
-from finegrid.cli.options import Folder, Json, Language, Margin, Tolerance
+from finegrid.cli.options import Folder, Json, Language, Margin, Tolerance, tell_far_in
 from finegrid.cli.say import say, say_file, say_json, tell, warn
 from finegrid.in_chinese import translate
 from finegrid.metrics import TOLERANCE
@@ -100,6 +100,7 @@ def report(
     from finegrid.report.write import write_report
 
     language = parse_lang(lang)
+    tell_far_in(folder, language)
     for line in write_report(folder, style, figure, out, language, margin, tolerance):
         say(*line.split("\n"))
     if style == "html":
@@ -127,6 +128,7 @@ def watch(
         if browser:
             webbrowser.open(address)
 
+    tell_far_in(folder, language)
     page = partial(render_page, lang=language)
     serve(make_app(folder, PageMaker(report_facts, page)), port, show_address)
 

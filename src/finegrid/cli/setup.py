@@ -47,7 +47,7 @@ from finegrid.study.audited import fitting_audit
 from finegrid.study.drafting import InitOptions
 from finegrid.study.folder import StudyFolder
 from finegrid.study.init import WrittenStudy, write_study
-from finegrid.study.load import read_study
+from finegrid.study.load import load_study, read_study
 from finegrid.study.lock import read_holder
 from finegrid.study.presets import PRESETS
 from finegrid.study.scored_label import check_scored_label
@@ -171,10 +171,12 @@ def plan(
     seconds = None if budget is None else parse_budget(budget, seeds)
     check_apply(apply, budget)
     language = parse_lang(lang)
-    reads = not probe and seconds is None
-    study, settings = load_to_plan(folder, language, reads, device=device, precision=precision, memory=memory)
+    given = {"device": device, "precision": precision, "memory": memory}
+    study, settings = load_to_plan(folder, language, not probe, **given)
     looks = probe
     if seconds is not None:
+        if study.known_checkpoint is None:  # which tells the designs that it can have
+            study = load_study(folder)
         looks = probe_designs(study, settings, language)
     elif probe:
         audit(study, settings, show_in(language))  # which says what it warns of
@@ -200,7 +202,7 @@ def probe_designs(study: Study, settings: RunSettings, lang: Lang) -> bool:
         if known is not None and not missing:
             break
         others = [recipe.moved() for recipe in dict.fromkeys(recipes + missing)]
-        audit(study, settings, show_in(lang), others)
+        audit(load_study(study.folder), settings, show_in(lang), others)  # the model is needed only here
         looked = True
     return looked
 

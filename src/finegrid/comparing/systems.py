@@ -60,7 +60,9 @@ def check_systems(
         InputError: with all problems, as `parse_systems`.
     """
     problems = [*found]
-    listed = Counter(path.resolve() for paths in files.values() for path in paths)
+    every = [path for paths in files.values() for path in paths]
+    problems += [Problem(quote(str(path)), NO_NAME) for path in every if "\0" in str(path)]
+    listed = Counter(path.resolve() for path in every if "\0" not in str(path))
     for path, count in listed.items():
         if count > 1:
             what = "is named more than once. Name every file once: a copy of a run is no second run."
@@ -73,6 +75,9 @@ def check_systems(
     if problems:
         raise InputError("command line", problems)
     return tuple(SystemFiles(name, tuple(paths)) for name, paths in files.items())
+
+
+NO_NAME = "has a NUL character in it, which no file's name has. Correct the name."
 
 
 def split_name(argument: str) -> tuple[str | None, Path]:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from finegrid.atomic import check_folder, replacing
+from finegrid.atomic import check_folder
 from finegrid.data.clean import Cleaned, clean_rows
 from finegrid.data.delimited import join_cells
 from finegrid.data.findings import FileFindings, quote
@@ -20,6 +20,7 @@ from finegrid.data.rewrite import name_target, write_rows
 from finegrid.data.settings import DataSettings
 from finegrid.errors import InputError, input_error
 from finegrid.in_chinese import translate
+from finegrid.refusals import saving
 from finegrid.spelling import Lang
 from finegrid.words import SHARED
 
@@ -94,7 +95,7 @@ def clean_files(
         for place in cleaned_places(cleaned, part):
             unfit.pop(place, None)
         lines += _list_done(cleaned, part, targets, unfit, left)
-    with replacing(out / REMOVED_FILE) as draft:
+    with saving(out / REMOVED_FILE) as draft:
         text = "".join(f"{join_cells(line, chr(9))}\n" for line in (COLUMNS, *lines))
         draft.write_text(text, encoding="utf-8", newline="")
     done = [_sum_up(targets[part], lines, lang) for part in settings.files]

@@ -1,10 +1,9 @@
 """Finds the wanted columns of a file, by name or by number counted from 1."""
 
-import difflib
 from collections.abc import Sequence
 
 from finegrid.data.findings import FileFindings, quote, quote_all
-from finegrid.spelling import count_noun
+from finegrid.spelling import count_noun, find_near
 
 ENGLISH_TEXTS = ("text", "texts", "sentence", "title", "content", "headline", "review", "comment", "question")
 CHINESE_TEXTS = ("文本", "标题", "内容", "句子", "正文", "评论", "问题")
@@ -80,5 +79,5 @@ def _refuse_repeats(
 def suggest_name(word: str, names: Sequence[str]) -> str:
     """`` Did you mean 'label'?``, or nothing."""
     folded = {name.casefold(): name for name in names}
-    close = difflib.get_close_matches(word.casefold(), folded, n=1)
+    close = find_near(word.casefold(), folded)
     return f" Did you mean {quote(folded[close[0]])}?" if close else ""

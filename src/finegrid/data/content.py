@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bz2
-import difflib
 import gzip
 import json
 import lzma
@@ -15,6 +14,7 @@ from typing import Any
 
 from finegrid.data.findings import FileFindings, quote
 from finegrid.data.settings import Format
+from finegrid.spelling import find_near
 
 ENDINGS: dict[str, Format] = {
     ".csv": "csv",
@@ -170,5 +170,5 @@ def _unpack(path: Path, raw: bytes, findings: FileFindings) -> bytes | None:
 
 def _suggest_file(path: Path) -> str:
     names = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-    close = difflib.get_close_matches(path.name, names, n=1)
+    close = find_near(path.name, names)
     return f" Did you mean {quote(close[0])}?" if close else ""

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from finegrid.atomic import replacing
 from finegrid.data.columns import find_columns, number_columns
 from finegrid.data.content import PACKED_ENDINGS, find_format, read_content
 from finegrid.data.delimited import join_cells, read_lines
@@ -14,6 +13,7 @@ from finegrid.data.encoding import decode
 from finegrid.data.findings import FileFindings
 from finegrid.data.header import strip_row
 from finegrid.data.settings import DataSettings, Format, resolve_separator
+from finegrid.refusals import saving
 
 Labels = Mapping[int, str | None]  # of rows by their place; None: as it is
 
@@ -42,7 +42,7 @@ def write_rows(source: Path, target: Path, settings: DataSettings, kept: Labels)
     assert kind is not None and decoded is not None, "the file has been read before"
     left: dict[int, str] = {}
     rewrite = _rewrite_objects if kind == "jsonl" else _rewrite_lines
-    with replacing(target) as draft, draft.open("w", encoding="utf-8", newline="") as file:
+    with saving(target) as draft, draft.open("w", encoding="utf-8", newline="") as file:
         file.writelines(f"{line}\n" for line in rewrite(decoded.text, kind, settings, kept, left))
     return left
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from finegrid.atomic import replacing
 from finegrid.data.findings import FileFindings, quote, quote_all
 from finegrid.data.settings import DataSettings
 from finegrid.data.split import Parts
 from finegrid.errors import InputError, input_error
+from finegrid.refusals import saving
 
 COLUMNS = "split\trow"
 ROW = re.compile(r"[0-9]{1,12}")
@@ -50,7 +50,7 @@ def write_split(path: Path, parts: Parts, first: str) -> None:
     for part, rows in parts.items():
         lines += [f"{part}\t{row + 1}" for row in rows]
     try:
-        with replacing(path) as draft:
+        with saving(path) as draft:
             draft.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
     except OSError as error:
         raise input_error("data", path.name, f"cannot be written: {error}") from error

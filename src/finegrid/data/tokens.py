@@ -12,7 +12,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from finegrid.errors import input_error, refusing_panics
+from finegrid.errors import input_error, refusing_panics, without_stderr
 from finegrid.refusals import saving
 from finegrid.spelling import count_noun
 
@@ -207,7 +207,8 @@ def read_template(tokenizer: Any, parts: int) -> Template:
     Raises:
         InputError: it leaves one of them out, or wraps them in more tokens than any encoder knows.
     """
-    sample = tokenizer.encode("a", "a", add_special_tokens=True) if parts == 2 else tokenizer.encode("a")
+    with without_stderr():
+        sample = tokenizer.encode("a", "a", add_special_tokens=True) if parts == 2 else tokenizer.encode("a")
     pieces: list[TemplatePiece] = []
     for token, kind, text in zip(sample.ids, sample.type_ids, sample.sequence_ids, strict=True):
         if text is None:

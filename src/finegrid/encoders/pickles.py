@@ -12,6 +12,7 @@ from finegrid.data.findings import quote
 from finegrid.encoders.files import describe_stand_in
 from finegrid.encoders.tensors import PIECE, StoredTensor, Values
 from finegrid.errors import first_line, input_error
+from finegrid.refusals import lacks_memory
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,6 +42,8 @@ def read_pickled(path: Path) -> dict[str, StoredTensor]:
     try:
         content: Any = load_state_dict(path, weights_only=True)
     except Exception as error:  # pickle, zip and torch raise kinds of their own; the remedy is the same
+        if lacks_memory(error):
+            raise  # the checkpoint is not to blame
         reason = describe_pickle(path) or f"{first_line(error)} Download it again."
         raise input_error(source, where, f"cannot be loaded: {reason}") from error
     tensors = content if isinstance(content, Mapping) else {}

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from finegrid.data.findings import quote, quote_all
 from finegrid.encoders.families import embedded_checkpoint
 from finegrid.encoders.files import describe_stand_in, read_json
-from finegrid.encoders.unusual import MOST_ADDED, try_out
+from finegrid.encoders.unusual import MOST_ADDED, has_unusual, try_out
 from finegrid.errors import InputError, Problem, first_line, input_error, refusing_panics
+from finegrid.refusals import lacks_memory
 from finegrid.spelling import count_noun
 
 # What a checkpoint may bring for its tokeniser. Copied, not written anew: it then reads texts just alike.
@@ -82,11 +83,32 @@ def load_embedded() -> Any:
     return Tokenizer.from_file(str(embedded_checkpoint() / WHOLE))
 
 
+def try_texts(folder: Path, texts: Iterable[tuple[str, ...]]) -> None:
+    """Before a tokeniser with unusual parts is given texts here, let a process that can be ended read them.
+
+    Args:
+        folder: of the checkpoint.
+        texts: single, or the parts of pairs.
+
+    Raises:
+        InputError: it takes more time or memory than any tokeniser does.
+    """
+    unusual = [] if is_embedded(folder) else [path for path in find_whole(folder) if has_unusual(path)]
+    if unusual:
+        every = [*dict.fromkeys(part for text in texts for part in text)]
+        for path in unusual:
+            try_out(path, every)
+
+
+def find_whole(folder: Path) -> list[Path]:
+    """Files that hold a tokeniser: transformers may take those of other versions."""
+    return [path for path in sorted(folder.glob("tokenizer*.json")) if path.name != SETTINGS]
+
+
 def load_any(folder: Path) -> Any:
     check_settings(folder)
-    for path in sorted(folder.glob("tokenizer*.json")):  # transformers may take those of other versions
-        if path.name != SETTINGS:
-            try_out(path)
+    for path in find_whole(folder):
+        try_out(path)
     from transformers import AutoTokenizer
     from transformers.utils import logging
 
@@ -96,6 +118,8 @@ def load_any(folder: Path) -> Any:
             str(folder), config=choose_config(folder), local_files_only=True, trust_remote_code=False
         )
     except Exception as error:  # tokenizers and transformers raise a dozen kinds; the remedy is the same
+        if lacks_memory(error):
+            raise  # the checkpoint is not to blame
         raise input_error(str(folder), "tokenizer", f"cannot be loaded: {explain(folder, error)}") from error
     if (tokenizer := getattr(wrapped, "backend_tokenizer", None)) is None:
         what = f"cannot be loaded: {type(wrapped).__name__} is written in Python. {ONLY_FAST}"

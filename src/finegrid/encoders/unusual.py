@@ -11,7 +11,8 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence, Set
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from finegrid.encoders.files import describe_stand_in, is_deep
 from finegrid.errors import first_line, input_error
 
 MOST_SECONDS = 20  # for a tokeniser to be read and a few texts to be tokenised, which takes some 0.2 s
+LEAST_SPEED = 50_000  # characters a second on top of that; tokenisers read a million
 MOST_GIB = 4
 MOST_BYTES = 200_000_000  # of a tokenizer.json: those of a million tokens have some 60 MB
 MOST_ADDED = 20_000  # tokens beside the vocabulary: transformers compares each with all
@@ -39,8 +41,12 @@ UNTYPED = "of no type"
 MODELS = {"WordPiece", "WordLevel", "BPE"}
 
 
-def try_out(path: Path) -> None:
-    """Let a process of its own read ``tokenizer.json`` and tokenise a few texts, if it has unusual parts.
+def try_out(path: Path, texts: Sequence[str] = ()) -> None:
+    """Let a process of its own read ``tokenizer.json`` and tokenise texts, if it has unusual parts.
+
+    Args:
+        path: of the file.
+        texts: beside a few of ours. What is slow only on rare texts shows on these alone.
 
     Raises:
         InputError: it cannot be read, or takes more time or memory than any tokeniser does.
@@ -51,24 +57,46 @@ def try_out(path: Path) -> None:
         raise input_error(str(path.parent), path.name, what)
     if not (unusual := find_unusual(content)):
         return
+    spelled = json.dumps(list(texts))
+    seconds = MOST_SECONDS + len(spelled) / LEAST_SPEED
+    what = f"{len(texts):,} texts" if texts else f"{len(tokenise_sample.SAMPLE)} short texts"
     command = [sys.executable, "-P", str(tokenise_sample.__file__), str(path), str(MOST_GIB)]
     environment = {**os.environ, "RAYON_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
     about = ", ".join(dict.fromkeys(unusual))
     try:
         ended = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=MOST_SECONDS, check=False
+            command,
+            env=environment,
+            input=spelled,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
         )
     except subprocess.TimeoutExpired:
-        what = f"did not tokenise {len(tokenise_sample.SAMPLE)} short texts within {MOST_SECONDS} s"
-        raise input_error(
-            str(path.parent), path.name, f"{what}: {about}. finegrid does not use it."
-        ) from None
+        slow = f"did not tokenise {what} within {seconds:.3g} s: {about}. finegrid does not use it."
+        raise input_error(str(path.parent), path.name, slow) from None
     said = ended.stdout.strip()
     if said == "ok":
         return
     if not said:  # a failed allocation ends the process
-        said = f"ended while it tokenised short texts, for which it may take {MOST_GIB} GiB of memory"
+        said = f"ended while it tokenised {what}, for which it may take {MOST_GIB} GiB of memory"
     raise input_error(str(path.parent), path.name, f"cannot be used ({about}): {said}.")
+
+
+def has_unusual(path: Path) -> bool:
+    """Whether a ``tokenizer.json`` has parts that `try_out` tries.
+
+    Raises:
+        InputError: as `read_whole`.
+    """
+    about = path.stat()
+    return _has_unusual(path, about.st_size, about.st_mtime_ns)
+
+
+@lru_cache(maxsize=8)  # a file of many pieces takes a tenth of a second to read
+def _has_unusual(path: Path, size: int, changed: int) -> bool:
+    return bool(find_unusual(read_whole(path)))
 
 
 def read_whole(path: Path) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from finegrid.atomic import replacing
 from finegrid.export.frame import ColumnKind, Frame
+from finegrid.refusals import saving
 
 # What makes a cell a formula (OWASP, "CSV injection"), also in the full width of Chinese and Japanese input.
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -17,7 +17,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 def write_csv(path: Path, frames: Iterable[Frame]) -> int:
     """Frames of the same columns, one below the other. Returns the lines below the header."""
     count = -1
-    with replacing(path) as draft, draft.open("w", encoding="utf-8", newline="") as file:
+    with saving(path) as draft, draft.open("w", encoding="utf-8", newline="") as file:
         for line in make_lines(frames):
             file.write(f"{line}\n")
             count += 1

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from finegrid.atomic import replacing
 from finegrid.errors import visible
 from finegrid.export.content import Content, ExportedRun
 from finegrid.export.names import clean_name, make_distinct, name_curves, name_finals
 from finegrid.extras import needing
 from finegrid.recipe.identity import Level
+from finegrid.refusals import saving
 
 FILE = "events.out.tfevents.finegrid"  # TensorBoard reads whatever has "tfevents" in its name
 
@@ -48,7 +48,7 @@ def write_if_changed(path: Path, content: bytes) -> None:
     """Write a file, unless it is the same already: a TensorBoard that shows it need not read it again."""
     if path.exists() and path.read_bytes() == content:
         return
-    with replacing(path) as draft:
+    with saving(path, len(content)) as draft:
         draft.write_bytes(content)
 
 

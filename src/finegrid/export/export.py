@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from finegrid.atomic import check_file, check_folder, find_others, replacing
+from finegrid.atomic import check_file, check_folder, find_others
 from finegrid.errors import InputError, Problem, input_error, writing_to
 from finegrid.export.content import MADE_BY, Content, load_content
 from finegrid.export.csv_file import write_csv
@@ -26,6 +26,7 @@ from finegrid.export.words import say
 from finegrid.extras import need
 from finegrid.in_chinese import translate
 from finegrid.next_words import next_line
+from finegrid.refusals import saving
 from finegrid.spelling import Lang, count_noun
 from finegrid.study.folder import StudyFolder
 
@@ -174,9 +175,9 @@ def is_ours(about: Path) -> bool:
 
 
 def write_about(content: Content, out: Path) -> None:
-    text = json.dumps(dict(content.about), ensure_ascii=False, indent=1, allow_nan=False)
-    with replacing(out / ABOUT) as draft:
-        draft.write_text(text + "\n", encoding="utf-8")
+    text = json.dumps(dict(content.about), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+    with saving(out / ABOUT, len(told := text.encode())) as draft:
+        draft.write_bytes(told)
 
 
 def describe_missing(content: Content, lang: Lang) -> list[str]:

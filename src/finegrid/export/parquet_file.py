@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from finegrid.atomic import replacing
 from finegrid.export.frame import Frame, FrameColumn
+from finegrid.refusals import saving
 
 
 def write_parquet(path: Path, frames: Iterable[Frame]) -> int:
@@ -15,7 +15,7 @@ def write_parquet(path: Path, frames: Iterable[Frame]) -> int:
     from pyarrow import parquet
 
     count = 0
-    with replacing(path) as draft:
+    with saving(path) as draft:
         writer = None
         try:
             for frame in frames:

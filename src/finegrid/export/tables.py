@@ -10,7 +10,8 @@ from scipy.special import softmax
 from finegrid.export.content import Content, ExportedRun, flatten_scores
 from finegrid.export.frame import Frame, FrameColumn, make_category, make_factor
 from finegrid.export.names import make_distinct
-from finegrid.study.predictions import RunPredictions, read_run
+from finegrid.study.prediction_file import RunPredictions
+from finegrid.study.predictions import read_run
 
 STATES = ("done", "diverged", "failed", "left", "missing")
 # Columns of the runs that a factor of an imported table may not be called like.
@@ -152,10 +153,10 @@ def make_predictions_tables(content: Content) -> Iterator[Frame]:
         InputError: a file of predictions is missing or damaged.
     """
     for run in content.runs:
-        if run.status != "done" or run.run_id is None:
+        if run.status != "done" or run.record is None:
             continue
-        for split, predictions in read_run(content.folder, run.run_id).items():
-            yield make_predictions(run.run_id, split, predictions, content.labels)
+        for split, predictions in read_run(content.folder, run.record).items():
+            yield make_predictions(run.record.run_id, split, predictions, content.labels)
 
 
 def make_predictions(run_id: str, split: str, predictions: RunPredictions, labels: Sequence[str]) -> Frame:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from finegrid.data.tokens import TokenisedSplit, encode, read_template
-from finegrid.encoders.tokenizer import load_tokenizer
+from finegrid.encoders.tokenizer import load_tokenizer, try_texts
 from finegrid.errors import input_error
 from finegrid.inference.fitted import Fitted
 from finegrid.inference.keep import load_model
@@ -39,6 +39,7 @@ class OpenedModel:
             InputError: the tokeniser is not the encoder's.
         """
         fitted, device = self.fitted, torch.device(self.settings.device)
+        try_texts(self.folder, texts)
         split = tokenise_unlabelled(texts, self.tokenizer)
         size = self.model.encoder.get_input_embeddings().num_embeddings  # type: ignore[operator]
         if split.tokens.max(initial=0) >= size:

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from finegrid.data.markdown import code_block, escape_line
-from finegrid.inference.fitted import HEAD, ONNX, Fitted
+from finegrid.inference.fitted import Fitted
 from finegrid.inference.snippet import loading_code
 from finegrid.metrics import PLAIN_SCORES
 from finegrid.spelling import format_level
+from finegrid.study.kept_files import HEAD, ONNX
 from finegrid.study.settings import BEST_TEST
 
 MOST_LABELS = 50

@@ -9,10 +9,10 @@ from pathlib import Path
 from finegrid.atomic import check_folder, recover
 from finegrid.errors import InputError, Problem, input_error
 from finegrid.in_chinese import name_state, translate
-from finegrid.inference.fitted import FILE
 from finegrid.recipe.identity import Level
 from finegrid.recipe.recipe import Recipe
 from finegrid.spelling import Lang
+from finegrid.study.kept_files import FILE
 from finegrid.study.record import Record
 from finegrid.study.settings import BEST_TEST
 from finegrid.study.study import Study

@@ -17,12 +17,9 @@ from finegrid.errors import input_error
 from finegrid.machine import Precision
 from finegrid.metrics import find_scores_problem
 from finegrid.recipe.identity import Levels
+from finegrid.study.kept_files import FILE
 from finegrid.study.parsing import parse_strictly
 
-FILE = "finegrid.json"
-HEAD = "head.safetensors"
-ONNX = "model.onnx"
-CARD = "README.md"
 LONGEST = 2**20  # tokens, or units of a layer: more than any model has
 
 

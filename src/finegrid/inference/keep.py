@@ -20,10 +20,11 @@ from finegrid.encoders.layout import HEADS, POOLER, PREFIXES, WITH_HEAD
 from finegrid.encoders.tokenizer import TOKENIZER
 from finegrid.errors import first_line, input_error
 from finegrid.inference.card import ModelOrigin, model_card
-from finegrid.inference.fitted import CARD, FILE, HEAD, ONNX, Fitted, format_fitted
+from finegrid.inference.fitted import Fitted, format_fitted
 from finegrid.model.classifier import Classifier
 from finegrid.model.load import Checkpoint
 from finegrid.streams import Streams
+from finegrid.study.kept_files import CARD, FILE, HEAD, ONNX
 
 if TYPE_CHECKING:
     from finegrid.inference.fitted import Fitted

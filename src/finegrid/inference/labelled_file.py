@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from finegrid.atomic import replacing
 from finegrid.data.content import format_of_ending
 from finegrid.data.delimited import join_cells
 from finegrid.data.findings import quote_all
@@ -20,6 +19,7 @@ from finegrid.errors import input_error, visible
 from finegrid.extras import need
 from finegrid.inference.fitted import Fitted
 from finegrid.inference.predict import LabelledPart
+from finegrid.refusals import saving
 
 OUT_ENDINGS = (".tsv", ".csv", ".txt", ".jsonl", ".ndjson", ".parquet")
 PREDICTED = "predicted"
@@ -96,7 +96,7 @@ def write_predictions(parts: Parts, written: Written, style: Format, out: Path |
         out: the file, there in full or not at all; None: stdout.
     """
     if style == "parquet" and out is not None:
-        with replacing(out) as draft:
+        with saving(out) as draft:
             write_parquet(parts, written, draft)
         return
     if style == "jsonl":
@@ -104,7 +104,7 @@ def write_predictions(parts: Parts, written: Written, style: Format, out: Path |
     else:
         lines = delimited_lines(parts, written, SEPARATORS[style])
     if out is not None:
-        with replacing(out) as draft, draft.open("w", encoding="utf-8", newline="\n") as file:
+        with saving(out) as draft, draft.open("w", encoding="utf-8", newline="\n") as file:
             file.writelines(f"{line}\n" for line in lines)
         return
     for line in lines:

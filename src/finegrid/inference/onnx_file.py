@@ -14,18 +14,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from finegrid.atomic import replacing
 from finegrid.data.tokens import TokenisedSplit
 from finegrid.encoders.families import inspect
 from finegrid.encoders.tokenizer import load_tokenizer
 from finegrid.errors import input_error
 from finegrid.inference.apply import tokenise_unlabelled
-from finegrid.inference.fitted import ONNX, Fitted
+from finegrid.inference.fitted import Fitted
 from finegrid.inference.keep import load_model, reads_types
 from finegrid.model.classifier import Classifier
 from finegrid.model.load import load_pretrained
 from finegrid.model.packing.batches import evaluation_batches, pack
 from finegrid.model.padded import PaddedClassifier
+from finegrid.refusals import saving
+from finegrid.study.kept_files import ONNX
 from finegrid.training.evaluate import Logits, predict
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")  # as tokenizers call them
@@ -62,7 +63,7 @@ def export_onnx(folder: Path, fitted: Fitted) -> None:
         )
     assert program is not None, "dynamo=True gives a program"
     program.model.metadata_props["labels"] = json.dumps(fitted.labels, ensure_ascii=False)
-    with replacing(folder / ONNX) as draft:
+    with saving(folder / ONNX) as draft:
         program.save(str(draft))
         check_onnx(draft, folder, fitted, model)
 

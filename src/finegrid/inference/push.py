@@ -8,8 +8,8 @@ from typing import Any
 
 from finegrid.encoders.tokenizer import TOKENIZER
 from finegrid.errors import InputError, first_line, input_error
-from finegrid.inference.fitted import CARD, FILE, HEAD, ONNX
 from finegrid.spelling import Lang
+from finegrid.study.kept_files import CARD, FILE, HEAD, ONNX
 
 # All that ever leaves this machine. None of them has texts of the user's in it.
 UPLOADED = ("config.json", "model.safetensors", HEAD, FILE, ONNX, CARD, *TOKENIZER)

@@ -11,7 +11,8 @@ from finegrid.encoders.families import model_fingerprint
 from finegrid.encoders.tokenizer import load_tokenizer
 from finegrid.errors import input_error
 from finegrid.inference.apply import apply
-from finegrid.inference.fitted import HEAD, Fitted, load_fitted
+from finegrid.inference.fitted import Fitted, load_fitted
+from finegrid.study.kept_files import HEAD
 from finegrid.study.settings import RunSettings
 from finegrid.training.evaluate import Logits
 from finegrid.training.teachers import KeptModel

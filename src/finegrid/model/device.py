@@ -62,6 +62,11 @@ def peak_memory(device: torch.device) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
+def name_gpu(device: torch.device) -> str:
+    """As its maker calls it; empty of a CPU."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else ""
+
+
 def total_memory(device: torch.device) -> int:
     """Bytes of a GPU; 0 of a CPU, whose memory can be asked for without torch."""
     return torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else 0

@@ -16,6 +16,7 @@ from finegrid.encoders.families import CheckpointInfo
 from finegrid.encoders.files import weight_files
 from finegrid.encoders.weights import CheckedWeights, check_weights
 from finegrid.errors import first_line, input_error
+from finegrid.refusals import lacks_memory
 
 
 class Checkpoint:
@@ -86,6 +87,8 @@ def load_pretrained(
             local_files_only=True,
         )
     except Exception as error:  # safetensors and pickle raise kinds of their own; the remedy is the same
+        if lacks_memory(error):
+            raise  # the checkpoint is not to blame
         raise input_error(str(info.folder), "weights", f"cannot be loaded: {first_line(error)}") from error
     return model, sorted(report["missing_keys"])
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 import psutil
 
 from finegrid.errors import input_error
-from finegrid.machine import cores, gpus
+from finegrid.machine import VISIBLE, cores, gpus
 from finegrid.planning.runs import PlannedRun
 from finegrid.study.audit_file import Audit, Cost
 from finegrid.study.settings import RunSettings
@@ -72,7 +73,7 @@ def capacity(settings: RunSettings, audit: Audit, hardware: Hardware | None = No
     """
     has = hardware or Hardware.here()
     if settings.device == "cuda":
-        devices = has.gpus
+        devices = max(1, has.gpus)  # elsewhere than where it trains there may be none
         shared = settings.family_size, settings.stack_size, SHORT_EPOCH_FLOP_CUDA
         budget = settings.memory * GIB / devices if settings.memory else SHARE_CUDA * audit.device_memory
         return Capacity(audit, devices, int(budget), *shared)
@@ -84,11 +85,19 @@ def capacity(settings: RunSettings, audit: Audit, hardware: Hardware | None = No
 
 
 def check_workers(settings: RunSettings, workers: int | None) -> None:
-    """Refuse more workers than there are GPUs for.
+    """Refuse more workers than there are GPUs for, and to train on GPUs where none may be used.
 
     Raises:
-        InputError: there are too many.
+        InputError: there are too many, or there is no GPU.
     """
-    if settings.device == "cuda" and workers is not None and workers > len(gpus()):
-        what = f"{workers}, but there are {len(gpus())} GPUs, and each serves one worker. Ask for fewer."
+    if settings.device != "cuda":
+        return
+    if not (found := gpus()):
+        what = (
+            f"is {os.environ.get(VISIBLE, '')!r}, with which CUDA sees no GPU. Name each once, as in "
+            f"{VISIBLE}=0,1, or use --device cpu."
+        )
+        raise input_error("--device cuda", VISIBLE, what)
+    if workers is not None and workers > len(found):
+        what = f"{workers}, but there are {len(found)} GPUs, and each serves one worker. Ask for fewer."
         raise input_error("command line", "--workers", what)

@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 from typing import TypeVar
 
@@ -27,7 +28,7 @@ class Family:
         """The same family, with these run ids not to be trained (again)."""
         return replace(self, left=tuple(run for run in self.left if run.run_id not in done))
 
-    @property
+    @cached_property
     def family_id(self) -> str:
         key = "/".join(run.run_id for run in self.runs)
         return hashlib.sha256(key.encode()).hexdigest()[:12]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Sequence
 
 from finegrid.planning.families import Family
@@ -43,5 +44,5 @@ def share_out(jobs: Iterable[float], workers: int) -> float:
     """Seconds until all jobs are done: longest first, each to the worker free earliest."""
     free = [0.0] * max(1, workers)
     for seconds in sorted(jobs, reverse=True):
-        free[free.index(min(free))] += seconds
+        heapq.heapreplace(free, free[0] + seconds)
     return max(free)

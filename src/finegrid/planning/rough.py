@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from finegrid.encoders.size import EncoderSize
-from finegrid.machine import cores
+from finegrid.machine import cores, gpus
 from finegrid.recipe.recipe import Recipe
 from finegrid.study.settings import RunSettings
 from finegrid.study.study import Study
@@ -49,7 +49,8 @@ def guess_seconds(study: Study, size: EncoderSize, sizes: TextSizes) -> float | 
 
 
 def guess_workers(settings: RunSettings, runs: int) -> int:
-    return max(1, min(cores() // settings.threads, runs))
+    places = len(gpus()) if settings.device == "cuda" else cores() // settings.threads
+    return max(1, min(places, runs))
 
 
 def run_seconds(recipe: Recipe, size: EncoderSize, sizes: TextSizes, speed: float) -> float:

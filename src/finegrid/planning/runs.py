@@ -10,8 +10,10 @@ from finegrid.recipe.identity import Levels, key_of
 from finegrid.recipe.recipe import Recipe
 from finegrid.study.audit_file import Audit
 from finegrid.study.design import Row
-from finegrid.study.identity import identify
+from finegrid.study.identity import identify, identify_all
 from finegrid.study.study import Study
+
+DEFAULT = Recipe()
 
 
 @dataclass(frozen=True)
@@ -25,24 +27,31 @@ class PlannedRun:
 
     @property
     def recipe(self) -> Recipe:
-        return Recipe().at(self.levels)
+        return DEFAULT.at(self.levels)
 
 
 def plan_runs(
     study: Study, audit: Audit, precision: Precision, seeds: Sequence[int] | None = None
 ) -> list[PlannedRun]:
     """The distinct runs, seed after seed, so that a study stopped early is balanced over finished seeds."""
+    numbers = study.head.design.numbers if seeds is None else seeds
     by_levels: dict[str, tuple[Levels, list[int]]] = {}
     for row in study.rows:
         audited = audit.row(row)
         assert audited is not None  # callers check audit.covers(rows)
         key = key_of(audited.run)
         by_levels.setdefault(key, (audited.run, []))[1].append(row.index)
-    return [
-        PlannedRun(identify(study, audit, precision, levels, seed), levels, seed, tuple(rows))
-        for seed in (study.head.design.numbers if seeds is None else seeds)
+    runs = [
+        [
+            PlannedRun(run_id, levels, seed, stands_for)
+            for seed, run_id in zip(
+                numbers, identify_all(study, audit, precision, levels, numbers), strict=True
+            )
+        ]
         for levels, rows in by_levels.values()
+        for stands_for in (tuple(rows),)
     ]
+    return [run for of_seed in zip(*runs, strict=True) for run in of_seed]
 
 
 def plan_run(study: Study, audit: Audit, precision: Precision, recipe: Recipe, seed: int) -> PlannedRun:

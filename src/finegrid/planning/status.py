@@ -111,7 +111,8 @@ class StudyStatus:
             return {}
         latest = self.on_file.latest
         precisions = sorted(PRECISIONS, key=lambda precision: precision != self.settings.precision)
-        twins = [plan_runs(self.study, self.audit, precision, self.seeds) for precision in precisions]
+        others = [plan_runs(self.study, self.audit, other, self.seeds) for other in precisions[1:]]
+        twins = [self.runs, *others]
         return {
             same[0].run_id: next((latest[run.run_id] for run in same if run.run_id in latest), None)
             for same in zip(*twins, strict=True)
@@ -119,6 +120,10 @@ class StudyStatus:
 
     def states(self) -> dict[str, str]:
         """Run id -> done | diverged | failed | left; what is done but lacks a free level is left."""
+        return self._states
+
+    @cached_property
+    def _states(self) -> dict[str, str]:
         lacking = self.lacking()
         return {
             run_id: record.status if record and run_id not in lacking else "left"
@@ -142,7 +147,7 @@ class StudyStatus:
     def seconds_left(self) -> float | None:
         if self.audit is None or not self.audit.costs:
             return None
-        ended = [run_id for run_id, state in self.states().items() if state in ("done", "diverged")]
+        ended = {run_id for run_id, state in self.states().items() if state in ("done", "diverged")}
         return makespan([family.without(ended) for family in self.families], self.audit, self.workers)
 
     @cached_property

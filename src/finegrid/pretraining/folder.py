@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from filelock import FileLock, Timeout
 
-from finegrid.atomic import find_others, recover, replacing, replacing_folder
+from finegrid.atomic import find_others, recover, replacing_folder
 from finegrid.data.tokens import load_arrays, save_arrays_
 from finegrid.encoders.tokenizer import TOKENIZER
 from finegrid.errors import InputError, Problem, input_error
@@ -24,6 +24,7 @@ from finegrid.pretraining.corpus import FileCount
 from finegrid.pretraining.examples import Documents
 from finegrid.pretraining.settings import PretrainSettings, find_differences
 from finegrid.pretraining.state import PretrainProgress
+from finegrid.refusals import saving
 
 ABOUT = "pretraining.json"
 ARRAYS = ("tokens", "bounds", "sources")
@@ -97,7 +98,7 @@ class PretrainFolder:
 
     def begin(self, settings: PretrainSettings) -> None:
         """Write down the settings: from here on the folder is this run's."""
-        with replacing(self.out / ABOUT) as draft:
+        with saving(self.out / ABOUT) as draft:
             draft.write_text(
                 format_about({"asked": describe_settings(settings), "finished": False}), encoding="utf-8"
             )

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from finegrid.optim.updater import Updater
 from finegrid.pretraining.heads import Pretrainer
 from finegrid.refusals import saving
-from finegrid.unfit import UnfitError
+from finegrid.unfit import UnfitError, opening_state
 
 Count = Annotated[int, Field(ge=0, lt=2**53)]
 
@@ -67,31 +64,11 @@ def load_progress(path: Path) -> PretrainProgress | None:
     """
     if not path.exists():
         return None
-    with opened(path) as file:
+    with opening_state(path) as file:
         try:
             return PROGRESS.validate_json((file.metadata() or {})["progress"])
         except (KeyError, ValidationError) as error:
             raise UnfitError("other progress", error) from error
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[Any]:
-    """
-    Raises:
-        UnfitError: the file is damaged.
-        OSError: the system refuses to read it.
-    """
-    try:
-        with path.open("rb"):  # safetensors says of all that cannot be opened that it is not there
-            pass
-        with safe_open(path, "pt") as file:
-            yield file
-    except (SafetensorError, IsADirectoryError) as error:
-        raise UnfitError("damaged", error) from error
-    except OSError as error:
-        if error.errno is not None:
-            raise
-        raise UnfitError("damaged", error) from error  # what safetensors says has no number
 
 
 @torch.no_grad()
@@ -103,7 +80,7 @@ def load_state_(path: Path, model: Pretrainer, optimizer: Updater) -> None:
         OSError: the system refuses to read it.
     """
     kinds = optimizer.rule.names
-    with opened(path) as file:
+    with opening_state(path) as file:
         names = {*file.keys()}
         steps = (file.metadata() or {}).get("optimizer_steps", "")
         weights = {f"weight/{name}": p for name, p in model.named_parameters()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -17,7 +16,7 @@ from finegrid.errors import InputError, Problem
 from finegrid.recipe.identity import Level
 from finegrid.recipe.recipe import DEFAULTS, Recipe, unknown_factor
 from finegrid.recipe.words import WORDS, name_kind, name_step
-from finegrid.spelling import Lang
+from finegrid.spelling import Lang, find_near
 from finegrid.strategies.part import Kind, Listing, Part
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -154,7 +153,7 @@ def describe_unknown(name: str) -> str:
     names = {fold(each): each for names in several for each in names}
     names |= {fold(part): part for part in parts()}
     wanted = fold(name)
-    near = difflib.get_close_matches(wanted, names, n=3)
+    near = find_near(wanted, names, 3)
     near += [each for each in names if wanted and wanted in each and each not in near]
     if not near:
         return "no such strategy. `finegrid explain` lists all."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 Level = bool | int | float | str
 
@@ -29,12 +29,24 @@ def run_id(
     protocol: str,
     score: str,
 ) -> str:
-    """Short stable name of one run.
+    """Short stable name of one run: see `namer_of`."""
+    name = namer_of(levels, fingerprints=fingerprints, precision=precision, protocol=protocol, score=score)
+    return name(seed)
+
+
+def namer_of(
+    levels: Mapping[str, Level],
+    *,
+    fingerprints: Mapping[str, str],
+    precision: str,
+    protocol: str,
+    score: str,
+) -> Callable[[int], str]:
+    """What gives the runs of a recipe their short stable names, by their seeds.
 
     Args:
         levels: the factors that are not at their default. Others are left out, so that a strategy added
             next year does not rename the runs of today.
-        seed: the run's seed.
         fingerprints: of data (and its split), tokeniser and model.
         precision: the resolved one, ``fp32`` or ``bf16``.
         protocol: which split chooses the epoch.
@@ -42,11 +54,18 @@ def run_id(
     """
     key = {
         "levels": dict(levels),
-        "seed": seed,
         "fingerprints": dict(fingerprints),
         "precision": precision,
         "protocol": protocol,
         "score": score,
         "engine": ENGINE,
     }
-    return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:12]
+    # Of JSON with sorted keys the seed comes last, so that most of it is read once for all seeds.
+    begun = hashlib.sha256(f'{json.dumps(key, sort_keys=True)[:-1]}, "seed": '.encode())
+
+    def name(seed: int) -> str:
+        whole = begun.copy()
+        whole.update(f"{seed}}}".encode())
+        return whole.hexdigest()[:12]
+
+    return name

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Hashable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from finegrid.errors import InputError, Problem
 from finegrid.recipe.identity import Levels
+from finegrid.spelling import find_near
 from finegrid.strategies.average import Average
 from finegrid.strategies.clip import Clip
 from finegrid.strategies.contrast import Contrast
@@ -39,6 +40,8 @@ from finegrid.strategies.training import Training
 
 if TYPE_CHECKING:
     from finegrid.encoders.families import CheckpointInfo
+
+Moves = tuple[tuple[str, Any], ...]  # levels, by the names of their factors
 
 
 @dataclass(frozen=True)
@@ -77,8 +80,12 @@ class Recipe:
 
         What no run is without comes first, so that all others change what it says: the optimizer's rates.
         """
+        return [*self._acting]
+
+    @cached_property
+    def _acting(self) -> tuple[Strategy, ...]:
         acting = [strategy for strategy in self.strategies if strategy.acts]
-        return sorted(acting, key=lambda strategy: not strategy.always)
+        return tuple(sorted(acting, key=lambda strategy: not strategy.always))
 
     @property
     def shares_prefix(self) -> bool:
@@ -108,6 +115,10 @@ class Recipe:
 
     def priced_levels(self) -> Levels:
         """The moved levels that decide what a run takes: those of factors that have a price."""
+        return dict(self._priced)
+
+    @cached_property
+    def _priced(self) -> Levels:
         free = ("nothing", "length") if self.frozen_layers else ("nothing", "length", "prefix")
         return {name: level for name, level in self.moved().items() if self._price(name) not in free}
 
@@ -123,6 +134,10 @@ class Recipe:
 
     def levels(self) -> Levels:
         """Every factor by its dotted name, e.g. ``{"reinit.layers": 2, ...}``."""
+        return dict(self._levels)
+
+    @cached_property
+    def _levels(self) -> Levels:
         parts = {field.name: getattr(self, field.name) for field in fields(self)}
         return {
             f"{name}.{factor}": getattr(part, factor)
@@ -140,7 +155,7 @@ class Recipe:
 
     @cached_property
     def _off_default(self) -> Levels:
-        return {name: level for name, level in self.levels().items() if level != DEFAULTS[name]}
+        return {name: level for name, level in self._levels.items() if level != DEFAULTS[name]}
 
     @property
     def scoring(self) -> Scoring:
@@ -157,6 +172,19 @@ class Recipe:
         Raises:
             InputError: unknown factors, levels of the wrong type or out of range; all of them at once.
         """
+        with suppress(AttributeError, TypeError, ValidationError):  # which `_at_each` has words for
+            return move_recipe(self, tuple(levels.items()), tuple(map(type, levels.values())))
+        return self._at_each(levels)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash(tuple(getattr(self, field.name) for field in fields(self)))
+
+    def _at_each(self, levels: Mapping[str, Any]) -> Recipe:
+        """The same, level by level."""
         moved: dict[str, Any] = {}  # by name, the parts that change
         problems = []
         for factor, level in levels.items():
@@ -178,6 +206,26 @@ class Recipe:
         levels = self.levels()
         of_parts = [problem for part in parts for problem in part.problems(checkpoint)]
         return of_parts or [problem for part in parts for problem in part.conflicts(levels, checkpoint)]
+
+
+@lru_cache(maxsize=2**14)
+def move_recipe(recipe: Recipe, levels: Moves, kinds: tuple[type, ...]) -> Recipe:
+    """A recipe at other levels: one for all runs of a row. ``kinds`` of the levels tell 1 from true."""
+    by_part: dict[str, dict[str, Any]] = {}
+    for factor, level in levels:
+        part, _, name = factor.partition(".")
+        by_part.setdefault(part, {})[name] = level
+    parts = {
+        part: move_part(getattr(recipe, part), tuple(own.items()), tuple(map(type, own.values())))
+        for part, own in by_part.items()
+    }
+    return replace(recipe, **parts)
+
+
+@lru_cache(maxsize=2**12)
+def move_part(part: Any, levels: Moves, kinds: tuple[type, ...]) -> Any:
+    """A part at other levels: the rows of a design have few."""
+    return replace(part, **dict(levels))
 
 
 @cache
@@ -203,7 +251,7 @@ KEEPS_ANSWERS = frozenset(
 
 
 def unknown_factor(name: str) -> str:
-    close = difflib.get_close_matches(name, DEFAULTS, n=1)
+    close = find_near(name, DEFAULTS)
     hint = f' Did you mean "{close[0]}"?' if close else f" Known: {', '.join(DEFAULTS)}."
     return f"no such factor.{hint}"
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from finegrid.atomic import check_file, replacing
+from finegrid.atomic import check_file
 from finegrid.errors import input_error, writing_to
 from finegrid.facts.report import Facts
 from finegrid.metrics import TOLERANCE
+from finegrid.refusals import saving
 from finegrid.report.facts.facts import report_facts
 from finegrid.spelling import Lang
 from finegrid.study.folder import StudyFolder
@@ -103,6 +104,6 @@ def write_page(facts: Facts, out: Path, lang: Lang) -> list[str]:
 
 
 def put(out: Path, content: bytes, lang: Lang) -> str:
-    with writing_to(out), replacing(out) as draft:
+    with writing_to(out), saving(out, len(content)) as draft:
         draft.write_bytes(content)
     return say_wrote(out, lang)

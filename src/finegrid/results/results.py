@@ -22,7 +22,7 @@ from finegrid.statistics.nested import Splits
 from finegrid.study.audit_file import Audit
 from finegrid.study.bundles import Bundles
 from finegrid.study.folder import StudyFolder
-from finegrid.study.predictions import read_answers
+from finegrid.study.predictions import read_each, take_answers
 from finegrid.study.record import Record
 from finegrid.study.screen import Screen
 from finegrid.study.settings import Protocol
@@ -182,10 +182,16 @@ class Results:
 
     def finished(self) -> Iterator[tuple[tuple[int, int], Record]]:
         """Every finished run, with its place ``(recipe, seed)``."""
-        for r, recipe in enumerate(self.recipes):
-            for s, seed in enumerate(self.seeds):
-                if (record := recipe.done(seed)) is not None:
-                    yield (r, s), record
+        return iter(self._finished)
+
+    @cached_property
+    def _finished(self) -> tuple[tuple[tuple[int, int], Record], ...]:
+        return tuple(
+            ((r, s), record)
+            for r, recipe in enumerate(self.recipes)
+            for s, seed in enumerate(self.seeds)
+            if (record := recipe.done(seed)) is not None
+        )
 
     @cached_property
     def baseline(self) -> int:
@@ -243,8 +249,9 @@ class Results:
             return found, digests
         shape = (len(self.recipes), len(self.seeds))
         own: dict[str, list[OwnTexts]] = {}
-        for at, record in self.finished():
-            answers = read_answers(self.folder, record.run_id)
+        places = {record.run_id: at for at, record in self.finished()}
+        for record, answers in read_each(self.folder, [one for _, one in self.finished()], take_answers):
+            at = places[record.run_id]
             digests[at] = answers.digest
             for split, said in answers.splits.items():
                 if self.is_nested(split):

@@ -11,13 +11,14 @@ from finegrid.planning.status_words import inert_line
 from finegrid.recipe.identity import Levels
 from finegrid.recipe.recipe import Recipe
 from finegrid.running.crew import Crew
-from finegrid.running.messages import AuditDone, AuditJob, Ready
+from finegrid.running.messages import AuditDone, AuditJob
 from finegrid.running.process import Worker
 from finegrid.running.progress.words import name_changed, say, telling, warning
 from finegrid.spelling import Telling
 from finegrid.study.audit_file import Audit, describe_unfit_audit, load_audit, save_audit
 from finegrid.study.audited import knows_texts
 from finegrid.study.folder import SCREEN_FILE
+from finegrid.study.lock import check_there
 from finegrid.study.study import Study
 
 
@@ -45,8 +46,7 @@ def audit_with_one(crew: Crew, alike: dict[str, str | int] | None, others: Seque
         WorkerLostError: so it is.
     """
     study, said = crew.study, crew.watcher.said
-    worker = crew.start()
-    ready = crew.wait_for(worker, Ready)
+    worker, ready = crew.start_first()
     fingerprints, audit = ready.fingerprints, load_audit(study.folder)
     fits = audit is not None and audit.fingerprints == fingerprints
     if audit is None and (unfit := describe_unfit_audit(study.folder)):
@@ -78,6 +78,7 @@ def audit_anew(crew: Crew, worker: Worker, others: Sequence[Levels] = ()) -> Aud
     said(telling("auditing"))
     worker.send(AuditJob(tuple(others)))
     audit = crew.wait_for(worker, AuditDone).audit
+    check_there(study.files)
     save_audit(study.folder, audit)
     for text in audit.warnings:
         said(warning(text))

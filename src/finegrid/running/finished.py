@@ -42,6 +42,8 @@ def find_finished(
     Raises:
         InputError: they do not, and there are some.
     """
+    if not latest:
+        return {}
     others = [precision for precision in PRECISIONS if precision != settings.precision]
     twins = [plan_runs(study, audit, precision, seeds) for precision in others]
     finished = {}

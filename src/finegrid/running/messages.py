@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
@@ -14,7 +15,7 @@ from finegrid.planning.runs import PlannedRun
 from finegrid.recipe.identity import Levels
 from finegrid.spelling import Telling
 from finegrid.study.audit_file import Audit
-from finegrid.study.record import Record
+from finegrid.study.record import Record, parse_record
 
 
 @dataclass(frozen=True)
@@ -109,9 +110,11 @@ class Ready:
 
     fingerprints: Mapping[str, str]  # of the data and the model, as it found them
     contents: Mapping[str, str] = field(default_factory=dict)  # of the files that levels name
+    gpu: str = ""  # what its maker calls the one that it computes on; empty on a CPU
 
     def to_json(self) -> dict[str, Any]:
-        return {"event": "ready", "fingerprints": dict(self.fingerprints), "contents": dict(self.contents)}
+        told = {"fingerprints": dict(self.fingerprints), "contents": dict(self.contents)}
+        return {"event": "ready", **told, "gpu": self.gpu}
 
 
 @dataclass(frozen=True)
@@ -276,15 +279,21 @@ OfPlace = Lost | TurnedAway | Hint | ClusterLost  # what the place where workers
 Event = Sent | Ended | OfPlace
 
 
+RECORD = '{"event": "record", "record": '  # how `RecordReady` begins, as `Channel` writes it
+
+
 def parse_event(line: str) -> Sent:
     """The inverse of ``to_json``.
 
     Raises:
         ValueError: no event, or the line was cut.
     """
+    if line.startswith(RECORD):  # most of what workers say: it is read once
+        with suppress(ValueError):
+            return RecordReady(parse_record(line.rstrip()[len(RECORD) : -1]))
     match json.loads(line):
-        case {"event": "ready", "fingerprints": fingerprints, "contents": contents}:
-            return Ready(fingerprints, contents)
+        case {"event": "ready", "fingerprints": fingerprints, "contents": contents, "gpu": gpu}:
+            return Ready(fingerprints, contents, gpu)
         case {"event": "audit", "audit": audit}:
             return AuditDone(Audit.model_validate(audit))
         case {"event": "step", "done": done}:

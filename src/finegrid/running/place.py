@@ -6,6 +6,7 @@ import queue
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 
+from finegrid.machine import gpus
 from finegrid.planning.capacity import Hardware, capacity, check_workers
 from finegrid.planning.families import Family
 from finegrid.running.messages import Event
@@ -38,6 +39,10 @@ class Place(ABC):
     @abstractmethod
     def hardware(self) -> Hardware:
         """What families are planned for."""
+
+    def gpus(self, settings: RunSettings) -> list[str]:
+        """The GPUs that workers have one each of, by index; none where the place itself hands them out."""
+        return []
 
     @abstractmethod
     def employ(
@@ -102,6 +107,9 @@ class ThisMachine(Place):
 
     def hardware(self) -> Hardware:
         return Hardware.here()
+
+    def gpus(self, settings: RunSettings) -> list[str]:
+        return gpus() if settings.device == "cuda" else []
 
     def employ(
         self,

@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from finegrid.atomic import open_to_append
 from finegrid.errors import InputError, WorkerBrokeError
-from finegrid.machine import gpus
+from finegrid.machine import VISIBLE, gpus
 from finegrid.planning.families import Family
 from finegrid.refusals import LESS_MEMORY
 from finegrid.running.messages import (
@@ -101,7 +101,7 @@ class LocalWorker(Worker):
             "PYTHONIOENCODING": "utf-8",
         }
         if settings.device == "cuda":
-            environment["CUDA_VISIBLE_DEVICES"] = gpus()[index if gpu is None else gpu]
+            environment[VISIBLE] = gpus()[index if gpu is None else gpu]
         with open_to_append(log) as stderr:
             self.process = subprocess.Popen(
                 [*WORKER, str(study.folder), settings.model_dump_json()],

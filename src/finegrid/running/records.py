@@ -18,17 +18,23 @@ if TYPE_CHECKING:
     from finegrid.training.run import Run
 
 
-def save_predictions(loaded: LoadedStudy, run: Run) -> None:
-    """Write ``predictions/<run_id>.npz``, before its record exists."""
-    from finegrid.study.predictions import RunPredictions, save_run
+def save_predictions(loaded: LoadedStudy, family: str, runs: Sequence[Run]) -> None:
+    """Write what the runs of a family predict that are done, before their records exist."""
+    from finegrid.study.prediction_file import BySplit, RunPredictions, name_row, save_family
 
     check_there(loaded.study.files)
     texts = {"dev": loaded.tokens.dev, "test": loaded.tokens.test}
-    dev, test = (RunPredictions(of.labels, run.logits[split], of.ids) for split, of in texts.items())
-    save_run(loaded.study.files.predictions_of(run.run_id), dev, test)
-    for key, choice in run.chosen.items():
-        dev, test = (RunPredictions(of.labels, choice.logits[split], of.ids) for split, of in texts.items())
-        save_run(loaded.study.files.predictions_of(run.run_id, key), dev, test)
+
+    def by_split(logits: Mapping[str, Any]) -> BySplit:
+        return {split: RunPredictions(of.labels, logits[split], of.ids) for split, of in texts.items()}
+
+    rows = {}
+    for run in runs:
+        if run.progress.status == "done":
+            rows[name_row(run.run_id)] = by_split(run.logits)
+            rows |= {name_row(run.run_id, key): by_split(one.logits) for key, one in run.chosen.items()}
+    if rows:
+        save_family(loaded.study.files.predictions_of_family(family), rows)
 
 
 def free_scores(run: Run) -> dict[str, FreeScores]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from finegrid.planning.capacity import capacity
@@ -19,10 +20,10 @@ from finegrid.running.finished import check_kinds, compare_stacks, find_finished
 from finegrid.running.fitting import Keeping, fit_recipe
 from finegrid.running.place import Place, ThisMachine
 from finegrid.running.progress.watcher import Watcher
-from finegrid.running.progress.words import warning
+from finegrid.running.progress.words import warning, warning_in
 from finegrid.running.scheduling import train_families
 from finegrid.study.audit_file import Audit
-from finegrid.study.leftovers import remove_leftovers
+from finegrid.study.leftovers import remove_ended_states
 from finegrid.study.lock import locked
 from finegrid.study.record import Record
 from finegrid.study.runs_on_file import read_runs
@@ -45,7 +46,7 @@ class Runner:
     place: Place = field(default_factory=ThisMachine)
 
     def __post_init__(self) -> None:
-        self._crew = Crew(self.study, self.settings, self.watcher, self.place)
+        self._crew = Crew(self.study, self.settings, self.watcher, self.place, self.mix)
         self.place.check(self.study, self.settings, self.workers)
 
     def audit(self, others: Sequence[Levels] = ()) -> Audit:
@@ -57,17 +58,21 @@ class Runner:
         Raises:
             InputError: bad data or model, or a folder in use.
         """
-        with locked(self.study.folder), self._crew.employed():
+        with self._at_work():
             return audit_study(self._crew, self.settings.alike, others)
 
-    def run(self) -> list[Record]:
-        """Train what is missing. Returns the latest record of every planned run that has one.
+    def run(self) -> Iterator[Record]:
+        """Train what is missing.
+
+        Returns:
+            The latest record of every planned run that has one, read when it is asked for: of 160,000 runs
+            they take a gigabyte.
 
         Raises:
             InputError: bad data or model, a folder in use, or a device or precision unlike the ledger's.
             OSError: the system refuses what no run can do without, such as room on the disk.
         """
-        with locked(self.study.folder), self._crew.employed():
+        with self._at_work():
             files = self.study.files
             for folder in (files.predictions, files.states):
                 folder.mkdir(exist_ok=True)  # better now than when the first run has ended
@@ -80,7 +85,7 @@ class Runner:
             runs = plan_runs(self.study, audit, self.settings.precision, seeds)
             finished = find_finished(self.study, self.settings, audit, runs, seeds, self.mix, on_file.latest)
             kinds = self._kinds(finished)
-            remove_leftovers(files, finished)
+            remove_ended_states(files, finished)
             self.watcher.found([*finished.values()])
             families = plan_families(runs, capacity(self.settings, audit, self.place.hardware()).size_of)
             compare_stacks(self._crew, families, finished)
@@ -88,12 +93,13 @@ class Runner:
             not_asked = {run.run_id for run in runs if not self._asks_for(run.stands_for)}
             # Of a seed that was added later, what is lost is trained again, and nothing is added.
             not_asked |= {run.run_id for run in runs if run.seed not in planned} - on_file.lost.keys()
-            left = [family.without(finished.keys() | not_asked) for family in families]
+            settled = finished.keys() | not_asked
+            left = [family.without(settled) for family in families]
             left = [family for family in left if family.left]
             self.watcher.planned(families, left, audit)
+            del on_file, finished  # records of all runs, which nobody needs any more
             train_families(self._crew, left, audit, self.workers, self.ends, kinds)
-            latest = self.study.ledger.latest()
-            return [latest[run.run_id] for run in runs if run.run_id in latest]
+            return self._read([run.run_id for run in runs])
 
     def fit(self, recipe: Recipe, seed: int, keeping: Keeping) -> Record:
         """Train one recipe and keep its model. Returns its record, which the ledger does not get.
@@ -101,10 +107,24 @@ class Runner:
         Raises:
             InputError: bad data or model, or a folder in use.
         """
-        with locked(self.study.folder), self._crew.employed():
+        with self._at_work():
             self.study.files.states.mkdir(exist_ok=True)
-            remove_leftovers(self.study.files)
             return fit_recipe(self._crew, recipe, seed, audit_study(self._crew), keeping)
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        """Hold the study, with workers that end afterwards.
+
+        Raises:
+            InputError: the folder is in use.
+        """
+        lock = locked(self.study.folder, lambda telling: self.watcher.said(warning_in(telling)))
+        with lock, self._crew.employed():
+            yield
+
+    def _read(self, run_ids: Sequence[str]) -> Iterator[Record]:
+        latest = self.study.ledger.latest()
+        yield from (latest[run_id] for run_id in run_ids if run_id in latest)
 
     def _kinds(self, finished: Mapping[str, Record]) -> dict[int, str]:
         """By seed, the kind of device that its finished runs were trained on, where that is known.

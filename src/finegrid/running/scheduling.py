@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from finegrid.atomic import remove_drafts
 from finegrid.errors import ClusterLostError, input_error
 from finegrid.planning.families import Family
 from finegrid.planning.forecast import family_seconds
@@ -33,7 +34,7 @@ from finegrid.running.messages import (
 from finegrid.running.process import Worker, describe_exit, raise_error
 from finegrid.running.records import record_lost
 from finegrid.study.audit_file import Audit
-from finegrid.study.lock import check_there
+from finegrid.study.lock import check_held, check_there
 from finegrid.study.record import Record
 
 MOST_TIMES = 3  # that a family is given to workers who are lost with it: it may be what kills them
@@ -58,7 +59,7 @@ def train_families(
         kinds: by seed, the kind of device that its finished runs were trained on, where that is known.
 
     Raises:
-        InputError: the data or the model have changed since the audit.
+        InputError: the data or the model have changed since the audit, or another run has the folder by now.
         OSError: the system refuses what no run can do without. Nothing is recorded of runs at work.
         WorkerBrokeError: a worker could not start.
         ClusterLostError: the cluster that trains is gone.
@@ -85,10 +86,11 @@ def in_order(families: Sequence[Family], audit: Audit) -> list[Family]:
 
     Of a seed the longest first: the last to finish is then a short one.
     """
-    planned = list(dict.fromkeys(family.runs[0].seed for family in families))
+    seeds = dict.fromkeys(family.runs[0].seed for family in families)
+    place = {seed: number for number, seed in enumerate(seeds)}
     return sorted(
         families,
-        key=lambda family: (planned.index(family.runs[0].seed), -family_seconds(family, audit)),
+        key=lambda family: (place[family.runs[0].seed], -family_seconds(family, audit)),
     )
 
 
@@ -106,16 +108,23 @@ class Workload:
     kinds: dict[int, str] = field(default_factory=dict)  # by seed, the kind of device that its runs are for
     times: Counter[str] = field(default_factory=Counter)  # by family, workers who were lost with it
     taken_down: set[str] = field(default_factory=set)  # run ids
+    arrived: dict[str, list[Record]] = field(default_factory=dict)  # by family, until all of it has ended
 
     def run(self) -> None:
         """Until nothing waits and no worker is at work, or the time is over."""
         workers, watcher = self.crew.workers, self.crew.watcher
         while self.waiting or any(worker.family for worker in workers):
             if (found := self.deadline.wait_for(self.crew.events)) is None:
+                for worker in workers:
+                    if worker.family:
+                        self.take_down(worker.family)
                 return
+            check_held(self.crew.study.files)
             worker, event = found
             family = worker.family
             match event:
+                case Ready() if worker not in workers or self.crew.leave_out_unlike(worker, event.gpu):
+                    pass
                 case Ready(fingerprints, contents):
                     self.crew.is_ready(worker)
                     self.check_unchanged({**fingerprints, **contents})
@@ -128,13 +137,16 @@ class Workload:
                     watcher.scored(family, event.run_id, event.epoch, event.loss, event.dev)
                 case RecordReady(record):
                     worker.sent.add(record.run_id)
-                    if record.run_id in self.rows:  # else it only kept company
-                        self.take_down(self.crew.place.sign(record, worker))
+                    if family and record.run_id in self.rows:  # else it only kept company
+                        signed = self.crew.place.sign(record, worker)
+                        self.arrived.setdefault(family.family_id, []).append(signed)
                 case Trained():
                     if family:
+                        self.take_down(family)
                         self.crew.place.forget(self.crew.study, worker, family)
                         self.deadline.ended(family)
                         watcher.finished(family)
+                    self.crew.failures.pop(worker.index, None)
                     self.give_next(worker)
                 case SetAside():
                     self.crew.tell_set_aside(event)
@@ -149,11 +161,14 @@ class Workload:
                     raise ClusterLostError(why)
                 case Broken(_, reason) if worker.ready:
                     worker.reason = reason  # it is about to end
+                case Problems() | Broken() if self.crew.can_spare(worker, event):
+                    pass  # it is about to end
                 case Problems() | Refused() | Broken():
                     raise_error(event)
                 case Ended(code):
                     if family:
                         self.take_down_ended(worker, family, code)
+                        remove_drafts(self.crew.study.files.predictions)
                         watcher.finished(family)
                     if worker in workers:
                         self.crew.replace(worker, code, needed=bool(self.waiting))
@@ -181,7 +196,8 @@ class Workload:
         about = len(self.waiting), self.asked, ready, len(crew.workers) - ready
         # Any kind will do as long as a family waits whose seed has begun nowhere.
         wanted = {self.kinds.get(family.left[0].seed, "") for family in self.waiting}
-        for _ in range(crew.place.count(crew.settings, self.audit, *about)):
+        wished = crew.place.count(crew.settings, self.audit, *about)
+        for _ in range(int(min(wished, crew.room))):
             crew.start(kinds=None if "" in wanted else wanted)
 
     def take_back(self, worker: Worker, family: Family, why: str) -> None:
@@ -189,6 +205,7 @@ class Workload:
 
         After some times its runs have failed: it may be what kills them.
         """
+        self.take_down(family)
         left = family.without(worker.sent)
         self.deadline.gave_up(family)
         self.times[family.family_id] += 1
@@ -202,15 +219,21 @@ class Workload:
             self.crew.watcher.returned(family)
             self.waiting.appendleft(left)
 
-    def take_down(self, record: Record) -> None:
-        """Append a run to the ledger, with the rows that it stands for. A run is taken down once."""
-        if record.run_id in self.taken_down:
+    def take_down(self, family: Family, lost: Sequence[Record] = ()) -> None:
+        """Append what has ended of a family to the ledger at once, with the rows that it stands for.
+
+        A run is taken down once, whatever a cluster repeats.
+        """
+        ended = [*self.arrived.pop(family.family_id, ()), *lost]
+        new = {record.run_id: record for record in ended if record.run_id not in self.taken_down}
+        records = [replace(record, stands_for=self.rows[run_id]) for run_id, record in new.items()]
+        if not records:
             return
-        self.taken_down.add(record.run_id)
-        record = replace(record, stands_for=self.rows[record.run_id])
+        self.taken_down |= new.keys()
         check_there(self.crew.study.files)
-        self.crew.study.ledger.append(record)
-        self.crew.watcher.recorded(record)
+        self.crew.study.ledger.append(*records)
+        for record in records:
+            self.crew.watcher.recorded(record)
 
     def take_down_ended(self, worker: Worker, family: Family, code: int) -> None:
         """A worker died in the middle of a family: its runs failed, and the ledger says why."""
@@ -219,12 +242,11 @@ class Workload:
         self.take_down_lost(worker, family, f"{reason}; see {files.relative(files.log_of(worker.index))}")
 
     def take_down_lost(self, worker: Worker, family: Family, reason: str) -> None:
-        """What nobody has recorded of a family has failed."""
-        study = self.crew.study
-        for run in family.left:
-            if run.run_id not in worker.sent:
-                record = record_lost(study, self.crew.settings, run, family, reason)
-                self.take_down(self.crew.place.sign(record, worker))
+        """What has ended of a family is recorded; what nobody has sent a record of has failed."""
+        study, place = self.crew.study, self.crew.place
+        lost = [run for run in family.left if run.run_id not in worker.sent]
+        records = [record_lost(study, self.crew.settings, run, family, reason) for run in lost]
+        self.take_down(family, [place.sign(record, worker) for record in records])
 
     def check_unchanged(self, fingerprints: Mapping[str, str]) -> None:
         """A worker that starts later reads the files anew; its runs are recorded as those of the audit.

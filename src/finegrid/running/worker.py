@@ -107,11 +107,12 @@ def work(channel: Channel, jobs: queue.Queue[Job], folder: Path, settings: RunSe
     # Torch is imported here and below, after the thread that watches the parent has started.
     from finegrid.audit.costs import make_audit
     from finegrid.inference.teacher import open_teacher
+    from finegrid.model.device import name_gpu
     from finegrid.training.loaded import LoadedStudy, prepare_process
 
     prepare_process(settings)
     loaded = LoadedStudy(load_study(folder), settings, open_teacher)
-    channel.send(Ready(loaded.fingerprints, loaded.contents))
+    channel.send(Ready(loaded.fingerprints, loaded.contents, name_gpu(loaded.device)))
     while True:
         match jobs.get():
             case AuditJob(others):
@@ -126,10 +127,11 @@ def train(channel: Channel, loaded: LoadedStudy, job: TrainJob) -> None:
     """Train a family, write its predictions, and send its records."""
     started = time.time()
     loaded = loaded.of_seed(job.runs[0].seed)  # a family's runs have one seed
-    for run in train_members(channel, loaded, job.family, job.runs, loaded.study.free_scorings):
-        if run.progress.status == "done":
-            save_predictions(loaded, run)
-        channel.send(RecordReady(record_of(loaded, run, job.family, started)))
+    runs = train_members(channel, loaded, job.family, job.runs, loaded.study.free_scorings)
+    save_predictions(loaded, job.family, runs)
+    for run in runs:
+        record = record_of(loaded, run, job.family, started)
+        channel.send(RecordReady(replace(record, predictions=job.family if record.done else None)))
     channel.send(Trained(job.family))
 
 

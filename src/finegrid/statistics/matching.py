@@ -8,6 +8,7 @@ design is the difference of equally weighted marginal means. A factor that only 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import product
 
@@ -35,6 +36,7 @@ class Matching:
         for row, recipe in enumerate(recipes):
             self._by_moves.setdefault(self._find_moves(recipe), row)
         self._at_baseline: dict[str, set[str]] = {}
+        self._every_factor = {name for recipe in recipes for name in recipe}
 
     def contrast(self, compared: Sequence[Comparison]) -> Contrast | None:
         """Of one or two comparisons; None if some recipe at the level has no partner in the design."""
@@ -43,7 +45,8 @@ class Matching:
             for recipe in self.recipes
             if all(recipe.get(comparison.factor) == comparison.level for comparison in compared)
         ]
-        at_level = [r for r in at_level if not self._has_children_off_baseline(r, compared)]
+        if any(map(self._has_children, compared)):
+            at_level = [r for r in at_level if not self._has_children_off_baseline(r, compared)]
         groups = []
         for recipe in at_level:
             group = self._find_partners(recipe, compared)
@@ -97,7 +100,7 @@ class Matching:
             row = self.find(levels)
             if row is None:
                 return None
-            partners.append((row, float(np.prod([1 if up else -1 for up in choice]))))
+            partners.append((row, float(math.prod(1 if up else -1 for up in choice))))
         return partners
 
     def find(self, levels: Levels) -> int | None:
@@ -124,6 +127,10 @@ class Matching:
                 if there and factor not in there:
                     return True
         return False
+
+    def _has_children(self, comparison: Comparison) -> bool:
+        """Whether some factor does not exist where the compared one is at its baseline level."""
+        return self._list_factors_at_baseline(comparison) != self._every_factor
 
     def _list_factors_at_baseline(self, comparison: Comparison) -> set[str]:
         """The factors of the recipes in which the compared one is at its baseline level."""

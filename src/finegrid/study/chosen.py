@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from finegrid.encoders.families import CheckpointInfo
-from finegrid.errors import InputError, Problem
+from finegrid.errors import InputError, Problem, input_error
 from finegrid.recipe.catalogue import chosen_factors, find, usual_levels
 from finegrid.recipe.identity import Level, Levels
 from finegrid.study.design import DesignKind, count_rows
 from finegrid.study.presets import Preset, fit_to
 
 OPTION = "--factors"
+MOST_NAMES = 200  # each that is wrong costs a search for the right one
 MOST_FULL = 64  # rows of every combination; of more factors, one at a time
 
 
@@ -28,6 +29,9 @@ def choose_factors(names: Sequence[str], baseline: Levels, checkpoint: Checkpoin
     """
     factors: dict[str, list[Level]] = {}
     problems: list[Problem] = []
+    if len(names) > MOST_NAMES:
+        what = f"found {len(names):,} names, expected {MOST_NAMES} at most. `finegrid explain` lists all."
+        raise input_error("command line", OPTION, what)
     for name in names:
         try:
             chosen = chosen_factors(find(name))

@@ -12,10 +12,12 @@ from finegrid.recipe.identity import Level
 from finegrid.recipe.recipe import FILES
 from finegrid.spelling import expand_user
 from finegrid.strategies.part import COLUMNS
+from finegrid.study.kept_files import check_kept, find_kept
 from finegrid.study.study import Study
 
 # How the study's files are read, since a level's file is read like them.
 READING = {"text", "label", "group", "header", "format", "separator", "quoting", "encoding"}
+MOST_BYTES = 32 * 2**30  # of a table, or of a kept model: a hundred times those of a large one
 
 
 def name_files(levels: Mapping[str, Level]) -> dict[str, str]:
@@ -42,8 +44,9 @@ def fingerprint_contents(study: Study, recipes: Iterable[Mapping[str, Level]]) -
     for name, path in named.items():
         try:
             found[name] = fingerprint_named(study, path)
-        except OSError as error:
-            what = f"found {path!r}, which cannot be read from {study.folder}: {error.strerror or error}."
+        except (OSError, ValueError) as error:  # such as a name with a NUL in it
+            why = getattr(error, "strerror", None) or error
+            what = f"found {path!r}, which cannot be read from {study.folder}: {why}."
             problems.append(Problem(f'"{name.partition("=")[0]}"', f"{what} Correct the path, or the file."))
     if problems:
         raise InputError(str(study.files.settings), problems)
@@ -64,19 +67,23 @@ def fingerprint_named(study: Study, level: str) -> str:
 
 
 def fingerprint_file(study: Study, path: Path) -> str:
-    """Of a table's bytes and how they are read; of a folder, of all files in it.
+    """Of a table's bytes and how they are read; of a folder, of the kept model in it.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: it cannot be read, is no kept model, or is larger than any table or model.
     """
     if path.exists() and not path.is_file() and not path.is_dir():
         raise OSError(errno.EINVAL, "not an ordinary file")
     digest = hashlib.sha256()
     files = [path]
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.is_file())
+        check_kept(path)
+        files = [*find_kept(path)]
     else:
         digest.update(study.head.data.model_dump_json(include=READING).encode())
+    if (size := sum(file.stat().st_size for file in files)) > MOST_BYTES:
+        what = f"{size / 2**30:,.0f} GiB, expected {MOST_BYTES / 2**30:,.0f} GiB at most"
+        raise OSError(errno.EFBIG, what)
     for file in files:
         digest.update(file.relative_to(path).as_posix().encode())
         with file.open("rb") as content:

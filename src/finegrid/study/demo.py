@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from finegrid import ASSETS
-from finegrid.atomic import find_others, remove_drafts, replacing
+from finegrid.atomic import find_others, remove_drafts
 from finegrid.encoders.families import EMBEDDED
 from finegrid.errors import InputError, input_error
 from finegrid.machine import AUTO
 from finegrid.recipe.recipe import DEFAULTS
+from finegrid.refusals import saving
 from finegrid.spelling import Lang
 from finegrid.study.bundle_tables import PARTS
 from finegrid.study.drafting import InitOptions, draft_study_toml
@@ -60,7 +61,7 @@ def prepare_demo(folder: Path, seeds: int = 1, lang: Lang = "en") -> None:
     if others := [*find_others(data, files.relative(data))]:
         raise InputError(str(folder), others)
     shutil.copytree(HEADLINES, data, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.md"))
-    with replacing(path) as draft:
+    with saving(path) as draft:
         draft.write_text(text, encoding="utf-8")
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from finegrid.atomic import replacing
 from finegrid.errors import InputError
+from finegrid.refusals import saving
 from finegrid.study.folder import StudyFolder
 from finegrid.study.load import load_study
 from finegrid.study.lock import locked
@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 Change = int | str | None  # None: the setting is taken out
 
 
-def change_design(folder: Path, changes: Mapping[str, Change], without: Collection[str] = ()) -> Study:
+def change_design(
+    folder: Path,
+    changes: Mapping[str, Change],
+    without: Collection[str] = (),
+    load: Callable[[Path], Study] = load_study,
+) -> Study:
     """Write settings into the ``[design]`` table of a study, and load it anew.
 
     Comments, order and blanks stay. A file that would not load is not kept.
@@ -29,6 +34,7 @@ def change_design(folder: Path, changes: Mapping[str, Change], without: Collecti
         folder: of the study.
         changes: by setting, what it is to be.
         without: factors that are to be varied no more; they stay at their first level.
+        load: reads the study: with its checkpoint, or where that may not be on this machine.
 
     Raises:
         InputError: another finegrid works in the folder, or the study could not be loaded with the changes.
@@ -40,7 +46,7 @@ def change_design(folder: Path, changes: Mapping[str, Change], without: Collecti
         before = path.read_bytes()
         document = tomlkit.parse(before.decode("utf-8-sig"))
         if without:
-            take_out_factors(document, load_study(folder), without)
+            take_out_factors(document, load(folder), without)
         design = document.setdefault("design", tomlkit.table())
         for name, value in changes.items():
             if value is None:
@@ -49,7 +55,7 @@ def change_design(folder: Path, changes: Mapping[str, Change], without: Collecti
                 design[name] = value
         write(path, tomlkit.dumps(document).encode())
         try:
-            return load_study(folder)
+            return load(folder)
         except InputError:
             write(path, before)
             raise
@@ -86,7 +92,7 @@ def take_out_factors(document: TOMLDocument, study: Study, names: Collection[str
 
 
 def write(path: Path, content: bytes) -> None:
-    with replacing(path) as draft:
+    with saving(path, len(content)) as draft:
         draft.write_bytes(content)
 
 

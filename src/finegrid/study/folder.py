@@ -18,6 +18,7 @@ LOOKS_FILE = "looks.jsonl"
 IMPORTED_FILE = "imported.json"
 PROGRESS_FILE = "progress.json"
 LOCK_FILE = ".lock"
+LEASE_FILE = ".lease"
 FACTS_FILE = "report.json"
 
 
@@ -83,16 +84,25 @@ class StudyFolder:
 
     @property
     def lock(self) -> Path:
-        """Held by the process that works in the folder."""
+        """Held by the process that works in the folder, by the system's own means."""
         return self.path / LOCK_FILE
+
+    @property
+    def lease(self) -> Path:
+        """Renewed by the process that works in the folder; gone when it has ended."""
+        return self.path / LEASE_FILE
 
     @property
     def predictions(self) -> Path:
         """The folder of what every finished run predicts."""
         return self.path / "predictions"
 
+    def predictions_of_family(self, family: str) -> Path:
+        """Logits, labels and lines of the texts of dev and test, of the runs of a family."""
+        return self.predictions / f"{family}.npz"
+
     def predictions_of(self, run_id: str, free: str = "") -> Path:
-        """Logits, labels and lines of the texts of dev and test, of one run.
+        """The same of one run, as older versions wrote it.
 
         Args:
             run_id: of the run.
@@ -159,7 +169,7 @@ class StudyFolder:
     def replaceable(self) -> list[Path]:
         """Files beside the settings, and these, that finegrid writes as a draft first."""
         settings = (self.settings, self.split, self.audit, self.screen, self.imported)
-        return [*settings, self.progress, self.report, self.path / FACTS_FILE]
+        return [*settings, self.progress, self.lease, self.report, self.path / FACTS_FILE]
 
     def figure(self, name: str, style: str) -> Path:
         """One figure as a file."""
@@ -174,7 +184,7 @@ class StudyFolder:
     def written_files(self) -> list[Path]:
         """The files at its top that commands at work write."""
         records = [self.split, self.audit, self.ledger, self.screen, self.looks]
-        return [*records, self.imported, self.progress, self.lock]
+        return [*records, self.imported, self.progress, self.lock, self.lease]
 
     @property
     def written_folders(self) -> list[Path]:

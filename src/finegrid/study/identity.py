@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from finegrid.machine import Precision
-from finegrid.recipe.identity import Levels, run_id
+from finegrid.recipe.identity import Levels, namer_of
 from finegrid.study.audit_file import Audit
 from finegrid.study.contents import fingerprint_contents, name_files
 from finegrid.study.study import Study
+
+
+def identify_all(
+    study: Study, audit: Audit, precision: Precision, levels: Levels, seeds: Sequence[int]
+) -> list[str]:
+    """The ids of the runs of a recipe, in the order of their seeds.
+
+    Raises:
+        InputError: as `identify`.
+    """
+    namers = {}
+    design, found = study.head.design, []
+    for seed in seeds:
+        part = None if design.resample is None else design.split_of(seed)
+        if part not in namers:
+            namers[part] = _namer_of(study, audit, precision, levels, seed)
+        found.append(namers[part](seed))
+    return found
 
 
 def identify(study: Study, audit: Audit, precision: Precision, levels: Levels, seed: int) -> str:
@@ -15,6 +35,13 @@ def identify(study: Study, audit: Audit, precision: Precision, levels: Levels, s
     Raises:
         InputError: it reads a file that is neither audited nor here.
     """
+    return _namer_of(study, audit, precision, levels, seed)(seed)
+
+
+def _namer_of(
+    study: Study, audit: Audit, precision: Precision, levels: Levels, seed: int
+) -> Callable[[int], str]:
+    """What names the runs of a recipe, of all seeds that have this one's texts."""
     fingerprints = audit.fingerprints
     if study.head.design.resample is not None:  # each seed has the texts of its split
         fingerprints = {**fingerprints, "data": audit.splits[study.head.design.split_of(seed)]}
@@ -22,9 +49,8 @@ def identify(study: Study, audit: Audit, precision: Precision, levels: Levels, s
         known = audit.contents if named.keys() <= audit.contents.keys() else None
         contents = fingerprint_contents(study, [levels]) if known is None else known
         fingerprints = {**fingerprints, **{name: contents[name] for name in named}}
-    return run_id(
+    return namer_of(
         levels,
-        seed,
         fingerprints=fingerprints,
         precision=precision,
         protocol=study.head.protocol,

@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from finegrid.atomic import replacing
 from finegrid.errors import input_error
 from finegrid.recipe.identity import Level, Levels
+from finegrid.refusals import saving
 from finegrid.study.folder import IMPORTED_FILE, LEDGER_FILE, SETTINGS_FILE, StudyFolder
 from finegrid.study.parsing import parse_strictly
 from finegrid.study.plain_files import check_read
@@ -121,7 +121,7 @@ def save_imported(folder: Path, imported: Imported) -> None:
     """
     check_free(folder)
     text = json.dumps(imported.model_dump(by_alias=True), ensure_ascii=False, indent=1, allow_nan=False)
-    with replacing(StudyFolder(folder).imported) as draft:
+    with saving(StudyFolder(folder).imported) as draft:
         draft.write_text(text + "\n", encoding="utf-8")
 
 

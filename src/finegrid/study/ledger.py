@@ -22,17 +22,19 @@ class Journal:
 
     path: Path
 
-    def append(self, entry: Mapping[str, Any]) -> None:
-        """Write an entry so that it survives a crash that happens right after this returns.
+    def append(self, *entries: Mapping[str, Any]) -> None:
+        """Write entries so that they survive a crash that happens right after this returns: one sync for all.
 
         Raises:
-            OSError: the system refuses; what was written of the line is nothing to a reader.
+            OSError: the system refuses; what was written of a line is nothing to a reader.
         """
-        line = json.dumps(entry, ensure_ascii=False, allow_nan=False).encode() + b"\n"
-        with writing(self.path, len(line)), open_to_append(self.path) as file:
+        lines = b"".join(
+            json.dumps(entry, ensure_ascii=False, allow_nan=False).encode() + b"\n" for entry in entries
+        )
+        with writing(self.path, len(lines)), open_to_append(self.path) as file:
             if self._torn(file.tell()):
-                line = b"\n" + line
-            file.write(line)
+                lines = b"\n" + lines
+            file.write(lines)
             file.flush()
             os.fsync(file.fileno())
 
@@ -50,9 +52,9 @@ class Ledger:
 
     path: Path
 
-    def append(self, record: Record) -> None:
-        """Write a record so that it survives a crash that happens right after this returns."""
-        Journal(self.path).append(record.to_json())
+    def append(self, *records: Record) -> None:
+        """Write records so that they survive a crash that happens right after this returns."""
+        Journal(self.path).append(*(record.to_json() for record in records))
 
     def read(self) -> Lines[Record]:
         """All records, and the lines that are none.

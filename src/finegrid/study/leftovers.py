@@ -6,12 +6,14 @@ import json
 import math
 import re
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
+from finegrid.atomic import is_abandoned
 from finegrid.study.folder import StudyFolder
 from finegrid.unfit import SUFFIX
 
@@ -57,23 +59,35 @@ def find_leftovers(files: StudyFolder) -> Leftovers:
     states = list_files(files.states)
     saved = [path for path in states if path.suffix == ".safetensors" and not is_draft(path)]
     unfit = [path for path in states if path.suffix == SUFFIX]
-    own = (files.states, files.predictions, files.cache)
-    drafts = [path for folder in own for path in list_files(folder) if is_draft(path)]
-    drafts += [path for path in list_files(files.path) if is_old_draft_of(path, files)]
-    return Leftovers(tuple(map(read_saved_file, saved)), tuple(unfit), tuple(drafts))
+    return Leftovers(tuple(map(read_saved_file, saved)), tuple(unfit), tuple(find_drafts(files)))
 
 
-def remove_leftovers(files: StudyFolder, finished: Collection[str] = ()) -> None:
-    """Remove half written files, and states all of whose runs have ended. For who holds the study's lock.
+def find_drafts(files: StudyFolder) -> Iterator[Path]:
+    """Files that a process was writing when it was killed. While one is at work, they may be its own."""
+    for folder in (files.states, files.predictions, files.cache):
+        yield from (path for path in list_files(folder) if is_draft(path))
+    for folder in files.confirmations:  # where users may keep files, too
+        yield from (path for path in list_files(folder) if is_abandoned(path.name))
+    yield from (path for path in list_files(files.path) if is_old_draft_of(path, files))
+
+
+def remove_half_written(files: StudyFolder) -> None:
+    """Remove what `find_drafts` finds, as far as the system lets. For who has just taken the study's lock."""
+    for path in find_drafts(files):
+        with suppress(OSError):
+            path.unlink()
+
+
+def remove_ended_states(files: StudyFolder, finished: Collection[str]) -> None:
+    """Remove saved states all of whose runs have ended. For who holds the study's lock.
 
     Args:
         files: of the study.
         finished: ids of runs that need no training.
     """
-    found = find_leftovers(files)
-    ended = [state.path for state in found.states if state.runs and {*state.runs} <= {*finished}]
-    for path in (*found.drafts, *ended):
-        path.unlink(missing_ok=True)
+    for state in find_leftovers(files).states:
+        if state.runs and {*state.runs} <= {*finished}:
+            state.path.unlink(missing_ok=True)
 
 
 def list_files(folder: Path) -> list[Path]:

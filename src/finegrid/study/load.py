@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import errno
 import tomllib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -16,10 +15,11 @@ from pydantic import BaseModel, ValidationError
 from finegrid.data.settings import DataSettings
 from finegrid.encoders.families import CheckpointInfo, find_cached, find_folder, inspect, resolve
 from finegrid.errors import InputError, Problem, input_error
+from finegrid.machine import VISIBLE
 from finegrid.recipe.catalogue import parts
 from finegrid.recipe.identity import Level, Levels
 from finegrid.recipe.recipe import DEFAULTS, Recipe, unknown_factor
-from finegrid.spelling import format_level
+from finegrid.spelling import find_near, format_level
 from finegrid.study.audit_file import Audit, describe_unfit_audit, load_audit
 from finegrid.study.bundle_tables import PARTS, check_bundles, is_bundle
 from finegrid.study.bundles import Bundles
@@ -83,7 +83,7 @@ def check_study(folder: Path, find_checkpoint: FindCheckpoint, audit: Audit | No
     written = dict(baseline_levels)
     raw_factors, of_factors = factors_in(content)
     head, of_head = check_head(content)
-    checkpoint, of_checkpoint = find_checkpoint(baseline_levels.pop("model.name", None))
+    checkpoint, of_checkpoint = find_checkpoint(name := baseline_levels.pop("model.name", None))
     preset, of_preset = check_preset(head, checkpoint)
     if checkpoint is None and audit is not None and head is not None and not of_checkpoint:
         preset = recall_preset(head.preset, audit)
@@ -112,11 +112,10 @@ def check_study(folder: Path, find_checkpoint: FindCheckpoint, audit: Audit | No
     if problems or head is None or baseline is None:
         raise InputError(str(files.settings), list(dict.fromkeys(problems)))
     warnings = tuple(find_other_baselines(written, {**factors, **free}))
-    return with_screen(
-        Study(
-            folder, head, checkpoint, preset, baseline, factors, bundles, free_factors=free, warnings=warnings
-        )
+    study = Study(
+        folder, head, checkpoint, preset, baseline, factors, bundles, None, free, str(name), warnings
     )
+    return with_screen(study)
 
 
 def find_other_baselines(written: Levels, factors: Mapping[str, Sequence[Level]]) -> Iterator[str]:
@@ -161,7 +160,11 @@ def override(settings: RunSettings, **given: str | float | None) -> RunSettings:
     try:
         return settings.overridden(changed)
     except ValidationError as error:
-        known = {"device": "cpu or cuda", "precision": "fp32, bf16 or auto", "memory": "GiB, more than 0"}
+        known = {
+            "device": f"cpu or cuda ({VISIBLE} says which GPUs)",
+            "precision": "fp32, bf16 or auto",
+            "memory": "GiB, more than 0",
+        }
         names = [str(item["loc"][0]) for item in error.errors()]
         problems = [Problem(f"--{name}", f"found {given[name]!r}, expected {known[name]}.") for name in names]
         raise InputError("command line", problems) from None
@@ -287,7 +290,7 @@ def head_problem(item: dict[str, Any], known: list[str]) -> Problem:
             }
             table = tables[where[0]]
             names = list(table.model_fields)
-        close = difflib.get_close_matches(where[-1], names, n=1)
+        close = find_near(where[-1], names)
         hint = f' Did you mean "{close[0]}"?' if close else f" Known: {', '.join(names)}."
         return Problem(".".join(where), f"no such setting.{hint}")
     if item["type"] == "missing":

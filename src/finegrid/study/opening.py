@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from finegrid.data.table import DataTable
 from finegrid.data.token_facts import TokenFacts, check_tokens, draw_token_facts, find_token_warnings
 from finegrid.data.tokens import Template, read_template
 from finegrid.encoders.families import CheckpointInfo
-from finegrid.encoders.tokenizer import check_pair, describe_excess, load_tokenizer
+from finegrid.encoders.tokenizer import check_pair, describe_excess, load_tokenizer, try_texts
 from finegrid.encoders.weights import CheckedWeights, check_weights
 from finegrid.errors import input_error
 
@@ -43,6 +44,7 @@ def open_checkpoint(
     """
     tokenizer = load_tokenizer(info.folder)
     weights = check_weights(info)
+    try_texts(info.folder, chain(table.train.texts, table.dev.texts, table.test.texts))
     facts = draw_token_facts(table, tokenizer, max_length)
     template = read_template(tokenizer, len(table.train.texts[0]))
     return OpenedCheckpoint(facts, check_opened(info, weights, tokenizer, template, facts))

@@ -14,7 +14,7 @@ from finegrid.spelling import count_noun
 
 T = TypeVar("T")
 NEWEST = 1  # schema of all files of a study
-NAMED = 3  # lines that do not fit, and are named
+NAMED = 3  # lines or files that do not fit, and are named
 SHOWN = 40  # characters of a value that does not fit
 
 
@@ -48,8 +48,9 @@ def parse_strictly(kind: type[T], text: str | bytes) -> T:
 
 def describe_misfit(error: ValidationError) -> str:
     """``seed: found "0", expected a valid integer``; of a newer schema, what reads it."""
-    first = error.errors(include_url=False)[0]
-    for one in error.errors(include_url=False):
+    errors = error.errors(include_url=False)
+    first = errors[0]
+    for one in errors:
         found = one["input"]
         if one["loc"] == ("schema",) and isinstance(found, int) and found > NEWEST:
             return f"written by a newer finegrid (schema {found}); update finegrid"
@@ -99,30 +100,36 @@ def read_lines(path: Path, parse: Callable[[bytes], T]) -> Lines[T]:
     entries: list[tuple[int, T]] = []
     misfits = []
     try:
-        content = path.read_bytes()
+        file = path.open("rb")
     except FileNotFoundError:
         return Lines()
-    for number, line in enumerate(content.split(b"\n"), start=1):
-        if is_cut(line):
-            continue
-        try:
-            entries.append((number, parse(line)))
-        except CutError:
-            continue
-        except ValueError as error:
-            misfits.append(Misfit(number, str(error)))
+    with file:
+        for number, line in enumerate(file, start=1):
+            if is_cut(line):
+                continue
+            try:
+                entries.append((number, parse(line)))
+            except CutError:
+                continue
+            except ValueError as error:
+                misfits.append(Misfit(number, str(error)))
     return Lines(tuple(entries), tuple(misfits))
 
 
 def is_cut(line: bytes) -> bool:
     """Whether a line is empty, or no whole object: that ends with a brace."""
-    return not line.strip(b"\x00 \t\r").endswith(b"}")
+    return not line.strip(b"\x00 \t\r\n").endswith(b"}")
 
 
 def describe_misfits(file: str, misfits: Sequence[Misfit], advice: str) -> list[str]:
     """One sentence on the lines of a file that were left out; none where none was."""
     if not misfits:
         return []
-    named = [f"line {misfit.line}: {misfit.why}" for misfit in misfits[:NAMED]]
-    more = [f"and {len(misfits) - NAMED:,} more"] * (len(misfits) > NAMED)
-    return [f"{file}: {count_noun(len(misfits), 'line')} left out ({'; '.join([*named, *more])}). {advice}"]
+    named = name_first([f"line {misfit.line}: {misfit.why}" for misfit in misfits], "; ")
+    return [f"{file}: {count_noun(len(misfits), 'line')} left out ({named}). {advice}"]
+
+
+def name_first(names: Sequence[str], between: str = ", ") -> str:
+    """``a, b, c, and 2 more``: those that a sentence has room for, and how many there are beside them."""
+    more = [f"and {len(names) - NAMED:,} more"] * (len(names) > NAMED)
+    return between.join([*names[:NAMED], *more])

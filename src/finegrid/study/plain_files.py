@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from finegrid.atomic import describe_other, find_others
+from finegrid.atomic import ONE_NAME, describe_names, describe_other, find_others
 from finegrid.errors import InputError, Problem
 from finegrid.study.folder import StudyFolder
 
@@ -26,6 +26,9 @@ def check_written(folder: Path) -> None:
         for path, other, kind in found
         if other is not None
     ]
+    for path in (files.ledger, files.looks):  # added to, where all others are replaced
+        if path.is_file() and (names := describe_names(path)) is not None:
+            problems.append(Problem(files.relative(path), f"{names} {ONE_NAME}"))
     for inside in files.written_folders:
         problems += find_others(inside, files.relative(inside))
     if problems:

@@ -18,6 +18,7 @@ from finegrid.study.settings import Protocol
 
 SCHEMA = 1
 LARGEST_SEED = 2**63
+FILE_NAME = r"^[0-9a-f]{12}$"  # the record may be a stranger's, and must lead nowhere else
 Status = Literal["done", "diverged", "failed"]
 State = Literal["done", "diverged", "failed", "left"]  # of a planned run; left: it has no record
 EnginePath = Literal["plain", "stack", "graph"]
@@ -155,6 +156,14 @@ class Record:
         None
     )
     family: Annotated[str | None, Field(description="of runs that were trained together")] = None
+    predictions: Annotated[
+        str | None,
+        Field(
+            pattern=FILE_NAME,
+            description="name of the file in predictions/ that has what it predicts, with the runs of its "
+            "family; null: the run has a file of its own, or none",
+        ),
+    ] = None
     threads: int | None = None
     stack: Annotated[int | None, Field(description="runs whose products were one, at most")] = None
     path: Annotated[EnginePath | None, Field(description="how the engine stepped it")] = None
@@ -209,6 +218,7 @@ class Record:
             "clipped": self.clipped,
             "memory": self.memory,
             "family": self.family,
+            "predictions": self.predictions,
             "threads": self.threads,
             "stack": self.stack,
             "path": self.path,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from finegrid.machine import PRECISIONS
 from finegrid.metrics import find_epoch_problem, find_scores_problem
@@ -18,8 +19,9 @@ from finegrid.study.audit_file import Audit, describe_unfit_audit
 from finegrid.study.folder import LEDGER_FILE
 from finegrid.study.identity import identify
 from finegrid.study.ledger import latest_of
-from finegrid.study.parsing import NAMED, Misfit, describe_misfits
-from finegrid.study.predictions import SPLITS, Depth, find_damage
+from finegrid.study.parsing import Misfit, describe_misfits, name_first
+from finegrid.study.prediction_file import SPLITS
+from finegrid.study.predictions import Depth, Looked, Place, look_into
 from finegrid.study.record import Record
 from finegrid.study.study import Study
 
@@ -133,7 +135,7 @@ def find_misfits(
 
 
 def find_lost(study: Study, audit: Audit, records: Sequence[Record], depth: Depth) -> dict[str, list[str]]:
-    """By run id, the names of predictions that are not there, or damaged.
+    """By run id, the names of predictions that are not there, or damaged: of a family that is all its runs.
 
     Args:
         study: whose runs they are.
@@ -146,16 +148,18 @@ def find_lost(study: Study, audit: Audit, records: Sequence[Record], depth: Dept
     texts = {split: len(groups) for split, groups in audit.groups.items()}
     lost: dict[str, list[str]] = defaultdict(list)
     told: dict[tuple[str, int], dict[tuple[str, str], str]] = defaultdict(dict)  # by split and part: by file
+    looked: dict[Path, tuple[str, Looked]] = {}
     design = study.head.design
     for record in records:
         free = [key for key in study.free_levels if key in record.free and record.free[key].best_epoch]
-        for key in ("", *free):
-            path = study.files.predictions_of(record.run_id, key)
-            name = study.files.relative(path)
-            why, found = find_damage(path, classes, texts, depth)
-            if why:
+        for place in (Place.of(study.files, record, key) for key in ("", *free)):
+            if place.path not in looked:
+                found = look_into(place.path, classes, texts, depth)
+                looked[place.path] = study.files.relative(place.path), found
+            name, found = looked[place.path]
+            if found.why or (found.names is not None and place.row not in found.names):
                 lost[record.run_id].append(name)
-            for split, digest in found.items():
+            for split, digest in found.texts.items():
                 part = 0 if design.resample is None else design.split_of(record.seed)
                 told[split, part][record.run_id, name] = digest
     for digests in told.values():
@@ -170,7 +174,6 @@ def describe_lost(study: Study, files: Mapping[str, Sequence[str]]) -> list[str]
     """One sentence on the runs whose predictions are lost; none where none is."""
     if not files:
         return []
-    names = [name for each in files.values() for name in each]
-    told = [*names[:NAMED], *([f"and {len(names) - NAMED:,} more"] * (len(names) > NAMED))]
+    names = [*dict.fromkeys(name for each in files.values() for name in each)]
     runs = count_noun(len(files), "finished run")
-    return [f"{runs} without predictions, which are lost or damaged ({', '.join(told)}). {TRAINED_AGAIN}"]
+    return [f"{runs} without predictions, which are lost or damaged ({name_first(names)}). {TRAINED_AGAIN}"]

@@ -9,10 +9,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from finegrid.atomic import replacing
 from finegrid.errors import Problem, input_error
 from finegrid.recipe.identity import Level, Levels
 from finegrid.recipe.recipe import DEFAULTS
+from finegrid.refusals import saving
 from finegrid.study.folder import SCREEN_FILE, StudyFolder
 from finegrid.study.parsing import parse_strictly
 
@@ -83,7 +83,7 @@ def load_screen(folder: Path) -> Screen | None:
 
 def save_screen(folder: Path, screen: Screen) -> None:
     spelled = {**screen.model_dump(by_alias=True), "survivors": screen.survivors}
-    with replacing(StudyFolder(folder).screen) as draft:
+    with saving(StudyFolder(folder).screen) as draft:
         draft.write_text(json.dumps(spelled, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 

@@ -37,9 +37,10 @@ class Study:
     bundles: Bundles = field(default_factory=dict)  # those of the factors that are bundles
     screen: Screen | None = None  # what phase 1 of a screen has decided; None of other designs, and before
     free_factors: Mapping[str, Sequence[Level]] = field(default_factory=dict)  # scored in every run
+    model: str = ""  # its checkpoint, as study.toml names it
     warnings: tuple[str, ...] = ()  # where study.toml says one thing of the baseline and its factors another
 
-    @property
+    @cached_property
     def free_levels(self) -> dict[str, Levels]:
         """What every run is scored at beside the first levels: one free factor at a time, by its key."""
         return list_free_levels(self.free_factors)

@@ -6,6 +6,7 @@ from collections.abc import Hashable, Iterator, Mapping
 from copy import copy
 from dataclasses import replace
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from finegrid.data.table import fingerprint_tables
 from finegrid.data.token_facts import count_tokens, splits_of
 from finegrid.data.tokens import TokenisedSplit, tokenise
 from finegrid.encoders.families import model_fingerprint
-from finegrid.encoders.tokenizer import load_tokenizer
+from finegrid.encoders.tokenizer import load_tokenizer, try_texts
 from finegrid.errors import InputError, Problem
 from finegrid.machine import Precision
 from finegrid.model.classifier import Classifier
@@ -57,6 +58,9 @@ class LoadedStudy:
         for table in self.tables:
             check_scored_label(study.head.score, table)
         self._tokenizer = load_tokenizer(study.checkpoint.folder)
+        for table in self.tables:
+            texts = chain(table.train.texts, table.dev.texts, table.test.texts)
+            try_texts(study.checkpoint.folder, texts)
         self.tokens = tokenise(self.table, self._tokenizer, study.files.cache)
         self.texts = TrainingTexts(study, self.table, self.tokens.train, self._tokenizer)
         self.checkpoint = Checkpoint(study.checkpoint)

@@ -11,7 +11,6 @@ from typing import Annotated, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from finegrid import metrics
@@ -19,7 +18,7 @@ from finegrid.study.record import EnginePath
 from finegrid.training.averages import MovingAverage
 from finegrid.training.free import splits_of
 from finegrid.training.run import Run, RunProgress
-from finegrid.unfit import UnfitError
+from finegrid.unfit import UnfitError, opening_state
 
 Count = Annotated[int, Field(ge=0, lt=2**53)]
 Seconds = Annotated[float, Field(ge=0)]
@@ -95,26 +94,17 @@ def read_saved(path: Path, runs: Sequence[Run], made: Mapping[str, str]) -> Save
         UnfitError: it does not.
         OSError: the system refuses to read it.
     """
-    try:
-        with path.open("rb"):  # safetensors says of all that cannot be opened that it is not there
-            pass
-        with safe_open(path, "pt") as file:
-            names: list[str] = file.keys()
-            epochs_done, about = read_metadata(file.metadata() or {}, names, runs, made)
-            own = {run.run_id: own_names(run.run_id, names) for run in runs}
-            for run in runs:
-                check_progress(run, about[run.run_id], epochs_done)
-                shapes = {short: tuple(file.get_slice(name).get_shape()) for short, name in own[run.run_id]}
-                check_shapes(run, about[run.run_id], shapes)
-            tensors = {
-                run.run_id: {short: file.get_tensor(name) for short, name in own[run.run_id]} for run in runs
-            }
-    except (SafetensorError, IsADirectoryError) as error:
-        raise UnfitError("damaged", error) from error
-    except OSError as error:
-        if error.errno is not None:
-            raise
-        raise UnfitError("damaged", error) from error  # what safetensors says has no number
+    with opening_state(path) as file:
+        names: list[str] = file.keys()
+        epochs_done, about = read_metadata(file.metadata() or {}, names, runs, made)
+        own = {run.run_id: own_names(run.run_id, names) for run in runs}
+        for run in runs:
+            check_progress(run, about[run.run_id], epochs_done)
+            shapes = {short: tuple(file.get_slice(name).get_shape()) for short, name in own[run.run_id]}
+            check_shapes(run, about[run.run_id], shapes)
+        tensors = {
+            run.run_id: {short: file.get_tensor(name) for short, name in own[run.run_id]} for run in runs
+        }
     for run in runs:
         check_values(run, about[run.run_id], tensors[run.run_id])
     return SavedState(epochs_done, about, tensors)

@@ -17,7 +17,7 @@ from finegrid.results.results import Results
 from finegrid.statistics.effects import Effect, analyse_mains
 from finegrid.statistics.experiment import Experiment
 from finegrid.statistics.grouped import sum_by_group
-from finegrid.study.predictions import read_losses
+from finegrid.study.predictions import read_each, take_losses
 
 MOST_VALUES = 60_000_000  # runs times texts: what is kept of each takes a GiB there
 
@@ -43,8 +43,10 @@ def measure_calibration(results: Results, test: Experiment) -> Mapping[Loss, tup
     each: dict[Loss, NDArray[np.float32]] = {}
     if crossed:
         each = {name: np.zeros(predictions.predicted.shape, dtype=np.float32) for name in LOSSES}
-    for at, record in results.finished():
-        for name, values in read_losses(results.folder, record.run_id).items():
+    places = {record.run_id: at for at, record in results.finished()}
+    for record, losses in read_each(results.folder, [one for _, one in results.finished()], take_losses):
+        at = places[record.run_id]
+        for name, values in losses.items():
             mean[name][at] = values.mean(dtype=np.float64)
             if crossed:
                 each[name][at] = values - mean[name][at]

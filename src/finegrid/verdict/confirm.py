@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from finegrid.atomic import check_folder, replacing
+from finegrid.atomic import check_folder
 from finegrid.data.alike import fold_rows
 from finegrid.data.cells_of_file import ColumnOptions, StudyReading
 from finegrid.data.extra import read_extra
@@ -26,6 +26,7 @@ from finegrid.facts.verdict import ConfirmedFacts, PairedFacts
 from finegrid.metrics import TOLERANCE
 from finegrid.recipe.identity import Level, Levels
 from finegrid.recipe.recipe import FILES, TEACHER_FACTORS, Recipe
+from finegrid.refusals import saving
 from finegrid.results.load import load_results
 from finegrid.results.results import Distinct, Results
 from finegrid.spelling import Lang, count_noun, expand_user, format_level, json_number
@@ -242,7 +243,7 @@ def make_small_study(study: Study, results: Results, chosen: Distinct, count: in
     check_folder(folder)
     if not StudyFolder(folder).settings.exists():
         for name, text in content.items():  # study.toml last: it says all is there
-            with replacing(folder / name) as draft:
+            with saving(folder / name) as draft:
                 draft.write_text(text, encoding="utf-8")
     return folder
 

@@ -190,7 +190,7 @@ def average_influence(
     found = np.zeros((1 + len(keys), len(results.seeds), len(predictions.gold)), dtype=np.float32)
     for (recipe, seed), record in cells.items():
         said = [predictions.predicted[recipe, seed].astype(np.int64)]
-        said += [read_answers(results.folder, record.run_id, key).splits["test"].predicted for key in keys]
+        said += [read_answers(results.folder, record, key).splits["test"].predicted for key in keys]
         values = metrics.influence(
             predictions.gold, np.stack(said), predictions.classes, results.score, labels
         )
@@ -220,7 +220,7 @@ def measure_free_losses(
     each = {loss: np.zeros((*shape, len(predictions.gold) * crossed), dtype=np.float32) for loss in LOSSES}
     for (_, seed), record in cells.items():
         for place, key in enumerate(["", *keys]):
-            for loss, values in read_losses(results.folder, record.run_id, key).items():
+            for loss, values in read_losses(results.folder, record, key).items():
                 own = values.mean(dtype=np.float64)
                 mean[loss][place, seed] += own / count[seed]
                 if crossed:

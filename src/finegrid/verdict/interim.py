@@ -20,11 +20,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from finegrid.atomic import replacing
 from finegrid.errors import InputError, input_error
 from finegrid.facts.decision_words import RecordedDecision, as_recorded, from_recorded
 from finegrid.metrics import TOLERANCE
 from finegrid.recipe.recipe import Recipe
+from finegrid.refusals import saving
 from finegrid.results.load import load_results
 from finegrid.results.results import Distinct, Results
 from finegrid.spelling import Lang, Telling, format_duration
@@ -173,7 +173,7 @@ def plan_interim_analyses(folder: Path, seeds: Sequence[int] = LOOKS) -> None:
     except tomllib.TOMLDecodeError:
         what = f"found no [design] table to write the looks into. Add {setting} to the design yourself."
         raise input_error(str(folder), SETTINGS_FILE, what) from None
-    with replacing(path) as draft:
+    with saving(path) as draft:
         draft.write_text(text, encoding="utf-8")
 
 

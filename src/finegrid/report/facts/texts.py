@@ -22,6 +22,7 @@ from finegrid.facts.report import (
 from finegrid.results.results import Results
 from finegrid.spelling import json_number
 from finegrid.study.predictions import read_logits
+from finegrid.study.record import Record
 from finegrid.study.study import Study
 from finegrid.verdict.verdict import Verdict
 
@@ -64,12 +65,12 @@ def wrong(verdict: Verdict, table: DataTable) -> list[WrongText]:
     found = results.predictions("test")
     assert index is not None and found is not None
     records = results.recipes[index].records.values()
-    ids = [record.run_id for record in records if record.done]
-    if not ids:  # they diverged
+    done = [record for record in records if record.done]
+    if not done:  # they diverged
         return []
     answered = found.predicted[index]
     known = (answered >= 0).sum(axis=0)  # [texts]: seeds that have the text
-    said, sure = find_surest(results, ids, table.test, known)
+    said, sure = find_surest(results, done, table.test, known)
     gold = table.test.labels
     wrongly = (said != gold) & (known > 0)
     order = np.argsort(-sure, kind="stable")
@@ -87,7 +88,7 @@ def wrong(verdict: Verdict, table: DataTable) -> list[WrongText]:
 
 
 def find_surest(
-    results: Results, ids: Sequence[str], texts: Split, known: NDArray[np.int64]
+    results: Results, records: Sequence[Record], texts: Split, known: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """``[texts]`` each: the class that is most probable in the mean over runs, and its probability.
 
@@ -95,13 +96,13 @@ def find_surest(
 
     Args:
         results: of the study.
-        ids: of the runs.
+        records: of the runs.
         texts: all that any of them was scored on.
         known: ``[texts]``, how many of them have the text: where splits are drawn each has some.
     """
     total = np.zeros((len(texts), len(results.labels or ())))
-    for run_id in ids:
-        run = read_logits(results.folder, run_id, "test")
+    for record in records:
+        run = read_logits(results.folder, record, "test")
         place = np.arange(len(texts))
         if len(run.ids) != len(texts):
             place = np.searchsorted(texts.ids, run.ids)

@@ -79,6 +79,7 @@ class Node:
         self._files: StudyFolder | None = None
         self._storage: Storage | None = None
         self._family = ""
+        self._sent_family = ""  # whose predictions have been sent
         self._saved = 0  # when the state was last changed that was kept
         self._known: set[str] = set()  # cached files that others have, too
         self._logged = 0  # bytes
@@ -112,7 +113,7 @@ class Node:
             self._fetch(self._files.cache / name, file)
         match parsed := parse_job(job):
             case TrainJob(family):
-                self._family = family
+                self._family, self._sent_family = family, ""
                 state = self._files.state_of(family)
                 if self._storage is not None and not state.exists():
                     self._storage.fetch(state)
@@ -188,11 +189,13 @@ class Node:
         self._out.put(Message(event=event.to_json()))
 
     def _read_predictions(self, record: Record) -> dict[str, bytes]:
-        """The files that belong to a record, by name."""
+        """The file of a record's family by its name, with the first record that it belongs to."""
         assert self._files is not None
-        keys = ["", *record.free] if record.done else []
-        paths = [self._files.predictions_of(record.run_id, key) for key in keys]
-        return {path.name: path.read_bytes() for path in paths}
+        if record.predictions is None or record.predictions == self._sent_family:
+            return {}
+        self._sent_family = record.predictions
+        path = self._files.predictions_of_family(record.predictions)
+        return {path.name: path.read_bytes()}
 
     def _keep_state(self) -> None:
         """Keep the state of the family at work in the storage, if it is new."""

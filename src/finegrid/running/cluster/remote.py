@@ -12,7 +12,6 @@ from typing import Any
 
 from finegrid.errors import ClusterLostError, Problem, first_line
 from finegrid.planning.families import Family
-from finegrid.refusals import saving
 from finegrid.running.cluster.calls import Calls
 from finegrid.running.cluster.facts import NodeFacts
 from finegrid.running.cluster.node import Message
@@ -29,6 +28,7 @@ from finegrid.running.messages import (
 )
 from finegrid.running.process import Worker, describe_exit
 from finegrid.running.progress.words import warning_of
+from finegrid.study.prediction_file import add_family
 from finegrid.study.study import Study
 
 CLOSES_WITHIN = 5.0  # seconds
@@ -103,8 +103,7 @@ class RemoteWorker(Worker):
                 self._warned = True
                 self.tell(Hint(warning_of("unsaved", node=self.host, why=message.unsaved)))
             for name, content in message.files.items():
-                with saving(self._study.files.predictions / Path(name).name, len(content)) as draft:
-                    draft.write_bytes(content)
+                add_family(self._study.files.predictions / Path(name).name, content)
             for event in self._events_of(message):
                 self.tell(event)
 

@@ -26,7 +26,18 @@ from finegrid.study.folder import PROGRESS_FILE
 from finegrid.study.record import Record
 
 DRAWINGS_PER_SECOND = 2
+FORECASTING = 0.01  # share of the time that may go into saying what is left
 EVERY_SECONDS = 30.0  # between scores of epochs, where there is no picture that has them
+
+
+class ProgressConsole(Console):
+    """On stderr. Who no longer reads it ends nothing: rich would end the process, also that of a notebook."""
+
+    def __init__(self) -> None:
+        super().__init__(stderr=True)
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
 
 
 class Show:
@@ -37,7 +48,7 @@ class Show:
     """
 
     def __init__(self, score: str, folder: Path, console: Console | None = None, lang: Lang = "en") -> None:
-        self.console = console or Console(stderr=True)
+        self.console = console or ProgressConsole()
         self.lang = lang
         self.progress = StudyProgress(score, time.monotonic())
         self._heartbeat = Heartbeat(
@@ -45,6 +56,7 @@ class Show:
         )
         self._ending = ExitStack()
         self._told = -EVERY_SECONDS  # when scores of an epoch were last told
+        self._left: tuple[float | None, float, float] = (None, 0.0, 0.0)  # forecast, when, what that took
 
     def __enter__(self) -> Watcher:
         self._ending.enter_context(self._heartbeat)
@@ -133,7 +145,7 @@ class Show:
 
     def scored(self, family: Family, run_id: str, epoch: int, loss: float | None, dev: float) -> None:
         self.progress = self.progress.scored(family, run_id, EpochScore(epoch, loss, dev))
-        now, known = time.monotonic(), self.progress.families[family.family_id]
+        now, known = time.monotonic(), self.progress.find(family)
         every = len(known.scores) == known.runs and {one.epoch for one in known.scores.values()} == {epoch}
         if self.console.is_interactive or not every or now - self._told < EVERY_SECONDS:
             return
@@ -161,10 +173,19 @@ class Show:
         self._print(self._say("warning", text=text), "yellow")
 
     def _time_left(self) -> str:
-        left = self.progress.seconds_left(time.monotonic())
-        if not left or self.progress.ended >= self.progress.to_train:
+        if self.progress.ended >= self.progress.to_train:
             return ""
-        return self._say("time left", time=format_duration(left, self.lang))
+        left = self._forecast()
+        return self._say("time left", time=format_duration(left, self.lang)) if left else ""
+
+    def _forecast(self) -> float | None:
+        """Seconds that are left. With many families that takes a while, so it is worked out now and then."""
+        left, worked_out, took = self._left
+        now = time.monotonic()
+        if now - worked_out >= took / FORECASTING:
+            left = self.progress.seconds_left(now)
+            self._left = left, now, time.monotonic() - now
+        return left
 
     def _counts(self) -> dict[str, int]:
         return {"ended": self.progress.ended, "runs": self.progress.to_train}
@@ -177,4 +198,9 @@ class Show:
         return draw(self.progress, time.monotonic(), size.width, size.height, self.lang)
 
     def _print(self, text: str, style: str = "") -> None:
-        self.console.print(Text(visible(text), style=style), highlight=False, soft_wrap=True)
+        console = self.console
+        if console.color_system is None and not console.is_jupyter:  # as rich does, in a tenth of the time
+            console.file.write(f"{visible(text)}\n")
+            console.file.flush()
+        else:
+            console.print(Text(visible(text), style=style), highlight=False, soft_wrap=True)

@@ -6,6 +6,7 @@ Values, not drawn: `terminal.py` draws them, `heartbeat.py` writes them down for
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
@@ -84,14 +85,42 @@ class FamilyProgress:
 
 
 @dataclass(frozen=True)
+class Past:
+    """Families that have ended: there may be tens of thousands, and nobody looks at one of them again."""
+
+    families: int = 0
+    work: float = 0.0  # of all
+    here: float = 0.0  # of that, what was done by this process
+    seconds: float = 0.0  # that workers spent on it
+
+    def plus(self, family: FamilyProgress) -> Past:
+        seconds = family.seconds(0.0)  # whatever time it is now: it has ended
+        return Past(
+            self.families + 1,
+            self.work + family.work,
+            self.here + family.done_here,
+            self.seconds + seconds,
+        )
+
+
+@dataclass(frozen=True)
 class StudyProgress:
-    """A study at one moment. What happens makes a new one, so that threads may draw it at any time."""
+    """A study at one moment. What happens makes a new one, so that threads may draw it at any time.
+
+    What happens to one family takes the same time however many there are.
+    """
 
     score: str
     started: float
     doing: str = ""  # the last that was said, until training starts
-    families: Mapping[str, FamilyProgress] = field(default_factory=dict)  # by id, those to be trained
+    families: Mapping[str, FamilyProgress] = field(default_factory=dict)  # by id, as they were planned
+    working: Mapping[str, FamilyProgress] = field(
+        default_factory=dict
+    )  # of these, those at work, as they are
+    waiting: Mapping[float, int] = field(default_factory=dict)  # how many have not begun, by their work
+    past: Past = Past()
     clocked: bool = False  # whether the audit says what they will take
+    work: float = 0.0  # of all families
     to_train: int = 0  # runs
     ended: int = 0
     bad: Mapping[str, int] = field(default_factory=dict)  # diverged, failed -> runs
@@ -128,10 +157,13 @@ class StudyProgress:
                 rows, len(family.left), first.seed, work, steps, epochs
             )
         to_train = sum(family.runs for family in waiting.values())
+        by_work = Counter(family.work for family in waiting.values())
         rows_of = {run.run_id: run.stands_for for family in families for run in family.runs}
         return replace(
             self,
             families=waiting,
+            waiting=by_work,
+            work=sum(family.work for family in waiting.values()),
             clocked=clocked,
             to_train=to_train,
             started=now,
@@ -146,12 +178,12 @@ class StudyProgress:
         return self._with(family, worker=None, began=0.0, step=0, before=0, scores={})
 
     def stepped(self, family: Family, steps: int) -> StudyProgress:
-        known = self.families[family.family_id]
+        known = self.find(family)
         before = known.before if known.step else steps - 1
         return self._with(family, step=steps, before=before)
 
     def scored(self, family: Family, run_id: str, score: EpochScore) -> StudyProgress:
-        known = self.families[family.family_id]
+        known = self.find(family)
         return self._with(family, scores={**known.scores, run_id: score})
 
     def recorded(self, record: Record) -> StudyProgress:
@@ -163,27 +195,34 @@ class StudyProgress:
     def ended_family(self, family: Family, now: float) -> StudyProgress:
         return self._with(family, ended=now)
 
+    def find(self, family: Family) -> FamilyProgress:
+        """A family as it is; one that has ended, as it was planned."""
+        return self.working.get(family.family_id) or self.families[family.family_id]
+
     @property
     def at_work(self) -> list[FamilyProgress]:
-        return [family for family in self.families.values() if family.at_work]
+        return [*self.working.values()]
 
     @property
     def share(self) -> float:
         """Of the work that this process has before it."""
-        work = sum(family.work for family in self.families.values())
-        return sum(family.work * family.share for family in self.families.values()) / work if work else 1.0
+        if not self.work or self.past.families == len(self.families):
+            return 1.0
+        done = self.past.work + sum(family.work * family.share for family in self.at_work)
+        return min(1.0, done / self.work)
 
     def seconds_left(self, now: float) -> float | None:
         """The forecast of the audit, corrected by the pace so far; None where neither says anything yet."""
-        done = sum(family.done_here for family in self.families.values())
-        busy = sum(family.seconds(now) for family in self.families.values())
+        done = self.past.here + sum(family.done_here for family in self.at_work)
+        busy = self.past.seconds + sum(family.seconds(now) for family in self.at_work)
         if not self.clocked and done <= 0:
             return None
         trust = TRUST if self.clocked else 0.0
         pace = (busy + trust) / (done + trust)
-        return pace * share_out(
-            (family.work * (1 - family.share) for family in self.families.values()), len(self.at_work)
-        )
+        left = [family.work * (1 - family.share) for family in self.at_work]
+        for work, count in self.waiting.items():
+            left += [work] * count
+        return pace * share_out(left, len(self.at_work))
 
     def as_json(self, now: float) -> dict[str, Any]:
         left = self.seconds_left(now) if self.families else None
@@ -223,8 +262,16 @@ class StudyProgress:
         return record.score("dev", self.score)
 
     def _with(self, family: Family, **changes: Any) -> StudyProgress:
-        name = family.family_id
-        return replace(self, families={**self.families, name: replace(self.families[name], **changes)})
+        name, known = family.family_id, self.find(family)
+        changed = replace(known, **changes)
+        working = {other: each for other, each in self.working.items() if other != name}
+        waiting, past = dict(self.waiting), self.past
+        waiting[known.work] = waiting.get(known.work, 0) + (changed.worker is None) - (known.worker is None)
+        if changed.ended is not None:
+            past = past.plus(changed)
+        elif changed.worker is not None:
+            working = {**self.working, name: changed}  # in its place
+        return replace(self, working=working, waiting=waiting, past=past)
 
 
 def name_runs(runs: Sequence[PlannedRun]) -> dict[str, str]:

@@ -23,6 +23,10 @@ ENGLISH = {
     "unsaved": "{node} cannot keep states in --storage ({why}). A family that loses its node starts again",
     "no room": "waiting for room: no node of the cluster is free for a worker ({asked})",
     "turned away": "node {node} is left out: {why}",
+    "left out": "{place} trains nothing more: {why}. The others go on. See {log}",
+    "unlike": "it is a {gpu}, and the first one is a {first}: last digits would differ. --mix uses both",
+    "gpu place": "GPU {name}",
+    "worker place": "worker {name}",
     # progress.json
     "unwritten": "{file} cannot be written ({reason}). The study goes on, but `status` and `watch` do not "
     "see that it is at work",
@@ -86,6 +90,10 @@ CHINESE = {
     "unsaved": "{node} 无法把状态保存到 --storage（{why}）。失去节点的一组运行会重新开始",
     "no room": "正在等待空位：集群中没有节点能容纳一个工作进程（{asked}）",
     "turned away": "节点 {node} 不参与：{why}",
+    "left out": "{place} 不再参与训练：{why}。其余继续。详见 {log}",
+    "unlike": "它是 {gpu}，而第一块是 {first}：末几位数字会不同。--mix 可同时使用两者",
+    "gpu place": "显卡 {name}",
+    "worker place": "进程 {name}",
     "unwritten": "无法写入 {file}（{reason}）。研究继续进行，但 `status` 和 `watch` 看不到它正在运行",
     "distinct": "{recipes}对应 {runs} 次不同的运行；{left} 次待训练",
     "data": "数据",
@@ -157,6 +165,25 @@ def warning_why(key: str, why: str, **fields: object) -> Telling:
     return lambda lang: [
         say("warning", lang, text=say(key, lang, why=translate(why, lang), **fields)),
     ]
+
+
+def tell_left_out(place: str, name: str, log: str, why: str, **fields: str) -> Telling:
+    """That one of several workers, or GPUs, is done without.
+
+    Args:
+        place: a key of its kind.
+        name: of it.
+        log: of its worker.
+        why: in English, or a key.
+        fields: of that key.
+    """
+
+    def tell(lang: Lang) -> list[str]:
+        reason = say(why, lang, **fields) if fields else translate(why, lang)
+        text = say("left out", lang, place=say(place, lang, name=name), why=reason.rstrip("."), log=log)
+        return [say("warning", lang, text=text)]
+
+    return tell
 
 
 def warning_in(telling: Telling) -> Telling:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 
 from finegrid import ASSETS
 from finegrid.errors import input_error
+from finegrid.spelling import find_near
 from finegrid.study.imported import Imported
 from finegrid.study.importing.importing import ImportOptions, import_table
 
@@ -53,7 +53,7 @@ def load_example(name: str) -> Imported:
         InputError: no such example; tells which there are.
     """
     if name not in EXAMPLES:
-        close = difflib.get_close_matches(name, EXAMPLES, n=1)
+        close = find_near(name, EXAMPLES)
         hint = f' Did you mean "{close[0]}"?' if close else ""
         raise input_error("example", f'"{name}"', f"no such example.{hint} Known: {', '.join(EXAMPLES)}.")
     return EXAMPLES[name]()

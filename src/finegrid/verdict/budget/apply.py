@@ -7,6 +7,7 @@ from finegrid.machine import PRECISIONS
 from finegrid.planning.runs import plan_runs
 from finegrid.spelling import count_noun
 from finegrid.study.edit import change_design
+from finegrid.study.load import read_study
 from finegrid.study.toml import format_toml
 from finegrid.verdict.budget.budget import BudgetPlan, Option
 from finegrid.verdict.budget.words import make_design_table
@@ -41,7 +42,7 @@ def apply_plan(plan: BudgetPlan) -> list[str]:
     }
     changes = {name: value for name, value in wanted.items() if name == "resolution" or had[name] != value}
     without = plan.chosen.candidate.without
-    change_design(study.folder, changes, without)
+    change_design(study.folder, changes, without, read_study)
     told = [
         f"{name} = {format_toml(value)}" if value is not None else f"no {name}"
         for name, value in changes.items()
