@@ -271,14 +271,16 @@ class Cluster(Place):
         asked = list(nodes)
         if asked:
             ray.wait(asked, num_returns=len(asked), timeout=LOOK_SECONDS)
+        errors = ray.exceptions
+        gone = (errors.NodeDiedError, errors.TaskUnschedulableError, errors.WorkerCrashedError)
         found: list[NodeFacts | Problem] = []
         for ref, node in nodes.items():
             try:
                 found.append(NodeFacts.from_json(ray.get(ref, timeout=0)))
             except ray.exceptions.GetTimeoutError:
                 found.append(Problem(node["NodeManagerHostname"], f"said nothing for {LOOK_SECONDS:.0f} s"))
-            except ray.exceptions.NodeDiedError:
-                continue  # since it was listed
+            except gone:
+                continue  # it died; if it did not, a worker that comes to it is asked again
             except Exception as error:  # whatever keeps finegrid from being imported there
                 found.append(Problem(node["NodeManagerHostname"], describe_unusable(error)))
         return found
