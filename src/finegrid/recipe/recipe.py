@@ -71,7 +71,7 @@ class Recipe:
     @property
     def strategies(self) -> list[Strategy]:
         """All strategies, in the order in which they take effect."""
-        parts = (getattr(self, field.name) for field in fields(self))
+        parts = (getattr(self, name) for name in PARTS)
         return [part for part in parts if isinstance(part, Strategy)]
 
     @property
@@ -155,7 +155,15 @@ class Recipe:
 
     @cached_property
     def _off_default(self) -> Levels:
-        return {name: level for name, level in self._levels.items() if level != DEFAULTS[name]}
+        """In the order of all levels. Most parts are those that every recipe has."""
+        parts = ((name, getattr(self, name)) for name in PARTS)
+        return {
+            factor: level
+            for name, part in parts
+            if part is not getattr(Recipe, name)
+            for own in names_of(type(part))  # type: ignore[arg-type]  # classes are hashable
+            if (level := getattr(part, own)) != DEFAULTS[factor := f"{name}.{own}"]
+        }
 
     @property
     def scoring(self) -> Scoring:
@@ -181,7 +189,7 @@ class Recipe:
 
     @cached_property
     def _hash(self) -> int:
-        return hash(tuple(getattr(self, field.name) for field in fields(self)))
+        return hash(tuple(getattr(self, name) for name in PARTS))
 
     def _at_each(self, levels: Mapping[str, Any]) -> Recipe:
         """The same, level by level."""
@@ -234,6 +242,7 @@ def names_of(part: type[Any]) -> tuple[str, ...]:
     return tuple(field.name for field in fields(part))
 
 
+PARTS = tuple(field.name for field in fields(Recipe))
 DEFAULTS: Levels = Recipe().levels()
 # Factors whose levels name files.
 FILES = frozenset(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from finegrid.recipe.identity import Level
-from finegrid.recipe.recipe import Recipe
+from finegrid.recipe.recipe import DEFAULTS
 from finegrid.study.audit_file import Audit
 from finegrid.study.study import Study
 
@@ -23,10 +23,10 @@ def where_factor_exists(study: Study, audit: Audit) -> dict[str, list[bool]]:
             found[name] = where_bundle_exists(study, audit, name)
             continue
         inert = [name in (audited.inert if (audited := audit.row(row)) else {}) for row in study.rows]
-        moved = [row.recipe.levels()[name] != Recipe().levels()[name] for row in study.rows]
         if not any(inert):
             found[name] = [True] * len(study.rows)
             continue
+        moved = [row.recipe.levels()[name] != DEFAULTS[name] for row in study.rows]
         silencer = find_parent_factor(study, name, inert, moved)
         if silencer is None:
             found[name] = [

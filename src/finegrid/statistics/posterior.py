@@ -246,8 +246,8 @@ def _sum_by_order(left: NDArray[np.int64], right: NDArray[np.int64], sizes: NDAr
     for factor, size in enumerate(sizes):
         a, b = left[..., factor], right[..., factor]
         k = np.where((a < 0) | (b < 0), 0.0, np.where(a == b, 1.0, -1 / max(size - 1, 1)))
-        for order in range(most, 0, -1):
-            sums[order] = sums[order] + k * sums[order - 1]
+        for order in range(min(most, factor + 1), 0, -1):  # higher ones are still 0
+            sums[order] += k * sums[order - 1]
     high = sum((FADING**step * part for step, part in enumerate(sums[ORDERS:])), start=np.zeros(shape))
     return np.stack([*sums[1:ORDERS], high])
 
