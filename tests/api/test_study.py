@@ -108,10 +108,21 @@ def test_progress_on_stderr_has_the_language_of_the_locale_and_values_are_englis
     assert summary.said[1] == "reading data and checkpoint" and summary.runs.left == 1
 
 
+def train_one_by_one(study: fg.Study) -> None:
+    """Runs of one family end together."""
+    settings = study.folder / "study.toml"
+    with_families = settings.read_text()
+    alone = with_families.replace("[run]\n", "[run]\nfamily_size = 1\n")
+    assert alone != with_families
+    settings.write_text(alone)
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
 def test_an_interrupt_leaves_what_has_ended_and_the_same_call_goes_on(
     study: fg.Study, inline: None, error: type[BaseException]
 ) -> None:
+    train_one_by_one(study)
+
     def stop(progress: fg.Progress) -> None:
         if progress.ended:
             raise error
@@ -129,6 +140,7 @@ def test_an_interrupt_leaves_what_has_ended_and_the_same_call_goes_on(
 def test_a_run_whose_folder_another_host_has_taken_records_nothing_more(
     study: fg.Study, inline: None
 ) -> None:
+    train_one_by_one(study)
     lease = StudyFolder(study.folder).lease
 
     def take_over(progress: fg.Progress) -> None:

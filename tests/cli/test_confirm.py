@@ -274,9 +274,7 @@ def test_more_training_texts_of_a_bundle_come_along(tmp_path: Path, bert: Path, 
     loaded = open_study(study)
     audit = make_audit(loaded)
     save_audit(study, audit)
-    pretend(
-        loaded.study, audit, lambda run: 150 + run.seed + 60 * (run.levels.get("reading") == "more"), range(3)
-    )
+    pretend(loaded.study, audit, lambda run: 150 + run.seed + 60 * ("texts.extra" in run.levels), range(3))
     done = call("confirm", study, "--seeds", "2", "--json")
 
     assert done.returncode == 0, done.stderr

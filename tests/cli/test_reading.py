@@ -33,7 +33,7 @@ from finegrid.study.load import load_study, read_study
 from finegrid.study.record import Epoch
 from finegrid.watch.view import measure_progress
 
-FAR = "study.toml reads files outside its folder: ../model\n"  # no hub id is
+FAR = "study.toml reads files outside its folder: ../model\n"  # of what is there
 COMMANDS: dict[str, tuple[str, ...]] = {
     "verdict": ("verdict", "{folder}"),
     "verdict as JSON": ("verdict", "{folder}", "--json"),
@@ -65,7 +65,10 @@ def answers(call: Call, folder: Path, out: Path) -> dict[str, str]:
     said["why no texts"] = str(facts["why_no_texts"])
     said |= {path.name: path.read_text() for path in sorted((out / "tables").iterdir())}
     return {
-        key: text.replace(str(out), "OUT").replace(str(folder), "DIR").replace(folder.name, "DIR")
+        key: text.replace(FAR, "")
+        .replace(str(out), "OUT")
+        .replace(str(folder), "DIR")
+        .replace(folder.name, "DIR")
         for key, text in said.items()
     }
 
@@ -176,7 +179,6 @@ def test_a_hub_id_is_not_looked_up_to_read_what_it_made(
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
     after = answers(call, study, tmp_path / "out")
-    before = {name: said.replace(FAR, "") for name, said in before.items()}
     assert {name for name in before if before[name] != after[name]} == {"facts"}  # they quote study.toml
 
 

@@ -101,6 +101,7 @@ class DiesFirst(InlineWorker):
             super().__init__(study, settings, index, events)
             return
         self.index, self.family, self.ready, self.log = index, None, False, study.folder / "worker-1.log"
+        self.reason = ""
         events.put((self, Ended(-9)))
 
     def send(self, job: Job) -> None:

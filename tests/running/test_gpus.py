@@ -18,7 +18,7 @@ from finegrid.planning.families import Family
 from finegrid.planning.rough import guess_workers
 from finegrid.planning.status import study_status
 from finegrid.recipe.identity import ENGINE
-from finegrid.running import crew
+from finegrid.running import place
 from finegrid.running.crew import find_cause
 from finegrid.running.messages import Broken, Ended, Event, Problems, Ready, RecordReady, Trained
 from finegrid.running.progress.watcher import Watcher
@@ -108,7 +108,7 @@ def workers(monkeypatch: pytest.MonkeyPatch) -> type[Pretended]:
         monkeypatch.setattr(Pretended, name, {}, raising=False)
     for name in ("trained", "started"):
         monkeypatch.setattr(Pretended, name, [], raising=False)
-    monkeypatch.setattr(crew, "Worker", Pretended)
+    monkeypatch.setattr(place, "LocalWorker", Pretended)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,6,7")
     return Pretended
 

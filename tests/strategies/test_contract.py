@@ -14,7 +14,7 @@ import pytest
 import torch
 from support.levels import ON, base, on
 from support.strategies.adding import add_strategies_
-from support.studies import recipe_of, same_tensors, train, weights
+from support.studies import put_strategies, recipe_of, same_tensors, train, weights
 from torch import Tensor
 
 from finegrid.model.classifier import Classifier
@@ -284,7 +284,7 @@ def spied(
 ) -> Run:
     recipe = recipe_of(loaded, training__batch_size=20)  # two steps an epoch
     always = [strategy for strategy in recipe.strategies if strategy.always]
-    monkeypatch.setattr(Recipe, "strategies", [*strategies, *always])
+    put_strategies(monkeypatch, lambda recipe: [*strategies, *always])
     updated, judged = Updater.update_, Run.judge
 
     def update_(self: Updater, *numbers: Any) -> None:

@@ -6,13 +6,14 @@ Models are loaded: a fresh one is not the same.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from numpy.typing import NDArray
 
@@ -25,7 +26,7 @@ from finegrid.model.classifier import Classifier
 from finegrid.model.load import Checkpoint
 from finegrid.model.packing.batches import Batch, pack
 from finegrid.recipe.recipe import Recipe
-from finegrid.strategies.seams import Setting
+from finegrid.strategies.seams import Setting, Strategy
 from finegrid.streams import Streams
 from finegrid.study.load import load_study
 from finegrid.training.loaded import LoadedStudy
@@ -374,3 +375,9 @@ def any_setting(seed: int = 0) -> Setting:
     """The setting of a run without texts, for strategies that only change the model."""
     nobody: Any = None
     return Setting(seed, Streams(seed), nobody, 2, nobody, nobody, dict, nobody)
+
+
+def put_strategies(monkeypatch: pytest.MonkeyPatch, strategies: Callable[[Recipe], list[Strategy]]) -> None:
+    """Give recipes other strategies, also those that were asked for theirs before."""
+    monkeypatch.setattr(Recipe, "strategies", property(strategies))
+    monkeypatch.setattr(Recipe, "_acting", property(vars(Recipe)["_acting"].func))

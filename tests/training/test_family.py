@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from support.studies import (
     assert_same_run,
     open_study,
+    put_strategies,
     recipe_of,
     same_tensors,
     train,
@@ -346,9 +347,7 @@ def test_a_strategy_that_raises_fails_its_run_and_no_other(
     runs: list[Run] = []
     alone = [train(loaded, recipe)[0] for recipe in recipes]
     broken, every = Broken(seam), Recipe.strategies.fget  # type: ignore[attr-defined]
-    monkeypatch.setattr(
-        Recipe, "strategies", property(lambda self: every(self) + [broken] * (self == recipes[2]))
-    )
+    put_strategies(monkeypatch, lambda recipe: every(recipe) + [broken] * (recipe == recipes[2]))
     runs += start(loaded, recipes)
     train_family(loaded, runs, StateFile(loaded.study.folder / "nowhere", 1e9))
 

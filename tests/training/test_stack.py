@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from support.stacks import batches, runs_of, varied
-from support.studies import open_study, train, weights, without_seconds, write_study
+from support.studies import open_study, put_strategies, train, weights, without_seconds, write_study
 
 from finegrid.model.kernels.layout import Dropped, cut, lay_out
 from finegrid.recipe.recipe import Recipe
@@ -182,7 +182,7 @@ def test_only_a_run_with_a_second_pass_of_its_own_is_not_stacked(
 ) -> None:
     assert can_stack(runs_of(loaded, varied(loaded))[0])
     every: Any = Recipe.strategies
-    monkeypatch.setattr(Recipe, "strategies", property(lambda self: [*every.fget(self), strategy]))
+    put_strategies(monkeypatch, lambda recipe: [*every.fget(recipe), strategy])
     runs = runs_of(loaded, varied(loaded))
 
     assert can_stack(runs[0]) == stacks

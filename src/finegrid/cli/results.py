@@ -121,16 +121,15 @@ def watch(
     from finegrid.watch.view import PageMaker
     from finegrid.watch.words import say_shown
 
-    language = parse_lang(lang)
+    tell_far_in(folder, language := parse_lang(lang))
 
     def show_address(address: str) -> None:
         print(say_shown(folder, address, language), flush=True)
         if browser:
             webbrowser.open(address)
 
-    tell_far_in(folder, language)
-    page = partial(render_page, lang=language)
-    serve(make_app(folder, PageMaker(report_facts, page)), port, show_address)
+    make_page = PageMaker(report_facts, partial(render_page, lang=language))
+    serve(make_app(folder, make_page), port, show_address)
 
 
 def export(

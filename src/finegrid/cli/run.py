@@ -84,18 +84,15 @@ def run(
 
     ends, language = find_end(for_), parse_lang(lang)
     study, settings = load(folder, language, device=device, precision=precision, memory=memory)
-    if until_decided:
-        check_alone(rows, seeds, for_)
-        with place_of(on, storage, mix) as place:
-            run_until_decided(study, settings, workers, mix, budget, margin, language, place)
-        return
-    check_no_budget(budget)
+    check_together(until_decided, rows, seeds, for_, budget)
     chosen = parse_rows(rows, len(study.rows))
-    study = plan_seeds(study, seeds)
-    train = partial(train_priced, settings=settings, workers=workers, seeds=seeds, rows=chosen, lang=language)
     with place_of(on, storage, mix) as place:
-        train = partial(train, mix=mix, ends=ends, place=place)
-        study = train_phases(study, train, margin, sayer(language), chosen)
+        if until_decided:
+            run_until_decided(study, settings, workers, mix, budget, margin, language, place)
+            return
+        train = partial(train_priced, settings=settings, workers=workers, seeds=seeds, rows=chosen)
+        train = partial(train, lang=language, mix=mix, ends=ends, place=place)
+        study = train_phases(plan_seeds(study, seeds), train, margin, sayer(language), chosen)
     status = study_status(study, settings, seeds)
     exit_when_over(status, chosen, ends, language)
     say_end(study, margin, status, language)
@@ -274,6 +271,20 @@ def demo(
     print(render_results(table, "markdown", language))
     say(*summary_lines(table, language), "", *tell_briefly(folder, lang=language))
     exit_by(study_status(study, settings), language)
+
+
+def check_together(
+    until_decided: bool, rows: str | None, seeds: int | None, for_: str | None, budget: str | None
+) -> None:
+    """Refuse options that do not go together.
+
+    Raises:
+        InputError: so they are.
+    """
+    if until_decided:
+        check_alone(rows, seeds, for_)
+    else:
+        check_no_budget(budget)
 
 
 def check_alone(rows: str | None, seeds: int | None, for_: str | None) -> None:

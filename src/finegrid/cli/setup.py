@@ -172,11 +172,9 @@ def plan(
     check_apply(apply, budget)
     language = parse_lang(lang)
     given = {"device": device, "precision": precision, "memory": memory}
-    study, settings = load_to_plan(folder, language, not probe, **given)
+    study, settings = load_to_plan(folder, language, not probe, seconds is not None, **given)
     looks = probe
     if seconds is not None:
-        if study.known_checkpoint is None:  # which tells the designs that it can have
-            study = load_study(folder)
         looks = probe_designs(study, settings, language)
     elif probe:
         audit(study, settings, show_in(language))  # which says what it warns of
@@ -294,14 +292,18 @@ def explain(
 
 
 def load_to_plan(
-    folder: Path, lang: Lang, only_read: bool, **options: str | float | None
+    folder: Path, lang: Lang, only_read: bool, compares: bool, **options: str | float | None
 ) -> tuple[Study, RunSettings]:
     """As `load`. Where the score is of one label, only data or an audit tell whether there are texts of it.
+
+    Where designs are compared, the checkpoint or an audit tells which of them it can have.
 
     Raises:
         InputError: as `load`; or there are none in dev or test, or data that cannot be used.
     """
     study, settings = load(folder, lang, only_read, **options)
+    if compares and study.known_checkpoint is None:
+        study = load_study(folder)
     if study.head.score not in PLAIN_SCORES and not (only_read and fitting_audit(study)):
         for table in study.read_tables(keep_split=False):
             check_scored_label(study.head.score, table)

@@ -27,6 +27,10 @@ def texts_file(split: str) -> str:
     return f"{split}.jsonl"
 
 
+# What is made once for many families, and lies in the cache.
+MADE_ONCE = ("frozen-*.npy", "features-*.safetensors", "pretrained-*.safetensors", "teacher-*.npz")
+
+
 @dataclass(frozen=True)
 class StudyFolder:
     """The files of a study; ``path`` is the folder. Nothing here looks whether a file exists."""

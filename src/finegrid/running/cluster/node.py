@@ -37,13 +37,12 @@ from finegrid.running.messages import (
     parse_job,
 )
 from finegrid.running.process import LocalWorker, Worker
-from finegrid.study.folder import StudyFolder
+from finegrid.study.folder import MADE_ONCE, StudyFolder
 from finegrid.study.load import load_study
 from finegrid.study.record import Record
 from finegrid.study.settings import RunSettings
 
 MOST_SHARED = 4 * 2**30  # bytes of a file that other nodes are offered; a larger one they make themselves
-MADE = ("frozen-*.npy", "features-*.safetensors", "pretrained-*.safetensors", "teacher-*.npz")
 MOST_LOG = 2**16  # bytes of the log that are sent at once
 
 
@@ -212,7 +211,7 @@ class Node:
 
     def _list_made(self) -> Iterator[Path]:
         assert self._files is not None
-        return (path for pattern in MADE for path in sorted(self._files.cache.glob(pattern)))
+        return (path for pattern in MADE_ONCE for path in sorted(self._files.cache.glob(pattern)))
 
     def _find_made(self) -> dict[str, tuple[str, int]]:
         """What the cache has come to hold and others may need: by name its digest and size."""
