@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow test-faults browser test-browser check format reference wheel bench clean
+.PHONY: demo test test-slow test-faults test-cluster browser test-browser check format reference wheel bench clean
 
 demo: .venv/installed
 	$(BIN)/finegrid demo demo
@@ -13,12 +13,16 @@ demo: .venv/installed
 test: .venv/dev-installed
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-test-slow: .venv/dev-installed test-faults
-	$(BIN)/pytest -m slow --ignore tests/faults
+test-slow: .venv/dev-installed test-faults test-cluster
+	$(BIN)/pytest -m slow --ignore tests/faults --ignore tests/running/test_ray.py
 
 # Kills, cut ledgers, mutated files: docs/faults.md. FINEGRID_FAULTS=0.02 runs a fiftieth of it.
 test-faults: .venv/dev-installed
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m slow -n 2 --dist worksteal --durations 12 tests/faults
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m slow -n 2 --dist worksteal --durations 12 --ignore tests/faults/test_cluster.py tests/faults
+
+# A Ray cluster of three nodes on this machine, whose parts are killed: docs/cluster.md. One test at a time.
+test-cluster: .venv/dev-installed
+	$(BIN)/pytest -m slow --durations 12 tests/running/test_ray.py tests/faults/test_cluster.py
 
 # Debian's Chromium and its driver, for the tests of the report's page.
 browser:

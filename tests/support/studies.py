@@ -32,6 +32,7 @@ from finegrid.study.load import load_study
 from finegrid.training.loaded import LoadedStudy
 from finegrid.training.run import Run
 from finegrid.training.state import StateFile
+from support.strategies.adding import forget_recipes
 
 WIDTH, LAYERS, HEADS, POSITIONS = 16, 4, 2, 128
 # Every family, and the two whose config changes what an encoder is made of.
@@ -380,4 +381,4 @@ def any_setting(seed: int = 0) -> Setting:
 def put_strategies(monkeypatch: pytest.MonkeyPatch, strategies: Callable[[Recipe], list[Strategy]]) -> None:
     """Give recipes other strategies, also those that were asked for theirs before."""
     monkeypatch.setattr(Recipe, "strategies", property(strategies))
-    monkeypatch.setattr(Recipe, "_acting", property(vars(Recipe)["_acting"].func))
+    forget_recipes(monkeypatch)

@@ -69,9 +69,14 @@ class Recipe:
     posthoc: Posthoc = Posthoc()
 
     @property
+    def _parts(self) -> tuple[str, ...]:
+        """The names of all parts."""
+        return names_of(type(self))  # type: ignore[arg-type]  # classes are hashable
+
+    @property
     def strategies(self) -> list[Strategy]:
         """All strategies, in the order in which they take effect."""
-        parts = (getattr(self, name) for name in PARTS)
+        parts = (getattr(self, name) for name in self._parts)
         return [part for part in parts if isinstance(part, Strategy)]
 
     @property
@@ -156,11 +161,11 @@ class Recipe:
     @cached_property
     def _off_default(self) -> Levels:
         """In the order of all levels. Most parts are those that every recipe has."""
-        parts = ((name, getattr(self, name)) for name in PARTS)
+        parts = ((name, getattr(self, name)) for name in self._parts)
         return {
             factor: level
             for name, part in parts
-            if part is not getattr(Recipe, name)
+            if part is not getattr(type(self), name)
             for own in names_of(type(part))  # type: ignore[arg-type]  # classes are hashable
             if (level := getattr(part, own)) != DEFAULTS[factor := f"{name}.{own}"]
         }
@@ -189,7 +194,7 @@ class Recipe:
 
     @cached_property
     def _hash(self) -> int:
-        return hash(tuple(getattr(self, name) for name in PARTS))
+        return hash(tuple(getattr(self, name) for name in self._parts))
 
     def _at_each(self, levels: Mapping[str, Any]) -> Recipe:
         """The same, level by level."""
@@ -238,11 +243,10 @@ def move_part(part: Any, levels: Moves, kinds: tuple[type, ...]) -> Any:
 
 @cache
 def names_of(part: type[Any]) -> tuple[str, ...]:
-    """The factors of a kind of part. A verdict asks for levels some hundred times."""
+    """The factors of a kind of part, or the parts of a recipe. A verdict asks some hundred times."""
     return tuple(field.name for field in fields(part))
 
 
-PARTS = tuple(field.name for field in fields(Recipe))
 DEFAULTS: Levels = Recipe().levels()
 # Factors whose levels name files.
 FILES = frozenset(

@@ -59,14 +59,14 @@ class RunAnswers:
 
 
 @dataclass(frozen=True)
-class Place:
+class PredictionPlace:
     """Where a run's predictions are."""
 
     path: Path
     row: str  # its name, in the file of a family; of a run's own file it does not matter
 
     @classmethod
-    def of(cls, files: StudyFolder, record: Record, free: str = "") -> Place:
+    def of(cls, files: StudyFolder, record: Record, free: str = "") -> PredictionPlace:
         """Of a run as it was scored at a level of a free factor (empty: at the first level of all)."""
         row = name_row(record.run_id, free)
         if record.predictions is None:
@@ -140,7 +140,7 @@ def read_each(
     files = StudyFolder(folder)
     by_path: dict[Path, list[Record]] = {}
     for record in records:
-        by_path.setdefault(Place.of(files, record, free).path, []).append(record)
+        by_path.setdefault(PredictionPlace.of(files, record, free).path, []).append(record)
     for path, each in by_path.items():
         names = [name_row(record.run_id, free) for record in each]
         try:

@@ -21,7 +21,7 @@ from finegrid.study.identity import identify
 from finegrid.study.ledger import latest_of
 from finegrid.study.parsing import Misfit, describe_misfits, name_first
 from finegrid.study.prediction_file import SPLITS
-from finegrid.study.predictions import Depth, Looked, Place, look_into
+from finegrid.study.predictions import Depth, Looked, PredictionPlace, look_into
 from finegrid.study.record import Record
 from finegrid.study.study import Study
 
@@ -152,7 +152,7 @@ def find_lost(study: Study, audit: Audit, records: Sequence[Record], depth: Dept
     design = study.head.design
     for record in records:
         free = [key for key in study.free_levels if key in record.free and record.free[key].best_epoch]
-        for place in (Place.of(study.files, record, key) for key in ("", *free)):
+        for place in (PredictionPlace.of(study.files, record, key) for key in ("", *free)):
             if place.path not in looked:
                 found = look_into(place.path, classes, texts, depth)
                 looked[place.path] = study.files.relative(place.path), found

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import make_dataclass
+from functools import cached_property
 
 import pytest
 
+from finegrid.recipe import recipe
 from finegrid.recipe.recipe import DEFAULTS, Recipe
 from finegrid.strategies.seams import Strategy
 from support.strategies.ema import Ema
@@ -36,8 +38,18 @@ def add_strategies_(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(Recipe, name, getattr(longer, name))
     for name, _, strategy in fields:
         monkeypatch.setattr(Recipe, name, strategy, raising=False)
+    forget_recipes(monkeypatch)
     for factor, level in Recipe().levels().items():
         monkeypatch.setitem(DEFAULTS, factor, level)
+
+
+def forget_recipes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until the test is over, ask recipes anew whatever they have been asked before."""
+    for name, kept in vars(Recipe).copy().items():
+        if isinstance(kept, cached_property):
+            monkeypatch.setattr(Recipe, name, property(kept.func))
+    for name in ("names_of", "move_recipe", "move_part"):
+        monkeypatch.setattr(recipe, name, getattr(recipe, name).__wrapped__)
 
 
 def factor_of(name: str) -> str:
