@@ -12,7 +12,6 @@ from typing import Any
 import pandas as pd
 import polars as pl
 import pytest
-import tomlkit
 from support.command_line import Call, inline_workers, torch_put_back
 from support.export_studies import LABELS, audited, finished, table_from_elsewhere, unfinished
 from support.studies import draw_texts, save_word_checkpoint
@@ -128,10 +127,6 @@ def test_an_interrupt_leaves_what_has_ended_and_the_same_call_goes_on(
         if progress.ended:
             raise error
 
-    settings = tomlkit.parse((study.folder / "study.toml").read_text())
-    settings["run"]["family_size"] = 1  # runs of a family end together
-    (study.folder / "study.toml").write_text(tomlkit.dumps(settings))
-    study = fg.Study.load(study.folder)
     with pytest.raises(error):
         study.run(workers=1, progress=stop)
 

@@ -49,7 +49,8 @@ def forget_recipes(monkeypatch: pytest.MonkeyPatch) -> None:
         if isinstance(kept, cached_property):
             monkeypatch.setattr(Recipe, name, property(kept.func))
     for name in ("names_of", "move_recipe", "move_part"):
-        monkeypatch.setattr(recipe, name, getattr(recipe, name).__wrapped__)
+        asked = getattr(recipe, name)
+        monkeypatch.setattr(recipe, name, getattr(asked, "__wrapped__", asked))
 
 
 def factor_of(name: str) -> str:
