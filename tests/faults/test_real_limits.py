@@ -85,7 +85,7 @@ def test_what_is_refused_ends_in_one_line_and_goes_on_later(home: Path, limit: s
 def test_memory_that_ends_in_training_is_told_as_that(home: Path) -> None:
     """Each limit lets it come further; whichever it is, what has failed has failed for memory.
 
-    With 1,050,000 KiB, OpenBLAS asks for memory again and again without end: nothing of ours can tell.
+    With 1,050,000 KiB a worker was seen to turn without end while it began; OpenBLAS is suspected.
     """
     for kibibytes in (1_150_000, 1_200_000):
         shutil.rmtree(home / "study" / "state", ignore_errors=True)
