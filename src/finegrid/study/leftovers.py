@@ -123,7 +123,7 @@ def modified(path: Path) -> float:
 
 
 def size_of(path: Path) -> int:
-    """Bytes; 0 of a file that has just gone."""
+    """Bytes; 0 of a file that is not there, or has just gone."""
     try:
         return path.lstat().st_size
     except OSError:

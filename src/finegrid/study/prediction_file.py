@@ -99,17 +99,14 @@ def add_family(path: Path, content: bytes) -> None:
     Raises:
         ValueError: it is no file of predictions; or another one of `UNREADABLE`.
     """
-    with ZipFile(io.BytesIO(content)) as file:
-        sent = Arrays(file)
-        save_family(path, {name: take_run(sent.of(name)) for name in sent.names or ()})
+    save_family(path, open_arrays(io.BytesIO(content), lambda sent: take_rows(sent, sent.names or ())))
 
 
 def read_others(path: Path, rows: Mapping[str, BySplit]) -> dict[str, BySplit]:
     """What a family's file says beside ``rows``; nothing where it is not there, or not of the same texts."""
 
     def take(file: Arrays) -> dict[str, BySplit]:
-        others = [name for name in file.names or () if name not in rows]
-        found: dict[str, BySplit] = {name: take_run(file.of(name)) for name in others}
+        found = take_rows(file, [name for name in file.names or () if name not in rows])
         first = next(iter(rows.values()))
         fits = all(is_alike(run, first[split]) for row in found.values() for split, run in row.items())
         return found if fits else {}
@@ -118,6 +115,10 @@ def read_others(path: Path, rows: Mapping[str, BySplit]) -> dict[str, BySplit]:
         return open_arrays(path, take)
     except UNREADABLE:
         return {}
+
+
+def take_rows(file: Arrays, names: Iterable[str]) -> dict[str, BySplit]:
+    return {name: take_run(file.of(name)) for name in names}
 
 
 def is_alike(one: RunPredictions, other: RunPredictions) -> bool:
@@ -208,9 +209,9 @@ def take_logits(file: RunArrays, split: str) -> RunPredictions:
     return RunPredictions(*(file[f"{split}_{name}"] for name in ("gold", "logits", "ids")))
 
 
-def open_arrays(path: Path, take: Callable[[Arrays], T]) -> T:
+def open_arrays(source: Path | BinaryIO, take: Callable[[Arrays], T]) -> T:
     """What is taken of a file. Raises one of `UNREADABLE`."""
-    with ZipFile(path) as file:
+    with ZipFile(source) as file:
         return take(Arrays(file))
 
 

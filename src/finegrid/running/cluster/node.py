@@ -38,6 +38,7 @@ from finegrid.running.messages import (
 )
 from finegrid.running.process import LocalWorker, Worker
 from finegrid.study.folder import MADE_ONCE, StudyFolder
+from finegrid.study.leftovers import size_of
 from finegrid.study.load import load_study
 from finegrid.study.record import Record
 from finegrid.study.settings import RunSettings
@@ -249,13 +250,5 @@ def modified(path: Path) -> int:
     """When a file was last changed, in nanoseconds; 0 if it is not there."""
     try:
         return path.stat().st_mtime_ns
-    except OSError:
-        return 0
-
-
-def size_of(path: Path) -> int:
-    """Bytes; 0 if it is not there."""
-    try:
-        return path.stat().st_size
     except OSError:
         return 0
