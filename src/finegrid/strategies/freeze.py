@@ -69,5 +69,5 @@ class Freeze(Strategy):
             module.requires_grad_(False)
         model.frozen_layers = self.layers
         if not self.dropout:
-            for site in [parts.embedding_dropout, *(site for layer in frozen for site in layer.dropouts)]:
+            for site in [*parts.embedding_dropouts, *(site for layer in frozen for site in layer.dropouts)]:
                 site.silenced = True

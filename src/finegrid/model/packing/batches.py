@@ -12,8 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from finegrid.data.buckets import round_up
 from finegrid.data.tokens import Keep, TokenisedSplit
-from finegrid.model.kernels.layout import Layout, cut, lay_out, round_up
+from finegrid.model.kernels.layout import Layout, cut, lay_out
 
 # Packed batches are filled up to multiples of so many tokens, with tokens that belong to no text and get no
 # gradient. Without, almost every batch would be of a size of its own, and oneDNN compile its products anew.

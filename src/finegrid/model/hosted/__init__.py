@@ -1,0 +1,1 @@
+"""Encoders that transformers computes, over finegrid's batches and with finegrid's dropout."""
