@@ -90,6 +90,10 @@ def describe_checkpoint(info: CheckpointInfo) -> AuditedCheckpoint:
         positions=info.positions,
         has_pooler=info.has_pooler,
         dropout=info.dropout,
+        has_biases=info.has_biases,
+        tier=info.tier,
+        is_decoder=info.is_decoder,
+        shares_layers=info.shares_layers,
     )
 
 

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from finegrid.errors import Problem
 from finegrid.spelling import Lang
 from finegrid.strategies.part import STRICT, Claim, Listing, Price, UsualLevels
 from finegrid.strategies.seams import Strategy
@@ -91,6 +92,12 @@ class Rates(Strategy):
     def multiples(self, layers: int) -> list[float]:
         """What the rate is multiplied by in the embeddings, and then in each layer from the bottom."""
         return [self.layer_decay ** (layers + 1 - depth) for depth in range(layers + 1)]
+
+    def problems(self, checkpoint: CheckpointInfo) -> list[Problem]:
+        if self.layer_decay == 1 or not checkpoint.shares_layers:
+            return []
+        what = f"level {self.layer_decay}, but the layers of {checkpoint.family} share one set of weights."
+        return [Problem('"rates.layer_decay"', what)]
 
     def explain_level(
         self, factor: str, checkpoint: CheckpointInfo | None, steps: int, lang: Lang = "en"

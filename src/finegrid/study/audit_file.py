@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from finegrid.encoders.families import CheckpointInfo, DropoutRates
+from finegrid.encoders.tiers import Tier
 from finegrid.in_chinese import translate
 from finegrid.metrics import find_scores_problem
 from finegrid.recipe.identity import ENGINE, Level, Levels, key_of
@@ -146,11 +147,16 @@ class AuditedCheckpoint(BaseModel):
     positions: int  # most tokens in one text
     has_pooler: bool
     dropout: DropoutRates = DropoutRates()  # audits of before it was noted: the usual rates
+    has_biases: bool = True
+    tier: Tier = "hand"
+    is_decoder: bool = False
+    shares_layers: bool = False
 
     def as_info(self) -> CheckpointInfo:
         """What the checkpoint's own files would say; of its folder only the name is known."""
-        about = self.family, self.layers, self.positions, self.has_pooler
-        return CheckpointInfo(Path(self.name), *about, dropout=self.dropout)
+        return CheckpointInfo(
+            folder=Path(self.name), **self.model_dump(exclude={"name", "dropout"}), dropout=self.dropout
+        )
 
 
 class Audit(BaseModel):

@@ -88,6 +88,8 @@ class LoadedStudy:
             "tokenizer": self.tokens.fingerprint,
             "model": model_fingerprint(study.checkpoint.folder),
         }
+        if study.checkpoint.tier != "hand":  # whose runs are named as ever
+            self.fingerprints["tier"] = study.checkpoint.tier
 
         self.further = FurtherPretraining(
             study.checkpoint.folder,
@@ -146,7 +148,8 @@ class LoadedStudy:
     def classifier(self, recipe: Recipe, seed: int) -> Classifier:
         """A fresh model, before any strategy has touched it, in training mode."""
         classes = len(self.tokens.labels)
-        model = Classifier(self.checkpoint.copy(), classes, recipe.model.pooling, Streams(seed))
+        tier = self.checkpoint.info.tier
+        model = Classifier(self.checkpoint.copy(), classes, recipe.model.pooling, Streams(seed), tier)
         for module in self.checkpoint.missing:
             model.redraw_(model.encoder.get_submodule(module), "missing")
         model.compute = torch.bfloat16 if self.precision == "bf16" else None
