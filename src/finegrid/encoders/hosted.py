@@ -25,6 +25,9 @@ INTERFACE = {
     "mistral": "Mistral",
     "smollm3": "SmolLM3",
     "olmo2": "OLMo 2",
+    "gemma3_text": "Gemma 3",
+    "phi3": "Phi-3",
+    "granite": "Granite",
 }
 # Of those that run padded, some that people ask for. Others that transformers knows run so, too.
 PADDED = {
@@ -35,8 +38,20 @@ PADDED = {
 # Whose tokens see only themselves and those before them.
 DECODERS = {
     *("modernbert-decoder", "qwen2", "qwen3", "llama", "mistral", "smollm3", "olmo2"),
-    *("gpt2", "gpt_neo", "gpt_neox", "gptj", "opt", "bloom", "phi", "phi3", "gemma", "gemma2", "gemma3_text"),
-    *("granite", "falcon", "stablelm", "starcoder2", "cohere", "qwen3_moe", "smollm", "olmo", "olmo3"),
+    *(
+        "gemma3_text",
+        "phi3",
+        "granite",
+        "gpt2",
+        "gpt_neo",
+        "gpt_neox",
+        "gptj",
+        "opt",
+        "bloom",
+        "phi",
+        "gemma",
+    ),
+    *("falcon", "stablelm", "starcoder2", "cohere", "qwen3_moe", "smollm", "olmo", "olmo3"),
 }
 SHARED_LAYERS = {"albert"}
 # Whose positions are counted from the padding's number + 1.
@@ -90,7 +105,7 @@ def is_known_to_transformers(family: str) -> bool:
         return False
     spec = importlib.util.find_spec("transformers")
     places = [] if spec is None else spec.submodule_search_locations or []
-    return any((Path(place) / "models" / name).is_dir() for place in places) or family in INTERFACE
+    return any(Path(place, "models", name).is_dir() for place in places) or family in INTERFACE
 
 
 def spell_settings(config: Mapping[str, Any]) -> dict[str, Any]:

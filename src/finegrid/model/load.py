@@ -17,6 +17,7 @@ from finegrid.encoders.config import OF_FAMILIES, read_settings
 from finegrid.encoders.families import CheckpointInfo
 from finegrid.encoders.files import read_config, weight_files
 from finegrid.encoders.hosted import plain_values
+from finegrid.encoders.tiers import Tier
 from finegrid.encoders.weights import CheckedWeights, check_weights
 from finegrid.errors import first_line, input_error
 from finegrid.refusals import lacks_memory
@@ -32,6 +33,7 @@ class Checkpoint:
                 finegrid cannot tell apart.
         """
         self.info = info
+        self.tier: Tier = info.tier  # until `prove_tier` finds that it cannot be
         self.weights: CheckedWeights = check_weights(info)
         self.encoder, self.missing = load_encoder(info)
         if info.tier != "hand":
@@ -68,8 +70,8 @@ def check_hosted(encoder: nn.Module, info: CheckpointInfo) -> None:
     Raises:
         InputError: values that are no finite numbers, or parts that cannot be told apart.
     """
-    from finegrid.model.hosted.engine import find_once
-    from finegrid.model.hosted.outline import UnknownEncoderError
+    from finegrid.model.hosted_engine import find_once
+    from finegrid.model.outline import UnknownEncoderError
 
     for name, p in encoder.named_parameters():
         if not bool(torch.isfinite(p).all()):

@@ -130,6 +130,7 @@ class Rates(Strategy):
         embeddings, *layers = self.multiples(len(parts.layers))
         modules = [(module, embeddings) for module in parts.embeddings]
         modules += [(layer.module, own) for layer, own in zip(parts.layers, layers, strict=True)]
+        modules += [(module, 1.0) for module in parts.above]
         if parts.pooler is not None and parts.pooler not in model.fresh:
             modules.append((parts.pooler, 1.0))
         return {p: multiple for module, multiple in modules for p in module.parameters()}
