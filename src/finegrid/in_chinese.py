@@ -465,6 +465,12 @@ PATTERNS: tuple[tuple[str, str], ...] = (
         r"study.toml：\1 = \2，但它是要改变的因素，而 \2 不在它的水平之中：基线取第一个水平 \3。请在两处写相"
         r"同的值。",
     ),
+    (
+        r"study\.toml: optimizer\.rate = (.+) without a warmup\. From (.+) on XLM-RoBERTa often ends with one "
+        r"class for all texts\. Set schedule\.warmup_ratio to 0\.1, or the rate to (.+)\.",
+        r"study.toml：optimizer.rate = \1 而没有预热。从 \2 起，XLM-RoBERTa 常常把所有文本都判为同一类。请把 "
+        r"schedule.warmup_ratio 设为 0.1，或把学习率设为 \3。",
+    ),
     # what a level changes of a run
     (rf"starts {THINGS} from other values", r"改变<\1>的初始值"),
     (rf"trains others of {THINGS}", r"<\1>中训练的张量不同"),

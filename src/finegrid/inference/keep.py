@@ -70,7 +70,7 @@ def whole_model(model: Classifier, family: str) -> dict[str, Tensor]:
     names, prefix = HEADS[family], PREFIXES[family]
     tensors = {}
     for name, t in model.encoder.state_dict().items():
-        # A RoBERTa with this head reads its first token, and has no pooler.
+        # A RoBERTa, or its like, with this head reads its first token, and has no pooler.
         if model.pooling == "pooler" or not name.startswith(POOLER):
             tensors[prefix + name] = t
     for name, t in model.head.state_dict().items():
