@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from finegrid.encoders.families import CheckpointInfo
 from finegrid.encoders.files import weight_files
 from finegrid.encoders.weights import CheckedWeights, check_weights
 from finegrid.errors import first_line, input_error
+from finegrid.model.rows import Rows, copy_encoder
 from finegrid.refusals import lacks_memory
 
 
@@ -27,9 +27,17 @@ class Checkpoint:
         self.weights: CheckedWeights = check_weights(info)
         self.encoder, self.missing = load_encoder(info)
 
-    def copy(self) -> nn.Module:
-        """An encoder of one's own; the loaded one stays as it is."""
-        return copy.deepcopy(self.encoder)
+    def copy(self, rows: Rows | None = None) -> nn.Module:
+        """An encoder of one's own, with some rows of its table of words, or all; the loaded one stays."""
+        encoder: nn.Module = copy_encoder(self.encoder, rows)
+        return encoder
+
+    @property
+    def table(self) -> tuple[str, nn.Embedding]:
+        """The table of words, all of it, and the name of its parameter in the encoder."""
+        table = self.encoder.get_input_embeddings()  # type: ignore[operator]  # transformers' own
+        (name,) = (name for name, p in self.encoder.named_parameters() if p is table.weight)
+        return name, table
 
 
 def load_encoder(info: CheckpointInfo) -> tuple[nn.Module, list[str]]:
