@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 # torch sums squares in lanes, at most so many, one number after the other: rows of zeros change no sum as
-# long as every row begins in the first lane. So on CPUs (tests/model/test_rows.py); GPUs cut sums by size.
+# long as every row begins in the first lane. So on CPUs; GPUs cut sums by their size.
 LANES = 16
 HELD = "held_rows"  # the attribute of a table that lacks rows
 
