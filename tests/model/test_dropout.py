@@ -12,7 +12,7 @@ import torch
 from support.studies import CPU, HEADS, KINDS, LAYERS, classifier_of, pack_all, random_split, save_checkpoint
 from torch import Tensor
 
-from finegrid.data.buckets import group_ends
+from finegrid.buckets import group_ends
 from finegrid.model.dropout import Clock, Dropout, MaskBook
 from finegrid.model.kernels.attention import attend, attend_backward
 from finegrid.model.kernels.layout import Dropped, cut, lay_out

@@ -58,6 +58,7 @@ class Anatomy:
     embedding_table: nn.Embedding  # of the words alone
     embedding_dropouts: Sequence[Dropout]  # below the layers
     layers: Sequence[EncoderLayer]
+    above: Sequence[nn.Module]  # between the layers and the pooling, such as a last norm
     pooler: nn.Module | None
     width: int
     initializer_range: float
@@ -116,6 +117,7 @@ def take_apart(encoder: Any, clock: Clock) -> HandParts:
         embedding_table=encoder.embeddings.word_embeddings,
         embedding_dropouts=[site],
         layers=layers,
+        above=[],
         pooler=getattr(encoder, "pooler", None),
         width=config.dim if config.model_type == "distilbert" else config.hidden_size,
         initializer_range=config.initializer_range,

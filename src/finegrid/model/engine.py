@@ -13,7 +13,7 @@ from finegrid.encoders.tiers import Tier
 from finegrid.model.anatomy import Anatomy, take_apart
 from finegrid.model.dropout import Clock
 from finegrid.model.encoder import Copies, copy_weights, forward_layer
-from finegrid.model.hosted.engine import HostedEngine
+from finegrid.model.hosted_engine import HostedEngine
 from finegrid.model.initial import Initial
 from finegrid.model.packing.batches import Packed
 

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from finegrid.data.buckets import Cuts, round_up
+from finegrid.buckets import Cuts, round_up
 from finegrid.model.kernels.layout import Layout, cut, lay_out
 from finegrid.model.packing.batches import Batch, Prefix
 

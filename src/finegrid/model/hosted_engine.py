@@ -10,17 +10,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from finegrid.data.buckets import cut_buckets
+from finegrid.buckets import cut_buckets
 from finegrid.encoders.tiers import Tier
 from finegrid.model.anatomy import Anatomy
 from finegrid.model.dropout import Clock, Dropout
-from finegrid.model.hosted.attention import SITE, register_attention
-from finegrid.model.hosted.outline import Outline, SiteOutline, outline_of
-from finegrid.model.hosted.passing import Bucket, Pass, buckets_of, current_pass, passing
-from finegrid.model.hosted.sites import HostedDropout
+from finegrid.model.hosted_attention import SITE, attention_of, register_attention
 from finegrid.model.initial import Initial, find_initials
 from finegrid.model.kernels.layout import Layout, lay_out
+from finegrid.model.outline import Outline, SiteOutline, outline_of
 from finegrid.model.packing.batches import Batch, Packed
+from finegrid.model.passing import Bucket, Pass, buckets_of, current_pass, passing
+from finegrid.model.sites import HostedDropout
 
 OUTLINE = "finegrid_outline"  # the attribute of an encoder that has what was found of it, for its copies
 
@@ -35,23 +35,23 @@ class HostedLayer:
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundEncoder:
     """What is found of a checkpoint's encoder once, and holds for its copies."""
 
     outline: Outline
     initials: Mapping[str, Initial]
 
 
-def find_once(encoder: Any, tier: Tier) -> Found:
+def find_once(encoder: Any, tier: Tier) -> FoundEncoder:
     """The outline of an encoder, which is noted down on it.
 
     Raises:
         UnknownEncoderError: its parts cannot be told apart.
     """
-    known: Found | None = getattr(encoder, OUTLINE, None)
+    known: FoundEncoder | None = getattr(encoder, OUTLINE, None)
     if known is None:
         register_attention()
-        known = Found(outline_of(encoder, tier), find_initials(encoder))
+        known = FoundEncoder(outline_of(encoder, tier), find_initials(encoder))
         object.__setattr__(encoder, OUTLINE, known)
     return known
 
@@ -61,6 +61,7 @@ class HostedEngine:
 
     def __init__(self, encoder: Any, tier: Tier, clock: Clock) -> None:
         found = find_once(encoder, tier)
+        encoder.set_attn_implementation(attention_of(tier))
         self.encoder, self.tier, self.outline, self.initials = encoder, tier, found.outline, found.initials
         self.heads = int(getattr(encoder.config, "num_attention_heads", 1))
         self.parts = self._put_together(clock)
@@ -92,6 +93,7 @@ class HostedEngine:
             embedding_table=encoder.get_input_embeddings(),
             embedding_dropouts=[sites[site.name] for site in outline.sites if site.layer is None],
             layers=[layers[name] for name in outline.layers],
+            above=[encoder.get_submodule(name) for name in outline.above],
             pooler=None,
             width=outline.width,
             initializer_range=float(getattr(config, "initializer_range", 0.02) or 0.02),

@@ -12,8 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from finegrid.encoders.tiers import Tier
-from finegrid.model.hosted.attention import PACKED, PADDED
-from finegrid.model.hosted.sites import SiteKind, kind_of
+from finegrid.model.hosted_attention import (
+    PACKED,
+    PADDED,
+    attend_packed,
+    attend_padded,
+    attention_of,
+    refuse_unknown,
+)
+from finegrid.model.sites import SiteKind, kind_of
 
 TEXTS, LENGTH = 2, 3  # of the pass that is watched
 
@@ -40,6 +47,7 @@ class Outline:
     layers: tuple[str, ...]  # in order; layers that share their weights stand as often as they are called
     returns: int  # how many things a layer returns, its vectors first; 0: only them, by themselves
     below: tuple[str, ...]  # modules of parameters that are read before the last layer
+    above: tuple[str, ...]  # and after it
     sites: tuple[SiteOutline, ...]
     attentions: int  # calls of finegrid's attention in a pass
     width: int
@@ -70,7 +78,7 @@ def outline_of(encoder: Any, tier: Tier) -> Outline:
     """
     config = encoder.config
     inputs = tuple(inspect.signature(encoder.forward).parameters)
-    encoder.set_attn_implementation(attention_of(tier, encoder))
+    encoder.set_attn_implementation(attention_of(tier))
     watched = watch(encoder, tier, inputs)
     layers = find_layers(encoder, int(config.num_hidden_layers), watched.calls)
     unique = [*dict.fromkeys(layers)]
@@ -79,16 +87,13 @@ def outline_of(encoder: Any, tier: Tier) -> Outline:
     return Outline(
         layers=layers,
         returns=watched.kinds[layers[0]],
-        below=tuple(find_below(encoder, unique, late)),
+        below=tuple(find_outside(encoder, unique, lambda name: name not in late)),
+        above=tuple(find_outside(encoder, unique, lambda name: name in late)),
         sites=tuple(find_sites(encoder, unique, watched)),
         attentions=watched.attended,
         width=watched.width,
         inputs=inputs,
     )
-
-
-def attention_of(tier: Tier, encoder: Any) -> str:
-    return PACKED if tier == "interface" else PADDED
 
 
 def find_layers(encoder: nn.Module, number: int, calls: list[str]) -> tuple[str, ...]:
@@ -106,17 +111,17 @@ def find_layers(encoder: nn.Module, number: int, calls: list[str]) -> tuple[str,
     return max(found, key=lambda pair: pair[0])[1]
 
 
-def find_below(encoder: nn.Module, layers: list[str], late: set[str]) -> Iterator[str]:
-    """Modules with parameters outside of the layers, but for those first called after the last layer."""
+def find_outside(encoder: nn.Module, layers: list[str], wanted: Callable[[str], bool]) -> Iterator[str]:
+    """The largest modules with parameters outside of the layers, of those that are wanted."""
 
     def search(path: str, module: nn.Module) -> Iterator[str]:
         for name, child in module.named_children():
             here = f"{path}.{name}" if path else name
-            if here in layers or here in late or not any(True for _ in child.parameters()):
+            if here in layers or not any(True for _ in child.parameters()):
                 continue
             if any(layer.startswith(f"{here}.") for layer in layers):
                 yield from search(here, child)
-            else:
+            elif wanted(here):
                 yield here
 
     yield from search("", encoder)
@@ -193,11 +198,16 @@ def standing_in(seen: Watched, names: dict[nn.Module, str]) -> Iterator[None]:
     """In the place of finegrid's attention: notes who calls it, and with which rate of dropout."""
     from transformers import AttentionInterface
 
-    from finegrid.model.hosted.attention import attend_packed, attend_padded
-
     def attend(
-        module: nn.Module, query: Tensor, key: Tensor, value: Tensor, _: Any, dropout: float = 0.0, **__: Any
+        module: nn.Module,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        _: Any,
+        dropout: float = 0.0,
+        **others: Any,
     ) -> tuple[Tensor, None]:
+        refuse_unknown(others, None)
         seen.attended += 1
         seen.rates[names[module]] = float(dropout)
         repeats = query.shape[1] // key.shape[1]

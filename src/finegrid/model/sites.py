@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from finegrid.model.dropout import Clock, Dropout
-from finegrid.model.hosted.passing import Pass, current_pass
 from finegrid.model.kernels.layout import Dropped
+from finegrid.model.passing import Pass, current_pass
 
 # What a site drops: vectors of tokens, attention weights, or something that the texts of a batch share.
 SiteKind = Literal["hidden", "attention", "shared"]

@@ -13,9 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from finegrid.model.hosted.passing import current_pass
-from finegrid.model.hosted.sites import HostedDropout
+from finegrid.encoders.tiers import Tier
 from finegrid.model.kernels.varlen import attend_varlen
+from finegrid.model.passing import current_pass
+from finegrid.model.sites import HostedDropout
 
 PACKED, PADDED = "finegrid-packed", "finegrid-padded"
 # Arguments that change what attention computes, and that finegrid's does not know.
@@ -32,6 +33,11 @@ def register_attention() -> None:
     AttentionInterface.register(PACKED, attend_packed)
     AttentionInterface.register(PADDED, attend_padded)
     AttentionMaskInterface.register(PADDED, eager_mask)
+
+
+def attention_of(tier: Tier) -> str:
+    """The name that a tier's attention is registered under."""
+    return PACKED if tier == "interface" else PADDED
 
 
 def attend_packed(

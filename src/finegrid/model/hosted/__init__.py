@@ -1,1 +1,0 @@
-"""Encoders that transformers computes, over finegrid's batches and with finegrid's dropout."""
