@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, Self, get_args
 
 from finegrid.strategies.part import Aspect, Claim, Part
 
@@ -64,6 +64,7 @@ class Lessons(Protocol):
 # the rows that their study's texts need: "never", from the start; "before steps", once the model is prepared;
 # "in steps", not at all.
 TableReading = Literal["never", "before steps", "in steps"]
+TABLE_READINGS: tuple[TableReading, ...] = get_args(TableReading)
 # What of chance all seeds may share.
 SharedChance = Literal["pretraining", "teacher"]
 
