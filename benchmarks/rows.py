@@ -48,14 +48,15 @@ def write_checkpoint(folder: Path, width: int) -> Path:
         pad_token_id=1,
     )
     RobertaModel(config).save_pretrained(folder)
-    names = [*SPECIALS, *(f"w{number}" for number in range(WORDS - len(SPECIALS)))]
+    words = [*SPECIALS, *(f"w{number}" for number in range(WORDS - len(SPECIALS)))]
     tokenizer = Tokenizer(
-        models.WordLevel({word: number for number, word in enumerate(names)}, unk_token="<unk>")
+        models.WordLevel({word: number for number, word in enumerate(words)}, unk_token="<unk>")
     )
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
     tokenizer.add_special_tokens(SPECIALS)
-    roles = dict(zip(("bos_token", "pad_token", "eos_token", "unk_token", "mask_token"), SPECIALS, strict=True))
+    names = ["bos_token", "pad_token", "eos_token", "unk_token", "mask_token"]
+    roles = dict(zip(names, SPECIALS, strict=True))
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, **roles).save_pretrained(folder)
     return folder
 

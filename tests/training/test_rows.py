@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from support.hosted import HOSTED, save_hosted
 from support.levels import ON, base, on
 from support.strategies.adding import EVERY, add_strategies_, factor_of
 from support.studies import KINDS, open_study, recipe_of, train, weights, write_study
@@ -77,6 +78,15 @@ def test_no_family_of_encoders_makes_a_difference(
     loaded = open_study(write_study(tmp_path, checkpoint_of(kind)))
     recipes = [recipe_of(loaded), recipe_of(loaded, freeze__layers=1), recipe_of(loaded, clip__norm=0.1)]
     for recipe in recipes:
+        (some,), (every,) = train(loaded, recipe), train(with_all_rows(loaded), recipe)
+        assert_same(some, every)
+
+
+# transformers makes its tokeniser anew, of byte pairs: syllables are none.
+@pytest.mark.parametrize("family", sorted({*HOSTED} - {"qwen2"}))
+def test_no_encoder_of_transformers_makes_a_difference(family: str, tmp_path: Path) -> None:
+    loaded = open_study(write_study(tmp_path / "study", save_hosted(tmp_path / "model", family)))
+    for recipe in (recipe_of(loaded), recipe_of(loaded, clip__norm=0.1)):
         (some,), (every,) = train(loaded, recipe), train(with_all_rows(loaded), recipe)
         assert_same(some, every)
 
