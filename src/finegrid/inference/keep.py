@@ -25,6 +25,7 @@ from finegrid.model.classifier import Classifier
 from finegrid.model.load import Checkpoint
 from finegrid.streams import Streams
 from finegrid.study.kept_files import CARD, FILE, HEAD, ONNX
+from finegrid.training.whole import make_whole_
 
 if TYPE_CHECKING:
     from finegrid.inference.fitted import Fitted
@@ -177,6 +178,7 @@ def keep(
     if run.scorer is not None:
         (level,) = run.scorer.keys
         run.scorer.become_(level, run.model.head)
+    make_whole_(run)
     with replacing_folder(out) as draft:
         write_model(run.model, loaded.study.checkpoint.folder, fitted, draft)
         if export is not None:
