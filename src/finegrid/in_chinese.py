@@ -466,8 +466,8 @@ PATTERNS: tuple[tuple[str, str], ...] = (
         r"同的值。",
     ),
     (
-        r"study\.toml: optimizer\.rate = (.+) without a warmup\. From (.+) on XLM-RoBERTa often ends with one "
-        r"class for all texts\. Set schedule\.warmup_ratio to 0\.1, or the rate to (.+)\.",
+        r"study\.toml: optimizer\.rate = (.+) without a warmup\. From (.+) on XLM-RoBERTa often ends with "
+        r"one class for all texts\. Set schedule\.warmup_ratio to 0\.1, or the rate to (.+)\.",
         r"study.toml：optimizer.rate = \1 而没有预热。从 \2 起，XLM-RoBERTa 常常把所有文本都判为同一类。请把 "
         r"schedule.warmup_ratio 设为 0.1，或把学习率设为 \3。",
     ),
