@@ -25,6 +25,7 @@ from finegrid.inference.teacher import open_teacher
 from finegrid.model.classifier import Classifier
 from finegrid.model.load import Checkpoint
 from finegrid.model.packing.batches import Batch, pack
+from finegrid.model.rows import held_rows, take_rows
 from finegrid.recipe.recipe import Recipe
 from finegrid.strategies.seams import Setting, Strategy
 from finegrid.streams import Streams
@@ -326,7 +327,17 @@ def train(loaded: LoadedStudy, *recipes: Recipe, seed: int = 0) -> list[Run]:
 
 
 def weights(run: Run) -> dict[str, torch.Tensor]:
-    return {name: p.detach() for name, p in run.model.named_parameters()}
+    """Of all parameters; of the table of words the rows that texts need, whatever the run has."""
+    rows = run.loaded.rows(run.recipe) if held_rows(run.table) is None else None
+    return {
+        name: take_rows(p.detach(), rows if p is run.table.weight else None)
+        for name, p in run.model.named_parameters()
+    }
+
+
+def start_of(loaded: LoadedStudy) -> dict[str, torch.Tensor]:
+    """What the weights of the baseline's run of seed 0 are before its first step."""
+    return {name: p.detach().clone() for name, p in weights(Run(loaded, "run", recipe_of(loaded), 0)).items()}
 
 
 def same_tensors(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
