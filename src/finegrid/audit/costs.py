@@ -14,6 +14,7 @@ import torch
 from finegrid import metrics
 from finegrid.audit.canonical import Canonicaliser
 from finegrid.audit.proof import Prover
+from finegrid.buckets import padded_share
 from finegrid.data.table import DataTable
 from finegrid.data.token_facts import TokenFacts
 from finegrid.data.token_twins import find_token_twins
@@ -103,7 +104,12 @@ def audit_tier(loaded: LoadedStudy) -> AuditedTier:
             'Take "last-token" or "last-mean".'
         )
         raise input_error(str(loaded.study.files.settings), "model.pooling", what)
-    return AuditedTier(**vars(proof))
+    share = 1.0
+    if proof.tier == "padded":
+        recipe = loaded.study.baseline
+        lengths = np.minimum(loaded.tokens.train.lengths, recipe.model.max_length)
+        share = padded_share(lengths, recipe.training.batch_size)
+    return AuditedTier(**vars(proof), padded_share=share)
 
 
 def describe_checkpoint(info: CheckpointInfo) -> AuditedCheckpoint:
