@@ -32,6 +32,7 @@ IMPORTS = {
     "accelerate": "accelerate",
     "jinja2": "jinja2",
     "mlflow-skinny": "mlflow",
+    "protobuf": "google.protobuf",
     "pyarrow": "pyarrow.parquet",
     "scipy": "scipy.special, scipy.optimize, scipy.sparse, scipy.linalg",
     "tensorboard": "tensorboard.compat.proto.event_pb2",

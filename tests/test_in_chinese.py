@@ -164,6 +164,8 @@ SENTENCES = [
     "0.001, the first level. Write the same value in both places.",
     "study.toml: optimizer.rate = 0.01, but it is varied, and 0.01 is not its first level: the baseline has "
     "0.001, the first level. Write the same value in both places.",
+    "study.toml: optimizer.rate = 5e-05 without a warmup. From 2e-05 on XLM-RoBERTa often ends with one "
+    "class for all texts. Set schedule.warmup_ratio to 0.1, or the rate to 1e-05.",
     # what a level changes
     "freeze.layers = 3 changes more than its own thing: starts 3 tensors of embeddings, layers 1-3, 5, head "
     "from other values, freezes 1 tensor of pooler. Its effect cannot be told apart.",
@@ -237,7 +239,7 @@ SOURCES = {
     "running/scheduling.py": {"take_back", "take_down_ended"},
     "statistics/effects.py": {"_not_given", "_notes"},
     "study/audit_file.py": {"warning"},
-    "study/load.py": {"find_other_baselines"},
+    "study/load.py": {"find_collapse", "find_other_baselines"},
     "training/run.py": {"check", "check_gradients", "judge", "take_test", "update"},
     "training/teachers.py": {"warnings"},
     "verdict/interim.py": {"keep_decision"},
