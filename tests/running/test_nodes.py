@@ -15,7 +15,6 @@ import pytest
 from support.audits import audit_of
 from support.studies import write_study
 
-from finegrid.cli.run import place_of
 from finegrid.data.table import fingerprint_tables
 from finegrid.encoders.families import model_fingerprint
 from finegrid.errors import ClusterLostError, InputError, Problem, WorkerBrokeError
@@ -30,6 +29,7 @@ from finegrid.running.cluster.scratch import Scratch
 from finegrid.running.cluster.session import Cluster, check_on
 from finegrid.running.cluster.shipment import Packer, StudyLayout, unpack
 from finegrid.running.cluster.storage import Storage
+from finegrid.running.cluster.where import place_of
 from finegrid.running.messages import (
     ClusterLost,
     Event,
@@ -39,7 +39,7 @@ from finegrid.running.messages import (
     Trained,
     TurnedAway,
 )
-from finegrid.running.place import Place
+from finegrid.running.place import Place, ThisMachine
 from finegrid.running.progress.watcher import Watcher
 from finegrid.running.runner import Runner
 from finegrid.study.audit_file import Audit, Cost, RowAudit, save_audit
@@ -336,7 +336,11 @@ def test_states_are_kept_elsewhere_only_on_a_cluster_and_without_ray_there_is_no
     with pytest.raises(InputError, match=r"pip install 'finegrid\[ray\]'"), place_of("ray", None, mix=False):
         pass
     with place_of(None, None, mix=False) as place:
-        assert place is None
+        assert isinstance(place, ThisMachine)
+    with place_of(None, None, mix=True):
+        pass  # of devices, precisions, threads
+    with pytest.raises(InputError, match="--mix +found without --on"):
+        place_of(None, None, mix=True, only_nodes=True)
 
 
 class Store(list[Any]):

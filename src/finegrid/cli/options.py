@@ -43,6 +43,19 @@ Memory = Annotated[
         min=0.1, help="GiB for all workers together. Default: 60 % of the machine's, or 80 % of each GPU's."
     ),
 ]
+On = Annotated[
+    str | None, typer.Option(help="A Ray cluster: ray, or ray://host:10001. Default: this machine.")
+]
+States = Annotated[
+    str | None,
+    typer.Option(
+        "--storage", help="With --on: folder or URL where states are kept that other nodes go on from."
+    ),
+]
+Mix = Annotated[
+    bool, typer.Option("--mix", help="Allow runs of several devices, precisions, threads, stacks, nodes.")
+]
+MixNodes = Annotated[bool, typer.Option("--mix", help="With --on: nodes may differ from each other.")]
 Margin = Annotated[
     float | None,
     typer.Option(

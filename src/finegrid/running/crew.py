@@ -37,6 +37,7 @@ from finegrid.unfit import tell_set_aside
 
 E = TypeVar("E", bound=Event)
 T = TypeVar("T")
+MOST_TIMES = 3  # that a family is given to workers who are lost with it: it may be what kills them
 MOST_FAILURES = 2  # families in a row: with one of them it may be the family's fault
 OF_FAMILY = re.compile("out of memory")  # one that is too large says nothing of the next one
 OF_GPU = re.compile("CUDA|cuBLAS|cuDNN|out of memory|worker process ended", re.IGNORECASE)

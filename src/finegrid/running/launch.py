@@ -138,6 +138,7 @@ def fit(
     onnx: bool = False,
     about: str = "",
     show: ShowProgress = show_on_terminal,
+    place: Place | None = None,
 ) -> Record:
     """Train one recipe with one seed (None: the study's first), and keep its model in ``out``.
 
@@ -150,14 +151,17 @@ def fit(
         onnx: whether the model is kept as ONNX, too.
         about: what its card says of the study, in Markdown.
         show: tells the progress.
+        place: where; None: here.
 
     Returns:
         The record of the run, which may have diverged; the ledger does not get it.
 
     Raises:
         InputError: bad data or model, or a folder in use.
+        ClusterLostError: the cluster that trains is gone.
     """
     number = study.head.design.numbers[0] if seed is None else seed
     need_to_train()
     with show(study.head.score, study.folder) as watcher:
-        return Runner(study, settings, watcher=watcher).fit(recipe, number, Keeping(out, onnx, about))
+        runner = Runner(study, settings, watcher=watcher, place=place or ThisMachine())
+        return runner.fit(recipe, number, Keeping(out, onnx, about))

@@ -10,15 +10,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from finegrid.atomic import replacing_folder
 from finegrid.errors import ClusterLostError, Problem, first_line
-from finegrid.planning.families import Family
 from finegrid.running.cluster.calls import Calls
 from finegrid.running.cluster.facts import NodeFacts
 from finegrid.running.cluster.node import Message
-from finegrid.running.cluster.shipment import Shipment, ShippedFile
+from finegrid.running.cluster.shipment import PART, Bytes, Shipment, ShippedFile, receive
 from finegrid.running.messages import (
     Ended,
     Event,
+    FitJob,
     Hint,
     Job,
     Lost,
@@ -32,6 +33,7 @@ from finegrid.study.prediction_file import add_family
 from finegrid.study.study import Study
 
 CLOSES_WITHIN = 5.0  # seconds
+PART_SECONDS = 300.0  # in which a part of a kept model must come, at most 64 MiB
 # How Ray says that it has killed a worker, and that a node is gone.
 SAID_OF_MEMORY = ("memory pressure", "running low on memory", "OutOfMemoryError")
 SAID_OF_NODES = ("node has died", "node died", "node is dead", "node was terminated", "shut down")
@@ -67,6 +69,7 @@ class RemoteWorker(Worker):
         self.lost = False  # it answers no more
         self._study, self._events, self._shared, self._calls = study, events, shared, calls
         self._home = ""
+        self._out: Path | None = None  # where a model is to be kept
         self._warned = False
         self._closing: Any = None
 
@@ -82,12 +85,14 @@ class RemoteWorker(Worker):
             self._events.put((self, event))
 
     def send(self, job: Job) -> None:
+        if isinstance(job, FitJob):
+            self._out = job.out
         line, shared = json.dumps(job.to_json()), dict(self._shared(self))
         self._calls.post(lambda: self.actor.send.remote(line, shared))
 
-    def forget(self, family: Family) -> None:
-        """A family has ended, and its records are written down."""
-        self._calls.post(lambda: self.actor.forget.remote(family.family_id))
+    def forget(self, state: str) -> None:
+        """A family has ended, and its records are written down: its state goes."""
+        self._calls.post(lambda: self.actor.forget.remote(state))
 
     def hear(self, messages: list[Message]) -> None:
         """Write what came with a message, and put its event into the queue.
@@ -102,6 +107,8 @@ class RemoteWorker(Worker):
             if message.unsaved and not self._warned:
                 self._warned = True
                 self.tell(Hint(warning_of("unsaved", node=self.host, why=message.unsaved)))
+            if message.kept:
+                self._fetch_kept(message.kept)
             for name, content in message.files.items():
                 add_family(self._study.files.predictions / Path(name).name, content)
             for event in self._events_of(message):
@@ -127,6 +134,29 @@ class RemoteWorker(Worker):
                     yield replace(event, path=f"{self.host}:{path}" if path else self.host)
                 case _:
                     yield event
+
+    def _fetch_kept(self, kept: Mapping[str, tuple[str, int]]) -> None:
+        """Bring a model here that its node has kept; it is there in full or not at all.
+
+        Raises:
+            OSError: the driver's disk is full or broken.
+            ValueError: what came is not what was sent.
+        """
+        import ray
+
+        def get(part: Any) -> Bytes:
+            try:
+                content: Bytes = ray.get(part, timeout=PART_SECONDS)
+            except ray.exceptions.GetTimeoutError as error:  # an OSError, but none of this machine's
+                raise RuntimeError(f"sent no part of the model within {PART_SECONDS:.0f} s") from error
+            return content
+
+        assert self._out is not None
+        with replacing_folder(self._out) as draft:
+            for name, (digest, size) in kept.items():
+                count = max(1, -(-size // PART))
+                parts = tuple(self.actor.read_kept.remote(name, part) for part in range(count))
+                receive(draft / Path(name).name, ShippedFile(digest, parts), get)
 
     def _as_here(self, text: str) -> str:
         """Where a node names its own folder, the study's."""
