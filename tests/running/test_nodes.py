@@ -339,7 +339,7 @@ def test_states_are_kept_elsewhere_only_on_a_cluster_and_without_ray_there_is_no
         assert isinstance(place, ThisMachine)
     with place_of(None, None, mix=True):
         pass  # of devices, precisions, threads
-    with pytest.raises(InputError, match="--mix +found without --on"):
+    with pytest.raises(InputError, match=r"--mix +found without --on"):
         place_of(None, None, mix=True, only_nodes=True)
 
 

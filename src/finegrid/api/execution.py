@@ -119,12 +119,6 @@ class Execution:
         from finegrid.verdict.interim import add_seeds
 
         settings, show = self.settings, self.listener
-
-        def predict_seconds(study: Study, seeds: int) -> float | None:
-            return study_status(
-                study, settings, seeds, self.workers, place.offer(study, settings)
-            ).seconds_left()
-
         with self.place() as place:
             ended = add_seeds(
                 self.study,
@@ -132,7 +126,9 @@ class Execution:
                     study, settings, self.workers, seeds, mix=self.mix, show=show, place=place
                 ),
                 measure=partial(launch.measure_costs, settings=settings, show=show, place=place),
-                predict_seconds=predict_seconds,
+                predict_seconds=partial(
+                    launch.predict_seconds, settings=settings, workers=self.workers, place=place
+                ),
                 budget=seconds,
                 margin=margin,
                 say=self.listener.say,

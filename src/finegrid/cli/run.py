@@ -162,17 +162,13 @@ def run_until_decided(
     from finegrid.verdict.interim import add_seeds
 
     show = show_in(lang)
-
-    def predict_seconds(study: Study, seeds: int) -> float | None:
-        return study_status(study, settings, seeds, workers, place.offer(study, settings)).seconds_left()
-
     reason = add_seeds(
         study,
         train=lambda study, seeds: launch.train(
             study, settings, workers, seeds, mix=mix, show=show, place=place
         ),
         measure=partial(launch.measure_costs, settings=settings, show=show, place=place),
-        predict_seconds=predict_seconds,
+        predict_seconds=partial(launch.predict_seconds, settings=settings, workers=workers, place=place),
         budget=None if budget is None else parse_budget(budget),
         margin=margin,
         say=sayer(lang),

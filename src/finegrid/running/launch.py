@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from finegrid.extras import need_to_train
 from finegrid.planning.families import Family
-from finegrid.planning.status import probed
+from finegrid.planning.status import probed, study_status
 from finegrid.recipe.identity import Levels
 from finegrid.recipe.recipe import Recipe
 from finegrid.running.fitting import Keeping
@@ -127,6 +127,18 @@ def measure_costs(
     """
     if not probed(study, settings):
         audit(study, settings, show, place=place)
+
+
+def predict_seconds(
+    study: Study, seeds: int, settings: RunSettings, workers: int | None, place: Place
+) -> float | None:
+    """What the first so many seeds of a study will take there; None where nothing was measured.
+
+    Raises:
+        InputError: a place that cannot be asked.
+    """
+    offer = place.offer(study, settings)
+    return study_status(study, settings, seeds, workers, offer).seconds_left()
 
 
 def fit(
