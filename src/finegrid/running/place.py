@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from finegrid.machine import gpus
 from finegrid.planning.capacity import HERE, Hardware, Offer, capacity, check_workers
@@ -128,6 +129,9 @@ class ThisMachine(Place):
         kinds: Collection[str] | None = None,
     ) -> Worker:
         return LocalWorker(study, settings, index, events)
+
+    def sign(self, record: Record, worker: Worker) -> Record:
+        return replace(record, processor=worker.gpu) if worker.gpu else record
 
     def count(
         self, settings: RunSettings, audit: Audit, waiting: int, asked: int | None, ready: int, starting: int

@@ -13,7 +13,7 @@ from finegrid.errors import ClusterLostError
 from finegrid.planning.families import Family
 from finegrid.planning.forecast import family_seconds
 from finegrid.running.auditing import check_unchanged
-from finegrid.running.crew import MOST_TIMES, Crew
+from finegrid.running.crew import MOST_TIMES, Crew, tell_end
 from finegrid.running.deadline import Deadline
 from finegrid.running.messages import (
     Broken,
@@ -31,7 +31,7 @@ from finegrid.running.messages import (
     Trained,
     TurnedAway,
 )
-from finegrid.running.process import Worker, describe_exit, raise_error
+from finegrid.running.process import Worker, raise_error
 from finegrid.running.records import record_lost
 from finegrid.study.audit_file import Audit
 from finegrid.study.lock import check_held, check_there
@@ -122,7 +122,7 @@ class Workload:
                 case Ready() if worker not in workers or self.crew.leave_out_unlike(worker, event.gpu):
                     pass
                 case Ready():
-                    self.crew.is_ready(worker)
+                    self.crew.is_ready(worker, event)
                     check_unchanged(self.crew.study, self.audit, event)
                     self.give_next(worker)
                     if self.crew.place.grows:
@@ -234,7 +234,7 @@ class Workload:
     def take_down_ended(self, worker: Worker, family: Family, code: int) -> None:
         """A worker died in the middle of a family: its runs failed, and the ledger says why."""
         files = self.crew.study.files
-        reason = worker.reason or f"the worker process ended with {describe_exit(code)}"
+        reason = tell_end(worker, code)
         self.take_down_lost(worker, family, f"{reason}; see {files.relative(files.log_of(worker.index))}")
 
     def take_down_lost(self, worker: Worker, family: Family, reason: str) -> None:

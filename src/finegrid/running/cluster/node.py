@@ -60,6 +60,7 @@ class Message:
     made: dict[str, tuple[str, int]] = field(default_factory=dict)  # cached files, their digest and size
     kept: dict[str, tuple[str, int]] = field(default_factory=dict)  # files of a model, digest and size
     ended: int | None = None  # the worker's exit code
+    reason: str = ""  # why it was ended
     home: str = ""  # the study's folder there, once it is laid out
     unsaved: str = ""  # why a state could not be kept in the storage
     log: str = ""
@@ -185,7 +186,7 @@ class Node:
         while True:
             _, event = self._events.get()
             if isinstance(event, Ended):
-                self._out.put(Message(ended=event.code))
+                self._out.put(Message(ended=event.code, reason=self._worker.reason if self._worker else ""))
                 return
             self._pass_on(event)
 

@@ -116,13 +116,8 @@ class RemoteWorker(Worker):
 
     def _events_of(self, message: Message) -> Iterator[Event]:
         if message.ended is not None:
-            how = describe_exit(message.ended)
             # A signal is nobody's mistake: too little memory at that moment, or somebody's kill.
-            yield (
-                Lost(f"its process on {self.host} ended with {how}")
-                if message.ended < 0
-                else Ended(message.ended)
-            )
+            yield (Lost(tell_loss(self.host, message)) if message.ended < 0 else Ended(message.ended))
         if message.event is not None:
             match event := parse_event(json.dumps(message.event)):
                 case Problems(source, problems):
@@ -188,6 +183,13 @@ class RemoteWorker(Worker):
             if self._closing is not None:
                 ray.wait([self._closing], timeout=CLOSES_WITHIN)
             ray.kill(self.actor, no_restart=True)
+
+
+def tell_loss(host: str, message: Message) -> str:
+    """Why a worker's process is no more, which has told it with its last message."""
+    if message.reason:
+        return f"on {host} {message.reason}"
+    return f"its process on {host} ended with {describe_exit(message.ended or 0)}"
 
 
 def describe_loss(error: Exception, host: str) -> str:
