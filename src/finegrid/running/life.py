@@ -30,7 +30,11 @@ class Life:
     _looked: float = 0.0
 
     def look(self) -> str:
-        """Look again, `LOOK_SECONDS` after the last time. Returns what is wrong, in English; empty if nothing."""
+        """Look again, `LOOK_SECONDS` after the last time.
+
+        Returns:
+            What is wrong, in English; empty if nothing is.
+        """
         try:
             idle = self._is_idle(psutil.Process(self.number))
         except psutil.Error:

@@ -51,7 +51,7 @@ ALLOCATOR = {
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
-HANGS = "a disk or a driver that hangs, or too little address space (ulimit -v)"
+HANGS = "a disk or a driver that hangs, or too little address space (`ulimit -v`)"
 
 
 class Worker(ABC):

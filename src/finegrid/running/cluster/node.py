@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import platform
 import queue
+import signal
 import threading
 import traceback
 from collections.abc import Iterator, Mapping
@@ -22,7 +23,16 @@ from finegrid.inference.fit import check_onnx_extra
 from finegrid.refusals import describe_failure, find_refusal
 from finegrid.running.cluster.facts import NodeFacts
 from finegrid.running.cluster.scratch import Scratch
-from finegrid.running.cluster.shipment import PART, Bytes, Shipment, ShippedFile, receive, unpack
+from finegrid.running.cluster.shipment import (
+    PART,
+    Bytes,
+    NotSentError,
+    Shipment,
+    ShippedFile,
+    receive,
+    take,
+    unpack,
+)
 from finegrid.running.cluster.storage import Storage
 from finegrid.running.messages import (
     Broken,
@@ -177,6 +187,9 @@ class Node:
         except InputError as error:
             self._tell(Problems(error.source, error.problems))
             return
+        except NotSentError as error:
+            self._out.put(Message(ended=-signal.SIGKILL, reason=str(error)))
+            return
         except Exception as error:
             if (refused := find_refusal(error)) is not None:
                 self._tell(Refused.of(refused))
@@ -191,10 +204,8 @@ class Node:
             self._pass_on(event)
 
     def _start(self, shipment: Shipment, settings: RunSettings, index: int, storage: str) -> None:
-        import ray
-
         self._scratch = Scratch.of(f"{self._session}-{self._node[:16]}")
-        home = unpack(shipment, self._scratch.path, ray.get)
+        home = unpack(shipment, self._scratch.path, take)
         self._storage = Storage(storage) if storage else None
         study = load_study(home)
         self._files = study.files

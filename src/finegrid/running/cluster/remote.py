@@ -15,7 +15,7 @@ from finegrid.errors import ClusterLostError, Problem, first_line
 from finegrid.running.cluster.calls import Calls
 from finegrid.running.cluster.facts import NodeFacts
 from finegrid.running.cluster.node import Message
-from finegrid.running.cluster.shipment import PART, Bytes, Shipment, ShippedFile, receive
+from finegrid.running.cluster.shipment import PART, Shipment, ShippedFile, receive, take
 from finegrid.running.messages import (
     Ended,
     Event,
@@ -33,7 +33,6 @@ from finegrid.study.prediction_file import add_family
 from finegrid.study.study import Study
 
 CLOSES_WITHIN = 5.0  # seconds
-PART_SECONDS = 300.0  # in which a part of a kept model must come, at most 64 MiB
 # How Ray says that it has killed a worker, and that a node is gone.
 SAID_OF_MEMORY = ("memory pressure", "running low on memory", "OutOfMemoryError")
 SAID_OF_NODES = ("node has died", "node died", "node is dead", "node was terminated", "shut down")
@@ -134,24 +133,16 @@ class RemoteWorker(Worker):
         """Bring a model here that its node has kept; it is there in full or not at all.
 
         Raises:
+            NotSentError: a part of it did not come.
             OSError: the driver's disk is full or broken.
             ValueError: what came is not what was sent.
         """
-        import ray
-
-        def get(part: Any) -> Bytes:
-            try:
-                content: Bytes = ray.get(part, timeout=PART_SECONDS)
-            except ray.exceptions.GetTimeoutError as error:  # an OSError, but none of this machine's
-                raise RuntimeError(f"sent no part of the model within {PART_SECONDS:.0f} s") from error
-            return content
-
         assert self._out is not None
         with replacing_folder(self._out) as draft:
             for name, (digest, size) in kept.items():
                 count = max(1, -(-size // PART))
                 parts = tuple(self.actor.read_kept.remote(name, part) for part in range(count))
-                receive(draft / Path(name).name, ShippedFile(digest, parts), get)
+                receive(draft / Path(name).name, ShippedFile(digest, parts), take)
 
     def _as_here(self, text: str) -> str:
         """Where a node names its own folder, the study's."""
