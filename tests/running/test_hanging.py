@@ -60,7 +60,7 @@ def test_a_worker_that_never_answers_ends_the_command_and_the_same_command_goes_
 
     assert str(ended.value) == (
         "the worker process did nothing for 1 s while it began: a disk or a driver that hangs, or too little "
-        f"address space (ulimit -v); see {folder / 'logs' / 'worker-0.log'}"
+        f"address space (`ulimit -v`); see {folder / 'logs' / 'worker-0.log'}"
     )
     assert not (folder / "runs.jsonl").exists()
     assert call("run", folder).returncode == 0

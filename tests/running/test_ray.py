@@ -93,6 +93,67 @@ def test_a_study_begun_here_goes_on_there_and_the_other_way_round(home: Path, cl
         check_same(home, name)
 
 
+def test_a_model_that_is_fitted_on_a_node_is_the_local_one_and_lies_here(home: Path, cluster: Any) -> None:
+    """Whichever recipe: it is trained, kept in full, and brought here in parts."""
+    asked = "fit", "local", "--recipe", "2", "--out"
+    assert finegrid(*asked, home / "kept-here", cwd=home).returncode == 0
+    ended = on_cluster(cluster, *asked, home / "kept-there", "--on", "ray", cwd=home)
+
+    assert ended.returncode == 0, ended.stderr
+    here, there = (
+        {path.name: path.read_bytes() for path in (home / name).iterdir()}
+        for name in ("kept-here", "kept-there")
+    )
+    assert here.keys() == there.keys() > {"model.safetensors", "finegrid.json"}
+    assert [name for name in here if here[name] != there[name]] == []
+    assert not [*(home / "local" / "states").iterdir()]
+
+
+def test_a_recipe_is_confirmed_on_the_cluster_as_it_is_here(home: Path, cluster: Any) -> None:
+    for name in ("sure-here", "sure-there"):
+        shutil.copytree(home / "local", home / name)
+    asked = "--seeds", "2", "--json"
+    here = finegrid("confirm", "sure-here", *asked, cwd=home)
+    there = on_cluster(cluster, "confirm", "sure-there", *asked, "--on", "ray", cwd=home)
+
+    assert (here.returncode, there.returncode) == (0, 0), there.stderr
+    assert here.stdout == there.stdout
+    (folder,) = (home / "sure-there").glob("confirm-*")
+    assert {record["node"] for record in records(folder)} != {None}
+
+
+def test_a_plan_counts_the_places_of_the_cluster(home: Path, cluster: Any) -> None:
+    copy_of(home, "planned")
+    told = on_cluster(cluster, "plan", "planned", "--probe", "--on", "ray", cwd=home)
+
+    assert told.returncode == 0, told.stderr
+    assert "left on 3 nodes of the cluster with up to 3 workers of 1 thread" in told.stdout
+
+
+IN_PYTHON = """
+import finegrid as fg
+study = fg.Study.load("python")
+summary = study.run(on="ray", storage={storage!r})
+print(summary.runs.done, [line for line in summary.said if "cluster" in line])
+print(study.fit("baseline", on="ray").predict(["a b c"]).label is not None)
+"""
+
+
+def test_python_trains_and_fits_on_a_cluster(home: Path, cluster: Any, tmp_path: Path) -> None:
+    copy_of(home, "python")
+    code = IN_PYTHON.format(storage=str(tmp_path))
+    environment = {**ENVIRONMENT, "RAY_ADDRESS": cluster.address}
+    line = [sys.executable, "-c", code]
+    ended = subprocess.run(
+        line, cwd=home, env=environment, capture_output=True, encoding="utf-8", timeout=600
+    )
+
+    assert ended.returncode == 0, ended.stderr
+    first, second = ended.stdout.splitlines()
+    assert first == "12 ['the cluster has 3 nodes with room for 3 workers']" and second == "True"
+    check_same(home, "python")
+
+
 def test_the_script_for_slurm_makes_a_cluster_trains_and_leaves_nothing(home: Path, tmp_path: Path) -> None:
     """With an srun that starts everything on this machine."""
     copy_of(home, "slurm")
