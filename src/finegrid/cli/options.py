@@ -127,7 +127,10 @@ def tell_far(study: Study, lang: Lang) -> None:
 
 
 def tell_far_in(folder: Path, lang: Lang) -> None:
-    """The same, where a folder holds a study: whoever reads it says what is wrong with it."""
+    """The same, where a folder holds a study, of who reads it later and over and over.
+
+    That one says what is wrong with it.
+    """
     with suppress(InputError):
         if load_imported(folder) is None:
             tell_far(read_study(folder), lang)

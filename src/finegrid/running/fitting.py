@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from finegrid.encoders.families import find_hub_id
 from finegrid.errors import WorkerBrokeError
 from finegrid.planning.families import Family
 from finegrid.planning.runs import plan_run
@@ -35,10 +36,18 @@ def fit_recipe(crew: Crew, recipe: Recipe, seed: int, audit: Audit, keeping: Kee
     """
     run = plan_run(crew.study, audit, crew.settings.precision, recipe, seed)
     family = Family((run,), (run,))
-    # Its state is not that of the study's family of this run, which may have other members.
-    levels = recipe.moved(), recipe.free_levels()
-    out, onnx, about = keeping.out, keeping.onnx, keeping.about
-    job = FitJob(f"fit-{run.run_id}", RunToTrain.of(run), *levels, run.stands_for, out, onnx, about)
+    job = FitJob(
+        f"fit-{run.run_id}",  # not the state of the study's family of this run, which may have other members
+        RunToTrain.of(run),
+        *(recipe.moved(), recipe.free_levels()),
+        run.stands_for,
+        keeping.out,
+        keeping.onnx,
+        keeping.about,
+        # What the card names is known here: on a node folders are called otherwise.
+        title=crew.study.folder.resolve().name,
+        hub_id=find_hub_id(crew.study.checkpoint.folder),
+    )
     crew.watcher.planned([family], [family], audit)
     record = fit_with_any(crew, job, family, audit)
     crew.watcher.finished(family)
