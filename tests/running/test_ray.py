@@ -17,10 +17,13 @@ import pytest
 from support.command_line import ENVIRONMENT, FINEGRID, finegrid, records
 from support.killed import finished_content
 from support.nodes import STORE, cluster_of, on_cluster
-from support.studies import save_word_checkpoint, write_data, write_word_study
+from support.pretend import pretend
+from support.studies import open_study, save_word_checkpoint, write_data, write_study, write_word_study
 from support.waiting import let_pass
 
 import finegrid as finegrid_package
+from finegrid.audit.costs import make_audit
+from finegrid.study.audit_file import save_audit
 
 pytest.importorskip("ray")
 pytestmark = pytest.mark.slow
@@ -106,21 +109,26 @@ def test_a_model_that_is_fitted_on_a_node_is_the_local_one_and_lies_here(home: P
     )
     assert here.keys() == there.keys() > {"model.safetensors", "finegrid.json"}
     assert [name for name in here if here[name] != there[name]] == []
-    assert not [*(home / "local" / "states").iterdir()]
+    assert not [*(home / "local").glob("states/*")]
 
 
-def test_a_recipe_is_confirmed_on_the_cluster_as_it_is_here(home: Path, cluster: Any) -> None:
-    slow = {"optimizer.rate": [1e-6, 0.01]}  # which one is recommended is not in doubt
-    write_word_study(home / "sure-here", home / "checkpoint", slow, design="seeds = 3", run=RUN)
-    assert finegrid("run", "sure-here", cwd=home).returncode == 0
-    shutil.copytree(home / "sure-here", home / "sure-there")
+CONFIRMED = '[design]\nseeds = 3\n[factors]\n"reinit.layers" = [0, 2]\n"schedule.warmup_ratio" = [0.0, 0.5]\n'
+
+
+def test_a_recipe_is_confirmed_on_the_cluster_as_it_is_here(home: Path, cluster: Any, bert: Path) -> None:
+    """Of a study whose ledger says that re-initialising is the best by far."""
+    here = write_study(home / "sure-here", bert, CONFIRMED, 'score = "accuracy"\n')
+    loaded = open_study(here)
+    save_audit(here, audit := make_audit(loaded))
+    pretend(loaded.study, audit, lambda run: 120 + 60 * ("reinit.layers" in run.levels) + run.seed, range(3))
+    shutil.copytree(here, there := home / "sure-there")
     asked = "--seeds", "2", "--json"
-    here = finegrid("confirm", "sure-here", *asked, cwd=home)
-    there = on_cluster(cluster, "confirm", "sure-there", *asked, "--on", "ray", cwd=home)
+    local = finegrid("confirm", here, *asked)
+    far = on_cluster(cluster, "confirm", there, *asked, "--on", "ray", cwd=home)
 
-    assert (here.returncode, there.returncode) == (0, 0), there.stderr
-    assert here.stdout == there.stdout
-    (folder,) = (home / "sure-there").glob("confirm-*")
+    assert (local.returncode, far.returncode) == (0, 0), far.stderr
+    assert local.stdout == far.stdout
+    (folder,) = there.glob("confirm-*")
     assert {record["node"] for record in records(folder)} != {None}
 
 
@@ -137,7 +145,7 @@ import finegrid as fg
 study = fg.Study.load("python")
 summary = study.run(on="ray", storage={storage!r})
 print(summary.runs.done, [line for line in summary.said if "cluster" in line])
-print(len(study.fit("baseline", on="ray").predict(["a b c"])))
+print(len(study.fit("baseline", out="kept-by-python", on="ray").predict(["a b c"])))
 """
 
 
