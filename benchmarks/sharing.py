@@ -7,9 +7,9 @@ Each study is a folder and a `finegrid run --workers 1` of its own, on the first
 workers share it, which one `finegrid run` never does. Rounds of both kinds take turns. Seconds are from the
 first family's start to the last one's end; one after the other, without the time that processes take to
 start, which is told beside. *Ratio* is side by side over one after the other: at 1 sharing saves nothing,
-below 1 one worker leaves the GPU idle. Predictions of both must be the same to the last bit, which is checked.
-With `--device cpu` each study has one thread, and two have two cores: that shows that the benchmark runs, and
-says nothing of GPUs.
+below 1 one worker leaves the GPU idle. Predictions of both must be the same to the last bit, which is
+checked. With `--device cpu` each study has one thread, and two have two cores: that shows that the benchmark
+runs, and says nothing of GPUs.
 """
 
 from __future__ import annotations
