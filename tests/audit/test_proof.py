@@ -28,6 +28,7 @@ from finegrid.strategies.reinit import Reinit
 from finegrid.strategies.seams import Setting, Strategy
 from finegrid.study.audit_file import Change, Proof
 from finegrid.training.loaded import LoadedStudy
+from finegrid.training.stack import hand_layers
 
 FACTORS = """[factors]
 "freeze.dropout" = [true, false]
@@ -156,7 +157,7 @@ def test_a_strategy_that_changes_its_neighbours_tensor_is_caught(
         draw(self, model, setting)
         if self.layers:
             with torch.no_grad():
-                model.parts.layers[1].up.bias.add_(1.0)
+                hand_layers(model)[1].up.bias.add_(1.0)
 
     monkeypatch.setattr(Reinit, "prepare_model", also_the_neighbour)
 
@@ -171,7 +172,7 @@ def test_a_strategy_that_changes_another_aspect_is_caught(
     def also_silent(self: Freeze, model: Classifier, setting: Setting) -> None:
         freeze(self, model, setting)
         if self.layers:
-            model.parts.layers[3].attention_dropout.silenced = True
+            hand_layers(model)[3].attention_dropout.silenced = True
 
     monkeypatch.setattr(Freeze, "prepare_model", also_silent)
 

@@ -122,9 +122,9 @@ def test_transformers_loads_what_was_kept(
     ours = load_model(out, load_fitted(out), CPU).eval()
     batch = pack(loaded.tokens.dev, np.arange(len(texts)), 32, CPU)
     with torch.no_grad():
-        states = [ours.parts.embed(batch.ids, batch.positions, batch.types)]
-        for index in range(len(ours.parts.layers)):
-            states.append(ours._layer(index, states[-1], batch, None))
+        states: list[torch.Tensor] = []
+        every = range(len(ours.parts.layers))
+        states.append(ours.engine.run(batch, every, lambda level, vectors: states.append(vectors)))
     for theirs, mine in zip(hidden, states, strict=True):
         mask = encoded["attention_mask"].bool()
         real = torch.cat([theirs[row][mask[row]] for row in batch.rows])

@@ -12,9 +12,10 @@ import torch
 from support.studies import CPU, HEADS, KINDS, LAYERS, classifier_of, pack_all, random_split, save_checkpoint
 from torch import Tensor
 
+from finegrid.buckets import group_ends
 from finegrid.model.dropout import Clock, Dropout, MaskBook
 from finegrid.model.kernels.attention import attend, attend_backward
-from finegrid.model.kernels.layout import Dropped, cut, group_ends, lay_out
+from finegrid.model.kernels.layout import Dropped, cut, lay_out
 from finegrid.model.kernels.plain import add_residual, through_dropout
 from finegrid.model.packing.batches import Batch
 from finegrid.streams import Streams
@@ -322,4 +323,4 @@ def test_groups_are_the_cheapest_of_all_ways_to_cut(lengths: list[int], group_co
     inner = range(1, len(lengths))
     ways = [(*cuts, len(lengths)) for n in range(len(lengths)) for cuts in combinations(inner, n)]
 
-    assert cost(tuple(group_ends(lengths, 2, group_cost))) == min(map(cost, ways))
+    assert cost(tuple(group_ends(lengths, lambda n: 2 * n**2, group_cost))) == min(map(cost, ways))

@@ -14,6 +14,7 @@ from support.checkpoints import WEIGHTS, as_bin, change_weights, drop, refusal, 
 from support.studies import KINDS, SYLLABLES, open_study, recipe_of, save_checkpoint, write_study
 
 from finegrid.encoders.families import FAMILIES, inspect, model_fingerprint
+from finegrid.encoders.hosted import INTERFACE, PADDED
 from finegrid.encoders.tokenizer import load_tokenizer
 from finegrid.model.load import Checkpoint
 
@@ -24,14 +25,22 @@ def folder(bert: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(bert, tmp_path / "checkpoint"))
 
 
-@pytest.mark.parametrize("family", ["albert", "gpt2", "t5", "deberta-v2"])
-def test_other_families_are_refused_by_name_with_the_list_of_ours(folder: Path, family: str) -> None:
-    set_config(folder, model_type=family)
+@pytest.mark.parametrize("code", [True, False])
+def test_families_that_transformers_does_not_know_are_refused_with_the_list_of_those_it_does(
+    folder: Path, code: bool
+) -> None:
+    set_config(folder, model_type="neobert", **({"auto_map": {"AutoModel": "model.NeoBERT"}} if code else {}))
 
     said = refusal(lambda: inspect(folder))
 
-    assert f'"{family}"' in said and all(ours in said for ours in FAMILIES)
-    assert ("shares one layer" in said) == (family == "albert")
+    assert '"neobert"' in said and all(ours in said for ours in {**FAMILIES, **INTERFACE, **PADDED})
+    assert ("runs no code of a checkpoint" in said) == code
+
+
+def test_a_model_of_two_parts_is_refused(folder: Path) -> None:
+    set_config(folder, model_type="t5", is_encoder_decoder=True)
+
+    assert "an encoder and a decoder" in refusal(lambda: inspect(folder))
 
 
 @pytest.mark.parametrize("what", [{"is_decoder": True}, {"add_cross_attention": True}])

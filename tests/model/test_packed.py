@@ -90,6 +90,7 @@ def oracle_loss(folder: Path, ours: Classifier, split: TokenisedSplit) -> tuple[
             sum(w * hidden for w, hidden in zip(own["scores"].softmax(0), all_, strict=True))
         ),
         "attention": attended,
+        "last-token": lambda: last[torch.arange(len(last)), mask.sum(1) - 1],
     }
     pooled = by_pooling[ours.pooling]()
     norm, linear = ours.get_submodule("head.norm"), ours.get_submodule("head.linear")

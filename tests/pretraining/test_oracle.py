@@ -124,5 +124,5 @@ def test_dropout_is_off_unless_asked_for() -> None:
         Pretrainer(model_of(), Streams(0), torch.float64, dropout).train() for dropout in (False, True)
     )
 
-    assert not any(site.active for site in off.parts.dropouts)
-    assert all(site.active for site in on.parts.dropouts)
+    assert not any(site.active for site in off.parts.anatomy.dropouts)
+    assert all(site.active for site in on.parts.anatomy.dropouts)

@@ -19,7 +19,7 @@ from finegrid.strategies.seams import Setting, Strategy
 from finegrid.training.loaded import LoadedStudy
 from finegrid.training.lockstep import stack_up
 from finegrid.training.run import Run
-from finegrid.training.stack import Stack, can_stack
+from finegrid.training.stack import Stack, can_stack, hand_layers
 from finegrid.training.state import StateFile
 from finegrid.training.train import train_family
 
@@ -195,7 +195,7 @@ def test_a_run_that_diverges_leaves_the_gradients_of_its_stack_finite(loaded: Lo
     runs = runs_of(loaded, varied(loaded)[:2])
     stack, batch = Stack(runs), batches(loaded, runs[0].recipe)[1]
     with torch.no_grad():
-        runs[ill].model.parts.layers[1].value.weight[0, 0] = torch.inf
+        hand_layers(runs[ill].model)[1].value.weight[0, 0] = torch.inf
     losses = stack.backward(batch, 0)
 
     assert len(batch.ids) > batch.real_tokens

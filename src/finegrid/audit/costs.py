@@ -19,11 +19,13 @@ from finegrid.data.token_facts import TokenFacts
 from finegrid.data.token_twins import find_token_twins
 from finegrid.data.tokens import TokenisedSplit
 from finegrid.encoders.families import CheckpointInfo
+from finegrid.encoders.poolings import OF_FIRST_TOKENS
+from finegrid.errors import input_error
 from finegrid.machine import machine, versions
 from finegrid.model.device import name_gpu, peak_memory, reset_peak_memory, total_memory
 from finegrid.recipe.identity import ENGINE, Levels
 from finegrid.recipe.recipe import Recipe
-from finegrid.study.audit_file import COPIES, Audit, AuditedCheckpoint, Cost, RowAudit
+from finegrid.study.audit_file import COPIES, Audit, AuditedCheckpoint, AuditedTier, Cost, RowAudit
 from finegrid.training.captured import CapturedSteps
 from finegrid.training.evaluate import predict
 from finegrid.training.graphs import WARM_CALLS
@@ -42,7 +44,7 @@ def make_audit(loaded: LoadedStudy, others: Sequence[Levels] = ()) -> Audit:
         loaded: the study, with its data and model.
         others: further recipes to audit, each as the levels that it moves from the defaults.
     """
-    study = loaded.study
+    study, tier = loaded.study, audit_tier(loaded)
     canonicaliser = Canonicaliser(loaded, study.head.design.numbers[0])
     rows = []
     recipes: dict[str, Recipe] = {}
@@ -79,7 +81,27 @@ def make_audit(loaded: LoadedStudy, others: Sequence[Levels] = ()) -> Audit:
         group=study.head.data.group,
         groups=groups_of(loaded.table),
         checkpoint=describe_checkpoint(study.checkpoint),
+        tier=tier,
     )
+
+
+def audit_tier(loaded: LoadedStudy) -> AuditedTier:
+    """Prove how the encoder is run.
+
+    Raises:
+        InputError: no run of it would be right, or could be repeated.
+    """
+    info, proof = loaded.checkpoint.info, loaded.prove_tier()
+    if problem := proof.problem(info.family):
+        raise input_error(str(info.folder), "config.json", problem)
+    reading = [row.recipe.model.pooling for row in loaded.study.rows]
+    if not proof.sees_ahead and (first := next((p for p in reading if p in OF_FIRST_TOKENS), None)):
+        what = (
+            f'"{first}" reads the first token, which in {info.family} sees nothing but itself. '
+            'Take "last-token" or "last-mean".'
+        )
+        raise input_error(str(loaded.study.files.settings), "model.pooling", what)
+    return AuditedTier(**vars(proof))
 
 
 def describe_checkpoint(info: CheckpointInfo) -> AuditedCheckpoint:
@@ -90,6 +112,10 @@ def describe_checkpoint(info: CheckpointInfo) -> AuditedCheckpoint:
         positions=info.positions,
         has_pooler=info.has_pooler,
         dropout=info.dropout,
+        has_biases=info.has_biases,
+        tier=info.tier,
+        is_decoder=info.is_decoder,
+        shares_layers=info.shares_layers,
     )
 
 

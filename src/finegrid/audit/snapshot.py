@@ -120,6 +120,7 @@ def places(model: Classifier) -> dict[str, str]:
     parts = model.parts
     roots: list[tuple[str, nn.Module | None]] = [("embeddings", module) for module in parts.embeddings]
     roots += [(f"layer {index}", layer.module) for index, layer in enumerate(parts.layers, start=1)]
+    roots += [("last norm", module) for module in parts.above]
     roots += [("pooler", parts.pooler), ("head", model.head)]
     owners = {p: place for place, module in roots if module is not None for p in module.parameters()}
     return {name: owners.get(p, "elsewhere") for name, p in model.named_parameters()}
@@ -136,5 +137,5 @@ def whereabouts(found: Iterable[str]) -> str:
     spans = [f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs]
     layers = [f"layer{'s' * (len(numbers) > 1)} {', '.join(spans)}"] if numbers else []
     below = [place for place in ("embeddings",) if place in distinct]
-    above = [place for place in ("pooler", "head", "elsewhere") if place in distinct]
+    above = [place for place in ("last norm", "pooler", "head", "elsewhere") if place in distinct]
     return ", ".join([*below, *layers, *above])

@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from finegrid.data.findings import quote
 from finegrid.encoders.files import read_config
+from finegrid.encoders.hosted import spell_settings
 from finegrid.errors import InputError, Problem
 
 MOST_LAYERS = 1000
@@ -110,6 +111,22 @@ class DistilSettings(Settings):
     sinusoidal_pos_embds: bool = False
 
 
+class HostedSettings(Settings):
+    """Of a family that transformers computes, by the names that most families use."""
+
+    max_position_embeddings: Rows = 512
+    hidden_size: Width
+    num_hidden_layers: Layers
+    num_attention_heads: Width = 1
+    intermediate_size: Width = 3072
+    initializer_range: Small | None = 0.02  # type: ignore[assignment]  # some families have none
+    type_vocab_size: int = 0
+    hidden_rate: Rate = 0.0  # the largest of all
+    attention_rate: Rate = 0.0
+    head_rate: Rate = 0.0
+    head_dim: Width | None = None
+
+
 OF_FAMILIES: dict[str, type[Settings]] = {
     "bert": BertSettings,
     "roberta": RobertaSettings,
@@ -135,13 +152,13 @@ def read_settings(folder: Path, family: str) -> Any:
 
 def check_settings(folder: Path, family: str, config: dict[str, Any]) -> Any:
     """As `read_settings`, of a config that has been read."""
-    known = dict(config)
+    known = dict(config) if family in OF_FAMILIES else spell_settings(config)
     if family == "distilbert":
         for other, name in DISTIL_NAMES.items():
             if other in known:
                 known.setdefault(name, known[other])
     try:
-        settings = OF_FAMILIES[family].model_validate(known)
+        settings = OF_FAMILIES.get(family, HostedSettings).model_validate(known)
     except ValidationError as error:
         raise InputError(str(folder), describe_errors(error)) from None
     if problems := find_misfits(family, settings):
@@ -167,7 +184,8 @@ def find_misfits(family: str, settings: Any) -> list[Problem]:
     """Settings that do not go together."""
     width, heads = ("dim", "n_heads") if family == "distilbert" else ("hidden_size", "num_attention_heads")
     problems = []
-    if getattr(settings, width) % getattr(settings, heads):
+    own_width = getattr(settings, "head_dim", None)  # of a head
+    if own_width is None and getattr(settings, width) % getattr(settings, heads):
         what = f"{heads} is {getattr(settings, heads)}, which does not divide {width} = "
         problems.append(f"{what}{getattr(settings, width)}.")
     padding = settings.pad_token_id

@@ -1,4 +1,4 @@
-"""Which model families finegrid fine-tunes, and what is known of a checkpoint without loading its weights.
+"""Which model families finegrid computes itself, and what is known of a checkpoint before it is loaded.
 
 Torch-free: ``plan`` reads the number of layers from here.
 """
@@ -16,10 +16,21 @@ from finegrid.data.findings import quote
 from finegrid.encoders.config import check_settings
 from finegrid.encoders.evidence import guess_family
 from finegrid.encoders.files import WEIGHT_FILES, find_inner_model, read_config, weight_files
+from finegrid.encoders.hosted import (
+    COUNTED_FROM_PADDING,
+    DECODERS,
+    INTERFACE,
+    PADDED,
+    SHARED_LAYERS,
+    WITHOUT_BIASES,
+    is_known_to_transformers,
+    tier_of,
+)
+from finegrid.encoders.tiers import Tier
 from finegrid.errors import input_error
 from finegrid.spelling import expand_user
 
-# model_type of the Hugging Face config -> how people call it
+# model_type of the Hugging Face config -> how people call it, of those whose layers are hand-written
 FAMILIES = {
     "bert": "BERT (and MacBERT, RoBERTa-wwm, ...)",
     "roberta": "RoBERTa",
@@ -49,8 +60,11 @@ class CheckpointInfo:
     layers: int
     positions: int  # most tokens in one text
     has_pooler: bool
-    has_biases: bool = True  # in its layers; those of all families here do
+    has_biases: bool = True  # in its layers
     dropout: DropoutRates = DropoutRates()  # the checkpoint's own
+    tier: Tier = "hand"
+    is_decoder: bool = False  # whose tokens see only themselves and those before them
+    shares_layers: bool = False  # one set of weights for several layers
 
     def is_like(self, other: CheckpointInfo) -> bool:
         """Whether a study of the one has the rows of a study of the other."""
@@ -145,28 +159,68 @@ def inspect(folder: Path) -> CheckpointInfo:
     """
     config = read_config(folder)
     family = str(config.get("model_type") or "")
-    if family not in FAMILIES:
+    if family not in FAMILIES and not is_hosted(family):
         raise input_error(str(folder), "config.json", describe_family(folder, config))
-    if config.get("is_decoder") or config.get("add_cross_attention"):
-        raise input_error(str(folder), "config.json", "this is a decoder; finegrid fine-tunes encoders only.")
-    relative = config.get("position_embedding_type", "absolute")
-    if relative != "absolute":
-        what = f'position_embedding_type "{str(relative)[:40]}" is not supported; only "absolute" is.'
-        raise input_error(str(folder), "config.json", what)
-    if (quantised := config.get("quantization_config")) is not None:
-        how = quantised.get("quant_method", "") if isinstance(quantised, dict) else ""
-        what = (
-            f"quantization_config {quote(how)}: this checkpoint is quantised, and finegrid trains in floats. "
-            "Take the checkpoint that it was made from."
-        )
-        raise input_error(str(folder), "config.json", what)
+    check_kind(folder, family, config)
     settings = check_settings(folder, family, config)
+    if family not in FAMILIES:
+        return describe_hosted(folder, family, settings)
     positions = settings.max_position_embeddings
     if family == "roberta":
         positions -= settings.pad_token_id + 1  # RoBERTa counts positions from padding_idx + 1
     layers = settings.n_layers if family == "distilbert" else settings.num_hidden_layers
     rates = dropout_rates_of(family, settings)
     return CheckpointInfo(folder, family, layers, positions, family not in WITHOUT_POOLER, dropout=rates)
+
+
+def is_hosted(family: str) -> bool:
+    """Whether transformers computes encoders of a family, so far as can be told without importing it."""
+    return bool(family) and family not in FAMILIES and is_known_to_transformers(family)
+
+
+def describe_hosted(folder: Path, family: str, settings: Any) -> CheckpointInfo:
+    """What the `HostedSettings` of a checkpoint say."""
+    positions = settings.max_position_embeddings
+    if family in COUNTED_FROM_PADDING:
+        positions -= (settings.pad_token_id or 0) + 1
+    return CheckpointInfo(
+        folder,
+        family,
+        settings.num_hidden_layers,
+        positions,
+        has_pooler=False,
+        has_biases=family not in WITHOUT_BIASES,
+        dropout=DropoutRates(settings.hidden_rate, settings.attention_rate, settings.head_rate),
+        tier=tier_of(family),
+        is_decoder=family in DECODERS,
+        shares_layers=family in SHARED_LAYERS,
+    )
+
+
+def check_kind(folder: Path, family: str, config: dict[str, Any]) -> None:
+    """Refuse models of a kind that cannot be fine-tuned here.
+
+    Raises:
+        InputError: it is a decoder that reads an encoder, of two parts, or quantised.
+    """
+    source = str(folder)
+    decoder = config.get("is_decoder") and family in FAMILIES
+    if decoder or config.get("add_cross_attention"):
+        raise input_error(source, "config.json", "this is a decoder; finegrid fine-tunes encoders only.")
+    if config.get("is_encoder_decoder"):
+        what = "this model has an encoder and a decoder. finegrid fine-tunes models of one part only."
+        raise input_error(source, "config.json", what)
+    relative = config.get("position_embedding_type", "absolute")
+    if family in FAMILIES and relative != "absolute":
+        what = f'position_embedding_type "{str(relative)[:40]}" is not supported; only "absolute" is.'
+        raise input_error(source, "config.json", what)
+    if (quantised := config.get("quantization_config")) is not None:
+        how = quantised.get("quant_method", "") if isinstance(quantised, dict) else ""
+        what = (
+            f"quantization_config {quote(how)}: this checkpoint is quantised, and finegrid trains in floats. "
+            "Take the checkpoint that it was made from."
+        )
+        raise input_error(source, "config.json", what)
 
 
 def dropout_rates_of(family: str, settings: Any) -> DropoutRates:
@@ -179,7 +233,7 @@ def dropout_rates_of(family: str, settings: Any) -> DropoutRates:
 
 def describe_family(folder: Path, config: dict[str, Any]) -> str:
     """Why a config's ``model_type`` is none of ours, and what to do."""
-    known = "; ".join(f"{name} = {title}" for name, title in FAMILIES.items())
+    known = "; ".join(f"{name} = {title}" for name, title in {**FAMILIES, **INTERFACE, **PADDED}.items())
     family = config.get("model_type")
     if not family:
         if (inner := find_inner_model(folder)) is not None:
@@ -188,9 +242,12 @@ def describe_family(folder: Path, config: dict[str, Any]) -> str:
             name, why = guess
             return f'names no model_type. Add "model_type": "{name}" to it: {why}.'
         return f'names no model_type. Add one to it, such as "model_type": "bert". Supported: {known}.'
-    why = " ALBERT shares one layer, so freezing or re-initialising some of them has no meaning."
-    about = why if family == "albert" else ""
-    return f'model_type "{str(family)[:40]}" is not supported.{about} Supported: {known}.'
+    own_code = " It comes with code of its own (auto_map), and finegrid runs no code of a checkpoint."
+    about = own_code if config.get("auto_map") else ""
+    return (
+        f'model_type "{str(family)[:40]}" is not among those that transformers computes.{about} '
+        f"finegrid is tested with: {known}."
+    )
 
 
 def model_fingerprint(folder: Path) -> str:

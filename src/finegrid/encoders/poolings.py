@@ -17,6 +17,7 @@ Pooling = Literal[
     "cls-max-3",
     "weighted",
     "attention",
+    "last-token",
 ]
 # Ours, or that of transformers for the family, which decides the pooling too.
 HeadKind = Literal["finegrid", "huggingface"]

@@ -8,6 +8,7 @@ from pathlib import Path
 from finegrid.encoders.config import read_settings
 from finegrid.encoders.families import FAMILIES
 from finegrid.encoders.files import read_config
+from finegrid.encoders.hosted import title_of
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,8 @@ class EncoderSize:
     def name(self) -> str:
         """As messages call it: ``BERT, 384 wide, 6 layers``."""
         plural = "s" * (self.layers != 1)
-        return f"{FAMILIES[self.family].split(' ')[0]}, {self.width} wide, {self.layers} layer{plural}"
+        title = FAMILIES.get(self.family) or title_of(self.family)
+        return f"{title.partition(' (')[0]}, {self.width} wide, {self.layers} layer{plural}"
 
     @property
     def layer_weights(self) -> int:

@@ -26,8 +26,10 @@ from finegrid.encoders.layout import (
 )
 from finegrid.encoders.misfits import (
     NAMED,
+    QUANTISED,
     WEIGHTS,
     Stored,
+    describe_quantised,
     find_bad_values,
     find_missing,
     find_other_shapes,
@@ -66,6 +68,8 @@ def check_weights(info: CheckpointInfo) -> CheckedWeights:
         what = f"{len(raw):,} tensors, expected {MOST_TENSORS:,} at most. Is this an encoder?"
         raise input_error(source, WEIGHTS, what)
     stored = {rename_norms(name): tensor for name, tensor in raw.items()}
+    if info.tier != "hand":
+        return check_hosted_weights(info, config, raw)
     check_family(info, config, stored)
     prefix = PREFIXES[info.family]
     if prefix not in find_prefixes(stored):
@@ -84,6 +88,27 @@ def check_weights(info: CheckpointInfo) -> CheckedWeights:
     if problems or (problems := list(find_bad_values(encoder, expected | pooler))):
         raise InputError(source, problems)
     return CheckedWeights(encoder[TABLE].shape[0], tuple(find_warnings(encoder, expected)))
+
+
+def check_hosted_weights(info: CheckpointInfo, config: Mapping[str, Any], raw: Stored) -> CheckedWeights:
+    """What can be told of a hosted family's weights by names, types and shapes alone.
+
+    Raises:
+        InputError: they are quantised, or have no table of word embeddings of the config's size.
+    """
+    source = str(info.folder)
+    whole = {name for name, t in raw.items() if not t.is_float and name.endswith(".weight")}
+    if quantised := next((name for name in raw if QUANTISED.search(name) or name in whole), None):
+        raise input_error(source, WEIGHTS, describe_quantised(quantised))
+    rows, width = config["vocab_size"], config["hidden_size"]
+    tables = [t for t in raw.values() if len(t.shape) == 2 and t.shape[0] >= rows and t.shape[1] <= width]
+    if not tables:
+        what = (
+            f"no table of embeddings for the {rows:,} tokens that config.json names. Take the config.json "
+            "that belongs to the weights."
+        )
+        raise input_error(source, WEIGHTS, what)
+    return CheckedWeights(rows, ())
 
 
 def check_family(info: CheckpointInfo, config: Mapping[str, Any], stored: Stored) -> None:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from finegrid.training.run import Run
 
 CONFIG, WEIGHTS, TOKENIZER_CONFIG = "config.json", "model.safetensors", "tokenizer_config.json"
+OTHER_HEADS = ("classifier", "score")  # what families without a head of ours call its last layer
 Export = Callable[[Path, Fitted], None]
 # "architectures" too: pipelines try the class that it names after the one for their task.
 OF_OTHER_TASKS = ("problem_type", "finetuning_task", "task_specific_params", "num_labels", "architectures")
@@ -84,7 +85,8 @@ def encoder_alone(model: Classifier, family: str) -> dict[str, Tensor]:
     ``AutoModelForSequenceClassification`` knows no head like ours. Where it finds none, it draws a random
     one and goes on; where it finds one that does not fit, it refuses the folder.
     """
-    return {**model.encoder.state_dict(), f"{HEADS[family]['linear']}.weight": torch.zeros(0)}
+    names = [HEADS[family]["linear"]] if family in HEADS else OTHER_HEADS
+    return {**model.encoder.state_dict(), **{f"{name}.weight": torch.zeros(0) for name in names}}
 
 
 def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
@@ -119,7 +121,7 @@ def adapt_tokenizer_(path: Path, fitted: Fitted, types: bool) -> None:
 
 def reads_types(config: Any) -> bool:
     """Whether an encoder tells the texts of a pair apart by token types."""
-    return bool(config.model_type != "distilbert" and config.type_vocab_size > 1)
+    return config.model_type != "distilbert" and getattr(config, "type_vocab_size", 0) > 1
 
 
 def load_model(folder: Path, fitted: Fitted, device: torch.device) -> Classifier:
@@ -132,7 +134,7 @@ def load_model(folder: Path, fitted: Fitted, device: torch.device) -> Classifier
     if fitted.max_length > info.positions:
         what = f"max_length is {fitted.max_length}, but the encoder has {info.positions} positions."
         raise input_error(str(folder), FILE, f"{what} Fit the model again.")
-    model = Classifier(checkpoint.encoder, len(fitted.labels), fitted.pooling, Streams(0))
+    model = Classifier(checkpoint.encoder, len(fitted.labels), fitted.pooling, Streams(0), info.tier)
     model.replace_head_(fitted.head_kind, fitted.head_hidden)
     # Models that were kept earlier have transformers' head in a file of its own, too.
     own = fitted.head_kind == "finegrid" or (folder / HEAD).exists()

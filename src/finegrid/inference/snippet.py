@@ -19,6 +19,9 @@ POOLED: dict[Pooling, str] = {
     "concat-last-4": "vector = torch.cat([mean(level, real) for level in hidden[-4:]], -1)",
     "cls-last-4": "vector = sum(hidden[-4:])[:, 0] / 4",
     "cls-max-3": "vector = torch.stack([level[:, 0] for level in hidden[-3:]]).amax(0)",
+    "last-token": dedent("""\
+        last = (torch.arange(real.shape[1]) * real[:, :, 0]).argmax(1)
+        vector = hidden[-1][torch.arange(len(last)), last]"""),
     "weighted": dedent("""\
         shares = head["pool.scores"].softmax(0)
         vector = mean(sum(share * level for share, level in zip(shares, hidden)), real)"""),

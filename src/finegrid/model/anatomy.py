@@ -5,18 +5,29 @@ The only module that spells an attribute path of a model, and so the only one th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 
 from finegrid.model.dropout import Clock, Dropout
 
 
+class EncoderLayer(Protocol):
+    """What is known of a layer, whoever computes it."""
+
+    @property
+    def module(self) -> nn.Module: ...
+    @property
+    def heads(self) -> int: ...
+    @property
+    def dropouts(self) -> Sequence[Dropout]: ...
+
+
 @dataclass(frozen=True)
 class Layer:
-    """One encoder layer, post-LayerNorm as in BERT; the five families differ in spelling only."""
+    """One encoder layer that finegrid computes, post-LayerNorm as in BERT; families differ in spelling."""
 
     module: nn.Module
     query: nn.Linear
@@ -40,42 +51,37 @@ class Layer:
 
 @dataclass(frozen=True)
 class Anatomy:
-    """The parts of an encoder, from bottom (nearest the input) to top."""
+    """The parts of an encoder, from bottom (nearest the input) to top, whoever computes them."""
 
     family: str
-    embeddings: list[nn.Module]  # ELECTRA may have two: the tables, and a projection to the layers' width
+    embeddings: Sequence[nn.Module]  # all that is below the layers: tables, norms, projections
     embedding_table: nn.Embedding  # of the words alone
-    embed: Callable[[Tensor, Tensor, Tensor], Tensor]  # ids, positions, types [tokens] -> [tokens, width]
-    embedding_dropout: Dropout
-    layers: list[Layer]
+    embedding_dropouts: Sequence[Dropout]  # below the layers
+    layers: Sequence[EncoderLayer]
+    above: Sequence[nn.Module]  # between the layers and the pooling, such as a last norm
     pooler: nn.Module | None
     width: int
     initializer_range: float
     head_dropout_rate: float
-
-    @property
-    def hidden_dropouts(self) -> list[Dropout]:
-        """Sites on token vectors: where the family has them."""
-        of_layers = (
-            [layer.output_dropout]
-            if self.family == "distilbert"
-            else [layer.hidden_dropout, layer.output_dropout]
-            for layer in self.layers
-        )
-        return [self.embedding_dropout, *(site for sites in of_layers for site in sites)]
-
-    @property
-    def attention_dropouts(self) -> list[Dropout]:
-        """Sites on attention weights."""
-        return [layer.attention_dropout for layer in self.layers]
+    hidden_dropouts: Sequence[Dropout]  # sites on token vectors: where the family has them
+    attention_dropouts: Sequence[Dropout]  # sites on attention weights
 
     @property
     def dropouts(self) -> list[Dropout]:
         """All sites of the encoder, bottom to top."""
-        return [self.embedding_dropout, *(site for layer in self.layers for site in layer.dropouts)]
+        return [*self.embedding_dropouts, *(site for layer in self.layers for site in layer.dropouts)]
 
 
-def anatomy(encoder: Any, clock: Clock) -> Anatomy:
+@dataclass(frozen=True)
+class HandParts:
+    """An encoder that finegrid computes itself: its anatomy, and what its computing needs beside."""
+
+    anatomy: Anatomy
+    embed: Callable[[Tensor, Tensor, Tensor], Tensor]  # ids, positions, types [tokens] -> [tokens, width]
+    layers: list[Layer]
+
+
+def take_apart(encoder: Any, clock: Clock) -> HandParts:
     """Find the parts of a loaded encoder and put our dropout sites in the place of its own.
 
     Args:
@@ -98,18 +104,28 @@ def anatomy(encoder: Any, clock: Clock) -> Anatomy:
     site = Dropout("embeddings", rates[0], clock)
     encoder.embeddings.dropout = site
     project = getattr(encoder, "embeddings_project", None)
-    return Anatomy(
+    # DistilBERT has no dropout between attention and residual.
+    of_layers = [
+        [layer.output_dropout]
+        if config.model_type == "distilbert"
+        else [layer.hidden_dropout, layer.output_dropout]
+        for layer in layers
+    ]
+    anatomy = Anatomy(
         family=config.model_type,
         embeddings=[encoder.embeddings, *([project] if project is not None else [])],
         embedding_table=encoder.embeddings.word_embeddings,
-        embed=embed_function(encoder, project),
-        embedding_dropout=site,
+        embedding_dropouts=[site],
         layers=layers,
+        above=[],
         pooler=getattr(encoder, "pooler", None),
         width=config.dim if config.model_type == "distilbert" else config.hidden_size,
         initializer_range=config.initializer_range,
         head_dropout_rate=rates[1],
+        hidden_dropouts=[site, *(one for sites in of_layers for one in sites)],
+        attention_dropouts=[layer.attention_dropout for layer in layers],
     )
+    return HandParts(anatomy, embed_function(encoder, project), layers)
 
 
 def embed_function(encoder: Any, project: Any) -> Callable[[Tensor, Tensor, Tensor], Tensor]:

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from finegrid.encoders.poolings import huggingface_pooling
-from finegrid.model.anatomy import anatomy
+from finegrid.encoders.tiers import Tier
 from finegrid.model.dropout import CapturedKeys, Clock, Dropout, MaskBook
-from finegrid.model.encoder import Copies, copy_weights, forward_layer
+from finegrid.model.engine import holding, make_engine
 from finegrid.model.head import finegrid_head, huggingface_head
+from finegrid.model.initial import Initial
 from finegrid.model.packing.batches import Batch, Packed, Prefix
 from finegrid.model.pooling import Pool
 from finegrid.streams import Streams
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 class Classifier(nn.Module):
     """Encoder, pooling and head."""
 
-    def __init__(self, encoder: nn.Module, classes: int, pooling: Pooling, streams: Streams) -> None:
+    def __init__(
+        self, encoder: nn.Module, classes: int, pooling: Pooling, streams: Streams, tier: Tier = "hand"
+    ) -> None:
         """Put a fresh head on an encoder. The head comes from the streams ``head/<tensor>`` of the run.
 
         Args:
@@ -33,17 +36,18 @@ class Classifier(nn.Module):
             classes: number of classes.
             pooling: how token vectors become one vector.
             streams: the run's random numbers.
+            tier: how the encoder is run.
         """
         super().__init__()
         self.clock = Clock(streams)
         self.pooling = pooling
         self.classes = classes
         self.encoder = encoder
-        self.parts = anatomy(encoder, self.clock)
+        self.engine = make_engine(encoder, tier, self.clock)
+        self.parts = self.engine.parts
         self.fresh: set[nn.Module] = set()  # what was drawn, and is not the checkpoint's: roots of modules
         self.frozen_layers = 0
         self.compute: torch.dtype | None = None  # of the encoder's products; None: that of its weights
-        self._held: dict[int, Copies] = {}  # by layer, where weights stay as they are
         self.head = finegrid_head(self._pool(), self.parts, classes, 0, self.clock)
         self.redraw_(self.head, "head")
 
@@ -75,27 +79,36 @@ class Classifier(nn.Module):
 
     @torch.no_grad()
     def redraw_(self, root: nn.Module, stream: str) -> None:
-        """Draw a part afresh: weights from N(0, initializer_range), biases 0, LayerNorm 1 and 0.
+        """Draw a part afresh, as the family draws it before pre-training.
 
-        Each tensor has a stream of its own, ``<stream>/<tensor>``, so redrawing one moves no other.
+        Of finegrid's own encoders and of heads: weights from N(0, initializer_range), biases 0, LayerNorm 1
+        and 0. Each tensor has a stream of its own, ``<stream>/<tensor>``, so redrawing one moves no other.
+
+        Raises:
+            NotImplementedError: the family draws a tensor in a way that is not known.
         """
         self.fresh.add(root)
         # Not model._init_weights: since transformers 5 it skips every weight that from_pretrained loaded.
         inside = {id(module) for module in root.modules()}
         for name, module in self.named_modules():
-            if id(module) not in inside:
-                continue
-            if isinstance(module, nn.LayerNorm):
-                module.weight.fill_(1.0)
-                module.bias.zero_()
-            elif isinstance(module, nn.Linear):
-                self._draw_(module.weight, f"{stream}/{name}.weight")
-                if module.bias is not None:
-                    module.bias.zero_()
+            if id(module) in inside:
+                for key, p in module.named_parameters(recurse=False):
+                    initial = self._initial(f"{name}.{key}", module, key)
+                    values = initial.draw(self.clock.streams, f"{stream}/{name}.{key}", tuple(p.shape))
+                    p.copy_(torch.from_numpy(values))
 
-    def _draw_(self, weight: Tensor, stream: str) -> None:
-        normal = torch.from_numpy(self.clock.streams.normal(stream, tuple(weight.shape)))
-        weight.copy_(normal.mul_(self.parts.initializer_range))
+    def _initial(self, name: str, module: nn.Module, key: str) -> Initial:
+        """The distribution of a tensor."""
+        initials = self.engine.initials
+        if initials and (own := name.removeprefix("encoder.")) != name:
+            if own not in initials:
+                raise NotImplementedError(f"it is not known how {self.parts.family} draws {own}")
+            return initials[own]
+        if isinstance(module, nn.LayerNorm):
+            return Initial("constant", 1.0 if key == "weight" else 0.0)
+        if isinstance(module, nn.Linear) and key == "weight":
+            return Initial("normal", 0.0, self.parts.initializer_range)
+        return Initial("constant", 0.0)
 
     @torch.no_grad()
     def load_encoder_(self, weights: Mapping[str, Tensor]) -> None:
@@ -134,12 +147,17 @@ class Classifier(nn.Module):
     def features(self, batch: Packed, step: int | CapturedKeys | None = None) -> Tensor:
         """One vector a text, ``[texts, width]``: what the head reads. Arguments as of `forward`."""
         self.clock.turn_to_(step)
-        prefix = batch.prefix or self.prefix(batch, step)
-        hidden, below = prefix.hidden, [*prefix.below]
-        for index in range(self.frozen_layers, len(self.parts.layers)):
-            hidden = self._layer(index, hidden, batch, self._held.get(index))
-            below += self.read(index + 1, hidden, batch)
-        return self.pool(below, hidden, batch)
+        prefix = batch.prefix or (self.prefix(batch, step) if self.frozen_layers else None)
+        below = [] if prefix is None else [*prefix.below]
+        last = self.engine.run(
+            batch,
+            self.head.pool.levels,
+            lambda level, hidden: below.extend(self.read(level, hidden, batch)),
+            start=self.frozen_layers,
+            hidden=None if prefix is None else prefix.hidden,
+            compute=self.compute,
+        )
+        return self.pool(below, last, batch)
 
     def read(self, level: int, hidden: Tensor, batch: Packed) -> list[Tensor]:
         """What the pooling keeps of a level (0: the embeddings' output): one tensor ``[texts, width]``, or
@@ -154,45 +172,35 @@ class Classifier(nn.Module):
     def prefix(self, batch: Packed, step: int | CapturedKeys | None = None) -> Prefix:
         """Run the frozen bottom: nothing but embeddings where nothing is frozen."""
         self.clock.turn_to_(step)
-        with torch.set_grad_enabled(torch.is_grad_enabled() and self.frozen_layers == 0):
-            hidden = self.parts.embed(batch.ids, batch.positions, batch.types)
-            below = self.read(0, hidden, batch)
-            for index in range(self.frozen_layers):
-                if index not in self._held:
-                    self._hold_(index)
-                hidden = self._layer(index, hidden, batch, self._held[index])
-                below += self.read(index + 1, hidden, batch)
+        frozen, below = self.frozen_layers, list[Tensor]()
+
+        def keep(level: int, hidden: Tensor) -> None:
+            below.extend(self.read(level, hidden, batch))
+
+        with torch.set_grad_enabled(torch.is_grad_enabled() and frozen == 0):
+            self.engine.hold_(range(frozen), self.compute)
+            levels = {level for level in self.head.pool.levels if level <= frozen}
+            hidden = self.engine.run(batch, levels, keep, end=frozen, compute=self.compute)
+            if frozen in levels:
+                keep(frozen, hidden)
         return Prefix(hidden, tuple(below))
 
     @property
     def prefix_is_constant(self) -> bool:
         """Whether the frozen bottom makes the same of a text in every step: nothing in it is dropped."""
         frozen = self.parts.layers[: self.frozen_layers]
-        sites = [self.parts.embedding_dropout, *(site for layer in frozen for site in layer.dropouts)]
+        sites = [*self.parts.embedding_dropouts, *(site for layer in frozen for site in layer.dropouts)]
         return self.frozen_layers > 0 and not any(site.active for site in sites)
-
-    def _layer(self, index: int, hidden: Tensor, batch: Packed, held: Copies | None) -> Tensor:
-        layer = self.parts.layers[index]
-        copies = held or copy_weights(layer, self._compute_type(index))
-        return forward_layer(layer, hidden, batch.layout(layer.heads), copies)
-
-    def _hold_(self, index: int) -> None:
-        self._held[index] = copy_weights(self.parts.layers[index], self._compute_type(index))
-
-    def _compute_type(self, index: int) -> torch.dtype:
-        return self.compute or self.parts.layers[index].up.weight.dtype
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
         """Evaluation mode, with the weights as they are on entering, and training mode again."""
         self.eval()
-        for index in range(self.frozen_layers, len(self.parts.layers)):
-            self._hold_(index)
+        trained = range(self.frozen_layers, len(self.parts.layers))
         try:
-            yield
+            with holding(self.engine, trained, self.compute):
+                yield
         finally:
-            for index in range(self.frozen_layers, len(self.parts.layers)):
-                del self._held[index]
             self.train()
 
     def pool(self, below: Sequence[Tensor], last: Tensor, batch: Packed) -> Tensor:

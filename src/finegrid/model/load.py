@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,12 @@ import torch
 from safetensors import safe_open
 from torch import nn
 
-from finegrid.encoders.config import read_settings
+from finegrid.data.findings import quote
+from finegrid.encoders.config import OF_FAMILIES, read_settings
 from finegrid.encoders.families import CheckpointInfo
-from finegrid.encoders.files import weight_files
+from finegrid.encoders.files import read_config, weight_files
+from finegrid.encoders.hosted import plain_values
+from finegrid.encoders.tiers import Tier
 from finegrid.encoders.weights import CheckedWeights, check_weights
 from finegrid.errors import first_line, input_error
 from finegrid.refusals import lacks_memory
@@ -23,9 +27,17 @@ class Checkpoint:
     """A loaded encoder that fresh copies are made from."""
 
     def __init__(self, info: CheckpointInfo) -> None:
+        """
+        Raises:
+            InputError: weights that cannot be read, do not fit the config, or are of an encoder whose parts
+                finegrid cannot tell apart.
+        """
         self.info = info
+        self.tier: Tier = info.tier  # until `prove_tier` finds that it cannot be
         self.weights: CheckedWeights = check_weights(info)
         self.encoder, self.missing = load_encoder(info)
+        if info.tier != "hand":
+            check_hosted(self.encoder, info)
 
     def copy(self) -> nn.Module:
         """An encoder of one's own; the loaded one stays as it is."""
@@ -52,6 +64,26 @@ def load_encoder(info: CheckpointInfo) -> tuple[nn.Module, list[str]]:
     return encoder, ["pooler"] if missing else []
 
 
+def check_hosted(encoder: nn.Module, info: CheckpointInfo) -> None:
+    """Look at an encoder that transformers computes, and refuse what cannot be trained.
+
+    Raises:
+        InputError: values that are no finite numbers, or parts that cannot be told apart.
+    """
+    from finegrid.model.hosted_engine import find_once
+    from finegrid.model.outline import UnknownEncoderError
+
+    for name, p in encoder.named_parameters():
+        if not bool(torch.isfinite(p).all()):
+            what = f"{name} is not finite. Take another copy, or an earlier checkpoint of its training."
+            raise input_error(str(info.folder), "weights", what)
+    try:
+        find_once(encoder, info.tier)
+    except UnknownEncoderError as error:
+        what = f"finegrid cannot run {info.family}: {first_line(error)}. Take a checkpoint of another family."
+        raise input_error(str(info.folder), "config.json", what) from error
+
+
 def load_pretrained(
     classes: Mapping[type, Any], info: CheckpointInfo, **changed: Any
 ) -> tuple[Any, list[str]]:
@@ -76,6 +108,9 @@ def load_pretrained(
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     config = make_config(info.folder, info.family, **changed)
+    if type(config) not in classes:
+        what = f"transformers has no encoder of model_type {quote(info.family)} by itself."
+        raise input_error(str(info.folder), "config.json", what)
     try:
         model, report = classes[type(config)].from_pretrained(
             None,
@@ -85,6 +120,7 @@ def load_pretrained(
             output_loading_info=True,
             trust_remote_code=False,
             local_files_only=True,
+            **without_pooler(classes[type(config)], info),
         )
     except Exception as error:  # safetensors and pickle raise kinds of their own; the remedy is the same
         if lacks_memory(error):
@@ -93,17 +129,32 @@ def load_pretrained(
     return model, sorted(report["missing_keys"])
 
 
+def without_pooler(made: Any, info: CheckpointInfo) -> dict[str, bool]:
+    """What leaves out a pooler that is never read."""
+    takes = "add_pooling_layer" in inspect.signature(made).parameters
+    return {"add_pooling_layer": False} if info.tier != "hand" and takes else {}
+
+
 def make_config(folder: Path, family: str, **changed: Any) -> Any:
     """The config of transformers that has what finegrid reads of a checkpoint's, and nothing else of it.
 
+    Of a family that transformers computes: all that is plain.
+
     Raises:
-        InputError: as `read_settings`.
+        InputError: as `read_settings`; or a value that no config of the family can have.
     """
     from transformers import AutoConfig
 
     settings = read_settings(folder, family)
-    given = settings.model_dump(exclude_none=True) | {"pad_token_id": settings.pad_token_id}  # may be none
-    return AutoConfig.for_model(family, **given, **changed)
+    if family in OF_FAMILIES:
+        given = settings.model_dump(exclude_none=True) | {
+            "pad_token_id": settings.pad_token_id
+        }  # may be none
+        return AutoConfig.for_model(family, **given, **changed)
+    try:
+        return AutoConfig.for_model(family, **plain_values(read_config(folder)), **changed)
+    except Exception as error:  # transformers' own checks raise several kinds
+        raise input_error(str(folder), "config.json", f"cannot be used: {first_line(error)}") from error
 
 
 def read_state(files: Sequence[Path]) -> dict[str, Any]:

@@ -65,6 +65,9 @@ def pool_padded(pool: Pool, hidden: Sequence[Tensor], real: Tensor) -> Tensor:
             return mean(last)
         case "first-last-mean":
             return mean((hidden[1] + last) / 2)
+        case "last-token":
+            ends = torch.arange(last.shape[1], device=last.device) * real[:, :, 0]
+            return last[torch.arange(len(last), device=last.device), ends.argmax(1)]
         case "max":
             return last.masked_fill(real == 0, -torch.inf).amax(1)
         case "mean-of-last-4":

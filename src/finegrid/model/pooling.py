@@ -63,6 +63,8 @@ class Pool(nn.Module):
         match self.pooling:
             case "max":
                 return maxima(last, batch.layout(self.heads))
+            case "last-token":
+                return last[batch.starts + batch.counts - 1]
             case "attention":
                 scores = self._scores_of(last, dtype)
                 return weighted_means(last, scores, batch, batch.layout(self.heads))

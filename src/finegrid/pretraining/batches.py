@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from finegrid.model.kernels.layout import round_up
+from finegrid.buckets import round_up
 from finegrid.model.packing.batches import GRAIN, Batch
 from finegrid.pretraining.examples import Vocabulary
 from finegrid.pretraining.masking import draw_mask

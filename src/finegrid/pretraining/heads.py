@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from finegrid.model.anatomy import anatomy
+from finegrid.model.anatomy import take_apart
 from finegrid.model.dropout import Clock
 from finegrid.model.encoder import Copies, copy_weights, forward_layer
 from finegrid.model.kernels.products import grad_input, grad_weight, linear
@@ -35,8 +35,8 @@ class Pretrainer(nn.Module):
         self.model = model
         self.compute = compute
         self.clock = Clock(streams)
-        self.parts = anatomy(self.encoder, self.clock)
-        for site in self.parts.dropouts:
+        self.parts = take_apart(self.encoder, self.clock)
+        for site in self.parts.anatomy.dropouts:
             site.silenced = not dropout
 
     @property
@@ -65,8 +65,9 @@ class Pretrainer(nn.Module):
         nats, correct = TiedCrossEntropy.apply(  # type: ignore[no-untyped-call]
             h, self.table, head.predictions.bias, masked.targets, masked.counts, self.compute
         )
-        assert parts.pooler is not None  # a BertForPreTraining has one
-        scores = head.seq_relationship(parts.pooler(hidden[batch.starts][:, None]))
+        pooler = parts.anatomy.pooler
+        assert pooler is not None  # a BertForPreTraining has one
+        scores = head.seq_relationship(pooler(hidden[batch.starts][:, None]))
         paired = batch.labels >= 0
         pair_nats = F.cross_entropy(scores, batch.labels, ignore_index=-1, reduction="sum")
         correct_pairs = (scores.argmax(1) == batch.labels)[paired].sum()

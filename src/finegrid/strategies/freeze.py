@@ -55,6 +55,12 @@ class Freeze(Strategy):
         return self.layers
 
     def problems(self, checkpoint: CheckpointInfo) -> list[Problem]:
+        if 0 < self.layers < checkpoint.layers and checkpoint.shares_layers:
+            what = (
+                f"level {self.layers}, but the layers of {checkpoint.family} share one set of weights. "
+                f"Freeze none, or all {checkpoint.layers}."
+            )
+            return [Problem('"freeze.layers"', what)]
         if self.layers <= checkpoint.layers:
             return []
         what = f"level {self.layers}, but the encoder has {count_noun(checkpoint.layers, 'layer')}."
@@ -69,5 +75,5 @@ class Freeze(Strategy):
             module.requires_grad_(False)
         model.frozen_layers = self.layers
         if not self.dropout:
-            for site in [parts.embedding_dropout, *(site for layer in frozen for site in layer.dropouts)]:
+            for site in [*parts.embedding_dropouts, *(site for layer in frozen for site in layer.dropouts)]:
                 site.silenced = True

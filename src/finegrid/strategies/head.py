@@ -94,7 +94,12 @@ class HeadSettings(Strategy):
     ] = 1
 
     def problems(self, checkpoint: CheckpointInfo) -> list[Problem]:
-        if self.kind == "finegrid" or not self.hidden:
+        if self.kind == "finegrid":
+            return []
+        if checkpoint.tier != "hand":
+            what = f'"{self.kind}", but for {checkpoint.family} finegrid has its own head only.'
+            return [Problem('"head.kind"', what)]
+        if not self.hidden:
             return []
         what = (
             f'"{self.kind}" and {self.hidden} units, but that head is as deep as transformers makes it. Take '

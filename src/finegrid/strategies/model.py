@@ -1,11 +1,12 @@
 """How texts become one vector: pooling, and the longest text that is read whole.
 
-Pooling What is called ``cls-...`` reads the first token; all others read all real tokens, special ones
-        among them. L layers; layer 0 is the output of the embeddings.
+Pooling What is called ``cls-...`` reads the first token, ``last-token`` the last one; all others read all
+        real tokens, special ones among them. L layers; layer 0 is the output of the embeddings.
         ``first-last-mean`` (Su et al. 2021, BERT-whitening; also in the THUCNews study): mean over tokens of
         the mean of layers 1 and L. ``last-mean``: mean over tokens of layer L. ``max``: their maximum,
         element by element. ``cls``: layer L at the first token. ``pooler``: the checkpoint's own pooler (a
-        linear layer and tanh on ``cls``); ELECTRA and DistilBERT have none.
+        linear layer and tanh on ``cls``); ELECTRA and DistilBERT have none. ``last-token``: layer L at
+        the last token, the only one that has seen the whole text in a decoder.
         ``mean-of-last-4``: mean over tokens of the mean of layers L-3 to L. ``concat-last-4``: means over
         tokens of the same layers side by side, so that the head is four times as wide. ``cls-last-4``: mean
         of the first token in the same layers. ``cls-max-3`` (MaxPoolBERT, 2505.15696): maximum of the first
@@ -24,6 +25,7 @@ Reduces The loss stays the mean over a batch's texts.
 Evidence B/D: differences between poolings are mostly noise, but for small training sets.
 Note    ``pooler`` is the only pooling through which the pooler reaches the loss; under the others
         ``reinit.pooler`` is inert. ``head.kind = "huggingface"`` decides the pooling itself.
+        In a decoder the first token sees nothing but itself: poolings that read it are refused.
         The parameters of ``weighted`` and ``attention`` belong to the head and learn at its rate. The scores
         of ``weighted`` hardly move at an encoder's rate, so that it stays the mean of all layers: give the
         head a rate some hundred times that of the encoder.
@@ -39,7 +41,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from finegrid.data.tokens import Keep
-from finegrid.encoders.poolings import TOP_LAYERS, Pooling
+from finegrid.encoders.poolings import OF_FIRST_TOKENS, TOP_LAYERS, Pooling
 from finegrid.errors import Problem
 from finegrid.strategies.part import STRICT, Claim, Listing, Part, UsualLevels
 
@@ -101,6 +103,12 @@ class ModelSettings(Part):
         found = []
         if self.pooling == "pooler" and not checkpoint.has_pooler:
             found.append(Problem('"model.pooling"', f'"pooler", but {checkpoint.family} has no pooler.'))
+        if checkpoint.is_decoder and self.pooling in OF_FIRST_TOKENS:
+            what = (
+                f'"{self.pooling}" reads the first token, which in {checkpoint.family}, a decoder, sees '
+                'nothing but itself. Take "last-token" or "last-mean".'
+            )
+            found.append(Problem('"model.pooling"', what))
         if (needed := TOP_LAYERS.get(self.pooling, 1)) > checkpoint.layers:
             layers = f"{checkpoint.layers} layer{'s' * (checkpoint.layers != 1)}"
             what = f'"{self.pooling}" reads {needed} layers, but the encoder has {layers}. Take another.'

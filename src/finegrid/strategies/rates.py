@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from finegrid.errors import Problem
 from finegrid.spelling import Lang
 from finegrid.strategies.part import STRICT, Claim, Listing, Price, UsualLevels
 from finegrid.strategies.seams import Strategy
@@ -92,6 +93,12 @@ class Rates(Strategy):
         """What the rate is multiplied by in the embeddings, and then in each layer from the bottom."""
         return [self.layer_decay ** (layers + 1 - depth) for depth in range(layers + 1)]
 
+    def problems(self, checkpoint: CheckpointInfo) -> list[Problem]:
+        if self.layer_decay == 1 or not checkpoint.shares_layers:
+            return []
+        what = f"level {self.layer_decay}, but the layers of {checkpoint.family} share one set of weights."
+        return [Problem('"rates.layer_decay"', what)]
+
     def explain_level(
         self, factor: str, checkpoint: CheckpointInfo | None, steps: int, lang: Lang = "en"
     ) -> str:
@@ -123,6 +130,7 @@ class Rates(Strategy):
         embeddings, *layers = self.multiples(len(parts.layers))
         modules = [(module, embeddings) for module in parts.embeddings]
         modules += [(layer.module, own) for layer, own in zip(parts.layers, layers, strict=True)]
+        modules += [(module, 1.0) for module in parts.above]
         if parts.pooler is not None and parts.pooler not in model.fresh:
             modules.append((parts.pooler, 1.0))
         return {p: multiple for module, multiple in modules for p in module.parameters()}

@@ -55,6 +55,9 @@ class Reinit(Strategy):
         found = []
         if self.pooler and not checkpoint.has_pooler:
             found.append(Problem('"reinit.pooler"', f"true, but {checkpoint.family} has no pooler."))
+        if self.layers and checkpoint.shares_layers:
+            what = f"level {self.layers}, but the layers of {checkpoint.family} share one set of weights."
+            found.append(Problem('"reinit.layers"', what))
         if self.layers > checkpoint.layers:
             what = f"level {self.layers}, but the encoder has {count_noun(checkpoint.layers, 'layer')}."
             found.append(Problem('"reinit.layers"', what))

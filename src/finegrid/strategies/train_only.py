@@ -31,6 +31,8 @@ from finegrid.strategies.part import STRICT, Claim, Listing, Price, UsualLevels
 from finegrid.strategies.seams import Setting, Strategy
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from finegrid.encoders.families import CheckpointInfo
     from finegrid.model.classifier import Classifier
     from finegrid.optim.updater import ParamGroup
@@ -102,11 +104,9 @@ class Train(Strategy):
         return found
 
     def prepare_model(self, model: Classifier, setting: Setting) -> None:
-        from torch import nn
-
         if self.only == "all":
             return
-        norms = {p for m in model.encoder.modules() if isinstance(m, nn.LayerNorm) for p in m.parameters()}
+        norms = {p for m in model.encoder.modules() if is_norm(m) for p in m.parameters(recurse=False)}
         # A pooler that the checkpoint lacks is drawn by the run. No other pooling reads it.
         pooler = model.parts.pooler if model.pooling == "pooler" else None
         of_pooler = {*pooler.parameters()} if pooler is not None else set()
@@ -123,3 +123,8 @@ class Train(Strategy):
         if self.only == "all" or not self.rate:
             return groups
         return [{**group, "lr": self.rate} for group in groups]
+
+
+def is_norm(module: nn.Module) -> bool:
+    """Whether a module is LayerNorm or RMSNorm: transformers' families have classes of their own."""
+    return "LayerNorm" in type(module).__name__ or "RMSNorm" in type(module).__name__

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from finegrid.encoders.families import CheckpointInfo, DropoutRates
+from finegrid.encoders.tiers import Tier
 from finegrid.in_chinese import translate
 from finegrid.metrics import find_scores_problem
 from finegrid.recipe.identity import ENGINE, Level, Levels, key_of
@@ -146,11 +147,36 @@ class AuditedCheckpoint(BaseModel):
     positions: int  # most tokens in one text
     has_pooler: bool
     dropout: DropoutRates = DropoutRates()  # audits of before it was noted: the usual rates
+    has_biases: bool = True
+    tier: Tier = "hand"
+    is_decoder: bool = False
+    shares_layers: bool = False
 
     def as_info(self) -> CheckpointInfo:
         """What the checkpoint's own files would say; of its folder only the name is known."""
-        about = self.family, self.layers, self.positions, self.has_pooler
-        return CheckpointInfo(Path(self.name), *about, dropout=self.dropout)
+        return CheckpointInfo(
+            folder=Path(self.name), **self.model_dump(exclude={"name", "dropout"}), dropout=self.dropout
+        )
+
+
+class AuditedTier(BaseModel):
+    """How the encoder is run, and how that was proved on its own texts: see `finegrid.model.tier_proof`.
+
+    Gaps are the largest over tokens, as shares of a vector's length; null: transformers' own vectors are no
+    finite numbers.
+    """
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+    tier: Tier
+    texts: int  # that it was proved on
+    against_padded: float | None  # from transformers' own padded pass
+    alone: float | None  # between a text alone and in company
+    alone_padded: float | None  # the same, in transformers' own pass
+    attentions: int | None  # calls of finegrid's attention in a pass; null: finegrid computes the layers
+    layers: int  # calls of layers in a pass
+    draws_nothing: bool  # with all dropout silenced
+    sees_ahead: bool  # the first token sees the last one
 
 
 class Audit(BaseModel):
@@ -172,6 +198,7 @@ class Audit(BaseModel):
     contents: dict[str, str] = {}  # of the files that levels name, what they hold: see study/contents.py
     splits: list[str] = []  # with design.resample: of every split, the fingerprint of its data
     group: str | int | None = None  # data.group, as it was when this was made
+    tier: AuditedTier | None = None  # audits of before it was proved: None
     groups: dict[str, list[int]] = {}  # with data.group: of every text of dev and test, its group's number
     device_memory: int = 0  # bytes of the GPU that this was measured on; 0: on none
     checkpoint: AuditedCheckpoint | None = None  # None: audited by a finegrid that did not keep it

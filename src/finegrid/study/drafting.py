@@ -21,7 +21,7 @@ from finegrid.recipe.recipe import DEFAULTS
 from finegrid.spelling import Lang, expand_user
 from finegrid.study.chosen import choose_factors, suitable_design
 from finegrid.study.folder import SETTINGS_FILE
-from finegrid.study.presets import PRESETS, Preset, make_preset, usual
+from finegrid.study.presets import PRESETS, Preset, first_choice, make_preset, usual
 from finegrid.study.proposals import Proposal, TextLengths, propose, scale_levels
 from finegrid.study.toml import by_part, format_toml, parse_level, parse_levels
 from finegrid.study.toml_words import say, tell_left_out
@@ -194,6 +194,8 @@ def choose_baseline(
     kept = {**preset.baseline} if options.as_published else fixed_levels(preset)
     tried = {f: lv for f, lv in EMBEDDED_LEVELS.items() if options.checkpoint == EMBEDDED and f in kept}
     kept |= tried
+    if checkpoint.is_decoder:
+        kept["model.pooling"] = first_choice(checkpoint, "")
     proposals: Mapping[str, Proposal] = {}
     if texts is not None and not options.as_published:
         proposals = propose(texts, measure_size(checkpoint.folder), {**kept, **set_, **first}, lang)

@@ -169,6 +169,28 @@ def thucnews64(layers: int, has_pooler: bool = True) -> Preset:
     return Preset(baseline, factors, columns, kind="full", least_layers=2, left_out=left_out)
 
 
+def thucnews64_of(checkpoint: CheckpointInfo) -> Preset:
+    """As far as an encoder can do it."""
+    preset = thucnews64(checkpoint.layers, checkpoint.has_pooler)
+    pooling = first_choice(checkpoint, str(preset.baseline["model.pooling"]))
+    preset = replace(preset, baseline={**preset.baseline, "model.pooling": pooling})
+    if not checkpoint.shares_layers:
+        return preset
+    by_layer = ("reinit.layers", "freeze.layers")
+    told = [f"{name}: the layers of {checkpoint.family} share one set of weights." for name in by_layer]
+    return replace(
+        preset,
+        factors={name: levels for name, levels in preset.factors.items() if name not in by_layer},
+        columns=tuple(column for column in preset.columns if column.factor not in by_layer),
+        left_out=(*preset.left_out, *told),
+    )
+
+
+def first_choice(checkpoint: CheckpointInfo, pooling: str) -> str:
+    """A preset's pooling; of a decoder, whose last token alone has seen the whole text, that token."""
+    return "last-token" if checkpoint.is_decoder else pooling
+
+
 def usual(checkpoint: CheckpointInfo, reads_pooler: bool = False) -> Preset:
     """What is varied where nobody names anything: the factors of thucnews64 that do something, as a fraction.
 
@@ -179,7 +201,7 @@ def usual(checkpoint: CheckpointInfo, reads_pooler: bool = False) -> Preset:
         checkpoint: what is known of it.
         reads_pooler: whether the head reads the pooler: else a fresh one changes nothing.
     """
-    published = thucnews64(checkpoint.layers, checkpoint.has_pooler)
+    published = thucnews64_of(checkpoint)
     factors, left_out = dict(published.factors), published.left_out
     if not reads_pooler and factors.pop("reinit.pooler", []):
         left_out = ("reinit.pooler: the head does not read the pooler, so this would do nothing.",)
@@ -196,7 +218,7 @@ def few_sample(checkpoint: CheckpointInfo) -> Preset:
     layers = checkpoint.layers
     return Preset(
         baseline={
-            "model.pooling": "pooler" if checkpoint.has_pooler else "cls",
+            "model.pooling": "pooler" if checkpoint.has_pooler else first_choice(checkpoint, "cls"),
             "model.max_length": min(USUAL_LENGTH, checkpoint.positions),
             "optimizer.rate": 2e-5,
             "optimizer.weight_decay": 0.0,
@@ -327,7 +349,7 @@ def defaults(checkpoint: CheckpointInfo) -> Preset:
         "training.epochs": 20,
         "training.batch_size": 128,
     }
-    published = thucnews64(checkpoint.layers, checkpoint.has_pooler).baseline
+    published = thucnews64_of(checkpoint).baseline
     thucnews: Levels = {
         **{name: level for name, level in published.items() if name in trainer},
         "optimizer.weight_decay": 0.01,
@@ -345,7 +367,7 @@ def defaults(checkpoint: CheckpointInfo) -> Preset:
 
 
 PRESETS: Mapping[str, Callable[[CheckpointInfo], Preset]] = {
-    "thucnews64": lambda checkpoint: thucnews64(checkpoint.layers, checkpoint.has_pooler),
+    "thucnews64": thucnews64_of,
     "few-sample": few_sample,
     "imbalance": imbalance,
     "free": free,

@@ -24,6 +24,7 @@ from finegrid.model.classifier import Classifier
 from finegrid.model.device import check_machine, compute_repeatably
 from finegrid.model.load import Checkpoint
 from finegrid.model.packing.batches import Batch, evaluation_batches, pack, training_batches
+from finegrid.model.tier_proof import TierProof, prove_tier
 from finegrid.pretraining.further import FurtherPretraining
 from finegrid.recipe.identity import ENGINE
 from finegrid.recipe.recipe import Recipe
@@ -38,6 +39,7 @@ from finegrid.training.features import TextFeatures
 from finegrid.training.teachers import OpenModel, Teachers, refuse_models
 from finegrid.training.texts import OWN, TrainingTexts
 
+PROVED_TEXTS, PROVED_TOKENS = 6, 256  # that a tier is proved on, and of each at most
 # Per batch of evaluation: large enough for full-speed products; on CPUs small enough for the cache.
 EVALUATION_TOKENS = {"cpu": 4096, "cuda": 32768}
 
@@ -88,6 +90,10 @@ class LoadedStudy:
             "tokenizer": self.tokens.fingerprint,
             "model": model_fingerprint(study.checkpoint.folder),
         }
+        if self.checkpoint.tier == "interface":
+            self.warnings += self._settle_tier_()
+        if self.checkpoint.tier != "hand":  # whose runs are named as ever
+            self.fingerprints["tier"] = self.checkpoint.tier
 
         self.further = FurtherPretraining(
             study.checkpoint.folder,
@@ -99,6 +105,23 @@ class LoadedStudy:
             settings.threads,
         )
         self.warnings += self.teachers.warnings([table.fingerprint() for table in self.tables])
+
+    def _settle_tier_(self) -> list[str]:
+        """Pad the texts of an encoder that does not leave attention to us. Returns what to warn of."""
+        family = self.checkpoint.info.family
+        if not (problem := self.prove_tier().problem(family)):
+            return []
+        self.checkpoint.tier = "padded"
+        return [f"model: {family} runs padded, since over packed texts {problem}"]
+
+    def prove_tier(self) -> TierProof:
+        """Compare what the encoder makes of some training texts with what transformers makes of them."""
+        lengths, model = self.tokens.train.lengths, self.study.baseline.model
+        order = np.argsort(lengths, kind="stable")
+        rows = order[np.unique(np.linspace(0, len(order) - 1, PROVED_TEXTS).astype(np.int64))]
+        most = min(model.max_length, PROVED_TOKENS)
+        batch = pack(self.tokens.train, rows, most, self.device, model.keep)
+        return prove_tier(self.checkpoint, self.checkpoint.tier, batch)
 
     @property
     def split_fingerprints(self) -> list[str]:
@@ -146,7 +169,8 @@ class LoadedStudy:
     def classifier(self, recipe: Recipe, seed: int) -> Classifier:
         """A fresh model, before any strategy has touched it, in training mode."""
         classes = len(self.tokens.labels)
-        model = Classifier(self.checkpoint.copy(), classes, recipe.model.pooling, Streams(seed))
+        tier = self.checkpoint.tier
+        model = Classifier(self.checkpoint.copy(), classes, recipe.model.pooling, Streams(seed), tier)
         for module in self.checkpoint.missing:
             model.redraw_(model.encoder.get_submodule(module), "missing")
         model.compute = torch.bfloat16 if self.precision == "bf16" else None

@@ -11,8 +11,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from finegrid.model.anatomy import Layer
+from finegrid.model.classifier import Classifier
 from finegrid.model.dropout import CapturedKeys
 from finegrid.model.encoder import copy_weights, forward_layer
+from finegrid.model.engine import HandEngine
 from finegrid.model.packing.batches import Packed
 from finegrid.model.stacked import stack_layers_
 from finegrid.training.run import Run
@@ -27,7 +30,7 @@ class Stack:
         self.views = max(run.criterion.views for run in runs)
         self.head_passes = max(run.criterion.views * run.criterion.samples for run in runs)
         self.frozen_layers = self.models[0].frozen_layers
-        above = zip(*(model.parts.layers[self.frozen_layers :] for model in self.models), strict=True)
+        above = zip(*(hand_layers(model)[self.frozen_layers :] for model in self.models), strict=True)
         pairs = [stack_layers_(same) for same in above]
         self.layers = [layer for layer, _ in pairs]
         self.stacked = [one for _, some in pairs for one in some]
@@ -68,6 +71,13 @@ class Stack:
         return losses.detach()
 
 
+def hand_layers(model: Classifier) -> list[Layer]:
+    """The layers of a model whose passes are hand-written: only those are stacked."""
+    assert isinstance(model.engine, HandEngine)  # see `can_stack`
+    return model.engine.layers
+
+
 def can_stack(run: Run) -> bool:
-    """Whether nothing that is switched on needs a pass of the run's own model."""
-    return not any(strategy.overrides("more_gradients") for strategy in run.acting)
+    """Whether passes are hand-written, and nothing that is switched on needs one of the run's own model."""
+    by_hand = isinstance(run.model.engine, HandEngine)
+    return by_hand and not any(strategy.overrides("more_gradients") for strategy in run.acting)

@@ -1,4 +1,4 @@
 """What a layer computes on packed texts, plainly or by Triton's kernels, and where the texts lie meanwhile.
 
-Others import `operations` (which of the two computes here), `layout`, `products` and `counter`.
+Others import `operations` (which of the two computes here), `layout`, `products`, `counter` and `varlen`.
 """

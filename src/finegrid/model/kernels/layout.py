@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,14 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from finegrid.buckets import GRAIN, Cuts, group_ends, round_up
+
 # What one more group costs, in attention weights. Measured on one Zen 5 core: some 20 calls of 4 us each,
 # against 8 ns for all that is done with one weight, forward and backward.
 GROUP_COST = 10_000
-
-
-# Groups are padded to multiples of so many tokens. Fewer shapes: oneDNN compiles a kernel for each, in
-# milliseconds, and keeps about a thousand; and full vectors.
-GRAIN = 8
 
 
 @dataclass(frozen=True)
@@ -87,38 +83,10 @@ class Indices:
     rows_back: Tensor  # [tokens * heads], places: the inverse of ``rows``
 
 
-# Of attention's groups: the texts before its end, and the tokens it is padded to.
-Cuts = tuple[tuple[int, int], ...]
-
-
 def cut(lengths: NDArray[np.int64], heads: int, group_cost: int = GROUP_COST) -> Cuts:
     """The cheapest groups for sorted lengths."""
-    ends = group_ends(lengths.tolist(), heads, group_cost)
+    ends = group_ends(lengths.tolist(), lambda length: heads * length**2, group_cost)
     return tuple((end, round_up(int(lengths[end - 1]), GRAIN)) for end in ends)
-
-
-def group_ends(lengths: Sequence[int], heads: int, group_cost: int = GROUP_COST) -> list[int]:
-    """Cut sorted lengths into groups so that padding and calls together are cheapest.
-
-    Returns:
-        Where each group ends, as numbers of texts from the beginning.
-    """
-    values, counts = np.unique([round_up(length, GRAIN) for length in lengths], return_counts=True)
-    ends = np.concatenate([[0], np.cumsum(counts)])
-    # best[k]: the cheapest cost of the k shortest lengths, and where the last group begins.
-    best: list[tuple[float, int]] = [(0.0, 0)]
-    for k, longest in enumerate(values, start=1):
-        area = heads * int(longest) ** 2
-        best.append(min((best[i][0] + group_cost + area * (ends[k] - ends[i]), i) for i in range(k)))
-    cuts, k = [], len(values)
-    while k > 0:
-        cuts.append(int(ends[k]))
-        k = best[k][1]
-    return cuts[::-1]
-
-
-def round_up(number: int, grain: int) -> int:
-    return -(-number // grain) * grain
 
 
 def lay_out(

@@ -12,8 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from finegrid.buckets import round_up
 from finegrid.data.tokens import Keep, TokenisedSplit
-from finegrid.model.kernels.layout import Layout, cut, lay_out, round_up
+from finegrid.model.kernels.layout import Layout, cut, lay_out
 
 # Packed batches are filled up to multiples of so many tokens, with tokens that belong to no text and get no
 # gradient. Without, almost every batch would be of a size of its own, and oneDNN compile its products anew.
@@ -77,6 +78,25 @@ class Batch:
         """Means over the tokens of each text, ``[tokens, width]`` to ``[texts, width]``, without a kernel."""
         sums = hidden.new_zeros(len(self.lengths), hidden.shape[1])
         return sums.index_add(0, self._owner, hidden[: self.real_tokens]) / self.counts[:, None]
+
+    def of_texts(self, first: int, end: int) -> Batch:
+        """Some neighbours of a batch, packed by themselves, without a prefix."""
+        begin, lengths = int(self.starts[first]), self.lengths[first:end]
+        tokens = int(lengths.sum())
+        filling = self.ids.new_zeros(round_up(tokens, GRAIN) - tokens)
+
+        def part(values: Tensor) -> Tensor:
+            return torch.cat([values[begin : begin + tokens], filling])
+
+        return Batch(
+            ids=part(self.ids),
+            positions=part(self.positions),
+            types=part(self.types),
+            lengths=lengths,
+            starts=self.starts[first:end] - begin,
+            labels=self.labels[first:end],
+            rows=self.rows[first:end],
+        )
 
     @property
     def real_tokens(self) -> int:

@@ -15,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from finegrid.model.kernels.layout import Cuts, Layout, cut, lay_out, round_up
+from finegrid.buckets import Cuts, round_up
+from finegrid.model.kernels.layout import Layout, cut, lay_out
 from finegrid.model.packing.batches import Batch, Prefix
 
 GRAIN = 64  # tokens of a batch are rounded up to so many

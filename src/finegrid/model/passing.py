@@ -1,0 +1,138 @@
+"""One pass of a hosted encoder: where its texts lie, and which of its layers are computed.
+
+An encoder's parts find the pass that they are in by `current_pass`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from finegrid.model.kernels.layout import Group, Layout
+
+CURRENT: ContextVar[Pass] = ContextVar("CURRENT")
+NUMBERS = count()
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """Texts that are padded to one length: a group of the layout."""
+
+    group: Group
+    tokens: Tensor  # [texts, length], which token of the packed batch lies there; padding repeats the last
+    real: Tensor  # [texts, length], 1 or 0
+    rows: Tensor  # [real tokens], which places are real, shortest text first
+
+
+@dataclass
+class Pass:
+    """What is asked of a forward pass, and what it has come to.
+
+    Attributes:
+        layout: of the packed batch.
+        tokens: of it.
+        layers: how often layers are called in a whole pass.
+        start: the first layer that is computed; those below return what they are given.
+        end: and the one after the last.
+        hidden: the level ``start``, in the encoder's own shape, if it is known.
+        visit: is given the number of a level and its vectors, in the encoder's own shape.
+        bucket: the part of the batch that the pass is over; None: all of it, packed.
+        number: of the pass, of all passes of a process; that of all buckets of a batch is one.
+    """
+
+    layout: Layout
+    tokens: int
+    layers: int
+    start: int
+    end: int
+    hidden: Tensor | None
+    visit: Callable[[int, Tensor], None]
+    bucket: Bucket | None = None
+    number: int = field(default_factory=lambda: next(NUMBERS))
+    called: int = 0  # layers, so far
+    attended: int = 0  # calls of finegrid's attention, so far
+
+    @property
+    def below(self) -> bool:
+        """Whether what is computed now is not read: the level above it is known."""
+        return self.hidden is not None and self.called <= self.start
+
+    def through_layer(
+        self, compute: Callable[..., Any], returns: int, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """What a layer returns.
+
+        Args:
+            compute: the layer's own pass.
+            returns: how many things it returns, its vectors first; 0: only them, by themselves.
+            args: what transformers gives to the layer.
+            kwargs: the same by name.
+        """
+        index = self.called
+        self.called += 1
+        named = "hidden_states" in kwargs
+        hidden = kwargs["hidden_states"] if named else args[0]
+        if index == self.start and self.hidden is not None:
+            hidden = self.hidden
+        if index >= self.start:
+            self.visit(index, hidden)
+        if self.start <= index < self.end:
+            if named:
+                kwargs = {**kwargs, "hidden_states": hidden}
+            else:
+                args = (hidden, *args[1:])
+            returned = compute(*args, **kwargs)
+            hidden = returned[0] if returns else returned
+        else:
+            returned = alone(hidden, returns)
+        if index + 1 == self.layers:
+            if self.start == self.layers and self.hidden is not None:
+                hidden = self.hidden
+                returned = alone(hidden, returns)
+            self.visit(index + 1, hidden)
+        return returned
+
+
+def alone(hidden: Tensor, returns: int) -> Any:
+    """Vectors as a layer returns them that has computed nothing beside."""
+    return (hidden, *[None] * (returns - 1)) if returns else hidden
+
+
+@contextmanager
+def passing(current: Pass) -> Iterator[None]:
+    """All that is computed inside belongs to this pass."""
+    token = CURRENT.set(current)
+    try:
+        yield
+    finally:
+        CURRENT.reset(token)
+
+
+def current_pass() -> Pass:
+    """The pass that is computed now.
+
+    Raises:
+        LookupError: there is none.
+    """
+    return CURRENT.get()
+
+
+def buckets_of(layout: Layout, wanted: Collection[int] | None = None) -> list[Bucket]:
+    """The groups of a batch, each padded to its longest text."""
+    found = []
+    device = layout.lengths.device
+    for group in layout.groups:
+        texts = layout.texts_of(group)
+        starts, lengths = layout.starts[texts, None], layout.lengths[texts, None]
+        place = torch.arange(group.length, device=device)
+        real = place < lengths
+        tokens = starts + torch.minimum(place, lengths - 1)
+        found.append(Bucket(group, tokens, real.long(), real.view(-1).nonzero()[:, 0]))
+    return found
