@@ -10,8 +10,8 @@ import psutil
 LOOK_SECONDS = 2.0  # between two looks
 # Without a sign of life. A disk, or a driver, that gives nothing for so long hangs.
 QUIET_SECONDS = 300.0
-# Of a core; less is no sign of life. Python's threads that wait in vain for each other take 0.4 %, since they
-# wake up 200 times a second.
+# Of a core; less is no sign of life. A thread that waits in vain for Python's lock takes 0.3 %, since it
+# wakes up 200 times a second.
 LEAST_SHARE = 0.01
 LONGEST_SECONDS = 6 * 3600.0  # whatever computes for so long will not end
 
