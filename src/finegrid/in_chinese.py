@@ -19,7 +19,7 @@ N = r"([\d,]+)"
 SPLIT = r"(train|dev|test)"
 PART = r"(train|dev|test|texts\.extra = .+?)"  # texts.extra: a file that a level adds to train
 # Where tensors and dropout sites lie, and how many of them.
-PLACE = r"(?:embeddings|layers? \d[\d, -]*\d|layer \d|pooler|head|elsewhere)"
+PLACE = r"(?:embeddings|layers? \d[\d, -]*\d|layer \d|last norm|pooler|head|elsewhere)"
 WHERE = rf"{PLACE}(?:, {PLACE})*"
 THINGS = rf"(\d+ (?:tensor|dropout site)s? of (?:{WHERE}))"
 # What follows a comma and begins another part of a list, in what a level changes and in a decision.
@@ -406,6 +406,16 @@ PATTERNS: tuple[tuple[str, str], ...] = (
     ),
     # what was found of a checkpoint
     (
+        r"model: (\S+) runs padded, since over packed texts its vectors are off by (\S+) of their length "
+        r"from those of transformers\.",
+        r"模型：\1 按填充后的批次计算：不填充时，其向量与 transformers 的结果相差达长度的 \2",
+    ),
+    (
+        r"model: (\S+) runs padded, since over packed texts attention was called (\d+) times in a pass over "
+        r"(\d+) layers\.",
+        r"模型：\1 按填充后的批次计算：一次前向经过 \3 层，其中只有 \2 次调用了我们的注意力",
+    ),
+    (
         r"weights: (.+) are not used, since config\.json does not ask for them\. Is it the config\.json that "
         r"belongs to the weights\?",
         r"权重：\1 没有用到，因为 config.json 中没有它们。这份 config.json 与权重配套吗？",
@@ -454,6 +464,12 @@ PATTERNS: tuple[tuple[str, str], ...] = (
         r"the first level\. Write the same value in both places\.",
         r"study.toml：\1 = \2，但它是要改变的因素，而 \2 不在它的水平之中：基线取第一个水平 \3。请在两处写相"
         r"同的值。",
+    ),
+    (
+        r"study\.toml: optimizer\.rate = (.+) without a warmup\. From (.+) on XLM-RoBERTa often ends with "
+        r"one class for all texts\. Set schedule\.warmup_ratio to 0\.1, or the rate to (.+)\.",
+        r"study.toml：optimizer.rate = \1 而没有预热。从 \2 起，XLM-RoBERTa 常常把所有文本都判为同一类。请把 "
+        r"schedule.warmup_ratio 设为 0.1，或把学习率设为 \3。",
     ),
     # what a level changes of a run
     (rf"starts {THINGS} from other values", r"改变<\1>的初始值"),
@@ -577,7 +593,13 @@ PATTERNS: tuple[tuple[str, str], ...] = (
 )
 DURATION = re.compile(r"[\d.]+ (?:s|min|h)(?: \d+ min)?")
 GROUP = re.compile(r"<\\(\d)>( ?)|\\(\d)")  # of a Chinese sentence
-PLACES = {"embeddings": "嵌入层", "pooler": "pooler", "head": "分类头", "elsewhere": "其他位置"}
+PLACES = {
+    "embeddings": "嵌入层",
+    "last norm": "最后的归一化层",
+    "pooler": "pooler",
+    "head": "分类头",
+    "elsewhere": "其他位置",
+}
 ZH_UNITS = dict(zip(UNITS["en"], UNITS["zh"], strict=True))
 # Between quoted texts: files, lines and what they are to each other.
 BETWEEN = (

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.command_line import Call
+from support.hosted import save_hosted
 from support.kept import keep_run, logits_of, texts_of, tokens_of
 from support.studies import KINDS, open_study, write_study
 
@@ -52,6 +53,15 @@ def test_onnx_of_every_family_gives_the_logits_of_predict(
 ) -> None:
     loaded = open_study(write_study(tmp_path / "study", checkpoint_of(kind)))
     check(loaded, keep_run(loaded, tmp_path / "kept", **levels))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["modernbert", "deberta-v2", "qwen3", "mpnet"])
+def test_onnx_of_an_encoder_that_transformers_computes_gives_the_logits_of_predict(
+    tmp_path: Path, family: str
+) -> None:
+    loaded = open_study(write_study(tmp_path / "study", save_hosted(tmp_path / "model", family)))
+    check(loaded, keep_run(loaded, tmp_path / "kept", model__pooling="last-mean"))
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from support.hosted import save_hosted
 from support.kept import keep_run, logits_of, texts_of, tokens_of
 from support.studies import KINDS, open_study, write_study
 
@@ -88,6 +89,24 @@ def test_with_our_head_transformers_refuses_the_folder_as_a_classifier_and_loads
     _, report = AutoModel.from_pretrained(folder, output_loading_info=True)
     assert not report["missing_keys"] and len(report["unexpected_keys"]) == 1
     assert logits_of(folder, loaded.study.folder / "dev.tsv").shape == (15, 3)
+
+
+@pytest.mark.parametrize("pooling", ["last-token", "weighted"])
+@pytest.mark.parametrize("family", ["modernbert", "deberta-v2", "qwen3", "albert", "nomic_bert"])
+def test_an_encoder_that_transformers_computes_is_opened_by_it_and_by_the_cards_code(
+    tmp_path: Path, family: str, pooling: str
+) -> None:
+    from transformers import AutoModel
+
+    study = write_study(tmp_path / "study", save_hosted(tmp_path / "model", family))
+    loaded = open_study(study)
+    folder = keep_run(loaded, tmp_path / "kept", model__pooling=pooling)
+    ours = logits_of(folder, study / "dev.tsv")
+    _, report = AutoModel.from_pretrained(folder, output_loading_info=True)
+
+    assert not [name for name in report["missing_keys"] if "pooler" not in name]
+    theirs = run_code(loading_code(load_fitted(folder)), folder, texts_of(loaded))
+    np.testing.assert_allclose(theirs, ours, atol=NEAR)
 
 
 def test_with_our_head_a_pipeline_refuses_the_folder_too(tmp_path: Path, bert: Path) -> None:

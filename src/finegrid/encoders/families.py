@@ -26,6 +26,7 @@ from finegrid.encoders.hosted import (
     is_known_to_transformers,
     tier_of,
 )
+from finegrid.encoders.layout import ROBERTA_LIKE
 from finegrid.encoders.tiers import Tier
 from finegrid.errors import input_error
 from finegrid.spelling import expand_user
@@ -37,6 +38,9 @@ FAMILIES = {
     "electra": "ELECTRA",
     "ernie": "ERNIE",
     "distilbert": "DistilBERT",
+    "xlm-roberta": "XLM-RoBERTa (and multilingual E5, BGE-M3, ...)",
+    "camembert": "CamemBERT",
+    "data2vec-text": "Data2Vec text",
 }
 WITHOUT_POOLER = {"electra", "distilbert"}
 EMBEDDED = "mini-zh"  # the checkpoint that comes with finegrid
@@ -166,8 +170,8 @@ def inspect(folder: Path) -> CheckpointInfo:
     if family not in FAMILIES:
         return describe_hosted(folder, family, settings)
     positions = settings.max_position_embeddings
-    if family == "roberta":
-        positions -= settings.pad_token_id + 1  # RoBERTa counts positions from padding_idx + 1
+    if family in ROBERTA_LIKE:
+        positions -= settings.pad_token_id + 1  # they count positions from padding_idx + 1
     layers = settings.n_layers if family == "distilbert" else settings.num_hidden_layers
     rates = dropout_rates_of(family, settings)
     return CheckpointInfo(folder, family, layers, positions, family not in WITHOUT_POOLER, dropout=rates)

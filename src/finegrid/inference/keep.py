@@ -17,6 +17,7 @@ from finegrid.atomic import replacing_folder
 from finegrid.encoders.families import inspect
 from finegrid.encoders.files import describe_stand_in
 from finegrid.encoders.layout import HEADS, POOLER, PREFIXES, WITH_HEAD
+from finegrid.encoders.tiers import Tier
 from finegrid.encoders.tokenizer import TOKENIZER
 from finegrid.errors import first_line, input_error
 from finegrid.inference.card import ModelOrigin, model_card
@@ -25,6 +26,7 @@ from finegrid.model.classifier import Classifier
 from finegrid.model.load import Checkpoint
 from finegrid.streams import Streams
 from finegrid.study.kept_files import CARD, FILE, HEAD, ONNX
+from finegrid.training.whole import make_whole_
 
 if TYPE_CHECKING:
     from finegrid.inference.fitted import Fitted
@@ -70,7 +72,7 @@ def whole_model(model: Classifier, family: str) -> dict[str, Tensor]:
     names, prefix = HEADS[family], PREFIXES[family]
     tensors = {}
     for name, t in model.encoder.state_dict().items():
-        # A RoBERTa with this head reads its first token, and has no pooler.
+        # A RoBERTa, or its like, with this head reads its first token, and has no pooler.
         if model.pooling == "pooler" or not name.startswith(POOLER):
             tensors[prefix + name] = t
     for name, t in model.head.state_dict().items():
@@ -134,7 +136,9 @@ def load_model(folder: Path, fitted: Fitted, device: torch.device) -> Classifier
     if fitted.max_length > info.positions:
         what = f"max_length is {fitted.max_length}, but the encoder has {info.positions} positions."
         raise input_error(str(folder), FILE, f"{what} Fit the model again.")
-    model = Classifier(checkpoint.encoder, len(fitted.labels), fitted.pooling, Streams(0), info.tier)
+    # As it was trained: an encoder may have been found to run padded only.
+    tier: Tier = "padded" if fitted.fingerprints.get("tier") == "padded" else info.tier
+    model = Classifier(checkpoint.encoder, len(fitted.labels), fitted.pooling, Streams(0), tier)
     model.replace_head_(fitted.head_kind, fitted.head_hidden)
     # Models that were kept earlier have transformers' head in a file of its own, too.
     own = fitted.head_kind == "finegrid" or (folder / HEAD).exists()
@@ -182,6 +186,7 @@ def keep(
     if run.scorer is not None:
         (level,) = run.scorer.keys
         run.scorer.become_(level, run.model.head)
+    make_whole_(run)
     with replacing_folder(out) as draft:
         write_model(run.model, loaded.study.checkpoint.folder, fitted, draft)
         if export is not None:

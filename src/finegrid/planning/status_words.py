@@ -40,7 +40,10 @@ def plan_lines(status: StudyStatus, shows: Sequence[str] = (), lang: Lang = "en"
     }
     lines = [say("study", lang, folder=study.folder, score=study.head.score, **counted)]
     if status.audit is None:
-        return [*lines, say("not probed", lang), "", *design_of_study_lines(status, lang)]
+        known = study.known_checkpoint
+        padded = [] if known is None or known.tier != "padded" else [known.family]
+        told = [say("may be padded", lang, family=family) for family in padded]
+        return [*lines, say("not probed", lang), *told, "", *design_of_study_lines(status, lang)]
     lines += [*runs_lines(status, lang), *forecast_lines(status, status.audit, lang)]
     lines += [*lacking_lines(status, lang), *shows]
     return [*lines, "", *design_of_study_lines(status, lang), *audit_lines(status, status.audit, lang)]
@@ -127,12 +130,21 @@ def left_lines(status: StudyStatus, rows: Collection[int] | None, lang: Lang) ->
     ]
 
 
+def tier_lines(audit: Audit, lang: Lang) -> Iterator[str]:
+    """How the encoder is run, where finegrid does not compute it itself."""
+    if audit.tier is None or audit.checkpoint is None or audit.tier.tier == "hand":
+        return
+    family, share = audit.checkpoint.family, audit.tier.padded_share
+    yield say(audit.tier.tier, lang, family=family, share=share)
+
+
 def audit_lines(status: StudyStatus, audit: Audit, lang: Lang) -> Iterator[str]:
     """What the audit has found: sizes, inert levels, and what each level changes."""
     sizes = SHARED[lang]["list comma"].join(
         f"{SHARED[lang][part]} {size}" for part, size in audit.sizes.items()
     )
     yield say("data", lang, sizes=sizes, tokens=audit.tokens["mean"])
+    yield from tier_lines(audit, lang)
     for factor, inert in status.inert().items():
         yield inert_line(factor, inert, lang)
     yield from (proof.describe(lang) for proof in status.proofs() if not proof.reason)

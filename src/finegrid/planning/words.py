@@ -17,6 +17,9 @@ ENGLISH = {
     "layers unknown": "what levels amount to layer by layer is left out: the checkpoint is not here, and "
     "audit.json does not say what it is like",
     "data": "data: {sizes} texts; those of train have {tokens:.1f} tokens on average",
+    "interface": "encoder: {family} runs over packed texts by transformers' modules and finegrid's attention",
+    "padded": "encoder: {family} runs padded, which costs {share:.2f} times the tokens of the texts",
+    "may be padded": "encoder: {family} runs padded; plan --probe says what padding costs",
     "inert": "inert: {factor} in {rows}: {reason}",
     "predicted": "predicted: {work} of work, {left} left with {workers} of {threads}",
     "predicted there": "predicted: {work} of work, {left} left on {nodes} of the cluster with up to "
@@ -71,6 +74,9 @@ CHINESE = {
     "the baseline": "基线",
     "layers unknown": "略去各层的具体取值：检查点不在本机，audit.json 也没有记录它的结构",
     "data": "数据：{sizes} 条文本；训练集平均 {tokens:.1f} 个词元",
+    "interface": "编码器：{family} 按不填充的批次计算，用它自带的模块和我们的注意力",
+    "padded": "编码器：{family} 按填充后的批次计算，词元数是文本本身的 {share:.2f} 倍",
+    "may be padded": "编码器：{family} 按填充后的批次计算；plan --probe 会给出填充的代价",
     "inert": "不起作用：{factor}，在 {rows}中：{reason}",
     "predicted": "预计：单进程共需 {work}；用 {workers}（各 {threads}）还需 {left}",
     "predicted there": "预计：单进程共需 {work}；在集群的 {nodes}上最多用 {workers}（各 {threads}），还需 "
