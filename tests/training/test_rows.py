@@ -24,7 +24,7 @@ from finegrid.audit.canonical import hash_parameters
 from finegrid.audit.costs import make_audit, measure, member_memory
 from finegrid.inference.apply import apply
 from finegrid.inference.fitted import load_fitted
-from finegrid.inference.keep import fitted_of, keep
+from finegrid.inference.keep import fitted_of, keep, title_model
 from finegrid.model.rows import held_rows
 from finegrid.recipe.recipe import Recipe
 from finegrid.running.records import record_of
@@ -276,7 +276,7 @@ def kept_table(loaded: LoadedStudy, recipe: Recipe, out: Path, **free: Any) -> T
     record = replace(record_of(loaded, run, "family", 0.0), stands_for=(1,))
     for level in record.free:
         record = record.at_free(level)
-    keep(loaded, run, fitted_of(loaded, recipe.at(free), record), out)
+    keep(loaded, run, fitted_of(loaded, recipe.at(free), record), out, title_model(loaded, "study"))
     return load_file(out / "model.safetensors")["embeddings.word_embeddings.weight"]
 
 
