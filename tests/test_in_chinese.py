@@ -18,6 +18,7 @@ from finegrid.encoders.families import inspect
 from finegrid.in_chinese import METHODS, PATTERNS, name_method, name_state, translate
 from finegrid.recipe.recipe import Recipe
 from finegrid.refusals import LESS_MEMORY
+from finegrid.running.process import HANGS
 from finegrid.spelling import format_duration
 from finegrid.study.importing.examples import load_example
 
@@ -189,6 +190,10 @@ SENTENCES = [
     "n1 died, or cannot be reached",
     "Ray killed it on n1, which ran out of memory",
     "n1 has said nothing for 60 s",
+    f"the worker process did nothing for 300 s while it began: {HANGS}",
+    f"on n1 the worker process was not ready after 6 h: {HANGS}",
+    "on n1 no part of a file has come for 300 s",
+    "n1: no part of a file has come for 300 s",
     "it has Zen5 (torch 2.12.0), the others Zen4 (torch 2.12.0)",
     "it has torch 2.11.0; who started the study has torch 2.12.0",
     "it has torch –; who started the study has torch 2.12.0",
@@ -235,7 +240,10 @@ SOURCES = {
     "running/process.py": {"describe_exit"},
     "running/cluster/facts.py": {"find_unfit"},
     "running/cluster/session.py": {"_give_up_hung", "_greet"},
-    "running/cluster/remote.py": {"_events_of", "describe_loss"},
+    "running/cluster/remote.py": {"describe_loss", "tell_loss"},
+    "running/cluster/shipment.py": {"take"},
+    "running/crew.py": {"tell_end"},
+    "running/life.py": {"look"},
     "running/scheduling.py": {"take_back", "take_down_ended"},
     "statistics/effects.py": {"_not_given", "_notes"},
     "study/audit_file.py": {"warning"},

@@ -44,7 +44,7 @@ EXTRAS: dict[ExtraName, Extra] = {
     "onnx": Extra("onnxscript", "fit --onnx, export-onnx", "fit --onnx、export-onnx"),
     "tensorboard": Extra("tensorboard", "export --to tensorboard"),
     "mlflow": Extra("mlflow", "export --to mlflow"),
-    "ray": Extra("ray", "run --on ray", "run --on ray"),
+    "ray": Extra("ray", "--on ray: train on a cluster", "--on ray：在集群上训练"),
     "sentencepiece": Extra(
         "sentencepiece",
         "checkpoints with a sentencepiece model and no tokenizer.json",

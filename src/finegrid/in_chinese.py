@@ -512,6 +512,17 @@ PATTERNS: tuple[tuple[str, str], ...] = (
     (rf"a {SPLIT} prediction was not finite after epoch {N}", r"第 \2 轮之后<\1>的预测不是有限值"),
     (rf"a test prediction was not finite at epoch {N}", r"取第 \1 轮的权重时，测试集的预测不是有限值"),
     (r"the worker process ended with (.+); see (.+)", r"训练进程以<\1>结束；见 \2"),
+    (
+        r"the worker process did nothing for (\d+) s while it began: (.+)",
+        r"训练进程在启动时有 \1 秒毫无动静：<\2>",
+    ),
+    (r"the worker process was not ready after (\d+) h: (.+)", r"训练进程 \1 小时后仍未就绪：<\2>"),
+    (
+        re.escape("a disk or a driver that hangs, or too little address space (`ulimit -v`)"),
+        "磁盘或驱动没有响应，或地址空间太小（`ulimit -v`）",
+    ),
+    (r"on (\S+) (the worker process .+|no part of a file has come for \d+ s)", r"节点 \1：<\2>"),
+    (r"(\S+: )?no part of a file has come for (\d+) s", r"\1有 \2 秒没有收到文件的任何部分"),
     (r"(\d+) workers were lost with it; the last one: (.+)", r"有 \1 个工作进程与它一同丢失；最后一个：<\2>"),
     (r"its process on (\S+) ended with (.+)", r"\1 上的进程以<\2>结束"),
     (r"its worker on (\S+) died", r"\1 上的工作进程已终止"),

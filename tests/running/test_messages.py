@@ -48,6 +48,7 @@ JOBS: tuple[Job, ...] = (
     AuditJob(),
     TrainJob("f0", (RUN, RunToTrain("7b", {}, 3))),
     FitJob("fit-7a", RUN, {"model.pooling": "cls"}, {"average.ema": 0.05}, (1, 2), Path("models/best")),
+    FitJob("fit-7b", RUN, {}, {}, (), Path("best"), True, "## Study", "titles", "google/electra"),
 )
 EVENTS: tuple[Sent, ...] = (
     Ready({"data": "d", "model": "m"}),

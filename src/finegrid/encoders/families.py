@@ -188,6 +188,7 @@ def is_hosted(family: str) -> bool:
 
 def describe_hosted(folder: Path, family: str, settings: Any) -> CheckpointInfo:
     """What the `HostedSettings` of a checkpoint say."""
+    asks_for_biases = settings.attention_bias or settings.mlp_bias or settings.norm_bias
     positions = settings.max_position_embeddings
     if family in COUNTED_FROM_PADDING:
         positions -= (settings.pad_token_id or 0) + 1
@@ -197,7 +198,7 @@ def describe_hosted(folder: Path, family: str, settings: Any) -> CheckpointInfo:
         settings.num_hidden_layers,
         positions,
         has_pooler=False,
-        has_biases=family not in WITHOUT_BIASES,
+        has_biases=family not in WITHOUT_BIASES or asks_for_biases,
         dropout=DropoutRates(settings.hidden_rate, settings.attention_rate, settings.head_rate),
         tier=tier_of(family),
         is_decoder=family in DECODERS,

@@ -67,6 +67,8 @@ class FitJob:
     out: Path
     onnx: bool = False  # whether the model is kept as ONNX, too
     about: str = ""  # what its card says of the study, in Markdown
+    title: str = ""  # the study's name
+    hub_id: str | None = None  # of the checkpoint, where it is the hub's
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -79,6 +81,8 @@ class FitJob:
             "out": str(self.out),
             "onnx": self.onnx,
             "about": self.about,
+            "title": self.title,
+            "hub_id": self.hub_id,
         }
 
 
@@ -99,8 +103,8 @@ def parse_job(line: str) -> Job:
         case {"do": "fit", "run": run, "out": out}:
             rows = tuple(content["stands_for"])
             levels = content["recipe"], content["free"]
-            onnx, about = content["onnx"], content["about"]
-            return FitJob(content["family"], RunToTrain(**run), *levels, rows, Path(out), onnx, about)
+            card = content["onnx"], content["about"], content["title"], content["hub_id"]
+            return FitJob(content["family"], RunToTrain(**run), *levels, rows, Path(out), *card)
     raise ValueError(f"no job: {line!r}")
 
 
