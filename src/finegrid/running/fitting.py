@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from finegrid.planning.capacity import recomputes
 from finegrid.planning.families import Family
 from finegrid.planning.runs import plan_run
 from finegrid.recipe.recipe import Recipe
@@ -41,7 +42,8 @@ def fit_recipe(crew: Crew, recipe: Recipe, seed: int, audit: Audit, keeping: Kee
     state = f"fit-{run.run_id}"
     levels = recipe.moved(), recipe.free_levels()
     out, onnx, about = keeping.out, keeping.onnx, keeping.about
-    worker.send(FitJob(state, RunToTrain.of(run), *levels, run.stands_for, out, onnx, about))
+    again = recomputes(crew.settings, audit, run.recipe)
+    worker.send(FitJob(state, RunToTrain.of(run), *levels, run.stands_for, out, onnx, about, again))
     record = replace(crew.wait_for(worker, FitDone).record, stands_for=run.stands_for)
     crew.study.files.state_of(state).unlink(missing_ok=True)
     crew.watcher.finished(family)

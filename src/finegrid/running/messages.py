@@ -50,9 +50,15 @@ class TrainJob:
 
     family: str
     runs: tuple[RunToTrain, ...]
+    recompute: bool = False  # layers are computed twice, and not kept
 
     def to_json(self) -> dict[str, Any]:
-        return {"do": "train", "family": self.family, "runs": [run.to_json() for run in self.runs]}
+        return {
+            "do": "train",
+            "family": self.family,
+            "runs": [run.to_json() for run in self.runs],
+            "recompute": self.recompute,
+        }
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,7 @@ class FitJob:
     out: Path
     onnx: bool = False  # whether the model is kept as ONNX, too
     about: str = ""  # what its card says of the study, in Markdown
+    recompute: bool = False  # as of `TrainJob`
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -79,6 +86,7 @@ class FitJob:
             "out": str(self.out),
             "onnx": self.onnx,
             "about": self.about,
+            "recompute": self.recompute,
         }
 
 
@@ -95,12 +103,12 @@ def parse_job(line: str) -> Job:
         case {"do": "audit", "others": others}:
             return AuditJob(tuple(others))
         case {"do": "train", "family": family, "runs": runs}:
-            return TrainJob(family, tuple(RunToTrain(**run) for run in runs))
+            return TrainJob(family, tuple(RunToTrain(**run) for run in runs), content["recompute"])
         case {"do": "fit", "run": run, "out": out}:
             rows = tuple(content["stands_for"])
             levels = content["recipe"], content["free"]
-            onnx, about = content["onnx"], content["about"]
-            return FitJob(content["family"], RunToTrain(**run), *levels, rows, Path(out), onnx, about)
+            others = content["onnx"], content["about"], content["recompute"]
+            return FitJob(content["family"], RunToTrain(**run), *levels, rows, Path(out), *others)
     raise ValueError(f"no job: {line!r}")
 
 
