@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from finegrid.refusals import LESS_MEMORY
+from finegrid.refusals import LESS_MEMORY, OTHERS
 from finegrid.spelling import UNITS, Lang
 from finegrid.words import SHARED
 
@@ -59,6 +59,7 @@ DECISIONS: tuple[tuple[str, str], ...] = (
 # In this order: the first that fits a whole sentence.
 PATTERNS: tuple[tuple[str, str], ...] = (
     # what does nothing
+    (r"no batch has more texts", "没有哪一批有更多的文本"),
     (rf"{N} epochs? are over before it could end a run", r"在它能够提前结束运行之前，\1 轮就已训练完"),
     (r"does nothing: (.+)", r"不起作用：<\1>"),
     (r"all its levels are one run", "它的所有水平都是同一次运行"),
@@ -537,7 +538,20 @@ PATTERNS: tuple[tuple[str, str], ...] = (
     (r"(out of memory.*); see (logs\S+)", r"<\1>；见 \2"),
     (r"out of memory: (.+)", r"内存不足：<\1>"),
     (r"out of memory \(tried to allocate (.+)\): (.+)", r"内存不足（申请 \1）：<\2>"),
-    (re.escape(LESS_MEMORY), "减小 --workers、--memory、run.family_size 或 training.batch_size 可以少用内存"),
+    (
+        re.escape(LESS_MEMORY),
+        "设 run.recompute = true，或减小 training.micro_batch、--workers、--memory、"
+        "run.family_size，可以少用内存",
+    ),
+    (
+        r"run\.recompute = true \(the results stay the same\), (.+)",
+        r"设 run.recompute = true（结果不变）；<\1>",
+    ),
+    (
+        r"training\.micro_batch = (\d+) \(now (\d+) texts at once\), (.+)",
+        r"设 training.micro_batch = \1（现在一次 \2 条）；<\3>",
+    ),
+    (re.escape(OTHERS), "减小 --workers、--memory 或 run.family_size，也可以少用内存"),
     (r"signal (\d+)", r"信号 \1 "),
     (r"exit code (\d+)", r"退出码 \1 "),
     (r"(\w+Error.*); see (logs\S+)", r"\1；见 \2"),

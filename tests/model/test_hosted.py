@@ -26,10 +26,10 @@ from torch import Tensor
 from finegrid.encoders.families import inspect
 from finegrid.encoders.hosted import plain_values
 from finegrid.model.classifier import Classifier
+from finegrid.model.dropout import Notes
 from finegrid.model.initial import find_initials
 from finegrid.model.load import Checkpoint
 from finegrid.model.packing.batches import Batch
-from finegrid.model.sites import HostedDropout
 from finegrid.model.tier_proof import NEAR, prove_tier
 
 TEXTS = [(5,), (1,), (9,), (5,), (20,), (1,), (17,)]
@@ -181,12 +181,14 @@ def test_layers_that_share_their_weights_have_masks_of_their_own(
     folder = hosted_of("albert")
     batch = random_batch
     model = hosted_classifier(folder)
-    levels_of(model, batch, 0)
-    sites = [site for site in model.parts.hidden_dropouts if isinstance(site, HostedDropout)]
-    drawn = [site._drawn for site in sites if site.site.startswith("encoder.")]
+    notes = Notes()
+    with notes.taken():
+        levels_of(model, batch, 0)
+    sites = [site.site for site in model.parts.hidden_dropouts if site.site.startswith("encoder.")]
+    own = [[mask for mask in notes.masks if mask and mask.site.startswith(site)] for site in sites]
 
-    assert drawn and all(len(masks) == LAYERS for masks in drawn)
-    assert not torch.equal(drawn[0][0].keep, drawn[0][1].keep)
+    assert own and all(len({mask.site for mask in masks}) == LAYERS for masks in own)
+    assert not torch.equal(own[0][0].draw().keep, own[0][1].draw().keep)
 
 
 def test_layers_are_drawn_afresh_as_the_family_draws_them(hosted_of: HostedOf) -> None:

@@ -16,6 +16,7 @@ from support.hosted import HOSTED, save_hosted
 from support.levels import ON, base, on
 from support.strategies.adding import EVERY, add_strategies_, factor_of
 from support.studies import KINDS, open_study, recipe_of, train, weights, write_study
+from support.tiny import make_tiny
 from torch import Tensor
 
 import finegrid.model.rows
@@ -179,6 +180,16 @@ def test_words_of_every_text_are_held_and_special_ones(taught: LoadedStudy) -> N
         assert held >= {*split.tokens.tolist()}
     assert held >= {0, 1, 2, 3, 4}  # [PAD] [UNK] [CLS] [SEP] [MASK]
     assert rows.ids.tolist() == sorted(held)
+
+
+def test_the_word_that_fills_batches_up_is_held_wherever_it_comes_from(tmp_path: Path) -> None:
+    """In byte pairs it is an ordinary one, which these texts do not have."""
+    loaded = open_study(write_study(tmp_path / "study", make_tiny("qwen3", tmp_path / "model")))
+    splits = (loaded.tokens.train, loaded.tokens.dev, loaded.tokens.test)
+    assert not any((split.tokens == 0).any() for split in splits)
+    (some,), (every,) = (train(one, recipe_of(one)) for one in (loaded, with_all_rows(loaded)))
+
+    assert_same(some, every)
 
 
 def test_a_word_that_is_not_held_is_refused(loaded: LoadedStudy) -> None:

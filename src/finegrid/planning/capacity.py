@@ -10,6 +10,8 @@ import psutil
 from finegrid.errors import input_error
 from finegrid.machine import VISIBLE, cores, gpus
 from finegrid.planning.runs import PlannedRun
+from finegrid.recipe.recipe import Recipe
+from finegrid.refusals import Needs
 from finegrid.study.audit_file import Audit, Cost
 from finegrid.study.settings import RunSettings
 
@@ -117,6 +119,36 @@ def count_workers(settings: RunSettings, audit: Audit, offer: Offer, asked: int 
         return asked or capacity(settings, audit, offer.hardware).workers
     places = max(1, offer.places)
     return places if asked is None else min(asked, places)
+
+
+def room_of_a_run(settings: RunSettings, device_memory: int, hardware: Hardware | None = None) -> int:
+    """Bytes that a run may take if every GPU, or every core, is to have a worker.
+
+    Args:
+        settings: how runs are executed.
+        device_memory: of a GPU; 0 where none trains.
+        hardware: of the machine that trains; None: of this one.
+    """
+    has = hardware or Hardware.here()
+    if settings.device == "cuda":
+        devices = max(1, has.gpus)
+        return int(settings.memory * GIB / devices if settings.memory else SHARE_CUDA * device_memory)
+    budget = settings.memory * GIB if settings.memory else SHARE * has.memory
+    return int(budget / max(1, has.cores // settings.threads))
+
+
+def recomputes(settings: RunSettings, audit: Audit, recipe: Recipe) -> bool:
+    """Whether runs of a recipe compute their layers twice: as asked for, or as the audit chose."""
+    if settings.recompute != "auto":
+        return settings.recompute
+    cost = audit.cost(recipe)
+    return cost is not None and cost.recomputes
+
+
+def needs_of(recipe: Recipe, settings: RunSettings, audit: Audit) -> Needs:
+    """What a run has in memory at once, for messages."""
+    training = recipe.training
+    return Needs(training.portion or training.batch_size, recomputes(settings, audit, recipe))
 
 
 def check_workers(settings: RunSettings, workers: int | None) -> None:

@@ -31,7 +31,7 @@ STATES = ("done", "diverged", "failed", "left")
 def probed(study: Study, settings: RunSettings) -> bool:
     """Whether an audit tells what the study's rows cost, run so."""
     audit = fitting_audit(study)
-    return audit is not None and bool(audit.costs) and audit.measured == settings.alike
+    return audit is not None and bool(audit.costs) and audit.measured == settings.priced_by
 
 
 def seeds_seen(study: Study, audit: Audit | None, on_file: RunsOnFile) -> tuple[int, ...]:

@@ -175,7 +175,7 @@ def forecast_lines(status: StudyStatus, audit: Audit, lang: Lang) -> Iterator[st
     )
     most = max(family_memory(family, audit, status.settings.stack_size > 1) for family in families)
     yield say("memory", lang, gib=most / 2**30)
-    if audit.measured and audit.measured != status.settings.alike:
+    if audit.measured and audit.measured != status.settings.priced_by:
         yield say("measured", lang, settings=format_settings(audit.measured))
 
 

@@ -13,6 +13,7 @@ from itertools import count
 from typing import TypeVar
 
 from finegrid.errors import ClusterLostError, InputError, WorkerBrokeError
+from finegrid.refusals import Needs
 from finegrid.running.messages import (
     Broken,
     ClusterLost,
@@ -247,9 +248,15 @@ class Crew:
         self.watcher.said(tell_left_out(place, name, str(worker.log), why, **fields))
 
 
-def tell_end(worker: Worker, code: int) -> str:
-    """Why a worker is no more: in its own words, or how it ended."""
-    return worker.reason or f"the worker process ended with {describe_exit(code)}"
+def tell_end(worker: Worker, code: int, needs: Needs | None = None) -> str:
+    """Why a worker is no more: in its own words, or how it ended.
+
+    Args:
+        worker: that has ended.
+        code: of its process.
+        needs: what it had in memory, if that is known.
+    """
+    return worker.reason or f"the worker process ended with {describe_exit(code, needs)}"
 
 
 def blames_gpu(error: InputError | WorkerBrokeError) -> bool:

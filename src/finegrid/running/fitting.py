@@ -7,6 +7,7 @@ from pathlib import Path
 
 from finegrid.encoders.families import find_hub_id
 from finegrid.errors import WorkerBrokeError
+from finegrid.planning.capacity import recomputes
 from finegrid.planning.families import Family
 from finegrid.planning.runs import plan_run
 from finegrid.recipe.recipe import Recipe
@@ -47,6 +48,7 @@ def fit_recipe(crew: Crew, recipe: Recipe, seed: int, audit: Audit, keeping: Kee
         # What the card names is known here: on a node folders are called otherwise.
         title=crew.study.folder.resolve().name,
         hub_id=find_hub_id(crew.study.checkpoint.folder),
+        recompute=recomputes(crew.settings, audit, run.recipe),
     )
     crew.watcher.planned([family], [family], audit)
     record = fit_with_any(crew, job, family, audit)

@@ -17,7 +17,7 @@ from finegrid.atomic import open_to_append
 from finegrid.errors import InputError, WorkerBrokeError
 from finegrid.machine import VISIBLE, gpus
 from finegrid.planning.families import Family
-from finegrid.refusals import LESS_MEMORY
+from finegrid.refusals import LESS_MEMORY, Needs
 from finegrid.running import life
 from finegrid.running.messages import (
     Broken,
@@ -65,6 +65,7 @@ class Worker(ABC):
         self.ready = False  # has loaded data and model: what breaks from here on is the family's affair
         self.reason = ""  # why it broke, in its own words, or why it was ended
         self.gpu = ""  # what its maker calls the one that it computes on
+        self.recompute = False  # whether layers of its family are computed twice, and not kept
 
     @abstractmethod
     def send(self, job: Job) -> None:
@@ -82,7 +83,7 @@ class Worker(ABC):
         """Train what is left of a family, or all of it anew: a stack rounds by how many it has."""
         self.family, self.sent = family, set()
         runs = family.runs if whole else family.left
-        self.send(TrainJob(family.family_id, tuple(map(RunToTrain.of, runs))))
+        self.send(TrainJob(family.family_id, tuple(map(RunToTrain.of, runs)), self.recompute))
 
 
 class LocalWorker(Worker):
@@ -186,7 +187,9 @@ def raise_error(event: Fatal) -> NoReturn:
             raise WorkerBrokeError(traceback)
 
 
-def describe_exit(code: int) -> str:
+def describe_exit(code: int, needs: Needs | None = None) -> str:
+    """How a process ended. ``needs``: what it had in memory, if that is known."""
     if code == -9:
-        return f"signal 9 (killed; often: out of memory: {LESS_MEMORY})"
+        less = LESS_MEMORY if needs is None else needs.less()
+        return f"signal 9 (killed; often: out of memory: {less})"
     return f"signal {-code}" if code < 0 else f"exit code {code}"

@@ -59,7 +59,7 @@ class Runner:
             InputError: bad data or model, or a folder in use.
         """
         with self._at_work():
-            return audit_study(self._crew, self.settings.alike, others)
+            return audit_study(self._crew, self.settings.priced_by, others)
 
     def run(self) -> Iterator[Record]:
         """Train what is missing.
@@ -77,7 +77,7 @@ class Runner:
             for folder in (files.predictions, files.states):
                 folder.mkdir(exist_ok=True)  # better now than when the first run has ended
             check_writable(files.path, files.predictions, files.states, files.ledger)
-            audit = with_free(audit_study(self._crew, self.settings.alike), self.study)
+            audit = with_free(audit_study(self._crew, self.settings.priced_by), self.study)
             on_file = read_runs(self.study, audit, "whole")
             for note in on_file.notes:
                 self.watcher.said(warning(note))

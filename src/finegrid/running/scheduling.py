@@ -10,6 +10,7 @@ from functools import partial
 
 from finegrid.atomic import remove_drafts
 from finegrid.errors import ClusterLostError
+from finegrid.planning.capacity import needs_of, recomputes
 from finegrid.planning.families import Family
 from finegrid.planning.forecast import family_seconds
 from finegrid.running.auditing import check_unchanged
@@ -177,6 +178,7 @@ class Workload:
             self.kinds.setdefault(family.left[0].seed, kind)
             self.deadline.began(family, self.audit)
             self.crew.watcher.began(family, worker.index)
+            worker.recompute = recomputes(self.crew.settings, self.audit, family.runs[0].recipe)
             worker.train(family, whole=self.crew.settings.stack_size > 1)
         elif self.crew.place.grows:
             self.crew.dismiss(worker)  # others may need its room
@@ -234,7 +236,8 @@ class Workload:
     def take_down_ended(self, worker: Worker, family: Family, code: int) -> None:
         """A worker died in the middle of a family: its runs failed, and the ledger says why."""
         files = self.crew.study.files
-        reason = tell_end(worker, code)
+        needs = needs_of(family.runs[0].recipe, self.crew.settings, self.audit)
+        reason = tell_end(worker, code, needs)
         self.take_down_lost(worker, family, f"{reason}; see {files.relative(files.log_of(worker.index))}")
 
     def take_down_lost(self, worker: Worker, family: Family, reason: str) -> None:

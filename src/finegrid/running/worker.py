@@ -127,6 +127,7 @@ def train(channel: Channel, loaded: LoadedStudy, job: TrainJob) -> None:
     """Train a family, write its predictions, and send its records."""
     started = time.time()
     loaded = loaded.of_seed(job.runs[0].seed)  # a family's runs have one seed
+    loaded.recompute = job.recompute
     runs = train_members(channel, loaded, job.family, job.runs, loaded.study.free_scorings)
     save_predictions(loaded, job.family, runs)
     for run in runs:
@@ -144,6 +145,7 @@ def fit(channel: Channel, loaded: LoadedStudy, job: FitJob) -> None:
 
     started = time.time()
     loaded = loaded.of_seed(job.run.seed)
+    loaded.recompute = job.recompute
     recipe = Recipe().at({**job.recipe, **job.free})
     free = {key_of_free(job.free): recipe.scoring} if job.free else {}
     check_lengths({recipe.model.max_length}, loaded.tokens.train.template.specials, "--recipe")

@@ -60,6 +60,7 @@ class LoadedStudy:
         self.settings = settings
         self.device = torch.device(settings.device)
         self.precision: Precision = settings.precision
+        self.recompute = settings.recompute is True  # "auto": whoever knows what a run takes decides
         self.tables = study.read_tables()
         self.table = self.tables[0]
         for table in self.tables:
@@ -227,6 +228,7 @@ class LoadedStudy:
         for module in self.checkpoint.missing:
             model.redraw_(model.encoder.get_submodule(module), "missing")
         model.compute = torch.bfloat16 if self.precision == "bf16" else None
+        model.engine.recompute = self.recompute
         return model.to(self.device).train()
 
     def anchor(self, rows: Rows | None = None) -> Mapping[str, Tensor]:

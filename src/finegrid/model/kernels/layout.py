@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import torch
@@ -15,6 +16,26 @@ from finegrid.buckets import GRAIN, Cuts, group_ends, round_up
 # What one more group costs, in attention weights. Measured on one Zen 5 core: some 20 calls of 4 us each,
 # against 8 ns for all that is done with one weight, forward and backward.
 GROUP_COST = 10_000
+
+
+# What a site has values of: of every token of a batch, of every text, or of neither of them.
+Unit = Literal["token", "text", "other"]
+
+
+@dataclass(frozen=True)
+class Portion:
+    """Where some neighbours of a batch lie in it, packed by themselves: they draw the batch's own masks."""
+
+    first_text: int
+    texts: int
+    first_token: int
+    tokens: int  # of the portion, with those at its end that belong to no text
+
+    def before(self, unit: Unit, count: int) -> int:
+        """How many values of a site belong to what lies before the portion, which has ``count`` of them."""
+        if unit == "token":
+            return self.first_token * (count // self.tokens)
+        return self.first_text * (count // self.texts) if unit == "text" else 0
 
 
 @dataclass(frozen=True)
@@ -44,6 +65,7 @@ class Layout:
     groups: tuple[Group, ...]
     places: int  # padded tokens of all groups, times heads
     weights: int  # attention weights of all groups
+    before: int = 0  # those of one run that come before, where these texts are a portion of their batch
 
     @cached_property
     def indices(self) -> Indices:
@@ -89,8 +111,26 @@ def cut(lengths: NDArray[np.int64], heads: int, group_cost: int = GROUP_COST) ->
     return tuple((end, round_up(int(lengths[end - 1]), GRAIN)) for end in ends)
 
 
+def cut_out(cuts: Cuts, first: int, texts: int) -> tuple[Cuts, list[tuple[int, int]]]:
+    """The groups of so many neighbours, and what lies before them: texts and their length, by group."""
+    own, below, begin = [], [], 0
+    for end, length in cuts:
+        if begin < first:
+            below.append((min(end, first) - begin, length))
+        if end > first and begin < first + texts:
+            own.append((min(end, first + texts) - first, length))
+        begin = end
+    return tuple(own), below
+
+
 def lay_out(
-    lengths: Tensor, cuts: Cuts, tokens: int, heads: int, runs: int = 1, real_tokens: int | None = None
+    lengths: Tensor,
+    cuts: Cuts,
+    tokens: int,
+    heads: int,
+    runs: int = 1,
+    real_tokens: int | None = None,
+    before: int = 0,
 ) -> Layout:
     """Plan attention.
 
@@ -101,6 +141,7 @@ def lay_out(
         heads: of the model.
         runs: stacked runs, one after the other, each with all these texts.
         real_tokens: the sum of the lengths, where it is known here.
+        before: attention weights of a run that come before, of the rest of the batch.
     """
     groups = []
     places = weights = first = 0
@@ -111,7 +152,7 @@ def lay_out(
         groups.append(Group(first, texts, length, *here))
         places, weights, first = places + size, weights + size * length, end
     starts = lengths.cumsum(0) - lengths
-    return Layout(heads, runs, tokens, real_tokens, lengths, starts, tuple(groups), places, weights)
+    return Layout(heads, runs, tokens, real_tokens, lengths, starts, tuple(groups), places, weights, before)
 
 
 def index(layout: Layout) -> Indices:

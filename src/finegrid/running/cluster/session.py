@@ -335,7 +335,7 @@ class Cluster(Place):
     def _guess_memory(self, audit: Audit | None) -> int:
         """What the largest family takes, before it is known which are left; 0 where nothing was measured."""
         settings = self._settings
-        if audit is None or audit.measured != settings.alike or not audit.costs:
+        if audit is None or audit.measured != settings.priced_by or not audit.costs:
             return 0
         most = capacity(settings, audit, self.hardware()).worker_bytes
         at_least, at_most = (self._most_memory(audit.costs, size) for size in (1, settings.family_size))
