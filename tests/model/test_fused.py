@@ -59,6 +59,13 @@ def test_masks_are_those_of_the_counter(count: int, dropped: int) -> None:
         assert torch.equal(fused.draw_keep(torch.tensor(key, device=HERE), dropped, count, HERE), expected)
 
 
+@pytest.mark.parametrize("first", [1, 6, 4096, 9_998])
+def test_a_part_of_a_mask_is_drawn_by_itself(first: int) -> None:
+    whole = fused.draw_keep(5, 6554, 10_001, HERE)
+
+    assert torch.equal(fused.draw_keep(5, 6554, 10_001 - first, HERE, first), whole[first:])
+
+
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("masked", [False, True], ids=["no mask", "mask"])
 @pytest.mark.parametrize(
