@@ -19,7 +19,7 @@ N = r"([\d,]+)"
 SPLIT = r"(train|dev|test)"
 PART = r"(train|dev|test|texts\.extra = .+?)"  # texts.extra: a file that a level adds to train
 # Where tensors and dropout sites lie, and how many of them.
-PLACE = r"(?:embeddings|layers? \d[\d, -]*\d|layer \d|pooler|head|elsewhere)"
+PLACE = r"(?:embeddings|layers? \d[\d, -]*\d|layer \d|last norm|pooler|head|elsewhere)"
 WHERE = rf"{PLACE}(?:, {PLACE})*"
 THINGS = rf"(\d+ (?:tensor|dropout site)s? of (?:{WHERE}))"
 # What follows a comma and begins another part of a list, in what a level changes and in a decision.
@@ -407,6 +407,16 @@ PATTERNS: tuple[tuple[str, str], ...] = (
     ),
     # what was found of a checkpoint
     (
+        r"model: (\S+) runs padded, since over packed texts its vectors are off by (\S+) of their length "
+        r"from those of transformers\.",
+        r"模型：\1 按填充后的批次计算：不填充时，其向量与 transformers 的结果相差达长度的 \2",
+    ),
+    (
+        r"model: (\S+) runs padded, since over packed texts attention was called (\d+) times in a pass over "
+        r"(\d+) layers\.",
+        r"模型：\1 按填充后的批次计算：一次前向经过 \3 层，其中只有 \2 次调用了我们的注意力",
+    ),
+    (
         r"weights: (.+) are not used, since config\.json does not ask for them\. Is it the config\.json that "
         r"belongs to the weights\?",
         r"权重：\1 没有用到，因为 config.json 中没有它们。这份 config.json 与权重配套吗？",
@@ -456,6 +466,12 @@ PATTERNS: tuple[tuple[str, str], ...] = (
         r"study.toml：\1 = \2，但它是要改变的因素，而 \2 不在它的水平之中：基线取第一个水平 \3。请在两处写相"
         r"同的值。",
     ),
+    (
+        r"study\.toml: optimizer\.rate = (.+) without a warmup\. From (.+) on XLM-RoBERTa often ends with "
+        r"one class for all texts\. Set schedule\.warmup_ratio to 0\.1, or the rate to (.+)\.",
+        r"study.toml：optimizer.rate = \1 而没有预热。从 \2 起，XLM-RoBERTa 常常把所有文本都判为同一类。请把 "
+        r"schedule.warmup_ratio 设为 0.1，或把学习率设为 \3。",
+    ),
     # what a level changes of a run
     (rf"starts {THINGS} from other values", r"改变<\1>的初始值"),
     (rf"trains others of {THINGS}", r"<\1>中训练的张量不同"),
@@ -497,6 +513,17 @@ PATTERNS: tuple[tuple[str, str], ...] = (
     (rf"a {SPLIT} prediction was not finite after epoch {N}", r"第 \2 轮之后<\1>的预测不是有限值"),
     (rf"a test prediction was not finite at epoch {N}", r"取第 \1 轮的权重时，测试集的预测不是有限值"),
     (r"the worker process ended with (.+); see (.+)", r"训练进程以<\1>结束；见 \2"),
+    (
+        r"the worker process did nothing for (\d+) s while it began: (.+)",
+        r"训练进程在启动时有 \1 秒毫无动静：<\2>",
+    ),
+    (r"the worker process was not ready after (\d+) h: (.+)", r"训练进程 \1 小时后仍未就绪：<\2>"),
+    (
+        re.escape("a disk or a driver that hangs, or too little address space (`ulimit -v`)"),
+        "磁盘或驱动没有响应，或地址空间太小（`ulimit -v`）",
+    ),
+    (r"on (\S+) (the worker process .+|no part of a file has come for \d+ s)", r"节点 \1：<\2>"),
+    (r"(\S+: )?no part of a file has come for (\d+) s", r"\1有 \2 秒没有收到文件的任何部分"),
     (r"(\d+) workers were lost with it; the last one: (.+)", r"有 \1 个工作进程与它一同丢失；最后一个：<\2>"),
     (r"its process on (\S+) ended with (.+)", r"\1 上的进程以<\2>结束"),
     (r"its worker on (\S+) died", r"\1 上的工作进程已终止"),
@@ -580,7 +607,13 @@ PATTERNS: tuple[tuple[str, str], ...] = (
 )
 DURATION = re.compile(r"[\d.]+ (?:s|min|h)(?: \d+ min)?")
 GROUP = re.compile(r"<\\(\d)>( ?)|\\(\d)")  # of a Chinese sentence
-PLACES = {"embeddings": "嵌入层", "pooler": "pooler", "head": "分类头", "elsewhere": "其他位置"}
+PLACES = {
+    "embeddings": "嵌入层",
+    "last norm": "最后的归一化层",
+    "pooler": "pooler",
+    "head": "分类头",
+    "elsewhere": "其他位置",
+}
 ZH_UNITS = dict(zip(UNITS["en"], UNITS["zh"], strict=True))
 # Between quoted texts: files, lines and what they are to each other.
 BETWEEN = (

@@ -64,10 +64,16 @@ def test_a_rough_price_counts_products_and_the_optimizer(study: Study) -> None:
     recipe = study.baseline.at({"training.epochs": 2, "training.batch_size": 100})
     each = layer_products(size, 20.0)
     products = size.layers * each * (2 * 3 * 1_000 + 2 * 100 + 500)
-    weights = size.layers * size.layer_weights + size.embedding_weights
+    weights = size.layers * size.layer_weights + size.vocabulary * size.width
 
     assert run_seconds(recipe, size, SIZES, 1e9) == pytest.approx(products / 1e9 + 20 * weights * 3e-9)
     assert each == 20 * (2 * size.layer_weights + 4 * 20 * size.width)
+    tokens = 20 * sum(SIZES.texts.values())  # no more words than that can occur
+    many, more = (
+        run_seconds(recipe, replace(size, vocabulary=10 * tokens * times), SIZES, 1e9) for times in (1, 2)
+    )
+    words = tokens * size.width - size.vocabulary * size.width
+    assert many == more == pytest.approx(products / 1e9 + 20 * (weights + words) * 3e-9)
     frozen = recipe.at({"freeze.layers": size.layers})
     assert run_seconds(frozen, size, SIZES, 1e9) < run_seconds(recipe, size, SIZES, 1e9) / 2
 

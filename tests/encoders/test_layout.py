@@ -21,6 +21,9 @@ CONFIGS = {
     "electra": transformers.ElectraConfig,
     "ernie": transformers.ErnieConfig,
     "distilbert": transformers.DistilBertConfig,
+    "xlm-roberta": transformers.XLMRobertaConfig,
+    "camembert": transformers.CamembertConfig,
+    "data2vec-text": transformers.Data2VecTextConfig,
 }
 
 

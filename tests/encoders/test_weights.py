@@ -23,7 +23,7 @@ from support.checkpoints import (
     set_config,
     unset_config,
 )
-from support.studies import KINDS
+from support.studies import KINDS, LIKE_ROBERTA
 
 from finegrid.encoders import tensors
 from finegrid.encoders.families import inspect
@@ -52,7 +52,7 @@ def said_of(folder: Path) -> str:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_whole_checkpoints_pass_without_a_word(checkpoint_of: CheckpointOf, kind: str) -> None:
-    assert check(checkpoint_of(kind)) == CheckedWeights(384 if kind == "roberta" else 128, ())
+    assert check(checkpoint_of(kind)) == CheckedWeights(384 if kind in LIKE_ROBERTA else 128, ())
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float64])

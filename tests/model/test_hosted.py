@@ -273,6 +273,15 @@ def test_attention_of_a_kind_that_ours_does_not_know_is_refused(tmp_path: Path) 
     assert "attention with softcap" in refusal(lambda: Checkpoint(inspect(folder)))
 
 
+@pytest.mark.parametrize("family", HOSTED)
+def test_whether_layers_have_biases_is_known_before_they_are_loaded(hosted_of: HostedOf, family: str) -> None:
+    checkpoint = open_hosted(hosted_of(family))
+    layers = hosted_classifier(hosted_of(family)).parts.layers
+    names = {name for layer in layers for name, _ in layer.module.named_parameters()}
+
+    assert checkpoint.info.has_biases == any(name.endswith("bias") for name in names)
+
+
 def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 

@@ -49,6 +49,7 @@ JOBS: tuple[Job, ...] = (
     TrainJob("f0", (RUN, RunToTrain("7b", {}, 3))),
     TrainJob("f0", (RUN,), recompute=True),
     FitJob("fit-7a", RUN, {"model.pooling": "cls"}, {"average.ema": 0.05}, (1, 2), Path("models/best")),
+    FitJob("fit-7b", RUN, {}, {}, (), Path("best"), True, "## Study", "titles", "google/electra"),
     FitJob("fit-7a", RUN, {}, {}, (), Path("best"), recompute=True),
 )
 EVENTS: tuple[Sent, ...] = (

@@ -13,6 +13,7 @@ import torch
 from support.stacks import assert_runs_alike, batches, runs_of, step_captured
 from support.strategies.adding import add_strategies_
 from support.studies import (
+    LIKE_ROBERTA,
     WIDTH,
     any_setting,
     classifier_of,
@@ -34,14 +35,13 @@ from finegrid.training.captured import can_capture
 from finegrid.training.loaded import LoadedStudy
 from finegrid.training.stack import Stack
 
-FAMILIES = ("bert", "roberta", "electra", "ernie", "distilbert")
+FAMILIES = ("bert", "electra", "ernie", "distilbert", *LIKE_ROBERTA)
 HEADS = 2
 # Where transformers keeps what we call dense and linear.
 THEIRS = {
     "bert": ("", "classifier"),
     "ernie": ("", "classifier"),
-    "roberta": ("classifier.dense", "classifier.out_proj"),
-    "electra": ("classifier.dense", "classifier.out_proj"),
+    **dict.fromkeys(("electra", *LIKE_ROBERTA), ("classifier.dense", "classifier.out_proj")),
     "distilbert": ("pre_classifier", "classifier"),
 }
 
@@ -77,7 +77,7 @@ def test_it_is_the_head_of_hugging_faces_classifier(checkpoint_of: Callable[[str
         torch.testing.assert_close(logits[place], expected, rtol=0, atol=1e-5)
 
     assert len(list(ours.head.parameters())) == sum(2 for name in THEIRS[kind] if name)
-    sites = {"head"} | ({"head-input"} if kind in ("roberta", "electra") else set())
+    sites = {"head"} | ({"head-input"} if kind in ("electra", *LIKE_ROBERTA) else set())
     assert {site.site for site in ours.head.dropouts} == sites
 
 

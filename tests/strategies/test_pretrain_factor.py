@@ -23,8 +23,8 @@ from finegrid.pretraining.further import FurtherPretraining
 from finegrid.recipe.identity import Levels
 from finegrid.recipe.recipe import Recipe
 from finegrid.study.audit_file import Audit, Cost
+from finegrid.training.build import prepare_model_
 from finegrid.training.loaded import LoadedStudy
-from finegrid.training.run import Run
 
 TOKENS, RATE = 800, 1e-2
 
@@ -36,7 +36,8 @@ def own_loaded(tmp_path: Path, bert: Path) -> LoadedStudy:
 
 def encoder(loaded: LoadedStudy, seed: int, **levels: Any) -> dict[str, torch.Tensor]:
     recipe = recipe_of(loaded, pretrain__tokens=TOKENS, pretrain__rate=RATE, **levels)
-    model = Run(loaded, "run", recipe, seed).model
+    model = loaded.classifier(recipe, seed)
+    prepare_model_(recipe, model, loaded.setting(seed, recipe))
     return {name: p.detach().clone() for name, p in model.encoder.named_parameters()}
 
 

@@ -120,7 +120,7 @@ def test_a_pooler_that_the_checkpoint_lacks_has_no_anchor(
     loaded: LoadedStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loaded.checkpoint, "missing", ["pooler"])
-    monkeypatch.setattr(loaded, "_anchor", {})
+    monkeypatch.setattr(loaded, "_anchors", {})
 
     assert not any("pooler" in name for name in anchored(run_of(loaded, prior__decay=0.5)))
 

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from support.studies import any_setting, open_study, recipe_of, train, weights, write_study
+from support.studies import any_setting, open_study, recipe_of, start_of, train, weights, write_study
 from torch import Tensor
 
 from finegrid.model.packing.batches import GRAIN
@@ -66,7 +66,7 @@ def test_reinit_draws_each_tensor_from_a_stream_of_its_own(loaded: LoadedStudy) 
 
 @pytest.mark.parametrize("dropout", [True, False])
 def test_what_is_frozen_stays_to_the_last_bit_and_the_rest_moves(loaded: LoadedStudy, dropout: bool) -> None:
-    start = {name: p.detach().clone() for name, p in loaded.classifier(Recipe(), 0).named_parameters()}
+    start = start_of(loaded)
     (run,) = train(loaded, recipe_of(loaded, freeze__layers=2, freeze__dropout=dropout))
     still = {name for name, t in weights(run).items() if torch.equal(t, start[name])}
     frozen = {

@@ -18,6 +18,7 @@ from support.studies import (
     recipe_of,
     same_tensors,
     save_checkpoint,
+    start_of,
     train,
     weights,
     write_study,
@@ -58,7 +59,7 @@ def chosen(loaded: LoadedStudy, only: str) -> set[str]:
 def test_what_was_asked_for_trains_and_all_else_stays_to_the_last_bit(
     loaded: LoadedStudy, only: str, count: int
 ) -> None:
-    start = {name: p.detach().clone() for name, p in loaded.classifier(Recipe(), 0).named_parameters()}
+    start = start_of(loaded)
     (run,) = train(loaded, recipe_of(loaded, train__only=only, train__rate=1e-2))
     moved = {name for name, p in weights(run).items() if not torch.equal(p, start[name])}
     unread = {name for name in start if "pooler" in name}

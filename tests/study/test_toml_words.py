@@ -45,12 +45,16 @@ BERT = CheckpointInfo(Path(), "bert", 3, 512, True)
 CHECKPOINTS = [
     BERT,
     replace(BERT, family="distilbert", layers=1, positions=4, has_pooler=False, has_biases=False),
+    replace(BERT, family="albert", has_pooler=False, tier="interface", shares_layers=True),
+    replace(BERT, family="qwen3", has_pooler=False, tier="interface", is_decoder=True),
 ]
 # One level of each factor, and those that quarrel with others.
 MOVED: list[dict[str, Level]] = [
     *({factor: level} for factor, level in ON.items()),
     {"model.pooling": "pooler"},
     {"model.pooling": "mean-of-last-4"},
+    {"model.pooling": "cls"},
+    {"head.kind": "huggingface"},
     {"freeze.layers": 3},
     {"dropout.head": 0.0},
     {"schedule.shape": "one-cycle"},

@@ -25,6 +25,7 @@ from finegrid.inference.teacher import open_teacher
 from finegrid.model.classifier import Classifier
 from finegrid.model.load import Checkpoint
 from finegrid.model.packing.batches import Batch, pack
+from finegrid.model.rows import held_rows, take_rows
 from finegrid.recipe.recipe import Recipe
 from finegrid.strategies.seams import Setting, Strategy
 from finegrid.streams import Streams
@@ -36,7 +37,12 @@ from support.strategies.adding import forget_recipes
 
 WIDTH, LAYERS, HEADS, POSITIONS = 16, 4, 2, 128
 # Every family, and the two whose config changes what an encoder is made of.
-KINDS = ("bert", "roberta", "electra", "electra-narrow", "ernie", "ernie-tasks", "distilbert")
+KINDS = (
+    *("bert", "roberta", "electra", "electra-narrow", "ernie", "ernie-tasks", "distilbert"),
+    *("xlm-roberta", "camembert", "data2vec-text"),
+)
+VARIANTS = {"electra-narrow": "electra", "ernie-tasks": "ernie"}
+LIKE_ROBERTA = ("roberta", "xlm-roberta", "camembert", "data2vec-text")
 PLAIN: tuple[Pooling, ...] = ("cls", "pooler", "last-mean", "first-last-mean")
 OTHERS = [pooling for pooling in POOLINGS if pooling not in PLAIN]
 # The plain ones on every family; the others read layers in the same way, whatever the family calls them.
@@ -44,7 +50,7 @@ LEGAL = [
     *(
         (kind, pooling)
         for kind, pooling in product(KINDS, PLAIN)
-        if pooling != "pooler" or kind.partition("-")[0] not in ("electra", "distilbert")
+        if pooling != "pooler" or VARIANTS.get(kind, kind) not in ("electra", "distilbert")
     ),
     *(("bert", pooling) for pooling in OTHERS),
     ("electra-narrow", "weighted"),  # whose embeddings are another width
@@ -67,7 +73,7 @@ CPU = torch.device("cpu")
 def config_of(kind: str) -> Any:
     import transformers
 
-    family = kind.partition("-")[0]
+    family = VARIANTS.get(kind, kind)
     if family == "distilbert":
         return transformers.DistilBertConfig(
             vocab_size=128,
@@ -79,7 +85,7 @@ def config_of(kind: str) -> Any:
             initializer_range=0.2,
         )
     common: dict[str, Any] = {
-        "vocab_size": 384 if family == "roberta" else 128,
+        "vocab_size": 384 if family in LIKE_ROBERTA else 128,
         "hidden_size": WIDTH,
         "num_hidden_layers": LAYERS,
         "num_attention_heads": HEADS,
@@ -87,9 +93,10 @@ def config_of(kind: str) -> Any:
         "max_position_embeddings": POSITIONS,
         "initializer_range": 0.2,
     }
-    if family == "roberta":
+    if family in LIKE_ROBERTA:
         one_type = {"type_vocab_size": 1, "pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
-        return transformers.RobertaConfig(**common | one_type | {"max_position_embeddings": POSITIONS + 2})
+        longer = {"max_position_embeddings": POSITIONS + 2}
+        return transformers.AutoConfig.for_model(family, **common | one_type | longer)
     if family == "electra":
         return transformers.ElectraConfig(
             **common, embedding_size=WIDTH // 2 if kind == "electra-narrow" else WIDTH
@@ -125,11 +132,11 @@ def save_word_checkpoint(folder: Path, kind: str = "bert") -> Path:
 
 
 def save_tokenizer(folder: Path, kind: str, extra: Sequence[str] = ()) -> None:
-    tokenizer = byte_pairs() if kind == "roberta" else word_pieces([*SYLLABLES, *extra])
+    tokenizer = byte_pairs() if kind in LIKE_ROBERTA else word_pieces([*SYLLABLES, *extra])
     tokenizer.save(str(folder / "tokenizer.json"))
-    names = {"roberta": "RobertaTokenizer", "distilbert": "DistilBertTokenizer"}
+    names = dict.fromkeys(LIKE_ROBERTA, "RobertaTokenizer") | {"distilbert": "DistilBertTokenizer"}
     about: dict[str, Any] = {"tokenizer_class": names.get(kind, "BertTokenizer"), "model_max_length": 64}
-    if kind == "roberta":
+    if kind in LIKE_ROBERTA:
         roles = ("bos_token", "pad_token", "eos_token", "unk_token", "mask_token")
         about |= dict(zip(roles, ROBERTA_SPECIALS, strict=True)) | {"cls_token": "<s>", "sep_token": "</s>"}
     else:
@@ -320,7 +327,17 @@ def train(loaded: LoadedStudy, *recipes: Recipe, seed: int = 0) -> list[Run]:
 
 
 def weights(run: Run) -> dict[str, torch.Tensor]:
-    return {name: p.detach() for name, p in run.model.named_parameters()}
+    """Of all parameters; of the table of words the rows that texts need, whatever the run has."""
+    rows = run.loaded.rows(run.recipe) if held_rows(run.table) is None else None
+    return {
+        name: take_rows(p.detach(), rows if p is run.table.weight else None)
+        for name, p in run.model.named_parameters()
+    }
+
+
+def start_of(loaded: LoadedStudy) -> dict[str, torch.Tensor]:
+    """What the weights of the baseline's run of seed 0 are before its first step."""
+    return {name: p.detach().clone() for name, p in weights(Run(loaded, "run", recipe_of(loaded), 0)).items()}
 
 
 def same_tensors(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:

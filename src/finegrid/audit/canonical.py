@@ -9,7 +9,7 @@ and portions of the data.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -21,11 +21,12 @@ from torch.nn import functional as F
 from finegrid.errors import InputError
 from finegrid.model.classifier import Classifier
 from finegrid.model.packing.batches import pack
+from finegrid.model.rows import Rows, held_rows, take_rows
 from finegrid.optim.updater import ParamGroup
 from finegrid.recipe.identity import Levels
 from finegrid.recipe.recipe import DEFAULTS, Recipe
 from finegrid.strategies.seams import IN_STEPS, Strategy
-from finegrid.training.build import build_groups, build_rule, prepare_model_, rate_factor
+from finegrid.training.build import build_groups, build_model, build_rule, rate_factor
 from finegrid.training.loaded import LoadedStudy
 
 
@@ -127,9 +128,8 @@ class Canonicaliser:
         reading = self._reading(recipe) if any(strategy.reads_texts for strategy in preparing) else ()
         key = (recipe.model.pooling, *preparing, *reading)
         if key not in self._prepared:
-            model = self.loaded.classifier(recipe, self.seed)
-            prepare_model_(recipe, model, self.loaded.setting(self.seed, recipe))
-            initial = {name: hash_values(p) for name, p in model.named_parameters()}
+            model = build_model(self.loaded, recipe, self.seed)
+            initial = hash_parameters(model, self.loaded.rows(recipe))
             sites = tuple(f"{name} {site.dropped}" for name, site in model.dropouts.items() if site.active)
             self._prepared[key] = Prepared(model, initial, self._reaching(model, recipe), sites)
         return self._prepared[key]
@@ -186,6 +186,29 @@ def hash_rates(strategies: tuple[Strategy, ...], steps: int) -> str:
     """
     each = (rate_factor(strategies, step, steps) for step in range(steps))
     return hashlib.sha256(np.fromiter(each, dtype=float, count=steps).tobytes()).hexdigest()
+
+
+def hash_parameters(model: Classifier, rows: Rows | None) -> dict[str, str]:
+    """By name; of the table of words only the rows that texts need, whatever the model holds."""
+    return hash_each({name: (p, p) for name, p in model.named_parameters()}, model, rows)
+
+
+def hash_gradients(model: Classifier, rows: Rows | None) -> dict[str, str]:
+    """Of all parameters that have one, as `hash_parameters`."""
+    named = {name: (p, p.grad) for name, p in model.named_parameters() if p.grad is not None}
+    return hash_each(named, model, rows)
+
+
+def hash_each(
+    named: Mapping[str, tuple[torch.Tensor, torch.Tensor]], model: Classifier, rows: Rows | None
+) -> dict[str, str]:
+    """``named``: parameters, and what is hashed of them."""
+    table = model.parts.embedding_table
+    rows = rows if held_rows(table) is None else None
+    return {
+        name: hash_values(take_rows(values, rows if p is table.weight else None))
+        for name, (p, values) in named.items()
+    }
 
 
 def hash_values(tensor: torch.Tensor) -> str:

@@ -14,6 +14,7 @@ import torch
 from finegrid import metrics
 from finegrid.audit.canonical import Canonicaliser
 from finegrid.audit.proof import Prover
+from finegrid.buckets import padded_share
 from finegrid.data.table import DataTable
 from finegrid.data.token_facts import TokenFacts
 from finegrid.data.token_twins import find_token_twins
@@ -27,6 +28,7 @@ from finegrid.planning.capacity import room_of_a_run
 from finegrid.recipe.identity import ENGINE, Levels
 from finegrid.recipe.recipe import Recipe
 from finegrid.refusals import lacks_memory
+from finegrid.strategies.seams import TABLE_READINGS
 from finegrid.study.audit_file import COPIES, Audit, AuditedCheckpoint, AuditedTier, Cost, RowAudit
 from finegrid.training.captured import CapturedSteps
 from finegrid.training.evaluate import predict
@@ -54,7 +56,8 @@ def make_audit(loaded: LoadedStudy, others: Sequence[Levels] = ()) -> Audit:
         reduction = canonicaliser.reduce(recipe)
         rows.append(RowAudit(moved=recipe.moved(), run=reduction.levels, inert=reduction.inert))
         reduced = Recipe().at(reduction.levels)
-        recipes.setdefault(str(reduced.priced_levels()), reduced)
+        kind = str(reduced.priced_levels())
+        recipes[kind] = max(recipes.get(kind, reduced), reduced, key=hunger)
     proofs = Prover(loaded, canonicaliser).proofs()
     del canonicaliser  # and its models, before memory is measured
     splits = {"train": loaded.tokens.train, "dev": loaded.tokens.dev, "test": loaded.tokens.test}
@@ -103,7 +106,12 @@ def audit_tier(loaded: LoadedStudy) -> AuditedTier:
             'Take "last-token" or "last-mean".'
         )
         raise input_error(str(loaded.study.files.settings), "model.pooling", what)
-    return AuditedTier(**vars(proof))
+    share = 1.0
+    if proof.tier == "padded":
+        recipe = loaded.study.baseline
+        lengths = np.minimum(loaded.tokens.train.lengths, recipe.model.max_length)
+        share = padded_share(lengths, recipe.training.batch_size)
+    return AuditedTier(**vars(proof), padded_share=share)
 
 
 def describe_checkpoint(info: CheckpointInfo) -> AuditedCheckpoint:
@@ -119,6 +127,14 @@ def describe_checkpoint(info: CheckpointInfo) -> AuditedCheckpoint:
         is_decoder=info.is_decoder,
         shares_layers=info.shares_layers,
     )
+
+
+def hunger(recipe: Recipe) -> tuple[int, bool]:
+    """Of recipes whose steps take the same time, the larger one takes more memory: all rows of the table of
+    words, for a moment or for good, or the gradient of them.
+    """
+    norms = any(strategy.overrides("change_gradients_") for strategy in recipe.acting)
+    return TABLE_READINGS.index(recipe.reads_table), norms
 
 
 def groups_of(table: DataTable) -> dict[str, list[int]]:

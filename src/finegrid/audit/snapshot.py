@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -12,7 +12,7 @@ from itertools import groupby
 import numpy as np
 from torch import nn
 
-from finegrid.audit.canonical import hash_values, own_schedule
+from finegrid.audit.canonical import hash_gradients, hash_parameters, hash_values, own_schedule
 from finegrid.model.classifier import Classifier
 from finegrid.model.packing.batches import pack
 from finegrid.recipe.recipe import Recipe
@@ -72,7 +72,8 @@ def take(loaded: LoadedStudy, recipe: Recipe, seed: int, step: int, steps: int =
         for p in group["params"]
     }
     schedule = [rate_factor(run.acting, at, run.total_steps) for at in range(run.total_steps)]
-    initial = hashes(names)
+    held = loaded.rows(recipe)
+    initial = hash_parameters(run.model, held)
     loss, gradients = float("nan"), dict[str, str]()
     texts = loaded.training_texts(recipe)
     order = Streams(seed).permutation("order/0", len(texts))
@@ -81,7 +82,7 @@ def take(loaded: LoadedStudy, recipe: Recipe, seed: int, step: int, steps: int =
     with suppress(DivergedError):  # whether a recipe diverges is for its run to find out
         loss = run.backward(batch, step)
         run.change_gradients_()
-        gradients = {name: hash_values(p.grad) for p, name in names.items() if p.grad is not None}
+        gradients = hash_gradients(run.model, held)
         run.spend_(step)
         for later in range(step + 1, step + steps):
             run.step(batch, later)
@@ -113,12 +114,8 @@ def take(loaded: LoadedStudy, recipe: Recipe, seed: int, step: int, steps: int =
         },
         loss=loss,
         gradients=gradients,
-        updated=hashes(names),
+        updated=hash_parameters(run.model, held),
     )
-
-
-def hashes(names: Mapping[nn.Parameter, str]) -> dict[str, str]:
-    return {name: hash_values(p) for p, name in names.items()}
 
 
 def places(model: Classifier) -> dict[str, str]:

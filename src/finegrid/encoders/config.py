@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from finegrid.data.findings import quote
 from finegrid.encoders.files import read_config
 from finegrid.encoders.hosted import spell_settings
+from finegrid.encoders.layout import ROBERTA_LIKE
 from finegrid.errors import InputError, Problem
 
 MOST_LAYERS = 1000
@@ -87,6 +88,12 @@ class RobertaSettings(BertSettings):
     eos_token_id: Token = 2
 
 
+class LikeRobertaSettings(RobertaSettings):
+    """XLM-RoBERTa, CamemBERT, Data2Vec: RoBERTa with a vocabulary of their own."""
+
+    vocab_size: Rows = 30522
+
+
 class ElectraSettings(BertSettings):
     embedding_size: Width = 128
     hidden_size: Width = 256
@@ -125,6 +132,9 @@ class HostedSettings(Settings):
     attention_rate: Rate = 0.0
     head_rate: Rate = 0.0
     head_dim: Width | None = None
+    attention_bias: bool = False  # of families that have biases only where they are asked for
+    mlp_bias: bool = False
+    norm_bias: bool = False
 
 
 OF_FAMILIES: dict[str, type[Settings]] = {
@@ -133,6 +143,9 @@ OF_FAMILIES: dict[str, type[Settings]] = {
     "electra": ElectraSettings,
     "ernie": ErnieSettings,
     "distilbert": DistilSettings,
+    "xlm-roberta": LikeRobertaSettings,
+    "camembert": LikeRobertaSettings,
+    "data2vec-text": LikeRobertaSettings,
 }
 # Names that DistilBERT's config may have instead of its own.
 DISTIL_NAMES = {"hidden_size": "dim", "num_attention_heads": "n_heads", "num_hidden_layers": "n_layers"}
@@ -191,6 +204,6 @@ def find_misfits(family: str, settings: Any) -> list[Problem]:
     padding = settings.pad_token_id
     if padding is not None and padding >= settings.vocab_size:
         problems.append(f"pad_token_id is {padding}, expected less than vocab_size = {settings.vocab_size}.")
-    if family == "roberta" and padding >= settings.max_position_embeddings - 1:
+    if family in ROBERTA_LIKE and padding >= settings.max_position_embeddings - 1:
         problems.append(f"pad_token_id is {padding}, expected a whole number below the positions.")
     return [Problem("config.json", what) for what in problems]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,12 @@ from finegrid.encoders.layout import FIRST_QUERY, OWN, POSITIONS, PREFIXES, TABL
 from finegrid.encoders.tensors import StoredTensor, read_safetensors
 from finegrid.errors import InputError
 
+# What the names of a family's classes begin with.
 CLASSES = {"Bert": "bert", "Roberta": "roberta", "Electra": "electra", "Ernie": "ernie"} | {
-    "DistilBert": "distilbert"
+    "DistilBert": "distilbert",
+    "XLMRoberta": "xlm-roberta",
+    "Camembert": "camembert",
+    "Data2VecText": "data2vec-text",
 }
 Evidence = tuple[str, str]  # a family, and what speaks for it
 
@@ -49,8 +52,8 @@ def guess_family(folder: Path, config: Mapping[str, Any]) -> Evidence | None:
     """The family of a checkpoint whose config names none; None where nothing tells it."""
     architectures = config.get("architectures")
     for architecture in architectures if isinstance(architectures, list) else []:
-        name = re.match(r"(?:[A-Z][a-z]*)?Bert|[A-Z][a-z]+", str(architecture))
-        if name and (family := CLASSES.get(name[0].removesuffix("For"))):
+        name = str(architecture).removesuffix("Model").partition("For")[0]
+        if (family := CLASSES.get(name)) is not None:
             return family, f"its architectures are {architecture}"
     try:
         stored = {rename_norms(name): t for name, t in read_all_safetensors(weight_files(folder)).items()}

@@ -18,6 +18,8 @@ TYPES = "embeddings.token_type_embeddings.weight"
 FIRST_QUERY = "encoder.layer.0.attention.self.query.weight"  # of all but DistilBERT
 LAYER = re.compile(r"(encoder|transformer)\.layer\.(\d+)\.")
 BUFFERS = {"embeddings.position_ids", "embeddings.token_type_ids"}
+# Families of RoBERTa's layers, which count positions from the padding's number + 1. Their names differ.
+ROBERTA_LIKE = frozenset({"roberta", "xlm-roberta", "camembert", "data2vec-text"})
 # What stands before the names where the encoder is part of a model with a head.
 PREFIXES = {
     "bert": "bert.",
@@ -25,12 +27,15 @@ PREFIXES = {
     "electra": "electra.",
     "ernie": "ernie.",
     "distilbert": "distilbert.",
+    "xlm-roberta": "roberta.",
+    "camembert": "roberta.",
+    "data2vec-text": "data2vec_text.",
 }
+ROBERTA_HEAD = {"dense": "classifier.dense", "linear": "classifier.out_proj"}
 # The layers of a sequence-classification head in transformers 5: as finegrid calls them, and as files do.
 HEADS: dict[str, dict[str, str]] = {
     "bert": {"linear": "classifier"},
-    "roberta": {"dense": "classifier.dense", "linear": "classifier.out_proj"},
-    "electra": {"dense": "classifier.dense", "linear": "classifier.out_proj"},
+    **dict.fromkeys(("electra", *ROBERTA_LIKE), ROBERTA_HEAD),
     "ernie": {"linear": "classifier"},
     "distilbert": {"dense": "pre_classifier", "linear": "classifier"},
 }
@@ -41,6 +46,9 @@ WITH_HEAD = {
     "electra": "ElectraForSequenceClassification",
     "ernie": "ErnieForSequenceClassification",
     "distilbert": "DistilBertForSequenceClassification",
+    "xlm-roberta": "XLMRobertaForSequenceClassification",
+    "camembert": "CamembertForSequenceClassification",
+    "data2vec-text": "Data2VecTextForSequenceClassification",
 }
 POOLER = "pooler."  # what its tensors begin with, in an encoder
 # Beginnings of names that only one family has.

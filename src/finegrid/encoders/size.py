@@ -31,10 +31,6 @@ class EncoderSize:
         """Numbers in the matrices of one layer: what a token is multiplied with there."""
         return 4 * self.width**2 + 2 * self.width * self.inner
 
-    @property
-    def embedding_weights(self) -> int:
-        return self.vocabulary * self.width
-
 
 def measure_size(folder: Path) -> EncoderSize:
     """Of a checkpoint that `inspect` has accepted.

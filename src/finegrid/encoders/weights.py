@@ -17,6 +17,7 @@ from finegrid.encoders.layout import (
     BUFFERS,
     POSITIONS,
     PREFIXES,
+    ROBERTA_LIKE,
     TABLE,
     TYPES,
     Shape,
@@ -100,8 +101,8 @@ def check_hosted_weights(info: CheckpointInfo, config: Mapping[str, Any], raw: S
     whole = {name for name, t in raw.items() if not t.is_float and name.endswith(".weight")}
     if quantised := next((name for name in raw if QUANTISED.search(name) or name in whole), None):
         raise input_error(source, WEIGHTS, describe_quantised(quantised))
-    rows, width = config["vocab_size"], config["hidden_size"]
-    tables = [t for t in raw.values() if len(t.shape) == 2 and t.shape[0] >= rows and t.shape[1] <= width]
+    rows = config["vocab_size"]
+    tables = [t for t in raw.values() if len(t.shape) == 2 and t.shape[0] >= rows]
     if not tables:
         what = (
             f"no table of embeddings for the {rows:,} tokens that config.json names. Take the config.json "
@@ -115,20 +116,26 @@ def check_family(info: CheckpointInfo, config: Mapping[str, Any], stored: Stored
     """Refuse weights of another family than config.json's, and those whose names nothing would find."""
     source, ours = str(info.folder), info.family
     evidence = find_evidence(stored) or find_absolute_positions(info, config, stored)
-    if evidence is not None and evidence[0] != ours:
+    prefixes = find_prefixes(stored)
+    if evidence is not None and not is_like(evidence[0], ours, prefixes):
         family, why = evidence
         what = (
             f'model_type "{ours}", but the weights are {FAMILIES[family].partition(" (")[0]}\'s: {why}. '
             f'Write "model_type": "{family}", or take the config.json that belongs to the weights.'
         )
         raise input_error(source, "config.json", what)
-    prefixes = find_prefixes(stored)
     if prefixes and not {"", PREFIXES[ours]} & {*prefixes}:
         what = (
             f"all names begin with {quote(prefixes[0])}, as of a model inside another. Expected {TABLE}, or "
             f"{PREFIXES[ours]}{TABLE}. Save the inner model with save_pretrained."
         )
         raise input_error(source, WEIGHTS, what)
+
+
+def is_like(family: str, ours: str, prefixes: list[str]) -> bool:
+    """Whether weights that tell of one family may be of ours: those like RoBERTa differ in prefixes alone."""
+    alike = {family, ours} <= ROBERTA_LIKE and not {*prefixes} & {PREFIXES[family]} - {PREFIXES[ours]}
+    return alike or family == ours
 
 
 def find_absolute_positions(
@@ -138,7 +145,7 @@ def find_absolute_positions(
     table = stored.get(POSITIONS)
     types = stored.get(TYPES)
     padding = config["pad_token_id"]
-    if info.family != "roberta" or table is None or types is None:
+    if info.family not in ROBERTA_LIKE or table is None or types is None:
         return None
     if len(table.shape) != 2 or types.shape[:1] == (1,) or table.shape[0] % 8 or padding >= table.shape[0]:
         return None

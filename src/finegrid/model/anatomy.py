@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
+from finegrid.encoders.layout import ROBERTA_LIKE
 from finegrid.model.dropout import Clock, Dropout
 
 
@@ -85,7 +86,7 @@ def take_apart(encoder: Any, clock: Clock) -> HandParts:
     """Find the parts of a loaded encoder and put our dropout sites in the place of its own.
 
     Args:
-        encoder: a ``BertModel``, ``RobertaModel``, ``ElectraModel``, ``ErnieModel`` or ``DistilBertModel``.
+        encoder: a model of transformers, of one of the hand-written families.
         clock: tells the sites which seed and step to draw masks for.
     """
     config = encoder.config
@@ -130,8 +131,8 @@ def take_apart(encoder: Any, clock: Clock) -> HandParts:
 
 def embed_function(encoder: Any, project: Any) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
     family = encoder.config.model_type
-    # RoBERTa numbers positions from padding_idx + 1.
-    first_position = encoder.embeddings.padding_idx + 1 if family == "roberta" else 0
+    # RoBERTa and its like number positions from padding_idx + 1.
+    first_position = encoder.embeddings.padding_idx + 1 if family in ROBERTA_LIKE else 0
     # Some RoBERTa-like checkpoints know one type only, and were trained on pairs with all zeros.
     one_type = family == "distilbert" or encoder.config.type_vocab_size < 2
 
@@ -149,7 +150,7 @@ def embed_function(encoder: Any, project: Any) -> Callable[[Tensor, Tensor, Tens
 
 
 def bert_layer(module: Any, index: int, config: Any, clock: Clock) -> Layer:
-    """BERT, RoBERTa, ELECTRA and ERNIE share this spelling."""
+    """All hand-written families but DistilBERT share this spelling."""
     attention = module.attention
     hidden_rate = config.hidden_dropout_prob
     sites = dropout_sites(index, config.attention_probs_dropout_prob, hidden_rate, hidden_rate, clock)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from finegrid.encoders.layout import ROBERTA_LIKE
 from finegrid.model.anatomy import Anatomy
 from finegrid.model.dropout import Clock, Dropout
 from finegrid.model.pooling import Pool
@@ -51,8 +52,8 @@ def huggingface_head(pool: Pool, parts: Anatomy, classes: int, clock: Clock) -> 
         return Dropout(site, parts.head_dropout_rate, clock, "text")
 
     between: dict[str, nn.Module] = {}
-    if parts.family in ("roberta", "electra"):
-        activation = nn.Tanh() if parts.family == "roberta" else nn.GELU()
+    if parts.family in {"electra", *ROBERTA_LIKE}:
+        activation = nn.Tanh() if parts.family in ROBERTA_LIKE else nn.GELU()
         dense = linear(pool.width, pool.width)
         between = {"input_dropout": dropout(INPUT_SITE), "dense": dense, "activation": activation}
     if parts.family == "distilbert":

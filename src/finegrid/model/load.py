@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from finegrid.encoders.hosted import plain_values
 from finegrid.encoders.tiers import Tier
 from finegrid.encoders.weights import CheckedWeights, check_weights
 from finegrid.errors import first_line, input_error
+from finegrid.model.rows import Rows, copy_encoder
 from finegrid.refusals import lacks_memory
 
 
@@ -39,9 +39,16 @@ class Checkpoint:
         if info.tier != "hand":
             check_hosted(self.encoder, info)
 
-    def copy(self) -> nn.Module:
-        """An encoder of one's own; the loaded one stays as it is."""
-        return copy.deepcopy(self.encoder)
+    def copy(self, rows: Rows | None = None) -> nn.Module:
+        """An encoder of one's own, with some rows of its table of words, or all; the loaded one stays."""
+        encoder: nn.Module = copy_encoder(self.encoder, rows)
+        return encoder
+
+    @property
+    def table(self) -> nn.Module:
+        """Of words, all of them. Whatever is no plain ``nn.Embedding`` is nobody's to take rows of."""
+        table: nn.Module = self.encoder.get_input_embeddings()  # type: ignore[operator]  # transformers' own
+        return table
 
 
 def load_encoder(info: CheckpointInfo) -> tuple[nn.Module, list[str]]:

@@ -69,6 +69,10 @@ class UpdateRule(Protocol):
         """Update parameters and their state."""
         ...
 
+    def for_stand_in(self, p: Tensor, stand_in: Tensor, anchor: Tensor) -> UpdateRule:
+        """The same rule for another parameter in the place of one. ``anchor``: of it, where p is pulled."""
+        ...
+
 
 class Updater:
     """Parameter groups, a rule, and the state it keeps. Parameters that get no gradient are left alone."""

@@ -1,4 +1,4 @@
-"""What fits this machine: how many workers, and how many runs may walk in lockstep in each."""
+"""What fits a machine: how many workers, and how many runs may walk in lockstep in each."""
 
 from __future__ import annotations
 
@@ -37,6 +37,26 @@ class Hardware:
     def here(cls) -> Hardware:
         """This machine."""
         return cls(cores(), psutil.virtual_memory().total, len(gpus()))
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What there is to train a study: this machine, or the nodes of a cluster.
+
+    Attributes:
+        hardware: What families are planned for, of a cluster the smallest node's; None: this machine's.
+        nodes: Of a cluster, those that can hold a worker; None: this machine trains.
+        places: Workers that these nodes hold together.
+        named: How the command line asks for it.
+    """
+
+    hardware: Hardware | None = None
+    nodes: int | None = None
+    places: int = 0
+    named: tuple[str, ...] = ()
+
+
+HERE = Offer()
 
 
 @dataclass(frozen=True)
@@ -84,6 +104,21 @@ def capacity(settings: RunSettings, audit: Audit, hardware: Hardware | None = No
     by_memory = int(budget / largest) if largest else has.cores
     workers = max(1, min(has.cores // settings.threads, by_memory))
     return Capacity(audit, workers, int(budget / workers), settings.family_size, settings.stack_size)
+
+
+def count_workers(settings: RunSettings, audit: Audit, offer: Offer, asked: int | None) -> int:
+    """How many workers train, where there are as many families: one at least, which waits for a node.
+
+    Args:
+        settings: how runs are executed.
+        audit: what they cost.
+        offer: what there is to train them.
+        asked: as many as the user asks for; None: as many as there is room for.
+    """
+    if offer.nodes is None:
+        return asked or capacity(settings, audit, offer.hardware).workers
+    places = max(1, offer.places)
+    return places if asked is None else min(asked, places)
 
 
 def room_of_a_run(settings: RunSettings, device_memory: int, hardware: Hardware | None = None) -> int:

@@ -70,7 +70,8 @@ def run_seconds(recipe: Recipe, size: EncoderSize, sizes: TextSizes, speed: floa
     evaluated = sizes.texts["dev"] * forward["dev"] * size.layers * epochs
     tested = sizes.texts["test"] * forward["test"] * size.layers
     steps = math.ceil(texts / recipe.training.batch_size) * epochs
-    weights = (size.layers - frozen) * size.layer_weights + size.embedding_weights * (not frozen)
+    words = min(size.vocabulary, sum(sizes.texts[part] * sizes.tokens[part] for part in sizes.texts))
+    weights = (size.layers - frozen) * size.layer_weights + words * size.width * (not frozen)
     return trained + looked_up + evaluated + tested + steps * weights * UPDATE_SECONDS
 
 

@@ -41,7 +41,10 @@ def plan_lines(status: StudyStatus, shows: Sequence[str] = (), lang: Lang = "en"
     }
     lines = [say("study", lang, folder=study.folder, score=study.head.score, **counted)]
     if status.audit is None:
-        return [*lines, say("not probed", lang), "", *design_of_study_lines(status, lang)]
+        known = study.known_checkpoint
+        padded = [] if known is None or known.tier != "padded" else [known.family]
+        told = [say("may be padded", lang, family=family) for family in padded]
+        return [*lines, say("not probed", lang), *told, "", *design_of_study_lines(status, lang)]
     lines += [*runs_lines(status, lang), *forecast_lines(status, status.audit, lang)]
     lines += [*lacking_lines(status, lang), *shows]
     return [*lines, "", *design_of_study_lines(status, lang), *audit_lines(status, status.audit, lang)]
@@ -128,12 +131,21 @@ def left_lines(status: StudyStatus, rows: Collection[int] | None, lang: Lang) ->
     ]
 
 
+def tier_lines(audit: Audit, lang: Lang) -> Iterator[str]:
+    """How the encoder is run, where finegrid does not compute it itself."""
+    if audit.tier is None or audit.checkpoint is None or audit.tier.tier == "hand":
+        return
+    family, share = audit.checkpoint.family, audit.tier.padded_share
+    yield say(audit.tier.tier, lang, family=family, share=share)
+
+
 def audit_lines(status: StudyStatus, audit: Audit, lang: Lang) -> Iterator[str]:
     """What the audit has found: sizes, inert levels, and what each level changes."""
     sizes = SHARED[lang]["list comma"].join(
         f"{SHARED[lang][part]} {size}" for part, size in audit.sizes.items()
     )
     yield say("data", lang, sizes=sizes, tokens=audit.tokens["mean"])
+    yield from tier_lines(audit, lang)
     for factor, inert in status.inert().items():
         yield inert_line(factor, inert, lang)
     yield from (proof.describe(lang) for proof in status.proofs() if not proof.reason)
@@ -152,13 +164,15 @@ def forecast_lines(status: StudyStatus, audit: Audit, lang: Lang) -> Iterator[st
         return
     families = status.families
     seconds = sum(family_seconds(family, audit) for family in families)
+    nodes = status.offer.nodes
     yield say(
-        "predicted",
+        "predicted" if nodes is None else "predicted there" if nodes else "no node",
         lang,
         work=format_duration(seconds, lang),
         left=format_duration(left, lang),
         workers=count(status.workers, "worker", lang),
         threads=count(status.settings.threads, "thread", lang),
+        nodes=count(nodes or 0, "node", lang),
     )
     yield from memory_lines(status, audit, lang)
     if audit.measured and audit.measured != status.settings.priced_by:
@@ -189,8 +203,14 @@ def format_settings(settings: Mapping[str, str | int]) -> str:
     return ", ".join(f"{name} {value}" for name, value in settings.items())
 
 
-def status_lines(status: StudyStatus, lang: Lang = "en") -> list[str]:
-    """`finegrid status` in words."""
+def status_lines(status: StudyStatus, lang: Lang = "en", at_work: bool = False) -> list[str]:
+    """`finegrid status` in words.
+
+    Args:
+        status: of the study.
+        lang: en or zh.
+        at_work: whether somebody trains it, who knows better what time is left, perhaps on a cluster.
+    """
     phases = phases_lines(status.study, load_audit(status.study.folder), status.seeds, lang)
     if status.audit is None and status.study.screen is not None:
         return [*phases, say("phase 2", lang)]
@@ -207,7 +227,7 @@ def status_lines(status: StudyStatus, lang: Lang = "en") -> list[str]:
         lines.append(say("logs", lang, folder=status.study.files.logs))
     if degenerate := status.degenerate():
         lines.append(say("degenerate", lang, runs=", ".join(degenerate)))
-    if left := status.seconds_left():
+    if not at_work and (left := status.seconds_left()):
         lines.append(say("left", lang, time=format_duration(left, lang)))
     return lines
 

@@ -33,7 +33,7 @@ from finegrid.strategies.rates import Rates
 from finegrid.strategies.reinit import Reinit
 from finegrid.strategies.schedule import Schedule
 from finegrid.strategies.scoring import FreePart, Scoring
-from finegrid.strategies.seams import SharedChance, Strategy
+from finegrid.strategies.seams import TABLE_READINGS, SharedChance, Strategy, TableReading
 from finegrid.strategies.texts import Texts
 from finegrid.strategies.train_only import Train
 from finegrid.strategies.training import Training
@@ -96,6 +96,13 @@ class Recipe:
     def shares_prefix(self) -> bool:
         """Whether what frozen layers make of a batch may be computed once, for all runs of a family."""
         return all(strategy.shares_prefix for strategy in self.acting)
+
+    @property
+    def reads_table(self) -> TableReading:
+        """When something looks at the whole table of words."""
+        # What an averager makes of rows that are not there, nobody would know.
+        found = ["in steps" if one.overrides("averager") else one.reads_table for one in self.acting]
+        return max(found, key=TABLE_READINGS.index, default="never")
 
     @property
     def frozen_layers(self) -> int:

@@ -73,6 +73,8 @@ class FitJob:
     out: Path
     onnx: bool = False  # whether the model is kept as ONNX, too
     about: str = ""  # what its card says of the study, in Markdown
+    title: str = ""  # the study's name
+    hub_id: str | None = None  # of the checkpoint, where it is the hub's
     recompute: bool = False  # as of `TrainJob`
 
     def to_json(self) -> dict[str, Any]:
@@ -86,6 +88,8 @@ class FitJob:
             "out": str(self.out),
             "onnx": self.onnx,
             "about": self.about,
+            "title": self.title,
+            "hub_id": self.hub_id,
             "recompute": self.recompute,
         }
 
@@ -107,8 +111,9 @@ def parse_job(line: str) -> Job:
         case {"do": "fit", "run": run, "out": out}:
             rows = tuple(content["stands_for"])
             levels = content["recipe"], content["free"]
-            others = content["onnx"], content["about"], content["recompute"]
-            return FitJob(content["family"], RunToTrain(**run), *levels, rows, Path(out), *others)
+            card = content["onnx"], content["about"], content["title"], content["hub_id"]
+            named = RunToTrain(**run), *levels, rows, Path(out)
+            return FitJob(content["family"], *named, *card, content["recompute"])
     raise ValueError(f"no job: {line!r}")
 
 

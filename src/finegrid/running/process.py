@@ -18,6 +18,7 @@ from finegrid.errors import InputError, WorkerBrokeError
 from finegrid.machine import VISIBLE, gpus
 from finegrid.planning.families import Family
 from finegrid.refusals import LESS_MEMORY, Needs
+from finegrid.running import life
 from finegrid.running.messages import (
     Broken,
     Ended,
@@ -25,6 +26,7 @@ from finegrid.running.messages import (
     Fatal,
     Job,
     Problems,
+    Ready,
     Refused,
     RunToTrain,
     TrainJob,
@@ -49,6 +51,9 @@ ALLOCATOR = {
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
+HANGS = "a disk or a driver that hangs, or too little address space (`ulimit -v`)"
+
+
 class Worker(ABC):
     """Who trains families, here or elsewhere: is sent jobs, and puts events into a queue."""
 
@@ -58,7 +63,8 @@ class Worker(ABC):
         self.family: Family | None = None
         self.sent: set[str] = set()  # run ids whose record has arrived
         self.ready = False  # has loaded data and model: what breaks from here on is the family's affair
-        self.reason = ""  # why it broke, in its own words
+        self.reason = ""  # why it broke, in its own words, or why it was ended
+        self.gpu = ""  # what its maker calls the one that it computes on
         self.recompute = False  # whether layers of its family are computed twice, and not kept
 
     @abstractmethod
@@ -114,17 +120,32 @@ class LocalWorker(Worker):
                 encoding="utf-8",
             )
         self._events = events
+        self._begun = threading.Event()  # it has loaded data and model, or has ended
         threading.Thread(target=self._listen, daemon=True).start()
+        threading.Thread(target=self._watch, daemon=True).start()
 
     def _listen(self) -> None:
         assert self.process.stdout is not None
         with self.process.stdout as lines:
             for line in lines:
                 try:
-                    self._events.put((self, parse_event(line)))
+                    event = parse_event(line)
                 except json.JSONDecodeError:
                     continue  # the last line of a worker that was killed while it wrote
+                if isinstance(event, Ready):
+                    self._begun.set()
+                self._events.put((self, event))
+        self._begun.set()
         self._events.put((self, Ended(self.process.wait())))
+
+    def _watch(self) -> None:
+        """End a process that hangs before it has loaded data and model."""
+        process = life.Life(self.process.pid)
+        while not self._begun.wait(life.LOOK_SECONDS):
+            if why := process.look():
+                self.reason = f"{why}: {HANGS}"
+                self.process.kill()
+                return
 
     def send(self, job: Job) -> None:
         assert self.process.stdin is not None

@@ -20,7 +20,7 @@ from finegrid.running.finished import check_kinds, compare_stacks, find_finished
 from finegrid.running.fitting import Keeping, fit_recipe
 from finegrid.running.place import Place, ThisMachine
 from finegrid.running.progress.watcher import Watcher
-from finegrid.running.progress.words import warning, warning_in
+from finegrid.running.progress.words import tell_offer, warning, warning_in
 from finegrid.running.scheduling import train_families
 from finegrid.study.audit_file import Audit
 from finegrid.study.leftovers import remove_ended_states
@@ -81,6 +81,9 @@ class Runner:
             on_file = read_runs(self.study, audit, "whole")
             for note in on_file.notes:
                 self.watcher.said(warning(note))
+            offer = self.place.offer(self.study, self.settings)
+            if offer.nodes is not None:
+                self.watcher.said(tell_offer(offer.nodes, offer.places))
             seeds = self._seeds_with(on_file.lost.values())
             runs = plan_runs(self.study, audit, self.settings.precision, seeds)
             finished = find_finished(self.study, self.settings, audit, runs, seeds, self.mix, on_file.latest)

@@ -138,7 +138,7 @@ def train(channel: Channel, loaded: LoadedStudy, job: TrainJob) -> None:
 
 def fit(channel: Channel, loaded: LoadedStudy, job: FitJob) -> None:
     """Train one run, and keep its model."""
-    from finegrid.inference.keep import fitted_of, keep
+    from finegrid.inference.keep import fitted_of, keep, title_model
     from finegrid.recipe.recipe import Recipe
     from finegrid.study.free import key_of_free
     from finegrid.training.loaded import check_lengths
@@ -155,7 +155,8 @@ def fit(channel: Channel, loaded: LoadedStudy, job: FitJob) -> None:
         kept = replace(record, stands_for=job.stands_for)
         for level in record.free:
             kept = kept.at_free(level)
-        keep(loaded, run, fitted_of(loaded, recipe, kept), job.out, job.about, export_of(job))
+        named = title_model(loaded, job.title, job.hub_id, job.about)
+        keep(loaded, run, fitted_of(loaded, recipe, kept), job.out, named, export_of(job))
     channel.send(FitDone(record))
 
 

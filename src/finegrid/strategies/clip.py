@@ -25,7 +25,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from finegrid.strategies.part import STRICT, Claim, Listing, Price, UsualLevels
-from finegrid.strategies.seams import Strategy
+from finegrid.strategies.seams import Strategy, TableReading
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,6 +44,7 @@ class Clip(Strategy):
         ),
     )
     usual: ClassVar[Mapping[str, UsualLevels]] = {"norm": (0.0, 1.0)}
+    reads_table: ClassVar[TableReading] = "never"
     touches: ClassVar[Mapping[str, Claim]] = {"norm": {"gradients": "all"}}
     prices: ClassVar[Mapping[str, Price]] = {"norm": "nothing"}
 

@@ -29,7 +29,7 @@ from pydantic.dataclasses import dataclass
 from finegrid.errors import Problem
 from finegrid.strategies.criterion import Criterion, Mixed, Outputs
 from finegrid.strategies.part import STRICT, Claim, Listing, Price, UsualLevels
-from finegrid.strategies.seams import Setting, Strategy
+from finegrid.strategies.seams import Setting, Strategy, TableReading
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,6 +53,7 @@ class Contrast(Strategy):
         ),
     )
     usual: ClassVar[Mapping[str, UsualLevels]] = {"weight": (0.0, 0.1)}
+    reads_table: ClassVar[TableReading] = "never"
     touches: ClassVar[Mapping[str, Claim]] = {
         "weight": {"loss": "all", "gradients": "all"},
         "tau": {"loss": "all", "gradients": "all"},

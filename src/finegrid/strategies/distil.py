@@ -35,7 +35,7 @@ from pydantic.dataclasses import dataclass
 from finegrid.errors import Problem
 from finegrid.strategies.criterion import Criterion, Mixed, Outputs
 from finegrid.strategies.part import STRICT, Claim, Listing, Price
-from finegrid.strategies.seams import Setting, SharedChance, Strategy
+from finegrid.strategies.seams import Setting, SharedChance, Strategy, TableReading
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,6 +56,7 @@ class Distil(Strategy):
             chinese=("知识蒸馏", "蒸馏", "教师模型", "师生模型", "软标签"),
         ),
     )
+    reads_table: ClassVar[TableReading] = "never"
     touches: ClassVar[Mapping[str, Claim]] = {
         name: {"loss": "all", "gradients": "all"} for name in ("weight", "temperature", "teacher")
     }

@@ -28,7 +28,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from finegrid.strategies.part import STRICT, Claim, Listing, Price, UsualLevels
-from finegrid.strategies.seams import Setting, Strategy
+from finegrid.strategies.seams import Setting, Strategy, TableReading
 
 if TYPE_CHECKING:
     from finegrid.encoders.families import CheckpointInfo, DropoutRates
@@ -60,6 +60,7 @@ class DropoutSettings(Strategy):
         "attention": ("checkpoint", 0.0, 0.2),
         "head": ("checkpoint", 0.0, 0.3),
     }
+    reads_table: ClassVar[TableReading] = "never"
     touches: ClassVar[Mapping[str, Claim]] = {
         "hidden": {"sites": "all"},
         "attention": {"sites": "all"},

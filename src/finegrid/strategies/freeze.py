@@ -20,7 +20,7 @@ from pydantic.dataclasses import dataclass
 from finegrid.errors import Problem
 from finegrid.spelling import count_noun
 from finegrid.strategies.part import STRICT, Claim, Listing, OfLayers, UsualLevels
-from finegrid.strategies.seams import Setting, Strategy
+from finegrid.strategies.seams import Setting, Strategy, TableReading
 
 if TYPE_CHECKING:
     from finegrid.encoders.families import CheckpointInfo
@@ -41,6 +41,7 @@ class Freeze(Strategy):
         ),
     )
     usual: ClassVar[Mapping[str, UsualLevels]] = {"layers": (0, OfLayers(0.5), OfLayers(0.75))}
+    reads_table: ClassVar[TableReading] = "never"
     touches: ClassVar[Mapping[str, Claim]] = {
         # Sites: where the baseline says dropout = false, freezing silences what it freezes.
         "layers": {"trained": "bottom layers", "sites": "bottom layers"},

@@ -41,7 +41,7 @@ from finegrid.encoders.poolings import HeadKind
 from finegrid.errors import Problem
 from finegrid.strategies.dropout import rates_of
 from finegrid.strategies.part import STRICT, Claim, Listing, Price, UsualLevels
-from finegrid.strategies.seams import Setting, Strategy
+from finegrid.strategies.seams import Setting, Strategy, TableReading
 
 if TYPE_CHECKING:
     from finegrid.encoders.families import CheckpointInfo
@@ -78,6 +78,7 @@ class HeadSettings(Strategy):
         ),
     )
     usual: ClassVar[Mapping[str, UsualLevels]] = {"kind": (), "hidden": (0, 256), "samples": (1, 5)}
+    reads_table: ClassVar[TableReading] = "never"
     touches: ClassVar[Mapping[str, Claim]] = {
         "kind": {"pooling": "all", "initial": "head", "trained": "head", "sites": "head"},
         "hidden": {"initial": "head", "trained": "head"},

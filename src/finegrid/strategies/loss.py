@@ -46,7 +46,7 @@ from pydantic.dataclasses import dataclass
 from finegrid.errors import Problem
 from finegrid.strategies.criterion import Constant, Criterion
 from finegrid.strategies.part import STRICT, Claim, Listing, Price, UsualLevels
-from finegrid.strategies.seams import Setting, Strategy
+from finegrid.strategies.seams import Setting, Strategy, TableReading
 
 if TYPE_CHECKING:
     import numpy as np
@@ -109,6 +109,7 @@ class Loss(Strategy):
         "smoothing": (0.0, 0.1),
         "focal_gamma": (0.0, 2.0),
     }
+    reads_table: ClassVar[TableReading] = "never"
     touches: ClassVar[Mapping[str, Claim]] = {
         name: {"loss": "all", "gradients": "all"}
         for name in ("weights", "prior_tau", "smoothing", "focal_gamma")

@@ -25,7 +25,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from finegrid.strategies.part import STRICT, Claim, Listing, Price, UsualLevels
-from finegrid.strategies.seams import Setting, Strategy
+from finegrid.strategies.seams import Setting, Strategy, TableReading
 
 if TYPE_CHECKING:
     from finegrid.model.classifier import Classifier
@@ -44,6 +44,7 @@ class Noise(Strategy):
         ),
     )
     usual: ClassVar[Mapping[str, UsualLevels]] = {"strength": (0.0, 0.15)}
+    reads_table: ClassVar[TableReading] = "before steps"
     touches: ClassVar[Mapping[str, Claim]] = {"strength": {"initial": "all"}}
     prices: ClassVar[Mapping[str, Price]] = {"strength": "prefix"}
 

@@ -29,7 +29,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from finegrid.strategies.part import STRICT, Claim, Listing, Price, UsualLevels
-from finegrid.strategies.seams import Setting, Strategy
+from finegrid.strategies.seams import Setting, Strategy, TableReading
 
 if TYPE_CHECKING:
     from finegrid.model.classifier import Classifier
@@ -75,6 +75,7 @@ class Optimizer(Strategy):
         "beta2": (0.999, 0.98),
         "eps": (1e-8, 1e-6),
     }
+    reads_table: ClassVar[TableReading] = "never"
     touches: ClassVar[Mapping[str, Claim]] = {
         "rate": {"rates": "all"},
         "weight_decay": {"decays": "all"},

@@ -25,7 +25,7 @@ from pydantic.dataclasses import dataclass
 
 from finegrid.errors import Problem
 from finegrid.strategies.part import STRICT, Claim, Listing, Price, UsualLevels
-from finegrid.strategies.seams import Setting, SharedChance, Strategy
+from finegrid.strategies.seams import Setting, SharedChance, Strategy, TableReading
 
 if TYPE_CHECKING:
     from finegrid.encoders.families import CheckpointInfo
@@ -54,6 +54,7 @@ class Pretrain(Strategy):
     )
     of_one_set: ClassVar[Mapping[str, str]] = {"tokens": "reads the texts of one training set"}
     usual: ClassVar[Mapping[str, UsualLevels]] = {"tokens": (0, 1_000_000)}
+    reads_table: ClassVar[TableReading] = "before steps"
     touches: ClassVar[Mapping[str, Claim]] = {
         "tokens": {"initial": "all"},
         "rate": {"initial": "all"},

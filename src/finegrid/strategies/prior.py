@@ -27,7 +27,7 @@ from pydantic.dataclasses import dataclass
 
 from finegrid.errors import Problem
 from finegrid.strategies.part import STRICT, Claim, Listing, Price, UsualLevels
-from finegrid.strategies.seams import Setting, Strategy
+from finegrid.strategies.seams import Setting, Strategy, TableReading
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,6 +51,7 @@ class Prior(Strategy):
     )
     usual: ClassVar[Mapping[str, UsualLevels]] = {"decay": (0.0, 0.01, 0.1)}
     # Once two steps have gone apart, what they update does so everywhere.
+    reads_table: ClassVar[TableReading] = "never"
     touches: ClassVar[Mapping[str, Claim]] = {"decay": {"decays": "encoder", "update": "all"}}
     prices: ClassVar[Mapping[str, Price]] = {"decay": "nothing"}
 
@@ -127,6 +128,10 @@ class PriorDecay:
 
     def number_for_graphs(self, updates: int) -> float:
         return self.inner.number_for_graphs(updates)
+
+    def for_stand_in(self, p: Tensor, stand_in: Tensor, anchor: Tensor) -> UpdateRule:
+        inner = self.inner.for_stand_in(p, stand_in, anchor)
+        return PriorDecay(inner, self.decay, {stand_in: anchor}) if p in self.anchor else inner
 
     def update_(self, update: Update) -> None:
         import torch

@@ -34,7 +34,7 @@ from finegrid.encoders.poolings import reads_pooler
 from finegrid.errors import Problem
 from finegrid.spelling import count_noun
 from finegrid.strategies.part import STRICT, Claim, Listing, Price, UsualLevels
-from finegrid.strategies.seams import Setting, Strategy
+from finegrid.strategies.seams import Setting, Strategy, TableReading
 
 if TYPE_CHECKING:
     from finegrid.encoders.families import CheckpointInfo
@@ -57,6 +57,7 @@ class Probe(Strategy):
         ),
     )
     usual: ClassVar[Mapping[str, UsualLevels]] = {"epochs": (0, 5)}
+    reads_table: ClassVar[TableReading] = "never"
     touches: ClassVar[Mapping[str, Claim]] = {"epochs": {"initial": "head"}, "rate": {"initial": "head"}}
     prices: ClassVar[Mapping[str, Price]] = {"epochs": "start", "rate": "start"}
     reads_texts: ClassVar[bool] = True

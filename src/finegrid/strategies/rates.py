@@ -33,7 +33,7 @@ from pydantic.dataclasses import dataclass
 from finegrid.errors import Problem
 from finegrid.spelling import Lang
 from finegrid.strategies.part import STRICT, Claim, Listing, Price, UsualLevels
-from finegrid.strategies.seams import Strategy
+from finegrid.strategies.seams import Strategy, TableReading
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -78,6 +78,7 @@ class Rates(Strategy):
         ),
     )
     usual: ClassVar[Mapping[str, UsualLevels]] = {"layer_decay": (1.0, 0.95, 0.9), "head": (1.0, 10.0)}
+    reads_table: ClassVar[TableReading] = "never"
     touches: ClassVar[Mapping[str, Claim]] = {
         "layer_decay": {"rates": "encoder"},
         "head": {"rates": "head, pooler, elsewhere"},

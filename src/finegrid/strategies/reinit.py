@@ -22,7 +22,7 @@ from pydantic.dataclasses import dataclass
 from finegrid.errors import Problem
 from finegrid.spelling import count_noun
 from finegrid.strategies.part import STRICT, Claim, Listing, OfLayers, Price, UsualLevels
-from finegrid.strategies.seams import Setting, Strategy
+from finegrid.strategies.seams import Setting, Strategy, TableReading
 
 if TYPE_CHECKING:
     from finegrid.encoders.families import CheckpointInfo
@@ -42,6 +42,7 @@ class Reinit(Strategy):
         ),
     )
     usual: ClassVar[Mapping[str, UsualLevels]] = {"pooler": (), "layers": (0, 1, OfLayers(0.5))}
+    reads_table: ClassVar[TableReading] = "never"
     touches: ClassVar[Mapping[str, Claim]] = {
         "pooler": {"initial": "pooler"},
         "layers": {"initial": "top layers"},

@@ -39,7 +39,7 @@ from pydantic.dataclasses import dataclass
 from finegrid.errors import Problem
 from finegrid.spelling import Lang
 from finegrid.strategies.part import STRICT, Claim, Listing, Price, UsualLevels
-from finegrid.strategies.seams import Strategy
+from finegrid.strategies.seams import Strategy, TableReading
 
 if TYPE_CHECKING:
     from finegrid.encoders.families import CheckpointInfo
@@ -79,6 +79,7 @@ class Schedule(Strategy):
         "shape": (),
         "floor": (0.0, 0.1),
     }
+    reads_table: ClassVar[TableReading] = "never"
     touches: ClassVar[Mapping[str, Claim]] = {
         "warmup_ratio": {"rates": "all"},
         "shape": {"rates": "all"},

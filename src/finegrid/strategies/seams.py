@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, Self, get_args
 
 from finegrid.strategies.part import Aspect, Claim, Part
 
@@ -60,6 +60,11 @@ class Lessons(Protocol):
         ...
 
 
+# When a strategy looks at more of the encoder's table of words than at a row by itself. Runs hold and train
+# the rows that their study's texts need: "never", from the start; "before steps", once the model is prepared;
+# "in steps", not at all.
+TableReading = Literal["never", "before steps", "in steps"]
+TABLE_READINGS: tuple[TableReading, ...] = get_args(TableReading)
 # What of chance all seeds may share.
 SharedChance = Literal["pretraining", "teacher"]
 
@@ -129,6 +134,10 @@ class Strategy(Part):
     shares_prefix: ClassVar[bool] = True
     # Whether `prepare_model` reads the training texts: what it makes then differs where these do.
     reads_texts: ClassVar[bool] = False
+    # Whether what becomes of a row of the table of words may depend on others. "never" promises that no seam
+    # reads, draws or norms the table as a whole, and that an update rule changes each number by itself; but
+    # `change_gradients_` may take norms.
+    reads_table: ClassVar[TableReading] = "in steps"
 
     @property
     def acts(self) -> bool:

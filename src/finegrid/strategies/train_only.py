@@ -28,7 +28,7 @@ from pydantic.dataclasses import dataclass
 from finegrid.encoders.poolings import reads_pooler
 from finegrid.errors import Problem
 from finegrid.strategies.part import STRICT, Claim, Listing, Price, UsualLevels
-from finegrid.strategies.seams import Setting, Strategy
+from finegrid.strategies.seams import Setting, Strategy, TableReading
 
 if TYPE_CHECKING:
     from torch import nn
@@ -61,6 +61,7 @@ class Train(Strategy):
         ),
     )
     usual: ClassVar[Mapping[str, UsualLevels]] = {"only": ()}
+    reads_table: ClassVar[TableReading] = "never"
     touches: ClassVar[Mapping[str, Claim]] = {
         "only": {"trained": "all", "rates": "all"},  # where the baseline gives a rate of its own
         "rate": {"rates": "all"},

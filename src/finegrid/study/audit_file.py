@@ -178,6 +178,7 @@ class AuditedTier(BaseModel):
     layers: int  # calls of layers in a pass
     draws_nothing: bool  # with all dropout silenced
     sees_ahead: bool  # the first token sees the last one
+    padded_share: float = 1.0  # tokens of padded batches over those of their texts; 1: nothing is padded
 
 
 class Audit(BaseModel):

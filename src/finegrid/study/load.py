@@ -36,6 +36,8 @@ from finegrid.study.study import Study
 HALVED = ("freeze.layers", "reinit.layers")  # of presets: half of the layers, or none
 MOST_BYTES = 1_000_000  # of study.toml
 MOST_NAMES = 200  # in one table of it; there are some 60 factors
+USUAL_LAYERS = 12  # of an XLM-RoBERTa base; smaller ones take larger rates
+COLLAPSING_RATE = 2e-5  # huggingface/transformers#2599, ThilinaRajapakse/simpletransformers#126
 T = TypeVar("T")
 Checked = tuple[T, list[Problem]]  # a value, as far as it goes, and what is wrong with it
 
@@ -111,9 +113,12 @@ def check_study(folder: Path, find_checkpoint: FindCheckpoint, audit: Audit | No
         problems += check_free_levels(baseline, free, checkpoint)
     if problems or head is None or baseline is None:
         raise InputError(str(files.settings), list(dict.fromkeys(problems)))
-    warnings = tuple(find_other_baselines(written, {**factors, **free}))
+    warnings = [
+        *find_other_baselines(written, {**factors, **free}),
+        *find_collapse(checkpoint, baseline, factors),
+    ]
     study = Study(
-        folder, head, checkpoint, preset, baseline, factors, bundles, None, free, str(name), warnings
+        folder, head, checkpoint, preset, baseline, factors, bundles, None, free, str(name), tuple(warnings)
     )
     return with_screen(study)
 
@@ -133,6 +138,22 @@ def find_other_baselines(written: Levels, factors: Mapping[str, Sequence[Level]]
         yield (
             f"study.toml: {name} = {found}, but it is varied, and {found} is {other}: the baseline has "
             f"{format_level(levels[0])}, the first level. Write the same value in both places."
+        )
+
+
+def find_collapse(
+    checkpoint: CheckpointInfo | None, baseline: Recipe, factors: Mapping[str, Sequence[Level]]
+) -> Iterator[str]:
+    """Recipes with which an XLM-RoBERTa of the usual size often ends with one class for all texts."""
+    if checkpoint is None or checkpoint.family != "xlm-roberta" or checkpoint.layers < USUAL_LAYERS:
+        return
+    rates = factors.get("optimizer.rate", [baseline.optimizer.rate])
+    warmups = factors.get("schedule.warmup_ratio", [baseline.schedule.warmup_ratio])
+    if (rate := max(map(float, rates))) >= COLLAPSING_RATE and not min(map(float, warmups)):
+        yield (
+            f"study.toml: optimizer.rate = {rate:g} without a warmup. From {COLLAPSING_RATE:g} on "
+            "XLM-RoBERTa often ends with one class for all texts. Set schedule.warmup_ratio to 0.1, or the "
+            "rate to 1e-05."
         )
 
 

@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from finegrid.encoders.layout import ROBERTA_LIKE
 from finegrid.encoders.size import EncoderSize
 from finegrid.in_chinese import translate
 from finegrid.recipe.identity import Level
@@ -107,7 +108,8 @@ def propose_rate(size: EncoderSize, lang: Lang) -> Proposal:
 # By family, then for encoders at least so wide: the rate. The source of each stands in docs/defaults.md.
 RATES: dict[str, Sequence[tuple[int, float]]] = {
     "electra": ((1024, 5e-5), (0, 1e-4)),
-    "roberta": ((1024, 1e-5), (640, 2e-5), (320, 1e-4), (0, 3e-4)),
+    **dict.fromkeys(ROBERTA_LIKE, ((1024, 1e-5), (640, 2e-5), (320, 1e-4), (0, 3e-4))),
+    "xlm-roberta": ((640, 1e-5), (320, 1e-4), (0, 3e-4)),
     "": ((1024, 2e-5), (640, 3e-5), (320, 1e-4), (0, 3e-4)),
 }
 DEEP = 10  # layers; a shallower encoder of the usual width takes the largest of the usual rates

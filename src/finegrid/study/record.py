@@ -177,7 +177,7 @@ class Record:
     ended: Annotated[float | None, Field(description="seconds since 1970")] = None
     node: Annotated[str | None, Field(description="of a cluster: the machine that trained it")] = None
     processor: Annotated[
-        str | None, Field(description="of that machine, or its GPU where that trained it")
+        str | None, Field(description="of a cluster's machine; the GPU, wherever one trained it")
     ] = None
     stands_for: Annotated[tuple[int, ...], Field(description="rows of the table that are this run")] = ()
 

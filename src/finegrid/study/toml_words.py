@@ -95,6 +95,16 @@ OBSTACLES = (
         r'"(.+)" reads (\d+) layers, but the encoder has (\d+) layers?\. Take another\.',
         r"需要读取 \2 层，但编码器只有 \3 层",
     ),
+    (
+        r'"(.+)" reads the first token, which in (\S+), a decoder, sees nothing but itself\. Take '
+        r'"last-token" or "last-mean"\.',
+        r"\2 是解码器，第一个词元看不到后面的内容",
+    ),
+    (
+        r"(?:level \S+, but )?the layers of (\S+) share one set of weights\.(?: Freeze none, or all \d+\.)?",
+        r"\1 的各层共用一组权重",
+    ),
+    (r'"(.+)", but for (\S+) finegrid has its own head only\.', r"\2 只能用 finegrid 自己的分类头"),
     (r"level (\d+), but the encoder has (\d+) positions\.", r"编码器只有 \2 个位置"),
     (r"level (\d+), but the encoder has (\d+) layers?\.", r"编码器只有 \2 层"),
     (r"level (\S+): expected greater than or equal to (\S+)\.", r"至少要 \2"),

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from finegrid.strategies.scoring import Moving, Snapshots
+from finegrid.strategies.scoring import Averaging, Moving, Snapshots
 
 Weights = Mapping[str, Tensor]  # of all that trains, by name
 
@@ -69,6 +69,16 @@ class LatestSnapshots:
 
 
 StepAverage = MovingAverage | LatestSnapshots
+
+
+def average_of(kind: Averaging | None, weights: Weights, steps: int) -> StepAverage | None:
+    """What follows a run's steps; None where nothing does. ``weights``: as they are before the first step."""
+    match kind:
+        case Moving():
+            return MovingAverage(kind, weights, steps)
+        case Snapshots():
+            return LatestSnapshots(kind, weights, steps)
+    return None
 
 
 @torch.no_grad()

@@ -6,10 +6,23 @@ from collections.abc import Iterable, Sequence
 from math import prod
 
 from finegrid.model.classifier import Classifier
+from finegrid.model.rows import held_rows, hold_rows_
 from finegrid.optim.updater import ParamGroup, UpdateRule
 from finegrid.recipe.recipe import Recipe
 from finegrid.strategies.criterion import CROSS_ENTROPY, Criterion
 from finegrid.strategies.seams import Setting, Strategy
+from finegrid.training.loaded import LoadedStudy
+
+
+def build_model(loaded: LoadedStudy, recipe: Recipe, seed: int) -> Classifier:
+    """What a recipe trains, prepared: with the rows of the table of words that it trains."""
+    rows = loaded.rows_in_steps(recipe)
+    model = loaded.classifier(recipe, seed, rows if recipe.reads_table == "never" else None)
+    prepare_model_(recipe, model, loaded.setting(seed, recipe))
+    table = model.parts.embedding_table
+    if rows is not None and held_rows(table) is None:
+        hold_rows_(table, rows)
+    return model
 
 
 def prepare_model_(recipe: Recipe, model: Classifier, setting: Setting) -> None:

@@ -7,11 +7,12 @@ from copy import copy
 from dataclasses import replace
 from functools import cached_property
 from itertools import chain
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from finegrid.data.table import fingerprint_tables
 from finegrid.data.token_facts import count_tokens, splits_of
@@ -24,6 +25,7 @@ from finegrid.model.classifier import Classifier
 from finegrid.model.device import check_machine, compute_repeatably
 from finegrid.model.load import Checkpoint
 from finegrid.model.packing.batches import Batch, evaluation_batches, pack, training_batches
+from finegrid.model.rows import Rows, choose_rows, take_rows
 from finegrid.model.tier_proof import TierProof, prove_tier
 from finegrid.pretraining.further import FurtherPretraining
 from finegrid.recipe.identity import ENGINE
@@ -49,7 +51,10 @@ class LoadedStudy:
 
     def __init__(self, study: Study, settings: RunSettings, open_model: OpenModel = refuse_models) -> None:
         self.study = study
-        self._anchor: dict[str, Tensor] = {}  # made when it is asked for, once for all splits
+        self.every_row = False  # for tests and benchmarks: hold words that no text has, too
+        # Made when they are asked for; by the file of more texts, since these have words of their own.
+        self._rows: dict[str, Rows | None] = {}
+        self._anchors: dict[Rows | None, dict[str, Tensor]] = {}
         self._views: dict[int, LoadedStudy] = {}  # by split, of a resampled study
         self._features: dict[Hashable, TextFeatures] = {}
         self.settings = settings
@@ -136,7 +141,7 @@ class LoadedStudy:
     def _of_split(self, split: int) -> LoadedStudy:
         if split not in self._views:
             view = copy(self)
-            view._features = {}
+            view._features, view._rows, view._anchors = {}, {}, {}
             view.table = self.tables[split]
             view.tokens = tokenise(view.table, self._tokenizer, self.study.files.cache)
             view.texts = TrainingTexts(self.study, view.table, view.tokens.train, self._tokenizer)
@@ -167,31 +172,80 @@ class LoadedStudy:
         each = [(view.tokens.train, view.tokens.dev, view.tokens.test) for view in self._of_splits()]
         return int(max(split.lengths.max() for splits in each for split in splits))
 
-    def classifier(self, recipe: Recipe, seed: int) -> Classifier:
-        """A fresh model, before any strategy has touched it, in training mode."""
+    def rows(self, recipe: Recipe) -> Rows | None:
+        """The rows of the table of words that a recipe's runs, and those of the study's other recipes, may
+        need; None: all.
+        """
+        more = recipe.texts.extra
+        if self.every_row:
+            return None
+        if more not in self._rows:
+            recipes = [*(row.recipe for row in self.study.rows), recipe]
+            own = (self.tokens.train, self.tokens.dev, self.tokens.test)
+            words: list[NDArray[Any]] = [split.tokens for split in own]
+            words += [
+                self.texts.extra_words(one) for one in {one.texts.extra: one for one in recipes}.values()
+            ]
+            self._rows[more] = self._choose_rows(words)
+        return self._rows[more]
+
+    def _choose_rows(self, words: list[NDArray[Any]]) -> Rows | None:
+        """For words of texts, and all that stand for none. Batches are filled up with the first word."""
+        table = self.checkpoint.table
+        if not isinstance(table, nn.Embedding):
+            return None
+        pieces = [piece.token for piece in self.tokens.train.template.pieces if piece.text < 0]
+        unknown = getattr(self._tokenizer.model, "unk_token", None)
+        unknown = self._tokenizer.token_to_id(unknown) if isinstance(unknown, str) else None
+        padding = getattr(self.checkpoint.encoder.config, "pad_token_id", None)
+        special = {
+            0,
+            *pieces,
+            *self._tokenizer.get_added_tokens_decoder(),
+            unknown,
+            padding,
+            table.padding_idx,
+        }
+        count = table.num_embeddings
+        some = [one for one in special if one is not None and 0 <= one < count]
+        return choose_rows([*words, np.array(some, dtype=np.int64)], count, self.device)
+
+    def rows_in_steps(self, recipe: Recipe) -> Rows | None:
+        """Those that a recipe's runs hold once they step; None: all."""
+        return None if recipe.reads_table == "in steps" else self.rows(recipe)
+
+    def classifier(self, recipe: Recipe, seed: int, rows: Rows | None = None) -> Classifier:
+        """A fresh model, before any strategy has touched it, in training mode.
+
+        Args:
+            recipe: of its runs.
+            seed: of the run.
+            rows: of the table of words that it is to hold; None: all.
+        """
         classes = len(self.tokens.labels)
         tier = self.checkpoint.tier
-        model = Classifier(self.checkpoint.copy(), classes, recipe.model.pooling, Streams(seed), tier)
+        model = Classifier(self.checkpoint.copy(rows), classes, recipe.model.pooling, Streams(seed), tier)
         for module in self.checkpoint.missing:
             model.redraw_(model.encoder.get_submodule(module), "missing")
         model.compute = torch.bfloat16 if self.precision == "bf16" else None
         model.engine.recompute = self.recompute
         return model.to(self.device).train()
 
-    @property
-    def anchor(self) -> Mapping[str, Tensor]:
-        """The checkpoint's own values, by the names of a classifier's parameters; without what it lacks."""
-        if not self._anchor:
+    def anchor(self, rows: Rows | None = None) -> Mapping[str, Tensor]:
+        """The checkpoint's own values, by the names of a classifier's parameters; without what it lacks.
+
+        Args:
+            rows: of the table of words; None: all.
+        """
+        if rows not in self._anchors:
             lacking = tuple(f"{module}." for module in self.checkpoint.missing)
-            named = self.checkpoint.encoder.named_parameters()
-            self._anchor.update(
-                {
-                    f"encoder.{name}": p.detach().to(self.device)
-                    for name, p in named
-                    if not name.startswith(lacking)
-                }
-            )
-        return self._anchor
+            table = getattr(self.checkpoint.table, "weight", None)
+            self._anchors[rows] = {
+                f"encoder.{name}": take_rows(p.detach(), rows if p is table else None).to(self.device)
+                for name, p in self.checkpoint.encoder.named_parameters()
+                if not name.startswith(lacking)
+            }
+        return self._anchors[rows]
 
     def setting(self, seed: int, recipe: Recipe | None = None) -> Setting:
         """What the runs of a seed are built in.
@@ -209,7 +263,7 @@ class LoadedStudy:
             len(self.tokens.labels),
             self._further(recipe, texts),
             self.teachers,
-            lambda: self.anchor,
+            lambda: self.anchor(self.rows_in_steps(recipe)),
             self._features_of(recipe),
         )
 

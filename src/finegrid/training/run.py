@@ -9,18 +9,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from finegrid import metrics
 from finegrid.model.packing.batches import Batch, Packed
+from finegrid.model.rows import gradients_as_of_all
 from finegrid.optim.updater import Number, Updater
 from finegrid.recipe.recipe import Recipe
 from finegrid.refusals import Needs, describe_failure, find_refusal
 from finegrid.strategies.criterion import CROSS_ENTROPY, Outputs
 from finegrid.strategies.scoring import Scoring
 from finegrid.study.record import EnginePath
-from finegrid.training.build import build_criterion, build_groups, build_rule, prepare_model_, rates_at
+from finegrid.training.build import build_criterion, build_groups, build_model, build_rule, rates_at
 from finegrid.training.evaluate import Logits
 from finegrid.training.loaded import LoadedStudy
 from finegrid.training.scorer import Choice, Scorer
@@ -57,8 +58,7 @@ class Run:
         """``free``: how it is scored beside its own way, by the keys of free levels; it trains as without."""
         self.loaded, self.run_id, self.recipe, self.seed = loaded, run_id, recipe, seed
         setting = loaded.setting(seed, recipe)
-        self.model = loaded.classifier(recipe, seed)
-        prepare_model_(recipe, self.model, setting)
+        self.model = build_model(loaded, recipe, seed)
         self.criterion = build_criterion(recipe, setting)
         rule = build_rule(recipe, self.model, setting)
         self.optimizer = Updater(build_groups(recipe, self.model), rule)
@@ -182,9 +182,9 @@ class Run:
         """What strategies do to the gradients before they are spent."""
         changing = [strategy for strategy in self.acting if strategy.overrides("change_gradients_")]
         if changing:
-            gradients = self.optimizer.gradients()
-            for strategy in changing:
-                self._count_(strategy.change_gradients_(gradients))
+            with gradients_as_of_all(self.table, self.optimizer.gradients()) as gradients:
+                for strategy in changing:
+                    self._count_(strategy.change_gradients_(gradients))
 
     def _count_(self, clipped: Tensor | None) -> None:
         """Add to the steps that were clipped, on the device and in one place: a graph writes there, too."""
@@ -259,6 +259,11 @@ class Run:
         """All scores of predictions of ``dev`` or ``test``."""
         tokens = self.loaded.tokens
         return metrics.summary(getattr(tokens, split).labels, logits, tokens.labels)
+
+    @property
+    def table(self) -> nn.Embedding:
+        """Of words. It holds the rows that the study's texts need, unless something looks at all."""
+        return self.model.parts.embedding_table
 
     def trained(self) -> dict[str, Tensor]:
         """Trainable parameters by name."""

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
 from finegrid import metrics
+from finegrid.model.rows import held_rows
 from finegrid.study.record import EnginePath
 from finegrid.training.averages import MovingAverage
 from finegrid.training.free import splits_of
@@ -82,6 +83,12 @@ def digest_names(names: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()
 
 
+def digest_rows(run: Run) -> str:
+    """What tells which rows of the table of words a run holds; empty: all, as earlier versions did."""
+    rows = held_rows(run.table)
+    return "" if rows is None else rows.digest
+
+
 def read_saved(path: Path, runs: Sequence[Run], made: Mapping[str, str]) -> SavedState:
     """Read a state, if it fits.
 
@@ -127,12 +134,15 @@ def read_metadata(
     try:
         said, epochs_done = json.loads(metadata["runs"]), int(metadata["epochs_done"])
         made_by, digest = json.loads(metadata["made"]), metadata["names"]
+        rows = json.loads(metadata.get("rows", "{}"))
     except (KeyError, ValueError, RecursionError) as error:
         raise UnfitError("damaged", error) from error
     if made_by != {**made}:
         raise UnfitError("made otherwise", made_by)
     if not isinstance(said, dict) or any(run.run_id not in said for run in runs):
         raise UnfitError("other runs")
+    if not isinstance(rows, dict) or any(rows.get(run.run_id, "") != digest_rows(run) for run in runs):
+        raise UnfitError("other rows")
     if digest != digest_names(names):
         raise UnfitError("other tensors", "some are missing, or were added")
     try:

@@ -12,16 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from finegrid.strategies.scoring import Averaging, EpochEnds, Moving, Scoring, Snapshots
+from finegrid.strategies.scoring import Averaging, EpochEnds, Scoring
 from finegrid.training.adjusting import adjust_head_, divide, fit_temperature, log_shares, lower_by_shares
-from finegrid.training.averages import (
-    LatestSnapshots,
-    MovingAverage,
-    StepAverage,
-    Weights,
-    copy_of,
-    mean_of,
-)
+from finegrid.training.averages import StepAverage, Weights, average_of, copy_of, mean_of
 from finegrid.training.evaluate import Logits
 
 
@@ -70,12 +63,9 @@ class Scorer:
         self.scorings, self.weights = dict(scorings), dict(weights)
         self.shares = log_shares(labels, classes)
         self.averages: dict[Averaging, StepAverage] = {}
-        for scoring in self.scorings.values():
-            match scoring.averaging:
-                case Moving() as kind:
-                    self.averages[kind] = MovingAverage(kind, self.weights, steps)
-                case Snapshots() as kind:
-                    self.averages[kind] = LatestSnapshots(kind, self.weights, steps)
+        for kind in (scoring.averaging for scoring in self.scorings.values()):
+            if kind is not None and (average := average_of(kind, self.weights, steps)) is not None:
+                self.averages[kind] = average
         self.choices = {key: Choice() for key in self.scorings}
         self.ends: dict[int, Weights] = {}  # weights by epoch, as long as some level may need them
 

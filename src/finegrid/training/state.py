@@ -20,7 +20,7 @@ from torch import Tensor
 
 from finegrid.refusals import saving
 from finegrid.training.run import Run
-from finegrid.training.saved import SavedRun, digest_names, read_saved
+from finegrid.training.saved import SavedRun, digest_names, digest_rows, read_saved
 from finegrid.unfit import UnfitError, set_aside
 
 SHARE = 0.05  # of the time, at most: a stack of eight at base shape on a GPU is 14 GB
@@ -65,6 +65,7 @@ class StateFile:
             "runs": json.dumps(about),
             "made": json.dumps(self.made),
             "names": digest_names(tensors),
+            "rows": json.dumps({run.run_id: digest_rows(run) for run in runs}),
         }
         if not self.path.parent.is_dir():  # deleted or renamed meanwhile: not to be made anew
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.path.parent))

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from finegrid.data.extra import find_first, join_texts, read_extra, take_rows
 from finegrid.data.table import DataTable, Split
 from finegrid.data.tokens import TokenisedSplit, encode
@@ -51,6 +54,11 @@ class TrainingTexts:
                 taken = join_texts(taken, self._read_extra(path)[1])
             self._taken[share, path] = taken
         return self._taken[share, path]
+
+    def extra_words(self, recipe: Recipe) -> NDArray[np.int32]:
+        """The words of a recipe's texts that are not the study's own."""
+        path = recipe.texts.extra
+        return self._read_extra(path)[1].tokens if path else np.empty(0, dtype=np.int32)
 
     def key(self, recipe: Recipe) -> tuple[int, str]:
         """What tells a recipe's texts from those of others: how many of the study's own, and a fingerprint
