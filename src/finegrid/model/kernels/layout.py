@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -15,6 +15,9 @@ from finegrid.buckets import GRAIN, Cuts, group_ends, round_up
 # What one more group costs, in attention weights. Measured on one Zen 5 core: some 20 calls of 4 us each,
 # against 8 ns for all that is done with one weight, forward and backward.
 GROUP_COST = 10_000
+# Padded tokens of texts that attend by groups, all weights of a batch at once. Longer ones attend block by
+# block, and only the tokens, not the weights, are kept for the backward pass.
+LONGEST_BY_GROUP = 128
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,11 @@ class Group:
     length: int  # tokens of the longest, rounded up
     places: slice  # where its padded tokens lie: [texts, heads, length] of one head each
     weights: slice  # where its attention weights lie: [texts, heads, length, length]
+
+    @property
+    def is_long(self) -> bool:
+        """Whether its texts attend block by block."""
+        return self.length > LONGEST_BY_GROUP
 
 
 @dataclass(frozen=True)
@@ -59,16 +67,49 @@ class Layout:
             found.append(masks(torch.arange(group.length, device=own.device) < own))
         return tuple(found)
 
+    @cached_property
+    def host_lengths(self) -> list[int]:
+        """`lengths`, known to the host: on a GPU it has to wait for them."""
+        found: list[int] = self.lengths.tolist()
+        return found
+
+    @cached_property
+    def host_starts(self) -> list[int]:
+        """`starts`, likewise."""
+        found: list[int] = self.starts.tolist()
+        return found
+
+    @cached_property
+    def by_group(self) -> Layout | None:
+        """The texts that attend by groups, the shortest. None: all do, as where the host knows no lengths."""
+        if self.real_tokens is None or not self.groups[-1].is_long:
+            return None
+        groups = tuple(group for group in self.groups if not group.is_long)
+        texts = self.texts_of(groups[-1]).stop if groups else 0
+        return replace(
+            self,
+            real_tokens=sum(self.host_lengths[:texts]),
+            lengths=self.lengths[:texts],
+            starts=self.starts[:texts],
+            groups=groups,
+            places=groups[-1].places.stop if groups else 0,
+            weights=groups[-1].weights.stop if groups else 0,
+        )
+
+    def weights_of_one_run(self, group: Group) -> slice:
+        """Where a group's attention weights lie in those of one run."""
+        return slice(group.weights.start // self.runs, group.weights.stop // self.runs)
+
     def texts_of(self, group: Group) -> slice:
         """Which texts of a run are in a group."""
         return slice(group.first, group.first + group.texts // self.runs)
 
     def for_all_runs(self, dropped: Dropped | None) -> Dropped | None:
         """Dropout of one run's attention weights, repeated for all runs: they have the seed in common."""
-        if dropped is None or self.runs == 1:
+        if dropped is None or (self.runs == 1 and len(dropped.keep) == self.weights):
             return dropped
-        sizes = [(group.weights.stop - group.weights.start) // self.runs for group in self.groups]
-        keep = [part.repeat(self.runs) for part in dropped.keep.split(sizes)]
+        own = (dropped.keep[self.weights_of_one_run(group)] for group in self.groups)
+        keep = [part.repeat(self.runs) for part in own]
         return Dropped(torch.cat(keep), dropped.scale)
 
 
