@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from finegrid.model.kernels.sight import Sight
 from finegrid.model.kernels.varlen import attend_varlen
 
 WIDTH = 8
+Three = tuple[Tensor, Tensor, Tensor]
 LENGTHS = {
     "short": [1, 2, 7, 16, 33],
     "long": [129, 150, 257],
@@ -41,12 +44,13 @@ def mask(layout: Layout, rate: float = 0.3) -> Dropped:
     return Dropped(keep.to(torch.uint8), 1 / (1 - rate))
 
 
-def inputs(tokens: int, heads: int, key_heads: int, dtype: torch.dtype = torch.float64) -> list[Tensor]:
+def inputs(tokens: int, heads: int, key_heads: int, dtype: torch.dtype = torch.float64) -> Three:
     generator = torch.Generator().manual_seed(0)
-    return [
+    q, k, v = (
         torch.randn(tokens, count, WIDTH, generator=generator, dtype=torch.float64).to(dtype).requires_grad_()
         for count in (heads, key_heads, key_heads)
-    ]
+    )
+    return q, k, v
 
 
 def by_text(q: Tensor, k: Tensor, v: Tensor, layout: Layout, dropped: Dropped | None, sight: Sight) -> Tensor:
@@ -110,9 +114,9 @@ def test_in_low_precision_it_is_the_same_to_rounding(sight: str, dtype: torch.dt
     layout = layout_of(LENGTHS["mixed"], 4)
     dropped, how = mask(layout), SIGHTS[sight]
     given, exact = inputs(layout.tokens, 4, 4, dtype), inputs(layout.tokens, 4, 4)
-    about = {"scale": 0.3, "causal": how.causal, "window": how.window}
-    ours = attend_varlen(*given, layout, dropped, **about)  # type: ignore[arg-type]
-    theirs = attend_varlen(*exact, layout, dropped, **about)  # type: ignore[arg-type]
+    about: dict[str, Any] = {"scale": 0.3, "causal": how.causal, "window": how.window}
+    ours = attend_varlen(*given, layout, dropped, **about)
+    theirs = attend_varlen(*exact, layout, dropped, **about)
     bound = 1e-5 if dtype == torch.float32 else 2e-2
     grads = torch.autograd.grad(ours.sum(), given), torch.autograd.grad(theirs.sum(), exact)
     for one, other in zip((ours, *grads[0]), (theirs, *grads[1]), strict=True):
@@ -125,7 +129,8 @@ def test_under_autocast_it_computes_in_the_type_that_is_asked_for() -> None:
     given = inputs(layout.tokens, 2, 2, torch.float32)
     with torch.autocast("cpu", torch.bfloat16):
         ours = attend_varlen(*given, layout, None, scale=0.3)
-    low = attend_varlen(*(one.bfloat16() for one in given), layout, None, scale=0.3)
+    low_given: Three = tuple(one.bfloat16() for one in given)  # type: ignore[assignment]
+    low = attend_varlen(*low_given, layout, None, scale=0.3)
 
     assert ours.dtype == torch.bfloat16 and torch.equal(ours, low)
 

@@ -71,24 +71,34 @@ class Clock:
             self.book.masks[site, dropped, count] = self._draw(site, dropped, count, device)
         return self.book.masks[site, dropped, count]
 
+    def key(self, site: str, device: torch.device) -> int | Tensor | None:
+        """By which a kernel draws this step's mask by itself; None where there is no such kernel."""
+        if self.step is None or kernels(device) is None:
+            return None
+        return self._key(site)
+
     def forget_(self) -> None:
         """Draw this step's masks anew, whoever has seen them."""
         if self.book is not None:
             self.book.turn_to_(-1)
 
     def _draw(self, site: str, dropped: int, count: int, device: torch.device) -> Tensor:
-        name, words = f"dropout/{self.step}/{site}", -(-count // 4)
+        words = -(-count // 4)
         if self.keys is not None or device.type == "cuda":  # sending masks over would take longer than a step
-            key = self.streams.key(name) if self.keys is None else self.keys[site]
+            key = self._key(site)
             if (fused := kernels(device)) is not None:
                 keep: Tensor = fused.draw_keep(key, dropped, count, device)
                 return keep
             bits = counter_words(key, words, device).view(torch.int16)[:count]
         else:
-            bits = torch.from_numpy(self.streams.bits(name, words).view(np.int16)[:count])
+            own = self.streams.bits(f"dropout/{self.step}/{site}", words)
+            bits = torch.from_numpy(own.view(np.int16)[:count])
         # int16 spans -32768 to 32767: the comparison drops exactly `dropped` of the 65,536 values. In place,
         # it stays int16, which torch compares and converts ten times faster than it makes bools.
         return bits.ge_(dropped - LEVELS // 2).to(torch.uint8)
+
+    def _key(self, site: str) -> int | Tensor:
+        return self.streams.key(f"dropout/{self.step}/{site}") if self.keys is None else self.keys[site]
 
 
 class Dropout(nn.Module):
@@ -111,8 +121,14 @@ class Dropout(nn.Module):
     def active(self) -> bool:
         return self.training and not self.silenced and self.dropped > 0
 
-    def draw(self, count: int, device: torch.device) -> Dropped | None:
-        """A mask for one pass of ``count`` elements; None where nothing is dropped."""
+    def draw(self, count: int, device: torch.device, later: bool = False) -> Dropped | None:
+        """A mask for one pass of ``count`` elements; None where nothing is dropped.
+
+        Args:
+            count: of elements.
+            device: where they are.
+            later: whether a kernel may draw it by itself, so that it is drawn here only if it is asked for.
+        """
         if not self.active:
             return None
         shard = SHARD.get()
@@ -122,7 +138,11 @@ class Dropout(nn.Module):
         site = name_pass(self.site, passes) + (f"/shard-{shard}" if shard else "")
         # The scale of survivors keeps the expectation.
         scale = LEVELS / (LEVELS - self.dropped)
-        return Dropped(self.clock.keep(site, self.dropped, count, device), scale)
+        about = site, self.dropped, count, device
+        key = self.clock.key(site, device) if later else None
+        if key is None:
+            return Dropped(self.clock.keep(*about), scale)
+        return Dropped(lambda: self.clock.keep(*about), scale, key, self.dropped - LEVELS // 2)
 
     def forget_(self) -> None:
         """Take what comes next for the first pass of its step."""

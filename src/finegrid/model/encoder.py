@@ -86,7 +86,7 @@ class AttentionHalf(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, *rest: Any) -> tuple[Tensor, Tensor | None]:
         layer, layout, copies = rest[-3:]
         ops = operations(x, copies.qkv[0].dtype)
-        of_weights = layer.attention_dropout.draw(layout.weights // layout.runs, x.device)
+        of_weights = layer.attention_dropout.draw(layout.weights // layout.runs, x.device, later=True)
         dropped = layer.hidden_dropout.draw(x.shape[-2:].numel(), x.device)
         h = x.to(copies.qkv[0].dtype)
         context, attended = ops.attend(*ops.linear(h, *copies.qkv), layout, of_weights)

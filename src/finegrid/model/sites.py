@@ -51,7 +51,7 @@ class HostedDropout(Dropout):
                 "attention": current.layout.weights,
                 "shared": x.numel(),
             }
-            drawn = self.draw(counts[self.kind], x.device)
+            drawn = self.draw(counts[self.kind], x.device, later=self.kind == "attention")
             assert drawn is not None  # it is active
             self._drawn.append(drawn)
         return self._drawn[self._call]

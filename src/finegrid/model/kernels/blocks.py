@@ -17,8 +17,8 @@ from finegrid.model.kernels.layout import Dropped, Group, Layout
 from finegrid.model.kernels.products import by_onednn, linear
 from finegrid.model.kernels.sight import Sight
 
-# Attention weights that are computed at once. Of 2^17 to 2^20, this was fastest on one Zen 5 core.
-AT_ONCE = 1 << 18
+# Attention weights that are computed at once. Of 2^17 to 2^21, fastest on one Zen 5 core.
+AT_ONCE = 1 << 19
 ROWS = 512  # queries at once, at most
 WINDOW_ROWS = 128  # the same where they see a window: they need few more keys than that
 # Lengths are rounded up to so many tokens: oneDNN compiles a product for every shape.
@@ -152,11 +152,10 @@ class Blocks:
         if not by_onednn(a):
             return torch.baddbmm(out, a, b, beta=float(add), alpha=scale, out=out)
         for head in range(len(a)):  # torch's batched float32 products go through MKL: this is twice as fast
-            own = linear(a[head], b[head].mT, None)
-            if add:
-                out[head].add_(own, alpha=scale)
+            if add:  # ``a`` is transposed: the other way round it need not be copied
+                out[head].add_(linear(b[head].mT, a[head], None).mT, alpha=scale)
             else:
-                torch.mul(own, scale, out=out[head])
+                torch.mul(linear(a[head], b[head].mT, None), scale, out=out[head])
         return out
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -95,6 +96,18 @@ class Layout:
             places=groups[-1].places.stop if groups else 0,
             weights=groups[-1].weights.stop if groups else 0,
         )
+
+    @cached_property
+    def mask_places(self) -> tuple[Tensor, Tensor]:
+        """``[texts]`` each: where a text's weights begin in the mask of one run, and its padded length."""
+        begins, padded = [], []
+        for group in self.groups:
+            own = self.lengths[self.texts_of(group)]
+            number = torch.arange(len(own), device=own.device)
+            begin = self.weights_of_one_run(group).start
+            begins.append(number * (self.heads * group.length**2) + begin)
+            padded.append(torch.full_like(own, group.length))
+        return torch.cat(begins), torch.cat(padded)
 
     def weights_of_one_run(self, group: Group) -> slice:
         """Where a group's attention weights lie in those of one run."""
@@ -206,8 +219,23 @@ def masks(real: Tensor) -> tuple[Tensor, Tensor]:
 class Dropped:
     """Dropout on something: which elements survive, and what survivors are multiplied by."""
 
-    keep: Tensor  # uint8, flat, 1 or 0
+    drawn: Tensor | Callable[[], Tensor]  # uint8, flat, 1 or 0; or what draws it
     scale: float
+    # By which a kernel that needs no mask draws its bits itself (see `counter_words`), if there is one.
+    key: int | Tensor | None = None
+    lowest: int = 0  # of 16 bits, as a signed number: what is less is dropped
+
+    @cached_property
+    def keep(self) -> Tensor:
+        """The mask, drawn when first asked for."""
+        return self.drawn if isinstance(self.drawn, Tensor) else self.drawn()
+
+    def key_on(self, device: torch.device) -> Tensor:
+        """The key as a tensor there."""
+        assert self.key is not None
+        if isinstance(self.key, Tensor):
+            return self.key
+        return torch.full((), self.key, dtype=torch.int64, device=device)
 
     def of(self, x: Tensor) -> Tensor:
         """``x`` with its dropped elements at 0; ``scale`` is left to whoever uses it next."""

@@ -10,6 +10,7 @@ from torch.autograd.function import once_differentiable
 
 from finegrid.model.kernels import attention
 from finegrid.model.kernels.layout import Dropped, Layout
+from finegrid.model.kernels.operations import kernels
 from finegrid.model.kernels.sight import Sight
 
 
@@ -43,10 +44,15 @@ def attend_varlen(
     dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else q.dtype
     q, k, v = (states.to(dtype) for states in (q, k, v))
     with torch.autocast(kind, enabled=False):
+        sight = Sight(scale, causal, window)
+        fused = kernels(q.device)
+        if fused is not None:
+            found: Tensor | None = fused.attend_varlen(q, k, v, layout, dropped, sight)
+            if found is not None:
+                return found
         repeats = q.shape[1] // k.shape[1]
         k, v = (states if repeats == 1 else states.repeat_interleave(repeats, 1) for states in (k, v))
         qkv = torch.cat([states.flatten(1) for states in (q, k, v)], 1)
-        sight = Sight(scale, causal, window)
         context: Tensor = PlainAttention.apply(qkv, layout, dropped, sight)  # type: ignore[no-untyped-call]
     return context.view(q.shape)
 
