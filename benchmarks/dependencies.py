@@ -1,11 +1,11 @@
 """What each dependency weighs when it is installed, and what it costs to import.
 
-    python benchmarks/dependencies.py
+    python benchmarks/dependencies.py [--repeats 5] [--only-extras]
 
 Reads pyproject.toml, and measures what is installed beside the Python that runs it. *Own* is the
 package, *alone* is it with all that no other dependency brings: what an installation would save
-without it. Seconds are the processor's for an import in a process of its own, less Python's own
-start; median of several.
+without it. An extra *adds* what an installation without extras has not. Seconds are the processor's
+for an import in a process of its own, less Python's own start; median of several.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import argparse
 import os
 import sys
 import tomllib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
@@ -32,6 +32,7 @@ IMPORTS = {
     "accelerate": "accelerate",
     "jinja2": "jinja2",
     "mlflow-skinny": "mlflow",
+    "protobuf": "google.protobuf",
     "pyarrow": "pyarrow.parquet",
     "scipy": "scipy.special, scipy.optimize, scipy.sparse, scipy.linalg",
     "tensorboard": "tensorboard.compat.proto.event_pb2",
@@ -59,16 +60,16 @@ def required(found: Distribution, extras: Collection[str] = ()) -> Iterator[Requ
 
 def closure(requirements: Collection[Requirement]) -> set[str]:
     """All packages that these need, themselves included."""
-    names: set[str] = set()
+    seen: set[tuple[str, frozenset[str]]] = set()
     waiting = [*requirements]
     while waiting:
         requirement = waiting.pop()
-        name = canonicalize_name(requirement.name)
-        found = find(name)
-        if found is not None and name not in names:
-            names.add(name)
+        one = canonicalize_name(requirement.name), frozenset(requirement.extras)
+        found = find(one[0])
+        if found is not None and one not in seen:
+            seen.add(one)
             waiting += required(found, requirement.extras)
-    return names
+    return {name for name, _ in seen}
 
 
 @cache
@@ -107,18 +108,44 @@ def read_requirements() -> dict[str, list[Requirement]]:
     }
 
 
+def read_all() -> Collection[str]:
+    """The extras that the extra ``all`` stands for."""
+    project = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]
+    return {extra for line in project["optional-dependencies"]["all"] for extra in Requirement(line).extras}
+
+
+def print_extras(lists: Mapping[str, list[Requirement]]) -> None:
+    """What every extra adds to an installation without any, and all of them together."""
+    base = closure(lists[""])
+    everything = {"all": [one for extra in read_all() for one in lists[extra]]}
+    extras = {extra: wanted for extra, wanted in lists.items() if extra}
+    print("| extra | adds packages | adds, MiB |\n| --- | ---: | ---: |")
+    for extra, wanted in {**extras, **everything}.items():
+        if missing := [one.name for one in wanted if find(canonicalize_name(one.name)) is None]:
+            print(f"| {extra} | not installed: {', '.join(missing)} | |")
+            continue
+        added = closure(wanted) - base
+        print(f"| {extra} | {len(added)} | {weigh_all(added):,.0f} |")
+    print()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--repeats", type=int, default=5)
-    repeats = parser.parse_args().repeats
+    parser.add_argument("--only-extras", action="store_true", help="print what extras add, and time nothing")
+    arguments = parser.parse_args()
+    repeats = arguments.repeats
     lists = read_requirements()
     base = closure(lists[""])
     reading = closure([one for one in lists[""] if one.name not in TO_TRAIN])
     print(f"The base: {len(base)} packages, {weigh_all(base):,.0f} MiB. {processor()}")
     without = " and ".join(TO_TRAIN)
     print(f"Without {without}, only to read: {len(reading)}, {weigh_all(reading):,.0f} MiB.\n")
+    print_extras(lists)
+    if arguments.only_extras:
+        return
     print("| package | extra | own, MiB | alone, MiB | import, s |\n| --- | --- | ---: | ---: | ---: |")
     nothing = median(time_import("pass") for _ in range(repeats))
     for extra, wanted in lists.items():

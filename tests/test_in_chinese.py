@@ -17,7 +17,8 @@ from finegrid.data.clean_files import OF_ROWS
 from finegrid.encoders.families import inspect
 from finegrid.in_chinese import METHODS, PATTERNS, name_method, name_state, translate
 from finegrid.recipe.recipe import Recipe
-from finegrid.refusals import LESS_MEMORY
+from finegrid.refusals import LESS_MEMORY, Needs
+from finegrid.running.process import HANGS
 from finegrid.spelling import format_duration
 from finegrid.study.importing.examples import load_example
 
@@ -68,6 +69,7 @@ SENTENCES = [
     "audit.json does not fit and is treated as none (device_memory is missing). `finegrid run` makes it anew",
     # what does nothing
     "2 epochs are over before it could end a run",
+    "no batch has more texts",
     "no row can have it",
     'the head pools by "cls", whatever model.pooling says',
     "does nothing: it changes no tensor, rate, decay or dropout site that reaches the loss",
@@ -164,6 +166,8 @@ SENTENCES = [
     "0.001, the first level. Write the same value in both places.",
     "study.toml: optimizer.rate = 0.01, but it is varied, and 0.01 is not its first level: the baseline has "
     "0.001, the first level. Write the same value in both places.",
+    "study.toml: optimizer.rate = 5e-05 without a warmup. From 2e-05 on XLM-RoBERTa often ends with one "
+    "class for all texts. Set schedule.warmup_ratio to 0.1, or the rate to 1e-05.",
     # what a level changes
     "freeze.layers = 3 changes more than its own thing: starts 3 tensors of embeddings, layers 1-3, 5, head "
     "from other values, freezes 1 tensor of pooler. Its effect cannot be told apart.",
@@ -178,6 +182,11 @@ SENTENCES = [
     f"the worker process ended with signal 9 (killed; often: out of memory: {LESS_MEMORY}); see logs/0",
     f"out of memory: {LESS_MEMORY}; see logs/worker-0.log",
     f"out of memory (tried to allocate 3.64 GiB): {LESS_MEMORY}",
+    f"out of memory (tried to allocate 3.64 GiB): {Needs(33, recompute=False).less()}",
+    f"out of memory: {Needs(4, recompute=True).less()}; see logs/worker-0.log",
+    f"out of memory: {Needs(1, recompute=True).less()}; see logs/worker-0.log",
+    "the worker process ended with signal 9 (killed; often: out of memory: "
+    f"{Needs(1, recompute=False).less()}); see logs/0",
     "the worker process ended with signal 11; see logs/worker-0.log",
     "the worker process ended with exit code 3; see logs/worker-0.log",
     # why a worker is lost, or a node left out
@@ -187,6 +196,10 @@ SENTENCES = [
     "n1 died, or cannot be reached",
     "Ray killed it on n1, which ran out of memory",
     "n1 has said nothing for 60 s",
+    f"the worker process did nothing for 300 s while it began: {HANGS}",
+    f"on n1 the worker process was not ready after 6 h: {HANGS}",
+    "on n1 no part of a file has come for 300 s",
+    "n1: no part of a file has come for 300 s",
     "it has Zen5 (torch 2.12.0), the others Zen4 (torch 2.12.0)",
     "it has torch 2.11.0; who started the study has torch 2.12.0",
     "it has torch –; who started the study has torch 2.12.0",
@@ -233,11 +246,14 @@ SOURCES = {
     "running/process.py": {"describe_exit"},
     "running/cluster/facts.py": {"find_unfit"},
     "running/cluster/session.py": {"_give_up_hung", "_greet"},
-    "running/cluster/remote.py": {"_events_of", "describe_loss"},
+    "running/cluster/remote.py": {"describe_loss", "tell_loss"},
+    "running/cluster/shipment.py": {"take"},
+    "running/crew.py": {"tell_end"},
+    "running/life.py": {"look"},
     "running/scheduling.py": {"take_back", "take_down_ended"},
     "statistics/effects.py": {"_not_given", "_notes"},
     "study/audit_file.py": {"warning"},
-    "study/load.py": {"find_other_baselines"},
+    "study/load.py": {"find_collapse", "find_other_baselines"},
     "training/run.py": {"check", "check_gradients", "judge", "take_test", "update"},
     "training/teachers.py": {"warnings"},
     "verdict/interim.py": {"keep_decision"},

@@ -14,7 +14,7 @@ from finegrid.errors import input_error
 if TYPE_CHECKING:
     from finegrid.spelling import Lang
 
-ExtraName = Literal["parquet", "onnx", "tensorboard", "mlflow", "ray"]
+ExtraName = Literal["parquet", "onnx", "tensorboard", "mlflow", "ray", "sentencepiece"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,12 @@ EXTRAS: dict[ExtraName, Extra] = {
     "onnx": Extra("onnxscript", "fit --onnx, export-onnx", "fit --onnx、export-onnx"),
     "tensorboard": Extra("tensorboard", "export --to tensorboard"),
     "mlflow": Extra("mlflow", "export --to mlflow"),
-    "ray": Extra("ray", "run --on ray", "run --on ray"),
+    "ray": Extra("ray", "--on ray: train on a cluster", "--on ray：在集群上训练"),
+    "sentencepiece": Extra(
+        "sentencepiece",
+        "checkpoints with a sentencepiece model and no tokenizer.json",
+        "只有 sentencepiece 模型、没有 tokenizer.json 的检查点",
+    ),
 }
 
 

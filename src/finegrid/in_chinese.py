@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from finegrid.refusals import LESS_MEMORY
+from finegrid.refusals import LESS_MEMORY, OTHERS
 from finegrid.spelling import UNITS, Lang
 from finegrid.words import SHARED
 
@@ -59,6 +59,7 @@ DECISIONS: tuple[tuple[str, str], ...] = (
 # In this order: the first that fits a whole sentence.
 PATTERNS: tuple[tuple[str, str], ...] = (
     # what does nothing
+    (r"no batch has more texts", "没有哪一批有更多的文本"),
     (rf"{N} epochs? are over before it could end a run", r"在它能够提前结束运行之前，\1 轮就已训练完"),
     (r"does nothing: (.+)", r"不起作用：<\1>"),
     (r"all its levels are one run", "它的所有水平都是同一次运行"),
@@ -466,8 +467,8 @@ PATTERNS: tuple[tuple[str, str], ...] = (
         r"同的值。",
     ),
     (
-        r"study\.toml: optimizer\.rate = (.+) without a warmup\. From (.+) on XLM-RoBERTa often ends with one "
-        r"class for all texts\. Set schedule\.warmup_ratio to 0\.1, or the rate to (.+)\.",
+        r"study\.toml: optimizer\.rate = (.+) without a warmup\. From (.+) on XLM-RoBERTa often ends with "
+        r"one class for all texts\. Set schedule\.warmup_ratio to 0\.1, or the rate to (.+)\.",
         r"study.toml：optimizer.rate = \1 而没有预热。从 \2 起，XLM-RoBERTa 常常把所有文本都判为同一类。请把 "
         r"schedule.warmup_ratio 设为 0.1，或把学习率设为 \3。",
     ),
@@ -512,6 +513,17 @@ PATTERNS: tuple[tuple[str, str], ...] = (
     (rf"a {SPLIT} prediction was not finite after epoch {N}", r"第 \2 轮之后<\1>的预测不是有限值"),
     (rf"a test prediction was not finite at epoch {N}", r"取第 \1 轮的权重时，测试集的预测不是有限值"),
     (r"the worker process ended with (.+); see (.+)", r"训练进程以<\1>结束；见 \2"),
+    (
+        r"the worker process did nothing for (\d+) s while it began: (.+)",
+        r"训练进程在启动时有 \1 秒毫无动静：<\2>",
+    ),
+    (r"the worker process was not ready after (\d+) h: (.+)", r"训练进程 \1 小时后仍未就绪：<\2>"),
+    (
+        re.escape("a disk or a driver that hangs, or too little address space (`ulimit -v`)"),
+        "磁盘或驱动没有响应，或地址空间太小（`ulimit -v`）",
+    ),
+    (r"on (\S+) (the worker process .+|no part of a file has come for \d+ s)", r"节点 \1：<\2>"),
+    (r"(\S+: )?no part of a file has come for (\d+) s", r"\1有 \2 秒没有收到文件的任何部分"),
     (r"(\d+) workers were lost with it; the last one: (.+)", r"有 \1 个工作进程与它一同丢失；最后一个：<\2>"),
     (r"its process on (\S+) ended with (.+)", r"\1 上的进程以<\2>结束"),
     (r"its worker on (\S+) died", r"\1 上的工作进程已终止"),
@@ -526,7 +538,20 @@ PATTERNS: tuple[tuple[str, str], ...] = (
     (r"(out of memory.*); see (logs\S+)", r"<\1>；见 \2"),
     (r"out of memory: (.+)", r"内存不足：<\1>"),
     (r"out of memory \(tried to allocate (.+)\): (.+)", r"内存不足（申请 \1）：<\2>"),
-    (re.escape(LESS_MEMORY), "减小 --workers、--memory、run.family_size 或 training.batch_size 可以少用内存"),
+    (
+        re.escape(LESS_MEMORY),
+        "设 run.recompute = true，或减小 training.micro_batch、--workers、--memory、"
+        "run.family_size，可以少用内存",
+    ),
+    (
+        r"run\.recompute = true \(the results stay the same\), (.+)",
+        r"设 run.recompute = true（结果不变）；<\1>",
+    ),
+    (
+        r"training\.micro_batch = (\d+) \(now (\d+) texts at once\), (.+)",
+        r"设 training.micro_batch = \1（现在一次 \2 条）；<\3>",
+    ),
+    (re.escape(OTHERS), "减小 --workers、--memory 或 run.family_size，也可以少用内存"),
     (r"signal (\d+)", r"信号 \1 "),
     (r"exit code (\d+)", r"退出码 \1 "),
     (r"(\w+Error.*); see (logs\S+)", r"\1；见 \2"),

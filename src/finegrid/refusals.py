@@ -8,6 +8,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from finegrid.atomic import is_draft, replacing
@@ -23,7 +24,23 @@ NO_MEMORY = re.compile(
     re.IGNORECASE,
 )
 AMOUNT = re.compile(r"allocate ([\d.]+ \w+)")
-LESS_MEMORY = "fewer --workers, less --memory, a smaller run.family_size or training.batch_size need less"
+OTHERS = "fewer --workers, less --memory or a smaller run.family_size need less"
+LESS_MEMORY = f"run.recompute = true, a smaller training.micro_batch, {OTHERS}"
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a run has in memory while it trains, and might do without."""
+
+    texts: int  # of a batch, at once
+    recompute: bool  # whether layers are computed twice, and not kept
+
+    def less(self) -> str:
+        """What needs less memory."""
+        again = "" if self.recompute else "run.recompute = true (the results stay the same), "
+        half = -(-self.texts // 2)
+        fewer = f"training.micro_batch = {half} (now {self.texts} texts at once), " if self.texts > 1 else ""
+        return again + fewer + OTHERS
 
 
 def find_refusal(error: BaseException) -> OSError | None:
@@ -48,13 +65,18 @@ def lacks_memory(error: BaseException) -> bool:
     )
 
 
-def describe_failure(error: BaseException) -> str:
-    """Why a run failed, in one line: too little memory with the settings that help, else the error."""
+def describe_failure(error: BaseException, needs: Needs | None = None) -> str:
+    """Why a run failed, in one line: too little memory with the settings that help, else the error.
+
+    Args:
+        error: that it failed with.
+        needs: what the run has in memory, if that is known.
+    """
     if not lacks_memory(error):
         return f"{type(error).__name__}: {first_line(error)}"
     amount = AMOUNT.search(str(error))
     tried = f" (tried to allocate {amount[1]})" if amount else ""
-    return f"out of memory{tried}: {LESS_MEMORY}"
+    return f"out of memory{tried}: {LESS_MEMORY if needs is None else needs.less()}"
 
 
 @contextmanager

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+PHILOX_WORDS = 4  # that numpy's Philox makes of one count
+
 
 @dataclass(frozen=True)
 class Streams:
@@ -23,9 +25,11 @@ class Streams:
 
     seed: int
 
-    def bits(self, name: str, count: int) -> NDArray[np.uint64]:
-        """``count`` words of 64 random bits."""
-        return np.asarray(self._philox(name).random_raw(count), dtype=np.uint64)
+    def bits(self, name: str, count: int, first: int = 0) -> NDArray[np.uint64]:
+        """``count`` words of 64 random bits, from word ``first`` of the stream on."""
+        generator, skipped = self._philox(name), first % PHILOX_WORDS
+        generator.advance(first // PHILOX_WORDS)
+        return np.asarray(generator.random_raw(skipped + count)[skipped:], dtype=np.uint64)
 
     def key(self, name: str) -> int:
         """64 bits that stand for a stream, for generators that run elsewhere. Signed, as torch wants them."""

@@ -17,6 +17,7 @@ from finegrid.verdict.verdict import judge
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import classes
 import gpu
+import sharing
 import speed
 from job import Job
 
@@ -68,6 +69,17 @@ def test_the_gpu_benchmark_runs_on_a_cpu() -> None:
     for kind in ("1 full", "2 full", "2 six frozen"):
         assert f"| {kind} |" in done.stdout
     assert "projected" in done.stdout
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_sharing_runs_on_a_cpu_and_sharing_changes_no_bit() -> None:
+    program = [sys.executable, sharing.__file__, "--device", "cpu", "--shape", "mini"]
+    small = ["--texts", "64", "--epochs", "1", "--rounds", "1"]
+    done = subprocess.run([*program, *small], capture_output=True, encoding="utf-8")
+
+    assert done.returncode == 0, done.stderr
+    assert "2 studies of 4 runs, 64 texts, mini shape, on " in done.stdout
+    assert "predictions are the same to the last bit" in done.stdout
 
 
 @pytest.mark.slow

@@ -13,17 +13,20 @@ from typing import Any
 import pytest
 from support.checkpoints import refusal
 from support.studies import KINDS
+from support.tiny import KINDS as KINDS_OF_OTHERS
+from support.tiny import make_tiny
 
 from finegrid.data.tokens import read_template
 from finegrid.encoders import tokenise_sample, unusual
 from finegrid.encoders.tokenizer import load_tokenizer, try_texts
-from finegrid.encoders.unusual import MOST_ADDED
+from finegrid.encoders.unusual import MOST_ADDED, has_unusual
 
 DOUBLES = {"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}
 EXPLODES = {"type": "Sequence", "normalizers": [DOUBLES] * 40}
 BACKTRACKS = {"type": "Replace", "pattern": {"Regex": "^(([a-z ])+.)+[A-Z]([a-z])+$"}, "content": ""}
 PANICS = {"type": "Precompiled", "precompiled_charsmap": "BAAAAP////8="}
-HARMLESS = {"type": "Replace", "pattern": {"String": "``"}, "content": '"'}
+HARMLESS = {"type": "Replace", "pattern": {"Regex": "``"}, "content": '"'}
+SHORTENS = {"type": "Replace", "pattern": {"String": "``"}, "content": '"'}
 PLAIN = {"tokenizer_class": "PreTrainedTokenizerFast"}  # which takes all that tokenizer.json has
 
 
@@ -53,6 +56,26 @@ def test_the_tokenisers_of_usual_checkpoints_cost_no_process(
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("a process was started"))
 
     assert load_tokenizer(checkpoint_of(kind)).encode("ba").ids
+
+
+@pytest.mark.parametrize("kind", [*KINDS_OF_OTHERS])
+def test_only_regular_expressions_of_real_tokenisers_cost_a_process(kind: str, tmp_path: Path) -> None:
+    by_expressions = {"deberta-v2", "qwen2", "qwen3", "qwen3-embedding"}
+    folder = make_tiny(kind, tmp_path)
+
+    assert has_unusual(folder / "tokenizer.json") == (kind in by_expressions)
+
+
+def test_pieces_that_are_very_long_and_replacements_that_are_longer_are_unusual(folder: Path) -> None:
+    path = folder / "tokenizer.json"
+    assert not has_unusual(change(folder, normalizer=SHORTENS) / path.name)
+    assert has_unusual(change(folder, normalizer=SHORTENS | {"content": '"""'}) / path.name)
+    assert has_unusual(
+        change(folder, normalizer={"type": "Sequence", "normalizers": [SHORTENS] * 13}) / path.name
+    )
+    for pieces, expected in (([["a", -1.0]], False), ([["a" * 300, -1.0]], True), ({"a": 1}, True)):
+        change(folder, normalizer=None, model={"type": "Unigram", "unk_id": 0, "vocab": pieces})
+        assert has_unusual(path) == expected, pieces
 
 
 def test_a_normaliser_that_explodes_is_given_up_in_time(

@@ -29,7 +29,7 @@ from finegrid.encoders.poolings import POOLINGS
 from finegrid.errors import InputError
 from finegrid.inference.fit import check_out, find_recipe
 from finegrid.inference.fitted import Fitted, load_fitted
-from finegrid.inference.keep import fitted_of, keep, load_model
+from finegrid.inference.keep import fitted_of, keep, load_model, title_model
 from finegrid.inference.labelled_file import Written, style_of, write_predictions
 from finegrid.inference.predict import PredictedTexts, open_labelled, predict_file
 from finegrid.model.packing.batches import pack
@@ -52,7 +52,7 @@ FACTORS = '[factors]\n"reinit.layers" = [0, 1]\n"freeze.layers" = [0, 2]'
 def kept(loaded: LoadedStudy, run: Run, recipe: Recipe, out: Path) -> Path:
     """As the worker keeps it."""
     record = replace(record_of(loaded, run, "family", 0.0), stands_for=(1,))
-    keep(loaded, run, fitted_of(loaded, recipe, record), out)
+    keep(loaded, run, fitted_of(loaded, recipe, record), out, title_model(loaded, "study"))
     return out
 
 

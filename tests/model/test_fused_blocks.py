@@ -164,27 +164,42 @@ def site_with(monkeypatch: pytest.MonkeyPatch, step: int | CapturedKeys) -> Drop
 
 
 @pytest.mark.parametrize("captured", [False, True])
-def test_a_mask_for_later_is_the_mask_that_would_be_drawn_now(
+def test_where_kernels_draw_masks_they_are_drawn_when_asked_for(
     monkeypatch: pytest.MonkeyPatch, captured: bool
 ) -> None:
-    key = Streams(3).key("dropout/4/layer.0.attention")
-    held = torch.tensor(key, device=HERE)
-    step = CapturedKeys(4, {"layer.0.attention": held}) if captured else 4
-    if not captured and HERE.type == "cpu":
-        held = torch.tensor(key)
-    later = site_with(monkeypatch, step).draw(1001, HERE, later=True)
-    assert later is not None and later.key is not None and not isinstance(later.drawn, Tensor)
-    expected = fused.draw_keep(held, later.lowest + LEVELS // 2, 1001, HERE)
+    """By the key that a kernel may use instead: in a captured step, the tensor that holds it."""
+    key = torch.tensor(Streams(3).key("dropout/4/layer.0.attention"), device=HERE)
+    step = CapturedKeys(4, {"layer.0.attention": key}) if captured else 4
+    later = site_with(monkeypatch, step).draw(1001, HERE)
 
-    assert torch.equal(later.key_on(HERE), held)
+    assert later is not None and not isinstance(later.drawn, Tensor)
+    assert later.key is key if captured else torch.equal(later.key_on(HERE), key)
     if captured or HERE.type == "cuda":  # a CPU draws by another generator where no keys are given
+        expected = fused.draw_keep(key, later.lowest + LEVELS // 2, 1001, HERE)
         assert torch.equal(later.keep, expected)
-    now = site_with(monkeypatch, step).draw(1001, HERE)
-    assert now is not None and now.key is None and torch.equal(now.keep, later.keep)
-    assert now.scale == later.scale
+    assert later.keep is later.keep
 
 
-def test_on_a_cpu_a_mask_for_later_is_drawn_now() -> None:
+def test_on_a_cpu_masks_are_drawn_at_once() -> None:
     clock = Clock(Streams(3), step=0)
-    drawn = Dropout("layer.0.attention", 0.3, clock).train().draw(9, torch.device("cpu"), later=True)
+    drawn = Dropout("layer.0.attention", 0.3, clock).train().draw(9, torch.device("cpu"))
     assert drawn is not None and isinstance(drawn.drawn, Tensor) and drawn.key is None
+
+
+def test_a_portion_of_a_batch_draws_the_batch_s_bits() -> None:
+    """Its weights begin where those of the texts before it end."""
+    heads, width = 2, 16
+    whole = layout_of([70, 72, 80], heads)
+    dropped = mask(whole)
+    before = whole.groups[0].texts * heads * whole.groups[0].length ** 2
+    cuts = ((1, whole.groups[1].length),) if whole.groups[0].texts == 2 else ()
+    assert cuts  # two texts are in the first group, and the third is by itself
+    part = lay_out(torch.tensor([80], device=HERE), cuts, 96, heads, 1, 80, before)
+    keyed = Dropped(dropped.keep[before:], dropped.scale, dropped.key, dropped.lowest)
+    given = [random(96, heads, width, seed=seed) for seed in range(3)]
+    ours = fused.attend_varlen(*given, part, keyed, Sight(0.3))
+    plainly = lay_out(torch.tensor([80]), cuts, 96, heads, 1, 80)
+    q, k, v = (states.cpu() for states in given)
+    theirs = attend_varlen(q, k, v, plainly, Dropped(keyed.keep.cpu(), keyed.scale), scale=0.3)
+
+    close(ours, theirs.to(HERE))

@@ -26,10 +26,10 @@ from torch import Tensor
 from finegrid.encoders.families import inspect
 from finegrid.encoders.hosted import plain_values
 from finegrid.model.classifier import Classifier
+from finegrid.model.dropout import Notes
 from finegrid.model.initial import find_initials
 from finegrid.model.load import Checkpoint
 from finegrid.model.packing.batches import Batch
-from finegrid.model.sites import HostedDropout
 from finegrid.model.tier_proof import NEAR, prove_tier
 
 TEXTS = [(5,), (1,), (9,), (5,), (20,), (1,), (17,)]
@@ -181,12 +181,14 @@ def test_layers_that_share_their_weights_have_masks_of_their_own(
     folder = hosted_of("albert")
     batch = random_batch
     model = hosted_classifier(folder)
-    levels_of(model, batch, 0)
-    sites = [site for site in model.parts.hidden_dropouts if isinstance(site, HostedDropout)]
-    drawn = [site._drawn for site in sites if site.site.startswith("encoder.")]
+    notes = Notes()
+    with notes.taken():
+        levels_of(model, batch, 0)
+    sites = [site.site for site in model.parts.hidden_dropouts if site.site.startswith("encoder.")]
+    own = [[mask for mask in notes.masks if mask and mask.site.startswith(site)] for site in sites]
 
-    assert drawn and all(len(masks) == LAYERS for masks in drawn)
-    assert not torch.equal(drawn[0][0].keep, drawn[0][1].keep)
+    assert own and all(len({mask.site for mask in masks}) == LAYERS for masks in own)
+    assert not torch.equal(own[0][0].draw().keep, own[0][1].draw().keep)
 
 
 def test_layers_are_drawn_afresh_as_the_family_draws_them(hosted_of: HostedOf) -> None:
@@ -269,6 +271,15 @@ def test_attention_of_a_kind_that_ours_does_not_know_is_refused(tmp_path: Path) 
     folder = save_hosted(tmp_path / "gemma2", "gemma2", head_dim=8, num_key_value_heads=2)
 
     assert "attention with softcap" in refusal(lambda: Checkpoint(inspect(folder)))
+
+
+@pytest.mark.parametrize("family", HOSTED)
+def test_whether_layers_have_biases_is_known_before_they_are_loaded(hosted_of: HostedOf, family: str) -> None:
+    checkpoint = open_hosted(hosted_of(family))
+    layers = hosted_classifier(hosted_of(family)).parts.layers
+    names = {name for layer in layers for name, _ in layer.module.named_parameters()}
+
+    assert checkpoint.info.has_biases == any(name.endswith("bias") for name in names)
 
 
 def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:

@@ -80,3 +80,10 @@ def test_the_ledger_is_read_once(study: Study, monkeypatch: pytest.MonkeyPatch) 
 
     assert status.as_json()["runs"]["diverged"] == 1 and status_lines(status)
     assert len(reads) == 1
+
+
+def test_who_trains_a_study_says_what_time_is_left_and_this_machine_does_not(study: Study) -> None:
+    status = StudyStatus(study, study.head.run, fitting_audit(study), (0,))
+
+    assert [line for line in status_lines(status) if "left" in line.partition("about ")[2]]
+    assert not [line for line in status_lines(status, at_work=True) if "about " in line]

@@ -621,3 +621,13 @@ def test_the_table_tells_what_holds_when_of_a_strategy_that_depends_on_another(f
 
     assert factor_words(one, depending["verdict"], "en") == told
     assert told in first and "more seeds would decide" not in first
+
+
+def test_gpus_that_trained_are_named_and_records_without_one_leave_no_room(facts: Facts) -> None:
+    named = deepcopy(facts)
+    named["protocol"]["processor"] = ["NVIDIA H100 80GB HBM3", SCRIPT]
+
+    assert facts["protocol"]["processor"] == []
+    for lang in LANGS:
+        assert "NVIDIA H100 80GB HBM3" in said(named, lang) and SCRIPT in said(named, lang)
+    assert "<script>window.hacked" not in render_page(named, figures=NO_FIGURES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from finegrid.planning.families import Family
 from finegrid.planning.rough import guess_workers
 from finegrid.planning.status import study_status
 from finegrid.recipe.identity import ENGINE
+from finegrid.report.facts.origin import protocol_facts
 from finegrid.running import place
 from finegrid.running.crew import find_cause
 from finegrid.running.messages import Broken, Ended, Event, Problems, Ready, RecordReady, Trained
@@ -64,6 +66,7 @@ class Pretended:
     at_start: dict[int, list[Event | None]]  # by place, what its workers say in place of ready
     at_work: dict[int, list[Event | None]]  # what they say in place of training a family; None: it goes well
     kinds: dict[int, str]
+    reasons: dict[int, str]  # why workers were ended
     trained: list[int]  # places
     started: list[int]
 
@@ -71,7 +74,8 @@ class Pretended:
         self.index, self.events = index, events
         self.family: Family | None = None
         self.sent: set[str] = set()
-        self.ready, self.reason, self.log = False, "", study.files.log_of(index)
+        self.ready, self.reason, self.gpu = False, self.reasons.get(index, ""), ""
+        self.log = study.files.log_of(index)
         self.started.append(index)
         self.say(self.at_start, Ready({}, {}, self.kinds.get(index, "H100")))
 
@@ -104,7 +108,7 @@ class Told(list[str]):
 @pytest.fixture
 def workers(monkeypatch: pytest.MonkeyPatch) -> type[Pretended]:
     """Those of three GPUs."""
-    for name in ("at_start", "at_work", "kinds"):
+    for name in ("at_start", "at_work", "kinds", "reasons"):
         monkeypatch.setattr(Pretended, name, {}, raising=False)
     for name in ("trained", "started"):
         monkeypatch.setattr(Pretended, name, [], raising=False)
@@ -146,6 +150,41 @@ def test_a_gpu_that_cannot_be_used_is_done_without_and_named(
     assert f"GPU {5 + place}" in warning and f"worker-{place}.log" in warning
     if not isinstance(event, Ended):
         assert any(why in warning for why in ("no CUDA device", "out of memory", "CUDA error: ECC"))
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_gpu_whose_worker_hangs_while_it_begins_is_done_without(
+    study: Study, workers: type[Pretended], place: int
+) -> None:
+    workers.at_start[place] = [Ended(-9)]
+    workers.reasons[place] = "the worker process did nothing for 300 s while it began: a driver"
+    statuses, told = run(study)
+
+    assert statuses == ALL and place not in workers.trained
+    (warning,) = [line for line in told if "trains nothing more" in line]
+    assert f"GPU {5 + place} trains nothing more: the worker process did nothing for 300 s" in warning
+
+
+def test_records_name_the_gpu_that_trained_them_and_older_ones_read_on(
+    study: Study, workers: type[Pretended]
+) -> None:
+    workers.kinds |= {0: "H100", 1: "H100", 2: "T4"}
+    run(study, mix=True)
+    records = [*study.ledger]
+    older = [record.to_json() for record in records]
+
+    assert {record.processor for record in records} == {"H100", "T4"}
+    assert all(told.pop("processor") for told in older)
+    assert {Record.from_json(told).processor for told in older} == {None}
+    assert named_in_report(records) == ["H100", "T4"]
+    assert named_in_report([*map(Record.from_json, older)]) == []
+
+
+def named_in_report(records: list[Record]) -> list[str]:
+    """What the report's section on origin says of devices."""
+    told = {"finished": lambda: [((0, 0), record) for record in records], "score": "macro-f1", "audit": None}
+    pretended: Any = SimpleNamespace(**told)
+    return protocol_facts(pretended, None)["processor"]
 
 
 def test_where_no_gpu_can_be_used_the_last_one_says_why(study: Study, workers: type[Pretended]) -> None:

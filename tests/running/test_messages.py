@@ -47,7 +47,10 @@ RECORD = Record(
 JOBS: tuple[Job, ...] = (
     AuditJob(),
     TrainJob("f0", (RUN, RunToTrain("7b", {}, 3))),
+    TrainJob("f0", (RUN,), recompute=True),
     FitJob("fit-7a", RUN, {"model.pooling": "cls"}, {"average.ema": 0.05}, (1, 2), Path("models/best")),
+    FitJob("fit-7b", RUN, {}, {}, (), Path("best"), True, "## Study", "titles", "google/electra"),
+    FitJob("fit-7a", RUN, {}, {}, (), Path("best"), recompute=True),
 )
 EVENTS: tuple[Sent, ...] = (
     Ready({"data": "d", "model": "m"}),

@@ -9,44 +9,54 @@ import tempfile
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from support.audits import audit_of
 from support.studies import write_study
 
-from finegrid.cli.run import place_of
 from finegrid.data.table import fingerprint_tables
 from finegrid.encoders.families import model_fingerprint
 from finegrid.errors import ClusterLostError, InputError, Problem, WorkerBrokeError
-from finegrid.planning.capacity import Hardware
+from finegrid.planning.capacity import Hardware, Offer
 from finegrid.planning.families import Family
 from finegrid.planning.runs import PlannedRun
+from finegrid.planning.status import study_status
+from finegrid.planning.status_words import plan_lines
 from finegrid.recipe.identity import ENGINE
 from finegrid.running.cluster import session
 from finegrid.running.cluster.facts import NodeFacts, describe_kind, find_problems, tell_facts
-from finegrid.running.cluster.remote import describe_loss
+from finegrid.running.cluster.node import Message
+from finegrid.running.cluster.remote import describe_loss, tell_loss
 from finegrid.running.cluster.scratch import Scratch
 from finegrid.running.cluster.session import Cluster, check_on
 from finegrid.running.cluster.shipment import Packer, StudyLayout, unpack
 from finegrid.running.cluster.storage import Storage
+from finegrid.running.cluster.where import place_of
+from finegrid.running.fitting import Keeping
 from finegrid.running.messages import (
     ClusterLost,
     Event,
+    FitDone,
+    FitJob,
+    Job,
     Lost,
     Ready,
     RecordReady,
     Trained,
     TurnedAway,
 )
-from finegrid.running.place import Place
+from finegrid.running.place import Place, ThisMachine
 from finegrid.running.progress.watcher import Watcher
+from finegrid.running.progress.words import tell_offer
 from finegrid.running.runner import Runner
-from finegrid.study.audit_file import Audit, Cost, RowAudit, save_audit
+from finegrid.spelling import Lang
+from finegrid.study.audit_file import Audit, Cost, RowAudit, load_audit, save_audit
 from finegrid.study.load import load_study
 from finegrid.study.record import Record, Status
 from finegrid.study.settings import RunSettings
 from finegrid.study.study import Study
+from finegrid.verdict.budget.price import describe_price
 
 FOUR = '[design]\nseeds = 2\n[factors]\n"reinit.layers" = [0, 1, 2, 3]'
 ONE_EACH = RunSettings(family_size=1)
@@ -336,7 +346,11 @@ def test_states_are_kept_elsewhere_only_on_a_cluster_and_without_ray_there_is_no
     with pytest.raises(InputError, match=r"pip install 'finegrid\[ray\]'"), place_of("ray", None, mix=False):
         pass
     with place_of(None, None, mix=False) as place:
-        assert place is None
+        assert isinstance(place, ThisMachine)
+    with place_of(None, None, mix=True):
+        pass  # of devices, precisions, threads
+    with pytest.raises(InputError, match=r"--mix +found without --on"):
+        place_of(None, None, mix=True, only_nodes=True)
 
 
 class Store(list[Any]):
@@ -426,3 +440,144 @@ def test_a_storage_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     for url in (str(tmp_path / "file"), "nowhere://bucket"):
         with pytest.raises(InputError, match=r"which cannot be written"):
             Storage(url).check()
+
+
+def cost_of(memory: int) -> Cost:
+    return Cost(
+        shared={}, step_seconds=1, prefix_seconds=0, evaluation_seconds=1, test_seconds=1, memory=memory
+    )
+
+
+def known_cluster(*nodes: dict[str, float], mix: bool = False) -> Cluster:
+    """A cluster whose nodes have been asked: what Ray has on each."""
+    place = Cluster("ray", mix=mix, _settings=ONE_EACH, _checked=True)
+    for number, resources in enumerate(nodes):
+        place._facts[str(number)] = replace(FACTS, node=str(number))
+        place._whole[str(number)] = resources
+    return place
+
+
+def measure(study: Study, memory: int = 2**30) -> None:
+    """An audit that knows what the study's runs cost."""
+    audit = load_audit(study.folder)
+    assert audit is not None
+    costs = [cost_of(memory).model_copy(update={"shared": row.recipe.priced_levels()}) for row in study.rows]
+    save_audit(study.folder, audit.model_copy(update={"costs": costs}))
+
+
+def test_a_cluster_offers_what_its_nodes_hold_of_processors_and_memory(study: Study) -> None:
+    measure(study)
+    large, small = {"CPU": 8.0, "memory": 3.5 * 2**30}, {"CPU": 2.0, "memory": 2.0**40}
+    place = known_cluster(large, small, {"CPU": 8.0, "memory": 2.0**29}, {"memory": 2.0**40})
+    offer = place.offer(study, ONE_EACH)
+
+    assert (offer.nodes, offer.places) == (2, 3 + 2)
+    assert offer.hardware == Hardware(8, 2**34, 1) and offer.named == ("--on", "ray")
+    assert known_cluster(small, mix=True).offer(study, ONE_EACH).named == ("--on", "ray", "--mix")
+
+
+def test_forecasts_count_the_workers_of_the_cluster_and_never_name_this_machine(study: Study) -> None:
+    measure(study)
+    place = known_cluster({"CPU": 3.0, "memory": 2.0**40}, {"CPU": 1.0, "memory": 2.0**40})
+
+    def told(lang: Lang, workers: int | None = None, place: Place = place) -> tuple[float, str]:
+        status = study_status(study, ONE_EACH, None, workers, place.offer(study, ONE_EACH))
+        return status.seconds_left() or 0.0, "\n".join(
+            [*plan_lines(status, (), lang), *describe_price(status, lang)]
+        )
+
+    alone, here = told("en", 1, ThisMachine())
+    seconds, words = told("en")
+    assert "on this machine with 1 worker" in here and "本机" in told("zh", 1, ThisMachine())[1]
+    assert seconds == pytest.approx(alone / 4)
+    assert "on 2 nodes of the cluster with up to 4 workers" in words and "this machine" not in words
+    assert told("en", workers=2)[0] == pytest.approx(alone / 2)
+    assert told("en", workers=50)[0] == seconds  # for more there is no room
+    in_chinese = told("zh")[1]
+    assert in_chinese.count("集群的 2 个节点上最多用 4 个进程") == 2 and "本机" not in in_chinese
+    none, words = told("en", place=known_cluster())
+    assert none == alone and words.count("no node of the cluster can hold") == 2
+    assert "集群目前没有可以容纳" in told("zh", place=known_cluster())[1]
+
+
+def test_who_trains_on_a_cluster_is_told_what_it_offers(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Nodes()
+    place.offer = lambda study, settings: Offer(place.hardware(), 3, 7)  # type: ignore[method-assign]
+    _, said = run(study, place)
+
+    assert "the cluster has 3 nodes with room for 7 workers" in said
+    assert tell_offer(3, 7)("zh") == ["集群有 3 个节点，可容纳 7 个进程"]
+    assert tell_offer(0, 0)("en") == ["the cluster has no node for a worker yet"]
+
+
+class Fitting(Remote):
+    """A worker that is asked for a model."""
+
+    def send(self, job: Job) -> None:
+        assert isinstance(job, FitJob)
+        cast(FitNodes, self.place).asked.append(job.family)
+        for event in cast(FitNodes, self.place).fits(self, job):
+            self.tell(event)
+
+
+class FitNodes(Nodes):
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+        self.forgotten: list[str] = []
+        self.fits: Callable[[Fitting, FitJob], list[Event]] = fitted
+
+    def employ(self, study: Any, settings: Any, index: int, events: Any, kinds: Any = None) -> Any:
+        return Fitting(self, index, events)
+
+    def sign(self, record: Record, worker: Any) -> Record:
+        return replace(record, node="frodo")
+
+    def forget(self, study: Study, worker: Any, state: str) -> None:
+        self.forgotten.append(state)
+
+
+def fitted(worker: Fitting, job: FitJob) -> list[Event]:
+    return [FitDone(Record(run_id=job.run.run_id, seed=job.run.seed, status="diverged"))]
+
+
+def fit(study: Study, place: FitNodes, tmp_path: Path) -> Record:
+    return Runner(study, ONE_EACH, place=place).fit(study.baseline, 0, Keeping(tmp_path / "model"))
+
+
+def test_a_model_whose_node_dies_is_fitted_by_another_one(study: Study, tmp_path: Path) -> None:
+    place = FitNodes()
+    place.fits = lambda worker, job: fitted(worker, job) if len(place.made) > 1 else [Lost("frodo died")]
+    record = fit(study, place, tmp_path)
+
+    assert record.node == "frodo" and record.stands_for == (1,)
+    assert place.asked == [f"fit-{record.run_id}"] * 2 and place.forgotten == [f"fit-{record.run_id}"]
+
+
+def test_a_model_that_is_lost_three_times_is_given_up_and_says_why(study: Study, tmp_path: Path) -> None:
+    place = FitNodes()
+    place.fits = lambda worker, job: [Lost("no memory")]
+    with pytest.raises(WorkerBrokeError, match=r"^3 workers were lost with it; the last one: no memory$"):
+        fit(study, place, tmp_path)
+
+    assert len(place.asked) == 3
+
+
+def test_a_node_that_reads_other_data_meanwhile_fits_nothing(study: Study, tmp_path: Path) -> None:
+    audit = load_audit(study.folder)
+    assert audit is not None
+    save_audit(study.folder, audit.model_copy(update={"fingerprints": {"data": "first"}}))
+    place = FitNodes()
+    place.greets = lambda worker: Ready({"data": "other" if len(place.made) > 1 else "first"})
+    place.fits = lambda worker, job: [Lost("it died")]
+    with pytest.raises(InputError, match="changed while the study ran: data"):
+        fit(study, place, tmp_path)
+
+
+def test_a_worker_that_was_ended_on_its_node_is_lost_with_the_reason() -> None:
+    assert tell_loss("frodo", Message(ended=-9, reason="the worker process hangs")) == (
+        "on frodo the worker process hangs"
+    )
+    assert tell_loss("frodo", Message(ended=-11)) == "its process on frodo ended with signal 11"

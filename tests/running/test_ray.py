@@ -17,10 +17,13 @@ import pytest
 from support.command_line import ENVIRONMENT, FINEGRID, finegrid, records
 from support.killed import finished_content
 from support.nodes import STORE, cluster_of, on_cluster
-from support.studies import save_word_checkpoint, write_data, write_word_study
+from support.pretend import pretend
+from support.studies import open_study, save_word_checkpoint, write_data, write_study, write_word_study
 from support.waiting import let_pass
 
 import finegrid as finegrid_package
+from finegrid.audit.costs import make_audit
+from finegrid.study.audit_file import save_audit
 
 pytest.importorskip("ray")
 pytestmark = pytest.mark.slow
@@ -91,6 +94,74 @@ def test_a_study_begun_here_goes_on_there_and_the_other_way_round(home: Path, cl
 
         assert ended.returncode == 0, ended.stderr
         check_same(home, name)
+
+
+def test_a_model_that_is_fitted_on_a_node_is_the_local_one_and_lies_here(home: Path, cluster: Any) -> None:
+    """Whichever recipe: it is trained, kept in full, and brought here in parts."""
+    asked = "fit", "local", "--recipe", "2", "--out"
+    assert finegrid(*asked, home / "kept-here", cwd=home).returncode == 0
+    ended = on_cluster(cluster, *asked, home / "kept-there", "--on", "ray", cwd=home)
+
+    assert ended.returncode == 0, ended.stderr
+    here, there = (
+        {path.name: path.read_bytes() for path in (home / name).iterdir()}
+        for name in ("kept-here", "kept-there")
+    )
+    assert here.keys() == there.keys() > {"model.safetensors", "finegrid.json"}
+    assert [name for name in here if here[name] != there[name]] == []
+    assert not [*(home / "local").glob("states/*")]
+
+
+CONFIRMED = '[design]\nseeds = 3\n[factors]\n"reinit.layers" = [0, 2]\n"schedule.warmup_ratio" = [0.0, 0.5]\n'
+
+
+def test_a_recipe_is_confirmed_on_the_cluster_as_it_is_here(home: Path, cluster: Any, bert: Path) -> None:
+    """Of a study whose ledger says that re-initialising is the best by far."""
+    here = write_study(home / "sure-here", bert, CONFIRMED, 'score = "accuracy"\n')
+    loaded = open_study(here)
+    save_audit(here, audit := make_audit(loaded))
+    pretend(loaded.study, audit, lambda run: 120 + 60 * ("reinit.layers" in run.levels) + run.seed, range(3))
+    shutil.copytree(here, there := home / "sure-there")
+    asked = "--seeds", "2", "--json"
+    local = finegrid("confirm", here, *asked)
+    far = on_cluster(cluster, "confirm", there, *asked, "--on", "ray", cwd=home)
+
+    assert (local.returncode, far.returncode) == (0, 0), far.stderr
+    assert local.stdout == far.stdout
+    (folder,) = there.glob("confirm-*")
+    assert {record["node"] for record in records(folder)} != {None}
+
+
+def test_a_plan_counts_the_places_of_the_cluster(home: Path, cluster: Any) -> None:
+    copy_of(home, "planned")
+    told = on_cluster(cluster, "plan", "planned", "--probe", "--on", "ray", cwd=home)
+
+    assert told.returncode == 0, told.stderr
+    assert "left on 3 nodes of the cluster with up to 3 workers of 1 thread" in told.stdout
+
+
+IN_PYTHON = """
+import finegrid as fg
+study = fg.Study.load("python")
+summary = study.run(on="ray", storage={storage!r})
+print(summary.runs.done, [line for line in summary.said if "cluster" in line])
+print(len(study.fit("baseline", out="kept-by-python", on="ray").predict(["a b c"])))
+"""
+
+
+def test_python_trains_and_fits_on_a_cluster(home: Path, cluster: Any, tmp_path: Path) -> None:
+    copy_of(home, "python")
+    code = IN_PYTHON.format(storage=str(tmp_path))
+    environment = {**ENVIRONMENT, "RAY_ADDRESS": cluster.address}
+    line = [sys.executable, "-c", code]
+    ended = subprocess.run(
+        line, cwd=home, env=environment, capture_output=True, encoding="utf-8", timeout=600
+    )
+
+    assert ended.returncode == 0, ended.stderr
+    first, second = ended.stdout.splitlines()
+    assert first == "12 ['the cluster has 3 nodes with room for 3 workers']" and second == "1"
+    check_same(home, "python")
 
 
 def test_the_script_for_slurm_makes_a_cluster_trains_and_leaves_nothing(home: Path, tmp_path: Path) -> None:

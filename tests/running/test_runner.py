@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import queue
 import subprocess
 import time
@@ -66,7 +67,7 @@ class Pretended:
         self.made.append(index)
         self.family: Family | None = None
         self.sent: set[str] = set()
-        self.ready, self.reason, self.log = True, "", Path(f"worker-{index}.log")
+        self.ready, self.reason, self.gpu, self.log = True, "", "", Path(f"worker-{index}.log")
         self.tell(Ready({}))
 
     def tell(self, event: Event) -> None:
@@ -236,7 +237,7 @@ def environments(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
 
     class Process:
         def __init__(self, command: list[str], env: dict[str, str], **options: Any) -> None:
-            self.stdout = io.StringIO()
+            self.stdout, self.pid = io.StringIO(), os.getpid()
             given.append(env)
 
         def wait(self) -> int:

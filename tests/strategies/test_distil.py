@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from finegrid.data.cells_of_file import ColumnOptions
 from finegrid.data.tokens import save_arrays_
 from finegrid.errors import InputError
-from finegrid.inference.keep import fitted_of, keep
+from finegrid.inference.keep import fitted_of, keep, title_model
 from finegrid.inference.predict import predict_file
 from finegrid.inference.teacher import open_teacher
 from finegrid.recipe.recipe import Recipe
@@ -274,7 +274,13 @@ def kept(tmp_path_factory: pytest.TempPathFactory, loaded: LoadedStudy) -> Path:
     recipe = loaded.study.baseline
     (run,) = train(loaded, recipe)
     out = tmp_path_factory.mktemp("kept") / "model"
-    keep(loaded, run, fitted_of(loaded, recipe, record_of(loaded, run, "family", 0.0)), out)
+    keep(
+        loaded,
+        run,
+        fitted_of(loaded, recipe, record_of(loaded, run, "family", 0.0)),
+        out,
+        title_model(loaded, "study"),
+    )
     return out
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support.studies import LIKE_ROBERTA
 
 from finegrid.encoders.size import EncoderSize, measure_size
 from finegrid.study.proposals import TextLengths, propose, propose_length, rate_for, scale_levels
@@ -55,6 +56,7 @@ def test_smaller_encoders_take_larger_rates() -> None:
     assert rate_for(replace(BASE, layers=6)) == 5e-5
     assert [rate_for(replace(size, family="electra")) for size in sizes] == [1e-4, 1e-4, 1e-4, 5e-5]
     assert [rate_for(replace(size, family="roberta")) for size in sizes[2:]] == [2e-5, 1e-5]
+    assert [rate_for(replace(size, family="xlm-roberta")) for size in sizes] == [3e-4, 1e-4, 1e-5, 1e-5]
 
 
 def test_the_docs_have_every_rate() -> None:
@@ -71,7 +73,7 @@ def test_levels_of_a_preset_keep_their_ratio() -> None:
 
 
 def test_a_size_is_read_off_the_config_of_every_family(checkpoint_of) -> None:  # type: ignore[no-untyped-def]
-    for kind in ("bert", "roberta", "electra", "ernie", "distilbert"):
+    for kind in ("bert", "electra", "ernie", "distilbert", *LIKE_ROBERTA):
         size = measure_size(checkpoint_of(kind))
         assert (size.layers, size.width, size.inner) == (4, 16, 32)
         assert size.family == kind and size.vocabulary > 100

@@ -70,7 +70,7 @@ class InlineWorker(Worker):
     ) -> None:
         self.index, self.family = index, None
         self.sent: set[str] = set()
-        self.ready, self.reason = False, ""
+        self.ready, self.reason, self.gpu = False, "", ""
         self.log = study.files.log_of(index)
         self._jobs: queue.Queue[Job] = queue.Queue()
 

@@ -19,7 +19,7 @@ NO_WORDS = re.compile(
     r"|one-at-a-time|best-test"
 )
 NAMES = frozenset(("Ctrl", "GiB", "MiB", "UTF", "accuracy", "cpu", "dropout", "finegrid", "full", "macro"))
-NAMES |= {"BERT", "Brier", "Lenth", "Ray", "pooler", "torch"}
+NAMES |= {"BERT", "Brier", "Lenth", "Ray", "RoBERTa", "XLM", "pooler", "torch"}
 
 
 def english_words(text: str) -> list[str]:

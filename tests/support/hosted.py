@@ -72,6 +72,8 @@ DEPEND_ON_PADDING = {
     "fnet": {"tpu_short_seq_length": 64},
     "nystromformer": {"segment_means_seq_len": 64},
     "yoso": {},
+    "convbert": {"embedding_size": 32},
+    "mobilebert": {"embedding_size": 16, "intra_bottleneck_size": 32, "true_hidden_size": 32},
 }
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from finegrid.data.cells_of_file import ColumnOptions
-from finegrid.inference.keep import fitted_of, keep
+from finegrid.inference.keep import fitted_of, keep, title_model
 from finegrid.inference.predict import predict_file
 from finegrid.running.records import record_of
 from finegrid.study.settings import RunSettings
@@ -19,7 +19,13 @@ def keep_run(loaded: LoadedStudy, out: Path, **levels: Any) -> Path:
     """Train a recipe for an epoch and keep its model, as a worker does."""
     recipe = recipe_of(loaded, **{"training__epochs": 1, **levels})
     (run,) = train(loaded, recipe)
-    keep(loaded, run, fitted_of(loaded, recipe, record_of(loaded, run, "family", 0.0)), out)
+    keep(
+        loaded,
+        run,
+        fitted_of(loaded, recipe, record_of(loaded, run, "family", 0.0)),
+        out,
+        title_model(loaded, "study"),
+    )
     return out
 
 

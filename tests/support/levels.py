@@ -58,6 +58,7 @@ ON: Levels = {
     "schedule.floor": 0.1,
     "training.epochs": 1,
     "training.batch_size": 12,
+    "training.micro_batch": 3,
     "training.patience": 1,
 }
 

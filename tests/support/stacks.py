@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from finegrid.model.dropout import Clock
+from finegrid.model.dropout import Clock, Mask
 from finegrid.model.packing.batches import Batch
 from finegrid.model.packing.fixed import plan_shapes
 from finegrid.recipe.recipe import Recipe
@@ -54,10 +55,9 @@ def gradients(run: Run) -> dict[str, Tensor]:
 def draw_by_counter_(runs: list[Run]) -> None:
     """Ordinary steps with the masks that a GPU would draw."""
 
-    def keep(clock: Clock, site: str, dropped: int, count: int, device: torch.device) -> Tensor:
-        key = clock.streams.key(f"dropout/{clock.step}/{site}")
-        twin = Clock(clock.streams, clock.step, keys={site: torch.tensor(key)})
-        return Clock.keep(twin, site, dropped, count, device)
+    def keep(clock: Clock, mask: Mask) -> Tensor:
+        key = torch.tensor(clock.streams.key(f"dropout/{mask.step}/{mask.site}"))
+        return Clock.keep(Clock(clock.streams), replace(mask, key=key))
 
     for run in runs:
         run.model.clock.keep = keep.__get__(run.model.clock)  # type: ignore[method-assign]

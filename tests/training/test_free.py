@@ -22,7 +22,7 @@ from torch import Tensor
 
 import finegrid.training.train
 from finegrid.inference.fitted import load_fitted
-from finegrid.inference.keep import fitted_of, keep, load_model
+from finegrid.inference.keep import fitted_of, keep, load_model, title_model
 from finegrid.recipe.identity import Levels
 from finegrid.recipe.recipe import DEFAULTS, FREE, Recipe
 from finegrid.running.records import record_of
@@ -516,7 +516,13 @@ def test_a_kept_level_says_what_the_level_said(loaded: LoadedStudy, tmp_path: Pa
         (run,) = train_free(loaded, unlike(loaded), free=free)
         choice = choices_of(run)[key]
         record = record_of(loaded, run, "family", 0.0)
-        keep(loaded, run, fitted_of(loaded, unlike(loaded).at(levels), record), tmp_path / key)
+        keep(
+            loaded,
+            run,
+            fitted_of(loaded, unlike(loaded).at(levels), record),
+            tmp_path / key,
+            title_model(loaded, "study"),
+        )
         fitted = load_fitted(tmp_path / key)
         kept = load_model(tmp_path / key, fitted, loaded.device)
         batches = loaded.evaluation_batches(loaded.tokens.test, run.recipe)

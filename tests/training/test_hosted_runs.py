@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from finegrid.audit.costs import make_audit
+from finegrid.model.device import has_bf16
 from finegrid.model.rows import held_rows, take_rows
 from finegrid.recipe.identity import run_id
 from finegrid.training.loaded import LoadedStudy
@@ -136,6 +137,22 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bits(
 
     assert state.taken
     assert_same_run(again, train(loaded, recipe)[0])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_products_in_bf16_give_nearly_the_same_and_always_the_same(tmp_path: Path, family: str) -> None:
+    if not has_bf16("cpu"):
+        pytest.skip("this processor has no bf16 products")
+    study = write_study(tmp_path / "study", save_hosted(tmp_path / "model", family), FACTORS)
+    runs = []
+    for precision in ("bf16", "bf16", "fp32"):
+        loaded = open_study(study, precision=precision)
+        recipe = recipe_of(loaded, model__pooling="last-mean", training__epochs=1, optimizer__rate=1e-4)
+        runs += train(loaded, recipe)
+    assert_same_run(runs[0], runs[1])
+    gap = np.abs(runs[0].logits["dev"] - runs[2].logits["dev"]).max()
+
+    assert 0 < gap < 0.2 and all(p.dtype == torch.float32 for p in runs[0].model.parameters())
 
 
 def test_how_an_encoder_is_run_is_part_of_the_names_of_its_runs(

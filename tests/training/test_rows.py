@@ -16,13 +16,16 @@ from support.hosted import HOSTED, save_hosted
 from support.levels import ON, base, on
 from support.strategies.adding import EVERY, add_strategies_, factor_of
 from support.studies import KINDS, open_study, recipe_of, train, weights, write_study
+from support.tiny import make_tiny
 from torch import Tensor
 
 import finegrid.model.rows
-from finegrid.audit.costs import member_memory
+from finegrid.audit import costs
+from finegrid.audit.canonical import hash_parameters
+from finegrid.audit.costs import make_audit, measure, member_memory
 from finegrid.inference.apply import apply
 from finegrid.inference.fitted import load_fitted
-from finegrid.inference.keep import fitted_of, keep
+from finegrid.inference.keep import fitted_of, keep, title_model
 from finegrid.model.rows import held_rows
 from finegrid.recipe.recipe import Recipe
 from finegrid.running.records import record_of
@@ -117,6 +120,36 @@ def test_a_strategy_that_has_not_decided_trains_all_rows(
     assert held_rows(Run(taught, "run", Recipe(), 0).table) is not None
 
 
+def test_the_audit_compares_rows_whoever_holds_all(
+    taught: LoadedStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_strategies_(monkeypatch)
+    some, every = Recipe(), Recipe().at({factor_of("lion"): True})
+    found = [hash_parameters(build_model(taught, recipe, 0), taught.rows(recipe)) for recipe in (some, every)]
+
+    assert found[0] == found[1]
+
+
+def test_of_recipes_that_cost_the_same_the_hungriest_is_measured(
+    bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Families may have any of them."""
+    factors = '[factors]\n"noise.strength" = [0.0, 0.1]\n"clip.norm" = [0.0, 1.0]\n"freeze.layers" = [0, 1]'
+    loaded = open_study(write_study(tmp_path, bert, factors))
+    measured: list[Recipe] = []
+
+    def note(loaded: LoadedStudy, recipe: Recipe) -> Any:
+        measured.append(recipe)
+        return measure(loaded, recipe)
+
+    monkeypatch.setattr(costs, "measure", note)
+    make_audit(loaded)
+
+    # What frozen layers make of a text has a price, and so has noise beside them.
+    found = {(one.freeze.layers, one.noise.strength, one.clip.norm) for one in measured}
+    assert found == {(0, 0.1, 1.0), (1, 0.0, 1.0), (1, 0.1, 1.0)}
+
+
 def test_an_averager_trains_all_rows_whatever_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody would know what it makes of rows that are not there."""
     add_strategies_(monkeypatch)
@@ -147,6 +180,16 @@ def test_words_of_every_text_are_held_and_special_ones(taught: LoadedStudy) -> N
         assert held >= {*split.tokens.tolist()}
     assert held >= {0, 1, 2, 3, 4}  # [PAD] [UNK] [CLS] [SEP] [MASK]
     assert rows.ids.tolist() == sorted(held)
+
+
+def test_the_word_that_fills_batches_up_is_held_wherever_it_comes_from(tmp_path: Path) -> None:
+    """In byte pairs it is an ordinary one, which these texts do not have."""
+    loaded = open_study(write_study(tmp_path / "study", make_tiny("qwen3", tmp_path / "model")))
+    splits = (loaded.tokens.train, loaded.tokens.dev, loaded.tokens.test)
+    assert not any((split.tokens == 0).any() for split in splits)
+    (some,), (every,) = (train(one, recipe_of(one)) for one in (loaded, with_all_rows(loaded)))
+
+    assert_same(some, every)
 
 
 def test_a_word_that_is_not_held_is_refused(loaded: LoadedStudy) -> None:
@@ -244,7 +287,7 @@ def kept_table(loaded: LoadedStudy, recipe: Recipe, out: Path, **free: Any) -> T
     record = replace(record_of(loaded, run, "family", 0.0), stands_for=(1,))
     for level in record.free:
         record = record.at_free(level)
-    keep(loaded, run, fitted_of(loaded, recipe.at(free), record), out)
+    keep(loaded, run, fitted_of(loaded, recipe.at(free), record), out, title_model(loaded, "study"))
     return load_file(out / "model.safetensors")["embeddings.word_embeddings.weight"]
 
 
@@ -298,7 +341,7 @@ def test_a_kept_model_has_all_rows_as_training_all_leaves_them(
     rows = loaded.rows(recipe)
     assert rows is not None
     others = rows.places == -1
-    start = loaded.checkpoint.table[1].weight.detach()[others]
+    start = loaded.checkpoint.table.get_parameter("weight").detach()[others]
 
     assert torch.equal(some[rows.ids], every[rows.ids])
     torch.testing.assert_close(some[others], every[others], rtol=2e-6, atol=1e-9)
@@ -326,9 +369,9 @@ def test_a_kept_model_reads_words_that_no_text_of_the_study_had(loaded: LoadedSt
 
 
 def test_the_checkpoint_and_other_runs_stay_as_they_are(loaded: LoadedStudy, tmp_path: Path) -> None:
-    before = loaded.checkpoint.table[1].weight.detach().clone()
+    before = loaded.checkpoint.table.get_parameter("weight").detach().clone()
     kept_table(loaded, recipe_of(loaded, noise__strength=0.3), tmp_path / "kept")
 
-    assert torch.equal(loaded.checkpoint.table[1].weight, before)
-    assert held_rows(loaded.checkpoint.table[1]) is None
+    assert torch.equal(loaded.checkpoint.table.get_parameter("weight"), before)
+    assert held_rows(loaded.checkpoint.table) is None
     assert held_rows(build_model(loaded, base(loaded), 0).parts.embedding_table) is not None

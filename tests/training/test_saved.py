@@ -17,7 +17,7 @@ from torch import Tensor
 
 from finegrid.data.tokens import fit, load_arrays
 from finegrid.recipe.recipe import Recipe
-from finegrid.refusals import LESS_MEMORY
+from finegrid.refusals import Needs
 from finegrid.training.features import read_features
 from finegrid.training.frozen_prefix import create_mapped, mapped
 from finegrid.training.loaded import LoadedStudy
@@ -208,7 +208,10 @@ def test_a_full_disk_fails_no_run_and_too_little_memory_does(loaded: LoadedStudy
     assert run.progress.status == "running"
     with guarded(run):
         raise MemoryError
-    assert (run.progress.status, run.progress.reason) == ("failed", f"out of memory: {LESS_MEMORY}")
+    assert (run.progress.status, run.progress.reason) == (
+        "failed",
+        f"out of memory: {Needs(recipe.training.batch_size, recompute=False).less()}",
+    )
 
 
 def test_a_state_is_not_saved_where_a_study_has_gone(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Collection
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -15,6 +16,8 @@ from finegrid.api.wording import COMMAND_LINE
 from finegrid.errors import input_error
 from finegrid.planning.status import study_status
 from finegrid.running import launch
+from finegrid.running.cluster.where import place_of
+from finegrid.running.place import Place
 from finegrid.study.edit import keep_asked_seeds
 from finegrid.study.far_data import describe_far
 from finegrid.study.load import load_study, override, read_study
@@ -33,6 +36,9 @@ class Execution:
     device: str | None
     precision: str | None
     memory: float | None
+    on: str | None = None
+    storage: str | None = None
+    only_nodes: bool = False  # whether it trains but one run, so that only nodes could differ
 
     @cached_property
     def study(self) -> Study:
@@ -54,12 +60,23 @@ class Execution:
         given = {"device": self.device, "precision": self.precision, "memory": self.memory}
         return override(study.head.run, **given)
 
+    def place(self) -> AbstractContextManager[Place]:
+        """Where it trains.
+
+        Raises:
+            InputError: no such place, or what there is on a cluster only.
+        """
+        return place_of(self.on, self.storage, self.mix, self.only_nodes)
+
     def plan(self, seeds: int | None, probe: bool) -> Plan:
         """What will run, after a look at the model if one is asked for; else that may be elsewhere."""
-        if probe:
-            launch.audit(self.study, self.settings, show=self.listener)
-        study = self.study if probe else read_study(self.folder)
-        return Plan.of(study_status(study, self.settings_of(study), seeds, self.workers))
+        with self.place() as place:
+            if probe:
+                launch.audit(self.study, self.settings, show=self.listener, place=place)
+            study = self.study if probe else read_study(self.folder)
+            settings = self.settings_of(study)
+            offer = place.offer(study, settings)
+        return Plan.of(study_status(study, settings, seeds, self.workers, offer))
 
     def train(
         self,
@@ -89,7 +106,8 @@ class Execution:
             ends=ends,
             show=self.listener,
         )
-        study = train_phases(study, train, margin, self.listener.say, rows)
+        with self.place() as place:
+            study = train_phases(study, partial(train, place=place), margin, self.listener.say, rows)
         return RunSummary.of(study_status(study, self.settings, seeds), self.listener.said)
 
     def add_seeds(self, seconds: float | None, margin: float | None) -> RunSummary:
@@ -100,19 +118,21 @@ class Execution:
         """
         from finegrid.verdict.interim import add_seeds
 
-        ended = add_seeds(
-            self.study,
-            train=lambda study, seeds: launch.train(
-                study, self.settings, self.workers, seeds, mix=self.mix, show=self.listener
-            ),
-            measure=partial(launch.measure_costs, settings=self.settings, show=self.listener),
-            predict_seconds=lambda study, seeds: study_status(
-                study, self.settings, seeds, self.workers
-            ).seconds_left(),
-            budget=seconds,
-            margin=margin,
-            say=self.listener.say,
-        )
+        settings, show = self.settings, self.listener
+        with self.place() as place:
+            ended = add_seeds(
+                self.study,
+                train=lambda study, seeds: launch.train(
+                    study, settings, self.workers, seeds, mix=self.mix, show=show, place=place
+                ),
+                measure=partial(launch.measure_costs, settings=settings, show=show, place=place),
+                predict_seconds=partial(
+                    launch.predict_seconds, settings=settings, workers=self.workers, place=place
+                ),
+                budget=seconds,
+                margin=margin,
+                say=self.listener.say,
+            )
         now = study_status(load_study(self.folder), self.settings)
         return RunSummary.of(now, self.listener.said, " ".join(ended("en")))
 
@@ -138,12 +158,15 @@ class Execution:
         study = self.study
         recommend = partial(recommended_recipe, margin=margin, tolerance=tolerance)
         chosen = find_recipe(study, recipe, recommend)
-        place = check_out(out or study.files.best_model, force)
+        kept = check_out(out or study.files.best_model, force)
         about = study_blocks(study, chosen, margin, tolerance)
-        record = launch.fit(study, self.settings, chosen, seed, place, about=about, show=self.listener)
+        with self.place() as place:
+            record = launch.fit(
+                study, self.settings, chosen, seed, kept, about=about, show=self.listener, place=place
+            )
         if not record.done:
             raise RuntimeError(not_kept_line(record))
-        return place
+        return kept
 
 
 def check_alone(seeds: int | None, rows: Collection[int] | None) -> None:

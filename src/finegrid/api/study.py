@@ -162,6 +162,8 @@ class Study:
         device: Device | None = None,
         precision: Precision | None = None,
         memory: float | None = None,
+        on: str | None = None,
+        mix: bool = False,
         progress: bool | Listen = False,
     ) -> Plan:
         """What the study will run, and what that takes.
@@ -173,14 +175,16 @@ class Study:
             device: None: study.toml's.
             precision: None: study.toml's.
             memory: GiB for all workers together.
+            on: as of `run`: what the study takes there.
+            mix: with ``on``: nodes may differ from each other.
             progress: of probing, as of `run`.
 
         Raises:
             InputError: a study.toml with problems, or with ``probe`` data or a model that cannot be used.
         """
-        return Execution(self.folder, workers, False, Listener(progress), device, precision, memory).plan(
-            seeds, probe
-        )
+        listener = Listener(progress)
+        asked = Execution(self.folder, workers, mix, listener, device, precision, memory, on, only_nodes=True)
+        return asked.plan(seeds, probe)
 
     @in_python
     def run(
@@ -192,6 +196,8 @@ class Study:
         device: Device | None = None,
         precision: Precision | None = None,
         memory: float | None = None,
+        on: str | None = None,
+        storage: str | None = None,
         mix: bool = False,
         margin: float | None = None,
         until_decided: bool = False,
@@ -211,7 +217,9 @@ class Study:
             device: None: study.toml's.
             precision: None: study.toml's.
             memory: GiB for all workers together; None: 60 % of the machine's, or 80 % of each GPU's.
-            mix: allow runs of several devices, precisions, numbers of threads and stacks.
+            on: a Ray cluster, "ray" or "ray://host:10001"; None: this machine. See docs/cluster.md.
+            storage: with ``on``: a folder or URL where states are kept that other nodes go on from.
+            mix: allow runs of several devices, precisions, numbers of threads, stacks and nodes.
             margin: points, of a screen or with ``until_decided``; smaller differences are none.
             until_decided: add seeds, at planned looks, until every verdict is in.
             seconds: begin no run that would not end before this time is over; `RunSummary.runs` says what is
@@ -225,8 +233,10 @@ class Study:
             InputError: bad data or model, a study that is at work already, options that do not go together,
                 or settings unlike those of finished runs.
             WorkerBrokeError: a worker could not even start.
+            ClusterLostError: the cluster is gone. What has ended is kept, and the same call goes on.
         """
-        execution = Execution(self.folder, workers, mix, Listener(progress), device, precision, memory)
+        listener = Listener(progress)
+        execution = Execution(self.folder, workers, mix, listener, device, precision, memory, on, storage)
         if until_decided:
             check_alone(seeds, rows)
             return execution.add_seeds(seconds, margin)
@@ -350,6 +360,9 @@ class Study:
         force: bool = False,
         device: Device | None = None,
         precision: Precision | None = None,
+        on: str | None = None,
+        storage: str | None = None,
+        mix: bool = False,
         margin: float | None = None,
         tolerance: float = TOLERANCE,
         progress: bool | Listen = False,
@@ -364,6 +377,9 @@ class Study:
             force: replace a model that is there already.
             device: None: study.toml's.
             precision: None: study.toml's.
+            on: as of `run`; the model is brought here.
+            storage: as of `run`.
+            mix: with ``on``: nodes may differ from each other.
             margin: as of `verdict`.
             tolerance: as of `verdict`.
             progress: as of `run`.
@@ -371,10 +387,12 @@ class Study:
         Raises:
             InputError: no such recipe, nothing to recommend yet, or a place that is taken.
             RuntimeError: the run diverged or failed, and no model was kept.
+            ClusterLostError: the cluster is gone; the same call goes on.
         """
         from finegrid.api.classifier import Classifier
 
-        execution = Execution(self.folder, None, False, Listener(progress), device, precision, None)
+        given = device, precision, None, on, storage
+        execution = Execution(self.folder, None, mix, Listener(progress), *given, only_nodes=True)
         place = None if out is None else expand_user(out)
         name = None if recipe is None else str(recipe)
         return Classifier.load(execution.fit(name, place, seed, force, margin, tolerance))

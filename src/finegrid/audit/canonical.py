@@ -161,6 +161,8 @@ class Canonicaliser:
             return f'the head pools by "{a.model.pooling}", whatever model.pooling says'
         if recipe.training.patience != without.training.patience:
             return f"{recipe.training.epochs} epochs are over before it could end a run"
+        if recipe.training.micro_batch != without.training.micro_batch:
+            return "no batch has more texts"
         return "it changes no tensor, rate, decay or dropout site that reaches the loss"
 
 

@@ -24,8 +24,10 @@ from finegrid.encoders.poolings import OF_FIRST_TOKENS
 from finegrid.errors import input_error
 from finegrid.machine import machine, versions
 from finegrid.model.device import name_gpu, peak_memory, reset_peak_memory, total_memory
+from finegrid.planning.capacity import room_of_a_run
 from finegrid.recipe.identity import ENGINE, Levels
 from finegrid.recipe.recipe import Recipe
+from finegrid.refusals import lacks_memory
 from finegrid.strategies.seams import TABLE_READINGS
 from finegrid.study.audit_file import COPIES, Audit, AuditedCheckpoint, AuditedTier, Cost, RowAudit
 from finegrid.training.captured import CapturedSteps
@@ -75,7 +77,7 @@ def make_audit(loaded: LoadedStudy, others: Sequence[Levels] = ()) -> Audit:
         rows=rows,
         costs=[measure(loaded, recipe) for recipe in recipes.values()],
         versions=versions(),
-        measured=loaded.settings.alike,
+        measured=loaded.settings.priced_by,
         machine=machine(name_gpu(loaded.device) or None),
         proofs=proofs,
         device_memory=total_memory(loaded.device),
@@ -142,7 +144,24 @@ def groups_of(table: DataTable) -> dict[str, list[int]]:
 
 
 def measure(loaded: LoadedStudy, recipe: Recipe) -> Cost:
+    """What such a run costs. Asked to choose, layers are computed twice where memory is short otherwise."""
+    settings = loaded.settings
+    if settings.recompute != "auto":
+        return measure_as(loaded, recipe, settings.recompute)
+    room = room_of_a_run(settings, total_memory(loaded.device))
+    try:
+        once = measure_as(loaded, recipe, recompute=False)
+        if once.memory <= room:
+            return once
+    except Exception as error:
+        if not lacks_memory(error):
+            raise
+    return measure_as(loaded, recipe, recompute=True)
+
+
+def measure_as(loaded: LoadedStudy, recipe: Recipe, recompute: bool) -> Cost:
     """Time a few training steps, and one batch of evaluation."""
+    loaded.recompute = recompute
     reset_peak_memory(loaded.device)
     run = Run(loaded, "probe", recipe, seed=loaded.study.head.design.numbers[0])
     batches = islice(cycle(islice(loaded.training_batches(recipe, run.seed, 0), 8)), TIMED_STEPS + 1)
@@ -173,6 +192,7 @@ def measure(loaded: LoadedStudy, recipe: Recipe) -> Cost:
         member_memory=member_memory(run),
         copies=COPIES + recipe.copies,
         texts=len(loaded.training_texts(recipe)),
+        recomputes=recompute,
     )
 
 

@@ -98,7 +98,13 @@ def take(loaded: LoadedStudy, recipe: Recipe, seed: int, step: int, steps: int =
         factors=hashlib.sha256(np.array(schedule).tobytes()).hexdigest(),
         decays={name: group["weight_decay"] for name, group in hypers.items()},
         sites={name: site.dropped for name, site in run.model.dropouts.items() if site.active},
-        data=(recipe.training.batch_size, int(lengths.sum()), keep, loaded.texts.key(recipe)),
+        data=(
+            recipe.training.batch_size,
+            recipe.training.portion,
+            int(lengths.sum()),
+            keep,
+            loaded.texts.key(recipe),
+        ),
         pooling=run.model.pooling,
         end=recipe.training.earliest_end,
         averages={

@@ -88,6 +88,7 @@ CHINESE = {
     "的文件夹或 URL，其他节点可从中继续。",
     "Allow runs of several devices, precisions, threads, stacks, nodes.": "允许混用不同设备、精度、线程数、堆"
     "叠方式和节点的运行。",
+    "With --on: nodes may differ from each other.": "与 --on 同用：允许各节点互不相同。",
     "Only these rows of the table, e.g. 1,35,50.": "只训练表中的这些行，例如 1,35,50。",
     "Add seeds, at planned looks, until every verdict is in.": "按计划的期中分析增加种子，直到得出全部结论。",
     "With --until-decided: stop before this time is over, e.g. 3h, 90m.": "与 --until-decided 合用：在这段时"

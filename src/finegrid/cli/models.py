@@ -16,9 +16,12 @@ from finegrid.cli.options import (
     Header,
     Language,
     Margin,
+    MixNodes,
+    On,
     Precision,
     QuotingOption,
     SeparatorOption,
+    States,
     TextColumns,
     Tolerance,
     load,
@@ -40,6 +43,7 @@ from finegrid.metrics import TOLERANCE
 from finegrid.next_words import next_line
 from finegrid.recipe.recipe import Recipe
 from finegrid.running import launch
+from finegrid.running.cluster.where import place_of
 from finegrid.running.launch import show_in
 from finegrid.spelling import Lang, parse_lang
 from finegrid.study.folder import StudyFolder
@@ -63,6 +67,9 @@ def fit(
     seed: Annotated[int | None, typer.Option(min=0, help="Default: the study's first.")] = None,
     device: Device = None,
     precision: Precision = None,
+    on: On = None,
+    storage: States = None,
+    mix: MixNodes = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a model that is there already.")] = False,
     margin: Margin = None,
     tolerance: Tolerance = TOLERANCE,
@@ -83,16 +90,16 @@ def fit(
     language = parse_lang(lang)
     study, settings = load(folder, language, device=device, precision=precision)
     chosen = find_recipe(study, recipe, partial(recommend, margin=margin, tolerance=tolerance))
-    place = check_out(out or StudyFolder(folder).best_model, force)
+    kept = check_out(out or StudyFolder(folder).best_model, force)
     if onnx:
         check_onnx_extra()
     target = plan_push(push_to_hub, public)
     from finegrid.report.model_card import study_blocks  # brings scipy
 
     about = study_blocks(study, chosen, margin, tolerance)
-    show = show_in(language)
-    record = launch.fit(study, settings, chosen, seed, place, onnx=onnx, about=about, show=show)
-    say_kept(record, study.head.score, place, target, language)
+    with place_of(on, storage, mix, only_nodes=True) as place:
+        record = launch.fit(study, settings, chosen, seed, kept, onnx, about, show_in(language), place)
+    say_kept(record, study.head.score, kept, target, language)
 
 
 def say_kept(record: Record, score: str, place: Path, target: HubTarget | None, lang: Lang) -> None:

@@ -43,6 +43,19 @@ Memory = Annotated[
         min=0.1, help="GiB for all workers together. Default: 60 % of the machine's, or 80 % of each GPU's."
     ),
 ]
+On = Annotated[
+    str | None, typer.Option(help="A Ray cluster: ray, or ray://host:10001. Default: this machine.")
+]
+States = Annotated[
+    str | None,
+    typer.Option(
+        "--storage", help="With --on: folder or URL where states are kept that other nodes go on from."
+    ),
+]
+Mix = Annotated[
+    bool, typer.Option("--mix", help="Allow runs of several devices, precisions, threads, stacks, nodes.")
+]
+MixNodes = Annotated[bool, typer.Option("--mix", help="With --on: nodes may differ from each other.")]
 Margin = Annotated[
     float | None,
     typer.Option(
@@ -114,7 +127,10 @@ def tell_far(study: Study, lang: Lang) -> None:
 
 
 def tell_far_in(folder: Path, lang: Lang) -> None:
-    """The same, where a folder holds a study: whoever reads it says what is wrong with it."""
+    """The same, where a folder holds a study, of who reads it later and over and over.
+
+    That one says what is wrong with it.
+    """
     with suppress(InputError):
         if load_imported(folder) is None:
             tell_far(read_study(folder), lang)

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from finegrid.cli.completing import one_of
-from finegrid.cli.options import Folder, Json, Language, Margin, Tolerance, tell_far_in
+from finegrid.cli.options import Folder, Json, Language, Margin, Tolerance, tell_far, tell_far_in
 from finegrid.cli.say import say, say_file, say_json, tell, warn
 from finegrid.in_chinese import translate
 from finegrid.metrics import TOLERANCE
@@ -100,8 +100,8 @@ def report(
     from finegrid.report.write import write_report
 
     language = parse_lang(lang)
-    tell_far_in(folder, language)
-    for line in write_report(folder, style, figure, out, language, margin, tolerance):
+    tell = partial(tell_far, lang=language)
+    for line in write_report(folder, style, figure, out, language, margin, tolerance, tell):
         say(*line.split("\n"))
     if style == "html":
         say(next_line("open", out or StudyFolder(folder).report, language))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,8 +17,11 @@ from finegrid.cli.options import (
     Language,
     Margin,
     Memory,
+    Mix,
+    On,
     Precision,
     Seeds,
+    States,
     Tolerance,
     Workers,
     load,
@@ -32,6 +34,7 @@ from finegrid.planning.status import StudyStatus, study_status
 from finegrid.planning.status_words import left_lines
 from finegrid.results.table import make_table, render_results, seconds_lines, summary_lines
 from finegrid.running import launch
+from finegrid.running.cluster.where import place_of
 from finegrid.running.launch import show_in
 from finegrid.spelling import Lang, parse_lang
 from finegrid.study.audit_file import load_audit
@@ -54,17 +57,9 @@ def run(
     device: Device = None,
     precision: Precision = None,
     memory: Memory = None,
-    on: Annotated[
-        str | None, typer.Option(help="A Ray cluster: ray, or ray://host:10001. Default: this machine.")
-    ] = None,
-    storage: Annotated[
-        str | None,
-        typer.Option(help="With --on: folder or URL where states are kept that other nodes go on from."),
-    ] = None,
-    mix: Annotated[
-        bool,
-        typer.Option("--mix", help="Allow runs of several devices, precisions, threads, stacks, nodes."),
-    ] = False,
+    on: On = None,
+    storage: States = None,
+    mix: Mix = False,
     rows: Annotated[str | None, typer.Option(help="Only these rows of the table, e.g. 1,35,50.")] = None,
     until_decided: Annotated[
         bool, typer.Option("--until-decided", help="Add seeds, at planned looks, until every verdict is in.")
@@ -93,27 +88,9 @@ def run(
         train = partial(train_priced, settings=settings, workers=workers, seeds=seeds, rows=chosen)
         train = partial(train, lang=language, mix=mix, ends=ends, place=place)
         study = train_phases(plan_seeds(study, seeds), train, margin, sayer(language), chosen)
-    status = study_status(study, settings, seeds)
+        status = study_status(study, settings, seeds, workers, place.offer(study, settings))
     exit_when_over(status, chosen, ends, language)
     say_end(study, margin, status, language)
-
-
-def place_of(on: str | None, storage: str | None, mix: bool) -> AbstractContextManager[Place | None]:
-    """Where to train: on the cluster that ``--on`` names; None: here.
-
-    Raises:
-        InputError: no such place, or ``--storage`` without one.
-    """
-    if on is None:
-        if storage is not None:
-            what = (
-                f'found "{storage}" without --on. Here states are kept in the study\'s folder. Leave it out.'
-            )
-            raise input_error("command line", "--storage", what)
-        return nullcontext()
-    from finegrid.running.cluster.session import connected
-
-    return connected(on, storage, mix)
 
 
 def plan_seeds(study: Study, seeds: int | None) -> Study:
@@ -141,13 +118,13 @@ def train_priced(
     lang: Lang,
     mix: bool,
     ends: float,
-    place: Place | None,
+    place: Place,
 ) -> None:
     """Train what is missing. First say what that costs and can decide, unless single rows are asked for."""
     from finegrid.verdict.budget.price import describe_price
 
     def tell_price(study: Study) -> list[str]:
-        status = study_status(study, settings, seeds, workers)
+        status = study_status(study, settings, seeds, workers, place.offer(study, settings))
         return describe_price(status, lang) if rows is None else []
 
     launch.train(study, settings, workers, seeds, rows, mix, tell_price, ends, show_in(lang), place)
@@ -179,7 +156,7 @@ def run_until_decided(
     budget: str | None,
     margin: float | None,
     lang: Lang,
-    place: Place | None,
+    place: Place,
 ) -> None:
     """`finegrid run --until-decided`."""
     from finegrid.verdict.interim import add_seeds
@@ -191,7 +168,7 @@ def run_until_decided(
             study, settings, workers, seeds, mix=mix, show=show, place=place
         ),
         measure=partial(launch.measure_costs, settings=settings, show=show, place=place),
-        predict_seconds=lambda study, seeds: study_status(study, settings, seeds, workers).seconds_left(),
+        predict_seconds=partial(launch.predict_seconds, settings=settings, workers=workers, place=place),
         budget=None if budget is None else parse_budget(budget),
         margin=margin,
         say=sayer(lang),
@@ -210,6 +187,9 @@ def confirm(
     device: Device = None,
     precision: Precision = None,
     memory: Memory = None,
+    on: On = None,
+    storage: States = None,
+    mix: Mix = False,
     margin: Margin = None,
     tolerance: Tolerance = TOLERANCE,
     lang: Language = None,
@@ -222,10 +202,12 @@ def confirm(
         return override(study.head.run, device=device, precision=precision, memory=memory)
 
     def train(small: Study, rows: set[int]) -> None:
-        launch.train(small, settings_of(small), workers, rows=rows, show=show_in(parse_lang(lang)))
+        show = show_in(parse_lang(lang))
+        launch.train(small, settings_of(small), workers, rows=rows, mix=mix, show=show, place=place)
 
     study, _ = load(folder, parse_lang(lang))
-    small, found = confirm_recommended(study, seeds, test, margin, train, tolerance)
+    with place_of(on, storage, mix) as place:
+        small, found = confirm_recommended(study, seeds, test, margin, train, tolerance)
     say_confirmed(found, folder, seeds, tolerance, as_json, parse_lang(lang))
     exit_by(study_status(small, settings_of(small)), parse_lang(lang))
 
@@ -258,6 +240,9 @@ def demo(
     workers: Workers = None,
     device: Device = None,
     precision: Precision = None,
+    on: On = None,
+    storage: States = None,
+    mix: Mix = False,
     lang: Language = None,
 ) -> None:
     """Run the 64 recipes on the embedded data set and checkpoint. Resumes an unfinished demo."""
@@ -266,7 +251,8 @@ def demo(
     language = parse_lang(lang)
     prepare_demo(folder, seeds, language)
     study, settings = load(folder, language, device=device, precision=precision)
-    launch.train(study, settings, workers, show=show_in(language))
+    with place_of(on, storage, mix) as place:
+        launch.train(study, settings, workers, mix=mix, show=show_in(language), place=place)
     table = make_table(study, load_audit(folder))
     print(render_results(table, "markdown", language))
     say(*summary_lines(table, language), "", *tell_briefly(folder, lang=language))

@@ -19,6 +19,8 @@ from finegrid.cli.options import (
     Json,
     Language,
     Memory,
+    MixNodes,
+    On,
     Precision,
     QuotingOption,
     Seeds,
@@ -39,7 +41,9 @@ from finegrid.planning.status import StudyStatus, probed, study_status
 from finegrid.planning.status_words import at_work_lines, leftover_lines, plan_lines, status_lines
 from finegrid.recipe.card import card, card_lines
 from finegrid.recipe.catalogue import list_json, list_lines
+from finegrid.running.cluster.where import place_of
 from finegrid.running.launch import audit, show_in
+from finegrid.running.place import Place
 from finegrid.running.progress.heartbeat import read_heartbeat
 from finegrid.spelling import Lang, parse_lang
 from finegrid.study import init_words
@@ -156,6 +160,8 @@ def plan(
     device: Device = None,
     precision: Precision = None,
     memory: Memory = None,
+    on: On = None,
+    mix: MixNodes = False,
     seeds: Seeds = None,
     budget: Annotated[
         str | None,
@@ -174,18 +180,19 @@ def plan(
     given = {"device": device, "precision": precision, "memory": memory}
     study, settings = load_to_plan(folder, language, not probe, seconds is not None, **given)
     looks = probe
-    if seconds is not None:
-        looks = probe_designs(study, settings, language)
-    elif probe:
-        audit(study, settings, show_in(language))  # which says what it warns of
-    status = study_status(study, settings, seeds, workers)
+    with place_of(on, None, mix, only_nodes=True) as place:
+        if seconds is not None:
+            looks = probe_designs(study, settings, language, place)
+        elif probe:
+            audit(study, settings, show_in(language), place=place)  # which says what it warns of
+        status = study_status(study, settings, seeds, workers, place.offer(study, settings))
     if seconds is not None:
         say_budget(status, seconds, apply, as_json, language)
     else:
         say_plan(status, as_json, looks, language)
 
 
-def probe_designs(study: Study, settings: RunSettings, lang: Lang) -> bool:
+def probe_designs(study: Study, settings: RunSettings, lang: Lang, place: Place) -> bool:
     """Probe what a budget has to know of the designs that it compares; whether anything was to be probed.
 
     Which factors do nothing is known once the study has been probed: designs without these may have rows
@@ -200,7 +207,7 @@ def probe_designs(study: Study, settings: RunSettings, lang: Lang) -> bool:
         if known is not None and not missing:
             break
         others = [recipe.moved() for recipe in dict.fromkeys(recipes + missing)]
-        audit(load_study(study.folder), settings, show_in(lang), others)  # the model is needed only here
+        audit(load_study(study.folder), settings, show_in(lang), others, place)  # which needs the model
         looked = True
     return looked
 
@@ -250,7 +257,7 @@ def status(folder: Folder, lang: Language = None, as_json: Json = False) -> None
     now, progress = study_status(study, study.head.run), read_heartbeat(folder)
     holder = read_holder(folder) if progress else None
     aside = at_work_lines(progress, language, holder) if progress else leftover_lines(now, language)
-    lines = [*status_lines(now, language), *aside]
+    lines = [*status_lines(now, language, at_work=progress is not None), *aside]
     lines.append(next_line("watch" if progress else after_plan(now, probe=False), folder, language))
     more = {"at_work": progress, "held_by": holder and asdict(holder)}
     say_status(now, lines, as_json, more, warned=True, lang=language)

@@ -132,6 +132,9 @@ class HostedSettings(Settings):
     attention_rate: Rate = 0.0
     head_rate: Rate = 0.0
     head_dim: Width | None = None
+    attention_bias: bool = False  # of families that have biases only where they are asked for
+    mlp_bias: bool = False
+    norm_bias: bool = False
 
 
 OF_FAMILIES: dict[str, type[Settings]] = {

@@ -43,6 +43,11 @@ FAMILIES = {
     "data2vec-text": "Data2Vec text",
 }
 WITHOUT_POOLER = {"electra", "distilbert"}
+# What is fetched of a hub id beside its weights.
+FETCHED = (
+    *("config.json", "*.index.json", "tokenizer*.json", "vocab.*", "merges.txt", "special_tokens_map.json"),
+    *("added_tokens.json", "*.model"),
+)
 EMBEDDED = "mini-zh"  # the checkpoint that comes with finegrid
 
 
@@ -135,7 +140,6 @@ def download(hub_id: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    patterns = ["config.json", "tokenizer*.json", "vocab.*", "merges.txt", "special_tokens_map.json"]
     try:
         try:
             folder = snapshot_download(hub_id, local_files_only=True)
@@ -143,9 +147,9 @@ def download(hub_id: str) -> Path:
                 return Path(folder)  # so that a study goes on without a network
         except LocalEntryNotFoundError:
             pass
-        folder = snapshot_download(hub_id, allow_patterns=[*patterns, "*.safetensors"])
+        folder = snapshot_download(hub_id, allow_patterns=[*FETCHED, "*.safetensors"])
         if not list(Path(folder).glob("*.safetensors")):
-            folder = snapshot_download(hub_id, allow_patterns=[*patterns, "pytorch_model*.bin"])
+            folder = snapshot_download(hub_id, allow_patterns=[*FETCHED, "pytorch_model*.bin"])
     except Exception as error:  # the hub client raises a dozen kinds; the user's remedy is the same
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         what = (
@@ -184,6 +188,7 @@ def is_hosted(family: str) -> bool:
 
 def describe_hosted(folder: Path, family: str, settings: Any) -> CheckpointInfo:
     """What the `HostedSettings` of a checkpoint say."""
+    asks_for_biases = settings.attention_bias or settings.mlp_bias or settings.norm_bias
     positions = settings.max_position_embeddings
     if family in COUNTED_FROM_PADDING:
         positions -= (settings.pad_token_id or 0) + 1
@@ -193,7 +198,7 @@ def describe_hosted(folder: Path, family: str, settings: Any) -> CheckpointInfo:
         settings.num_hidden_layers,
         positions,
         has_pooler=False,
-        has_biases=family not in WITHOUT_BIASES,
+        has_biases=family not in WITHOUT_BIASES or asks_for_biases,
         dropout=DropoutRates(settings.hidden_rate, settings.attention_rate, settings.head_rate),
         tier=tier_of(family),
         is_decoder=family in DECODERS,

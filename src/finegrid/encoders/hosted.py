@@ -56,8 +56,11 @@ DECODERS = {
 SHARED_LAYERS = {"albert"}
 # Whose positions are counted from the padding's number + 1.
 COUNTED_FROM_PADDING = {"mpnet", "xlm-roberta-xl", "roberta-prelayernorm", "xmod", "luke"}
-# Layers of these have no biases at all.
-WITHOUT_BIASES = {"modernbert", "modernbert-decoder", "eurobert", "llama", "mistral", "smollm3", "olmo2"}
+# Layers of these have no biases at all, unless their config asks for some.
+WITHOUT_BIASES = {
+    *("modernbert", "modernbert-decoder", "eurobert", "llama", "mistral", "smollm3", "olmo2", "qwen3"),
+    *("gemma3_text", "phi3", "granite"),
+}
 # What a setting may be called in a config.
 ALIASES: dict[str, tuple[str, ...]] = {
     "num_hidden_layers": ("n_layer", "n_layers", "num_layers"),

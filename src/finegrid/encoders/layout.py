@@ -18,7 +18,7 @@ TYPES = "embeddings.token_type_embeddings.weight"
 FIRST_QUERY = "encoder.layer.0.attention.self.query.weight"  # of all but DistilBERT
 LAYER = re.compile(r"(encoder|transformer)\.layer\.(\d+)\.")
 BUFFERS = {"embeddings.position_ids", "embeddings.token_type_ids"}
-# Families of RoBERTa's layers, which count positions from the padding's number + 1. They differ in names alone.
+# Families of RoBERTa's layers, which count positions from the padding's number + 1. Their names differ.
 ROBERTA_LIKE = frozenset({"roberta", "xlm-roberta", "camembert", "data2vec-text"})
 # What stands before the names where the encoder is part of a model with a head.
 PREFIXES = {

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from finegrid.data.findings import quote, quote_all
 from finegrid.encoders.families import embedded_checkpoint
 from finegrid.encoders.files import describe_stand_in, read_json
+from finegrid.encoders.sentence_pieces import SENTENCE_PIECES, check_sentence_pieces, find_sentence_pieces
 from finegrid.encoders.unusual import MOST_ADDED, has_unusual, try_out
 from finegrid.errors import InputError, Problem, first_line, input_error, refusing_panics
 from finegrid.refusals import lacks_memory
@@ -18,7 +20,7 @@ from finegrid.spelling import count_noun
 # What a checkpoint may bring for its tokeniser. Copied, not written anew: it then reads texts just alike.
 TOKENIZER = (
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
-    *("vocab.txt", "vocab.json", "merges.txt"),
+    *("vocab.txt", "vocab.json", "merges.txt", *SENTENCE_PIECES),
 )
 WHOLE, SETTINGS = "tokenizer.json", "tokenizer_config.json"
 ADDED = ("special_tokens_map.json", "added_tokens.json")
@@ -26,10 +28,22 @@ TOKEN_LISTS = ("additional_special_tokens", "extra_special_tokens", "added_token
 # Vocabularies by what they are of; each set is complete.
 WORD_PIECES = (("vocab.txt",),)
 BYTE_PAIRS = (("vocab.json", "merges.txt"),)
-OTHER_KINDS = (*WORD_PIECES, *BYTE_PAIRS, ("spiece.model",), ("sentencepiece.bpe.model",))
-OF_CLASSES = {
-    **dict.fromkeys(("Bert", "Electra", "DistilBert", "Ernie"), WORD_PIECES),
-    **dict.fromkeys(("Roberta", "GPT2"), BYTE_PAIRS),
+OTHER_KINDS = (*WORD_PIECES, *BYTE_PAIRS, *((name,) for name in SENTENCE_PIECES))
+OF_CLASSES: dict[str, tuple[tuple[str, ...], ...]] = {
+    **dict.fromkeys(("Bert", "Electra", "DistilBert", "Ernie", "MPNet"), WORD_PIECES),
+    **dict.fromkeys(("Roberta", "GPT2", "Qwen2"), BYTE_PAIRS),
+    **dict.fromkeys(("XLMRoberta", "Camembert"), (("sentencepiece.bpe.model",),)),
+    "Albert": (("spiece.model",),),
+    "DebertaV2": (("spm.model",),),
+}
+# The classes of families, where they are not called like the family.
+CLASSES = {
+    "distilbert": "DistilBertTokenizer",
+    "data2vec-text": "RobertaTokenizer",
+    "deberta-v2": "DebertaV2Tokenizer",
+    "mpnet": "MPNetTokenizer",
+    **dict.fromkeys(("ernie", "nomic_bert"), "BertTokenizer"),
+    **dict.fromkeys(("xlm-roberta", "gte", "jina_embeddings_v3"), "XLMRobertaTokenizer"),
 }
 MISSING = re.compile(r"(?:install|No module named) '?(?!the |it |them )([A-Za-z0-9_-]+)")
 FEW_ROWS_LEFT = 128  # embeddings without a token: vocabularies are rounded up to such multiples
@@ -93,11 +107,24 @@ def try_texts(folder: Path, texts: Iterable[tuple[str, ...]]) -> None:
     Raises:
         InputError: it takes more time or memory than any tokeniser does.
     """
-    unusual = [] if is_embedded(folder) else [path for path in find_whole(folder) if has_unusual(path)]
-    if unusual:
+    if is_embedded(folder):
+        return
+    unusual = [path for path in find_whole(folder) if has_unusual(path)]
+    model = find_sentence_pieces(folder)
+    if unusual or model is not None:
         every = [*dict.fromkeys(part for text in texts for part in text)]
         for path in unusual:
             try_out(path, every)
+        if model is not None:
+            try_converted(model, read_by_transformers(folder), every)
+
+
+def try_converted(model: Path, tokenizer: Any, texts: Sequence[str] = ()) -> None:
+    """As `try_out`, of the tokeniser that transformers has made of a sentencepiece model."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / WHOLE
+        tokenizer.save(str(path))
+        try_out(path, texts, model)
 
 
 def find_whole(folder: Path) -> list[Path]:
@@ -109,6 +136,16 @@ def load_any(folder: Path) -> Any:
     check_settings(folder)
     for path in find_whole(folder):
         try_out(path)
+    if (model := find_sentence_pieces(folder)) is not None:
+        check_sentence_pieces(model)
+    tokenizer = read_by_transformers(folder)
+    if model is not None:
+        try_converted(model, tokenizer)
+    return tokenizer
+
+
+def read_by_transformers(folder: Path) -> Any:
+    """The ``tokenizers.Tokenizer`` that transformers makes of the files, which have been checked."""
     from transformers import AutoTokenizer
     from transformers.utils import logging
 
@@ -201,8 +238,7 @@ def find_class(folder: Path) -> str | None:
         if isinstance(found := about.get("tokenizer_class"), str):
             return found
     family = str((read_json(folder, "config.json") or {}).get("model_type", ""))
-    classes = {"distilbert": "DistilBertTokenizer", "ernie": "BertTokenizer"}
-    return classes.get(family, f"{family.capitalize()}Tokenizer" if family else None)
+    return CLASSES.get(family, f"{family.capitalize()}Tokenizer" if family else None)
 
 
 def check_pair(folder: Path, tokenizer: Any, rows: int, specials: list[int]) -> list[str]:

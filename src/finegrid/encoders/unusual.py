@@ -18,6 +18,7 @@ from typing import Any
 
 from finegrid.data.findings import quote
 from finegrid.encoders import tokenise_sample
+from finegrid.encoders.charsmap import is_tame
 from finegrid.encoders.files import describe_stand_in, is_deep
 from finegrid.errors import first_line, input_error
 
@@ -28,34 +29,37 @@ MOST_BYTES = 200_000_000  # of a tokenizer.json: those of a million tokens have 
 MOST_ADDED = 20_000  # tokens beside the vocabulary: transformers compares each with all
 MOST_PARTS = 12  # of a normaliser or pre-tokeniser
 LONGEST_WORD = 1000  # which word pieces try to spell; its time grows with the square
+UNTYPED, SMALL = "of no type", "of little effect"
 # Parts of which none makes a text much longer, nor takes long; ByteLevel may double it, and stands once.
 NORMALIZERS = {
     *("BertNormalizer", "ByteLevel", "Lowercase", "NFC", "NFD", "NFKC", "NFKD", "Nmt", "Strip"),
-    *("StripAccents", "Sequence"),
+    *("StripAccents", "Sequence", SMALL),
 }
 PRE_TOKENIZERS = {
     *("BertPreTokenizer", "ByteLevel", "CharDelimiterSplit", "Digits", "Metaspace", "Punctuation"),
-    *("UnicodeScripts", "Whitespace", "WhitespaceSplit", "Sequence"),
+    *("UnicodeScripts", "Whitespace", "WhitespaceSplit", "Sequence", SMALL),
 }
-UNTYPED = "of no type"
-MODELS = {"WordPiece", "WordLevel", "BPE"}
+MODELS = {"WordPiece", "WordLevel", "BPE", "Unigram"}
+LONGEST_PIECE = 200  # characters of a Unigram's: its time grows with them. sentencepiece makes 16 at most
 
 
-def try_out(path: Path, texts: Sequence[str] = ()) -> None:
+def try_out(path: Path, texts: Sequence[str] = (), made_of: Path | None = None) -> None:
     """Let a process of its own read ``tokenizer.json`` and tokenise texts, if it has unusual parts.
 
     Args:
         path: of the file.
         texts: beside a few of ours. What is slow only on rare texts shows on these alone.
+        made_of: the file that it was made of, which messages name.
 
     Raises:
         InputError: it cannot be read, or takes more time or memory than any tokeniser does.
     """
-    content = read_whole(path)
-    if isinstance(added := content.get("added_tokens"), list) and len(added) > MOST_ADDED:
-        what = f"has {len(added):,} added tokens, expected {MOST_ADDED:,} at most."
-        raise input_error(str(path.parent), path.name, what)
-    if not (unusual := find_unusual(content)):
+    named = path if made_of is None else made_of
+    unusual, added = look_at(path)
+    if added > MOST_ADDED:
+        what = f"has {added:,} added tokens, expected {MOST_ADDED:,} at most."
+        raise input_error(str(named.parent), named.name, what)
+    if not unusual:
         return
     spelled = json.dumps(list(texts))
     seconds = MOST_SECONDS + len(spelled) / LEAST_SPEED
@@ -75,13 +79,13 @@ def try_out(path: Path, texts: Sequence[str] = ()) -> None:
         )
     except subprocess.TimeoutExpired:
         slow = f"did not tokenise {what} within {seconds:.3g} s: {about}. finegrid does not use it."
-        raise input_error(str(path.parent), path.name, slow) from None
+        raise input_error(str(named.parent), named.name, slow) from None
     said = ended.stdout.strip()
     if said == "ok":
         return
     if not said:  # a failed allocation ends the process
         said = f"ended while it tokenised {what}, for which it may take {MOST_GIB} GiB of memory"
-    raise input_error(str(path.parent), path.name, f"cannot be used ({about}): {said}.")
+    raise input_error(str(named.parent), named.name, f"cannot be used ({about}): {said}.")
 
 
 def has_unusual(path: Path) -> bool:
@@ -90,13 +94,27 @@ def has_unusual(path: Path) -> bool:
     Raises:
         InputError: as `read_whole`.
     """
-    about = path.stat()
-    return _has_unusual(path, about.st_size, about.st_mtime_ns)
+    return bool(look_at(path)[0])
 
 
-@lru_cache(maxsize=8)  # a file of many pieces takes a tenth of a second to read
-def _has_unusual(path: Path, size: int, changed: int) -> bool:
-    return bool(find_unusual(read_whole(path)))
+def look_at(path: Path) -> tuple[tuple[str, ...], int]:
+    """What is unusual in a ``tokenizer.json``, and how many tokens it adds to its vocabulary.
+
+    Raises:
+        InputError: as `read_whole`.
+    """
+    try:
+        about = path.stat()
+    except OSError as error:
+        raise input_error(str(path.parent), path.name, f"cannot be loaded: {first_line(error)}.") from None
+    return _look_at(path, about.st_size, about.st_mtime_ns)
+
+
+@lru_cache(maxsize=8)  # a file of 250,000 pieces takes half a second to read
+def _look_at(path: Path, size: int, changed: int) -> tuple[tuple[str, ...], int]:
+    content = read_whole(path)
+    added = content.get("added_tokens")
+    return tuple(find_unusual(content)), len(added) if isinstance(added, list) else 0
 
 
 def read_whole(path: Path) -> dict[str, Any]:
@@ -142,10 +160,20 @@ def find_unusual(content: dict[str, Any]) -> list[str]:
     kind = about.get("type", "BPE")
     if not isinstance(kind, str) or kind not in MODELS:  # early files name no type
         found.append(f"its model is {quote(kind)}")
+    if kind == "Unigram" and (most := measure_pieces(about.get("vocab"))) > LONGEST_PIECE:
+        found.append(f"its model has pieces of {most:,} characters")
     longest = about.get("max_input_chars_per_word", 0)
     if not isinstance(longest, int) or longest > LONGEST_WORD:
         found.append(f"its model takes words of {quote(longest)} characters")
     return found
+
+
+def measure_pieces(vocabulary: Any) -> int:
+    """Characters of the longest piece of a Unigram; more than any has where it is no list of pieces."""
+    try:
+        return max((len(piece) for piece, _ in vocabulary), default=0)
+    except (TypeError, ValueError):
+        return MOST_BYTES
 
 
 def find_unusual_parts(part: Any, called: str, usual: Set[str]) -> list[str]:
@@ -157,14 +185,25 @@ def find_unusual_parts(part: Any, called: str, usual: Set[str]) -> list[str]:
     return [f"its {called} has {len(kinds)} parts"] if many else []
 
 
+def is_small(part: dict[str, Any]) -> bool:
+    """Whether a part whose kind may do anything does little: a table of sentencepiece, a sign for another."""
+    if part["type"] == "Precompiled":
+        return is_tame(part.get("precompiled_charsmap"))
+    if part["type"] not in ("Replace", "Split"):
+        return False
+    pattern, content = part.get("pattern"), part.get("content", "")
+    plain = pattern.get("String") if isinstance(pattern, dict) and len(pattern) == 1 else None
+    return isinstance(plain, str) and isinstance(content, str) and len(content) <= len(plain) > 0
+
+
 def list_kinds(part: Any) -> Iterator[str]:
-    """The kinds of a normaliser or pre-tokeniser, and of all that are inside."""
+    """The kinds of a normaliser or pre-tokeniser, and of all that are inside; `SMALL` of what does little."""
     if part is None:
         return
     if not isinstance(part, dict) or not isinstance(part.get("type"), str):
         yield UNTYPED
         return
-    yield part["type"]
+    yield SMALL if is_small(part) else part["type"]
     for value in part.values():
         for inner in value if isinstance(value, list) else ():
             yield from list_kinds(inner)

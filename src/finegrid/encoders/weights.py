@@ -101,8 +101,8 @@ def check_hosted_weights(info: CheckpointInfo, config: Mapping[str, Any], raw: S
     whole = {name for name, t in raw.items() if not t.is_float and name.endswith(".weight")}
     if quantised := next((name for name in raw if QUANTISED.search(name) or name in whole), None):
         raise input_error(source, WEIGHTS, describe_quantised(quantised))
-    rows, width = config["vocab_size"], config["hidden_size"]
-    tables = [t for t in raw.values() if len(t.shape) == 2 and t.shape[0] >= rows and t.shape[1] <= width]
+    rows = config["vocab_size"]
+    tables = [t for t in raw.values() if len(t.shape) == 2 and t.shape[0] >= rows]
     if not tables:
         what = (
             f"no table of embeddings for the {rows:,} tokens that config.json names. Take the config.json "

@@ -290,6 +290,7 @@ class ProtocolFacts(TypedDict):
     engine: int | None
     versions: list[dict[str, str]]
     device: list[str]
+    processor: Annotated[list[str], Field(description="GPUs, and processors of a cluster, that trained")]
     precision: list[str]
     threads: list[int]
     stack: list[int]

@@ -14,9 +14,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from finegrid.atomic import replacing_folder
-from finegrid.encoders.families import find_hub_id, inspect
+from finegrid.encoders.families import inspect
 from finegrid.encoders.files import describe_stand_in
 from finegrid.encoders.layout import HEADS, POOLER, PREFIXES, WITH_HEAD
+from finegrid.encoders.tiers import Tier
 from finegrid.encoders.tokenizer import TOKENIZER
 from finegrid.errors import first_line, input_error
 from finegrid.inference.card import ModelOrigin, model_card
@@ -135,7 +136,9 @@ def load_model(folder: Path, fitted: Fitted, device: torch.device) -> Classifier
     if fitted.max_length > info.positions:
         what = f"max_length is {fitted.max_length}, but the encoder has {info.positions} positions."
         raise input_error(str(folder), FILE, f"{what} Fit the model again.")
-    model = Classifier(checkpoint.encoder, len(fitted.labels), fitted.pooling, Streams(0), info.tier)
+    # As it was trained: an encoder may have been found to run padded only.
+    tier: Tier = "padded" if fitted.fingerprints.get("tier") == "padded" else info.tier
+    model = Classifier(checkpoint.encoder, len(fitted.labels), fitted.pooling, Streams(0), tier)
     model.replace_head_(fitted.head_kind, fitted.head_hidden)
     # Models that were kept earlier have transformers' head in a file of its own, too.
     own = fitted.head_kind == "finegrid" or (folder / HEAD).exists()
@@ -162,7 +165,12 @@ def pick_head(tensors: Mapping[str, Tensor], family: str) -> dict[str, Tensor]:
 
 
 def keep(
-    loaded: LoadedStudy, run: Run, fitted: Fitted, out: Path, about: str = "", export: Export | None = None
+    loaded: LoadedStudy,
+    run: Run,
+    fitted: Fitted,
+    out: Path,
+    origin: ModelOrigin,
+    export: Export | None = None,
 ) -> None:
     """Write the model of a run as it was at its best epoch; or as its free level has it, if it has one.
 
@@ -171,7 +179,7 @@ def keep(
         run: the run, which has ended.
         fitted: what stands in ``finegrid.json``.
         out: the folder, there in full or not at all; a kept model that is there already is replaced.
-        about: what the card says of the study, in Markdown.
+        origin: what the card says of the study and of the checkpoint.
         export: writes the model once more, from the folder and into it.
     """
     run.restore_best_()  # after best-test, its weights are still those of the last epoch
@@ -183,19 +191,24 @@ def keep(
         write_model(run.model, loaded.study.checkpoint.folder, fitted, draft)
         if export is not None:
             export(draft, fitted)
-        card = model_card(fitted, origin_of(loaded, about), (draft / ONNX).exists())
+        card = model_card(fitted, origin, (draft / ONNX).exists())
         (draft / CARD).write_text(card, encoding="utf-8")
         for path in draft.iterdir():
             path.chmod((draft / FILE).stat().st_mode)  # safetensors lets only its owner read a file
 
 
-def origin_of(loaded: LoadedStudy, about: str) -> ModelOrigin:
-    """What the card of a model says of the study."""
-    study, checkpoint = loaded.study, loaded.study.checkpoint.folder
-    hub_id = find_hub_id(checkpoint)
+def title_model(loaded: LoadedStudy, title: str, hub_id: str | None = None, about: str = "") -> ModelOrigin:
+    """What the card of a model says of the study.
+
+    Args:
+        loaded: the study.
+        title: its name.
+        hub_id: of the checkpoint; None: it is not the hub's.
+        about: what was compared, with what result, in Markdown.
+    """
     sizes = {part: len(getattr(loaded.tokens, part)) for part in ("train", "dev", "test")}
-    name, base = study.folder.resolve().name, hub_id or checkpoint.name
-    return ModelOrigin(name, base, hub_id is not None, sizes, about)
+    base = hub_id or loaded.study.checkpoint.folder.name
+    return ModelOrigin(title, base, hub_id is not None, sizes, about)
 
 
 def fitted_of(loaded: LoadedStudy, recipe: Recipe, record: Record) -> Fitted:

@@ -146,7 +146,7 @@ class Classifier(nn.Module):
 
     def features(self, batch: Packed, step: int | CapturedKeys | None = None) -> Tensor:
         """One vector a text, ``[texts, width]``: what the head reads. Arguments as of `forward`."""
-        self.clock.turn_to_(step)
+        self.clock.turn_to_(step, batch.portion)
         prefix = batch.prefix or (self.prefix(batch, step) if self.frozen_layers else None)
         below = [] if prefix is None else [*prefix.below]
         last = self.engine.run(
@@ -165,13 +165,21 @@ class Classifier(nn.Module):
         """
         return [self.head.pool.read(hidden, batch)] if level in self.head.pool.levels else []
 
-    def shared(self, batch: Batch, step: int | None = None) -> Batch:
-        """The batch for all runs of this one's family: with the frozen bottom computed, if there is one."""
-        return batch.with_prefix(self.prefix(batch, step)) if self.frozen_layers else batch
+    def shared(self, batch: Batch, step: int | None = None, micro_batch: int = 0) -> Batch:
+        """The batch for all runs of this one's family: with the frozen bottom computed, if there is one.
+
+        So many texts at once; 0: all.
+        """
+        if not self.frozen_layers:
+            return batch
+        portions = batch.portions(micro_batch)
+        prefixes = [self.prefix(portion, step) for portion in portions]
+        only = len(portions) == 1
+        return batch.with_prefix(prefixes[0] if only else Prefix.joined(prefixes, portions, len(batch.ids)))
 
     def prefix(self, batch: Packed, step: int | CapturedKeys | None = None) -> Prefix:
         """Run the frozen bottom: nothing but embeddings where nothing is frozen."""
-        self.clock.turn_to_(step)
+        self.clock.turn_to_(step, batch.portion)
         frozen, below = self.frozen_layers, list[Tensor]()
 
         def keep(level: int, hidden: Tensor) -> None:
@@ -196,12 +204,20 @@ class Classifier(nn.Module):
     def evaluating(self) -> Iterator[None]:
         """Evaluation mode, with the weights as they are on entering, and training mode again."""
         self.eval()
-        trained = range(self.frozen_layers, len(self.parts.layers))
         try:
-            with holding(self.engine, trained, self.compute):
+            with self.settled():
                 yield
         finally:
             self.train()
+
+    @contextmanager
+    def settled(self, asked: bool = True) -> Iterator[None]:
+        """If asked, take it that the weights of layers that train stay as they are, until the end."""
+        if not asked:
+            yield
+            return
+        with holding(self.engine, range(self.frozen_layers, len(self.parts.layers)), self.compute):
+            yield
 
     def pool(self, below: Sequence[Tensor], last: Tensor, batch: Packed) -> Tensor:
         """One vector a text, ``[texts, width]``.

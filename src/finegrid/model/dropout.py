@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
@@ -11,13 +12,54 @@ import torch
 from torch import Tensor, nn
 
 from finegrid.model.kernels.counter import counter_words
-from finegrid.model.kernels.layout import Dropped
+from finegrid.model.kernels.layout import Dropped, Portion, Unit
 from finegrid.model.kernels.operations import kernels
 from finegrid.streams import Streams
 
 LEVELS = 1 << 16  # 16 random bits per mask: 8 would turn a rate of 0.1 into 0.1016
 # Which shard of a batch this thread works on: each has masks of its own, whichever thread comes first.
 SHARD: ContextVar[int] = ContextVar("SHARD", default=0)
+
+
+class Notes:
+    """The masks that a part of a forward pass draws, in order, for when it is computed once more."""
+
+    def __init__(self) -> None:
+        self.masks: list[Mask | None] = []
+        self._next: int | None = None  # to be drawn again; None: they are noted down
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Note down what is drawn inside."""
+        yield from self._open(None)
+
+    @contextmanager
+    def replayed(self) -> Iterator[None]:
+        """Draw inside what was noted down: no pass counts as made."""
+        yield from self._open(0)
+
+    def _open(self, first: int | None) -> Iterator[None]:
+        self._next = first
+        token = NOTES.set(self)
+        try:
+            yield
+        finally:
+            NOTES.reset(token)
+
+    @property
+    def replaying(self) -> bool:
+        return self._next is not None
+
+    def add(self, mask: Mask | None) -> None:
+        self.masks.append(mask)
+
+    def take(self) -> Mask | None:
+        assert self._next is not None  # see `replaying`
+        self._next += 1
+        return self.masks[self._next - 1]
+
+
+NOTES: ContextVar[Notes | None] = ContextVar("NOTES", default=None)
 
 
 @dataclass
@@ -41,6 +83,28 @@ class CapturedKeys:
     keys: Mapping[str, Tensor]  # of the step's streams, by site
 
 
+@dataclass(frozen=True)
+class Mask:
+    """A mask that can be drawn at any time: of values of a stream, whose name and key are settled."""
+
+    clock: Clock
+    step: int
+    site: str
+    dropped: int  # of LEVELS
+    first: int  # value of the stream
+    count: int
+    device: torch.device
+    key: Tensor | None  # of a captured step
+
+    def draw(self) -> Dropped:
+        """What is dropped. Where kernels draw masks, this one is drawn when it is asked for: some need none."""
+        scale = LEVELS / (LEVELS - self.dropped)  # of survivors: it keeps the expectation
+        if kernels(self.device) is None:
+            return Dropped(self.clock.keep(self), scale)
+        key = self.clock.key(self)
+        return Dropped(lambda: self.clock.keep(self), scale, key, self.dropped - LEVELS // 2)
+
+
 @dataclass
 class Clock:
     """Which step of which run the masks are drawn for. One clock is shared by all sites of a model.
@@ -52,66 +116,74 @@ class Clock:
     step: int | None = None  # None: of a pass that was given none, and then nothing can be drawn
     book: MaskBook | None = None  # of the run's family, if it has company
     keys: Mapping[str, Tensor] | None = None  # of a captured step
+    portion: Portion | None = None  # of the step's batch; None: all of it
 
-    def turn_to_(self, step: int | CapturedKeys | None) -> None:
-        """Draw for this step from now on; counted from 0."""
+    def turn_to_(self, step: int | CapturedKeys | None, portion: Portion | None = None) -> None:
+        """Draw for this step from now on; counted from 0. ``portion``: that a pass reads of its batch."""
+        self.portion = portion
         if isinstance(step, CapturedKeys):
             self.step, self.keys = step.step, step.keys
         else:
             self.step, self.keys = step, None
 
-    def keep(self, site: str, dropped: int, count: int, device: torch.device) -> Tensor:
-        """``[count]`` of 1 or 0, uint8: 0 for ``dropped`` of 65,536 values."""
+    def mask(self, site: str, dropped: int, first: int, count: int, device: torch.device) -> Mask:
+        """Of a site, for a pass that is made now: see `Mask`."""
         if self.step is None:
             raise ValueError(f"dropout at {site}: a forward pass in training needs its step")
-        if self.book is None:
-            return self._draw(site, dropped, count, device)
-        self.book.turn_to_(self.step)
-        if (site, dropped, count) not in self.book.masks:
-            self.book.masks[site, dropped, count] = self._draw(site, dropped, count, device)
-        return self.book.masks[site, dropped, count]
+        key = None if self.keys is None else self.keys[site]
+        return Mask(self, self.step, site, dropped, first, count, device, key)
 
-    def key(self, site: str, device: torch.device) -> int | Tensor | None:
-        """By which a kernel draws this step's mask by itself; None where there is no such kernel."""
-        if self.step is None or kernels(device) is None:
-            return None
-        return self._key(site)
+    def keep(self, mask: Mask) -> Tensor:
+        """``[count]`` of 1 or 0, uint8: 0 for ``dropped`` of 65,536 values."""
+        # Of portions nothing is kept: it would come to the masks of a whole batch.
+        if self.book is None or self.portion is not None:
+            return self._draw(mask)
+        self.book.turn_to_(mask.step)
+        key = mask.site, mask.dropped, mask.count
+        if key not in self.book.masks:
+            self.book.masks[key] = self._draw(mask)
+        return self.book.masks[key]
+
+    def key(self, mask: Mask) -> int | Tensor:
+        """Of the stream that a mask's values are from."""
+        return self.streams.key(f"dropout/{mask.step}/{mask.site}") if mask.key is None else mask.key
 
     def forget_(self) -> None:
         """Draw this step's masks anew, whoever has seen them."""
         if self.book is not None:
             self.book.turn_to_(-1)
 
-    def _draw(self, site: str, dropped: int, count: int, device: torch.device) -> Tensor:
-        words = -(-count // 4)
-        if self.keys is not None or device.type == "cuda":  # sending masks over would take longer than a step
-            key = self._key(site)
+    def _draw(self, mask: Mask) -> Tensor:
+        count, device = mask.count, mask.device
+        before, skipped = divmod(mask.first, 4)  # a word has four values
+        words, part = -(-(skipped + count) // 4), slice(skipped, skipped + count)
+        if mask.key is not None or device.type == "cuda":  # sending masks over would take longer than a step
+            key = self.key(mask)
             if (fused := kernels(device)) is not None:
-                keep: Tensor = fused.draw_keep(key, dropped, count, device)
+                keep: Tensor = fused.draw_keep(key, mask.dropped, count, device, mask.first)
                 return keep
-            bits = counter_words(key, words, device).view(torch.int16)[:count]
+            bits = counter_words(key, words, device, before).view(torch.int16)[part]
         else:
-            own = self.streams.bits(f"dropout/{self.step}/{site}", words)
-            bits = torch.from_numpy(own.view(np.int16)[:count])
+            values = self.streams.bits(f"dropout/{mask.step}/{mask.site}", words, before)
+            bits = torch.from_numpy(values.view(np.int16)[part])
         # int16 spans -32768 to 32767: the comparison drops exactly `dropped` of the 65,536 values. In place,
         # it stays int16, which torch compares and converts ten times faster than it makes bools.
-        return bits.ge_(dropped - LEVELS // 2).to(torch.uint8)
-
-    def _key(self, site: str) -> int | Tensor:
-        return self.streams.key(f"dropout/{self.step}/{site}") if self.keys is None else self.keys[site]
+        return bits.ge_(mask.dropped - LEVELS // 2).to(torch.uint8)
 
 
 class Dropout(nn.Module):
     """One dropout site. Inactive in ``eval`` mode, at rate 0, and once ``silenced``."""
 
-    def __init__(self, site: str, rate: float, clock: Clock) -> None:
+    def __init__(self, site: str, rate: float, clock: Clock, unit: Unit = "token") -> None:
         super().__init__()
         self.site = site
+        self.unit = unit
         self.drop_(rate)
         self.clock = clock
         self.silenced = False
-        # By shard, step and passes: a second pass in one step (two views of a batch) gets masks of its own.
-        self._calls: dict[int, tuple[int | None, int]] = {}
+        # By shard and portion, step and passes: a second pass in one step (two views of a batch) gets masks
+        # of its own.
+        self._calls: dict[tuple[int, int], tuple[int | None, int]] = {}
 
     def drop_(self, rate: float) -> None:
         """Drop at this rate from now on. What a rate drops, a higher one drops too: draws are the same."""
@@ -121,28 +193,37 @@ class Dropout(nn.Module):
     def active(self) -> bool:
         return self.training and not self.silenced and self.dropped > 0
 
-    def draw(self, count: int, device: torch.device, later: bool = False) -> Dropped | None:
+    def draw(self, count: int, device: torch.device, before: int | None = None) -> Dropped | None:
         """A mask for one pass of ``count`` elements; None where nothing is dropped.
 
         Args:
-            count: of elements.
+            count: how many.
             device: where they are.
-            later: whether a kernel may draw it by itself, so that it is drawn here only if it is asked for.
+            before: of those that the whole batch has, how many come before them, where that does not follow
+                from what the site has values of.
         """
+        notes = NOTES.get()
+        if notes is not None and notes.replaying:
+            mask = notes.take()
+        else:
+            mask = self.mask(count, device, before)
+            if notes is not None:
+                notes.add(mask)
+        return None if mask is None else mask.draw()
+
+    def mask(self, count: int, device: torch.device, before: int | None = None) -> Mask | None:
+        """What `draw` draws, yet to be drawn: the pass counts as made. Arguments as there."""
         if not self.active:
             return None
-        shard = SHARD.get()
-        step, passes = self._calls.get(shard, (-1, 0))
+        shard, portion = SHARD.get(), self.clock.portion
+        key = shard, 0 if portion is None else portion.first_text
+        step, passes = self._calls.get(key, (-1, 0))
         passes = passes + 1 if step == self.clock.step else 0
-        self._calls[shard] = (self.clock.step, passes)
+        self._calls[key] = (self.clock.step, passes)
         site = name_pass(self.site, passes) + (f"/shard-{shard}" if shard else "")
-        # The scale of survivors keeps the expectation.
-        scale = LEVELS / (LEVELS - self.dropped)
-        about = site, self.dropped, count, device
-        key = self.clock.key(site, device) if later else None
-        if key is None:
-            return Dropped(self.clock.keep(*about), scale)
-        return Dropped(lambda: self.clock.keep(*about), scale, key, self.dropped - LEVELS // 2)
+        if before is None:
+            before = 0 if portion is None else portion.before(self.unit, count)
+        return self.clock.mask(site, self.dropped, before, count, device)
 
     def forget_(self) -> None:
         """Take what comes next for the first pass of its step."""

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from finegrid.model.anatomy import Layer
+from finegrid.model.dropout import Notes
 from finegrid.model.kernels.layout import Layout
 from finegrid.model.kernels.operations import operations
 from finegrid.model.kernels.products import add_grad_input_, grad_input, grad_weight
@@ -40,11 +41,23 @@ def copy_weights(layer: Layer, dtype: torch.dtype) -> Copies:
     return Copies(*((weight.to(dtype), bias.to(dtype)) for weight, bias in pairs))
 
 
-def forward_layer(layer: Layer, x: Tensor, layout: Layout, copies: Copies) -> Tensor:
+def forward_layer(layer: Layer, x: Tensor, layout: Layout, copies: Copies, recompute: bool = False) -> Tensor:
     """One post-LayerNorm layer. ``[tokens, width]`` to ``[tokens, width]``.
 
     Of stacked runs, all weights and ``x`` have one more dimension, the first; they share dropout masks.
+
+    Args:
+        layer: with its weights.
+        x: what goes into it.
+        layout: where the texts lie.
+        copies: the weights in the type of products.
+        recompute: keep nothing but ``x`` for the backward pass, which computes the layer once more.
     """
+    if recompute and torch.is_grad_enabled():
+        again: Tensor = Recomputed.apply(  # type: ignore[no-untyped-call]
+            x, layer, layout, copies, *parameters_of(layer)
+        )
+        return again
     attended, low = AttentionHalf.apply(  # type: ignore[no-untyped-call]
         x,
         layer.query.weight,
@@ -76,6 +89,40 @@ def forward_layer(layer: Layer, x: Tensor, layout: Layout, copies: Copies) -> Te
     return out
 
 
+def parameters_of(layer: Layer) -> list[Tensor]:
+    """What a layer trains."""
+    linear = (layer.query, layer.key, layer.value, layer.attention_out, layer.up, layer.down)
+    parts: tuple[Any, ...] = (*linear, layer.attention_norm, layer.output_norm)
+    return [p for part in parts for p in (part.weight, part.bias)]
+
+
+class Recomputed(torch.autograd.Function):
+    """A layer that is computed once more in its backward pass, with the very same masks: the same bits."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, *rest: Any) -> Tensor:
+        layer, layout, copies, *_ = rest
+        ctx.notes = Notes()
+        with ctx.notes.taken():
+            out = forward_layer(layer, x, layout, copies)
+        ctx.save_for_backward(x)
+        ctx.rest = layer, layout, copies
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, ...]:
+        layer, layout, copies = ctx.rest
+        x = ctx.saved_tensors[0].detach().requires_grad_(ctx.needs_input_grad[0])
+        with torch.enable_grad(), ctx.notes.replayed():
+            out = forward_layer(layer, x, layout, copies)
+        needed = (ctx.needs_input_grad[0], *ctx.needs_input_grad[4:])
+        pairs = zip((x, *parameters_of(layer)), needed, strict=True)
+        grads = iter(torch.autograd.grad(out, [t for t, needs in pairs if needs], grad_out))
+        of_x, *others = (next(grads) if needs else None for needs in needed)
+        return (of_x, None, None, None, *others)
+
+
 class AttentionHalf(torch.autograd.Function):
     """``norm(x + dropout(out(attention(qkv(x)))))``. Parameters are passed for autograd's sake only.
 
@@ -86,7 +133,7 @@ class AttentionHalf(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, *rest: Any) -> tuple[Tensor, Tensor | None]:
         layer, layout, copies = rest[-3:]
         ops = operations(x, copies.qkv[0].dtype)
-        of_weights = layer.attention_dropout.draw(layout.weights // layout.runs, x.device, later=True)
+        of_weights = layer.attention_dropout.draw(layout.weights // layout.runs, x.device, layout.before)
         dropped = layer.hidden_dropout.draw(x.shape[-2:].numel(), x.device)
         h = x.to(copies.qkv[0].dtype)
         context, attended = ops.attend(*ops.linear(h, *copies.qkv), layout, of_weights)

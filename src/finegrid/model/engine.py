@@ -23,6 +23,8 @@ Visit = Callable[[int, Tensor], None]  # is given levels, ``[tokens, width]``; 0
 class Engine(Protocol):
     """An encoder that runs over packed batches. It owns no parameters: those belong to the encoder."""
 
+    recompute: bool  # whether layers keep nothing but their input for the backward pass
+
     @property
     def parts(self) -> Anatomy: ...
 
@@ -73,6 +75,7 @@ class HandEngine:
         own = take_apart(encoder, clock)
         self.parts, self.embed, self.layers = own.anatomy, own.embed, own.layers
         self.initials: Mapping[str, Initial] = {}
+        self.recompute = False
         self._held: dict[int, Copies] = {}  # by layer, where weights stay as they are
 
     def run(
@@ -92,7 +95,7 @@ class HandEngine:
         for index in range(start, len(self.layers) if end is None else end):
             layer = self.layers[index]
             copies = self._held.get(index) or self._copy(index, compute)
-            hidden = forward_layer(layer, hidden, batch.layout(layer.heads), copies)
+            hidden = forward_layer(layer, hidden, batch.layout(layer.heads), copies, self.recompute)
             if index + 1 in wanted and index + 1 != end:
                 visit(index + 1, hidden)
         return hidden

@@ -39,7 +39,7 @@ def finegrid_head(pool: Pool, parts: Anatomy, classes: int, hidden: int, clock: 
     steps: dict[str, nn.Module] = {
         "norm": nn.LayerNorm(pool.width),
         **deep,
-        "dropout": Dropout(SITE, parts.head_dropout_rate, clock),
+        "dropout": Dropout(SITE, parts.head_dropout_rate, clock, "text"),
         "linear": linear(hidden or pool.width, classes),
     }
     return ClassifierHead(pool, steps)
@@ -49,7 +49,7 @@ def huggingface_head(pool: Pool, parts: Anatomy, classes: int, clock: Clock) -> 
     """That of ``AutoModelForSequenceClassification`` for the family, in transformers 5."""
 
     def dropout(site: str) -> Dropout:
-        return Dropout(site, parts.head_dropout_rate, clock)
+        return Dropout(site, parts.head_dropout_rate, clock, "text")
 
     between: dict[str, nn.Module] = {}
     if parts.family in {"electra", *ROBERTA_LIKE}:

@@ -16,9 +16,9 @@ from finegrid.model.anatomy import Anatomy
 from finegrid.model.dropout import Clock, Dropout
 from finegrid.model.hosted_attention import SITE, attention_of, register_attention
 from finegrid.model.initial import Initial, find_initials
-from finegrid.model.kernels.layout import Layout, lay_out
+from finegrid.model.kernels.layout import Layout
 from finegrid.model.outline import Outline, SiteOutline, outline_of
-from finegrid.model.packing.batches import Batch, Packed
+from finegrid.model.packing.batches import Batch, Packed, fill_up
 from finegrid.model.passing import Bucket, Pass, buckets_of, current_pass, passing
 from finegrid.model.sites import HostedDropout
 
@@ -65,6 +65,7 @@ class HostedEngine:
         self.encoder, self.tier, self.outline, self.initials = encoder, tier, found.outline, found.initials
         self.heads = int(getattr(encoder.config, "num_attention_heads", 1))
         self.parts = self._put_together(clock)
+        self.recompute = False
         self.attended = 0  # calls of finegrid's attention in the last pass
         for name in dict.fromkeys(self.outline.layers):
             host_layer_(encoder.get_submodule(name), self.outline.returns)
@@ -176,15 +177,14 @@ class HostedEngine:
             given["token_type_ids"] = types
         if "use_cache" in known:
             given["use_cache"] = False
+        current.recompute = self.recompute and torch.is_grad_enabled()
         with passing(current):
             last: Tensor = self.encoder(**given)[0]
         self.attended = current.attended
         return last
 
     def _bucket_layout(self, batch: Batch) -> Layout:
-        lengths = torch.from_numpy(batch.lengths).to(batch.ids.device)
-        about = cut_buckets(batch.lengths), len(batch.ids), self.heads
-        return lay_out(lengths, *about, real_tokens=batch.real_tokens)
+        return batch.layout_by(cut_buckets, self.heads)
 
     @property
     def _padding(self) -> int:
@@ -229,8 +229,3 @@ def pad_ids(ids: Tensor, bucket: Bucket, padding: int) -> Tensor:
 def unpad(padded: Tensor, bucket: Bucket) -> Tensor:
     """``[texts, length, width]`` to ``[real tokens, width]``."""
     return wide(padded).reshape(-1, padded.shape[-1]).index_select(0, bucket.rows)
-
-
-def fill_up(packed: Tensor, tokens: int) -> Tensor:
-    """With zeros, to as many tokens as the batch has."""
-    return torch.cat([packed, packed.new_zeros(tokens - len(packed), packed.shape[1])])

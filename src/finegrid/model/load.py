@@ -45,11 +45,10 @@ class Checkpoint:
         return encoder
 
     @property
-    def table(self) -> tuple[str, nn.Embedding]:
-        """The table of words, all of it, and the name of its parameter in the encoder."""
-        table = self.encoder.get_input_embeddings()  # type: ignore[operator]  # transformers' own
-        (name,) = (name for name, p in self.encoder.named_parameters() if p is table.weight)
-        return name, table
+    def table(self) -> nn.Module:
+        """Of words, all of them. Whatever is no plain ``nn.Embedding`` is nobody's to take rows of."""
+        table: nn.Module = self.encoder.get_input_embeddings()  # type: ignore[operator]  # transformers' own
+        return table
 
 
 def load_encoder(info: CheckpointInfo) -> tuple[nn.Module, list[str]]:

@@ -6,15 +6,18 @@ An encoder's parts find the pass that they are in by `current_pass`.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
+from finegrid.model.dropout import Notes
 from finegrid.model.kernels.layout import Group, Layout
 
 CURRENT: ContextVar[Pass] = ContextVar("CURRENT")
@@ -56,6 +59,7 @@ class Pass:
     visit: Callable[[int, Tensor], None]
     bucket: Bucket | None = None
     number: int = field(default_factory=lambda: next(NUMBERS))
+    recompute: bool = False  # layers keep nothing but their input, and are computed once more
     called: int = 0  # layers, so far
     attended: int = 0  # calls of finegrid's attention, so far
 
@@ -88,7 +92,7 @@ class Pass:
                 kwargs = {**kwargs, "hidden_states": hidden}
             else:
                 args = (hidden, *args[1:])
-            returned = compute(*args, **kwargs)
+            returned = (self._twice(compute) if self.recompute else compute)(*args, **kwargs)
             hidden = returned[0] if returns else returned
         else:
             returned = alone(hidden, returns)
@@ -98,6 +102,27 @@ class Pass:
                 returned = alone(hidden, returns)
             self.visit(index + 1, hidden)
         return returned
+
+    def _twice(self, compute: Callable[..., Any]) -> Callable[..., Any]:
+        """The same, computed once more in the backward pass, with the same masks."""
+
+        def checkpointed(*args: Any, **kwargs: Any) -> Any:
+            notes = Notes()
+
+            def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+                return notes.taken(), self._once_more(notes)
+
+            whole = partial(compute, **kwargs)
+            return checkpoint(
+                whole, *args, context_fn=contexts, use_reentrant=False, preserve_rng_state=False
+            )
+
+        return checkpointed
+
+    @contextmanager
+    def _once_more(self, notes: Notes) -> Iterator[None]:
+        with passing(self), notes.replayed():
+            yield
 
 
 def alone(hidden: Tensor, returns: int) -> Any:

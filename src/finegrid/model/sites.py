@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from finegrid.model.dropout import Clock, Dropout
+from finegrid.model.dropout import NOTES, Clock, Dropout, Mask
 from finegrid.model.kernels.layout import Dropped
 from finegrid.model.passing import Pass, current_pass
 
@@ -23,9 +23,9 @@ class HostedDropout(Dropout):
     """A site of an encoder that transformers computes."""
 
     def __init__(self, site: str, rate: float, clock: Clock, kind: SiteKind) -> None:
-        super().__init__(site, rate, clock)
+        super().__init__(site, rate, clock, "token" if kind == "hidden" else "other")
         self.kind = kind
-        self._drawn: list[Dropped] = []  # in this pass, by calls
+        self._drawn: list[tuple[Mask, Dropped]] = []  # in this pass, by calls
         self._at = (-1, -1)  # the pass and the bucket of the last call
         self._call = 0
 
@@ -40,21 +40,31 @@ class HostedDropout(Dropout):
 
     def of_pass(self, current: Pass, x: Tensor) -> Dropped:
         """What this call of the site drops of the whole batch: the same in all its buckets."""
-        number, first = current.number, -1 if current.bucket is None else current.bucket.group.first
+        counts = {
+            "hidden": current.tokens * x.shape[-1],
+            "attention": current.layout.weights,
+            "shared": x.numel(),
+        }
+        before = current.layout.before if self.kind == "attention" else None
+        about = counts[self.kind], x.device, before
+        notes = NOTES.get()
+        if current.bucket is None or (notes is not None and notes.replaying):
+            drawn = self.draw(*about)
+            assert drawn is not None  # it is active
+            return drawn
+        number, first = current.number, current.bucket.group.first
         if number != self._at[0]:
             self._drawn.clear()
         self._call = self._call + 1 if (number, first) == self._at else 0
         self._at = number, first
         if self._call == len(self._drawn):
-            counts = {
-                "hidden": current.tokens * x.shape[-1],
-                "attention": current.layout.weights,
-                "shared": x.numel(),
-            }
-            drawn = self.draw(counts[self.kind], x.device, later=self.kind == "attention")
-            assert drawn is not None  # it is active
-            self._drawn.append(drawn)
-        return self._drawn[self._call]
+            mask = self.mask(*about)
+            assert mask is not None  # it is active
+            self._drawn.append((mask, mask.draw()))
+        mask, drawn = self._drawn[self._call]
+        if notes is not None:
+            notes.add(mask)
+        return drawn
 
     def _shape(self, dropped: Dropped, current: Pass, x: Tensor) -> Tensor:
         bucket, keep = current.bucket, dropped.keep

@@ -1,4 +1,4 @@
-"""What fits this machine: how many workers, and how many runs may walk in lockstep in each."""
+"""What fits a machine: how many workers, and how many runs may walk in lockstep in each."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import psutil
 from finegrid.errors import input_error
 from finegrid.machine import VISIBLE, cores, gpus
 from finegrid.planning.runs import PlannedRun
+from finegrid.recipe.recipe import Recipe
+from finegrid.refusals import Needs
 from finegrid.study.audit_file import Audit, Cost
 from finegrid.study.settings import RunSettings
 
@@ -35,6 +37,26 @@ class Hardware:
     def here(cls) -> Hardware:
         """This machine."""
         return cls(cores(), psutil.virtual_memory().total, len(gpus()))
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What there is to train a study: this machine, or the nodes of a cluster.
+
+    Attributes:
+        hardware: What families are planned for, of a cluster the smallest node's; None: this machine's.
+        nodes: Of a cluster, those that can hold a worker; None: this machine trains.
+        places: Workers that these nodes hold together.
+        named: How the command line asks for it.
+    """
+
+    hardware: Hardware | None = None
+    nodes: int | None = None
+    places: int = 0
+    named: tuple[str, ...] = ()
+
+
+HERE = Offer()
 
 
 @dataclass(frozen=True)
@@ -82,6 +104,51 @@ def capacity(settings: RunSettings, audit: Audit, hardware: Hardware | None = No
     by_memory = int(budget / largest) if largest else has.cores
     workers = max(1, min(has.cores // settings.threads, by_memory))
     return Capacity(audit, workers, int(budget / workers), settings.family_size, settings.stack_size)
+
+
+def count_workers(settings: RunSettings, audit: Audit, offer: Offer, asked: int | None) -> int:
+    """How many workers train, where there are as many families: one at least, which waits for a node.
+
+    Args:
+        settings: how runs are executed.
+        audit: what they cost.
+        offer: what there is to train them.
+        asked: as many as the user asks for; None: as many as there is room for.
+    """
+    if offer.nodes is None:
+        return asked or capacity(settings, audit, offer.hardware).workers
+    places = max(1, offer.places)
+    return places if asked is None else min(asked, places)
+
+
+def room_of_a_run(settings: RunSettings, device_memory: int, hardware: Hardware | None = None) -> int:
+    """Bytes that a run may take if every GPU, or every core, is to have a worker.
+
+    Args:
+        settings: how runs are executed.
+        device_memory: of a GPU; 0 where none trains.
+        hardware: of the machine that trains; None: of this one.
+    """
+    has = hardware or Hardware.here()
+    if settings.device == "cuda":
+        devices = max(1, has.gpus)
+        return int(settings.memory * GIB / devices if settings.memory else SHARE_CUDA * device_memory)
+    budget = settings.memory * GIB if settings.memory else SHARE * has.memory
+    return int(budget / max(1, has.cores // settings.threads))
+
+
+def recomputes(settings: RunSettings, audit: Audit, recipe: Recipe) -> bool:
+    """Whether runs of a recipe compute their layers twice: as asked for, or as the audit chose."""
+    if settings.recompute != "auto":
+        return settings.recompute
+    cost = audit.cost(recipe)
+    return cost is not None and cost.recomputes
+
+
+def needs_of(recipe: Recipe, settings: RunSettings, audit: Audit) -> Needs:
+    """What a run has in memory at once, for messages."""
+    training = recipe.training
+    return Needs(training.portion or training.batch_size, recomputes(settings, audit, recipe))
 
 
 def check_workers(settings: RunSettings, workers: int | None) -> None:

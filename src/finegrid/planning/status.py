@@ -9,7 +9,7 @@ from typing import Any
 
 from finegrid import metrics
 from finegrid.machine import PRECISIONS
-from finegrid.planning.capacity import capacity
+from finegrid.planning.capacity import HERE, Offer, capacity, count_workers
 from finegrid.planning.families import Family, plan_families
 from finegrid.planning.forecast import makespan
 from finegrid.planning.free import with_free
@@ -31,7 +31,7 @@ STATES = ("done", "diverged", "failed", "left")
 def probed(study: Study, settings: RunSettings) -> bool:
     """Whether an audit tells what the study's rows cost, run so."""
     audit = fitting_audit(study)
-    return audit is not None and bool(audit.costs) and audit.measured == settings.alike
+    return audit is not None and bool(audit.costs) and audit.measured == settings.priced_by
 
 
 def seeds_seen(study: Study, audit: Audit | None, on_file: RunsOnFile) -> tuple[int, ...]:
@@ -44,7 +44,11 @@ def seeds_seen(study: Study, audit: Audit | None, on_file: RunsOnFile) -> tuple[
 
 
 def study_status(
-    study: Study, settings: RunSettings, seeds: int | None = None, workers: int | None = None
+    study: Study,
+    settings: RunSettings,
+    seeds: int | None = None,
+    workers: int | None = None,
+    offer: Offer = HERE,
 ) -> StudyStatus:
     """How a study stands now, with the audit that fits it.
 
@@ -53,11 +57,12 @@ def study_status(
         settings: how it is executed.
         seeds: the first so many; None: those of study.toml, and those that were added.
         workers: how many processes train; None: as many as cores and memory carry.
+        offer: what there is to train it.
     """
     audit = fitting_audit(study)
     on_file = read_runs(study, audit)
     numbers = tuple(range(seeds)) if seeds else seeds_seen(study, audit, on_file)
-    return StudyStatus(study, settings, audit and with_free(audit, study), numbers, workers, on_file)
+    return StudyStatus(study, settings, audit and with_free(audit, study), numbers, workers, on_file, offer)
 
 
 @dataclass(frozen=True)
@@ -73,11 +78,12 @@ class StudyStatus:
     seeds: Sequence[int]
     asked_workers: int | None = None
     known: RunsOnFile | None = None  # what is on file, where that has been read already
+    offer: Offer = HERE  # what there is to train it
 
     @property
     def workers(self) -> int:
         assert self.audit is not None
-        return self.asked_workers or capacity(self.settings, self.audit).workers
+        return count_workers(self.settings, self.audit, self.offer, self.asked_workers)
 
     @cached_property
     def runs(self) -> list[PlannedRun]:
@@ -89,7 +95,7 @@ class StudyStatus:
     def families(self) -> list[Family]:
         if self.audit is None:
             return []
-        return plan_families(self.runs, capacity(self.settings, self.audit).size_of)
+        return plan_families(self.runs, capacity(self.settings, self.audit, self.offer.hardware).size_of)
 
     @cached_property
     def on_file(self) -> RunsOnFile:

@@ -163,17 +163,19 @@ def forecast_lines(status: StudyStatus, audit: Audit, lang: Lang) -> Iterator[st
         return
     families = status.families
     seconds = sum(family_seconds(family, audit) for family in families)
+    nodes = status.offer.nodes
     yield say(
-        "predicted",
+        "predicted" if nodes is None else "predicted there" if nodes else "no node",
         lang,
         work=format_duration(seconds, lang),
         left=format_duration(left, lang),
         workers=count(status.workers, "worker", lang),
         threads=count(status.settings.threads, "thread", lang),
+        nodes=count(nodes or 0, "node", lang),
     )
     most = max(family_memory(family, audit, status.settings.stack_size > 1) for family in families)
     yield say("memory", lang, gib=most / 2**30)
-    if audit.measured and audit.measured != status.settings.alike:
+    if audit.measured and audit.measured != status.settings.priced_by:
         yield say("measured", lang, settings=format_settings(audit.measured))
 
 
@@ -182,8 +184,14 @@ def format_settings(settings: Mapping[str, str | int]) -> str:
     return ", ".join(f"{name} {value}" for name, value in settings.items())
 
 
-def status_lines(status: StudyStatus, lang: Lang = "en") -> list[str]:
-    """`finegrid status` in words."""
+def status_lines(status: StudyStatus, lang: Lang = "en", at_work: bool = False) -> list[str]:
+    """`finegrid status` in words.
+
+    Args:
+        status: of the study.
+        lang: en or zh.
+        at_work: whether somebody trains it, who knows better what time is left, perhaps on a cluster.
+    """
     phases = phases_lines(status.study, load_audit(status.study.folder), status.seeds, lang)
     if status.audit is None and status.study.screen is not None:
         return [*phases, say("phase 2", lang)]
@@ -200,7 +208,7 @@ def status_lines(status: StudyStatus, lang: Lang = "en") -> list[str]:
         lines.append(say("logs", lang, folder=status.study.files.logs))
     if degenerate := status.degenerate():
         lines.append(say("degenerate", lang, runs=", ".join(degenerate)))
-    if left := status.seconds_left():
+    if not at_work and (left := status.seconds_left()):
         lines.append(say("left", lang, time=format_duration(left, lang)))
     return lines
 

@@ -22,6 +22,9 @@ ENGLISH = {
     "may be padded": "encoder: {family} runs padded; plan --probe says what padding costs",
     "inert": "inert: {factor} in {rows}: {reason}",
     "predicted": "predicted: {work} of work, {left} left with {workers} of {threads}",
+    "predicted there": "predicted: {work} of work, {left} left on {nodes} of the cluster with up to "
+    "{workers} of {threads}",
+    "no node": "predicted: {work} of work; no node of the cluster can hold a worker yet",
     "memory": "memory: up to {gib:.1f} GiB per worker",
     "measured": "both measured with {settings}; plan --probe measures what is asked for",
     "phase 2": "phase 2 is not started: `finegrid run` goes on with it.",
@@ -76,6 +79,9 @@ CHINESE = {
     "may be padded": "编码器：{family} 按填充后的批次计算；plan --probe 会给出填充的代价",
     "inert": "不起作用：{factor}，在 {rows}中：{reason}",
     "predicted": "预计：单进程共需 {work}；用 {workers}（各 {threads}）还需 {left}",
+    "predicted there": "预计：单进程共需 {work}；在集群的 {nodes}上最多用 {workers}（各 {threads}），还需 "
+    "{left}",
+    "no node": "预计：单进程共需 {work}；集群目前没有可以容纳工作进程的节点",
     "memory": "内存：每个进程最多 {gib:.1f} GiB",
     "measured": "两者是在 {settings} 下测得的；plan --probe 会按现在的设置测量",
     "phase 2": "第二阶段尚未开始：`finegrid run` 会继续。",
@@ -122,6 +128,7 @@ MEASURES = {  # what Chinese counts things with
     "finished run": "次已完成的运行",
     "distinct recipe": "个不同的配方",
     "worker": "个进程",
+    "node": "个节点",
     "thread": "个线程",
     "saved state": "份已保存的状态",
     "half written file": "个未写完的文件",

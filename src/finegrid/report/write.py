@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from finegrid.atomic import check_file
@@ -13,6 +14,7 @@ from finegrid.refusals import saving
 from finegrid.report.facts.facts import report_facts
 from finegrid.spelling import Lang
 from finegrid.study.folder import StudyFolder
+from finegrid.study.study import Study
 from finegrid.words import say_wrote
 
 FORMATS = ("html", "md", "svg", "png")
@@ -26,6 +28,7 @@ def write_report(
     lang: Lang,
     margin: float | None = None,
     tolerance: float = TOLERANCE,
+    tell: Callable[[Study], None] = lambda study: None,
 ) -> list[str]:
     """Write what was asked for.
 
@@ -37,6 +40,7 @@ def write_report(
         lang: of the words, and of the lines.
         margin: points. None: as the verdict chooses it.
         tolerance: points that a recommended recipe may lose against the baseline.
+        tell: is given the study before more of it is read than study.toml; not of a table.
 
     Returns:
         Lines for the terminal.
@@ -51,7 +55,7 @@ def write_report(
         out = files.report if figure is None else files.figure(figure, style)
     if out is not None:
         check_file(out)  # before the verdict, which takes its time
-    facts = report_facts(folder, margin, tolerance)
+    facts = report_facts(folder, margin, tolerance, tell)
     if style == "md":
         from finegrid.report.markdown import markdown
 

@@ -30,12 +30,18 @@ from finegrid.study.study import Study
 HOLDS_AT = ("optimizer.rate", "training.epochs", "training.batch_size", "model.pooling")
 
 
-def any_results(folder: Path) -> Results:
+def any_results(folder: Path, known: Study | None = None) -> Results:
     """Of a study, or of an imported table.
+
+    Args:
+        folder: of either.
+        known: the study, if somebody has read it.
 
     Raises:
         InputError: neither, or a study that has not been started.
     """
+    if known is not None:
+        return load_results(known)
     imported = load_imported(folder)
     return imported_results(folder, imported) if imported else load_results(read_study(folder))
 

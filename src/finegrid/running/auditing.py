@@ -11,7 +11,7 @@ from finegrid.planning.status_words import inert_line
 from finegrid.recipe.identity import Levels
 from finegrid.recipe.recipe import Recipe
 from finegrid.running.crew import Crew
-from finegrid.running.messages import AuditDone, AuditJob
+from finegrid.running.messages import AuditDone, AuditJob, Ready
 from finegrid.running.process import Worker
 from finegrid.running.progress.words import name_changed, say, telling, warning
 from finegrid.spelling import Telling
@@ -106,6 +106,18 @@ def check_screen(study: Study, audit: Audit) -> None:
     changed = ", ".join(changed_names(study.screen.fingerprints, audit.fingerprints))
     what = f"decided before these changed: {changed}. Put them back, or remove the file to screen anew."
     raise input_error(str(study.folder), SCREEN_FILE, what)
+
+
+def check_unchanged(study: Study, audit: Audit, ready: Ready) -> None:
+    """A worker that starts later reads the files anew; its runs are recorded as those of the audit.
+
+    Raises:
+        InputError: they have changed meanwhile.
+    """
+    audited, read = ({**of.fingerprints, **of.contents} for of in (audit, ready))
+    if changed := changed_names(audited, read):
+        what = f"changed while the study ran: {', '.join(changed)}. Run again with what is new."
+        raise input_error(str(study.folder), "data and model", what)
 
 
 def changed_contents(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

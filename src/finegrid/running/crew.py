@@ -13,6 +13,7 @@ from itertools import count
 from typing import TypeVar
 
 from finegrid.errors import ClusterLostError, InputError, WorkerBrokeError
+from finegrid.refusals import Needs
 from finegrid.running.messages import (
     Broken,
     ClusterLost,
@@ -37,9 +38,10 @@ from finegrid.unfit import tell_set_aside
 
 E = TypeVar("E", bound=Event)
 T = TypeVar("T")
+MOST_TIMES = 3  # that a family is given to workers who are lost with it: it may be what kills them
 MOST_FAILURES = 2  # families in a row: with one of them it may be the family's fault
 OF_FAMILY = re.compile("out of memory")  # one that is too large says nothing of the next one
-OF_GPU = re.compile("CUDA|cuBLAS|cuDNN|out of memory|worker process ended", re.IGNORECASE)
+OF_GPU = re.compile("CUDA|cuBLAS|cuDNN|out of memory|worker process (ended|did nothing)", re.IGNORECASE)
 MOST_LOSSES = 5  # of workers in a row that were lost before they were ready: then something is wrong with all
 
 
@@ -158,11 +160,10 @@ class Crew:
                     if source is worker:
                         raise WorkerLostError(event.why)
             if source is worker and isinstance(event, kind):
-                self.is_ready(worker)
+                self.is_ready(worker, event)
                 return event
             if isinstance(event, Ended):
-                how = describe_exit(event.code)
-                raise WorkerBrokeError(f"the worker process ended with {how}; see {source.log}")
+                raise WorkerBrokeError(f"{tell_end(source, event.code)}; see {source.log}")
 
     def insist(self, work: Callable[[], T]) -> T:
         """Do something with a worker, and with another one where that one is lost.
@@ -176,10 +177,12 @@ class Crew:
             except WorkerLostError:
                 continue  # `take_leave` counts
 
-    def is_ready(self, worker: Worker) -> None:
-        """A worker has loaded data and model."""
+    def is_ready(self, worker: Worker, event: Event) -> None:
+        """A worker has said something that it says only once it has loaded data and model."""
         worker.ready = True
         self.losses = 0
+        if isinstance(event, Ready):
+            worker.gpu = event.gpu
 
     def take_leave(self, worker: Worker, event: Lost | TurnedAway) -> None:
         """Count and tell the loss of a worker.
@@ -211,15 +214,14 @@ class Crew:
             WorkerBrokeError: it is needed, and no place is left.
         """
         self.dismiss(worker)
-        how = f"the worker process ended with {describe_exit(code)}"
         self.failures[worker.index] += not OF_FAMILY.search(worker.reason)
         ill = bool(self.gpus) and self.failures[worker.index] >= MOST_FAILURES
         if needed and worker.ready and not (ill and self.workers):
             self.start(worker.index)
         elif needed and self.workers:
-            self.tell_left_out(worker, worker.reason or how)
+            self.tell_left_out(worker, tell_end(worker, code))
         elif needed:
-            raise WorkerBrokeError(f"{how}; see {worker.log}")
+            raise WorkerBrokeError(f"{tell_end(worker, code)}; see {worker.log}")
 
     def can_spare(self, worker: Worker, event: Problems | Broken) -> bool:
         """Whether others train on, where a worker could not begin because of its GPU. Notes why."""
@@ -244,6 +246,17 @@ class Crew:
         if self.gpus:
             place, name = "gpu place", self.gpus[worker.index]
         self.watcher.said(tell_left_out(place, name, str(worker.log), why, **fields))
+
+
+def tell_end(worker: Worker, code: int, needs: Needs | None = None) -> str:
+    """Why a worker is no more: in its own words, or how it ended.
+
+    Args:
+        worker: that has ended.
+        code: of its process.
+        needs: what it had in memory, if that is known.
+    """
+    return worker.reason or f"the worker process ended with {describe_exit(code, needs)}"
 
 
 def blames_gpu(error: InputError | WorkerBrokeError) -> bool:

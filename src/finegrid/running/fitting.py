@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from finegrid.encoders.families import find_hub_id
+from finegrid.errors import WorkerBrokeError
+from finegrid.planning.capacity import recomputes
 from finegrid.planning.families import Family
 from finegrid.planning.runs import plan_run
 from finegrid.recipe.recipe import Recipe
-from finegrid.running.crew import Crew
+from finegrid.running.auditing import check_unchanged
+from finegrid.running.crew import MOST_TIMES, Crew, WorkerLostError
 from finegrid.running.messages import FitDone, FitJob, RunToTrain
 from finegrid.running.progress.words import warning_of
 from finegrid.study.audit_file import Audit
@@ -33,20 +37,53 @@ def fit_recipe(crew: Crew, recipe: Recipe, seed: int, audit: Audit, keeping: Kee
     """
     run = plan_run(crew.study, audit, crew.settings.precision, recipe, seed)
     family = Family((run,), (run,))
+    job = FitJob(
+        f"fit-{run.run_id}",  # not the state of the study's family of this run, which may have other members
+        RunToTrain.of(run),
+        *(recipe.moved(), recipe.free_levels()),
+        run.stands_for,
+        keeping.out,
+        keeping.onnx,
+        keeping.about,
+        # What the card names is known here: on a node folders are called otherwise.
+        title=crew.study.folder.resolve().name,
+        hub_id=find_hub_id(crew.study.checkpoint.folder),
+        recompute=recomputes(crew.settings, audit, run.recipe),
+    )
     crew.watcher.planned([family], [family], audit)
-    worker = crew.workers[0]
-    worker.family = family
-    crew.watcher.began(family, worker.index)
-    # Its state is not that of the study's family of this run, which may have other members.
-    state = f"fit-{run.run_id}"
-    levels = recipe.moved(), recipe.free_levels()
-    out, onnx, about = keeping.out, keeping.onnx, keeping.about
-    worker.send(FitJob(state, RunToTrain.of(run), *levels, run.stands_for, out, onnx, about))
-    record = replace(crew.wait_for(worker, FitDone).record, stands_for=run.stands_for)
-    crew.study.files.state_of(state).unlink(missing_ok=True)
+    record = fit_with_any(crew, job, family, audit)
     crew.watcher.finished(family)
     compare_with_ledger(crew, audit, record)
     return record
+
+
+def fit_with_any(crew: Crew, job: FitJob, family: Family, audit: Audit) -> Record:
+    """Have a run trained by a worker that is there, and by another one where that is lost.
+
+    Raises:
+        InputError: the data or the model have changed since the audit.
+        WorkerBrokeError: it broke, or so many were lost with the run that this may be what kills them.
+    """
+    for left in reversed(range(MOST_TIMES)):
+        if not crew.workers:
+            _, ready = crew.insist(crew.start_first)
+            check_unchanged(crew.study, audit, ready)
+        worker = crew.workers[0]
+        worker.family = family
+        crew.watcher.began(family, worker.index)
+        worker.send(job)
+        try:
+            record = crew.wait_for(worker, FitDone).record
+        except WorkerLostError as error:
+            crew.watcher.returned(family)
+            if not left:
+                raise WorkerBrokeError(
+                    f"{MOST_TIMES} workers were lost with it; the last one: {error}"
+                ) from None
+            continue
+        crew.place.forget(crew.study, worker, job.family)
+        return crew.place.sign(replace(record, stands_for=job.stands_for), worker)
+    raise AssertionError("nobody was asked")
 
 
 def compare_with_ledger(crew: Crew, audit: Audit, record: Record) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from finegrid.extras import need_to_train
 from finegrid.planning.families import Family
-from finegrid.planning.status import probed
+from finegrid.planning.status import probed, study_status
 from finegrid.recipe.identity import Levels
 from finegrid.recipe.recipe import Recipe
 from finegrid.running.fitting import Keeping
@@ -129,6 +129,18 @@ def measure_costs(
         audit(study, settings, show, place=place)
 
 
+def predict_seconds(
+    study: Study, seeds: int, settings: RunSettings, workers: int | None, place: Place
+) -> float | None:
+    """What the first so many seeds of a study will take there; None where nothing was measured.
+
+    Raises:
+        InputError: a place that cannot be asked.
+    """
+    offer = place.offer(study, settings)
+    return study_status(study, settings, seeds, workers, offer).seconds_left()
+
+
 def fit(
     study: Study,
     settings: RunSettings,
@@ -138,6 +150,7 @@ def fit(
     onnx: bool = False,
     about: str = "",
     show: ShowProgress = show_on_terminal,
+    place: Place | None = None,
 ) -> Record:
     """Train one recipe with one seed (None: the study's first), and keep its model in ``out``.
 
@@ -150,14 +163,17 @@ def fit(
         onnx: whether the model is kept as ONNX, too.
         about: what its card says of the study, in Markdown.
         show: tells the progress.
+        place: where; None: here.
 
     Returns:
         The record of the run, which may have diverged; the ledger does not get it.
 
     Raises:
         InputError: bad data or model, or a folder in use.
+        ClusterLostError: the cluster that trains is gone.
     """
     number = study.head.design.numbers[0] if seed is None else seed
     need_to_train()
     with show(study.head.score, study.folder) as watcher:
-        return Runner(study, settings, watcher=watcher).fit(recipe, number, Keeping(out, onnx, about))
+        runner = Runner(study, settings, watcher=watcher, place=place or ThisMachine())
+        return runner.fit(recipe, number, Keeping(out, onnx, about))

@@ -50,9 +50,15 @@ class TrainJob:
 
     family: str
     runs: tuple[RunToTrain, ...]
+    recompute: bool = False  # layers are computed twice, and not kept
 
     def to_json(self) -> dict[str, Any]:
-        return {"do": "train", "family": self.family, "runs": [run.to_json() for run in self.runs]}
+        return {
+            "do": "train",
+            "family": self.family,
+            "runs": [run.to_json() for run in self.runs],
+            "recompute": self.recompute,
+        }
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,9 @@ class FitJob:
     out: Path
     onnx: bool = False  # whether the model is kept as ONNX, too
     about: str = ""  # what its card says of the study, in Markdown
+    title: str = ""  # the study's name
+    hub_id: str | None = None  # of the checkpoint, where it is the hub's
+    recompute: bool = False  # as of `TrainJob`
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -79,6 +88,9 @@ class FitJob:
             "out": str(self.out),
             "onnx": self.onnx,
             "about": self.about,
+            "title": self.title,
+            "hub_id": self.hub_id,
+            "recompute": self.recompute,
         }
 
 
@@ -95,12 +107,13 @@ def parse_job(line: str) -> Job:
         case {"do": "audit", "others": others}:
             return AuditJob(tuple(others))
         case {"do": "train", "family": family, "runs": runs}:
-            return TrainJob(family, tuple(RunToTrain(**run) for run in runs))
+            return TrainJob(family, tuple(RunToTrain(**run) for run in runs), content["recompute"])
         case {"do": "fit", "run": run, "out": out}:
             rows = tuple(content["stands_for"])
             levels = content["recipe"], content["free"]
-            onnx, about = content["onnx"], content["about"]
-            return FitJob(content["family"], RunToTrain(**run), *levels, rows, Path(out), onnx, about)
+            card = content["onnx"], content["about"], content["title"], content["hub_id"]
+            named = RunToTrain(**run), *levels, rows, Path(out)
+            return FitJob(content["family"], *named, *card, content["recompute"])
     raise ValueError(f"no job: {line!r}")
 
 

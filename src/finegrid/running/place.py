@@ -5,9 +5,10 @@ from __future__ import annotations
 import queue
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from finegrid.machine import gpus
-from finegrid.planning.capacity import Hardware, capacity, check_workers
+from finegrid.planning.capacity import HERE, Hardware, Offer, capacity, check_workers
 from finegrid.planning.families import Family
 from finegrid.running.messages import Event
 from finegrid.running.process import LocalWorker, Worker
@@ -39,6 +40,14 @@ class Place(ABC):
     @abstractmethod
     def hardware(self) -> Hardware:
         """What families are planned for."""
+
+    def offer(self, study: Study, settings: RunSettings) -> Offer:
+        """What there is to train a study, for who forecasts.
+
+        Raises:
+            InputError: nothing can be asked, or what was said will not do.
+        """
+        return HERE
 
     def gpus(self, settings: RunSettings) -> list[str]:
         """The GPUs that workers have one each of, by index; none where the place itself hands them out."""
@@ -94,9 +103,9 @@ class Place(ABC):
         """A record with where it was made."""
         return record
 
-    def forget(self, study: Study, worker: Worker, family: Family) -> None:
-        """Remove what a family would have gone on from: it has ended."""
-        study.files.state_of(family.family_id).unlink(missing_ok=True)
+    def forget(self, study: Study, worker: Worker, state: str) -> None:
+        """Remove what a family would have gone on from, by the state's name: it has ended."""
+        study.files.state_of(state).unlink(missing_ok=True)
 
 
 class ThisMachine(Place):
@@ -120,6 +129,9 @@ class ThisMachine(Place):
         kinds: Collection[str] | None = None,
     ) -> Worker:
         return LocalWorker(study, settings, index, events)
+
+    def sign(self, record: Record, worker: Worker) -> Record:
+        return replace(record, processor=worker.gpu) if worker.gpu else record
 
     def count(
         self, settings: RunSettings, audit: Audit, waiting: int, asked: int | None, ready: int, starting: int

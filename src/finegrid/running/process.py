@@ -17,7 +17,8 @@ from finegrid.atomic import open_to_append
 from finegrid.errors import InputError, WorkerBrokeError
 from finegrid.machine import VISIBLE, gpus
 from finegrid.planning.families import Family
-from finegrid.refusals import LESS_MEMORY
+from finegrid.refusals import LESS_MEMORY, Needs
+from finegrid.running import life
 from finegrid.running.messages import (
     Broken,
     Ended,
@@ -25,6 +26,7 @@ from finegrid.running.messages import (
     Fatal,
     Job,
     Problems,
+    Ready,
     Refused,
     RunToTrain,
     TrainJob,
@@ -49,6 +51,9 @@ ALLOCATOR = {
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
+HANGS = "a disk or a driver that hangs, or too little address space (`ulimit -v`)"
+
+
 class Worker(ABC):
     """Who trains families, here or elsewhere: is sent jobs, and puts events into a queue."""
 
@@ -58,7 +63,9 @@ class Worker(ABC):
         self.family: Family | None = None
         self.sent: set[str] = set()  # run ids whose record has arrived
         self.ready = False  # has loaded data and model: what breaks from here on is the family's affair
-        self.reason = ""  # why it broke, in its own words
+        self.reason = ""  # why it broke, in its own words, or why it was ended
+        self.gpu = ""  # what its maker calls the one that it computes on
+        self.recompute = False  # whether layers of its family are computed twice, and not kept
 
     @abstractmethod
     def send(self, job: Job) -> None:
@@ -76,7 +83,7 @@ class Worker(ABC):
         """Train what is left of a family, or all of it anew: a stack rounds by how many it has."""
         self.family, self.sent = family, set()
         runs = family.runs if whole else family.left
-        self.send(TrainJob(family.family_id, tuple(map(RunToTrain.of, runs))))
+        self.send(TrainJob(family.family_id, tuple(map(RunToTrain.of, runs)), self.recompute))
 
 
 class LocalWorker(Worker):
@@ -113,17 +120,32 @@ class LocalWorker(Worker):
                 encoding="utf-8",
             )
         self._events = events
+        self._begun = threading.Event()  # it has loaded data and model, or has ended
         threading.Thread(target=self._listen, daemon=True).start()
+        threading.Thread(target=self._watch, daemon=True).start()
 
     def _listen(self) -> None:
         assert self.process.stdout is not None
         with self.process.stdout as lines:
             for line in lines:
                 try:
-                    self._events.put((self, parse_event(line)))
+                    event = parse_event(line)
                 except json.JSONDecodeError:
                     continue  # the last line of a worker that was killed while it wrote
+                if isinstance(event, Ready):
+                    self._begun.set()
+                self._events.put((self, event))
+        self._begun.set()
         self._events.put((self, Ended(self.process.wait())))
+
+    def _watch(self) -> None:
+        """End a process that hangs before it has loaded data and model."""
+        process = life.Life(self.process.pid)
+        while not self._begun.wait(life.LOOK_SECONDS):
+            if why := process.look():
+                self.reason = f"{why}: {HANGS}"
+                self.process.kill()
+                return
 
     def send(self, job: Job) -> None:
         assert self.process.stdin is not None
@@ -165,7 +187,9 @@ def raise_error(event: Fatal) -> NoReturn:
             raise WorkerBrokeError(traceback)
 
 
-def describe_exit(code: int) -> str:
+def describe_exit(code: int, needs: Needs | None = None) -> str:
+    """How a process ended. ``needs``: what it had in memory, if that is known."""
     if code == -9:
-        return f"signal 9 (killed; often: out of memory: {LESS_MEMORY})"
+        less = LESS_MEMORY if needs is None else needs.less()
+        return f"signal 9 (killed; often: out of memory: {less})"
     return f"signal {-code}" if code < 0 else f"exit code {code}"

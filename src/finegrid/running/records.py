@@ -94,6 +94,7 @@ def record_of(loaded: LoadedStudy, run: Run, family: str, started: float) -> Rec
         threads=loaded.settings.threads,
         stack=loaded.settings.stack_size,
         path=progress.path,
+        recomputed=run.model.engine.recompute or None,
         precision=loaded.precision,
         device=loaded.settings.device,
         versions=versions(),

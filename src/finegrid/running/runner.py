@@ -20,7 +20,7 @@ from finegrid.running.finished import check_kinds, compare_stacks, find_finished
 from finegrid.running.fitting import Keeping, fit_recipe
 from finegrid.running.place import Place, ThisMachine
 from finegrid.running.progress.watcher import Watcher
-from finegrid.running.progress.words import warning, warning_in
+from finegrid.running.progress.words import tell_offer, warning, warning_in
 from finegrid.running.scheduling import train_families
 from finegrid.study.audit_file import Audit
 from finegrid.study.leftovers import remove_ended_states
@@ -59,7 +59,7 @@ class Runner:
             InputError: bad data or model, or a folder in use.
         """
         with self._at_work():
-            return audit_study(self._crew, self.settings.alike, others)
+            return audit_study(self._crew, self.settings.priced_by, others)
 
     def run(self) -> Iterator[Record]:
         """Train what is missing.
@@ -77,10 +77,13 @@ class Runner:
             for folder in (files.predictions, files.states):
                 folder.mkdir(exist_ok=True)  # better now than when the first run has ended
             check_writable(files.path, files.predictions, files.states, files.ledger)
-            audit = with_free(audit_study(self._crew, self.settings.alike), self.study)
+            audit = with_free(audit_study(self._crew, self.settings.priced_by), self.study)
             on_file = read_runs(self.study, audit, "whole")
             for note in on_file.notes:
                 self.watcher.said(warning(note))
+            offer = self.place.offer(self.study, self.settings)
+            if offer.nodes is not None:
+                self.watcher.said(tell_offer(offer.nodes, offer.places))
             seeds = self._seeds_with(on_file.lost.values())
             runs = plan_runs(self.study, audit, self.settings.precision, seeds)
             finished = find_finished(self.study, self.settings, audit, runs, seeds, self.mix, on_file.latest)

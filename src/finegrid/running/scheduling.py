@@ -9,11 +9,12 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from finegrid.atomic import remove_drafts
-from finegrid.errors import ClusterLostError, input_error
+from finegrid.errors import ClusterLostError
+from finegrid.planning.capacity import needs_of, recomputes
 from finegrid.planning.families import Family
 from finegrid.planning.forecast import family_seconds
-from finegrid.running.auditing import changed_names
-from finegrid.running.crew import Crew
+from finegrid.running.auditing import check_unchanged
+from finegrid.running.crew import MOST_TIMES, Crew, tell_end
 from finegrid.running.deadline import Deadline
 from finegrid.running.messages import (
     Broken,
@@ -31,13 +32,11 @@ from finegrid.running.messages import (
     Trained,
     TurnedAway,
 )
-from finegrid.running.process import Worker, describe_exit, raise_error
+from finegrid.running.process import Worker, raise_error
 from finegrid.running.records import record_lost
 from finegrid.study.audit_file import Audit
 from finegrid.study.lock import check_held, check_there
 from finegrid.study.record import Record
-
-MOST_TIMES = 3  # that a family is given to workers who are lost with it: it may be what kills them
 
 
 def train_families(
@@ -69,8 +68,7 @@ def train_families(
     alone = crew.settings.stack_size == 1
     saved = crew.study.files.state_of
     deadline = Deadline(ends, lambda family: alone and not saved(family.family_id).exists())
-    fingerprints = {**audit.fingerprints, **audit.contents}
-    workload = Workload(crew, waiting, rows, fingerprints, audit, deadline, workers, dict(kinds or {}))
+    workload = Workload(crew, waiting, rows, audit, deadline, workers, dict(kinds or {}))
     if crew.place.settle(crew.settings, audit, families):
         for worker in [*crew.workers]:
             crew.dismiss(worker)
@@ -101,7 +99,6 @@ class Workload:
     crew: Crew
     waiting: deque[Family]
     rows: Mapping[str, tuple[int, ...]]  # run id -> rows of the table that it stands for
-    fingerprints: Mapping[str, str]  # of data, model and files of levels that runs are recorded as
     audit: Audit
     deadline: Deadline
     asked: int | None = None  # workers that the user asks for; None: as many as there is room for
@@ -125,9 +122,9 @@ class Workload:
             match event:
                 case Ready() if worker not in workers or self.crew.leave_out_unlike(worker, event.gpu):
                     pass
-                case Ready(fingerprints, contents):
-                    self.crew.is_ready(worker)
-                    self.check_unchanged({**fingerprints, **contents})
+                case Ready():
+                    self.crew.is_ready(worker, event)
+                    check_unchanged(self.crew.study, self.audit, event)
                     self.give_next(worker)
                     if self.crew.place.grows:
                         self.hire()
@@ -143,7 +140,7 @@ class Workload:
                 case Trained():
                     if family:
                         self.take_down(family)
-                        self.crew.place.forget(self.crew.study, worker, family)
+                        self.crew.place.forget(self.crew.study, worker, family.family_id)
                         self.deadline.ended(family)
                         watcher.finished(family)
                     self.crew.failures.pop(worker.index, None)
@@ -181,6 +178,7 @@ class Workload:
             self.kinds.setdefault(family.left[0].seed, kind)
             self.deadline.began(family, self.audit)
             self.crew.watcher.began(family, worker.index)
+            worker.recompute = recomputes(self.crew.settings, self.audit, family.runs[0].recipe)
             worker.train(family, whole=self.crew.settings.stack_size > 1)
         elif self.crew.place.grows:
             self.crew.dismiss(worker)  # others may need its room
@@ -238,7 +236,8 @@ class Workload:
     def take_down_ended(self, worker: Worker, family: Family, code: int) -> None:
         """A worker died in the middle of a family: its runs failed, and the ledger says why."""
         files = self.crew.study.files
-        reason = worker.reason or f"the worker process ended with {describe_exit(code)}"
+        needs = needs_of(family.runs[0].recipe, self.crew.settings, self.audit)
+        reason = tell_end(worker, code, needs)
         self.take_down_lost(worker, family, f"{reason}; see {files.relative(files.log_of(worker.index))}")
 
     def take_down_lost(self, worker: Worker, family: Family, reason: str) -> None:
@@ -247,13 +246,3 @@ class Workload:
         lost = [run for run in family.left if run.run_id not in worker.sent]
         records = [record_lost(study, self.crew.settings, run, family, reason) for run in lost]
         self.take_down(family, [place.sign(record, worker) for record in records])
-
-    def check_unchanged(self, fingerprints: Mapping[str, str]) -> None:
-        """A worker that starts later reads the files anew; its runs are recorded as those of the audit.
-
-        Raises:
-            InputError: they have changed meanwhile.
-        """
-        if changed := changed_names(self.fingerprints, fingerprints):
-            what = f"changed while the study ran: {', '.join(changed)}. Run again with what is new."
-            raise input_error(str(self.crew.study.folder), "data and model", what)

@@ -127,6 +127,7 @@ def train(channel: Channel, loaded: LoadedStudy, job: TrainJob) -> None:
     """Train a family, write its predictions, and send its records."""
     started = time.time()
     loaded = loaded.of_seed(job.runs[0].seed)  # a family's runs have one seed
+    loaded.recompute = job.recompute
     runs = train_members(channel, loaded, job.family, job.runs, loaded.study.free_scorings)
     save_predictions(loaded, job.family, runs)
     for run in runs:
@@ -137,13 +138,14 @@ def train(channel: Channel, loaded: LoadedStudy, job: TrainJob) -> None:
 
 def fit(channel: Channel, loaded: LoadedStudy, job: FitJob) -> None:
     """Train one run, and keep its model."""
-    from finegrid.inference.keep import fitted_of, keep
+    from finegrid.inference.keep import fitted_of, keep, title_model
     from finegrid.recipe.recipe import Recipe
     from finegrid.study.free import key_of_free
     from finegrid.training.loaded import check_lengths
 
     started = time.time()
     loaded = loaded.of_seed(job.run.seed)
+    loaded.recompute = job.recompute
     recipe = Recipe().at({**job.recipe, **job.free})
     free = {key_of_free(job.free): recipe.scoring} if job.free else {}
     check_lengths({recipe.model.max_length}, loaded.tokens.train.template.specials, "--recipe")
@@ -153,7 +155,8 @@ def fit(channel: Channel, loaded: LoadedStudy, job: FitJob) -> None:
         kept = replace(record, stands_for=job.stands_for)
         for level in record.free:
             kept = kept.at_free(level)
-        keep(loaded, run, fitted_of(loaded, recipe, kept), job.out, job.about, export_of(job))
+        named = title_model(loaded, job.title, job.hub_id, job.about)
+        keep(loaded, run, fitted_of(loaded, recipe, kept), job.out, named, export_of(job))
     channel.send(FitDone(record))
 
 

@@ -12,7 +12,7 @@ Exactly (1 - weight) * CE + weight * SC. SC is the mean over anchors, the texts 
 Differs Other code bases sum over anchors, or divide 0 by 0 where an anchor has no other of its class.
         The head's LayerNorm and dropout come after the vectors that are compared.
 Note    It depends on which texts share a batch: cross it with ``training.batch_size`` to know that. With many
-        classes and small batches few texts are anchors.
+        classes and small batches few texts are anchors. ``training.micro_batch`` is refused beside it.
 Reduces CE: mean over a batch's N texts. SC: mean over its anchors, neither over N nor over pairs.
 Evidence D: gains with few texts in the paper, on a large RoBERTa; mixed elsewhere.
 """
@@ -21,17 +21,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from finegrid.errors import Problem
 from finegrid.strategies.criterion import Criterion, Mixed, Outputs
 from finegrid.strategies.part import STRICT, Claim, Listing, Price, UsualLevels
 from finegrid.strategies.seams import Setting, Strategy, TableReading
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from finegrid.encoders.families import CheckpointInfo
 
 SHORTEST = 1e-12  # a vector of zeros has no direction; it stays 0
 FAR = 1000.0  # below the least similarity: exp of it is 0 in every type
@@ -63,6 +66,16 @@ class Contrast(Strategy):
     @property
     def acts(self) -> bool:
         return self.weight > 0
+
+    def conflicts(self, levels: Mapping[str, Any], checkpoint: CheckpointInfo) -> list[Problem]:
+        portion = levels["training.micro_batch"]
+        if not self.weight or not 0 < portion < levels["training.batch_size"]:
+            return []
+        what = (
+            f"{self.weight:g} and {portion}, but the loss compares all texts of a batch, and only so many "
+            "are in memory at once. Leave one of them out; run.recompute = true saves memory, too."
+        )
+        return [Problem('"contrast.weight" + "training.micro_batch"', what)]
 
     def criterion(self, criterion: Criterion, setting: Setting) -> Criterion:
         if not self.weight:

@@ -16,6 +16,11 @@ Note    It is chosen on dev, as the epoch is; under ``protocol = "best-test"`` o
         Levels of ``epochs - 1`` and more can end nothing. Forecasts count all planned epochs. In a family or
         a stack the other runs go on; results are those of the run alone. ``posthoc.epoch = "last"``
         contradicts it.
+Micro   ``micro_batch`` saves memory: a batch is read in portions of so many texts, shortest first, whose
+        gradients add up to that of the mean over the batch's texts. Clipping, optimizer and averages see
+        that one. Every text has the dropout masks that it has in the whole batch, so all portions give the
+        same gradient to rounding. Last digits differ: it is part of a run's id. ``micro_batch >=
+        batch_size`` does nothing. Small portions are slower. On a GPU, steps are not captured.
 Reduces The loss stays the mean over a batch's texts; until it ends, a run has the same bits as without.
 Evidence B/D: a common default where many epochs are planned; with 3 epochs it saves nothing.
 """
@@ -54,11 +59,16 @@ class Training(Part):
         ),
         Listing(
             "batch size",
-            ("batch_size",),
+            ("batch_size", "micro_batch"),
             "texts",
             "B/D",
-            synonyms=("per_device_train_batch_size",),
-            chinese=("批大小", "批量大小", "批次大小", "批量"),
+            synonyms=(
+                "per_device_train_batch_size",
+                "micro-batches",
+                "gradient accumulation",
+                "gradient_accumulation_steps",
+            ),
+            chinese=("批大小", "批量大小", "批次大小", "批量", "微批", "梯度累积"),
         ),
         Listing(
             "early stopping",
@@ -77,12 +87,16 @@ class Training(Part):
     touches: ClassVar[Mapping[str, Claim]] = {
         "epochs": {"rates": "all"},  # the schedule ends later
         "batch_size": {"data": "all", "rates": "all"},
+        "micro_batch": {"data": "all"},  # last digits
         "patience": {"end": "all"},
     }
     prices: ClassVar[Mapping[str, Price]] = {"patience": "length"}
 
     epochs: Annotated[int, Field(ge=1, le=10_000, description="passes over the training texts")] = 3
     batch_size: Annotated[int, Field(ge=1, description="texts per step")] = 32
+    micro_batch: Annotated[
+        int, Field(ge=0, description="texts of a batch that are in memory at once; 0: all")
+    ] = 0
     patience: Annotated[
         int, Field(ge=0, le=10_000, description="epochs without a better dev score that end a run; 0: none")
     ] = 0
@@ -93,9 +107,14 @@ class Training(Part):
         return min(self.epochs, self.patience + 1) if self.patience else self.epochs
 
     @property
+    def portion(self) -> int:
+        """Texts of a batch that are in memory at once; 0 where that is all of them."""
+        return self.micro_batch if self.micro_batch < self.batch_size else 0
+
+    @property
     def form(self) -> Hashable:
-        """What it comes to: patience that can end no run is none."""
-        return self.epochs, self.batch_size, self.earliest_end
+        """What it comes to: patience that can end no run is none, nor are portions of whole batches."""
+        return self.epochs, self.batch_size, self.portion, self.earliest_end
 
     def ends(self, epoch: int, best_epoch: int) -> bool:
         """Whether a run ends early after an epoch, given the one that is best so far; both from 1."""

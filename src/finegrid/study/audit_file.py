@@ -71,6 +71,7 @@ class Cost(BaseModel):
     member_memory: int = 0  # bytes that one more member of its family adds
     copies: int = COPIES  # how often these hold what the run trains
     texts: int = 0  # that such a run trains on; 0: those of the train split
+    recomputes: bool = False  # whether layers were computed twice, and not kept
 
     def member(self, stacked: bool) -> int:
         """Bytes that one more member adds. Stacked runs have their activations at once, each its own."""

@@ -151,8 +151,9 @@ def find_collapse(
     warmups = factors.get("schedule.warmup_ratio", [baseline.schedule.warmup_ratio])
     if (rate := max(map(float, rates))) >= COLLAPSING_RATE and not min(map(float, warmups)):
         yield (
-            f"study.toml: optimizer.rate = {rate:g} without a warmup. From {COLLAPSING_RATE:g} on XLM-RoBERTa "
-            "often ends with one class for all texts. Set schedule.warmup_ratio to 0.1, or the rate to 1e-05."
+            f"study.toml: optimizer.rate = {rate:g} without a warmup. From {COLLAPSING_RATE:g} on "
+            "XLM-RoBERTa often ends with one class for all texts. Set schedule.warmup_ratio to 0.1, or the "
+            "rate to 1e-05."
         )
 
 

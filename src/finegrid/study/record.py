@@ -167,6 +167,9 @@ class Record:
     threads: int | None = None
     stack: Annotated[int | None, Field(description="runs whose products were one, at most")] = None
     path: Annotated[EnginePath | None, Field(description="how the engine stepped it")] = None
+    recomputed: Annotated[
+        bool | None, Field(description="whether layers were computed twice, and not kept: the same bits")
+    ] = None
     precision: Precision | None = None
     device: Device | None = None
     versions: Annotated[Mapping[str, str], Field(description="of libraries")] = field(default_factory=dict)
@@ -174,7 +177,7 @@ class Record:
     ended: Annotated[float | None, Field(description="seconds since 1970")] = None
     node: Annotated[str | None, Field(description="of a cluster: the machine that trained it")] = None
     processor: Annotated[
-        str | None, Field(description="of that machine, or its GPU where that trained it")
+        str | None, Field(description="of a cluster's machine; the GPU, wherever one trained it")
     ] = None
     stands_for: Annotated[tuple[int, ...], Field(description="rows of the table that are this run")] = ()
 
@@ -222,6 +225,7 @@ class Record:
             "threads": self.threads,
             "stack": self.stack,
             "path": self.path,
+            "recomputed": self.recomputed,
             "precision": self.precision,
             "device": self.device,
             "versions": self.versions,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
@@ -163,6 +164,13 @@ class RunSettings(BaseModel):
         Annotated[float, Field(gt=0, allow_inf_nan=False)] | None,
         Field(description="GiB, of all workers together; families are made small enough to fit"),
     ] = None
+    recompute: Annotated[
+        bool | Literal["auto"],
+        Field(
+            description="layers are computed twice and not kept; auto: where memory is short. Same bits",
+            json_schema_extra={"enum": [False, True, AUTO], "type": ["boolean", "string"]},
+        ),
+    ] = False
     save_after_seconds: Annotated[
         float, Field(ge=0, allow_inf_nan=False, description="of work since the last saved state")
     ] = 30.0
@@ -179,6 +187,11 @@ class RunSettings(BaseModel):
     def alike(self) -> dict[str, str | int]:
         """What the runs of a study have in common, unless told otherwise; costs are those of it, too."""
         return {"device": self.device, "precision": self.precision, "threads": self.threads}
+
+    @property
+    def priced_by(self) -> dict[str, str | int]:
+        """What decides on seconds and memory, as `Audit.measured` has it."""
+        return self.alike | ({"recompute": json.dumps(self.recompute)} if self.recompute else {})
 
     _auto: bool = PrivateAttr(default=False)  # whether `precision` is what the device chose
 

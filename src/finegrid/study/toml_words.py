@@ -141,6 +141,11 @@ OBSTACLES = (
         "两者都在校正类别大小，同时使用会重复校正",
     ),
     (
+        r"(\S+) and (\d+), but the loss compares all texts of a batch, and only so many are in memory at "
+        r"once\. Leave one of them out; run\.recompute = true saves memory, too\.",
+        r"对比损失要比较整批文本，而内存里一次只有 \2 条；run.recompute = true 也能节省内存",
+    ),
+    (
         r"a soup is made of the best epochs, and the last one is asked for\. Keep one of the two\.",
         "soup 取最佳的几轮，与取最后一轮矛盾",
     ),

@@ -189,7 +189,10 @@ def can_capture(runs: Sequence[Run], size: int) -> bool:
 
 
 def fits_a_graph(run: Run) -> bool:
-    """Whether every step makes the same calls: nothing is read back, and no group is ever left alone."""
+    """Whether every step makes the same calls: nothing is read back, and no group is ever left alone.
+
+    Portions of a batch are cut on the CPU, where its lengths are known.
+    """
     steps = range(run.total_steps) if any("factor" in group for group in run.optimizer.groups) else ()
-    same_calls = all(None not in run.rates(step) for step in steps)
+    same_calls = all(None not in run.rates(step) for step in steps) and not run.micro_batch
     return same_calls and all(strategy.capturable for strategy in run.acting)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from finegrid.data.table import fingerprint_tables
 from finegrid.data.token_facts import count_tokens, splits_of
@@ -60,6 +60,7 @@ class LoadedStudy:
         self.settings = settings
         self.device = torch.device(settings.device)
         self.precision: Precision = settings.precision
+        self.recompute = settings.recompute is True  # "auto": whoever knows what a run takes decides
         self.tables = study.read_tables()
         self.table = self.tables[0]
         for table in self.tables:
@@ -185,19 +186,29 @@ class LoadedStudy:
             words += [
                 self.texts.extra_words(one) for one in {one.texts.extra: one for one in recipes}.values()
             ]
-            table = self.checkpoint.table[1]
-            words.append(self._special_words(table.num_embeddings, table.padding_idx))
-            self._rows[more] = choose_rows(words, table.num_embeddings, self.device)
+            self._rows[more] = self._choose_rows(words)
         return self._rows[more]
 
-    def _special_words(self, words: int, padding: int | None) -> NDArray[np.int64]:
-        """All that stand for no text, the first word among them: batches are filled up with it."""
+    def _choose_rows(self, words: list[NDArray[Any]]) -> Rows | None:
+        """For words of texts, and all that stand for none. Batches are filled up with the first word."""
+        table = self.checkpoint.table
+        if not isinstance(table, nn.Embedding):
+            return None
         pieces = [piece.token for piece in self.tokens.train.template.pieces if piece.text < 0]
         unknown = getattr(self._tokenizer.model, "unk_token", None)
         unknown = self._tokenizer.token_to_id(unknown) if isinstance(unknown, str) else None
-        config_padding = getattr(self.checkpoint.encoder.config, "pad_token_id", None)
-        found = {0, *pieces, *self._tokenizer.get_added_tokens_decoder(), unknown, padding, config_padding}
-        return np.array([one for one in found if one is not None and 0 <= one < words], dtype=np.int64)
+        padding = getattr(self.checkpoint.encoder.config, "pad_token_id", None)
+        special = {
+            0,
+            *pieces,
+            *self._tokenizer.get_added_tokens_decoder(),
+            unknown,
+            padding,
+            table.padding_idx,
+        }
+        count = table.num_embeddings
+        some = [one for one in special if one is not None and 0 <= one < count]
+        return choose_rows([*words, np.array(some, dtype=np.int64)], count, self.device)
 
     def rows_in_steps(self, recipe: Recipe) -> Rows | None:
         """Those that a recipe's runs hold once they step; None: all."""
@@ -217,6 +228,7 @@ class LoadedStudy:
         for module in self.checkpoint.missing:
             model.redraw_(model.encoder.get_submodule(module), "missing")
         model.compute = torch.bfloat16 if self.precision == "bf16" else None
+        model.engine.recompute = self.recompute
         return model.to(self.device).train()
 
     def anchor(self, rows: Rows | None = None) -> Mapping[str, Tensor]:
@@ -227,9 +239,9 @@ class LoadedStudy:
         """
         if rows not in self._anchors:
             lacking = tuple(f"{module}." for module in self.checkpoint.missing)
-            table = self.checkpoint.table[0]
+            table = getattr(self.checkpoint.table, "weight", None)
             self._anchors[rows] = {
-                f"encoder.{name}": take_rows(p.detach(), rows if name == table else None).to(self.device)
+                f"encoder.{name}": take_rows(p.detach(), rows if p is table else None).to(self.device)
                 for name, p in self.checkpoint.encoder.named_parameters()
                 if not name.startswith(lacking)
             }

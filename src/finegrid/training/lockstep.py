@@ -64,7 +64,7 @@ def share_prefix(
     if not runs or not runs[0].shares_prefix:  # all of a family, or none
         return batch, 0.0
     start = time.perf_counter()
-    shared = known.of(batch) if known else runs[0].model.shared(batch, step)
+    shared = known.of(batch) if known else runs[0].model.shared(batch, step, runs[0].micro_batch)
     return shared, 0.0 if shared is batch else time.perf_counter() - start
 
 

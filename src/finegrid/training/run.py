@@ -17,7 +17,7 @@ from finegrid.model.packing.batches import Batch, Packed
 from finegrid.model.rows import gradients_as_of_all
 from finegrid.optim.updater import Number, Updater
 from finegrid.recipe.recipe import Recipe
-from finegrid.refusals import describe_failure, find_refusal
+from finegrid.refusals import Needs, describe_failure, find_refusal
 from finegrid.strategies.criterion import CROSS_ENTROPY, Outputs
 from finegrid.strategies.scoring import Scoring
 from finegrid.study.record import EnginePath
@@ -64,6 +64,7 @@ class Run:
         self.optimizer = Updater(build_groups(recipe, self.model), rule)
         # Both are asked in every step, and worked out once.
         self.acting, self.shares_prefix = recipe.acting, recipe.shares_prefix
+        self.micro_batch = recipe.training.portion  # texts; 0: whole batches
         self.averagers = [a for strategy in self.acting if (a := strategy.averager(self.model))]
         self.total_steps = loaded.steps_per_epoch(recipe) * recipe.training.epochs
         self.clipped: Tensor | None = None  # steps of this epoch; nan if gradients were not finite
@@ -92,15 +93,38 @@ class Run:
         Raises:
             DivergedError: the loss is not finite.
         """
-        loss = self.loss(self.outputs(batch, step))
-        value = float(loss.detach())
-        self.check(value, step)
-        loss.backward()
+        value = self._add_gradients_(batch, step, check=True)
+
+        def once_more() -> None:
+            self._add_gradients_(batch, step)
+
         for strategy in self.acting:
-            strategy.more_gradients(
-                self.model, batch, lambda: self.loss(self.outputs(batch, step)).backward()
-            )
+            strategy.more_gradients(self.model, batch, once_more)
         return value
+
+    def _add_gradients_(self, batch: Batch, step: int, check: bool = False) -> float:
+        """Add the gradients of the mean over a batch's texts, portion by portion. Returns that mean.
+
+        Raises:
+            DivergedError: the loss is not finite, and that is to be checked.
+        """
+        portions = batch.portions(self.micro_batch)
+        total = 0.0
+        with self.model.settled(len(portions) > 1):
+            for portion in portions:
+                loss = self.loss(self.outputs(portion, step))
+                if len(portions) > 1:
+                    loss = loss * (len(portion.lengths) / len(batch.lengths))
+                total += float(loss.detach())
+                if check:
+                    self.check(total, step)
+                loss.backward()
+        return total
+
+    @property
+    def needs(self) -> Needs:
+        """What it has in memory at once, for messages."""
+        return Needs(self.micro_batch or self.recipe.training.batch_size, self.model.engine.recompute)
 
     def outputs(self, batch: Packed, step: int) -> Outputs:
         """What the model says of a batch, as often as the criterion wants to see it."""
@@ -281,7 +305,7 @@ def guarded(*runs: Run) -> Iterator[None]:
     except Exception as error:  # whatever it was, the ledger tells it and the study goes on
         if find_refusal(error) is not None:
             raise  # the next run would meet it, too
-        end(runs, "failed", describe_failure(error))
+        end(runs, "failed", describe_failure(error, runs[0].needs if runs else None))
 
 
 def end(runs: Iterable[Run], status: str, reason: str) -> None:

@@ -38,14 +38,14 @@ class Stack:
     def features(self, batch: Packed, step: int | CapturedKeys) -> list[Tensor]:
         """One vector a text of every run, ``[texts, width]``. Embeddings and pooling go run by run."""
         for model in self.models:
-            model.clock.turn_to_(step)
+            model.clock.turn_to_(step, batch.portion)
         prefixes = [batch.prefix or model.prefix(batch, step) for model in self.models]
         hidden = torch.stack([prefix.hidden for prefix in prefixes])
         below = [[*prefix.below] for prefix in prefixes]
-        dtype = self.models[0].compute or hidden.dtype
+        dtype, recompute = self.models[0].compute or hidden.dtype, self.models[0].engine.recompute
         for index, layer in enumerate(self.layers, start=self.frozen_layers):
             layout = batch.layout(layer.heads, len(self.runs))
-            hidden = forward_layer(layer, hidden, layout, copy_weights(layer, dtype))
+            hidden = forward_layer(layer, hidden, layout, copy_weights(layer, dtype), recompute)
             if index + 1 in self.models[0].head.pool.levels:
                 for model, own, kept in zip(self.models, hidden, below, strict=True):
                     kept += model.read(index + 1, own, batch)
@@ -64,11 +64,18 @@ class Stack:
 
     def backward(self, batch: Packed, step: int | CapturedKeys) -> Tensor:
         """Leave every run its gradients. Returns the losses ``[runs]``."""
-        losses = self.losses(batch, step)
-        losses.sum().backward()
+        portions = batch.portions(self.runs[0].micro_batch)
+        total = None
+        for portion in portions:
+            losses = self.losses(portion, step)
+            if len(portions) > 1:
+                losses = losses * (len(portion.labels) / len(batch.labels))
+            losses.sum().backward()
+            total = losses.detach() if total is None else total + losses.detach()
         for one in self.stacked:
             one.hand_out_gradients_()
-        return losses.detach()
+        assert total is not None  # a batch has texts
+        return total
 
 
 def hand_layers(model: Classifier) -> list[Layer]:

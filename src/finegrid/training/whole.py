@@ -43,8 +43,7 @@ def make_whole_(run: Run) -> None:
     """Give the model of a run that has ended, with the weights that it is kept with, all rows."""
     if (rows := held_rows(run.table)) is None:
         return
-    checkpoint = run.loaded.checkpoint.table[1].weight.detach()
-    values = idle_of(run).apply_(first_table(run), checkpoint)
+    values = idle_of(run).apply_(first_table(run), own_table(run))
     values[rows.ids.cpu()] = run.table.weight.detach().cpu()
     hold_all_(run.table, values)
 
@@ -53,10 +52,15 @@ def first_table(run: Run) -> Tensor:
     """``[words, width]``, what a run's table would have begun with: a tensor of one's own, on the CPU."""
     loaded, recipe = run.loaded, run.recipe
     if recipe.reads_table == "never":  # so it is the checkpoint's
-        return loaded.checkpoint.table[1].weight.detach().clone()
+        return own_table(run).clone()
     model = loaded.classifier(recipe, run.seed)
     prepare_model_(recipe, model, loaded.setting(run.seed, recipe))
     return model.parts.embedding_table.weight.detach().cpu()
+
+
+def own_table(run: Run) -> Tensor:
+    """``[words, width]``, the checkpoint's: read it only."""
+    return run.loaded.checkpoint.table.get_parameter("weight").detach()
 
 
 def idle_of(run: Run) -> Idle:

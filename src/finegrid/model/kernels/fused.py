@@ -25,14 +25,18 @@ LONGEST = {2: 128, 4: 64}
 WAVE = 2048  # programs that keep a large GPU busy: sums over tokens are taken in so many parts or fewer
 
 
-def draw_keep(key: int | Tensor, dropped: int, count: int, device: torch.device) -> Tensor:
-    """``[count]`` of 1 or 0, uint8: 0 for ``dropped`` of 65,536 values of the words of `counter_words`."""
+def draw_keep(key: int | Tensor, dropped: int, count: int, device: torch.device, first: int = 0) -> Tensor:
+    """``[count]`` of 1 or 0, uint8: 0 for ``dropped`` of 65,536 values of the words of `counter_words`.
+
+    From value ``first`` on; every word has four.
+    """
     if not isinstance(key, Tensor):
         key = torch.full((), key, dtype=torch.int64, device=device)
-    words = -(-count // 4)
+    before, skipped = divmod(first, 4)
+    words = -(-(skipped + count) // 4)
     out = torch.empty(words, dtype=torch.int32, device=device)
-    kernels.draw[(triton.cdiv(words, 1024),)](key, out, words, dropped - (1 << 15), BLOCK=1024)
-    return out.view(torch.uint8)[:count]
+    kernels.draw[(triton.cdiv(words, 1024),)](key, out, words, before, dropped - (1 << 15), BLOCK=1024)
+    return out.view(torch.uint8)[skipped : skipped + count]
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:

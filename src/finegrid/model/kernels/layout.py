@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import torch
@@ -19,6 +20,26 @@ GROUP_COST = 10_000
 # Padded tokens of texts that attend by groups, all weights of a batch at once. Longer ones attend block by
 # block, and only the tokens, not the weights, are kept for the backward pass.
 LONGEST_BY_GROUP = 128
+
+
+# What a site has values of: of every token of a batch, of every text, or of neither of them.
+Unit = Literal["token", "text", "other"]
+
+
+@dataclass(frozen=True)
+class Portion:
+    """Where some neighbours of a batch lie in it, packed by themselves: they draw the batch's own masks."""
+
+    first_text: int
+    texts: int
+    first_token: int
+    tokens: int  # of the portion, with those at its end that belong to no text
+
+    def before(self, unit: Unit, count: int) -> int:
+        """How many values of a site belong to what lies before the portion, which has ``count`` of them."""
+        if unit == "token":
+            return self.first_token * (count // self.tokens)
+        return self.first_text * (count // self.texts) if unit == "text" else 0
 
 
 @dataclass(frozen=True)
@@ -53,6 +74,7 @@ class Layout:
     groups: tuple[Group, ...]
     places: int  # padded tokens of all groups, times heads
     weights: int  # attention weights of all groups
+    before: int = 0  # those of one run that come before, where these texts are a portion of their batch
 
     @cached_property
     def indices(self) -> Indices:
@@ -99,12 +121,12 @@ class Layout:
 
     @cached_property
     def mask_places(self) -> tuple[Tensor, Tensor]:
-        """``[texts]`` each: where a text's weights begin in the mask of one run, and its padded length."""
+        """``[texts]`` each: where a text's weights begin in the batch's mask, and its padded length."""
         begins, padded = [], []
         for group in self.groups:
             own = self.lengths[self.texts_of(group)]
             number = torch.arange(len(own), device=own.device)
-            begin = self.weights_of_one_run(group).start
+            begin = self.before + self.weights_of_one_run(group).start
             begins.append(number * (self.heads * group.length**2) + begin)
             padded.append(torch.full_like(own, group.length))
         return torch.cat(begins), torch.cat(padded)
@@ -143,8 +165,26 @@ def cut(lengths: NDArray[np.int64], heads: int, group_cost: int = GROUP_COST) ->
     return tuple((end, round_up(int(lengths[end - 1]), GRAIN)) for end in ends)
 
 
+def cut_out(cuts: Cuts, first: int, texts: int) -> tuple[Cuts, list[tuple[int, int]]]:
+    """The groups of so many neighbours, and what lies before them: texts and their length, by group."""
+    own, below, begin = [], [], 0
+    for end, length in cuts:
+        if begin < first:
+            below.append((min(end, first) - begin, length))
+        if end > first and begin < first + texts:
+            own.append((min(end, first + texts) - first, length))
+        begin = end
+    return tuple(own), below
+
+
 def lay_out(
-    lengths: Tensor, cuts: Cuts, tokens: int, heads: int, runs: int = 1, real_tokens: int | None = None
+    lengths: Tensor,
+    cuts: Cuts,
+    tokens: int,
+    heads: int,
+    runs: int = 1,
+    real_tokens: int | None = None,
+    before: int = 0,
 ) -> Layout:
     """Plan attention.
 
@@ -155,6 +195,7 @@ def lay_out(
         heads: of the model.
         runs: stacked runs, one after the other, each with all these texts.
         real_tokens: the sum of the lengths, where it is known here.
+        before: attention weights of a run that come before, of the rest of the batch.
     """
     groups = []
     places = weights = first = 0
@@ -165,7 +206,7 @@ def lay_out(
         groups.append(Group(first, texts, length, *here))
         places, weights, first = places + size, weights + size * length, end
     starts = lengths.cumsum(0) - lengths
-    return Layout(heads, runs, tokens, real_tokens, lengths, starts, tuple(groups), places, weights)
+    return Layout(heads, runs, tokens, real_tokens, lengths, starts, tuple(groups), places, weights, before)
 
 
 def index(layout: Layout) -> Indices:

@@ -17,11 +17,14 @@ HALF_ROOT = tl.constexpr(0.7071067811865476)  # of 2
 PEAK = tl.constexpr(0.3989422804014327)  # of the normal density
 
 
-@triton.jit
-def draw(key, out, words, lowest, BLOCK: tl.constexpr):
-    """Four bytes of every word: 1 where 16 of its bits, a signed number, are ``lowest`` or more, else 0."""
+@triton.jit(do_not_specialize=["before"])
+def draw(key, out, words, before, lowest, BLOCK: tl.constexpr):
+    """Four bytes of every word: 1 where 16 of its bits, a signed number, are ``lowest`` or more, else 0.
+
+    ``before`` words of the stream are left out.
+    """
     index = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    z = (index + 1).to(tl.uint64) * GAMMA + tl.load(key).to(tl.uint64, bitcast=True)
+    z = (index + before + 1).to(tl.uint64) * GAMMA + tl.load(key).to(tl.uint64, bitcast=True)
     z = (z ^ (z >> 30)) * FIRST
     z = (z ^ (z >> 27)) * SECOND
     z = z ^ (z >> 31)

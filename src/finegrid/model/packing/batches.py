@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol
@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from finegrid.buckets import round_up
+from finegrid.buckets import Cuts, round_up
 from finegrid.data.tokens import Keep, TokenisedSplit
-from finegrid.model.kernels.layout import Layout, cut, lay_out
+from finegrid.model.kernels.layout import Layout, Portion, cut, cut_out, lay_out
 
 # Packed batches are filled up to multiples of so many tokens, with tokens that belong to no text and get no
 # gradient. Without, almost every batch would be of a size of its own, and oneDNN compile its products anew.
@@ -27,6 +27,25 @@ class Prefix:
 
     hidden: Tensor  # [tokens, width], the output of the last frozen layer
     below: tuple[Tensor, ...] = ()  # [texts, width] each: what the pooling keeps of frozen levels, bottom up
+
+    def of(self, portion: Portion, own: Batch) -> Prefix:
+        """Of a portion of the batch."""
+        hidden = self.hidden[portion.first_token : portion.first_token + own.real_tokens]
+        end = portion.first_text + portion.texts
+        return Prefix(fill_up(hidden, portion.tokens), tuple(b[portion.first_text : end] for b in self.below))
+
+    @classmethod
+    def joined(cls, prefixes: Sequence[Prefix], batches: Sequence[Batch], tokens: int) -> Prefix:
+        """Of a batch of so many tokens, from those of its portions."""
+        pairs = zip(prefixes, batches, strict=True)
+        hidden = torch.cat([prefix.hidden[: batch.real_tokens] for prefix, batch in pairs])
+        below = zip(*(prefix.below for prefix in prefixes), strict=True)
+        return cls(fill_up(hidden, tokens), tuple(torch.cat(parts) for parts in below))
+
+
+def fill_up(packed: Tensor, tokens: int) -> Tensor:
+    """``[real tokens, width]`` with zeros, to so many tokens."""
+    return torch.cat([packed, packed.new_zeros(tokens - len(packed), packed.shape[1])])
 
 
 class Packed(Protocol):
@@ -46,9 +65,12 @@ class Packed(Protocol):
     def texts(self) -> Tensor: ...
     @property
     def prefix(self) -> Prefix | None: ...
+    @property
+    def portion(self) -> Portion | None: ...
     def layout(self, heads: int, runs: int = 1) -> Layout: ...
     @property
     def counts(self) -> Tensor: ...
+    def portions(self, texts: int) -> Sequence[Packed]: ...
     def plain_means(self, hidden: Tensor) -> Tensor: ...
 
 
@@ -64,20 +86,49 @@ class Batch:
     labels: Tensor  # [texts]
     rows: NDArray[np.int64]  # [texts], which text of the split each is
     prefix: Prefix | None = None
+    portion: Portion | None = None  # that these texts are of the batch of a step; None: they are all of it
+    whole: NDArray[np.int64] | None = None  # of a portion, the lengths of the texts of all that batch
     _layouts: dict[tuple[int, int], Layout] = field(default_factory=dict)  # made when first asked for
 
     def layout(self, heads: int, runs: int = 1) -> Layout:
         """Where the texts lie during attention, of one run or of several that are stacked."""
         if (heads, runs) not in self._layouts:
-            lengths = torch.from_numpy(self.lengths).to(self.ids.device)
-            about = cut(self.lengths, heads), len(self.ids), heads, runs, self.real_tokens
-            self._layouts[heads, runs] = lay_out(lengths, *about)
+            own = self.layout_by(lambda lengths: cut(lengths, heads), heads, runs)
+            self._layouts[heads, runs] = own
         return self._layouts[heads, runs]
+
+    def layout_by(self, cuts_of: Callable[[NDArray[np.int64]], Cuts], heads: int, runs: int = 1) -> Layout:
+        """The same, by another way to cut texts into groups. A portion keeps the groups of its batch."""
+        lengths = torch.from_numpy(self.lengths).to(self.ids.device)
+        cuts, before = cuts_of(self.lengths if self.whole is None else self.whole), 0
+        if self.portion is not None:
+            cuts, texts = cut_out(cuts, self.portion.first_text, len(self.lengths))
+            before = sum(heads * count * length**2 for count, length in texts)
+        about = cuts, len(self.ids), heads, runs, self.real_tokens
+        return lay_out(lengths, *about, before)
 
     def plain_means(self, hidden: Tensor) -> Tensor:
         """Means over the tokens of each text, ``[tokens, width]`` to ``[texts, width]``, without a kernel."""
         sums = hidden.new_zeros(len(self.lengths), hidden.shape[1])
         return sums.index_add(0, self._owner, hidden[: self.real_tokens]) / self.counts[:, None]
+
+    def portions(self, texts: int) -> list[Batch]:
+        """The batch in portions of at most so many neighbours, with what is known of each.
+
+        Dropout masks and groups of attention stay those of the whole batch. The batch itself if it is none
+        too many, or if ``texts`` is 0.
+        """
+        number = len(self.lengths)
+        if not 0 < texts < number:
+            return [self]
+        found = []
+        for first in range(0, number, texts):
+            own = self.of_texts(first, min(first + texts, number))
+            tokens, begin = len(own.ids), int(self.starts[first])
+            portion = Portion(first, len(own.lengths), begin, tokens)
+            own = replace(own, portion=portion, whole=self.lengths)
+            found.append(own if self.prefix is None else own.with_prefix(self.prefix.of(portion, own)))
+        return found
 
     def of_texts(self, first: int, end: int) -> Batch:
         """Some neighbours of a batch, packed by themselves, without a prefix."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from finegrid.buckets import Cuts, group_ends, round_up
-from finegrid.model.kernels.layout import LONGEST_BY_GROUP, Layout, cut, lay_out
+from finegrid.model.kernels.layout import LONGEST_BY_GROUP, Layout, Portion, cut, lay_out
 from finegrid.model.packing.batches import Batch, Prefix
 
 GRAIN = 64  # tokens of a batch are rounded up to so many
@@ -91,6 +91,7 @@ class FixedBatch:
     labels: Tensor  # [texts]
     texts: Tensor  # [texts], which text of the split each is
     prefix: Prefix | None = None
+    portion: Portion | None = None  # captured steps read whole batches
 
     @cached_property
     def starts(self) -> Tensor:
@@ -117,6 +118,10 @@ class FixedBatch:
     def plain_means(self, hidden: Tensor) -> Tensor:
         """Means over the tokens of each text, ``[tokens, width]`` to ``[texts, width]``, without a kernel."""
         return self._shares.to(hidden.dtype) @ hidden
+
+    def portions(self, texts: int) -> list[FixedBatch]:
+        """Itself: runs that read their batches in portions are not captured."""
+        return [self]
 
     def with_prefix(self, prefix: Prefix) -> FixedBatch:
         return replace(self, prefix=prefix)

@@ -5,7 +5,7 @@ Nothing is on the page that is not here.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -31,13 +31,19 @@ from finegrid.verdict.to_json import as_json, missing_json
 from finegrid.verdict.verdict import Verdict
 
 
-def report_facts(folder: Path, margin: float | None = None, tolerance: float = TOLERANCE) -> Facts:
+def report_facts(
+    folder: Path,
+    margin: float | None = None,
+    tolerance: float = TOLERANCE,
+    tell: Callable[[Study], None] = lambda study: None,
+) -> Facts:
     """All facts of a study or an imported table.
 
     Args:
         folder: the study's.
         margin: points; smaller differences are none. None: as the verdict chooses it.
         tolerance: points that a recommended recipe may lose against the baseline.
+        tell: is given the study before anything else of it is read than study.toml.
 
     Returns:
         What ``json.dumps`` takes. Points in 0 to 100, seconds per run (or epoch, see
@@ -49,7 +55,9 @@ def report_facts(folder: Path, margin: float | None = None, tolerance: float = T
     """
     imported = load_imported(folder)
     study = None if imported else read_study(folder)
-    verdict = with_interim_decisions(any_results(folder), margin, tolerance)
+    if study is not None:
+        tell(study)
+    verdict = with_interim_decisions(any_results(folder, study), margin, tolerance)
     table, why_no_texts = readable_table(verdict.results, study)
     confirmed = load_confirmations(study, verdict.results, table) if study else []
     return {

@@ -74,6 +74,7 @@ def protocol_facts(results: Results, study: Study | None) -> ProtocolFacts:
         "engine": None,
         "versions": [],
         "device": values(records, "device"),
+        "processor": values(records, "processor"),
         "precision": values(records, "precision"),
         "threads": values(records, "threads"),
         "stack": values(records, "stack"),

@@ -6,27 +6,41 @@ It holds nothing that matters: whatever becomes of it, its family can be trained
 from __future__ import annotations
 
 import hashlib
+import platform
 import queue
+import signal
 import threading
 import traceback
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from finegrid.errors import InputError, first_line
+from finegrid.errors import InputError, Problem, first_line
+from finegrid.inference.fit import check_onnx_extra
 from finegrid.refusals import describe_failure, find_refusal
 from finegrid.running.cluster.facts import NodeFacts
 from finegrid.running.cluster.scratch import Scratch
-from finegrid.running.cluster.shipment import PART, Bytes, Shipment, ShippedFile, receive, unpack
+from finegrid.running.cluster.shipment import (
+    PART,
+    Bytes,
+    NotSentError,
+    Shipment,
+    ShippedFile,
+    receive,
+    take,
+    unpack,
+)
 from finegrid.running.cluster.storage import Storage
 from finegrid.running.messages import (
     Broken,
     Ended,
     EpochDone,
     Event,
+    FitDone,
+    FitJob,
     Problems,
     RecordReady,
     Refused,
@@ -54,7 +68,9 @@ class Message:
     event: dict[str, Any] | None = None  # of the worker, as it has sent it
     files: dict[str, bytes] = field(default_factory=dict)  # predictions that belong to a record
     made: dict[str, tuple[str, int]] = field(default_factory=dict)  # cached files, their digest and size
+    kept: dict[str, tuple[str, int]] = field(default_factory=dict)  # files of a model, digest and size
     ended: int | None = None  # the worker's exit code
+    reason: str = ""  # why it was ended
     home: str = ""  # the study's folder there, once it is laid out
     unsaved: str = ""  # why a state could not be kept in the storage
     log: str = ""
@@ -113,19 +129,42 @@ class Node:
             self._fetch(self._files.cache / name, file)
         match parsed := parse_job(job):
             case TrainJob(family):
-                self._family, self._sent_family = family, ""
-                state = self._files.state_of(family)
-                if self._storage is not None and not state.exists():
-                    self._storage.fetch(state)
-                self._saved = modified(state)
+                self._go_on_from(family)
+            case FitJob(family, onnx=onnx):
+                self._go_on_from(family)
+                if onnx and not self._writes_onnx():
+                    return
+                parsed = replace(parsed, out=self._files.best_model)
         self._worker.send(parsed)
+
+    def _go_on_from(self, family: str) -> None:
+        """Take the state of a family that is given to the worker, if the storage has one."""
+        assert self._files is not None
+        self._family, self._sent_family = family, ""
+        state = self._files.state_of(family)
+        if self._storage is not None and not state.exists():
+            self._storage.fetch(state)
+        self._saved = modified(state)
 
     def read_cache(self, name: str, part: int) -> Bytes:
         """A part of a file that this node has made."""
         assert self._files is not None
-        with (self._files.cache / name).open("rb") as file:
-            file.seek(part * PART)
-            return np.frombuffer(file.read(PART), np.uint8)
+        return read_part(self._files.cache / name, part)
+
+    def _writes_onnx(self) -> bool:
+        """Whether the libraries for that are installed here; says so where they are not."""
+        try:
+            check_onnx_extra()
+        except InputError as error:
+            problems = (Problem(platform.node(), problem.what) for problem in error.problems)
+            self._tell(Problems("cluster", tuple(problems)))
+            return False
+        return True
+
+    def read_kept(self, name: str, part: int) -> Bytes:
+        """A part of a file of the model that was kept here."""
+        assert self._files is not None
+        return read_part(self._files.best_model / name, part)
 
     def forget(self, family: str) -> None:
         """A family has ended, and its records are written down: its state goes."""
@@ -148,6 +187,9 @@ class Node:
         except InputError as error:
             self._tell(Problems(error.source, error.problems))
             return
+        except NotSentError as error:
+            self._out.put(Message(ended=-signal.SIGKILL, reason=str(error)))
+            return
         except Exception as error:
             if (refused := find_refusal(error)) is not None:
                 self._tell(Refused.of(refused))
@@ -157,15 +199,13 @@ class Node:
         while True:
             _, event = self._events.get()
             if isinstance(event, Ended):
-                self._out.put(Message(ended=event.code))
+                self._out.put(Message(ended=event.code, reason=self._worker.reason if self._worker else ""))
                 return
             self._pass_on(event)
 
     def _start(self, shipment: Shipment, settings: RunSettings, index: int, storage: str) -> None:
-        import ray
-
         self._scratch = Scratch.of(f"{self._session}-{self._node[:16]}")
-        home = unpack(shipment, self._scratch.path, ray.get)
+        home = unpack(shipment, self._scratch.path, take)
         self._storage = Storage(storage) if storage else None
         study = load_study(home)
         self._files = study.files
@@ -181,6 +221,10 @@ class Node:
                 message.files = self._read_predictions(record)
             case StepDone() | EpochDone():
                 self._keep_state()
+            case FitDone(record) if record.done:
+                assert self._files is not None
+                kept = sorted(self._files.best_model.iterdir())
+                message.kept = {path.name: (digest_of(path), size_of(path)) for path in kept}
             case Trained():
                 message.made = self._find_made()
         self._out.put(message)
@@ -220,8 +264,7 @@ class Node:
         for path in self._list_made():
             size = size_of(path)
             if path.name not in self._known and 0 < size <= MOST_SHARED:
-                with path.open("rb") as file:
-                    found[path.name] = hashlib.file_digest(file, "sha256").hexdigest(), size
+                found[path.name] = digest_of(path), size
             self._known.add(path.name)
         return found
 
@@ -244,6 +287,19 @@ class Node:
             found = file.read(MOST_LOG)
         self._logged += len(found)
         return found.decode("utf-8", "replace")
+
+
+def digest_of(path: Path) -> str:
+    """The SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_part(path: Path, part: int) -> Bytes:
+    """One of the parts that a file is sent in."""
+    with path.open("rb") as file:
+        file.seek(part * PART)
+        return np.frombuffer(file.read(PART), np.uint8)
 
 
 def modified(path: Path) -> int:

@@ -10,15 +10,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from finegrid.atomic import replacing_folder
 from finegrid.errors import ClusterLostError, Problem, first_line
-from finegrid.planning.families import Family
 from finegrid.running.cluster.calls import Calls
 from finegrid.running.cluster.facts import NodeFacts
 from finegrid.running.cluster.node import Message
-from finegrid.running.cluster.shipment import Shipment, ShippedFile
+from finegrid.running.cluster.shipment import PART, Shipment, ShippedFile, receive, take
 from finegrid.running.messages import (
     Ended,
     Event,
+    FitJob,
     Hint,
     Job,
     Lost,
@@ -67,6 +68,7 @@ class RemoteWorker(Worker):
         self.lost = False  # it answers no more
         self._study, self._events, self._shared, self._calls = study, events, shared, calls
         self._home = ""
+        self._out: Path | None = None  # where a model is to be kept
         self._warned = False
         self._closing: Any = None
 
@@ -82,12 +84,14 @@ class RemoteWorker(Worker):
             self._events.put((self, event))
 
     def send(self, job: Job) -> None:
+        if isinstance(job, FitJob):
+            self._out = job.out
         line, shared = json.dumps(job.to_json()), dict(self._shared(self))
         self._calls.post(lambda: self.actor.send.remote(line, shared))
 
-    def forget(self, family: Family) -> None:
-        """A family has ended, and its records are written down."""
-        self._calls.post(lambda: self.actor.forget.remote(family.family_id))
+    def forget(self, state: str) -> None:
+        """A family has ended, and its records are written down: its state goes."""
+        self._calls.post(lambda: self.actor.forget.remote(state))
 
     def hear(self, messages: list[Message]) -> None:
         """Write what came with a message, and put its event into the queue.
@@ -102,6 +106,8 @@ class RemoteWorker(Worker):
             if message.unsaved and not self._warned:
                 self._warned = True
                 self.tell(Hint(warning_of("unsaved", node=self.host, why=message.unsaved)))
+            if message.kept:
+                self._fetch_kept(message.kept)
             for name, content in message.files.items():
                 add_family(self._study.files.predictions / Path(name).name, content)
             for event in self._events_of(message):
@@ -109,13 +115,8 @@ class RemoteWorker(Worker):
 
     def _events_of(self, message: Message) -> Iterator[Event]:
         if message.ended is not None:
-            how = describe_exit(message.ended)
             # A signal is nobody's mistake: too little memory at that moment, or somebody's kill.
-            yield (
-                Lost(f"its process on {self.host} ended with {how}")
-                if message.ended < 0
-                else Ended(message.ended)
-            )
+            yield (Lost(tell_loss(self.host, message)) if message.ended < 0 else Ended(message.ended))
         if message.event is not None:
             match event := parse_event(json.dumps(message.event)):
                 case Problems(source, problems):
@@ -127,6 +128,21 @@ class RemoteWorker(Worker):
                     yield replace(event, path=f"{self.host}:{path}" if path else self.host)
                 case _:
                     yield event
+
+    def _fetch_kept(self, kept: Mapping[str, tuple[str, int]]) -> None:
+        """Bring a model here that its node has kept; it is there in full or not at all.
+
+        Raises:
+            NotSentError: a part of it did not come.
+            OSError: the driver's disk is full or broken.
+            ValueError: what came is not what was sent.
+        """
+        assert self._out is not None
+        with replacing_folder(self._out) as draft:
+            for name, (digest, size) in kept.items():
+                count = max(1, -(-size // PART))
+                parts = tuple(self.actor.read_kept.remote(name, part) for part in range(count))
+                receive(draft / Path(name).name, ShippedFile(digest, parts), take)
 
     def _as_here(self, text: str) -> str:
         """Where a node names its own folder, the study's."""
@@ -158,6 +174,13 @@ class RemoteWorker(Worker):
             if self._closing is not None:
                 ray.wait([self._closing], timeout=CLOSES_WITHIN)
             ray.kill(self.actor, no_restart=True)
+
+
+def tell_loss(host: str, message: Message) -> str:
+    """Why a worker's process is no more, which has told it with its last message."""
+    if message.reason:
+        return f"on {host} {message.reason}"
+    return f"its process on {host} ended with {describe_exit(message.ended or 0)}"
 
 
 def describe_loss(error: Exception, host: str) -> str:

@@ -21,7 +21,7 @@ from finegrid.encoders.tokenizer import load_tokenizer
 from finegrid.errors import ClusterLostError, InputError, Problem, first_line, input_error
 from finegrid.extras import need
 from finegrid.machine import cores
-from finegrid.planning.capacity import Hardware, capacity
+from finegrid.planning.capacity import Hardware, Offer, capacity
 from finegrid.planning.families import Family
 from finegrid.recipe.identity import key_of
 from finegrid.running.cluster.calls import Calls
@@ -103,6 +103,8 @@ class Cluster(Place):
     calls: Calls = field(default_factory=Calls)
     _session: str = field(default_factory=lambda: secrets.token_hex(8))
     _facts: dict[str, NodeFacts] = field(default_factory=dict)  # by node, of those that fit
+    _whole: dict[str, Mapping[str, float]] = field(default_factory=dict)  # by node, all that Ray has there
+    _checked: bool = False  # whether the nodes were asked
     _refused: set[str] = field(default_factory=set)  # nodes that differ
     _kind: str = ""  # of all nodes, unless they may differ
     _memory: int = 0  # bytes that a worker asks for; 0: not known
@@ -181,8 +183,16 @@ class Cluster(Place):
             raise InputError("cluster", problems)
         self._facts = {facts.node: facts for facts in nodes if isinstance(facts, NodeFacts)}
         self._kind = next((facts.kind(settings) for facts in self._facts.values()), "")
-        self._prepared = False
+        self._prepared, self._checked = False, True
         self._memory = self._guess_memory(load_audit(study.folder))
+
+    def offer(self, study: Study, settings: RunSettings) -> Offer:
+        if not self._checked or settings != self._settings:
+            self.check(study, settings, None)
+        memory = self._guess_memory(load_audit(study.folder))
+        held = [self._fit_into(self._whole.get(node, {}), memory) for node in self._facts]
+        named = ("--on", self.on, *(["--mix"] if self.mix else []))
+        return Offer(self.hardware(), sum(map(bool, held)), sum(held), named)
 
     def hardware(self) -> Hardware:
         nodes = self._facts.values()
@@ -250,10 +260,10 @@ class Cluster(Place):
             return record
         return replace(record, node=worker.facts.host, processor=worker.facts.device(self._settings))
 
-    def forget(self, study: Study, worker: Worker, family: Family) -> None:
+    def forget(self, study: Study, worker: Worker, state: str) -> None:
         assert isinstance(worker, RemoteWorker)
-        super().forget(study, worker, family)
-        worker.forget(family)
+        super().forget(study, worker, state)
+        worker.forget(state)
 
     # --- nodes ---
 
@@ -268,6 +278,7 @@ class Cluster(Place):
                 there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
                 task = ray.remote(tell_facts).options(num_cpus=0, scheduling_strategy=there, max_retries=0)
                 nodes[task.remote(node["NodeID"])] = node
+                self._whole[node["NodeID"]] = node["Resources"]
         asked = list(nodes)
         if asked:
             ray.wait(asked, num_returns=len(asked), timeout=LOOK_SECONDS)
@@ -285,22 +296,23 @@ class Cluster(Place):
                 found.append(Problem(node["NodeManagerHostname"], describe_unusable(error)))
         return found
 
-    def _resources(self) -> dict[str, float]:
-        """What a worker asks for."""
+    def _resources(self, memory: int | None = None) -> dict[str, float]:
+        """What a worker asks for, with the memory that is known by now or another amount."""
+        memory = self._memory if memory is None else memory
         asked: dict[str, float] = {"num_cpus": self._settings.threads}
         if self._settings.device == "cuda":
             asked["num_gpus"] = 1
-        if self._memory:
-            asked["memory"] = self._memory
+        if memory:
+            asked["memory"] = memory
         return asked
 
     def _holds_a_worker(self, resources: Mapping[str, float]) -> bool:
         return self._fit_into(resources) > 0
 
-    def _fit_into(self, resources: Mapping[str, float]) -> int:
-        """How many workers fit into some of Ray's resources."""
+    def _fit_into(self, resources: Mapping[str, float], memory: int | None = None) -> int:
+        """How many workers fit into some of Ray's resources; each takes the memory of `_resources`."""
         names = {"num_cpus": "CPU", "num_gpus": "GPU", "memory": "memory"}
-        asked = {names[name]: amount for name, amount in self._resources().items()}
+        asked = {names[name]: amount for name, amount in self._resources(memory).items()}
         return int(min(resources.get(name, 0.0) // amount for name, amount in asked.items()))
 
     def _room(self) -> int:
@@ -323,7 +335,7 @@ class Cluster(Place):
     def _guess_memory(self, audit: Audit | None) -> int:
         """What the largest family takes, before it is known which are left; 0 where nothing was measured."""
         settings = self._settings
-        if audit is None or audit.measured != settings.alike or not audit.costs:
+        if audit is None or audit.measured != settings.priced_by or not audit.costs:
             return 0
         most = capacity(settings, audit, self.hardware()).worker_bytes
         at_least, at_most = (self._most_memory(audit.costs, size) for size in (1, settings.family_size))

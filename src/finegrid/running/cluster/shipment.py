@@ -27,6 +27,7 @@ from finegrid.study.folder import StudyFolder
 from finegrid.study.study import Study
 
 PART = 64 * 2**20  # bytes of a file that are one object, which Ray's client sends as a whole
+PART_SECONDS = 300.0  # in which a part must come
 UP, HOME, MODEL, DATA = "up", "study", "model", "data"  # names of folders
 MANIFEST = ".shipped.json"
 Bytes = NDArray[np.uint8]
@@ -174,6 +175,25 @@ def checkpoint_files(folder: Path) -> list[Path]:
     """The weights that are loaded, and everything small beside them: settings, tokeniser."""
     small = [path for path in sorted(folder.iterdir()) if path.is_file() and path.stat().st_size <= MOST_JSON]
     return list(dict.fromkeys([*small, *weight_files(folder)]))
+
+
+class NotSentError(Exception):
+    """A part of a file did not come."""
+
+
+def take(part: Any) -> Bytes:
+    """What stands for a part of a file, from wherever it is.
+
+    Raises:
+        NotSentError: it took too long.
+    """
+    import ray
+
+    try:
+        content: Bytes = ray.get(part, timeout=PART_SECONDS)
+    except ray.exceptions.GetTimeoutError:  # an OSError, but no disk's
+        raise NotSentError(f"no part of a file has come for {PART_SECONDS:.0f} s") from None
+    return content
 
 
 def parts_of(path: Path) -> Iterator[Bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from finegrid.in_chinese import translate
+from finegrid.planning.words import count
 from finegrid.spelling import Lang, Telling
 from finegrid.words import SHARED
 
@@ -21,6 +22,8 @@ ENGLISH = {
     # a cluster
     "lost": "worker {worker} is lost ({why}). What it was at begins again elsewhere",
     "unsaved": "{node} cannot keep states in --storage ({why}). A family that loses its node starts again",
+    "offer": "the cluster has {nodes} with room for {workers}",
+    "no node": "the cluster has no node for a worker yet",
     "no room": "waiting for room: no node of the cluster is free for a worker ({asked})",
     "turned away": "node {node} is left out: {why}",
     "left out": "{place} trains nothing more: {why}. The others go on. See {log}",
@@ -88,6 +91,8 @@ CHINESE = {
     "程数、叠放方式或某个库的版本不同",
     "lost": "工作进程 {worker} 已丢失（{why}）。它正在做的会在别处重新开始",
     "unsaved": "{node} 无法把状态保存到 --storage（{why}）。失去节点的一组运行会重新开始",
+    "offer": "集群有 {nodes}，可容纳 {workers}",
+    "no node": "集群目前没有可以容纳工作进程的节点",
     "no room": "正在等待空位：集群中没有节点能容纳一个工作进程（{asked}）",
     "turned away": "节点 {node} 不参与：{why}",
     "left out": "{place} 不再参与训练：{why}。其余继续。详见 {log}",
@@ -164,6 +169,15 @@ def warning_why(key: str, why: str, **fields: object) -> Telling:
     """A warning whose reason is a recorded sentence."""
     return lambda lang: [
         say("warning", lang, text=say(key, lang, why=translate(why, lang), **fields)),
+    ]
+
+
+def tell_offer(nodes: int, places: int) -> Telling:
+    """What a cluster has to train on."""
+    if not nodes:
+        return telling("no node")
+    return lambda lang: [
+        say("offer", lang, nodes=count(nodes, "node", lang), workers=count(places, "worker", lang))
     ]
 
 

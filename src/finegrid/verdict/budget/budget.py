@@ -259,7 +259,9 @@ def list_options(
     assert audit is not None
     study = candidate.study
     first = plan_runs(study, audit, settings.precision, [0])
-    families = plan_families(first, capacity(settings, audit).size_of)  # alike for every seed
+    families = plan_families(
+        first, capacity(settings, audit, status.offer.hardware).size_of
+    )  # alike for every seed
     of_new_seed = [family_seconds(family, audit) for family in families]
     ran = {record.seed for record in latest.values()}
     took: list[float] = []

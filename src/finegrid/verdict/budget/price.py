@@ -53,6 +53,7 @@ class Price:
         assumed: Whether its noise is a guess.
         tenth: The best design of a tenth of the seconds; None where nothing fits.
         smallest: The design that takes least; None where none is known.
+        nodes: Of a cluster that trains it, those that can hold a worker; None: this machine trains.
     """
 
     runs: int
@@ -63,6 +64,7 @@ class Price:
     assumed: bool
     tenth: Option | None = None
     smallest: Option | None = None
+    nodes: int | None = None
 
 
 def price_rough(study: Study, size: EncoderSize, sizes: TextSizes, majority: float) -> Price:
@@ -134,6 +136,7 @@ def price_measured(status: StudyStatus) -> Price | None:
         assumed,
         within.chosen if within else None,
         within.smallest if within else None,
+        status.offer.nodes,
     )
 
 
@@ -179,8 +182,15 @@ def price_lines(price: Price, lang: Lang = "en") -> list[str]:
         took = say("time not known", lang)
     else:
         about = "roughly" if price.rough else "predicted"
-        workers = count(price.workers, "worker", lang)
-        took = say(about, lang, time=format_duration(price.seconds, lang), workers=workers)
+        if price.nodes is not None:
+            about = "predicted there" if price.nodes else "no node"
+        took = say(
+            about,
+            lang,
+            time=format_duration(price.seconds, lang),
+            workers=count(price.workers, "worker", lang),
+            nodes=count(price.nodes or 0, "node", lang),
+        )
     lines = [
         say("price", lang, runs=count(price.runs, "run", lang), took=took),
         say("decides", lang, decided=describe_decided(price.option, price.assumed, lang)),

@@ -168,6 +168,7 @@ def make_command(plan: BudgetPlan) -> str:
         if getattr(planned, name) != getattr(written, name):
             words += [f"--{name}", str(getattr(planned, name))]
     words += ["--workers", str(status.asked_workers)] if status.asked_workers else []
+    words += status.offer.named
     return shlex.join(words)
 
 
