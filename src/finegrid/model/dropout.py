@@ -97,8 +97,12 @@ class Mask:
     key: Tensor | None  # of a captured step
 
     def draw(self) -> Dropped:
-        # The scale of survivors keeps the expectation.
-        return Dropped(self.clock.keep(self), LEVELS / (LEVELS - self.dropped))
+        """What is dropped. Where kernels draw masks, this one is drawn when it is asked for: some need none."""
+        scale = LEVELS / (LEVELS - self.dropped)  # of survivors: it keeps the expectation
+        if kernels(self.device) is None:
+            return Dropped(self.clock.keep(self), scale)
+        key = self.clock.key(self)
+        return Dropped(lambda: self.clock.keep(self), scale, key, self.dropped - LEVELS // 2)
 
 
 @dataclass
@@ -140,23 +144,28 @@ class Clock:
             self.book.masks[key] = self._draw(mask)
         return self.book.masks[key]
 
+    def key(self, mask: Mask) -> int | Tensor:
+        """Of the stream that a mask's values are from."""
+        return self.streams.key(f"dropout/{mask.step}/{mask.site}") if mask.key is None else mask.key
+
     def forget_(self) -> None:
         """Draw this step's masks anew, whoever has seen them."""
         if self.book is not None:
             self.book.turn_to_(-1)
 
     def _draw(self, mask: Mask) -> Tensor:
-        name, count, device = f"dropout/{mask.step}/{mask.site}", mask.count, mask.device
+        count, device = mask.count, mask.device
         before, skipped = divmod(mask.first, 4)  # a word has four values
         words, part = -(-(skipped + count) // 4), slice(skipped, skipped + count)
         if mask.key is not None or device.type == "cuda":  # sending masks over would take longer than a step
-            key = self.streams.key(name) if mask.key is None else mask.key
+            key = self.key(mask)
             if (fused := kernels(device)) is not None:
                 keep: Tensor = fused.draw_keep(key, mask.dropped, count, device, mask.first)
                 return keep
             bits = counter_words(key, words, device, before).view(torch.int16)[part]
         else:
-            bits = torch.from_numpy(self.streams.bits(name, words, before).view(np.int16)[part])
+            values = self.streams.bits(f"dropout/{mask.step}/{mask.site}", words, before)
+            bits = torch.from_numpy(values.view(np.int16)[part])
         # int16 spans -32768 to 32767: the comparison drops exactly `dropped` of the 65,536 values. In place,
         # it stays int16, which torch compares and converts ten times faster than it makes bools.
         return bits.ge_(mask.dropped - LEVELS // 2).to(torch.uint8)
