@@ -110,7 +110,7 @@ class Run:
         """
         portions = batch.portions(self.micro_batch)
         total = 0.0
-        with self.model.settled(len(portions) > 1):
+        with self.model.hold_still(len(portions) > 1):
             for portion in portions:
                 loss = self.loss(self.outputs(portion, step))
                 if len(portions) > 1:

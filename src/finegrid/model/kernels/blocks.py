@@ -36,7 +36,7 @@ class LongText:
 
 
 @dataclass(frozen=True)
-class Block:
+class WeightBlock:
     """Some heads and queries of a text, with the keys that the queries see."""
 
     heads: slice
@@ -86,7 +86,7 @@ class Blocks:
         out[:, :, tokens:] = 0
         return out
 
-    def of(self, text: LongText) -> Iterator[Block]:
+    def of(self, text: LongText) -> Iterator[WeightBlock]:
         length, padded = text.length, round_up(text.length, GRAIN)
         most = ROWS if self.sight.window is None else WINDOW_ROWS
         for first in range(0, padded, most):
@@ -96,7 +96,7 @@ class Blocks:
             unseen = self.unseen(first, end, start, stop, length)
             for head in range(0, self.layout.heads, heads):
                 part = slice(head, min(head + heads, self.layout.heads))
-                yield Block(part, slice(first, end), slice(start, stop), unseen)
+                yield WeightBlock(part, slice(first, end), slice(start, stop), unseen)
 
     def unseen(self, first: int, end: int, start: int, stop: int, length: int) -> Tensor | None:
         if self.sight.whole and stop <= length:
@@ -112,7 +112,7 @@ class Blocks:
             self._unseen[asked] = zeros.masked_fill_(~seen, -torch.inf)
         return self._unseen[asked]
 
-    def weights(self, q: Tensor, k: Tensor, block: Block) -> Tensor:
+    def weights(self, q: Tensor, k: Tensor, block: WeightBlock) -> Tensor:
         """Attention weights of a block before dropout. ``[heads, queries, keys]``, exact."""
         product = q[block.heads, block.queries], k[block.heads, block.keys].mT
         scores = self.exactly("weights", self.multiply("scores", *product, self.alpha))
@@ -120,7 +120,7 @@ class Blocks:
             scores.add_(block.unseen)
         return torch.softmax(scores, -1, out=scores)
 
-    def drop_(self, weights: Tensor, text: LongText, block: Block) -> None:
+    def drop_(self, weights: Tensor, text: LongText, block: WeightBlock) -> None:
         """Put dropped ones to 0; the scale of the others is left to whoever uses them next."""
         if self.dropped is None:
             return

@@ -14,7 +14,7 @@ from finegrid.model.kernels.layout import Dropped, Layout
 from finegrid.model.kernels.sight import WHOLE, Sight
 
 
-class Shape(NamedTuple):
+class TileShape(NamedTuple):
     """Of a block, and the warps that compute it."""
 
     queries: int
@@ -22,9 +22,9 @@ class Shape(NamedTuple):
     warps: int
 
 
-class Shapes(NamedTuple):
-    forward: Shape
-    backward: Shape
+class TileShapes(NamedTuple):
+    forward: TileShape
+    backward: TileShape
     shared: int  # bytes of shared memory that a program asks for at the most
 
 
@@ -34,14 +34,14 @@ STAGES = 2
 # them yet. For sm_100 a program shares more, but has 227 KiB.
 SHAPES = {
     2: {
-        **dict.fromkeys((16, 32, 64), Shapes(Shape(128, 64, 8), Shape(64, 64, 8), 57 << 10)),
-        128: Shapes(Shape(128, 64, 8), Shape(64, 32, 4), 96 << 10),
-        256: Shapes(Shape(32, 32, 4), Shape(32, 32, 4), 96 << 10),
+        **dict.fromkeys((16, 32, 64), TileShapes(TileShape(128, 64, 8), TileShape(64, 64, 8), 57 << 10)),
+        128: TileShapes(TileShape(128, 64, 8), TileShape(64, 32, 4), 96 << 10),
+        256: TileShapes(TileShape(32, 32, 4), TileShape(32, 32, 4), 96 << 10),
     },
     4: {
-        **dict.fromkeys((16, 32, 64), Shapes(Shape(32, 32, 8), Shape(32, 32, 8), 48 << 10)),
-        128: Shapes(Shape(16, 16, 8), Shape(16, 16, 8), 48 << 10),
-        256: Shapes(Shape(16, 16, 8), Shape(16, 16, 8), 96 << 10),
+        **dict.fromkeys((16, 32, 64), TileShapes(TileShape(32, 32, 8), TileShape(32, 32, 8), 48 << 10)),
+        128: TileShapes(TileShape(16, 16, 8), TileShape(16, 16, 8), 48 << 10),
+        256: TileShapes(TileShape(16, 16, 8), TileShape(16, 16, 8), 96 << 10),
     },
 }
 
