@@ -205,13 +205,13 @@ class Classifier(nn.Module):
         """Evaluation mode, with the weights as they are on entering, and training mode again."""
         self.eval()
         try:
-            with self.settled():
+            with self.keeping_weights():
                 yield
         finally:
             self.train()
 
     @contextmanager
-    def settled(self, asked: bool = True) -> Iterator[None]:
+    def keeping_weights(self, asked: bool = True) -> Iterator[None]:
         """If asked, take it that the weights of layers that train stay as they are, until the end."""
         if not asked:
             yield

@@ -29,7 +29,7 @@ class Notes:
         self._next: int | None = None  # to be drawn again; None: they are noted down
 
     @contextmanager
-    def taken(self) -> Iterator[None]:
+    def noting(self) -> Iterator[None]:
         """Note down what is drawn inside."""
         yield from self._open(None)
 

@@ -103,7 +103,7 @@ class Recomputed(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, *rest: Any) -> Tensor:
         layer, layout, copies, *_ = rest
         ctx.notes = Notes()
-        with ctx.notes.taken():
+        with ctx.notes.noting():
             out = forward_layer(layer, x, layout, copies)
         ctx.save_for_backward(x)
         ctx.rest = layer, layout, copies

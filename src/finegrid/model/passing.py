@@ -110,7 +110,7 @@ class Pass:
             notes = Notes()
 
             def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-                return notes.taken(), self._once_more(notes)
+                return notes.noting(), self._once_more(notes)
 
             whole = partial(compute, **kwargs)
             return checkpoint(
