@@ -25,7 +25,7 @@ class Notes:
     """The masks that a part of a forward pass draws, in order, for when it is computed once more."""
 
     def __init__(self) -> None:
-        self.masks: list[Mask | None] = []
+        self.masks: list[MaskDraw | None] = []
         self._next: int | None = None  # to be drawn again; None: they are noted down
 
     @contextmanager
@@ -50,10 +50,10 @@ class Notes:
     def replaying(self) -> bool:
         return self._next is not None
 
-    def add(self, mask: Mask | None) -> None:
+    def add(self, mask: MaskDraw | None) -> None:
         self.masks.append(mask)
 
-    def take(self) -> Mask | None:
+    def take(self) -> MaskDraw | None:
         assert self._next is not None  # see `replaying`
         self._next += 1
         return self.masks[self._next - 1]
@@ -84,7 +84,7 @@ class CapturedKeys:
 
 
 @dataclass(frozen=True)
-class Mask:
+class MaskDraw:
     """A mask that can be drawn at any time: of values of a stream, whose name and key are settled."""
 
     clock: Clock
@@ -122,14 +122,14 @@ class Clock:
         else:
             self.step, self.keys = step, None
 
-    def mask(self, site: str, dropped: int, first: int, count: int, device: torch.device) -> Mask:
-        """Of a site, for a pass that is made now: see `Mask`."""
+    def mask(self, site: str, dropped: int, first: int, count: int, device: torch.device) -> MaskDraw:
+        """Of a site, for a pass that is made now: see `MaskDraw`."""
         if self.step is None:
             raise ValueError(f"dropout at {site}: a forward pass in training needs its step")
         key = None if self.keys is None else self.keys[site]
-        return Mask(self, self.step, site, dropped, first, count, device, key)
+        return MaskDraw(self, self.step, site, dropped, first, count, device, key)
 
-    def keep(self, mask: Mask) -> Tensor:
+    def keep(self, mask: MaskDraw) -> Tensor:
         """``[count]`` of 1 or 0, uint8: 0 for ``dropped`` of 65,536 values."""
         # Of portions nothing is kept: it would come to the masks of a whole batch.
         if self.book is None or self.portion is not None:
@@ -145,7 +145,7 @@ class Clock:
         if self.book is not None:
             self.book.turn_to_(-1)
 
-    def _draw(self, mask: Mask) -> Tensor:
+    def _draw(self, mask: MaskDraw) -> Tensor:
         name, count, device = f"dropout/{mask.step}/{mask.site}", mask.count, mask.device
         before, skipped = divmod(mask.first, 4)  # a word has four values
         words, part = -(-(skipped + count) // 4), slice(skipped, skipped + count)
@@ -202,7 +202,7 @@ class Dropout(nn.Module):
                 notes.add(mask)
         return None if mask is None else mask.draw()
 
-    def mask(self, count: int, device: torch.device, before: int | None = None) -> Mask | None:
+    def mask(self, count: int, device: torch.device, before: int | None = None) -> MaskDraw | None:
         """What `draw` draws, yet to be drawn: the pass counts as made. Arguments as there."""
         if not self.active:
             return None
