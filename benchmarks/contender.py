@@ -24,7 +24,6 @@ from trainer_step import step_of
 if TYPE_CHECKING:
     from finegrid.training.loaded import LoadedStudy
 
-LENGTH = 44  # tokens at most, as in the published study
 WARM_STEPS, WARM_SECONDS = 3, 15.0  # whichever comes first, but one step
 PRODUCTS = ("mm", "addmm", "bmm", "baddbmm", "_linear_pointwise", "mkldnn_linear")
 
@@ -96,7 +95,7 @@ def origin(job: Job) -> Step:
             [texts[row] for row in rows],
             padding="max_length",
             truncation=True,
-            max_length=LENGTH,
+            max_length=job.length,
             return_tensors="pt",
         ).to(job.device)
         loss = F.cross_entropy(model(**batch), torch.tensor([labels[row] for row in rows], device=job.device))
@@ -135,7 +134,7 @@ def trainer(job: Job) -> Step:
 
     texts, labels = read_titles(job.titles)
     tokenizer = AutoTokenizer.from_pretrained(job.checkpoint)
-    encoded = tokenizer(texts, truncation=True, max_length=LENGTH)["input_ids"]
+    encoded = tokenizer(texts, truncation=True, max_length=job.length)["input_ids"]
     rows = [{"input_ids": ids, "labels": label} for ids, label in zip(encoded, labels, strict=True)]
     model = AutoModelForSequenceClassification.from_pretrained(
         job.checkpoint, num_labels=max(labels) + 1, dtype=torch.float32
@@ -149,6 +148,7 @@ def trainer(job: Job) -> Step:
         optim="adamw_torch_fused",
         bf16=job.precision == "bf16",
         use_cpu=job.device == "cpu",
+        torch_compile=job.compiled,
         dataloader_num_workers=0 if job.device == "cpu" else 4,  # a GPU would wait for the padding
         report_to=[],
         save_strategy="no",
@@ -177,7 +177,7 @@ def open_study(job: Job) -> LoadedStudy:
     folder = Path(tempfile.mkdtemp())
     titles = json.dumps(str(Path(job.titles).resolve()))
     (folder / "study.toml").write_text(
-        f"[data]\ntrain = {titles}\n[model]\nname = {json.dumps(job.checkpoint)}\nmax_length = {LENGTH}\n"
+        f"[data]\ntrain = {titles}\n[model]\nname = {json.dumps(job.checkpoint)}\nmax_length = {job.length}\n"
         f"[freeze]\nlayers = {job.frozen}\n[training]\nbatch_size = {job.batch_size}\n[factors]\n"
         '"optimizer.decay_on" = ["all", "matrices"]\n'
     )
@@ -266,7 +266,8 @@ def gpu_figures(step: Step, steps: int) -> dict[str, float]:
     tokens = [step() for _ in range(steps)]
     torch.cuda.synchronize()
     seconds = time.perf_counter() - start
-    return {"tokens": sum(int(one) for one in tokens), "seconds": seconds, "steps": steps}
+    bytes_ = torch.cuda.max_memory_reserved()
+    return {"tokens": sum(int(one) for one in tokens), "seconds": seconds, "steps": steps, "bytes": bytes_}
 
 
 def peak_bytes() -> int:

@@ -120,7 +120,7 @@ def open_study(arguments: argparse.Namespace, folder: Path) -> LoadedStudy:
     for name, texts in (("train", arguments.texts), ("dev", judged), ("test", judged)):
         write_titles(folder / f"{name}.tsv", arguments.titles, texts)
     small = arguments.shape == "mini"
-    checkpoint = embedded_checkpoint() if small else make_base(folder / "base")
+    checkpoint = arguments.model or (embedded_checkpoint() if small else make_base(folder / "base"))
     (folder / "study.toml").write_text(
         '[data]\ntrain = "train.tsv"\ndev = "dev.tsv"\ntest = "test.tsv"\n'
         f"[model]\nname = {json.dumps(str(checkpoint))}\nmax_length = {LENGTH}\n"
@@ -276,6 +276,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
     parser.add_argument("--shape", default="base", choices=["mini", "base"])
+    parser.add_argument("--model", type=Path, help="the folder of a checkpoint, instead of a shape")
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--family", type=int, default=8)
     parser.add_argument("--texts", type=int, default=TEXTS)

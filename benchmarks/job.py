@@ -18,3 +18,5 @@ class Job:
     seconds: float  # to train after the warm-up, at the least
     steps: int  # to train after the warm-up, at the least; on a GPU just as many
     device: str = "cpu"  # or cuda, for origin and trainer: finegrid is timed by gpu.py
+    length: int = 44  # tokens of a text at most: as in the published study
+    compiled: bool = False  # by torch.compile, for trainer

@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -95,24 +96,45 @@ def product_rate(dtype: str, threads: int) -> float:
 
 def measure_(entry: Entry) -> None:
     """One round: all workers of the contender at once."""
-    program = [sys.executable, str(Path(__file__).parent / "contender.py"), json.dumps(asdict(entry.job))]
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(entry.job.threads))
+    figures = figures_of(entry.name, entry.job, entry.workers)
+    entry.tokens_per_second.append(sum(f["tokens"] / f["seconds"] for f in figures))
+    entry.per_processor.append(median(f["tokens"] / f["processor"] for f in figures))
+    entry.gib.append(median(f["bytes"] for f in figures) / 2**30)
+    entry.outside.append(median(f.get("outside", 0.0) for f in figures))
+    entry.products.append(median(f["products"] for f in figures))
+
+
+def figures_of(
+    name: str,
+    job: Job,
+    workers: int,
+    program: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> list[dict[str, float]]:
+    """What so many processes of a contender reach at once; of ``contender.py``, or of another program.
+
+    Raises:
+        SystemExit: one did not start.
+    """
+    own = program or (str(Path(__file__).parent / "contender.py"),)
+    command = [sys.executable, *own, json.dumps(asdict(job))]
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(job.threads))
     fixed = {**ALLOCATOR, "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
     processes = [
         subprocess.Popen(
-            program,
+            command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            env={**os.environ, **threads, **fixed},
+            env={**os.environ, **threads, **fixed, **(environment or {})},
         )
-        for _ in range(entry.workers)
+        for _ in range(workers)
     ]
     for process in processes:
         assert process.stdout is not None
         if process.stdout.readline().strip() != "ready":
-            raise SystemExit(f"{entry.name} did not start: run contender.py by hand with {program[-1]}")
+            raise SystemExit(f"{name} did not start: run {own[0]} by hand with {command[-1]}")
     figures = []
     for process in processes:
         assert process.stdin is not None
@@ -122,11 +144,7 @@ def measure_(entry: Entry) -> None:
         assert process.stdout is not None
         figures.append(json.loads(process.stdout.readline()))
         process.wait()
-    entry.tokens_per_second.append(sum(f["tokens"] / f["seconds"] for f in figures))
-    entry.per_processor.append(median(f["tokens"] / f["processor"] for f in figures))
-    entry.gib.append(median(f["bytes"] for f in figures) / 2**30)
-    entry.outside.append(median(f.get("outside", 0.0) for f in figures))
-    entry.products.append(median(f["products"] for f in figures))
+    return figures
 
 
 def entries(arguments: argparse.Namespace, checkpoints: dict[str, str], bf16: bool) -> list[Entry]:
@@ -292,12 +310,12 @@ def keep(path: Path | None, rates: dict[str, float], measured: list[Entry]) -> N
 
 def mean_tokens(titles: str) -> float:
     """Tokens of a title, special ones counted, cut to 44."""
-    from contender import LENGTH, read_titles
+    from contender import read_titles
     from transformers import AutoTokenizer
 
     texts, _ = read_titles(titles)
     tokenizer = AutoTokenizer.from_pretrained(embedded_checkpoint())
-    lengths = [len(ids) for ids in tokenizer(texts, truncation=True, max_length=LENGTH)["input_ids"]]
+    lengths = [len(ids) for ids in tokenizer(texts, truncation=True, max_length=Job.length)["input_ids"]]
     return sum(lengths) / len(lengths)
 
 

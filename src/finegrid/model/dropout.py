@@ -97,7 +97,7 @@ class DropoutMask:
     key: Tensor | None  # of a captured step
 
     def draw(self) -> Dropped:
-        """What is dropped. Where kernels draw masks, this one is drawn when it is asked for."""
+        """What is dropped. Where kernels draw masks, it is drawn when it is asked for: some need none."""
         scale = LEVELS / (LEVELS - self.dropped)  # of survivors: it keeps the expectation
         if kernels(self.device) is None:
             return Dropped(self.clock.keep(self), scale)
