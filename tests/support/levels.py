@@ -39,6 +39,7 @@ ON: Levels = {
     "distil.teacher": "columns",
     "contrast.weight": 0.5,
     "contrast.tau": 0.1,
+    "rdrop.alpha": 1.0,
     "train.only": "biases",
     "train.rate": 1e-2,
     "optimizer.rate": 1e-3,

@@ -30,6 +30,7 @@ from finegrid.strategies.pretrain import Pretrain
 from finegrid.strategies.prior import Prior
 from finegrid.strategies.probe import Probe
 from finegrid.strategies.rates import Rates
+from finegrid.strategies.rdrop import RDrop
 from finegrid.strategies.reinit import Reinit
 from finegrid.strategies.schedule import Schedule
 from finegrid.strategies.scoring import FreePart, Scoring
@@ -58,6 +59,7 @@ class Recipe:
     loss: Loss = Loss()
     distil: Distil = Distil()
     contrast: Contrast = Contrast()
+    rdrop: RDrop = RDrop()
     train: Train = Train()
     optimizer: Optimizer = Optimizer()
     rates: Rates = Rates()

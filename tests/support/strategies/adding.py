@@ -1,4 +1,4 @@
-"""Add strategies to `Recipe` for a test, as a line in the dataclass would."""
+"""Add strategies to `Recipe` for a test, as a line in the dataclass would; and real ones like them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import pytest
 
 from finegrid.recipe import recipe
 from finegrid.recipe.recipe import DEFAULTS, Recipe
+from finegrid.strategies.rdrop import RDrop
 from finegrid.strategies.seams import Strategy
 from support.strategies.ema import Ema
 from support.strategies.fgm import Fgm
 from support.strategies.lion import Lion
-from support.strategies.rdrop import RDrop
 from support.strategies.unfreeze import Unfreeze
 
 # Every one with a level that switches it on.
