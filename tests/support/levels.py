@@ -40,6 +40,7 @@ ON: Levels = {
     "contrast.weight": 0.5,
     "contrast.tau": 0.1,
     "rdrop.alpha": 1.0,
+    "fgm.epsilon": 0.5,
     "train.only": "biases",
     "train.rate": 1e-2,
     "optimizer.rate": 1e-3,

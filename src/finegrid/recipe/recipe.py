@@ -18,6 +18,7 @@ from finegrid.strategies.clip import Clip
 from finegrid.strategies.contrast import Contrast
 from finegrid.strategies.distil import Distil
 from finegrid.strategies.dropout import DropoutSettings
+from finegrid.strategies.fgm import Fgm
 from finegrid.strategies.freeze import Freeze
 from finegrid.strategies.head import HeadSettings
 from finegrid.strategies.loss import Loss
@@ -60,6 +61,7 @@ class Recipe:
     distil: Distil = Distil()
     contrast: Contrast = Contrast()
     rdrop: RDrop = RDrop()
+    fgm: Fgm = Fgm()
     train: Train = Train()
     optimizer: Optimizer = Optimizer()
     rates: Rates = Rates()

@@ -9,10 +9,10 @@ import pytest
 
 from finegrid.recipe import recipe
 from finegrid.recipe.recipe import DEFAULTS, Recipe
+from finegrid.strategies.fgm import Fgm
 from finegrid.strategies.rdrop import RDrop
 from finegrid.strategies.seams import Strategy
 from support.strategies.ema import Ema
-from support.strategies.fgm import Fgm
 from support.strategies.lion import Lion
 from support.strategies.unfreeze import Unfreeze
 
