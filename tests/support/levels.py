@@ -41,6 +41,7 @@ ON: Levels = {
     "contrast.tau": 0.1,
     "rdrop.alpha": 1.0,
     "fgm.epsilon": 0.5,
+    "sam.rho": 0.1,
     "train.only": "biases",
     "train.rate": 1e-2,
     "optimizer.rate": 1e-3,

@@ -79,6 +79,11 @@ class Classifier(nn.Module):
         """All dropout sites by name."""
         return {module.site: module for module in self.modules() if isinstance(module, Dropout)}
 
+    def draw_again_(self) -> None:
+        """Let the passes that follow in this step have the dropout masks of its first ones."""
+        for site in self.dropouts.values():
+            site.forget_()
+
     @torch.no_grad()
     def redraw_(self, root: nn.Module, stream: str) -> None:
         """Draw a part afresh, as the family draws it before pre-training.

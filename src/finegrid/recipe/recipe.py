@@ -33,6 +33,7 @@ from finegrid.strategies.probe import Probe
 from finegrid.strategies.rates import Rates
 from finegrid.strategies.rdrop import RDrop
 from finegrid.strategies.reinit import Reinit
+from finegrid.strategies.sam import Sam
 from finegrid.strategies.schedule import Schedule
 from finegrid.strategies.scoring import FreePart, Scoring
 from finegrid.strategies.seams import TABLE_READINGS, SharedChance, Strategy, TableReading
@@ -62,6 +63,7 @@ class Recipe:
     contrast: Contrast = Contrast()
     rdrop: RDrop = RDrop()
     fgm: Fgm = Fgm()
+    sam: Sam = Sam()
     train: Train = Train()
     optimizer: Optimizer = Optimizer()
     rates: Rates = Rates()

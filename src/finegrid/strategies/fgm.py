@@ -14,7 +14,8 @@ Differs Contest code moves the embedding table, by one norm over the batch: a te
 Note    Both losses are means over the batch, so that gradients are about twice as long: AdamW does not mind,
         ``clip.norm`` does. With frozen layers, or a frozen table, texts are moved all the same; what frozen
         layers make of a batch is then not shared. Where a loss compares the texts of a batch, g_i is the
-        gradient of all of it. With R-Drop both views have the same r_i.
+        gradient of all of it. With R-Drop both views have the same r_i. It is not to be combined with
+        ``sam``, another second pass.
 Path    Neither stacked nor captured: a run steps by itself.
 Reduces Both passes: mean over a batch's texts. The norm is that of a text, over its tokens and their width.
 Evidence B/D: popular in Chinese contests; gains elsewhere are inconsistent.
