@@ -17,7 +17,7 @@ from finegrid.data.clean_files import OF_ROWS
 from finegrid.encoders.families import inspect
 from finegrid.in_chinese import METHODS, PATTERNS, name_method, name_state, translate
 from finegrid.recipe.recipe import Recipe
-from finegrid.refusals import LESS_MEMORY, Needs
+from finegrid.refusals import LESS_MEMORY, MemoryNeeds
 from finegrid.running.process import HANGS
 from finegrid.spelling import format_duration
 from finegrid.study.importing.examples import load_example
@@ -182,11 +182,11 @@ SENTENCES = [
     f"the worker process ended with signal 9 (killed; often: out of memory: {LESS_MEMORY}); see logs/0",
     f"out of memory: {LESS_MEMORY}; see logs/worker-0.log",
     f"out of memory (tried to allocate 3.64 GiB): {LESS_MEMORY}",
-    f"out of memory (tried to allocate 3.64 GiB): {Needs(33, recompute=False).less()}",
-    f"out of memory: {Needs(4, recompute=True).less()}; see logs/worker-0.log",
-    f"out of memory: {Needs(1, recompute=True).less()}; see logs/worker-0.log",
+    f"out of memory (tried to allocate 3.64 GiB): {MemoryNeeds(33, recompute=False).less()}",
+    f"out of memory: {MemoryNeeds(4, recompute=True).less()}; see logs/worker-0.log",
+    f"out of memory: {MemoryNeeds(1, recompute=True).less()}; see logs/worker-0.log",
     "the worker process ended with signal 9 (killed; often: out of memory: "
-    f"{Needs(1, recompute=False).less()}); see logs/0",
+    f"{MemoryNeeds(1, recompute=False).less()}); see logs/0",
     "the worker process ended with signal 11; see logs/worker-0.log",
     "the worker process ended with exit code 3; see logs/worker-0.log",
     # why a worker is lost, or a node left out

@@ -15,7 +15,7 @@ from finegrid.export.csv_file import write_csv
 from finegrid.refusals import (
     LESS_MEMORY,
     MIB,
-    Needs,
+    MemoryNeeds,
     check_writable,
     describe_failure,
     find_refusal,
@@ -125,15 +125,15 @@ def test_too_little_memory_is_told_with_numbers_of_the_run() -> None:
     error = RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB.")
     others = "fewer --workers, less --memory or a smaller run.family_size need less"
 
-    assert describe_failure(error, Needs(33, recompute=False)) == (
+    assert describe_failure(error, MemoryNeeds(33, recompute=False)) == (
         "out of memory (tried to allocate 2.00 GiB): run.recompute = true (the results stay the same), "
         f"training.micro_batch = 17 (now 33 texts at once), {others}"
     )
-    assert describe_failure(error, Needs(2, recompute=True)) == (
+    assert describe_failure(error, MemoryNeeds(2, recompute=True)) == (
         "out of memory (tried to allocate 2.00 GiB): training.micro_batch = 1 (now 2 texts at once), "
         f"{others}"
     )
-    assert Needs(1, recompute=True).less() == others
+    assert MemoryNeeds(1, recompute=True).less() == others
 
 
 def test_what_cannot_be_written_is_refused_before_it_is_needed(

@@ -29,7 +29,7 @@ LESS_MEMORY = f"run.recompute = true, a smaller training.micro_batch, {OTHERS}"
 
 
 @dataclass(frozen=True)
-class Needs:
+class MemoryNeeds:
     """What a run has in memory while it trains, and might do without."""
 
     texts: int  # of a batch, at once
@@ -65,7 +65,7 @@ def lacks_memory(error: BaseException) -> bool:
     )
 
 
-def describe_failure(error: BaseException, needs: Needs | None = None) -> str:
+def describe_failure(error: BaseException, needs: MemoryNeeds | None = None) -> str:
     """Why a run failed, in one line: too little memory with the settings that help, else the error.
 
     Args:

@@ -17,6 +17,7 @@ from finegrid.verdict.verdict import judge
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import classes
 import gpu
+import memory
 import sharing
 import speed
 from job import Job
@@ -102,3 +103,18 @@ def test_contenders_have_families_as_finegrid_run_plans_them_for_54000_titles(
     )
 
     assert speed.planned("finegrid", "mini", job).job.family == family
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_memory_measures_four_ways() -> None:
+    small = {"layers": 1, "width": 64, "length": 16, "batch": 4, "micro": 2, "steps": 1}
+    shape = [word for name, value in small.items() for word in (f"--{name}", str(value))]
+    told = subprocess.run(
+        [sys.executable, str(Path(memory.__file__)), *shape], stdout=subprocess.PIPE, text=True, check=True
+    ).stdout
+    rows = [line.split(" | ") for line in told.splitlines() if line.startswith("| ") and "GiB" not in line]
+
+    assert [row[:2] for row in rows[1:]] == [
+        [f"| {texts}", way] for texts in (4, 2) for way in ("kept", "computed twice")
+    ]
+    assert all(0 < float(row[2]) <= float(row[3]) for row in rows[1:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from finegrid.model.kernels.counter import counter_words
@@ -33,3 +34,10 @@ def test_streams_have_keys_of_their_own() -> None:
 
 def test_a_longer_draw_begins_with_the_same_words() -> None:
     assert torch.equal(counter_words(7, 1000, CPU)[:10], counter_words(7, 10, CPU))
+
+
+def test_words_from_any_place_on_are_those_of_the_whole_draw() -> None:
+    assert torch.equal(counter_words(7, 90, CPU, first=10), counter_words(7, 100, CPU)[10:])
+    whole = Streams(0).bits("dropout/0/head", 100)
+    for first in (0, 1, 3, 4, 7, 90):
+        assert np.array_equal(Streams(0).bits("dropout/0/head", 100 - first, first), whole[first:])

@@ -182,7 +182,7 @@ def test_layers_that_share_their_weights_have_masks_of_their_own(
     batch = random_batch
     model = hosted_classifier(folder)
     notes = Notes()
-    with notes.taken():
+    with notes.note_down():
         levels_of(model, batch, 0)
     sites = [site.site for site in model.parts.hidden_dropouts if site.site.startswith("encoder.")]
     own = [[mask for mask in notes.masks if mask and mask.site.startswith(site)] for site in sites]

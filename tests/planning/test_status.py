@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.studies import open_study, write_study
 
 from finegrid.audit.costs import make_audit
 from finegrid.machine import Precision
+from finegrid.planning.capacity import GIB
 from finegrid.planning.runs import plan_runs
 from finegrid.planning.status import StudyStatus, probed, study_status
 from finegrid.planning.status_words import plan_lines, status_lines
+from finegrid.spelling import Lang
 from finegrid.study.audit_file import save_audit
 from finegrid.study.audited import fitting_audit
 from finegrid.study.ledger import Ledger
@@ -69,6 +72,37 @@ def test_a_plan_says_when_its_costs_were_measured_otherwise(study: Study) -> Non
         assert "predicted: " in told
         assert ("both measured with device cpu, precision fp32, threads 1; plan --probe" in told) == warned
         assert probed(study, settings) != warned
+
+
+def told_of_memory(study: Study, costs: dict[str, Any], lang: Lang = "en", **settings: Any) -> str:
+    audit = fitting_audit(study)
+    assert audit is not None
+    own = [cost.model_copy(update=costs) for cost in audit.costs]
+    measured = audit.model_copy(update={"costs": own})
+    run = study.head.run.model_copy(update=settings)
+    return "\n".join(plan_lines(StudyStatus(study, run, measured, (0,)), lang=lang))
+
+
+def test_a_plan_that_does_not_fit_names_what_needs_less(study: Study) -> None:
+    costs = {"memory": 3 * GIB, "member_memory": 1}
+    told = told_of_memory(study, costs, memory=2.0)
+    chinese = told_of_memory(study, costs, "zh", memory=2.0)
+
+    assert "memory: up to 3.0 GiB per worker" in told
+    assert (
+        "that is more than the 2.0 GiB that there are for it: run.recompute = true (the results stay the "
+        "same), training.micro_batch = 4 (now 8 texts at once), fewer --workers"
+    ) in told
+    assert "超过了可用的 2.0 GiB：设 run.recompute = true（结果不变）；设 training.micro_batch = 4" in chinese
+    assert "that is more than" not in told_of_memory(study, costs, memory=4.0)
+
+
+def test_a_plan_says_how_many_runs_compute_their_layers_twice(study: Study) -> None:
+    told = told_of_memory(study, {"recomputes": True}, recompute="auto")
+
+    assert "run.recompute = auto: layers are computed twice in 3 of 3 runs" in told
+    assert "computed twice" not in told_of_memory(study, {"recomputes": False}, recompute="auto")
+    assert "computed twice" not in told_of_memory(study, {"recomputes": True})
 
 
 def test_the_ledger_is_read_once(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -102,10 +102,14 @@ def test_families_go_seed_by_seed_and_the_longest_of_a_seed_first(monkeypatch: p
 def test_a_dead_workers_successor_takes_its_place(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Pretended, "made", [], raising=False)
     monkeypatch.setattr(place, "LocalWorker", Pretended)
-    records = Runner(study, RunSettings(family_size=1), workers=2).run()
+    records = [*Runner(study, RunSettings(family_size=1), workers=2).run()]
 
     assert Pretended.made == [0, 1, 1]
     assert sorted(record.status for record in records) == ["done", "done", "done", "failed"]
+    (reason,) = (record.reason for record in records if record.reason)
+    texts = study.baseline.training.batch_size
+    assert "often: out of memory: run.recompute = true (the results stay the same), " in reason
+    assert f"training.micro_batch = {texts // 2} (now {texts} texts at once)" in reason
 
 
 class Half(Pretended):

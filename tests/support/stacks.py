@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from finegrid.model.dropout import Clock, Mask
+from finegrid.model.dropout import Clock, DropoutMask
 from finegrid.model.packing.batches import Batch
 from finegrid.model.packing.fixed import plan_shapes
 from finegrid.recipe.recipe import Recipe
@@ -55,7 +55,7 @@ def gradients(run: Run) -> dict[str, Tensor]:
 def draw_by_counter_(runs: list[Run]) -> None:
     """Ordinary steps with the masks that a GPU would draw."""
 
-    def keep(clock: Clock, mask: Mask) -> Tensor:
+    def keep(clock: Clock, mask: DropoutMask) -> Tensor:
         key = torch.tensor(clock.streams.key(f"dropout/{mask.step}/{mask.site}"))
         return Clock.keep(Clock(clock.streams), replace(mask, key=key))
 

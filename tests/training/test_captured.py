@@ -22,7 +22,7 @@ import finegrid.audit.costs
 import finegrid.training.train
 from finegrid.encoders.poolings import POOLINGS
 from finegrid.model.packing.batches import Batch, pack
-from finegrid.model.packing.fixed import FixedBatch, Shape, batch_of, integers_of, plan_shapes
+from finegrid.model.packing.fixed import FixedBatch, Shape, batch_of, integers_of, plan_shapes, plan_sizes
 from finegrid.model.pooling import means
 from finegrid.optim.adamw import AdamW
 from finegrid.optim.updater import ParamGroup, Updater
@@ -173,9 +173,9 @@ def test_calls_recorded_once_and_made_again_train_as_calling_does(
     recorder: Recorder | None = None
     for step, batch in enumerate(rows):
         for walk in (first, second):
-            whole = walk.steps[len(batch.rows)]
+            whole = walk.step_of(batch)
             whole.fill_(walk.known.of(batch) if walk.known else batch, step)
-        ours = first.steps[len(batch.rows)]
+        ours = first.step_of(batch)
         if step < WARM_CALLS:
             ours.compute()
         elif recorder is None:
@@ -183,8 +183,8 @@ def test_calls_recorded_once_and_made_again_train_as_calling_does(
                 ours.compute()
         else:
             recorder.replay()
-        second.steps[len(batch.rows)].compute()
-        assert torch.equal(ours.losses, second.steps[len(batch.rows)].losses), step
+        second.step_of(batch).compute()
+        assert torch.equal(ours.losses, second.step_of(batch).losses), step
 
     assert recorder is not None and step > WARM_CALLS + 5
     for one, other in zip(replayed, called, strict=True):
@@ -292,6 +292,35 @@ def test_a_shape_has_room_for_all_batches_and_little_more(loaded: LoadedStudy) -
             first = end
     mean = np.mean([lengths.sum() for lengths in all_[:200]])
     assert shapes[256].tokens < 1.08 * mean
+
+
+def test_batches_of_long_texts_have_shapes_of_several_sizes() -> None:
+    """With one, a fifth of what is computed would be padding."""
+    generator = np.random.default_rng(0)
+    all_ = [np.clip(generator.lognormal(5.2, 0.8, 32).astype(np.int64), 3, 512) for _ in range(400)]
+    all_ += [lengths[:20] for lengths in all_[:5]]
+    (last, whole), padded, real = (plan_sizes(all_, heads=12)[texts] for texts in (20, 32)), 0, 0
+    for lengths in all_[:400]:
+        real += lengths.sum()
+        padded += next(shape.tokens for shape in whole if shape.tokens >= lengths.sum())
+    largest = plan_shapes(all_, heads=12)
+
+    assert len(last) == 1 and 2 <= len(whole) <= 12
+    assert whole[-1] == largest[32] and largest[32].tokens * 400 > 1.2 * real
+    assert padded < 1.1 * real
+    assert [shape.tokens for shape in whole] == sorted({shape.tokens for shape in whole})
+    assert len({shape.cuts for shape in whole}) == 1  # masks do not depend on the size
+    assert len(plan_sizes([np.full(32, 128), np.full(32, 3)] * 99, heads=12)[32]) == 1
+
+
+def test_a_batch_takes_the_smallest_shape_that_has_room(loaded: LoadedStudy) -> None:
+    runs = runs_of(loaded, varied(loaded)[:2])
+    walk, rows = CapturedSteps(loaded, runs), batches(loaded, runs[0].recipe)
+    (texts, most), largest = next(iter(walk.steps.items()))
+    walk.steps = {(texts, 8): largest, (texts, rows[0].real_tokens): largest, (texts, most): largest}
+    walk.steps[texts, rows[0].real_tokens] = exact = whole_of(runs, rows[:1])[texts]
+
+    assert walk.step_of(rows[0]) is exact
 
 
 def test_the_batch_on_the_device_is_the_batch_on_the_host(loaded: LoadedStudy) -> None:

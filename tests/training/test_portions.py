@@ -153,7 +153,7 @@ def drawn(model: Classifier, portions: list[Any], views: int) -> dict[str, list[
     found: dict[str, list[Tensor]] = {}
     for portion in portions:
         notes = Notes()
-        with notes.taken(), torch.no_grad():
+        with notes.note_down(), torch.no_grad():
             for _ in range(views):
                 model(portion, 0)
         for mask in notes.masks:

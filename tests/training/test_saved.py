@@ -17,7 +17,7 @@ from torch import Tensor
 
 from finegrid.data.tokens import fit, load_arrays
 from finegrid.recipe.recipe import Recipe
-from finegrid.refusals import Needs
+from finegrid.refusals import MemoryNeeds
 from finegrid.training.features import read_features
 from finegrid.training.frozen_prefix import create_mapped, mapped
 from finegrid.training.loaded import LoadedStudy
@@ -210,7 +210,7 @@ def test_a_full_disk_fails_no_run_and_too_little_memory_does(loaded: LoadedStudy
         raise MemoryError
     assert (run.progress.status, run.progress.reason) == (
         "failed",
-        f"out of memory: {Needs(recipe.training.batch_size, recompute=False).less()}",
+        f"out of memory: {MemoryNeeds(recipe.training.batch_size, recompute=False).less()}",
     )
 
 

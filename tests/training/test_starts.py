@@ -67,7 +67,7 @@ def test_captured_steps_walk_through_an_epoch_as_ordinary_ones(loaded: LoadedStu
     for step, (ours, theirs) in enumerate(zip(walked, batches(loaded, recipes[0]), strict=False)):
         walk.step(ours, step)
         assert ours.ids.tolist() == theirs.ids.tolist()
-        shape = walk.steps[len(ours.rows)].shape  # masks of attention follow its filled-up size
+        shape = walk.step_of(ours).shape  # masks of attention follow its filled-up size
         same: Any = batch_of(torch.from_numpy(integers_of(ours, shape)), shape)
         expected = [run.step(same, step) for run in ordinary]
         assert walk.losses[-1][1].tolist() == pytest.approx(expected, rel=1e-4)

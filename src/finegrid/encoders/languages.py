@@ -38,7 +38,10 @@ COMMON = {
     "Dutch": "het een van niet zijn dat ook voor maar bij naar wordt is en de",
     "Turkish": "bir ve bu için çok ile da daha ama gibi ne kadar değil var mi",
 }
-MULTILINGUAL = ("google-bert/bert-base-multilingual-cased", "distilbert/distilbert-base-multilingual-cased")
+MULTILINGUAL = (
+    *("google-bert/bert-base-multilingual-cased", "distilbert/distilbert-base-multilingual-cased"),
+    "FacebookAI/xlm-roberta-base",
+)
 HUB = {
     "Chinese": (
         "google-bert/bert-base-chinese",
@@ -53,6 +56,7 @@ HUB = {
         "sentence-transformers/all-MiniLM-L6-v2",
     ),
     "German": ("google-bert/bert-base-german-cased", "deepset/gbert-base"),
+    "French": ("almanach/camembert-base",),
     "Spanish": ("dccuchile/bert-base-spanish-wwm-cased",),
     "Italian": ("dbmdz/bert-base-italian-cased",),
     "Portuguese": ("neuralmind/bert-base-portuguese-cased",),

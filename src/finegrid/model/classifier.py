@@ -213,13 +213,13 @@ class Classifier(nn.Module):
         """Evaluation mode, with the weights as they are on entering, and training mode again."""
         self.eval()
         try:
-            with self.settled():
+            with self.hold_still():
                 yield
         finally:
             self.train()
 
     @contextmanager
-    def settled(self, asked: bool = True) -> Iterator[None]:
+    def hold_still(self, asked: bool = True) -> Iterator[None]:
         """If asked, take it that the weights of layers that train stay as they are, until the end."""
         if not asked:
             yield

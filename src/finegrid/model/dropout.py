@@ -25,16 +25,16 @@ class Notes:
     """The masks that a part of a forward pass draws, in order, for when it is computed once more."""
 
     def __init__(self) -> None:
-        self.masks: list[Mask | None] = []
+        self.masks: list[DropoutMask | None] = []
         self._next: int | None = None  # to be drawn again; None: they are noted down
 
     @contextmanager
-    def taken(self) -> Iterator[None]:
+    def note_down(self) -> Iterator[None]:
         """Note down what is drawn inside."""
         yield from self._open(None)
 
     @contextmanager
-    def replayed(self) -> Iterator[None]:
+    def replay(self) -> Iterator[None]:
         """Draw inside what was noted down: no pass counts as made."""
         yield from self._open(0)
 
@@ -50,10 +50,10 @@ class Notes:
     def replaying(self) -> bool:
         return self._next is not None
 
-    def add(self, mask: Mask | None) -> None:
+    def add(self, mask: DropoutMask | None) -> None:
         self.masks.append(mask)
 
-    def take(self) -> Mask | None:
+    def take(self) -> DropoutMask | None:
         assert self._next is not None  # see `replaying`
         self._next += 1
         return self.masks[self._next - 1]
@@ -84,7 +84,7 @@ class CapturedKeys:
 
 
 @dataclass(frozen=True)
-class Mask:
+class DropoutMask:
     """A mask that can be drawn at any time: of values of a stream, whose name and key are settled."""
 
     clock: Clock
@@ -97,8 +97,12 @@ class Mask:
     key: Tensor | None  # of a captured step
 
     def draw(self) -> Dropped:
-        # The scale of survivors keeps the expectation.
-        return Dropped(self.clock.keep(self), LEVELS / (LEVELS - self.dropped))
+        """What is dropped. Where kernels draw masks, this one is drawn when it is asked for."""
+        scale = LEVELS / (LEVELS - self.dropped)  # of survivors: it keeps the expectation
+        if kernels(self.device) is None:
+            return Dropped(self.clock.keep(self), scale)
+        key = self.clock.key(self)
+        return Dropped(lambda: self.clock.keep(self), scale, key, self.dropped - LEVELS // 2)
 
 
 @dataclass
@@ -122,14 +126,14 @@ class Clock:
         else:
             self.step, self.keys = step, None
 
-    def mask(self, site: str, dropped: int, first: int, count: int, device: torch.device) -> Mask:
-        """Of a site, for a pass that is made now: see `Mask`."""
+    def mask(self, site: str, dropped: int, first: int, count: int, device: torch.device) -> DropoutMask:
+        """Of a site, for a pass that is made now: see `DropoutMask`."""
         if self.step is None:
             raise ValueError(f"dropout at {site}: a forward pass in training needs its step")
         key = None if self.keys is None else self.keys[site]
-        return Mask(self, self.step, site, dropped, first, count, device, key)
+        return DropoutMask(self, self.step, site, dropped, first, count, device, key)
 
-    def keep(self, mask: Mask) -> Tensor:
+    def keep(self, mask: DropoutMask) -> Tensor:
         """``[count]`` of 1 or 0, uint8: 0 for ``dropped`` of 65,536 values."""
         # Of portions nothing is kept: it would come to the masks of a whole batch.
         if self.book is None or self.portion is not None:
@@ -140,23 +144,28 @@ class Clock:
             self.book.masks[key] = self._draw(mask)
         return self.book.masks[key]
 
+    def key(self, mask: DropoutMask) -> int | Tensor:
+        """Of the stream that a mask's values are from."""
+        return self.streams.key(f"dropout/{mask.step}/{mask.site}") if mask.key is None else mask.key
+
     def forget_(self) -> None:
         """Draw this step's masks anew, whoever has seen them."""
         if self.book is not None:
             self.book.turn_to_(-1)
 
-    def _draw(self, mask: Mask) -> Tensor:
-        name, count, device = f"dropout/{mask.step}/{mask.site}", mask.count, mask.device
+    def _draw(self, mask: DropoutMask) -> Tensor:
+        count, device = mask.count, mask.device
         before, skipped = divmod(mask.first, 4)  # a word has four values
         words, part = -(-(skipped + count) // 4), slice(skipped, skipped + count)
         if mask.key is not None or device.type == "cuda":  # sending masks over would take longer than a step
-            key = self.streams.key(name) if mask.key is None else mask.key
+            key = self.key(mask)
             if (fused := kernels(device)) is not None:
                 keep: Tensor = fused.draw_keep(key, mask.dropped, count, device, mask.first)
                 return keep
             bits = counter_words(key, words, device, before).view(torch.int16)[part]
         else:
-            bits = torch.from_numpy(self.streams.bits(name, words, before).view(np.int16)[part])
+            values = self.streams.bits(f"dropout/{mask.step}/{mask.site}", words, before)
+            bits = torch.from_numpy(values.view(np.int16)[part])
         # int16 spans -32768 to 32767: the comparison drops exactly `dropped` of the 65,536 values. In place,
         # it stays int16, which torch compares and converts ten times faster than it makes bools.
         return bits.ge_(mask.dropped - LEVELS // 2).to(torch.uint8)
@@ -202,7 +211,7 @@ class Dropout(nn.Module):
                 notes.add(mask)
         return None if mask is None else mask.draw()
 
-    def mask(self, count: int, device: torch.device, before: int | None = None) -> Mask | None:
+    def mask(self, count: int, device: torch.device, before: int | None = None) -> DropoutMask | None:
         """What `draw` draws, yet to be drawn: the pass counts as made. Arguments as there."""
         if not self.active:
             return None

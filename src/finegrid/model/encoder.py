@@ -103,7 +103,7 @@ class Recomputed(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, *rest: Any) -> Tensor:
         layer, layout, copies, *_ = rest
         ctx.notes = Notes()
-        with ctx.notes.taken():
+        with ctx.notes.note_down():
             out = forward_layer(layer, x, layout, copies)
         ctx.save_for_backward(x)
         ctx.rest = layer, layout, copies
@@ -114,7 +114,7 @@ class Recomputed(torch.autograd.Function):
     def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, ...]:
         layer, layout, copies = ctx.rest
         x = ctx.saved_tensors[0].detach().requires_grad_(ctx.needs_input_grad[0])
-        with torch.enable_grad(), ctx.notes.replayed():
+        with torch.enable_grad(), ctx.notes.replay():
             out = forward_layer(layer, x, layout, copies)
         needed = (ctx.needs_input_grad[0], *ctx.needs_input_grad[4:])
         pairs = zip((x, *parameters_of(layer)), needed, strict=True)

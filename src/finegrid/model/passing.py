@@ -110,7 +110,7 @@ class Pass:
             notes = Notes()
 
             def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-                return notes.taken(), self._once_more(notes)
+                return notes.note_down(), self._once_more(notes)
 
             whole = partial(compute, **kwargs)
             return checkpoint(
@@ -121,7 +121,7 @@ class Pass:
 
     @contextmanager
     def _once_more(self, notes: Notes) -> Iterator[None]:
-        with passing(self), notes.replayed():
+        with passing(self), notes.replay():
             yield
 
 

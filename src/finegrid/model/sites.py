@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from finegrid.model.dropout import NOTES, Clock, Dropout, Mask
+from finegrid.model.dropout import NOTES, Clock, Dropout, DropoutMask
 from finegrid.model.kernels.layout import Dropped
 from finegrid.model.passing import Pass, current_pass
 
@@ -25,7 +25,7 @@ class HostedDropout(Dropout):
     def __init__(self, site: str, rate: float, clock: Clock, kind: SiteKind) -> None:
         super().__init__(site, rate, clock, "token" if kind == "hidden" else "other")
         self.kind = kind
-        self._drawn: list[tuple[Mask, Dropped]] = []  # in this pass, by calls
+        self._drawn: list[tuple[DropoutMask, Dropped]] = []  # in this pass, by calls
         self._at = (-1, -1)  # the pass and the bucket of the last call
         self._call = 0
 

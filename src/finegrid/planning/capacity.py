@@ -11,7 +11,7 @@ from finegrid.errors import input_error
 from finegrid.machine import VISIBLE, cores, gpus
 from finegrid.planning.runs import PlannedRun
 from finegrid.recipe.recipe import Recipe
-from finegrid.refusals import Needs
+from finegrid.refusals import MemoryNeeds
 from finegrid.study.audit_file import Audit, Cost
 from finegrid.study.settings import RunSettings
 
@@ -145,10 +145,10 @@ def recomputes(settings: RunSettings, audit: Audit, recipe: Recipe) -> bool:
     return cost is not None and cost.recomputes
 
 
-def needs_of(recipe: Recipe, settings: RunSettings, audit: Audit) -> Needs:
+def needs_of(recipe: Recipe, settings: RunSettings, audit: Audit) -> MemoryNeeds:
     """What a run has in memory at once, for messages."""
     training = recipe.training
-    return Needs(training.portion or training.batch_size, recomputes(settings, audit, recipe))
+    return MemoryNeeds(training.portion or training.batch_size, recomputes(settings, audit, recipe))
 
 
 def check_workers(settings: RunSettings, workers: int | None) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from finegrid.in_chinese import name_state, translate
+from finegrid.planning.capacity import GIB, capacity, needs_of, recomputes
 from finegrid.planning.forecast import family_memory, family_seconds, steps_of
 from finegrid.planning.phases import phases_lines, screen_lines
 from finegrid.planning.status import STATES, StudyStatus
@@ -173,10 +174,28 @@ def forecast_lines(status: StudyStatus, audit: Audit, lang: Lang) -> Iterator[st
         threads=count(status.settings.threads, "thread", lang),
         nodes=count(nodes or 0, "node", lang),
     )
-    most = max(family_memory(family, audit, status.settings.stack_size > 1) for family in families)
-    yield say("memory", lang, gib=most / 2**30)
+    yield from memory_lines(status, audit, lang)
     if audit.measured and audit.measured != status.settings.priced_by:
         yield say("measured", lang, settings=format_settings(audit.measured))
+
+
+def memory_lines(status: StudyStatus, audit: Audit, lang: Lang) -> Iterator[str]:
+    """What the largest family takes, and what helps where that is more than there is."""
+    settings, runs = status.settings, status.runs
+    stacked = settings.stack_size > 1
+    memory, largest = max(
+        ((family_memory(family, audit, stacked), family) for family in status.families),
+        key=lambda pair: pair[0],
+    )
+    yield say("memory", lang, gib=memory / GIB)
+    room, recipe = capacity(settings, audit).worker_bytes, largest.runs[0].recipe
+    if memory > room > 0:
+        less = translate(needs_of(recipe, settings, audit).less(), lang)
+        yield say("too large", lang, gib=room / GIB, less=less)
+    if settings.recompute == "auto" and (
+        some := sum(recomputes(settings, audit, run.recipe) for run in runs)
+    ):
+        yield say("recomputed", lang, some=some, runs=count(len(runs), "run", lang))
 
 
 def format_settings(settings: Mapping[str, str | int]) -> str:

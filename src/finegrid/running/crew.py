@@ -13,7 +13,7 @@ from itertools import count
 from typing import TypeVar
 
 from finegrid.errors import ClusterLostError, InputError, WorkerBrokeError
-from finegrid.refusals import Needs
+from finegrid.refusals import MemoryNeeds
 from finegrid.running.messages import (
     Broken,
     ClusterLost,
@@ -248,7 +248,7 @@ class Crew:
         self.watcher.said(tell_left_out(place, name, str(worker.log), why, **fields))
 
 
-def tell_end(worker: Worker, code: int, needs: Needs | None = None) -> str:
+def tell_end(worker: Worker, code: int, needs: MemoryNeeds | None = None) -> str:
     """Why a worker is no more: in its own words, or how it ended.
 
     Args:

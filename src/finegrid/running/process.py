@@ -17,7 +17,7 @@ from finegrid.atomic import open_to_append
 from finegrid.errors import InputError, WorkerBrokeError
 from finegrid.machine import VISIBLE, gpus
 from finegrid.planning.families import Family
-from finegrid.refusals import LESS_MEMORY, Needs
+from finegrid.refusals import LESS_MEMORY, MemoryNeeds
 from finegrid.running import life
 from finegrid.running.messages import (
     Broken,
@@ -187,7 +187,7 @@ def raise_error(event: Fatal) -> NoReturn:
             raise WorkerBrokeError(traceback)
 
 
-def describe_exit(code: int, needs: Needs | None = None) -> str:
+def describe_exit(code: int, needs: MemoryNeeds | None = None) -> str:
     """How a process ended. ``needs``: what it had in memory, if that is known."""
     if code == -9:
         less = LESS_MEMORY if needs is None else needs.less()

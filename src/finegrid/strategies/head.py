@@ -2,9 +2,9 @@
 
 Head    ``finegrid``: LayerNorm, dropout, a linear layer, on the vector of ``model.pooling``. ``huggingface``:
         that of ``AutoModelForSequenceClassification`` (transformers 5), for those who ask why their scores
-        are not ours. BERT, ERNIE: the checkpoint's pooler, dropout, linear. RoBERTa: first token, dropout,
-        linear, tanh, dropout, linear. ELECTRA: the same with gelu. DistilBERT: first token, linear, ReLU,
-        dropout, linear. The layers between have the encoder's width.
+        are not ours. BERT, ERNIE: the checkpoint's pooler, dropout, linear. RoBERTa, XLM-RoBERTa,
+        CamemBERT, Data2Vec: first token, dropout, linear, tanh, dropout, linear. ELECTRA: the same with gelu.
+        DistilBERT: first token, linear, ReLU, dropout, linear. The layers between have the encoder's width.
 Depth   ``hidden`` puts a layer of so many units into ours: LayerNorm, linear, tanh, dropout, linear.
 Samples The head reads one vector ``samples`` times, each time with dropout masks of its own.
 Paper   Of samples: Inoue, Multi-Sample Dropout for Accelerated Training and Better Generalization, 2019

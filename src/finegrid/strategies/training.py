@@ -20,7 +20,7 @@ Micro   ``micro_batch`` saves memory: a batch is read in portions of so many tex
         gradients add up to that of the mean over the batch's texts. Clipping, optimizer and averages see
         that one. Every text has the dropout masks that it has in the whole batch, so all portions give the
         same gradient to rounding. Last digits differ: it is part of a run's id. ``micro_batch >=
-        batch_size`` does nothing. Small portions are slower. On a GPU, steps are not captured.
+        batch_size`` does nothing. Very small portions are slower. On a GPU, steps are not captured.
 Reduces The loss stays the mean over a batch's texts; until it ends, a run has the same bits as without.
 Evidence B/D: a common default where many epochs are planned; with 3 epochs it saves nothing.
 """

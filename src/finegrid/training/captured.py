@@ -15,7 +15,7 @@ from torch import Tensor
 
 from finegrid.model.dropout import CapturedKeys, name_pass
 from finegrid.model.packing.batches import Batch, Prefix, pack
-from finegrid.model.packing.fixed import FixedBatch, Shape, batch_of, integers_of, plan_shapes
+from finegrid.model.packing.fixed import FixedBatch, Shape, batch_of, integers_of, plan_sizes
 from finegrid.study.record import EnginePath
 from finegrid.training.frozen_prefix import FrozenPrefix, frozen_prefix
 from finegrid.training.graphs import Graphs, Replayed
@@ -120,18 +120,26 @@ class CapturedSteps:
         self.recipe, self.seed = runs[0].recipe, runs[0].seed
         self.texts = loaded.training_texts(self.recipe)
         graphs = Graphs(loaded.device)
-        self.steps = {
-            texts: CapturedStep(self.stack, shape, loaded.device, graphs)
-            for texts, shape in self._shapes().items()
+        self.steps = {  # by texts and tokens; those of the fewest tokens come first
+            (texts, shape.tokens): CapturedStep(self.stack, shape, loaded.device, graphs)
+            for texts, shapes in self._shapes().items()
+            for shape in shapes
         }
         self.losses: list[tuple[int, Tensor]] = []  # since the epoch began, by step
         self.began = 0.0
 
-    def _shapes(self) -> dict[int, Shape]:
+    def _shapes(self) -> dict[int, list[Shape]]:
         lengths = np.minimum(self.texts.lengths, self.recipe.model.max_length)
         epochs = range(self.recipe.training.epochs)
         rows = (own for epoch in epochs for own in self.loaded.training_rows(self.recipe, self.seed, epoch))
-        return plan_shapes((lengths[own] for own in rows), self.runs[0].model.parts.layers[0].heads)
+        return plan_sizes((lengths[own] for own in rows), self.runs[0].model.parts.layers[0].heads)
+
+    def step_of(self, batch: Batch) -> CapturedStep:
+        """The step of the smallest shape that has room for a batch."""
+        own = len(batch.rows), batch.real_tokens
+        return next(
+            step for (texts, tokens), step in self.steps.items() if texts == own[0] and tokens >= own[1]
+        )
 
     def batches(self, epoch: int) -> Iterator[Batch]:
         """The batches of an epoch, on the CPU."""
@@ -145,7 +153,7 @@ class CapturedSteps:
         alive = running(self.runs)
         if not alive:
             return
-        captured = self.steps[len(batch.rows)]
+        captured = self.step_of(batch)
         filled = self.known.of(batch) if self.known else batch
         with guarded(*alive):
             captured.fill_(filled, step)

@@ -17,7 +17,7 @@ from finegrid.model.packing.batches import Batch, Packed
 from finegrid.model.rows import gradients_as_of_all
 from finegrid.optim.updater import Number, Updater
 from finegrid.recipe.recipe import Recipe
-from finegrid.refusals import Needs, describe_failure, find_refusal
+from finegrid.refusals import MemoryNeeds, describe_failure, find_refusal
 from finegrid.strategies.criterion import CROSS_ENTROPY, Outputs
 from finegrid.strategies.scoring import Scoring
 from finegrid.study.record import EnginePath
@@ -111,7 +111,7 @@ class Run:
         """
         portions = batch.portions(self.micro_batch)
         total = 0.0
-        with self.model.settled(len(portions) > 1):
+        with self.model.hold_still(len(portions) > 1):
             for portion in portions:
                 loss = self.loss(self.outputs(portion, step))
                 if len(portions) > 1:
@@ -123,9 +123,9 @@ class Run:
         return total
 
     @property
-    def needs(self) -> Needs:
+    def needs(self) -> MemoryNeeds:
         """What it has in memory at once, for messages."""
-        return Needs(self.micro_batch or self.recipe.training.batch_size, self.model.engine.recompute)
+        return MemoryNeeds(self.micro_batch or self.recipe.training.batch_size, self.model.engine.recompute)
 
     def outputs(self, batch: Packed, step: int) -> Outputs:
         """What the model says of a batch, as often as the criterion wants to see it."""

@@ -1,7 +1,7 @@
 """Self-attention over packed texts: one function for every family of models.
 
-Texts attend in groups: neighbours in a packed batch (which is sorted by length), padded to the longest of
-them where that is cheaper than one more group.
+Short texts attend in groups: neighbours in a packed batch (which is sorted by length), padded to the longest
+of them where that is cheaper than one more group. Long ones attend block by block: see `blocks`.
 """
 
 from __future__ import annotations
@@ -12,44 +12,85 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from finegrid.model.kernels.blocks import attend_long_, attend_long_back_
 from finegrid.model.kernels.layout import Dropped, Group, Layout
+from finegrid.model.kernels.sight import WHOLE, Sight
 
 
 @dataclass(frozen=True)
-class Attended:
-    """What the backward pass of `attend` needs."""
+class ByGroup:
+    """What the backward pass of `attend_by_group` needs."""
 
     parts: Tensor  # [3, places, head width]: queries, keys and values, laid out
     weights: Tensor  # [layout.weights] before dropout, at least float32
     kept: Tensor  # the same after dropout (but for its scale), in the type of the products
     layout: Layout
     dropped: Dropped | None  # of all runs
+    alpha: float
 
 
-def attend(qkv: Tensor, layout: Layout, dropped: Dropped | None) -> tuple[Tensor, Attended]:
+@dataclass(frozen=True)
+class Attended:
+    """What the backward pass of `attend` needs."""
+
+    layout: Layout
+    by_group: ByGroup | None  # of the short texts, if there are any
+    long: tuple[Tensor, Dropped | None, Sight] | None  # what went in, if there are long texts
+
+
+def attend(
+    qkv: Tensor, layout: Layout, dropped: Dropped | None, sight: Sight = WHOLE
+) -> tuple[Tensor, Attended]:
     """Attend within each text.
 
     Args:
         qkv: ``[tokens, 3 * width]``, queries, keys and values side by side; of stacked runs, run after run.
         layout: where the texts lie.
         dropped: dropout of one run's attention weights, or None.
+        sight: what a token attends to.
 
     Returns:
-        The context ``[tokens, width]``, and what the backward pass needs.
+        The context ``[tokens, width]``, and what the backward pass needs. What belongs to no text gets
+        something finite.
     """
+    short = layout.by_group
+    if short is None:
+        context, by_groups = attend_by_group(qkv, layout, dropped, sight)
+        return context, Attended(layout, by_groups, None)
+    context, of_short = qkv.new_zeros(len(qkv), qkv.shape[1] // 3), None
+    if short.groups:
+        context, of_short = attend_by_group(qkv, short, dropped, sight)
+    attend_long_(context, qkv, layout, dropped, sight)
+    return context, Attended(layout, of_short, (qkv, dropped, sight))
+
+
+def attend_backward(grad_context: Tensor, attended: Attended) -> Tensor:
+    """The gradient ``[tokens, 3 * width]`` of what went into `attend`."""
+    if attended.by_group is not None:
+        grad_qkv = attend_by_group_backward(grad_context, attended.by_group)
+    else:
+        grad_qkv = grad_context.new_zeros(len(grad_context), 3 * grad_context.shape[1])
+    if attended.long is not None:
+        attend_long_back_(grad_qkv, grad_context, attended.long[0], attended.layout, *attended.long[1:])
+    return grad_qkv
+
+
+def attend_by_group(
+    qkv: Tensor, layout: Layout, dropped: Dropped | None, sight: Sight
+) -> tuple[Tensor, ByGroup]:
     width = qkv.shape[1] // 3 // layout.heads
-    dropped = layout.for_all_runs(dropped)
+    dropped, alpha = layout.for_all_runs(dropped), sight.scale_for(width)
     parts = qkv.view(-1, width).index_select(0, layout.indices.parts).view(3, -1, width)
     scores = qkv.new_empty(layout.weights)
     for _, (q, k, _), (score,) in by_group(layout, parts, scores):
-        torch.baddbmm(score, q, k.transpose(1, 2), beta=0, alpha=width**-0.5, out=score)
+        torch.baddbmm(score, q, k.transpose(1, 2), beta=0, alpha=alpha, out=score)
     # Softmax runs in at least float32: more exact, and torch's bf16 one is six times slower on CPUs.
     scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
     weights = torch.empty_like(scores)
     pairs = zip(by_group(layout, parts, scores, weights), layout.masks, strict=True)
     for (group, _, (score, p)), (padding, real) in pairs:
         by_head = (group.texts, layout.heads, group.length, group.length)
-        score.view(by_head).add_(padding)
+        score.view(by_head).add_(padding if sight.whole else unseen(layout, group, sight))
         torch.softmax(score, -1, out=p)
         p.view(by_head).mul_(real)
     kept = (weights if dropped is None else dropped.of(weights)).to(qkv.dtype)
@@ -59,11 +100,21 @@ def attend(qkv: Tensor, layout: Layout, dropped: Dropped | None) -> tuple[Tensor
         out = context[group.places].view(v.shape)
         torch.baddbmm(out, p, v, beta=0, alpha=scale, out=out)
     merged = context.index_select(0, layout.indices.rows_back).view(len(qkv), -1)
-    return merged, Attended(parts, weights, kept, layout, dropped)
+    return merged, ByGroup(parts, weights, kept, layout, dropped, alpha)
 
 
-def attend_backward(grad_context: Tensor, attended: Attended) -> Tensor:
-    """The gradient ``[tokens, 3 * width]`` of what went into `attend`."""
+def unseen(layout: Layout, group: Group, sight: Sight) -> Tensor:
+    """``[texts, 1, length, length]``, 0 or -inf: added to scores of keys that a query does not see."""
+    own = layout.lengths[layout.texts_of(group)].repeat(layout.runs)[:, None, None, None]
+    place = torch.arange(group.length, device=own.device)
+    # What fills up sees what the last token sees: no row is without a key.
+    queries = torch.minimum(place[:, None], own - 1)
+    seen = sight.seen(queries, place) & (place < own)
+    return torch.zeros(seen.shape, device=own.device).masked_fill_(~seen, -torch.inf)
+
+
+def attend_by_group_backward(grad_context: Tensor, attended: ByGroup) -> Tensor:
+    """The gradient ``[tokens, 3 * width]`` of what went into `attend_by_group`: 0 beside its texts."""
     parts, weights, kept = attended.parts, attended.weights, attended.kept
     layout, dropped = attended.layout, attended.dropped
     width = parts.shape[-1]
@@ -81,7 +132,7 @@ def attend_backward(grad_context: Tensor, attended: Attended) -> Tensor:
         torch._softmax_backward_data(grad_p, p, -1, p.dtype, grad_input=grad_score)
     grad_scores = grad_scores.to(parts.dtype)
     grad_parts = torch.empty_like(parts)
-    alpha = width**-0.5  # of the scores
+    alpha = attended.alpha
     for group, (q, k, _), (grad_score, p) in by_group(layout, parts, grad_scores, kept):
         grad = grad_places[group.places].view(q.shape)
         grad_q, grad_k, grad_v = (part[group.places].view(q.shape) for part in grad_parts)

@@ -13,12 +13,14 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from finegrid.model.kernels import attention, plain
+from finegrid.model.kernels import fused_blocks as blocks
 from finegrid.model.kernels import triton_kernels as kernels
 from finegrid.model.kernels.layout import Dropped, Layout
 from finegrid.model.kernels.plain import Joined
+from finegrid.model.kernels.sight import Sight
 
-# Padded tokens of a text that attends within one program, by bytes of a number: what is longer in float32
-# Triton compiles for minutes.
+# Padded tokens of a text that attends within one program, by bytes of a number: what is longer attends block
+# by block. In float32 Triton compiles for minutes what is longer.
 LONGEST = {2: 128, 4: 64}
 WAVE = 2048  # programs that keep a large GPU busy: sums over tokens are taken in so many parts or fewer
 
@@ -50,18 +52,31 @@ class FusedAttended:
 
 
 def attend(qkv: Tensor, bias: Tensor, layout: Layout, dropped: Dropped | None) -> tuple[Tensor, Any]:
-    if not fits(max(group.length for group in layout.groups), qkv, layout.heads):
-        return plain.attend(qkv + bias.unsqueeze(-2), None, layout, dropped)
     out = qkv.new_empty(*qkv.shape[:-1], qkv.shape[-1] // 3)
+    if not fits(max(group.length for group in layout.groups), qkv, layout.heads):
+        parts = blocks.Parts.of_packed(qkv, bias, layout)
+        if not blocks.fits(parts, dropped, room(qkv.device)):
+            return plain.attend(qkv + bias.unsqueeze(-2), None, layout, dropped)
+        by_blocks = blocks.attend(parts, out.view(-1, out.shape[-1]), layout, dropped)
+        clear_tail_(out, layout.starts, layout.lengths)
+        return out, by_blocks
     attended = FusedAttended(qkv, bias, layout, dropped)
     attend_by_group(kernels.attend, attended, out)
     return out, attended
 
 
-def attend_backward(grad: Tensor, attended: FusedAttended | attention.Attended) -> Tensor:
+def attend_backward(
+    grad: Tensor, attended: FusedAttended | blocks.BlockAttended | attention.Attended
+) -> Tensor:
     if isinstance(attended, attention.Attended):
         return plain.attend_backward(grad, attended)
-    out = torch.empty_like(attended.qkv)
+    out = grad.new_empty(*grad.shape[:-1], 3 * grad.shape[-1])
+    if isinstance(attended, blocks.BlockAttended):
+        rows = out.view(-1, out.shape[-1])
+        flat = grad.reshape(-1, grad.shape[-1])
+        blocks.attend_backward(flat, attended, rows.split(grad.shape[-1], 1))
+        clear_tail_(out, attended.layout.starts, attended.layout.lengths)
+        return out
     attend_by_group(kernels.attend_back, attended, out, grad)
     return out
 
@@ -226,6 +241,44 @@ def is_gelu(activation: Any) -> bool:
     """Whether it is the exact one, as in BERT, and not an approximation."""
     inner = getattr(activation, "act", activation)
     return inner is nn.functional.gelu
+
+
+def attend_varlen(
+    q: Tensor, k: Tensor, v: Tensor, layout: Layout, dropped: Dropped | None, sight: Sight
+) -> Tensor | None:
+    """See `finegrid.model.kernels.varlen`. None where it cannot be computed here."""
+    q, k, v = (states if states.stride(2) == 1 else states.contiguous() for states in (q, k, v))
+    parts = blocks.Parts(q, k, v)
+    known = q.dtype in (torch.float32, torch.bfloat16) and blocks.fits(parts, dropped, room(q.device))
+    if not known:
+        return None
+    found: Tensor = VarlenAttention.apply(parts.q, parts.k, parts.v, layout, dropped, sight)  # type: ignore[no-untyped-call]
+    return found
+
+
+class VarlenAttention(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, q: Tensor, k: Tensor, v: Tensor, layout: Layout, dropped: Dropped | None, sight: Sight
+    ) -> Tensor:
+        out = q.new_empty(len(q), q.shape[1] * q.shape[2])
+        attended = blocks.attend(blocks.Parts(q, k, v), out, layout, dropped, sight)
+        clear_tail_(out, layout.starts, layout.lengths)
+        ctx.save_for_backward(q, k, v, out)
+        ctx.rest = attended.levels, layout, dropped, sight
+        return out.view(q.shape)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        q, k, v, out = ctx.saved_tensors
+        levels, layout, dropped, sight = ctx.rest
+        grads = tuple(states.new_empty(len(states), states[0].numel()) for states in (q, k, v))
+        attended = blocks.BlockAttended(blocks.Parts(q, k, v), out, levels, layout, dropped, sight)
+        blocks.attend_backward(grad.reshape(out.shape), attended, grads)
+        for own in grads:
+            clear_tail_(own, layout.starts, layout.lengths)
+        return (*(own.view(states.shape) for own, states in zip(grads, (q, k, v), strict=True)), *[None] * 3)
 
 
 def means(hidden: Tensor, starts: Tensor, lengths: Tensor) -> Tensor:

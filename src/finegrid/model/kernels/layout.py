@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -16,6 +17,9 @@ from finegrid.buckets import GRAIN, Cuts, group_ends, round_up
 # What one more group costs, in attention weights. Measured on one Zen 5 core: some 20 calls of 4 us each,
 # against 8 ns for all that is done with one weight, forward and backward.
 GROUP_COST = 10_000
+# Padded tokens of texts that attend by groups, all weights of a batch at once. Longer ones attend block by
+# block, and only the tokens, not the weights, are kept for the backward pass.
+LONGEST_BY_GROUP = 128
 
 
 # What a site has values of: of every token of a batch, of every text, or of neither of them.
@@ -47,6 +51,11 @@ class Group:
     length: int  # tokens of the longest, rounded up
     places: slice  # where its padded tokens lie: [texts, heads, length] of one head each
     weights: slice  # where its attention weights lie: [texts, heads, length, length]
+
+    @property
+    def is_long(self) -> bool:
+        """Whether its texts attend block by block."""
+        return self.length > LONGEST_BY_GROUP
 
 
 @dataclass(frozen=True)
@@ -81,16 +90,61 @@ class Layout:
             found.append(masks(torch.arange(group.length, device=own.device) < own))
         return tuple(found)
 
+    @cached_property
+    def host_lengths(self) -> list[int]:
+        """`lengths`, known to the host: on a GPU it has to wait for them."""
+        found: list[int] = self.lengths.tolist()
+        return found
+
+    @cached_property
+    def host_starts(self) -> list[int]:
+        """`starts`, likewise."""
+        found: list[int] = self.starts.tolist()
+        return found
+
+    @cached_property
+    def by_group(self) -> Layout | None:
+        """The texts that attend by groups, the shortest. None: all do, as where the host knows no lengths."""
+        if self.real_tokens is None or not self.groups[-1].is_long:
+            return None
+        groups = tuple(group for group in self.groups if not group.is_long)
+        texts = self.texts_of(groups[-1]).stop if groups else 0
+        return replace(
+            self,
+            real_tokens=sum(self.host_lengths[:texts]),
+            lengths=self.lengths[:texts],
+            starts=self.starts[:texts],
+            groups=groups,
+            places=groups[-1].places.stop if groups else 0,
+            weights=groups[-1].weights.stop if groups else 0,
+        )
+
+    @cached_property
+    def mask_places(self) -> tuple[Tensor, Tensor]:
+        """``[texts]`` each: where a text's weights begin in the batch's mask, and its padded length."""
+        begins, padded = [], []
+        for group in self.groups:
+            own = self.lengths[self.texts_of(group)]
+            number = torch.arange(len(own), device=own.device)
+            begin = self.before + self.weights_of_one_run(group).start
+            begins.append(number * (self.heads * group.length**2) + begin)
+            padded.append(torch.full_like(own, group.length))
+        return torch.cat(begins), torch.cat(padded)
+
+    def weights_of_one_run(self, group: Group) -> slice:
+        """Where a group's attention weights lie in those of one run."""
+        return slice(group.weights.start // self.runs, group.weights.stop // self.runs)
+
     def texts_of(self, group: Group) -> slice:
         """Which texts of a run are in a group."""
         return slice(group.first, group.first + group.texts // self.runs)
 
     def for_all_runs(self, dropped: Dropped | None) -> Dropped | None:
         """Dropout of one run's attention weights, repeated for all runs: they have the seed in common."""
-        if dropped is None or self.runs == 1:
+        if dropped is None or (self.runs == 1 and len(dropped.keep) == self.weights):
             return dropped
-        sizes = [(group.weights.stop - group.weights.start) // self.runs for group in self.groups]
-        keep = [part.repeat(self.runs) for part in dropped.keep.split(sizes)]
+        own = (dropped.keep[self.weights_of_one_run(group)] for group in self.groups)
+        keep = [part.repeat(self.runs) for part in own]
         return Dropped(torch.cat(keep), dropped.scale)
 
 
@@ -206,8 +260,23 @@ def masks(real: Tensor) -> tuple[Tensor, Tensor]:
 class Dropped:
     """Dropout on something: which elements survive, and what survivors are multiplied by."""
 
-    keep: Tensor  # uint8, flat, 1 or 0
+    drawn: Tensor | Callable[[], Tensor]  # uint8, flat, 1 or 0; or what draws it
     scale: float
+    # By which a kernel that needs no mask draws its bits itself (see `counter_words`), if there is one.
+    key: int | Tensor | None = None
+    lowest: int = 0  # of 16 bits, as a signed number: what is less is dropped
+
+    @cached_property
+    def keep(self) -> Tensor:
+        """The mask, drawn when first asked for."""
+        return self.drawn if isinstance(self.drawn, Tensor) else self.drawn()
+
+    def key_on(self, device: torch.device) -> Tensor:
+        """The key as a tensor there."""
+        assert self.key is not None
+        if isinstance(self.key, Tensor):
+            return self.key
+        return torch.full((), self.key, dtype=torch.int64, device=device)
 
     def of(self, x: Tensor) -> Tensor:
         """``x`` with its dropped elements at 0; ``scale`` is left to whoever uses it next."""

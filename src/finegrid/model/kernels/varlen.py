@@ -1,11 +1,17 @@
-"""Attention over packed texts of any length: grouped queries, windows and causal masks."""
+"""Attention over packed texts of any length as a differentiable function, for encoders of any kind."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
+from finegrid.model.kernels import attention
 from finegrid.model.kernels.layout import Dropped, Layout
+from finegrid.model.kernels.operations import kernels
+from finegrid.model.kernels.sight import Sight
 
 
 def attend_varlen(
@@ -19,29 +25,51 @@ def attend_varlen(
     causal: bool = False,
     window: int | None = None,
 ) -> Tensor:
-    """Attend within each text: ``[tokens, heads, head width]``; zeros for tokens that belong to no text."""
-    repeats = q.shape[1] // k.shape[1]
-    k, v = (t.repeat_interleave(repeats, 1) for t in (k, v))
-    outs, end = [], 0
-    for group in layout.groups:
-        texts = layout.texts_of(group)
-        keep = None
-        if dropped is not None:
-            shape = (group.texts, q.shape[1], group.length, group.length)
-            keep = dropped.keep[group.weights].view(shape)
-        for row, n in enumerate(layout.lengths[texts].tolist()):
-            start, end = end, end + n
-            a, b, c = (t[start:end].transpose(0, 1) for t in (q, k, v))
-            scores = a @ b.transpose(1, 2) * scale
-            i = torch.arange(n, device=q.device)
-            gap = i[:, None] - i[None, :]
-            if causal:
-                scores = scores.masked_fill(gap < 0, -torch.inf)
-            if window:
-                scores = scores.masked_fill(gap.abs() >= window, -torch.inf)
-            weights = scores.softmax(-1)
-            if keep is not None and dropped is not None:
-                weights = weights * keep[row, :, :n, :n].to(weights.dtype) * dropped.scale
-            outs.append((weights @ c).transpose(0, 1))
-    outs.append(q.new_zeros(len(q) - end, *q.shape[1:]))
-    return torch.cat(outs)
+    """Attend within each text.
+
+    Args:
+        q: ``[tokens, heads, head width]``.
+        k: ``[tokens, key heads, head width]``: so many divide ``heads``, and neighbours share them.
+        v: as ``k``.
+        layout: where the texts lie.
+        dropped: dropout of attention weights, whose mask lies as ``layout`` says.
+        scale: of the scores.
+        causal: whether a token sees only itself and those before it.
+        window: a token sees those that are fewer than so many away; None: all.
+
+    Returns:
+        ``[tokens, heads, head width]``; 0 for tokens that belong to no text.
+    """
+    kind = q.device.type
+    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else q.dtype
+    q, k, v = (states.to(dtype) for states in (q, k, v))
+    with torch.autocast(kind, enabled=False):
+        sight = Sight(scale, causal, window)
+        fused = kernels(q.device)
+        if fused is not None:
+            found: Tensor | None = fused.attend_varlen(q, k, v, layout, dropped, sight)
+            if found is not None:
+                return found
+        repeats = q.shape[1] // k.shape[1]
+        k, v = (states if repeats == 1 else states.repeat_interleave(repeats, 1) for states in (k, v))
+        qkv = torch.cat([states.flatten(1) for states in (q, k, v)], 1)
+        context: Tensor = PlainAttention.apply(qkv, layout, dropped, sight)  # type: ignore[no-untyped-call]
+    return context.view(q.shape)
+
+
+class PlainAttention(torch.autograd.Function):
+    """Of ``[tokens, 3 * width]``."""
+
+    @staticmethod
+    def forward(ctx: Any, qkv: Tensor, layout: Layout, dropped: Dropped | None, sight: Sight) -> Tensor:
+        context, ctx.attended = attention.attend(qkv, layout, dropped, sight)
+        if layout.real_tokens is None:
+            return context.mul_(layout.indices.real)
+        context.view(layout.runs, -1, context.shape[1])[:, layout.real_tokens :].zero_()
+        return context
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
+        attended, ctx.attended = ctx.attended, None  # autograd frees only what it saved itself
+        return attention.attend_backward(grad, attended), None, None, None

@@ -1,12 +1,12 @@
 """Batches of fixed shape, for steps that are captured once and replayed: a graph cannot change its shapes.
 
-A shape is planned from the lengths of all batches of a run, which its seed decides. Tokens that fill a batch
+Shapes are planned from the lengths of all batches of a run, which its seed decides. Tokens that fill a batch
 up belong to no text; what depends on the lengths is computed from them where they are, unseen by the host.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -15,14 +15,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from finegrid.buckets import Cuts, round_up
-from finegrid.model.kernels.layout import Layout, Portion, cut, lay_out
+from finegrid.buckets import Cuts, group_ends, round_up
+from finegrid.model.kernels.layout import LONGEST_BY_GROUP, Layout, Portion, cut, lay_out
 from finegrid.model.packing.batches import Batch, Prefix
 
 GRAIN = 64  # tokens of a batch are rounded up to so many
 # What one more group of attention costs in a graph, in attention weights: without Triton's kernels some 20
 # kernels of 2 us each, against about 60 bytes of traffic a weight at 3 TB/s. Calculated, not measured.
 GROUP_COST = 2_000_000
+# What one more shape costs, in steps: three that are calls, and the capture. Calculated, not measured.
+SHAPE_COST = 8
+SIZES = 128  # so many numbers of tokens are told apart, at most
 
 
 @dataclass(frozen=True)
@@ -35,22 +38,46 @@ class Shape:
 
 
 def plan_shapes(batches: Iterable[NDArray[np.int64]], heads: int) -> dict[int, Shape]:
-    """The smallest shapes in which all batches have room, by their number of texts.
+    """The smallest shapes in which all batches have room, by their number of texts. Arguments as below."""
+    return {texts: shapes[-1] for texts, shapes in plan_sizes(batches, heads).items()}
+
+
+def plan_sizes(batches: Iterable[NDArray[np.int64]], heads: int) -> dict[int, list[Shape]]:
+    """Shapes of batches by their number of texts, those of the fewest tokens first.
+
+    All of so many texts have attention cut in the same way: a token's mask is the same in each. Where texts
+    are short, one has room for all batches.
 
     Args:
         batches: ``[texts]`` each: lengths of the texts.
         heads: of the model.
     """
     longest: dict[int, NDArray[np.int64]] = {}  # of the shortest text of every batch, the next, and so on
-    most: dict[int, int] = {}
+    tokens: dict[int, list[int]] = {}
     for lengths in batches:
         texts, ordered = len(lengths), np.sort(lengths)
         longest[texts] = np.maximum(longest.get(texts, ordered), ordered)
-        most[texts] = max(most.get(texts, 0), int(lengths.sum()))
+        tokens.setdefault(texts, []).append(int(lengths.sum()))
     return {
-        texts: Shape(texts, round_up(most[texts], GRAIN), cut(envelope, heads, GROUP_COST))
+        texts: [
+            Shape(texts, size, cut(envelope, heads, GROUP_COST)) for size in sizes(tokens[texts], envelope)
+        ]
         for texts, envelope in longest.items()
     }
+
+
+def sizes(tokens: Sequence[int], longest: NDArray[np.int64]) -> list[int]:
+    """What numbers of tokens are rounded up to, so that padding and further shapes together are cheapest.
+
+    Sums of long texts differ much: with one shape, a fifth of a batch of 32 would be padding.
+    """
+    most = round_up(max(tokens), GRAIN)
+    if longest.max() <= LONGEST_BY_GROUP:
+        return [most]
+    grain = round_up(most, SIZES * GRAIN) // SIZES
+    ordered = sorted(round_up(count, grain) for count in tokens)
+    ends = group_ends(ordered, int, SHAPE_COST * most)
+    return [min(most, ordered[end - 1]) for end in ends]
 
 
 @dataclass(frozen=True)
