@@ -95,10 +95,14 @@ def test_off_is_the_identity_object(strategy: Strategy, loaded: LoadedStudy) -> 
     assert same_tensors(before, {name: p.detach() for name, p in model.named_parameters()})
     assert all(p.requires_grad for p in model.parameters()) and model.frozen_layers == 0
     assert {name: site.active for name, site in model.dropouts.items()} == sites
-    assert not strategy.overrides("more_gradients")
+    strategy.more_gradients(model, next(loaded.training_batches(Recipe(), 0, 0)), fail_at_once)
     gradients = [torch.full((2,), 1e9)]
     assert strategy.change_gradients_(gradients) is None and gradients[0].tolist() == [1e9, 1e9]
     assert torch.equal(torch.get_rng_state(), global_state)
+
+
+def fail_at_once() -> None:
+    raise AssertionError("a second pass")
 
 
 def test_a_strategy_that_shares_no_prefix_has_a_price(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,7 +40,7 @@ from finegrid.training.stack import Stack
 CUTS = (1, 3, 5)  # of 8 texts: the last portion is smaller
 # At large rates Adam magnifies what rounding leaves of gradients that are zero.
 LOUD = {"dropout__hidden": 0.3, "dropout__attention": 0.3, "dropout__head": 0.3, "optimizer__rate": 5e-4}
-LOSSES = ("loss.", "distil.", "contrast.")
+LOSSES = ("loss.", "distil.", "contrast.", "rdrop.")
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,6 @@ import torch
 from support.stacks import (
     assert_runs_alike,
     batches,
-    gradients,
     kill_and_resume,
     runs_of,
     step_captured,
@@ -246,17 +245,6 @@ def test_two_equal_views_disagree_by_nothing(loaded: LoadedStudy) -> None:
 
 def first_batch(loaded: LoadedStudy) -> Batch:
     return next(loaded.training_batches(recipe_of(loaded), 0, 0))
-
-
-def test_a_second_pass_adds_to_the_gradients_and_puts_the_table_back(loaded: LoadedStudy) -> None:
-    plain, moved = run_of(loaded, recipe_of(loaded)), run_of(loaded, on(loaded, "fgm"))
-    before = moved.model.parts.embedding_table.weight.detach().clone()
-    for run in (plain, moved):
-        run.backward(first_batch(loaded), 0)
-
-    assert torch.equal(moved.model.parts.embedding_table.weight, before)
-    more = gradients(moved)["head.linear.weight"] - gradients(plain)["head.linear.weight"]
-    assert more.norm() > 0.1 * gradients(plain)["head.linear.weight"].norm()
 
 
 def test_a_group_that_waits_keeps_its_values_until_its_step(loaded: LoadedStudy) -> None:

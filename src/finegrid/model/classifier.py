@@ -17,6 +17,7 @@ from finegrid.model.head import finegrid_head, huggingface_head
 from finegrid.model.initial import Initial
 from finegrid.model.packing.batches import Batch, Packed, Prefix
 from finegrid.model.pooling import Pool
+from finegrid.model.shift import Shift
 from finegrid.streams import Streams
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Classifier(nn.Module):
         self.fresh: set[nn.Module] = set()  # what was drawn, and is not the checkpoint's: roots of modules
         self.frozen_layers = 0
         self.compute: torch.dtype | None = None  # of the encoder's products; None: that of its weights
+        self.shift: Shift | None = None  # of the batch that is read now, where a strategy asks for it
         self.head = finegrid_head(self._pool(), self.parts, classes, 0, self.clock)
         self.redraw_(self.head, "head")
 
@@ -76,6 +78,11 @@ class Classifier(nn.Module):
     def dropouts(self) -> dict[str, Dropout]:
         """All dropout sites by name."""
         return {module.site: module for module in self.modules() if isinstance(module, Dropout)}
+
+    def draw_again_(self) -> None:
+        """Let the passes that follow in this step have the dropout masks of its first ones."""
+        for site in self.dropouts.values():
+            site.forget_()
 
     @torch.no_grad()
     def redraw_(self, root: nn.Module, stream: str) -> None:
@@ -185,7 +192,8 @@ class Classifier(nn.Module):
         def keep(level: int, hidden: Tensor) -> None:
             below.extend(self.read(level, hidden, batch))
 
-        with torch.set_grad_enabled(torch.is_grad_enabled() and frozen == 0):
+        graded = frozen == 0 or self.shift is not None
+        with torch.set_grad_enabled(torch.is_grad_enabled() and graded):
             self.engine.hold_(range(frozen), self.compute)
             levels = {level for level in self.head.pool.levels if level <= frozen}
             hidden = self.engine.run(batch, levels, keep, end=frozen, compute=self.compute)
@@ -218,6 +226,21 @@ class Classifier(nn.Module):
             return
         with holding(self.engine, range(self.frozen_layers, len(self.parts.layers)), self.compute):
             yield
+
+    @contextmanager
+    def shifting(self, batch: Packed, asked: bool = True) -> Iterator[None]:
+        """If asked, add `shift` to the embedded words of a batch, until the end: nothing at first."""
+        if not asked:
+            yield
+            return
+        table = self.parts.embedding_table
+        self.shift = Shift(table, len(batch.ids), self.clock)
+        hook = table.register_forward_hook(self.shift)
+        try:
+            yield
+        finally:
+            hook.remove()
+            self.shift = None
 
     def pool(self, below: Sequence[Tensor], last: Tensor, batch: Packed) -> Tensor:
         """One vector a text, ``[texts, width]``.

@@ -18,6 +18,7 @@ from finegrid.strategies.clip import Clip
 from finegrid.strategies.contrast import Contrast
 from finegrid.strategies.distil import Distil
 from finegrid.strategies.dropout import DropoutSettings
+from finegrid.strategies.fgm import Fgm
 from finegrid.strategies.freeze import Freeze
 from finegrid.strategies.head import HeadSettings
 from finegrid.strategies.loss import Loss
@@ -30,7 +31,9 @@ from finegrid.strategies.pretrain import Pretrain
 from finegrid.strategies.prior import Prior
 from finegrid.strategies.probe import Probe
 from finegrid.strategies.rates import Rates
+from finegrid.strategies.rdrop import RDrop
 from finegrid.strategies.reinit import Reinit
+from finegrid.strategies.sam import Sam
 from finegrid.strategies.schedule import Schedule
 from finegrid.strategies.scoring import FreePart, Scoring
 from finegrid.strategies.seams import TABLE_READINGS, SharedChance, Strategy, TableReading
@@ -58,6 +61,9 @@ class Recipe:
     loss: Loss = Loss()
     distil: Distil = Distil()
     contrast: Contrast = Contrast()
+    rdrop: RDrop = RDrop()
+    fgm: Fgm = Fgm()
+    sam: Sam = Sam()
     train: Train = Train()
     optimizer: Optimizer = Optimizer()
     rates: Rates = Rates()

@@ -132,6 +132,9 @@ class Strategy(Part):
     # Whether what frozen layers make of a batch may be computed once, for all runs and views of a family. If
     # not, its factors must have a price: a family then shares it as a whole, or does not.
     shares_prefix: ClassVar[bool] = True
+    # Whether its second pass moves the embedded words of a batch by `Classifier.shift`, in which the first
+    # pass then leaves a gradient. Such a strategy shares no prefix.
+    shifts: ClassVar[bool] = False
     # Whether `prepare_model` reads the training texts: what it makes then differs where these do.
     reads_texts: ClassVar[bool] = False
     # Whether what becomes of a row of the table of words may depend on others. "never" promises that no seam

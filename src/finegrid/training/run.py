@@ -93,13 +93,14 @@ class Run:
         Raises:
             DivergedError: the loss is not finite.
         """
-        value = self._add_gradients_(batch, step, check=True)
 
         def once_more() -> None:
             self._add_gradients_(batch, step)
 
-        for strategy in self.acting:
-            strategy.more_gradients(self.model, batch, once_more)
+        with self.model.shifting(batch, any(strategy.shifts for strategy in self.acting)):
+            value = self._add_gradients_(batch, step, check=True)
+            for strategy in self.acting:
+                strategy.more_gradients(self.model, batch, once_more)
         return value
 
     def _add_gradients_(self, batch: Batch, step: int, check: bool = False) -> float:

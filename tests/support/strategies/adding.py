@@ -1,4 +1,4 @@
-"""Add strategies to `Recipe` for a test, as a line in the dataclass would."""
+"""Add strategies to `Recipe` for a test, as a line in the dataclass would; and real ones like them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import pytest
 
 from finegrid.recipe import recipe
 from finegrid.recipe.recipe import DEFAULTS, Recipe
+from finegrid.strategies.fgm import Fgm
+from finegrid.strategies.rdrop import RDrop
+from finegrid.strategies.sam import Sam
 from finegrid.strategies.seams import Strategy
 from support.strategies.ema import Ema
-from support.strategies.fgm import Fgm
 from support.strategies.lion import Lion
-from support.strategies.rdrop import RDrop
 from support.strategies.unfreeze import Unfreeze
 
 # Every one with a level that switches it on.
@@ -21,11 +22,12 @@ EVERY: dict[str, tuple[Strategy, str, bool | float]] = {
     "rdrop": (RDrop(), "alpha", 1.0),
     "ema": (Ema(), "decay", 0.9),
     "fgm": (Fgm(), "epsilon", 0.5),
+    "sam": (Sam(), "rho", 0.1),
     "lion": (Lion(), "on", True),
     "unfreeze": (Unfreeze(), "wait", 0.4),
 }
 # A second pass takes a run out of stacks; so do groups that are left alone for a while, out of graphs.
-STACKED = [name for name in EVERY if name != "fgm"]
+STACKED = [name for name in EVERY if name not in ("fgm", "sam")]
 CAPTURED = [name for name in STACKED if name != "unfreeze"]
 SPECIAL = ("__dataclass_fields__", "__init__", "__eq__", "__hash__", "__repr__")
 
