@@ -16,6 +16,7 @@ from finegrid.optim.muon import COEFFICIENTS, ITERATIONS, MOMENTUM, Muon, orthog
 from finegrid.optim.schedule_free import ScheduleFree
 from finegrid.optim.sgd import Sgd
 from finegrid.optim.updater import ParamGroup, Updater, UpdateRule
+from finegrid.strategies.optimizer import Optimizer, list_kinds_at_one_rate
 
 RATE, DECAY, STEPS = 1e-2, 0.1, 8
 SHAPES = [(7, 5), (3,), (1,), (33, 40)]
@@ -254,3 +255,19 @@ def test_float32_stays_near_float64(name: str) -> None:
     tolerance = 2 * RATE if name == "lion" else 1e-5  # where a mean is near 0 its sign may be another
 
     assert_close(values(updated(RULES[name], torch.float32)), values(updated(RULES[name])), rtol=tolerance)
+
+
+def named(*kinds_and_rates: tuple[Any, float]) -> list[str]:
+    return [*list_kinds_at_one_rate(Optimizer(kind=kind, rate=rate) for kind, rate in kinds_and_rates)]
+
+
+def test_kinds_that_have_but_the_rate_of_another_are_named() -> None:
+    assert named(("adamw", 5e-5), ("lion", 5e-5), ("muon", 5e-5)) == ["lion", "muon"]  # one rate for all
+    assert named(("adamw", 5e-5), ("lion", 5e-5), ("sgd", 1e-2)) == ["lion"]
+    assert named(("lion", 1e-5), ("adamw", 1e-5), ("sgd", 1e-2)) == ["adamw"]
+
+
+def test_kinds_with_rates_of_their_own_are_not() -> None:
+    assert named() == named(("adamw", 5e-5), ("adamw", 1e-4)) == []
+    assert named(("adamw", 5e-5), ("lion", 1e-5), ("muon", 5e-5)) == []  # Muon steps as far as AdamW
+    assert named(("adamw", 5e-5), ("lion", 5e-5), ("adamw", 1e-5), ("lion", 1e-5)) == []

@@ -54,7 +54,7 @@ Evidence B for bias correction (two papers of one year, small data). Weight deca
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -72,6 +72,8 @@ if TYPE_CHECKING:
     from finegrid.optim.updater import ParamGroup, UpdateRule
 
 OptimizerKind = Literal["adamw", "lion", "sgd", "adafactor", "schedule-free", "muon"]
+
+LIKE_ADAMW: tuple[OptimizerKind, ...] = ("adamw", "muon", "adafactor")  # in the size of their steps
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -107,7 +109,7 @@ class Optimizer(Strategy):
             ("kind",),
             "updates",
             "D",
-            step="1.0; Muon more",
+            step="1.0; Muon 2.4",
             synonyms=("Lion", "Muon", "Adafactor", "schedule-free", "SGD", "optimizer"),
             chinese=("其他优化器", "优化器", "随机梯度下降"),
         ),
@@ -218,6 +220,29 @@ class Optimizer(Strategy):
         adamw = AdamW(self.bias_correction, self.beta1, self.beta2, self.eps)
         matrices = matrices_of_layers(model) if self.kind == "muon" else frozenset()
         return Muon(adamw, matrices) if matrices else adamw
+
+
+def list_kinds_at_one_rate(optimizers: Iterable[Optimizer]) -> list[OptimizerKind]:
+    """Kinds of a study that have only the rate of its first kind, though they need one of their own.
+
+    Muon and Adafactor step as far as AdamW does, and are named only where the whole study has one rate.
+
+    Args:
+        optimizers: of its recipes, the baseline's first.
+    """
+    rates: dict[OptimizerKind, set[float]] = {}
+    for one in optimizers:
+        rates.setdefault(one.kind, set()).add(one.rate)
+    first, *others = [*rates] or ["adamw"]
+    everywhere = {rate for found in rates.values() for rate in found}
+    scaled = (*LIKE_ADAMW, first) if first in LIKE_ADAMW else (first,)
+    return [
+        kind
+        for kind in others
+        if len(rates[kind]) == 1
+        and rates[kind] <= rates[first]
+        and (kind not in scaled or len(everywhere) == 1)
+    ]
 
 
 def matrices_of_layers(model: Classifier) -> frozenset[Tensor]:
