@@ -59,6 +59,7 @@ NEEDS: Mapping[str, Levels] = {
     "distil.weight": {"distil.teacher": "columns"},
     "train.only": {"train.rate": 1e-3},
     "schedule.floor": {"schedule.shape": "cosine"},
+    "optimizer.kind": {"schedule.shape": "constant"},
 }
 OTHERS: Mapping[str, tuple[Level, ...]] = {
     "distil.weight": (0.0, 0.5),

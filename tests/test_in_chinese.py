@@ -31,6 +31,8 @@ SENTENCES = [
     "not estimable: the runs that finished do not show it",
     "aliased: this design cannot tell it from a x b, c x d",
     "test: 2 texts nearly like one of train (similarity from 0.8), e.g. 'a b' is like 'a c'",
+    '"lion", "sgd" at the rate of another optimizer: each needs one of its own. Give every kind its rate '
+    'in a bundle, as the preset "optimizers" does.',
     "train: 8 repeated rows, same text and same label, e.g. 'x' (train.tsv line 2)",
     "train: 1 class with fewer than 10 texts, e.g. 'y' (8)",
     "dev: 1 text also in train, with another label, e.g. 'z'",

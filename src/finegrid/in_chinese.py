@@ -289,6 +289,12 @@ PATTERNS: tuple[tuple[str, str], ...] = (
         r"<\1>：\2 条文本也在<\3>中，但标签不同，例如 <\4>",
     ),
     (
+        r"(.+) at the rate of another optimizer: each needs one of its own\. Give every kind its rate in a "
+        r'bundle, as the preset "optimizers" does\.',
+        r"\1 用的是另一种优化器的学习率：每种优化器都需要自己的学习率。请像预设“optimizers”那样，"
+        r"在配方组合中为每种优化器设定学习率。",
+    ),
+    (
         rf"{SPLIT}: {N} texts? nearly like one of {SPLIT} \(similarity from (.+?)\), e\.g\. (.+)",
         r"<\1>：\2 条文本与<\3>中的某条几乎相同（相似度不低于 \4），例如 <\5>",
     ),

@@ -12,7 +12,7 @@ from finegrid.audit.costs import make_audit
 from finegrid.machine import Precision
 from finegrid.planning.capacity import GIB
 from finegrid.planning.runs import plan_runs
-from finegrid.planning.status import StudyStatus, probed, study_status
+from finegrid.planning.status import AT_ONE_RATE, StudyStatus, probed, study_status
 from finegrid.planning.status_words import plan_lines, status_lines
 from finegrid.spelling import Lang
 from finegrid.study.audit_file import save_audit
@@ -121,3 +121,12 @@ def test_who_trains_a_study_says_what_time_is_left_and_this_machine_does_not(stu
 
     assert [line for line in status_lines(status) if "left" in line.partition("about ")[2]]
     assert not [line for line in status_lines(status, at_work=True) if "about " in line]
+
+
+@pytest.mark.parametrize(("rates", "told"), [("", 1), ('"optimizer.rate" = [5e-5, 1e-5]', 0)])
+def test_a_plan_warns_of_optimizers_at_one_rate(rates: str, told: int, bert: Path, tmp_path: Path) -> None:
+    factors = f'[factors]\n"optimizer.kind" = ["adamw", "lion"]\n{rates}\n[design]\nkind = "full"'
+    study = open_study(write_study(tmp_path / "study", bert, settings=factors)).study
+    warnings = StudyStatus(study, study.head.run, None, (0,)).warnings
+
+    assert warnings == [f'"lion" {AT_ONE_RATE}'] * told

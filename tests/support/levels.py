@@ -51,6 +51,7 @@ ON: Levels = {
     "optimizer.beta1": 0.5,
     "optimizer.beta2": 0.9,
     "optimizer.eps": 1e-3,
+    "optimizer.kind": "muon",
     "rates.layer_decay": 0.5,
     "rates.head": 10.0,
     "prior.decay": 1.0,

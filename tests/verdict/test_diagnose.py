@@ -71,3 +71,12 @@ def test_recipes_that_share_no_seed_with_the_others_are_named(tmp_path: Path) ->
     assert describe(warning, "en").what == "1 recipe ran with none of the seeds of the others: row 7"
     assert all(np.isfinite(mean) for mean, _ in judge(results).scores)
     assert np.isnan(judge(changed).scores[3][0]) and 3 not in judge(changed).eligible
+
+
+def test_optimizers_at_one_rate_are_told_in_the_verdict(tmp_path: Path, bert: Path) -> None:
+    factors = '[factors]\n"optimizer.kind" = ["adamw", "lion"]'
+    study = audited_study(tmp_path / "study", bert, factors)
+    fill(study)
+    (warning,) = (one for one in diagnose(load_results(study)) if one.kind == "one-rate")
+
+    assert describe(warning, "en").what == "lion trained at the rate of another optimizer"

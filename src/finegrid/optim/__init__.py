@@ -1,4 +1,5 @@
 """The second half of a step: what a gradient does to a weight.
 
-Others import `updater` (parameter groups, and what an update rule is) and `adamw` (the rule in use).
+Others import `updater` (parameter groups, and what an update rule is) and the rules: `adamw`, `lion`, `sgd`,
+`muon`, `adafactor`, `schedule_free`.
 """

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from finegrid.optim.updater import Update
+from finegrid.optim.updater import State, Update, zeros_like_each
 
 BETAS = (0.9, 0.999)  # Devlin et al. 2019, appendix A.2; also torch's defaults
 EPS = 1e-8
@@ -24,11 +24,15 @@ class AdamW:
     beta2: float = BETAS[1]
     eps: float = EPS
     names = ("first", "second")
+    evaluated = ""
 
     @property
     def key(self) -> str:
         of_moments = f"betas {self.beta1} {self.beta2}, eps {self.eps}"
         return f"adamw, {of_moments}, bias correction {self.bias_correction}"
+
+    def new_state(self, p: Tensor) -> State:
+        return zeros_like_each(p, self.names)
 
     def number_for_graphs(self, updates: int) -> float:
         """What stands for the number of the update where it lies in a tensor."""

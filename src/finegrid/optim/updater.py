@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import NotRequired, Protocol, TypedDict
 
 import torch
@@ -51,7 +51,8 @@ class UpdateRule(Protocol):
     No tensor's update depends on another's; they come as lists, since one call for many is faster.
 
     Attributes:
-        names: of the tensors that make up a parameter's state: like it in shape and type, zero at first.
+        names: of all tensors that make up a parameter's state; see `new_state`.
+        evaluated: of those the one that a run is evaluated with in the place of its parameters, or "".
         key: what the rule is, with all that tells it from others; equal keys update alike.
     """
 
@@ -59,7 +60,14 @@ class UpdateRule(Protocol):
     def names(self) -> tuple[str, ...]: ...
 
     @property
+    def evaluated(self) -> str: ...
+
+    @property
     def key(self) -> str: ...
+
+    def new_state(self, p: Tensor) -> State:
+        """What is kept of a parameter before its first update, all of it in the parameter's type."""
+        ...
 
     def number_for_graphs(self, updates: int) -> float:
         """What stands for the number of the update where it lies in a tensor."""
@@ -72,6 +80,30 @@ class UpdateRule(Protocol):
     def for_stand_in(self, p: Tensor, stand_in: Tensor, anchor: Tensor) -> UpdateRule:
         """The same rule for another parameter in the place of one. ``anchor``: of it, where p is pulled."""
         ...
+
+
+def zeros_like_each(p: Tensor, names: Iterable[str]) -> State:
+    """The state of most rules: tensors like the parameter."""
+    return {name: torch.zeros_like(p) for name in names}
+
+
+def as_tensor(number: Number, p: Tensor) -> Tensor:
+    """A number as a tensor without dimensions beside a parameter: it rounds alike, captured or not."""
+    if isinstance(number, Tensor):
+        return number.to(p.dtype)
+    return torch.full((), number, dtype=p.dtype, device=p.device)  # torch.tensor would wait for a GPU
+
+
+def in_pieces(update: Update) -> Iterator[Update]:
+    """One tensor after the other on a CPU, where calls for many are loops, too; all at once on a GPU.
+
+    What an update makes in between is then as large as one tensor.
+    """
+    if update.params[0].device.type != "cpu":
+        yield update
+        return
+    for p, grad, state in zip(update.params, update.grads, update.state, strict=True):
+        yield replace(update, params=[p], grads=[grad], state=[state])
 
 
 class Updater:
@@ -114,7 +146,7 @@ class Updater:
 
     def _state_of(self, p: Tensor) -> State:
         if p not in self.state:
-            self.state[p] = {name: torch.zeros_like(p) for name in self.rule.names}
+            self.state[p] = self.rule.new_state(p)
         return self.state[p]
 
     def gradients(self) -> list[Tensor]:

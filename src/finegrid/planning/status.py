@@ -15,6 +15,7 @@ from finegrid.planning.forecast import makespan
 from finegrid.planning.free import with_free
 from finegrid.planning.phases import phases_json
 from finegrid.planning.runs import PlannedRun, plan_runs
+from finegrid.strategies.optimizer import list_kinds_at_one_rate
 from finegrid.study.audit_file import Audit, Proof, load_audit
 from finegrid.study.audited import fitting_audit
 from finegrid.study.bundles import bundles_json
@@ -25,6 +26,10 @@ from finegrid.study.runs_on_file import RunsOnFile, read_runs
 from finegrid.study.settings import RunSettings
 from finegrid.study.study import Study
 
+AT_ONE_RATE = (
+    "at the rate of another optimizer: each needs one of its own. Give every kind its rate in a bundle, as "
+    'the preset "optimizers" does.'
+)
 STATES = ("done", "diverged", "failed", "left")
 
 
@@ -104,8 +109,11 @@ class StudyStatus:
 
     @property
     def warnings(self) -> list[str]:
-        """What the audit warns of, and what of the study's files does not fit."""
-        return [*(self.audit.warnings if self.audit else ()), *self.on_file.notes]
+        """What the audit warns of, what is compared unfairly, and what of the study's files does not fit."""
+        unfair = list_kinds_at_one_rate(row.recipe.optimizer for row in self.study.rows)
+        kinds = ", ".join(f'"{kind}"' for kind in unfair)
+        told = [f"{kinds} {AT_ONE_RATE}"] if unfair else []
+        return [*(self.audit.warnings if self.audit else ()), *told, *self.on_file.notes]
 
     def records(self) -> Mapping[str, Record | None]:
         """Planned run id -> its latest record, of this precision or (in a mixed study) of another."""

@@ -107,7 +107,7 @@ class Recipe:
     def reads_table(self) -> TableReading:
         """When something looks at the whole table of words."""
         # What an averager makes of rows that are not there, nobody would know.
-        found = ["in steps" if one.overrides("averager") else one.reads_table for one in self.acting]
+        found = ["in steps" if one.overrides("averager") else one.table_reading for one in self.acting]
         return max(found, key=TABLE_READINGS.index, default="never")
 
     @property

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from finegrid.encoders.families import CheckpointInfo
     from finegrid.model.classifier import Classifier
-    from finegrid.optim.updater import ParamGroup, Update, UpdateRule
+    from finegrid.optim.updater import ParamGroup, State, Update, UpdateRule
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -123,8 +123,15 @@ class PriorDecay:
         return self.inner.names
 
     @property
+    def evaluated(self) -> str:
+        return self.inner.evaluated
+
+    @property
     def key(self) -> str:
         return f"{self.inner.key}, prior decay {self.decay}"
+
+    def new_state(self, p: Tensor) -> State:
+        return self.inner.new_state(p)
 
     def number_for_graphs(self, updates: int) -> float:
         return self.inner.number_for_graphs(updates)

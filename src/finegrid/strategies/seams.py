@@ -200,6 +200,11 @@ class Strategy(Part):
         return 0
 
     @property
+    def table_reading(self) -> TableReading:
+        """``reads_table``, where it depends on the levels."""
+        return self.reads_table
+
+    @property
     def copies(self) -> int:
         """How often it keeps what a run trains, beside weights, gradients, moments and the best weights."""
         return 0

@@ -366,6 +366,36 @@ def defaults(checkpoint: CheckpointInfo) -> Preset:
     )
 
 
+def optimizers(checkpoint: CheckpointInfo) -> Preset:
+    """AdamW and what is said to be better or cheaper, each with a rate of its own."""
+    own: dict[str, Levels] = {
+        "adamw": {},
+        # A fifth of the rate and five times the decay: 2302.06675 has a third to a tenth, and the inverse.
+        "lion": {"optimizer.rate": 1e-5, "optimizer.weight_decay": 0.05, "optimizer.beta2": 0.99},
+        "muon": {},  # scaled to AdamW's steps
+        "adafactor": {},
+        "schedule-free": {
+            "optimizer.rate": 1.5e-4,
+            "schedule.shape": "constant",
+        },  # 2405.15682: 1 to 10 times
+        "sgd": {"optimizer.rate": 1e-2},
+    }
+    kinds: dict[str, Levels] = {
+        kind: {"optimizer.kind": kind, **levels} if kind != "adamw" else levels
+        for kind, levels in own.items()
+    }
+    return Preset(
+        baseline={
+            "model.max_length": min(USUAL_LENGTH, checkpoint.positions),
+            "optimizer.rate": 5e-5,
+            "optimizer.weight_decay": 0.01,
+            "schedule.warmup_ratio": 0.1,
+        },
+        factors={"optimizers": [*kinds]},
+        bundles={"optimizers": Bundle(kinds)},
+    )
+
+
 PRESETS: Mapping[str, Callable[[CheckpointInfo], Preset]] = {
     "thucnews64": thucnews64_of,
     "few-sample": few_sample,
@@ -373,4 +403,5 @@ PRESETS: Mapping[str, Callable[[CheckpointInfo], Preset]] = {
     "free": free,
     "cheap": cheap,
     "defaults": defaults,
+    "optimizers": optimizers,
 }

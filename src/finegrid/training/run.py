@@ -27,6 +27,33 @@ from finegrid.training.loaded import LoadedStudy
 from finegrid.training.scorer import Choice, Scorer
 
 
+class InState:
+    """Weights to evaluate with that the update rule keeps beside those that it steps, and saves with them."""
+
+    def __init__(self, optimizer: Updater, name: str) -> None:
+        self.optimizer, self.name = optimizer, name
+
+    def update(self) -> None: ...
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        self._exchange_()
+        try:
+            yield
+        finally:
+            self._exchange_()
+
+    @torch.no_grad()
+    def _exchange_(self) -> None:
+        for p, state in self.optimizer.state.items():
+            stepped = p.clone()
+            p.copy_(state[self.name])
+            state[self.name].copy_(stepped)
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {}
+
+
 class DivergedError(Exception):
     """The loss, or a prediction, is no longer a finite number."""
 
@@ -66,6 +93,8 @@ class Run:
         self.acting, self.shares_prefix = recipe.acting, recipe.shares_prefix
         self.micro_batch = recipe.training.portion  # texts; 0: whole batches
         self.averagers = [a for strategy in self.acting if (a := strategy.averager(self.model))]
+        if rule.evaluated:
+            self.averagers.append(InState(self.optimizer, rule.evaluated))
         self.total_steps = loaded.steps_per_epoch(recipe) * recipe.training.epochs
         self.clipped: Tensor | None = None  # steps of this epoch; nan if gradients were not finite
         self.best_weights: dict[str, Tensor] = {}

@@ -221,9 +221,10 @@ def logits_shape(run: Run, split: str) -> Shape:
 
 def moment_shapes(run: Run, found: Iterable[str]) -> Iterator[tuple[str, Shape]]:
     """Of parameters that have had a gradient: all of the rule's tensors, or none."""
-    named, kinds = run.trained(), run.optimizer.rule.names
-    for name in {name for name in named for kind in kinds if f"{kind}/{name}" in {*found}}:
-        yield from ((f"{kind}/{name}", tuple(named[name].shape)) for kind in kinds)
+    named, rule, known = run.trained(), run.optimizer.rule, {*found}
+    for name in {name for name in named for kind in rule.names if f"{kind}/{name}" in known}:
+        begun = rule.new_state(named[name])
+        yield from ((f"{kind}/{name}", tuple(values.shape)) for kind, values in begun.items())
 
 
 def free_shapes(run: Run, found: Iterable[str]) -> Iterator[tuple[str, Shape]]:

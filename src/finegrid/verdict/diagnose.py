@@ -15,6 +15,7 @@ from finegrid.recipe.recipe import Recipe
 from finegrid.results.results import Results
 from finegrid.spelling import format_level
 from finegrid.statistics.outcomes import complete
+from finegrid.strategies.optimizer import list_kinds_at_one_rate
 from finegrid.strategies.seams import SharedChance
 from finegrid.study.record import Record
 from finegrid.study.scored_label import count_gold
@@ -41,6 +42,7 @@ Kind = Literal[
     "always-clipped",
     "identical",
     "few-gold-texts",
+    "one-rate",
 ]
 # Of a draw of chance that all seeds share, what warns of it.
 SHARED: Mapping[SharedChance, Kind] = {"pretraining": "shared-pretraining", "teacher": "shared-teacher"}
@@ -83,6 +85,7 @@ def diagnose(results: Results, undertrained: Undertrained | None = None) -> list
         clipped,
         identical,
         few_gold_texts,
+        at_one_rate,
     )
     found = [warning for check in checks for warning in check(results)]
     return [*([] if undertrained is None else [rising(undertrained)]), *found]
@@ -173,6 +176,13 @@ def shared_chance(results: Results) -> Iterator[Warning]:
     recipes = (Recipe().at(recipe.run) for recipe in results.recipes if recipe.run)
     shared = {one for recipe in recipes for one in recipe.shares_chance}
     yield from (Warning(kind, {}) for one, kind in SHARED.items() if one in shared)
+
+
+def at_one_rate(results: Results) -> Iterator[Warning]:
+    """Each optimizer needs a rate of its own."""
+    recipes = (Recipe().at(recipe.run) for recipe in results.recipes if recipe.run is not None)
+    if kinds := list_kinds_at_one_rate(recipe.optimizer for recipe in recipes):
+        yield Warning("one-rate", {"kinds": ", ".join(kinds)})
 
 
 def mixed(results: Results) -> Iterator[Warning]:

@@ -108,6 +108,11 @@ ENGLISH: dict[Kind, Words] = {
         "So few cannot show that nothing differs: what looks equal is open. Add test texts of it, or judge "
         "by another score.",
     ),
+    "one-rate": Words(
+        "{kinds} trained at the rate of another optimizer",
+        "Each kind needs a rate of its own, so this compares rates, too. Give every kind its rate in a "
+        "bundle, as the preset optimizers does.",
+    ),
 }
 CHINESE: dict[Kind, Words] = {
     "unfinished": Words(
@@ -191,6 +196,11 @@ CHINESE: dict[Kind, Words] = {
     "few-gold-texts": Words(
         "得分是“{label}”类的 F1，而测试集中只有 {count} 条文本属于该类，少于 {least} 条",
         "这么少的文本无法证明没有差别：看似相同的只能算尚不能判断。请增加该类的测试文本，或换一种得分。",
+    ),
+    "one-rate": Words(
+        "{kinds} 用的是另一种优化器的学习率",
+        "每种优化器都需要自己的学习率，因此这里也在比较学习率。请像预设 optimizers 那样，"
+        "在配方组合中为每种优化器设定学习率。",
     ),
 }
 WORDS: dict[Lang, dict[Kind, Words]] = {"en": ENGLISH, "zh": CHINESE}

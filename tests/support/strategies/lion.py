@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic.dataclasses import dataclass
 
+from finegrid.optim.updater import zeros_like_each
 from finegrid.strategies.part import STRICT, Claim
 from finegrid.strategies.seams import Setting, Strategy
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from finegrid.model.classifier import Classifier
-    from finegrid.optim.updater import Update, UpdateRule
+    from finegrid.optim.updater import State, Update, UpdateRule
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -36,7 +39,11 @@ class Lion(Strategy):
 
 class LionRule:
     names = ("mean",)
+    evaluated = ""
     key = "lion"
+
+    def new_state(self, p: Tensor) -> State:
+        return zeros_like_each(p, self.names)
 
     def number_for_graphs(self, updates: int) -> float:
         return float(updates)
