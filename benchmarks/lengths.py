@@ -13,8 +13,8 @@ with a header, text and label) takes others.
 
 Trainer is at its best: sdpa, padded to the longest of a batch, fused AdamW, bf16 where finegrid uses it; on
 CPUs as one process on all cores and as one on each, on a GPU with four loaders, with ``--compiled`` also by
-torch.compile. It needs accelerate. ``--against REF`` also times finegrid as it was at a git commit, by its own
-benchmarks. On a GPU finegrid trains whole epochs as ``gpu.py`` does, after a first one in which steps are
+torch.compile. It needs accelerate. ``--against REF`` also times finegrid as it was at a git commit, by its
+own benchmarks. On a GPU finegrid trains whole epochs as ``gpu.py`` does, after a first one in which steps are
 captured, and its memory is what it takes for evaluation too.
 """
 
@@ -117,7 +117,7 @@ def entries(
         device=device,
         length=length,
     )
-    # A checkpoint that transformers computes (ModernBERT) joins by ``--model``: nothing here knows its family.
+    # A checkpoint that transformers computes (ModernBERT) joins by ``--model``: no family is known here.
     own = Entry("finegrid", job)
     if device == "cpu" and arguments.workers is None:
         plan = planned("finegrid", arguments.shape, job)
