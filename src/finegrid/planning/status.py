@@ -15,7 +15,7 @@ from finegrid.planning.forecast import makespan
 from finegrid.planning.free import with_free
 from finegrid.planning.phases import phases_json
 from finegrid.planning.runs import PlannedRun, plan_runs
-from finegrid.strategies.optimizer import list_kinds_at_one_rate
+from finegrid.recipe.recipe import find_unfair
 from finegrid.study.audit_file import Audit, Proof, load_audit
 from finegrid.study.audited import fitting_audit
 from finegrid.study.bundles import bundles_json
@@ -110,7 +110,7 @@ class StudyStatus:
     @property
     def warnings(self) -> list[str]:
         """What the audit warns of, what is compared unfairly, and what of the study's files does not fit."""
-        unfair = list_kinds_at_one_rate(row.recipe.optimizer for row in self.study.rows)
+        unfair = find_unfair(row.recipe for row in self.study.rows)
         kinds = ", ".join(f'"{kind}"' for kind in unfair)
         told = [f"{kinds} {AT_ONE_RATE}"] if unfair else []
         return [*(self.audit.warnings if self.audit else ()), *told, *self.on_file.notes]

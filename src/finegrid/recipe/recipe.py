@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from functools import cache, cached_property, lru_cache
@@ -24,7 +24,7 @@ from finegrid.strategies.head import HeadSettings
 from finegrid.strategies.loss import Loss
 from finegrid.strategies.model import ModelSettings
 from finegrid.strategies.noise import Noise
-from finegrid.strategies.optimizer import Optimizer
+from finegrid.strategies.optimizer import Optimizer, list_kinds_at_one_rate
 from finegrid.strategies.part import Part, Price
 from finegrid.strategies.posthoc import Posthoc
 from finegrid.strategies.pretrain import Pretrain
@@ -286,3 +286,8 @@ def describe(error: ValidationError, level: object) -> str:
     """Pydantic's finding in our three parts."""
     reasons = ", or ".join(item["msg"].replace("Input should be", "expected") for item in error.errors())
     return f"level {level!r}: {reasons}."
+
+
+def find_unfair(recipes: Iterable[Recipe]) -> list[str]:
+    """Levels that recipes have at the rate of another one, where each needs its own; the baseline first."""
+    return [*list_kinds_at_one_rate(recipe.optimizer for recipe in recipes)]

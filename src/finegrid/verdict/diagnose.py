@@ -11,11 +11,10 @@ import numpy as np
 
 from finegrid import metrics
 from finegrid.recipe.identity import Level
-from finegrid.recipe.recipe import Recipe
+from finegrid.recipe.recipe import Recipe, find_unfair
 from finegrid.results.results import Results
 from finegrid.spelling import format_level
 from finegrid.statistics.outcomes import complete
-from finegrid.strategies.optimizer import list_kinds_at_one_rate
 from finegrid.strategies.seams import SharedChance
 from finegrid.study.record import Record
 from finegrid.study.scored_label import count_gold
@@ -181,7 +180,7 @@ def shared_chance(results: Results) -> Iterator[Warning]:
 def at_one_rate(results: Results) -> Iterator[Warning]:
     """Each optimizer needs a rate of its own."""
     recipes = (Recipe().at(recipe.run) for recipe in results.recipes if recipe.run is not None)
-    if kinds := list_kinds_at_one_rate(recipe.optimizer for recipe in recipes):
+    if kinds := find_unfair(recipes):
         yield Warning("one-rate", {"kinds": ", ".join(kinds)})
 
 
