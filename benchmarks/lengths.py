@@ -53,6 +53,7 @@ class Entry:
     workers: int = 1
     tree: Path | None = None  # of an earlier version of finegrid
     speeds: list[float] = field(default_factory=list)  # real tokens a second
+    per_processor: list[float] = field(default_factory=list)  # of its time; on CPUs
     gib: list[float] = field(default_factory=list)  # of one process; on a GPU, of its memory
 
     def measure_(self) -> None:
@@ -64,6 +65,8 @@ class Entry:
             environment = {"PYTHONPATH": str(tree / "src")}
         figures = figures_of(self.name, self.job, self.workers, program, environment)
         self.speeds.append(sum(own["tokens"] / own["seconds"] for own in figures))
+        if self.job.device == "cpu":  # what else the machine does counts less in it
+            self.per_processor.append(median(own["tokens"] / own["processor"] for own in figures))
         self.gib.append(max(own["bytes"] for own in figures) / 2**30)
 
 
@@ -117,7 +120,7 @@ def entries(
         device=device,
         length=length,
     )
-    # A checkpoint that transformers computes (ModernBERT) joins by ``--model``: no family is known here.
+    # A checkpoint that transformers computes (ModernBERT) joins by ``--model``: nothing here knows families.
     own = Entry("finegrid", job)
     if device == "cpu" and arguments.workers is None:
         plan = planned("finegrid", arguments.shape, job)
@@ -126,7 +129,9 @@ def entries(
         own.workers = arguments.workers
     found = [own]
     if arguments.against:
-        found.append(replace(own, name=f"finegrid {arguments.against}", tree=past, speeds=[], gib=[]))
+        found.append(
+            replace(own, name=f"finegrid {arguments.against}", tree=past, speeds=[], per_processor=[], gib=[])
+        )
     for workers in dict.fromkeys((1, own.workers if device == "cpu" else 1)):
         theirs = replace(job, contender="trainer", threads=available // workers)
         found.append(Entry(f"trainer x{workers}", theirs, workers))
@@ -139,26 +144,38 @@ def report(measured: dict[int, list[Entry]], about: str) -> str:
     lines = [
         about,
         "",
-        "| texts up to | contender | processes x threads | real tokens/s | GiB of one process |",
-        "| --- | --- | --- | --- | --- |",
+        "| texts up to | contender | processes x threads | real tokens/s | of processor time "
+        "| GiB of one process |",
+        "| --- | --- | --- | --- | --- | --- |",
     ]
     for length, own in measured.items():
         for entry in own:
             lines.append(
                 f"| {length} | {entry.name} | {entry.workers} x {entry.job.threads} "
-                f"| {spread(entry.speeds)} | {spread(entry.gib, '{:.2f}')} |"
+                f"| {spread(entry.speeds)} | {spread(entry.per_processor) if entry.per_processor else ''} "
+                f"| {spread(entry.gib, '{:.2f}')} |"
             )
     lines += [
         "",
-        "| texts up to | finegrid against | times as fast | times its memory |",
-        "| --- | --- | --- | --- |",
+        "| texts up to | finegrid against | times as fast | by processor time | times its memory |",
+        "| --- | --- | --- | --- | --- |",
     ]
     for length, (ours, *others) in measured.items():
         for entry in others:
-            ratios = [a / b for a, b in zip(ours.speeds, entry.speeds, strict=False)]
+            fast, cheap = (ratios(*pair) for pair in both(ours, entry))
             memory = median(ours.gib) / median(entry.gib)
-            lines.append(f"| {length} | {entry.name} | {spread(ratios, '{:.2f}')} | {memory:.2f} |")
+            lines.append(f"| {length} | {entry.name} | {fast} | {cheap} | {memory:.2f} |")
     return "\n".join(lines)
+
+
+def both(ours: Entry, theirs: Entry) -> list[tuple[list[float], list[float]]]:
+    return [(ours.speeds, theirs.speeds), (ours.per_processor, theirs.per_processor)]
+
+
+def ratios(ours: list[float], theirs: list[float]) -> str:
+    """Of rounds: the machine may have been busy with something else in one of them."""
+    found = [a / b for a, b in zip(ours, theirs, strict=False)]
+    return spread(found, "{:.2f}") if found else ""
 
 
 def describe(arguments: argparse.Namespace) -> str:
