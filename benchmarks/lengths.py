@@ -13,8 +13,8 @@ with a header, text and label) takes others.
 
 Trainer is at its best: sdpa, padded to the longest of a batch, fused AdamW, bf16 where finegrid uses it; on
 CPUs as one process on all cores and as one on each, on a GPU with four loaders, with ``--compiled`` also by
-torch.compile. It needs accelerate. ``--against REF`` also times finegrid as it was at a git commit, by its own
-benchmarks. On a GPU finegrid trains whole epochs as ``gpu.py`` does, after a first one in which steps are
+torch.compile. It needs accelerate. ``--against REF`` also times finegrid as it was at a git commit, by its
+own benchmarks. On a GPU finegrid trains whole epochs as ``gpu.py`` does, after a first one in which steps are
 captured, and its memory is what it takes for evaluation too.
 """
 
