@@ -18,8 +18,8 @@ from finegrid.buckets import GRAIN, Cuts, group_ends, round_up
 # against 8 ns for all that is done with one weight, forward and backward.
 GROUP_COST = 10_000
 # Padded tokens of texts that attend by groups, all weights of a batch at once, and attention weights of all
-# heads of one. What has more of both attends block by block, and only the tokens, not the weights, are kept for
-# the backward pass. With fewer weights its calls cost more than they save: measured on one Zen 5 core.
+# heads of one. What has more of both attends block by block: only tokens, not weights, are kept for the
+# backward pass. With fewer weights its calls cost more than they save: measured on one Zen 5 core.
 LONGEST_BY_GROUP, WEIGHTS_BY_GROUP = 128, 1 << 19
 
 
