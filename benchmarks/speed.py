@@ -141,9 +141,8 @@ def figures_of(
         process.stdin.write("go\n")
         process.stdin.flush()
     for process in processes:
-        assert process.stdout is not None
-        figures.append(json.loads(process.stdout.readline()))
-        process.wait()
+        told, _ = process.communicate()
+        figures.append(json.loads(told.splitlines()[0]))
     return figures
 
 

@@ -17,6 +17,7 @@ from finegrid.verdict.verdict import judge
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import classes
 import gpu
+import lengths
 import memory
 import sharing
 import speed
@@ -118,3 +119,35 @@ def test_the_benchmark_of_memory_measures_four_ways() -> None:
         [f"| {texts}", way] for texts in (4, 2) for way in ("kept", "computed twice")
     ]
     assert all(0 < float(row[2]) <= float(row[3]) for row in rows[1:])
+
+
+def test_texts_have_the_lengths_that_are_said(tmp_path: Path) -> None:
+    lengths.write_texts(tmp_path / "some.tsv", 400, 256, 0.5, 0.5)
+    lengths.write_texts(tmp_path / "full.tsv", 400, 256, 3.0, 0.5)
+    some, full = (
+        [len(line.split("\t")[0]) for line in (tmp_path / f"{name}.tsv").read_text().splitlines()[1:]]
+        for name in ("some", "full")
+    )
+    assert len(some) == 400 and 115 < sorted(some)[200] < 141 and max(some) <= 1.2 * 256
+    assert sum(count >= 256 for count in full) > 390
+
+
+def test_ratios_of_lengths_are_medians_of_rounds() -> None:
+    """Of one round's speeds, not of the medians of all: what else a machine does hits both alike."""
+    job = Job("finegrid", "", "", 8, 0, 1, 1, "fp32", 1.0, 1, length=256)
+    ours = lengths.Entry("finegrid", job, 1, None, [100.0, 10.0, 300.0], [10.0] * 3, [1.0] * 3)
+    theirs = lengths.Entry("trainer x1", job, 1, None, [50.0, 5.0, 100.0], [4.0] * 3, [4.0] * 3)
+    told = lengths.report({256: [ours, theirs]}, "a processor")
+
+    assert "| 256 | trainer x1 | 2.00 (2.00 to 3.00) | 2.50 (2.50 to 2.50) | 0.25 |" in told
+
+
+@pytest.mark.slow
+def test_a_version_is_measured_by_its_own_benchmarks(tmp_path: Path) -> None:
+    """Here this one, at a length that is not the default."""
+    lengths.write_texts(tmp_path / "texts.tsv", 300, 160, 0.5, 0.5)
+    about = str(embedded_checkpoint()), str(tmp_path / "texts.tsv"), 8, 0, 1, 1, "fp32", 0.1, 1
+    entry = lengths.Entry("finegrid", Job("finegrid", *about, length=160), 1, lengths.ROOT)
+    entry.measure_()
+
+    assert entry.speeds[0] > 0 and entry.per_processor[0] > 0 and entry.gib[0] > 0

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from finegrid.model.kernels import attention, blocks
+from finegrid.model.kernels import layout as layouts
 from finegrid.model.kernels.layout import Dropped, Layout, cut, lay_out
 from finegrid.model.kernels.sight import Sight
 from finegrid.model.kernels.varlen import attend_varlen
@@ -30,6 +31,12 @@ SIGHTS = {
     "causal window": Sight(causal=True, window=70),
     "only itself": Sight(window=1),
 }
+
+
+@pytest.fixture(autouse=True)
+def few_weights_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is longer than 128 tokens attends block by block, also of these few heads."""
+    monkeypatch.setattr(layouts, "WEIGHTS_BY_GROUP", 0)
 
 
 def layout_of(lengths: list[int], heads: int, known: bool = True, runs: int = 1) -> Layout:
@@ -195,3 +202,12 @@ def test_texts_up_to_the_longest_by_group_attend_as_if_there_were_no_longer_ones
     assert torch.equal(alone[:131], beside[:131])
     grads = (attention.attend_backward(one, of) for one, of in ((alone, of_short), (beside, of_both)))
     assert torch.equal(*(grad[:131] for grad in grads))
+
+
+@pytest.mark.parametrize(("heads", "length", "long"), [(12, 208, False), (12, 216, True), (3, 416, False)])
+def test_texts_of_few_weights_attend_by_groups(
+    monkeypatch: pytest.MonkeyPatch, heads: int, length: int, long: bool
+) -> None:
+    monkeypatch.undo()
+    layout = lay_out(torch.tensor([length]), ((1, length),), length, heads, 1, length)
+    assert layout.is_long(layout.groups[0]) is long and (layout.by_group is not None) is long

@@ -48,7 +48,7 @@ class WeightBlock:
 def long_texts(layout: Layout) -> Iterator[LongText]:
     """The texts that attend block by block."""
     for group in layout.groups:
-        if not group.is_long:
+        if not layout.is_long(group):
             continue
         here = layout.texts_of(group)
         about = zip(layout.host_starts[here], layout.host_lengths[here], strict=True)

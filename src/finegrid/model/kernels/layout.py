@@ -17,9 +17,10 @@ from finegrid.buckets import GRAIN, Cuts, group_ends, round_up
 # What one more group costs, in attention weights. Measured on one Zen 5 core: some 20 calls of 4 us each,
 # against 8 ns for all that is done with one weight, forward and backward.
 GROUP_COST = 10_000
-# Padded tokens of texts that attend by groups, all weights of a batch at once. Longer ones attend block by
-# block, and only the tokens, not the weights, are kept for the backward pass.
-LONGEST_BY_GROUP = 128
+# Padded tokens of texts that attend by groups, all weights of a batch at once, and attention weights of all
+# heads of one. What has more of both attends block by block: only tokens, not weights, are kept for the
+# backward pass. With fewer weights its calls cost more than they save: measured on one Zen 5 core.
+LONGEST_BY_GROUP, WEIGHTS_BY_GROUP = 128, 1 << 19
 
 
 # What a site has values of: of every token of a batch, of every text, or of neither of them.
@@ -51,11 +52,6 @@ class Group:
     length: int  # tokens of the longest, rounded up
     places: slice  # where its padded tokens lie: [texts, heads, length] of one head each
     weights: slice  # where its attention weights lie: [texts, heads, length, length]
-
-    @property
-    def is_long(self) -> bool:
-        """Whether its texts attend block by block."""
-        return self.length > LONGEST_BY_GROUP
 
 
 @dataclass(frozen=True)
@@ -105,9 +101,9 @@ class Layout:
     @cached_property
     def by_group(self) -> Layout | None:
         """The texts that attend by groups, the shortest. None: all do, as where the host knows no lengths."""
-        if self.real_tokens is None or not self.groups[-1].is_long:
+        if self.real_tokens is None or not self.is_long(self.groups[-1]):
             return None
-        groups = tuple(group for group in self.groups if not group.is_long)
+        groups = tuple(group for group in self.groups if not self.is_long(group))
         texts = self.texts_of(groups[-1]).stop if groups else 0
         return replace(
             self,
@@ -118,6 +114,10 @@ class Layout:
             places=groups[-1].places.stop if groups else 0,
             weights=groups[-1].weights.stop if groups else 0,
         )
+
+    def is_long(self, group: Group) -> bool:
+        """Whether its texts attend block by block."""
+        return group.length > LONGEST_BY_GROUP and self.heads * group.length**2 > WEIGHTS_BY_GROUP
 
     @cached_property
     def mask_places(self) -> tuple[Tensor, Tensor]:
