@@ -121,6 +121,11 @@ OBSTACLES = (
         "这种分类头的层数由 transformers 决定，不能再加隐藏层",
     ),
     (
+        r"(\S+) and (\S+), but each is a second pass, and sam would throw away the gradients that fgm has "
+        r"added\. Leave one of them at 0\.",
+        "两者都要再算一遍，而 sam 会丢掉 fgm 加上的梯度",
+    ),
+    (
         r"two kinds of averages, but one set of weights predicts\. Keep one\.",
         "用来预测的权重只有一组，不能同时取两种平均",
     ),
