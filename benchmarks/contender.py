@@ -139,7 +139,7 @@ def trainer(job: Job) -> Step:
     model = AutoModelForSequenceClassification.from_pretrained(
         job.checkpoint, num_labels=max(labels) + 1, dtype=torch.float32
     )
-    freeze_(model.bert, job.frozen)
+    freeze_(model.base_model, job.frozen)
     arguments = TrainingArguments(
         output_dir=tempfile.mkdtemp(),
         per_device_train_batch_size=job.batch_size,
