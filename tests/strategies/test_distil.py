@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from support.kept import keep_run
 from support.studies import make_lesson_, open_study, recipe_of, train, write_study
 from torch import Tensor
 from torch.nn import functional as F
@@ -21,11 +22,9 @@ from torch.nn import functional as F
 from finegrid.data.cells_of_file import ColumnOptions
 from finegrid.data.tokens import save_arrays_
 from finegrid.errors import InputError
-from finegrid.inference.keep import fitted_of, keep, title_model
 from finegrid.inference.predict import predict_file
 from finegrid.inference.teacher import open_teacher
 from finegrid.recipe.recipe import Recipe
-from finegrid.running.records import record_of
 from finegrid.strategies.criterion import CROSS_ENTROPY, Outputs
 from finegrid.strategies.distil import Distil
 from finegrid.strategies.seams import Setting
@@ -271,17 +270,8 @@ def test_other_formats_hold_probabilities_as_predict_writes_them(study: Path, en
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory, loaded: LoadedStudy) -> Path:
     """The model of a run of the shared study."""
-    recipe = loaded.study.baseline
-    (run,) = train(loaded, recipe)
-    out = tmp_path_factory.mktemp("kept") / "model"
-    keep(
-        loaded,
-        run,
-        fitted_of(loaded, recipe, record_of(loaded, run, "family", 0.0)),
-        out,
-        title_model(loaded, "study"),
-    )
-    return out
+    epochs = loaded.study.baseline.training.epochs
+    return keep_run(loaded, tmp_path_factory.mktemp("kept") / "model", training__epochs=epochs)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,16 @@ import torch
 from support.hosted import save_hosted
 from support.levels import on
 from support.stacks import batches, gradients, kill_and_resume, runs_of
-from support.studies import assert_same_run, open_study, recipe_of, train, weights, write_study
+from support.studies import (
+    LoadedOf,
+    assert_same_run,
+    open_study,
+    recipe_of,
+    studies_of,
+    train,
+    weights,
+    write_study,
+)
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -23,21 +31,11 @@ from finegrid.training.run import Run
 
 SILENT = {"dropout.hidden": 0.0, "dropout.attention": 0.0, "dropout.head": 0.0}
 EPSILON = 0.5
-LoadedOf = Callable[[str], LoadedStudy]
 
 
 @pytest.fixture(scope="module")
 def hosted(tmp_path_factory: pytest.TempPathFactory) -> LoadedOf:
-    made: dict[str, LoadedStudy] = {}
-
-    def loaded_of(family: str) -> LoadedStudy:
-        if family not in made:
-            home = tmp_path_factory.mktemp(family)
-            model = save_hosted(home / "model", family)
-            made[family] = open_study(write_study(home / "study", model))
-        return made[family]
-
-    return loaded_of
+    return studies_of(tmp_path_factory, lambda family, model: save_hosted(model, family))
 
 
 def still(loaded: LoadedStudy, **levels: object) -> Recipe:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -88,15 +89,40 @@ def step_captured(loaded: LoadedStudy, recipes: list[Recipe], steps: int = 4) ->
     return captured, ordinary
 
 
+def step_stacked(loaded: LoadedStudy, recipes: list[Recipe], steps: int = 4) -> tuple[list[Run], list[Run]]:
+    """Runs after steps as a stack, in float64, and the same after steps of their own."""
+    stacked, alone = (runs_of(loaded, recipes, torch.float64) for _ in range(2))
+    stack = Stack(stacked)
+    for step, batch in enumerate(batches(loaded, recipes[0])[:steps]):
+        stack.backward(batch, step)
+        for run in stacked:
+            run.update(step)
+        for run in alone:
+            run.step(batch, step)
+    return stacked, alone
+
+
 def kill_and_resume(loaded: LoadedStudy, recipe: Recipe, folder: Path, after: int = 5) -> Run:
     """A run that was killed after so many steps, and trained to its end from what was saved."""
+    (resumed,) = kill_and_resume_all(loaded, [recipe], folder, after)
+    return resumed
+
+
+def kill_and_resume_all(
+    loaded: LoadedStudy, recipes: Sequence[Recipe], folder: Path, after: int = 5
+) -> list[Run]:
+    """The same of the runs of a family."""
     state, killed = StateFile(folder / "state", 0.0), RuntimeError("killed")
 
     def on_step(done: int) -> None:
         if done == after:
             raise killed
 
+    def start() -> list[Run]:
+        return [Run(loaded, f"run-{place}", recipe, 0) for place, recipe in enumerate(recipes)]
+
     with pytest.raises(RuntimeError):
-        train_family(loaded, [Run(loaded, "run-0", recipe, 0)], state, on_step)
-    (resumed,) = train_family(loaded, [Run(loaded, "run-0", recipe, 0)], state)
+        train_family(loaded, start(), state, on_step)
+    resumed = [*train_family(loaded, start(), state)]
+    assert state.taken
     return resumed

@@ -311,6 +311,28 @@ def open_study(folder: Path, **settings: Any) -> LoadedStudy:
     return LoadedStudy(study, study.head.run.model_copy(update=settings), open_teacher)
 
 
+LoadedOf = Callable[[str], LoadedStudy]
+
+
+def studies_of(
+    temporary: pytest.TempPathFactory, save: Callable[[str, Path], Path], settings: str = ""
+) -> LoadedOf:
+    """A study of `write_study` for each family that is asked for, made once.
+
+    Args:
+        temporary: where they lie.
+        save: writes a checkpoint of a family into a folder.
+        settings: of the study.
+    """
+
+    @cache
+    def loaded(family: str) -> LoadedStudy:
+        home = temporary.mktemp(family)
+        return open_study(write_study(home / "study", save(family, home / "model"), settings))
+
+    return loaded
+
+
 def recipe_of(loaded: LoadedStudy, **levels: Any) -> Recipe:
     """The baseline with some levels moved; ``reinit__layers`` stands for ``reinit.layers``."""
     return loaded.study.baseline.at({name.replace("__", "."): level for name, level in levels.items()})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 from support.hosted import IN_FLOAT32, save_hosted
-from support.studies import assert_same_run, open_study, recipe_of, train, write_study
+from support.stacks import kill_and_resume
+from support.studies import LoadedOf, assert_same_run, open_study, recipe_of, studies_of, train, write_study
 from torch import nn
 from torch.nn import functional as F
 
@@ -22,27 +22,15 @@ from finegrid.recipe.identity import run_id
 from finegrid.training.loaded import LoadedStudy
 from finegrid.training.run import Run
 from finegrid.training.stack import can_stack
-from finegrid.training.state import StateFile
-from finegrid.training.train import train_family
 
 FAMILIES = ["modernbert", "deberta-v2", "qwen3", "albert"]
 FACTORS = '[factors]\n"schedule.warmup_ratio" = [0.0, 0.1]\n'
 STEPS = 50
-LoadedOf = Callable[[str], LoadedStudy]
 
 
 @pytest.fixture(scope="module")
 def loaded_of(tmp_path_factory: pytest.TempPathFactory) -> LoadedOf:
-    made: dict[str, LoadedStudy] = {}
-
-    def loaded(family: str) -> LoadedStudy:
-        if family not in made:
-            home = tmp_path_factory.mktemp(family)
-            checkpoint = save_hosted(home / "model", family)
-            made[family] = open_study(write_study(home / "study", checkpoint, FACTORS))
-        return made[family]
-
-    return loaded
+    return studies_of(tmp_path_factory, lambda family, model: save_hosted(model, family), FACTORS)
 
 
 def plain_steps(run: Run, family: str) -> dict[str, torch.Tensor]:
@@ -124,19 +112,8 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bits(
 ) -> None:
     loaded = loaded_of(family)
     recipe = recipe_of(loaded, model__pooling="last-mean", training__epochs=3)
-    path = tmp_path / "state.safetensors"
 
-    def stop(done: int) -> None:
-        if done > loaded.steps_per_epoch(recipe):
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        train_family(loaded, [Run(loaded, "run-0", recipe, 0)], StateFile(path, 0), stop)
-    again, state = Run(loaded, "run-0", recipe, 0), StateFile(path, 0)
-    train_family(loaded, [again], state)
-
-    assert state.taken
-    assert_same_run(again, train(loaded, recipe)[0])
+    assert_same_run(kill_and_resume(loaded, recipe, tmp_path), train(loaded, recipe)[0])
 
 
 @pytest.mark.parametrize("family", FAMILIES)

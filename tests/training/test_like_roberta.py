@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 from support.kept import keep_run, logits_of, texts_of, tokens_of
-from support.stacks import batches, runs_of, varied
-from support.studies import assert_same_run, open_study, recipe_of, train, weights, write_study
+from support.stacks import batches, kill_and_resume_all, runs_of, varied
+from support.studies import LoadedOf, assert_same_run, recipe_of, studies_of, train, weights
 from support.tiny import make_tiny
 from torch.nn import functional as F
 
@@ -23,26 +23,15 @@ from finegrid.recipe.recipe import Recipe
 from finegrid.training.loaded import LoadedStudy
 from finegrid.training.run import Run
 from finegrid.training.stack import Stack, can_stack
-from finegrid.training.state import StateFile
-from finegrid.training.train import train_family
 
 FAMILIES = sorted(ROBERTA_LIKE - {"roberta"})
 STEPS = 50
 NEAR = 1e-5
-LoadedOf = Callable[[str], LoadedStudy]
 
 
 @pytest.fixture(scope="module")
 def loaded_of(tmp_path_factory: pytest.TempPathFactory) -> LoadedOf:
-    made: dict[str, LoadedStudy] = {}
-
-    def loaded(family: str) -> LoadedStudy:
-        if family not in made:
-            home = tmp_path_factory.mktemp(family)
-            made[family] = open_study(write_study(home / "study", make_tiny(family, home / "model")))
-        return made[family]
-
-    return loaded
+    return studies_of(tmp_path_factory, make_tiny)
 
 
 def take_batches(loaded: LoadedStudy, recipe: Recipe) -> Iterator[Batch]:
@@ -127,21 +116,8 @@ def test_runs_in_company_and_after_a_kill_have_the_bits_of_a_run_alone(
         recipe_of(loaded, freeze__layers=2, reinit__layers=layers, training__epochs=2) for layers in (0, 1)
     ]
     alone = [train(loaded, recipe)[0] for recipe in recipes]
-    path = tmp_path / "state.safetensors"
+    again = kill_and_resume_all(loaded, recipes, tmp_path)
 
-    def stop(done: int) -> None:
-        if done > loaded.steps_per_epoch(recipes[0]):
-            raise KeyboardInterrupt
-
-    def start() -> list[Run]:
-        return [Run(loaded, f"run-{place}", recipe, 0) for place, recipe in enumerate(recipes)]
-
-    with pytest.raises(KeyboardInterrupt):
-        train_family(loaded, start(), StateFile(path, 0), stop)
-    again, state = start(), StateFile(path, 0)
-    train_family(loaded, again, state)
-
-    assert state.taken
     for one, other in zip(again, alone, strict=True):
         assert_same_run(one, other)
     assert not np.array_equal(alone[0].logits["dev"], alone[1].logits["dev"])

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from support.hosted import save_hosted
-from support.stacks import assert_runs_alike, batches, kill_and_resume, runs_of, step_captured
+from support.stacks import assert_runs_alike, batches, kill_and_resume, runs_of, step_captured, step_stacked
 from support.studies import assert_same_run, open_study, recipe_of, same_tensors, train, weights, write_study
 
 from finegrid.audit.canonical import Canonicaliser
@@ -21,7 +21,6 @@ from finegrid.recipe.recipe import Recipe
 from finegrid.training.captured import can_capture
 from finegrid.training.loaded import LoadedStudy
 from finegrid.training.run import Run
-from finegrid.training.stack import Stack
 
 KINDS: dict[str, dict[str, Any]] = {
     "lion": {"optimizer__kind": "lion", "optimizer__beta2": 0.99, "optimizer__rate": 1e-4},
@@ -58,15 +57,7 @@ def test_they_share_families_and_every_fast_path(loaded: LoadedStudy, kind: str)
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_stack_computes_each_runs_own_step(loaded: LoadedStudy, kind: str) -> None:
-    recipes = recipes_of(loaded, kind)
-    stacked, alone = (runs_of(loaded, recipes, torch.float64) for _ in range(2))
-    stack = Stack(stacked)
-    for step, batch in enumerate(batches(loaded, recipes[0])[:4]):
-        stack.backward(batch, step)
-        for run in stacked:
-            run.update(step)
-        for run in alone:
-            run.step(batch, step)
+    stacked, alone = step_stacked(loaded, recipes_of(loaded, kind))
     assert_runs_alike(stacked, alone, rtol=1e-3 if kind == "lion" else 1e-6)
 
 

@@ -7,13 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from support.stacks import (
-    assert_runs_alike,
-    batches,
-    kill_and_resume,
-    runs_of,
-    step_captured,
-)
+from support.stacks import assert_runs_alike, kill_and_resume, runs_of, step_captured, step_stacked
 from support.studies import assert_same_run, recipe_of, train
 
 from finegrid.planning.families import plan_families
@@ -21,7 +15,6 @@ from finegrid.planning.runs import PlannedRun
 from finegrid.recipe.recipe import Recipe
 from finegrid.training.captured import can_capture
 from finegrid.training.loaded import LoadedStudy
-from finegrid.training.stack import Stack
 
 CPU = torch.device("cpu")
 HEADS = 2
@@ -61,15 +54,7 @@ def test_they_share_families_and_every_fast_path(loaded: LoadedStudy, name: str)
 @pytest.mark.parametrize("frozen", [0, 2])
 @pytest.mark.parametrize("name", LEVELS)
 def test_a_stack_computes_each_runs_own_step(loaded: LoadedStudy, name: str, frozen: int) -> None:
-    recipes = recipes_of(loaded, name, freeze__layers=frozen)
-    stacked, alone = (runs_of(loaded, recipes, torch.float64) for _ in range(2))
-    stack = Stack(stacked)
-    for step, batch in enumerate(batches(loaded, recipes[0])[:4]):
-        stack.backward(batch, step)
-        for run in stacked:
-            run.update(step)
-        for run in alone:
-            run.step(batch, step)
+    stacked, alone = step_stacked(loaded, recipes_of(loaded, name, freeze__layers=frozen))
     assert_runs_alike(stacked, alone, rtol=1e-6)
 
 

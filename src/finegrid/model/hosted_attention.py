@@ -6,7 +6,6 @@ mask for packed texts; padded ones have the mask that its own eager attention ha
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -116,6 +115,3 @@ def refuse_unknown(others: dict[str, Any], mask: Tensor | None) -> None:
         raise NotImplementedError("attention with a mask of its own")
     if asked := [name for name in UNKNOWN if others.get(name) is not None]:
         raise NotImplementedError(f"attention with {', '.join(asked)}")
-
-
-Attention = Callable[..., tuple[Tensor, None]]

@@ -7,19 +7,21 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from finegrid.buckets import cut_buckets
+from finegrid.buckets import Cuts, cut_buckets
 from finegrid.encoders.tiers import Tier
 from finegrid.model.anatomy import Anatomy
 from finegrid.model.dropout import Clock, Dropout
 from finegrid.model.hosted_attention import SITE, attention_of, register_attention
 from finegrid.model.initial import Initial, find_initials
-from finegrid.model.kernels.layout import Layout
+from finegrid.model.kernels.layout import Bucket
 from finegrid.model.outline import Outline, SiteOutline, outline_of
 from finegrid.model.packing.batches import Batch, Packed, fill_up
-from finegrid.model.passing import Bucket, Pass, buckets_of, current_pass, passing
+from finegrid.model.passing import Pass, current_pass, passing
 from finegrid.model.sites import HostedDropout
 
 OUTLINE = "finegrid_outline"  # the attribute of an encoder that has what was found of it, for its copies
@@ -115,8 +117,9 @@ class HostedEngine:
     ) -> Tensor:
         pass_over = self._pass_over_packed if self.tier == "interface" else self._pass_over_buckets
         device = batch.ids.device.type
+        read = {level for level in wanted if level != end and (hidden is None or level > start)}
         with torch.autocast(device, compute, enabled=compute is not None, cache_enabled=False):
-            return pass_over(batch, wanted, visit, start, end, hidden)
+            return pass_over(batch, read, visit, start, end, hidden)
 
     def hold_(self, layers: range, compute: torch.dtype | None) -> None:
         """Nothing is gained by it here."""
@@ -125,7 +128,7 @@ class HostedEngine:
         """As `hold_`."""
 
     def _pass_over_packed(
-        self, batch: Packed, wanted: Collection[int], visit: Any, start: int, end: int | None, hidden: Any
+        self, batch: Packed, read: set[int], visit: Any, start: int, end: int | None, hidden: Any
     ) -> Tensor:
         top = len(self.outline.layers)
         reached: dict[int, Tensor] = {}
@@ -133,7 +136,7 @@ class HostedEngine:
         def see(level: int, vectors: Tensor) -> None:
             if level == end:
                 reached[level] = wide(vectors[0])
-            elif level in wanted and (level > start or hidden is None):
+            elif level in read:
                 visit(level, wide(vectors[0]))
 
         given = None if hidden is None else hidden[None]
@@ -143,30 +146,30 @@ class HostedEngine:
         return wide(last[0]) if end is None else reached[end]
 
     def _pass_over_buckets(
-        self, batch: Packed, wanted: Collection[int], visit: Any, start: int, end: int | None, hidden: Any
+        self, batch: Packed, read: set[int], visit: Any, start: int, end: int | None, hidden: Any
     ) -> Tensor:
         assert isinstance(batch, Batch)  # steps of a hosted encoder are not captured
         top = len(self.outline.layers)
-        layout = self._bucket_layout(batch)
+        layout = batch.layout_by(cut_padded, self.heads)
         parts: dict[int, list[Tensor]] = defaultdict(list)
         number = None
-        for bucket in buckets_of(layout):
+        for bucket in layout.buckets:
 
             def see(level: int, vectors: Tensor, bucket: Bucket = bucket) -> None:
-                if level == end or (level in wanted and (level > start or hidden is None)):
-                    parts[level].append(unpad(vectors, bucket))
+                if level == end or level in read:
+                    parts[level].append(bucket.unpad(wide(vectors)))
 
-            given = None if hidden is None else pad(hidden, bucket)
+            given = None if hidden is None else bucket.pad(hidden)
             about = layout, len(batch.ids), top, start, top if end is None else end, given, see, bucket
             current = Pass(*about) if number is None else Pass(*about, number)
             number = current.number
             inputs = {"input_ids": pad_ids(batch.ids, bucket, self._padding), "attention_mask": bucket.real}
-            last = self._pass(current, inputs, pad(batch.types, bucket) * bucket.real)
+            last = self._pass(current, inputs, bucket.pad(batch.types) * bucket.real)
             if end is None:
-                parts[top + 1].append(unpad(last, bucket))
+                parts[top + 1].append(bucket.unpad(wide(last)))
         whole = {level: fill_up(torch.cat(some), len(batch.ids)) for level, some in sorted(parts.items())}
         for level, vectors in whole.items():
-            if level in wanted and level != end and level <= top:
+            if level in read:
                 visit(level, vectors)
         return whole[top + 1 if end is None else end]
 
@@ -183,12 +186,14 @@ class HostedEngine:
         self.attended = current.attended
         return last
 
-    def _bucket_layout(self, batch: Batch) -> Layout:
-        return batch.layout_by(cut_buckets, self.heads)
-
     @property
     def _padding(self) -> int:
         return int(getattr(self.encoder.config, "pad_token_id", None) or 0)
+
+
+def cut_padded(lengths: NDArray[np.int64], heads: int) -> Cuts:
+    """The groups that texts are padded in, whatever the heads are."""
+    return cut_buckets(lengths)
 
 
 def host_layer_(layer: nn.Module, returns: int) -> None:
@@ -216,16 +221,5 @@ def wide(vectors: Tensor) -> Tensor:
     return vectors.to(torch.promote_types(vectors.dtype, torch.float32))
 
 
-def pad(packed: Tensor, bucket: Bucket) -> Tensor:
-    """``[tokens, ...]`` to ``[texts, length, ...]``; padding repeats a text's last token."""
-    rows = packed.index_select(0, bucket.tokens.view(-1))
-    return rows.view(*bucket.tokens.shape, *packed.shape[1:])
-
-
 def pad_ids(ids: Tensor, bucket: Bucket, padding: int) -> Tensor:
-    return torch.where(bucket.real > 0, pad(ids, bucket), padding)
-
-
-def unpad(padded: Tensor, bucket: Bucket) -> Tensor:
-    """``[texts, length, width]`` to ``[real tokens, width]``."""
-    return wide(padded).reshape(-1, padded.shape[-1]).index_select(0, bucket.rows)
+    return torch.where(bucket.real > 0, bucket.pad(ids), padding)

@@ -53,10 +53,6 @@ class Outline:
     width: int
     inputs: tuple[str, ...]  # names of what a pass takes
 
-    @property
-    def shares_layers(self) -> bool:
-        return len(set(self.layers)) < len(self.layers)
-
 
 @dataclass
 class Watched:

@@ -5,7 +5,7 @@ An encoder's parts find the pass that they are in by `current_pass`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -13,25 +13,14 @@ from functools import partial
 from itertools import count
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from finegrid.model.dropout import Notes
-from finegrid.model.kernels.layout import Group, Layout
+from finegrid.model.kernels.layout import Bucket, Layout
 
 CURRENT: ContextVar[Pass] = ContextVar("CURRENT")
 NUMBERS = count()
-
-
-@dataclass(frozen=True)
-class Bucket:
-    """Texts that are padded to one length: a group of the layout."""
-
-    group: Group
-    tokens: Tensor  # [texts, length], which token of the packed batch lies there; padding repeats the last
-    real: Tensor  # [texts, length], 1 or 0
-    rows: Tensor  # [real tokens], which places are real, shortest text first
 
 
 @dataclass
@@ -147,17 +136,3 @@ def current_pass() -> Pass:
         LookupError: there is none.
     """
     return CURRENT.get()
-
-
-def buckets_of(layout: Layout, wanted: Collection[int] | None = None) -> list[Bucket]:
-    """The groups of a batch, each padded to its longest text."""
-    found = []
-    device = layout.lengths.device
-    for group in layout.groups:
-        texts = layout.texts_of(group)
-        starts, lengths = layout.starts[texts, None], layout.lengths[texts, None]
-        place = torch.arange(group.length, device=device)
-        real = place < lengths
-        tokens = starts + torch.minimum(place, lengths - 1)
-        found.append(Bucket(group, tokens, real.long(), real.view(-1).nonzero()[:, 0]))
-    return found

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from finegrid.model.dropout import Clock
 from finegrid.model.packing.batches import fill_up
-from finegrid.model.passing import CURRENT, Bucket
+from finegrid.model.passing import CURRENT
 
 
 class Shift:
@@ -30,9 +29,9 @@ class Shift:
         assert self.values.grad is not None  # a pass over all texts came before
         return self.values.grad
 
-    def move_(self, values: Tensor, watched: bool = False) -> None:
-        """Add these from now on. ``watched``: their gradient is asked for."""
-        self.values = values.detach().requires_grad_(watched)
+    def move_(self, values: Tensor) -> None:
+        """Add these from now on."""
+        self.values = values.detach()
 
     def __call__(self, table: nn.Module, args: Any, output: Tensor) -> Tensor:
         """After the table was looked up, for a portion, or for texts that are padded to one length."""
@@ -44,11 +43,6 @@ class Shift:
             begin = portion.first_token
             own = fill_up(own[begin : begin + portion.tokens], portion.tokens)
         if current is not None and current.bucket is not None:
-            own = spread(own, current.bucket)
+            bucket = current.bucket  # whose padding gets 0
+            own = bucket.pad(own).masked_fill(bucket.real[:, :, None] == 0, 0.0)
         return output + own.view_as(output)
-
-
-def spread(packed: Tensor, bucket: Bucket) -> Tensor:
-    """``[tokens, width]`` to ``[texts, length, width]``; padding gets 0."""
-    rows = packed.index_select(0, bucket.tokens.view(-1)).view(*bucket.tokens.shape, packed.shape[1])
-    return rows.where((bucket.real > 0).unsqueeze(-1), torch.zeros_like(rows))

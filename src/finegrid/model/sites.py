@@ -71,7 +71,7 @@ class HostedDropout(Dropout):
         if bucket is None or self.kind == "shared":
             return keep.view_as(x)
         if self.kind == "hidden":
-            return keep.view(current.tokens, -1).index_select(0, bucket.tokens.view(-1)).view_as(x)
+            return bucket.pad(keep.view(current.tokens, -1)).view_as(x)
         return keep[bucket.group.weights].view_as(x)
 
     def forget_(self) -> None:

@@ -55,6 +55,7 @@ class LoadedStudy:
         # Made when they are asked for; by the file of more texts, since these have words of their own.
         self._rows: dict[str, Rows | None] = {}
         self._anchors: dict[Rows | None, dict[str, Tensor]] = {}
+        self._proof: TierProof | None = None  # the last one
         self._views: dict[int, LoadedStudy] = {}  # by split, of a resampled study
         self._features: dict[Hashable, TextFeatures] = {}
         self.settings = settings
@@ -121,13 +122,16 @@ class LoadedStudy:
         return [f"model: {family} runs padded, since over packed texts {problem}"]
 
     def prove_tier(self) -> TierProof:
-        """Compare what the encoder makes of some training texts with what transformers makes of them."""
+        """Compare what the encoder makes of some training texts with what transformers does: once a tier."""
+        if self._proof is not None and self._proof.tier == self.checkpoint.tier:
+            return self._proof
         lengths, model = self.tokens.train.lengths, self.study.baseline.model
         order = np.argsort(lengths, kind="stable")
         rows = order[np.unique(np.linspace(0, len(order) - 1, PROVED_TEXTS).astype(np.int64))]
         most = min(model.max_length, PROVED_TOKENS)
         batch = pack(self.tokens.train, rows, most, self.device, model.keep)
-        return prove_tier(self.checkpoint, self.checkpoint.tier, batch)
+        self._proof = prove_tier(self.checkpoint, self.checkpoint.tier, batch)
+        return self._proof
 
     @property
     def split_fingerprints(self) -> list[str]:

@@ -55,6 +55,25 @@ class Group:
 
 
 @dataclass(frozen=True)
+class Bucket:
+    """Texts that are padded to one length: a group of the layout."""
+
+    group: Group
+    tokens: Tensor  # [texts, length], which token of the packed batch lies there; padding repeats the last
+    real: Tensor  # [texts, length], 1 or 0
+    rows: Tensor  # [real tokens], which places are real, shortest text first
+
+    def pad(self, packed: Tensor) -> Tensor:
+        """``[tokens, ...]`` to ``[texts, length, ...]``; padding repeats a text's last token."""
+        rows = packed.index_select(0, self.tokens.view(-1))
+        return rows.view(*self.tokens.shape, *packed.shape[1:])
+
+    def unpad(self, padded: Tensor) -> Tensor:
+        """``[texts, length, width]`` to ``[real tokens, width]``."""
+        return padded.reshape(-1, padded.shape[-1]).index_select(0, self.rows)
+
+
+@dataclass(frozen=True)
 class Layout:
     """Where a packed batch lies during attention. The same for all layers and all runs of a family.
 
@@ -85,6 +104,19 @@ class Layout:
             own = self.lengths[self.texts_of(group)].repeat(self.runs)[:, None]
             found.append(masks(torch.arange(group.length, device=own.device) < own))
         return tuple(found)
+
+    @cached_property
+    def buckets(self) -> tuple[Bucket, ...]:
+        """The groups of one run, each padded to its longest text."""
+        return tuple(map(self._bucket_of, self.groups))
+
+    def _bucket_of(self, group: Group) -> Bucket:
+        texts = self.texts_of(group)
+        starts, lengths = self.starts[texts, None], self.lengths[texts, None]
+        place = torch.arange(group.length, device=lengths.device)
+        real = place < lengths
+        tokens = starts + torch.minimum(place, lengths - 1)
+        return Bucket(group, tokens, real.long(), real.view(-1).nonzero()[:, 0])
 
     @cached_property
     def host_lengths(self) -> list[int]:

@@ -62,6 +62,19 @@ def seen_by(rows, columns, length, window, CAUSAL: tl.constexpr, WINDOWED: tl.co
 
 
 @triton.jit
+def keys_of(first, length, window, QUERIES: tl.constexpr, KEYS: tl.constexpr,
+            CAUSAL: tl.constexpr, WINDOWED: tl.constexpr):  # fmt: skip
+    """Where the keys begin and end that any of the queries from ``first`` sees, from the start of a block."""
+    start, end = 0, length
+    if CAUSAL:
+        end = tl.minimum(end, first + QUERIES)
+    if WINDOWED:
+        start = tl.maximum(0, first - window + 1) // KEYS * KEYS
+        end = tl.minimum(end, first + QUERIES - 1 + window)
+    return start, end
+
+
+@triton.jit
 def survivors(key, base, padded, rows, first, lowest, COLUMNS: tl.constexpr):
     """Which attention weights dropout leaves, of ``rows`` and ``COLUMNS`` keys from ``first``.
 
@@ -101,12 +114,7 @@ def attend(
         return
     rows = first + tl.arange(0, QUERIES)
     own = load_rows(q, q_bias, begin, run, head, rows, length, q_token, q_head, by_run, HEAD, COLUMNS, BIAS)
-    start, end = 0, length
-    if CAUSAL:
-        end = tl.minimum(end, first + QUERIES)
-    if WINDOWED:
-        start = tl.maximum(0, first - window + 1) // KEYS * KEYS
-        end = tl.minimum(end, first + QUERIES - 1 + window)
+    start, end = keys_of(first, length, window, QUERIES, KEYS, CAUSAL, WINDOWED)
     padded = tl.load(mask_rows + text)
     base = tl.load(mask_starts + text) + head.to(tl.int64) * padded * padded
     top = tl.full([QUERIES], float("-inf"), tl.float32)
@@ -166,12 +174,7 @@ def attend_back_queries(
     place = (begin + rows) * heads + head
     tl.store(sums + place, along, mask=there)
     level = tl.load(levels + place, mask=there, other=0)
-    start, end = 0, length
-    if CAUSAL:
-        end = tl.minimum(end, first + QUERIES)
-    if WINDOWED:
-        start = tl.maximum(0, first - window + 1) // KEYS * KEYS
-        end = tl.minimum(end, first + QUERIES - 1 + window)
+    start, end = keys_of(first, length, window, QUERIES, KEYS, CAUSAL, WINDOWED)
     padded = tl.load(mask_rows + text)
     base = tl.load(mask_starts + text) + head.to(tl.int64) * padded * padded
     back = tl.zeros([QUERIES, COLUMNS], tl.float32)

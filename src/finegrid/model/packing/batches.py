@@ -21,6 +21,9 @@ from finegrid.model.kernels.layout import Layout, Portion, cut, cut_out, lay_out
 GRAIN = 32
 
 
+CutsOf = Callable[[NDArray[np.int64], int], Cuts]  # of sorted lengths, for so many heads
+
+
 @dataclass(frozen=True)
 class Prefix:
     """What frozen layers at the bottom make of a batch: the same for every run of a family."""
@@ -88,19 +91,21 @@ class Batch:
     prefix: Prefix | None = None
     portion: Portion | None = None  # that these texts are of the batch of a step; None: they are all of it
     whole: NDArray[np.int64] | None = None  # of a portion, the lengths of the texts of all that batch
-    _layouts: dict[tuple[int, int], Layout] = field(default_factory=dict)  # made when first asked for
+    _layouts: dict[tuple[CutsOf, int, int], Layout] = field(default_factory=dict)  # made when asked for
 
     def layout(self, heads: int, runs: int = 1) -> Layout:
         """Where the texts lie during attention, of one run or of several that are stacked."""
-        if (heads, runs) not in self._layouts:
-            own = self.layout_by(lambda lengths: cut(lengths, heads), heads, runs)
-            self._layouts[heads, runs] = own
-        return self._layouts[heads, runs]
+        return self.layout_by(cut, heads, runs)
 
-    def layout_by(self, cuts_of: Callable[[NDArray[np.int64]], Cuts], heads: int, runs: int = 1) -> Layout:
-        """The same, by another way to cut texts into groups. A portion keeps the groups of its batch."""
+    def layout_by(self, cuts_of: CutsOf, heads: int, runs: int = 1) -> Layout:
+        """The same, by a way to cut texts into groups. A portion keeps the groups of its batch."""
+        if (cuts_of, heads, runs) not in self._layouts:
+            self._layouts[cuts_of, heads, runs] = self._lay_out(cuts_of, heads, runs)
+        return self._layouts[cuts_of, heads, runs]
+
+    def _lay_out(self, cuts_of: CutsOf, heads: int, runs: int) -> Layout:
         lengths = torch.from_numpy(self.lengths).to(self.ids.device)
-        cuts, before = cuts_of(self.lengths if self.whole is None else self.whole), 0
+        cuts, before = cuts_of(self.lengths if self.whole is None else self.whole, heads), 0
         if self.portion is not None:
             cuts, texts = cut_out(cuts, self.portion.first_text, len(self.lengths))
             before = sum(heads * count * length**2 for count, length in texts)
