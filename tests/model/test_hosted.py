@@ -25,6 +25,7 @@ from torch import Tensor
 
 from finegrid.encoders.families import inspect
 from finegrid.encoders.hosted import plain_values
+from finegrid.model import hosted_attention
 from finegrid.model.classifier import Classifier
 from finegrid.model.dropout import Notes
 from finegrid.model.initial import find_initials
@@ -256,6 +257,23 @@ def test_a_family_whose_texts_depend_on_their_company_is_refused(
     proof = prove_tier(open_hosted(folder), "padded", random_batch)
 
     assert "depend on the texts beside it" in proof.problem(family)
+
+
+def test_texts_that_see_each_other_are_found_out(
+    hosted_of: HostedOf, random_batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By transformers' vectors, and by those that a text has alone."""
+
+    def attend_all(q: Tensor, k: Tensor, v: Tensor, *_: Any, **__: Any) -> Tensor:
+        weights = torch.einsum("qhd,khd->hqk", q, k).softmax(-1)
+        return torch.einsum("hqk,khd->qhd", weights, v)
+
+    monkeypatch.setattr(hosted_attention, "attend_varlen", attend_all)
+    proof = prove_tier(open_hosted(hosted_of("modernbert")), "interface", random_batch)
+
+    assert proof.against_padded is not None and proof.against_padded > 10 * NEAR
+    assert proof.alone is not None and proof.alone > 10 * NEAR
+    assert proof.alone_padded is not None and proof.alone_padded < NEAR
 
 
 def test_what_draws_unseen_is_refused(hosted_of: HostedOf, random_batch: Batch) -> None:

@@ -167,5 +167,7 @@ def test_an_encoder_whose_attention_is_not_ours_runs_padded_and_says_so(
     assert loaded.study.checkpoint.tier == "interface" and loaded.checkpoint.tier == "padded"
     assert loaded.fingerprints["tier"] == "padded"
     assert any("deberta-v2 runs padded" in warning for warning in loaded.warnings)
+    audited = make_audit(loaded).tier
+    assert audited is not None and audited.tier == "padded" and audited.attentions == 0
     (run,) = train(loaded, recipe_of(loaded, model__pooling="last-mean", training__epochs=1))
     assert run.progress.status == "done" and np.isfinite(run.logits["dev"]).all()

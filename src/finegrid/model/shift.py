@@ -43,6 +43,5 @@ class Shift:
             begin = portion.first_token
             own = fill_up(own[begin : begin + portion.tokens], portion.tokens)
         if current is not None and current.bucket is not None:
-            bucket = current.bucket  # whose padding gets 0
-            own = bucket.pad(own).masked_fill(bucket.real[:, :, None] == 0, 0.0)
+            own = current.bucket.pad(own)  # what padding gets is never read
         return output + own.view_as(output)
