@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -34,7 +35,7 @@ from typing import Any
 
 import numpy as np
 from job import Job
-from speed import figures_of, make_base, planned, spread
+from speed import figures_of, make_base, planned, spread, start_contenders, wait_for
 
 from finegrid.encoders.families import embedded_checkpoint
 from finegrid.machine import cores, fastest_precision
@@ -56,18 +57,36 @@ class Entry:
     per_processor: list[float] = field(default_factory=list)  # of its time; on CPUs
     gib: list[float] = field(default_factory=list)  # of one process; on a GPU, of its memory
 
-    def measure_(self) -> None:
+    def start(self) -> list[subprocess.Popen[str]]:
         program: tuple[str, ...] = ()
         environment: dict[str, str] = {}
         if self.tree is not None or (self.job.contender == "finegrid" and self.job.device == "cuda"):
             tree = self.tree or ROOT
             program = (str(Path(__file__).parent / "by_version.py"), str(tree))
-            environment = {"PYTHONPATH": str(tree / "src")}
-        figures = figures_of(self.name, self.job, self.workers, program, environment)
+            paths = [str(tree / "src"), os.environ.get("PYTHONPATH", "")]
+            environment = {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+        return start_contenders(self.job, self.workers, program, environment)
+
+    def measure_(self, processes: list[subprocess.Popen[str]]) -> None:
+        """Take the figures of its processes, which are ready."""
+        figures = figures_of(processes)
         self.speeds.append(sum(own["tokens"] / own["seconds"] for own in figures))
         if self.job.device == "cpu":  # what else the machine does counts less in it
             self.per_processor.append(median(own["tokens"] / own["processor"] for own in figures))
         self.gib.append(max(own["bytes"] for own in figures) / 2**30)
+
+
+def ready(entries: list[Entry]) -> Iterator[tuple[Entry, list[subprocess.Popen[str]]]]:
+    """Each with its processes. On a GPU all warm up at once, and wait for their turn: starts take longest.
+
+    A process that waits computes nothing, and counts its own memory alone.
+    """
+    at_once = len(entries) if entries[0].job.device == "cuda" else 1
+    for first in range(0, len(entries), at_once):
+        started = [(entry, entry.start()) for entry in entries[first : first + at_once]]
+        for entry, processes in started:
+            wait_for(entry.name, processes)
+        yield from started
 
 
 def write_texts(path: Path, texts: int, length: int, share: float, sigma: float) -> None:
@@ -87,9 +106,9 @@ def write_texts(path: Path, texts: int, length: int, share: float, sigma: float)
 
 @contextmanager
 def checked_out(ref: str | None) -> Iterator[Path | None]:
-    """The tree of a git commit, for as long."""
-    if ref is None:
-        yield None
+    """The tree of a git commit, for as long; or the folder that already holds one."""
+    if ref is None or Path(ref).is_dir():
+        yield Path(ref).resolve() if ref else None
         return
     with tempfile.TemporaryDirectory() as scratch:
         tree = Path(scratch) / "tree"
@@ -216,7 +235,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--precision", choices=["fp32", "bf16"], help="as finegrid would choose, by default")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--workers", type=int, help="of finegrid on CPUs; as it plans them, by default")
-    parser.add_argument("--against", metavar="REF", help="a git commit of finegrid")
+    parser.add_argument("--against", metavar="REF", help="a git commit of finegrid, or a folder of one")
     parser.add_argument("--compiled", action="store_true", help="Trainer also by torch.compile")
     parser.add_argument("--median", type=float, default=0.5, help="of lengths, in parts of the most tokens")
     parser.add_argument("--sigma", type=float, default=0.5)
@@ -244,8 +263,8 @@ def main() -> None:
         stack.enter_context(suppress(KeyboardInterrupt))  # what has been measured is worth printing
         for number in range(arguments.rounds):
             for length, own in measured.items():
-                for entry in own:
-                    entry.measure_()
+                for entry, processes in ready(own):
+                    entry.measure_(processes)
                     told = f"round {number + 1}: {length}, {entry.name}: {entry.speeds[-1]:,.0f} tokens/s"
                     print(f"{told}, {entry.gib[-1]:.2f} GiB", file=sys.stderr, flush=True)
                     keep(arguments.out, measured)

@@ -17,6 +17,7 @@ import argparse
 import json
 import os
 import platform
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -96,7 +97,9 @@ def product_rate(dtype: str, threads: int) -> float:
 
 def measure_(entry: Entry) -> None:
     """One round: all workers of the contender at once."""
-    figures = figures_of(entry.name, entry.job, entry.workers)
+    processes = start_contenders(entry.job, entry.workers)
+    wait_for(entry.name, processes)
+    figures = figures_of(processes)
     entry.tokens_per_second.append(sum(f["tokens"] / f["seconds"] for f in figures))
     entry.per_processor.append(median(f["tokens"] / f["processor"] for f in figures))
     entry.gib.append(median(f["bytes"] for f in figures) / 2**30)
@@ -104,23 +107,18 @@ def measure_(entry: Entry) -> None:
     entry.products.append(median(f["products"] for f in figures))
 
 
-def figures_of(
-    name: str,
+def start_contenders(
     job: Job,
     workers: int,
     program: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
-) -> list[dict[str, float]]:
-    """What so many processes of a contender reach at once; of ``contender.py``, or of another program.
-
-    Raises:
-        SystemExit: one did not start.
-    """
+) -> list[subprocess.Popen[str]]:
+    """So many processes of a contender: of ``contender.py``, or of another program."""
     own = program or (str(Path(__file__).parent / "contender.py"),)
     command = [sys.executable, *own, json.dumps(asdict(job))]
     threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(job.threads))
     fixed = {**ALLOCATOR, "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
-    processes = [
+    return [
         subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -131,19 +129,28 @@ def figures_of(
         )
         for _ in range(workers)
     ]
+
+
+def wait_for(name: str, processes: Sequence[subprocess.Popen[str]]) -> None:
+    """Wait until all are ready.
+
+    Raises:
+        SystemExit: one did not start.
+    """
     for process in processes:
         assert process.stdout is not None
         if process.stdout.readline().strip() != "ready":
-            raise SystemExit(f"{name} did not start: run {own[0]} by hand with {command[-1]}")
-    figures = []
+            assert isinstance(process.args, list)
+            raise SystemExit(f"{name} did not start: run by hand: {shlex.join(process.args)}")
+
+
+def figures_of(processes: Sequence[subprocess.Popen[str]]) -> list[dict[str, float]]:
+    """What processes of a contender, which are ready, reach at once."""
     for process in processes:
         assert process.stdin is not None
         process.stdin.write("go\n")
         process.stdin.flush()
-    for process in processes:
-        told, _ = process.communicate()
-        figures.append(json.loads(told.splitlines()[0]))
-    return figures
+    return [json.loads(process.communicate()[0].splitlines()[0]) for process in processes]
 
 
 def entries(arguments: argparse.Namespace, checkpoints: dict[str, str], bf16: bool) -> list[Entry]:

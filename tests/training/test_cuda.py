@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from support.hosted import save_hosted
 from support.levels import ON, base, on
-from support.stacks import batches, draw_by_counter_, gradients, runs_of, varied
+from support.stacks import batches, draw_by_counter_, gradients, kill_and_resume, runs_of, varied
 from support.strategies.adding import CAPTURED, EVERY, add_strategies_, factor_of
 from support.studies import (
     CPU,
@@ -18,9 +19,13 @@ from support.studies import (
     make_lesson_,
     open_study,
     recipe_of,
+    same_tensors,
+    save_checkpoint,
+    sentence,
     train,
     weights,
     write_study,
+    write_tsv,
 )
 
 from finegrid.model.kernels.counter import counter_words
@@ -163,6 +168,74 @@ def test_a_graph_holds_each_loss(tmp_path: Path, bert: Path, factor: str) -> Non
     loaded = open_study(make_lesson_(write_study(tmp_path, bert)), **given)
     prepare_process(loaded.settings)
     check_graphs(loaded, [recipe.at({"training.epochs": 4}) for recipe in (on(loaded, factor), base(loaded))])
+
+
+@pytest.mark.parametrize("kind", ["lion", "sgd", "adafactor", "schedule-free", "muon"])
+def test_a_graph_holds_each_kind_of_optimizer(on_gpu: Open, kind: str) -> None:
+    loaded = on_gpu(precision="bf16")
+    plain = recipe_of(loaded, training__epochs=4)
+    check_graphs(loaded, [plain.at({"optimizer.kind": kind}), plain])
+
+
+def test_a_graph_holds_layers_that_are_computed_twice(on_gpu: Open) -> None:
+    ends = []
+    for recompute in (True, False):
+        loaded = on_gpu(precision="bf16", recompute=recompute)
+        recipes = varied(loaded, training__epochs=4, dropout__hidden=0.3, dropout__attention=0.3)
+        check_graphs(loaded, recipes)
+        ends.append(train(loaded, *recipes))
+    for one, other in zip(*ends, strict=True):
+        assert one.progress.path == "graph"
+        assert same_tensors(weights(one), weights(other))
+
+
+def write_long_texts(folder: Path, longest: int) -> None:
+    """Instead of the study's own texts. Some are cut."""
+    for seed, (part, texts) in enumerate({"train": 24, "dev": 15, "test": 18}.items()):
+        draw = np.random.default_rng(seed)
+        lengths = draw.integers(1, longest * 6 // 5, texts)
+        rows = [(sentence(draw, row % 3, words), "xyz"[row % 3]) for row, words in enumerate(lengths)]
+        write_tsv(folder / f"{part}.tsv", rows)
+
+
+@pytest.mark.parametrize("length", [130, 300, 512])
+def test_long_texts_in_graphs_follow_a_cpu(tmp_path: Path, length: int) -> None:
+    """Attention by blocks, in steps of several sizes."""
+    model = save_checkpoint(tmp_path / "model", "bert", max_position_embeddings=512)
+    ends = []
+    for name, device in (("cpu", "cpu"), ("gpu", "cuda")):
+        study = write_study(tmp_path / name, model)
+        write_long_texts(study, length)
+        loaded = open_study(study, device=device, precision="fp32", family_size=4)
+        prepare_process(loaded.settings)
+        silent = {"dropout__hidden": 0.0, "dropout__attention": 0.0, "dropout__head": 0.0}
+        gentle = {"optimizer__rate": 1e-4, "training__epochs": 6}
+        recipes = varied(loaded, **silent, **gentle, model__max_length=length)
+        ends.append(train(loaded, *recipes))
+    for here, there in zip(*ends, strict=True):
+        assert there.progress.path == "graph", there.progress.reason
+        np.testing.assert_allclose(there.logits["test"], here.logits["test"], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("family", ["modernbert", "qwen3", "albert", "deberta-v2"])
+def test_an_encoder_of_transformers_follows_a_cpu_and_goes_on_after_a_crash(
+    tmp_path: Path, family: str
+) -> None:
+    model = save_hosted(tmp_path / "model", family)
+    silent = {"dropout__hidden": 0.0, "dropout__attention": 0.0, "dropout__head": 0.0}
+    ends = []
+    for name, device in (("cpu", "cpu"), ("gpu", "cuda")):
+        study = write_study(tmp_path / name, model)
+        loaded = open_study(study, device=device, precision="fp32")
+        prepare_process(loaded.settings)
+        recipe = recipe_of(
+            loaded, **silent, model__pooling="last-mean", training__epochs=3, optimizer__rate=1e-4
+        )
+        ends += train(loaded, recipe)
+    np.testing.assert_allclose(ends[1].logits["test"], ends[0].logits["test"], rtol=1e-3, atol=1e-3)
+
+    loud = recipe_of(loaded, model__pooling="last-mean", training__epochs=3)
+    assert_same_run(kill_and_resume(loaded, loud, tmp_path), train(loaded, loud)[0])
 
 
 def check_graphs(loaded: LoadedStudy, recipes: list[Recipe]) -> None:
