@@ -78,7 +78,7 @@ class InlineWorker(Worker):
             events.put((self, event))
 
         def serve() -> None:
-            worker.serve(Events(put), self._jobs, study.folder, settings)
+            worker.serve(Events(put), self._jobs, study.folder, settings, [*study.own.digests.values()])
             put(Ended(0))
 
         threading.Thread(target=serve, daemon=True).start()

@@ -36,6 +36,7 @@ CHINESE = {
     "Points; smaller differences are none. Default: a tenth of the baseline's error, 0.2 to 0.5.": ""
     "以点计；更小的差别视为没有差别。默认：基线误差的十分之一，在 0.2 至 0.5 之间。",
     "Points that a recommended recipe may lose against the baseline.": "推荐配方最多可比基线低多少个点。",
+    "Let the study's own strategies run, which are code.": "允许运行该研究自带的策略（它们是代码）。",
     "How many seeds. Default: study.toml's.": "随机种子数。默认：依 study.toml。",
     "en or zh. Default: as LC_ALL or LANG say, English if they say neither.": "en 或 zh。默认：依 LC_ALL 或 "
     "LANG；若都不是，则用英文。",
