@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
@@ -144,7 +145,7 @@ class Contract:
         first = self.final(self.on)
         torch.manual_seed(12345)
         np.random.seed(12345)  # noqa: NPY002
-        if not same(first, outcome(*self.train(self.on))):
+        if not same(first, outcome(self.train(self.on)[0])):
             fail("unlike itself")
 
     def check_chance(self) -> None:
@@ -173,10 +174,8 @@ class Contract:
             if done == steps + 1:
                 raise KilledError
 
-        try:
+        with suppress(KilledError):
             train_family(self.loaded, [Run(self.loaded, "run", self.on, SEED)], StateFile(path, 0.0), kill)
-        except KilledError:
-            pass
         again, state = Run(self.loaded, "run", self.on, SEED), StateFile(path, 0.0)
         train_family(self.loaded, [again], state)
         path.unlink()
@@ -354,7 +353,7 @@ def state_of(model: Classifier) -> dict[str, object]:
 
 
 def find_moved_chance(loaded: LoadedStudy, base: Recipe, moved: Recipe) -> list[str]:
-    """What of a seed's chance another recipe has moved: the head's first values, the order of texts, masks."""
+    """What of a seed's chance another recipe has moved: the head's first values, texts' order, masks."""
     ours, plain = (Run(loaded, "run", recipe, SEED) for recipe in (moved, base))
     found = []
     if head_values(ours) != head_values(plain):

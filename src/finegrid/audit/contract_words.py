@@ -63,14 +63,15 @@ CHINESE = {
     "pairs": "与 finegrid 自带的每个策略同时使用时，能够训练，或者说明理由并拒绝",
     "raises": "{error}。",
     "not done": "运行结果为 {status}：{reason}。",
-    "nothing": "{factor} = {level} 什么也没有改变，单独使用和与其他因素同时使用都是如此。如果别的水平有作用，请用 "
-    "--level {factor}=... 指定",
+    "nothing": "{factor} = {level} 什么也没有改变，单独使用和与其他因素同时使用都是如此。如果别的水平有作用，"
+    "请用 --level {factor}=... 指定。",
     "acts off": "{seams} 处有动作。",
     "other bits": "运行的权重与没有这个文件时不同。",
     "unlike itself": "两次运行不同。请从 setting.streams 取随机数，不要用 torch 或 numpy 的随机数生成器。",
     "moves chance": "它改变了{what}，而 touches 没有说明。",
     "beyond": "{factor} 还做了这些：{more}。请写进 touches，或者去掉。",
-    "no change": "在模型上走一步，看不出 {factor} 的任何变化。如果稍后才显现，请用 acts_at、shows_after 说明。",
+    "no change": "在模型上走一步，看不出 {factor} 的任何变化。如果稍后才显现，请用 acts_at、shows_after "
+    "说明。",
     "forgets": "接着跑的结果不同。会变化的内容请放在 averager 的 tensors 或更新规则的状态里。",
     "unlike in stacks": "梯度不同。损失和梯度只能取决于这次运行本身。",
     "takes": "{factor} 接受了 {levels}。请用 Field(ge=..., le=...) 限定范围。",
