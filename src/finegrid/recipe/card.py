@@ -23,6 +23,7 @@ from finegrid.spelling import Lang
 from finegrid.strategies.part import Part
 
 CHINESE_CARDS = ASSETS / "cards" / "zh"
+HEADINGS = ("Paper", "Idea", "Off", "Reduces", "Evidence")  # that every card has
 WIDTH, INDENT = 110, 8  # of cards, in columns; as docstrings have them
 FACTOR = re.compile(r"^([a-z_]+\.[a-z0-9_]+) {4}(.*)$", re.MULTILINE)
 

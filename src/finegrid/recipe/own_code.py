@@ -22,6 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import is_pydantic_dataclass
 
 from finegrid.errors import InputError, Problem, first_line
+from finegrid.recipe.card import HEADINGS
 from finegrid.recipe.described import TYPES, DescribedFactor, Description, LevelFacts, LevelKind, Sign
 from finegrid.recipe.recipe import BLANK, describe
 from finegrid.spelling import find_near
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 GROUP = "finegrid.strategies"  # of entry points
 MOST_BYTES = 2**20  # of a file
-HEADINGS = ("Paper", "Idea", "Off", "Reduces", "Evidence")  # of a card
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 # What only finegrid's own strategies may be: planning, costs and confirmations know these cases.
 NOT_OF_ONES_OWN: dict[str, str] = {
@@ -201,7 +201,7 @@ def import_module(code: OwnCode) -> tuple[ModuleType, str]:
             (entry,) = find_entries(code.name)
             return importlib.import_module(entry.module), entry.attr or ""
         name = f"finegrid_own_{code.name}"  # pydantic looks names up there
-        spec = importlib.util.spec_from_loader(name, ReadCode(code), origin=str(code.path))
+        spec = importlib.util.spec_from_file_location(name, code.path, loader=ReadCode(code))
         assert spec is not None and spec.loader is not None
         module = sys.modules[name] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)

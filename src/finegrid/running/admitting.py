@@ -79,16 +79,28 @@ def describe(folder: Path, codes: Sequence[OwnCode], runs: bool) -> tuple[Descri
         InputError: what is wrong with them, or with the study.
         WorkerBrokeError: the process ended otherwise.
     """
-    asked = [str(folder), TRAIN if runs else READ, *(code.digest for code in codes)]
-    ended = subprocess.run(
-        [*DESCRIBE, *asked], capture_output=True, text=True, encoding="utf-8", errors="replace"
-    )
-    try:
-        answer = json.loads(ended.stdout)
-    except ValueError:
-        raise WorkerBrokeError(ended.stderr or f"exit code {ended.returncode}") from None
+    answer = ask(folder, TRAIN if runs else READ, [code.digest for code in codes])
     if "problems" in answer:
         raise InputError(answer["source"], [Problem(where, what) for where, what in answer["problems"]])
     return tuple(
         Description.model_validate_json(json.dumps(one), strict=True) for one in answer["strategies"]
     )
+
+
+def ask(folder: Path, purpose: str, allowed: Sequence[str]) -> dict[str, Any]:
+    """What such a process says.
+
+    Raises:
+        WorkerBrokeError: it ended without a word.
+    """
+    ended = subprocess.run(
+        [*DESCRIBE, str(folder), purpose, *allowed],
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+    )
+    try:
+        answer: dict[str, Any] = json.loads(ended.stdout)
+        return answer
+    except ValueError:
+        raise WorkerBrokeError(ended.stderr or f"exit code {ended.returncode}") from None

@@ -128,7 +128,6 @@ def check_study(
     if problems or head is None or baseline is None:
         raise InputError(str(files.settings), list(dict.fromkeys(problems)))
     warnings = [
-        *own.warnings,
         *find_other_baselines(written, {**factors, **free}),
         *find_collapse(checkpoint, baseline, factors),
     ]

@@ -159,7 +159,7 @@ def find_changed(folder: Path, settings: StrategySettings, digests: Mapping[str,
     except InputError:
         return []
     return [
-        f"{code.source} has changed since {STRATEGIES_FILE} was written: what follows is of the code before. "
+        f"{code.source} has changed since {STRATEGIES_FILE} was written, which what follows is of. "
         "`finegrid plan` describes it anew."
         for code in codes
         if digests.get(code.name) != code.digest
