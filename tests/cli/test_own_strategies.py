@@ -116,7 +116,7 @@ def test_reading_commands_run_no_code_and_need_no_permission(study: Path, call: 
     assert "centre.share" in done.stdout
     assert call("report", study).returncode == 0
     page = (study / "report.html").read_text(encoding="utf-8")
-    assert "Gradient Centralization" in page and "how much of a row" in page
+    assert "Gradient Centralization" in page and "how much of the mean" in page
 
 
 def test_reading_commands_import_no_torch_whatever_the_strategy_imports(study: Path, tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_reading_commands_import_no_torch_whatever_the_strategy_imports(study: P
     assert (study / "strategies.json").read_bytes() == described
     (study / "strategies.json").unlink()
     asked = finegrid("plan", study, "--allow-code", settings=settings)
-    assert asked.returncode == 2 and "centre.py: line 14" in asked.stderr
+    assert asked.returncode == 2 and "centre.py: line 12" in asked.stderr
     assert "AssertionError: torch was imported" in asked.stderr
 
 
@@ -221,7 +221,7 @@ def test_what_study_toml_says_wrong_of_it_is_told(
 
 def test_problems_that_only_its_code_knows_are_told_by_plan(study: Path, call: Call) -> None:
     problems = (
-        "    def problems(self, checkpoint: Any) -> Any:\n"
+        "    def problems(self, checkpoint):\n"
         "        from finegrid.errors import Problem\n\n"
         '        return [Problem("centre.share", "not with this model.")] if self.share else []\n\n'
     )

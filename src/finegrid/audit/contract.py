@@ -166,7 +166,7 @@ class Contract:
                 fail("no change", factor=factor)
 
     def check_resume(self) -> None:
-        path = self.loaded.study.folder / "state" / "killed.safetensors"
+        path = self.loaded.study.files.state_of("killed")
         path.parent.mkdir(exist_ok=True)
         steps = self.loaded.steps_per_epoch(self.on)
 
@@ -244,8 +244,8 @@ class Contract:
                 continue  # refused, with a reason
             try:
                 (run,) = self.train(recipe)
-            except BrokenPromiseError as broken:
-                fail("not with", other=part, why=broken)
+            except Exception as error:  # as of `check`
+                fail("not with", other=part, why=describe_error(error))
             if not all(torch.isfinite(t).all() for t in outcome(run).values()):
                 fail("not finite", other=part)
 
@@ -281,17 +281,27 @@ def fail(key: str, **told: object) -> NoReturn:
 
 
 def describe_error(error: Exception) -> str:
+    if isinstance(error, BrokenPromiseError):
+        return str(error)
     return f"{type(error).__name__}: {error}".strip().rstrip(".")
 
 
 def outcome(run: Run, loaded: LoadedStudy | None = None) -> Tensors:
-    """What a run ends with: its weights and predictions; of the table of words the rows that texts need."""
+    """What a run has come to: weights, of words those of its texts, predictions, and scores on the way."""
     rows = (loaded or run.loaded).rows(run.recipe) if held_rows(run.table) is None else None
     weights = {
         name: take_rows(p.detach(), rows if p is run.table.weight else None)
         for name, p in run.model.named_parameters()
     }
-    return weights | {f"logits/{split}": torch.from_numpy(found) for split, found in run.logits.items()}
+    logits = {f"logits/{split}": torch.from_numpy(found) for split, found in run.logits.items()}
+    return weights | logits | {"epochs": torch.tensor([*score_epochs(run)], dtype=torch.float64)}
+
+
+def score_epochs(run: Run) -> Iterator[float]:
+    """The loss of every epoch, and all scores on dev after it."""
+    for entry in run.progress.epochs:
+        yield entry["train_loss"]
+        yield from (score for score in entry["dev"].values() if isinstance(score, float))
 
 
 def same(a: Tensors, b: Tensors) -> bool:

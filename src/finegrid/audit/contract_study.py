@@ -24,6 +24,7 @@ from finegrid.recipe.own_code import (
 )
 from finegrid.strategies.part import OfLayers
 from finegrid.strategies.seams import Strategy
+from finegrid.study.folder import SETTINGS_FILE
 from finegrid.study.load import load_study
 from finegrid.study.own_strategies import import_own
 from finegrid.study.toml import format_toml
@@ -113,7 +114,7 @@ def write_study(folder: Path, code: OwnCode, levels: Mapping[str, Sequence[Level
         for name, table in tables.items()
         for line in (f"[{name}]", *(f"{key} = {format_toml(value)}" for key, value in table.items()))
     ]
-    (folder / "study.toml").write_text("\n".join([*lines, ""]), encoding="utf-8")
+    (folder / SETTINGS_FILE).write_text("\n".join([*lines, ""]), encoding="utf-8")
 
 
 def write_texts(path: Path, part: str, count: int) -> None:

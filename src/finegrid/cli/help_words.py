@@ -97,6 +97,11 @@ CHINESE = {
     "Stop before this time is over, e.g. 2h, 30m. Begins no run too long.": "在这段时间用完之前停下，例如 "
     "2h、30m；来不及做完的运行不会开始。",
     "Say what is done, what failed, and what is left.": "查看哪些已完成、哪些失败、还剩哪些。",
+    # check-strategy
+    "Check on a small study what a strategy of your own promises. Exit code 1 if it breaks a promise.": ""
+    "在一个小研究上检查你自己的策略是否守信。有不符合之处时退出码为 1。",
+    "A Python file, or the name of an installed strategy.": "Python 文件，或已安装策略的名称。",
+    "factor=level that switches a factor on; repeat.": "打开某个因素的水平，写作 factor=level；可重复。",
     # table, verdict, report, watch, export
     "Print the study's table, in the order of the design.": "按设计的顺序显示研究的结果表。",
     "markdown, csv or json.": "markdown、csv 或 json。",

@@ -100,7 +100,7 @@ class DescribedStrategy(Strategy):
         found = next((facts for facts in told.facts if facts.levels in (levels, {})), None)
         if found is None:
             what = f"has levels that {told.source} was not asked about. `finegrid plan` asks it."
-            raise input_error("study.toml", told.name, what)
+            raise input_error("strategies", told.name, what)
         return found
 
 

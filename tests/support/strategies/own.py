@@ -2,41 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-# It imports torch at its top, as anybody would.
-CENTRE = '''"""Centred gradients: every row of a matrix's gradient has its mean taken off.
-
-Paper   Yong et al., Gradient Centralization, ECCV 2020 (2004.01461).
-Idea    g = g - share * mean(g), row by row, for parameters of two dimensions.
-Off     ``share=0.0``.
-Reduces Every row by itself.
-Evidence C: one paper, on images.
-"""
-
-from __future__ import annotations
-
-from typing import Annotated, Any, ClassVar
-
-import torch
-from pydantic import Field
-from pydantic.dataclasses import dataclass
-
-from finegrid.strategies.part import STRICT
-from finegrid.strategies.seams import Strategy
-
-
-@dataclass(frozen=True, config=STRICT)
-class Centre(Strategy):
-    touches: ClassVar[Any] = {"share": {"gradients": "all"}}
-
-    share: Annotated[float, Field(ge=0, le=1, description="how much of a row's mean is taken off")] = 0.0
-
-    def change_gradients_(self, gradients: list[torch.Tensor]) -> None:
-        for gradient in gradients if self.share else ():
-            if gradient.ndim == 2:
-                gradient.sub_(self.share * gradient.mean(dim=1, keepdim=True))
-'''
+GUIDE = Path(__file__).parents[3] / "docs" / "your-own-strategy.md"
+# The guide's. It imports torch at its top, as anybody would.
+CENTRE = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)[0]
 
 
 def write_own(folder: Path, name: str = "centre.py", changed: dict[str, str] | None = None) -> Path:
