@@ -238,7 +238,8 @@ def make_modernbert(folder: Path) -> Path:
     """A checkpoint of ModernBERT-base's shape with random weights, and the embedded tokeniser."""
     from transformers import ModernBertConfig, ModernBertModel
 
-    roles = {"pad_token_id": 0, "cls_token_id": 2, "sep_token_id": 3}
+    first = dict.fromkeys(("bos_token_id", "cls_token_id"), 2)
+    roles = {"pad_token_id": 0, **first, "eos_token_id": 3, "sep_token_id": 3}
     config = ModernBertConfig(vocab_size=WORDS, **roles)
     return save_untrained(folder, lambda: ModernBertModel(config))
 
