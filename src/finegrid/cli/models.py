@@ -90,7 +90,7 @@ def fit(
 ) -> None:
     """Train one recipe of a study and keep its model. Running again resumes."""
     language = parse_lang(lang)
-    study, settings = load(folder, language, allow_code=allow_code, device=device, precision=precision)
+    study, settings = load(folder, language, allow_code, device=device, precision=precision)
     chosen = find_recipe(study, recipe, partial(recommend, margin=margin, tolerance=tolerance))
     kept = check_out(out or StudyFolder(folder).best_model, force)
     if onnx:

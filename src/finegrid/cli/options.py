@@ -102,7 +102,7 @@ NewFolder = Annotated[Path, typer.Option(help="The folder to make.")]
 
 
 def load(
-    folder: Path, lang: Lang, only_read: bool = False, allow_code: bool = False, **options: str | float | None
+    folder: Path, lang: Lang, allow_code: bool = False, only_read: bool = False, **options: str | float | None
 ) -> tuple[Study, RunSettings]:
     """A study, and how to execute it: as study.toml says, or as the options that were given say.
 
@@ -111,8 +111,8 @@ def load(
     Args:
         folder: of the study.
         lang: of warnings.
-        only_read: whether nothing is to be trained or probed: then the model may be elsewhere.
         allow_code: whether the study's own strategies may run from now on.
+        only_read: whether nothing is to be trained or probed: then the model may be elsewhere.
         options: that were given.
 
     Raises:

@@ -6,7 +6,7 @@ import math
 import time
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -80,8 +80,7 @@ def run(
     from finegrid.verdict.screening import train_phases
 
     ends, language = find_end(for_), parse_lang(lang)
-    given: dict[str, Any] = {"device": device, "precision": precision, "memory": memory}
-    study, settings = load(folder, language, allow_code=allow_code, **given)
+    study, settings = load(folder, language, allow_code, device=device, precision=precision, memory=memory)
     check_together(until_decided, rows, seeds, for_, budget)
     chosen = parse_rows(rows, len(study.rows))
     with place_of(on, storage, mix) as place:
@@ -209,7 +208,7 @@ def confirm(
         show = show_in(parse_lang(lang))
         launch.train(small, settings_of(small), workers, rows=rows, mix=mix, show=show, place=place)
 
-    study, _ = load(folder, parse_lang(lang), allow_code=allow_code)
+    study, _ = load(folder, parse_lang(lang), allow_code)
     with place_of(on, storage, mix) as place:
         small, found = confirm_recommended(study, seeds, test, margin, train, tolerance)
     say_confirmed(found, folder, seeds, tolerance, as_json, parse_lang(lang))

@@ -310,7 +310,7 @@ def load_to_plan(
     Raises:
         InputError: as `load`; or there are none in dev or test, or data that cannot be used.
     """
-    study, settings = load(folder, lang, only_read, **options)
+    study, settings = load(folder, lang, only_read=only_read, **options)
     if compares and study.known_checkpoint is None:
         study = load_study(folder)
     if study.head.score not in PLAIN_SCORES and not (only_read and fitting_audit(study)):
