@@ -340,6 +340,7 @@ def find_off_problems(strategy: Strategy, loaded: LoadedStudy) -> list[str]:
     found = {
         "acts": not strategy.acts,
         "prepare_model": state_of(model) == before,
+        "rewrite": strategy.rewrite(setting.texts, 0, setting.streams) is setting.texts,
         "param_groups": strategy.param_groups(groups, model) is groups,
         "update_rule": strategy.update_rule(rule, model, setting) is rule,
         "criterion": strategy.criterion(CROSS_ENTROPY, setting) is CROSS_ENTROPY,
@@ -382,8 +383,8 @@ def head_values(run: Run) -> list[bytes]:
 
 
 def text_order(run: Run) -> list[list[int]]:
-    """Of an epoch, the texts of every batch."""
-    return [batch.rows.tolist() for batch in run.loaded.training_batches(run.recipe, run.seed, 1)]
+    """Of an epoch, the texts of every batch; within one they lie by their lengths, which may change."""
+    return [sorted(batch.rows.tolist()) for batch in run.loaded.training_batches(run.recipe, run.seed, 1)]
 
 
 def masks(model: Classifier) -> dict[str, bytes]:
