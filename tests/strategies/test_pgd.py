@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -16,7 +14,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from finegrid.model.shift import measure_lengths
-from finegrid.recipe.recipe import Recipe
 from finegrid.strategies.pgd import Pgd
 from finegrid.training.loaded import LoadedStudy
 from finegrid.training.run import Run

@@ -26,7 +26,7 @@ def test_these_and_no_others_read_again() -> None:
     assert [factor for factor in reading if factor not in GIVEN] == [*SWITCHES]
 
 
-@pytest.mark.parametrize("pair", combinations(SWITCHES, 2), ids="+".join)
+@pytest.mark.parametrize("pair", [*combinations(SWITCHES, 2)], ids="+".join)
 def test_two_are_refused_and_each_alone_is_not(pair: tuple[str, str], loaded: LoadedStudy) -> None:
     checkpoint = loaded.study.checkpoint
     (problem,) = SHORT.at(moved(*pair)).problems(checkpoint)

@@ -1,4 +1,4 @@
-"""What strategies do that move embedded words, by hand: one text at a time, with hooks on the table of words."""
+"""Moved words by hand: one text at a time, with hooks on the table of words."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ from support.studies import recipe_of
 
 SILENT = {"dropout.hidden": 0.0, "dropout.attention": 0.0, "dropout.head": 0.0}
 Gradients = dict[str, Tensor]  # of weights, by name
-Read = Callable[[Tensor | float], tuple[Tensor, Gradients]]  # words moved so, to gradients by words and weights
+Read = Callable[
+    [Tensor | float], tuple[Tensor, Gradients]
+]  # words moved so, to gradients by words and weights
 
 
 def still(loaded: LoadedStudy, levels: dict[str, Any], **others: object) -> Recipe:

@@ -1,4 +1,4 @@
-"""Adversarial training by several small steps: embedded words climb within a ball, then the batch is spent there.
+"""Adversarial training in several small steps: embedded words climb within a ball, and are trained on there.
 
 Paper   Madry et al., Towards Deep Learning Models Resistant to Adversarial Attacks, ICLR 2018 (1706.06083):
         projected gradient descent.
@@ -15,11 +15,11 @@ Differs The paper trains on the last pass alone, starts at random in the ball an
         contest code adds the gradients of the first pass, as we do. But it moves the embedding table, by one
         norm over the batch: a text is moved the less the more texts there are. Its usual numbers, 3 steps of
         0.3 in a ball of 1, never come to the edge of the ball.
-Note    ``steps=1`` is ``fgm`` with the shorter of step_size and epsilon, to the last bit. epsilon does nothing
-        if steps * step_size is below it. Both are in units of the checkpoint's own embeddings. Gradients are
-        about twice as long: AdamW does not mind, ``clip.norm`` does. Frozen layers are passed through as with
-        ``fgm``, and what they make of a batch is not shared. With R-Drop both views have the same r. It is
-        refused beside another strategy that reads a batch once more.
+Note    ``steps=1`` is ``fgm`` with the shorter of step_size and epsilon, to the last bit. epsilon does
+        nothing if steps * step_size is below it. Both are in units of the checkpoint's own embeddings.
+        Gradients are about twice as long: AdamW does not mind, ``clip.norm`` does. Frozen layers are passed
+        through as with ``fgm``, and what they make of a batch is not shared. With R-Drop both views have the
+        same r. It is refused beside another strategy that reads a batch once more.
 Path    Neither stacked nor captured: a run steps by itself.
 Reduces All passes: mean over a batch's texts. Norms are those of a text, over its tokens and their width.
 Evidence D: popular in Chinese contests; not shown to be better than ``fgm`` at equal cost.
@@ -68,7 +68,9 @@ class Pgd(Strategy):
 
     steps: Annotated[int, Field(ge=0, le=30, description="moved passes over a batch; 0: none")] = 0
     step_size: Annotated[float, Field(gt=0, le=100, description="how far a step moves a text's words")] = 0.5
-    epsilon: Annotated[float, Field(gt=0, le=100, description="how far all steps together may move them")] = 1.0
+    epsilon: Annotated[float, Field(gt=0, le=100, description="how far all steps together may move them")] = (
+        1.0
+    )
 
     @property
     def acts(self) -> bool:

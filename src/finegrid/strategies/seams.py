@@ -175,7 +175,7 @@ class Strategy(Part):
         return 1.0
 
     def more_gradients(self, model: Classifier, batch: Packed, backward: Callable[[], None]) -> None:
-        """Add to the gradients by a second pass. ``backward()`` reads the batch once more and adds its own."""
+        """Add to the gradients by more passes: ``backward()`` reads the batch once more and adds its own."""
 
     def change_gradients_(self, gradients: list[Tensor]) -> Tensor | None:
         """Change the gradients in place, right before they are spent: pure on tensors, nothing read back.
