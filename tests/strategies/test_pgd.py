@@ -23,8 +23,7 @@ LEVELS = {"pgd.steps": 3, "pgd.step_size": 0.3, "pgd.epsilon": 0.5}  # the secon
 
 def by_hand(read: Read) -> Gradients:
     gradient, clean = read(0.0)
-    moved: Tensor | float = 0.0
-    last = clean
+    moved, last = torch.zeros_like(gradient), clean
     for _ in range(3):
         moved = moved + 0.3 * gradient / gradient.norm()
         moved = moved * min(1.0, 0.5 / float(moved.norm()))
