@@ -10,7 +10,6 @@ from support.levels import on
 from support.moving import Gradients, Read, StillModel, check_by_hand, note_masks, still
 from support.stacks import batches, gradients, kill_and_resume
 from support.studies import LoadedOf, assert_same_run, open_study, recipe_of, train, weights, write_study
-from torch import Tensor
 from torch.nn import functional as F
 
 from finegrid.model.shift import measure_lengths
@@ -64,7 +63,9 @@ def test_of_a_linear_model_the_moved_loss_is_the_closed_form(
     model.backward()
     Pgd(3, step_size, 0.5).more_gradients(model.as_classifier, batch, model.backward)
     losses.append(model.losses().detach())
-    slopes = model.w.norm() / batch.counts.double().sqrt()  # a mean over n tokens: |w| / n, n times squared
+    slopes = (
+        model.w.detach().norm() / batch.counts.double().sqrt()
+    )  # a mean over n tokens: |w| / n, n times squared
 
     torch.testing.assert_close(losses[1], F.softplus(losses[0].expm1().log() + far * slopes))
     torch.testing.assert_close(

@@ -43,13 +43,15 @@ def texts_of(run: Run, batch: Batch) -> Iterator[Batch]:
 
 def reader_of(run: Run, one: Batch, texts: int) -> Read:
     """Of a text of a batch of so many: what moving its words leaves as gradients, by them and by weights."""
-    model = run.model
+    model, tokens = run.model, one.real_tokens
 
     def read(moved: Tensor | float) -> tuple[Tensor, Gradients]:
         seen: list[Tensor] = []
 
         def move(module: object, args: object, out: Tensor) -> Tensor:
-            own = out + moved if out.requires_grad else (out + moved).detach().requires_grad_()
+            r = torch.zeros_like(out)
+            r.view(-1, out.shape[-1])[:tokens] = moved
+            own = out + r if out.requires_grad else (out + r).detach().requires_grad_()
             own.retain_grad()
             seen.append(own)
             return own
@@ -62,7 +64,7 @@ def reader_of(run: Run, one: Batch, texts: int) -> Read:
         of_weights = {name: gradient.clone() for name, gradient in gradients(run).items()}
         model.zero_grad()
         assert seen[0].grad is not None
-        return seen[0].grad, of_weights
+        return seen[0].grad.flatten(0, -2)[:tokens], of_weights
 
     return read
 
@@ -70,15 +72,16 @@ def reader_of(run: Run, one: Batch, texts: int) -> Read:
 def check_by_hand(
     loaded: LoadedStudy,
     recipe: Recipe,
-    by_hand: Callable[[Read], Gradients],
+    by_hand: Callable[[Read], Gradients] | list[Callable[[Read], Gradients]],
     tolerance: float,
 ) -> None:
-    """Whether a step's gradients are the sums of what ``by_hand`` says of each text, by reading it."""
+    """Whether a step's gradients are sums of what ``by_hand`` (of each text, or of all) says, by reading."""
     run, other = runs_of(loaded, [recipe])[0], runs_of(loaded, [recipe])[0]
     batch = batches(loaded, recipe)[0]
     expected: Gradients = {}
-    for one in texts_of(other, batch):
-        for name, gradient in by_hand(reader_of(other, one, len(batch.rows))).items():
+    each = by_hand if isinstance(by_hand, list) else [by_hand] * len(batch.rows)
+    for one, of_text in zip(texts_of(other, batch), each, strict=True):
+        for name, gradient in of_text(reader_of(other, one, len(batch.rows))).items():
             expected[name] = expected.get(name, 0) + gradient
     run.backward(batch, 0)
 
@@ -95,7 +98,7 @@ class StillModel:
         generator = torch.Generator().manual_seed(0)
         self.table = nn.Embedding(2, 7).double()
         self.words = torch.randn(len(batch.ids), 7, generator=generator).double()
-        self.w = torch.randn(7, generator=generator).double()
+        self.w = nn.Parameter(torch.randn(7, generator=generator).double())
         self.batch, self.signs = batch, torch.where(batch.labels > 0, 1.0, -1.0).double()
         self.shift = Shift(self.table, batch, Clock(Streams(0)))
         self.passes: dict[str, Any] = {}
@@ -111,11 +114,10 @@ class StillModel:
         return F.softplus(-self.signs * (self.batch.plain_means(moved) @ self.w))
 
     def backward(self) -> None:
-        if (loss := self.losses().mean()).requires_grad:
-            loss.backward()
+        self.losses().mean().backward()
 
     def parameters(self) -> list[nn.Parameter]:
-        return []
+        return [self.w]
 
     def draw_again_(self, since: object = None) -> None:
         """Nothing is dropped."""

@@ -19,6 +19,7 @@ from finegrid.strategies.contrast import Contrast
 from finegrid.strategies.distil import Distil
 from finegrid.strategies.dropout import DropoutSettings
 from finegrid.strategies.fgm import Fgm
+from finegrid.strategies.freelb import FreeLb
 from finegrid.strategies.freeze import Freeze
 from finegrid.strategies.head import HeadSettings
 from finegrid.strategies.loss import Loss
@@ -65,6 +66,7 @@ class Recipe:
     rdrop: RDrop = RDrop()
     fgm: Fgm = Fgm()
     pgd: Pgd = Pgd()
+    freelb: FreeLb = FreeLb()
     sam: Sam = Sam()
     train: Train = Train()
     optimizer: Optimizer = Optimizer()

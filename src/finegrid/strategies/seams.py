@@ -174,6 +174,9 @@ class Strategy(Part):
         """What all rates are multiplied by at ``step`` (from 0) of ``total`` steps."""
         return 1.0
 
+    def move_words(self, model: Classifier, batch: Packed, step: int) -> None:
+        """Move the words of a batch before it is first read, of a strategy that ``shifts``."""
+
     def more_gradients(self, model: Classifier, batch: Packed, backward: Callable[[], None]) -> None:
         """Add to the gradients by more passes: ``backward()`` reads the batch once more and adds its own."""
 
@@ -261,9 +264,10 @@ REACH: dict[str, tuple[Aspect, ...]] = {
     "criterion": ("loss", "gradients"),
     "averager": ("averages",),
     "rate_factor": ("rates",),
+    "move_words": ("loss", "gradients"),
     "more_gradients": ("gradients",),
     "change_gradients_": ("gradients",),
 }
-SECOND_PASSES = ("more_gradients",)
+SECOND_PASSES = ("move_words", "more_gradients")
 # Seams whose effect no hash of tensors and rates shows.
-IN_STEPS = ("criterion", "averager", "more_gradients", "change_gradients_")
+IN_STEPS = ("criterion", "averager", *SECOND_PASSES, "change_gradients_")
