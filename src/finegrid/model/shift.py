@@ -1,7 +1,9 @@
-"""Vectors that are added to the embedded words of a batch: to see where the loss rises, and to go there."""
+"""What is done to the embedded words of a batch: vectors are added, or words are not read."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -75,3 +77,29 @@ def climb_in_ball(shift: Shift, length: float, radius: float, batch: Packed) -> 
     moved = shift.values.detach() + length * directions(shift.gradient, batch)
     lengths = measure_lengths(moved, batch)
     return scale_texts(moved, (radius / lengths).where(lengths > radius, 1.0), batch)
+
+
+@contextmanager
+def hiding_words(table: nn.Embedding, visible: Tensor | None) -> Iterator[None]:
+    """Until the end, let what the table of words gives be 0 for some tokens of a packed batch.
+
+    Args:
+        table: of words.
+        visible: ``[tokens]``, False where the word is not read; None: all are.
+    """
+    if visible is None:
+        yield
+        return
+
+    def hide(table: nn.Module, args: Any, output: Tensor) -> Tensor:
+        current = CURRENT.get(None)  # of an encoder that transformers computes
+        own = visible[:, None].to(output.dtype)
+        if current is not None and current.bucket is not None:
+            own = current.bucket.pad(own)
+        return output * own.view(*output.shape[:-1], 1)
+
+    hook = table.register_forward_hook(hide)
+    try:
+        yield
+    finally:
+        hook.remove()
