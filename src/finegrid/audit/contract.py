@@ -335,6 +335,7 @@ def find_off_problems(strategy: Strategy, loaded: LoadedStudy) -> list[str]:
 
     strategy.prepare_model(model, setting)
     batch = next(loaded.training_batches(Recipe(), 0, 0))
+    strategy.move_words(model, batch, 0)
     strategy.more_gradients(model, batch, ask_again)
     nothing = strategy.change_gradients_(huge) is None and huge[0].tolist() == [1e9, 1e9]
     found = {
