@@ -21,6 +21,7 @@ from finegrid.strategies.dropout import DropoutSettings
 from finegrid.strategies.fgm import Fgm
 from finegrid.strategies.freeze import Freeze
 from finegrid.strategies.head import HeadSettings
+from finegrid.strategies.lora import Lora
 from finegrid.strategies.loss import Loss
 from finegrid.strategies.model import ModelSettings
 from finegrid.strategies.noise import Noise
@@ -65,6 +66,7 @@ class Recipe:
     fgm: Fgm = Fgm()
     sam: Sam = Sam()
     train: Train = Train()
+    lora: Lora = Lora()
     optimizer: Optimizer = Optimizer()
     rates: Rates = Rates()
     prior: Prior = Prior()
