@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from support.hosted import HOSTED, config_of, hosted_classifier, save_hosted
+from support.hosted import HOSTED, hosted_classifier, save_hosted
 from support.kept import keep_run, logits_of, texts_of, tokens_of
 from support.stacks import (
     assert_runs_alike,
@@ -53,7 +53,7 @@ SIZES = {  # numbers of a layer for each unit of rank
     "qkvo": 4 * (WIDTH + WIDTH),
     "all-linear": 4 * (WIDTH + WIDTH) + 2 * (WIDTH + INNER),
 }
-SILENT = {"dropout__hidden": 0.0, "dropout__attention": 0.0, "dropout__head": 0.0}
+SILENT: dict[str, Any] = {"dropout__hidden": 0.0, "dropout__attention": 0.0, "dropout__head": 0.0}
 FAMILIES = ["modernbert", "deberta-v2", "qwen3", "albert"]
 
 
@@ -62,10 +62,8 @@ def hosted_of(tmp_path_factory: pytest.TempPathFactory) -> LoadedOf:
     return studies_of(tmp_path_factory, lambda family, model: save_hosted(model, family))
 
 
-def run_of(
-    loaded: LoadedStudy, targets: str = "all-linear", dtype: torch.dtype = torch.float32, **levels: Any
-) -> Run:
-    return runs_of(loaded, [recipe_of(loaded, lora__rank=3, lora__targets=targets, **levels)], dtype)[0]
+def run_of(loaded: LoadedStudy, targets: str = "all-linear", **levels: Any) -> Run:
+    return Run(loaded, "run", recipe_of(loaded, lora__rank=3, lora__targets=targets, **levels), 0)
 
 
 def added_of(run: Run) -> dict[str, LowRank]:
@@ -146,7 +144,8 @@ def transformers_loss(run: Run, folder: Path) -> tuple[dict[str, Tensor], Tensor
 @pytest.mark.parametrize("recompute", [False, True])
 def test_gradients_are_those_of_a_naive_oracle(loaded: LoadedStudy, targets: str, recompute: bool) -> None:
     levels = {**SILENT, "model__pooling": "cls", "lora__scale": 1.7}
-    run = fill_(run_of(loaded, targets, torch.float64, **levels))
+    run = fill_(run_of(loaded, targets, **levels))
+    run.model.double()
     run.model.engine.recompute = recompute
     leaves, loss = transformers_loss(run, loaded.study.checkpoint.folder)
     loss.backward()
@@ -154,23 +153,24 @@ def test_gradients_are_those_of_a_naive_oracle(loaded: LoadedStudy, targets: str
     assert run.backward(batches(loaded, run.recipe)[0], 0) == pytest.approx(float(loss.detach()), rel=1e-6)
     assert gradients(run).keys() == leaves.keys()
     for name, gradient in gradients(run).items():
-        torch.testing.assert_close(gradient, leaves[name].grad, rtol=1e-5, atol=1e-9, msg=name)
+        expected = leaves[name].grad
+        assert expected is not None  # logits are float32
+        assert (gradient - expected).norm() <= 1e-6 * expected.norm() + 1e-9, name
 
 
 def test_one_step_of_sgd_on_b_is_the_gradient_of_the_matrix_seen_through_a(loaded: LoadedStudy) -> None:
     """W + scale * B A moves by -rate * scale^2 * G A'A, where G is the gradient of W."""
-    levels = {**SILENT, "lora__scale": 1.5}
-    ours = run_of(loaded, "all-linear", torch.float64, **levels)
-    (full,) = runs_of(loaded, [recipe_of(loaded, **SILENT)], torch.float64)
+    ours = run_of(loaded, lora__scale=1.5, **SILENT)
+    full = Run(loaded, "run", recipe_of(loaded, **SILENT), 0)
     batch, rate = batches(loaded, full.recipe)[0], 0.1
     for run in (ours, full):
+        run.model.double()
         run.backward(batch, 0)
     checked = 0
     for name, added in added_of(ours).items():
         layer: Any = ours.model.get_submodule(name)
         assert added.b.grad is not None
-        with torch.no_grad():
-            added.b -= rate * added.b.grad
+        added.b.data -= rate * added.b.grad
         of_matrix = full.model.get_parameter(f"{name}.weight").grad
         assert of_matrix is not None
         expected = layer.weight - rate * 1.5**2 * of_matrix @ added.a.mT @ added.a
@@ -289,9 +289,9 @@ def test_a_pooler_that_is_drawn_afresh_trains_in_full(loaded: LoadedStudy) -> No
 
 def test_rates_are_its_own_and_fall_by_layers(loaded: LoadedStudy) -> None:
     run = run_of(loaded, lora__rate=0.01, rates__layer_decay=0.5, rates__head=3.0)
-    rates = {p: group["lr"] for group in run.optimizer.groups for p in group["params"]}
+    rates: dict[Any, float] = {p: group["lr"] for group in run.optimizer.groups for p in group["params"]}
     by_layer = [
-        {rates[p] for module in layer.module.modules() for p in factors_of(module) if p is not None}  # type: ignore[arg-type]
+        {rates[p] for one in layer.linears.values() for p in factors_of(one) if p is not None}
         for layer in run.model.parts.layers
     ]
 
@@ -301,14 +301,14 @@ def test_rates_are_its_own_and_fall_by_layers(loaded: LoadedStudy) -> None:
 
 def test_what_tells_two_recipes_apart_is_not_called_inert(loaded: LoadedStudy) -> None:
     canonicaliser = Canonicaliser(loaded, 0)
+    tuned = {"lora.scale", "lora.targets", "lora.rate"}
 
     def inert(**levels: Any) -> set[str]:
-        return {*canonicaliser.reduce(recipe_of(loaded, **levels)).inert}
+        recipe = recipe_of(loaded, lora__scale=2.0, lora__targets="qkvo", lora__rate=1e-3, **levels)
+        return (tuned | {"lora.rank", "optimizer.rate"}) & canonicaliser.reduce(recipe).inert.keys()
 
-    assert inert(lora__rank=2, lora__scale=2.0, lora__targets="qkvo", lora__rate=1e-3) == {"optimizer.rate"}
-    assert inert(lora__scale=2.0, lora__targets="qkvo", lora__rate=1e-3) == {
-        *("lora.scale", "lora.targets", "lora.rate")
-    }
+    assert inert(lora__rank=2) == {"optimizer.rate"}
+    assert inert() == tuned
 
 
 def test_what_it_cannot_do_is_refused_by_name(loaded: LoadedStudy) -> None:
@@ -358,28 +358,19 @@ def test_hosted_runs_train_resume_and_are_kept(hosted_of: LoadedOf, tmp_path: Pa
 
 @pytest.mark.parametrize("family", HOSTED)
 def test_every_family_adds_to_what_was_asked_for_or_refuses_it(tmp_path: Path, family: str) -> None:
-    config_of(family).save_pretrained(tmp_path)
-    info = inspect(tmp_path)
-    refused = {
-        targets
-        for targets in TARGETS
-        if Recipe().at({"lora.rank": 2, "lora.targets": targets}).problems(info)
-    }
-
-    assert refused == {"modernbert": {"qv", "qkvo"}, "phi3": {"qv", "qkvo"}, "gpt2": {*TARGETS}}.get(
-        family, set()
-    )
-
-
-@pytest.mark.parametrize("family", [family for family in HOSTED if family != "gpt2"])
-def test_the_layers_of_attention_are_found_in_every_family(tmp_path: Path, family: str) -> None:
     model = hosted_classifier(save_hosted(tmp_path, family))
-    first = model.parts.layers[0]
-    fused = family in ("modernbert", "phi3")
+    info, first = inspect(tmp_path), model.parts.layers[0]
+    recipes = {
+        targets: Recipe().at({"model.max_length": 32, "lora.rank": 2, "lora.targets": targets})
+        for targets in TARGETS
+    }
+    refused = {targets for targets, recipe in recipes.items() if recipe.problems(info)}
+    fused = family in ("modernbert", "phi3", "gpt2")
 
+    assert refused == ({*TARGETS} if family == "gpt2" else {"qv", "qkvo"} if fused else set())
     assert {"query", "key", "value"}.isdisjoint(first.linears) == fused
     assert fused or first.linears.keys() >= {"query", "key", "value", "attention_out"}
-    assert len(first.linears) >= (4 if fused else 6)
+    assert len(first.linears) >= (0 if family == "gpt2" else 4 if fused else 6)
 
 
 def test_an_unknown_family_with_one_matrix_of_attention_is_refused_when_it_is_built(tmp_path: Path) -> None:

@@ -41,9 +41,10 @@ def copy_weights(layer: Layer, dtype: torch.dtype) -> Copies:
     bias = torch.cat([one.bias for one in three], -1)
     others = (layer.attention_out, layer.up, layer.down)
     pairs = [(weight, bias), *((weight_of(one), one.bias) for one in others)]
+    qkv, out, up, down = ((weight.to(dtype), bias.to(dtype)) for weight, bias in pairs)
     added = {name: low_rank_of(one) for name, one in layer.linears.items()}
     scaled = {name: one.scaled(dtype) for name, one in added.items() if one is not None}
-    return Copies(*((weight.to(dtype), bias.to(dtype)) for weight, bias in pairs), scaled)
+    return Copies(qkv, out, up, down, scaled)
 
 
 def forward_layer(layer: Layer, x: Tensor, layout: Layout, copies: Copies, recompute: bool = False) -> Tensor:

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from finegrid.model.initial import Initial
 from finegrid.model.kernels.products import grad_input, grad_weight, linear
+from finegrid.streams import Streams
 
 NAME = "low_rank"  # of the module inside a linear layer
 Factors = tuple[Tensor, Tensor]  # a ``[rank, in]`` and b ``[out, rank]``
@@ -23,10 +25,21 @@ class LowRank(nn.Module):
         scale: a number; of stacked runs, whose tensors all have one more dimension, ``[runs, 1, 1]``.
     """
 
-    def __init__(self, a: Tensor, outputs: int, scale: float) -> None:
+    def __init__(self, layer: nn.Linear, rank: int, scale: float, streams: Streams, stream: str) -> None:
+        """Draw a from U(-1/sqrt(in), 1/sqrt(in)), which is ``kaiming_uniform_`` with its ``a`` of sqrt(5).
+
+        Args:
+            layer: the linear layer.
+            rank: of what is added.
+            scale: of it.
+            streams: the run's random numbers.
+            stream: where they come from.
+        """
         super().__init__()
-        self.a = nn.Parameter(a)
-        self.b = nn.Parameter(a.new_zeros(outputs, len(a)))
+        bound = layer.in_features**-0.5
+        drawn = Initial("uniform", -bound, bound).draw(streams, stream, (rank, layer.in_features))
+        self.a = nn.Parameter(torch.from_numpy(drawn).to(layer.weight))
+        self.b = nn.Parameter(layer.weight.new_zeros(layer.out_features, rank))
         self.scale: float | Tensor = scale
 
     def forward(self, x: Tensor) -> Tensor:

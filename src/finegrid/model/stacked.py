@@ -49,7 +49,7 @@ def stack_layers_(layers: Sequence[Layer]) -> tuple[Layer, list[Stacked]]:
             setattr(twin.get_submodule(inside), last, whole)
             stacked.append(Stacked(whole, own))
         if (added := low_rank_of(twin)) is not None:
-            scales = [own.scale for one in each if (own := low_rank_of(one)) is not None]
+            scales = [of_run.scale for one in each if (of_run := low_rank_of(one)) is not None]
             added.scale = added.a.new_tensor(scales)[:, None, None]
     return replace(layers[0], **modules), stacked
 

@@ -41,7 +41,7 @@ from finegrid.strategies.part import STRICT, Claim, Listing, Price, UsualLevels
 from finegrid.strategies.seams import Setting, Strategy, TableReading
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
     from finegrid.encoders.families import CheckpointInfo
     from finegrid.model.anatomy import EncoderLayer
@@ -127,30 +127,18 @@ class Lora(Strategy):
     def prepare_model(self, model: Classifier, setting: Setting) -> None:
         if not self.rank:
             return
+        from finegrid.model.low_rank import LowRank, attach_
+
         fresh = {p for root in model.fresh for p in root.parameters()}
         unread = model.parts.pooler if model.pooling != "pooler" else None
         fresh -= {*unread.parameters()} if unread is not None else set()
         for p in model.encoder.parameters():
             if p not in fresh:
                 p.requires_grad_(False)
-        from finegrid.model.low_rank import LowRank, attach_
-
         names = {module: name for name, module in model.named_modules()}
         for layer in dict.fromkeys(chosen_layers(model, self.targets)):
-            a = self.draw(setting, names[layer], layer.weight)
-            attach_(layer, LowRank(a, layer.out_features, self.scale))
-
-    def draw(self, setting: Setting, name: str, weight: Tensor) -> Tensor:
-        """A of a linear layer."""
-        import torch
-
-        from finegrid.model.initial import Initial
-
-        bound = weight.shape[1] ** -0.5
-        values = Initial("uniform", -bound, bound).draw(
-            setting.streams, f"lora/{name}", (self.rank, weight.shape[1])
-        )
-        return torch.from_numpy(values).to(weight)
+            stream = f"lora/{names[layer]}"
+            attach_(layer, LowRank(layer, self.rank, self.scale, setting.streams, stream))
 
     def param_groups(self, groups: list[ParamGroup], model: Classifier) -> list[ParamGroup]:
         return [{**group, "lr": self.rate} for group in groups] if self.rank else groups
