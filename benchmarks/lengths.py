@@ -2,7 +2,7 @@
 
     python benchmarks/lengths.py [--lengths 128 256 512] [--shape base] [--batch 32] [--rounds 3]
     python benchmarks/lengths.py --device cuda --lengths 128 256 512 --against 4de0b36 --compiled
-    python benchmarks/lengths.py --device cuda --model answerdotai/ModernBERT-base --lengths 2048 --batch 8
+    python benchmarks/lengths.py --device cuda --shape modernbert --lengths 2048 --batch 8
 
 Contenders take turns, each in processes of its own, for several rounds; medians are quoted, with minimum
 and maximum, and the median of the rounds' ratios. Tokens are real ones, padding not counted. Every text is
@@ -35,7 +35,18 @@ from typing import Any
 
 import numpy as np
 from job import Job
-from speed import figures_of, make_base, planned, spread, start_contenders, wait_for
+from speed import (
+    WORDS,
+    Contender,
+    ContenderError,
+    figures_of,
+    make_base,
+    planned,
+    save_untrained,
+    spread,
+    start_contenders,
+    wait_for,
+)
 
 from finegrid.encoders.families import embedded_checkpoint
 from finegrid.machine import cores, fastest_precision
@@ -57,7 +68,7 @@ class Entry:
     per_processor: list[float] = field(default_factory=list)  # of its time; on CPUs
     gib: list[float] = field(default_factory=list)  # of one process; on a GPU, of its memory
 
-    def start(self) -> list[subprocess.Popen[str]]:
+    def start(self) -> list[Contender]:
         program: tuple[str, ...] = ()
         environment: dict[str, str] = {}
         if self.tree is not None or (self.job.contender == "finegrid" and self.job.device == "cuda"):
@@ -67,26 +78,28 @@ class Entry:
             environment = {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
         return start_contenders(self.job, self.workers, program, environment)
 
-    def measure_(self, processes: list[subprocess.Popen[str]]) -> None:
-        """Take the figures of its processes, which are ready."""
-        figures = figures_of(processes)
+    def measure_(self, contenders: list[Contender]) -> None:
+        """Take the figures of its processes once they are ready."""
+        wait_for(contenders)
+        figures = figures_of(contenders)
         self.speeds.append(sum(own["tokens"] / own["seconds"] for own in figures))
         if self.job.device == "cpu":  # what else the machine does counts less in it
             self.per_processor.append(median(own["tokens"] / own["processor"] for own in figures))
         self.gib.append(max(own["bytes"] for own in figures) / 2**30)
 
 
-def ready(entries: list[Entry]) -> Iterator[tuple[Entry, list[subprocess.Popen[str]]]]:
-    """Each with its processes. On a GPU all warm up at once, and wait for their turn: starts take longest.
+def started(entries: list[Entry]) -> Iterator[tuple[Entry, list[Contender]]]:
+    """Each with its processes. On a GPU all start at once, and wait for their turn: starts take longest.
 
     A process that waits computes nothing, and counts its own memory alone.
     """
     at_once = len(entries) if entries[0].job.device == "cuda" else 1
     for first in range(0, len(entries), at_once):
-        started = [(entry, entry.start()) for entry in entries[first : first + at_once]]
-        for entry, processes in started:
-            wait_for(entry.name, processes)
-        yield from started
+        warming = [(entry, entry.start()) for entry in entries[first : first + at_once]]
+        for _, contenders in warming:
+            with suppress(ContenderError):  # which its own turn tells
+                wait_for(contenders)
+        yield from warming
 
 
 def write_texts(path: Path, texts: int, length: int, share: float, sigma: float) -> None:
@@ -216,7 +229,19 @@ def describe(arguments: argparse.Namespace) -> str:
 def checkpoint_of(arguments: argparse.Namespace, scratch: Path) -> str:
     if arguments.model:
         return str(arguments.model)
-    return str(embedded_checkpoint() if arguments.shape == "mini" else make_base(scratch / "base"))
+    makers = {"base": make_base, "modernbert": make_modernbert}
+    make = makers.get(arguments.shape)
+    return str(make(scratch / arguments.shape) if make else embedded_checkpoint())
+
+
+def make_modernbert(folder: Path) -> Path:
+    """A checkpoint of ModernBERT-base's shape with random weights, and the embedded tokeniser."""
+    from transformers import ModernBertConfig, ModernBertModel
+
+    first = dict.fromkeys(("bos_token_id", "cls_token_id"), 2)
+    roles = {"pad_token_id": 0, **first, "eos_token_id": 3, "sep_token_id": 3}
+    config = ModernBertConfig(vocab_size=WORDS, **roles)
+    return save_untrained(folder, lambda: ModernBertModel(config))
 
 
 def keep(out: Path | None, measured: dict[int, list[Entry]]) -> None:
@@ -230,7 +255,7 @@ def read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--lengths", nargs="+", type=int, default=[128, 256, 512])
-    parser.add_argument("--shape", default="base", choices=["mini", "base"])
+    parser.add_argument("--shape", default="base", choices=["mini", "base", "modernbert"])
     parser.add_argument("--model", help="a checkpoint, instead of a shape")
     parser.add_argument("--precision", choices=["fp32", "bf16"], help="as finegrid would choose, by default")
     parser.add_argument("--batch", type=int, default=32)
@@ -263,8 +288,12 @@ def main() -> None:
         stack.enter_context(suppress(KeyboardInterrupt))  # what has been measured is worth printing
         for number in range(arguments.rounds):
             for length, own in measured.items():
-                for entry, processes in ready(own):
-                    entry.measure_(processes)
+                for entry, contenders in started(own):
+                    try:
+                        entry.measure_(contenders)
+                    except ContenderError as error:
+                        print(f"{length}, {entry.name}: {error}", file=sys.stderr, flush=True)
+                        continue
                     told = f"round {number + 1}: {length}, {entry.name}: {entry.speeds[-1]:,.0f} tokens/s"
                     print(f"{told}, {entry.gib[-1]:.2f} GiB", file=sys.stderr, flush=True)
                     keep(arguments.out, measured)

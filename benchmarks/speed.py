@@ -22,15 +22,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any
 
 import psutil
 from contender import plan
@@ -41,8 +42,12 @@ from finegrid.machine import cores as available_cores
 from finegrid.running.process import ALLOCATOR
 from finegrid.study.demo import HEADLINES
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 CONTENDERS = ["origin", "trainer", "finegrid"]
 LAYERS = 12
+WORDS = 21128  # of BERT-base for Chinese
 EPOCHS, TEXTS = 32, 54_000  # of the published grid: for families, and for the projection
 
 
@@ -67,13 +72,19 @@ class Entry:
 
 def make_base(folder: Path) -> Path:
     """A checkpoint of BERT-base's shape with random weights, and the embedded tokeniser."""
+    from transformers import BertConfig, BertModel
+
+    return save_untrained(folder, lambda: BertModel(BertConfig(vocab_size=WORDS)))
+
+
+def save_untrained(folder: Path, make: Callable[[], PreTrainedModel]) -> Path:
+    """Random weights, the same every time, and the embedded tokeniser."""
     import shutil
 
     import torch
-    from transformers import BertConfig, BertModel
 
     torch.manual_seed(0)
-    BertModel(BertConfig(vocab_size=21128)).save_pretrained(folder)
+    make().save_pretrained(folder)
     for name in ("tokenizer.json", "tokenizer_config.json", "vocab.txt"):
         shutil.copy(embedded_checkpoint() / name, folder / name)
     return folder
@@ -97,9 +108,9 @@ def product_rate(dtype: str, threads: int) -> float:
 
 def measure_(entry: Entry) -> None:
     """One round: all workers of the contender at once."""
-    processes = start_contenders(entry.job, entry.workers)
-    wait_for(entry.name, processes)
-    figures = figures_of(processes)
+    contenders = start_contenders(entry.job, entry.workers)
+    wait_for(contenders)
+    figures = figures_of(contenders)
     entry.tokens_per_second.append(sum(f["tokens"] / f["seconds"] for f in figures))
     entry.per_processor.append(median(f["tokens"] / f["processor"] for f in figures))
     entry.gib.append(median(f["bytes"] for f in figures) / 2**30)
@@ -107,50 +118,78 @@ def measure_(entry: Entry) -> None:
     entry.products.append(median(f["products"] for f in figures))
 
 
+class ContenderError(SystemExit):
+    """A contender did not start, or ended without figures. Where nobody catches it, the benchmark ends."""
+
+
+@dataclass
+class Contender:
+    """A process that trains, and what it writes on stderr."""
+
+    process: subprocess.Popen[str]
+    errors: IO[str]
+
+    @cached_property
+    def ready(self) -> str:
+        """The line that it writes once it is warm; empty where it ended before."""
+        assert self.process.stdout is not None
+        return self.process.stdout.readline()
+
+    def told(self, line: str) -> str:
+        """The line, where it is one.
+
+        Raises:
+            ContenderError: there is none.
+        """
+        if line:
+            return line
+        self.process.wait()
+        self.errors.seek(0)
+        last = "".join(self.errors.readlines()[-12:])
+        assert isinstance(self.process.args, list)
+        raise ContenderError(f"no figures: {shlex.join(self.process.args)}\n{last}")
+
+
 def start_contenders(
     job: Job,
     workers: int,
     program: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
-) -> list[subprocess.Popen[str]]:
+) -> list[Contender]:
     """So many processes of a contender: of ``contender.py``, or of another program."""
     own = program or (str(Path(__file__).parent / "contender.py"),)
     command = [sys.executable, *own, json.dumps(asdict(job))]
     threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(job.threads))
     fixed = {**ALLOCATOR, "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
-    return [
-        subprocess.Popen(
+    started = []
+    for _ in range(workers):
+        errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - open as long as the process
+        process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=errors,
             text=True,
             env={**os.environ, **threads, **fixed, **(environment or {})},
         )
-        for _ in range(workers)
-    ]
+        started.append(Contender(process, errors))
+    return started
 
 
-def wait_for(name: str, processes: Sequence[subprocess.Popen[str]]) -> None:
-    """Wait until all are ready.
-
-    Raises:
-        SystemExit: one did not start.
-    """
-    for process in processes:
-        assert process.stdout is not None
-        if process.stdout.readline().strip() != "ready":
-            assert isinstance(process.args, list)
-            raise SystemExit(f"{name} did not start: run by hand: {shlex.join(process.args)}")
+def wait_for(contenders: Sequence[Contender]) -> None:
+    """Wait until all are ready. Raises `ContenderError`."""
+    for one in contenders:
+        one.told(one.ready)
 
 
-def figures_of(processes: Sequence[subprocess.Popen[str]]) -> list[dict[str, float]]:
-    """What processes of a contender, which are ready, reach at once."""
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    return [json.loads(process.communicate()[0].splitlines()[0]) for process in processes]
+def figures_of(contenders: Sequence[Contender]) -> list[dict[str, float]]:
+    """What contenders, which are ready, reach at once. Raises `ContenderError`."""
+    for one in contenders:
+        assert one.process.stdin is not None
+        one.process.stdin.write("go\n")
+        one.process.stdin.flush()
+    lines = [one.told(one.process.communicate()[0]) for one in contenders]
+    return [json.loads(line.splitlines()[0]) for line in lines]
 
 
 def entries(arguments: argparse.Namespace, checkpoints: dict[str, str], bf16: bool) -> list[Entry]:
@@ -207,7 +246,7 @@ def flops_per_token(shape: str, frozen: int, family: int) -> float:
 
 def gib_by_hand(entry: Entry, mean_tokens: float) -> float:
     """What a worker cannot do without: weights, copies, gradients, moments, and one run's activations."""
-    width, words = (192, 8192) if entry.shape == "mini" else (768, 21128)
+    width, words = (192, 8192) if entry.shape == "mini" else (768, WORDS)
     job, half = entry.job, 2 if entry.job.precision == "bf16" else 4
     layer = 12 * width * width + 13 * width
     embeddings = (words + 512 + 4) * width

@@ -148,7 +148,7 @@ def test_a_version_is_measured_by_its_own_benchmarks(tmp_path: Path) -> None:
     lengths.write_texts(tmp_path / "texts.tsv", 300, 160, 0.5, 0.5)
     about = str(embedded_checkpoint()), str(tmp_path / "texts.tsv"), 8, 0, 1, 1, "fp32", 0.1, 1
     entry = lengths.Entry("finegrid", Job("finegrid", *about, length=160), 1, lengths.ROOT)
-    for one, processes in lengths.ready([entry]):
-        one.measure_(processes)
+    for one, contenders in lengths.started([entry]):
+        one.measure_(contenders)
 
     assert entry.speeds[0] > 0 and entry.per_processor[0] > 0 and entry.gib[0] > 0

@@ -197,7 +197,8 @@ def head_values(run: Run) -> list[bytes]:
 
 
 def text_order(loaded: LoadedStudy, run: Run) -> list[list[int]]:
-    return [batch.rows.tolist() for batch in loaded.training_batches(run.recipe, run.seed, 1)]
+    """Batch by batch; within one, texts lie by their lengths, which a strategy may change."""
+    return [sorted(batch.rows.tolist()) for batch in loaded.training_batches(run.recipe, run.seed, 1)]
 
 
 def masks(model: Classifier) -> dict[str, bytes]:

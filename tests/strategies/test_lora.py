@@ -34,6 +34,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from finegrid.audit.canonical import Canonicaliser
+from finegrid.audit.costs import member_memory
 from finegrid.encoders.families import inspect
 from finegrid.errors import InputError
 from finegrid.model import low_rank
@@ -42,6 +43,7 @@ from finegrid.model.low_rank import LowRank, factors_of, low_rank_of, merge_, we
 from finegrid.model.outline import name_linears
 from finegrid.recipe.recipe import Recipe
 from finegrid.strategies.lora import Lora
+from finegrid.study.audit_file import COPIES
 from finegrid.training.loaded import LoadedStudy
 from finegrid.training.run import Run
 from finegrid.training.stack import Stack
@@ -97,7 +99,9 @@ def test_as_many_numbers_train_as_the_formula_says(loaded: LoadedStudy, targets:
     run = run_of(loaded, targets, freeze__layers=frozen)
     head = sum(p.numel() for p in run.model.head.parameters())
 
-    assert sum(p.numel() for p in run.trained().values()) == 3 * (LAYERS - frozen) * SIZES[targets] + head
+    count = 3 * (LAYERS - frozen) * SIZES[targets] + head
+    assert sum(p.numel() for p in run.trained().values()) == count
+    assert member_memory(run) == COPIES * 4 * count  # what `plan` and `verdict` tell is measured with it
     assert len(run.trained()) == len([*run.model.head.parameters()]) + 2 * len(added_of(run))
     below = [layer.module for layer in run.model.parts.layers[:frozen]]
     assert not any(low_rank_of(module) for layer in below for module in layer.modules())
@@ -222,11 +226,11 @@ def test_stacked_and_captured_steps_are_those_of_runs_by_themselves(loaded: Load
     assert_runs_alike(*step_captured(loaded, recipes), rtol=2e-3, atol=1e-6)
 
 
-@pytest.mark.parametrize("free", [{}, {"freeze.layers": 1}, {"optimizer.kind": "muon"}])
+@pytest.mark.parametrize("beside", [{"freeze.layers": 1}, {"optimizer.kind": "muon"}])
 def test_a_killed_run_resumes_to_the_same_bits(
-    loaded: LoadedStudy, tmp_path: Path, free: dict[str, Any]
+    loaded: LoadedStudy, tmp_path: Path, beside: dict[str, Any]
 ) -> None:
-    recipe = recipe_of(loaded, lora__rank=2, lora__rate=1e-2).at(free)
+    recipe = recipe_of(loaded, lora__rank=2, lora__rate=1e-2).at(beside)
 
     assert_same_run(kill_and_resume(loaded, recipe, tmp_path), train(loaded, recipe)[0])
 

@@ -14,6 +14,8 @@ ON: Levels = {
     "model.keep": "tail",
     "texts.share": 0.5,
     "texts.extra": "extra.tsv",
+    "augment.kind": "delete",
+    "augment.rate": 0.3,
     "head.kind": "huggingface",
     "head.hidden": 8,
     "head.samples": 3,
@@ -39,6 +41,7 @@ ON: Levels = {
     "distil.teacher": "columns",
     "contrast.weight": 0.5,
     "contrast.tau": 0.1,
+    "mixup.alpha": 0.4,
     "rdrop.alpha": 1.0,
     "fgm.epsilon": 0.5,
     "sam.rho": 0.1,
@@ -74,6 +77,7 @@ ON: Levels = {
 # What a factor needs in order to do something.
 GIVEN: dict[str, Levels] = {
     "model.keep": {"model.max_length": 5},
+    "augment.kind": {"augment.rate": 0.3},
     "probe.rate": {"probe.epochs": 2},
     "train.rate": {"train.only": "biases"},
     "lora.targets": {"lora.rank": 2},

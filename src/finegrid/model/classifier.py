@@ -17,7 +17,7 @@ from finegrid.model.head import finegrid_head, huggingface_head
 from finegrid.model.initial import Initial
 from finegrid.model.packing.batches import Batch, Packed, Prefix
 from finegrid.model.pooling import Pool
-from finegrid.model.shift import Shift
+from finegrid.model.shift import Shift, hiding_words
 from finegrid.streams import Streams
 
 if TYPE_CHECKING:
@@ -156,14 +156,15 @@ class Classifier(nn.Module):
         self.clock.turn_to_(step, batch.portion)
         prefix = batch.prefix or (self.prefix(batch, step) if self.frozen_layers else None)
         below = [] if prefix is None else [*prefix.below]
-        last = self.engine.run(
-            batch,
-            self.head.pool.levels,
-            lambda level, hidden: below.extend(self.read(level, hidden, batch)),
-            start=self.frozen_layers,
-            hidden=None if prefix is None else prefix.hidden,
-            compute=self.compute,
-        )
+        with hiding_words(self.parts.embedding_table, batch.visible):
+            last = self.engine.run(
+                batch,
+                self.head.pool.levels,
+                lambda level, hidden: below.extend(self.read(level, hidden, batch)),
+                start=self.frozen_layers,
+                hidden=None if prefix is None else prefix.hidden,
+                compute=self.compute,
+            )
         return self.pool(below, last, batch)
 
     def read(self, level: int, hidden: Tensor, batch: Packed) -> list[Tensor]:
@@ -193,7 +194,8 @@ class Classifier(nn.Module):
             below.extend(self.read(level, hidden, batch))
 
         graded = frozen == 0 or self.shift is not None
-        with torch.set_grad_enabled(torch.is_grad_enabled() and graded):
+        graded = torch.is_grad_enabled() and graded
+        with torch.set_grad_enabled(graded), hiding_words(self.parts.embedding_table, batch.visible):
             self.engine.hold_(range(frozen), self.compute)
             levels = {level for level in self.head.pool.levels if level <= frozen}
             hidden = self.engine.run(batch, levels, keep, end=frozen, compute=self.compute)

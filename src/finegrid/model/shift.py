@@ -1,7 +1,9 @@
-"""Vectors that are added to the embedded words of a batch: to see where the loss rises, and to go there."""
+"""What is done to the embedded words of a batch: vectors are added, or words are not read."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor, nn
@@ -45,3 +47,29 @@ class Shift:
         if current is not None and current.bucket is not None:
             own = current.bucket.pad(own)  # what padding gets is never read
         return output + own.view_as(output)
+
+
+@contextmanager
+def hiding_words(table: nn.Embedding, visible: Tensor | None) -> Iterator[None]:
+    """Until the end, let what the table of words gives be 0 for some tokens of a packed batch.
+
+    Args:
+        table: of words.
+        visible: ``[tokens]``, False where the word is not read; None: all are.
+    """
+    if visible is None:
+        yield
+        return
+
+    def hide(table: nn.Module, args: Any, output: Tensor) -> Tensor:
+        current = CURRENT.get(None)  # of an encoder that transformers computes
+        own = visible[:, None].to(output.dtype)
+        if current is not None and current.bucket is not None:
+            own = current.bucket.pad(own)
+        return output * own.view(*output.shape[:-1], 1)
+
+    hook = table.register_forward_hook(hide)
+    try:
+        yield
+    finally:
+        hook.remove()

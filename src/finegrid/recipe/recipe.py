@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from finegrid.errors import InputError, Problem
 from finegrid.recipe.identity import Levels
 from finegrid.spelling import find_near
+from finegrid.strategies.augment import Augment
 from finegrid.strategies.average import Average
 from finegrid.strategies.clip import Clip
 from finegrid.strategies.contrast import Contrast
@@ -23,6 +24,7 @@ from finegrid.strategies.freeze import Freeze
 from finegrid.strategies.head import HeadSettings
 from finegrid.strategies.lora import Lora
 from finegrid.strategies.loss import Loss
+from finegrid.strategies.mixup import Mixup
 from finegrid.strategies.model import ModelSettings
 from finegrid.strategies.noise import Noise
 from finegrid.strategies.optimizer import Optimizer, list_kinds_at_one_rate
@@ -52,6 +54,7 @@ Moves = tuple[tuple[str, Any], ...]  # levels, by the names of their factors
 class Recipe:
     model: ModelSettings = ModelSettings()
     texts: Texts = Texts()
+    augment: Augment = Augment()
     head: HeadSettings = HeadSettings()
     dropout: DropoutSettings = DropoutSettings()
     pretrain: Pretrain = Pretrain()
@@ -62,6 +65,7 @@ class Recipe:
     loss: Loss = Loss()
     distil: Distil = Distil()
     contrast: Contrast = Contrast()
+    mixup: Mixup = Mixup()
     rdrop: RDrop = RDrop()
     fgm: Fgm = Fgm()
     sam: Sam = Sam()

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, Self, get_args
 
+from finegrid.errors import Problem
 from finegrid.strategies.part import Aspect, Claim, Part
 
 if TYPE_CHECKING:
@@ -170,6 +171,19 @@ class Strategy(Part):
 
     # What happens in a step
 
+    def rewrite(self, texts: TokenisedSplit, epoch: int, streams: Streams) -> TokenisedSplit:
+        """Return the texts of a batch as they are read in an epoch (counted from 0): none may get longer.
+
+        What is drawn may depend on a text's number, but not on the others of its batch. What frozen layers
+        make of a text is then not kept for other epochs.
+        """
+        return texts
+
+    @property
+    def hides_words(self) -> bool:
+        """Whether it leaves tokens whose words are not read (``~token``)."""
+        return False
+
     def rate_factor(self, step: int, total: int) -> float:
         """What all rates are multiplied by at ``step`` (from 0) of ``total`` steps."""
         return 1.0
@@ -222,6 +236,10 @@ class Strategy(Part):
         """What making it took, when it was made."""
         return 0.0
 
+    def find_lacking(self, mask: int | None) -> list[Problem]:
+        """What it asks of a tokeniser that it does not have. ``mask``: the number of its mask token."""
+        return []
+
     # How many steps the proof makes until its effect shows: more than one where the first changes nothing.
     shows_after: ClassVar[int] = 1
 
@@ -256,8 +274,9 @@ REACH: dict[str, tuple[Aspect, ...]] = {
     "criterion": ("loss", "gradients"),
     "averager": ("averages",),
     "rate_factor": ("rates",),
+    "rewrite": ("data",),
     "more_gradients": ("gradients",),
     "change_gradients_": ("gradients",),
 }
 # Seams whose effect no hash of tensors and rates shows.
-IN_STEPS = ("criterion", "averager", "more_gradients", "change_gradients_")
+IN_STEPS = ("rewrite", "criterion", "averager", "more_gradients", "change_gradients_")

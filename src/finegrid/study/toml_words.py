@@ -179,6 +179,16 @@ OBSTACLES = (
         r"对比损失要比较整批文本，而内存里一次只有 \2 条；run.recompute = true 也能节省内存",
     ),
     (
+        r"(\S+) and 1, but a text is mixed with another one of its batch\. Let a batch have two texts or "
+        r"more, or leave alpha at 0\.",
+        "文本要与同批的另一条混合，而每批只有一条",
+    ),
+    (
+        r"(\S+) and (\d+), but texts are mixed with any others of their batch, and only so many are in "
+        r"memory at once\. Leave one of them out; run\.recompute = true saves memory, too\.",
+        r"文本可能与整批中的任意一条混合，而内存里一次只有 \2 条；run.recompute = true 也能节省内存",
+    ),
+    (
         r"a soup is made of the best epochs, and the last one is asked for\. Keep one of the two\.",
         "soup 取最佳的几轮，与取最后一轮矛盾",
     ),

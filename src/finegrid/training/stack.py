@@ -16,7 +16,7 @@ from finegrid.model.classifier import Classifier
 from finegrid.model.dropout import CapturedKeys
 from finegrid.model.encoder import copy_weights, forward_layer
 from finegrid.model.engine import HandEngine
-from finegrid.model.packing.batches import Packed
+from finegrid.model.packing.batches import Batch, Packed
 from finegrid.model.stacked import stack_layers_
 from finegrid.training.run import Run
 
@@ -64,6 +64,9 @@ class Stack:
 
     def backward(self, batch: Packed, step: int | CapturedKeys) -> Tensor:
         """Leave every run its gradients. Returns the losses ``[runs]``."""
+        if isinstance(batch, Batch) and isinstance(step, int):  # of a captured step, it finds the pairs
+            for run in self.runs:
+                run.pair_(batch, step)
         portions = batch.portions(self.runs[0].micro_batch)
         total = None
         for portion in portions:

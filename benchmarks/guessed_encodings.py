@@ -1,6 +1,6 @@
 """How often the encoding of a short file is found out: by finegrid (chardet) and by charset-normalizer.
 
-    python benchmarks/encodings.py        # a Markdown table
+    python benchmarks/guessed_encodings.py        # a Markdown table
 
 Files have a header and some lines of a text and a label, drawn from sentences of the language. An answer is
 right if it decodes the file to the same characters.
