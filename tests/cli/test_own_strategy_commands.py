@@ -236,7 +236,9 @@ def test_problems_that_only_its_code_knows_are_told_by_plan(study: Path, call: C
 def test_what_is_recommended_is_confirmed_and_kept(study: Path, call: Call) -> None:
     kept = call("fit", study, "--recipe", "centre.share=0.5", "--allow-code")
     assert kept.returncode == 0, kept.stderr
-    assert json.loads((study / "models/best/finegrid.json").read_text())["recipe"]["centre.share"] == 0.5
+    told = json.loads((study / "models/best/finegrid.json").read_text())
+    assert told["recipe"]["centre.share"] == 0.5
+    assert told["fingerprints"]["strategies.centre"] == read_study(study).own.digests["centre"]
     assert call("predict", study / "models/best", "--text-value", "goal match").returncode == 0
 
 
