@@ -77,9 +77,9 @@ def test_a_study_without_own_strategies_has_the_ids_that_it_always_had(study: St
     assert type(plain.baseline) is type(BLANK) and not plain.own.digests
     assert identify(study, audit, "fp32", row, 7) == identify(plain, audit, "fp32", row, 7)
     moved = {**row, "centre.share": 1.0}
-    names = {"fingerprints": {**audit.fingerprints, "strategies.centre": study.own.digests["centre"]}}
-    told: Any = {"precision": "fp32", "protocol": "best-dev", "score": "macro-f1"}
-    assert identify(study, audit, "fp32", moved, 7) == run_id(moved, 7, **names, **told)
+    told: Any = {"fingerprints": {**audit.fingerprints, "strategies.centre": study.own.digests["centre"]}}
+    told |= {"precision": "fp32", "protocol": "best-dev", "score": "macro-f1"}
+    assert identify(study, audit, "fp32", moved, 7) == run_id(moved, 7, **told)
 
 
 def test_an_audit_of_other_code_does_not_fit(study: Study) -> None:

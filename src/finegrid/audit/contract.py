@@ -293,9 +293,7 @@ CHANCE = {"head": "initial", "order": "data", "masks": "sites"}
 class Readings(TorchDispatchMode):
     """Counts what a captured step cannot do: who reads a number off a GPU waits for it, once and for all."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.count = 0
+    count: int = 0
 
     def __torch_dispatch__(self, call: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         self.count += call in READ_BACK
