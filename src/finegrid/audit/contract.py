@@ -220,9 +220,9 @@ class Contract:
         steps = CapturedSteps(self.loaded, [run])
         batch = next(steps.batches(0))
         steps.step_of(batch).fill_(batch, 0)
-        with Readings() as readings:
+        with Readings() as readings:  # type: ignore[no-untyped-call]  # torch says nothing
             steps.step_of(batch).compute()
-        return readings.count
+        return int(readings.count)
 
     def check_bounds(self) -> None:
         for factor, level in self.levels.items():
