@@ -109,9 +109,10 @@ def work(channel: Channel, jobs: queue.Queue[Job], folder: Path, settings: RunSe
     from finegrid.inference.teacher import open_teacher
     from finegrid.model.device import name_gpu
     from finegrid.training.loaded import LoadedStudy, prepare_process
+    from finegrid.training.teaching import teach
 
     prepare_process(settings)
-    loaded = LoadedStudy(load_study(folder), settings, open_teacher)
+    loaded = LoadedStudy(load_study(folder), settings, open_teacher, teach)
     channel.send(Ready(loaded.fingerprints, loaded.contents, name_gpu(loaded.device)))
     while True:
         match jobs.get():
