@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from finegrid.encoders.poolings import huggingface_pooling
 from finegrid.encoders.tiers import Tier
-from finegrid.model.dropout import CapturedKeys, Clock, Dropout, MaskBook
+from finegrid.model.dropout import CapturedKeys, Clock, Dropout, MaskBook, Passes
 from finegrid.model.engine import holding, make_engine
 from finegrid.model.head import finegrid_head, huggingface_head
 from finegrid.model.initial import Initial
@@ -79,10 +79,31 @@ class Classifier(nn.Module):
         """All dropout sites by name."""
         return {module.site: module for module in self.modules() if isinstance(module, Dropout)}
 
-    def draw_again_(self) -> None:
-        """Let the passes that follow in this step have the dropout masks of its first ones."""
-        for site in self.dropouts.values():
-            site.forget_()
+    @property
+    def passes(self) -> dict[str, Passes]:
+        """Those that every dropout site has seen."""
+        return {name: site.passes for name, site in self.dropouts.items()}
+
+    def draw_again_(self, since: Mapping[str, Passes] | None = None) -> None:
+        """Let the passes that follow have the dropout masks of those that came before.
+
+        Args:
+            since: the passes after these; None: those from the step's first on.
+        """
+        for name, site in self.dropouts.items():
+            site.forget_(None if since is None else since[name])
+
+    @contextmanager
+    def holding_weights(self, asked: bool = True) -> Iterator[None]:
+        """If asked, passes inside leave no gradients in weights, but in `shift`: they take less time."""
+        trained = [p for p in self.parameters() if asked and p.requires_grad]
+        for p in trained:
+            p.requires_grad_(False)
+        try:
+            yield
+        finally:
+            for p in trained:
+                p.requires_grad_(True)
 
     @torch.no_grad()
     def redraw_(self, root: nn.Module, stream: str) -> None:
@@ -193,7 +214,7 @@ class Classifier(nn.Module):
         def keep(level: int, hidden: Tensor) -> None:
             below.extend(self.read(level, hidden, batch))
 
-        graded = frozen == 0 or self.shift is not None
+        graded = frozen == 0 or (self.shift is not None and self.shift.values.requires_grad)
         graded = torch.is_grad_enabled() and graded
         with torch.set_grad_enabled(graded), hiding_words(self.parts.embedding_table, batch.visible):
             self.engine.hold_(range(frozen), self.compute)
@@ -236,7 +257,7 @@ class Classifier(nn.Module):
             yield
             return
         table = self.parts.embedding_table
-        self.shift = Shift(table, len(batch.ids), self.clock)
+        self.shift = Shift(table, batch, self.clock)
         hook = table.register_forward_hook(self.shift)
         try:
             yield

@@ -121,9 +121,9 @@ OBSTACLES = (
         "这种分类头的层数由 transformers 决定，不能再加隐藏层",
     ),
     (
-        r"(\S+) and (\S+), but each is a second pass, and sam would throw away the gradients that fgm has "
-        r"added\. Leave one of them at 0\.",
-        "两者都要再算一遍，而 sam 会丢掉 fgm 加上的梯度",
+        r"(\S+(?:, \S+)+), but each reads a batch once more, at other words or other weights, and would undo "
+        r"what another has done\. Keep one, and leave the others at their defaults\.",
+        "它们都要换一处词嵌入或权重把一批再读一遍，会相互抵消，只能保留一项",
     ),
     (
         r"two kinds of averages, but one set of weights predicts\. Keep one\.",

@@ -130,6 +130,8 @@ class Run:
 
         self.pair_(batch, step)
         with self.model.shifting(batch, any(strategy.shifts for strategy in self.acting)):
+            for strategy in self.acting:
+                strategy.move_words(self.model, batch, step)
             value = self._add_gradients_(batch, step, check=True)
             for strategy in self.acting:
                 strategy.more_gradients(self.model, batch, once_more)

@@ -90,4 +90,4 @@ def hand_layers(model: Classifier) -> list[Layer]:
 def can_stack(run: Run) -> bool:
     """Whether passes are hand-written, and nothing that is switched on needs one of the run's own model."""
     by_hand = isinstance(run.model.engine, HandEngine)
-    return by_hand and not any(strategy.overrides("more_gradients") for strategy in run.acting)
+    return by_hand and not any(strategy.reads_again() for strategy in run.acting)

@@ -10,6 +10,8 @@ import pytest
 from finegrid.recipe import recipe
 from finegrid.recipe.recipe import DEFAULTS, Recipe
 from finegrid.strategies.fgm import Fgm
+from finegrid.strategies.freelb import FreeLb
+from finegrid.strategies.pgd import Pgd
 from finegrid.strategies.rdrop import RDrop
 from finegrid.strategies.sam import Sam
 from finegrid.strategies.seams import Strategy
@@ -22,12 +24,14 @@ EVERY: dict[str, tuple[Strategy, str, bool | float]] = {
     "rdrop": (RDrop(), "alpha", 1.0),
     "ema": (Ema(), "decay", 0.9),
     "fgm": (Fgm(), "epsilon", 0.5),
+    "pgd": (Pgd(), "steps", 2),
+    "freelb": (FreeLb(), "steps", 2),
     "sam": (Sam(), "rho", 0.1),
     "lion": (Lion(), "on", True),
     "unfreeze": (Unfreeze(), "wait", 0.4),
 }
 # A second pass takes a run out of stacks; so do groups that are left alone for a while, out of graphs.
-STACKED = [name for name in EVERY if name not in ("fgm", "sam")]
+STACKED = [name for name in EVERY if name not in ("fgm", "pgd", "freelb", "sam")]
 CAPTURED = [name for name in STACKED if name != "unfreeze"]
 SPECIAL = ("__dataclass_fields__", "__init__", "__eq__", "__hash__", "__repr__")
 
