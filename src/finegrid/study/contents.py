@@ -62,7 +62,7 @@ def digest_lesson(study: Study, content: str) -> str:
     """What a file of texts becomes once the baseline's run has labelled them: other runs would not do so."""
     moved = study.first_recipe.moved().items()
     own = {name: level for name, level in moved if name not in TAUGHT_BY_BASELINE}
-    files = fingerprint_contents(study, [own])
+    files = {**fingerprint_contents(study, [own]), **study.own.fingerprint(own)}
     return hashlib.sha256(f"{content} {key_of(own)} {files}".encode()).hexdigest()[:16]
 
 
