@@ -111,7 +111,7 @@ class Canonicaliser:
 
     def _form_in_steps(self, strategy: Strategy, recipe: Recipe) -> Hashable:
         """What a strategy comes to in the steps of the study's runs, over all splits; None: nothing."""
-        if not any(map(strategy.overrides, IN_STEPS)):
+        if not any(map(strategy.overrides, (*IN_STEPS, "form"))):
             return None
         forms = [strategy.form(setting) for setting in self.loaded.settings_of_splits(self.seed, recipe)]
         return None if all(form is None for form in forms) else tuple(forms)

@@ -23,6 +23,7 @@ from finegrid.strategies.fgm import Fgm
 from finegrid.strategies.freelb import FreeLb
 from finegrid.strategies.freeze import Freeze
 from finegrid.strategies.head import HeadSettings
+from finegrid.strategies.lora import Lora
 from finegrid.strategies.loss import Loss
 from finegrid.strategies.mixup import Mixup
 from finegrid.strategies.model import ModelSettings
@@ -75,6 +76,7 @@ class Recipe:
     freelb: FreeLb = FreeLb()
     sam: Sam = Sam()
     train: Train = Train()
+    lora: Lora = Lora()
     optimizer: Optimizer = Optimizer()
     rates: Rates = Rates()
     prior: Prior = Prior()
