@@ -167,6 +167,8 @@ class Contract:
             proof = prover.prove(factor, level)
             if proof.beyond:
                 fail("beyond", factor=factor, more=", ".join(change.words for change in proof.beyond))
+            if proof.reason:
+                fail("inert", factor=factor, reason=proof.reason)
             if not proof.changes:
                 fail("no change", factor=factor)
 
