@@ -29,7 +29,7 @@ from finegrid.training.loaded import LoadedStudy
 from finegrid.training.run import Run
 
 STRATEGIES = Recipe().strategies
-MOVING = ("fgm.", "pgd.", "freelb.")  # embedded words
+MOVING = ("smart.", "fgm.", "pgd.", "freelb.")  # embedded words
 
 
 @pytest.fixture(scope="module")

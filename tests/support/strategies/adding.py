@@ -15,6 +15,7 @@ from finegrid.strategies.pgd import Pgd
 from finegrid.strategies.rdrop import RDrop
 from finegrid.strategies.sam import Sam
 from finegrid.strategies.seams import Strategy
+from finegrid.strategies.smart import Smart
 from support.strategies.ema import Ema
 from support.strategies.lion import Lion
 from support.strategies.unfreeze import Unfreeze
@@ -23,6 +24,7 @@ from support.strategies.unfreeze import Unfreeze
 EVERY: dict[str, tuple[Strategy, str, bool | float]] = {
     "rdrop": (RDrop(), "alpha", 1.0),
     "ema": (Ema(), "decay", 0.9),
+    "smart": (Smart(), "weight", 1.0),
     "fgm": (Fgm(), "epsilon", 0.5),
     "pgd": (Pgd(), "steps", 2),
     "freelb": (FreeLb(), "steps", 2),
@@ -31,7 +33,7 @@ EVERY: dict[str, tuple[Strategy, str, bool | float]] = {
     "unfreeze": (Unfreeze(), "wait", 0.4),
 }
 # A second pass takes a run out of stacks; so do groups that are left alone for a while, out of graphs.
-STACKED = [name for name in EVERY if name not in ("fgm", "pgd", "freelb", "sam")]
+STACKED = [name for name in EVERY if name not in ("smart", "fgm", "pgd", "freelb", "sam")]
 CAPTURED = [name for name in STACKED if name != "unfreeze"]
 SPECIAL = ("__dataclass_fields__", "__init__", "__eq__", "__hash__", "__repr__")
 
