@@ -71,6 +71,34 @@ SharedChance = Literal["pretraining", "teacher"]
 
 
 @dataclass(frozen=True)
+class Unlabelled:
+    """Texts without labels that a run trains on, with those that the baseline's run gives them.
+
+    Attributes:
+        factor: that names their file.
+        path: of the file, from the study's folder.
+        threshold: the least probability of a label.
+    """
+
+    factor: str
+    path: str
+    threshold: float
+
+
+@dataclass(frozen=True)
+class Guessed:
+    """Of a run's texts, those whose labels a teacher has guessed: the last ones.
+
+    Attributes:
+        texts: how many.
+        seconds: that the teacher took.
+    """
+
+    texts: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
 class Setting:
     """What a run is built in: all that a strategy may ask for beside the model.
 
@@ -83,6 +111,7 @@ class Setting:
         teachers: what they say of these texts.
         read_anchor: see `anchor`; called only by strategies that need it.
         features: of these texts, for strategies that come after all that changes the encoder.
+        guessed: the texts whose labels a teacher has guessed.
     """
 
     seed: int
@@ -93,6 +122,7 @@ class Setting:
     teachers: Lessons
     read_anchor: Callable[[], Mapping[str, Tensor]]
     features: Features
+    guessed: Guessed = Guessed()
 
     @property
     def anchor(self) -> Mapping[str, Tensor]:
@@ -226,6 +256,11 @@ class Strategy(Part):
     def frozen_layers(self) -> int:
         """How many layers it freezes, from the bottom."""
         return 0
+
+    @property
+    def unlabelled(self) -> Unlabelled | None:
+        """The texts that it has the baseline's run label."""
+        return None
 
     @property
     def table_reading(self) -> TableReading:

@@ -55,7 +55,7 @@ class Smart(Strategy):
             ("weight", "epsilon", "noise"),
             "losses",
             "B",
-            step="2.7",
+            step="2.8",
             synonyms=(
                 "VAT",
                 "virtual adversarial training",

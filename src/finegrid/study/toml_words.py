@@ -121,6 +121,34 @@ OBSTACLES = (
         "这种分类头的层数由 transformers 决定，不能再加隐藏层",
     ),
     (
+        r'"(.+)", but in (\S+) the matrices of queries, keys and values are not told apart\. Expected '
+        r'"all-linear"\.',
+        r"\2 的查询、键和值不是三个单独的矩阵，只能取 all-linear",
+    ),
+    (
+        r"level (\d+), but the layers of (\S+) are not made of linear layers\. Leave it at 0\.",
+        r"\2 的层不是由线性层构成的",
+    ),
+    (
+        r'rank (\d+) and "(.+)", but each decides what trains\. Leave one of the two out\.',
+        "两者都决定训练哪些参数",
+    ),
+    (
+        r"rank (\d+), but all (\d+) layers are frozen: no matrix is left to add to\. Freeze fewer layers, or "
+        r"leave one of the two out\.",
+        r"\2 层全部冻结，没有可加低秩矩阵的层",
+    ),
+    (
+        r"rank (\d+), but layers that are drawn afresh need all of their numbers to learn\. Leave one of the "
+        r"two out\.",
+        "重新初始化的层需要训练全部参数",
+    ),
+    (
+        r"rank (\d+) with prior decay, but the checkpoint has no value for what trains\. Weight decay pulls "
+        r"it to nothing added\. Leave one of the two out\.",
+        "所训练的低秩矩阵在检查点中没有对应的值",
+    ),
+    (
         r"(\S+(?:, \S+)+), but each reads a batch once more, at other words or other weights, and would undo "
         r"what another has done\. Keep one, and leave the others at their defaults\.",
         "它们都要换一处词嵌入或权重把一批再读一遍，会相互抵消，只能保留一项",
