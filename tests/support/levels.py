@@ -48,7 +48,7 @@ ON: Levels = {
     "rdrop.alpha": 1.0,
     "smart.weight": 1.0,
     "smart.epsilon": 0.1,
-    "smart.noise": 0.01,
+    "smart.noise": 0.1,
     "fgm.epsilon": 0.5,
     "pgd.steps": 2,
     "pgd.step_size": 0.3,
