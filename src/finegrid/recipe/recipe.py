@@ -14,6 +14,7 @@ from finegrid.errors import InputError, Problem
 from finegrid.recipe.identity import Levels
 from finegrid.spelling import find_near
 from finegrid.strategies.average import Average
+from finegrid.strategies.child import Child
 from finegrid.strategies.clip import Clip
 from finegrid.strategies.contrast import Contrast
 from finegrid.strategies.distil import Distil
@@ -21,7 +22,9 @@ from finegrid.strategies.dropout import DropoutSettings
 from finegrid.strategies.fgm import Fgm
 from finegrid.strategies.freeze import Freeze
 from finegrid.strategies.head import HeadSettings
+from finegrid.strategies.layerdrop import LayerDrop
 from finegrid.strategies.loss import Loss
+from finegrid.strategies.mixout import Mixout
 from finegrid.strategies.model import ModelSettings
 from finegrid.strategies.noise import Noise
 from finegrid.strategies.optimizer import Optimizer, list_kinds_at_one_rate
@@ -40,6 +43,7 @@ from finegrid.strategies.seams import TABLE_READINGS, SharedChance, Strategy, Ta
 from finegrid.strategies.texts import Texts
 from finegrid.strategies.train_only import Train
 from finegrid.strategies.training import Training
+from finegrid.strategies.unfreeze import Unfreeze
 
 if TYPE_CHECKING:
     from finegrid.encoders.families import CheckpointInfo
@@ -57,6 +61,7 @@ class Recipe:
     noise: Noise = Noise()
     reinit: Reinit = Reinit()
     probe: Probe = Probe()
+    layerdrop: LayerDrop = LayerDrop()
     freeze: Freeze = Freeze()
     loss: Loss = Loss()
     distil: Distil = Distil()
@@ -65,8 +70,11 @@ class Recipe:
     fgm: Fgm = Fgm()
     sam: Sam = Sam()
     train: Train = Train()
+    mixout: Mixout = Mixout()
     optimizer: Optimizer = Optimizer()
     rates: Rates = Rates()
+    unfreeze: Unfreeze = Unfreeze()
+    child: Child = Child()
     prior: Prior = Prior()
     clip: Clip = Clip()
     schedule: Schedule = Schedule()

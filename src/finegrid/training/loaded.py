@@ -269,6 +269,7 @@ class LoadedStudy:
             self.teachers,
             lambda: self.anchor(self.rows_in_steps(recipe)),
             self._features_of(recipe),
+            lambda rows: self._pack(texts, rows, recipe),
         )
 
     def _further(self, recipe: Recipe, texts: TokenisedSplit) -> FurtherPretraining:
