@@ -56,7 +56,7 @@ def test_a_step_without_a_layer_is_that_of_a_model_without_it(loaded: LoadedStud
 
 
 def test_the_chance_grows_linearly_from_the_bottom_to_the_top(loaded: LoadedStudy) -> None:
-    run, steps = run_of(loaded, 0.8), 3000
+    run, steps = run_of(loaded, 0.8), 1000
     assert [site.dropped / LEVELS for site in run.model.engine.skips] == pytest.approx(
         [0.2, 0.4, 0.6, 0.8], abs=1e-5
     )
@@ -68,7 +68,7 @@ def test_the_chance_grows_linearly_from_the_bottom_to_the_top(loaded: LoadedStud
 
     for share, chance in zip(table.mean(0).tolist(), (0.2, 0.4, 0.6, 0.8), strict=True):
         assert abs(share - chance) < 4 * (chance * (1 - chance) / steps) ** 0.5
-    assert torch.corrcoef(table.T).fill_diagonal_(0).abs().max() < 0.08  # layers do not know of each other
+    assert torch.corrcoef(table.T).fill_diagonal_(0).abs().max() < 0.13  # layers do not know of each other
 
 
 def test_runs_of_a_seed_leave_out_the_same_and_other_seeds_others(loaded: LoadedStudy) -> None:

@@ -47,7 +47,7 @@ class Mixing:
         drawn = self.draw(p)
         if drawn is None:
             return p
-        mixed: Tensor = Mixed.apply(  # type: ignore[no-untyped-call]
+        mixed: Tensor = Mix.apply(  # type: ignore[no-untyped-call]
             p, self.anchors[p], drawn.keep.view_as(p), drawn.scale
         )
         return mixed
@@ -67,7 +67,7 @@ class Mixing:
         return compute_mixed
 
 
-class Mixed(torch.autograd.Function):
+class Mix(torch.autograd.Function):
     """``anchor + keep * scale * (p - anchor)``: at the anchor itself where p is, to the last bit."""
 
     @staticmethod
@@ -127,7 +127,7 @@ def mix_stacked(whole: Tensor, own: Sequence[Tensor], mixings: Sequence[Mixing |
     scale: float | Tensor = scales[0]
     if len(set(scales)) > 1:
         scale = whole.new_tensor(scales).view(-1, *[1] * (whole.ndim - 1))
-    mixed: Tensor = Mixed.apply(  # type: ignore[no-untyped-call]
+    mixed: Tensor = Mix.apply(  # type: ignore[no-untyped-call]
         whole, join_equal(anchors), join_equal(keeps), scale
     )
     return mixed

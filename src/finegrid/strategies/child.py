@@ -18,7 +18,8 @@ Note    To Adam the division by ``share`` nearly cancels: its moments go on movi
         about sqrt(``share``) as long. So ``free`` is also a lower rate: vary ``optimizer.rate`` beside it.
         Fisher information is that of at most 1,024 training texts, drawn by the seed, read one by one with
         the head that the seed draws: a run then starts later by about as many steps of one text.
-        ``clip.norm`` sees the gradients before they are masked, and ``prior.decay`` pulls all numbers.
+        ``clip.norm`` sees the gradients before they are masked, and ``prior.decay`` pulls all numbers. Muon
+        steps matrices as wholes, and schedule-free makes weights of two others: both are refused.
 Path    Stacked and captured, with masks that are drawn in the graph.
 Reduces The loss stays the mean over a batch's texts.
 Evidence C: the paper alone; its abstract says 1.5 to 8.6 points over full fine-tuning, with four models.
@@ -63,7 +64,7 @@ class Child(Strategy):
                 "Fisher information",
                 "sparse updates",
             ),
-            chinese=("Child-Tuning 子网络微调", "子网络微调", "梯度掩码", "费雪信息"),
+            chinese=("子网络微调", "梯度掩码", "费雪信息"),
         ),
     )
     usual: ClassVar[Mapping[str, UsualLevels]] = {"share": (1.0, 0.3), "kind": ()}
@@ -86,12 +87,10 @@ class Child(Strategy):
         kind = levels["optimizer.kind"]
         if self.share == 1 or kind not in ("muon", "schedule-free"):
             return []
-        why = (
-            "steps a matrix as a whole, and would move what is outside the child"
-            if kind == "muon"
-            else "makes its weights anew from two others in every step, and would lose the child's decay"
+        what = (
+            f'{self.share:g} with "{kind}", whose steps cannot be masked number by number. Set '
+            "child.share = 1, or take another optimizer."
         )
-        what = f'{self.share:g} with "{kind}", which {why}. Set child.share = 1, or take another optimizer.'
         return [Problem('"child.share" + "optimizer.kind"', what)]
 
     def prepare_model(self, model: Classifier, setting: Setting) -> None:

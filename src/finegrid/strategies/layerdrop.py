@@ -46,7 +46,7 @@ class LayerDrop(Strategy):
             "D",
             step="0.95 at 0.1",
             synonyms=("layer dropout", "stochastic depth", "drop path"),
-            chinese=("LayerDrop 随机丢层", "随机丢层", "层丢弃", "随机深度"),
+            chinese=("随机丢层", "层丢弃", "随机深度"),
         ),
     )
     usual: ClassVar[Mapping[str, UsualLevels]] = {"p": (0.0, 0.1)}

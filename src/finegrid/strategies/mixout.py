@@ -52,7 +52,7 @@ class Mixout(Strategy):
             "B/D",
             step="1.3",
             synonyms=("weight dropout", "DropConnect", "mix of pre-trained weights"),
-            chinese=("Mixout 权重混合", "权重混合", "与预训练权重混合"),
+            chinese=("权重混合", "与预训练权重混合"),
         ),
     )
     usual: ClassVar[Mapping[str, UsualLevels]] = {"p": (0.0, 0.5)}
