@@ -126,7 +126,8 @@ def mix_stacked(whole: Tensor, own: Sequence[Tensor], mixings: Sequence[Mixing |
     scales = [one.scale if one else 1.0 for one in drawn]
     scale: float | Tensor = scales[0]
     if len(set(scales)) > 1:
-        scale = whole.new_tensor(scales).view(-1, *[1] * (whole.ndim - 1))
+        each = [torch.full((), one, dtype=whole.dtype, device=whole.device) for one in scales]
+        scale = torch.stack(each).view(-1, *[1] * (whole.ndim - 1))  # nothing is sent over in a graph
     mixed: Tensor = Mix.apply(  # type: ignore[no-untyped-call]
         whole, join_equal(anchors), join_equal(keeps), scale
     )
