@@ -10,6 +10,7 @@ from support.studies import save_word_checkpoint, write_data
 
 from finegrid.encoders.families import inspect
 from finegrid.recipe.recipe import DEFAULTS
+from finegrid.study.bundles import Bundles
 from finegrid.study.drafting import InitOptions
 from finegrid.study.init import write_study
 from finegrid.study.load import load_study
@@ -55,9 +56,10 @@ def test_a_preset_brings_its_factors_its_baseline_and_its_design(
     assert (study.head.preset, study.head.design.kind) == (name, preset.kind)
     factors = {**study.factors, **study.free_factors}
     assert factors.keys() == preset.factors.keys()
-    assert study.bundles == preset.bundles
+    assert list_levels(study.bundles) == list_levels(preset.bundles)
     levels = study.baseline.levels()
     proposed = PROPOSED if name == "thucnews64" else {"model.max_length"}
+    proposed |= {"optimizer.rate"} if preset.has_rates else set()
     fixed = {factor: level for factor, level in preset.baseline.items() if factor not in proposed}
     assert fixed.items() <= levels.items()
     assert all(factors[name][0] == levels[name] for name in factors if name in levels)
@@ -107,6 +109,28 @@ def test_numbers_of_a_preset_keep_their_ratio_to_a_proposed_baseline(
     assert study.factors["training.batch_size"] == [16, 32]
     first, fewer = study.factors["training.epochs"]
     assert (first, fewer) == (20, 13)
+
+
+@pytest.mark.parametrize(
+    ("more", "rate", "lion"), [((), 3e-4, 6e-5), (("--set", "optimizer.rate=1e-4"), 1e-4, 2e-5)]
+)
+def test_rates_of_bundles_keep_their_ratio_to_the_baselines(
+    home: Path, tmp_path: Path, call: Call, more: tuple[str, ...], rate: float, lion: float
+) -> None:
+    """A rate of every kind for an encoder of 768 would not move one of 16."""
+    study = made(call, home, tmp_path / "study", "--preset", "optimizers", *more)
+    kinds = study.bundles["optimizers"].levels
+    preset = make_preset("optimizers", inspect(home / "bert"))
+
+    assert study.baseline.levels()["optimizer.rate"] == rate
+    assert kinds["lion"] == {**preset.bundles["optimizers"].levels["lion"], "optimizer.rate": lion}
+    assert kinds["schedule-free"]["optimizer.rate"] == pytest.approx(3 * rate)
+    assert kinds["sgd"]["optimizer.rate"] == pytest.approx(200 * rate)
+    assert kinds["muon"] == {"optimizer.kind": "muon"}
+
+
+def list_levels(bundles: Bundles) -> dict[str, list[str]]:
+    return {name: list(bundle.levels) for name, bundle in bundles.items()}
 
 
 def test_what_the_model_cannot_do_stands_in_the_file_with_its_reason(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from support.rarity import rare
 from torch import Tensor
 
 from finegrid.model import dropout
@@ -51,9 +53,11 @@ def close(ours: Tensor, theirs: Tensor) -> None:
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=2e-5)
 
 
-@pytest.mark.parametrize("masked", [False, True], ids=["no mask", "mask"])
-@pytest.mark.parametrize("sight", SIGHTS)
-@pytest.mark.parametrize("key_heads", [4, 2, 1])
+GROUPED = [*product([4, 2, 1], SIGHTS, [True, False])]
+OFTEN = [*((2, sight, True) for sight in SIGHTS), (1, "causal", True), (4, "all", True), (4, "window", False)]
+
+
+@pytest.mark.parametrize(("key_heads", "sight", "masked"), rare(GROUPED, OFTEN))
 def test_grouped_queries_windows_and_causal_masks(key_heads: int, sight: str, masked: bool) -> None:
     """With texts that end inside a block, at its end, and before; heads narrower than a block's columns."""
     lengths = [3, 32, 70]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from finegrid.study.load import load_study
 
 SLEEPS = "import time; time.sleep(600)"
 COMPUTES = "while True: pass"
+LOOKS = 15  # half as long again as one may be quiet
 STARTS_ONE = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {COMPUTES!r}])"
 
 
@@ -36,10 +38,21 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fractions of a second in the place of minutes."""
+def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fractions of a second in the place of minutes; and a minute in the place of a test that hangs."""
     monkeypatch.setattr(life, "LOOK_SECONDS", 0.1)
     monkeypatch.setattr(life, "QUIET_SECONDS", 1.0)
+
+    def give_up(number: int, frame: object) -> None:
+        raise AssertionError("nobody has ended a worker that hangs")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(60)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def copy_of(home: Path, name: str) -> Path:
@@ -91,7 +104,7 @@ def looks_at(number: int, looks: int) -> list[str]:
 @pytest.mark.parametrize("code", [COMPUTES, STARTS_ONE])
 def test_who_computes_is_alive_and_so_is_who_waits_for_a_child_that_does(code: str) -> None:
     with running(code) as started:
-        assert looks_at(started.pid, 30) == [""] * 30
+        assert looks_at(started.pid, LOOKS) == [""] * LOOKS
 
 
 @pytest.mark.usefixtures("impatient")
@@ -100,9 +113,9 @@ def test_who_was_stopped_may_go_on_and_who_computes_for_hours_does_not(
 ) -> None:
     with running(SLEEPS) as started:
         psutil.Process(started.pid).suspend()
-        assert looks_at(started.pid, 30) == [""] * 30
+        assert looks_at(started.pid, LOOKS) == [""] * LOOKS
         psutil.Process(started.pid).resume()
-        assert "did nothing" in looks_at(started.pid, 30)[-1]
+        assert "did nothing" in looks_at(started.pid, LOOKS)[-1]
     monkeypatch.setattr(life, "LONGEST_SECONDS", 0.5)
     with running(COMPUTES) as started:
         *before, last = looks_at(started.pid, 5)

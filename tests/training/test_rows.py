@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 from support.hosted import HOSTED, save_hosted
 from support.levels import ON, base, on
+from support.rarity import rare
 from support.strategies.adding import EVERY, add_strategies_, factor_of
 from support.studies import KINDS, open_study, recipe_of, train, weights, write_study
 from support.tiny import make_tiny
@@ -86,7 +87,10 @@ def test_no_family_of_encoders_makes_a_difference(
 
 
 # transformers makes its tokeniser anew, of byte pairs: syllables are none.
-@pytest.mark.parametrize("family", sorted({*HOSTED} - {"qwen2"}))
+@pytest.mark.parametrize(
+    "family",
+    rare(sorted({*HOSTED} - {"qwen2"}), ["modernbert", "qwen3", "albert", "deberta-v2", "gpt2"]),
+)
 def test_no_encoder_of_transformers_makes_a_difference(family: str, tmp_path: Path) -> None:
     loaded = open_study(write_study(tmp_path / "study", save_hosted(tmp_path / "model", family)))
     for recipe in (recipe_of(loaded), recipe_of(loaded, clip__norm=0.1)):

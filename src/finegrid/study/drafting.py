@@ -21,7 +21,7 @@ from finegrid.recipe.recipe import DEFAULTS
 from finegrid.spelling import Lang, expand_user
 from finegrid.study.chosen import choose_factors, suitable_design
 from finegrid.study.folder import SETTINGS_FILE
-from finegrid.study.presets import PRESETS, Preset, first_choice, make_preset, usual
+from finegrid.study.presets import PRESETS, RATE, Preset, first_choice, make_preset, usual
 from finegrid.study.proposals import Proposal, TextLengths, propose, scale_levels
 from finegrid.study.toml import by_part, format_toml, parse_level, parse_levels
 from finegrid.study.toml_words import say, tell_left_out
@@ -122,7 +122,8 @@ def draft_study_toml(
     checkpoint = inspect(resolve(model, folder))
     preset = find_preset(name, options, checkpoint)
     baseline = choose_baseline(options, preset, checkpoint, texts, lang)
-    own = scaled_factors(preset, baseline.proposals)
+    own: dict[str, Any] = {**scaled_factors(preset, baseline.proposals)}
+    own |= scaled_bundles(preset, float(baseline.levels[RATE]))
     preset = preset.around(baseline.levels)
     chosen = choose_factors(options.factors, baseline.levels, checkpoint)
     chosen = replace(chosen, factors={**chosen.factors, **list_levels(options.varied)})
@@ -226,10 +227,14 @@ def find_preset(name: str | None, options: InitOptions, checkpoint: CheckpointIn
 
 
 def fixed_levels(preset: Preset) -> dict[str, Level]:
-    """What a preset itself asks of the baseline: of a published grid the pooling, and nowhere a length."""
+    """What a preset itself asks of the baseline: of a published grid the pooling, and nowhere a length.
+
+    Where bundles bring rates, these follow the rate of the study, which is then not the preset's.
+    """
     if preset.columns:
         return {"model.pooling": preset.baseline["model.pooling"]}
-    return {factor: level for factor, level in preset.baseline.items() if factor != LENGTH}
+    proposed = {LENGTH, RATE} if preset.has_rates else {LENGTH}
+    return {factor: level for factor, level in preset.baseline.items() if factor not in proposed}
 
 
 def scaled_factors(preset: Preset, proposals: Mapping[str, Proposal]) -> dict[str, list[Level]]:
@@ -238,6 +243,22 @@ def scaled_factors(preset: Preset, proposals: Mapping[str, Proposal]) -> dict[st
         factor: scale_levels(levels, proposals[factor].level)
         for factor, levels in preset.factors.items()
         if factor in proposals and levels[0] != proposals[factor].level
+    }
+
+
+def scaled_bundles(preset: Preset, rate: float) -> dict[str, dict[str, Levels]]:
+    """A preset's bundles that bring rates, about another rate: each keeps its ratio to the preset's own."""
+    if not preset.has_rates or preset.baseline[RATE] == rate:
+        return {}
+    return {
+        name: {
+            level: {
+                factor: scale_levels([preset.baseline[RATE], its], rate)[-1] if factor == RATE else its
+                for factor, its in settings.items()
+            }
+            for level, settings in bundle.levels.items()
+        }
+        for name, bundle in preset.bundles.items()
     }
 
 

@@ -19,6 +19,7 @@ from finegrid.spelling import format_level
 from finegrid.study.bundles import Bundle, Bundles
 from finegrid.study.design import DesignKind
 
+RATE = "optimizer.rate"
 USUAL_LENGTH = 128  # tokens, where the checkpoint has as many positions
 
 
@@ -69,6 +70,11 @@ class Preset:
                 for name, levels in self.factors.items()
             },
         )
+
+    @property
+    def has_rates(self) -> bool:
+        """Whether levels of its bundles have rates of their own."""
+        return any(RATE in levels for bundle in self.bundles.values() for levels in bundle.levels.values())
 
 
 def lead_with(first: Level, levels: Sequence[Level]) -> list[Level]:
