@@ -56,7 +56,7 @@ class Child(Strategy):
             ("share", "kind"),
             "updates",
             "C",
-            step="1.2",
+            step="1.1",
             synonyms=(
                 "Child-Tuning",
                 "child network",
