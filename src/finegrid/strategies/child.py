@@ -13,11 +13,11 @@ Exactly Of all tensors of the encoder's layers. ``free``: in every step each num
         has no weight decay in the step. Embeddings, pooler and head train as ever.
 Differs The authors' code lets weight decay act on all numbers, so that all of them move. It also masks the
         embeddings and the head under F, squares gradients of whole batches after clipping each tensor's, and
-        finds the limit from a sample of the numbers.
+        finds the limit from a sample of the numbers. Here at most 256 texts are read, each by itself.
 Note    To Adam the division by ``share`` nearly cancels: its moments go on moving what is not drawn, by steps
         about sqrt(``share``) as long. So ``free`` is also a lower rate: vary ``optimizer.rate`` beside it.
-        Fisher information is that of at most 1,024 training texts, drawn by the seed, read one by one with
-        the head that the seed draws: a run then starts later by about as many steps of one text.
+        Fisher information is that of at most 256 training texts, drawn by the seed, with the head that the
+        seed draws: a run then starts later by as many passes over one text.
         ``clip.norm`` sees the gradients before they are masked, and ``prior.decay`` pulls all numbers. Muon
         steps matrices as wholes, and schedule-free makes weights of two others: both are refused.
 Path    Stacked and captured, with masks that are drawn in the graph.
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from finegrid.optim.updater import UpdateRule
 
 ChildKind = Literal["free", "task"]
-FISHER_TEXTS = 1024  # of the training texts, at most: each is a pass of its own
+FISHER_TEXTS = 256  # of the training texts, at most: each is a pass of its own
 
 
 @dataclass(frozen=True, config=STRICT)
