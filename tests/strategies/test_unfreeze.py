@@ -12,6 +12,9 @@ from support.stacks import batches, gradients
 from support.studies import open_study, recipe_of, train, weights, write_study
 from torch import Tensor
 
+from finegrid.audit.canonical import Canonicaliser
+from finegrid.audit.costs import list_timed_steps
+from finegrid.audit.proof import Prover
 from finegrid.encoders.families import inspect
 from finegrid.recipe.recipe import Recipe
 from finegrid.strategies.unfreeze import Unfreeze, Wait
@@ -176,3 +179,21 @@ def test_hosted_encoders_unfreeze(tmp_path: Path, family: str) -> None:
     moved = {name for name, p in weights(run).items() if not torch.equal(p, before[name])}
     assert moved and not any(".layer" in name or "embeddings" in name for name in moved)
     assert whole.progress.status == "done", whole.progress.reason
+
+
+@pytest.mark.parametrize("total", [1, 2, 6, 100])
+def test_the_audit_times_steps_over_the_whole_run(total: int) -> None:
+    """First its last, which has all moments: an early one would take less time and memory."""
+    first, *timed = list_timed_steps(total)
+
+    assert first == total - 1 and len(timed) == 3
+    assert timed == [total // 6, total // 2, 5 * total // 6]
+
+
+def test_the_proof_holds_where_gradients_are_clipped(tmp_path: Path, bert: Path) -> None:
+    """The norm is then that of what trains: the head's gradients are not those of the baseline."""
+    settings = '[clip]\nnorm = 1e-3\n[factors]\n"unfreeze.every" = [0.0, 0.2]'
+    loaded = open_study(write_study(tmp_path, bert, settings=settings))
+    (proof,) = Prover(loaded, Canonicaliser(loaded, 0)).proofs()
+
+    assert proof.changes and not proof.beyond, proof.describe()

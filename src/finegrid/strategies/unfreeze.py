@@ -75,7 +75,8 @@ class Unfreeze(Strategy):
     )
     usual: ClassVar[Mapping[str, UsualLevels]] = {"every": (0.0, 0.05)}
     reads_table: ClassVar[TableReading] = "never"
-    touches: ClassVar[Mapping[str, Claim]] = {"every": {"rates": "encoder", "update": "encoder"}}
+    # Gradients: where they are clipped, the norm is that of what trains.
+    touches: ClassVar[Mapping[str, Claim]] = {"every": {"rates": "encoder", "gradients": "all"}}
 
     every: Annotated[
         float, Field(ge=0, le=1, description="share of the steps that each layer waits for the one above it")
