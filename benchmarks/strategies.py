@@ -56,6 +56,7 @@ MEMBERS = 4
 # What a level needs beside itself in order to do something, and levels of factors that name none as usual.
 NEEDS: Mapping[str, Levels] = {
     "reinit.pooler": {"model.pooling": "pooler"},
+    "augment.kind": {"augment.rate": 0.1},
     "freeze.layers": {"freeze.dropout": False},
     "distil.weight": {"distil.teacher": "columns"},
     "train.only": {"train.rate": 1e-3},
@@ -64,6 +65,7 @@ NEEDS: Mapping[str, Levels] = {
     "optimizer.kind": {"schedule.shape": "constant"},
 }
 OTHERS: Mapping[str, tuple[Level, ...]] = {
+    "augment.kind": ("mask", "delete", "swap", "cutoff-token", "cutoff-span"),
     "distil.weight": (0.0, 0.5),
     "pretrain.tokens": (),
     "pretrain.shared": (),

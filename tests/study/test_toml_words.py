@@ -59,6 +59,7 @@ MOVED: list[dict[str, Level]] = [
     {"dropout.head": 0.0},
     {"schedule.shape": "one-cycle"},
     {"training.patience": 1},
+    {"training.batch_size": 1},
     {"posthoc.epoch": "last"},
     {"posthoc.tau": 1.0},
     {"average.ema": 0.3},

@@ -160,7 +160,7 @@ def test_a_graph_holds_each_strategys_own_step(
 
 
 @pytest.mark.parametrize(
-    "factor", [name for name in ON if name.startswith(("loss.", "distil.", "contrast.", "rdrop."))]
+    "factor", [name for name in ON if name.startswith(("loss.", "distil.", "contrast.", "mixup.", "rdrop."))]
 )
 def test_a_graph_holds_each_loss(tmp_path: Path, bert: Path, factor: str) -> None:
     """Its constants are made before the capture, and a teacher's logits are found by its texts."""

@@ -17,6 +17,8 @@ from finegrid.model.kernels.operations import kernels
 from finegrid.streams import Streams
 
 LEVELS = 1 << 16  # 16 random bits per mask: 8 would turn a rate of 0.1 into 0.1016
+# Of a site: how many passes it has seen of which step, by shard and the first text of a portion.
+Passes = dict[tuple[int, int], tuple[int | None, int]]
 # Which shard of a batch this thread works on: each has masks of its own, whichever thread comes first.
 SHARD: ContextVar[int] = ContextVar("SHARD", default=0)
 
@@ -194,7 +196,7 @@ class Dropout(nn.Module):
         self.silenced = False
         # By shard and portion, step and passes: a second pass in one step (two views of a batch) gets masks
         # of its own.
-        self._calls: dict[tuple[int, int], tuple[int | None, int]] = {}
+        self._calls: Passes = {}
 
     def drop_(self, rate: float) -> None:
         """Drop at this rate from now on. What a rate drops, a higher one drops too: draws are the same."""
@@ -240,9 +242,14 @@ class Dropout(nn.Module):
             before = 0 if portion is None else portion.before(self.unit, count)
         return self.clock.mask(site, self.dropped, before, count, device)
 
-    def forget_(self) -> None:
-        """Take what comes next for the first pass of its step."""
-        self._calls.clear()
+    @property
+    def passes(self) -> Passes:
+        """Those that were made, to come back to."""
+        return dict(self._calls)
+
+    def forget_(self, since: Passes | None = None) -> None:
+        """Take what comes next for the first pass of its step, or for the one after these."""
+        self._calls = dict(since or {})
 
     def forward(self, x: Tensor) -> Tensor:
         dropped = self.draw(x.numel(), x.device)

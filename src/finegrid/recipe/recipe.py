@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from finegrid.errors import InputError, Problem
 from finegrid.recipe.identity import Levels
-from finegrid.spelling import find_near
+from finegrid.spelling import find_near, format_level
+from finegrid.strategies.augment import Augment
 from finegrid.strategies.average import Average
 from finegrid.strategies.child import Child
 from finegrid.strategies.clip import Clip
@@ -20,15 +21,18 @@ from finegrid.strategies.contrast import Contrast
 from finegrid.strategies.distil import Distil
 from finegrid.strategies.dropout import DropoutSettings
 from finegrid.strategies.fgm import Fgm
+from finegrid.strategies.freelb import FreeLb
 from finegrid.strategies.freeze import Freeze
 from finegrid.strategies.head import HeadSettings
 from finegrid.strategies.layerdrop import LayerDrop
 from finegrid.strategies.loss import Loss
 from finegrid.strategies.mixout import Mixout
+from finegrid.strategies.mixup import Mixup
 from finegrid.strategies.model import ModelSettings
 from finegrid.strategies.noise import Noise
 from finegrid.strategies.optimizer import Optimizer, list_kinds_at_one_rate
 from finegrid.strategies.part import Part, Price
+from finegrid.strategies.pgd import Pgd
 from finegrid.strategies.posthoc import Posthoc
 from finegrid.strategies.pretrain import Pretrain
 from finegrid.strategies.prior import Prior
@@ -55,6 +59,7 @@ Moves = tuple[tuple[str, Any], ...]  # levels, by the names of their factors
 class Recipe:
     model: ModelSettings = ModelSettings()
     texts: Texts = Texts()
+    augment: Augment = Augment()
     head: HeadSettings = HeadSettings()
     dropout: DropoutSettings = DropoutSettings()
     pretrain: Pretrain = Pretrain()
@@ -66,8 +71,11 @@ class Recipe:
     loss: Loss = Loss()
     distil: Distil = Distil()
     contrast: Contrast = Contrast()
+    mixup: Mixup = Mixup()
     rdrop: RDrop = RDrop()
     fgm: Fgm = Fgm()
+    pgd: Pgd = Pgd()
+    freelb: FreeLb = FreeLb()
     sam: Sam = Sam()
     train: Train = Train()
     mixout: Mixout = Mixout()
@@ -239,7 +247,22 @@ class Recipe:
         parts: list[Part] = [getattr(self, field.name) for field in fields(self)]
         levels = self.levels()
         of_parts = [problem for part in parts for problem in part.problems(checkpoint)]
-        return of_parts or [problem for part in parts for problem in part.conflicts(levels, checkpoint)]
+        conflicts = [problem for part in parts for problem in part.conflicts(levels, checkpoint)]
+        return of_parts or [*conflicts, *self._crowded()]
+
+    def _crowded(self) -> list[Problem]:
+        """More than one strategy that reads a batch again."""
+        reading = [strategy for strategy in self.acting if strategy.reads_again()]
+        if len(reading) < 2:
+            return []
+        by_part = {name.partition(".")[0]: name for name in reversed(self.moved())}  # the first of each
+        names = [by_part[name] for name in self._parts if getattr(self, name) in reading]
+        what = (
+            f"{', '.join(format_level(self.levels()[name]) for name in names)}, but each reads a batch once "
+            "more, at other words or other weights, and would undo what another has done. Keep one, and "
+            "leave the others at their defaults."
+        )
+        return [Problem(" + ".join(f'"{name}"' for name in names), what)]
 
 
 @lru_cache(maxsize=2**14)

@@ -136,9 +136,9 @@ OBSTACLES = (
         "这种分类头的层数由 transformers 决定，不能再加隐藏层",
     ),
     (
-        r"(\S+) and (\S+), but each is a second pass, and sam would throw away the gradients that fgm has "
-        r"added\. Leave one of them at 0\.",
-        "两者都要再算一遍，而 sam 会丢掉 fgm 加上的梯度",
+        r"(\S+(?:, \S+)+), but each reads a batch once more, at other words or other weights, and would undo "
+        r"what another has done\. Keep one, and leave the others at their defaults\.",
+        "它们都要换一处词嵌入或权重把一批再读一遍，会相互抵消，只能保留一项",
     ),
     (
         r"two kinds of averages, but one set of weights predicts\. Keep one\.",
@@ -164,6 +164,16 @@ OBSTACLES = (
         r"(\S+) and (\d+), but the loss compares all texts of a batch, and only so many are in memory at "
         r"once\. Leave one of them out; run\.recompute = true saves memory, too\.",
         r"对比损失要比较整批文本，而内存里一次只有 \2 条；run.recompute = true 也能节省内存",
+    ),
+    (
+        r"(\S+) and 1, but a text is mixed with another one of its batch\. Let a batch have two texts or "
+        r"more, or leave alpha at 0\.",
+        "文本要与同批的另一条混合，而每批只有一条",
+    ),
+    (
+        r"(\S+) and (\d+), but texts are mixed with any others of their batch, and only so many are in "
+        r"memory at once\. Leave one of them out; run\.recompute = true saves memory, too\.",
+        r"文本可能与整批中的任意一条混合，而内存里一次只有 \2 条；run.recompute = true 也能节省内存",
     ),
     (
         r"a soup is made of the best epochs, and the last one is asked for\. Keep one of the two\.",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+import math
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import replace
 from functools import cached_property
@@ -14,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from finegrid.data.extra import take_rows as take_texts
 from finegrid.data.table import fingerprint_tables
 from finegrid.data.token_facts import count_tokens, splits_of
 from finegrid.data.tokens import TokenisedSplit, tokenise
@@ -92,6 +94,7 @@ class LoadedStudy:
         self.warnings = check_opened(study.checkpoint, weights, self._tokenizer, template, self.token_facts)
         lengths = {recipe.model.max_length for recipe in rows}
         check_lengths(lengths, self.tokens.train.template.specials, str(study.files.settings))
+        check_tokenizer(rows, self._mask, str(study.files.settings))
         self.fingerprints = {
             "data": fingerprint_tables(self.tables),
             "tokenizer": self.tokens.fingerprint,
@@ -132,6 +135,13 @@ class LoadedStudy:
         batch = pack(self.tokens.train, rows, most, self.device, model.keep)
         self._proof = prove_tier(self.checkpoint, self.checkpoint.tier, batch)
         return self._proof
+
+    @property
+    def _mask(self) -> int | None:
+        """The number of the mask token, if the tokeniser has one and the encoder knows it."""
+        mask = self.tokens.train.template.mask
+        known = mask is not None and mask < getattr(self.checkpoint.table, "num_embeddings", math.inf)
+        return mask if known else None
 
     @property
     def split_fingerprints(self) -> list[str]:
@@ -207,6 +217,7 @@ class LoadedStudy:
             *pieces,
             *self._tokenizer.get_added_tokens_decoder(),
             unknown,
+            self.tokens.train.template.mask,
             padding,
             table.padding_idx,
         }
@@ -304,7 +315,22 @@ class LoadedStudy:
     def training_batches(self, recipe: Recipe, seed: int, epoch: int) -> Iterator[Batch]:
         """The packed batches of one epoch (counted from 0), in the order of the run's own stream."""
         for rows in self.training_rows(recipe, seed, epoch):
-            yield self._pack(self.training_texts(recipe), rows, recipe)
+            yield self.pack_training(rows, recipe, seed, epoch, self.device)
+
+    def pack_training(
+        self, rows: NDArray[np.int64], recipe: Recipe, seed: int, epoch: int, device: torch.device
+    ) -> Batch:
+        """Some training texts, as they are read in an epoch (counted from 0)."""
+        texts, model = self.training_texts(recipe), recipe.model
+        rewriting = [strategy for strategy in recipe.acting if strategy.overrides("rewrite")]
+        if not rewriting:
+            return pack(texts, rows, model.max_length, device, model.keep)
+        own = np.sort(rows)
+        some = take_texts(texts, own)
+        for strategy in rewriting:
+            some = strategy.rewrite(some, epoch, Streams(seed))
+        batch = pack(some, np.searchsorted(own, rows), model.max_length, device, model.keep)
+        return replace(batch, rows=own[batch.rows])
 
     def training_rows(self, recipe: Recipe, seed: int, epoch: int) -> Iterator[NDArray[np.int64]]:
         """Which texts are in each of those batches."""
@@ -334,6 +360,17 @@ def check_lengths(lengths: set[int], specials: int, source: str) -> None:
         if length <= specials
     ]
     if problems:
+        raise InputError(source, problems)
+
+
+def check_tokenizer(recipes: Iterable[Recipe], mask: int | None, source: str) -> None:
+    """Refuse strategies that ask a tokeniser for what it does not have.
+
+    Raises:
+        InputError: with all problems.
+    """
+    lacking = (problem for recipe in recipes for one in recipe.acting for problem in one.find_lacking(mask))
+    if problems := list(dict.fromkeys(lacking)):
         raise InputError(source, problems)
 
 

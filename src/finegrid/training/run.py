@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -18,7 +19,7 @@ from finegrid.model.rows import gradients_as_of_all
 from finegrid.optim.updater import Number, Updater
 from finegrid.recipe.recipe import Recipe
 from finegrid.refusals import MemoryNeeds, describe_failure, find_refusal
-from finegrid.strategies.criterion import CROSS_ENTROPY, Outputs
+from finegrid.strategies.criterion import CROSS_ENTROPY, Blend, Outputs
 from finegrid.strategies.scoring import Scoring
 from finegrid.study.record import EnginePath
 from finegrid.training.build import build_criterion, build_groups, build_model, build_rule, rates_at
@@ -97,6 +98,7 @@ class Run:
         if rule.evaluated:
             self.averagers.append(InState(self.optimizer, rule.evaluated))
         self.total_steps = loaded.steps_per_epoch(recipe) * recipe.training.epochs
+        self.blend: Blend | None = None  # of the batch that is read now, where a strategy mixes its texts
         self.clipped: Tensor | None = None  # steps of this epoch; nan if gradients were not finite
         self.best_weights: dict[str, Tensor] = {}
         self.logits: dict[str, Logits] = {}  # of dev and test, at the best epoch
@@ -128,7 +130,10 @@ class Run:
             self._add_gradients_(batch, step)
 
         shifts = any(strategy.shifts for strategy in self.acting)
+        self.pair_(batch, step)
         with self.leaving_alone(step), self.model.shifting(batch, shifts):
+            for strategy in self.acting:
+                strategy.move_words(self.model, batch, step)
             value = self._add_gradients_(batch, step, check=True)
             for strategy in self.acting:
                 strategy.more_gradients(self.model, batch, once_more)
@@ -167,6 +172,24 @@ class Run:
                 loss.backward()
         return total
 
+    def pair_(self, batch: Batch, step: int) -> None:
+        """Find a partner for every text of a batch, where a strategy mixes them."""
+        if self.criterion.pair is not None:
+            partners, share = self.draw_pairs(batch, step)
+            device = batch.labels.device
+            self.blend = Blend(torch.from_numpy(partners).to(device), torch.tensor(share, device=device))
+
+    def draw_pairs(self, batch: Batch, step: int) -> tuple[NDArray[np.int64], float]:
+        """The same as numbers, where a strategy mixes texts."""
+        assert self.criterion.pair is not None
+        epoch, number = divmod(step, self.loaded.steps_per_epoch(self.recipe))
+        return self.criterion.pair(epoch, number, batch.rows)
+
+    @property
+    def hides_words(self) -> bool:
+        """Whether a batch of its may have tokens whose words are not read."""
+        return any(strategy.hides_words for strategy in self.acting)
+
     @property
     def needs(self) -> MemoryNeeds:
         """What it has in memory at once, for messages."""
@@ -179,10 +202,11 @@ class Run:
 
     def outputs_of(self, features: tuple[Tensor, ...], batch: Packed) -> Outputs:
         """What the head says of the vectors of each view, as often as the criterion wants to hear it."""
-        samples = range(self.criterion.samples)
-        by_view = [tuple(self.model.head(vectors).float() for _ in samples) for vectors in features]
+        samples, blend = range(self.criterion.samples), self.blend
+        read = features if blend is None else [blend.of(vectors) for vectors in features]
+        by_view = [tuple(self.model.head(vectors).float() for _ in samples) for vectors in read]
         first, more = tuple(passes[0] for passes in by_view), tuple(passes[1:] for passes in by_view)
-        return Outputs(first, features, batch.labels, batch.texts, more)
+        return Outputs(first, features, batch.labels, batch.texts, more, blend)
 
     def loss(self, outputs: Outputs) -> Tensor:
         """The mean over the texts of what the criterion says of each."""

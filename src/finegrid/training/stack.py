@@ -18,7 +18,7 @@ from finegrid.model.dropout import CapturedKeys
 from finegrid.model.encoder import copy_weights, forward_layer
 from finegrid.model.engine import HandEngine
 from finegrid.model.mixing import mix_stacked, with_weights
-from finegrid.model.packing.batches import Packed
+from finegrid.model.packing.batches import Batch, Packed
 from finegrid.model.stacked import stack_layers_
 from finegrid.training.run import Run
 
@@ -73,6 +73,9 @@ class Stack:
 
     def backward(self, batch: Packed, step: int | CapturedKeys) -> Tensor:
         """Leave every run its gradients. Returns the losses ``[runs]``."""
+        if isinstance(batch, Batch) and isinstance(step, int):  # of a captured step, it finds the pairs
+            for run in self.runs:
+                run.pair_(batch, step)
         with self._leaving_alone(step):
             total = self._add_gradients_(batch, step)
             for one in self.stacked:
@@ -111,5 +114,5 @@ def hand_layers(model: Classifier) -> list[Layer]:
 
 def can_stack(run: Run) -> bool:
     """Whether passes are hand-written, and nothing that is switched on needs one of the run's own model."""
-    alone = any(not one.stackable or one.overrides("more_gradients") for one in run.acting)
+    alone = any(not one.stackable or one.reads_again() for one in run.acting)
     return isinstance(run.model.engine, HandEngine) and not alone
