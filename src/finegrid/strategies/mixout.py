@@ -50,7 +50,7 @@ class Mixout(Strategy):
             ("p",),
             "decays",
             "B/D",
-            step="1.3",
+            step="1.1",
             synonyms=("weight dropout", "DropConnect", "mix of pre-trained weights"),
             chinese=("权重混合", "与预训练权重混合"),
         ),
