@@ -478,6 +478,11 @@ PATTERNS: tuple[tuple[str, str], ...] = (
         r"study.toml：optimizer.rate = \1 而没有预热。从 \2 起，XLM-RoBERTa 常常把所有文本都判为同一类。请把 "
         r"schedule.warmup_ratio 设为 0.1，或把学习率设为 \3。",
     ),
+    (
+        r"(.+) has changed since strategies\.json was written, which what follows is of\. `finegrid plan` "
+        r"describes it anew\.",
+        r"写出 strategies.json 之后，\1 有改动；以下内容依据改动之前的代码。`finegrid plan` 可以重新描述它。",
+    ),
     # what a level changes of a run
     (rf"starts {THINGS} from other values", r"改变<\1>的初始值"),
     (rf"trains others of {THINGS}", r"<\1>中训练的张量不同"),

@@ -228,7 +228,8 @@ def test_hosted_encoders_train_in_company_as_alone(studies: LoadedOf, family: st
         assert_same_run(run, train(loaded, recipe)[0])
 
 
-def test_further_pretraining_is_refused(loaded: LoadedStudy) -> None:
-    (problem,) = mixed(loaded).at({"pretrain.tokens": 1000}).problems(loaded.study.checkpoint)
+@pytest.mark.parametrize(("factor", "level"), [("pretrain.tokens", 1000), ("lora.rank", 2)])
+def test_what_leaves_nothing_to_mix_is_refused(loaded: LoadedStudy, factor: str, level: int) -> None:
+    (problem,) = mixed(loaded).at({factor: level}).problems(loaded.study.checkpoint)
 
-    assert problem.where == '"mixout.p" + "pretrain.tokens"' and "0.4 with" in problem.what
+    assert problem.where == f'"mixout.p" + "{factor}"' and "0.4 with" in problem.what

@@ -24,7 +24,7 @@ from finegrid.model.packing.batches import pack
 from finegrid.model.rows import Rows, held_rows, take_rows
 from finegrid.optim.updater import ParamGroup
 from finegrid.recipe.identity import Levels
-from finegrid.recipe.recipe import DEFAULTS, Recipe
+from finegrid.recipe.recipe import Recipe
 from finegrid.strategies.seams import IN_STEPS, Strategy
 from finegrid.training.build import build_groups, build_model, build_rule, rate_factor
 from finegrid.training.loaded import LoadedStudy
@@ -63,7 +63,7 @@ class Canonicaliser:
         inert = {}
         for factor in recipe.moved():
             try:
-                without = recipe.at({factor: DEFAULTS[factor]})
+                without = recipe.at({factor: recipe.defaults[factor]})
             except InputError:
                 continue
             if without.problems(self.loaded.study.checkpoint):
@@ -111,7 +111,7 @@ class Canonicaliser:
 
     def _form_in_steps(self, strategy: Strategy, recipe: Recipe) -> Hashable:
         """What a strategy comes to in the steps of the study's runs, over all splits; None: nothing."""
-        if not any(map(strategy.overrides, IN_STEPS)):
+        if not any(map(strategy.overrides, (*IN_STEPS, "form"))):
             return None
         forms = [strategy.form(setting) for setting in self.loaded.settings_of_splits(self.seed, recipe)]
         return None if all(form is None for form in forms) else tuple(forms)

@@ -52,10 +52,10 @@ def make_audit(loaded: LoadedStudy, others: Sequence[Levels] = ()) -> Audit:
     canonicaliser = Canonicaliser(loaded, study.head.design.numbers[0])
     rows = []
     recipes: dict[str, Recipe] = {}
-    for recipe in dict.fromkeys([*(row.recipe for row in study.rows), *map(Recipe().at, others)]):
+    for recipe in dict.fromkeys([*(row.recipe for row in study.rows), *map(study.blank.at, others)]):
         reduction = canonicaliser.reduce(recipe)
         rows.append(RowAudit(moved=recipe.moved(), run=reduction.levels, inert=reduction.inert))
-        reduced = Recipe().at(reduction.levels)
+        reduced = study.blank.at(reduction.levels)
         kind = str(reduced.priced_levels())
         recipes[kind] = max(recipes.get(kind, reduced), reduced, key=hunger)
     proofs = Prover(loaded, canonicaliser).proofs()

@@ -20,7 +20,7 @@ from finegrid.model.hosted_attention import SITE, attention_of, register_attenti
 from finegrid.model.initial import Initial, find_initials
 from finegrid.model.kernels.layout import Bucket
 from finegrid.model.mixing import Mixing
-from finegrid.model.outline import Outline, SiteOutline, outline_of
+from finegrid.model.outline import Outline, SiteOutline, name_linears, outline_of
 from finegrid.model.packing.batches import Batch, Packed, fill_up
 from finegrid.model.passing import Pass, current_pass, passing
 from finegrid.model.sites import HostedDropout
@@ -35,6 +35,7 @@ class HostedLayer:
     module: nn.Module
     heads: int
     dropouts: list[Dropout] = field(default_factory=list)
+    linears: Mapping[str, nn.Linear] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ class HostedEngine:
                 encoder.get_submodule(name),
                 self.heads,
                 [sites[site.name] for site in outline.sites if site.layer == index],
+                find_linears(encoder, name, outline),
             )
             for index, name in enumerate(unique)
         }
@@ -193,6 +195,12 @@ class HostedEngine:
     @property
     def _padding(self) -> int:
         return int(getattr(self.encoder.config, "pad_token_id", None) or 0)
+
+
+def find_linears(encoder: Any, layer: str, outline: Outline) -> dict[str, nn.Linear]:
+    """The linear layers of a layer, by name."""
+    inside = [path.removeprefix(f"{layer}.") for path in outline.linears if path.startswith(f"{layer}.")]
+    return {name: encoder.get_submodule(f"{layer}.{path}") for name, path in name_linears(inside).items()}
 
 
 def cut_padded(lengths: NDArray[np.int64], heads: int) -> Cuts:

@@ -15,8 +15,6 @@ from finegrid.model.anatomy import Layer
 from finegrid.model.dropout import Dropout
 from finegrid.model.kernels.layout import Dropped
 
-LINEAR = ("query", "key", "value", "attention_out", "up", "down")
-
 
 class Affine(NamedTuple):
     """What a layer reads of a linear one."""
@@ -96,8 +94,7 @@ class Swapped(nn.Module):
 def with_weights(layer: Layer, read: Callable[[Tensor], Tensor]) -> Layer:
     """A layer whose matrices are read so; itself where all are read as they are."""
     parts: dict[str, Any] = {}
-    for name in LINEAR:
-        own = getattr(layer, name)
+    for name, own in layer.linears.items():
         weight = read(own.weight)
         if weight is not own.weight:
             parts[name] = Affine(weight, own.bias)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields, make_dataclass, replace
 from functools import cache, cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ from finegrid.strategies.freelb import FreeLb
 from finegrid.strategies.freeze import Freeze
 from finegrid.strategies.head import HeadSettings
 from finegrid.strategies.layerdrop import LayerDrop
+from finegrid.strategies.lora import Lora
 from finegrid.strategies.loss import Loss
 from finegrid.strategies.mixout import Mixout
 from finegrid.strategies.mixup import Mixup
@@ -78,6 +79,7 @@ class Recipe:
     freelb: FreeLb = FreeLb()
     sam: Sam = Sam()
     train: Train = Train()
+    lora: Lora = Lora()
     mixout: Mixout = Mixout()
     optimizer: Optimizer = Optimizer()
     rates: Rates = Rates()
@@ -91,14 +93,24 @@ class Recipe:
     posthoc: Posthoc = Posthoc()
 
     @property
-    def _parts(self) -> tuple[str, ...]:
-        """The names of all parts."""
+    def parts(self) -> tuple[str, ...]:
+        """The names of all parts: finegrid's, and then those of a study's own strategies."""
         return names_of(type(self))  # type: ignore[arg-type]  # classes are hashable
+
+    @property
+    def blank(self) -> Recipe:
+        """The recipe that has these parts, each at its defaults."""
+        return type(self)()
+
+    @property
+    def defaults(self) -> Levels:
+        """The levels of `blank`. Read them only."""
+        return DEFAULTS if type(self) is Recipe else defaults_of(type(self))  # type: ignore[arg-type]
 
     @property
     def strategies(self) -> list[Strategy]:
         """All strategies, in the order in which they take effect."""
-        parts = (getattr(self, name) for name in self._parts)
+        parts = (getattr(self, name) for name in self.parts)
         return [part for part in parts if isinstance(part, Strategy)]
 
     @property
@@ -190,13 +202,14 @@ class Recipe:
     @cached_property
     def _off_default(self) -> Levels:
         """In the order of all levels. Most parts are those that every recipe has."""
-        parts = ((name, getattr(self, name)) for name in self._parts)
+        defaults = self.defaults
+        parts = ((name, getattr(self, name)) for name in self.parts)
         return {
             factor: level
             for name, part in parts
             if part is not getattr(type(self), name)
             for own in names_of(type(part))  # type: ignore[arg-type]  # classes are hashable
-            if (level := getattr(part, own)) != DEFAULTS[factor := f"{name}.{own}"]
+            if (level := getattr(part, own)) != defaults[factor := f"{name}.{own}"]
         }
 
     @property
@@ -223,15 +236,15 @@ class Recipe:
 
     @cached_property
     def _hash(self) -> int:
-        return hash(tuple(getattr(self, name) for name in self._parts))
+        return hash(tuple(getattr(self, name) for name in self.parts))
 
     def _at_each(self, levels: Mapping[str, Any]) -> Recipe:
         """The same, level by level."""
         moved: dict[str, Any] = {}  # by name, the parts that change
         problems = []
         for factor, level in levels.items():
-            if factor not in DEFAULTS:
-                problems.append(Problem(f'"{factor}"', unknown_factor(factor)))
+            if factor not in self.defaults:
+                problems.append(Problem(f'"{factor}"', unknown_factor(factor, self.defaults)))
                 continue
             part, name = factor.split(".")
             try:
@@ -256,7 +269,7 @@ class Recipe:
         if len(reading) < 2:
             return []
         by_part = {name.partition(".")[0]: name for name in reversed(self.moved())}  # the first of each
-        names = [by_part[name] for name in self._parts if getattr(self, name) in reading]
+        names = [by_part[name] for name in self.parts if getattr(self, name) in reading]
         what = (
             f"{', '.join(format_level(self.levels()[name]) for name in names)}, but each reads a batch once "
             "more, at other words or other weights, and would undo what another has done. Keep one, and "
@@ -285,13 +298,38 @@ def move_part(part: Any, levels: Moves, kinds: tuple[type, ...]) -> Any:
     return replace(part, **dict(levels))
 
 
+@lru_cache(maxsize=256)
+def recipe_with(own: tuple[tuple[str, Strategy], ...]) -> Recipe:
+    """The recipe that has strategies of a user's own after all others, everything at its default.
+
+    Args:
+        own: by the name of the part, switched off.
+    """
+    if not own:
+        return BLANK
+    more = [(name, type(strategy), strategy) for name, strategy in own]
+    # Like `Recipe` it works its hash out once.
+    kind = make_dataclass(
+        "OwnRecipe", more, bases=(Recipe,), frozen=True, namespace={"__hash__": Recipe.__hash__}
+    )
+    recipe: Recipe = kind()
+    return recipe
+
+
 @cache
 def names_of(part: type[Any]) -> tuple[str, ...]:
     """The factors of a kind of part, or the parts of a recipe. A verdict asks some hundred times."""
     return tuple(field.name for field in fields(part))
 
 
-DEFAULTS: Levels = Recipe().levels()
+@cache
+def defaults_of(kind: type[Recipe]) -> Levels:
+    """The defaults of recipes with more parts than finegrid's."""
+    return kind().levels()
+
+
+BLANK = Recipe()
+DEFAULTS: Levels = BLANK.levels()
 # Factors whose levels name files.
 FILES = frozenset(
     f"{field.name}.{name}" for field in fields(Recipe) for name in getattr(Recipe(), field.name).files
@@ -307,9 +345,9 @@ KEEPS_ANSWERS = frozenset(
 )
 
 
-def unknown_factor(name: str) -> str:
-    close = find_near(name, DEFAULTS)
-    hint = f' Did you mean "{close[0]}"?' if close else f" Known: {', '.join(DEFAULTS)}."
+def unknown_factor(name: str, known: Collection[str] = DEFAULTS) -> str:
+    close = find_near(name, known)
+    hint = f' Did you mean "{close[0]}"?' if close else f" Known: {', '.join(known)}."
     return f"no such factor.{hint}"
 
 

@@ -15,8 +15,8 @@ Differs A public code draws a column of a matrix at a time, multiplies the gradi
         alone, and dropout stays: set ``dropout.hidden`` and the others to vary it, too. Biases, norms and
         embeddings are not mixed.
 Note    Layers that were drawn afresh have no W0, and frozen ones are at it: neither is mixed. With
-        ``pretrain.tokens`` fine-tuning does not start from the checkpoint's values, and both together are
-        refused.
+        ``pretrain.tokens`` fine-tuning does not start from the checkpoint's values, and with ``lora.rank``
+        all of the encoder's stay there: both are refused beside it.
 Path    Stacked and captured, with masks that are drawn in the graph.
 Reduces The loss stays the mean over a batch's texts.
 Evidence B/D: gains and fewer failed runs in the paper, on few texts; bias correction cures most of those.
@@ -64,14 +64,21 @@ class Mixout(Strategy):
     ] = 0.0
 
     def conflicts(self, levels: Mapping[str, Any], checkpoint: CheckpointInfo) -> list[Problem]:
-        tokens = levels["pretrain.tokens"]
-        if not self.p or not tokens:
-            return []
-        what = (
-            f"{self.p:g} with pretrain.tokens {tokens}: fine-tuning does not start from the checkpoint's "
-            "values, which mixout mixes in. Leave one of the two at 0."
-        )
-        return [Problem('"mixout.p" + "pretrain.tokens"', what)]
+        tokens, rank = levels["pretrain.tokens"], levels["lora.rank"]
+        found = []
+        if self.p and tokens:
+            what = (
+                f"{self.p:g} with pretrain.tokens {tokens}: fine-tuning does not start from the checkpoint's "
+                "values, which mixout mixes in. Leave one of the two at 0."
+            )
+            found.append(Problem('"mixout.p" + "pretrain.tokens"', what))
+        if self.p and rank:
+            what = (
+                f"{self.p:g} with rank {rank}, but what LoRA leaves at the checkpoint's values has nothing to "
+                "be mixed with. Leave one of the two at 0."
+            )
+            found.append(Problem('"mixout.p" + "lora.rank"', what))
+        return found
 
     @property
     def copies(self) -> int:

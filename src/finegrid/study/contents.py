@@ -39,6 +39,7 @@ def fingerprint_contents(study: Study, recipes: Iterable[Mapping[str, Level]]) -
     Raises:
         InputError: a file that is not there.
     """
+    recipes = [*recipes]
     named = {name: path for levels in recipes for name, path in name_files(levels).items()}
     found, problems = {}, []
     for name, path in named.items():
@@ -50,6 +51,8 @@ def fingerprint_contents(study: Study, recipes: Iterable[Mapping[str, Level]]) -
             problems.append(Problem(f'"{name.partition("=")[0]}"', f"{what} Correct the path, or the file."))
     if problems:
         raise InputError(str(study.files.settings), problems)
+    for levels in recipes:
+        found |= study.own.fingerprint(levels)
     return dict(sorted(found.items()))
 
 

@@ -18,6 +18,7 @@ from finegrid.study.design import Row, plan_rows, plan_screen
 from finegrid.study.folder import StudyFolder
 from finegrid.study.free import list_free_levels
 from finegrid.study.ledger import Ledger
+from finegrid.study.own_strategies import NONE, OwnStrategies
 from finegrid.study.presets import Preset
 from finegrid.study.record import Record
 from finegrid.study.screen import Screen, ScreenTerms
@@ -39,6 +40,12 @@ class Study:
     free_factors: Mapping[str, Sequence[Level]] = field(default_factory=dict)  # scored in every run
     model: str = ""  # its checkpoint, as study.toml names it
     warnings: tuple[str, ...] = ()  # where study.toml says one thing of the baseline and its factors another
+    own: OwnStrategies = NONE  # the strategies that finegrid does not bring
+
+    @property
+    def blank(self) -> Recipe:
+        """A recipe with the study's own strategies, everything at its default."""
+        return self.baseline.blank
 
     @cached_property
     def free_levels(self) -> dict[str, Levels]:

@@ -119,6 +119,11 @@ OBSTACLES = (
         r"which mixout mixes in\. Leave one of the two at 0\.",
         "微调不从检查点的数值开始，而 mixout 混入的正是这些数值",
     ),
+    (
+        r"(\S+) with rank (\d+), but what LoRA leaves at the checkpoint's values has nothing to be mixed with\. "
+        r"Leave one of the two at 0\.",
+        "LoRA 让这些数值停在检查点处，没有什么可混合的",
+    ),
     (r'"(.+)", but for (\S+) finegrid has its own head only\.', r"\2 只能用 finegrid 自己的分类头"),
     (r"level (\d+), but the encoder has (\d+) positions\.", r"编码器只有 \2 个位置"),
     (r"level (\d+), but the encoder has (\d+) layers?\.", r"编码器只有 \2 层"),
@@ -134,6 +139,34 @@ OBSTACLES = (
         r'"(.+)" and (\d+) units, but that head is as deep as transformers makes it\. Take one of the two '
         r"out\.",
         "这种分类头的层数由 transformers 决定，不能再加隐藏层",
+    ),
+    (
+        r'"(.+)", but in (\S+) the matrices of queries, keys and values are not told apart\. Expected '
+        r'"all-linear"\.',
+        r"\2 的查询、键和值不是三个单独的矩阵，只能取 all-linear",
+    ),
+    (
+        r"level (\d+), but the layers of (\S+) are not made of linear layers\. Leave it at 0\.",
+        r"\2 的层不是由线性层构成的",
+    ),
+    (
+        r'rank (\d+) and "(.+)", but each decides what trains\. Leave one of the two out\.',
+        "两者都决定训练哪些参数",
+    ),
+    (
+        r"rank (\d+), but all (\d+) layers are frozen: no matrix is left to add to\. Freeze fewer layers, or "
+        r"leave one of the two out\.",
+        r"\2 层全部冻结，没有可加低秩矩阵的层",
+    ),
+    (
+        r"rank (\d+), but layers that are drawn afresh need all of their numbers to learn\. Leave one of the "
+        r"two out\.",
+        "重新初始化的层需要训练全部参数",
+    ),
+    (
+        r"rank (\d+) with prior decay, but the checkpoint has no value for what trains\. Weight decay pulls "
+        r"it to nothing added\. Leave one of the two out\.",
+        "所训练的低秩矩阵在检查点中没有对应的值",
     ),
     (
         r"(\S+(?:, \S+)+), but each reads a batch once more, at other words or other weights, and would undo "

@@ -2,5 +2,5 @@
 
 Others import `loaded` (a study in memory), `train` (the loop), `run`, `build` (a recipe's strategies at their
 seams), `state`, `whole` (a run's model, to be kept), `evaluate` and `teachers`; what measures a step also
-`lockstep`, `captured` and `graphs`.
+`lockstep`, `stack`, `captured` and `graphs`.
 """

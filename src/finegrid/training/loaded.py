@@ -52,6 +52,7 @@ class LoadedStudy:
     """A study's data and checkpoint, loaded."""
 
     def __init__(self, study: Study, settings: RunSettings, open_model: OpenModel = refuse_models) -> None:
+        assert not study.own.descriptions, "who trains has a study's own strategies themselves"
         self.study = study
         self.every_row = False  # for tests and benchmarks: hold words that no text has, too
         # Made when they are asked for; by the file of more texts, since these have words of their own.

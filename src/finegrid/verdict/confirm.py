@@ -35,8 +35,9 @@ from finegrid.statistics.effects import analyse_mains
 from finegrid.statistics.experiment import Experiment
 from finegrid.statistics.outcomes import Outcomes
 from finegrid.strategies.part import COLUMNS
-from finegrid.study.folder import LEDGER_FILE, SETTINGS_FILE, StudyFolder, texts_file
+from finegrid.study.folder import LEDGER_FILE, SETTINGS_FILE, STRATEGIES_FILE, StudyFolder, texts_file
 from finegrid.study.load import load_study, read_study
+from finegrid.study.own_strategies import StrategiesFile, format_file
 from finegrid.study.study import Study
 from finegrid.study.toml import by_part, format_toml
 from finegrid.verdict.diagnose import shared_chance
@@ -236,6 +237,8 @@ def make_small_study(study: Study, results: Results, chosen: Distinct, count: in
     content = {texts_file(part): "".join(lines) for part, lines in parts.items()}
     content |= extra_files(study, moved, table)
     seeds = range(first, first + count)
+    if study.own.descriptions:
+        content[STRATEGIES_FILE] = strategies_text(study)
     content[SETTINGS_FILE] = settings_text(study, moved, seeds, table, parts)
     # Named by its content: the same command goes on with what it has begun, until the study has more seeds.
     name = hashlib.sha256("".join(content.values()).encode()).hexdigest()[:8]
@@ -377,6 +380,7 @@ def settings_text(
         },
         "design": {"seeds": list(seeds)},
         "run": run,
+        **({"strategies": named} if (named := name_strategies(study)) else {}),
         "model": {"name": str(study.checkpoint.folder.resolve())},
     }
     if table.train.groups is not None:
@@ -406,6 +410,25 @@ def settings_text(
     for name, content in tables.items():
         lines += ["", f"[{name}]", *(f"{key} = {format_toml(value)}" for key, value in content.items())]
     return "\n".join(lines) + "\n"
+
+
+def name_strategies(study: Study) -> dict[str, object]:
+    """The study's own strategies, as its small study names them."""
+    own = study.head.strategies
+    files = [(Path("..") / name).as_posix() for name in own.files]
+    return {name: named for name, named in (("files", files), ("installed", own.installed)) if named}
+
+
+def strategies_text(study: Study) -> str:
+    """What is known of them, as the small study has it: as its study.toml calls them."""
+    files = study.head.strategies.files
+    known = [
+        one.model_copy(update={"source": (Path("..") / one.source).as_posix()})
+        if one.source in files
+        else one
+        for one in study.own.descriptions
+    ]
+    return format_file(StrategiesFile(settings="", strategies=tuple(known)))
 
 
 def refuse_columns(study: Study, moved: Levels) -> None:
