@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -21,6 +21,10 @@ class Affine(NamedTuple):
 
     weight: Tensor
     bias: Tensor
+
+    def parameters(self) -> Iterator[Tensor]:
+        """As those of a module, in its order."""
+        yield from self
 
 
 @dataclass(frozen=True, eq=False)

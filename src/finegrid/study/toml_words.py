@@ -120,8 +120,8 @@ OBSTACLES = (
         "微调不从检查点的数值开始，而 mixout 混入的正是这些数值",
     ),
     (
-        r"(\S+) with rank (\d+), but what LoRA leaves at the checkpoint's values has nothing to be mixed with\. "
-        r"Leave one of the two at 0\.",
+        r"(\S+) with rank (\d+), but what LoRA leaves at the checkpoint's values has nothing to be mixed "
+        r"with\. Leave one of the two at 0\.",
         "LoRA 让这些数值停在检查点处，没有什么可混合的",
     ),
     (r'"(.+)", but for (\S+) finegrid has its own head only\.', r"\2 只能用 finegrid 自己的分类头"),
