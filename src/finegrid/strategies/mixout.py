@@ -74,8 +74,8 @@ class Mixout(Strategy):
             found.append(Problem('"mixout.p" + "pretrain.tokens"', what))
         if self.p and rank:
             what = (
-                f"{self.p:g} with rank {rank}, but what LoRA leaves at the checkpoint's values has nothing to "
-                "be mixed with. Leave one of the two at 0."
+                f"{self.p:g} with rank {rank}, but what LoRA leaves at the checkpoint's values has nothing "
+                "to be mixed with. Leave one of the two at 0."
             )
             found.append(Problem('"mixout.p" + "lora.rank"', what))
         return found
