@@ -167,7 +167,7 @@ def test_pairs_of_strategies_that_act_at_one_place_are_found() -> None:
 
 
 # These change the head or the masks by rights: test_head.py and test_dropout_rates.py say how.
-OTHER_HEADS_AND_MASKS = ("training.", "model.", "texts.", "head.kind", "head.hidden", "dropout.")
+OTHER_HEADS_AND_MASKS = ("training.", "model.", "texts.", "pseudo.", "head.kind", "head.hidden", "dropout.")
 
 
 @pytest.mark.parametrize("factor", [factor for factor in ON if not factor.startswith(OTHER_HEADS_AND_MASKS)])

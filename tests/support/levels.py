@@ -14,6 +14,9 @@ ON: Levels = {
     "model.keep": "tail",
     "texts.share": 0.5,
     "texts.extra": "extra.tsv",
+    "pseudo.texts": "unlabelled.tsv",
+    "pseudo.threshold": 0.2,
+    "pseudo.weight": 0.5,
     "augment.kind": "delete",
     "augment.rate": 0.3,
     "head.kind": "huggingface",
@@ -88,6 +91,9 @@ ON: Levels = {
 # What a factor needs in order to do something.
 GIVEN: dict[str, Levels] = {
     "model.keep": {"model.max_length": 5},
+    "pseudo.texts": {"pseudo.threshold": 0.2},
+    "pseudo.threshold": {"pseudo.texts": "unlabelled.tsv"},
+    "pseudo.weight": {"pseudo.texts": "unlabelled.tsv", "pseudo.threshold": 0.2},
     "augment.kind": {"augment.rate": 0.3},
     "probe.rate": {"probe.epochs": 2},
     "train.rate": {"train.only": "biases"},

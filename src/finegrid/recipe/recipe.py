@@ -38,13 +38,14 @@ from finegrid.strategies.posthoc import Posthoc
 from finegrid.strategies.pretrain import Pretrain
 from finegrid.strategies.prior import Prior
 from finegrid.strategies.probe import Probe
+from finegrid.strategies.pseudo import Pseudo
 from finegrid.strategies.rates import Rates
 from finegrid.strategies.rdrop import RDrop
 from finegrid.strategies.reinit import Reinit
 from finegrid.strategies.sam import Sam
 from finegrid.strategies.schedule import Schedule
 from finegrid.strategies.scoring import FreePart, Scoring
-from finegrid.strategies.seams import TABLE_READINGS, SharedChance, Strategy, TableReading
+from finegrid.strategies.seams import TABLE_READINGS, SharedChance, Strategy, TableReading, Unlabelled
 from finegrid.strategies.texts import Texts
 from finegrid.strategies.train_only import Train
 from finegrid.strategies.training import Training
@@ -60,6 +61,7 @@ Moves = tuple[tuple[str, Any], ...]  # levels, by the names of their factors
 class Recipe:
     model: ModelSettings = ModelSettings()
     texts: Texts = Texts()
+    pseudo: Pseudo = Pseudo()
     augment: Augment = Augment()
     head: HeadSettings = HeadSettings()
     dropout: DropoutSettings = DropoutSettings()
@@ -147,6 +149,17 @@ class Recipe:
     def copies(self) -> int:
         """How often a run keeps what it trains, beside weights, gradients, moments and the best weights."""
         return sum(strategy.copies for strategy in self.acting)
+
+    @property
+    def unlabelled(self) -> Unlabelled | None:
+        """Texts without labels that its runs train on."""
+        return next((found for one in self.acting if (found := one.unlabelled) is not None), None)
+
+    @property
+    def without_unlabelled(self) -> Recipe:
+        """The same, but for strategies that train on texts without labels."""
+        using = {name for name in self.parts if getattr(getattr(self, name), "unlabelled", None) is not None}
+        return replace(self, **{name: type(getattr(self, name))() for name in using})
 
     @property
     def shares_chance(self) -> set[SharedChance]:
@@ -334,7 +347,13 @@ DEFAULTS: Levels = BLANK.levels()
 FILES = frozenset(
     f"{field.name}.{name}" for field in fields(Recipe) for name in getattr(Recipe(), field.name).files
 )
-# Of these, the ones whose levels name a teacher.
+# Of these, the ones whose texts the baseline's run labels for others.
+TAUGHT_BY_BASELINE = frozenset(
+    f"{field.name}.{name}"
+    for field in fields(Recipe)
+    for name in getattr(Recipe(), field.name).taught_by_baseline
+)
+# And the ones whose levels name a teacher.
 TEACHER_FACTORS = tuple(
     f"{field.name}.{name}" for field in fields(Recipe) for name in getattr(Recipe(), field.name).teachers
 )

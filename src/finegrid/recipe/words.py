@@ -56,6 +56,7 @@ STEPS_IN_CHINESE = {
     "1.0, and the pre-training before it": "1.0，另加之前的预训练",
     "1.0, and the teacher's one pass before it": "1.0，另加之前教师模型读一遍文本",
     "1.0, and a pass over the texts before it": "1.0，另加之前读一遍文本",
+    "1.0, and the baseline's run before it": "1.0，另加之前的基线运行",
     "1.0; an epoch in proportion to texts": "1.0；一轮的耗时与文本数成正比",
     "1.0; Muon 2.4": "1.0；Muon 2.4",
     "1.0; less at rate 0": "1.0；比率为 0 时更少",

@@ -71,6 +71,34 @@ SharedChance = Literal["pretraining", "teacher"]
 
 
 @dataclass(frozen=True)
+class Unlabelled:
+    """Texts without labels that a run trains on, with those that the baseline's run gives them.
+
+    Attributes:
+        factor: that names their file.
+        path: of the file, from the study's folder.
+        threshold: the least probability of a label.
+    """
+
+    factor: str
+    path: str
+    threshold: float
+
+
+@dataclass(frozen=True)
+class Guessed:
+    """Of a run's texts, those whose labels a teacher has guessed: the last ones.
+
+    Attributes:
+        texts: how many.
+        seconds: that the teacher took.
+    """
+
+    texts: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
 class Setting:
     """What a run is built in: all that a strategy may ask for beside the model.
 
@@ -84,6 +112,7 @@ class Setting:
         read_anchor: see `anchor`; called only by strategies that need it.
         features: of these texts, for strategies that come after all that changes the encoder.
         pack: texts by their numbers among these, as the run reads them.
+        guessed: the texts whose labels a teacher has guessed.
     """
 
     seed: int
@@ -95,6 +124,7 @@ class Setting:
     read_anchor: Callable[[], Mapping[str, Tensor]]
     features: Features
     pack: Callable[[NDArray[np.int64]], Batch]
+    guessed: Guessed = Guessed()
 
     @property
     def anchor(self) -> Mapping[str, Tensor]:
@@ -216,6 +246,11 @@ class Strategy(Part):
     def frozen_layers(self) -> int:
         """How many layers it freezes, from the bottom."""
         return 0
+
+    @property
+    def unlabelled(self) -> Unlabelled | None:
+        """The texts that it has the baseline's run label."""
+        return None
 
     @property
     def table_reading(self) -> TableReading:
