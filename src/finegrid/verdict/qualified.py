@@ -22,7 +22,8 @@ def qualify(verdict: Verdict) -> Verdict:
     """
     if verdict.waiting is not None:
         waiting = change_decisions(verdict, lambda decision: NOT_YET)
-        return replace(waiting, best=None, recommendation=None, conditions={}, ladders=(), at_recommended={})
+        nothing = replace(waiting, best=None, recommendation=None, conditions={}, ladders=())
+        return replace(nothing, at_recommended={}, ensembles=())
     return limit_to_epochs(verdict)
 
 

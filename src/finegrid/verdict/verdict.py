@@ -33,6 +33,7 @@ from finegrid.study.scored_label import check_gold
 from finegrid.verdict.calibration import measure_calibration
 from finegrid.verdict.context import Condition, LocalEffect, find_conditions, find_local_effects
 from finegrid.verdict.diagnose import Warning, diagnose
+from finegrid.verdict.ensembles import Ensemble, score_ensembles
 from finegrid.verdict.failures import StudyFailures, avoid_failing, find_failures
 from finegrid.verdict.free import FreeVerdict, judge_free
 from finegrid.verdict.outcomes import (
@@ -86,6 +87,7 @@ class Verdict:
         calibration: Main effects on log loss and Brier score of test; they decide nothing.
         free: Levels that were scored in every run; None where there are none.
         undertrained: The baseline was still rising; None where it had levelled out, or nothing tells.
+        ensembles: The seeds' models together, of the baseline and the recommended recipe.
     """
 
     results: Results
@@ -109,6 +111,7 @@ class Verdict:
     calibration: Mapping[Loss, tuple[Effect, ...]] = field(default_factory=dict)
     free: FreeVerdict | None = None
     undertrained: Undertrained | None = None
+    ensembles: tuple[Ensemble, ...] = ()
 
     @property
     def waiting(self) -> Waiting | None:
@@ -299,6 +302,7 @@ def add_context(verdict: Verdict) -> Verdict:
         ),
         at_baseline=local.get(verdict.results.baseline, {}),
         at_recommended={} if verdict.recommended is None else local.get(verdict.recommended, {}),
+        ensembles=score_ensembles(verdict.results, rows),
     )
 
 
