@@ -18,6 +18,8 @@ from finegrid.study.prediction_file import take_logits
 from finegrid.study.predictions import read_each
 from finegrid.verdict.outcomes import measure_grain
 
+MOST_PROBABILITIES = 60_000_000  # of all models of a recipe: a quarter of a GiB is read for them
+
 
 @dataclass(frozen=True)
 class Ensemble:
@@ -41,8 +43,8 @@ class Ensemble:
 
 
 def score_ensembles(results: Results, recipes: Sequence[int]) -> tuple[Ensemble, ...]:
-    """Of some recipes those that have two models or more. None of a table, or where seeds have texts of
-    their own.
+    """Of some recipes those that have two models or more. None of a table, where seeds have texts of their
+    own, and where the probabilities of all models are more than `MOST_PROBABILITIES`.
 
     Raises:
         InputError: predictions that cannot be read.
@@ -56,6 +58,8 @@ def _score(results: Results, recipe: int) -> Iterator[Ensemble]:
     labels, predictions = results.labels, results.predictions("test")
     records = [record for (row, _), record in results.finished() if row == recipe]
     if labels is None or predictions is None or len(records) < 2:
+        return
+    if len(records) * len(predictions.gold) * len(labels) > MOST_PROBABILITIES:
         return
     read = read_each(results.folder, records, lambda file: take_logits(file, "test"))
     answers = pool(said.logits for _, said in read)

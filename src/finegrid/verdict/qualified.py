@@ -22,8 +22,7 @@ def qualify(verdict: Verdict) -> Verdict:
     """
     if verdict.waiting is not None:
         waiting = change_decisions(verdict, lambda decision: NOT_YET)
-        nothing = replace(waiting, best=None, recommendation=None, conditions={}, ladders=())
-        return replace(nothing, at_recommended={}, ensembles=())
+        return replace(waiting, best=None, recommendation=None, conditions={}, ladders=(), at_recommended={})
     return limit_to_epochs(verdict)
 
 

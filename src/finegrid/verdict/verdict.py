@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -87,7 +88,6 @@ class Verdict:
         calibration: Main effects on log loss and Brier score of test; they decide nothing.
         free: Levels that were scored in every run; None where there are none.
         undertrained: The baseline was still rising; None where it had levelled out, or nothing tells.
-        ensembles: The seeds' models together, of the baseline and the recommended recipe.
     """
 
     results: Results
@@ -111,7 +111,6 @@ class Verdict:
     calibration: Mapping[Loss, tuple[Effect, ...]] = field(default_factory=dict)
     free: FreeVerdict | None = None
     undertrained: Undertrained | None = None
-    ensembles: tuple[Ensemble, ...] = ()
 
     @property
     def waiting(self) -> Waiting | None:
@@ -120,6 +119,16 @@ class Verdict:
         if results.audit is None or results.repeats or not (left := len(results.missing()["left"])):
             return None
         return Waiting(left, len(results.recipes) * len(results.seeds))
+
+    @cached_property
+    def ensembles(self) -> tuple[Ensemble, ...]:
+        """The seeds' models together, of baseline and recommended recipe; none while runs are missing.
+
+        Raises:
+            InputError: predictions that cannot be read.
+        """
+        rows = (self.results.baseline, self.recommended)
+        return () if self.waiting else score_ensembles(self.results, [row for row in rows if row is not None])
 
     @property
     def recommended(self) -> int | None:
@@ -302,7 +311,6 @@ def add_context(verdict: Verdict) -> Verdict:
         ),
         at_baseline=local.get(verdict.results.baseline, {}),
         at_recommended={} if verdict.recommended is None else local.get(verdict.recommended, {}),
-        ensembles=score_ensembles(verdict.results, rows),
     )
 
 
