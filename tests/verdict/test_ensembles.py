@@ -77,7 +77,7 @@ def test_the_intervals_of_macro_f1_are_as_wide_as_resampling_texts_says() -> Non
         rows = draw.integers(0, 400, 400)
         each = [metrics.macro_f1(metrics.confusion(gold[rows], own[rows], 3)) for own in answers]
         drawn.append((100 * each[0], 100 * (each[0] - np.mean(each[1:]))))
-    spread = 2 * 1.966 * np.std(drawn, axis=0)
+    spread = 2 * 1.966 * np.array(drawn).std(axis=0)
 
     assert interval.high - interval.low == pytest.approx(spread[0], rel=0.12)
     assert gain_interval.high - gain_interval.low == pytest.approx(spread[1], rel=0.12)

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from finegrid.audit.canonical import Canonicaliser
 from finegrid.audit.contract_words import fill
@@ -30,6 +31,7 @@ from finegrid.spelling import Lang, format_level
 from finegrid.strategies.criterion import CROSS_ENTROPY
 from finegrid.strategies.seams import Strategy
 from finegrid.training.build import build_groups, build_rule
+from finegrid.training.captured import CapturedSteps, can_capture
 from finegrid.training.loaded import LoadedStudy
 from finegrid.training.run import Run
 from finegrid.training.stack import Stack, can_stack
@@ -40,6 +42,9 @@ Tensors = dict[str, Tensor]
 SEED = 3
 ROUNDING = 1e-9  # of float64, in gradients of a stack
 NEVER = 1e9  # seconds
+ATEN = torch.ops.aten
+# What asks a GPU for a number, or for how many there are.
+READ_BACK = (ATEN._local_scalar_dense.default, ATEN.nonzero.default, ATEN.masked_select.default)
 
 
 class BrokenPromiseError(Exception):
@@ -202,6 +207,23 @@ class Contract:
             run.model.to(torch.float64)
         return gather(runs)
 
+    def check_capture(self) -> None:
+        counts = [self._count_readings(recipe) for recipe in (self.base, self.on)]
+        if counts[1] > counts[0]:
+            fail("reads back", count=counts[1] - counts[0])
+
+    def _count_readings(self, recipe: Recipe) -> int:
+        """How often a step that a graph would capture reads a number, or a shape, off what it computes."""
+        run = Run(self.loaded, "run", recipe, SEED)
+        if not can_capture([run], 1):
+            return 0
+        steps = CapturedSteps(self.loaded, [run])
+        batch = next(steps.batches(0))
+        steps.step_of(batch).fill_(batch, 0)
+        with Readings() as readings:  # type: ignore[no-untyped-call]  # torch says nothing
+            steps.step_of(batch).compute()
+        return int(readings.count)
+
     def check_bounds(self) -> None:
         for factor, level in self.levels.items():
             wrong: list[object] = ["nowhere", [level], None]
@@ -258,6 +280,7 @@ PROMISES: dict[str, Callable[[Contract], None]] = {
     "chance": Contract.check_chance,
     "resume": Contract.check_resume,
     "stack": Contract.check_stack,
+    "capture": Contract.check_capture,
     "bounds": Contract.check_bounds,
     "tensors": Contract.check_tensors,
     "rows": Contract.check_rows,
@@ -265,6 +288,16 @@ PROMISES: dict[str, Callable[[Contract], None]] = {
 }
 # What a seed decides, and the claim that allows a factor to change it.
 CHANCE = {"head": "initial", "order": "data", "masks": "sites"}
+
+
+class Readings(TorchDispatchMode):
+    """Counts what a captured step cannot do: who reads a number off a GPU waits for it, once and for all."""
+
+    count: int = 0
+
+    def __torch_dispatch__(self, call: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += call in READ_BACK
+        return call(*args, **(kwargs or {}))
 
 
 class KilledError(Exception):
@@ -374,7 +407,7 @@ def find_moved_chance(loaded: LoadedStudy, base: Recipe, moved: Recipe) -> list[
         found.append("order")
     silenced = {name for name, site in ours.model.dropouts.items() if site.silenced}
     mine, theirs = masks(ours.model), masks(plain.model)
-    if {name for name in mine if mine[name] != theirs.get(name)} != silenced:
+    if {name for name in theirs if mine.get(name) != theirs[name]} != silenced:
         found.append("masks")
     return found
 

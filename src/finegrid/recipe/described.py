@@ -119,5 +119,5 @@ def make_part(text: str) -> Strategy:
     levels = {factor.name: factor.default for factor in told.factors}
     content = {"__annotations__": annotations, "__module__": __name__, "description": told}
     kind: Any = type(told.name, (DescribedStrategy,), content | claims | flags | levels)
-    part: Any = dataclass(frozen=True, config=STRICT)(kind)()
+    part: Any = dataclass(frozen=True, config=STRICT)(kind)(**levels)
     return cast(Strategy, part)

@@ -15,6 +15,7 @@ from finegrid.recipe.identity import Levels
 from finegrid.spelling import find_near, format_level
 from finegrid.strategies.augment import Augment
 from finegrid.strategies.average import Average
+from finegrid.strategies.child import Child
 from finegrid.strategies.clip import Clip
 from finegrid.strategies.contrast import Contrast
 from finegrid.strategies.distil import Distil
@@ -23,8 +24,10 @@ from finegrid.strategies.fgm import Fgm
 from finegrid.strategies.freelb import FreeLb
 from finegrid.strategies.freeze import Freeze
 from finegrid.strategies.head import HeadSettings
+from finegrid.strategies.layerdrop import LayerDrop
 from finegrid.strategies.lora import Lora
 from finegrid.strategies.loss import Loss
+from finegrid.strategies.mixout import Mixout
 from finegrid.strategies.mixup import Mixup
 from finegrid.strategies.model import ModelSettings
 from finegrid.strategies.noise import Noise
@@ -46,6 +49,7 @@ from finegrid.strategies.seams import TABLE_READINGS, SharedChance, Strategy, Ta
 from finegrid.strategies.texts import Texts
 from finegrid.strategies.train_only import Train
 from finegrid.strategies.training import Training
+from finegrid.strategies.unfreeze import Unfreeze
 
 if TYPE_CHECKING:
     from finegrid.encoders.families import CheckpointInfo
@@ -65,6 +69,7 @@ class Recipe:
     noise: Noise = Noise()
     reinit: Reinit = Reinit()
     probe: Probe = Probe()
+    layerdrop: LayerDrop = LayerDrop()
     freeze: Freeze = Freeze()
     loss: Loss = Loss()
     distil: Distil = Distil()
@@ -77,8 +82,11 @@ class Recipe:
     sam: Sam = Sam()
     train: Train = Train()
     lora: Lora = Lora()
+    mixout: Mixout = Mixout()
     optimizer: Optimizer = Optimizer()
     rates: Rates = Rates()
+    unfreeze: Unfreeze = Unfreeze()
+    child: Child = Child()
     prior: Prior = Prior()
     clip: Clip = Clip()
     schedule: Schedule = Schedule()

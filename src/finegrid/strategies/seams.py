@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from finegrid.data.tokens import TokenisedSplit
     from finegrid.model.classifier import Classifier
-    from finegrid.model.packing.batches import Packed
+    from finegrid.model.packing.batches import Batch, Packed
     from finegrid.optim.updater import ParamGroup, UpdateRule
     from finegrid.strategies.criterion import Criterion
     from finegrid.streams import Streams
@@ -111,6 +111,7 @@ class Setting:
         teachers: what they say of these texts.
         read_anchor: see `anchor`; called only by strategies that need it.
         features: of these texts, for strategies that come after all that changes the encoder.
+        pack: texts by their numbers among these, as the run reads them.
         guessed: the texts whose labels a teacher has guessed.
     """
 
@@ -122,6 +123,7 @@ class Setting:
     teachers: Lessons
     read_anchor: Callable[[], Mapping[str, Tensor]]
     features: Features
+    pack: Callable[[NDArray[np.int64]], Batch]
     guessed: Guessed = Guessed()
 
     @property
@@ -160,6 +162,8 @@ class Strategy(Part):
     always: ClassVar[bool] = False
     # Whether all it does in a step can be captured in a CUDA graph: pure on tensors, nothing read back.
     capturable: ClassVar[bool] = True
+    # Whether a run with it may be stacked: it needs no pass of its own model.
+    stackable: ClassVar[bool] = True
     # Whether what frozen layers make of a batch may be computed once, for all runs and views of a family. If
     # not, its factors must have a price: a family then shares it as a whole, or does not.
     shares_prefix: ClassVar[bool] = True

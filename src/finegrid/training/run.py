@@ -92,6 +92,7 @@ class Run:
         self.optimizer = Updater(build_groups(recipe, self.model), rule)
         # Both are asked in every step, and worked out once.
         self.acting, self.shares_prefix = recipe.acting, recipe.shares_prefix
+        self.waits = any("factor" in group for group in self.optimizer.groups)
         self.micro_batch = recipe.training.portion  # texts; 0: whole batches
         self.averagers = [a for strategy in self.acting if (a := strategy.averager(self.model))]
         if rule.evaluated:
@@ -128,14 +129,29 @@ class Run:
         def once_more() -> None:
             self._add_gradients_(batch, step)
 
+        shifts = any(strategy.shifts for strategy in self.acting)
         self.pair_(batch, step)
-        with self.model.shifting(batch, any(strategy.shifts for strategy in self.acting)):
+        with self.leaving_alone(step), self.model.shifting(batch, shifts):
             for strategy in self.acting:
                 strategy.move_words(self.model, batch, step)
             value = self._add_gradients_(batch, step, check=True)
             for strategy in self.acting:
                 strategy.more_gradients(self.model, batch, once_more)
         return value
+
+    @contextmanager
+    def leaving_alone(self, step: int) -> Iterator[None]:
+        """Compute no gradients, until the end, of what a step leaves alone."""
+        rates = self.rates(step) if self.waits else []
+        groups = [group for group, rate in zip(self.optimizer.groups, rates, strict=False) if rate is None]
+        waiting = [p for group in groups for p in group["params"]]
+        for p in waiting:
+            p.requires_grad_(False)
+        try:
+            yield
+        finally:
+            for p in waiting:
+                p.requires_grad_(True)
 
     def _add_gradients_(self, batch: Batch, step: int, check: bool = False) -> float:
         """Add the gradients of the mean over a batch's texts, portion by portion. Returns that mean.
