@@ -423,7 +423,7 @@ def pack_all(split: TokenisedSplit, rows: NDArray[np.int64] | None = None, max_l
 def any_setting(seed: int = 0) -> Setting:
     """The setting of a run without texts, for strategies that only change the model."""
     nobody: Any = None
-    return Setting(seed, Streams(seed), nobody, 2, nobody, nobody, dict, nobody)
+    return Setting(seed, Streams(seed), nobody, 2, nobody, nobody, dict, nobody, nobody)
 
 
 def put_strategies(monkeypatch: pytest.MonkeyPatch, strategies: Callable[[Recipe], list[Strategy]]) -> None:

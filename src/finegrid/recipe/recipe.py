@@ -15,6 +15,7 @@ from finegrid.recipe.identity import Levels
 from finegrid.spelling import find_near, format_level
 from finegrid.strategies.augment import Augment
 from finegrid.strategies.average import Average
+from finegrid.strategies.child import Child
 from finegrid.strategies.clip import Clip
 from finegrid.strategies.contrast import Contrast
 from finegrid.strategies.distil import Distil
@@ -23,8 +24,10 @@ from finegrid.strategies.fgm import Fgm
 from finegrid.strategies.freelb import FreeLb
 from finegrid.strategies.freeze import Freeze
 from finegrid.strategies.head import HeadSettings
+from finegrid.strategies.layerdrop import LayerDrop
 from finegrid.strategies.lora import Lora
 from finegrid.strategies.loss import Loss
+from finegrid.strategies.mixout import Mixout
 from finegrid.strategies.mixup import Mixup
 from finegrid.strategies.model import ModelSettings
 from finegrid.strategies.noise import Noise
@@ -43,9 +46,11 @@ from finegrid.strategies.sam import Sam
 from finegrid.strategies.schedule import Schedule
 from finegrid.strategies.scoring import FreePart, Scoring
 from finegrid.strategies.seams import TABLE_READINGS, SharedChance, Strategy, TableReading, Unlabelled
+from finegrid.strategies.smart import Smart
 from finegrid.strategies.texts import Texts
 from finegrid.strategies.train_only import Train
 from finegrid.strategies.training import Training
+from finegrid.strategies.unfreeze import Unfreeze
 
 if TYPE_CHECKING:
     from finegrid.encoders.families import CheckpointInfo
@@ -65,20 +70,25 @@ class Recipe:
     noise: Noise = Noise()
     reinit: Reinit = Reinit()
     probe: Probe = Probe()
+    layerdrop: LayerDrop = LayerDrop()
     freeze: Freeze = Freeze()
     loss: Loss = Loss()
     distil: Distil = Distil()
     contrast: Contrast = Contrast()
     mixup: Mixup = Mixup()
     rdrop: RDrop = RDrop()
+    smart: Smart = Smart()
     fgm: Fgm = Fgm()
     pgd: Pgd = Pgd()
     freelb: FreeLb = FreeLb()
     sam: Sam = Sam()
     train: Train = Train()
     lora: Lora = Lora()
+    mixout: Mixout = Mixout()
     optimizer: Optimizer = Optimizer()
     rates: Rates = Rates()
+    unfreeze: Unfreeze = Unfreeze()
+    child: Child = Child()
     prior: Prior = Prior()
     clip: Clip = Clip()
     schedule: Schedule = Schedule()

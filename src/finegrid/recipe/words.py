@@ -60,6 +60,8 @@ STEPS_IN_CHINESE = {
     "1.0; an epoch in proportion to texts": "1.0；一轮的耗时与文本数成正比",
     "1.0; Muon 2.4": "1.0；Muon 2.4",
     "1.0; less at rate 0": "1.0；比率为 0 时更少",
+    "0.8 at 0.05": "取 0.05 时 0.8",
+    "0.95 at 0.1": "取 0.1 时 0.95",
     "0.5 with half of the layers": "冻结一半的层时 0.5",
     "0.7 with biases, 0.3 with the head": "只训练偏置 0.7，只训练分类头 0.3",
     "in proportion to tokens": "与词元数成正比",

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from finegrid.data.tokens import TokenisedSplit
     from finegrid.model.classifier import Classifier
-    from finegrid.model.packing.batches import Packed
+    from finegrid.model.packing.batches import Batch, Packed
     from finegrid.optim.updater import ParamGroup, UpdateRule
-    from finegrid.strategies.criterion import Criterion
+    from finegrid.strategies.criterion import Criterion, Outputs
     from finegrid.streams import Streams
 
 
@@ -111,6 +111,7 @@ class Setting:
         teachers: what they say of these texts.
         read_anchor: see `anchor`; called only by strategies that need it.
         features: of these texts, for strategies that come after all that changes the encoder.
+        pack: texts by their numbers among these, as the run reads them.
         guessed: the texts whose labels a teacher has guessed.
     """
 
@@ -122,6 +123,7 @@ class Setting:
     teachers: Lessons
     read_anchor: Callable[[], Mapping[str, Tensor]]
     features: Features
+    pack: Callable[[NDArray[np.int64]], Batch]
     guessed: Guessed = Guessed()
 
     @property
@@ -160,6 +162,8 @@ class Strategy(Part):
     always: ClassVar[bool] = False
     # Whether all it does in a step can be captured in a CUDA graph: pure on tensors, nothing read back.
     capturable: ClassVar[bool] = True
+    # Whether a run with it may be stacked: it needs no pass of its own model.
+    stackable: ClassVar[bool] = True
     # Whether what frozen layers make of a batch may be computed once, for all runs and views of a family. If
     # not, its factors must have a price: a family then shares it as a whole, or does not.
     shares_prefix: ClassVar[bool] = True
@@ -220,6 +224,20 @@ class Strategy(Part):
 
     def move_words(self, model: Classifier, batch: Packed, step: int) -> None:
         """Move the words of a batch before it is first read, of a strategy that ``shifts``."""
+
+    def more_losses(
+        self, model: Classifier, batch: Packed, outputs: Outputs, read: Callable[[], Tensor], step: int
+    ) -> Tensor | None:
+        """What is added to the losses of a batch or a portion of it, ``[texts]``, by more passes over it.
+
+        Args:
+            model: that has read it.
+            batch: that is read.
+            outputs: what the model has said of it.
+            read: reads it once more, for its logits ``[texts, classes]``, as the first of ``outputs``.
+            step: of the run, from 0.
+        """
+        return None
 
     def more_gradients(self, model: Classifier, batch: Packed, backward: Callable[[], None]) -> None:
         """Add to the gradients by more passes: ``backward()`` reads the batch once more and adds its own."""
@@ -319,9 +337,10 @@ REACH: dict[str, tuple[Aspect, ...]] = {
     "rate_factor": ("rates",),
     "rewrite": ("data",),
     "move_words": ("loss", "gradients"),
+    "more_losses": ("loss", "gradients"),
     "more_gradients": ("gradients",),
     "change_gradients_": ("gradients",),
 }
-SECOND_PASSES = ("move_words", "more_gradients")
+SECOND_PASSES = ("move_words", "more_losses", "more_gradients")
 # Seams whose effect no hash of tensors and rates shows.
 IN_STEPS = ("rewrite", "criterion", "averager", *SECOND_PASSES, "change_gradients_")

@@ -317,6 +317,7 @@ class LoadedStudy:
             self.teachers,
             lambda: self.anchor(self.rows_in_steps(recipe)),
             self._features_of(recipe),
+            lambda rows: self._pack(texts, rows, recipe),
             self.texts.guessed(recipe),
         )
 
