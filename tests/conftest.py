@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import hypothesis  # noqa: F401  before objects are frozen: it looks for who refers to random numbers
 import pytest
 import torch
-from support.studies import make_lesson_, open_study, save_checkpoint, write_study
+from support.hosted import save_hosted
+from support.studies import LoadedOf, make_lesson_, open_study, save_checkpoint, studies_of, write_study
 
 from finegrid.training.loaded import LoadedStudy
 
@@ -71,6 +72,12 @@ def loaded(tmp_path_factory: pytest.TempPathFactory, bert: Path) -> LoadedStudy:
 def taught(tmp_path_factory: pytest.TempPathFactory, bert: Path) -> LoadedStudy:
     """The same with all that a factor may ask of the training texts: classes of unlike size. Shared."""
     return open_study(make_lesson_(write_study(tmp_path_factory.mktemp("taught"), bert)))
+
+
+@pytest.fixture(scope="session")
+def hosted(tmp_path_factory: pytest.TempPathFactory) -> LoadedOf:
+    """The same study on tiny encoders that transformers computes, by their family. Shared."""
+    return studies_of(tmp_path_factory, lambda family, model: save_hosted(model, family))
 
 
 @pytest.fixture

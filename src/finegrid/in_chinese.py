@@ -17,7 +17,7 @@ from finegrid.words import SHARED
 SPLITS = {"train": "训练集", "dev": "验证集", "test": "测试集"}
 N = r"([\d,]+)"
 SPLIT = r"(train|dev|test)"
-PART = r"(train|dev|test|texts\.extra = .+?)"  # texts.extra: a file that a level adds to train
+PART = r"(train|dev|test|(?:texts\.extra|pseudo\.texts) = .+?)"  # files that levels add to train
 # Where tensors and dropout sites lie, and how many of them.
 PLACE = r"(?:embeddings|layers? \d[\d, -]*\d|layer \d|last norm|pooler|head|elsewhere)"
 WHERE = rf"{PLACE}(?:, {PLACE})*"
@@ -477,6 +477,11 @@ PATTERNS: tuple[tuple[str, str], ...] = (
         r"one class for all texts\. Set schedule\.warmup_ratio to 0\.1, or the rate to (.+)\.",
         r"study.toml：optimizer.rate = \1 而没有预热。从 \2 起，XLM-RoBERTa 常常把所有文本都判为同一类。请把 "
         r"schedule.warmup_ratio 设为 0.1，或把学习率设为 \3。",
+    ),
+    (
+        r"(.+) has changed since strategies\.json was written, which what follows is of\. `finegrid plan` "
+        r"describes it anew\.",
+        r"写出 strategies.json 之后，\1 有改动；以下内容依据改动之前的代码。`finegrid plan` 可以重新描述它。",
     ),
     # what a level changes of a run
     (rf"starts {THINGS} from other values", r"改变<\1>的初始值"),

@@ -51,7 +51,7 @@ def test_commands_with_json_are_all_named() -> None:
         if "as_json" in signature(find_function(place)).parameters
     }
 
-    assert {*re.findall(r"`finegrid (\w+)\s--json`", PAGE)} == with_json
+    assert {*re.findall(r"`finegrid ([\w-]+)\s--json`", PAGE)} == with_json
 
 
 def test_schemas_are_those_of_what_they_stand_beside() -> None:

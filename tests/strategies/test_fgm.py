@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from support.hosted import save_hosted
 from support.levels import on
+from support.moving import Gradients, Read, check_by_hand, still
 from support.stacks import batches, gradients, kill_and_resume, runs_of
 from support.studies import (
     LoadedOf,
     assert_same_run,
     open_study,
     recipe_of,
-    studies_of,
     train,
     weights,
     write_study,
@@ -23,76 +21,21 @@ from support.studies import (
 from torch import Tensor
 from torch.nn import functional as F
 
-from finegrid.model.packing.batches import Batch, pack
-from finegrid.recipe.recipe import Recipe
-from finegrid.strategies.fgm import directions
+from finegrid.model.shift import directions
 from finegrid.training.loaded import LoadedStudy
 from finegrid.training.run import Run
 
-SILENT = {"dropout.hidden": 0.0, "dropout.attention": 0.0, "dropout.head": 0.0}
 EPSILON = 0.5
 
 
-@pytest.fixture(scope="module")
-def hosted(tmp_path_factory: pytest.TempPathFactory) -> LoadedOf:
-    return studies_of(tmp_path_factory, lambda family, model: save_hosted(model, family))
+def by_hand(read: Read) -> Gradients:
+    gradient, clean = read(0.0)
+    _, moved = read(EPSILON * gradient / gradient.norm())
+    return {name: clean[name] + moved[name] for name in clean}
 
 
-def still(loaded: LoadedStudy, **levels: object) -> Recipe:
-    """Without dropout: a pass over a text alone is then the pass over it in company."""
-    return recipe_of(loaded, **levels).at({**SILENT, "fgm.epsilon": EPSILON})
-
-
-def of_single_texts(run: Run, batch: Batch) -> tuple[dict[str, Tensor], list[float]]:
-    """The same gradients text by text, without what is tested; and the lengths of what moves the texts."""
-    model, lengths = run.model, []
-    table = model.parts.embedding_table
-    split = run.loaded.training_texts(run.recipe)
-    total: dict[str, Tensor] = {}
-    for row in batch.rows:
-        one = pack(split, np.array([row]), run.recipe.model.max_length, torch.device("cpu"))
-        seen: list[Tensor] = []
-        moved: list[Tensor] = []
-
-        def look(module: object, args: object, out: Tensor, seen: list[Tensor] = seen) -> Tensor:
-            own = out if out.requires_grad else out.detach().requires_grad_()
-            own.retain_grad()
-            seen.append(own)
-            return own
-
-        def move(module: object, args: object, out: Tensor, moved: list[Tensor] = moved) -> Tensor:
-            return out + moved[0]
-
-        for hook in (look, move):
-            handle = table.register_forward_hook(hook)
-            frozen, model.frozen_layers = model.frozen_layers, 0  # else no gradient comes that far
-            loss = F.cross_entropy(model(one), one.labels) / len(batch.rows)
-            model.frozen_layers = frozen
-            handle.remove()
-            loss.backward()
-            if hook is look:
-                gradient = seen[0].grad
-                assert gradient is not None
-                moved.append(EPSILON * gradient / gradient.norm())
-                lengths.append(float(moved[0].norm()))
-    for name, gradient in gradients(run).items():
-        total[name] = gradient.clone()
-    model.zero_grad()
-    return total, lengths
-
-
-def check_by_single_texts(loaded: LoadedStudy, recipe: Recipe, tolerance: float = 1e-9) -> None:
-    dtype = torch.float64 if tolerance < 1e-6 else torch.float32
-    run, by_hand = (runs_of(loaded, [recipe], dtype)[0] for _ in range(2))
-    batch = batches(loaded, recipe)[0]
-    expected, lengths = of_single_texts(by_hand, batch)
-    run.backward(batch, 0)
-
-    assert lengths == pytest.approx([EPSILON] * len(batch.rows), rel=1e-5)
-    assert gradients(run).keys() == expected.keys()
-    whole = torch.cat([g.flatten() for g in expected.values()]).norm()
-    for name, gradient in expected.items():
-        assert (gradients(run)[name] - gradient).norm() <= tolerance * whole, name
+def check(loaded: LoadedStudy, tolerance: float = 1e-6, **levels: object) -> None:
+    check_by_hand(loaded, still(loaded, {"fgm.epsilon": EPSILON}, **levels), by_hand, tolerance)
 
 
 @pytest.mark.parametrize("frozen", [0, 2])
@@ -100,22 +43,18 @@ def check_by_single_texts(loaded: LoadedStudy, recipe: Recipe, tolerance: float 
 def test_gradients_are_those_of_each_text_moved_by_itself(
     loaded: LoadedStudy, frozen: int, portion: int
 ) -> None:
-    check_by_single_texts(
-        loaded, still(loaded, freeze__layers=frozen, training__micro_batch=portion), tolerance=1e-6
-    )
+    check(loaded, freeze__layers=frozen, training__micro_batch=portion)
 
 
 @pytest.mark.parametrize("family", ["modernbert", "deberta-v2", "albert"])
 @pytest.mark.parametrize("portion", [0, 3])
 def test_hosted_encoders_move_each_text_by_itself(hosted: LoadedOf, family: str, portion: int) -> None:
     """Packed or padded, and where the table is narrower than the encoder."""
-    loaded = hosted(family)
-    check_by_single_texts(loaded, still(loaded, training__micro_batch=portion), tolerance=2e-5)
+    check(hosted(family), tolerance=2e-5, training__micro_batch=portion)
 
 
 def test_frozen_layers_of_a_hosted_encoder_are_passed_through(hosted: LoadedOf) -> None:
-    loaded = hosted("deberta-v2")
-    check_by_single_texts(loaded, still(loaded, freeze__layers=2), tolerance=2e-5)
+    check(hosted("deberta-v2"), tolerance=2e-5, freeze__layers=2)
 
 
 def test_of_a_linear_model_the_moved_loss_is_the_closed_form(loaded: LoadedStudy) -> None:
@@ -166,7 +105,7 @@ def test_a_second_pass_changes_gradients_and_nothing_else(loaded: LoadedStudy) -
 
 def test_both_views_of_r_drop_are_moved_alike(loaded: LoadedStudy) -> None:
     """Without dropout the views are one: gradients are those without R-Drop."""
-    recipe = still(loaded)
+    recipe = still(loaded, {"fgm.epsilon": EPSILON})
     one, two = runs_of(loaded, [recipe, recipe], torch.float64)
     two.criterion = Run(loaded, "run", recipe_of(loaded, rdrop__alpha=1.0), 0).criterion
     for run in (one, two):
@@ -204,4 +143,4 @@ def test_a_killed_run_resumes_to_the_same_bits(taught: LoadedStudy, tmp_path: Pa
 
 def test_text_pairs_are_moved(tmp_path: Path, loaded: LoadedStudy) -> None:
     pairs = open_study(write_study(tmp_path, loaded.study.checkpoint.folder, pairs=True))
-    check_by_single_texts(pairs, still(pairs), tolerance=1e-6)
+    check(pairs)

@@ -33,8 +33,9 @@ EACH = [
     ("loss.focal_gamma",),
     ("distil.weight",),
     ("contrast.weight",),
+    ("mixup.alpha",),
     ("rdrop.alpha",),
-    ("loss.weights", "loss.smoothing", "loss.focal_gamma", "distil.weight", "contrast.weight"),
+    ("loss.weights", "loss.smoothing", "loss.focal_gamma", "distil.weight", "contrast.weight", "mixup.alpha"),
 ]
 
 

@@ -8,13 +8,11 @@ from typing import Any
 
 import pytest
 import torch
-from support.hosted import save_hosted
 from support.levels import on
 from support.stacks import batches, gradients, kill_and_resume
-from support.studies import assert_same_run, open_study, recipe_of, train, weights, write_study
+from support.studies import LoadedOf, assert_same_run, open_study, recipe_of, train, weights, write_study
 from torch import Tensor, nn
 
-from finegrid.recipe.recipe import Recipe
 from finegrid.strategies.sam import Sam
 from finegrid.training.loaded import LoadedStudy
 from finegrid.training.run import Run
@@ -119,9 +117,8 @@ def test_gradients_are_those_at_weights_moved_by_hand(loaded: LoadedStudy, level
 
 
 @pytest.mark.parametrize("family", ["modernbert", "deberta-v2", "albert"])
-def test_hosted_encoders_climb(tmp_path: Path, family: str) -> None:
-    loaded = open_study(write_study(tmp_path / "study", save_hosted(tmp_path / "model", family)))
-    check_by_hand(loaded, dropout__hidden=0.1, dropout__head=0.1)
+def test_hosted_encoders_climb(hosted: LoadedOf, family: str) -> None:
+    check_by_hand(hosted(family), dropout__hidden=0.1, dropout__head=0.1)
 
 
 def test_text_pairs_climb(tmp_path: Path, loaded: LoadedStudy) -> None:
@@ -155,11 +152,5 @@ def test_a_killed_run_resumes_to_the_same_bits(taught: LoadedStudy, tmp_path: Pa
     assert_same_run(kill_and_resume(taught, recipe, tmp_path), train(taught, recipe)[0])
 
 
-def test_two_second_passes_are_refused_and_one_keeps_a_copy(loaded: LoadedStudy) -> None:
-    both = Recipe().at({"model.max_length": 32, "sam.rho": 0.05, "fgm.epsilon": 1.0})
-    (problem,) = both.problems(loaded.study.checkpoint)
-
-    assert problem.where == '"sam.rho" + "fgm.epsilon"' and "throw away" in problem.what
-    assert both.at({"fgm.epsilon": 0.0}).problems(loaded.study.checkpoint) == []
-    assert both.at({"sam.rho": 0.0}).problems(loaded.study.checkpoint) == []
+def test_it_keeps_a_copy_of_the_weights() -> None:
     assert Sam(0.05).copies == 1 and Sam().copies == 0

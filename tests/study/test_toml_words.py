@@ -47,6 +47,8 @@ CHECKPOINTS = [
     replace(BERT, family="distilbert", layers=1, positions=4, has_pooler=False, has_biases=False),
     replace(BERT, family="albert", has_pooler=False, tier="interface", shares_layers=True),
     replace(BERT, family="qwen3", has_pooler=False, tier="interface", is_decoder=True),
+    replace(BERT, family="modernbert", has_pooler=False, has_biases=False, tier="interface"),
+    replace(BERT, family="gpt2", has_pooler=False, tier="padded", is_decoder=True),
 ]
 # One level of each factor, and those that quarrel with others.
 MOVED: list[dict[str, Level]] = [
@@ -59,6 +61,7 @@ MOVED: list[dict[str, Level]] = [
     {"dropout.head": 0.0},
     {"schedule.shape": "one-cycle"},
     {"training.patience": 1},
+    {"training.batch_size": 1},
     {"posthoc.epoch": "last"},
     {"posthoc.tau": 1.0},
     {"average.ema": 0.3},

@@ -9,7 +9,7 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -21,7 +21,7 @@ import pytest
 from numpy.typing import NDArray
 
 from finegrid.cli import app as cli
-from finegrid.running import place, worker
+from finegrid.running import admitting, describing, place, worker
 from finegrid.running.messages import Channel, Ended, Event, Job, Sent, parse_event, parse_job
 from finegrid.running.process import Worker
 from finegrid.study.record import record_schema
@@ -36,12 +36,14 @@ CLOCKS = ("seconds", "memory", "started", "ended", "node", "processor")
 EPOCH_CLOCKS = ("train_seconds", "dev_seconds")
 
 
-def finegrid(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """The command line in a process of its own."""
+def finegrid(
+    *arguments: str | Path, cwd: Path | None = None, settings: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """The command line in a process of its own. ``settings``: of its environment, beside the usual ones."""
     return subprocess.run(
         [*FINEGRID, *map(str, arguments)],
         cwd=cwd,
-        env=ENVIRONMENT,
+        env={**ENVIRONMENT, **(settings or {})},
         capture_output=True,
         encoding="utf-8",
         timeout=120,
@@ -78,7 +80,7 @@ class InlineWorker(Worker):
             events.put((self, event))
 
         def serve() -> None:
-            worker.serve(Events(put), self._jobs, study.folder, settings)
+            worker.serve(Events(put), self._jobs, study.folder, settings, [*study.own.digests.values()])
             put(Ended(0))
 
         threading.Thread(target=serve, daemon=True).start()
@@ -121,9 +123,10 @@ class Capture(Protocol):
 
 
 def inline_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workers as threads of this process."""
+    """Workers as threads of this process, which also describes strategies of a user's own."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr(place, "LocalWorker", InlineWorker)
+    monkeypatch.setattr(admitting, "ask", describing.tell)
     # It unfreezes in the end what the whole process has frozen: see `few_objects_to_search` in conftest.py.
     monkeypatch.setattr(worker, "long_lived_left_alone", nullcontext)
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from rooms import find_modules, room_of
 
+from finegrid.recipe.card import HEADINGS
+
 UNSAFE_NAMES = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve", "torch.load", "os.system"}
 UNSAFE_CODE = re.compile(
     r"allow_pickle\s*=\s*True|weights_only\s*=\s*False|trust_remote_code\s*=\s*True|shell\s*=\s*True"
@@ -21,7 +23,6 @@ HUGGING_FACE = re.compile(
     r"\.(encoder\.layer|transformer\.layer|layer\[|attention\.(self|output)\b|intermediate\.|q_lin|ffn\b|sa_layer_norm"
     r"|LayerNorm\.|word_embeddings|embeddings_project)"
 )
-CARD = ("Paper", "Idea", "Off", "Reduces", "Evidence")
 
 # Imports each module that standard input names, while every import of a package named as an argument fails.
 # Prints how it came to that: "module > module > package".
@@ -198,7 +199,7 @@ def find_missing_cards(strategies: Collection[Path]) -> list[str]:
     return [
         f"{path.name}: {word}"
         for path in strategies
-        for word in CARD
+        for word in HEADINGS
         if not re.search(rf"^{word} ", docstring(path), re.M)
     ]
 

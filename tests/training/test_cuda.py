@@ -121,6 +121,8 @@ def test_a_graph_trains_to_the_bits_of_the_calls_it_holds(
     [
         {"train__only": "biases"},
         {"train__only": "head"},
+        {"lora__rank": 3},
+        {"lora__rank": 8, "lora__targets": "all-linear", "lora__scale": 2.0},
         {"probe__epochs": 2},
         {"noise__strength": 0.3},
         {"texts__extra": "extra.tsv"},
@@ -160,7 +162,7 @@ def test_a_graph_holds_each_strategys_own_step(
 
 
 @pytest.mark.parametrize(
-    "factor", [name for name in ON if name.startswith(("loss.", "distil.", "contrast.", "rdrop."))]
+    "factor", [name for name in ON if name.startswith(("loss.", "distil.", "contrast.", "mixup.", "rdrop."))]
 )
 def test_a_graph_holds_each_loss(tmp_path: Path, bert: Path, factor: str) -> None:
     """Its constants are made before the capture, and a teacher's logits are found by its texts."""

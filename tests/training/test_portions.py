@@ -40,7 +40,7 @@ from finegrid.training.stack import Stack
 CUTS = (1, 3, 5)  # of 8 texts: the last portion is smaller
 # At large rates Adam magnifies what rounding leaves of gradients that are zero.
 LOUD = {"dropout__hidden": 0.3, "dropout__attention": 0.3, "dropout__head": 0.3, "optimizer__rate": 5e-4}
-LOSSES = ("loss.", "distil.", "contrast.", "rdrop.")
+LOSSES = ("loss.", "distil.", "contrast.", "mixup.", "rdrop.")
 
 
 @pytest.fixture(scope="module")
@@ -259,22 +259,29 @@ def test_a_loss_is_a_mean_over_texts_or_refuses_portions(taught: LoadedStudy, fa
     whole = Run(taught, "whole", taught.study.baseline.at(levels), 0)
     batch = batches(taught, whole.recipe)[0]
     if recipe.problems(taught.study.checkpoint):
-        assert factor.startswith("contrast.") and whole.recipe.contrast.acts
+        assert factor.startswith(("contrast.", "mixup."))
+        assert whole.recipe.contrast.acts or whole.recipe.mixup.acts
         return
     cut_up = Run(taught, "cut up", recipe, 0)
 
     assert cut_up.backward(batch, 0) == pytest.approx(whole.backward(batch, 0), rel=1e-6)
 
 
-def test_a_loss_across_texts_refuses_portions_with_the_reason(loaded: LoadedStudy) -> None:
-    recipe = recipe_of(loaded, contrast__weight=0.5, training__micro_batch=3)
-    (problem,) = recipe.problems(loaded.study.checkpoint)
+@pytest.mark.parametrize(
+    ("factor", "why"),
+    [
+        ("contrast.weight", "compares all texts of a batch"),
+        ("mixup.alpha", "mixed with any others of their batch"),
+    ],
+)
+def test_a_loss_across_texts_refuses_portions_with_the_reason(
+    loaded: LoadedStudy, factor: str, why: str
+) -> None:
+    asked = loaded.study.baseline.at({factor: 0.5})
+    (problem,) = asked.at({"training.micro_batch": 3}).problems(loaded.study.checkpoint)
 
-    assert problem.where == '"contrast.weight" + "training.micro_batch"'
-    assert "compares all texts of a batch" in problem.what
-    assert not recipe_of(loaded, contrast__weight=0.5, training__micro_batch=8).problems(
-        loaded.study.checkpoint
-    )
+    assert problem.where == f'"{factor}" + "training.micro_batch"' and why in problem.what
+    assert not asked.at({"training.micro_batch": 8}).problems(loaded.study.checkpoint)
 
 
 def test_portions_must_be_a_number_of_texts(loaded: LoadedStudy) -> None:

@@ -16,6 +16,7 @@ from finegrid.api.wording import COMMAND_LINE
 from finegrid.errors import input_error
 from finegrid.planning.status import study_status
 from finegrid.running import launch
+from finegrid.running.admitting import admit
 from finegrid.running.cluster.where import place_of
 from finegrid.running.place import Place
 from finegrid.study.edit import keep_asked_seeds
@@ -39,10 +40,12 @@ class Execution:
     on: str | None = None
     storage: str | None = None
     only_nodes: bool = False  # whether it trains but one run, so that only nodes could differ
+    allow_code: bool = False  # whether the study's own strategies may run from now on
 
     @cached_property
     def study(self) -> Study:
         """For who trains or probes, and so reads what it names: files elsewhere are told first."""
+        admit(self.folder, self.allow_code, runs=True)
         study = load_study(self.folder)
         self.listener.say(lambda lang: [far] if (far := describe_far(study, lang)) else [])
         return study
@@ -73,6 +76,8 @@ class Execution:
         with self.place() as place:
             if probe:
                 launch.audit(self.study, self.settings, show=self.listener, place=place)
+            else:
+                admit(self.folder, self.allow_code, runs=False)
             study = self.study if probe else read_study(self.folder)
             settings = self.settings_of(study)
             offer = place.offer(study, settings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -18,6 +18,7 @@ from finegrid.api.wording import COMMAND_LINE, in_python
 from finegrid.data.settings import Encoding, Format, Quoting, Separator
 from finegrid.errors import input_error
 from finegrid.metrics import TOLERANCE
+from finegrid.running.admitting import admit
 from finegrid.spelling import expand_user
 from finegrid.study.drafting import InitOptions
 from finegrid.study.far_data import describe_far
@@ -140,8 +141,13 @@ class Study:
 
     @classmethod
     @in_python
-    def load(cls, folder: FolderPath) -> Study:
+    def load(cls, folder: FolderPath, *, allow_code: bool = False) -> Study:
         """A study that is there, or an imported table. The model may be elsewhere.
+
+        Args:
+            folder: of the study.
+            allow_code: let the study's own strategies run, which are code: they are described, if nobody has
+                done so yet.
 
         Raises:
             InputError: neither, or a study.toml with problems: all of them.
@@ -149,6 +155,8 @@ class Study:
         path = expand_user(folder)
         if load_imported(path) is not None:
             return cls(path)
+        if allow_code:
+            admit(path, allow_code, runs=False)
         far = describe_far(read_study(path))
         return cls(path, warnings=() if far is None else (far,))
 
@@ -164,6 +172,7 @@ class Study:
         memory: float | None = None,
         on: str | None = None,
         mix: bool = False,
+        allow_code: bool = False,
         progress: bool | Listen = False,
     ) -> Plan:
         """What the study will run, and what that takes.
@@ -177,6 +186,7 @@ class Study:
             memory: GiB for all workers together.
             on: as of `run`: what the study takes there.
             mix: with ``on``: nodes may differ from each other.
+            allow_code: let the study's own strategies run, which are code; asked again when they change.
             progress: of probing, as of `run`.
 
         Raises:
@@ -184,6 +194,7 @@ class Study:
         """
         listener = Listener(progress)
         asked = Execution(self.folder, workers, mix, listener, device, precision, memory, on, only_nodes=True)
+        asked = replace(asked, allow_code=allow_code)
         return asked.plan(seeds, probe)
 
     @in_python
@@ -202,6 +213,7 @@ class Study:
         margin: float | None = None,
         until_decided: bool = False,
         seconds: float | None = None,
+        allow_code: bool = False,
         progress: bool | Listen = False,
     ) -> RunSummary:
         """Train what is still missing, in processes of their own. Stop it whenever you like: it resumes.
@@ -224,6 +236,7 @@ class Study:
             until_decided: add seeds, at planned looks, until every verdict is in.
             seconds: begin no run that would not end before this time is over; `RunSummary.runs` says what is
                 left, and the same call goes on.
+            allow_code: as of `plan`.
             progress: True: on stderr, as the command line. A function: is given `Progress` values.
 
         Returns:
@@ -237,6 +250,7 @@ class Study:
         """
         listener = Listener(progress)
         execution = Execution(self.folder, workers, mix, listener, device, precision, memory, on, storage)
+        execution = replace(execution, allow_code=allow_code)
         if until_decided:
             check_alone(seeds, rows)
             return execution.add_seeds(seconds, margin)
@@ -365,6 +379,7 @@ class Study:
         mix: bool = False,
         margin: float | None = None,
         tolerance: float = TOLERANCE,
+        allow_code: bool = False,
         progress: bool | Listen = False,
     ) -> Classifier:
         """Train one recipe and keep its model, as `finegrid fit` does.
@@ -382,6 +397,7 @@ class Study:
             mix: with ``on``: nodes may differ from each other.
             margin: as of `verdict`.
             tolerance: as of `verdict`.
+            allow_code: as of `plan`.
             progress: as of `run`.
 
         Raises:
@@ -393,6 +409,7 @@ class Study:
 
         given = device, precision, None, on, storage
         execution = Execution(self.folder, None, mix, Listener(progress), *given, only_nodes=True)
+        execution = replace(execution, allow_code=allow_code)
         place = None if out is None else expand_user(out)
         name = None if recipe is None else str(recipe)
         return Classifier.load(execution.fit(name, place, seed, force, margin, tolerance))

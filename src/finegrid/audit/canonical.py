@@ -24,7 +24,7 @@ from finegrid.model.packing.batches import pack
 from finegrid.model.rows import Rows, held_rows, take_rows
 from finegrid.optim.updater import ParamGroup
 from finegrid.recipe.identity import Levels
-from finegrid.recipe.recipe import DEFAULTS, Recipe
+from finegrid.recipe.recipe import Recipe
 from finegrid.strategies.seams import IN_STEPS, Strategy
 from finegrid.training.build import build_groups, build_model, build_rule, rate_factor
 from finegrid.training.loaded import LoadedStudy
@@ -63,7 +63,7 @@ class Canonicaliser:
         inert = {}
         for factor in recipe.moved():
             try:
-                without = recipe.at({factor: DEFAULTS[factor]})
+                without = recipe.at({factor: recipe.defaults[factor]})
             except InputError:
                 continue
             if without.problems(self.loaded.study.checkpoint):
@@ -111,7 +111,7 @@ class Canonicaliser:
 
     def _form_in_steps(self, strategy: Strategy, recipe: Recipe) -> Hashable:
         """What a strategy comes to in the steps of the study's runs, over all splits; None: nothing."""
-        if not any(map(strategy.overrides, IN_STEPS)):
+        if not any(map(strategy.overrides, (*IN_STEPS, "form"))):
             return None
         forms = [strategy.form(setting) for setting in self.loaded.settings_of_splits(self.seed, recipe)]
         return None if all(form is None for form in forms) else tuple(forms)
@@ -135,13 +135,16 @@ class Canonicaliser:
         return self._prepared[key]
 
     def _reaching(self, model: Classifier, recipe: Recipe) -> frozenset[str]:
-        """One backward pass with everything trainable; what the recipe froze is frozen again afterwards."""
+        """One backward pass with everything trainable, and nothing dropped: no layer as a whole, either. What
+        the recipe froze is frozen again afterwards.
+        """
         frozen = [p for p in model.parameters() if not p.requires_grad]
         frozen_layers, model.frozen_layers = model.frozen_layers, 0
         model.requires_grad_(True)
         rows = np.arange(min(2, len(self.loaded.tokens.train)))
         batch = pack(self.loaded.tokens.train, rows, recipe.model.max_length, self.loaded.device)
-        F.cross_entropy(model(batch, step=0), batch.labels).backward()
+        with model.evaluating():
+            F.cross_entropy(model(batch), batch.labels).backward()
         reaching = frozenset(name for name, p in model.named_parameters() if p.grad is not None)
         model.zero_grad(set_to_none=True)
         model.frozen_layers = frozen_layers

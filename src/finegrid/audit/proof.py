@@ -223,7 +223,9 @@ def described(found: Differences, a: Snapshot, b: Snapshot) -> list[Change]:
 
 
 def describe(aspect: Aspect, names: list[str], a: Snapshot, b: Snapshot) -> Change:
-    where = "" if names == [aspect] else whereabouts(a.place(name) for name in names)
+    # Of a tensor that only one of the two has, that one knows where it lies.
+    places = {**b.places, **a.places}
+    where = "" if names == [aspect] else whereabouts(places.get(name, a.place(name)) for name in names)
     kind = "dropout site" if aspect == "sites" else "tensor"
     things = f"{len(names)} {kind}{'s' * (len(names) != 1)} of {where}"
     template = WORDS[aspect]

@@ -14,7 +14,6 @@ from torch import nn
 
 from finegrid.audit.canonical import hash_gradients, hash_parameters, hash_values, own_schedule
 from finegrid.model.classifier import Classifier
-from finegrid.model.packing.batches import pack
 from finegrid.recipe.recipe import Recipe
 from finegrid.streams import Streams
 from finegrid.training.build import rate_factor
@@ -78,7 +77,7 @@ def take(loaded: LoadedStudy, recipe: Recipe, seed: int, step: int, steps: int =
     texts = loaded.training_texts(recipe)
     order = Streams(seed).permutation("order/0", len(texts))
     rows = order[: min(PROBE_TEXTS, recipe.training.batch_size)]
-    batch = pack(texts, rows, recipe.model.max_length, loaded.device, recipe.model.keep)
+    batch = loaded.pack_training(rows, recipe, seed, 0, loaded.device)
     with suppress(DivergedError):  # whether a recipe diverges is for its run to find out
         loss = run.backward(batch, step)
         run.change_gradients_()
@@ -104,6 +103,7 @@ def take(loaded: LoadedStudy, recipe: Recipe, seed: int, step: int, steps: int =
             int(lengths.sum()),
             keep,
             loaded.texts.key(recipe),
+            hash_values(batch.ids if batch.visible is None else batch.ids * batch.visible),
         ),
         pooling=run.model.pooling,
         end=recipe.training.earliest_end,

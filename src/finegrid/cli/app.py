@@ -35,6 +35,7 @@ COMMANDS = {
     "watch": "results.watch",
     "export": "results.export",
     "explain": "setup.explain",
+    "check-strategy": "strategies.check_strategy",
     "demo": "run.demo",
     "pretrain": "pretrain.pretrain",
     "machine": "machine.machine",
@@ -65,7 +66,7 @@ def version(
 
 
 # They compute with torch in this process, and on some machines torch is built with OpenBLAS.
-WITH_TORCH = ("predict", "pretrain")
+WITH_TORCH = ("predict", "pretrain", "check-strategy")
 
 
 def main() -> NoReturn:

@@ -36,6 +36,7 @@ CHINESE = {
     "Points; smaller differences are none. Default: a tenth of the baseline's error, 0.2 to 0.5.": ""
     "以点计；更小的差别视为没有差别。默认：基线误差的十分之一，在 0.2 至 0.5 之间。",
     "Points that a recommended recipe may lose against the baseline.": "推荐配方最多可比基线低多少个点。",
+    "Let the study's own strategies run, which are code.": "允许运行该研究自带的策略（它们是代码）。",
     "How many seeds. Default: study.toml's.": "随机种子数。默认：依 study.toml。",
     "en or zh. Default: as LC_ALL or LANG say, English if they say neither.": "en 或 zh。默认：依 LC_ALL 或 "
     "LANG；若都不是，则用英文。",
@@ -96,6 +97,11 @@ CHINESE = {
     "Stop before this time is over, e.g. 2h, 30m. Begins no run too long.": "在这段时间用完之前停下，例如 "
     "2h、30m；来不及做完的运行不会开始。",
     "Say what is done, what failed, and what is left.": "查看哪些已完成、哪些失败、还剩哪些。",
+    # check-strategy
+    "Check on a small study what a strategy of your own promises. Exit code 1 if it breaks a promise.": ""
+    "在一个小研究上检查你自己的策略是否守信。有不符合之处时退出码为 1。",
+    "A Python file, or the name of an installed strategy.": "Python 文件，或已安装策略的名称。",
+    "factor=level that switches a factor on; repeat.": "打开某个因素的水平，写作 factor=level；可重复。",
     # table, verdict, report, watch, export
     "Print the study's table, in the order of the design.": "按设计的顺序显示研究的结果表。",
     "markdown, csv or json.": "markdown、csv 或 json。",

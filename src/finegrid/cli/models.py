@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from finegrid.cli.options import (
+    AllowCode,
     Device,
     EncodingOption,
     Folder,
@@ -84,11 +85,12 @@ def fit(
     public: Annotated[
         bool, typer.Option("--public", help="Let everybody see what is pushed. Default: you alone.")
     ] = False,
+    allow_code: AllowCode = False,
     lang: Language = None,
 ) -> None:
     """Train one recipe of a study and keep its model. Running again resumes."""
     language = parse_lang(lang)
-    study, settings = load(folder, language, device=device, precision=precision)
+    study, settings = load(folder, language, allow_code, device=device, precision=precision)
     chosen = find_recipe(study, recipe, partial(recommend, margin=margin, tolerance=tolerance))
     kept = check_out(out or StudyFolder(folder).best_model, force)
     if onnx:

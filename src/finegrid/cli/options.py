@@ -16,6 +16,7 @@ from finegrid.data.settings import SEPARATOR_NAMES, Encoding, Format, Quoting, S
 from finegrid.errors import InputError, input_error
 from finegrid.in_chinese import translate
 from finegrid.machine import AUTO, DEVICES, PRECISIONS
+from finegrid.running.admitting import admit
 from finegrid.spelling import LANGS, Lang, parse_lang
 from finegrid.study.far_data import describe_far
 from finegrid.study.imported import load_imported
@@ -67,6 +68,9 @@ Tolerance = Annotated[
     float,
     typer.Option(min=0.0, help="Points that a recommended recipe may lose against the baseline."),
 ]
+AllowCode = Annotated[
+    bool, typer.Option("--allow-code", help="Let the study's own strategies run, which are code.")
+]
 Seeds = Annotated[
     int | None, typer.Option(min=1, max=MOST_SEEDS, help="How many seeds. Default: study.toml's.")
 ]
@@ -98,7 +102,7 @@ NewFolder = Annotated[Path, typer.Option(help="The folder to make.")]
 
 
 def load(
-    folder: Path, lang: Lang, only_read: bool = False, **options: str | float | None
+    folder: Path, lang: Lang, allow_code: bool = False, only_read: bool = False, **options: str | float | None
 ) -> tuple[Study, RunSettings]:
     """A study, and how to execute it: as study.toml says, or as the options that were given say.
 
@@ -107,12 +111,14 @@ def load(
     Args:
         folder: of the study.
         lang: of warnings.
+        allow_code: whether the study's own strategies may run from now on.
         only_read: whether nothing is to be trained or probed: then the model may be elsewhere.
         options: that were given.
 
     Raises:
         InputError: with all problems of the file, or of the options.
     """
+    admit(folder, allow_code, runs=not only_read)
     study = read_study(folder) if only_read else load_study(folder)
     for warning in study.warnings:
         warn(translate(warning, lang), lang)

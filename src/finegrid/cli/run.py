@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from finegrid.cli.options import (
+    AllowCode,
     Device,
     Folder,
     Json,
@@ -72,13 +73,14 @@ def run(
         str | None,
         typer.Option("--for", help="Stop before this time is over, e.g. 2h, 30m. Begins no run too long."),
     ] = None,
+    allow_code: AllowCode = False,
     lang: Language = None,
 ) -> None:
     """Train what is still missing. Running again resumes."""
     from finegrid.verdict.screening import train_phases
 
     ends, language = find_end(for_), parse_lang(lang)
-    study, settings = load(folder, language, device=device, precision=precision, memory=memory)
+    study, settings = load(folder, language, allow_code, device=device, precision=precision, memory=memory)
     check_together(until_decided, rows, seeds, for_, budget)
     chosen = parse_rows(rows, len(study.rows))
     with place_of(on, storage, mix) as place:
@@ -192,6 +194,7 @@ def confirm(
     mix: Mix = False,
     margin: Margin = None,
     tolerance: Tolerance = TOLERANCE,
+    allow_code: AllowCode = False,
     lang: Language = None,
     as_json: Json = False,
 ) -> None:
@@ -205,7 +208,7 @@ def confirm(
         show = show_in(parse_lang(lang))
         launch.train(small, settings_of(small), workers, rows=rows, mix=mix, show=show, place=place)
 
-    study, _ = load(folder, parse_lang(lang))
+    study, _ = load(folder, parse_lang(lang), allow_code)
     with place_of(on, storage, mix) as place:
         small, found = confirm_recommended(study, seeds, test, margin, train, tolerance)
     say_confirmed(found, folder, seeds, tolerance, as_json, parse_lang(lang))

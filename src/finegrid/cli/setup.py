@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from finegrid.cli.completing import offer_presets, offer_several_strategies, offer_strategies
 from finegrid.cli.options import (
+    AllowCode,
     Device,
     EncodingOption,
     Folder,
@@ -167,6 +168,7 @@ def plan(
         str | None,
         typer.Option(help="Choose design and seeds for this time: 3h, 90m, 1h30m. Probes if need be."),
     ] = None,
+    allow_code: AllowCode = False,
     apply: Annotated[
         bool, typer.Option("--apply", help="Write the design and seeds of --budget into study.toml.")
     ] = False,
@@ -177,7 +179,7 @@ def plan(
     seconds = None if budget is None else parse_budget(budget, seeds)
     check_apply(apply, budget)
     language = parse_lang(lang)
-    given = {"device": device, "precision": precision, "memory": memory}
+    given = {"device": device, "precision": precision, "memory": memory, "allow_code": allow_code}
     study, settings = load_to_plan(folder, language, not probe, seconds is not None, **given)
     looks = probe
     with place_of(on, None, mix, only_nodes=True) as place:
@@ -299,7 +301,7 @@ def explain(
 
 
 def load_to_plan(
-    folder: Path, lang: Lang, only_read: bool, compares: bool, **options: str | float | None
+    folder: Path, lang: Lang, only_read: bool, compares: bool, **options: Any
 ) -> tuple[Study, RunSettings]:
     """As `load`. Where the score is of one label, only data or an audit tell whether there are texts of it.
 
@@ -308,7 +310,7 @@ def load_to_plan(
     Raises:
         InputError: as `load`; or there are none in dev or test, or data that cannot be used.
     """
-    study, settings = load(folder, lang, only_read, **options)
+    study, settings = load(folder, lang, only_read=only_read, **options)
     if compares and study.known_checkpoint is None:
         study = load_study(folder)
     if study.head.score not in PLAIN_SCORES and not (only_read and fitting_audit(study)):

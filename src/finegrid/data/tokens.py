@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # Which tokens of a text that is too long are kept: the first, the last, or a quarter and three quarters.
 Keep = Literal["head", "tail", "head+tail"]
+MASKS = ("[MASK]", "<mask>")  # what it is called: as BERT calls it, or as RoBERTa does
 MOST_SPECIALS = 16  # around a text, or a pair: BERT has three, RoBERTa four
 ARRAYS = {f"{part}_{kind}" for part in ("train", "dev", "test") for kind in ("tokens", "bounds")}
 
@@ -39,6 +40,7 @@ class Template:
     """How a tokeniser wraps one text, or a pair, in special tokens: ``[CLS] A [SEP]``."""
 
     pieces: tuple[TemplatePiece, ...]
+    mask: int | None = None  # the number of the token that hides another one, if the tokeniser has one
 
     @property
     def specials(self) -> int:
@@ -52,7 +54,9 @@ class TokenisedSplit:
     Whole texts are kept so that ``model.max_length`` may be a factor without tokenising anything twice.
     """
 
-    tokens: NDArray[np.int32]  # all texts, end to end; of a pair, the first then the second
+    # All texts, end to end; of a pair, the first then the second. ``~token`` is a token whose word is not
+    # read: only its place counts.
+    tokens: NDArray[np.int32]
     bounds: NDArray[np.int64]  # [texts * parts + 1], where each part begins
     parts: int  # 1, or 2 for text pairs
     labels: NDArray[np.int64]  # [texts]
@@ -215,7 +219,7 @@ def read_template(tokenizer: Any, parts: int) -> Template:
             pieces.append(TemplatePiece(token, kind, -1))
         elif not any(piece.text == text for piece in pieces):
             pieces.append(TemplatePiece(-1, kind, text))
-    template = Template(tuple(pieces))
+    template = Template(tuple(pieces), find_mask(tokenizer))
     if len(pieces) - template.specials != parts or template.specials > MOST_SPECIALS:
         what = (
             f"puts {template.specials} special tokens around {len(pieces) - template.specials} of "
@@ -223,6 +227,12 @@ def read_template(tokenizer: Any, parts: int) -> Template:
         )
         raise input_error("model.name", "tokenizer", what)
     return template
+
+
+def find_mask(tokenizer: Any) -> int | None:
+    """The number of the token that stands for a hidden one in masked language modelling, or None."""
+    numbers = (tokenizer.token_to_id(name) for name in MASKS)
+    return next((number for number in numbers if number is not None), None)
 
 
 def fingerprint_tokenizer(tokenizer: Any) -> str:

@@ -61,6 +61,10 @@ WITHOUT_BIASES = {
     *("modernbert", "modernbert-decoder", "eurobert", "llama", "mistral", "smollm3", "olmo2", "qwen3"),
     *("gemma3_text", "phi3", "granite"),
 }
+# Whose queries, keys and values come out of one matrix.
+FUSED_ATTENTION = {"modernbert", "phi3", "deberta", "gpt_neox", "bloom", "falcon"}
+# Whose layers are made of something else than torch's linear layers.
+WITHOUT_LINEARS = {"gpt2", "openai-gpt", "ibert", "squeezebert"}
 # What a setting may be called in a config.
 ALIASES: dict[str, tuple[str, ...]] = {
     "num_hidden_layers": ("n_layer", "n_layers", "num_layers"),

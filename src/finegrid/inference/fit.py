@@ -81,7 +81,8 @@ def parse_recipe(study: Study, name: str) -> Recipe:
     parts = [part for part in name.split(",") if part.strip()]
     of_bundles, problems = bundle_levels(study, parts)
     try:
-        levels = parse_levels([part for part in parts if part.partition("=")[0].strip() not in of_bundles])
+        plain = [part for part in parts if part.partition("=")[0].strip() not in of_bundles]
+        levels = parse_levels(plain, study.blank)
     except InputError as error:
         problems += [Problem(p.where.removeprefix("--set").strip(), p.what) for p in error.problems]
     if problems:

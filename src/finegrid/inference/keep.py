@@ -24,6 +24,7 @@ from finegrid.inference.card import ModelOrigin, model_card
 from finegrid.inference.fitted import Fitted, format_fitted
 from finegrid.model.classifier import Classifier
 from finegrid.model.load import Checkpoint
+from finegrid.model.low_rank import merge_
 from finegrid.streams import Streams
 from finegrid.study.kept_files import CARD, FILE, HEAD, ONNX
 from finegrid.training.whole import make_whole_
@@ -187,6 +188,7 @@ def keep(
         (level,) = run.scorer.keys
         run.scorer.become_(level, run.model.head)
     make_whole_(run)
+    merge_(run.model)
     with replacing_folder(out) as draft:
         write_model(run.model, loaded.study.checkpoint.folder, fitted, draft)
         if export is not None:
@@ -236,7 +238,7 @@ def fitted_of(loaded: LoadedStudy, recipe: Recipe, record: Record) -> Fitted:
             "columns": list(data.columns),
             "reading": {"separator": data.separator, "quoting": data.quoting, "encoding": data.encoding},
             "score": loaded.study.head.score,
-            "fingerprints": loaded.fingerprints,
+            "fingerprints": {**loaded.fingerprints, **loaded.study.own.fingerprint(recipe.moved())},
             "run_id": record.run_id,
             "seed": record.seed,
             "stands_for": list(record.stands_for),

@@ -5,7 +5,7 @@ The only module that spells an attribute path of a model, and so the only one th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -24,6 +24,12 @@ class EncoderLayer(Protocol):
     def heads(self) -> int: ...
     @property
     def dropouts(self) -> Sequence[Dropout]: ...
+    @property
+    def linears(self) -> Mapping[str, nn.Linear]:
+        """Its linear layers. Those of attention are called "query", "key", "value" and "attention_out" where
+        they are told apart; all others have names of the family's own.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,11 @@ class Layer:
     @property
     def dropouts(self) -> list[Dropout]:
         return [self.attention_dropout, self.hidden_dropout, self.output_dropout]
+
+    @property
+    def linears(self) -> dict[str, nn.Linear]:
+        names = ("query", "key", "value", "attention_out", "up", "down")
+        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 from finegrid.encoders.poolings import huggingface_pooling
 from finegrid.encoders.tiers import Tier
-from finegrid.model.dropout import CapturedKeys, Clock, Dropout, MaskBook
+from finegrid.model.dropout import CapturedKeys, Clock, Dropout, MaskBook, Passes
 from finegrid.model.engine import holding, make_engine
 from finegrid.model.head import finegrid_head, huggingface_head
 from finegrid.model.initial import Initial
 from finegrid.model.packing.batches import Batch, Packed, Prefix
 from finegrid.model.pooling import Pool
-from finegrid.model.shift import Shift
+from finegrid.model.shift import Shift, hiding_words
 from finegrid.streams import Streams
 
 if TYPE_CHECKING:
@@ -50,6 +50,9 @@ class Classifier(nn.Module):
         self.frozen_layers = 0
         self.compute: torch.dtype | None = None  # of the encoder's products; None: that of its weights
         self.shift: Shift | None = None  # of the batch that is read now, where a strategy asks for it
+        self.draws: list[str] = []  # what is drawn once a step beside dropout, by names of streams
+        self.partial: Mapping[Tensor, Tensor] = {}  # of parameters of which some numbers train: which
+        self.more_sites = nn.ModuleList()  # of what is dropped as a whole, or of weights
         self.head = finegrid_head(self._pool(), self.parts, classes, 0, self.clock)
         self.redraw_(self.head, "head")
 
@@ -79,10 +82,37 @@ class Classifier(nn.Module):
         """All dropout sites by name."""
         return {module.site: module for module in self.modules() if isinstance(module, Dropout)}
 
-    def draw_again_(self) -> None:
-        """Let the passes that follow in this step have the dropout masks of its first ones."""
-        for site in self.dropouts.values():
-            site.forget_()
+    def add_site_(self, site: str, rate: float) -> Dropout:
+        """A dropout site of none of the modules."""
+        added = Dropout(site, rate, self.clock).train(self.training)
+        self.more_sites.append(added)
+        return added
+
+    @property
+    def passes(self) -> dict[str, Passes]:
+        """Those that every dropout site has seen."""
+        return {name: site.passes for name, site in self.dropouts.items()}
+
+    def draw_again_(self, since: Mapping[str, Passes] | None = None) -> None:
+        """Let the passes that follow have the dropout masks of those that came before.
+
+        Args:
+            since: the passes after these; None: those from the step's first on.
+        """
+        for name, site in self.dropouts.items():
+            site.forget_(None if since is None else since[name])
+
+    @contextmanager
+    def holding_weights(self, asked: bool = True) -> Iterator[None]:
+        """If asked, passes inside leave no gradients in weights, but in `shift`: they take less time."""
+        trained = [p for p in self.parameters() if asked and p.requires_grad]
+        for p in trained:
+            p.requires_grad_(False)
+        try:
+            yield
+        finally:
+            for p in trained:
+                p.requires_grad_(True)
 
     @torch.no_grad()
     def redraw_(self, root: nn.Module, stream: str) -> None:
@@ -156,14 +186,15 @@ class Classifier(nn.Module):
         self.clock.turn_to_(step, batch.portion)
         prefix = batch.prefix or (self.prefix(batch, step) if self.frozen_layers else None)
         below = [] if prefix is None else [*prefix.below]
-        last = self.engine.run(
-            batch,
-            self.head.pool.levels,
-            lambda level, hidden: below.extend(self.read(level, hidden, batch)),
-            start=self.frozen_layers,
-            hidden=None if prefix is None else prefix.hidden,
-            compute=self.compute,
-        )
+        with hiding_words(self.parts.embedding_table, batch.visible):
+            last = self.engine.run(
+                batch,
+                self.head.pool.levels,
+                lambda level, hidden: below.extend(self.read(level, hidden, batch)),
+                start=self.frozen_layers,
+                hidden=None if prefix is None else prefix.hidden,
+                compute=self.compute,
+            )
         return self.pool(below, last, batch)
 
     def read(self, level: int, hidden: Tensor, batch: Packed) -> list[Tensor]:
@@ -192,8 +223,9 @@ class Classifier(nn.Module):
         def keep(level: int, hidden: Tensor) -> None:
             below.extend(self.read(level, hidden, batch))
 
-        graded = frozen == 0 or self.shift is not None
-        with torch.set_grad_enabled(torch.is_grad_enabled() and graded):
+        graded = frozen == 0 or (self.shift is not None and self.shift.values.requires_grad)
+        graded = torch.is_grad_enabled() and graded
+        with torch.set_grad_enabled(graded), hiding_words(self.parts.embedding_table, batch.visible):
             self.engine.hold_(range(frozen), self.compute)
             levels = {level for level in self.head.pool.levels if level <= frozen}
             hidden = self.engine.run(batch, levels, keep, end=frozen, compute=self.compute)
@@ -206,6 +238,7 @@ class Classifier(nn.Module):
         """Whether the frozen bottom makes the same of a text in every step: nothing in it is dropped."""
         frozen = self.parts.layers[: self.frozen_layers]
         sites = [*self.parts.embedding_dropouts, *(site for layer in frozen for site in layer.dropouts)]
+        sites += self.engine.skips[: self.frozen_layers]
         return self.frozen_layers > 0 and not any(site.active for site in sites)
 
     @contextmanager
@@ -234,7 +267,7 @@ class Classifier(nn.Module):
             yield
             return
         table = self.parts.embedding_table
-        self.shift = Shift(table, len(batch.ids), self.clock)
+        self.shift = Shift(table, batch, self.clock)
         hook = table.register_forward_hook(self.shift)
         try:
             yield

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -17,6 +17,8 @@ from finegrid.model.kernels.operations import kernels
 from finegrid.streams import Streams
 
 LEVELS = 1 << 16  # 16 random bits per mask: 8 would turn a rate of 0.1 into 0.1016
+# Of a site: how many passes it has seen of which step, by shard and the first text of a portion.
+Passes = dict[tuple[int, int], tuple[int | None, int]]
 # Which shard of a batch this thread works on: each has masks of its own, whichever thread comes first.
 SHARD: ContextVar[int] = ContextVar("SHARD", default=0)
 
@@ -133,6 +135,17 @@ class Clock:
         key = None if self.keys is None else self.keys[site]
         return DropoutMask(self, self.step, site, dropped, first, count, device, key)
 
+    def draw(self, site: str, dropped: int, count: int, device: torch.device) -> Dropped:
+        """What is drawn once a step, however many passes and portions it has, and whoever asks.
+
+        Args:
+            site: the name of the stream; captured steps must know it.
+            dropped: of `LEVELS`.
+            count: how many.
+            device: where they are.
+        """
+        return self.mask(site, dropped, 0, count, device).draw()
+
     def keep(self, mask: DropoutMask) -> Tensor:
         """``[count]`` of 1 or 0, uint8: 0 for ``dropped`` of 65,536 values."""
         # Of portions nothing is kept: it would come to the masks of a whole batch.
@@ -183,7 +196,7 @@ class Dropout(nn.Module):
         self.silenced = False
         # By shard and portion, step and passes: a second pass in one step (two views of a batch) gets masks
         # of its own.
-        self._calls: dict[tuple[int, int], tuple[int | None, int]] = {}
+        self._calls: Passes = {}
 
     def drop_(self, rate: float) -> None:
         """Drop at this rate from now on. What a rate drops, a higher one drops too: draws are the same."""
@@ -211,6 +224,10 @@ class Dropout(nn.Module):
                 notes.add(mask)
         return None if mask is None else mask.draw()
 
+    def draw_once(self, count: int, device: torch.device) -> Dropped | None:
+        """A mask that all passes of a step have in common; None where nothing is dropped."""
+        return self.clock.draw(self.site, self.dropped, count, device) if self.active else None
+
     def mask(self, count: int, device: torch.device, before: int | None = None) -> DropoutMask | None:
         """What `draw` draws, yet to be drawn: the pass counts as made. Arguments as there."""
         if not self.active:
@@ -225,9 +242,14 @@ class Dropout(nn.Module):
             before = 0 if portion is None else portion.before(self.unit, count)
         return self.clock.mask(site, self.dropped, before, count, device)
 
-    def forget_(self) -> None:
-        """Take what comes next for the first pass of its step."""
-        self._calls.clear()
+    @property
+    def passes(self) -> Passes:
+        """Those that were made, to come back to."""
+        return dict(self._calls)
+
+    def forget_(self, since: Passes | None = None) -> None:
+        """Take what comes next for the first pass of its step, or for the one after these."""
+        self._calls = dict(since or {})
 
     def forward(self, x: Tensor) -> Tensor:
         dropped = self.draw(x.numel(), x.device)
@@ -235,6 +257,16 @@ class Dropout(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.site}, rate={self.dropped / LEVELS:g}"
+
+
+def skipped_layers(sites: Sequence[Dropout]) -> frozenset[int]:
+    """Which layers a step leaves out.
+
+    Args:
+        sites: of every layer as a whole; none where no layer is ever left out.
+    """
+    drawn = [site.draw_once(1, torch.device("cpu")) for site in sites]  # a GPU would have to be waited for
+    return frozenset(index for index, one in enumerate(drawn) if one is not None and not int(one.keep))
 
 
 def name_pass(site: str, number: int) -> str:

@@ -6,6 +6,7 @@ everything between them, and what flows from layer to layer, in float32 (or wide
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ from finegrid.model.dropout import Notes
 from finegrid.model.kernels.layout import Layout
 from finegrid.model.kernels.operations import operations
 from finegrid.model.kernels.products import add_grad_input_, grad_input, grad_weight
+from finegrid.model.low_rank import Factors, factors_of, grad_factors, low_rank_of, weight_of
 
 
 @dataclass(frozen=True)
@@ -28,17 +30,21 @@ class Copies:
     attention_out: tuple[Tensor, Tensor]
     up: tuple[Tensor, Tensor]
     down: tuple[Tensor, Tensor]
+    scaled: Mapping[str, Factors]  # of linear layers to whose weights something of low rank is added
 
 
 @torch.no_grad()
 def copy_weights(layer: Layer, dtype: torch.dtype) -> Copies:
     """Weights as they are now. Where nothing has to be converted, the very tensors."""
     three = (layer.query, layer.key, layer.value)
-    weight = torch.cat([one.weight for one in three], -2)
+    weight = torch.cat([weight_of(one) for one in three], -2)
     bias = torch.cat([one.bias for one in three], -1)
     others = (layer.attention_out, layer.up, layer.down)
-    pairs = [(weight, bias), *((one.weight, one.bias) for one in others)]
-    return Copies(*((weight.to(dtype), bias.to(dtype)) for weight, bias in pairs))
+    pairs = [(weight, bias), *((weight_of(one), one.bias) for one in others)]
+    qkv, out, up, down = ((weight.to(dtype), bias.to(dtype)) for weight, bias in pairs)
+    added = {name: low_rank_of(one) for name, one in layer.linears.items()}
+    scaled = {name: one.scaled(dtype) for name, one in added.items() if one is not None}
+    return Copies(qkv, out, up, down, scaled)
 
 
 def forward_layer(layer: Layer, x: Tensor, layout: Layout, copies: Copies, recompute: bool = False) -> Tensor:
@@ -70,6 +76,10 @@ def forward_layer(layer: Layer, x: Tensor, layout: Layout, copies: Copies, recom
         layer.attention_out.bias,
         layer.attention_norm.weight,
         layer.attention_norm.bias,
+        *factors_of(layer.query),
+        *factors_of(layer.key),
+        *factors_of(layer.value),
+        *factors_of(layer.attention_out),
         layer,
         layout,
         copies,
@@ -82,6 +92,8 @@ def forward_layer(layer: Layer, x: Tensor, layout: Layout, copies: Copies, recom
         layer.down.bias,
         layer.output_norm.weight,
         layer.output_norm.bias,
+        *factors_of(layer.up),
+        *factors_of(layer.down),
         layer,
         copies,
         low,
@@ -91,9 +103,8 @@ def forward_layer(layer: Layer, x: Tensor, layout: Layout, copies: Copies, recom
 
 def parameters_of(layer: Layer) -> list[Tensor]:
     """What a layer trains."""
-    linear = (layer.query, layer.key, layer.value, layer.attention_out, layer.up, layer.down)
-    parts: tuple[Any, ...] = (*linear, layer.attention_norm, layer.output_norm)
-    return [p for part in parts for p in (part.weight, part.bias)]
+    parts: tuple[Any, ...] = (*layer.linears.values(), layer.attention_norm, layer.output_norm)
+    return [p for part in parts for p in part.parameters()]
 
 
 class Recomputed(torch.autograd.Function):
@@ -160,8 +171,14 @@ class AttentionHalf(torch.autograd.Function):
         weight = grad_weight(grad_qkv, h, dtype) if any(needs[1:4]) else None
         bias = ops.sum_tokens(grad_qkv, dtype) if any(needs[4:7]) else None
         thirds = [*thirds_of(weight, -2), *thirds_of(bias, -1)]
+        pairs = [
+            grad_factors(grad, h, copies.scaled.get(name), dtype)
+            for name, grad in zip(("query", "key", "value"), grad_qkv.chunk(3, -1), strict=True)
+        ]
+        pairs.append(grad_factors(grad_y, context, copies.scaled.get("attention_out"), dtype))
+        factors = [grad for pair in pairs for grad in pair]
         grad_x = add_grad_input_(grad_total, grad_qkv, copies.qkv[0]) if needs[0] else None
-        return (grad_x, *thirds, out, out_bias, *norm, None, None, None)
+        return (grad_x, *thirds, out, out_bias, *norm, *factors, None, None, None)
 
 
 class FeedForwardHalf(torch.autograd.Function):
@@ -193,8 +210,12 @@ class FeedForwardHalf(torch.autograd.Function):
         grad_active = grad_input(grad_y, copies.down[0])
         grad_wide, up_bias = ops.activate_backward(grad_active, activated, dtype, needs[2])
         up = grad_weight(grad_wide, h, dtype) if needs[1] else None
+        factors = [
+            *grad_factors(grad_wide, h, copies.scaled.get("up"), dtype),
+            *grad_factors(grad_y, active, copies.scaled.get("down"), dtype),
+        ]
         grad_x = add_grad_input_(grad_total, grad_wide, copies.up[0]) if needs[0] else None
-        return (grad_x, up, up_bias, down, down_bias, *norm, None, None, None)
+        return (grad_x, up, up_bias, down, down_bias, *norm, *factors, None, None, None)
 
 
 def thirds_of(grad: Tensor | None, dim: int) -> tuple[Tensor | None, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +23,14 @@ from finegrid.model.hosted_attention import (
 from finegrid.model.sites import SiteKind, kind_of
 
 TEXTS, LENGTH = 2, 3  # of the pass that is watched
+# What families call the linear layers of attention, inside of modules whose paths have one of these words.
+ATTENTION = ("attn", "attention")
+ROLES = {
+    "query": {"query", "query_proj", "q_proj", "q_lin", "q"},
+    "key": {"key", "key_proj", "k_proj", "k_lin", "k"},
+    "value": {"value", "value_proj", "v_proj", "v_lin", "v"},
+    "attention_out": {"dense", "o_proj", "out_proj", "out_lin", "Wo", "o"},
+}
 
 
 class UnknownEncoderError(Exception):
@@ -49,6 +57,7 @@ class Outline:
     below: tuple[str, ...]  # modules of parameters that are read before the last layer
     above: tuple[str, ...]  # and after it
     sites: tuple[SiteOutline, ...]
+    linears: tuple[str, ...]  # linear layers that are called as modules
     attentions: int  # calls of finegrid's attention in a pass
     width: int
     inputs: tuple[str, ...]  # names of what a pass takes
@@ -86,6 +95,11 @@ def outline_of(encoder: Any, tier: Tier) -> Outline:
         below=tuple(find_outside(encoder, unique, lambda name: name not in late)),
         above=tuple(find_outside(encoder, unique, lambda name: name in late)),
         sites=tuple(find_sites(encoder, unique, watched)),
+        linears=tuple(
+            name
+            for name in dict.fromkeys(watched.calls)
+            if isinstance(encoder.get_submodule(name), nn.Linear)
+        ),
         attentions=watched.attended,
         width=watched.width,
         inputs=inputs,
@@ -121,6 +135,25 @@ def find_outside(encoder: nn.Module, layers: list[str], wanted: Callable[[str], 
                 yield here
 
     yield from search("", encoder)
+
+
+def name_linears(paths: Sequence[str]) -> dict[str, str]:
+    """What the linear layers of a layer are called: those of attention by what they do, if that is clear.
+
+    Args:
+        paths: of the linear layers, within the layer.
+
+    Returns:
+        Paths by name.
+    """
+    found: dict[str, list[str]] = {name: [] for name in ROLES}
+    for path in paths:
+        inside, _, last = path.rpartition(".")
+        for name, spellings in ROLES.items():
+            if last in spellings and any(word in inside for word in ATTENTION):
+                found[name].append(path)
+    roles = {own[0]: name for name, own in found.items() if len(own) == 1}
+    return {roles.get(path, path): path for path in paths}
 
 
 def find_sites(encoder: nn.Module, layers: list[str], watched: Watched) -> Iterator[SiteOutline]:

@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from finegrid.model.dropout import NOTES, Clock, Dropout, DropoutMask
+from finegrid.model.dropout import NOTES, Clock, Dropout, DropoutMask, Passes
 from finegrid.model.kernels.layout import Dropped
 from finegrid.model.passing import Pass, current_pass
 
@@ -74,8 +74,8 @@ class HostedDropout(Dropout):
             return bucket.pad(keep.view(current.tokens, -1)).view_as(x)
         return keep[bucket.group.weights].view_as(x)
 
-    def forget_(self) -> None:
-        super().forget_()
+    def forget_(self, since: Passes | None = None) -> None:
+        super().forget_(since)
         self._drawn.clear()
         self._at = (-1, -1)
 

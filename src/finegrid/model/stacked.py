@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from finegrid.model.anatomy import Layer
+from finegrid.model.low_rank import low_rank_of
 
 PARTS = ("query", "key", "value", "attention_out", "attention_norm", "up", "down", "output_norm")
 
@@ -39,12 +40,17 @@ def stack_layers_(layers: Sequence[Layer]) -> tuple[Layer, list[Stacked]]:
     modules: dict[str, Any] = {}
     for part in PARTS:
         modules[part] = twin = copy.deepcopy(getattr(layers[0], part))
-        for name in ("weight", "bias"):
-            own = tuple(getattr(getattr(layer, part), name) for layer in layers)
+        each = [getattr(layer, part) for layer in layers]
+        for name, _ in each[0].named_parameters():
+            own = tuple(one.get_parameter(name) for one in each)
             # No gradient is computed of what trains in none of the runs.
             whole = nn.Parameter(join_(own), requires_grad=any(p.requires_grad for p in own))
-            setattr(twin, name, whole)
+            inside, _, last = name.rpartition(".")
+            setattr(twin.get_submodule(inside), last, whole)
             stacked.append(Stacked(whole, own))
+        if (added := low_rank_of(twin)) is not None:
+            scales = [of_run.scale for one in each if (of_run := low_rank_of(one)) is not None]
+            added.scale = added.a.new_tensor(scales)[:, None, None]
     return replace(layers[0], **modules), stacked
 
 

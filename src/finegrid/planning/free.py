@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from finegrid.recipe.recipe import Recipe
 from finegrid.strategies.scoring import Scoring
 from finegrid.study.audit_file import Audit, Cost
 from finegrid.study.study import Study
@@ -13,12 +12,12 @@ from finegrid.study.study import Study
 def with_free(audit: Audit, study: Study) -> Audit:
     """The audit as runs cost that are scored at the study's free levels; itself where there are none."""
     scorings = study.free_scorings.values()
-    return audit.model_copy(update={"costs": [add_free(cost, scorings) for cost in audit.costs]})
+    costs = [add_free(cost, study.blank.at(cost.shared).training.epochs, scorings) for cost in audit.costs]
+    return audit.model_copy(update={"costs": costs})
 
 
-def add_free(cost: Cost, scorings: Collection[Scoring]) -> Cost:
-    """What such a run costs when it is scored so as well."""
-    epochs = Recipe().at(cost.shared).training.epochs
+def add_free(cost: Cost, epochs: int, scorings: Collection[Scoring]) -> Cost:
+    """What a run of so many epochs costs when it is scored so as well."""
     copies = sum(scoring.copies for scoring in scorings)
     dev, test = (sum(scoring.passes(epochs)[place] for scoring in scorings) for place in range(2))
     more = copies * cost.member_memory // cost.copies

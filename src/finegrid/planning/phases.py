@@ -40,7 +40,9 @@ def added_runs(study: Study, audit: Audit | None, seeds: Sequence[int]) -> list[
         if (key := key_of(levels)) in taken:
             continue
         for seed in seeds:
-            runs.setdefault(f"{key} {seed}", PlannedRun(f"{key} {seed}", levels, seed, (row.index,)))
+            runs.setdefault(
+                f"{key} {seed}", PlannedRun(f"{key} {seed}", levels, seed, (row.index,), study.blank)
+            )
     return list(runs.values())
 
 

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 
 from finegrid.machine import Precision
 from finegrid.recipe.identity import Levels, key_of
-from finegrid.recipe.recipe import Recipe
+from finegrid.recipe.recipe import BLANK, Recipe
 from finegrid.study.audit_file import Audit
 from finegrid.study.design import Row
 from finegrid.study.identity import identify, identify_all
 from finegrid.study.study import Study
-
-DEFAULT = Recipe()
 
 
 @dataclass(frozen=True)
@@ -24,10 +22,11 @@ class PlannedRun:
     levels: Levels  # moved from the defaults, inert ones left out
     seed: int
     stands_for: tuple[int, ...]  # rows of the table, from 1
+    blank: Recipe = BLANK  # the study's, whose own strategies it may have
 
     @property
     def recipe(self) -> Recipe:
-        return DEFAULT.at(self.levels)
+        return self.blank.at(self.levels)
 
 
 def plan_runs(
@@ -43,7 +42,7 @@ def plan_runs(
         by_levels.setdefault(key, (audited.run, []))[1].append(row.index)
     runs = [
         [
-            PlannedRun(run_id, levels, seed, stands_for)
+            PlannedRun(run_id, levels, seed, stands_for, study.blank)
             for seed, run_id in zip(
                 numbers, identify_all(study, audit, precision, levels, numbers), strict=True
             )
@@ -59,4 +58,4 @@ def plan_run(study: Study, audit: Audit, precision: Precision, recipe: Recipe, s
     audited = audit.row(Row(0, {}, recipe))
     levels = audited.run if audited else recipe.moved()
     rows = [row.index for row in study.rows if (own := audit.row(row)) and own.run == levels]
-    return PlannedRun(identify(study, audit, precision, levels, seed), levels, seed, tuple(rows))
+    return PlannedRun(identify(study, audit, precision, levels, seed), levels, seed, tuple(rows), study.blank)

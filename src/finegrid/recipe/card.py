@@ -11,16 +11,19 @@ import importlib
 import inspect
 import json
 import re
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
 from finegrid import ASSETS
 from finegrid.recipe.catalogue import find, parts
+from finegrid.recipe.described import DescribedStrategy
 from finegrid.recipe.words import WORDS
 from finegrid.spelling import Lang
 from finegrid.strategies.part import Part
 
 CHINESE_CARDS = ASSETS / "cards" / "zh"
+HEADINGS = ("Paper", "Idea", "Off", "Reduces", "Evidence")  # that every card has
 WIDTH, INDENT = 110, 8  # of cards, in columns; as docstrings have them
 FACTOR = re.compile(r"^([a-z_]+\.[a-z0-9_]+) {4}(.*)$", re.MULTILINE)
 
@@ -36,10 +39,12 @@ def card(name: str, lang: Lang = "en") -> str:
         InputError: no such strategy, or several.
     """
     found = find(name)
-    part = parts()[found.part]
-    lines = [
-        f"{factor}    {summarise_factor(part, factor.partition('.')[2], lang)}" for factor in found.factors
-    ]
+    return card_of(parts()[found.part], found.factors, lang)
+
+
+def card_of(part: Part, factors: Iterable[str], lang: Lang = "en") -> str:
+    """The documentation of some factors of a part, which may be a strategy of a user's own."""
+    lines = [f"{factor}    {summarise_factor(part, factor.partition('.')[2], lang)}" for factor in factors]
     return "\n".join([describe_part(part, lang), "", *lines])
 
 
@@ -64,6 +69,8 @@ def card_lines(name: str, lang: Lang = "en") -> list[str]:
 
 def describe_part(part: Part, lang: Lang = "en") -> str:
     """The card of a part without its factors."""
+    if isinstance(part, DescribedStrategy):
+        return part.description.card
     module = type(part).__module__
     chinese = read_chinese(module) if lang == "zh" else ""
     if chinese:

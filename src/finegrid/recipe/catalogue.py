@@ -64,9 +64,10 @@ class Found:
     factors: tuple[str, ...]
 
 
-def parts() -> dict[str, Part]:
-    """The parts of a recipe, switched off."""
-    return {field.name: getattr(Recipe(), field.name) for field in fields(Recipe)}
+def parts(blank: Recipe | None = None) -> dict[str, Part]:
+    """The parts of a recipe, switched off; of finegrid's, if no other one is given."""
+    blank = blank or Recipe()
+    return {field.name: getattr(blank, field.name) for field in fields(blank)}
 
 
 @cache

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields, make_dataclass, replace
 from functools import cache, cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -12,34 +12,44 @@ from pydantic import ValidationError
 
 from finegrid.errors import InputError, Problem
 from finegrid.recipe.identity import Levels
-from finegrid.spelling import find_near
+from finegrid.spelling import find_near, format_level
+from finegrid.strategies.augment import Augment
 from finegrid.strategies.average import Average
+from finegrid.strategies.child import Child
 from finegrid.strategies.clip import Clip
 from finegrid.strategies.contrast import Contrast
 from finegrid.strategies.distil import Distil
 from finegrid.strategies.dropout import DropoutSettings
 from finegrid.strategies.fgm import Fgm
+from finegrid.strategies.freelb import FreeLb
 from finegrid.strategies.freeze import Freeze
 from finegrid.strategies.head import HeadSettings
+from finegrid.strategies.layerdrop import LayerDrop
+from finegrid.strategies.lora import Lora
 from finegrid.strategies.loss import Loss
+from finegrid.strategies.mixout import Mixout
+from finegrid.strategies.mixup import Mixup
 from finegrid.strategies.model import ModelSettings
 from finegrid.strategies.noise import Noise
 from finegrid.strategies.optimizer import Optimizer, list_kinds_at_one_rate
 from finegrid.strategies.part import Part, Price
+from finegrid.strategies.pgd import Pgd
 from finegrid.strategies.posthoc import Posthoc
 from finegrid.strategies.pretrain import Pretrain
 from finegrid.strategies.prior import Prior
 from finegrid.strategies.probe import Probe
+from finegrid.strategies.pseudo import Pseudo
 from finegrid.strategies.rates import Rates
 from finegrid.strategies.rdrop import RDrop
 from finegrid.strategies.reinit import Reinit
 from finegrid.strategies.sam import Sam
 from finegrid.strategies.schedule import Schedule
 from finegrid.strategies.scoring import FreePart, Scoring
-from finegrid.strategies.seams import TABLE_READINGS, SharedChance, Strategy, TableReading
+from finegrid.strategies.seams import TABLE_READINGS, SharedChance, Strategy, TableReading, Unlabelled
 from finegrid.strategies.texts import Texts
 from finegrid.strategies.train_only import Train
 from finegrid.strategies.training import Training
+from finegrid.strategies.unfreeze import Unfreeze
 
 if TYPE_CHECKING:
     from finegrid.encoders.families import CheckpointInfo
@@ -51,22 +61,32 @@ Moves = tuple[tuple[str, Any], ...]  # levels, by the names of their factors
 class Recipe:
     model: ModelSettings = ModelSettings()
     texts: Texts = Texts()
+    pseudo: Pseudo = Pseudo()
+    augment: Augment = Augment()
     head: HeadSettings = HeadSettings()
     dropout: DropoutSettings = DropoutSettings()
     pretrain: Pretrain = Pretrain()
     noise: Noise = Noise()
     reinit: Reinit = Reinit()
     probe: Probe = Probe()
+    layerdrop: LayerDrop = LayerDrop()
     freeze: Freeze = Freeze()
     loss: Loss = Loss()
     distil: Distil = Distil()
     contrast: Contrast = Contrast()
+    mixup: Mixup = Mixup()
     rdrop: RDrop = RDrop()
     fgm: Fgm = Fgm()
+    pgd: Pgd = Pgd()
+    freelb: FreeLb = FreeLb()
     sam: Sam = Sam()
     train: Train = Train()
+    lora: Lora = Lora()
+    mixout: Mixout = Mixout()
     optimizer: Optimizer = Optimizer()
     rates: Rates = Rates()
+    unfreeze: Unfreeze = Unfreeze()
+    child: Child = Child()
     prior: Prior = Prior()
     clip: Clip = Clip()
     schedule: Schedule = Schedule()
@@ -75,14 +95,24 @@ class Recipe:
     posthoc: Posthoc = Posthoc()
 
     @property
-    def _parts(self) -> tuple[str, ...]:
-        """The names of all parts."""
+    def parts(self) -> tuple[str, ...]:
+        """The names of all parts: finegrid's, and then those of a study's own strategies."""
         return names_of(type(self))  # type: ignore[arg-type]  # classes are hashable
+
+    @property
+    def blank(self) -> Recipe:
+        """The recipe that has these parts, each at its defaults."""
+        return type(self)()
+
+    @property
+    def defaults(self) -> Levels:
+        """The levels of `blank`. Read them only."""
+        return DEFAULTS if type(self) is Recipe else defaults_of(type(self))  # type: ignore[arg-type]
 
     @property
     def strategies(self) -> list[Strategy]:
         """All strategies, in the order in which they take effect."""
-        parts = (getattr(self, name) for name in self._parts)
+        parts = (getattr(self, name) for name in self.parts)
         return [part for part in parts if isinstance(part, Strategy)]
 
     @property
@@ -119,6 +149,17 @@ class Recipe:
     def copies(self) -> int:
         """How often a run keeps what it trains, beside weights, gradients, moments and the best weights."""
         return sum(strategy.copies for strategy in self.acting)
+
+    @property
+    def unlabelled(self) -> Unlabelled | None:
+        """Texts without labels that its runs train on."""
+        return next((found for one in self.acting if (found := one.unlabelled) is not None), None)
+
+    @property
+    def without_unlabelled(self) -> Recipe:
+        """The same, but for strategies that train on texts without labels."""
+        using = {name for name in self.parts if getattr(getattr(self, name), "unlabelled", None) is not None}
+        return replace(self, **{name: type(getattr(self, name))() for name in using})
 
     @property
     def shares_chance(self) -> set[SharedChance]:
@@ -174,13 +215,14 @@ class Recipe:
     @cached_property
     def _off_default(self) -> Levels:
         """In the order of all levels. Most parts are those that every recipe has."""
-        parts = ((name, getattr(self, name)) for name in self._parts)
+        defaults = self.defaults
+        parts = ((name, getattr(self, name)) for name in self.parts)
         return {
             factor: level
             for name, part in parts
             if part is not getattr(type(self), name)
             for own in names_of(type(part))  # type: ignore[arg-type]  # classes are hashable
-            if (level := getattr(part, own)) != DEFAULTS[factor := f"{name}.{own}"]
+            if (level := getattr(part, own)) != defaults[factor := f"{name}.{own}"]
         }
 
     @property
@@ -207,15 +249,15 @@ class Recipe:
 
     @cached_property
     def _hash(self) -> int:
-        return hash(tuple(getattr(self, name) for name in self._parts))
+        return hash(tuple(getattr(self, name) for name in self.parts))
 
     def _at_each(self, levels: Mapping[str, Any]) -> Recipe:
         """The same, level by level."""
         moved: dict[str, Any] = {}  # by name, the parts that change
         problems = []
         for factor, level in levels.items():
-            if factor not in DEFAULTS:
-                problems.append(Problem(f'"{factor}"', unknown_factor(factor)))
+            if factor not in self.defaults:
+                problems.append(Problem(f'"{factor}"', unknown_factor(factor, self.defaults)))
                 continue
             part, name = factor.split(".")
             try:
@@ -231,7 +273,22 @@ class Recipe:
         parts: list[Part] = [getattr(self, field.name) for field in fields(self)]
         levels = self.levels()
         of_parts = [problem for part in parts for problem in part.problems(checkpoint)]
-        return of_parts or [problem for part in parts for problem in part.conflicts(levels, checkpoint)]
+        conflicts = [problem for part in parts for problem in part.conflicts(levels, checkpoint)]
+        return of_parts or [*conflicts, *self._crowded()]
+
+    def _crowded(self) -> list[Problem]:
+        """More than one strategy that reads a batch again."""
+        reading = [strategy for strategy in self.acting if strategy.reads_again()]
+        if len(reading) < 2:
+            return []
+        by_part = {name.partition(".")[0]: name for name in reversed(self.moved())}  # the first of each
+        names = [by_part[name] for name in self.parts if getattr(self, name) in reading]
+        what = (
+            f"{', '.join(format_level(self.levels()[name]) for name in names)}, but each reads a batch once "
+            "more, at other words or other weights, and would undo what another has done. Keep one, and "
+            "leave the others at their defaults."
+        )
+        return [Problem(" + ".join(f'"{name}"' for name in names), what)]
 
 
 @lru_cache(maxsize=2**14)
@@ -254,18 +311,49 @@ def move_part(part: Any, levels: Moves, kinds: tuple[type, ...]) -> Any:
     return replace(part, **dict(levels))
 
 
+@lru_cache(maxsize=256)
+def recipe_with(own: tuple[tuple[str, Strategy], ...]) -> Recipe:
+    """The recipe that has strategies of a user's own after all others, everything at its default.
+
+    Args:
+        own: by the name of the part, switched off.
+    """
+    if not own:
+        return BLANK
+    more = [(name, type(strategy), strategy) for name, strategy in own]
+    # Like `Recipe` it works its hash out once.
+    kind = make_dataclass(
+        "OwnRecipe", more, bases=(Recipe,), frozen=True, namespace={"__hash__": Recipe.__hash__}
+    )
+    recipe: Recipe = kind()
+    return recipe
+
+
 @cache
 def names_of(part: type[Any]) -> tuple[str, ...]:
     """The factors of a kind of part, or the parts of a recipe. A verdict asks some hundred times."""
     return tuple(field.name for field in fields(part))
 
 
-DEFAULTS: Levels = Recipe().levels()
+@cache
+def defaults_of(kind: type[Recipe]) -> Levels:
+    """The defaults of recipes with more parts than finegrid's."""
+    return kind().levels()
+
+
+BLANK = Recipe()
+DEFAULTS: Levels = BLANK.levels()
 # Factors whose levels name files.
 FILES = frozenset(
     f"{field.name}.{name}" for field in fields(Recipe) for name in getattr(Recipe(), field.name).files
 )
-# Of these, the ones whose levels name a teacher.
+# Of these, the ones whose texts the baseline's run labels for others.
+TAUGHT_BY_BASELINE = frozenset(
+    f"{field.name}.{name}"
+    for field in fields(Recipe)
+    for name in getattr(Recipe(), field.name).taught_by_baseline
+)
+# And the ones whose levels name a teacher.
 TEACHER_FACTORS = tuple(
     f"{field.name}.{name}" for field in fields(Recipe) for name in getattr(Recipe(), field.name).teachers
 )
@@ -276,9 +364,9 @@ KEEPS_ANSWERS = frozenset(
 )
 
 
-def unknown_factor(name: str) -> str:
-    close = find_near(name, DEFAULTS)
-    hint = f' Did you mean "{close[0]}"?' if close else f" Known: {', '.join(DEFAULTS)}."
+def unknown_factor(name: str, known: Collection[str] = DEFAULTS) -> str:
+    close = find_near(name, known)
+    hint = f' Did you mean "{close[0]}"?' if close else f" Known: {', '.join(known)}."
     return f"no such factor.{hint}"
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from finegrid.recipe.identity import Level
-from finegrid.recipe.recipe import DEFAULTS
 from finegrid.study.audit_file import Audit
 from finegrid.study.study import Study
 
@@ -26,7 +25,7 @@ def where_factor_exists(study: Study, audit: Audit) -> dict[str, list[bool]]:
         if not any(inert):
             found[name] = [True] * len(study.rows)
             continue
-        moved = [row.recipe.levels()[name] != DEFAULTS[name] for row in study.rows]
+        moved = [row.recipe.levels()[name] != study.blank.defaults[name] for row in study.rows]
         silencer = find_parent_factor(study, name, inert, moved)
         if silencer is None:
             found[name] = [

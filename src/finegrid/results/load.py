@@ -10,7 +10,6 @@ from finegrid.errors import input_error
 from finegrid.machine import PRECISIONS
 from finegrid.metrics import range_of
 from finegrid.recipe.identity import Level, Levels, key_of
-from finegrid.recipe.recipe import Recipe
 from finegrid.results.conditional import where_factor_exists
 from finegrid.results.from_table import imported_results
 from finegrid.results.results import Distinct, MergedLevel, Results
@@ -109,6 +108,7 @@ def load_results(study: Study) -> Results:
         bundles=study.bundles,
         merged=tuple(find_merged_levels(study, audit, factors, recipes)),
         free_factors=study.free_factors,
+        blank=study.blank,
         contradicting=find_contradicting(study, recipes),
     )
 
@@ -159,7 +159,7 @@ def find_contradicting(study: Study, recipes: Sequence[Distinct]) -> frozenset[i
     return frozenset(
         number
         for number, recipe in enumerate(recipes)
-        if any(Recipe().at({**recipe.run, **levels}).problems(study.known_checkpoint) for levels in free)
+        if any(study.blank.at({**recipe.run, **levels}).problems(study.known_checkpoint) for levels in free)
     )
 
 

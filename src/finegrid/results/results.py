@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from finegrid.data.resample import Resampling
 from finegrid.errors import input_error
 from finegrid.recipe.identity import Level, Levels, key_of
-from finegrid.recipe.recipe import Recipe
+from finegrid.recipe.recipe import BLANK, Recipe
 from finegrid.results.score_scale import ScoreScale
 from finegrid.statistics.nested import Splits
 from finegrid.study.audit_file import Audit
@@ -83,6 +83,7 @@ class Results:
     given: Given | None = None  # predictions that are not of our runs: a comparison has them
     # Scored in every run; first the level that all other factors are scored with.
     free_factors: Mapping[str, Sequence[Level]] = field(default_factory=dict)
+    blank: Recipe = BLANK  # with the study's own strategies, everything at its default
     contradicting: frozenset[int] = frozenset()  # recipes that contradict a level of a free factor
 
     @property
@@ -150,7 +151,7 @@ class Results:
     def _memory(self) -> Points:
         if self.audit is None:
             return np.full(len(self.recipes), np.nan)
-        costs = [self.audit.cost(Recipe().at(recipe.run)) for recipe in self.recipes]
+        costs = [self.audit.cost(self.blank.at(recipe.run)) for recipe in self.recipes]
         return np.array([cost.memory if cost else np.nan for cost in costs])
 
     @cached_property
@@ -171,7 +172,7 @@ class Results:
         return found
 
     def _kind(self, recipe: Distinct) -> str:
-        levels = recipe.levels if self.audit is None else Recipe().at(recipe.run).timed_levels()
+        levels = recipe.levels if self.audit is None else self.blank.at(recipe.run).timed_levels()
         return key_of(levels)
 
     def _each(self, value: Callable[[Record], float]) -> Points:

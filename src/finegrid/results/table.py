@@ -8,7 +8,6 @@ from typing import Any
 
 from finegrid.in_chinese import name_state, translate
 from finegrid.recipe.identity import Levels, key_of
-from finegrid.recipe.recipe import Recipe
 from finegrid.results.load import records_by_seed
 from finegrid.results.render import format_levels, name_columns, render_table
 from finegrid.results.words import say
@@ -67,7 +66,7 @@ class ResultTable:
         runs = {record.run_id: record for row in self.rows for record in row.records if record.done}
         kinds: dict[str, list[float]] = {}
         for record in runs.values():
-            kind = "frozen" if Recipe().at(record.recipe).frozen_layers else "full"
+            kind = "frozen" if self.study.blank.at(record.recipe).frozen_layers else "full"
             if (seconds := epoch_seconds(record)) is not None:
                 kinds.setdefault(kind, []).append(seconds)
         return {kind: median(seconds) for kind, seconds in sorted(kinds.items(), reverse=True)}

@@ -9,7 +9,6 @@ from finegrid.errors import input_error
 from finegrid.metrics import check_score
 from finegrid.planning.status_words import inert_line
 from finegrid.recipe.identity import Levels
-from finegrid.recipe.recipe import Recipe
 from finegrid.running.crew import Crew
 from finegrid.running.messages import AuditDone, AuditJob, Ready
 from finegrid.running.process import Worker
@@ -55,7 +54,7 @@ def audit_with_one(crew: Crew, alike: dict[str, str | int] | None, others: Seque
     if audit is not None and fits and (files := changed_contents(audit.contents, ready.contents)):
         said(tell_changed("files changed", files))
     serves = audit is not None and audit.serves(study.rows, alike)
-    if audit is None or not fits or not known or not serves or not audit.knows(map(Recipe().at, others)):
+    if audit is None or not fits or not known or not serves or not audit.knows(map(study.blank.at, others)):
         # More splits of a pool rename nothing: runs of those that were there are found again.
         renamed = audit is not None and len(audit.splits) == (study.head.design.resample or 0)
         if audit is not None and not fits and renamed and any(True for _ in study.ledger):

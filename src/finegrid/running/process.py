@@ -111,7 +111,7 @@ class LocalWorker(Worker):
             environment[VISIBLE] = gpus()[index if gpu is None else gpu]
         with open_to_append(log) as stderr:
             self.process = subprocess.Popen(
-                [*WORKER, str(study.folder), settings.model_dump_json()],
+                [*WORKER, str(study.folder), settings.model_dump_json(), *study.own.digests.values()],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from finegrid.allowed_code import check_allowed
 from finegrid.planning.capacity import capacity
 from finegrid.planning.families import plan_families
 from finegrid.planning.free import with_free
@@ -46,6 +47,7 @@ class Runner:
     place: Place = field(default_factory=ThisMachine)
 
     def __post_init__(self) -> None:
+        check_allowed({one.source: one.digest for one in self.study.own.descriptions})
         self._crew = Crew(self.study, self.settings, self.watcher, self.place, self.mix)
         self.place.check(self.study, self.settings, self.workers)
 

@@ -17,6 +17,7 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,7 @@ from finegrid.running.records import record_of, save_predictions
 from finegrid.spelling import format_level, json_number
 from finegrid.study.load import load_study
 from finegrid.study.lock import check_there
+from finegrid.study.own_strategies import import_own
 from finegrid.study.settings import RunSettings
 from finegrid.unfit import UnfitError
 
@@ -76,13 +78,24 @@ def main() -> None:
     channel = Channel()
     jobs: queue.Queue[Job] = queue.Queue()
     threading.Thread(target=read_jobs, args=(jobs,), daemon=True).start()
-    serve(channel, jobs, Path(sys.argv[1]), RunSettings.model_validate_json(sys.argv[2], strict=True))
+    folder, settings, *allowed = sys.argv[1:]
+    serve(channel, jobs, Path(folder), RunSettings.model_validate_json(settings, strict=True), allowed)
 
 
-def serve(channel: Channel, jobs: queue.Queue[Job], folder: Path, settings: RunSettings) -> None:
-    """Work until something is wrong; then say what."""
+def serve(
+    channel: Channel, jobs: queue.Queue[Job], folder: Path, settings: RunSettings, allowed: Sequence[str] = ()
+) -> None:
+    """Work until something is wrong; then say what.
+
+    Args:
+        channel: to the parent.
+        jobs: from there.
+        folder: of the study.
+        settings: how to execute it.
+        allowed: hashes of the code of own strategies that may run.
+    """
     try:
-        work(channel, jobs, folder, settings)
+        work(channel, jobs, folder, settings, allowed)
     except InputError as error:
         channel.send(Problems(error.source, error.problems))
     except Exception as error:
@@ -103,15 +116,19 @@ def read_jobs(jobs: queue.Queue[Job]) -> None:
         os._exit(0)
 
 
-def work(channel: Channel, jobs: queue.Queue[Job], folder: Path, settings: RunSettings) -> None:
+def work(
+    channel: Channel, jobs: queue.Queue[Job], folder: Path, settings: RunSettings, allowed: Sequence[str]
+) -> None:
     # Torch is imported here and below, after the thread that watches the parent has started.
     from finegrid.audit.costs import make_audit
     from finegrid.inference.teacher import open_teacher
     from finegrid.model.device import name_gpu
     from finegrid.training.loaded import LoadedStudy, prepare_process
+    from finegrid.training.teaching import teach
 
     prepare_process(settings)
-    loaded = LoadedStudy(load_study(folder), settings, open_teacher)
+    own = partial(import_own, allowed=allowed)
+    loaded = LoadedStudy(load_study(folder, own), settings, open_teacher, teach)
     channel.send(Ready(loaded.fingerprints, loaded.contents, name_gpu(loaded.device)))
     while True:
         match jobs.get():
@@ -139,15 +156,16 @@ def train(channel: Channel, loaded: LoadedStudy, job: TrainJob) -> None:
 def fit(channel: Channel, loaded: LoadedStudy, job: FitJob) -> None:
     """Train one run, and keep its model."""
     from finegrid.inference.keep import fitted_of, keep, title_model
-    from finegrid.recipe.recipe import Recipe
     from finegrid.study.free import key_of_free
     from finegrid.training.loaded import check_lengths
 
     started = time.time()
     loaded = loaded.of_seed(job.run.seed)
     loaded.recompute = job.recompute
-    recipe = Recipe().at({**job.recipe, **job.free})
+    recipe = loaded.study.blank.at({**job.recipe, **job.free})
     free = {key_of_free(job.free): recipe.scoring} if job.free else {}
+    if problems := recipe.problems(loaded.study.checkpoint):  # of own strategies, the parent cannot tell
+        raise InputError("--recipe", problems)
     check_lengths({recipe.model.max_length}, loaded.tokens.train.template.specials, "--recipe")
     (run,) = train_members(channel, loaded, job.family, [job.run], free)
     record = record_of(loaded, run, job.family, started)
@@ -177,7 +195,6 @@ def train_members(
     free: Mapping[str, Scoring],
 ) -> list[Run]:
     """Train the runs of a job in lockstep, scored at free levels as well, and report their steps."""
-    from finegrid.recipe.recipe import Recipe
     from finegrid.training.run import Run
     from finegrid.training.state import StateFile
     from finegrid.training.train import train_family
@@ -209,7 +226,7 @@ def train_members(
     for run in runs:
         levels = ", ".join(f"{name} = {format_level(level)}" for name, level in run.levels.items())
         log(f"{run.run_id} begins with seed {run.seed}: {levels}")
-    members = (Run(loaded, run.run_id, Recipe().at(run.levels), run.seed, free) for run in runs)
+    members = (Run(loaded, run.run_id, loaded.study.blank.at(run.levels), run.seed, free) for run in runs)
     settings = loaded.settings
     path = loaded.study.files.state_of(family)
     state = StateFile(path, settings.save_after_seconds, last_digits(settings), tell_aside)

@@ -6,7 +6,7 @@ Torch is not imported: `finegrid --help` reads the strategies, and tensors know 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import TYPE_CHECKING
 
@@ -40,6 +40,28 @@ class Constant:
 
 
 @dataclass(frozen=True)
+class Blend:
+    """How the texts of a batch are mixed, two by two.
+
+    Attributes:
+        partners: ``[texts]``, which text of the batch each is mixed with.
+        share: of the text itself, in a tensor without dimensions; the rest is its partner's.
+    """
+
+    partners: Tensor
+    share: Tensor
+
+    def of(self, values: Tensor) -> Tensor:
+        """Values ``[texts, ...]``, each mixed with its partner's."""
+        return values[self.partners].lerp(values, self.share.to(values.dtype))
+
+
+# Epoch (from 0), number of the batch in it (from 0), and which training texts it has, to the partner of each
+# and the share of each text itself.
+Pairing = Callable[[int, int, "NDArray[np.int64]"], tuple["NDArray[np.int64]", float]]
+
+
+@dataclass(frozen=True)
 class Outputs:
     """What a model says of a batch. Of stacked runs, every shape has their dimension first.
 
@@ -49,6 +71,7 @@ class Outputs:
         labels: ``[texts]``, class numbers.
         texts: ``[texts]``, which of the training texts each is; None where nobody can know.
         more_logits: of each view, those of more passes of the head alone, with dropout masks of their own.
+        blend: how the vectors were mixed before the head read them; ``features`` are those before.
     """
 
     logits: tuple[Tensor, ...]
@@ -56,6 +79,17 @@ class Outputs:
     labels: Tensor
     texts: Tensor | None = None
     more_logits: tuple[tuple[Tensor, ...], ...] = ()  # by view
+    blend: Blend | None = None
+
+    def for_partners(self, blend: Blend) -> Outputs:
+        """The same logits, as answers to the partners of the texts."""
+        partners = blend.partners
+        return replace(
+            self,
+            features=tuple(vectors.index_select(-2, partners) for vectors in self.features),
+            labels=self.labels[partners],
+            texts=None if self.texts is None else self.texts[partners],
+        )
 
 
 @dataclass(frozen=True)
@@ -83,30 +117,43 @@ class Criterion:
             a text is the mean over its views.
         samples: how often the head reads each view's vectors, with dropout masks of its own each time. The
             loss of a view is the mean over its samples; `add` looks at the first of them.
+        pair: who is mixed with whom in a batch; the loss is then that of the texts and that of their
+            partners, by their shares. None: nobody is.
         adjust: logits ``[..., texts, classes]`` to others.
         soften: targets ``[texts, classes]``, probabilities, to others.
         modulate: losses ``[..., texts]`` and the probabilities of the labels, of the same shape, to losses.
         weigh: losses ``[..., texts]`` and the labels ``[texts]``, to losses.
         mix: other losses, each of which takes its share of what there is before it.
         add: outputs to what is added to the losses, ``[..., texts]``.
+        count: outputs to what all that is multiplied by, ``[texts]``.
     """
 
     views: int = 1
     samples: int = 1
+    pair: Pairing | None = None
     adjust: tuple[Callable[[Tensor], Tensor], ...] = ()
     soften: tuple[Callable[[Tensor], Tensor], ...] = ()
     modulate: tuple[Callable[[Tensor, Tensor], Tensor], ...] = ()
     weigh: tuple[Callable[[Tensor, Tensor], Tensor], ...] = ()
     mix: tuple[Mixed, ...] = ()
     add: tuple[Callable[[Outputs], Tensor], ...] = ()
+    count: tuple[Callable[[Outputs], Tensor], ...] = ()
 
     def losses(self, outputs: Outputs) -> Tensor:
         """``[..., texts]``, in the type of the logits."""
+        own = self._of_labels(outputs)
+        if outputs.blend is None:
+            return own
+        theirs = self._of_labels(outputs.for_partners(outputs.blend))
+        return theirs.lerp(own, outputs.blend.share.to(own.dtype))
+
+    def _of_labels(self, outputs: Outputs) -> Tensor:
         logits = [*outputs.logits[: self.views], *(z for more in outputs.more_logits for z in more)]
         losses = [self._of_pass(each, outputs.labels) for each in logits]
         mean = sum(losses[1:], losses[0]) / len(losses) if len(losses) > 1 else losses[0]
         mean = reduce(lambda so_far, mixed: so_far.lerp(mixed.losses(outputs), mixed.share), self.mix, mean)
-        return sum((addition(outputs) for addition in self.add), mean)
+        added = sum((addition(outputs) for addition in self.add), mean)
+        return reduce(lambda so_far, count: so_far * count(outputs), self.count, added)
 
     def _of_pass(self, logits: Tensor, labels: Tensor) -> Tensor:
         logits = reduce(lambda values, adjust: adjust(values), self.adjust, logits)

@@ -14,8 +14,8 @@ Differs Contest code moves the embedding table, by one norm over the batch: a te
 Note    Both losses are means over the batch, so that gradients are about twice as long: AdamW does not mind,
         ``clip.norm`` does. With frozen layers, or a frozen table, texts are moved all the same; what frozen
         layers make of a batch is then not shared. Where a loss compares the texts of a batch, g_i is the
-        gradient of all of it. With R-Drop both views have the same r_i. It is not to be combined with
-        ``sam``, another second pass.
+        gradient of all of it. With R-Drop both views have the same r_i. It is refused
+        beside another strategy that reads a batch once more.
 Path    Neither stacked nor captured: a run steps by itself.
 Reduces Both passes: mean over a batch's texts. The norm is that of a text, over its tokens and their width.
 Evidence B/D: popular in Chinese contests; gains elsewhere are inconsistent.
@@ -33,8 +33,6 @@ from finegrid.strategies.part import STRICT, Claim, Listing, UsualLevels
 from finegrid.strategies.seams import Strategy, TableReading
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from finegrid.model.classifier import Classifier
     from finegrid.model.packing.batches import Packed
 
@@ -65,18 +63,8 @@ class Fgm(Strategy):
     def more_gradients(self, model: Classifier, batch: Packed, backward: Callable[[], None]) -> None:
         if not self.epsilon:
             return
+        from finegrid.model.shift import directions
+
         assert model.shift is not None  # see `shifts`
         model.shift.move_(self.epsilon * directions(model.shift.gradient, batch))
         backward()
-
-
-def directions(gradient: Tensor, batch: Packed) -> Tensor:
-    """A gradient ``[tokens, width]``, with that of each text at length 1; one of length 0 stays."""
-    import torch
-
-    squares = gradient.double().square().sum(-1, keepdim=True)  # float32 would lose what is below 1e-20
-    norms = (batch.plain_means(squares)[:, 0] * batch.counts).sqrt()
-    scales = norms.reciprocal().where(norms > 0, 0.0).repeat_interleave(batch.counts)
-    directed = torch.zeros_like(gradient)
-    directed[: len(scales)] = gradient[: len(scales)] * scales[:, None]
-    return directed

@@ -12,8 +12,9 @@ Differs Others draw other dropout masks for the second pass, and so climb one fu
         Some leave out biases and norms, or take a norm per tensor. AWP (adversarial weight perturbation)
         adds both gradients; it is not offered, since this is the same seam with better evidence.
 Note    rho is a length over all weights: the same number is a smaller change of a larger model. The weights
-        are kept once more for the time of a step. With ``clip.norm`` the second gradient is clipped. It is
-        not to be combined with ``fgm``, another second pass: its gradients would be thrown away.
+        are kept once more for the time of a step. With ``clip.norm`` the second gradient is clipped.
+        It is refused beside another strategy that reads a batch once more: sam would throw its gradients
+        away.
 Path    Neither stacked nor captured: a run steps by itself. What frozen layers make of a batch is the same in
         both passes, and shared.
 Reduces Both passes: mean over a batch's texts. The norm is that of the gradient of this mean.
@@ -23,19 +24,17 @@ Evidence B/D: gains in both papers; asked for, and little replicated in fine-tun
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from finegrid.errors import Problem
 from finegrid.strategies.part import STRICT, Claim, Listing, UsualLevels
 from finegrid.strategies.seams import Strategy, TableReading
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from finegrid.encoders.families import CheckpointInfo
     from finegrid.model.classifier import Classifier
     from finegrid.model.packing.batches import Packed
 
@@ -58,15 +57,6 @@ class Sam(Strategy):
     touches: ClassVar[Mapping[str, Claim]] = {"rho": {"gradients": "all"}}
 
     rho: Annotated[float, Field(ge=0, le=10, description="how far all weights go uphill; 0: not")] = 0.0
-
-    def conflicts(self, levels: Mapping[str, Any], checkpoint: CheckpointInfo) -> list[Problem]:
-        if not self.rho or not levels["fgm.epsilon"]:
-            return []
-        what = (
-            f"{self.rho:g} and {levels['fgm.epsilon']:g}, but each is a second pass, and sam would throw "
-            "away the gradients that fgm has added. Leave one of them at 0."
-        )
-        return [Problem('"sam.rho" + "fgm.epsilon"', what)]
 
     @property
     def copies(self) -> int:

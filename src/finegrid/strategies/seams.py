@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, Self, get_args
 
+from finegrid.errors import Problem
 from finegrid.strategies.part import Aspect, Claim, Part
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from finegrid.data.tokens import TokenisedSplit
     from finegrid.model.classifier import Classifier
-    from finegrid.model.packing.batches import Packed
+    from finegrid.model.packing.batches import Batch, Packed
     from finegrid.optim.updater import ParamGroup, UpdateRule
     from finegrid.strategies.criterion import Criterion
     from finegrid.streams import Streams
@@ -70,6 +71,34 @@ SharedChance = Literal["pretraining", "teacher"]
 
 
 @dataclass(frozen=True)
+class Unlabelled:
+    """Texts without labels that a run trains on, with those that the baseline's run gives them.
+
+    Attributes:
+        factor: that names their file.
+        path: of the file, from the study's folder.
+        threshold: the least probability of a label.
+    """
+
+    factor: str
+    path: str
+    threshold: float
+
+
+@dataclass(frozen=True)
+class Guessed:
+    """Of a run's texts, those whose labels a teacher has guessed: the last ones.
+
+    Attributes:
+        texts: how many.
+        seconds: that the teacher took.
+    """
+
+    texts: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
 class Setting:
     """What a run is built in: all that a strategy may ask for beside the model.
 
@@ -82,6 +111,8 @@ class Setting:
         teachers: what they say of these texts.
         read_anchor: see `anchor`; called only by strategies that need it.
         features: of these texts, for strategies that come after all that changes the encoder.
+        pack: texts by their numbers among these, as the run reads them.
+        guessed: the texts whose labels a teacher has guessed.
     """
 
     seed: int
@@ -92,6 +123,8 @@ class Setting:
     teachers: Lessons
     read_anchor: Callable[[], Mapping[str, Tensor]]
     features: Features
+    pack: Callable[[NDArray[np.int64]], Batch]
+    guessed: Guessed = Guessed()
 
     @property
     def anchor(self) -> Mapping[str, Tensor]:
@@ -129,11 +162,13 @@ class Strategy(Part):
     always: ClassVar[bool] = False
     # Whether all it does in a step can be captured in a CUDA graph: pure on tensors, nothing read back.
     capturable: ClassVar[bool] = True
+    # Whether a run with it may be stacked: it needs no pass of its own model.
+    stackable: ClassVar[bool] = True
     # Whether what frozen layers make of a batch may be computed once, for all runs and views of a family. If
     # not, its factors must have a price: a family then shares it as a whole, or does not.
     shares_prefix: ClassVar[bool] = True
-    # Whether its second pass moves the embedded words of a batch by `Classifier.shift`, in which the first
-    # pass then leaves a gradient. Such a strategy shares no prefix.
+    # Whether its passes move the embedded words of a batch by `Classifier.shift`, in which the first pass
+    # then leaves a gradient. Such a strategy shares no prefix.
     shifts: ClassVar[bool] = False
     # Whether `prepare_model` reads the training texts: what it makes then differs where these do.
     reads_texts: ClassVar[bool] = False
@@ -170,15 +205,28 @@ class Strategy(Part):
 
     # What happens in a step
 
+    def rewrite(self, texts: TokenisedSplit, epoch: int, streams: Streams) -> TokenisedSplit:
+        """Return the texts of a batch as they are read in an epoch (counted from 0): none may get longer.
+
+        What is drawn may depend on a text's number, but not on the others of its batch. What frozen layers
+        make of a text is then not kept for other epochs.
+        """
+        return texts
+
+    @property
+    def hides_words(self) -> bool:
+        """Whether it leaves tokens whose words are not read (``~token``)."""
+        return False
+
     def rate_factor(self, step: int, total: int) -> float:
         """What all rates are multiplied by at ``step`` (from 0) of ``total`` steps."""
         return 1.0
 
-    def more_gradients(self, model: Classifier, batch: Packed, backward: Callable[[], None]) -> None:
-        """Add to the gradients by a second pass. ``backward()`` reads the batch once more and adds its own.
+    def move_words(self, model: Classifier, batch: Packed, step: int) -> None:
+        """Move the words of a batch before it is first read, of a strategy that ``shifts``."""
 
-        A run with such a pass steps by itself, neither stacked nor captured.
-        """
+    def more_gradients(self, model: Classifier, batch: Packed, backward: Callable[[], None]) -> None:
+        """Add to the gradients by more passes: ``backward()`` reads the batch once more and adds its own."""
 
     def change_gradients_(self, gradients: list[Tensor]) -> Tensor | None:
         """Change the gradients in place, right before they are spent: pure on tensors, nothing read back.
@@ -198,6 +246,11 @@ class Strategy(Part):
     def frozen_layers(self) -> int:
         """How many layers it freezes, from the bottom."""
         return 0
+
+    @property
+    def unlabelled(self) -> Unlabelled | None:
+        """The texts that it has the baseline's run label."""
+        return None
 
     @property
     def table_reading(self) -> TableReading:
@@ -222,6 +275,10 @@ class Strategy(Part):
         """What making it took, when it was made."""
         return 0.0
 
+    def find_lacking(self, mask: int | None) -> list[Problem]:
+        """What it asks of a tokeniser that it does not have. ``mask``: the number of its mask token."""
+        return []
+
     # How many steps the proof makes until its effect shows: more than one where the first changes nothing.
     shows_after: ClassVar[int] = 1
 
@@ -242,6 +299,14 @@ class Strategy(Part):
         return getattr(cls, seam) is not getattr(Strategy, seam)
 
     @classmethod
+    def reads_again(cls) -> bool:
+        """Whether it reads a batch once more, by passes of its own.
+
+        A run with such passes steps by itself, neither stacked nor captured, and has one such strategy.
+        """
+        return any(map(cls.overrides, SECOND_PASSES))
+
+    @classmethod
     def claim(cls, factor: str) -> Claim:
         """What ``touches`` says of a factor; where it says nothing, whatever the strategy's seams reach."""
         seams = [seam for seam in REACH if cls.overrides(seam)]
@@ -256,8 +321,11 @@ REACH: dict[str, tuple[Aspect, ...]] = {
     "criterion": ("loss", "gradients"),
     "averager": ("averages",),
     "rate_factor": ("rates",),
+    "rewrite": ("data",),
+    "move_words": ("loss", "gradients"),
     "more_gradients": ("gradients",),
     "change_gradients_": ("gradients",),
 }
+SECOND_PASSES = ("move_words", "more_gradients")
 # Seams whose effect no hash of tensors and rates shows.
-IN_STEPS = ("criterion", "averager", "more_gradients", "change_gradients_")
+IN_STEPS = ("rewrite", "criterion", "averager", *SECOND_PASSES, "change_gradients_")

@@ -18,7 +18,7 @@ from finegrid.encoders.tiers import Tier
 from finegrid.in_chinese import translate
 from finegrid.metrics import find_scores_problem
 from finegrid.recipe.identity import ENGINE, Level, Levels, key_of
-from finegrid.recipe.recipe import DEFAULTS, Recipe
+from finegrid.recipe.recipe import Recipe
 from finegrid.refusals import saving
 from finegrid.spelling import Lang
 from finegrid.study.design import Row
@@ -245,10 +245,10 @@ class Audit(BaseModel):
         """Varied factors that do nothing in any row: no effect of theirs can be other than 0."""
         found = {name for name in (rows[0].bundled if rows else ()) if not self.tells_apart(name, rows)}
         for factor, known in self.inert(rows).items():
-            if factor not in DEFAULTS:
+            if factor not in (defaults := rows[0].recipe.defaults):
                 continue  # a setting of a bundle
             # At its default a level is nothing that could be left out: the other levels decide.
-            moved = [row.index for row in rows if row.levels[factor] != DEFAULTS[factor]]
+            moved = [row.index for row in rows if row.levels[factor] != defaults[factor]]
             if known["rows"] == moved:
                 found.add(factor)
         return found

@@ -16,5 +16,8 @@ def fitting_audit(study: Study) -> Audit | None:
 
 
 def knows_texts(audit: Audit, study: Study) -> bool:
-    """Whether it was made with the study's groups, and its number of splits."""
+    """Whether it was made with the study's groups, its number of splits, and the code that it names."""
+    own, known = study.own, audit.contents.items()
+    if own.digests and any(not own.fingerprint(row.recipe.moved()).items() <= known for row in study.rows):
+        return False
     return audit.group == study.head.data.group and len(audit.splits) == (study.head.design.resample or 0)

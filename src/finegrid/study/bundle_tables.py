@@ -4,43 +4,55 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from finegrid.errors import InputError, Problem
 from finegrid.recipe.identity import Levels, key_of
-from finegrid.recipe.recipe import FREE, Recipe
+from finegrid.recipe.recipe import BLANK, FREE, Recipe
 from finegrid.study.bundles import Bundle, Bundles
 
-PARTS = tuple(field.name for field in fields(Recipe))
 BARE = re.compile(r"[A-Za-z0-9_-]+")  # a key of TOML that needs no quotation marks
 
 
-def is_bundle(name: str, levels: object) -> bool:
-    """Whether what stands under a name in ``[factors]`` is a table of tables, or meant to become one."""
+def is_bundle(name: str, levels: object, parts: Collection[str] = BLANK.parts) -> bool:
+    """Whether what stands under a name in ``[factors]`` is a table of tables, or meant to become one.
+
+    Args:
+        name: of the table.
+        levels: what it holds.
+        parts: of the recipe.
+    """
     if not isinstance(levels, dict):
         return False
-    if name in PARTS:  # else its fields, perhaps misspelled
+    if name in parts:  # else its fields, perhaps misspelled
         return bool(levels) and all(isinstance(settings, dict) for settings in levels.values())
     return not levels or any(isinstance(settings, dict) for settings in levels.values())
 
 
-def check_bundles(factors: Mapping[str, Any], baseline: Recipe | None) -> tuple[Bundles, list[Problem]]:
-    """The bundles among the factors, and what is wrong with them."""
+def check_bundles(
+    factors: Mapping[str, Any], baseline: Recipe | None, blank: Recipe = BLANK
+) -> tuple[Bundles, list[Problem]]:
+    """The bundles among the factors, and what is wrong with them.
+
+    Args:
+        factors: as ``[factors]`` has them.
+        baseline: of the study; None where it cannot be used.
+        blank: a recipe that has the study's parts.
+    """
     bundles: dict[str, Bundle] = {}
     problems: list[Problem] = []
-    plain = [name for name, levels in factors.items() if not is_bundle(name, levels)]
+    plain = [name for name, levels in factors.items() if not is_bundle(name, levels, blank.parts)]
     taken = {name: f'factors."{name}"' for name in plain}  # what is varied already, and where
     for name, tables in factors.items():
         if name in plain:
             continue
         where = f"factors.{name if BARE.fullmatch(name) else json.dumps(name, ensure_ascii=False)}"
-        problems += check_bundle_name(name, where)
+        problems += check_bundle_name(name, where, blank.parts)
         if len(tables) < 2:
             found = f"one level ({next(iter(tables))})" if tables else "no level"
             problems.append(Problem(where, f"found {found}, expected two or more: name = {{ settings }}."))
-        levels, of_levels = check_bundle_levels(tables, where)
+        levels, of_levels = check_bundle_levels(tables, where, blank)
         bundles[name] = Bundle(levels)
         problems += of_levels
         for setting in bundles[name].settings:
@@ -54,8 +66,8 @@ def check_bundles(factors: Mapping[str, Any], baseline: Recipe | None) -> tuple[
     return bundles, problems
 
 
-def check_bundle_name(name: str, where: str) -> list[Problem]:
-    if name in PARTS:
+def check_bundle_name(name: str, where: str, parts: Collection[str]) -> list[Problem]:
+    if name in parts:
         what = f"a table of tables is a bundle, but {name} is a part of the recipe. Give it another name."
         return [Problem(where, what)]
     if not name or "." in name:
@@ -63,7 +75,9 @@ def check_bundle_name(name: str, where: str) -> list[Problem]:
     return []
 
 
-def check_bundle_levels(tables: Mapping[str, Any], where: str) -> tuple[dict[str, Levels], list[Problem]]:
+def check_bundle_levels(
+    tables: Mapping[str, Any], where: str, blank: Recipe
+) -> tuple[dict[str, Levels], list[Problem]]:
     """The settings of every level by dotted names, as far as they can be used."""
     levels: dict[str, Levels] = {}
     problems: list[Problem] = []
@@ -76,7 +90,7 @@ def check_bundle_levels(tables: Mapping[str, Any], where: str) -> tuple[dict[str
             what = f'found {table!r}, expected a table of settings, as {{ "optimizer.rate" = 5e-5 }}.'
             problems.append(Problem(place, f"{what} {{}} is the baseline itself."))
             continue
-        for setting, value in spread_settings(table):
+        for setting, value in spread_settings(table, blank.parts):
             if setting in levels[level]:
                 problems.append(Problem(place, f"sets {setting} twice. Take one out."))
             elif setting in FREE:
@@ -84,16 +98,16 @@ def check_bundle_levels(tables: Mapping[str, Any], where: str) -> tuple[dict[str
                 problems.append(Problem(place, what))
             else:
                 try:
-                    levels[level][setting] = Recipe().at({setting: value}).levels()[setting]
+                    levels[level][setting] = blank.at({setting: value}).levels()[setting]
                 except InputError as error:
                     problems += [Problem(f"{place}.{setting}", problem.what) for problem in error.problems]
     return levels, problems
 
 
-def spread_settings(table: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def spread_settings(table: Mapping[str, Any], parts: Collection[str]) -> Iterator[tuple[str, Any]]:
     """Settings by dotted names; ``optimizer = { rate = 5e-5 }`` works as well."""
     for name, value in table.items():
-        if name in PARTS and isinstance(value, dict):
+        if name in parts and isinstance(value, dict):
             yield from ((f"{name}.{field}", level) for field, level in value.items())
         else:
             yield name, value

@@ -12,10 +12,9 @@ from finegrid.atomic import find_others, remove_drafts
 from finegrid.encoders.families import EMBEDDED
 from finegrid.errors import InputError, input_error
 from finegrid.machine import AUTO
-from finegrid.recipe.recipe import DEFAULTS
+from finegrid.recipe.recipe import BLANK, DEFAULTS
 from finegrid.refusals import saving
 from finegrid.spelling import Lang
-from finegrid.study.bundle_tables import PARTS
 from finegrid.study.drafting import InitOptions, draft_study_toml
 from finegrid.study.folder import SETTINGS_FILE, StudyFolder
 from finegrid.study.load import levels_in
@@ -78,4 +77,4 @@ def read_meaning(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
     content = tomllib.loads(text)
     levels, _ = levels_in(content)
     moved = {name: level for name, level in levels.items() if DEFAULTS.get(name) != level}
-    return moved, {name: value for name, value in content.items() if name not in PARTS}
+    return moved, {name: value for name, value in content.items() if name not in BLANK.parts}

@@ -39,6 +39,7 @@ def name_all(study: Study) -> Iterator[str]:
     yield from (str(path) for path in study.head.data.files.values())
     for row in study.rows:
         yield from (path for path in name_files(row.recipe.moved()).values() if path != COLUMNS)
+    yield from study.head.strategies.files
     yield study.model
 
 

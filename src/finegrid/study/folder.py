@@ -12,6 +12,7 @@ from pathlib import Path
 SETTINGS_FILE = "study.toml"
 SPLIT_FILE = "split.tsv"
 AUDIT_FILE = "audit.json"
+STRATEGIES_FILE = "strategies.json"
 LEDGER_FILE = "runs.jsonl"
 SCREEN_FILE = "screen.json"
 LOOKS_FILE = "looks.jsonl"
@@ -60,6 +61,11 @@ class StudyFolder:
     def audit(self) -> Path:
         """What only the model and the data can tell."""
         return self.path / AUDIT_FILE
+
+    @property
+    def strategies(self) -> Path:
+        """What is known of the study's own strategies where their code does not run."""
+        return self.path / STRATEGIES_FILE
 
     @property
     def ledger(self) -> Path:
@@ -172,7 +178,7 @@ class StudyFolder:
     @property
     def replaceable(self) -> list[Path]:
         """Files beside the settings, and these, that finegrid writes as a draft first."""
-        settings = (self.settings, self.split, self.audit, self.screen, self.imported)
+        settings = (self.settings, self.split, self.strategies, self.audit, self.screen, self.imported)
         return [*settings, self.progress, self.lease, self.report, self.path / FACTS_FILE]
 
     def figure(self, name: str, style: str) -> Path:
@@ -187,7 +193,7 @@ class StudyFolder:
     @property
     def written_files(self) -> list[Path]:
         """The files at its top that commands at work write."""
-        records = [self.split, self.audit, self.ledger, self.screen, self.looks]
+        records = [self.split, self.strategies, self.audit, self.ledger, self.screen, self.looks]
         return [*records, self.imported, self.progress, self.lock, self.lease]
 
     @property

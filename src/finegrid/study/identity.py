@@ -49,6 +49,7 @@ def _namer_of(
         known = audit.contents if named.keys() <= audit.contents.keys() else None
         contents = fingerprint_contents(study, [levels]) if known is None else known
         fingerprints = {**fingerprints, **{name: contents[name] for name in named}}
+    fingerprints = {**fingerprints, **study.own.fingerprint(levels)}
     return namer_of(
         levels,
         fingerprints=fingerprints,

@@ -18,15 +18,16 @@ from finegrid.errors import InputError, Problem, input_error
 from finegrid.machine import VISIBLE
 from finegrid.recipe.catalogue import parts
 from finegrid.recipe.identity import Level, Levels
-from finegrid.recipe.recipe import DEFAULTS, Recipe, unknown_factor
+from finegrid.recipe.recipe import BLANK, Recipe, unknown_factor
 from finegrid.spelling import find_near, format_level
 from finegrid.study.audit_file import Audit, describe_unfit_audit, load_audit
-from finegrid.study.bundle_tables import PARTS, check_bundles, is_bundle
+from finegrid.study.bundle_tables import check_bundles, is_bundle
 from finegrid.study.bundles import Bundles
 from finegrid.study.design import MOST_ROWS, DesignKind, find_design_problems, plan_rows
 from finegrid.study.folder import AUDIT_FILE, IMPORTED_FILE, StudyFolder
 from finegrid.study.free import check_free, check_free_levels, split_off_free
 from finegrid.study.imported import NOTHING_TO_RUN
+from finegrid.study.own_strategies import FindOwn, find_strategies, recall_own
 from finegrid.study.plain_files import check_read
 from finegrid.study.presets import Preset, make_preset, recall
 from finegrid.study.screen import find_screen_problems, load_screen
@@ -45,46 +46,59 @@ Checked = tuple[T, list[Problem]]  # a value, as far as it goes, and what is wro
 FindCheckpoint = Callable[[object], Checked[CheckpointInfo | None]]  # given ``model.name``
 
 
-def load_study(folder: Path) -> Study:
+def load_study(folder: Path, find_own: FindOwn = recall_own) -> Study:
     """Read and check ``study.toml``, with the checkpoint that it names: for who trains.
+
+    Args:
+        folder: of the study.
+        find_own: what is known of its own strategies; of a worker, they themselves.
 
     Raises:
         InputError: with all problems of the file.
     """
     check_read(folder)
-    return check_study(folder, lambda name: check_checkpoint(name, folder), None)
+    return check_study(folder, lambda name: check_checkpoint(name, folder), None, find_own)
 
 
-def read_study(folder: Path) -> Study:
+def read_study(folder: Path, find_own: FindOwn = recall_own) -> Study:
     """Read and check ``study.toml`` where the model may not be on this machine: for who only reads.
 
     What is known of the checkpoint then is what ``audit.json`` kept. No network, and nothing is written.
+
+    Args:
+        folder: of the study.
+        find_own: as of `load_study`.
 
     Raises:
         InputError: with all problems of the file, or neither the model nor an audit is here.
     """
     check_read(folder)
     audit = load_audit(folder)
-    return check_study(folder, lambda name: recall_checkpoint(name, folder, audit), audit)
+    return check_study(folder, lambda name: recall_checkpoint(name, folder, audit), audit, find_own)
 
 
-def check_study(folder: Path, find_checkpoint: FindCheckpoint, audit: Audit | None) -> Study:
+def check_study(
+    folder: Path, find_checkpoint: FindCheckpoint, audit: Audit | None, find_own: FindOwn = recall_own
+) -> Study:
     """Read and check ``study.toml``.
 
     Args:
         folder: of the study.
         find_checkpoint: what is known of the checkpoint of that name, and what is wrong with it.
         audit: tells the levels of a preset where nothing is known of the checkpoint.
+        find_own: as of `load_study`.
 
     Raises:
         InputError: with all problems of the file.
     """
     files = StudyFolder(folder)
     content = read_toml(files.settings)
-    baseline_levels, of_parts = levels_in(content)
+    own = find_strategies(content, folder, find_own)
+    blank = own.blank
+    baseline_levels, of_parts = levels_in(content, blank.parts)
     written = dict(baseline_levels)
-    raw_factors, of_factors = factors_in(content)
-    head, of_head = check_head(content)
+    raw_factors, of_factors = factors_in(content, blank.parts)
+    head, of_head = check_head(content, blank.parts)
     checkpoint, of_checkpoint = find_checkpoint(name := baseline_levels.pop("model.name", None))
     preset, of_preset = check_preset(head, checkpoint)
     if checkpoint is None and audit is not None and head is not None and not of_checkpoint:
@@ -93,12 +107,12 @@ def check_study(folder: Path, find_checkpoint: FindCheckpoint, audit: Audit | No
         baseline_levels = {**preset.baseline, **baseline_levels}
         preset = preset.around(baseline_levels)
         raw_factors = {**preset.table, **raw_factors}
-    baseline, of_baseline = check_levels(baseline_levels)
+    baseline, of_baseline = check_levels(baseline_levels, blank)
     problems = [*of_parts, *of_factors, *of_head, *of_checkpoint, *of_preset, *of_baseline]
-    bundles, of_bundles = check_bundles(raw_factors, baseline)
+    bundles, of_bundles = check_bundles(raw_factors, baseline, blank)
     # The levels of a bundle are the names of its tables.
     factors = {name: list(levels) if name in bundles else levels for name, levels in raw_factors.items()}
-    problems += [*check_factors(factors, bundles), *of_bundles]
+    problems += [*check_factors(factors, bundles, blank), *of_bundles]
     factors, free = split_off_free(factors)
     problems += check_free(baseline_levels, free)
     if not factors and not free and not problems:
@@ -118,7 +132,18 @@ def check_study(folder: Path, find_checkpoint: FindCheckpoint, audit: Audit | No
         *find_collapse(checkpoint, baseline, factors),
     ]
     study = Study(
-        folder, head, checkpoint, preset, baseline, factors, bundles, None, free, str(name), tuple(warnings)
+        folder,
+        head,
+        checkpoint,
+        preset,
+        baseline,
+        factors,
+        bundles,
+        None,
+        free,
+        str(name),
+        tuple(warnings),
+        own,
     )
     return with_screen(study)
 
@@ -244,11 +269,11 @@ def find_long_tables(content: Mapping[str, Any], name: str = "") -> Iterator[Pro
             yield from find_long_tables(value, f"{name}.{key}" if name else key)
 
 
-def levels_in(content: Mapping[str, Any]) -> Checked[dict[str, Any]]:
+def levels_in(content: Mapping[str, Any], parts: Sequence[str] = BLANK.parts) -> Checked[dict[str, Any]]:
     """The baseline, by dotted names: what stands in the tables of the recipe's parts."""
     levels: dict[str, Any] = {}
     problems = []
-    for part in sorted(content.keys() & PARTS):
+    for part in sorted(content.keys() & parts):
         table = content[part]
         if isinstance(table, dict):
             levels.update({f"{part}.{field}": level for field, level in table.items()})
@@ -257,7 +282,7 @@ def levels_in(content: Mapping[str, Any]) -> Checked[dict[str, Any]]:
     return levels, problems
 
 
-def factors_in(content: Mapping[str, Any]) -> Checked[dict[str, Any]]:
+def factors_in(content: Mapping[str, Any], parts: Sequence[str]) -> Checked[dict[str, Any]]:
     """What stands in ``[factors]``. ``[factors.reinit] layers = [0, 6]`` works as well.
 
     A table of tables is a bundle, and stays one.
@@ -269,21 +294,21 @@ def factors_in(content: Mapping[str, Any]) -> Checked[dict[str, Any]]:
     for name, levels in table.items():
         nested = (
             {f"{name}.{field}": value for field, value in levels.items()}
-            if isinstance(levels, dict) and not is_bundle(name, levels)
+            if isinstance(levels, dict) and not is_bundle(name, levels, parts)
             else {}
         )
         factors.update(nested or {name: levels})
     return factors, []
 
 
-def check_head(content: Mapping[str, Any]) -> Checked[Head | None]:
+def check_head(content: Mapping[str, Any], parts: Sequence[str] = BLANK.parts) -> Checked[Head | None]:
     """Everything but the recipe's parts and the factors."""
     try:
         head = Head.model_validate(
-            {key: value for key, value in content.items() if key not in (*PARTS, "factors")}
+            {key: value for key, value in content.items() if key not in (*parts, "factors")}
         )
     except ValidationError as error:
-        known = [*Head.model_fields, *PARTS, "factors"]
+        known = [*Head.model_fields, *parts, "factors"]
         by_setting: dict[str, list[str]] = {}
         for item in error.errors():
             problem = head_problem(dict(item), known)
@@ -387,22 +412,30 @@ def check_preset(head: Head | None, checkpoint: CheckpointInfo | None) -> Checke
     return preset, []
 
 
-def check_levels(levels: Levels) -> Checked[Recipe | None]:
+def check_levels(levels: Levels, blank: Recipe) -> Checked[Recipe | None]:
     try:
-        return Recipe().at(levels), []
+        return blank.at(levels), []
     except InputError as error:
         return None, [Problem(problem.where.strip('"'), problem.what) for problem in error.problems]
 
 
-def check_factors(factors: Mapping[str, Any], bundles: Collection[str] = ()) -> list[Problem]:
-    """Problems of every level of every factor by itself; combinations come later."""
+def check_factors(
+    factors: Mapping[str, Any], bundles: Collection[str] = (), blank: Recipe = BLANK
+) -> list[Problem]:
+    """Problems of every level of every factor by itself; combinations come later.
+
+    Args:
+        factors: with their levels.
+        bundles: those of them that are bundles.
+        blank: a recipe that has the study's parts.
+    """
     problems: list[Problem] = []
     for name, levels in factors.items():
         if name in bundles:
             continue
         where = f'factors."{name}"'
-        if name not in Recipe().levels():
-            problems.append(Problem(where, unknown_factor(name)))
+        if name not in blank.defaults:
+            problems.append(Problem(where, unknown_factor(name, blank.defaults)))
             continue
         if not isinstance(levels, list) or len(levels) < 2:
             problems.append(Problem(where, f"found {levels!r}, expected a list of two or more levels."))
@@ -414,7 +447,7 @@ def check_factors(factors: Mapping[str, Any], bundles: Collection[str] = ()) -> 
         taken: list[Level] = []
         for level in levels:
             try:
-                taken.append(Recipe().at({name: level}).levels()[name])
+                taken.append(blank.at({name: level}).levels()[name])
             except InputError as error:
                 problems.extend(Problem(where, problem.what) for problem in error.problems)
         if len(set(taken)) < len(taken):
@@ -436,10 +469,12 @@ def check_design(head: Head, factors: Mapping[str, Any]) -> list[Problem]:
     return problems
 
 
-def find_of_one_set() -> dict[str, str]:
+def find_of_one_set(blank: Recipe) -> dict[str, str]:
     """Factors that ask for one training set, and why."""
     return {
-        f"{name}.{factor}": why for name, part in parts().items() for factor, why in part.of_one_set.items()
+        f"{name}.{factor}": why
+        for name, part in parts(blank).items()
+        for factor, why in part.of_one_set.items()
     }
 
 
@@ -451,10 +486,10 @@ def check_resampling(
         return []
     settings = [settings for bundle in bundles.values() for settings in bundle.levels.values()]
     found = []
-    for factor, why in find_of_one_set().items():
+    for factor, why in find_of_one_set(baseline.blank).items():
         asked = [baseline.levels()[factor], *factors.get(factor, ())]
         asked += [levels[factor] for levels in settings if factor in levels]
-        if any(level != DEFAULTS[factor] for level in asked):
+        if any(level != baseline.defaults[factor] for level in asked):
             found.append(Problem("design.resample", f"{factor} {why}. Take one of the two out."))
     return found
 

@@ -82,6 +82,7 @@ def read_runs(study: Study, audit: Audit | None, depth: Depth | None = "headers"
         notes += describe_lost(study, files)
     if audit is None and (why := describe_unfit_audit(study.folder)):
         notes.append(why)
+    notes += study.own.warnings
     return RunsOnFile({name: one for name, one in latest.items() if name not in lost}, lost, tuple(notes))
 
 

@@ -105,7 +105,9 @@ def find_changes(then: ScreenTerms, now: ScreenTerms) -> Iterator[tuple[str, str
         if was != is_:
             yield name, str(was), str(is_)
     # What the finegrid that decided did not know yet was at its default.
-    before = {name: then.baseline.get(name, DEFAULTS.get(name)) for name in now.baseline}
+    before = {
+        name: then.baseline.get(name, DEFAULTS.get(name, level)) for name, level in now.baseline.items()
+    }
     for name, level in now.baseline.items():
         if level != before[name] and name not in now.factors:
             yield name, json.dumps(before[name]), json.dumps(level)

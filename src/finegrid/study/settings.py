@@ -210,6 +210,24 @@ class RunSettings(BaseModel):
         return RunSettings.model_validate({**self.model_dump(), **asked, **changed})
 
 
+class StrategySettings(BaseModel):
+    """The ``[strategies]`` table: strategies that finegrid does not bring. Their code runs."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    files: Annotated[
+        list[str], Field(description="Python files, one strategy each, as mine.py beside study.toml")
+    ] = []
+    installed: Annotated[
+        list[str], Field(description="of installed packages: names of entry points finegrid.strategies")
+    ] = []
+
+    @property
+    def names(self) -> list[str]:
+        """All that are named, in the order in which they act."""
+        return [*self.files, *self.installed]
+
+
 class Head(BaseModel):
     """The top level of the file, but for the parts of the recipe."""
 
@@ -238,6 +256,7 @@ class Head(BaseModel):
     data: DataSettings
     design: DesignSettings = DesignSettings()
     run: RunSettings = RunSettings()
+    strategies: StrategySettings = StrategySettings()
 
     @field_validator("preset")
     @classmethod

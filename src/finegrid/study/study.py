@@ -18,6 +18,7 @@ from finegrid.study.design import Row, plan_rows, plan_screen
 from finegrid.study.folder import StudyFolder
 from finegrid.study.free import list_free_levels
 from finegrid.study.ledger import Ledger
+from finegrid.study.own_strategies import NONE, OwnStrategies
 from finegrid.study.presets import Preset
 from finegrid.study.record import Record
 from finegrid.study.screen import Screen, ScreenTerms
@@ -39,6 +40,12 @@ class Study:
     free_factors: Mapping[str, Sequence[Level]] = field(default_factory=dict)  # scored in every run
     model: str = ""  # its checkpoint, as study.toml names it
     warnings: tuple[str, ...] = ()  # where study.toml says one thing of the baseline and its factors another
+    own: OwnStrategies = NONE  # the strategies that finegrid does not bring
+
+    @property
+    def blank(self) -> Recipe:
+        """A recipe with the study's own strategies, everything at its default."""
+        return self.baseline.blank
 
     @cached_property
     def free_levels(self) -> dict[str, Levels]:
@@ -82,6 +89,11 @@ class Study:
     def recipe_at(self, levels: Mapping[str, Level]) -> Recipe:
         """The baseline with some of the varied factors, or settings, at other levels."""
         return self.baseline.at(unbundle(levels, self.bundles))
+
+    @property
+    def first_recipe(self) -> Recipe:
+        """The baseline's run: every varied factor at its first level."""
+        return self.recipe_at({name: levels[0] for name, levels in self.factors.items()})
 
     @property
     def undecided(self) -> bool:

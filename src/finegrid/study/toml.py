@@ -9,7 +9,7 @@ from typing import Any
 
 from finegrid.errors import InputError, Problem
 from finegrid.recipe.identity import Level
-from finegrid.recipe.recipe import Recipe
+from finegrid.recipe.recipe import BLANK, Recipe
 
 
 def format_toml(value: object) -> str:
@@ -35,8 +35,16 @@ def by_part(levels: Mapping[str, Level]) -> dict[str, dict[str, Level]]:
     return parts
 
 
-def parse_levels(settings: Sequence[str]) -> dict[str, Any]:
-    """``factor=level`` pairs of the command line, levels as TOML writes them (words need no quotes)."""
+def parse_levels(settings: Sequence[str], blank: Recipe = BLANK) -> dict[str, Any]:
+    """``factor=level`` pairs of the command line, levels as TOML writes them (words need no quotes).
+
+    Args:
+        settings: the pairs.
+        blank: a recipe that has the factors.
+
+    Raises:
+        InputError: no such pairs.
+    """
     levels: dict[str, Any] = {}
     problems = []
     for setting in settings:
@@ -46,7 +54,7 @@ def parse_levels(settings: Sequence[str]) -> dict[str, Any]:
             continue
         levels[factor.strip()] = parse_level(text.strip())
     try:
-        Recipe().at(levels)
+        blank.at(levels)
     except InputError as error:
         problems.extend(Problem(f"--set {problem.where}", problem.what) for problem in error.problems)
     if problems:

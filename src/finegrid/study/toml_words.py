@@ -104,6 +104,26 @@ OBSTACLES = (
         r"(?:level \S+, but )?the layers of (\S+) share one set of weights\.(?: Freeze none, or all \d+\.)?",
         r"\1 的各层共用一组权重",
     ),
+    (
+        r"level (\S+), but the layers of (\S+) share one set of weights: none can begin before another\. "
+        r"Leave it at 0\.",
+        r"\2 的各层共用一组权重，不能一层比另一层先开始",
+    ),
+    (
+        r'(\S+) with "(.+)", whose steps cannot be masked number by number\. Set child\.share = 1, or take '
+        r"another optimizer\.",
+        r"\2 的更新不能逐个数值地遮住",
+    ),
+    (
+        r"(\S+) with pretrain\.tokens (\d+): fine-tuning does not start from the checkpoint's values, "
+        r"which mixout mixes in\. Leave one of the two at 0\.",
+        "微调不从检查点的数值开始，而 mixout 混入的正是这些数值",
+    ),
+    (
+        r"(\S+) with rank (\d+), but what LoRA leaves at the checkpoint's values has nothing to be mixed "
+        r"with\. Leave one of the two at 0\.",
+        "LoRA 让这些数值停在检查点处，没有什么可混合的",
+    ),
     (r'"(.+)", but for (\S+) finegrid has its own head only\.', r"\2 只能用 finegrid 自己的分类头"),
     (r"level (\d+), but the encoder has (\d+) positions\.", r"编码器只有 \2 个位置"),
     (r"level (\d+), but the encoder has (\d+) layers?\.", r"编码器只有 \2 层"),
@@ -121,9 +141,37 @@ OBSTACLES = (
         "这种分类头的层数由 transformers 决定，不能再加隐藏层",
     ),
     (
-        r"(\S+) and (\S+), but each is a second pass, and sam would throw away the gradients that fgm has "
-        r"added\. Leave one of them at 0\.",
-        "两者都要再算一遍，而 sam 会丢掉 fgm 加上的梯度",
+        r'"(.+)", but in (\S+) the matrices of queries, keys and values are not told apart\. Expected '
+        r'"all-linear"\.',
+        r"\2 的查询、键和值不是三个单独的矩阵，只能取 all-linear",
+    ),
+    (
+        r"level (\d+), but the layers of (\S+) are not made of linear layers\. Leave it at 0\.",
+        r"\2 的层不是由线性层构成的",
+    ),
+    (
+        r'rank (\d+) and "(.+)", but each decides what trains\. Leave one of the two out\.',
+        "两者都决定训练哪些参数",
+    ),
+    (
+        r"rank (\d+), but all (\d+) layers are frozen: no matrix is left to add to\. Freeze fewer layers, or "
+        r"leave one of the two out\.",
+        r"\2 层全部冻结，没有可加低秩矩阵的层",
+    ),
+    (
+        r"rank (\d+), but layers that are drawn afresh need all of their numbers to learn\. Leave one of the "
+        r"two out\.",
+        "重新初始化的层需要训练全部参数",
+    ),
+    (
+        r"rank (\d+) with prior decay, but the checkpoint has no value for what trains\. Weight decay pulls "
+        r"it to nothing added\. Leave one of the two out\.",
+        "所训练的低秩矩阵在检查点中没有对应的值",
+    ),
+    (
+        r"(\S+(?:, \S+)+), but each reads a batch once more, at other words or other weights, and would undo "
+        r"what another has done\. Keep one, and leave the others at their defaults\.",
+        "它们都要换一处词嵌入或权重把一批再读一遍，会相互抵消，只能保留一项",
     ),
     (
         r"two kinds of averages, but one set of weights predicts\. Keep one\.",
@@ -149,6 +197,16 @@ OBSTACLES = (
         r"(\S+) and (\d+), but the loss compares all texts of a batch, and only so many are in memory at "
         r"once\. Leave one of them out; run\.recompute = true saves memory, too\.",
         r"对比损失要比较整批文本，而内存里一次只有 \2 条；run.recompute = true 也能节省内存",
+    ),
+    (
+        r"(\S+) and 1, but a text is mixed with another one of its batch\. Let a batch have two texts or "
+        r"more, or leave alpha at 0\.",
+        "文本要与同批的另一条混合，而每批只有一条",
+    ),
+    (
+        r"(\S+) and (\d+), but texts are mixed with any others of their batch, and only so many are in "
+        r"memory at once\. Leave one of them out; run\.recompute = true saves memory, too\.",
+        r"文本可能与整批中的任意一条混合，而内存里一次只有 \2 条；run.recompute = true 也能节省内存",
     ),
     (
         r"a soup is made of the best epochs, and the last one is asked for\. Keep one of the two\.",

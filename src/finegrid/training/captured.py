@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from finegrid.model.dropout import CapturedKeys, name_pass
-from finegrid.model.packing.batches import Batch, Prefix, pack
+from finegrid.model.packing.batches import Batch, Prefix
 from finegrid.model.packing.fixed import FixedBatch, Shape, batch_of, integers_of, plan_sizes
+from finegrid.strategies.criterion import Blend
 from finegrid.study.record import EnginePath
 from finegrid.training.frozen_prefix import FrozenPrefix, frozen_prefix
 from finegrid.training.graphs import Graphs, Replayed
@@ -33,13 +34,18 @@ class CapturedStep:
         self.stack, self.shape, self.device = stack, shape, device
         model = stack.models[0]
         of_head = {site.site for site in model.head.dropouts}
-        passes = {site: stack.head_passes if site in of_head else stack.views for site in model.dropouts}
+        sites = dict.fromkeys(site for one in stack.models for site in one.dropouts)
+        passes = {site: stack.head_passes if site in of_head else stack.views for site in sites}
         self.sites = [name_pass(site, number) for site, count in passes.items() for number in range(count)]
+        self.sites += dict.fromkeys(name for one in stack.models for name in one.draws)
         groups = max(len(run.optimizer.groups) for run in stack.runs)
         integers = 2 * shape.tokens + 3 * shape.texts
         self.integers = torch.zeros(integers + len(self.sites), dtype=torch.int64, device=device)
         self.numbers = torch.zeros(len(stack.runs), 2, groups, device=device)  # rates, numbers of the update
         self.losses = torch.zeros(len(stack.runs), device=device)
+        self.mixing = {index: run for index, run in enumerate(stack.runs) if run.criterion.pair is not None}
+        self.partners = torch.zeros(len(stack.runs), shape.texts, dtype=torch.int64, device=device)
+        self.shares = torch.zeros(len(stack.runs), device=device)  # of each text itself
         self.prefix: Prefix | None = None  # where it is looked up
         self.step = 0
         self.replayed = Replayed(graphs)
@@ -61,8 +67,18 @@ class CapturedStep:
             both = [rates, run.optimizer.numbers_for_graphs()]
             own[:, : len(rates)] = torch.tensor(both, dtype=torch.float64)
         send_(self.numbers, numbers)
+        if self.mixing:
+            self._fill_pairs_(batch, step)
         if batch.prefix is not None:
             self._fill_prefix_(batch.prefix)
+
+    def _fill_pairs_(self, batch: Batch, step: int) -> None:
+        partners, shares = torch.zeros_like(self.partners, device=CPU), torch.zeros(len(self.shares))
+        for index, run in self.mixing.items():
+            own, share = run.draw_pairs(batch, step)
+            partners[index], shares[index] = torch.from_numpy(own), share
+        send_(self.partners, partners)
+        send_(self.shares, shares)
 
     def _fill_prefix_(self, prefix: Prefix) -> None:
         if self.prefix is None:
@@ -86,6 +102,8 @@ class CapturedStep:
         ints = self.integers[: -len(self.sites)]
         keys = dict(zip(self.sites, self.integers[-len(self.sites) :], strict=True))
         step = CapturedKeys(self.step, keys)
+        for index, run in self.mixing.items():
+            run.blend = Blend(self.partners[index], self.shares[index])
         for run in self.stack.runs:
             run.optimizer.zero_grad()
         self.losses.copy_(self.stack.backward(self._batch(ints, step), step))
@@ -95,7 +113,7 @@ class CapturedStep:
             run.spend_by_(rates[:groups], updates[:groups])
 
     def _batch(self, integers: Tensor, step: CapturedKeys) -> FixedBatch:
-        batch = batch_of(integers, self.shape)
+        batch = batch_of(integers, self.shape, self.stack.runs[0].hides_words)
         if self.prefix is not None:
             return batch.with_prefix(self.prefix)
         model = self.stack.models[0]
@@ -118,7 +136,6 @@ class CapturedSteps:
         self.loaded, self.runs, self.stack = loaded, list(runs), Stack(runs)
         self.known: FrozenPrefix | None = frozen_prefix(runs[0])
         self.recipe, self.seed = runs[0].recipe, runs[0].seed
-        self.texts = loaded.training_texts(self.recipe)
         graphs = Graphs(loaded.device)
         self.steps = {  # by texts and tokens; those of the fewest tokens come first
             (texts, shape.tokens): CapturedStep(self.stack, shape, loaded.device, graphs)
@@ -129,7 +146,8 @@ class CapturedSteps:
         self.began = 0.0
 
     def _shapes(self) -> dict[int, list[Shape]]:
-        lengths = np.minimum(self.texts.lengths, self.recipe.model.max_length)
+        texts = self.loaded.training_texts(self.recipe)
+        lengths = np.minimum(texts.lengths, self.recipe.model.max_length)  # none is longer in any epoch
         epochs = range(self.recipe.training.epochs)
         rows = (own for epoch in epochs for own in self.loaded.training_rows(self.recipe, self.seed, epoch))
         return plan_sizes((lengths[own] for own in rows), self.runs[0].model.parts.layers[0].heads)
@@ -144,9 +162,8 @@ class CapturedSteps:
     def batches(self, epoch: int) -> Iterator[Batch]:
         """The batches of an epoch, on the CPU."""
         self.began = time.perf_counter()
-        model = self.recipe.model
         for rows in self.loaded.training_rows(self.recipe, self.seed, epoch):
-            yield pack(self.texts, rows, model.max_length, CPU, model.keep)
+            yield self.loaded.pack_training(rows, self.recipe, self.seed, epoch, CPU)
 
     def step(self, batch: Batch, step: int) -> None:
         """One step of all runs; what was asked of a GPU may not be done yet."""

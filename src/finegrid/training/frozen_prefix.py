@@ -135,7 +135,9 @@ class FrozenPrefix:
 
 def frozen_prefix(run: Run) -> FrozenPrefix | None:
     """The prefixes of a run whose frozen layers compute the same in every step; None for any other run."""
-    return FrozenPrefix(run) if run.model.prefix_is_constant and run.shares_prefix else None
+    same_texts = not any(strategy.overrides("rewrite") for strategy in run.acting)
+    constant = run.model.prefix_is_constant and run.shares_prefix and same_texts
+    return FrozenPrefix(run) if constant else None
 
 
 def mapped(path: Path, shape: tuple[int, ...]) -> NDArray[np.float32] | None:

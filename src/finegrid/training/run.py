@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -18,7 +19,7 @@ from finegrid.model.rows import gradients_as_of_all
 from finegrid.optim.updater import Number, Updater
 from finegrid.recipe.recipe import Recipe
 from finegrid.refusals import MemoryNeeds, describe_failure, find_refusal
-from finegrid.strategies.criterion import CROSS_ENTROPY, Outputs
+from finegrid.strategies.criterion import CROSS_ENTROPY, Blend, Outputs
 from finegrid.strategies.scoring import Scoring
 from finegrid.study.record import EnginePath
 from finegrid.training.build import build_criterion, build_groups, build_model, build_rule, rates_at
@@ -91,11 +92,13 @@ class Run:
         self.optimizer = Updater(build_groups(recipe, self.model), rule)
         # Both are asked in every step, and worked out once.
         self.acting, self.shares_prefix = recipe.acting, recipe.shares_prefix
+        self.waits = any("factor" in group for group in self.optimizer.groups)
         self.micro_batch = recipe.training.portion  # texts; 0: whole batches
         self.averagers = [a for strategy in self.acting if (a := strategy.averager(self.model))]
         if rule.evaluated:
             self.averagers.append(InState(self.optimizer, rule.evaluated))
         self.total_steps = loaded.steps_per_epoch(recipe) * recipe.training.epochs
+        self.blend: Blend | None = None  # of the batch that is read now, where a strategy mixes its texts
         self.clipped: Tensor | None = None  # steps of this epoch; nan if gradients were not finite
         self.best_weights: dict[str, Tensor] = {}
         self.logits: dict[str, Logits] = {}  # of dev and test, at the best epoch
@@ -126,11 +129,29 @@ class Run:
         def once_more() -> None:
             self._add_gradients_(batch, step)
 
-        with self.model.shifting(batch, any(strategy.shifts for strategy in self.acting)):
+        shifts = any(strategy.shifts for strategy in self.acting)
+        self.pair_(batch, step)
+        with self.leaving_alone(step), self.model.shifting(batch, shifts):
+            for strategy in self.acting:
+                strategy.move_words(self.model, batch, step)
             value = self._add_gradients_(batch, step, check=True)
             for strategy in self.acting:
                 strategy.more_gradients(self.model, batch, once_more)
         return value
+
+    @contextmanager
+    def leaving_alone(self, step: int) -> Iterator[None]:
+        """Compute no gradients, until the end, of what a step leaves alone."""
+        rates = self.rates(step) if self.waits else []
+        groups = [group for group, rate in zip(self.optimizer.groups, rates, strict=False) if rate is None]
+        waiting = [p for group in groups for p in group["params"]]
+        for p in waiting:
+            p.requires_grad_(False)
+        try:
+            yield
+        finally:
+            for p in waiting:
+                p.requires_grad_(True)
 
     def _add_gradients_(self, batch: Batch, step: int, check: bool = False) -> float:
         """Add the gradients of the mean over a batch's texts, portion by portion. Returns that mean.
@@ -151,6 +172,24 @@ class Run:
                 loss.backward()
         return total
 
+    def pair_(self, batch: Batch, step: int) -> None:
+        """Find a partner for every text of a batch, where a strategy mixes them."""
+        if self.criterion.pair is not None:
+            partners, share = self.draw_pairs(batch, step)
+            device = batch.labels.device
+            self.blend = Blend(torch.from_numpy(partners).to(device), torch.tensor(share, device=device))
+
+    def draw_pairs(self, batch: Batch, step: int) -> tuple[NDArray[np.int64], float]:
+        """The same as numbers, where a strategy mixes texts."""
+        assert self.criterion.pair is not None
+        epoch, number = divmod(step, self.loaded.steps_per_epoch(self.recipe))
+        return self.criterion.pair(epoch, number, batch.rows)
+
+    @property
+    def hides_words(self) -> bool:
+        """Whether a batch of its may have tokens whose words are not read."""
+        return any(strategy.hides_words for strategy in self.acting)
+
     @property
     def needs(self) -> MemoryNeeds:
         """What it has in memory at once, for messages."""
@@ -163,10 +202,11 @@ class Run:
 
     def outputs_of(self, features: tuple[Tensor, ...], batch: Packed) -> Outputs:
         """What the head says of the vectors of each view, as often as the criterion wants to hear it."""
-        samples = range(self.criterion.samples)
-        by_view = [tuple(self.model.head(vectors).float() for _ in samples) for vectors in features]
+        samples, blend = range(self.criterion.samples), self.blend
+        read = features if blend is None else [blend.of(vectors) for vectors in features]
+        by_view = [tuple(self.model.head(vectors).float() for _ in samples) for vectors in read]
         first, more = tuple(passes[0] for passes in by_view), tuple(passes[1:] for passes in by_view)
-        return Outputs(first, features, batch.labels, batch.texts, more)
+        return Outputs(first, features, batch.labels, batch.texts, more, blend)
 
     def loss(self, outputs: Outputs) -> Tensor:
         """The mean over the texts of what the criterion says of each."""

@@ -17,7 +17,7 @@ import numpy as np
 from finegrid.atomic import check_folder
 from finegrid.data.alike import fold_rows
 from finegrid.data.cells_of_file import ColumnOptions, StudyReading
-from finegrid.data.extra import read_extra
+from finegrid.data.extra import read_extra, read_unlabelled
 from finegrid.data.findings import quote_all
 from finegrid.data.table import DataTable, Split
 from finegrid.data.unlabelled import UnlabelledTexts, read_texts
@@ -35,8 +35,9 @@ from finegrid.statistics.effects import analyse_mains
 from finegrid.statistics.experiment import Experiment
 from finegrid.statistics.outcomes import Outcomes
 from finegrid.strategies.part import COLUMNS
-from finegrid.study.folder import LEDGER_FILE, SETTINGS_FILE, StudyFolder, texts_file
+from finegrid.study.folder import LEDGER_FILE, SETTINGS_FILE, STRATEGIES_FILE, StudyFolder, texts_file
 from finegrid.study.load import load_study, read_study
+from finegrid.study.own_strategies import StrategiesFile, format_file
 from finegrid.study.study import Study
 from finegrid.study.toml import by_part, format_toml
 from finegrid.verdict.diagnose import shared_chance
@@ -45,7 +46,7 @@ from finegrid.verdict.outcomes import count_points, find_diverged, measure_influ
 from finegrid.words import SHARED
 
 BASELINE, RECOMMENDED = "baseline", "recommended"
-EXTRA = "texts.extra"
+EXTRA, UNLABELLED = "texts.extra", "pseudo.texts"
 GROUP = "group"  # column of a small study's texts
 
 ENGLISH = {
@@ -236,6 +237,8 @@ def make_small_study(study: Study, results: Results, chosen: Distinct, count: in
     content = {texts_file(part): "".join(lines) for part, lines in parts.items()}
     content |= extra_files(study, moved, table)
     seeds = range(first, first + count)
+    if study.own.descriptions:
+        content[STRATEGIES_FILE] = strategies_text(study)
     content[SETTINGS_FILE] = settings_text(study, moved, seeds, table, parts)
     # Named by its content: the same command goes on with what it has begun, until the study has more seeds.
     name = hashlib.sha256("".join(content.values()).encode()).hexdigest()[:8]
@@ -270,7 +273,7 @@ def list_small_parts(study: Study, table: DataTable, fresh: list[str] | None) ->
 
 
 def extra_files(study: Study, moved: Levels, table: DataTable) -> dict[str, str]:
-    """More training texts of the two recipes, as the other texts of the small study are written.
+    """More texts to train on of the two recipes, as the other texts of the small study are written.
 
     Raises:
         InputError: a file that cannot be used.
@@ -282,6 +285,9 @@ def extra_files(study: Study, moved: Levels, table: DataTable) -> dict[str, str]
         if table.train.groups is not None:  # each is a group of its own
             lines = [json.dumps({**json.loads(line), GROUP: ""}, ensure_ascii=False) + "\n" for line in lines]
         files[str(small_level(EXTRA, path))] = "".join(lines)
+    for path in {recipe.pseudo.texts for recipe in list_small_recipes(study, moved)} - {""}:
+        texts = read_unlabelled(UNLABELLED, Path(path), study.folder, study.head.data, table).texts
+        files[str(small_level(UNLABELLED, path))] = "".join(map(text_line, texts))
     return files
 
 
@@ -294,8 +300,9 @@ def small_level(factor: str, level: Level) -> Level:
     """A level as the small study has it, whose folder lies in the study's: files have other names there."""
     if factor not in FILES or level in ("", COLUMNS):
         return level
-    if factor == EXTRA:
-        return f"extra-{hashlib.sha256(str(level).encode()).hexdigest()[:8]}.jsonl"
+    if factor in (EXTRA, UNLABELLED):
+        name = "extra" if factor == EXTRA else "unlabelled"
+        return f"{name}-{hashlib.sha256(str(level).encode()).hexdigest()[:8]}.jsonl"
     path = Path("..") / expand_user(str(level))  # which stays as it is if it begins at the root
     return path.as_posix()
 
@@ -344,6 +351,11 @@ def split_lines(split: Split, labels: tuple[str, ...]) -> list[str]:
     ]
 
 
+def text_line(text: tuple[str, ...]) -> str:
+    """A text, or a pair, without a label."""
+    return json.dumps(dict(zip(column_names(len(text)), text, strict=True)), ensure_ascii=False) + "\n"
+
+
 def json_line(text: tuple[str, ...], label: str, group: int | None = None) -> str:
     columns: dict[str, object] = dict(zip(column_names(len(text)), text, strict=True))
     named = {} if group is None else {GROUP: f"g{group}"}
@@ -377,6 +389,7 @@ def settings_text(
         },
         "design": {"seeds": list(seeds)},
         "run": run,
+        **({"strategies": named} if (named := name_strategies(study)) else {}),
         "model": {"name": str(study.checkpoint.folder.resolve())},
     }
     if table.train.groups is not None:
@@ -406,6 +419,25 @@ def settings_text(
     for name, content in tables.items():
         lines += ["", f"[{name}]", *(f"{key} = {format_toml(value)}" for key, value in content.items())]
     return "\n".join(lines) + "\n"
+
+
+def name_strategies(study: Study) -> dict[str, object]:
+    """The study's own strategies, as its small study names them."""
+    own = study.head.strategies
+    files = [(Path("..") / name).as_posix() for name in own.files]
+    return {name: named for name, named in (("files", files), ("installed", own.installed)) if named}
+
+
+def strategies_text(study: Study) -> str:
+    """What is known of them, as the small study has it: as its study.toml calls them."""
+    files = study.head.strategies.files
+    known = [
+        one.model_copy(update={"source": (Path("..") / one.source).as_posix()})
+        if one.source in files
+        else one
+        for one in study.own.descriptions
+    ]
+    return format_file(StrategiesFile(settings="", strategies=tuple(known)))
 
 
 def refuse_columns(study: Study, moved: Levels) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from finegrid import metrics
 from finegrid.recipe.identity import Level
-from finegrid.recipe.recipe import Recipe, find_unfair
+from finegrid.recipe.recipe import find_unfair
 from finegrid.results.results import Results
 from finegrid.spelling import format_level
 from finegrid.statistics.outcomes import complete
@@ -172,14 +172,14 @@ def chosen_on_test(results: Results) -> Iterator[Warning]:
 
 def shared_chance(results: Results) -> Iterator[Warning]:
     """What all seeds have in common does not show what chance does in making it."""
-    recipes = (Recipe().at(recipe.run) for recipe in results.recipes if recipe.run)
+    recipes = (results.blank.at(recipe.run) for recipe in results.recipes if recipe.run)
     shared = {one for recipe in recipes for one in recipe.shares_chance}
     yield from (Warning(kind, {}) for one, kind in SHARED.items() if one in shared)
 
 
 def at_one_rate(results: Results) -> Iterator[Warning]:
     """Each optimizer needs a rate of its own."""
-    recipes = (Recipe().at(recipe.run) for recipe in results.recipes if recipe.run is not None)
+    recipes = (results.blank.at(recipe.run) for recipe in results.recipes if recipe.run is not None)
     if kinds := find_unfair(recipes):
         yield Warning("one-rate", {"kinds": ", ".join(kinds)})
 

@@ -44,7 +44,7 @@ def find_undertrained(results: Results, margin: float) -> Undertrained | None:
     if results.audit is None:
         return None
     recipe = longest_baseline(results)
-    setting = Recipe().at(recipe.run)
+    setting = results.blank.at(recipe.run)
     epochs = setting.training.epochs
     curves = curves_of(recipe, results)
     if not curves:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -67,6 +67,8 @@ class Packed(Protocol):
     @property
     def texts(self) -> Tensor: ...
     @property
+    def visible(self) -> Tensor | None: ...
+    @property
     def prefix(self) -> Prefix | None: ...
     @property
     def portion(self) -> Portion | None: ...
@@ -88,6 +90,7 @@ class Batch:
     starts: Tensor  # [texts], where each text begins
     labels: Tensor  # [texts]
     rows: NDArray[np.int64]  # [texts], which text of the split each is
+    visible: Tensor | None = None  # [tokens], False where a token's word is not read; None: all are
     prefix: Prefix | None = None
     portion: Portion | None = None  # that these texts are of the batch of a step; None: they are all of it
     whole: NDArray[np.int64] | None = None  # of a portion, the lengths of the texts of all that batch
@@ -142,7 +145,7 @@ class Batch:
         filling = self.ids.new_zeros(round_up(tokens, GRAIN) - tokens)
 
         def part(values: Tensor) -> Tensor:
-            return torch.cat([values[begin : begin + tokens], filling])
+            return torch.cat([values[begin : begin + tokens], filling.to(values.dtype)])
 
         return Batch(
             ids=part(self.ids),
@@ -152,6 +155,7 @@ class Batch:
             starts=self.starts[first:end] - begin,
             labels=self.labels[first:end],
             rows=self.rows[first:end],
+            visible=None if self.visible is None else part(self.visible),
         )
 
     @property
@@ -190,13 +194,15 @@ def pack(
     order = np.argsort(lengths, kind="stable")
     rows, lengths = rows[order], lengths[order]
     ids, types = split.texts(rows, max_length, keep)
+    hidden = ids < 0
+    ids = np.where(hidden, ~ids, ids)
     ends = np.cumsum(lengths)
     starts = ends - lengths
     positions = np.arange(ends[-1]) - np.repeat(starts, lengths)
 
     filling = np.zeros(round_up(int(ends[-1]), GRAIN) - ends[-1], dtype=np.int64)
 
-    def tensor(*arrays: NDArray[np.int64]) -> Tensor:
+    def tensor(*arrays: NDArray[Any]) -> Tensor:
         return torch.from_numpy(np.concatenate(arrays).astype(np.int64)).to(device)
 
     return Batch(
@@ -207,6 +213,7 @@ def pack(
         starts=tensor(starts),
         labels=tensor(split.labels[rows]),
         rows=rows,
+        visible=~tensor(hidden, filling).bool() if hidden.any() else None,
     )
 
 

@@ -90,6 +90,7 @@ class FixedBatch:
     lengths: Tensor  # [texts], sorted
     labels: Tensor  # [texts]
     texts: Tensor  # [texts], which text of the split each is
+    visible: Tensor | None = None  # [tokens], False where a token's word is not read; None: all are
     prefix: Prefix | None = None
     portion: Portion | None = None  # captured steps read whole batches
 
@@ -147,13 +148,21 @@ class FixedBatch:
 
 
 def integers_of(batch: Batch, shape: Shape) -> NDArray[np.int64]:
-    """All of a packed batch on the CPU, filled up and side by side: what `batch_of` takes apart."""
+    """All of a packed batch on the CPU, filled up and side by side: what `batch_of` takes apart.
+
+    A type of 2 or 3 stands for 0 or 1, and says that the word is not read.
+    """
     real = batch.real_tokens
     tokens = np.zeros((2, shape.tokens), dtype=np.int64)
     tokens[0, :real], tokens[1, :real] = batch.ids.numpy()[:real], batch.types.numpy()[:real]
+    if batch.visible is not None:
+        tokens[1, :real] += 2 * ~batch.visible.numpy()[:real]
     return np.concatenate([tokens.reshape(-1), batch.lengths, batch.labels.numpy(), batch.rows])
 
 
-def batch_of(integers: Tensor, shape: Shape) -> FixedBatch:
-    """The batch that lies in ``integers``; parts are views of it."""
-    return FixedBatch(shape, *integers.split([shape.tokens] * 2 + [shape.texts] * 3))
+def batch_of(integers: Tensor, shape: Shape, hiding: bool = False) -> FixedBatch:
+    """The batch that lies in ``integers``; parts are views of it. ``hiding``: some words may not be read."""
+    ids, types, lengths, labels, texts = integers.split([shape.tokens] * 2 + [shape.texts] * 3)
+    if not hiding:
+        return FixedBatch(shape, ids, types, lengths, labels, texts)
+    return FixedBatch(shape, ids, types % 2, lengths, labels, texts, types < 2)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from finegrid.facts.report import CardFacts, CheckpointFacts, CommandFacts, DataFacts, ProtocolFacts
-from finegrid.recipe.card import card
-from finegrid.recipe.recipe import DEFAULTS
+from finegrid.recipe.card import card_of
+from finegrid.recipe.catalogue import fields_of
 from finegrid.results.results import Results
 from finegrid.study.bundles import settings_of
 from finegrid.study.record import Record
@@ -49,13 +49,15 @@ def data_facts(results: Results, study: Study | None) -> DataFacts | None:
 def card_facts(results: Results) -> list[CardFacts]:
     """A card per part of the recipe that is varied, inert factors too."""
     varied = dict.fromkeys([*results.factors, *results.inert])
-    names = [s for name in varied for s in settings_of(name, results.bundles) if s in DEFAULTS]
+    names = [s for name in varied for s in settings_of(name, results.bundles) if s in results.blank.defaults]
     parts = dict.fromkeys(name.partition(".")[0] for name in names)
     return [
         {
             "part": part,
             "factors": [name for name in names if name.startswith(f"{part}.")],
-            "text": card(part),
+            "text": card_of(
+                blank := getattr(results.blank, part), [f"{part}.{name}" for name in fields_of(blank)]
+            ),
         }
         for part in parts
     ]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 
 from finegrid.recipe.card import card
+from finegrid.recipe.recipe import BLANK
 from finegrid.report.page.bilingual import Both, marked
 
 MARKED = re.compile(r"^([A-Z][a-z]+|[\u4e00-\u9fff]{1,3}) {1,7}(?=\S)(.*)$")
@@ -41,7 +42,8 @@ def both_cards(part: str, text: str) -> BothCards:
         part: of a recipe.
         text: its card in English.
     """
-    english, chinese = card_parts(text), card_parts(card(part, "zh"))
+    known = part in BLANK.parts  # a strategy of a user's own has one card
+    english, chinese = card_parts(text), card_parts(card(part, "zh") if known else text)
     return BothCards(
         Both(english.summary, chinese.summary),
         [

@@ -108,7 +108,11 @@ class StudyLayout:
 
     @classmethod
     def of(cls, study: Study) -> StudyLayout:
-        named = [*map(str, study.head.data.files.values()), *named_by_levels(study)]
+        named = [
+            *map(str, study.head.data.files.values()),
+            *named_by_levels(study),
+            *study.head.strategies.files,
+        ]
         inside = [os.path.normpath(name) for name in named if is_relative(name)]
         depth = max((Path(name).parts.count("..") for name in inside), default=0)
         return cls(study, PurePosixPath(*[UP] * depth, HOME).as_posix())
@@ -120,12 +124,12 @@ class StudyLayout:
     def files(self) -> Iterator[tuple[str, Path]]:
         """By path on the node, all files that are sent as they are."""
         study, files = self.study, self.study.files
-        for path in (files.split, files.audit, files.screen):
+        for path in (files.split, files.strategies, files.audit, files.screen):
             if path.is_file():
                 yield self.at(path.name), path
         for part, path in study.head.data.files.items():
             yield self.at(self._data_name(part, path)), study.folder / expand_user(path)
-        for name in named_by_levels(study):
+        for name in (*named_by_levels(study), *study.head.strategies.files):
             if is_relative(name):  # others are looked for on the node: disks may be shared
                 yield from self._tree(name, study.folder / name)
         folder = study.checkpoint.folder
