@@ -28,7 +28,7 @@ from finegrid.recipe.catalogue import fields_of, parts
 from finegrid.recipe.identity import Levels
 from finegrid.recipe.recipe import Recipe
 from finegrid.spelling import Lang, format_level
-from finegrid.strategies.criterion import CROSS_ENTROPY
+from finegrid.strategies.criterion import CROSS_ENTROPY, Outputs
 from finegrid.strategies.seams import Strategy
 from finegrid.training.build import build_groups, build_rule
 from finegrid.training.captured import CapturedSteps, can_capture
@@ -117,6 +117,7 @@ class Contract:
     def final(self, recipe: Recipe) -> Tensors:
         """What a recipe's run ends with, trained when it is first asked for."""
         if recipe not in self._finals:
+            set_generators(SEED)
             (run,) = self.train(recipe)
             self._finals[recipe] = outcome(run)
         return self._finals[recipe]
@@ -148,8 +149,7 @@ class Contract:
 
     def check_seed(self) -> None:
         first = self.final(self.on)
-        torch.manual_seed(12345)
-        np.random.seed(12345)  # noqa: NPY002
+        set_generators(12345)
         if not same(first, outcome(self.train(self.on)[0])):
             fail("unlike itself")
 
@@ -167,6 +167,8 @@ class Contract:
             proof = prover.prove(factor, level)
             if proof.beyond:
                 fail("beyond", factor=factor, more=", ".join(change.words for change in proof.beyond))
+            if proof.reason:
+                fail("inert", factor=factor, reason=proof.reason)
             if not proof.changes:
                 fail("no change", factor=factor)
 
@@ -313,6 +315,12 @@ def fail(key: str, **told: object) -> NoReturn:
     raise BrokenPromiseError(key, **told)
 
 
+def set_generators(seed: int) -> None:
+    """Set the generators that a process has: a run draws from none of them."""
+    torch.manual_seed(seed)
+    np.random.seed(seed)  # noqa: NPY002
+
+
 def describe_error(error: Exception) -> str:
     if isinstance(error, BrokenPromiseError):
         return str(error)
@@ -369,6 +377,9 @@ def find_off_problems(strategy: Strategy, loaded: LoadedStudy) -> list[str]:
     strategy.prepare_model(model, setting)
     batch = next(loaded.training_batches(Recipe(), 0, 0))
     strategy.move_words(model, batch, 0)
+    features = (model.features(batch, 0),)
+    outputs = Outputs((model.head(features[0]),), features, batch.labels)
+    more = strategy.more_losses(model, batch, outputs, lambda: outputs.logits[0], 0)
     strategy.more_gradients(model, batch, ask_again)
     nothing = strategy.change_gradients_(huge) is None and huge[0].tolist() == [1e9, 1e9]
     found = {
@@ -380,6 +391,7 @@ def find_off_problems(strategy: Strategy, loaded: LoadedStudy) -> list[str]:
         "criterion": strategy.criterion(CROSS_ENTROPY, setting) is CROSS_ENTROPY,
         "averager": strategy.averager(model) is None,
         "rate_factor": {strategy.rate_factor(step, 10) for step in range(10)} == {1.0},
+        "more_losses": more is None,
         "more_gradients": not asked,
         "change_gradients_": nothing,
         "random numbers": torch.equal(torch.get_rng_state(), random),
