@@ -26,7 +26,7 @@ class Masked(Around):
     mask: Callable[[Tensor], tuple[Tensor, float]]
 
     @property
-    def told(self) -> str:
+    def own_key(self) -> str:
         return self.masks
 
     def update_(self, update: Update) -> None:

@@ -24,7 +24,7 @@ class PriorDecay(Around):
     anchor: Mapping[Tensor, Tensor]
 
     @property
-    def told(self) -> str:
+    def own_key(self) -> str:
         return f"prior decay {self.decay}"
 
     def for_stand_in(self, p: Tensor, stand_in: Tensor, anchor: Tensor) -> UpdateRule:

@@ -93,7 +93,7 @@ class Around:
     inner: UpdateRule
 
     @property
-    def told(self) -> str:
+    def own_key(self) -> str:
         """What it does, for the key."""
         raise NotImplementedError
 
@@ -107,7 +107,7 @@ class Around:
 
     @property
     def key(self) -> str:
-        return f"{self.inner.key}, {self.told}"
+        return f"{self.inner.key}, {self.own_key}"
 
     def new_state(self, p: Tensor) -> State:
         return self.inner.new_state(p)
