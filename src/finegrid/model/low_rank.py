@@ -99,6 +99,8 @@ def grad_factors(
     if scaled is None:
         return None, None
     a, b = scaled
+    # A third of a wider tensor: as the second matrix of a product oneDNN would take a thousand times as long.
+    grad = grad.contiguous()
     # That of b is computed transposed: oneDNN is several times faster where the narrow side comes first.
     return grad_weight(grad_input(grad, b), x, dtype), grad_weight(linear(x, a, None), grad, dtype).mT
 
