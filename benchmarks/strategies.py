@@ -5,7 +5,8 @@
     python benchmarks/strategies.py --device cuda --precision bf16    # captured steps, as a GPU trains
 
 Every strategy is timed at each of its usual levels, against a family of baseline runs that steps in turn with
-it: the median of the ratios of single rounds is told, with the quartiles. A family is one run by itself, or
+it: the median of the ratios of single rounds is told, with the quartiles. Rounds are spread over the steps of
+a run, since some strategies take other times late than early. A family is one run by itself, or
 four whose products are one; on a GPU both are captured. The last column is the path that the four took. Of
 free factors, what following a run's weights adds to a step is told; their passes over dev come with an epoch.
 """
@@ -59,6 +60,7 @@ NEEDS: Mapping[str, Levels] = {
     "freeze.layers": {"freeze.dropout": False},
     "distil.weight": {"distil.teacher": "columns"},
     "train.only": {"train.rate": 1e-3},
+    "child.kind": {"child.share": 0.3},
     "schedule.floor": {"schedule.shape": "cosine"},
     "optimizer.kind": {"schedule.shape": "constant"},
 }
@@ -138,8 +140,9 @@ def compare(loaded: LoadedStudy, timed: Timed, members: int, rounds: int) -> tup
     other = Family(following, base.at(timed.levels), members)
     gc.freeze()
     ratios = []
-    for step in range(WARM + rounds):
-        in_turn = [first, other] if step % 2 else [other, first]
+    for place in range(WARM + rounds):
+        in_turn = [first, other] if place % 2 else [other, first]
+        step = max(0, place - WARM) * first.runs[0].total_steps // rounds
         seconds = {id(family): family.step(step) for family in in_turn}
         ratios.append(seconds[id(other)] / seconds[id(first)])
     failed = [run.progress.reason for run in other.runs if run.progress.status != "running"]

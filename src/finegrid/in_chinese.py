@@ -17,7 +17,7 @@ from finegrid.words import SHARED
 SPLITS = {"train": "训练集", "dev": "验证集", "test": "测试集"}
 N = r"([\d,]+)"
 SPLIT = r"(train|dev|test)"
-PART = r"(train|dev|test|texts\.extra = .+?)"  # texts.extra: a file that a level adds to train
+PART = r"(train|dev|test|(?:texts\.extra|pseudo\.texts) = .+?)"  # files that levels add to train
 # Where tensors and dropout sites lie, and how many of them.
 PLACE = r"(?:embeddings|layers? \d[\d, -]*\d|layer \d|last norm|pooler|head|elsewhere)"
 WHERE = rf"{PLACE}(?:, {PLACE})*"

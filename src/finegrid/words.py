@@ -48,6 +48,9 @@ ENGLISH = {
     "maybe speed": "the baseline was still rising, so this may be speed and not quality",
     "may change": "the baseline was still rising, so this may change with more",
     # the best of several levels
+    "ensemble": "the {models} models of row {row} together, by the mean of their probabilities: {score} on "
+    "test ({interval}), {gain} points ({gain_interval}) against one of them on average; a prediction costs "
+    "{models} times as much; intervals are of other texts and these models",
     "ladder": "{factor}: {best} is best, +{difference} points{interval} over {next}, the runner-up",
     "ladder clear": "{told}; surely better than every other level",
     "ladder open": "{told}; cannot be told from {levels}",
@@ -133,6 +136,9 @@ CHINESE = {
     "at epochs": "{epochs}时{word}",
     "maybe speed": "基线仍在上升，因此可能只是学得快，而不是学得好",
     "may change": "基线仍在上升，因此训练更久可能会变",
+    "ensemble": "第 {row} 行的 {models} 个模型合用（概率取平均）：测试集得分 {score}（{interval}），"
+    "与单个模型的平均相差 {gain} 个点（{gain_interval}）；预测成本是单个模型的 {models} 倍；"
+    "区间针对其他文本，模型不变",
     "ladder": "{factor}：{best} 最好，比次好的 {next} 高 {difference} 个点{interval}",
     "ladder clear": "{told}；确实优于其他所有水平",
     "ladder open": "{told}；与 {levels} 无法区分",

@@ -254,3 +254,12 @@ def test_run_ids_do_not_depend_on_order_or_spelling() -> None:
 )
 def test_run_ids_follow_everything_that_makes_a_result(changed: dict[str, Any]) -> None:
     assert identity({}, **changed) != identity({})
+
+
+def test_a_layer_that_a_step_leaves_out_reaches_the_loss(
+    grid: LoadedStudy, canonicaliser: Canonicaliser
+) -> None:
+    """Or what is done with it would be found to do nothing."""
+    recipe = recipe_of(grid, **WHOLE, layerdrop__p=0.9, reinit__layers=1)
+
+    assert canonicaliser.reduce(recipe).inert == {}

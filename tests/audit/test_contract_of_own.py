@@ -103,6 +103,10 @@ BROKEN: dict[str, tuple[str, Changed]] = {
             BODY: "CALLS.append(1)\n                gradient.mul_(len(CALLS))",
         },
     ),
+    "capture": (
+        "a step reads .* back",
+        {"if gradient.ndim == 2": "if gradient.ndim == 2 and gradient.sum() > -1e9"},
+    ),
     "bounds": ("centre.share takes nan, inf", {"ge=0, le=1, ": ""}),
     "tensors": (
         "it adds, removes or reshapes extra",
@@ -113,7 +117,7 @@ BROKEN: dict[str, tuple[str, Changed]] = {
     ),
     "rows": (
         "runs differ by which words they hold",
-        {"dim=1": "dim=0", "] = 0.0": '] = 0.0\n    reads_table: ClassVar = "never"'},
+        {"dim=1": "dim=0"},
     ),
     "pairs": (
         "with freeze: ValueError: not in my house",
@@ -141,16 +145,32 @@ def test_a_broken_promise_is_found_and_said(promise: str, make: Make) -> None:
 
 
 def test_a_strategy_that_keeps_its_promises_passes(make: Make) -> None:
-    found = {one.promise: one.broken for one in make({}).check()}
+    contract = make({})
+    for promise, check in PROMISES.items():
+        if promise != "pairs":  # which takes as long as all others: see below
+            check(contract)
 
-    assert found == dict.fromkeys(PROMISES)
+
+def test_a_factor_that_does_nothing_here_says_why(make: Make) -> None:
+    """It draws afresh what nothing reads under this pooling."""
+    pooler = (
+        "    def prepare_model(self, model, setting):\n        if self.share:\n"
+        '            model.get_parameter("encoder.pooler.dense.weight").data.mul_(2)\n\n    def unused('
+    )
+    contract = make({METHOD: pooler.removesuffix("("), '{"gradients": "all"}': '{"initial": "pooler"}'})
+
+    with pytest.raises(
+        BrokenPromiseError, match=r"centre\.share does nothing here: pooler\.dense\.weight never"
+    ):
+        PROMISES["claims"](contract)
 
 
-def test_what_a_strategy_raises_is_a_broken_promise(make: Make) -> None:
-    (first, *_) = make({BODY: "raise KeyError('nothing here')"}).check()
-    on = next(one for one in make({BODY: "raise KeyError('nothing here')"}).check() if one.promise == "on")
+def test_what_a_strategy_raises_is_a_broken_promise(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "PROMISES", {name: PROMISES[name] for name in ("bounds", "on")})
 
-    assert first.broken is None  # switched off, it is not asked
+    first, on = make({BODY: "raise KeyError('nothing here')"}).check()
+
+    assert first.broken is None
     assert "KeyError" in on.line() and on.line().startswith("FAIL  ")
 
 

@@ -95,7 +95,7 @@ def test_what_stands_for_a_strategy_says_the_same_of_itself(tmp_path: Path) -> N
 
     for recipe in (real, described):
         assert recipe.at({"centre.count": 3}).copies == 3
-        assert recipe.at({"centre.count": 3}).reads_table == "in steps"
+        assert recipe.at({"centre.count": 3}).reads_table == "never"
         assert recipe.at({"centre.share": 1.0}).priced_levels() == {"centre.share": 1.0}
         strategy = recipe.strategies[-1]
         assert [strategy.overrides(seam) for seam in ("change_gradients_", "criterion")] == [True, False]

@@ -176,17 +176,22 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def test_a_verdict_opens_no_logits(many: Study, opened: list[str]) -> None:
-    as_json(judge(load_results(many)))
+def test_a_verdict_opens_the_test_logits_of_two_recipes_at_most(many: Study, opened: list[str]) -> None:
+    """The baseline's and those of the recommended one, whose models are asked together."""
+    verdict = judge(load_results(many))
+    as_json(verdict)
 
-    assert opened and not [name for name in opened if "logits" in name]
+    models = sum(ensemble.models for ensemble in verdict.ensembles)
+    assert models > 0 and len(verdict.ensembles) <= 2
+    assert [name for name in opened if "logits" in name] == ["test_logits"] * models
 
 
-def test_a_report_opens_the_test_logits_of_one_recipe(tmp_path: Path, bert: Path, opened: list[str]) -> None:
+def test_a_report_opens_those_of_one_recipe_again(tmp_path: Path, bert: Path, opened: list[str]) -> None:
     facts = fill(audited_study(tmp_path / "study", bert))
 
     assert facts["texts"]["wrong"]  # which are found by their probabilities
-    assert [name for name in opened if "logits" in name] == ["test_logits"] * SEEDS
+    models = sum(ensemble["models"] for ensemble in facts["verdict"]["ensembles"])
+    assert [name for name in opened if "logits" in name] == ["test_logits"] * (models + SEEDS)
 
 
 def test_the_most_frequent_answer_is_counted_without_a_table_of_classes() -> None:

@@ -8,11 +8,13 @@ import sys
 import tempfile
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from support.audits import audit_of
+from support.strategies.own import name_own, write_own
 from support.studies import write_study
 
 from finegrid.data.table import fingerprint_tables
@@ -24,6 +26,8 @@ from finegrid.planning.runs import PlannedRun
 from finegrid.planning.status import study_status
 from finegrid.planning.status_words import plan_lines
 from finegrid.recipe.identity import ENGINE
+from finegrid.running import admitting, describing
+from finegrid.running.admitting import admit
 from finegrid.running.cluster import session
 from finegrid.running.cluster.facts import NodeFacts, describe_kind, find_problems, tell_facts
 from finegrid.running.cluster.node import Message
@@ -53,6 +57,7 @@ from finegrid.running.runner import Runner
 from finegrid.spelling import Lang
 from finegrid.study.audit_file import Audit, Cost, RowAudit, load_audit, save_audit
 from finegrid.study.load import load_study
+from finegrid.study.own_strategies import import_own
 from finegrid.study.record import Record, Status
 from finegrid.study.settings import RunSettings
 from finegrid.study.study import Study
@@ -393,6 +398,24 @@ def test_a_node_gets_everything_that_decides_on_runs_once_and_by_content(tmp_pat
     assert (home / "../test.tsv").read_bytes() == (tmp_path / "test.tsv").read_bytes()
     assert [path.name for path in (home / "cache").glob("tokens-*")] != []
     assert StudyLayout.of(study).home == "up/study"
+
+
+def test_a_node_gets_the_study_s_own_strategies(
+    tmp_path: Path, bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setattr(admitting, "ask", describing.tell)
+    folder = write_study(tmp_path / "mine", bert, settings='[factors]\n"centre.share" = [0.0, 1.0]')
+    write_own(tmp_path)
+    name_own(folder, "../centre.py")
+    admit(folder, allow_code=True, runs=True)
+    study, store = load_study(folder), Store()
+    home = unpack(Packer(store.put).pack(study), tmp_path / "node", store.fetch)
+    sent = load_study(home)
+
+    assert sent.own.digests == study.own.digests
+    real = load_study(home, partial(import_own, allowed=[*sent.own.digests.values()]))
+    assert [row.recipe.moved() for row in real.rows] == [row.recipe.moved() for row in study.rows]
 
 
 def test_what_did_not_arrive_whole_is_refused(tmp_path: Path, bert: Path) -> None:

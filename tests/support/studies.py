@@ -33,6 +33,7 @@ from finegrid.study.load import load_study
 from finegrid.training.loaded import LoadedStudy
 from finegrid.training.run import Run
 from finegrid.training.state import StateFile
+from finegrid.training.teaching import teach
 from support.strategies.adding import forget_recipes
 
 WIDTH, LAYERS, HEADS, POSITIONS = 16, 4, 2, 128
@@ -222,6 +223,13 @@ def write_extra(path: Path, pairs: bool = False) -> None:
     write_tsv(path, rows, "first\tsecond\tlabel" if pairs else "text\tlabel")
 
 
+def write_unlabelled(path: Path, pairs: bool = False) -> None:
+    """Ten texts without labels, each longer than any that `write_texts` writes."""
+    generator = np.random.default_rng(8)
+    rows = [tuple(sentence(generator, row % 3, 7) for _ in range(1 + pairs)) for row in range(10)]
+    write_tsv(path, rows, "first\tsecond" if pairs else "text")
+
+
 def draw_texts(
     count: int, seed: int = 0, classes: Mapping[str, Sequence[str]] = CLASSES
 ) -> list[tuple[str, str]]:
@@ -257,6 +265,7 @@ def write_study(
     for seed, (part, texts) in enumerate({"train": 24, "dev": 15, "test": 18}.items()):
         write_texts(folder / f"{part}.tsv", texts, seed, pairs)
     write_extra(folder / "extra.tsv", pairs)
+    write_unlabelled(folder / "unlabelled.tsv", pairs)
     columns = 'text = ["first", "second"]' if pairs else 'text = "text"'
     data = f'train = "train.tsv"\ndev = "dev.tsv"\ntest = "test.tsv"\n{columns}\nlabel = "label"'
     levels = {
@@ -308,7 +317,7 @@ def write_study_file(
 
 def open_study(folder: Path, **settings: Any) -> LoadedStudy:
     study = load_study(folder)
-    return LoadedStudy(study, study.head.run.model_copy(update=settings), open_teacher)
+    return LoadedStudy(study, study.head.run.model_copy(update=settings), open_teacher, teach)
 
 
 LoadedOf = Callable[[str], LoadedStudy]
@@ -414,7 +423,7 @@ def pack_all(split: TokenisedSplit, rows: NDArray[np.int64] | None = None, max_l
 def any_setting(seed: int = 0) -> Setting:
     """The setting of a run without texts, for strategies that only change the model."""
     nobody: Any = None
-    return Setting(seed, Streams(seed), nobody, 2, nobody, nobody, dict, nobody)
+    return Setting(seed, Streams(seed), nobody, 2, nobody, nobody, dict, nobody, nobody)
 
 
 def put_strategies(monkeypatch: pytest.MonkeyPatch, strategies: Callable[[Recipe], list[Strategy]]) -> None:

@@ -273,7 +273,7 @@ def test_a_state_of_other_rows_is_set_aside(
     assert rows is not None
     last = int((rows.places == -1).nonzero()[-1, 0])
     moved = replace(rows, ids=torch.cat([rows.ids[:-1], torch.tensor([last])]).sort().values)
-    loaded._rows = {"": rows if other == "all rows" else moved}
+    loaded._rows = {("", ""): rows if other == "all rows" else moved}
     told: list[UnfitError] = []
     run = Run(loaded, "run-0", recipe, 0)
 

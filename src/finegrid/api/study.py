@@ -18,6 +18,7 @@ from finegrid.api.wording import COMMAND_LINE, in_python
 from finegrid.data.settings import Encoding, Format, Quoting, Separator
 from finegrid.errors import input_error
 from finegrid.metrics import TOLERANCE
+from finegrid.running.admitting import admit
 from finegrid.spelling import expand_user
 from finegrid.study.drafting import InitOptions
 from finegrid.study.far_data import describe_far
@@ -140,8 +141,13 @@ class Study:
 
     @classmethod
     @in_python
-    def load(cls, folder: FolderPath) -> Study:
+    def load(cls, folder: FolderPath, *, allow_code: bool = False) -> Study:
         """A study that is there, or an imported table. The model may be elsewhere.
+
+        Args:
+            folder: of the study.
+            allow_code: let the study's own strategies run, which are code: they are described, if nobody has
+                done so yet.
 
         Raises:
             InputError: neither, or a study.toml with problems: all of them.
@@ -149,6 +155,8 @@ class Study:
         path = expand_user(folder)
         if load_imported(path) is not None:
             return cls(path)
+        if allow_code:
+            admit(path, allow_code, runs=False)
         far = describe_far(read_study(path))
         return cls(path, warnings=() if far is None else (far,))
 

@@ -135,13 +135,16 @@ class Canonicaliser:
         return self._prepared[key]
 
     def _reaching(self, model: Classifier, recipe: Recipe) -> frozenset[str]:
-        """One backward pass with everything trainable; what the recipe froze is frozen again afterwards."""
+        """One backward pass with everything trainable, and nothing dropped: no layer as a whole, either. What
+        the recipe froze is frozen again afterwards.
+        """
         frozen = [p for p in model.parameters() if not p.requires_grad]
         frozen_layers, model.frozen_layers = model.frozen_layers, 0
         model.requires_grad_(True)
         rows = np.arange(min(2, len(self.loaded.tokens.train)))
         batch = pack(self.loaded.tokens.train, rows, recipe.model.max_length, self.loaded.device)
-        F.cross_entropy(model(batch, step=0), batch.labels).backward()
+        with model.evaluating():
+            F.cross_entropy(model(batch), batch.labels).backward()
         reaching = frozenset(name for name, p in model.named_parameters() if p.grad is not None)
         model.zero_grad(set_to_none=True)
         model.frozen_layers = frozen_layers

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from finegrid.audit.canonical import Canonicaliser
 from finegrid.audit.contract_words import fill
@@ -27,9 +28,10 @@ from finegrid.recipe.catalogue import fields_of, parts
 from finegrid.recipe.identity import Levels
 from finegrid.recipe.recipe import Recipe
 from finegrid.spelling import Lang, format_level
-from finegrid.strategies.criterion import CROSS_ENTROPY
+from finegrid.strategies.criterion import CROSS_ENTROPY, Outputs
 from finegrid.strategies.seams import Strategy
 from finegrid.training.build import build_groups, build_rule
+from finegrid.training.captured import CapturedSteps, can_capture
 from finegrid.training.loaded import LoadedStudy
 from finegrid.training.run import Run
 from finegrid.training.stack import Stack, can_stack
@@ -40,6 +42,9 @@ Tensors = dict[str, Tensor]
 SEED = 3
 ROUNDING = 1e-9  # of float64, in gradients of a stack
 NEVER = 1e9  # seconds
+ATEN = torch.ops.aten
+# What asks a GPU for a number, or for how many there are.
+READ_BACK = (ATEN._local_scalar_dense.default, ATEN.nonzero.default, ATEN.masked_select.default)
 
 
 class BrokenPromiseError(Exception):
@@ -112,6 +117,7 @@ class Contract:
     def final(self, recipe: Recipe) -> Tensors:
         """What a recipe's run ends with, trained when it is first asked for."""
         if recipe not in self._finals:
+            set_generators(SEED)
             (run,) = self.train(recipe)
             self._finals[recipe] = outcome(run)
         return self._finals[recipe]
@@ -143,8 +149,7 @@ class Contract:
 
     def check_seed(self) -> None:
         first = self.final(self.on)
-        torch.manual_seed(12345)
-        np.random.seed(12345)  # noqa: NPY002
+        set_generators(12345)
         if not same(first, outcome(self.train(self.on)[0])):
             fail("unlike itself")
 
@@ -162,6 +167,8 @@ class Contract:
             proof = prover.prove(factor, level)
             if proof.beyond:
                 fail("beyond", factor=factor, more=", ".join(change.words for change in proof.beyond))
+            if proof.reason:
+                fail("inert", factor=factor, reason=proof.reason)
             if not proof.changes:
                 fail("no change", factor=factor)
 
@@ -201,6 +208,23 @@ class Contract:
         for run in runs:
             run.model.to(torch.float64)
         return gather(runs)
+
+    def check_capture(self) -> None:
+        counts = [self._count_readings(recipe) for recipe in (self.base, self.on)]
+        if counts[1] > counts[0]:
+            fail("reads back", count=counts[1] - counts[0])
+
+    def _count_readings(self, recipe: Recipe) -> int:
+        """How often a step that a graph would capture reads a number, or a shape, off what it computes."""
+        run = Run(self.loaded, "run", recipe, SEED)
+        if not can_capture([run], 1):
+            return 0
+        steps = CapturedSteps(self.loaded, [run])
+        batch = next(steps.batches(0))
+        steps.step_of(batch).fill_(batch, 0)
+        with Readings() as readings:  # type: ignore[no-untyped-call]  # torch says nothing
+            steps.step_of(batch).compute()
+        return int(readings.count)
 
     def check_bounds(self) -> None:
         for factor, level in self.levels.items():
@@ -258,6 +282,7 @@ PROMISES: dict[str, Callable[[Contract], None]] = {
     "chance": Contract.check_chance,
     "resume": Contract.check_resume,
     "stack": Contract.check_stack,
+    "capture": Contract.check_capture,
     "bounds": Contract.check_bounds,
     "tensors": Contract.check_tensors,
     "rows": Contract.check_rows,
@@ -265,6 +290,16 @@ PROMISES: dict[str, Callable[[Contract], None]] = {
 }
 # What a seed decides, and the claim that allows a factor to change it.
 CHANCE = {"head": "initial", "order": "data", "masks": "sites"}
+
+
+class Readings(TorchDispatchMode):
+    """Counts what a captured step cannot do: who reads a number off a GPU waits for it, once and for all."""
+
+    count: int = 0
+
+    def __torch_dispatch__(self, call: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += call in READ_BACK
+        return call(*args, **(kwargs or {}))
 
 
 class KilledError(Exception):
@@ -278,6 +313,12 @@ def fail(key: str, **told: object) -> NoReturn:
         BrokenPromiseError: always.
     """
     raise BrokenPromiseError(key, **told)
+
+
+def set_generators(seed: int) -> None:
+    """Set the generators that a process has: a run draws from none of them."""
+    torch.manual_seed(seed)
+    np.random.seed(seed)  # noqa: NPY002
 
 
 def describe_error(error: Exception) -> str:
@@ -336,6 +377,9 @@ def find_off_problems(strategy: Strategy, loaded: LoadedStudy) -> list[str]:
     strategy.prepare_model(model, setting)
     batch = next(loaded.training_batches(Recipe(), 0, 0))
     strategy.move_words(model, batch, 0)
+    features = (model.features(batch, 0),)
+    outputs = Outputs((model.head(features[0]),), features, batch.labels)
+    more = strategy.more_losses(model, batch, outputs, lambda: outputs.logits[0], 0)
     strategy.more_gradients(model, batch, ask_again)
     nothing = strategy.change_gradients_(huge) is None and huge[0].tolist() == [1e9, 1e9]
     found = {
@@ -347,6 +391,7 @@ def find_off_problems(strategy: Strategy, loaded: LoadedStudy) -> list[str]:
         "criterion": strategy.criterion(CROSS_ENTROPY, setting) is CROSS_ENTROPY,
         "averager": strategy.averager(model) is None,
         "rate_factor": {strategy.rate_factor(step, 10) for step in range(10)} == {1.0},
+        "more_losses": more is None,
         "more_gradients": not asked,
         "change_gradients_": nothing,
         "random numbers": torch.equal(torch.get_rng_state(), random),
@@ -374,7 +419,7 @@ def find_moved_chance(loaded: LoadedStudy, base: Recipe, moved: Recipe) -> list[
         found.append("order")
     silenced = {name for name, site in ours.model.dropouts.items() if site.silenced}
     mine, theirs = masks(ours.model), masks(plain.model)
-    if {name for name in mine if mine[name] != theirs.get(name)} != silenced:
+    if {name for name in theirs if mine.get(name) != theirs[name]} != silenced:
         found.append("masks")
     return found
 

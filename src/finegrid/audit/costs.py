@@ -164,14 +164,14 @@ def measure_as(loaded: LoadedStudy, recipe: Recipe, recompute: bool) -> Cost:
     loaded.recompute = recompute
     reset_peak_memory(loaded.device)
     run = Run(loaded, "probe", recipe, seed=loaded.study.head.design.numbers[0])
-    batches = islice(cycle(islice(loaded.training_batches(recipe, run.seed, 0), 8)), TIMED_STEPS + 1)
+    batches = cycle(islice(loaded.training_batches(recipe, run.seed, 0), 8))
     steps, prefixes = [], []
-    for index, batch in enumerate(batches):
+    for at, batch in zip(list_timed_steps(run.total_steps), batches, strict=False):
         begun = now(loaded.device)
-        shared, _ = share_prefix([run], batch, index)
+        shared, _ = share_prefix([run], batch, at)
         start = now(loaded.device)
         with suppress(DivergedError):  # whether a recipe diverges is for its run to find out
-            run.step(shared, index)
+            run.step(shared, at)
         steps.append(now(loaded.device) - start)
         prefixes.append(0.0 if shared is batch else start - begun)
     step, prefix = float(np.median(steps[1:])), float(np.median(prefixes[1:]))
@@ -194,6 +194,15 @@ def measure_as(loaded: LoadedStudy, recipe: Recipe, recompute: bool) -> Cost:
         texts=len(loaded.training_texts(recipe)),
         recomputes=recompute,
     )
+
+
+def list_timed_steps(total: int) -> list[int]:
+    """Which steps of a run of so many are made, the first of them not timed.
+
+    That is its last, in which all trains that ever does: memory is looked at afterwards. The others are
+    spread over the run, since an early one may train less.
+    """
+    return [total - 1, *((2 * place + 1) * total // (2 * TIMED_STEPS) for place in range(TIMED_STEPS))]
 
 
 def replay_seconds(loaded: LoadedStudy, run: Run) -> float:

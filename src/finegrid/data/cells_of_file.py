@@ -48,6 +48,7 @@ class ColumnOptions:
     quoting: Quoting | None = None
     encoding: Encoding = "auto"
     of_study: StudyReading = field(default_factory=StudyReading)
+    asked_by: str = "--text"  # what messages call the setting of the columns of texts
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finegrid.data.alike import fold_rows
+from finegrid.data.cells_of_file import ColumnOptions, StudyReading
 from finegrid.data.doctor import find_unknown_labels
 from finegrid.data.findings import FileFindings, quote_all
 from finegrid.data.read import CheckedRows, read_rows
+from finegrid.data.row_file import MOST_ROWS
 from finegrid.data.settings import DataSettings
 from finegrid.data.table import DataTable, Split
 from finegrid.data.tokens import TokenisedSplit
+from finegrid.data.unlabelled import open_texts
 from finegrid.errors import InputError, Problem
-from finegrid.spelling import count_noun
+from finegrid.spelling import count_noun, expand_user
 
 SHOWN = 5  # rows of texts that are to be taken out
 
@@ -52,6 +55,34 @@ def read_extra(path: Path, base: Path, settings: DataSettings, table: DataTable)
         raise InputError("texts.extra", problems)
     index = {name: number for number, name in enumerate(table.labels)}
     return Split(rows.texts, np.array([index[label] for label in rows.labels], dtype=np.int64), rows.ids)
+
+
+def read_unlabelled(factor: str, path: Path, base: Path, settings: DataSettings, table: DataTable) -> Split:
+    """Texts without labels, read as the study's own files are; all get the first label, which says nothing.
+
+    Arguments as of `read_extra`; ``factor`` is what names the file.
+
+    Raises:
+        InputError: with all problems of the file, texts that are in dev or test too among them.
+    """
+    asked = ColumnOptions(
+        texts=settings.columns[:-1],
+        header=settings.header,
+        of_study=StudyReading.of(settings),
+        asked_by="data.text",
+    )
+    try:
+        file = open_texts(base / expand_user(str(path)), len(table.train.texts[0]), asked, str(path))
+    except InputError as error:
+        raise InputError(factor, error.problems) from None
+    parts = list(file.parts(MOST_ROWS))
+    texts = [text for part in parts for text in part.texts]
+    places = np.array([place for part in parts for place in part.rows.places])
+    ids = np.arange(1, 1 + len(texts))
+    unlabelled = CheckedRows(str(path), file.unit, texts, [], ids, places)
+    if problems := list(_find_leaks(unlabelled, table)):
+        raise InputError(factor, problems)
+    return Split(texts, np.zeros(len(texts), dtype=np.int64), ids)
 
 
 def _find_leaks(rows: CheckedRows, table: DataTable) -> Iterator[Problem]:

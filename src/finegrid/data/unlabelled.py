@@ -58,6 +58,7 @@ class TextFile:
     warnings: list[str]
     found_labels: frozenset[str] | None
     rows: RowFile
+    unit: str  # what is counted: lines of a text file, rows of a table
     columns: tuple[ColumnName, ...]
     label: ColumnName | None  # whether or not every row has one
 
@@ -123,7 +124,7 @@ def open_texts(
     names = tuple(column if isinstance(column, str) else f"text{column}" for column in columns)
     if parts == 1 and not isinstance(columns[0], str):
         names = ("text",)
-    return TextFile(names, rows.count, findings.warnings, labels, rows, tuple(columns), label)
+    return TextFile(names, rows.count, findings.warnings, labels, rows, findings.unit, tuple(columns), label)
 
 
 def check_rows(
@@ -154,7 +155,7 @@ def find_texts(cells: Cells, parts: int, options: ColumnOptions, findings: FileF
     """
     columns = cells.columns
     if options.texts:
-        found_columns = [find_column(columns, column, "--text", findings) for column in options.texts]
+        found_columns = [find_column(columns, column, options.asked_by, findings) for column in options.texts]
         if len(options.texts) != parts and not findings:
             what = f"found {count_noun(len(options.texts), 'text column')}, but the model reads {parts} a row"
             findings.add_problem("--text", f"--text: {what}. Pass --text {'twice' if parts == 2 else 'once'}")

@@ -11,6 +11,7 @@ from typing_extensions import TypedDict  # pydantic reads no other before Python
 from finegrid.errors import input_error
 from finegrid.facts.verdict import (
     DecisionFacts,
+    EnsembleFacts,
     FactorFacts,
     FailingFacts,
     LadderFacts,
@@ -216,6 +217,20 @@ def ladder_words(ladder: LadderFacts, lang: Lang) -> str:
     others = [level for level in ladder["contenders"] if level != ladder["best"]]
     listed = words["list comma"].join(map(format_level, others))
     return words["ladder open" if others else "ladder clear"].format(told=said, levels=listed)
+
+
+def ensemble_words(ensemble: EnsembleFacts, lang: Lang) -> str:
+    """What the models of a recipe's seeds score together, and what that costs."""
+    words = SHARED[lang]
+    (low, high), (worst, most) = ensemble["interval"], ensemble["gain_interval"]
+    return words["ensemble"].format(
+        models=ensemble["models"],
+        row=ensemble["rows"][0],
+        score=f"{ensemble['score'] or 0.0:.2f}",
+        interval=words["interval"].format(low=f"{low or 0.0:.2f}", high=f"{high or 0.0:.2f}"),
+        gain=f"{ensemble['gain'] or 0.0:+.2f}",
+        gain_interval=words["interval"].format(low=f"{worst or 0.0:+.2f}", high=f"{most or 0.0:+.2f}"),
+    )
 
 
 def decision_of(facts: DecisionFacts) -> Decision:

@@ -216,6 +216,17 @@ class LadderFacts(TypedDict):
     contenders: Annotated[list[Level], Field(description="Levels that cannot be told from the best.")]
 
 
+class EnsembleFacts(TypedDict):
+    """The models of all seeds of a recipe together: the mean of their probabilities, on test."""
+
+    rows: list[int]
+    models: Annotated[int, Field(description="One a seed: a prediction costs so many times one of them.")]
+    score: Points
+    interval: Annotated[Ends, Field(description="Of it: 95 %, of other texts and these very models.")]
+    gain: Annotated[Points, Field(description="On the mean score of the models one by one.")]
+    gain_interval: Annotated[Ends, Field(description="Of the gain, as the interval.")]
+
+
 class RecipeFacts(TypedDict):
     """A distinct recipe, by its rows of the design."""
 
@@ -530,6 +541,10 @@ class VerdictFacts(TypedDict):
         FailuresFacts | None, Field(description="Runs that failed to learn; null where none did.")
     ]
     ladders: Annotated[list[LadderFacts], Field(description="Of factors with three levels or more.")]
+    ensembles: Annotated[
+        list[EnsembleFacts],
+        Field(description="Of the recommended recipe and the baseline, where they have two models or more."),
+    ]
     imported: Annotated[bool, Field(description="Whether this is a table from elsewhere.")]
     lower_is_better: Annotated[
         bool,

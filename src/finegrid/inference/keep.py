@@ -238,7 +238,7 @@ def fitted_of(loaded: LoadedStudy, recipe: Recipe, record: Record) -> Fitted:
             "columns": list(data.columns),
             "reading": {"separator": data.separator, "quoting": data.quoting, "encoding": data.encoding},
             "score": loaded.study.head.score,
-            "fingerprints": loaded.fingerprints,
+            "fingerprints": {**loaded.fingerprints, **loaded.study.own.fingerprint(recipe.moved())},
             "run_id": record.run_id,
             "seed": record.seed,
             "stands_for": list(record.stands_for),

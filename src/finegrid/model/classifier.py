@@ -50,6 +50,9 @@ class Classifier(nn.Module):
         self.frozen_layers = 0
         self.compute: torch.dtype | None = None  # of the encoder's products; None: that of its weights
         self.shift: Shift | None = None  # of the batch that is read now, where a strategy asks for it
+        self.draws: list[str] = []  # what is drawn once a step beside dropout, by names of streams
+        self.partial: Mapping[Tensor, Tensor] = {}  # of parameters of which some numbers train: which
+        self.more_sites = nn.ModuleList()  # of what is dropped as a whole, or of weights
         self.head = finegrid_head(self._pool(), self.parts, classes, 0, self.clock)
         self.redraw_(self.head, "head")
 
@@ -78,6 +81,12 @@ class Classifier(nn.Module):
     def dropouts(self) -> dict[str, Dropout]:
         """All dropout sites by name."""
         return {module.site: module for module in self.modules() if isinstance(module, Dropout)}
+
+    def add_site_(self, site: str, rate: float) -> Dropout:
+        """A dropout site of none of the modules."""
+        added = Dropout(site, rate, self.clock).train(self.training)
+        self.more_sites.append(added)
+        return added
 
     @property
     def passes(self) -> dict[str, Passes]:
@@ -229,6 +238,7 @@ class Classifier(nn.Module):
         """Whether the frozen bottom makes the same of a text in every step: nothing in it is dropped."""
         frozen = self.parts.layers[: self.frozen_layers]
         sites = [*self.parts.embedding_dropouts, *(site for layer in frozen for site in layer.dropouts)]
+        sites += self.engine.skips[: self.frozen_layers]
         return self.frozen_layers > 0 and not any(site.active for site in sites)
 
     @contextmanager

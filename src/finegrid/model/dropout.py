@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -135,6 +135,17 @@ class Clock:
         key = None if self.keys is None else self.keys[site]
         return DropoutMask(self, self.step, site, dropped, first, count, device, key)
 
+    def draw(self, site: str, dropped: int, count: int, device: torch.device) -> Dropped:
+        """What is drawn once a step, however many passes and portions it has, and whoever asks.
+
+        Args:
+            site: the name of the stream; captured steps must know it.
+            dropped: of `LEVELS`.
+            count: how many.
+            device: where they are.
+        """
+        return self.mask(site, dropped, 0, count, device).draw()
+
     def keep(self, mask: DropoutMask) -> Tensor:
         """``[count]`` of 1 or 0, uint8: 0 for ``dropped`` of 65,536 values."""
         # Of portions nothing is kept: it would come to the masks of a whole batch.
@@ -213,6 +224,10 @@ class Dropout(nn.Module):
                 notes.add(mask)
         return None if mask is None else mask.draw()
 
+    def draw_once(self, count: int, device: torch.device) -> Dropped | None:
+        """A mask that all passes of a step have in common; None where nothing is dropped."""
+        return self.clock.draw(self.site, self.dropped, count, device) if self.active else None
+
     def mask(self, count: int, device: torch.device, before: int | None = None) -> DropoutMask | None:
         """What `draw` draws, yet to be drawn: the pass counts as made. Arguments as there."""
         if not self.active:
@@ -242,6 +257,18 @@ class Dropout(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.site}, rate={self.dropped / LEVELS:g}"
+
+
+def skipped_layers(sites: Sequence[Dropout], layers: range) -> frozenset[int]:
+    """Which of some layers a step leaves out.
+
+    Args:
+        sites: of every layer as a whole; none where no layer is ever left out.
+        layers: that a pass is over; others are not asked.
+    """
+    cpu = torch.device("cpu")  # a GPU would have to be waited for
+    drawn = {index: sites[index].draw_once(1, cpu) for index in layers if sites}
+    return frozenset(index for index, one in drawn.items() if one is not None and not int(one.keep))
 
 
 def name_pass(site: str, number: int) -> str:

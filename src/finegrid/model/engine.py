@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from finegrid.encoders.tiers import Tier
-from finegrid.model.anatomy import Anatomy, take_apart
-from finegrid.model.dropout import Clock
+from finegrid.model.anatomy import Anatomy, Layer, take_apart
+from finegrid.model.dropout import Clock, Dropout, skipped_layers
 from finegrid.model.encoder import Copies, copy_weights, forward_layer
 from finegrid.model.hosted_engine import HostedEngine
 from finegrid.model.initial import Initial
+from finegrid.model.mixing import Mixing
 from finegrid.model.packing.batches import Packed
 
 Visit = Callable[[int, Tensor], None]  # is given levels, ``[tokens, width]``; 0 is the embeddings' output
@@ -24,6 +25,8 @@ class Engine(Protocol):
     """An encoder that runs over packed batches. It owns no parameters: those belong to the encoder."""
 
     recompute: bool  # whether layers keep nothing but their input for the backward pass
+    skips: list[Dropout]  # sites of whole layers, bottom up; none where every step has all layers
+    mixing: Mixing | None  # matrices that a step puts back partly, if there are any
 
     @property
     def parts(self) -> Anatomy: ...
@@ -76,6 +79,8 @@ class HandEngine:
         self.parts, self.embed, self.layers = own.anatomy, own.embed, own.layers
         self.initials: Mapping[str, Initial] = {}
         self.recompute = False
+        self.skips: list[Dropout] = []
+        self.mixing: Mixing | None = None
         self._held: dict[int, Copies] = {}  # by layer, where weights stay as they are
 
     def run(
@@ -92,10 +97,12 @@ class HandEngine:
             hidden = self.embed(batch.ids, batch.positions, batch.types)
             if 0 in wanted and end != 0:
                 visit(0, hidden)
-        for index in range(start, len(self.layers) if end is None else end):
-            layer = self.layers[index]
-            copies = self._held.get(index) or self._copy(index, compute)
-            hidden = forward_layer(layer, hidden, batch.layout(layer.heads), copies, self.recompute)
+        layers = range(start, len(self.layers) if end is None else end)
+        skipped = skipped_layers(self.skips, layers)
+        for index in layers:
+            if index not in skipped:
+                layer, copies = self._read(index, compute)
+                hidden = forward_layer(layer, hidden, batch.layout(layer.heads), copies, self.recompute)
             if index + 1 in wanted and index + 1 != end:
                 visit(index + 1, hidden)
         return hidden
@@ -108,6 +115,14 @@ class HandEngine:
     def release_(self, layers: range) -> None:
         for index in layers:
             self._held.pop(index, None)
+
+    def _read(self, index: int, compute: torch.dtype | None) -> tuple[Layer, Copies]:
+        """A layer as a pass reads it, and its weights in the type of products."""
+        layer = self.layers[index]
+        mixed = layer if self.mixing is None else self.mixing.of_layer(layer)
+        if mixed is not layer:
+            return mixed, copy_weights(mixed, compute or layer.up.weight.dtype)
+        return layer, self._held.get(index) or self._copy(index, compute)
 
     def _copy(self, index: int, compute: torch.dtype | None) -> Copies:
         layer = self.layers[index]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from finegrid.buckets import Cuts, cut_buckets
 from finegrid.encoders.tiers import Tier
 from finegrid.model.anatomy import Anatomy
-from finegrid.model.dropout import Clock, Dropout
+from finegrid.model.dropout import Clock, Dropout, skipped_layers
 from finegrid.model.hosted_attention import SITE, attention_of, register_attention
 from finegrid.model.initial import Initial, find_initials
 from finegrid.model.kernels.layout import Bucket
+from finegrid.model.mixing import Mixing
 from finegrid.model.outline import Outline, SiteOutline, name_linears, outline_of
 from finegrid.model.packing.batches import Batch, Packed, fill_up
 from finegrid.model.passing import Pass, current_pass, passing
@@ -69,9 +70,11 @@ class HostedEngine:
         self.heads = int(getattr(encoder.config, "num_attention_heads", 1))
         self.parts = self._put_together(clock)
         self.recompute = False
+        self.skips: list[Dropout] = []
+        self.mixing: Mixing | None = None
         self.attended = 0  # calls of finegrid's attention in the last pass
         for name in dict.fromkeys(self.outline.layers):
-            host_layer_(encoder.get_submodule(name), self.outline.returns)
+            host_layer_(encoder.get_submodule(name), self.outline.returns, lambda: self.mixing)
 
     def _put_together(self, clock: Clock) -> Anatomy:
         encoder, outline, config = self.encoder, self.outline, self.encoder.config
@@ -183,6 +186,7 @@ class HostedEngine:
         if "use_cache" in known:
             given["use_cache"] = False
         current.recompute = self.recompute and torch.is_grad_enabled()
+        current.skipped = skipped_layers(self.skips, range(current.start, current.end))
         with passing(current):
             last: Tensor = self.encoder(**given)[0]
         self.attended = current.attended
@@ -204,12 +208,14 @@ def cut_padded(lengths: NDArray[np.int64], heads: int) -> Cuts:
     return cut_buckets(lengths)
 
 
-def host_layer_(layer: nn.Module, returns: int) -> None:
-    """Let a layer ask the pass that it is in whether it is computed."""
+def host_layer_(layer: nn.Module, returns: int, mixing_of: Callable[[], Mixing | None]) -> None:
+    """Let a layer ask the pass that it is in whether it is computed, and with which weights."""
     own = layer.forward
 
     def forward(*args: Any, **kwargs: Any) -> Any:
-        return current_pass().through_layer(own, returns, args, kwargs)
+        mixing = mixing_of()
+        compute = own if mixing is None else mixing.around(layer, own)
+        return current_pass().through_layer(compute, returns, args, kwargs)
 
     layer.forward = forward
 

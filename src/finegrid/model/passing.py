@@ -48,6 +48,7 @@ class Pass:
     visit: Callable[[int, Tensor], None]
     bucket: Bucket | None = None
     number: int = field(default_factory=lambda: next(NUMBERS))
+    skipped: frozenset[int] = frozenset()  # layers that are left out: they return what they are given
     recompute: bool = False  # layers keep nothing but their input, and are computed once more
     called: int = 0  # layers, so far
     attended: int = 0  # calls of finegrid's attention, so far
@@ -76,7 +77,7 @@ class Pass:
             hidden = self.hidden
         if index >= self.start:
             self.visit(index, hidden)
-        if self.start <= index < self.end:
+        if self.start <= index < self.end and index not in self.skipped:
             if named:
                 kwargs = {**kwargs, "hidden_states": hidden}
             else:

@@ -15,6 +15,7 @@ from finegrid.recipe.identity import Levels
 from finegrid.spelling import find_near, format_level
 from finegrid.strategies.augment import Augment
 from finegrid.strategies.average import Average
+from finegrid.strategies.child import Child
 from finegrid.strategies.clip import Clip
 from finegrid.strategies.contrast import Contrast
 from finegrid.strategies.distil import Distil
@@ -23,8 +24,10 @@ from finegrid.strategies.fgm import Fgm
 from finegrid.strategies.freelb import FreeLb
 from finegrid.strategies.freeze import Freeze
 from finegrid.strategies.head import HeadSettings
+from finegrid.strategies.layerdrop import LayerDrop
 from finegrid.strategies.lora import Lora
 from finegrid.strategies.loss import Loss
+from finegrid.strategies.mixout import Mixout
 from finegrid.strategies.mixup import Mixup
 from finegrid.strategies.model import ModelSettings
 from finegrid.strategies.noise import Noise
@@ -35,16 +38,19 @@ from finegrid.strategies.posthoc import Posthoc
 from finegrid.strategies.pretrain import Pretrain
 from finegrid.strategies.prior import Prior
 from finegrid.strategies.probe import Probe
+from finegrid.strategies.pseudo import Pseudo
 from finegrid.strategies.rates import Rates
 from finegrid.strategies.rdrop import RDrop
 from finegrid.strategies.reinit import Reinit
 from finegrid.strategies.sam import Sam
 from finegrid.strategies.schedule import Schedule
 from finegrid.strategies.scoring import FreePart, Scoring
-from finegrid.strategies.seams import TABLE_READINGS, SharedChance, Strategy, TableReading
+from finegrid.strategies.seams import TABLE_READINGS, SharedChance, Strategy, TableReading, Unlabelled
+from finegrid.strategies.smart import Smart
 from finegrid.strategies.texts import Texts
 from finegrid.strategies.train_only import Train
 from finegrid.strategies.training import Training
+from finegrid.strategies.unfreeze import Unfreeze
 
 if TYPE_CHECKING:
     from finegrid.encoders.families import CheckpointInfo
@@ -56,6 +62,7 @@ Moves = tuple[tuple[str, Any], ...]  # levels, by the names of their factors
 class Recipe:
     model: ModelSettings = ModelSettings()
     texts: Texts = Texts()
+    pseudo: Pseudo = Pseudo()
     augment: Augment = Augment()
     head: HeadSettings = HeadSettings()
     dropout: DropoutSettings = DropoutSettings()
@@ -63,20 +70,25 @@ class Recipe:
     noise: Noise = Noise()
     reinit: Reinit = Reinit()
     probe: Probe = Probe()
+    layerdrop: LayerDrop = LayerDrop()
     freeze: Freeze = Freeze()
     loss: Loss = Loss()
     distil: Distil = Distil()
     contrast: Contrast = Contrast()
     mixup: Mixup = Mixup()
     rdrop: RDrop = RDrop()
+    smart: Smart = Smart()
     fgm: Fgm = Fgm()
     pgd: Pgd = Pgd()
     freelb: FreeLb = FreeLb()
     sam: Sam = Sam()
     train: Train = Train()
     lora: Lora = Lora()
+    mixout: Mixout = Mixout()
     optimizer: Optimizer = Optimizer()
     rates: Rates = Rates()
+    unfreeze: Unfreeze = Unfreeze()
+    child: Child = Child()
     prior: Prior = Prior()
     clip: Clip = Clip()
     schedule: Schedule = Schedule()
@@ -139,6 +151,17 @@ class Recipe:
     def copies(self) -> int:
         """How often a run keeps what it trains, beside weights, gradients, moments and the best weights."""
         return sum(strategy.copies for strategy in self.acting)
+
+    @property
+    def unlabelled(self) -> Unlabelled | None:
+        """Texts without labels that its runs train on."""
+        return next((found for one in self.acting if (found := one.unlabelled) is not None), None)
+
+    @property
+    def without_unlabelled(self) -> Recipe:
+        """The same, but for strategies that train on texts without labels."""
+        using = {name for name in self.parts if getattr(getattr(self, name), "unlabelled", None) is not None}
+        return replace(self, **{name: type(getattr(self, name))() for name in using})
 
     @property
     def shares_chance(self) -> set[SharedChance]:
@@ -326,7 +349,13 @@ DEFAULTS: Levels = BLANK.levels()
 FILES = frozenset(
     f"{field.name}.{name}" for field in fields(Recipe) for name in getattr(Recipe(), field.name).files
 )
-# Of these, the ones whose levels name a teacher.
+# Of these, the ones whose texts the baseline's run labels for others.
+TAUGHT_BY_BASELINE = frozenset(
+    f"{field.name}.{name}"
+    for field in fields(Recipe)
+    for name in getattr(Recipe(), field.name).taught_by_baseline
+)
+# And the ones whose levels name a teacher.
 TEACHER_FACTORS = tuple(
     f"{field.name}.{name}" for field in fields(Recipe) for name in getattr(Recipe(), field.name).teachers
 )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from finegrid.data.markdown import escape_line
 from finegrid.facts.comparison import LossFacts
-from finegrid.facts.decision_words import bundle_lines, factor_words, ladder_words
+from finegrid.facts.decision_words import bundle_lines, ensemble_words, factor_words, ladder_words
 from finegrid.facts.failure_words import failure_lines
 from finegrid.facts.free_words import (
     free_cost,
@@ -183,6 +183,8 @@ def remarks(facts: Facts, look: Look) -> Iterator[str]:
             yield f"- {name}{look.word('colon')}{escape_text(look.word('list semi').join(told))}"
     for ladder in verdict["ladders"]:
         yield f"- {escape_text(ladder_words(ladder, look.lang))}"
+    for ensemble in verdict["ensembles"]:
+        yield f"- {escape_text(ensemble_words(ensemble, look.lang))}"
     for factor, reason in verdict["inert"].items():
         why = escape_text(translate(reason, look.lang))
         yield f"- {look.word('inert', factor=escape_text(factor), reason=why)}"

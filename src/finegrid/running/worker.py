@@ -124,9 +124,11 @@ def work(
     from finegrid.inference.teacher import open_teacher
     from finegrid.model.device import name_gpu
     from finegrid.training.loaded import LoadedStudy, prepare_process
+    from finegrid.training.teaching import teach
 
     prepare_process(settings)
-    loaded = LoadedStudy(load_study(folder, partial(import_own, allowed=allowed)), settings, open_teacher)
+    own = partial(import_own, allowed=allowed)
+    loaded = LoadedStudy(load_study(folder, own), settings, open_teacher, teach)
     channel.send(Ready(loaded.fingerprints, loaded.contents, name_gpu(loaded.device)))
     while True:
         match jobs.get():

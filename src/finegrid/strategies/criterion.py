@@ -125,6 +125,7 @@ class Criterion:
         weigh: losses ``[..., texts]`` and the labels ``[texts]``, to losses.
         mix: other losses, each of which takes its share of what there is before it.
         add: outputs to what is added to the losses, ``[..., texts]``.
+        count: outputs to what all that is multiplied by, ``[texts]``.
     """
 
     views: int = 1
@@ -136,6 +137,7 @@ class Criterion:
     weigh: tuple[Callable[[Tensor, Tensor], Tensor], ...] = ()
     mix: tuple[Mixed, ...] = ()
     add: tuple[Callable[[Outputs], Tensor], ...] = ()
+    count: tuple[Callable[[Outputs], Tensor], ...] = ()
 
     def losses(self, outputs: Outputs) -> Tensor:
         """``[..., texts]``, in the type of the logits."""
@@ -150,7 +152,8 @@ class Criterion:
         losses = [self._of_pass(each, outputs.labels) for each in logits]
         mean = sum(losses[1:], losses[0]) / len(losses) if len(losses) > 1 else losses[0]
         mean = reduce(lambda so_far, mixed: so_far.lerp(mixed.losses(outputs), mixed.share), self.mix, mean)
-        return sum((addition(outputs) for addition in self.add), mean)
+        added = sum((addition(outputs) for addition in self.add), mean)
+        return reduce(lambda so_far, count: so_far * count(outputs), self.count, added)
 
     def _of_pass(self, logits: Tensor, labels: Tensor) -> Tensor:
         logits = reduce(lambda values, adjust: adjust(values), self.adjust, logits)

@@ -76,5 +76,6 @@ class Freeze(Strategy):
             module.requires_grad_(False)
         model.frozen_layers = self.layers
         if not self.dropout:
-            for site in [*parts.embedding_dropouts, *(site for layer in frozen for site in layer.dropouts)]:
+            of_layers = [site for layer in frozen for site in layer.dropouts]
+            for site in [*parts.embedding_dropouts, *of_layers, *model.engine.skips[: self.layers]]:
                 site.silenced = True

@@ -115,6 +115,8 @@ class Part:
     files: ClassVar[tuple[str, ...]] = ()
     # Of these, the ones that name a teacher: the folder of a kept model, or `COLUMNS`.
     teachers: ClassVar[tuple[str, ...]] = ()
+    # Of the files, those that the baseline's run reads as a teacher: it is part of those ids, too.
+    taught_by_baseline: ClassVar[tuple[str, ...]] = ()
     # Factors that cannot be moved where seeds draw texts of their own (design.resample), and why.
     of_one_set: ClassVar[Mapping[str, str]] = {}
 

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from finegrid.data.tokens import TokenisedSplit
     from finegrid.model.classifier import Classifier
-    from finegrid.model.packing.batches import Packed
+    from finegrid.model.packing.batches import Batch, Packed
     from finegrid.optim.updater import ParamGroup, UpdateRule
-    from finegrid.strategies.criterion import Criterion
+    from finegrid.strategies.criterion import Criterion, Outputs
     from finegrid.streams import Streams
 
 
@@ -71,6 +71,34 @@ SharedChance = Literal["pretraining", "teacher"]
 
 
 @dataclass(frozen=True)
+class Unlabelled:
+    """Texts without labels that a run trains on, with those that the baseline's run gives them.
+
+    Attributes:
+        factor: that names their file.
+        path: of the file, from the study's folder.
+        threshold: the least probability of a label.
+    """
+
+    factor: str
+    path: str
+    threshold: float
+
+
+@dataclass(frozen=True)
+class Guessed:
+    """Of a run's texts, those whose labels a teacher has guessed: the last ones.
+
+    Attributes:
+        texts: how many.
+        seconds: that the teacher took.
+    """
+
+    texts: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
 class Setting:
     """What a run is built in: all that a strategy may ask for beside the model.
 
@@ -83,6 +111,8 @@ class Setting:
         teachers: what they say of these texts.
         read_anchor: see `anchor`; called only by strategies that need it.
         features: of these texts, for strategies that come after all that changes the encoder.
+        pack: texts by their numbers among these, as the run reads them.
+        guessed: the texts whose labels a teacher has guessed.
     """
 
     seed: int
@@ -93,6 +123,8 @@ class Setting:
     teachers: Lessons
     read_anchor: Callable[[], Mapping[str, Tensor]]
     features: Features
+    pack: Callable[[NDArray[np.int64]], Batch]
+    guessed: Guessed = Guessed()
 
     @property
     def anchor(self) -> Mapping[str, Tensor]:
@@ -130,6 +162,8 @@ class Strategy(Part):
     always: ClassVar[bool] = False
     # Whether all it does in a step can be captured in a CUDA graph: pure on tensors, nothing read back.
     capturable: ClassVar[bool] = True
+    # Whether a run with it may be stacked: it needs no pass of its own model.
+    stackable: ClassVar[bool] = True
     # Whether what frozen layers make of a batch may be computed once, for all runs and views of a family. If
     # not, its factors must have a price: a family then shares it as a whole, or does not.
     shares_prefix: ClassVar[bool] = True
@@ -191,6 +225,20 @@ class Strategy(Part):
     def move_words(self, model: Classifier, batch: Packed, step: int) -> None:
         """Move the words of a batch before it is first read, of a strategy that ``shifts``."""
 
+    def more_losses(
+        self, model: Classifier, batch: Packed, outputs: Outputs, read: Callable[[], Tensor], step: int
+    ) -> Tensor | None:
+        """What is added to the losses of a batch or a portion of it, ``[texts]``, by more passes over it.
+
+        Args:
+            model: that has read it.
+            batch: that is read.
+            outputs: what the model has said of it.
+            read: reads it once more, for its logits ``[texts, classes]``, as the first of ``outputs``.
+            step: of the run, from 0.
+        """
+        return None
+
     def more_gradients(self, model: Classifier, batch: Packed, backward: Callable[[], None]) -> None:
         """Add to the gradients by more passes: ``backward()`` reads the batch once more and adds its own."""
 
@@ -212,6 +260,11 @@ class Strategy(Part):
     def frozen_layers(self) -> int:
         """How many layers it freezes, from the bottom."""
         return 0
+
+    @property
+    def unlabelled(self) -> Unlabelled | None:
+        """The texts that it has the baseline's run label."""
+        return None
 
     @property
     def table_reading(self) -> TableReading:
@@ -284,9 +337,10 @@ REACH: dict[str, tuple[Aspect, ...]] = {
     "rate_factor": ("rates",),
     "rewrite": ("data",),
     "move_words": ("loss", "gradients"),
+    "more_losses": ("loss", "gradients"),
     "more_gradients": ("gradients",),
     "change_gradients_": ("gradients",),
 }
-SECOND_PASSES = ("move_words", "more_gradients")
+SECOND_PASSES = ("move_words", "more_losses", "more_gradients")
 # Seams whose effect no hash of tensors and rates shows.
 IN_STEPS = ("rewrite", "criterion", "averager", *SECOND_PASSES, "change_gradients_")

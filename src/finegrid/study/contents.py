@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from finegrid.errors import InputError, Problem
-from finegrid.recipe.identity import Level
-from finegrid.recipe.recipe import FILES
+from finegrid.recipe.identity import Level, key_of
+from finegrid.recipe.recipe import FILES, TAUGHT_BY_BASELINE
 from finegrid.spelling import expand_user
 from finegrid.strategies.part import COLUMNS
 from finegrid.study.kept_files import check_kept, find_kept
@@ -45,6 +45,8 @@ def fingerprint_contents(study: Study, recipes: Iterable[Mapping[str, Level]]) -
     for name, path in named.items():
         try:
             found[name] = fingerprint_named(study, path)
+            if name.partition("=")[0] in TAUGHT_BY_BASELINE:
+                found[name] = digest_lesson(study, found[name])
         except (OSError, ValueError) as error:  # such as a name with a NUL in it
             why = getattr(error, "strerror", None) or error
             what = f"found {path!r}, which cannot be read from {study.folder}: {why}."
@@ -54,6 +56,14 @@ def fingerprint_contents(study: Study, recipes: Iterable[Mapping[str, Level]]) -
     for levels in recipes:
         found |= study.own.fingerprint(levels)
     return dict(sorted(found.items()))
+
+
+def digest_lesson(study: Study, content: str) -> str:
+    """What a file of texts becomes once the baseline's run has labelled them: other runs would not do so."""
+    moved = study.first_recipe.moved().items()
+    own = {name: level for name, level in moved if name not in TAUGHT_BY_BASELINE}
+    files = {**fingerprint_contents(study, [own]), **study.own.fingerprint(own)}
+    return hashlib.sha256(f"{content} {key_of(own)} {files}".encode()).hexdigest()[:16]
 
 
 def fingerprint_named(study: Study, level: str) -> str:

@@ -6,7 +6,7 @@ Reading commands know them by what ``strategies.json`` says, which `finegrid pla
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from finegrid.errors import InputError, Problem, input_error
 from finegrid.recipe.described import Description, recipe_described
 from finegrid.recipe.own_code import (
+    NAME,
     OwnCode,
+    find_name_problem,
     import_strategy,
     read_file,
     read_installed,
@@ -173,11 +175,28 @@ def load_described(folder: Path) -> tuple[Description, ...]:
 
 
 def load_file(folder: Path) -> StrategiesFile | None:
-    """``strategies.json``; None if there is none that fits."""
+    """``strategies.json``; None if there is none that fits: it is made anew."""
     try:
-        return parse_strictly(StrategiesFile, StudyFolder(folder).strategies.read_bytes())
-    except (OSError, ValueError):
+        found = parse_strictly(StrategiesFile, StudyFolder(folder).strategies.read_bytes())
+        check_recipe(found.strategies)
+        return found
+    except (OSError, ValueError, TypeError, RuntimeError):  # the last two: of pydantic, about types
         return None
+
+
+def check_recipe(descriptions: Sequence[Description]) -> None:
+    """Refuse what no strategies are like, as where somebody has edited the file.
+
+    Raises:
+        ValueError: so it is; or TypeError.
+    """
+    for name in (names := [one.name for one in descriptions]):
+        if find_name_problem(name) or names.count(name) > 1:
+            raise ValueError(name)
+    for factor in (factor for one in descriptions for factor in one.factors):
+        if not NAME.fullmatch(factor.name):
+            raise ValueError(factor.name)
+    recipe_described(tuple(descriptions)).at({}).levels()
 
 
 def save_file(folder: Path, found: StrategiesFile) -> None:

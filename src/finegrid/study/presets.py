@@ -402,6 +402,31 @@ def optimizers(checkpoint: CheckpointInfo) -> Preset:
     )
 
 
+def contest(checkpoint: CheckpointInfo) -> Preset:
+    """What code of Chinese text contests bundles, each alone and all together; averages cost no run."""
+    baseline: Levels = {
+        "model.max_length": min(USUAL_LENGTH, checkpoint.positions),
+        "schedule.warmup_ratio": 0.1,
+    }
+    alone: dict[str, Levels] = {
+        "fgm": {"fgm.epsilon": 1.0},
+        "rdrop": {"rdrop.alpha": 4.0},
+        "layer-decay": {"rates.layer_decay": 0.95},
+        "multi-sample": {"head.samples": 5},
+    }
+    base = Recipe().at(baseline)
+    able = [levels for levels in alone.values() if not find_obstacle(base, levels, checkpoint)]
+    together = {name: level for levels in able for name, level in levels.items()}
+    recipes: dict[str, Levels] = {"plain": {}, **alone}
+    if len(able) > 1:
+        recipes["all"] = together
+    return Preset(
+        baseline=baseline,
+        factors={"contest": [*recipes], "average.ema": [0.0, 0.05]},
+        bundles={"contest": Bundle(recipes)},
+    )
+
+
 PRESETS: Mapping[str, Callable[[CheckpointInfo], Preset]] = {
     "thucnews64": thucnews64_of,
     "few-sample": few_sample,
@@ -410,4 +435,5 @@ PRESETS: Mapping[str, Callable[[CheckpointInfo], Preset]] = {
     "cheap": cheap,
     "defaults": defaults,
     "optimizers": optimizers,
+    "contest": contest,
 }

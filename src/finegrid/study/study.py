@@ -91,6 +91,11 @@ class Study:
         return self.baseline.at(unbundle(levels, self.bundles))
 
     @property
+    def first_recipe(self) -> Recipe:
+        """The baseline's run: every varied factor at its first level."""
+        return self.recipe_at({name: levels[0] for name, levels in self.factors.items()})
+
+    @property
     def undecided(self) -> bool:
         """Whether this is a screen in phase 1, to which rows may come."""
         return self.head.design.kind == "screen" and self.screen is None

@@ -104,6 +104,26 @@ OBSTACLES = (
         r"(?:level \S+, but )?the layers of (\S+) share one set of weights\.(?: Freeze none, or all \d+\.)?",
         r"\1 的各层共用一组权重",
     ),
+    (
+        r"level (\S+), but the layers of (\S+) share one set of weights: none can begin before another\. "
+        r"Leave it at 0\.",
+        r"\2 的各层共用一组权重，不能一层比另一层先开始",
+    ),
+    (
+        r'(\S+) with "(.+)", whose steps cannot be masked number by number\. Set child\.share = 1, or take '
+        r"another optimizer\.",
+        r"\2 的更新不能逐个数值地遮住",
+    ),
+    (
+        r"(\S+) with pretrain\.tokens (\d+): fine-tuning does not start from the checkpoint's values, "
+        r"which mixout mixes in\. Leave one of the two at 0\.",
+        "微调不从检查点的数值开始，而 mixout 混入的正是这些数值",
+    ),
+    (
+        r"(\S+) with rank (\d+), but what LoRA leaves at the checkpoint's values has nothing to be mixed "
+        r"with\. Leave one of the two at 0\.",
+        "LoRA 让这些数值停在检查点处，没有什么可混合的",
+    ),
     (r'"(.+)", but for (\S+) finegrid has its own head only\.', r"\2 只能用 finegrid 自己的分类头"),
     (r"level (\d+), but the encoder has (\d+) positions\.", r"编码器只有 \2 个位置"),
     (r"level (\d+), but the encoder has (\d+) layers?\.", r"编码器只有 \2 层"),

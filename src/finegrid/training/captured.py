@@ -34,8 +34,10 @@ class CapturedStep:
         self.stack, self.shape, self.device = stack, shape, device
         model = stack.models[0]
         of_head = {site.site for site in model.head.dropouts}
-        passes = {site: stack.head_passes if site in of_head else stack.views for site in model.dropouts}
+        sites = dict.fromkeys(site for one in stack.models for site in one.dropouts)
+        passes = {site: stack.head_passes if site in of_head else stack.views for site in sites}
         self.sites = [name_pass(site, number) for site, count in passes.items() for number in range(count)]
+        self.sites += dict.fromkeys(name for one in stack.models for name in one.draws)
         groups = max(len(run.optimizer.groups) for run in stack.runs)
         integers = 2 * shape.tokens + 3 * shape.texts
         self.integers = torch.zeros(integers + len(self.sites), dtype=torch.int64, device=device)

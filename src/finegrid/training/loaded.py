@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,23 +41,38 @@ from finegrid.study.scored_label import check_scored_label
 from finegrid.study.settings import RunSettings
 from finegrid.study.study import Study
 from finegrid.training.features import TextFeatures
+from finegrid.training.guesses import Guess, Guesser
 from finegrid.training.teachers import OpenModel, Teachers, refuse_models
 from finegrid.training.texts import OWN, TrainingTexts
 
 PROVED_TEXTS, PROVED_TOKENS = 6, 256  # that a tier is proved on, and of each at most
+# Trains the teacher of a seed, and has it read texts; it goes on from its state, where there is one.
+Teach = Callable[["LoadedStudy", int, TokenisedSplit, Path], Guess]
 # Per batch of evaluation: large enough for full-speed products; on CPUs small enough for the cache.
 EVALUATION_TOKENS = {"cpu": 4096, "cuda": 32768}
+
+
+def refuse_to_teach(loaded: LoadedStudy, seed: int, texts: TokenisedSplit, state: Path) -> Guess:
+    """For who opens a study without being able to train."""
+    what = "texts without labels are labelled by `finegrid run` alone."
+    raise InputError(str(loaded.study.folder), [Problem("teacher", what)])
 
 
 class LoadedStudy:
     """A study's data and checkpoint, loaded."""
 
-    def __init__(self, study: Study, settings: RunSettings, open_model: OpenModel = refuse_models) -> None:
+    def __init__(
+        self,
+        study: Study,
+        settings: RunSettings,
+        open_model: OpenModel = refuse_models,
+        teach: Teach = refuse_to_teach,
+    ) -> None:
         assert not study.own.descriptions, "who trains has a study's own strategies themselves"
         self.study = study
         self.every_row = False  # for tests and benchmarks: hold words that no text has, too
         # Made when they are asked for; by the file of more texts, since these have words of their own.
-        self._rows: dict[str, Rows | None] = {}
+        self._rows: dict[tuple[str, ...], Rows | None] = {}
         self._anchors: dict[Rows | None, dict[str, Tensor]] = {}
         self._proof: TierProof | None = None  # the last one
         self._views: dict[int, LoadedStudy] = {}  # by split, of a resampled study
@@ -74,22 +90,24 @@ class LoadedStudy:
             texts = chain(table.train.texts, table.dev.texts, table.test.texts)
             try_texts(study.checkpoint.folder, texts)
         self.tokens = tokenise(self.table, self._tokenizer, study.files.cache)
-        self.texts = TrainingTexts(study, self.table, self.tokens.train, self._tokenizer)
+        self.seed = study.head.design.numbers[0]  # of the teacher that labels texts
+        self._teach = teach
+        self.texts = TrainingTexts(study, self.table, self.tokens.train, self._tokenizer, self._guesser())
         self.checkpoint = Checkpoint(study.checkpoint)
         self.teachers = Teachers(study, settings, self.table, open_model)
         self.teachers.check()
         rows = [row.recipe for row in study.rows]
         self.contents = fingerprint_contents(study, [recipe.moved() for recipe in rows])
         for recipe in rows:
-            self.training_texts(recipe)
+            self.texts.read(recipe)
         length = study.baseline.model.max_length
         self.token_facts = [
             count_tokens(part, split, getattr(self.tokens, part), self._tokenizer, length)
             for part, split in splits_of(self.table)
         ]
         self.token_facts += [
-            count_tokens(f"texts.extra = {path}", texts, tokens, self._tokenizer, length)
-            for path, (texts, tokens) in self.texts.extra.items()
+            count_tokens(name, texts, tokens, self._tokenizer, length)
+            for name, (texts, tokens) in self.texts.beside.items()
         ]
         weights, template = self.checkpoint.weights, self.tokens.train.template
         self.warnings = check_opened(study.checkpoint, weights, self._tokenizer, template, self.token_facts)
@@ -150,8 +168,26 @@ class LoadedStudy:
         return [table.fingerprint() for table in self.tables] if len(self.tables) > 1 else []
 
     def of_seed(self, seed: int) -> LoadedStudy:
-        """The study with the texts that the runs of a seed have: itself, unless each has its own split."""
-        return self._of_split(self.study.head.design.split_of(seed)) if len(self.tables) > 1 else self
+        """The study with the texts that the runs of a seed have: those of its split, where each has one, and
+        those that its own teacher has labelled.
+        """
+        if len(self.tables) > 1:
+            return self._of_split(self.study.head.design.split_of(seed))
+        if seed == self.seed:
+            return self
+        view = copy(self)
+        view.seed = seed
+        view.texts = replace(self.texts, guess=view._guesser(), _taught={})
+        return view
+
+    def _guesser(self) -> Guesser:
+        """The teacher of texts without labels."""
+
+        def about() -> Hashable:
+            told = self.fingerprints, self.settings.alike, self.contents
+            return tuple(tuple(sorted(each.items())) for each in told)
+
+        return Guesser(self.study, self.seed, about, partial(self._teach, self))
 
     def _of_split(self, split: int) -> LoadedStudy:
         if split not in self._views:
@@ -159,7 +195,8 @@ class LoadedStudy:
             view._features, view._rows, view._anchors = {}, {}, {}
             view.table = self.tables[split]
             view.tokens = tokenise(view.table, self._tokenizer, self.study.files.cache)
-            view.texts = TrainingTexts(self.study, view.table, view.tokens.train, self._tokenizer)
+            guess = view._guesser()
+            view.texts = TrainingTexts(self.study, view.table, view.tokens.train, self._tokenizer, guess)
             splits = (view.tokens.train, view.tokens.dev, view.tokens.test)
             largest = max(int(split.tokens.max(initial=0)) for split in splits)
             check_largest(self.study.checkpoint, self.checkpoint.weights, largest)
@@ -176,10 +213,10 @@ class LoadedStudy:
 
     def longest_of(self, recipe: Recipe) -> int:
         """Tokens of the longest text that a recipe's runs see."""
-        if recipe.texts == OWN:
+        if recipe.texts == OWN and recipe.unlabelled is None:
             return self.longest
-        each = (self.training_texts(recipe), self.tokens.dev, self.tokens.test)
-        return int(max(split.lengths.max() for split in each))
+        scored = [int(split.lengths.max()) for split in (self.tokens.dev, self.tokens.test)]
+        return max(self.texts.longest(recipe), *scored)
 
     @cached_property
     def longest(self) -> int:
@@ -191,16 +228,15 @@ class LoadedStudy:
         """The rows of the table of words that a recipe's runs, and those of the study's other recipes, may
         need; None: all.
         """
-        more = recipe.texts.extra
+        more = self.texts.name_files(recipe)
         if self.every_row:
             return None
         if more not in self._rows:
             recipes = [*(row.recipe for row in self.study.rows), recipe]
             own = (self.tokens.train, self.tokens.dev, self.tokens.test)
             words: list[NDArray[Any]] = [split.tokens for split in own]
-            words += [
-                self.texts.extra_words(one) for one in {one.texts.extra: one for one in recipes}.values()
-            ]
+            others = {self.texts.name_files(one): one for one in recipes}
+            words += [self.texts.extra_words(one) for one in others.values()]
             self._rows[more] = self._choose_rows(words)
         return self._rows[more]
 
@@ -281,6 +317,8 @@ class LoadedStudy:
             self.teachers,
             lambda: self.anchor(self.rows_in_steps(recipe)),
             self._features_of(recipe),
+            lambda rows: self._pack(texts, rows, recipe),
+            self.texts.guessed(recipe),
         )
 
     def _further(self, recipe: Recipe, texts: TokenisedSplit) -> FurtherPretraining:

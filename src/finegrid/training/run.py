@@ -92,6 +92,7 @@ class Run:
         self.optimizer = Updater(build_groups(recipe, self.model), rule)
         # Both are asked in every step, and worked out once.
         self.acting, self.shares_prefix = recipe.acting, recipe.shares_prefix
+        self.waits = any("factor" in group for group in self.optimizer.groups)
         self.micro_batch = recipe.training.portion  # texts; 0: whole batches
         self.averagers = [a for strategy in self.acting if (a := strategy.averager(self.model))]
         if rule.evaluated:
@@ -128,14 +129,29 @@ class Run:
         def once_more() -> None:
             self._add_gradients_(batch, step)
 
+        shifts = any(strategy.shifts for strategy in self.acting)
         self.pair_(batch, step)
-        with self.model.shifting(batch, any(strategy.shifts for strategy in self.acting)):
+        with self.leaving_alone(step), self.model.shifting(batch, shifts):
             for strategy in self.acting:
                 strategy.move_words(self.model, batch, step)
             value = self._add_gradients_(batch, step, check=True)
             for strategy in self.acting:
                 strategy.more_gradients(self.model, batch, once_more)
         return value
+
+    @contextmanager
+    def leaving_alone(self, step: int) -> Iterator[None]:
+        """Compute no gradients, until the end, of what a step leaves alone."""
+        rates = self.rates(step) if self.waits else []
+        groups = [group for group, rate in zip(self.optimizer.groups, rates, strict=False) if rate is None]
+        waiting = [p for group in groups for p in group["params"]]
+        for p in waiting:
+            p.requires_grad_(False)
+        try:
+            yield
+        finally:
+            for p in waiting:
+                p.requires_grad_(True)
 
     def _add_gradients_(self, batch: Batch, step: int, check: bool = False) -> float:
         """Add the gradients of the mean over a batch's texts, portion by portion. Returns that mean.
@@ -147,7 +163,7 @@ class Run:
         total = 0.0
         with self.model.hold_still(len(portions) > 1):
             for portion in portions:
-                loss = self.loss(self.outputs(portion, step))
+                loss = self._loss_of(portion, step)
                 if len(portions) > 1:
                     loss = loss * (len(portion.lengths) / len(batch.lengths))
                 total += float(loss.detach())
@@ -155,6 +171,19 @@ class Run:
                     self.check(total, step)
                 loss.backward()
         return total
+
+    def _loss_of(self, portion: Packed, step: int) -> Tensor:
+        """The mean over the texts of a portion, with what strategies add by passes of their own."""
+
+        def read() -> Tensor:
+            return self.outputs_of((self.model.features(portion, step),), portion).logits[0]
+
+        outputs = self.outputs(portion, step)
+        loss = self.loss(outputs)
+        for strategy in self.acting:
+            more = strategy.more_losses(self.model, portion, outputs, read, step)
+            loss = loss if more is None else loss + more.mean()
+        return loss
 
     def pair_(self, batch: Batch, step: int) -> None:
         """Find a partner for every text of a batch, where a strategy mixes them."""

@@ -6,7 +6,8 @@ operations of one. A batched product is not bitwise the single one: results are 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from finegrid.model.classifier import Classifier
 from finegrid.model.dropout import CapturedKeys
 from finegrid.model.encoder import copy_weights, forward_layer
 from finegrid.model.engine import HandEngine
+from finegrid.model.mixing import mix_stacked, with_weights
 from finegrid.model.packing.batches import Batch, Packed
 from finegrid.model.stacked import stack_layers_
 from finegrid.training.run import Run
@@ -34,6 +36,8 @@ class Stack:
         pairs = [stack_layers_(same) for same in above]
         self.layers = [layer for layer, _ in pairs]
         self.stacked = [one for _, some in pairs for one in some]
+        self.own_of: dict[Tensor, tuple[Tensor, ...]] = {one.whole: one.own for one in self.stacked}
+        self.mixings = [model.engine.mixing for model in self.models]
 
     def features(self, batch: Packed, step: int | CapturedKeys) -> list[Tensor]:
         """One vector a text of every run, ``[texts, width]``. Embeddings and pooling go run by run."""
@@ -45,13 +49,18 @@ class Stack:
         dtype, recompute = self.models[0].compute or hidden.dtype, self.models[0].engine.recompute
         for index, layer in enumerate(self.layers, start=self.frozen_layers):
             layout = batch.layout(layer.heads, len(self.runs))
-            hidden = forward_layer(layer, hidden, layout, copy_weights(layer, dtype), recompute)
+            read = with_weights(layer, self._mix) if any(self.mixings) else layer
+            hidden = forward_layer(read, hidden, layout, copy_weights(read, dtype), recompute)
             if index + 1 in self.models[0].head.pool.levels:
                 for model, own, kept in zip(self.models, hidden, below, strict=True):
                     kept += model.read(index + 1, own, batch)
         return [
             model.pool(kept, own, batch) for model, kept, own in zip(self.models, below, hidden, strict=True)
         ]
+
+    def _mix(self, whole: Tensor) -> Tensor:
+        """A matrix of all runs, as this step reads it."""
+        return mix_stacked(whole, self.own_of[whole], self.mixings)
 
     def losses(self, batch: Packed, step: int | CapturedKeys) -> Tensor:
         """The loss of every run, ``[runs]``, each by its own criterion."""
@@ -67,6 +76,24 @@ class Stack:
         if isinstance(batch, Batch) and isinstance(step, int):  # of a captured step, it finds the pairs
             for run in self.runs:
                 run.pair_(batch, step)
+        with self._leaving_alone(step):
+            total = self._add_gradients_(batch, step)
+            for one in self.stacked:
+                one.hand_out_gradients_()
+        return total
+
+    @contextmanager
+    def _leaving_alone(self, step: int | CapturedKeys) -> Iterator[None]:
+        """Compute no gradients, until the end, of what a step of all runs leaves alone."""
+        with ExitStack() as left:
+            if isinstance(step, int) and any(run.waits for run in self.runs):  # which are not captured
+                for run in self.runs:
+                    left.enter_context(run.leaving_alone(step))
+                for one in self.stacked:
+                    one.whole.requires_grad_(any(p.requires_grad for p in one.own))
+            yield
+
+    def _add_gradients_(self, batch: Packed, step: int | CapturedKeys) -> Tensor:
         portions = batch.portions(self.runs[0].micro_batch)
         total = None
         for portion in portions:
@@ -75,8 +102,6 @@ class Stack:
                 losses = losses * (len(portion.labels) / len(batch.labels))
             losses.sum().backward()
             total = losses.detach() if total is None else total + losses.detach()
-        for one in self.stacked:
-            one.hand_out_gradients_()
         assert total is not None  # a batch has texts
         return total
 
@@ -89,5 +114,5 @@ def hand_layers(model: Classifier) -> list[Layer]:
 
 def can_stack(run: Run) -> bool:
     """Whether passes are hand-written, and nothing that is switched on needs one of the run's own model."""
-    by_hand = isinstance(run.model.engine, HandEngine)
-    return by_hand and not any(strategy.reads_again() for strategy in run.acting)
+    alone = any(not one.stackable or one.reads_again() for one in run.acting)
+    return isinstance(run.model.engine, HandEngine) and not alone

@@ -17,7 +17,7 @@ import numpy as np
 from finegrid.atomic import check_folder
 from finegrid.data.alike import fold_rows
 from finegrid.data.cells_of_file import ColumnOptions, StudyReading
-from finegrid.data.extra import read_extra
+from finegrid.data.extra import read_extra, read_unlabelled
 from finegrid.data.findings import quote_all
 from finegrid.data.table import DataTable, Split
 from finegrid.data.unlabelled import UnlabelledTexts, read_texts
@@ -46,7 +46,7 @@ from finegrid.verdict.outcomes import count_points, find_diverged, measure_influ
 from finegrid.words import SHARED
 
 BASELINE, RECOMMENDED = "baseline", "recommended"
-EXTRA = "texts.extra"
+EXTRA, UNLABELLED = "texts.extra", "pseudo.texts"
 GROUP = "group"  # column of a small study's texts
 
 ENGLISH = {
@@ -273,7 +273,7 @@ def list_small_parts(study: Study, table: DataTable, fresh: list[str] | None) ->
 
 
 def extra_files(study: Study, moved: Levels, table: DataTable) -> dict[str, str]:
-    """More training texts of the two recipes, as the other texts of the small study are written.
+    """More texts to train on of the two recipes, as the other texts of the small study are written.
 
     Raises:
         InputError: a file that cannot be used.
@@ -285,6 +285,9 @@ def extra_files(study: Study, moved: Levels, table: DataTable) -> dict[str, str]
         if table.train.groups is not None:  # each is a group of its own
             lines = [json.dumps({**json.loads(line), GROUP: ""}, ensure_ascii=False) + "\n" for line in lines]
         files[str(small_level(EXTRA, path))] = "".join(lines)
+    for path in {recipe.pseudo.texts for recipe in list_small_recipes(study, moved)} - {""}:
+        texts = read_unlabelled(UNLABELLED, Path(path), study.folder, study.head.data, table).texts
+        files[str(small_level(UNLABELLED, path))] = "".join(map(text_line, texts))
     return files
 
 
@@ -297,8 +300,9 @@ def small_level(factor: str, level: Level) -> Level:
     """A level as the small study has it, whose folder lies in the study's: files have other names there."""
     if factor not in FILES or level in ("", COLUMNS):
         return level
-    if factor == EXTRA:
-        return f"extra-{hashlib.sha256(str(level).encode()).hexdigest()[:8]}.jsonl"
+    if factor in (EXTRA, UNLABELLED):
+        name = "extra" if factor == EXTRA else "unlabelled"
+        return f"{name}-{hashlib.sha256(str(level).encode()).hexdigest()[:8]}.jsonl"
     path = Path("..") / expand_user(str(level))  # which stays as it is if it begins at the root
     return path.as_posix()
 
@@ -345,6 +349,11 @@ def split_lines(split: Split, labels: tuple[str, ...]) -> list[str]:
         json_line(text, labels[label], group)
         for text, label, group in zip(split.texts, split.labels, groups, strict=True)
     ]
+
+
+def text_line(text: tuple[str, ...]) -> str:
+    """A text, or a pair, without a label."""
+    return json.dumps(dict(zip(column_names(len(text)), text, strict=True)), ensure_ascii=False) + "\n"
 
 
 def json_line(text: tuple[str, ...], label: str, group: int | None = None) -> str:

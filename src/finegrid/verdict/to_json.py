@@ -12,6 +12,7 @@ from finegrid.facts.verdict import (
     ConditionFacts,
     DecisionFacts,
     EffectFacts,
+    EnsembleFacts,
     EstimateFacts,
     ExpectedFacts,
     FactorFacts,
@@ -46,6 +47,7 @@ from finegrid.study.screen import Screen, ScreenedFactor
 from finegrid.verdict.context import Condition, LocalEffect
 from finegrid.verdict.diagnose import Warning
 from finegrid.verdict.diagnose_words import describe
+from finegrid.verdict.ensembles import Ensemble
 from finegrid.verdict.failures_json import failures_json
 from finegrid.verdict.free import FreeLevel
 from finegrid.verdict.splits import DrawnSplits
@@ -81,6 +83,7 @@ def as_json(verdict: Verdict) -> VerdictFacts:
         "notes": list(results.notes),
         "failures": failures_json(verdict),
         "ladders": [ladder_json(ladder) for ladder in verdict.ladders],
+        "ensembles": [ensemble_json(verdict, ensemble) for ensemble in verdict.ensembles],
         "imported": results.audit is None and results.given is None,
         "lower_is_better": results.scale.lower_is_better,
         "score_digits": results.scale.digits,
@@ -154,6 +157,17 @@ def ladder_json(ladder: Ladder) -> LadderFacts:
         "interval": pair(ladder.interval),
         "clear": ladder.is_clear,
         "contenders": list(ladder.contenders),
+    }
+
+
+def ensemble_json(verdict: Verdict, ensemble: Ensemble) -> EnsembleFacts:
+    return {
+        "rows": list(verdict.results.recipes[ensemble.recipe].rows),
+        "models": ensemble.models,
+        "score": json_number(ensemble.score),
+        "interval": pair(ensemble.interval),
+        "gain": json_number(ensemble.gain),
+        "gain_interval": pair(ensemble.gain_interval),
     }
 
 

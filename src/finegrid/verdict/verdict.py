@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -33,6 +34,7 @@ from finegrid.study.scored_label import check_gold
 from finegrid.verdict.calibration import measure_calibration
 from finegrid.verdict.context import Condition, LocalEffect, find_conditions, find_local_effects
 from finegrid.verdict.diagnose import Warning, diagnose
+from finegrid.verdict.ensembles import Ensemble, score_ensembles
 from finegrid.verdict.failures import StudyFailures, avoid_failing, find_failures
 from finegrid.verdict.free import FreeVerdict, judge_free
 from finegrid.verdict.outcomes import (
@@ -117,6 +119,16 @@ class Verdict:
         if results.audit is None or results.repeats or not (left := len(results.missing()["left"])):
             return None
         return Waiting(left, len(results.recipes) * len(results.seeds))
+
+    @cached_property
+    def ensembles(self) -> tuple[Ensemble, ...]:
+        """The seeds' models together, of baseline and recommended recipe; none while runs are missing.
+
+        Raises:
+            InputError: predictions that cannot be read.
+        """
+        rows = (self.results.baseline, self.recommended)
+        return () if self.waiting else score_ensembles(self.results, [row for row in rows if row is not None])
 
     @property
     def recommended(self) -> int | None:

@@ -8,7 +8,7 @@ import numpy as np
 from rich.text import Text
 
 from finegrid.errors import visible
-from finegrid.facts.decision_words import bundle_lines, ladder_words
+from finegrid.facts.decision_words import bundle_lines, ensemble_words, ladder_words
 from finegrid.facts.failure_words import failure_lines
 from finegrid.facts.free_words import free_lead, free_title
 from finegrid.facts.recommendation_words import format_signed, headline, moved_words, reasons
@@ -158,6 +158,7 @@ def tail_lines(verdict: Verdict, facts: VerdictFacts, lang: Lang) -> Iterator[st
         yield words["inert"].format(factor=translate(factor, lang), reason=translate(reason, lang))
     yield from failure_lines(facts, lang)
     yield from (ladder_words(ladder, lang) for ladder in facts["ladders"])
+    yield from (ensemble_words(ensemble, lang) for ensemble in facts["ensembles"])
     yield from loss_lines(verdict, lang)
     yield from interaction_lines(verdict, lang)
     yield from against_lines(verdict, facts, lang)

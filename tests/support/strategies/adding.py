@@ -9,29 +9,38 @@ import pytest
 
 from finegrid.recipe import recipe
 from finegrid.recipe.recipe import DEFAULTS, Recipe
+from finegrid.strategies.child import Child
 from finegrid.strategies.fgm import Fgm
 from finegrid.strategies.freelb import FreeLb
+from finegrid.strategies.layerdrop import LayerDrop
+from finegrid.strategies.mixout import Mixout
 from finegrid.strategies.pgd import Pgd
 from finegrid.strategies.rdrop import RDrop
 from finegrid.strategies.sam import Sam
 from finegrid.strategies.seams import Strategy
+from finegrid.strategies.smart import Smart
+from finegrid.strategies.unfreeze import Unfreeze
 from support.strategies.ema import Ema
 from support.strategies.lion import Lion
-from support.strategies.unfreeze import Unfreeze
 
 # Every one with a level that switches it on.
 EVERY: dict[str, tuple[Strategy, str, bool | float]] = {
     "rdrop": (RDrop(), "alpha", 1.0),
     "ema": (Ema(), "decay", 0.9),
+    "smart": (Smart(), "weight", 1.0),
     "fgm": (Fgm(), "epsilon", 0.5),
     "pgd": (Pgd(), "steps", 2),
     "freelb": (FreeLb(), "steps", 2),
     "sam": (Sam(), "rho", 0.1),
+    "child": (Child(), "share", 0.5),
     "lion": (Lion(), "on", True),
-    "unfreeze": (Unfreeze(), "wait", 0.4),
+    "layerdrop": (LayerDrop(), "p", 0.5),
+    "mixout": (Mixout(), "p", 0.5),
+    "unfreeze": (Unfreeze(), "every", 0.2),
 }
-# A second pass takes a run out of stacks; so do groups that are left alone for a while, out of graphs.
-STACKED = [name for name in EVERY if name not in ("fgm", "pgd", "freelb", "sam")]
+# A second pass takes a run out of stacks, and so do layers that are left out; groups that are left alone for
+# a while take it out of graphs.
+STACKED = [name for name in EVERY if name not in ("smart", "fgm", "pgd", "freelb", "sam", "layerdrop")]
 CAPTURED = [name for name in STACKED if name != "unfreeze"]
 SPECIAL = ("__dataclass_fields__", "__init__", "__eq__", "__hash__", "__repr__")
 

@@ -12,6 +12,7 @@ from finegrid.facts.decision_words import (
     condition_words,
     decision_of,
     decision_words,
+    ensemble_words,
     factor_needs,
     failing_of,
     failing_words,
@@ -255,6 +256,11 @@ def failures(verdict: VerdictFacts) -> list[Both]:
 def ladders(verdict: VerdictFacts) -> list[Both]:
     """Of factors with three levels or more: which is best."""
     return [Both(*(user(ladder_words(one, lang)) for lang in LANGS)) for one in verdict["ladders"]]
+
+
+def ensembles(verdict: VerdictFacts) -> list[Both]:
+    """Of recipes with several seeds: what their models score together."""
+    return [Both(*(user(ensemble_words(one, lang)) for lang in LANGS)) for one in verdict["ensembles"]]
 
 
 def lacking(facts: Facts) -> list[Both]:

@@ -13,9 +13,10 @@ from support.command_line import Call, command_line, finegrid, records
 from support.strategies.own import name_own, write_own
 from support.studies import save_word_checkpoint, write_data, write_word_study
 
+import finegrid as fg
 from finegrid import allowed_code
 from finegrid.study.identity import identify
-from finegrid.study.load import read_study
+from finegrid.study.load import load_study, read_study
 from finegrid.study.study import Study
 
 PLAIN: Mapping[str, Sequence[object]] = {"schedule.warmup_ratio": [0.0, 0.1]}
@@ -172,7 +173,7 @@ def test_the_proof_says_what_it_changes(study: Path, call: Call) -> None:
     assert not [line for line in audit["warnings"] if "centre" in line]
 
 
-def test_it_is_in_a_bundle_and_in_a_fraction_like_any_other(study: Path, call: Call) -> None:
+def test_it_is_set_in_a_bundle_like_any_other(study: Path, call: Call) -> None:
     settings = study / "study.toml"
     text = settings.read_text()
     bundle = '[factors.kind]\nusual = {}\nmine = { "centre.share" = 0.5, "optimizer.rate" = 0.02 }\n'
@@ -180,14 +181,27 @@ def test_it_is_in_a_bundle_and_in_a_fraction_like_any_other(study: Path, call: C
     assert call("plan", study, "--allow-code").returncode == 0
     assert read_study(study).rows[-1].recipe.moved()["centre.share"] == 0.5
 
-    more = "".join(f'"{name}" = {levels}\n' for name, levels in MORE.items())
-    settings.write_text(text.replace("[factors]\n", f"[factors]\n{more}").replace("[design]\n", FRACTION))
-    assert call("plan", study, "--allow-code").returncode == 0
-    assert len(read_study(study).rows) == 8
 
+@pytest.mark.parametrize(
+    ("design", "rows"),
+    [
+        ('kind = "fractional"\nresolution = 4', 8),
+        ('kind = "screen"\nresolution = 4', 8),
+        ('kind = "one-at-a-time"', 5),
+        ('kind = "full"\nseeds = 5\nresample = 5', 16),
+    ],
+)
+def test_it_is_a_factor_of_any_design(design: str, rows: int, study: Path, call: Call) -> None:
+    settings = study / "study.toml"
+    text = settings.read_text().replace('dev = "../data/dev.tsv"\ntest = "../data/test.tsv"', "")
+    more = '"reinit.layers" = [0, 1]\n"optimizer.bias_correction" = [true, false]\n'
+    text = text.replace("[factors]\n", f"[factors]\n{more}").replace("[design]\n", f"[design]\n{design}\n")
+    settings.write_text(text)
 
-MORE = {"reinit.layers": "[0, 1]", "optimizer.bias_correction": "[true, false]"}
-FRACTION = '[design]\nkind = "fractional"\nresolution = 4\n'
+    planned = call("plan", study, "--allow-code")
+
+    assert planned.returncode == 0, planned.stderr
+    assert len(read_study(study).rows) == rows and "centre.share: 0.0, 1.0" in planned.stdout
 
 
 @pytest.mark.parametrize(
@@ -235,5 +249,59 @@ def test_problems_that_only_its_code_knows_are_told_by_plan(study: Path, call: C
 def test_what_is_recommended_is_confirmed_and_kept(study: Path, call: Call) -> None:
     kept = call("fit", study, "--recipe", "centre.share=0.5", "--allow-code")
     assert kept.returncode == 0, kept.stderr
-    assert json.loads((study / "models/best/finegrid.json").read_text())["recipe"]["centre.share"] == 0.5
+    told = json.loads((study / "models/best/finegrid.json").read_text())
+    assert told["recipe"]["centre.share"] == 0.5
+    assert told["fingerprints"]["strategies.centre"] == read_study(study).own.digests["centre"]
     assert call("predict", study / "models/best", "--text-value", "goal match").returncode == 0
+
+
+def test_its_small_study_of_a_confirmation_has_it_too(study: Path, call: Call) -> None:
+    from finegrid.results.load import load_results
+    from finegrid.verdict.confirm import make_small_study
+
+    whole = read_study(study)
+    results = load_results(whole)
+    chosen = next(one for one in results.recipes if one.levels["centre.share"] == 1.0)
+    small = make_small_study(load_study(study), results, chosen, 1, None)
+
+    assert read_study(small).own.digests == whole.own.digests
+    assert read_study(small).factors["centre.share"] == [0.0, 1.0]
+    done = call("run", small, "--workers", "1", "--allow-code")
+    assert done.returncode == 0, done.stderr
+    assert {record["recipe"].get("centre.share") for record in records(small)} == {None, 1.0}
+
+
+def test_python_asks_as_well(study: Path, call: Call) -> None:
+    (study / "strategies.json").unlink()
+    with pytest.raises(fg.InputError, match="does not tell of it"):
+        fg.Study.load(study)
+    ours = fg.Study.load(study, allow_code=True)
+    allowed_code.find_list().unlink()
+    with pytest.raises(fg.InputError, match=r"have not allowed it yet .* with allow_code"):
+        ours.run(workers=1)
+
+    assert not ours.run(workers=1, allow_code=True).failures
+    assert "centre.share" in str(ours.verdict())
+
+
+def test_a_strategy_of_an_installed_package_is_used_by_its_name(
+    study: Path, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packages = tmp_path / "packages"
+    for name in ("ownpackage", "ownpackage-1.0.dist-info"):
+        (packages / name).mkdir(parents=True)
+    (packages / "ownpackage" / "__init__.py").write_text("")
+    write_own(packages / "ownpackage")
+    about = packages / "ownpackage-1.0.dist-info"
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: ownpackage\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[finegrid.strategies]\ncentre = ownpackage.centre\n")
+    monkeypatch.syspath_prepend(packages)
+    settings = study / "study.toml"
+    settings.write_text(settings.read_text().replace('files = ["centre.py"]', 'installed = ["centre"]'))
+
+    refused = call("run", study)
+    assert refused.returncode == 2 and f"centre    {NOT_ALLOWED}" in refused.stderr
+    done = call("run", study, "--workers", "1", "--allow-code")
+    assert done.returncode == 0, done.stderr
+    (told,) = json.loads((study / "strategies.json").read_text())["strategies"]
+    assert told["source"] == "centre" and "centre.share" in call("verdict", study).stdout
