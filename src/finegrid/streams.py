@@ -4,8 +4,8 @@ Names in use. Of the study: ``split``, ``token facts/<part>``, ``split/train_siz
 ``resample/<split>/train_size``. Of a run: ``head/<tensor>``, ``missing/<tensor>``, ``reinit/<tensor>``,
 ``noise/<tensor>``, ``lora/<linear layer>``, ``order/<epoch>``, ``probe/order/<epoch>``,
 ``dropout/<step>/<site>``, ``dropout/<step>/child/<tensor>``, ``child/texts``, ``mixup/<epoch>/<batch>``,
-``augment/<epoch>/<text id>``, ``freelb/<step>``. Of pre-training: ``pretrain/<tensor>``,
-``pretrain/held-out``, ``pretrain/order/<epoch>``,
+``augment/<epoch>/<text id>``, ``freelb/<step>``, ``smart/<step>``. Of pre-training:
+``pretrain/<tensor>``, ``pretrain/held-out``, ``pretrain/order/<epoch>``,
 ``pretrain/example/<epoch>``, ``pretrain/some/<epoch>/<file>``. Because no stream
 depends on another, two recipes with one seed share head, data order and, site by site, dropout masks, and
 switching one site off moves no other.

@@ -29,7 +29,7 @@ from finegrid.training.loaded import LoadedStudy
 from finegrid.training.run import Run
 
 STRATEGIES = Recipe().strategies
-MOVING = ("fgm.", "pgd.", "freelb.")  # embedded words
+MOVING = ("smart.", "fgm.", "pgd.", "freelb.")  # embedded words
 
 
 @pytest.fixture(scope="module")
@@ -218,6 +218,12 @@ class Spy(Strategy):
         assert all(p.grad is None for p in model.parameters())
         self.say("move_words")
 
+    def more_losses(
+        self, model: Classifier, batch: Packed, outputs: Outputs, read: Callable[[], Tensor], step: int
+    ) -> None:
+        assert len(read()) == len(outputs.labels)
+        self.say("more_losses")
+
     def more_gradients(self, model: Classifier, batch: Packed, backward: Callable[[], None]) -> None:
         assert any(p.grad is not None for p in model.parameters())
         self.say("more_gradients")
@@ -272,7 +278,7 @@ def test_seams_fire_in_this_order(loaded: LoadedStudy, monkeypatch: pytest.Monke
 
     spied(loaded, [Spy(calls)], monkeypatch, calls)
 
-    step = ["move_words", "loss", "more_gradients", "change_gradients_", "optimizer", "update"]
+    step = ["move_words", "loss", "more_losses", "more_gradients", "change_gradients_", "optimizer", "update"]
     epoch = [*step, *step, "averaged", "judge", "not averaged"]
     start = ["prepare_model", "criterion", "update_rule", "param_groups", "averager"]
     assert calls == [*start, *epoch, *epoch]
@@ -286,7 +292,7 @@ def test_strategies_act_in_the_order_of_the_recipe(
     spied(loaded, [Spy(calls, "a"), Spy(calls, "b")], monkeypatch, calls)
 
     seams = ("prepare_model", "param_groups", "update_rule", "criterion", "averager", "update", "loss")
-    for seam in (*seams, "move_words", "more_gradients", "change_gradients_"):
+    for seam in (*seams, "move_words", "more_losses", "more_gradients", "change_gradients_"):
         assert [call for call in calls if call.startswith(f"{seam} ")][:2] == [f"{seam} a", f"{seam} b"]
 
 

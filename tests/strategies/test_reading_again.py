@@ -11,7 +11,7 @@ from finegrid.recipe.identity import Levels
 from finegrid.recipe.recipe import Recipe
 from finegrid.training.loaded import LoadedStudy
 
-SWITCHES = ("fgm.epsilon", "pgd.steps", "freelb.steps", "sam.rho")
+SWITCHES = ("smart.weight", "fgm.epsilon", "pgd.steps", "freelb.steps", "sam.rho")
 SHORT = Recipe().at({"model.max_length": 32})
 
 
@@ -41,4 +41,4 @@ def test_the_refusal_names_all(loaded: LoadedStudy) -> None:
     (problem,) = recipe.problems(loaded.study.checkpoint)
 
     assert problem.where == " + ".join(f'"{factor}"' for factor in SWITCHES)
-    assert problem.what.startswith("0.5, 2, 2, 0.1, but each reads a batch once more")
+    assert problem.what.startswith("1.0, 0.5, 2, 2, 0.1, but each reads a batch once more")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from finegrid.model.classifier import Classifier
 from finegrid.model.dropout import Clock, DropoutMask
 from finegrid.model.packing.batches import Batch, pack
 from finegrid.model.shift import Shift
@@ -41,32 +43,43 @@ def texts_of(run: Run, batch: Batch) -> Iterator[Batch]:
         yield pack(split, np.array([row]), run.recipe.model.max_length, torch.device("cpu"))
 
 
+@contextmanager
+def words_moved(model: Classifier, tokens: int, r: Tensor) -> Iterator[None]:
+    """The words of so many tokens, all of a text's, by ``[tokens, width]``; gradients pass frozen layers."""
+
+    def move(module: object, args: object, out: Tensor) -> Tensor:
+        rest = out.shape[:-1].numel() - tokens
+        return out + torch.cat([r, r.new_zeros(rest, r.shape[1])]).view_as(out)
+
+    handle = model.parts.embedding_table.register_forward_hook(move)
+    frozen, model.frozen_layers = model.frozen_layers, 0
+    yield
+    model.frozen_layers = frozen
+    handle.remove()
+
+
 def reader_of(run: Run, one: Batch, texts: int) -> Read:
     """Of a text of a batch of so many: what moving its words leaves as gradients, by them and by weights."""
-    model, tokens = run.model, one.real_tokens
+    model, tokens, width = run.model, one.real_tokens, run.table.weight.shape[1]
 
     def read(moved: Tensor | float) -> tuple[Tensor, Gradients]:
-        seen: list[Tensor] = []
-
-        def move(module: object, args: object, out: Tensor) -> Tensor:
-            r = torch.zeros_like(out)
-            r.view(-1, out.shape[-1])[:tokens] = moved
-            own = out + r if out.requires_grad else (out + r).detach().requires_grad_()
-            own.retain_grad()
-            seen.append(own)
-            return own
-
-        handle = model.parts.embedding_table.register_forward_hook(move)
-        frozen, model.frozen_layers = model.frozen_layers, 0  # else no gradient comes that far
-        (F.cross_entropy(model(one), one.labels) / texts).backward()
-        model.frozen_layers = frozen
-        handle.remove()
+        r = (torch.zeros(tokens, width) + moved).requires_grad_()
+        with words_moved(model, tokens, r):
+            (F.cross_entropy(model(one), one.labels) / texts).backward()
         of_weights = {name: gradient.clone() for name, gradient in gradients(run).items()}
         model.zero_grad()
-        assert seen[0].grad is not None
-        return seen[0].grad.flatten(0, -2)[:tokens], of_weights
+        assert r.grad is not None
+        return r.grad, of_weights
 
     return read
+
+
+def assert_alike(ours: Gradients, expected: Gradients, tolerance: float) -> None:
+    """Of every tensor, to so much of the length of all."""
+    assert ours.keys() == expected.keys()
+    whole = torch.cat([g.flatten() for g in expected.values()]).norm()
+    for name, gradient in expected.items():
+        assert (ours[name] - gradient).norm() <= tolerance * whole, name
 
 
 def check_by_hand(
@@ -85,10 +98,7 @@ def check_by_hand(
             expected[name] = expected.get(name, 0) + gradient
     run.backward(batch, 0)
 
-    assert gradients(run).keys() == expected.keys()
-    whole = torch.cat([g.flatten() for g in expected.values()]).norm()
-    for name, gradient in expected.items():
-        assert (gradients(run)[name] - gradient).norm() <= tolerance * whole, name
+    assert_alike(gradients(run), expected, tolerance)
 
 
 class StillModel:
@@ -103,15 +113,19 @@ class StillModel:
         self.shift = Shift(self.table, batch, Clock(Streams(0)))
         self.passes: dict[str, Any] = {}
         self.clock = self.shift.clock
+        self.parts = SimpleNamespace(layers=[SimpleNamespace(heads=1)])
 
     @property
     def as_classifier(self) -> Any:
         return self
 
+    def moved(self) -> Tensor:
+        """The words, ``[tokens, width]``."""
+        return self.shift(self.table, (), self.words)
+
     def losses(self) -> Tensor:
         """``[texts]``."""
-        moved = self.shift(self.table, (), self.words)
-        return F.softplus(-self.signs * (self.batch.plain_means(moved) @ self.w))
+        return F.softplus(-self.signs * (self.batch.plain_means(self.moved()) @ self.w))
 
     def backward(self) -> None:
         self.losses().mean().backward()
@@ -121,6 +135,9 @@ class StillModel:
 
     def draw_again_(self, since: object = None) -> None:
         """Nothing is dropped."""
+
+    def shifting(self, batch: Batch) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def holding_weights(self, asked: bool = True) -> AbstractContextManager[None]:
         return nullcontext()

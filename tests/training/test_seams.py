@@ -98,7 +98,7 @@ def test_each_says_of_itself_which_paths_it_takes(loaded: LoadedStudy, name: str
     assert can_stack(run) == (name in STACKED)
     assert can_capture([run], 4) == (name in CAPTURED)
     frozen = run_of(loaded, on(loaded, name, freeze__layers=2, freeze__dropout=False))
-    assert (frozen_prefix(frozen) is None) == (name in ("rdrop", "fgm", "pgd", "freelb"))
+    assert (frozen_prefix(frozen) is None) == (name in ("rdrop", "smart", "fgm", "pgd", "freelb"))
 
 
 # On

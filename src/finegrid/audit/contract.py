@@ -28,7 +28,7 @@ from finegrid.recipe.catalogue import fields_of, parts
 from finegrid.recipe.identity import Levels
 from finegrid.recipe.recipe import Recipe
 from finegrid.spelling import Lang, format_level
-from finegrid.strategies.criterion import CROSS_ENTROPY
+from finegrid.strategies.criterion import CROSS_ENTROPY, Outputs
 from finegrid.strategies.seams import Strategy
 from finegrid.training.build import build_groups, build_rule
 from finegrid.training.captured import CapturedSteps, can_capture
@@ -369,6 +369,9 @@ def find_off_problems(strategy: Strategy, loaded: LoadedStudy) -> list[str]:
     strategy.prepare_model(model, setting)
     batch = next(loaded.training_batches(Recipe(), 0, 0))
     strategy.move_words(model, batch, 0)
+    features = (model.features(batch, 0),)
+    outputs = Outputs((model.head(features[0]),), features, batch.labels)
+    more = strategy.more_losses(model, batch, outputs, lambda: outputs.logits[0], 0)
     strategy.more_gradients(model, batch, ask_again)
     nothing = strategy.change_gradients_(huge) is None and huge[0].tolist() == [1e9, 1e9]
     found = {
@@ -380,6 +383,7 @@ def find_off_problems(strategy: Strategy, loaded: LoadedStudy) -> list[str]:
         "criterion": strategy.criterion(CROSS_ENTROPY, setting) is CROSS_ENTROPY,
         "averager": strategy.averager(model) is None,
         "rate_factor": {strategy.rate_factor(step, 10) for step in range(10)} == {1.0},
+        "more_losses": more is None,
         "more_gradients": not asked,
         "change_gradients_": nothing,
         "random numbers": torch.equal(torch.get_rng_state(), random),

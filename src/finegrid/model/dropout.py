@@ -259,14 +259,16 @@ class Dropout(nn.Module):
         return f"{self.site}, rate={self.dropped / LEVELS:g}"
 
 
-def skipped_layers(sites: Sequence[Dropout]) -> frozenset[int]:
-    """Which layers a step leaves out.
+def skipped_layers(sites: Sequence[Dropout], layers: range) -> frozenset[int]:
+    """Which of some layers a step leaves out.
 
     Args:
         sites: of every layer as a whole; none where no layer is ever left out.
+        layers: that a pass is over; others are not asked.
     """
-    drawn = [site.draw_once(1, torch.device("cpu")) for site in sites]  # a GPU would have to be waited for
-    return frozenset(index for index, one in enumerate(drawn) if one is not None and not int(one.keep))
+    cpu = torch.device("cpu")  # a GPU would have to be waited for
+    drawn = {index: sites[index].draw_once(1, cpu) for index in layers if sites}
+    return frozenset(index for index, one in drawn.items() if one is not None and not int(one.keep))
 
 
 def name_pass(site: str, number: int) -> str:

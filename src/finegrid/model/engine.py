@@ -97,8 +97,9 @@ class HandEngine:
             hidden = self.embed(batch.ids, batch.positions, batch.types)
             if 0 in wanted and end != 0:
                 visit(0, hidden)
-        skipped = skipped_layers(self.skips)
-        for index in range(start, len(self.layers) if end is None else end):
+        layers = range(start, len(self.layers) if end is None else end)
+        skipped = skipped_layers(self.skips, layers)
+        for index in layers:
             if index not in skipped:
                 layer, copies = self._read(index, compute)
                 hidden = forward_layer(layer, hidden, batch.layout(layer.heads), copies, self.recompute)

@@ -186,7 +186,7 @@ class HostedEngine:
         if "use_cache" in known:
             given["use_cache"] = False
         current.recompute = self.recompute and torch.is_grad_enabled()
-        current.skipped = skipped_layers(self.skips)
+        current.skipped = skipped_layers(self.skips, range(current.start, current.end))
         with passing(current):
             last: Tensor = self.encoder(**given)[0]
         self.attended = current.attended

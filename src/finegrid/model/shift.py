@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from finegrid.model.dropout import Clock
 from finegrid.model.packing.batches import Packed, fill_up
 from finegrid.model.passing import CURRENT
+from finegrid.model.pooling import maxima
 
 
 class Shift:
@@ -70,6 +71,12 @@ def directions(gradient: Tensor, batch: Packed) -> Tensor:
     """A gradient ``[tokens, width]``, with that of each text at length 1; one of length 0 stays."""
     lengths = measure_lengths(gradient, batch)
     return scale_texts(gradient, lengths.reciprocal().where(lengths > 0, 0.0), batch)
+
+
+def directions_by_maximum(gradient: Tensor, batch: Packed, heads: int) -> Tensor:
+    """The same, with the largest number of each text at 1 or -1. ``heads``: of the encoder."""
+    largest = maxima(gradient.abs().amax(-1, keepdim=True), batch.layout(heads))[:, 0].double()
+    return scale_texts(gradient, largest.reciprocal().where(largest > 0, 0.0), batch)
 
 
 def climb_in_ball(shift: Shift, length: float, radius: float, batch: Packed) -> Tensor:

@@ -46,6 +46,7 @@ from finegrid.strategies.sam import Sam
 from finegrid.strategies.schedule import Schedule
 from finegrid.strategies.scoring import FreePart, Scoring
 from finegrid.strategies.seams import TABLE_READINGS, SharedChance, Strategy, TableReading, Unlabelled
+from finegrid.strategies.smart import Smart
 from finegrid.strategies.texts import Texts
 from finegrid.strategies.train_only import Train
 from finegrid.strategies.training import Training
@@ -76,6 +77,7 @@ class Recipe:
     contrast: Contrast = Contrast()
     mixup: Mixup = Mixup()
     rdrop: RDrop = RDrop()
+    smart: Smart = Smart()
     fgm: Fgm = Fgm()
     pgd: Pgd = Pgd()
     freelb: FreeLb = FreeLb()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from finegrid.model.classifier import Classifier
     from finegrid.model.packing.batches import Batch, Packed
     from finegrid.optim.updater import ParamGroup, UpdateRule
-    from finegrid.strategies.criterion import Criterion
+    from finegrid.strategies.criterion import Criterion, Outputs
     from finegrid.streams import Streams
 
 
@@ -225,6 +225,20 @@ class Strategy(Part):
     def move_words(self, model: Classifier, batch: Packed, step: int) -> None:
         """Move the words of a batch before it is first read, of a strategy that ``shifts``."""
 
+    def more_losses(
+        self, model: Classifier, batch: Packed, outputs: Outputs, read: Callable[[], Tensor], step: int
+    ) -> Tensor | None:
+        """What is added to the losses of a batch or a portion of it, ``[texts]``, by more passes over it.
+
+        Args:
+            model: that has read it.
+            batch: that is read.
+            outputs: what the model has said of it.
+            read: reads it once more, for its logits ``[texts, classes]``, as the first of ``outputs``.
+            step: of the run, from 0.
+        """
+        return None
+
     def more_gradients(self, model: Classifier, batch: Packed, backward: Callable[[], None]) -> None:
         """Add to the gradients by more passes: ``backward()`` reads the batch once more and adds its own."""
 
@@ -323,9 +337,10 @@ REACH: dict[str, tuple[Aspect, ...]] = {
     "rate_factor": ("rates",),
     "rewrite": ("data",),
     "move_words": ("loss", "gradients"),
+    "more_losses": ("loss", "gradients"),
     "more_gradients": ("gradients",),
     "change_gradients_": ("gradients",),
 }
-SECOND_PASSES = ("move_words", "more_gradients")
+SECOND_PASSES = ("move_words", "more_losses", "more_gradients")
 # Seams whose effect no hash of tensors and rates shows.
 IN_STEPS = ("rewrite", "criterion", "averager", *SECOND_PASSES, "change_gradients_")

@@ -8,7 +8,7 @@ Exactly Of T steps and L layers, from 1 at the bottom: what lies above the layer
         ceil(``every`` * (L+1) * T) on. What waits has no gradient: its values stay to the last bit, it has no
         moments, and Adam corrects the bias of its moments by the number of its own updates. The schedule is
         that of the run: whoever begins late begins at the rate of that step. `finegrid plan` prints the
-        steps, and says what never trains.
+        steps, counted from 1, and says what never trains.
 Differs The paper unfreezes a layer an epoch, and restarts the schedule each time. Other codes only set
         ``requires_grad``: their optimizer, made before, then never sees what is added.
 Note    Where ``clip.norm`` clips, the norm is that of what trains. With ``rates.layer_decay`` both act.

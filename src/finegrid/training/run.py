@@ -163,7 +163,7 @@ class Run:
         total = 0.0
         with self.model.hold_still(len(portions) > 1):
             for portion in portions:
-                loss = self.loss(self.outputs(portion, step))
+                loss = self._loss_of(portion, step)
                 if len(portions) > 1:
                     loss = loss * (len(portion.lengths) / len(batch.lengths))
                 total += float(loss.detach())
@@ -171,6 +171,19 @@ class Run:
                     self.check(total, step)
                 loss.backward()
         return total
+
+    def _loss_of(self, portion: Packed, step: int) -> Tensor:
+        """The mean over the texts of a portion, with what strategies add by passes of their own."""
+
+        def read() -> Tensor:
+            return self.outputs_of((self.model.features(portion, step),), portion).logits[0]
+
+        outputs = self.outputs(portion, step)
+        loss = self.loss(outputs)
+        for strategy in self.acting:
+            more = strategy.more_losses(self.model, portion, outputs, read, step)
+            loss = loss if more is None else loss + more.mean()
+        return loss
 
     def pair_(self, batch: Batch, step: int) -> None:
         """Find a partner for every text of a batch, where a strategy mixes them."""

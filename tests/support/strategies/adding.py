@@ -18,6 +18,7 @@ from finegrid.strategies.pgd import Pgd
 from finegrid.strategies.rdrop import RDrop
 from finegrid.strategies.sam import Sam
 from finegrid.strategies.seams import Strategy
+from finegrid.strategies.smart import Smart
 from finegrid.strategies.unfreeze import Unfreeze
 from support.strategies.ema import Ema
 from support.strategies.lion import Lion
@@ -26,6 +27,7 @@ from support.strategies.lion import Lion
 EVERY: dict[str, tuple[Strategy, str, bool | float]] = {
     "rdrop": (RDrop(), "alpha", 1.0),
     "ema": (Ema(), "decay", 0.9),
+    "smart": (Smart(), "weight", 1.0),
     "fgm": (Fgm(), "epsilon", 0.5),
     "pgd": (Pgd(), "steps", 2),
     "freelb": (FreeLb(), "steps", 2),
@@ -38,7 +40,7 @@ EVERY: dict[str, tuple[Strategy, str, bool | float]] = {
 }
 # A second pass takes a run out of stacks, and so do layers that are left out; groups that are left alone for
 # a while take it out of graphs.
-STACKED = [name for name in EVERY if name not in ("fgm", "pgd", "freelb", "sam", "layerdrop")]
+STACKED = [name for name in EVERY if name not in ("smart", "fgm", "pgd", "freelb", "sam", "layerdrop")]
 CAPTURED = [name for name in STACKED if name != "unfreeze"]
 SPECIAL = ("__dataclass_fields__", "__init__", "__eq__", "__hash__", "__repr__")
 
