@@ -151,6 +151,20 @@ def test_a_strategy_that_keeps_its_promises_passes(make: Make) -> None:
             check(contract)
 
 
+def test_a_factor_that_does_nothing_here_says_why(make: Make) -> None:
+    """It draws afresh what nothing reads under this pooling."""
+    pooler = (
+        "    def prepare_model(self, model, setting):\n        if self.share:\n"
+        '            model.get_parameter("encoder.pooler.dense.weight").data.mul_(2)\n\n    def unused('
+    )
+    contract = make({METHOD: pooler.removesuffix("("), '{"gradients": "all"}': '{"initial": "pooler"}'})
+
+    with pytest.raises(
+        BrokenPromiseError, match=r"centre\.share does nothing here: pooler\.dense\.weight never"
+    ):
+        PROMISES["claims"](contract)
+
+
 def test_what_a_strategy_raises_is_a_broken_promise(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checks, "PROMISES", {name: PROMISES[name] for name in ("bounds", "on")})
 

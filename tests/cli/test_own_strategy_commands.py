@@ -173,7 +173,7 @@ def test_the_proof_says_what_it_changes(study: Path, call: Call) -> None:
     assert not [line for line in audit["warnings"] if "centre" in line]
 
 
-def test_it_is_in_a_bundle_and_in_a_fraction_like_any_other(study: Path, call: Call) -> None:
+def test_it_is_set_in_a_bundle_like_any_other(study: Path, call: Call) -> None:
     settings = study / "study.toml"
     text = settings.read_text()
     bundle = '[factors.kind]\nusual = {}\nmine = { "centre.share" = 0.5, "optimizer.rate" = 0.02 }\n'
@@ -181,14 +181,27 @@ def test_it_is_in_a_bundle_and_in_a_fraction_like_any_other(study: Path, call: C
     assert call("plan", study, "--allow-code").returncode == 0
     assert read_study(study).rows[-1].recipe.moved()["centre.share"] == 0.5
 
-    more = "".join(f'"{name}" = {levels}\n' for name, levels in MORE.items())
-    settings.write_text(text.replace("[factors]\n", f"[factors]\n{more}").replace("[design]\n", FRACTION))
-    assert call("plan", study, "--allow-code").returncode == 0
-    assert len(read_study(study).rows) == 8
 
+@pytest.mark.parametrize(
+    ("design", "rows"),
+    [
+        ('kind = "fractional"\nresolution = 4', 8),
+        ('kind = "screen"\nresolution = 4', 8),
+        ('kind = "one-at-a-time"', 5),
+        ('kind = "full"\nseeds = 5\nresample = 5', 16),
+    ],
+)
+def test_it_is_a_factor_of_any_design(design: str, rows: int, study: Path, call: Call) -> None:
+    settings = study / "study.toml"
+    text = settings.read_text().replace('dev = "../data/dev.tsv"\ntest = "../data/test.tsv"', "")
+    more = '"reinit.layers" = [0, 1]\n"optimizer.bias_correction" = [true, false]\n'
+    text = text.replace("[factors]\n", f"[factors]\n{more}").replace("[design]\n", f"[design]\n{design}\n")
+    settings.write_text(text)
 
-MORE = {"reinit.layers": "[0, 1]", "optimizer.bias_correction": "[true, false]"}
-FRACTION = '[design]\nkind = "fractional"\nresolution = 4\n'
+    planned = call("plan", study, "--allow-code")
+
+    assert planned.returncode == 0, planned.stderr
+    assert len(read_study(study).rows) == rows and "centre.share: 0.0, 1.0" in planned.stdout
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,7 @@ class Contract:
     def final(self, recipe: Recipe) -> Tensors:
         """What a recipe's run ends with, trained when it is first asked for."""
         if recipe not in self._finals:
+            set_generators(SEED)
             (run,) = self.train(recipe)
             self._finals[recipe] = outcome(run)
         return self._finals[recipe]
@@ -148,8 +149,7 @@ class Contract:
 
     def check_seed(self) -> None:
         first = self.final(self.on)
-        torch.manual_seed(12345)
-        np.random.seed(12345)  # noqa: NPY002
+        set_generators(12345)
         if not same(first, outcome(self.train(self.on)[0])):
             fail("unlike itself")
 
@@ -167,6 +167,8 @@ class Contract:
             proof = prover.prove(factor, level)
             if proof.beyond:
                 fail("beyond", factor=factor, more=", ".join(change.words for change in proof.beyond))
+            if proof.reason:
+                fail("inert", factor=factor, reason=proof.reason)
             if not proof.changes:
                 fail("no change", factor=factor)
 
@@ -311,6 +313,12 @@ def fail(key: str, **told: object) -> NoReturn:
         BrokenPromiseError: always.
     """
     raise BrokenPromiseError(key, **told)
+
+
+def set_generators(seed: int) -> None:
+    """Set the generators that a process has: a run draws from none of them."""
+    torch.manual_seed(seed)
+    np.random.seed(seed)  # noqa: NPY002
 
 
 def describe_error(error: Exception) -> str:

@@ -14,7 +14,7 @@ from finegrid import ASSETS
 from finegrid.audit.contract import Contract
 from finegrid.encoders.families import EMBEDDED
 from finegrid.errors import InputError, Problem
-from finegrid.recipe.identity import Level
+from finegrid.recipe.identity import Level, Levels
 from finegrid.recipe.own_code import (
     OwnCode,
     describe_factor,
@@ -22,12 +22,13 @@ from finegrid.recipe.own_code import (
     find_level_problem,
     import_strategy,
 )
+from finegrid.recipe.recipe import Recipe
 from finegrid.strategies.part import OfLayers
 from finegrid.strategies.seams import Strategy
 from finegrid.study.folder import SETTINGS_FILE
 from finegrid.study.load import load_study
 from finegrid.study.own_strategies import import_own
-from finegrid.study.toml import format_toml
+from finegrid.study.toml import by_part, format_toml
 from finegrid.training.loaded import LoadedStudy, prepare_process
 
 TEXTS = {"train": 22, "dev": 9, "test": 9}  # three batches, the last of them smaller
@@ -47,15 +48,17 @@ def contract_of(code: OwnCode, asked: Mapping[str, Any]) -> Iterator[Contract]:
 
     Args:
         code: of the strategy, which may run.
-        asked: levels that switch its factors on, by their dotted names; others are chosen.
+        asked: levels that switch its factors on, by their dotted names, where others are chosen; and levels
+            of finegrid's own factors, which the study's baseline then has.
 
     Raises:
         InputError: with all that is wrong with the file, or levels that it cannot have.
     """
     levels = choose_levels(code.name, import_strategy(code), asked)
+    given = {name: level for name, level in asked.items() if not name.startswith(f"{code.name}.")}
     with TemporaryDirectory(prefix="finegrid-check-") as folder:
         home = Path(folder)
-        write_study(home, code, levels)
+        write_study(home, code, levels, Recipe().at(given).moved())
         study = load_study(home, partial(import_own, allowed=[code.digest]))
         prepare_process(study.head.run)
         yield Contract(LoadedStudy(study, study.head.run), code.name, {n: lv[1] for n, lv in levels.items()})
@@ -71,7 +74,7 @@ def choose_levels(part: str, kind: type[Strategy], asked: Mapping[str, Any]) -> 
     problems = [
         Problem(f"--level {name}", f"no such factor. Known: {', '.join(f'{part}.{one}' for one in names)}.")
         for name in asked
-        if name not in {f"{part}.{one}" for one in names}
+        if name.startswith(f"{part}.") and name.partition(".")[2] not in names
     ]
     found = {}
     for name in names:
@@ -94,8 +97,8 @@ def list_levels(kind: type[Strategy], name: str) -> Sequence[Level]:
     return [*usual, *(told.choices or TRIED.get(told.kind, ()))]
 
 
-def write_study(folder: Path, code: OwnCode, levels: Mapping[str, Sequence[Level]]) -> None:
-    """Its texts, and study.toml."""
+def write_study(folder: Path, code: OwnCode, levels: Mapping[str, Sequence[Level]], baseline: Levels) -> None:
+    """Its texts, and study.toml, whose baseline has some levels that the usual one has not."""
     for part, count in TEXTS.items():
         write_texts(folder / f"{part}.tsv", part, count)
     own = {"installed": [code.source]} if code.content is None else {"files": [str(code.path.resolve())]}
@@ -109,6 +112,8 @@ def write_study(folder: Path, code: OwnCode, levels: Mapping[str, Sequence[Level
         "strategies": own,
         "factors": {json.dumps(f"{code.name}.{name}"): list(both) for name, both in levels.items()},
     }
+    for part, own_levels in by_part(baseline).items():
+        tables.setdefault(part, {}).update(own_levels)
     lines = [
         line
         for name, table in tables.items()

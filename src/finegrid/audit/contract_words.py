@@ -32,6 +32,8 @@ ENGLISH = {
     "unlike itself": "two runs differ. Draw from setting.streams, never from torch's or numpy's generators.",
     "moves chance": "it moves the {what}, and touches does not say so.",
     "beyond": "{factor} also does this: {more}. Say so in touches, or take it out.",
+    "inert": "{factor} does nothing here: {reason}. If it needs another factor, switch that on: "
+    "--level model.pooling=pooler.",
     "no change": "a step on the model shows no change by {factor}. If it shows later, say when: acts_at, "
     "shows_after.",
     "forgets": "it ends with other bits. Keep what changes in the averager's tensors or the update rule's "
@@ -74,6 +76,8 @@ CHINESE = {
     "unlike itself": "两次运行不同。请从 setting.streams 取随机数，不要用 torch 或 numpy 的随机数生成器。",
     "moves chance": "它改变了{what}，而 touches 没有说明。",
     "beyond": "{factor} 还做了这些：{more}。请写进 touches，或者去掉。",
+    "inert": "{factor} 在这里不起作用：{reason}。如果它需要另一个因素，请打开那个因素：--level "
+    "model.pooling=pooler。",
     "no change": "在模型上走一步，看不出 {factor} 的任何变化。如果稍后才显现，请用 acts_at、shows_after "
     "说明。",
     "forgets": "接着跑的结果不同。会变化的内容请放在 averager 的 tensors 或更新规则的状态里。",

@@ -101,7 +101,8 @@ CHINESE = {
     "Check on a small study what a strategy of your own promises. Exit code 1 if it breaks a promise.": ""
     "在一个小研究上检查你自己的策略是否守信。有不符合之处时退出码为 1。",
     "A Python file, or the name of an installed strategy.": "Python 文件，或已安装策略的名称。",
-    "factor=level that switches a factor on; repeat.": "打开某个因素的水平，写作 factor=level；可重复。",
+    "factor=level that switches a factor on, or of the baseline; repeat.": "打开因素的水平，或基线的水平，"
+    "写作 factor=level；可重复。",
     # table, verdict, report, watch, export
     "Print the study's table, in the order of the design.": "按设计的顺序显示研究的结果表。",
     "markdown, csv or json.": "markdown、csv 或 json。",

@@ -22,9 +22,12 @@ if TYPE_CHECKING:
 
 
 def check_strategy(
-    file: Annotated[str, typer.Argument(help="A Python file, or the name of an installed strategy.")],
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="A Python file, or the name of an installed strategy.")
+    ],
     level: Annotated[
-        list[str] | None, typer.Option(help="factor=level that switches a factor on; repeat.")
+        list[str] | None,
+        typer.Option(help="factor=level that switches a factor on, or of the baseline; repeat."),
     ] = None,
     allow_code: AllowCode = False,
     lang: Language = None,

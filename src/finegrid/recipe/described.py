@@ -65,10 +65,7 @@ class Description(BaseModel):
     touches: dict[str, dict[Aspect, str]] = {}
     prices: dict[str, Price] = {}
     of_one_set: dict[str, str] = {}
-    capturable: bool = True
     shares_prefix: bool = True
-    shifts: bool = False
-    reads_texts: bool = False
     facts: tuple[LevelFacts, ...]  # at all levels that a study gives it
 
 
@@ -114,10 +111,9 @@ def make_part(text: str) -> Strategy:
     """What stands for a strategy, of its description as JSON."""
     told = Description.model_validate_json(text)
     annotations = {factor.name: factor.annotation for factor in told.factors}
-    claims = {name: getattr(told, name) for name in ("touches", "prices", "of_one_set")}
-    flags = {name: getattr(told, name) for name in ("capturable", "shares_prefix", "shifts", "reads_texts")}
+    claims = {name: getattr(told, name) for name in ("touches", "prices", "of_one_set", "shares_prefix")}
     levels = {factor.name: factor.default for factor in told.factors}
     content = {"__annotations__": annotations, "__module__": __name__, "description": told}
-    kind: Any = type(told.name, (DescribedStrategy,), content | claims | flags | levels)
+    kind: Any = type(told.name, (DescribedStrategy,), content | claims | levels)
     part: Any = dataclass(frozen=True, config=STRICT)(kind)(**levels)
     return cast(Strategy, part)

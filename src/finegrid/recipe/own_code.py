@@ -367,10 +367,7 @@ def describe_strategy(code: OwnCode, kind: type[Strategy], settings: list[Strate
         touches={name: dict(claim) for name, claim in kind.touches.items()},
         prices=dict(kind.prices),
         of_one_set=dict(kind.of_one_set),
-        capturable=kind.capturable,
         shares_prefix=kind.shares_prefix,
-        shifts=kind.shifts,
-        reads_texts=kind.reads_texts,
         facts=tuple(list_facts(kind, settings)),
     )
 
