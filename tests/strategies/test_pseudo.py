@@ -159,14 +159,14 @@ def test_without_a_sure_text_a_run_is_the_baselines(taught: LoadedStudy) -> None
     assert np.array_equal(ours.logits["test"], plain.logits["test"])
 
 
+def diverge(run: Run, loss: float, step: int) -> None:
+    raise DivergedError("the loss was nan")
+
+
 def test_a_teacher_that_diverges_labels_nothing(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """And one that fails for another reason fails the run."""
-
-    def check(run: Run, loss: float, step: int) -> None:
-        raise DivergedError("the loss was nan")
-
     loaded = make()
-    monkeypatch.setattr(Run, "check", check)
+    monkeypatch.setattr(Run, "check", diverge)
     guess = loaded.texts.guess(loaded.texts.read_unlabelled(ASKED))
     recipe = with_pseudo(loaded, pseudo__threshold=0.0)
     assert guess.diverged and len(loaded.training_texts(recipe)) == 24
@@ -174,6 +174,23 @@ def test_a_teacher_that_diverges_labels_nothing(make: Make, monkeypatch: pytest.
     monkeypatch.setattr(Run, "check", None)
     with pytest.raises(RuntimeError, match=r"the teacher of texts without labels failed"):
         loaded.of_seed(1).training_texts(recipe)
+
+
+def test_a_study_whose_teacher_is_sure_of_nothing_is_refused_before_it_trains(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else its runs would be the baseline's, to the last bit."""
+    loaded = make(settings=FACTORS.replace("0.45", "0.99"))
+    surest = loaded.texts.guess(loaded.texts.read_unlabelled(ASKED)).probabilities.max()
+    with pytest.raises(InputError) as caught:
+        make_audit(loaded)
+    (problem,) = caught.value.problems
+    assert problem.where == '"pseudo.texts"' and "of the 10 texts of unlabelled.tsv" in problem.what
+    assert f"a probability of {surest:.2f}, the threshold is 0.99. Lower the threshold" in problem.what
+
+    monkeypatch.setattr(Run, "check", diverge)
+    with pytest.raises(InputError, match=r"with seed 0 the baseline diverges"):
+        make_audit(make(("ba be bi bo bu ba be bi bo",)))
 
 
 def test_a_killed_run_resumes_to_the_same_bits(taught: LoadedStudy, tmp_path: Path) -> None:

@@ -47,8 +47,12 @@ def make_audit(loaded: LoadedStudy, others: Sequence[Levels] = ()) -> Audit:
     Args:
         loaded: the study, with its data and model.
         others: further recipes to audit, each as the levels that it moves from the defaults.
+
+    Raises:
+        InputError: something that no run could do with.
     """
     study, tier = loaded.study, audit_tier(loaded)
+    loaded.texts.check_taught(row.recipe for row in study.rows)
     canonicaliser = Canonicaliser(loaded, study.head.design.numbers[0])
     rows = []
     recipes: dict[str, Recipe] = {}

@@ -16,7 +16,8 @@ Note    Every seed has a teacher of its own, so that its luck is in the interval
         of its seed have this luck in common. What the teacher is wrong about and sure of is learned as truth,
         and texts may be taken of few classes. Texts that are in dev or test, perhaps with other case and
         blanks, are refused: texts of test without their labels would be training on test. An epoch has more
-        steps than without, see ``texts.extra``. A diverged teacher labels nothing.
+        steps than without, see ``texts.extra``. A study whose teacher of the first seed is sure of no text,
+        or diverges, is refused; with another seed, the run is then the baseline's.
 Reduces Mean over a batch's N texts, whatever their weights.
 Evidence B: gains with few labels and many texts of the same kind; little with many labels.
 Path    The baseline is trained once more for each seed before the first run with pseudo-labels, which is

@@ -33,10 +33,14 @@ class Guess:
 
     def labels(self, threshold: float) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """``[texts]``: the most probable class of each, and whether it is probable enough."""
+        return self.logits.argmax(axis=1), (self.probabilities >= threshold) & (not self.diverged)
+
+    @property
+    def probabilities(self) -> NDArray[np.float64]:
+        """``[texts]``, of the most probable class of each."""
         values = self.logits.astype(np.float64)
-        most = values.max(axis=1, keepdims=True)
-        probability = 1 / np.exp(values - most).sum(axis=1)
-        return values.argmax(axis=1), (probability >= threshold) & (not self.diverged)
+        least: NDArray[np.float64] = 1 / np.exp(values - values.max(axis=1, keepdims=True)).sum(axis=1)
+        return least
 
 
 @dataclass(frozen=True)

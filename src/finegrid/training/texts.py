@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from finegrid.data.extra import find_first, join_texts, read_extra, read_unlabelled, take_rows
 from finegrid.data.table import DataTable, Split
 from finegrid.data.tokens import TokenisedSplit, encode
+from finegrid.errors import InputError, Problem
 from finegrid.recipe.recipe import Recipe
 from finegrid.strategies.seams import Guessed, Unlabelled
 from finegrid.study.study import Study
@@ -86,6 +87,30 @@ class TrainingTexts:
     def beside(self) -> dict[str, tuple[Split, TokenisedSplit]]:
         """Of all files that were read, by what messages call them."""
         return {**{f"texts.extra = {path}": read for path, read in self.extra.items()}, **self.unlabelled}
+
+    def check_taught(self, recipes: Iterable[Recipe]) -> None:
+        """Refuse texts without labels of which the teacher is sure of none: their runs would be others'.
+
+        Raises:
+            InputError: so it is.
+        """
+        asked = dict.fromkeys(more for recipe in recipes if (more := recipe.unlabelled) is not None)
+        problems = []
+        for more in asked:
+            guess = self.guess(self.read_unlabelled(more))
+            if guess.labels(more.threshold)[1].any():
+                continue
+            what = (
+                f"with seed {self.guess.seed} the baseline is sure enough of none of the "
+                f"{len(guess.logits):,} texts of {more.path}: its surest label has a probability of "
+                f"{guess.probabilities.max():.2f}, the threshold is {more.threshold:g}. Lower the "
+                "threshold, or train the baseline longer."
+            )
+            if guess.diverged:
+                what = f"with seed {self.guess.seed} the baseline diverges and labels nothing. Mend it first."
+            problems.append(Problem(f'"{more.factor}"', what))
+        if problems:
+            raise InputError(str(self.study.files.settings), problems)
 
     def longest(self, recipe: Recipe) -> int:
         """Tokens of the longest text that may be among those of a recipe."""
