@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
-from support.command_line import Call, command_line, finegrid, records
+from support.command_line import Call, command_line, finegrid, finished, records
 from support.strategies.own import name_own, write_own
 from support.studies import save_word_checkpoint, write_data, write_word_study
 
@@ -305,3 +305,18 @@ def test_a_strategy_of_an_installed_package_is_used_by_its_name(
     assert done.returncode == 0, done.stderr
     (told,) = json.loads((study / "strategies.json").read_text())["strategies"]
     assert told["source"] == "centre" and "centre.share" in call("verdict", study).stdout
+
+
+@pytest.mark.slow
+def test_processes_of_their_own_come_to_the_same(home: Path, tmp_path: Path) -> None:
+    """The describing process and the workers, as users have them."""
+    shutil.copytree(home, tmp_path / "home", ignore=shutil.ignore_patterns("config", "runs.jsonl", "strat*"))
+    study = tmp_path / "home" / "study"
+    settings = {"XDG_CONFIG_HOME": str(tmp_path / "config")}
+
+    refused = finegrid("run", study, settings=settings)
+    assert refused.returncode == 2 and NOT_ALLOWED in refused.stderr
+    done = finegrid("run", study, "--workers", "2", "--allow-code", settings=settings)
+
+    assert done.returncode == 0, done.stderr
+    assert finished(study) == finished(home / "study")

@@ -10,7 +10,7 @@ from support.studies import open_study, recipe_of, same_tensors, weights, write_
 from torch import Tensor
 
 from finegrid.audit.canonical import Canonicaliser
-from finegrid.strategies.prior import PriorDecay
+from finegrid.optim.prior_decay import PriorDecay
 from finegrid.training.loaded import LoadedStudy
 from finegrid.training.run import Run
 

@@ -7,45 +7,27 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from finegrid.optim.updater import State, Update, UpdateRule, as_tensor, in_pieces
+from finegrid.optim.updater import Around, Update, as_tensor, in_pieces
 
 
 @dataclass(frozen=True)
-class Masked:
+class Masked(Around):
     """Another rule, which sees gradients of 0 where a mask is 0, and decays nothing there.
 
     Attributes:
         inner: the other rule: one whose update of a number is 0 as long as all its gradients were.
-        told: what the masks are, for the key.
+        masks: what they are, for the key.
         inside: the parameters that have masks.
         mask: of one of them, in this step: 1 where it takes part, and what its gradients are multiplied by.
     """
 
-    inner: UpdateRule
-    told: str
+    masks: str
     inside: frozenset[Tensor]
     mask: Callable[[Tensor], tuple[Tensor, float]]
 
     @property
-    def names(self) -> tuple[str, ...]:
-        return self.inner.names
-
-    @property
-    def evaluated(self) -> str:
-        return self.inner.evaluated
-
-    @property
-    def key(self) -> str:
-        return f"{self.inner.key}, {self.told}"
-
-    def new_state(self, p: Tensor) -> State:
-        return self.inner.new_state(p)
-
-    def number_for_graphs(self, updates: int) -> float:
-        return self.inner.number_for_graphs(updates)
-
-    def for_stand_in(self, p: Tensor, stand_in: Tensor, anchor: Tensor) -> UpdateRule:
-        return self.inner.for_stand_in(p, stand_in, anchor)  # the table of words has no mask
+    def own_key(self) -> str:
+        return self.masks
 
     def update_(self, update: Update) -> None:
         places = range(len(update.params))

@@ -82,6 +82,43 @@ class UpdateRule(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Around:
+    """The base of rules that do something of their own around another rule, whose state is theirs.
+
+    Attributes:
+        inner: the other rule.
+    """
+
+    inner: UpdateRule
+
+    @property
+    def own_key(self) -> str:
+        """What it does, for the key."""
+        raise NotImplementedError
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.inner.names
+
+    @property
+    def evaluated(self) -> str:
+        return self.inner.evaluated
+
+    @property
+    def key(self) -> str:
+        return f"{self.inner.key}, {self.own_key}"
+
+    def new_state(self, p: Tensor) -> State:
+        return self.inner.new_state(p)
+
+    def number_for_graphs(self, updates: int) -> float:
+        return self.inner.number_for_graphs(updates)
+
+    def for_stand_in(self, p: Tensor, stand_in: Tensor, anchor: Tensor) -> UpdateRule:
+        return self.inner.for_stand_in(p, stand_in, anchor)
+
+
 def zeros_like_each(p: Tensor, names: Iterable[str]) -> State:
     """The state of most rules: tensors like the parameter."""
     return {name: torch.zeros_like(p) for name in names}

@@ -19,7 +19,6 @@ Evidence B: gains in the paper (images), and mixed ones for text.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass as plain_dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 
     from finegrid.encoders.families import CheckpointInfo
     from finegrid.model.classifier import Classifier
-    from finegrid.optim.updater import ParamGroup, State, Update, UpdateRule
+    from finegrid.optim.updater import ParamGroup, UpdateRule
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -88,6 +87,8 @@ class Prior(Strategy):
         if not self.decay:
             return rule
         assert rule is not None  # the optimizer comes first
+        from finegrid.optim.prior_decay import PriorDecay
+
         pulled, known = pulled_parameters(model), setting.anchor
         anchor: dict[Tensor, Tensor] = {p: known[name] for name, p in model.named_parameters() if p in pulled}
         return PriorDecay(rule, self.decay, anchor) if anchor else rule
@@ -102,51 +103,3 @@ def pulled_parameters(model: Classifier) -> set[Tensor]:
     unread = {model.parts.pooler} if model.pooling != "pooler" else set()
     others = {p for module in model.fresh | unread if module is not None for p in module.parameters()}
     return {p for p in model.encoder.parameters() if p.requires_grad and p not in others}
-
-
-@plain_dataclass(frozen=True)
-class PriorDecay:
-    """An update rule that pulls some parameters before another rule updates all.
-
-    Attributes:
-        inner: the other rule.
-        decay: how strongly.
-        anchor: of the parameters that are pulled, where to.
-    """
-
-    inner: UpdateRule
-    decay: float
-    anchor: Mapping[Tensor, Tensor]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return self.inner.names
-
-    @property
-    def evaluated(self) -> str:
-        return self.inner.evaluated
-
-    @property
-    def key(self) -> str:
-        return f"{self.inner.key}, prior decay {self.decay}"
-
-    def new_state(self, p: Tensor) -> State:
-        return self.inner.new_state(p)
-
-    def number_for_graphs(self, updates: int) -> float:
-        return self.inner.number_for_graphs(updates)
-
-    def for_stand_in(self, p: Tensor, stand_in: Tensor, anchor: Tensor) -> UpdateRule:
-        inner = self.inner.for_stand_in(p, stand_in, anchor)
-        return PriorDecay(inner, self.decay, {stand_in: anchor}) if p in self.anchor else inner
-
-    def update_(self, update: Update) -> None:
-        import torch
-
-        if pulled := [p for p in update.params if p in self.anchor]:
-            anchors = [self.anchor[p].to(p.dtype) for p in pulled]
-            share = update.rate * self.decay
-            if not isinstance(share, torch.Tensor):  # a number is slower, and rounds otherwise
-                share = torch.full((), share, dtype=pulled[0].dtype, device=pulled[0].device)
-            torch._foreach_lerp_(pulled, anchors, [share.to(pulled[0].dtype)] * len(pulled))
-        self.inner.update_(update)
