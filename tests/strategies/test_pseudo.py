@@ -274,11 +274,29 @@ def test_pairs_are_labelled_and_trained_on(make: Make) -> None:
     assert run.progress.status == "done" and len(loaded.training_texts(run.recipe)) == 34
 
 
-def test_their_words_have_rows_in_the_table(taught: LoadedStudy) -> None:
-    rows = taught.rows(taught.study.baseline)
-    words = taught.texts.read_unlabelled(ASKED).tokens
+def test_their_words_have_rows_in_the_table(make: Make) -> None:
+    """Also one that no other text has: the second piece of ``bas``."""
+    loaded = make(("bas be bi bo bu ba be bi",))
+    rows = loaded.rows(loaded.study.baseline)
+    others = (loaded.tokens.train, loaded.tokens.dev, loaded.tokens.test)
+    own = {*loaded.texts.read_unlabelled(ASKED).tokens.tolist()}
 
-    assert rows is not None and np.isin(words, rows.ids.numpy()).all()
+    assert own - {token for split in others for token in split.tokens.tolist()}
+    assert rows is not None and own <= {*rows.ids.tolist()}
+
+
+def test_the_teacher_has_the_weights_of_its_best_epoch_whatever_chooses_it(make: Make) -> None:
+    """Where test chooses, nothing else puts them back."""
+    loaded = make(head='protocol = "best-test"\n')
+    found = []
+    for seed in range(6):
+        (run,) = train(loaded, loaded.study.baseline, seed=seed)
+        if run.progress.best_epoch == 1:
+            found.append(seed)
+            guess = loaded.of_seed(seed).texts.guess(loaded.texts.read_unlabelled(ASKED))
+            np.testing.assert_allclose(guess.probabilities, said_by_baseline(loaded, seed).max(1), rtol=1e-5)
+            break
+    assert found
 
 
 def test_off_asks_nobody(taught: LoadedStudy, monkeypatch: pytest.MonkeyPatch) -> None:
