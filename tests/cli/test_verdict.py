@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from finegrid.results.load import load_results
 from finegrid.study.audit_file import load_audit, save_audit
 from finegrid.study.load import load_study
 from finegrid.study.study import Study
+from finegrid.verdict.diagnose import diagnose
 from finegrid.verdict.to_json import as_json
 from finegrid.verdict.verdict import judge
 
@@ -234,6 +236,10 @@ def test_runs_that_part_after_the_epoch_that_both_keep_are_no_twins(
 
     found = [warning["kind"] for warning in verdict_of(study)["warnings"]]
     assert [kind for kind in found if kind == "identical"] == told
+    results = load_results(study)
+    asking = tuple(replace(one, run={**one.run, "pseudo.texts": "more.tsv"}) for one in results.recipes)
+    kinds = [warning.kind for warning in diagnose(replace(results, recipes=asking))]
+    assert "identical" not in kinds and kinds.count("no-pseudo-labels") == len(told)
 
 
 @pytest.mark.parametrize("lang", ["en", "zh"])

@@ -12,7 +12,7 @@ import numpy as np
 from finegrid import metrics
 from finegrid.recipe.identity import Level
 from finegrid.recipe.recipe import find_unfair
-from finegrid.results.results import Results
+from finegrid.results.results import Distinct, Results
 from finegrid.spelling import format_level
 from finegrid.statistics.outcomes import complete
 from finegrid.strategies.seams import SharedChance
@@ -40,6 +40,7 @@ Kind = Literal[
     "never-clipped",
     "always-clipped",
     "identical",
+    "no-pseudo-labels",
     "few-gold-texts",
     "one-rate",
 ]
@@ -228,19 +229,27 @@ def identical(results: Results) -> Iterator[Warning]:
     """Distinct recipes that predict the very same: some level does nothing, whatever the audit says.
 
     Where a recipe has clipped no step, that is why, and told already. Where runs part after the epoch that
-    both keep, as rates do that fall at the end alone, the level does something.
+    both keep, as rates do that fall at the end alone, the level does something. With another seed than the
+    audit's, a teacher may be sure of no text: nothing then comes of pseudo-labels.
     """
-    seen: dict[tuple[int, str, str], list[int]] = {}
+    seen: dict[tuple[int, str, str], list[Distinct]] = {}
     unclipped = recipes_clipping(results, 0.0)
     for (recipe, seed), digest in results.digests().items():
         if recipe in unclipped:
             continue
         record = results.recipes[recipe].records.get(results.seeds[seed])
         key = seed, digest, "" if record is None else describe_later(record)
-        seen.setdefault(key, []).append(results.recipes[recipe].rows[0])
-    for (seed, *_), rows in seen.items():
-        if len(rows) > 1:
-            yield Warning("identical", {"rows": ", ".join(map(str, rows)), "seed": results.seeds[seed]})
+        seen.setdefault(key, []).append(results.recipes[recipe])
+    for (seed, *_), recipes in seen.items():
+        if len(recipes) > 1:
+            kind: Kind = "no-pseudo-labels" if any(map(asks_a_teacher, recipes)) else "identical"
+            rows = ", ".join(str(recipe.rows[0]) for recipe in recipes)
+            yield Warning(kind, {"rows": rows, "seed": results.seeds[seed]})
+
+
+def asks_a_teacher(recipe: Distinct) -> bool:
+    """Whether its runs take texts that a teacher of their seed is sure of."""
+    return bool(recipe.run.get("pseudo.texts"))
 
 
 def describe_later(record: Record) -> str:

@@ -103,6 +103,11 @@ ENGLISH: dict[Kind, Words] = {
         "rows {rows} predict the same to the last bit with seed {seed}",
         "They differ in a level that does nothing, and the audit has not seen it. Please report it.",
     ),
+    "no-pseudo-labels": Words(
+        "rows {rows} predict the same to the last bit with seed {seed}",
+        "Pseudo-labels did nothing there, most likely because the teacher of that seed was sure of no text. "
+        "Lower pseudo.threshold.",
+    ),
     "few-gold-texts": Words(
         'the score is the F1 of "{label}", and {count} test texts have that label: fewer than {least}',
         "So few cannot show that nothing differs: what looks equal is open. Add test texts of it, or judge "
@@ -192,6 +197,11 @@ CHINESE: dict[Kind, Words] = {
     "identical": Words(
         "种子 {seed} 下，第 {rows} 行的预测逐位相同",
         "它们只差一个不起作用的水平，而审计没有发现。请报告此问题。",
+    ),
+    "no-pseudo-labels": Words(
+        "种子 {seed} 下，第 {rows} 行的预测逐位相同",
+        "伪标签在那里不起作用，很可能是因为该种子的教师模型对任何文本都没有足够的把握。"
+        "请降低 pseudo.threshold。",
     ),
     "few-gold-texts": Words(
         "得分是“{label}”类的 F1，而测试集中只有 {count} 条文本属于该类，少于 {least} 条",
