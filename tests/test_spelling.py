@@ -11,10 +11,12 @@ from finegrid.spelling import (
     count_noun,
     format_change,
     format_duration,
+    format_level,
     json_number,
     parse_lang,
     seconds_digits,
 )
+from finegrid.study.toml import parse_level
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -116,3 +118,9 @@ def test_one_of_a_thing_is_told_as_one(said: str, right: str) -> None:
 @pytest.mark.parametrize("value", [0.0, -0.0, -0.004])
 def test_nothing_has_no_minus(value: float) -> None:
     assert format_change(value, 2) == "+0.00"
+
+
+@pytest.mark.parametrize("level", ["", "unlabelled.tsv", True, 3, 0.5])
+def test_a_level_is_written_as_it_is_set(level: bool | int | float | str) -> None:
+    """An empty word, too, which would else be nothing to see."""
+    assert parse_level(format_level(level)) == level and format_level(level)

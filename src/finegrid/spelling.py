@@ -50,7 +50,8 @@ def parse_lang(name: str | None) -> Lang:
 
 
 def format_level(level: bool | int | float | str) -> str:
-    return level if isinstance(level, str) else json.dumps(level)
+    """As it is written after ``--set factor=``: words without quotes, and ``""`` where there is none."""
+    return level if isinstance(level, str) and level else json.dumps(level)
 
 
 def format_points(value: float) -> str:
