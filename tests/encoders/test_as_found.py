@@ -67,7 +67,7 @@ def assert_same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor
         assert torch.equal(t, expected[name]), name
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", rare(KINDS, OFTEN))
 def test_the_encoder_of_a_model_with_a_head_is_found(tmp_path: Path, kind: str) -> None:
     import transformers
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from support.levels import on
 from support.moving import Gradients, Read, check_by_hand, still
+from support.rarity import rare
 from support.stacks import batches, gradients, kill_and_resume, runs_of
 from support.studies import (
     LoadedOf,
@@ -124,7 +125,7 @@ def test_layers_that_are_computed_twice_have_the_same_bits(loaded: LoadedStudy) 
     assert all(torch.equal(gradients(twice)[name], g) for name, g in gradients(once).items())
 
 
-@pytest.mark.parametrize("frozen", [0, 2])
+@pytest.mark.parametrize("frozen", rare([0, 2], [2]))
 def test_a_run_in_company_has_the_bits_that_it_has_alone(loaded: LoadedStudy, frozen: int) -> None:
     recipes = [
         recipe_of(loaded, fgm__epsilon=EPSILON, freeze__layers=frozen, clip__norm=norm) for norm in (0.0, 0.1)

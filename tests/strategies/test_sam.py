@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from support.levels import on
+from support.rarity import rare
 from support.stacks import batches, gradients, kill_and_resume
 from support.studies import LoadedOf, assert_same_run, open_study, recipe_of, train, weights, write_study
 from torch import Tensor, nn
@@ -137,7 +138,7 @@ def test_the_shared_work_of_frozen_layers_is_that_of_both_passes(loaded: LoadedS
     assert all(torch.equal(gradients(given)[name], g) for name, g in gradients(alone).items())
 
 
-@pytest.mark.parametrize("frozen", [0, 2])
+@pytest.mark.parametrize("frozen", rare([0, 2], [2]))
 def test_a_run_in_company_has_the_bits_that_it_has_alone(loaded: LoadedStudy, frozen: int) -> None:
     recipes = [recipe_of(loaded, sam__rho=RHO, freeze__layers=frozen, clip__norm=norm) for norm in (0.0, 0.1)]
 

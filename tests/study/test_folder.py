@@ -14,6 +14,7 @@ SOURCE = Path(finegrid.__file__).parent
 SPELLS = SOURCE / "study" / "folder.py"
 ALLOWED = {
     ("metrics.py", "study.toml"),  # refuses a score before any folder is known, and names where it stands
+    ("strategies/lora.py", "study.toml"),  # refuses a level once layers are seen, and knows no folder
     ("report/page/words.py", "report.json"),  # the name on the page
     ("study/schema.py", "study.toml"),  # a title
     ("facts/decision_words.py", "looks.jsonl"),  # names the file of a word, and knows no folder

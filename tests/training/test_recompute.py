@@ -27,9 +27,9 @@ from finegrid.training.lockstep import share_prefix
 from finegrid.training.run import Run
 from finegrid.training.stack import Stack
 
-STEPS = 20
+STEPS = 9  # three epochs
 HOSTED_KINDS = ["modernbert", "deberta-v2", "qwen3", "albert"]
-LOUD = {"dropout__hidden": 0.3, "dropout__attention": 0.3, "training__epochs": 7}
+LOUD = {"dropout__hidden": 0.3, "dropout__attention": 0.3, "training__epochs": 3}
 
 
 def walk(loaded: LoadedStudy, recompute: bool, recipe: Recipe, views: int = 1) -> tuple[Run, list[float]]:
@@ -74,14 +74,14 @@ class TwoViews(Strategy):
         return Criterion(views=2)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("precision", rare(["fp32", "bf16"], ["bf16"]))
 def test_two_views_of_a_batch_have_the_same_bits(
     loaded: LoadedStudy, precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put_strategies(monkeypatch, lambda recipe: [recipe.optimizer, recipe.schedule, TwoViews()])
     half = open_study(loaded.study.folder, precision=precision)
 
-    assert_same_bits(half, recipe_of(half, training__epochs=7))
+    assert_same_bits(half, recipe_of(half, training__epochs=3))
 
 
 def test_a_family_has_the_same_bits(loaded: LoadedStudy) -> None:
@@ -119,12 +119,12 @@ def test_captured_steps_are_like_ordinary_ones(loaded: LoadedStudy) -> None:
         assert same_tensors(weights(again), weights(kept))
 
 
-@pytest.mark.parametrize("family", rare(HOSTED_KINDS, ["modernbert", "albert"]))
+@pytest.mark.parametrize("family", rare(HOSTED_KINDS, ["modernbert"]))
 def test_hosted_encoders_have_the_same_bits(tmp_path: Path, family: str) -> None:
     loaded = open_study(write_study(tmp_path / "study", save_hosted(tmp_path / "model", family)))
 
-    assert_same_bits(loaded, recipe_of(loaded, training__epochs=7, training__micro_batch=3))
-    assert_same_bits(loaded, recipe_of(loaded, training__epochs=7))
+    assert_same_bits(loaded, recipe_of(loaded, training__epochs=3, training__micro_batch=3))
+    assert_same_bits(loaded, recipe_of(loaded, training__epochs=3))
 
 
 def test_each_layer_is_computed_twice(loaded: LoadedStudy, monkeypatch: pytest.MonkeyPatch) -> None:

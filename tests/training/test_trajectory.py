@@ -7,12 +7,13 @@ groups, fused AdamW, masks kept as bytes. With dropout on it replays the very ma
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from support.rarity import rare
 from support.studies import recipe_of
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -146,8 +147,10 @@ LEVELS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("dropout", [False, True], ids=["no dropout", "dropout"])
-@pytest.mark.parametrize("levels", LEVELS)
+@pytest.mark.parametrize(
+    ("levels", "dropout"),
+    rare(product(LEVELS, [False, True]), [("plain", True), ("frozen", False), ("matrices and warmup", True)]),
+)
 def test_fifty_steps_follow_the_plain_loop(
     loaded: LoadedStudy,
     checkpoint_of: Callable[[str], Path],
