@@ -11,10 +11,10 @@ from finegrid.spelling import (
     count_noun,
     format_change,
     format_duration,
-    format_level,
     json_number,
     parse_lang,
     seconds_digits,
+    write_level,
 )
 from finegrid.study.toml import parse_level
 
@@ -123,4 +123,4 @@ def test_nothing_has_no_minus(value: float) -> None:
 @pytest.mark.parametrize("level", ["", "unlabelled.tsv", True, 3, 0.5])
 def test_a_level_is_written_as_it_is_set(level: bool | int | float | str) -> None:
     """An empty word, too, which would else be nothing to see."""
-    assert parse_level(format_level(level)) == level and format_level(level)
+    assert parse_level(write_level(level)) == level and write_level(level)

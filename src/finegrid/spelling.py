@@ -50,8 +50,12 @@ def parse_lang(name: str | None) -> Lang:
 
 
 def format_level(level: bool | int | float | str) -> str:
-    """As it is written after ``--set factor=``: words without quotes, and ``""`` where there is none."""
-    return level if isinstance(level, str) and level else json.dumps(level)
+    return level if isinstance(level, str) else json.dumps(level)
+
+
+def write_level(level: bool | int | float | str) -> str:
+    """As it is written after ``--set factor=``: an empty word is seen, too."""
+    return format_level(level) or '""'
 
 
 def format_points(value: float) -> str:

@@ -14,7 +14,7 @@ from finegrid.planning.words import count, name_rows, say
 from finegrid.recipe.identity import Level
 from finegrid.recipe.recipe import Recipe
 from finegrid.refusals import format_mib
-from finegrid.spelling import Lang, format_duration, format_level
+from finegrid.spelling import Lang, format_duration, format_level, write_level
 from finegrid.study.audit_file import Audit, load_audit
 from finegrid.study.confounding import describe_design
 from finegrid.study.leftovers import size_of
@@ -65,13 +65,13 @@ def design_of_study_lines(status: StudyStatus, lang: Lang) -> Iterator[str]:
     """What is varied and in which rows: known without a look at the model."""
     study = status.study
     first = {name: levels[0] for name, levels in {**study.factors, **study.free_factors}.items()}
-    told = [f"{name} = {format_level(level)}" for name, level in first.items()]
+    told = [f"{name} = {write_level(level)}" for name, level in first.items()]
     yield say("baseline", lang, levels=SHARED[lang]["list comma"].join(told))
     for name, levels in study.factors.items():
-        yield f"  {name}: {', '.join(map(format_level, levels))}"
+        yield f"  {name}: {', '.join(map(write_level, levels))}"
         yield from bundle_lines(study, name, lang)
     for name, levels in study.free_factors.items():
-        yield f"  {name}: {', '.join(map(format_level, levels))} {say('free', lang)}"
+        yield f"  {name}: {', '.join(map(write_level, levels))} {say('free', lang)}"
     yield from level_lines(status, lang)
     yield from describe_design(study, status.inert_everywhere(), lang)
     yield from phases_lines(study, load_audit(study.folder), status.seeds, lang)

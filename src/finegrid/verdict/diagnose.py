@@ -11,7 +11,7 @@ import numpy as np
 
 from finegrid import metrics
 from finegrid.recipe.identity import Level
-from finegrid.recipe.recipe import find_unfair
+from finegrid.recipe.recipe import Recipe, find_unfair
 from finegrid.results.results import Distinct, Results
 from finegrid.spelling import format_level
 from finegrid.statistics.outcomes import complete
@@ -242,14 +242,16 @@ def identical(results: Results) -> Iterator[Warning]:
         seen.setdefault(key, []).append(results.recipes[recipe])
     for (seed, *_), recipes in seen.items():
         if len(recipes) > 1:
-            kind: Kind = "no-pseudo-labels" if any(map(asks_a_teacher, recipes)) else "identical"
+            taught = any(asks_a_teacher(recipe, results.blank) for recipe in recipes)
+            kind: Kind = "no-pseudo-labels" if taught else "identical"
             rows = ", ".join(str(recipe.rows[0]) for recipe in recipes)
             yield Warning(kind, {"rows": rows, "seed": results.seeds[seed]})
 
 
-def asks_a_teacher(recipe: Distinct) -> bool:
-    """Whether its runs take texts that a teacher of their seed is sure of."""
-    return bool(recipe.run.get("pseudo.texts"))
+def asks_a_teacher(recipe: Distinct, blank: Recipe) -> bool:
+    """Whether its runs take texts that a teacher of their seed is sure of. ``blank``: of the study."""
+    trained = blank.at(recipe.run)
+    return trained.without_unlabelled != trained
 
 
 def describe_later(record: Record) -> str:
