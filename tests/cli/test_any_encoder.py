@@ -17,9 +17,7 @@ SET = [part for level in ("training.epochs=1", "training.batch_size=32") for par
 RUNS = 32
 
 
-@pytest.mark.parametrize(
-    "kind", rare(["modernbert", "deberta-v2", "xlm-roberta"], ["modernbert", "xlm-roberta"])
-)
+@pytest.mark.parametrize("kind", rare(["modernbert", "deberta-v2", "xlm-roberta"], ["modernbert"]))
 def test_the_published_grid_runs_end_to_end(tmp_path: Path, call: Call, kind: str) -> None:
     data, model = write_data(tmp_path / "data"), make_tiny(kind, tmp_path / "model")
     study = tmp_path / "study"

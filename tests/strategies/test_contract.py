@@ -145,6 +145,17 @@ def check_pair(pair: tuple[str, str], loaded: LoadedStudy) -> None:
 
 
 @pytest.mark.parametrize("pair", MEETING, ids="+".join)
+def test_a_refused_pair_names_both(pair: tuple[str, str], loaded: LoadedStudy) -> None:
+    problems = on(loaded, *pair).problems(loaded.study.checkpoint)
+    assert all(f'"{part}' in problem.where for part in name_parts(pair) for problem in problems)
+
+
+# A third of them trains in `make test`, the others in `make test-slow`.
+@pytest.mark.parametrize(
+    "pair",
+    [pytest.param(pair, marks=pytest.mark.slow if n % 3 else ()) for n, pair in enumerate(MEETING)],
+    ids="+".join,
+)
 def test_pairs_that_share_a_seam_train_or_are_refused_with_a_reason(
     pair: tuple[str, str], loaded: LoadedStudy
 ) -> None:
