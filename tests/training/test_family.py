@@ -75,7 +75,7 @@ def assert_same_alone(loaded: LoadedStudy, recipes: list[Recipe]) -> None:
     ("pooling", "frozen", "dropout"),
     [
         ("pooler", 2, True),
-        ("first-last-mean", 0, True),
+        pytest.param("first-last-mean", 0, True, marks=pytest.mark.slow),
         pytest.param("first-last-mean", 2, True, marks=pytest.mark.slow),
         pytest.param("pooler", 2, False, marks=pytest.mark.slow),
     ],
