@@ -6,16 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from support.levels import on
 from support.moving import Gradients, Read, check_by_hand, still
-from support.rarity import rare
-from support.stacks import batches, gradients, kill_and_resume, runs_of
+from support.stacks import batches, gradients, runs_of
 from support.studies import (
     LoadedOf,
-    assert_same_run,
     open_study,
     recipe_of,
-    train,
     weights,
     write_study,
 )
@@ -113,33 +109,6 @@ def test_both_views_of_r_drop_are_moved_alike(loaded: LoadedStudy) -> None:
         run.backward(batches(loaded, recipe)[0], 0)
     for name, gradient in gradients(one).items():
         assert (gradients(two)[name] - gradient).norm() <= 1e-5 * gradient.norm() + 1e-8, name
-
-
-def test_layers_that_are_computed_twice_have_the_same_bits(loaded: LoadedStudy) -> None:
-    recipe = recipe_of(loaded, fgm__epsilon=EPSILON)
-    once, twice = (Run(loaded, "run", recipe, 0) for _ in range(2))
-    twice.model.engine.recompute = True
-    for run in (once, twice):
-        run.backward(batches(loaded, recipe)[0], 0)
-
-    assert all(torch.equal(gradients(twice)[name], g) for name, g in gradients(once).items())
-
-
-@pytest.mark.parametrize("frozen", rare([0, 2], [2]))
-def test_a_run_in_company_has_the_bits_that_it_has_alone(loaded: LoadedStudy, frozen: int) -> None:
-    recipes = [
-        recipe_of(loaded, fgm__epsilon=EPSILON, freeze__layers=frozen, clip__norm=norm) for norm in (0.0, 0.1)
-    ]
-
-    for recipe, run in zip(recipes, train(loaded, *recipes), strict=True):
-        assert run.progress.status == "done" and run.progress.path == "plain"
-        assert_same_run(run, train(loaded, recipe)[0])
-
-
-def test_a_killed_run_resumes_to_the_same_bits(taught: LoadedStudy, tmp_path: Path) -> None:
-    recipe = on(taught, "fgm.epsilon")
-
-    assert_same_run(kill_and_resume(taught, recipe, tmp_path), train(taught, recipe)[0])
 
 
 def test_text_pairs_are_moved(tmp_path: Path, loaded: LoadedStudy) -> None:

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from support.levels import on
 from support.moving import Gradients, Read, StillModel, check_by_hand, note_masks, still
-from support.stacks import batches, gradients, kill_and_resume
-from support.studies import LoadedOf, assert_same_run, open_study, recipe_of, train, weights, write_study
+from support.stacks import batches, gradients
+from support.studies import LoadedOf, open_study, recipe_of, weights, write_study
 from torch.nn import functional as F
 
 from finegrid.model.shift import measure_lengths
@@ -148,29 +147,3 @@ def test_weights_train_again_where_a_pass_between_fails(loaded: LoadedStudy) -> 
         with pytest.raises(MemoryError):
             run.recipe.pgd.more_gradients(run.model, batch, fail)
     assert {name for name, p in run.model.named_parameters() if p.requires_grad} == trained
-
-
-def test_layers_that_are_computed_twice_have_the_same_bits(loaded: LoadedStudy, hosted: LoadedOf) -> None:
-    for study in (loaded, hosted("modernbert")):
-        recipe = recipe_of(study).at(LEVELS)
-        once, twice = (Run(study, "run", recipe, 0) for _ in range(2))
-        twice.model.engine.recompute = True
-        for run in (once, twice):
-            run.backward(batches(study, recipe)[0], 0)
-
-        assert all(torch.equal(gradients(twice)[name], g) for name, g in gradients(once).items())
-
-
-@pytest.mark.parametrize("frozen", [0, 2])
-def test_a_run_in_company_has_the_bits_that_it_has_alone(loaded: LoadedStudy, frozen: int) -> None:
-    recipes = [recipe_of(loaded, freeze__layers=frozen, clip__norm=norm).at(LEVELS) for norm in (0.0, 0.1)]
-
-    for recipe, run in zip(recipes, train(loaded, *recipes), strict=True):
-        assert run.progress.status == "done" and run.progress.path == "plain"
-        assert_same_run(run, train(loaded, recipe)[0])
-
-
-def test_a_killed_run_resumes_to_the_same_bits(taught: LoadedStudy, tmp_path: Path) -> None:
-    recipe = on(taught, "pgd.steps")
-
-    assert_same_run(kill_and_resume(taught, recipe, tmp_path), train(taught, recipe)[0])

@@ -1,16 +1,30 @@
-"""Strategies that read a batch once more: a recipe has one of them, and the refusal names all that it has."""
+"""Strategies that read a batch once more: what all of them promise, and that a recipe has one of them."""
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, product
+from pathlib import Path
 
 import pytest
-from support.levels import GIVEN, ON
+import torch
+from support.levels import GIVEN, ON, on
+from support.rarity import rare
+from support.stacks import batches, gradients, kill_and_resume
+from support.studies import LoadedOf, assert_same_run, recipe_of, train
 
 from finegrid.recipe.identity import Levels
 from finegrid.recipe.recipe import Recipe
 from finegrid.training.loaded import LoadedStudy
+from finegrid.training.run import Run
 
+# Strong enough to be seen, and to come to the edge of balls.
+STRONG: dict[str, Levels] = {
+    "smart": {"smart.weight": 2.0, "smart.epsilon": 0.1, "smart.noise": 0.05},
+    "fgm": {"fgm.epsilon": 0.5},
+    "pgd": {"pgd.steps": 3, "pgd.step_size": 0.3, "pgd.epsilon": 0.5},
+    "freelb": {"freelb.steps": 3, "freelb.step_size": 0.3, "freelb.epsilon": 0.5},
+    "sam": {"sam.rho": 0.1},
+}
 SWITCHES = ("smart.weight", "fgm.epsilon", "pgd.steps", "freelb.steps", "sam.rho")
 SHORT = Recipe().at({"model.max_length": 32})
 
@@ -42,3 +56,39 @@ def test_the_refusal_names_all(loaded: LoadedStudy) -> None:
 
     assert problem.where == " + ".join(f'"{factor}"' for factor in SWITCHES)
     assert problem.what.startswith("1.0, 0.5, 2, 2, 0.1, but each reads a batch once more")
+
+
+@pytest.mark.parametrize("name", STRONG)
+def test_layers_that_are_computed_twice_have_the_same_bits(
+    name: str, loaded: LoadedStudy, hosted: LoadedOf
+) -> None:
+    for study in (loaded, hosted("modernbert")):
+        recipe = recipe_of(study).at(STRONG[name])
+        once, twice = (Run(study, "run", recipe, 0) for _ in range(2))
+        twice.model.engine.recompute = True
+        for run in (once, twice):
+            run.backward(batches(study, recipe)[0], 0)
+
+        assert all(torch.equal(gradients(twice)[tensor], g) for tensor, g in gradients(once).items())
+
+
+COMPANY = [*product(STRONG, [0, 2])]
+
+
+@pytest.mark.parametrize(
+    ("name", "frozen"), rare(COMPANY, [one for one in COMPANY if one not in (("fgm", 0), ("sam", 0))])
+)
+def test_a_run_in_company_has_the_bits_that_it_has_alone(name: str, frozen: int, loaded: LoadedStudy) -> None:
+    levels = STRONG[name]
+    recipes = [recipe_of(loaded, freeze__layers=frozen, clip__norm=norm).at(levels) for norm in (0.0, 0.1)]
+
+    for recipe, run in zip(recipes, train(loaded, *recipes), strict=True):
+        assert run.progress.status == "done" and run.progress.path == "plain"
+        assert_same_run(run, train(loaded, recipe)[0])
+
+
+@pytest.mark.parametrize("factor", SWITCHES)
+def test_a_killed_run_resumes_to_the_same_bits(factor: str, taught: LoadedStudy, tmp_path: Path) -> None:
+    recipe = on(taught, factor)
+
+    assert_same_run(kill_and_resume(taught, recipe, tmp_path), train(taught, recipe)[0])

@@ -8,10 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from support.levels import on
-from support.rarity import rare
-from support.stacks import batches, gradients, kill_and_resume
-from support.studies import LoadedOf, assert_same_run, open_study, recipe_of, train, weights, write_study
+from support.stacks import batches, gradients
+from support.studies import LoadedOf, open_study, recipe_of, weights, write_study
 from torch import Tensor, nn
 
 from finegrid.strategies.sam import Sam
@@ -136,21 +134,6 @@ def test_the_shared_work_of_frozen_layers_is_that_of_both_passes(loaded: LoadedS
 
     assert recipe.shares_prefix
     assert all(torch.equal(gradients(given)[name], g) for name, g in gradients(alone).items())
-
-
-@pytest.mark.parametrize("frozen", rare([0, 2], [2]))
-def test_a_run_in_company_has_the_bits_that_it_has_alone(loaded: LoadedStudy, frozen: int) -> None:
-    recipes = [recipe_of(loaded, sam__rho=RHO, freeze__layers=frozen, clip__norm=norm) for norm in (0.0, 0.1)]
-
-    for recipe, run in zip(recipes, train(loaded, *recipes), strict=True):
-        assert run.progress.status == "done" and run.progress.path == "plain"
-        assert_same_run(run, train(loaded, recipe)[0])
-
-
-def test_a_killed_run_resumes_to_the_same_bits(taught: LoadedStudy, tmp_path: Path) -> None:
-    recipe = on(taught, "sam.rho")
-
-    assert_same_run(kill_and_resume(taught, recipe, tmp_path), train(taught, recipe)[0])
 
 
 def test_it_keeps_a_copy_of_the_weights() -> None:

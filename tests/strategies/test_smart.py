@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from support.levels import on
 from support.moving import StillModel, assert_alike, note_masks, still, texts_of, words_moved
-from support.stacks import batches, gradients, kill_and_resume, runs_of
-from support.studies import LoadedOf, assert_same_run, open_study, recipe_of, train, write_study
+from support.stacks import batches, gradients, runs_of
+from support.studies import LoadedOf, open_study, recipe_of, write_study
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -191,29 +190,3 @@ def test_a_portion_draws_what_its_batch_draws_and_numbers_are_normal(loaded: Loa
     assert float(drawn.mean()) == pytest.approx(0, abs=0.02)
     assert float(drawn.std()) == pytest.approx(1, abs=0.02)
     assert float((drawn.abs() < 1).float().mean()) == pytest.approx(0.6827, abs=0.01)  # of the normal
-
-
-def test_layers_that_are_computed_twice_have_the_same_bits(loaded: LoadedStudy, hosted: LoadedOf) -> None:
-    for study in (loaded, hosted("modernbert")):
-        recipe = recipe_of(study).at(LEVELS)
-        once, twice = (Run(study, "run", recipe, 0) for _ in range(2))
-        twice.model.engine.recompute = True
-        for run in (once, twice):
-            run.backward(batches(study, recipe)[0], 0)
-
-        assert all(torch.equal(gradients(twice)[name], g) for name, g in gradients(once).items())
-
-
-@pytest.mark.parametrize("frozen", [0, 2])
-def test_a_run_in_company_has_the_bits_that_it_has_alone(loaded: LoadedStudy, frozen: int) -> None:
-    recipes = [recipe_of(loaded, freeze__layers=frozen, clip__norm=norm).at(LEVELS) for norm in (0.0, 0.1)]
-
-    for recipe, run in zip(recipes, train(loaded, *recipes), strict=True):
-        assert run.progress.status == "done" and run.progress.path == "plain"
-        assert_same_run(run, train(loaded, recipe)[0])
-
-
-def test_a_killed_run_resumes_to_the_same_bits(taught: LoadedStudy, tmp_path: Path) -> None:
-    recipe = on(taught, "smart.weight")
-
-    assert_same_run(kill_and_resume(taught, recipe, tmp_path), train(taught, recipe)[0])

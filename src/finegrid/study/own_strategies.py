@@ -125,7 +125,7 @@ def read_codes(folder: Path, settings: StrategySettings) -> list[OwnCode]:
 
 def find_clashes(codes: Iterable[OwnCode]) -> list[Problem]:
     """Names that stand for something else already."""
-    taken = {**dict.fromkeys((*Head.model_fields, "factors"), "a table of study.toml")}
+    taken = dict.fromkeys((*Head.model_fields, "factors"), "a table of study.toml")
     problems = []
     for code in codes:
         if code.name in taken:

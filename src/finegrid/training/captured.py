@@ -43,7 +43,7 @@ class CapturedStep:
         self.integers = torch.zeros(integers + len(self.sites), dtype=torch.int64, device=device)
         self.numbers = torch.zeros(len(stack.runs), 2, groups, device=device)  # rates, numbers of the update
         self.losses = torch.zeros(len(stack.runs), device=device)
-        self.mixing = {index: run for index, run in enumerate(stack.runs) if run.criterion.pair is not None}
+        self.pairing = {index: run for index, run in enumerate(stack.runs) if run.criterion.pair is not None}
         self.partners = torch.zeros(len(stack.runs), shape.texts, dtype=torch.int64, device=device)
         self.shares = torch.zeros(len(stack.runs), device=device)  # of each text itself
         self.prefix: Prefix | None = None  # where it is looked up
@@ -67,14 +67,14 @@ class CapturedStep:
             both = [rates, run.optimizer.numbers_for_graphs()]
             own[:, : len(rates)] = torch.tensor(both, dtype=torch.float64)
         send_(self.numbers, numbers)
-        if self.mixing:
+        if self.pairing:
             self._fill_pairs_(batch, step)
         if batch.prefix is not None:
             self._fill_prefix_(batch.prefix)
 
     def _fill_pairs_(self, batch: Batch, step: int) -> None:
         partners, shares = torch.zeros_like(self.partners, device=CPU), torch.zeros(len(self.shares))
-        for index, run in self.mixing.items():
+        for index, run in self.pairing.items():
             own, share = run.draw_pairs(batch, step)
             partners[index], shares[index] = torch.from_numpy(own), share
         send_(self.partners, partners)
@@ -102,7 +102,7 @@ class CapturedStep:
         ints = self.integers[: -len(self.sites)]
         keys = dict(zip(self.sites, self.integers[-len(self.sites) :], strict=True))
         step = CapturedKeys(self.step, keys)
-        for index, run in self.mixing.items():
+        for index, run in self.pairing.items():
             run.blend = Blend(self.partners[index], self.shares[index])
         for run in self.stack.runs:
             run.optimizer.zero_grad()

@@ -287,7 +287,7 @@ def extra_files(study: Study, moved: Levels, table: DataTable) -> dict[str, str]
         files[str(small_level(EXTRA, path))] = "".join(lines)
     for path in {recipe.pseudo.texts for recipe in list_small_recipes(study, moved)} - {""}:
         texts = read_unlabelled(UNLABELLED, Path(path), study.folder, study.head.data, table).texts
-        files[str(small_level(UNLABELLED, path))] = "".join(map(text_line, texts))
+        files[str(small_level(UNLABELLED, path))] = "".join(map(json_line, texts))
     return files
 
 
@@ -351,15 +351,12 @@ def split_lines(split: Split, labels: tuple[str, ...]) -> list[str]:
     ]
 
 
-def text_line(text: tuple[str, ...]) -> str:
-    """A text, or a pair, without a label."""
-    return json.dumps(dict(zip(column_names(len(text)), text, strict=True)), ensure_ascii=False) + "\n"
-
-
-def json_line(text: tuple[str, ...], label: str, group: int | None = None) -> str:
+def json_line(text: tuple[str, ...], label: str | None = None, group: int | None = None) -> str:
+    """A text, or a pair; with its label and its group, where it has them."""
     columns: dict[str, object] = dict(zip(column_names(len(text)), text, strict=True))
+    known = {} if label is None else {"label": label}
     named = {} if group is None else {GROUP: f"g{group}"}
-    return json.dumps({**columns, "label": label, **named}, ensure_ascii=False) + "\n"
+    return json.dumps({**columns, **known, **named}, ensure_ascii=False) + "\n"
 
 
 def column_names(parts: int) -> list[str]:

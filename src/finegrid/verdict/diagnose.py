@@ -250,8 +250,7 @@ def identical(results: Results) -> Iterator[Warning]:
 
 def asks_a_teacher(recipe: Distinct, blank: Recipe) -> bool:
     """Whether its runs take texts that a teacher of their seed is sure of. ``blank``: of the study."""
-    trained = blank.at(recipe.run)
-    return trained.without_unlabelled != trained
+    return blank.at(recipe.run).unlabelled is not None
 
 
 def describe_later(record: Record) -> str:
