@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -103,8 +102,8 @@ class DropoutMask:
         scale = LEVELS / (LEVELS - self.dropped)  # of survivors: it keeps the expectation
         if kernels(self.device) is None:
             return Dropped(self.clock.keep(self), scale)
-        key = self.clock.key(self)
-        return Dropped(lambda: self.clock.keep(self), scale, key, self.dropped - LEVELS // 2)
+        key, lowest = self.clock.key(self), self.dropped - LEVELS // 2
+        return Dropped(lambda: self.clock.keep(self), scale, key, lowest, self.first)
 
 
 @dataclass
@@ -170,15 +169,11 @@ class Clock:
         count, device = mask.count, mask.device
         before, skipped = divmod(mask.first, 4)  # a word has four values
         words, part = -(-(skipped + count) // 4), slice(skipped, skipped + count)
-        if mask.key is not None or device.type == "cuda":  # sending masks over would take longer than a step
-            key = self.key(mask)
-            if (fused := kernels(device)) is not None:
-                keep: Tensor = fused.draw_keep(key, mask.dropped, count, device, mask.first)
-                return keep
-            bits = counter_words(key, words, device, before).view(torch.int16)[part]
-        else:
-            values = self.streams.bits(f"dropout/{mask.step}/{mask.site}", words, before)
-            bits = torch.from_numpy(values.view(np.int16)[part])
+        key = self.key(mask)
+        if (found := kernels(device)) is not None:
+            keep: Tensor = found.draw_keep(key, mask.dropped, count, device, mask.first)
+            return keep
+        bits = counter_words(key, words, device, before).view(torch.int16)[part]
         # int16 spans -32768 to 32767: the comparison drops exactly `dropped` of the 65,536 values. In place,
         # it stays int16, which torch compares and converts ten times faster than it makes bools.
         return bits.ge_(mask.dropped - LEVELS // 2).to(torch.uint8)

@@ -1,7 +1,7 @@
-"""Random bits from a counter, drawn where the tensors are: what dropout uses on CUDA.
+"""Random bits from a counter, drawn where the tensors are: what dropout uses.
 
 SplitMix64 (Steele, Lea & Flood, Fast Splittable Pseudorandom Number Generators, OOPSLA 2014): word ``i`` is a
-function of the key and ``i`` alone. On the CPU numpy's Philox is faster (`finegrid.streams`).
+function of the key and ``i`` alone. Kernels draw the same bits.
 """
 
 from __future__ import annotations

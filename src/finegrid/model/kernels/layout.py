@@ -297,6 +297,7 @@ class Dropped:
     # By which a kernel that needs no mask draws its bits itself (see `counter_words`), if there is one.
     key: int | Tensor | None = None
     lowest: int = 0  # of 16 bits, as a signed number: what is less is dropped
+    first: int = 0  # value of the stream, where the mask is of tokens
 
     @cached_property
     def keep(self) -> Tensor:

@@ -73,18 +73,20 @@ def means_by_kernel(hidden: Tensor, starts: Tensor, lengths: Tensor) -> Tensor |
 
 @cache
 def kernels(device: torch.device) -> Any:
-    """The module `finegrid.model.kernels.fused`; None on a CPU.
+    """The module with kernels for it: `fused` on a GPU, `native` on a CPU.
 
-    None, too, and word of it, where Triton or its compiler is missing.
+    None, and word of it, where Triton or the compiler that it needs is missing.
     """
-    if device.type != "cuda":
-        return None
     try:
-        from finegrid.model.kernels import fused
-
-        fused.draw_keep(1, 0, 8, device)
+        if device.type == "cuda":
+            from finegrid.model.kernels import fused as found
+        else:
+            from finegrid.model.kernels import native as found  # type: ignore[no-redef]
+        found.draw_keep(1, 0, 8, device)
     except Exception as error:  # of many kinds, and none of them a reason not to train
         first = str(error).partition("\n")[0]
-        print(f"no Triton kernels ({type(error).__name__}: {first}): slower without", file=sys.stderr)
+        print(
+            f"no kernels for {device.type} ({type(error).__name__}: {first}): slower without", file=sys.stderr
+        )
         return None
-    return fused
+    return found

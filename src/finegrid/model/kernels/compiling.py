@@ -1,0 +1,135 @@
+"""The machine's own C++ compiler: it makes a library of ``native.cpp``, once, and keeps it for later processes.
+
+A compiler knows the processor that it runs on, and needs less than two seconds here. torch's inductor, which
+calls the same compiler, takes 17 seconds the first time, and four in every process after that.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from finegrid.machine import cpu_flags, processor
+
+SOURCE = Path(__file__).with_name("native.cpp")
+COMPILERS = ("c++", "g++", "clang++")
+SECONDS = 120.0  # what a compiler may take; two are usual
+# Every sum has its written order, so that nothing is reassociated; a product and a sum may become one rounding.
+PORTABLE = (
+    "-std=c++17",
+    "-O3",
+    "-shared",
+    "-fPIC",
+    "-ffp-contract=fast",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+)
+# The first that a compiler takes: Apple's has no OpenMP, others are not for x86.
+CHOICES = (
+    ("-march=native", "-mprefer-vector-width=512", "-fopenmp"),
+    ("-march=native", "-fopenmp"),
+    ("-march=native",),
+    ("-mcpu=native",),
+    (),
+)
+
+
+class NotCompiledError(Exception):
+    """There is no library, with the reason."""
+
+
+def load_library() -> ctypes.CDLL:
+    """The compiled library, made if it is not there yet.
+
+    Raises:
+        NotCompiledError: there is no compiler, or it fails.
+    """
+    compiler = find_compiler()
+    name = f"native-{key_of(compiler)}.so"
+    for folder in folders():
+        path = folder / name
+        try:
+            if not path.exists():
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                compile_to(path, compiler)
+            return ctypes.CDLL(str(path))
+        except OSError:  # nothing can be written there, or nothing run that lies there
+            continue
+    raise NotCompiledError("no folder could be written to")
+
+
+def find_compiler() -> list[str]:
+    """``CXX`` if it is set, with its arguments; else the first of the usual names.
+
+    Raises:
+        NotCompiledError: there is none.
+    """
+    asked = shlex.split(os.environ.get("CXX", ""))
+    names = [asked] if asked else [[name] for name in COMPILERS]
+    for name, *arguments in names:
+        found = shutil.which(name)
+        if found is not None:
+            return [found, *arguments]
+    raise NotCompiledError(f"{' and '.join(name for name, *_ in names)} not found")
+
+
+def key_of(compiler: Sequence[str]) -> str:
+    """Of all that the library depends on."""
+    about = [SOURCE.read_text(encoding="utf-8"), *compiler, version_of(compiler), *PORTABLE, repr(CHOICES)]
+    about += [sys.platform, processor(), *sorted(cpu_flags())]
+    return hashlib.sha256("\n".join(about).encode()).hexdigest()[:16]
+
+
+def version_of(compiler: Sequence[str]) -> str:
+    try:
+        done = subprocess.run(
+            [*compiler, "--version"],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise NotCompiledError(str(error)) from error
+    return done.stdout
+
+
+def folders() -> Iterator[Path]:
+    """Where the library may lie: the user's cache; where that cannot be used, a folder of this process."""
+    home = os.environ.get("XDG_CACHE_HOME")
+    yield (Path(home) if home else Path.home() / ".cache") / "finegrid" / "kernels"
+    yield Path(tempfile.mkdtemp(prefix="finegrid-"))
+
+
+def compile_to(path: Path, compiler: Sequence[str]) -> None:
+    """Compile, so that whoever comes by finds all of it or nothing.
+
+    Raises:
+        NotCompiledError: the compiler fails.
+        OSError: nothing can be written there.
+    """
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        made = Path(folder) / path.name
+        said = ""
+        for choice in CHOICES:
+            command = [*compiler, *PORTABLE, *choice, "-o", str(made), str(SOURCE)]
+            try:
+                done = subprocess.run(
+                    command, capture_output=True, text=True, errors="replace", timeout=SECONDS, check=False
+                )
+            except subprocess.TimeoutExpired as error:
+                raise NotCompiledError(f"{compiler[0]} took more than {SECONDS:.0f} s") from error
+            if done.returncode == 0:
+                os.replace(made, path)
+                return
+            said = said or next((line for line in done.stderr.splitlines() if "error" in line), done.stderr)
+    raise NotCompiledError(f"{compiler[0]}: {said.strip()}")
