@@ -1,9 +1,8 @@
 // What lies between a layer's matrix products, on CPUs: one pass over memory each, masks drawn in passing.
 //
 // Compiled on the machine where it runs (compiling.py), called by native.py, and equal to plain.py but for
-// rounding. All arithmetic is float32. The order of every sum is written down here, by vectors of sixteen
-// whatever the processor has, and by blocks of rows whatever the number of threads: results do not depend on
-// threads, alignment or company.
+// rounding. All arithmetic is float32. The order of every sum is written down here, vector by vector and block
+// of rows by block of rows: results do not depend on threads, alignment or company.
 
 #include <cmath>
 #include <cstdint>
@@ -13,18 +12,29 @@
 #include <immintrin.h>
 #endif
 
-typedef float floats __attribute__((vector_size(64)));
-typedef int32_t ints __attribute__((vector_size(64)));
-typedef uint32_t words __attribute__((vector_size(64)));
-typedef uint16_t halves __attribute__((vector_size(32)));
-typedef uint64_t keys __attribute__((vector_size(64)));
-
-constexpr int64_t LANES = 16;
-constexpr int64_t ROWS = 32;  // of a block: what is summed by itself before it is added to a total
 #ifdef __AVX512F__
-constexpr int COLUMNS = 4;  // vectors that a product sums at once, for four rows: 16 of 32 registers
+#define BYTES 64  // of a vector register
+#elif defined(__AVX__)
+#define BYTES 32
 #else
-constexpr int COLUMNS = 2;
+#define BYTES 16
+#endif
+#define VECTOR(bytes) __attribute__((vector_size(bytes)))
+
+typedef float floats VECTOR(BYTES);
+typedef int32_t ints VECTOR(BYTES);
+typedef uint32_t words VECTOR(BYTES);
+typedef uint64_t keys VECTOR(BYTES);
+typedef uint16_t halves VECTOR(BYTES / 2);
+typedef int16_t shorts VECTOR(BYTES / 2);
+
+constexpr int64_t LANES = BYTES / 4;
+constexpr int64_t ROWS = 32;  // of a block: what is summed by itself before it is added to a total
+// What a product sums at once, in vectors: as many as there are registers for, and some to spare.
+#ifdef __AVX512F__
+constexpr int COLUMNS = 4, TALL = 8;  // 4 x 4, or 8 x 2, or 8 x 1 of 32
+#else
+constexpr int COLUMNS = 2, TALL = 4;  // 4 x 2 of 16
 #endif
 
 struct bf16 {
@@ -88,28 +98,40 @@ template <typename T> static inline void store(T *to, floats value, int64_t coun
     memcpy(to, some, count * sizeof(T));
 }
 
-// The first `count` values; zeros for the others.
-static inline floats within(floats x, int64_t count) {
-    const ints lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-    return count >= LANES ? x : lane < (int32_t)count ? x : floats{};
+static inline ints lanes() {
+    ints out;
+    for (int i = 0; i < LANES; i++) out[i] = i;
+    return out;
 }
 
-// Both by halves: always in this order.
+// The first `count` values, and another for the rest.
+static inline floats within(floats x, int64_t count, float otherwise = 0) {
+    return count >= LANES ? x : lanes() < (int32_t)count ? x : all(otherwise);
+}
+
+// All values of a vector, by halves: always in this order.
+template <typename Join> static inline float reduce(floats x, Join join) {
+#if BYTES == 64
+    x = join(x, __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7));
+    x = join(x, __builtin_shufflevector(x, x, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3));
+    x = join(x, __builtin_shufflevector(x, x, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1));
+    x = join(x, __builtin_shufflevector(x, x, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0));
+#else
+    for (int64_t half = LANES / 2; half; half /= 2) {
+        floats other = x;
+        for (int i = 0; i < half; i++) other[i] = x[i + half];
+        x = join(x, other);
+    }
+#endif
+    return x[0];
+}
+
 static inline float sum(floats x) {
-    x += __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7);
-    x += __builtin_shufflevector(x, x, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3);
-    x += __builtin_shufflevector(x, x, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1);
-    return x[0] + x[1];
+    return reduce(x, [](floats a, floats b) { return a + b; });
 }
 
 static inline float largest(floats x) {
-    floats other = __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7);
-    x = other > x ? other : x;
-    other = __builtin_shufflevector(x, x, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3);
-    x = other > x ? other : x;
-    other = __builtin_shufflevector(x, x, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1);
-    x = other > x ? other : x;
-    return x[1] > x[0] ? x[1] : x[0];
+    return reduce(x, [](floats a, floats b) { return b > a ? b : a; });
 }
 
 // e^x for x up to 88, to two units in the last place (Cody and Waite's reduction; Cephes' polynomial). What is
@@ -156,22 +178,22 @@ struct Dropout {
 static const int16_t *draw(const Dropout &dropout, int64_t first, int64_t count, int16_t *out) {
     uint64_t word = first / 4;
     int64_t skipped = first % 4;
-    keys counter = {1, 2, 3, 4, 5, 6, 7, 8};
+    keys counter;
+    for (int i = 0; i < LANES / 2; i++) counter[i] = i + 1;
     counter = (counter + word) * 0x9E3779B97F4A7C15u + (uint64_t)dropout.key;
-    for (int64_t i = 0; i < skipped + count; i += 32) {
+    for (int64_t i = 0; i < skipped + count; i += 2 * LANES) {
         keys z = counter;
         z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
         z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
         z = z ^ (z >> 31);
         memcpy(out + i, &z, sizeof z);
-        counter += 8 * 0x9E3779B97F4A7C15u;
+        counter += LANES / 2 * 0x9E3779B97F4A7C15u;
     }
     return out + skipped;
 }
 
-// What sixteen values are multiplied by: `scale` or 0.
+// What the values of a vector are multiplied by: `scale` or 0.
 static inline floats kept(const Dropout &dropout, const int16_t *drawn) {
-    typedef int16_t shorts __attribute__((vector_size(32)));
     shorts own;
     memcpy(&own, drawn, sizeof own);
     ints wide = __builtin_convertvector(own, ints);
@@ -365,6 +387,9 @@ template <int columns>
 static void product_columns(const float *a, int64_t down, int64_t across, const float *b, int64_t b_row, float *c,
                             int64_t c_row, int64_t rows, int64_t inner, bool add) {
     int64_t r = 0;
+    if constexpr (columns <= 2)
+        for (; r + TALL <= rows; r += TALL)
+            block_product<TALL, columns>(a + r * down, down, across, b, b_row, c + r * c_row, c_row, inner, add);
     for (; r + 4 <= rows; r += 4)
         block_product<4, columns>(a + r * down, down, across, b, b_row, c + r * c_row, c_row, inner, add);
     for (; r + 2 <= rows; r += 2)
@@ -379,7 +404,7 @@ static void product(const float *a, int64_t down, int64_t across, const float *b
     int64_t i = 0;
     for (; i + COLUMNS * LANES <= width; i += COLUMNS * LANES)
         product_columns<COLUMNS>(a, down, across, b + i, b_row, c + i, c_row, rows, inner, add);
-    for (; i + 2 * LANES <= width; i += 2 * LANES)
+    for (; COLUMNS > 2 && i + 2 * LANES <= width; i += 2 * LANES)
         product_columns<2>(a, down, across, b + i, b_row, c + i, c_row, rows, inner, add);
     for (; i < width; i += LANES)
         product_columns<1>(a, down, across, b + i, b_row, c + i, c_row, rows, inner, add);
@@ -402,18 +427,19 @@ static void give(const float *from, int64_t row, int64_t length, int64_t width, 
             store(to + t * row + i, load(from + t * room + i) * times, width - i);
 }
 
+#if BYTES == 64
 // Rows that lie so many apart exchange what lies so many apart in them.
-#define EXCHANGE(apart, first, second)                                  \
-    for (int i = 0; i < LANES; i++)                                     \
-        if (!(i & apart)) {                                             \
-            const floats a = rows[i], b = rows[i + apart];              \
-            rows[i] = __builtin_shufflevector(a, b, first);             \
-            rows[i + apart] = __builtin_shufflevector(a, b, second);    \
+#define EXCHANGE(apart, first, second)                               \
+    for (int i = 0; i < 16; i++)                                     \
+        if (!(i & apart)) {                                          \
+            const floats a = rows[i], b = rows[i + apart];           \
+            rows[i] = __builtin_shufflevector(a, b, first);          \
+            rows[i + apart] = __builtin_shufflevector(a, b, second); \
         }
 #define LIST(...) __VA_ARGS__
 
 // Sixteen rows become sixteen columns.
-static inline __attribute__((always_inline)) void turn_square(floats rows[LANES]) {
+static inline __attribute__((always_inline)) void turn_square(floats rows[16]) {
 #pragma GCC unroll 16
     EXCHANGE(8, LIST(0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23),
              LIST(8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31))
@@ -427,6 +453,7 @@ static inline __attribute__((always_inline)) void turn_square(floats rows[LANES]
     EXCHANGE(1, LIST(0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30),
              LIST(1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31))
 }
+#endif
 
 // [length, padded width] to [padded width, padded length], filled up with zeros.
 static void turn(const float *from, int64_t length, int64_t width, float *to) {
@@ -436,8 +463,15 @@ static void turn(const float *from, int64_t length, int64_t width, float *to) {
             floats rows[LANES];
             for (int64_t row = 0; row < LANES; row++)
                 rows[row] = t + row < length ? load(from + (t + row) * room + i) : floats{};
+#if BYTES == 64
             turn_square(rows);
             for (int64_t row = 0; row < LANES; row++) store(to + (i + row) * across + t, rows[row]);
+#else
+            const float *square = (const float *)rows;
+            for (int64_t row = 0; row < LANES; row++)
+                for (int64_t lane = 0; lane < LANES; lane++)
+                    to[(i + row) * across + t + lane] = square[lane * LANES + row];
+#endif
         }
 }
 
@@ -462,28 +496,36 @@ struct Place {
     }
 };
 
-// Rows of scores to attention weights, in place.
+// Some rows of scores to attention weights, in place: a processor works on several at once.
+template <int count> static inline void softmax_some(float *scores, int64_t length) {
+    const int64_t across = padded(length);
+    floats top[count], sums[count];
+    float most[count], each[count];
+    for (int r = 0; r < count; r++) top[r] = all(-INFINITY), sums[r] = floats{};
+    for (int64_t i = 0; i < length; i += LANES)
+        for (int r = 0; r < count; r++) {
+            floats value = load(scores + r * across + i);
+            value = within(value, length - i, -INFINITY);
+            top[r] = value > top[r] ? value : top[r];
+        }
+    for (int r = 0; r < count; r++) most[r] = largest(top[r]);
+    for (int64_t i = 0; i < length; i += LANES)
+        for (int r = 0; r < count; r++) {
+            const floats value = within(exponential(load(scores + r * across + i) - most[r]), length - i);
+            store(scores + r * across + i, value);
+            sums[r] += value;
+        }
+    for (int r = 0; r < count; r++) each[r] = 1.f / sum(sums[r]);
+    for (int64_t i = 0; i < length; i += LANES)
+        for (int r = 0; r < count; r++)
+            store(scores + r * across + i, load(scores + r * across + i) * each[r]);
+}
+
 static void softmax_rows(float *scores, int64_t rows, int64_t length) {
     const int64_t across = padded(length);
-    for (int64_t row = 0; row < rows; row++) {
-        float *own = scores + row * across;
-        for (int64_t i = length; i < across; i++) own[i] = -INFINITY;
-        floats top = load(own);
-        for (int64_t i = LANES; i < across; i += LANES) {
-            floats other = load(own + i);
-            top = other > top ? other : top;
-        }
-        const float most = largest(top);
-        floats part = {};
-        for (int64_t i = 0; i < across; i += LANES) {
-            floats value = exponential(load(own + i) - most);
-            value = within(value, length - i);
-            store(own + i, value);
-            part += value;
-        }
-        const float each = 1.f / sum(part);
-        for (int64_t i = 0; i < across; i += LANES) store(own + i, load(own + i) * each);
-    }
+    int64_t row = 0;
+    for (; row + 4 <= rows; row += 4) softmax_some<4>(scores + row * across, length);
+    for (; row < rows; row++) softmax_some<1>(scores + row * across, length);
 }
 
 template <typename T>
