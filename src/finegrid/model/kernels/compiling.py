@@ -31,6 +31,7 @@ PORTABLE = (
     "-ffp-contract=fast",
     "-fno-math-errno",
     "-fno-trapping-math",
+    "-fno-strict-aliasing",
 )
 # The first that a compiler takes: Apple's has no OpenMP, others are not for x86.
 CHOICES = (

@@ -65,6 +65,13 @@ static inline floats load(const bf16 *from) {
 }
 #endif
 
+// The same slot in all lanes, whatever is in it.
+static inline floats slot(const float *from) {
+    int32_t bits;
+    memcpy(&bits, from, sizeof bits);
+    return (floats)(bits - ints{});
+}
+
 static inline void store(float *to, floats value) { memcpy(to, &value, sizeof value); }
 
 // To nearest, ties to even, as torch rounds.
@@ -364,8 +371,88 @@ static void sum_rows(const T *x, float *parts, int64_t rows, int64_t width, int 
 
 // ---- attention within texts ----
 
-// rows x columns vectors of a @ b (+ c). A value of `a` lies at row * down + k * across.
-template <int rows, int columns>
+// How a product's factors lie in memory: in slots of 32 bits, each with one number, or two that are summed at
+// once. Both kinds of slot come by row, [rows, slots of the width], or for a product that sums over rows,
+// [slots of the rows, width].
+struct Exact {
+    static constexpr int64_t per = 1;
+
+    static floats add(floats sums, floats left, floats right) { return sums + left * right; }
+
+    template <typename T> static void take(const T *from, int64_t row, int64_t length, int64_t width, float *to) {
+        const int64_t room = padded(width);
+        for (int64_t t = 0; t < length; t++)
+            for (int64_t i = 0; i < width; i += LANES)
+                store(to + t * room + i, load(from + t * row + i, width - i));
+    }
+    template <typename T>
+    static const float *take_down(const T *from, int64_t row, int64_t length, int64_t width, const float *taken,
+                                  float *to) {
+        if (taken) return taken;  // by row is the same
+        take(from, row, length, width, to);
+        return to;
+    }
+    static const float *pack(const float *weights, int64_t, int64_t, float *) { return weights; }
+    static const float *pack_down(const float *weights, int64_t, int64_t, float *) { return weights; }
+};
+
+#ifdef __AVX512BF16__
+struct Paired {
+    static constexpr int64_t per = 2;
+
+    static floats add(floats sums, floats left, floats right) {
+        return (floats)_mm512_dpbf16_ps((__m512)sums, (__m512bh)left, (__m512bh)right);
+    }
+
+    static void take(const bf16 *from, int64_t row, int64_t length, int64_t width, float *to) {
+        const int64_t room = padded((width + 1) / 2);
+        for (int64_t t = 0; t < length; t++)
+            for (int64_t i = 0; i < width; i += 2 * LANES) {
+                const bf16 *own = from + t * row + i;
+                bf16 some[2 * LANES] = {};
+                if (width - i < 2 * LANES) own = (bf16 *)memcpy(some, own, (width - i) * sizeof(bf16));
+                memcpy(to + t * room + i / 2, own, sizeof some);
+            }
+    }
+    static const float *take_down(const bf16 *from, int64_t row, int64_t length, int64_t width, const float *,
+                                  float *to) {
+        const int64_t room = padded(width);
+        for (int64_t t = 0; t < length; t += 2)
+            for (int64_t i = 0; i < width; i += LANES) {
+                const bf16 *upper = from + t * row + i;
+                const words second = t + 1 < length ? (words)load(upper + row, width - i) : words{};
+                const words both = (words)load(upper, width - i) >> 16 | second;
+                memcpy(to + t / 2 * room + i, &both, sizeof both);
+            }
+        return to;
+    }
+    // [rows, across] of float32.
+    static const float *pack(const float *weights, int64_t rows, int64_t across, float *to) {
+        for (int64_t i = 0; i < rows * across; i += LANES) store((bf16 *)to + i, load(weights + i));
+        return to;
+    }
+    static const float *pack_down(const float *weights, int64_t rows, int64_t across, float *to) {
+        for (int64_t row = 0; row < rows; row += 2)
+            for (int64_t i = 0; i < across; i += LANES) {
+                const float *upper = weights + row * across + i;
+                const floats second = row + 1 < rows ? load(upper + across) : floats{};
+                halves both[2];
+                store((bf16 *)both, load(upper));
+                store((bf16 *)(both + 1), second);
+                const words joined = __builtin_convertvector(both[0], words) | __builtin_convertvector(both[1], words) << 16;
+                memcpy(to + row / 2 * across + i, &joined, sizeof joined);
+            }
+        return to;
+    }
+};
+template <typename T> struct Kind { typedef Exact Slots; };
+template <> struct Kind<bf16> { typedef Paired Slots; };
+#else
+template <typename T> struct Kind { typedef Exact Slots; };
+#endif
+
+// rows x columns vectors of a @ b (+ c). A slot of `a` lies at row * down + k * across.
+template <typename Slots, int rows, int columns>
 static void block_product(const float *a, int64_t down, int64_t across, const float *b, int64_t b_row, float *c,
                           int64_t c_row, int64_t inner, bool add) {
     floats sums[rows][columns];
@@ -375,50 +462,41 @@ static void block_product(const float *a, int64_t down, int64_t across, const fl
         floats right[columns];
         for (int v = 0; v < columns; v++) right[v] = load(b + k * b_row + v * LANES);
         for (int r = 0; r < rows; r++) {
-            const floats left = all(a[r * down + k * across]);
-            for (int v = 0; v < columns; v++) sums[r][v] += left * right[v];
+            const floats left = slot(a + r * down + k * across);
+            for (int v = 0; v < columns; v++) sums[r][v] = Slots::add(sums[r][v], left, right[v]);
         }
     }
     for (int r = 0; r < rows; r++)
         for (int v = 0; v < columns; v++) store(c + r * c_row + v * LANES, sums[r][v]);
 }
 
-template <int columns>
+template <typename Slots, int columns>
 static void product_columns(const float *a, int64_t down, int64_t across, const float *b, int64_t b_row, float *c,
                             int64_t c_row, int64_t rows, int64_t inner, bool add) {
+#define SOME_ROWS(count)                                                                            \
+    for (; r + count <= rows; r += count)                                                           \
+        block_product<Slots, count, columns>(a + r * down, down, across, b, b_row, c + r * c_row, c_row, inner, add)
     int64_t r = 0;
-    if constexpr (columns <= 2)
-        for (; r + TALL <= rows; r += TALL)
-            block_product<TALL, columns>(a + r * down, down, across, b, b_row, c + r * c_row, c_row, inner, add);
-    for (; r + 4 <= rows; r += 4)
-        block_product<4, columns>(a + r * down, down, across, b, b_row, c + r * c_row, c_row, inner, add);
-    for (; r + 2 <= rows; r += 2)
-        block_product<2, columns>(a + r * down, down, across, b, b_row, c + r * c_row, c_row, inner, add);
-    for (; r < rows; r++)
-        block_product<1, columns>(a + r * down, down, across, b, b_row, c + r * c_row, c_row, inner, add);
+    if constexpr (columns <= 2) SOME_ROWS(TALL);
+    SOME_ROWS(4);
+    SOME_ROWS(2);
+    SOME_ROWS(1);
 }
 
-// c = a @ b, or c += it. `width` of b and c are whole vectors.
+// c = a @ b, or c += it. `inner` in slots; `width` of b and c are whole vectors.
+template <typename Slots>
 static void product(const float *a, int64_t down, int64_t across, const float *b, int64_t b_row, float *c,
                     int64_t c_row, int64_t rows, int64_t inner, int64_t width, bool add) {
     int64_t i = 0;
     for (; i + COLUMNS * LANES <= width; i += COLUMNS * LANES)
-        product_columns<COLUMNS>(a, down, across, b + i, b_row, c + i, c_row, rows, inner, add);
+        product_columns<Slots, COLUMNS>(a, down, across, b + i, b_row, c + i, c_row, rows, inner, add);
     for (; COLUMNS > 2 && i + 2 * LANES <= width; i += 2 * LANES)
-        product_columns<2>(a, down, across, b + i, b_row, c + i, c_row, rows, inner, add);
+        product_columns<Slots, 2>(a, down, across, b + i, b_row, c + i, c_row, rows, inner, add);
     for (; i < width; i += LANES)
-        product_columns<1>(a, down, across, b + i, b_row, c + i, c_row, rows, inner, add);
+        product_columns<Slots, 1>(a, down, across, b + i, b_row, c + i, c_row, rows, inner, add);
 }
 
-// One head's part of some tokens, as float32 times a number: [length, width], filled up with zeros.
-template <typename T>
-static void take(const T *from, int64_t row, int64_t length, int64_t width, float times, float *to) {
-    const int64_t room = padded(width);
-    for (int64_t t = 0; t < length; t++)
-        for (int64_t i = 0; i < width; i += LANES)
-            store(to + t * room + i, load(from + t * row + i, width - i) * times);
-}
-
+// One head's part of some tokens, times a number.
 template <typename T>
 static void give(const float *from, int64_t row, int64_t length, int64_t width, float times, T *to) {
     const int64_t room = padded(width);
@@ -496,8 +574,8 @@ struct Place {
     }
 };
 
-// Some rows of scores to attention weights, in place: a processor works on several at once.
-template <int count> static inline void softmax_some(float *scores, int64_t length) {
+// Some rows of scores to attention weights, in place; `alpha` is above 0. A processor works on several at once.
+template <int count> static inline void softmax_some(float *scores, int64_t length, float alpha) {
     const int64_t across = padded(length);
     floats top[count], sums[count];
     float most[count], each[count];
@@ -511,7 +589,7 @@ template <int count> static inline void softmax_some(float *scores, int64_t leng
     for (int r = 0; r < count; r++) most[r] = largest(top[r]);
     for (int64_t i = 0; i < length; i += LANES)
         for (int r = 0; r < count; r++) {
-            const floats value = within(exponential(load(scores + r * across + i) - most[r]), length - i);
+            const floats value = within(exponential((load(scores + r * across + i) - most[r]) * alpha), length - i);
             store(scores + r * across + i, value);
             sums[r] += value;
         }
@@ -521,34 +599,37 @@ template <int count> static inline void softmax_some(float *scores, int64_t leng
             store(scores + r * across + i, load(scores + r * across + i) * each[r]);
 }
 
-static void softmax_rows(float *scores, int64_t rows, int64_t length) {
+static void softmax_rows(float *scores, int64_t rows, int64_t length, float alpha) {
     const int64_t across = padded(length);
     int64_t row = 0;
-    for (; row + 4 <= rows; row += 4) softmax_some<4>(scores + row * across, length);
-    for (; row < rows; row++) softmax_some<1>(scores + row * across, length);
+    for (; row + 4 <= rows; row += 4) softmax_some<4>(scores + row * across, length, alpha);
+    for (; row < rows; row++) softmax_some<1>(scores + row * across, length, alpha);
 }
 
 template <typename T>
 static void attend_texts(const T *qkv, T *context, Texts texts, Dropout dropout) {
-    const int64_t all_width = texts.heads * texts.width, room = padded(texts.width);
+    typedef typename Kind<T>::Slots Slots;
+    const int64_t width = texts.width, all_width = texts.heads * width, three = 3 * all_width;
+    const int64_t room = padded(width), slots = (width + Slots::per - 1) / Slots::per, taken = padded(slots);
 #pragma omp parallel for schedule(dynamic) num_threads(texts.threads) if (texts.threads > 1)
     for (int64_t index = 0; index < texts.runs * texts.texts * texts.heads; index++) {
         const Place place(texts, index);
         const int64_t length = place.length, across = padded(length);
-        float *memory = scratch.of(3 * padded(length) * room + (room + ROWS) * across + 2 * ROWS * room + across + 512);
-        float *k = cut(memory, length * room), *v = cut(memory, length * room);
-        float *turned = cut(memory, room * across), *scores = cut(memory, ROWS * across);
-        float *q = cut(memory, ROWS * room), *out = cut(memory, ROWS * room);
+        float *memory = scratch.of((room + 2 * taken) * (across + LANES) + ROWS * (2 * across + 2 * room) + 2 * across + 1024);
+        float *k = cut(memory, length * taken), *turned = cut(memory, taken * across);
+        float *v = cut(memory, length * room);
+        float *scores = cut(memory, ROWS * across), *packed = cut(memory, ROWS * across);
+        float *q = cut(memory, ROWS * taken), *out = cut(memory, ROWS * room);
         int16_t *bits = (int16_t *)memory;
-        const T *own = qkv + place.token * 3 * all_width + place.head * texts.width;
-        take(own + all_width, 3 * all_width, length, texts.width, 1.f, k);
-        take(own + 2 * all_width, 3 * all_width, length, texts.width, 1.f, v);
-        turn(k, length, texts.width, turned);
+        const T *own = qkv + place.token * three + place.head * width;
+        Slots::take(own + all_width, three, length, width, k);
+        turn(k, length, slots, turned);
+        const float *values = Slots::take_down(own + 2 * all_width, three, length, width, nullptr, v);
         for (int64_t first = 0; first < length; first += ROWS) {
             const int64_t rows = length - first < ROWS ? length - first : ROWS;
-            take(own + first * 3 * all_width, 3 * all_width, rows, texts.width, texts.alpha, q);
-            product(q, room, 1, turned, across, scores, across, rows, texts.width, across, false);
-            softmax_rows(scores, rows, length);
+            Slots::take(own + first * three, three, rows, width, q);
+            product<Slots>(q, taken, 1, turned, across, scores, across, rows, slots, across, false);
+            softmax_rows(scores, rows, length, texts.alpha);
             if (dropout.scale)
                 for (int64_t row = 0; row < rows; row++) {
                     const int64_t from = place.begin + (first + row) * place.side;
@@ -557,42 +638,48 @@ static void attend_texts(const T *qkv, T *context, Texts texts, Dropout dropout)
                     for (int64_t i = 0; i < across; i += LANES)
                         store(weights + i, load(weights + i) * kept(dropout, drawn + i));
                 }
-            product(scores, across, 1, v, room, out, room, rows, length, room, false);
-            T *to = context + (place.token + first) * all_width + place.head * texts.width;
-            give(out, all_width, rows, texts.width, 1.f, to);
+            const float *weights = Slots::pack(scores, rows, across, packed);
+            const int64_t inner = (length + Slots::per - 1) / Slots::per;
+            product<Slots>(weights, across / Slots::per, 1, values, room, out, room, rows, inner, room, false);
+            give(out, all_width, rows, width, 1.f, context + (place.token + first) * all_width + place.head * width);
         }
     }
 }
 
 template <typename T>
 static void attend_back_texts(const T *qkv, const T *grad, T *out, Texts texts, Dropout dropout) {
-    const int64_t all_width = texts.heads * texts.width, room = padded(texts.width);
+    typedef typename Kind<T>::Slots Slots;
+    const int64_t width = texts.width, all_width = texts.heads * width, three = 3 * all_width;
+    const int64_t room = padded(width), slots = (width + Slots::per - 1) / Slots::per, taken = padded(slots);
 #pragma omp parallel for schedule(dynamic) num_threads(texts.threads) if (texts.threads > 1)
     for (int64_t index = 0; index < texts.runs * texts.texts * texts.heads; index++) {
         const Place place(texts, index);
         const int64_t length = place.length, across = padded(length);
-        float *memory = scratch.of(4 * length * room + 2 * room * across + 3 * ROWS * across + 3 * ROWS * room + across + 512);
-        float *k = cut(memory, length * room), *v = cut(memory, length * room);
+        float *memory = scratch.of((4 * room + 3 * taken) * (across + LANES) + ROWS * (4 * across + 5 * room) + 2 * across + 1024);
+        float *k = cut(memory, length * room), *k_down = cut(memory, length * room);
         float *grad_k = cut(memory, length * room), *grad_v = cut(memory, length * room);
-        float *turned_k = cut(memory, room * across), *turned_v = cut(memory, room * across);
+        float *turned_k = cut(memory, taken * across), *v = cut(memory, length * taken);
+        float *turned_v = cut(memory, taken * across);
         float *weights = cut(memory, ROWS * across), *back = cut(memory, ROWS * across);
-        float *dropped = cut(memory, ROWS * across);
-        float *q = cut(memory, ROWS * room), *g = cut(memory, ROWS * room), *grad_q = cut(memory, ROWS * room);
+        float *dropped = cut(memory, ROWS * across), *packed = cut(memory, ROWS * across);
+        float *q = cut(memory, ROWS * room), *g = cut(memory, ROWS * room), *down = cut(memory, ROWS * room);
+        float *grad_q = cut(memory, ROWS * room);
         int16_t *bits = (int16_t *)memory;
-        const T *own = qkv + place.token * 3 * all_width + place.head * texts.width;
-        const T *of_context = grad + place.token * all_width + place.head * texts.width;
-        T *to = out + place.token * 3 * all_width + place.head * texts.width;
-        take(own + all_width, 3 * all_width, length, texts.width, 1.f, k);
-        take(own + 2 * all_width, 3 * all_width, length, texts.width, 1.f, v);
-        turn(k, length, texts.width, turned_k);
-        turn(v, length, texts.width, turned_v);
+        const T *own = qkv + place.token * three + place.head * width;
+        const T *of_context = grad + place.token * all_width + place.head * width;
+        T *to = out + place.token * three + place.head * width;
+        Slots::take(own + all_width, three, length, width, k);
+        turn(k, length, slots, turned_k);
+        const float *keys = Slots::take_down(own + all_width, three, length, width, k, k_down);
+        Slots::take(own + 2 * all_width, three, length, width, v);
+        turn(v, length, slots, turned_v);
         for (int64_t first = 0; first < length; first += ROWS) {
             const int64_t rows = length - first < ROWS ? length - first : ROWS;
-            take(own + first * 3 * all_width, 3 * all_width, rows, texts.width, texts.alpha, q);
-            take(of_context + first * all_width, all_width, rows, texts.width, 1.f, g);
-            product(q, room, 1, turned_k, across, weights, across, rows, texts.width, across, false);
-            softmax_rows(weights, rows, length);
-            product(g, room, 1, turned_v, across, back, across, rows, texts.width, across, false);
+            Slots::take(own + first * three, three, rows, width, q);
+            Slots::take(of_context + first * all_width, all_width, rows, width, g);
+            product<Slots>(q, taken, 1, turned_k, across, weights, across, rows, slots, across, false);
+            softmax_rows(weights, rows, length, texts.alpha);
+            product<Slots>(g, taken, 1, turned_v, across, back, across, rows, slots, across, false);
             for (int64_t row = 0; row < rows; row++) {
                 float *p = weights + row * across, *b = back + row * across, *d = dropped + row * across;
                 const int16_t *drawn = bits;
@@ -602,7 +689,7 @@ static void attend_back_texts(const T *qkv, const T *grad, T *out, Texts texts, 
                 for (int64_t i = 0; i < across; i += LANES) {
                     floats weight = load(p + i), value = load(b + i), left = weight;
                     if (dropout.scale) {
-                        floats keep = kept(dropout, drawn + i);
+                        const floats keep = kept(dropout, drawn + i);
                         left *= keep;
                         value *= keep;
                     }
@@ -613,13 +700,19 @@ static void attend_back_texts(const T *qkv, const T *grad, T *out, Texts texts, 
                 const float mean = sum(part);
                 for (int64_t i = 0; i < across; i += LANES) store(b + i, load(p + i) * (load(b + i) - mean));
             }
-            product(back, across, 1, k, room, grad_q, room, rows, length, room, false);
-            product(back, 1, across, q, room, grad_k, room, length, rows, room, first > 0);
-            product(dropped, 1, across, g, room, grad_v, room, length, rows, room, first > 0);
-            give(grad_q, 3 * all_width, rows, texts.width, texts.alpha, to + first * 3 * all_width);
+            const int64_t of_keys = (length + Slots::per - 1) / Slots::per, of_rows = (rows + Slots::per - 1) / Slots::per;
+            const float *a = Slots::pack(back, rows, across, packed);
+            product<Slots>(a, across / Slots::per, 1, keys, room, grad_q, room, rows, of_keys, room, false);
+            give(grad_q, three, rows, width, texts.alpha, to + first * three);
+            a = Slots::pack_down(back, rows, across, packed);
+            const float *b = Slots::take_down(own + first * three, three, rows, width, q, down);
+            product<Slots>(a, 1, across, b, room, grad_k, room, length, of_rows, room, first > 0);
+            a = Slots::pack_down(dropped, rows, across, packed);
+            b = Slots::take_down(of_context + first * all_width, all_width, rows, width, g, down);
+            product<Slots>(a, 1, across, b, room, grad_v, room, length, of_rows, room, first > 0);
         }
-        give(grad_k, 3 * all_width, length, texts.width, 1.f, to + all_width);
-        give(grad_v, 3 * all_width, length, texts.width, 1.f, to + 2 * all_width);
+        give(grad_k, three, length, width, texts.alpha, to + all_width);
+        give(grad_v, three, length, width, 1.f, to + 2 * all_width);
     }
 }
 
