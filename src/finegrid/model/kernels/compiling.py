@@ -1,4 +1,4 @@
-"""The machine's own C++ compiler: it makes a library of ``native.cpp``, once, and keeps it for later processes.
+"""The machine's own C++ compiler: it makes a library of ``native.cpp`` once, and keeps it for later processes.
 
 A compiler knows the processor that it runs on, and needs less than two seconds here. torch's inductor, which
 calls the same compiler, takes 17 seconds the first time, and four in every process after that.
@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from finegrid.machine import cpu_flags, processor
@@ -22,7 +23,7 @@ from finegrid.machine import cpu_flags, processor
 SOURCE = Path(__file__).with_name("native.cpp")
 COMPILERS = ("c++", "g++", "clang++")
 SECONDS = 120.0  # what a compiler may take; two are usual
-# Every sum has its written order, so that nothing is reassociated; a product and a sum may become one rounding.
+# Sums keep the order that they are written in. A product and a sum may become one rounding.
 PORTABLE = (
     "-std=c++17",
     "-O3",
@@ -57,13 +58,12 @@ def load_library() -> ctypes.CDLL:
     name = f"native-{key_of(compiler)}.so"
     for folder in folders():
         path = folder / name
-        try:
-            if not path.exists():
-                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-                compile_to(path, compiler)
+        with suppress(OSError):  # it is not there, or not whole
             return ctypes.CDLL(str(path))
-        except OSError:  # nothing can be written there, or nothing run that lies there
-            continue
+        with suppress(OSError):  # nothing can be written there
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            compile_to(path, compiler)
+            return ctypes.CDLL(str(path))
     raise NotCompiledError("no folder could be written to")
 
 
@@ -130,7 +130,12 @@ def compile_to(path: Path, compiler: Sequence[str]) -> None:
             except subprocess.TimeoutExpired as error:
                 raise NotCompiledError(f"{compiler[0]} took more than {SECONDS:.0f} s") from error
             if done.returncode == 0:
-                os.replace(made, path)
+                made.replace(path)
                 return
-            said = said or next((line for line in done.stderr.splitlines() if "error" in line), done.stderr)
-    raise NotCompiledError(f"{compiler[0]}: {said.strip()}")
+            said = said or first_error(done.stderr)
+    raise NotCompiledError(f"{compiler[0]}: {said}")
+
+
+def first_error(stderr: str) -> str:
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    return next((line for line in lines if "error" in line), lines[0] if lines else "no message")

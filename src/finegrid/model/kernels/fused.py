@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 import triton
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from finegrid.model.kernels import attention, plain
@@ -192,7 +192,7 @@ class Activated:
 
 
 def activate(activation: Callable[[Tensor], Tensor], wide: Tensor, bias: Tensor) -> tuple[Tensor, Any]:
-    if not is_gelu(activation):
+    if not plain.is_gelu(activation):
         return plain.activate(activation, wide + bias.unsqueeze(-2), None)
     runs, tokens, width = sizes(wide)
     active = torch.empty_like(wide)
@@ -235,12 +235,6 @@ def parts_of(tokens: int, runs: int) -> tuple[int, int]:
 def told(dropped: Dropped | None, other: Tensor) -> tuple[Tensor, float]:
     """Mask and scale for a kernel; any tensor where there is none, which is not looked at."""
     return (other, 1.0) if dropped is None else (dropped.keep, dropped.scale)
-
-
-def is_gelu(activation: Any) -> bool:
-    """Whether it is the exact one, as in BERT, and not an approximation."""
-    inner = getattr(activation, "act", activation)
-    return inner is nn.functional.gelu
 
 
 def attend_varlen(

@@ -175,7 +175,7 @@ class Activated:
 
 
 def activate(activation: Callable[[Tensor], Tensor], wide: Tensor, bias: None) -> tuple[Tensor, Any]:
-    if not is_gelu(activation):
+    if not plain.is_gelu(activation):
         return plain.activate(activation, wide, None)
     return nn.functional.gelu(wide), Activated(wide)  # by oneDNN, which has the fastest
 
@@ -245,9 +245,3 @@ def parts_of(width: int, tokens: int) -> Tensor:
 
 def threads() -> int:
     return torch.get_num_threads()
-
-
-def is_gelu(activation: Any) -> bool:
-    """Whether it is the exact one, as in BERT, and not an approximation."""
-    inner = getattr(activation, "act", activation)
-    return inner is nn.functional.gelu

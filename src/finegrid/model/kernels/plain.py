@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from finegrid.model.kernels import attention, products
 from finegrid.model.kernels.attention import Attended
@@ -56,6 +56,12 @@ def activate_backward(
     wide, active = activated
     (back,) = torch.autograd.grad(active, wide, grad)
     return back, sum_tokens(back, dtype) if with_bias else None
+
+
+def is_gelu(activation: Any) -> bool:
+    """Whether it is the exact one, as in BERT, and not an approximation."""
+    inner = getattr(activation, "act", activation)
+    return inner is nn.functional.gelu
 
 
 def sum_tokens(grad: Tensor, dtype: torch.dtype) -> Tensor:
