@@ -165,6 +165,23 @@ def test_who_reads_a_drawn_split_does_not_write_it_down(tmp_path: Path, bert: Pa
     assert not (folder / "split.tsv").exists()
 
 
+def test_what_another_engine_trained_is_read_and_left_alone(tmp_path: Path, bert: Path, call: Call) -> None:
+    folder = write_study(tmp_path / "study", bert, SETTINGS)
+    audit = load_audit(audited(folder).folder)
+    assert audit is not None
+    save_audit(folder, audit.model_copy(update={"engine": ENGINE - 1, "versions": {"finegrid": "0.0.1"}}))
+    fill(load_study(folder))
+    kept = files_in(folder)
+    table, ran = call("table", folder), call("run", folder)
+
+    assert table.returncode == 0 and "-" not in [row.split()[-1] for row in table.stdout.splitlines()[2:4]]
+    assert call("verdict", folder).returncode == 0
+    assert ran.returncode == 2
+    assert f"of engine {ENGINE - 1} (finegrid 0.0.1), and this finegrid has engine {ENGINE}" in ran.stderr
+    assert "copy study.toml to a new folder" in " ".join(ran.stderr.split())
+    assert files_in(folder).items() >= kept.items()
+
+
 @pytest.mark.slow
 def test_a_hub_id_is_not_looked_up_to_read_what_it_made(
     tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch

@@ -12,7 +12,8 @@ Level = bool | int | float | str
 Levels = dict[str, Level]  # by dotted factor name
 
 
-ENGINE = 3  # raised when numerics change, so that old and new runs are never taken for the same
+# Raised when numerics change, so that old and new runs are never taken for the same.
+ENGINE = 4
 
 
 def key_of(levels: Levels) -> str:
@@ -28,10 +29,11 @@ def run_id(
     precision: str,
     protocol: str,
     score: str,
+    engine: int = ENGINE,
 ) -> str:
     """Short stable name of one run: see `namer_of`."""
-    name = namer_of(levels, fingerprints=fingerprints, precision=precision, protocol=protocol, score=score)
-    return name(seed)
+    about = {"fingerprints": fingerprints, "precision": precision, "protocol": protocol, "score": score}
+    return namer_of(levels, **about, engine=engine)(seed)  # type: ignore[arg-type]
 
 
 def namer_of(
@@ -41,6 +43,7 @@ def namer_of(
     precision: str,
     protocol: str,
     score: str,
+    engine: int = ENGINE,
 ) -> Callable[[int], str]:
     """What gives the runs of a recipe their short stable names, by their seeds.
 
@@ -51,6 +54,7 @@ def namer_of(
         precision: the resolved one, ``fp32`` or ``bf16``.
         protocol: which split chooses the epoch.
         score: by which score it chooses.
+        engine: that trained it.
     """
     key = {
         "levels": dict(levels),
@@ -58,7 +62,7 @@ def namer_of(
         "precision": precision,
         "protocol": protocol,
         "score": score,
-        "engine": ENGINE,
+        "engine": engine,
     }
     # Of JSON with sorted keys the seed comes last, so that most of it is read once for all seeds.
     begun = hashlib.sha256(f'{json.dumps(key, sort_keys=True)[:-1]}, "seed": '.encode())

@@ -8,7 +8,7 @@ from typing import Any
 from finegrid.errors import input_error
 from finegrid.metrics import check_score
 from finegrid.planning.status_words import inert_line
-from finegrid.recipe.identity import Levels
+from finegrid.recipe.identity import ENGINE, Levels
 from finegrid.running.crew import Crew
 from finegrid.running.messages import AuditDone, AuditJob, Ready
 from finegrid.running.process import Worker
@@ -16,7 +16,7 @@ from finegrid.running.progress.words import name_changed, say, telling, warning
 from finegrid.spelling import Telling
 from finegrid.study.audit_file import Audit, describe_unfit_audit, load_audit, save_audit
 from finegrid.study.audited import knows_texts
-from finegrid.study.folder import SCREEN_FILE
+from finegrid.study.folder import LEDGER_FILE, SCREEN_FILE
 from finegrid.study.lock import check_there
 from finegrid.study.study import Study
 
@@ -32,10 +32,32 @@ def audit_study(
         others: further recipes that it must know, each as the levels that it moves from the defaults.
 
     Raises:
-        InputError: bad data or model, or a score or a screen that does not fit them.
+        InputError: bad data or model, a score or a screen that does not fit them, or runs of another engine.
     """
+    check_engine(crew.study)
     crew.watcher.said(telling("reading"))
     return crew.insist(lambda: audit_with_one(crew, alike, others))
+
+
+def check_engine(study: Study) -> None:
+    """Leave alone what another engine has trained: a new audit would lose sight of it.
+
+    Raises:
+        InputError: there is such a thing.
+    """
+    audit = load_audit(study.folder)
+    if audit is None or audit.engine == ENGINE:
+        return
+    runs = sum(1 for _ in study.ledger)
+    if runs:
+        maker = audit.versions.get("finegrid", "an earlier one")
+        what = (
+            f"has {runs} runs of engine {audit.engine} (finegrid {maker}), and this finegrid has engine {ENGINE}. "
+            "Their numbers differ in the last digits, and finegrid does not mix them. You can read them as before "
+            "(`finegrid table`, `verdict`, `report`). To train with this finegrid, copy study.toml to a new "
+            "folder and run it there; paths in it count from that folder."
+        )
+        raise input_error(str(study.folder), LEDGER_FILE, what)
 
 
 def audit_with_one(crew: Crew, alike: dict[str, str | int] | None, others: Sequence[Levels]) -> Audit:

@@ -218,11 +218,11 @@ class Audit(BaseModel):
 
     def knows(self, recipes: Iterable[Recipe]) -> bool:
         """Whether it tells of all these what they come to."""
-        return self.engine == ENGINE and all(frozenset(r.moved().items()) in self._by_moved for r in recipes)
+        return all(frozenset(r.moved().items()) in self._by_moved for r in recipes)
 
     def serves(self, rows: list[Row], alike: dict[str, str | int] | None = None) -> bool:
         """Whether it covers the rows and has, if asked, their costs with this device, precision, threads."""
-        return self.covers(rows) and alike in (None, self.measured)
+        return self.engine == ENGINE and self.covers(rows) and alike in (None, self.measured)
 
     def inert(self, rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
         """Varied factor -> reason, and the rows in which it does nothing. Of bundles each level's setting."""

@@ -56,4 +56,5 @@ def _namer_of(
         precision=precision,
         protocol=study.head.protocol,
         score=study.head.score,
+        engine=audit.engine,
     )
