@@ -149,6 +149,7 @@ def trainer(job: Job) -> Step:
         bf16=job.precision == "bf16",
         use_cpu=job.device == "cpu",
         torch_compile=job.compiled,
+        train_sampling_strategy="group_by_length" if job.grouped else "random",
         dataloader_num_workers=0 if job.device == "cpu" else 4,  # a GPU would wait for the padding
         report_to=[],
         save_strategy="no",

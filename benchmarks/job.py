@@ -20,3 +20,4 @@ class Job:
     device: str = "cpu"  # or cuda, for origin and trainer: finegrid is timed by gpu.py
     length: int = 44  # tokens of a text at most: as in the published study
     compiled: bool = False  # by torch.compile, for trainer
+    grouped: bool = False  # texts of about one length in a batch, for trainer

@@ -29,11 +29,10 @@ def run_id(
     precision: str,
     protocol: str,
     score: str,
-    engine: int = ENGINE,
 ) -> str:
     """Short stable name of one run: see `namer_of`."""
-    about = {"fingerprints": fingerprints, "precision": precision, "protocol": protocol, "score": score}
-    return namer_of(levels, **about, engine=engine)(seed)  # type: ignore[arg-type]
+    name = namer_of(levels, fingerprints=fingerprints, precision=precision, protocol=protocol, score=score)
+    return name(seed)
 
 
 def namer_of(

@@ -52,10 +52,10 @@ def check_engine(study: Study) -> None:
     if runs:
         maker = audit.versions.get("finegrid", "an earlier one")
         what = (
-            f"has {runs} runs of engine {audit.engine} (finegrid {maker}), and this finegrid has engine {ENGINE}. "
-            "Their numbers differ in the last digits, and finegrid does not mix them. You can read them as before "
-            "(`finegrid table`, `verdict`, `report`). To train with this finegrid, copy study.toml to a new "
-            "folder and run it there; paths in it count from that folder."
+            f"has {runs} runs of engine {audit.engine} (finegrid {maker}), and this finegrid has engine "
+            f"{ENGINE}. Their numbers differ in the last digits, and finegrid does not mix them. You can "
+            "read them as before (`finegrid table`, `verdict`, `report`). To train with this finegrid, copy "
+            "study.toml to a new folder and run it there; paths in it count from that folder."
         )
         raise input_error(str(study.folder), LEDGER_FILE, what)
 

@@ -1,4 +1,4 @@
-"""The machine's own C++ compiler: it makes a library of ``native.cpp`` once, and keeps it for later processes.
+"""The machine's own C++ compiler makes a library of ``native.cpp``, once for all later processes.
 
 A compiler knows the processor that it runs on, and needs less than two seconds here. torch's inductor, which
 calls the same compiler, takes 17 seconds the first time, and four in every process after that.
