@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import re
+import shlex
+import shutil
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from itertools import takewhile
@@ -20,6 +22,7 @@ DEVICES: tuple[Device, ...] = ("cpu", "cuda")
 NVIDIA = Path("/proc/driver/nvidia/gpus")  # where its driver on Linux lists them
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 NUMBER = re.compile(r"\+?[0-9]+")  # CUDA reads 1gpu as 1
+COMPILERS = ("c++", "g++", "clang++")
 CPUINFO = Path("/proc/cpuinfo")
 Precision = Literal["fp32", "bf16"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")  # the reference first
@@ -81,6 +84,25 @@ def usual_device() -> Device:
     """What trains here if nobody says otherwise: a GPU where there is one, and torch was built for it."""
     has_gpu = NVIDIA.is_dir() and any(NVIDIA.iterdir()) and gpus()
     return "cuda" if has_gpu and not version("torch").endswith("+cpu") else "cpu"
+
+
+def find_compiler() -> list[str] | None:
+    """A C++ compiler: ``CXX`` if it is set, with its arguments; else the first of the usual names."""
+    for name, *arguments in _compilers():
+        found = shutil.which(name)
+        if found is not None:
+            return [found, *arguments]
+    return None
+
+
+def describe_compilers() -> str:
+    """What `find_compiler` looks for."""
+    return ", ".join(name for name, *_ in _compilers())
+
+
+def _compilers() -> list[list[str]]:
+    asked = shlex.split(os.environ.get("CXX", ""))
+    return [asked] if asked else [[name] for name in COMPILERS]
 
 
 def versions() -> dict[str, str]:

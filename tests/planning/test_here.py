@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -69,6 +70,17 @@ def test_a_processor_without_bf16_is_told_so(monkeypatch: pytest.MonkeyPatch) ->
 
         assert look_around(Path()).precision == precision
         assert look_around(Path()).bf16_flags == tuple(flags - {"avx2"})
+
+
+def test_it_says_whether_there_is_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", f"{sys.executable} --some-option")
+    there = look_around(Path())
+    assert there.compiler == sys.executable and f"C++         {sys.executable} compiles" in "\n".join(
+        there.lines()
+    )
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    missing = look_around(Path())
+    assert missing.compiler is None and "no compiler (no-such-compiler)" in "\n".join(missing.lines())
 
 
 def test_without_torch_it_says_what_still_works(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,16 @@ import psutil
 from finegrid.errors import first_line
 from finegrid.extras import EXTRAS, TO_TRAIN
 from finegrid.in_chinese import translate
-from finegrid.machine import WITH_BF16, Precision, cpu_flags, fastest_precision, machine, versions
+from finegrid.machine import (
+    WITH_BF16,
+    Precision,
+    cpu_flags,
+    describe_compilers,
+    fastest_precision,
+    find_compiler,
+    machine,
+    versions,
+)
 from finegrid.planning.capacity import GIB, SHARE, SHARE_CUDA
 from finegrid.planning.here_words import say
 from finegrid.spelling import Lang
@@ -53,6 +62,7 @@ class Here:
         free_gib: Of memory, and of the disk that the current folder lies on.
         precision: What ``auto`` stands for on the processor.
         bf16_flags: What the processor has for bf16, as Linux spells it.
+        compiler: Path of a C++ compiler, which makes what trains faster on the processor; or none.
         workers: How many processes train, if their models are small.
         memory_gib: What all of them may use together.
         versions: Of Python, and of the libraries that a run's numbers depend on.
@@ -65,6 +75,7 @@ class Here:
     torch: Torch
     precision: Precision
     bf16_flags: tuple[str, ...]
+    compiler: str | None  # of C++
     workers: int
     memory_gib: float
     versions: dict[str, str]
@@ -110,6 +121,8 @@ class Here:
         found = SHARED[lang]["list comma"].join(self.bf16_flags)
         why = say("flags", lang, flags=found) if found else say("no flags", lang)
         yield say("precision", lang, precision=self.precision, why=why)
+        compiler = "compiler" if self.compiler else "no compiler"
+        yield say(compiler, lang, path=self.compiler or describe_compilers())
         yield say("workers", lang, workers=self.workers, memory=self.memory_gib)
 
 
@@ -123,6 +136,7 @@ def look_around(folder: Path) -> Here:
         torch=ask_torch(),
         precision=fastest_precision("cpu"),
         bf16_flags=tuple(sorted(WITH_BF16 & cpu_flags())),
+        compiler=next(iter(find_compiler() or ()), None),
         workers=max(1, int(facts["cores"]) // threads),
         memory_gib=SHARE * memory.total / GIB,
         versions=versions(),

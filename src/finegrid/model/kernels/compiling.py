@@ -9,8 +9,6 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
-import shlex
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,10 +16,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from finegrid.machine import cpu_flags, processor
+from finegrid.machine import cpu_flags, describe_compilers, find_compiler, processor
 
 SOURCE = Path(__file__).with_name("native.cpp")
-COMPILERS = ("c++", "g++", "clang++")
 SECONDS = 120.0  # what a compiler may take; two are usual
 # Sums keep the order that they are written in. A product and a sum may become one rounding.
 PORTABLE = (
@@ -55,6 +52,8 @@ def load_library() -> ctypes.CDLL:
         NotCompiledError: there is no compiler, or it fails.
     """
     compiler = find_compiler()
+    if compiler is None:
+        raise NotCompiledError(f"{describe_compilers()} not found")
     name = f"native-{key_of(compiler)}.so"
     for folder in folders():
         path = folder / name
@@ -65,21 +64,6 @@ def load_library() -> ctypes.CDLL:
             compile_to(path, compiler)
             return ctypes.CDLL(str(path))
     raise NotCompiledError("no folder could be written to")
-
-
-def find_compiler() -> list[str]:
-    """``CXX`` if it is set, with its arguments; else the first of the usual names.
-
-    Raises:
-        NotCompiledError: there is none.
-    """
-    asked = shlex.split(os.environ.get("CXX", ""))
-    names = [asked] if asked else [[name] for name in COMPILERS]
-    for name, *arguments in names:
-        found = shutil.which(name)
-        if found is not None:
-            return [found, *arguments]
-    raise NotCompiledError(f"{' and '.join(name for name, *_ in names)} not found")
 
 
 def key_of(compiler: Sequence[str]) -> str:
