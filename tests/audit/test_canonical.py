@@ -227,7 +227,7 @@ def test_run_ids_are_frozen() -> None:
         identity({"optimizer.rate": 1e-4, "model.pooling": "cls", "freeze.dropout": False}),
         identity({}, precision="bf16", protocol="best-test", score="f1:体育"),
     ]
-    assert found == ["62b846dabaf6", "d7186da15811", "f00c9fa30f80", "7eb874c580df"]
+    assert found == ["2d34ad32d1c6", "acc7831f2452", "896f24ceba49", "e8daa2e6e950"]
 
 
 def test_run_ids_leave_out_factors_at_their_default() -> None:

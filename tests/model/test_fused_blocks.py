@@ -177,16 +177,18 @@ def test_where_kernels_draw_masks_they_are_drawn_when_asked_for(
 
     assert later is not None and not isinstance(later.drawn, Tensor)
     assert later.key is key if captured else torch.equal(later.key_on(HERE), key)
-    if captured or HERE.type == "cuda":  # a CPU draws by another generator where no keys are given
-        expected = fused.draw_keep(key, later.lowest + LEVELS // 2, 1001, HERE)
-        assert torch.equal(later.keep, expected)
+    assert torch.equal(later.keep, fused.draw_keep(key, later.lowest + LEVELS // 2, 1001, HERE))
     assert later.keep is later.keep
 
 
-def test_on_a_cpu_masks_are_drawn_at_once() -> None:
-    clock = Clock(Streams(3), step=0)
-    drawn = Dropout("layer.0.attention", 0.3, clock).train().draw(9, torch.device("cpu"))
+def test_without_kernels_masks_are_drawn_at_once_and_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    later = site_with(monkeypatch, 4).draw(1001, HERE)
+    monkeypatch.setattr(dropout, "kernels", lambda device: None)
+    clock = Clock(Streams(3))
+    clock.turn_to_(4)
+    drawn = Dropout("layer.0.attention", 0.3, clock).train().draw(1001, HERE)
     assert drawn is not None and isinstance(drawn.drawn, Tensor) and drawn.key is None
+    assert later is not None and torch.equal(drawn.keep, later.keep)
 
 
 def test_a_portion_of_a_batch_draws_the_batch_s_bits() -> None:

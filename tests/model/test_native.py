@@ -14,6 +14,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from finegrid.machine import find_compiler
 from finegrid.model.dropout import LEVELS
 from finegrid.model.kernels import compiling, plain
 from finegrid.model.kernels.counter import counter_words
@@ -282,7 +283,7 @@ def compiler_that(tmp_path: Path, does: str) -> Path:
 
 def counting(tmp_path: Path) -> str:
     """A compiler that notes every call that compiles."""
-    name, *arguments = compiling.find_compiler() or []
+    name, *arguments = find_compiler() or []
     command = " ".join([name, *arguments, "-O0"])
     return f'[ "$1" = --version ] || echo once >> {tmp_path}/calls\nexec {command} "$@"'
 
@@ -308,7 +309,7 @@ def test_what_was_not_compiled_whole_is_compiled_again(
 ) -> None:
     monkeypatch.setattr(compiling, "PORTABLE", ("-std=c++17", "-shared", "-fPIC", "-O0"))
     monkeypatch.setattr(compiling, "CHOICES", ((),))
-    name = f"native-{compiling.key_of(compiling.find_compiler() or [])}.so"
+    name = f"native-{compiling.key_of(find_compiler() or [])}.so"
     elsewhere.mkdir(parents=True)
     (elsewhere / name).write_bytes(b"no library")
     assert compiling.load_library().finegrid_draw

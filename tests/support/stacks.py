@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from finegrid.model.dropout import Clock, DropoutMask
 from finegrid.model.packing.batches import Batch
 from finegrid.model.packing.fixed import plan_shapes
 from finegrid.recipe.recipe import Recipe
@@ -53,17 +51,6 @@ def gradients(run: Run) -> dict[str, Tensor]:
     return {name: p.grad for name, p in run.model.named_parameters() if p.grad is not None}
 
 
-def draw_by_counter_(runs: list[Run]) -> None:
-    """Ordinary steps with the masks that a GPU would draw."""
-
-    def keep(clock: Clock, mask: DropoutMask) -> Tensor:
-        key = torch.tensor(clock.streams.key(f"dropout/{mask.step}/{mask.site}"))
-        return Clock.keep(Clock(clock.streams), replace(mask, key=key))
-
-    for run in runs:
-        run.model.clock.keep = keep.__get__(run.model.clock)  # type: ignore[method-assign]
-
-
 def assert_runs_alike(runs: list[Run], others: list[Run], rtol: float, atol: float = 1e-12) -> None:
     """Weights of one and the other, by the norm of each tensor."""
     for one, other in zip(runs, others, strict=True):
@@ -75,7 +62,6 @@ def assert_runs_alike(runs: list[Run], others: list[Run], rtol: float, atol: flo
 def step_captured(loaded: LoadedStudy, recipes: list[Recipe], steps: int = 4) -> tuple[list[Run], list[Run]]:
     """Runs after captured steps, on the CPU, and the same after ordinary ones, whose losses are equal."""
     ordinary, captured = runs_of(loaded, recipes), runs_of(loaded, recipes)
-    draw_by_counter_(ordinary)
     rows = [batch for batch in batches(loaded, recipes[0]) if len(batch.rows) == 8][:steps]
     heads = captured[0].model.parts.layers[0].heads
     (shape,) = plan_shapes((batch.lengths for batch in rows), heads).values()
@@ -126,3 +112,9 @@ def kill_and_resume_all(
     resumed = [*train_family(loaded, start(), state)]
     assert state.taken
     return resumed
+
+
+def go_plainly_(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let torch's own operations compute everything: calls of a library are none that torch can record."""
+    for module in ("model.kernels.operations", "model.kernels.varlen", "model.dropout"):
+        monkeypatch.setattr(f"finegrid.{module}.kernels", lambda device: None)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from support.stacks import batches, draw_by_counter_, gradients, runs_of, varied
+from support.stacks import batches, go_plainly_, gradients, runs_of, varied
 from support.studies import CPU, open_study, recipe_of, train, weights, write_study
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -38,6 +38,11 @@ from finegrid.training.state import StateFile
 from finegrid.training.train import captures_steps, train_family, walk_of
 
 HEADS, STEPS = 2, 50
+
+
+@pytest.fixture(autouse=True)
+def plainly(monkeypatch: pytest.MonkeyPatch) -> None:
+    go_plainly_(monkeypatch)
 
 
 def silence_(runs: list[Run]) -> None:
@@ -113,7 +118,6 @@ def test_fifty_whole_steps_follow_fifty_ordinary_ones(loaded: LoadedStudy, froze
     """In float32, dropout on, from the same masks: the ordinary step gets the filled-up batch."""
     recipes = varied(loaded, freeze__layers=frozen, training__epochs=17)[1:3]
     ordinary, ours = runs_of(loaded, recipes), runs_of(loaded, recipes)
-    draw_by_counter_(ordinary)
     rows = batches(loaded, recipes[0])[:STEPS]
     (step_whole,) = whole_of(ours, rows).values()
     for step, batch in enumerate(rows):

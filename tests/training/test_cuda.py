@@ -11,7 +11,7 @@ import pytest
 import torch
 from support.hosted import save_hosted
 from support.levels import ON, base, on
-from support.stacks import batches, draw_by_counter_, gradients, kill_and_resume, runs_of, varied
+from support.stacks import batches, gradients, kill_and_resume, runs_of, varied
 from support.strategies.adding import CAPTURED, EVERY, add_strategies_, factor_of
 from support.studies import (
     CPU,
@@ -278,7 +278,6 @@ def test_fifty_steps_in_float32_follow_a_cpu_from_the_same_masks(
     here = open_study(write_study(tmp_path / "cpu", bert))
     recipes = varied(here, **levels, training__epochs=17)
     ours, theirs = runs_of(there, recipes), runs_of(here, recipes)
-    draw_by_counter_(theirs)
     for step, (mine, his) in enumerate(
         zip(batches(there, recipes[0]), batches(here, recipes[0]), strict=True)
     ):

@@ -442,7 +442,7 @@ def test_test_predictions_are_those_of_the_best_epoch(
         at_the_time.extend(predict_split(loaded, runs, "test"))
 
     monkeypatch.setattr(finegrid.training.train, "evaluate", evaluate)
-    (run,) = train(loaded, recipe_of(loaded, training__epochs=5, optimizer__rate=1e-2, freeze__layers=frozen))
+    (run,) = train(loaded, recipe_of(loaded, training__epochs=5, optimizer__rate=2e-2, freeze__layers=frozen))
 
     assert len(at_the_time) == 5 and 0 < run.progress.best_epoch < 5  # not the last: something was restored
     assert np.array_equal(run.logits["test"], at_the_time[run.progress.best_epoch - 1])

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from support.stacks import draw_by_counter_
 from support.studies import (
     assert_same_run,
     open_study,
@@ -433,8 +432,6 @@ def test_stacked_and_captured_runs_are_scored_as_alone(
         assert run.progress.path == "stack"
         assert_same_run(run, without[place])
         alone = Run(loaded, "run", recipe, 0, free)
-        if captured:
-            draw_by_counter_([alone])
         train_family(loaded, [alone], StateFile(loaded.study.folder / "nowhere", 1e9))
         for key, choice in choices_of(run).items():
             expected = choices_of(alone)[key].logits["test"]

@@ -29,10 +29,11 @@ from finegrid.recipe.recipe import Recipe
 from finegrid.training.loaded import LoadedStudy
 from finegrid.training.run import Run
 
-EPOCHS = 8
+EPOCHS, RATE = 8, 0.0025
 
 
 def patient(loaded: LoadedStudy, patience: int, **levels: Any) -> Recipe:
+    levels = {"optimizer__rate": RATE, **levels}
     return recipe_of(loaded, training__epochs=EPOCHS, training__patience=patience, **levels)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from support.stacks import assert_runs_alike, batches, draw_by_counter_, gradients, kill_and_resume, runs_of
+from support.stacks import assert_runs_alike, batches, gradients, kill_and_resume, runs_of
 from support.studies import assert_same_run, open_study, recipe_of, train, write_study
 
 from finegrid.model.packing.fixed import batch_of, integers_of
@@ -61,7 +61,6 @@ def test_a_stack_computes_what_each_run_computes_alone(loaded: LoadedStudy, name
 def test_captured_steps_walk_through_an_epoch_as_ordinary_ones(loaded: LoadedStudy, name: str) -> None:
     recipes = pair(loaded, name)
     ordinary, captured = runs_of(loaded, recipes), runs_of(loaded, recipes)
-    draw_by_counter_(ordinary)
     walk = CapturedSteps(loaded, captured)
     walked = list(walk.batches(0))
     for step, (ours, theirs) in enumerate(zip(walked, batches(loaded, recipes[0]), strict=False)):

@@ -335,7 +335,18 @@ def outcome(run: Run, loaded: LoadedStudy | None = None) -> Tensors:
         for name, p in run.model.named_parameters()
     }
     logits = {f"logits/{split}": torch.from_numpy(found) for split, found in run.logits.items()}
-    return weights | logits | {"epochs": torch.tensor([*score_epochs(run)], dtype=torch.float64)}
+    return (
+        weights | logits | averaged(run) | {"epochs": torch.tensor([*score_epochs(run)], dtype=torch.float64)}
+    )
+
+
+def averaged(run: Run) -> Tensors:
+    """Weights as averages have them in the end: the best epoch, which the rest is of, may know none yet."""
+    found: Tensors = {}
+    for number, averager in enumerate(run.averagers):
+        with averager.applied():
+            found |= {f"averaged/{number}/{name}": p.detach().clone() for name, p in run.trained().items()}
+    return found
 
 
 def score_epochs(run: Run) -> Iterator[float]:

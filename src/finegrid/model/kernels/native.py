@@ -78,7 +78,7 @@ def attend(qkv: Tensor, bias: None, layout: Layout, dropped: Dropped | None) -> 
     qkv = qkv.contiguous()
     out = qkv.new_empty(*qkv.shape[:-1], qkv.shape[-1] // 3)
     library().finegrid_attend(
-        *low(qkv), at(qkv), at(out), *told_texts(layout, out), *told(dropped), threads()
+        *low(qkv), at(qkv), at(out), *text_arguments(layout, out), *dropout_arguments(dropped), threads()
     )
     clear_tail_(out, layout)
     return out, NativeAttended(qkv, layout, dropped)
@@ -89,7 +89,7 @@ def attend_backward(grad: Tensor, attended: NativeAttended | attention.Attended)
         return plain.attend_backward(grad, attended)
     qkv, layout, grad = attended.qkv, attended.layout, grad.contiguous()
     out = torch.empty_like(qkv)
-    about = *told_texts(layout, grad), *told(attended.dropped), threads()
+    about = *text_arguments(layout, grad), *dropout_arguments(attended.dropped), threads()
     library().finegrid_attend_back(*low(qkv), at(qkv), at(grad), at(out), *about)
     clear_tail_(out, layout)
     return out
@@ -100,7 +100,7 @@ def fits(layout: Layout, dropped: Dropped | None) -> bool:
     return not layout.is_long(layout.groups[-1]) and (dropped is None or dropped.key is not None)
 
 
-def told_texts(layout: Layout, rows: Tensor) -> tuple[Any, ...]:
+def text_arguments(layout: Layout, rows: Tensor) -> tuple[Any, ...]:
     """Where the texts lie, for the library. ``rows``: ``[..., width]`` of all heads."""
     begins, sides = layout.mask_places
     width = rows.shape[-1] // layout.heads
@@ -126,7 +126,7 @@ def join(
     mean, rstd = x.new_empty(x.shape[:-1]), x.new_empty(x.shape[:-1])
     tokens, width = x.shape[-2:]
     for run in range(x.numel() // (tokens * width)):
-        row, about = run * tokens, (tokens, width, norm.eps, *told(dropped), threads())
+        row, about = run * tokens, (tokens, width, norm.eps, *dropout_arguments(dropped), threads())
         library().finegrid_join(
             *low(y),
             *(at(x, row), at(y, row), at(norm.weight, run), at(norm.bias, run), at(total, row), at(out, row)),
@@ -157,7 +157,7 @@ def join_backward(
             *low(grad_y),
             *(at(grad, row), at(total, row), at(mean.view(-1, 1), row), at(rstd.view(-1, 1), row)),
             *(at(norm.weight, run), at(grad_x, row), at(grad_y, row), at(parts), at(sums, 3 * run)),
-            *(tokens, width, *told(dropped), threads()),
+            *(tokens, width, *dropout_arguments(dropped), threads()),
         )
     weight, shift, bias = sums.view(*grad.shape[:-2], 3, width).unbind(-2)
     return (
@@ -170,20 +170,20 @@ def join_backward(
 
 
 @dataclass(frozen=True)
-class Activated:
+class NativeActivated:
     wide: Tensor
 
 
 def activate(activation: Callable[[Tensor], Tensor], wide: Tensor, bias: None) -> tuple[Tensor, Any]:
     if not plain.is_gelu(activation):
         return plain.activate(activation, wide, None)
-    return nn.functional.gelu(wide), Activated(wide)  # by oneDNN, which has the fastest
+    return nn.functional.gelu(wide), NativeActivated(wide)  # by oneDNN, which has the fastest
 
 
 def activate_backward(
     grad: Tensor, activated: Any, dtype: torch.dtype, with_bias: bool
 ) -> tuple[Tensor, Tensor | None]:
-    if not isinstance(activated, Activated):
+    if not isinstance(activated, NativeActivated):
         return plain.activate_backward(grad, activated, dtype, with_bias)
     wide, grad = activated.wide, grad.contiguous()
     out = torch.empty_like(wide)
@@ -230,7 +230,7 @@ def low(x: Tensor) -> tuple[int]:
     return (int(x.dtype == torch.bfloat16),)
 
 
-def told(dropped: Dropped | None) -> tuple[int, int, int, float]:
+def dropout_arguments(dropped: Dropped | None) -> tuple[int, int, int, float]:
     """Which values to draw, and what survivors are multiplied by."""
     if dropped is None:
         return NONE
