@@ -7,7 +7,9 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from functools import cache
+from getpass import getuser
 from pathlib import Path
+from tempfile import gettempdir
 from typing import TYPE_CHECKING
 
 import hypothesis  # noqa: F401  before objects are frozen: it looks for who refers to random numbers
@@ -16,6 +18,7 @@ import torch
 from support.hosted import save_hosted
 from support.studies import LoadedOf, make_lesson_, open_study, save_checkpoint, studies_of, write_study
 
+from finegrid.model.kernels.compiling import VARIABLE as KERNELS
 from finegrid.planning import rough
 from finegrid.statistics.power import detectable
 from finegrid.statistics.variance import Components
@@ -34,6 +37,8 @@ if not torch.cuda.is_available():  # Triton reads it when it is imported
 # sets them.
 os.environ |= {"COLUMNS": "160", "LC_ALL": "C.UTF-8"}
 os.environ[VARIABLE] = OFF  # no test leaves anything among the user's caches, or finds anything there
+# But for what is compiled: a file for all workers and processes, which the next session finds, too.
+os.environ[KERNELS] = str(Path(gettempdir()) / f"finegrid-kernels-{getuser()}")
 for name in ("NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE"):
     os.environ.pop(name, None)
 torch.set_num_threads(1)

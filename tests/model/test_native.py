@@ -269,9 +269,10 @@ def test_float64_goes_the_plain_way() -> None:
 
 @pytest.fixture
 def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A cache of one's own."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "finegrid" / "kernels"
+    """A user's cache of its own."""
+    monkeypatch.delenv("FINEGRID_KERNELS")
+    monkeypatch.setenv("FINEGRID_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "kernels"
 
 
 def compiler_that(tmp_path: Path, does: str) -> Path:
@@ -335,10 +336,14 @@ def test_without_a_compiler_steps_are_plain_and_it_is_said(tmp_path: Path) -> No
         "import torch; from finegrid.model.kernels.operations import operations\n"
         "print(operations(torch.zeros(1), torch.float32).__name__)"
     )
-    environment = {**os.environ, "CXX": "no-such-compiler", "XDG_CACHE_HOME": str(tmp_path)}
-    done = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.split(".")[-1].strip() == "plain"
-    assert "no kernels for cpu (NotCompiledError: no-such-compiler not found): slower without" in done.stderr
+    for changed, why in (
+        ({"CXX": "no-such-compiler"}, "no-such-compiler not found"),
+        ({"FINEGRID_KERNELS": "off"}, "FINEGRID_KERNELS=off"),
+    ):
+        environment = {**os.environ, "FINEGRID_KERNELS": str(tmp_path), **changed}
+        done = subprocess.run(
+            [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+        )
+        assert done.stdout.split(".")[-1].strip() == "plain"
+        assert done.stderr == f"no kernels for cpu (NotCompiledError: {why}): slower without\n"
     assert list(tmp_path.iterdir()) == []

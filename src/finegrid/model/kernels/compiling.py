@@ -17,7 +17,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from finegrid.machine import cpu_flags, describe_compilers, find_compiler, processor
+from finegrid.user_cache import OFF, find_cache
 
+VARIABLE = "FINEGRID_KERNELS"  # a folder for the library, or OFF
 SOURCE = Path(__file__).with_name("native.cpp")
 SECONDS = 120.0  # what a compiler may take; two are usual
 # Sums keep the order that they are written in. A product and a sum may become one rounding.
@@ -49,8 +51,10 @@ def load_library() -> ctypes.CDLL:
     """The compiled library, made if it is not there yet.
 
     Raises:
-        NotCompiledError: there is no compiler, or it fails.
+        NotCompiledError: there is no compiler, or it fails, or the user wants none.
     """
+    if os.environ.get(VARIABLE) == OFF:
+        raise NotCompiledError(f"{VARIABLE}={OFF}")
     compiler = find_compiler()
     if compiler is None:
         raise NotCompiledError(f"{describe_compilers()} not found")
@@ -89,9 +93,11 @@ def version_of(compiler: Sequence[str]) -> str:
 
 
 def folders() -> Iterator[Path]:
-    """Where the library may lie: the user's cache; where that cannot be used, a folder of this process."""
-    home = os.environ.get("XDG_CACHE_HOME")
-    yield (Path(home) if home else Path.home() / ".cache") / "finegrid" / "kernels"
+    """Where the library may lie: where the user says, or in their cache; else in a folder of this process."""
+    if asked := os.environ.get(VARIABLE):
+        yield Path(asked)
+    elif cache := find_cache():
+        yield cache / "kernels"
     yield Path(tempfile.mkdtemp(prefix="finegrid-"))
 
 
