@@ -180,7 +180,7 @@ def test_other_weights_have_the_costs_and_nothing_else(
         {"versions": {"torch": "0.1"}},
         {"machine": {"processor": "another"}},
         {"settings": {"precision": "bf16"}},
-        {"kernels": True},
+        {"kernels": "of another kind"},
     ],
 )
 def test_nothing_is_used_of_another_program_machine_or_setting(

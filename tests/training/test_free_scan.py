@@ -57,7 +57,7 @@ def scorings(*levels: Levels) -> dict[str, Scoring]:
 
 def unlike(loaded: LoadedStudy, **levels: Any) -> Recipe:
     """A recipe whose best epoch is not its last: only then does choosing one matter."""
-    return recipe_of(loaded, **{"training__epochs": EPOCHS, "optimizer__rate": 2.2e-2, **levels})
+    return recipe_of(loaded, **{"training__epochs": EPOCHS, "optimizer__rate": 2e-2, **levels})
 
 
 def train_free(

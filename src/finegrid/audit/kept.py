@@ -24,7 +24,7 @@ from finegrid.audit.hashes import hash_values
 from finegrid.encoders.files import read_config
 from finegrid.machine import machine, versions
 from finegrid.model.device import name_gpu, total_memory
-from finegrid.model.kernels.operations import kernels
+from finegrid.model.kernels.operations import name_kernels
 from finegrid.model.packing.batches import Batch
 from finegrid.model.tier_proof import TierProof
 from finegrid.recipe.identity import ENGINE
@@ -236,7 +236,7 @@ def describe_process(loaded: LoadedStudy) -> dict[str, Any]:
         "device_memory": total_memory(loaded.device),
         "capability": torch.backends.cpu.get_cpu_capability(),
         "settings": loaded.settings.priced_by,
-        "kernels": kernels(loaded.device) is not None,
+        "kernels": name_kernels(loaded.device),
         "tier": loaded.checkpoint.tier,
     }
 

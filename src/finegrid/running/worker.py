@@ -248,14 +248,14 @@ def last_digits(settings: RunSettings) -> dict[str, str]:
     """What decides on the last digits of a run, beside what its id holds."""
     import torch
 
-    from finegrid.model.kernels.operations import kernels
+    from finegrid.model.kernels.operations import name_kernels
 
     return {
         "threads": str(settings.threads),
         "device": settings.device,
         "stack": str(settings.stack_size),
         "torch": torch.__version__,
-        "kernels": str(kernels(torch.device(settings.device)) is not None),
+        "kernels": name_kernels(torch.device(settings.device)),
     }
 
 

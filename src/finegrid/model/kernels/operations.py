@@ -71,6 +71,12 @@ def means_by_kernel(hidden: Tensor, starts: Tensor, lengths: Tensor) -> Tensor |
     return None if fused is None else fused.means(hidden, starts, lengths)
 
 
+def name_kernels(device: torch.device) -> str:
+    """Which implementation has the last digits of what is computed there."""
+    found: str = (kernels(device) or plain).__name__
+    return found.rpartition(".")[2]
+
+
 @cache
 def kernels(device: torch.device) -> Any:
     """The module with kernels for it: `fused` on a GPU, `native` on a CPU.
