@@ -120,7 +120,7 @@ GIVEN: dict[str, Levels] = {
     "optimizer.decay_on": {"optimizer.weight_decay": 0.5},
     "child.kind": {"child.share": 0.5},
     "schedule.decay_share": {"schedule.shape": "wsd"},
-    "training.patience": {"training.epochs": 8},
+    "training.patience": {"training.epochs": 8, "optimizer.rate": 0.02},
 }
 
 

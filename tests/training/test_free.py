@@ -48,7 +48,7 @@ LEVELS: list[Levels] = [
     {"posthoc.temperature": "dev"},
     {"average.ema": 0.3, "posthoc.epoch": "last", "posthoc.tau": 0.5, "posthoc.temperature": "dev"},
 ]
-EPOCHS, STEPS = 4, 3
+EPOCHS, STEPS = 5, 3
 
 
 def scorings(*levels: Levels) -> dict[str, Scoring]:
@@ -57,7 +57,7 @@ def scorings(*levels: Levels) -> dict[str, Scoring]:
 
 def unlike(loaded: LoadedStudy, **levels: Any) -> Recipe:
     """A recipe whose best epoch is not its last: only then does choosing one matter."""
-    return recipe_of(loaded, **{"training__epochs": EPOCHS, "optimizer__rate": 1e-2, **levels})
+    return recipe_of(loaded, **{"training__epochs": EPOCHS, "optimizer__rate": 1.6e-2, **levels})
 
 
 def train_free(

@@ -129,7 +129,7 @@ def test_in_a_stack_those_that_go_on_do_not_notice_who_has_ended(
 def test_killed_and_resumed_it_ends_with_the_same_bits(
     loaded: LoadedStudy, tmp_path: Path, after: int
 ) -> None:
-    straight = train(loaded, patient(loaded, 1))[0]
+    straight = train(loaded, patient(loaded, 1, optimizer__rate=0.0035))[0]
 
     assert len(straight.progress.epochs) == 3  # of three steps each
     assert_same_run(kill_and_resume(loaded, straight.recipe, tmp_path, after), straight)
