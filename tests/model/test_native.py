@@ -9,6 +9,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 
 from finegrid.machine import find_compiler
 from finegrid.model.dropout import LEVELS
-from finegrid.model.kernels import compiling, plain
+from finegrid.model.kernels import compiling, plain, varlen
 from finegrid.model.kernels.counter import counter_words
 from finegrid.model.kernels.layout import Dropped, Layout, cut, lay_out
 from finegrid.model.kernels.operations import kernels, operations
@@ -172,6 +173,37 @@ def test_attention_and_its_gradient_are_torchs(
     close(ours[..., :real, :], theirs[..., :real, :], dtype)
     close(native.attend_backward(grad, attended), plain.attend_backward(grad, plainly), dtype)
     assert not ours[..., real:, :].any()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("key_heads", "about", "ours"),
+    [
+        (4, {"scale": 0.3}, True),
+        (2, {"scale": 0.2, "window": 48}, True),  # no text is longer
+        (4, {"scale": 0.3, "window": 5}, False),
+        (4, {"scale": 0.3, "causal": True}, False),
+    ],
+)
+def test_encoders_of_other_kinds_attend_as_by_torch(
+    monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, key_heads: int, about: dict[str, Any], ours: bool
+) -> None:
+    layout = layout_of([3, 21, 40], 4, spare=3)
+    dropped = masked(layout.weights)
+    grad = random(layout.tokens, 4, 16, dtype=dtype, seed=3)
+    found = []
+    for way in (native, None):
+        monkeypatch.setattr(varlen, "kernels", lambda device, way=way: way)
+        states = [random(layout.tokens, n, 16, dtype=dtype, seed=n) for n in (4, key_heads, key_heads)]
+        q, k, v = (one.requires_grad_() for one in states)
+        context = varlen.attend_varlen(q, k, v, layout, dropped, **about)
+        context.backward(grad)
+        found.append([context.detach(), *(one.grad for one in (q, k, v))])
+        assert context.grad_fn is not None
+        by = type(context.grad_fn.next_functions[0][0]).__name__
+        assert (by == "NativeAttentionBackward") is (ours and way is native)
+    for one, other in zip(*found, strict=True):
+        close(one, other, dtype)
 
 
 def test_a_portion_draws_the_masks_of_its_batch() -> None:

@@ -75,6 +75,13 @@ def attend_backward(grad_context: Tensor, attended: Attended) -> Tensor:
     return grad_qkv
 
 
+def side_by_side(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """``[tokens, heads, head width]``, of ``k`` and ``v`` perhaps fewer heads, as ``[tokens, 3 * width]``."""
+    repeats = q.shape[1] // k.shape[1]
+    k, v = (states if repeats == 1 else states.repeat_interleave(repeats, 1) for states in (k, v))
+    return torch.cat([states.flatten(1) for states in (q, k, v)], 1)
+
+
 def attend_by_group(
     qkv: Tensor, layout: Layout, dropped: Dropped | None, sight: Sight
 ) -> tuple[Tensor, ByGroup]:

@@ -14,12 +14,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from finegrid.model.kernels import attention, plain, products
 from finegrid.model.kernels.compiling import load_library
 from finegrid.model.kernels.layout import Dropped, Layout
 from finegrid.model.kernels.plain import Joined
-from finegrid.model.kernels.sight import Sight
+from finegrid.model.kernels.sight import WHOLE, Sight
 
 POINTER, LONG, FLOAT, INT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float, ctypes.c_int
 DROPOUT = [LONG, LONG, LONG, FLOAT]  # key, first value, lowest, scale
@@ -70,18 +71,20 @@ class NativeAttended:
     qkv: Tensor
     layout: Layout
     dropped: Dropped | None
+    sight: Sight
 
 
-def attend(qkv: Tensor, bias: None, layout: Layout, dropped: Dropped | None) -> tuple[Tensor, Any]:
-    if not fits(layout, dropped):
+def attend(
+    qkv: Tensor, bias: None, layout: Layout, dropped: Dropped | None, sight: Sight = WHOLE
+) -> tuple[Tensor, Any]:
+    if not fits(layout, dropped, sight):
         return plain.attend(qkv, None, layout, dropped)
     qkv = qkv.contiguous()
     out = qkv.new_empty(*qkv.shape[:-1], qkv.shape[-1] // 3)
-    library().finegrid_attend(
-        *low(qkv), at(qkv), at(out), *text_arguments(layout, out), *dropout_arguments(dropped), threads()
-    )
+    about = *text_arguments(layout, out, sight), *dropout_arguments(dropped), threads()
+    library().finegrid_attend(*low(qkv), at(qkv), at(out), *about)
     clear_tail_(out, layout)
-    return out, NativeAttended(qkv, layout, dropped)
+    return out, NativeAttended(qkv, layout, dropped, sight)
 
 
 def attend_backward(grad: Tensor, attended: NativeAttended | attention.Attended) -> Tensor:
@@ -89,23 +92,34 @@ def attend_backward(grad: Tensor, attended: NativeAttended | attention.Attended)
         return plain.attend_backward(grad, attended)
     qkv, layout, grad = attended.qkv, attended.layout, grad.contiguous()
     out = torch.empty_like(qkv)
-    about = *text_arguments(layout, grad), *dropout_arguments(attended.dropped), threads()
+    of_texts = text_arguments(layout, grad, attended.sight)
+    about = *of_texts, *dropout_arguments(attended.dropped), threads()
     library().finegrid_attend_back(*low(qkv), at(qkv), at(grad), at(out), *about)
     clear_tail_(out, layout)
     return out
 
 
-def fits(layout: Layout, dropped: Dropped | None) -> bool:
-    """Whether all texts are short, and masks can be drawn in passing."""
-    return not layout.is_long(layout.groups[-1]) and (dropped is None or dropped.key is not None)
+def fits(layout: Layout, dropped: Dropped | None, sight: Sight) -> bool:
+    """Whether all texts are short, tokens see all of them, and masks can be drawn in passing."""
+    longest = layout.groups[-1]
+    whole = sight.whole or (not sight.causal and sight.window is not None and sight.window >= longest.length)
+    return whole and not layout.is_long(longest) and (dropped is None or dropped.key is not None)
 
 
-def text_arguments(layout: Layout, rows: Tensor) -> tuple[Any, ...]:
+def text_arguments(layout: Layout, rows: Tensor, sight: Sight) -> tuple[Any, ...]:
     """Where the texts lie, for the library. ``rows``: ``[..., width]`` of all heads."""
     begins, sides = layout.mask_places
     width = rows.shape[-1] // layout.heads
     places = at(layout.starts), at(layout.lengths), at(begins), at(sides)
-    return (*places, len(layout.lengths), layout.runs, layout.tokens, layout.heads, width, width**-0.5)
+    return (
+        *places,
+        len(layout.lengths),
+        layout.runs,
+        layout.tokens,
+        layout.heads,
+        width,
+        sight.scale_for(width),
+    )
 
 
 def clear_tail_(x: Tensor, layout: Layout) -> None:
@@ -216,8 +230,28 @@ def means(hidden: Tensor, starts: Tensor, lengths: Tensor) -> None:
 
 def attend_varlen(
     q: Tensor, k: Tensor, v: Tensor, layout: Layout, dropped: Dropped | None, sight: Sight
-) -> None:
-    """Left to torch: see `finegrid.model.kernels.varlen`."""
+) -> Tensor | None:
+    """See `finegrid.model.kernels.varlen`. None where it cannot be computed here."""
+    if q.dtype not in (torch.float32, torch.bfloat16) or not fits(layout, dropped, sight):
+        return None
+    qkv = attention.side_by_side(q, k, v)
+    found: Tensor = NativeAttention.apply(qkv, layout, dropped, sight)  # type: ignore[no-untyped-call]
+    return found.view(q.shape)
+
+
+class NativeAttention(torch.autograd.Function):
+    """Of ``[tokens, 3 * width]``."""
+
+    @staticmethod
+    def forward(ctx: Any, qkv: Tensor, layout: Layout, dropped: Dropped | None, sight: Sight) -> Tensor:
+        context, ctx.attended = attend(qkv, None, layout, dropped, sight)
+        return context
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
+        attended, ctx.attended = ctx.attended, None  # autograd frees only what it saved itself
+        return attend_backward(grad, attended), None, None, None
 
 
 def at(x: Tensor, row: int = 0) -> int:

@@ -50,9 +50,7 @@ def attend_varlen(
             found: Tensor | None = fused.attend_varlen(q, k, v, layout, dropped, sight)
             if found is not None:
                 return found
-        repeats = q.shape[1] // k.shape[1]
-        k, v = (states if repeats == 1 else states.repeat_interleave(repeats, 1) for states in (k, v))
-        qkv = torch.cat([states.flatten(1) for states in (q, k, v)], 1)
+        qkv = attention.side_by_side(q, k, v)
         context: Tensor = PlainAttention.apply(qkv, layout, dropped, sight)  # type: ignore[no-untyped-call]
     return context.view(q.shape)
 
