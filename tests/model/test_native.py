@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import platform
 import stat
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -379,3 +381,23 @@ def test_without_a_compiler_steps_are_plain_and_it_is_said(tmp_path: Path) -> No
         assert done.stdout.split(".")[-1].strip() == "plain"
         assert done.stderr == f"no kernels for cpu (NotCompiledError: {why}): slower without\n"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="options of a compiler for x86")
+@pytest.mark.parametrize("narrow", ["-march=x86-64-v3", "-march=x86-64"])
+def test_processors_with_narrow_vectors_compute_the_same(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch, narrow: str
+) -> None:
+    monkeypatch.setattr(compiling, "CHOICES", ((narrow,),))
+    monkeypatch.setattr(native, "library", cache(native.library.__wrapped__))
+    for dtype in DTYPES:
+        test_masks_are_those_of_the_counter(6, 6554)
+        for width in (192, 7):
+            test_joins_and_their_gradients_are_torchs(dtype, 0, width, 333)
+        test_gelu_and_sums_over_tokens_are_torchs(dtype, (40, 9))
+        for heads, width in ((3, 64), (2, 7)):
+            test_attention_and_its_gradient_are_torchs(dtype, [1, 3, 18, 33, 44], heads, width, 1, True)
+    test_what_is_not_finite_stays_so_and_spoils_no_other_text()
+    (kept,) = elsewhere.iterdir()
+    assert kept.suffix == ".so"
