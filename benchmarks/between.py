@@ -1,11 +1,11 @@
-"""Where the time of a training step on a processor goes, with the compiled library and with torch's operations.
+"""Where the time of a training step on a processor goes: with the compiled library, and by torch alone.
 
     python benchmarks/between.py [--shapes mini base] [--batches 32 256] [--rounds 3]
 
-One run, one thread, processor seconds, in processes of their own that take turns: medians over all steps of all
-rounds. Of a step with the library: its matrix products; the library; the optimizer; conversions (weights to
-bf16, gradients to float32); all else, most of it Python. Parts are of steps under torch's profiler, scaled to
-the whole. *Bound*: the products alone, at the rate of products of 2048 x 2048.
+One run, one thread, processor seconds, in processes that take turns: medians over the steps of all rounds.
+Of a step with the library: its matrix products; the library; the optimizer; conversions (weights to bf16,
+gradients to float32); all else, most of it Python. Parts are shares of steps under torch's profiler. *Bound*:
+the products alone, at the rate of products of 2048 x 2048.
 """
 
 from __future__ import annotations
