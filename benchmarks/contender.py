@@ -150,7 +150,7 @@ def trainer(job: Job) -> Step:
         use_cpu=job.device == "cpu",
         torch_compile=job.compiled,
         train_sampling_strategy="group_by_length" if job.grouped else "random",
-        dataloader_num_workers=0 if job.device == "cpu" else 4,  # a GPU would wait for the padding
+        dataloader_num_workers=0 if job.device == "cpu" else 8,  # a GPU would wait for the padding
         report_to=[],
         save_strategy="no",
         logging_strategy="no",
@@ -162,7 +162,9 @@ def trainer(job: Job) -> Step:
         model=model,
         args=arguments,
         train_dataset=rows,
-        data_collator=DataCollatorWithPadding(tokenizer),
+        data_collator=DataCollatorWithPadding(
+            tokenizer, padding="max_length" if job.padded else "longest", max_length=job.length
+        ),
     )
     return step_of(trainer)
 

@@ -9,19 +9,19 @@ timed by itself. Titles are those of ``--titles``, over and over where they are 
 are; the first line of the output says so. The figures to reach, for one H200 at base shape: 2.2 s per epoch
 of a full run, 1.2 s per epoch of a run in a frozen family, 35 minutes for the grid. ``--kernels`` tells
 where one more step of each family spends its time, ``--rivals`` times the published study's loop (float32)
-and Hugging Face's Trainer (bf16) on the same titles before.
+and Hugging Face's Trainer (bf16, eight loaders) on the same titles before: as it comes, padded to the most
+tokens, and so compiled as well. ``--against`` times an earlier finegrid after, on the same card.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import cycle, islice
 from pathlib import Path
 from random import Random
@@ -30,7 +30,8 @@ from typing import Any
 
 import torch
 from job import Job
-from speed import EPOCHS, LAYERS, TEXTS, flops_per_token, make_base
+from lengths import Entry, checked_out, started
+from speed import EPOCHS, LAYERS, TEXTS, ContenderError, flops_per_token, make_base
 
 from finegrid.encoders.families import embedded_checkpoint
 from finegrid.machine import fastest_precision
@@ -49,7 +50,14 @@ LENGTH = 44
 DISTINCT = {0: 16, LAYERS // 2: 16}  # runs of the published grid by frozen layers; half of its rows are inert
 
 
-RIVALS = {"origin": ("fp32", 40), "trainer": ("bf16", 200)}  # precision, and steps that are timed
+TIMED = 200  # steps of a rival
+# What a Trainer's user can switch on beside its defaults.
+RIVALS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("origin", {"contender": "origin", "precision": "fp32", "steps": 40}),
+    ("trainer", {}),
+    ("trainer, padded", {"padded": True}),
+    ("trainer, padded, compiled", {"padded": True, "compiled": True}),
+)
 
 
 @dataclass(frozen=True)
@@ -57,27 +65,50 @@ class Rival:
     name: str
     frozen: int
     tokens_per_second: float
+    family: int | None = None  # of an earlier finegrid: so many runs in a stack
 
 
 def measure_rivals(checkpoint: Path, titles: Path, batch: int, device: str) -> list[Rival]:
     """Every rival in a process of its own; they warm up together, and are timed one after the other."""
-    jobs = [
-        Job(name, str(checkpoint), str(titles), batch, frozen, 1, 4, precision, 0.0, steps, device)
+    entries = [
+        Entry(name, replace(job_of(checkpoint, titles, batch, device, frozen), **changed))
         for frozen in DISTINCT
-        for name, (precision, steps) in RIVALS.items()
+        for name, changed in RIVALS
     ]
-    program = [sys.executable, str(Path(__file__).parent / "contender.py")]
-    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    processes = [subprocess.Popen([*program, json.dumps(asdict(job))], **pipes) for job in jobs]
-    for job, process in zip(jobs, processes, strict=True):
-        assert process.stdout is not None
-        if process.stdout.readline().strip() != "ready":
-            raise SystemExit(f"error: {job.contender} did not start: see above.")
     found = []
-    for job, process in zip(jobs, processes, strict=True):
-        told, _ = process.communicate("go\n")
-        figures = json.loads(told.splitlines()[-1])
-        found.append(Rival(job.contender, job.frozen, figures["tokens"] / figures["seconds"]))
+    for entry, contenders in started(entries):
+        try:
+            entry.measure_(contenders)
+        except ContenderError as error:  # costs no other figure
+            print(f"{entry.name}: {error}", file=sys.stderr)
+        else:
+            found.append(Rival(entry.name, entry.job.frozen, entry.speeds[0]))
+    return found
+
+
+def job_of(checkpoint: Path, titles: Path, batch: int, device: str, frozen: int) -> Job:
+    return Job(
+        contender="trainer",
+        checkpoint=str(checkpoint),
+        titles=str(titles),
+        batch_size=batch,
+        frozen=frozen,
+        family=1,
+        threads=4,
+        precision="bf16",
+        seconds=0.0,
+        steps=TIMED,
+        device=device,
+    )
+
+
+def measure_past(name: str, tree: Path, job: Job, loads: Sequence[tuple[int, int]]) -> list[Rival]:
+    """An earlier finegrid under the same loads, one after the other, by its own benchmarks."""
+    found = []
+    for frozen, family in loads:
+        entry = Entry(name, replace(job, contender="finegrid", frozen=frozen, family=family), tree=tree)
+        entry.measure_(entry.start())
+        found.append(Rival(name, frozen, entry.speeds[0], family))
     return found
 
 
@@ -241,8 +272,10 @@ def compared(measured: list[Figures], rivals: list[Rival]) -> list[str]:
         "| --- | --- | --- | --- |",
     ]
     for rival in rivals:
-        best = max(one.tokens_per_second for one in measured if one.frozen == rival.frozen)
+        same = [one for one in measured if one.frozen == rival.frozen]
+        best = max(one.tokens_per_second for one in same if rival.family in (None, one.family))
         kind = "six frozen" if rival.frozen else "full"
+        kind += "" if rival.family is None else f", {rival.family} in a stack"
         speed = rival.tokens_per_second
         lines.append(f"| {kind} | {rival.name} | {speed:,.0f} | {best / speed:.1f} |")
     return lines
@@ -284,6 +317,7 @@ def main() -> None:
     parser.add_argument("--titles", type=Path, default=HEADLINES / "train.tsv")
     parser.add_argument("--out", type=Path, help="where to keep all figures as JSON")
     parser.add_argument("--rivals", action="store_true", help="time origin and Trainer too")
+    parser.add_argument("--against", metavar="REF", help="a git commit of finegrid, or a folder of one")
     parser.add_argument("--kernels", type=int, default=0, help="so many, of one step of each family")
     arguments = parser.parse_args()
     measured: list[Figures] = []
@@ -292,10 +326,14 @@ def main() -> None:
         about = loaded.study.checkpoint.folder, Path(scratch) / "train.tsv", arguments.batch, arguments.device
         rivals = measure_rivals(*about) if arguments.rivals else []
         keep(arguments.out, rivals, measured)
-        for frozen, family in ((0, 1), (0, arguments.family), (LAYERS // 2, arguments.family)):
+        loads = (0, 1), (0, arguments.family), (LAYERS // 2, arguments.family)
+        for frozen, family in loads:
             load = frozen, family, arguments.epochs, arguments.shape, arguments.kernels
             measured.append(measure(loaded, *load))
             keep(arguments.out, rivals, measured)
+        with checked_out(arguments.against) as past:
+            if past is not None:
+                rivals += measure_past(f"finegrid {arguments.against}", past, job_of(*about, frozen=0), loads)
     name = torch.cuda.get_device_name() if arguments.device == "cuda" else "a CPU: a dry run"
     print(report(measured, name, origin_of(arguments.titles, arguments.texts)))
     if rivals:

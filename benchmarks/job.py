@@ -21,3 +21,4 @@ class Job:
     length: int = 44  # tokens of a text at most: as in the published study
     compiled: bool = False  # by torch.compile, for trainer
     grouped: bool = False  # texts of about one length in a batch, for trainer
+    padded: bool = False  # every batch to the most tokens, for trainer: one shape
