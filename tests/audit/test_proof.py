@@ -148,7 +148,8 @@ def test_a_level_that_the_checkpoint_cannot_have_is_proved_nowhere(tmp_path: Pat
 
 
 def caught(loaded: LoadedStudy, factor: str) -> str:
-    proof = proofs_of(loaded)[factor]
+    prover = Prover(loaded, Canonicaliser(loaded, seed=0))
+    proof = prover.prove(factor, loaded.study.factors[factor][1])
     assert proof.warning and "nothing else" not in proof.describe()
     return proof.warning
 
@@ -251,10 +252,10 @@ def test_what_the_canonical_form_overlooks_is_caught(
     """Recipes that are taken for one run must make the same step."""
     grids = Canonicaliser(grid, seed=0)
     monkeypatch.setattr(grids, "form", lambda recipe: "the same")
-    found = {proof.factor: proof for proof in Prover(grid, grids).proofs()}
+    prover = Prover(grid, grids)
 
-    assert "another loss" in found["reinit.layers"].warning
-    assert not found["reinit.pooler"].warning
+    assert "another loss" in prover.prove("reinit.layers", 2).warning
+    assert not prover.prove("reinit.pooler", True).warning
 
 
 def test_a_strategy_that_says_nothing_may_do_what_its_seams_reach() -> None:
