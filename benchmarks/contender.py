@@ -188,7 +188,7 @@ def open_study(job: Job) -> LoadedStudy:
 
 def plan(job: Job, texts: int) -> tuple[int, int]:
     """Workers, and runs of a family, that ``finegrid run`` has here for a study of so many titles."""
-    from finegrid.audit.costs import measure, token_statistics
+    from finegrid.audit.costs import make_cost, measure, token_statistics
     from finegrid.planning.capacity import capacity
     from finegrid.planning.runs import PlannedRun
     from finegrid.recipe.identity import ENGINE
@@ -205,7 +205,7 @@ def plan(job: Job, texts: int) -> tuple[int, int]:
         majority={},
         warnings=[],
         rows=[],
-        costs=[measure(loaded, recipe)],
+        costs=[make_cost(loaded, recipe, measure(loaded, recipe))],
         versions={},
     )
     room = capacity(loaded.settings, audit)

@@ -20,6 +20,7 @@ from finegrid.planning import rough
 from finegrid.statistics.power import detectable
 from finegrid.statistics.variance import Components
 from finegrid.training.loaded import LoadedStudy
+from finegrid.user_cache import OFF, VARIABLE
 from finegrid.verdict.budget import budget
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if not torch.cuda.is_available():  # Triton reads it when it is imported
 # What the program prints depends on the width of the terminal, on colours and on the locale. Who tests these
 # sets them.
 os.environ |= {"COLUMNS": "160", "LC_ALL": "C.UTF-8"}
+os.environ[VARIABLE] = OFF  # no test leaves anything among the user's caches, or finds anything there
 for name in ("NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE"):
     os.environ.pop(name, None)
 torch.set_num_threads(1)
@@ -47,6 +49,14 @@ def few_objects_to_search() -> None:
     """
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture
+def user_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user's cache of its own, which is not there yet: what is found out is kept, as for users."""
+    folder = tmp_path / "user-cache"
+    monkeypatch.setenv(VARIABLE, str(folder))
+    return folder
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -216,7 +216,7 @@ TABLES = (
 )
 # The functions that make sentences which files keep, by module: each has an example above.
 SOURCES = {
-    "audit/canonical.py": {"reason"},
+    "audit/canonical.py": {"find_reason"},
     "data/delimited_rows.py": {"_doubt_header", "_doubt_long_texts"},
     "data/doctor.py": {
         *("find_group_warnings", "_find_repeated_rows", "_find_conflicting_labels"),

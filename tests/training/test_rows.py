@@ -22,8 +22,8 @@ from torch import Tensor
 
 import finegrid.model.rows
 from finegrid.audit import costs
-from finegrid.audit.canonical import hash_parameters
 from finegrid.audit.costs import make_audit, measure, member_memory
+from finegrid.audit.hashes import hash_parameters
 from finegrid.inference.apply import apply
 from finegrid.inference.fitted import load_fitted
 from finegrid.inference.keep import fitted_of, keep, title_model

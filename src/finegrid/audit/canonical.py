@@ -9,19 +9,19 @@ and portions of the data.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import torch
 from torch.nn import functional as F
 
+from finegrid.audit.hashes import LOADED, hash_initial
+from finegrid.audit.kept import KeptAudits
 from finegrid.errors import InputError
 from finegrid.model.classifier import Classifier
 from finegrid.model.packing.batches import pack
-from finegrid.model.rows import Rows, held_rows, take_rows
 from finegrid.optim.updater import ParamGroup
 from finegrid.recipe.identity import Levels
 from finegrid.recipe.recipe import Recipe
@@ -43,7 +43,7 @@ class Prepared:
     """What a recipe makes of the model before training."""
 
     model: Classifier
-    initial: dict[str, str]  # hash of the initial values of every parameter
+    initial: dict[str, str]  # hash of the initial values of every parameter, or `LOADED`
     reaching: frozenset[str]  # parameters that get a gradient if everything trains
     sites: tuple[str, ...]  # active dropout sites
 
@@ -51,9 +51,11 @@ class Prepared:
 class Canonicaliser:
     """Reduces recipes of one study. Preparations are remembered: 64 recipes need eight models."""
 
-    def __init__(self, loaded: LoadedStudy, seed: int) -> None:
+    def __init__(self, loaded: LoadedStudy, seed: int, kept: KeptAudits | None = None) -> None:
+        """``kept``: what is known of other studies; None: all is looked at anew, and nothing is kept."""
         self.loaded = loaded
         self.seed = seed
+        self.kept = kept
         self._prepared: dict[Any, Prepared] = {}
         self._forms: dict[Recipe, str] = {}
         self._runs: dict[str, Levels] = {}  # by form: equal forms are one run, also where none is a default
@@ -84,23 +86,11 @@ class Canonicaliser:
         return self._forms[recipe]
 
     def _parts(self, recipe: Recipe) -> list[object]:
-        prepared = self.prepare(recipe)
-        model = prepared.model
-        steps = self.loaded.steps_per_epoch(recipe) * recipe.training.epochs
-        groups = [(group, hypers_of(group, steps)) for group in build_groups(recipe, model)]
-        hypers = {p: those for group, those in groups for p in group["params"]}
-        tensors = [
-            (name, prepared.initial[name], hypers.get(p) if p.requires_grad else None)
-            for name, p in model.named_parameters()
-            if name in prepared.reaching
-        ]
+        steps = self._steps(recipe)
         return [
-            model.pooling,
-            *self._reading(recipe),
-            tensors,
-            prepared.sites,
+            self._hash_model(recipe),
+            *self.reading(recipe),
             recipe.training.form,
-            build_rule(recipe, model, self.loaded.setting(self.seed, recipe)).key,
             hash_rates(tuple(s for s in recipe.acting if s.overrides("rate_factor")), steps),
             [
                 form
@@ -109,6 +99,40 @@ class Canonicaliser:
             ],
         ]
 
+    def _steps(self, recipe: Recipe) -> int:
+        return self.loaded.steps_per_epoch(recipe) * recipe.training.epochs
+
+    def _hash_model(self, recipe: Recipe) -> str:
+        """Of what the recipe makes of the model: as it is kept, else from the model itself."""
+        if self.kept is None:
+            return self._hash_prepared(recipe)[0]
+        keys = [["model", *key] for key in self.kept.keys_of_model(recipe)]
+        for key in keys:
+            if (digest := self.kept.find_words(key)) is not None:
+                return digest
+        digest, of_texts = self._hash_prepared(recipe)
+        if keys:
+            self.kept.keep_words(keys[-1] if of_texts else keys[0], digest)
+        return digest
+
+    def _hash_prepared(self, recipe: Recipe) -> tuple[str, bool]:
+        """The same from the model itself, and whether the texts have a say in it."""
+        prepared, steps = self.prepare(recipe), self._steps(recipe)
+        model = prepared.model
+        every = build_groups(recipe, model)
+        groups = [(group, hypers_of(group, steps)) for group in every]
+        hypers = {p: those for group, those in groups for p in group["params"]}
+        tensors = [
+            (name, prepared.initial[name], hypers.get(p) if p.requires_grad else None)
+            for name, p in model.named_parameters()
+            if name in prepared.reaching
+        ]
+        rule = build_rule(recipe, model, self.loaded.setting(self.seed, recipe)).key
+        digest = hashlib.sha256(repr([model.pooling, tensors, prepared.sites, rule]).encode()).hexdigest()
+        words = {name for name, p in model.named_parameters() if p is model.parts.embedding_table.weight}
+        own_words = any(prepared.initial[name] != LOADED for name in words)  # of which rows are the texts'
+        return digest, own_words or any("factor" in group for group in every)
+
     def _form_in_steps(self, strategy: Strategy, recipe: Recipe) -> Hashable:
         """What a strategy comes to in the steps of the study's runs, over all splits; None: nothing."""
         if not any(map(strategy.overrides, (*IN_STEPS, "form"))):
@@ -116,7 +140,7 @@ class Canonicaliser:
         forms = [strategy.form(setting) for setting in self.loaded.settings_of_splits(self.seed, recipe)]
         return None if all(form is None for form in forms) else tuple(forms)
 
-    def _reading(self, recipe: Recipe) -> tuple[object, ...]:
+    def reading(self, recipe: Recipe) -> tuple[object, ...]:
         """Which training texts a recipe reads, and how much of them, its dev and its test texts."""
         longest = self.loaded.longest_of(recipe)
         cut = recipe.model.max_length < longest
@@ -125,11 +149,11 @@ class Canonicaliser:
 
     def prepare(self, recipe: Recipe) -> Prepared:
         preparing = [strategy for strategy in recipe.acting if strategy.overrides("prepare_model")]
-        reading = self._reading(recipe) if any(strategy.reads_texts for strategy in preparing) else ()
+        reading = self.reading(recipe) if any(strategy.reads_texts for strategy in preparing) else ()
         key = (recipe.model.pooling, *preparing, *reading)
         if key not in self._prepared:
             model = build_model(self.loaded, recipe, self.seed)
-            initial = hash_parameters(model, self.loaded.rows(recipe))
+            initial = hash_initial(model, self.loaded.checkpoint, self.loaded.rows(recipe))
             sites = tuple(f"{name} {site.dropped}" for name, site in model.dropouts.items() if site.active)
             self._prepared[key] = Prepared(model, initial, self._reaching(model, recipe), sites)
         return self._prepared[key]
@@ -154,6 +178,15 @@ class Canonicaliser:
 
     def reason(self, recipe: Recipe, without: Recipe) -> str:
         """Why two recipes are one."""
+        both = (recipe, without)
+        if self.kept is None or not (keys := [self.kept.keys_of_model(one)[:1] for one in both])[0]:
+            return self.find_reason(recipe, without)
+        key = ["reason", keys, [self._hash_model(one) for one in both], [repr(one.training) for one in both]]
+        if (reason := self.kept.find_words(key)) is None:
+            self.kept.keep_words(key, reason := self.find_reason(recipe, without))
+        return reason
+
+    def find_reason(self, recipe: Recipe, without: Recipe) -> str:
         a, b = self.prepare(recipe), self.prepare(without)
         changed = [name for name in a.initial if a.initial[name] != b.initial.get(name)]
         if changed:
@@ -189,30 +222,3 @@ def hash_rates(strategies: tuple[Strategy, ...], steps: int) -> str:
     """
     each = (rate_factor(strategies, step, steps) for step in range(steps))
     return hashlib.sha256(np.fromiter(each, dtype=float, count=steps).tobytes()).hexdigest()
-
-
-def hash_parameters(model: Classifier, rows: Rows | None) -> dict[str, str]:
-    """By name; of the table of words only the rows that texts need, whatever the model holds."""
-    return hash_each({name: (p, p) for name, p in model.named_parameters()}, model, rows)
-
-
-def hash_gradients(model: Classifier, rows: Rows | None) -> dict[str, str]:
-    """Of all parameters that have one, as `hash_parameters`."""
-    named = {name: (p, p.grad) for name, p in model.named_parameters() if p.grad is not None}
-    return hash_each(named, model, rows)
-
-
-def hash_each(
-    named: Mapping[str, tuple[torch.Tensor, torch.Tensor]], model: Classifier, rows: Rows | None
-) -> dict[str, str]:
-    """``named``: parameters, and what is hashed of them."""
-    table = model.parts.embedding_table
-    rows = rows if held_rows(table) is None else None
-    return {
-        name: hash_values(take_rows(values, rows if p is table.weight else None))
-        for name, (p, values) in named.items()
-    }
-
-
-def hash_values(tensor: torch.Tensor) -> str:
-    return hashlib.sha256(tensor.detach().cpu().contiguous().numpy().tobytes()).hexdigest()

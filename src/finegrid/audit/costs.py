@@ -13,6 +13,7 @@ import torch
 
 from finegrid import metrics
 from finegrid.audit.canonical import Canonicaliser
+from finegrid.audit.kept import KeptAudits, Measured, sizes_of
 from finegrid.audit.proof import Prover
 from finegrid.buckets import padded_share
 from finegrid.data.table import DataTable
@@ -51,9 +52,11 @@ def make_audit(loaded: LoadedStudy, others: Sequence[Levels] = ()) -> Audit:
     Raises:
         InputError: something that no run could do with.
     """
-    study, tier = loaded.study, audit_tier(loaded)
+    study, seed = loaded.study, loaded.study.head.design.numbers[0]
+    kept = KeptAudits(loaded, seed)
+    tier = audit_tier(loaded, kept)
     loaded.texts.check_taught(row.recipe for row in study.rows)
-    canonicaliser = Canonicaliser(loaded, study.head.design.numbers[0])
+    canonicaliser = Canonicaliser(loaded, seed, kept)
     rows = []
     recipes: dict[str, Recipe] = {}
     for recipe in dict.fromkeys([*(row.recipe for row in study.rows), *map(study.blank.at, others)]):
@@ -64,6 +67,8 @@ def make_audit(loaded: LoadedStudy, others: Sequence[Levels] = ()) -> Audit:
         recipes[kind] = max(recipes.get(kind, reduced), reduced, key=hunger)
     proofs = Prover(loaded, canonicaliser).proofs()
     del canonicaliser  # and its models, before memory is measured
+    costs = [price(loaded, recipe, kept) for recipe in recipes.values()]
+    kept.save()
     splits = {"train": loaded.tokens.train, "dev": loaded.tokens.dev, "test": loaded.tokens.test}
     return Audit(
         engine=ENGINE,
@@ -79,7 +84,7 @@ def make_audit(loaded: LoadedStudy, others: Sequence[Levels] = ()) -> Audit:
             *(proof.warning for proof in proofs if proof.warning),
         ],
         rows=rows,
-        costs=[measure(loaded, recipe) for recipe in recipes.values()],
+        costs=costs,
         versions=versions(),
         measured=loaded.settings.priced_by,
         machine=machine(name_gpu(loaded.device) or None),
@@ -94,13 +99,15 @@ def make_audit(loaded: LoadedStudy, others: Sequence[Levels] = ()) -> Audit:
     )
 
 
-def audit_tier(loaded: LoadedStudy) -> AuditedTier:
+def audit_tier(loaded: LoadedStudy, kept: KeptAudits) -> AuditedTier:
     """Prove how the encoder is run.
 
     Raises:
         InputError: no run of it would be right, or could be repeated.
     """
-    info, proof = loaded.checkpoint.info, loaded.prove_tier()
+    info, batch = loaded.checkpoint.info, loaded.pack_proving()
+    if (proof := kept.find_tier(batch)) is None:
+        kept.keep_tier(batch, proof := loaded.prove_tier())
     if problem := proof.problem(info.family):
         raise input_error(str(info.folder), "config.json", problem)
     reading = [row.recipe.model.pooling for row in loaded.study.rows]
@@ -147,8 +154,43 @@ def groups_of(table: DataTable) -> dict[str, list[int]]:
     return {part: groups.tolist() for part, groups in splits.items() if groups is not None}
 
 
-def measure(loaded: LoadedStudy, recipe: Recipe) -> Cost:
-    """What such a run costs. Asked to choose, layers are computed twice where memory is short otherwise."""
+def price(loaded: LoadedStudy, recipe: Recipe, kept: KeptAudits) -> Cost:
+    """What such a run costs: as another study has measured it here, scaled to these texts, or measured."""
+    measured, made = kept.find_cost(recipe) or (None, "")
+    if measured is None:
+        kept.keep_cost(recipe, measured := measure(loaded, recipe))
+    return make_cost(loaded, recipe, measured, made)
+
+
+def make_cost(loaded: LoadedStudy, recipe: Recipe, measured: Measured, made: str = "") -> Cost:
+    """Of what was measured, what the study's own texts come to. ``made``: when, if another study measured."""
+    tokens = {
+        name: int(np.minimum(split.lengths, recipe.model.max_length).sum())
+        for name, split in (("dev", loaded.tokens.dev), ("test", loaded.tokens.test))
+    }
+    return Cost(
+        shared=recipe.priced_levels(),
+        step_seconds=measured.step_seconds,
+        prefix_seconds=measured.prefix_seconds / times_computed(recipe, measured),
+        evaluation_seconds=measured.seconds_per_token * tokens["dev"],
+        test_seconds=measured.seconds_per_token * tokens["test"],
+        memory=measured.memory,
+        pretrain_seconds=measured.pretrain_seconds,
+        member_memory=measured.member_memory,
+        copies=measured.copies,
+        texts=len(loaded.training_texts(recipe)),
+        recomputes=measured.recomputes,
+        kept=made,
+    )
+
+
+def times_computed(recipe: Recipe, measured: Measured) -> int:
+    """In how many epochs' stead a frozen prefix is computed: once for all of them where it never changes."""
+    return recipe.training.epochs if measured.prefix_is_constant else 1
+
+
+def measure(loaded: LoadedStudy, recipe: Recipe) -> Measured:
+    """What such a run takes. Asked to choose, layers are computed twice where memory is short otherwise."""
     settings = loaded.settings
     if settings.recompute != "auto":
         return measure_as(loaded, recipe, settings.recompute)
@@ -163,7 +205,7 @@ def measure(loaded: LoadedStudy, recipe: Recipe) -> Cost:
     return measure_as(loaded, recipe, recompute=True)
 
 
-def measure_as(loaded: LoadedStudy, recipe: Recipe, recompute: bool) -> Cost:
+def measure_as(loaded: LoadedStudy, recipe: Recipe, recompute: bool) -> Measured:
     """Time a few training steps, and one batch of evaluation."""
     loaded.recompute = recompute
     reset_peak_memory(loaded.device)
@@ -181,21 +223,16 @@ def measure_as(loaded: LoadedStudy, recipe: Recipe, recompute: bool) -> Cost:
     step, prefix = float(np.median(steps[1:])), float(np.median(prefixes[1:]))
     pace = replay_seconds(loaded, run) / (step + prefix) if captures_steps(loaded, [run]) else 1.0
     per_token = seconds_per_token(loaded, run)
-    tokens = {
-        name: int(np.minimum(split.lengths, recipe.model.max_length).sum())
-        for name, split in (("dev", loaded.tokens.dev), ("test", loaded.tokens.test))
-    }
-    return Cost(
-        shared=recipe.priced_levels(),
+    return Measured(
+        sizes=sizes_of(loaded, recipe),
         step_seconds=step * pace,
-        prefix_seconds=prefix * pace / times_computed(run),
-        evaluation_seconds=per_token * tokens["dev"],
-        test_seconds=per_token * tokens["test"],
-        memory=peak_memory(loaded.device),
+        prefix_seconds=prefix * pace,
+        prefix_is_constant=run.model.prefix_is_constant,
+        seconds_per_token=per_token,
         pretrain_seconds=start_seconds(run),
+        memory=peak_memory(loaded.device),
         member_memory=member_memory(run),
         copies=COPIES + recipe.copies,
-        texts=len(loaded.training_texts(recipe)),
         recomputes=recompute,
     )
 
@@ -222,11 +259,6 @@ def replay_seconds(loaded: LoadedStudy, run: Run) -> float:
     for step in range(TIMED_STEPS):
         walk.step(batch, WARM_CALLS + 1 + step)
     return (now(loaded.device) - start) / TIMED_STEPS
-
-
-def times_computed(run: Run) -> int:
-    """In how many epochs' stead a frozen prefix is computed: once for all of them where it never changes."""
-    return run.recipe.training.epochs if run.model.prefix_is_constant else 1
 
 
 def start_seconds(run: Run) -> float:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from finegrid.audit.canonical import Canonicaliser
+from finegrid.audit.canonical import Canonicaliser, hash_rates
 from finegrid.audit.snapshot import Snapshot, take, whereabouts
 from finegrid.recipe.identity import Level, Levels
 from finegrid.recipe.recipe import Recipe
@@ -18,6 +19,7 @@ from finegrid.strategies.part import Aspect, Claim
 from finegrid.strategies.seams import Strategy
 from finegrid.study.audit_file import Change, Proof
 from finegrid.study.bundles import settings_of
+from finegrid.training.build import rate_factor
 from finegrid.training.loaded import LoadedStudy
 
 Differences = dict[Aspect, list[str]]  # names of tensors or sites; the aspect itself where it has no parts
@@ -38,6 +40,7 @@ class Prover:
     def __init__(self, loaded: LoadedStudy, canonicaliser: Canonicaliser) -> None:
         self.loaded = loaded
         self.canonicaliser = canonicaliser
+        self.kept = canonicaliser.kept
         self.seed = canonicaliser.seed
         self._taken: dict[tuple[Recipe, int, int], Snapshot] = {}
 
@@ -79,6 +82,45 @@ class Prover:
         moved, base = pair.moved.levels(), pair.first.levels()
         every = settings_of(factor, self.loaded.study.bundles)
         settings = [name for name in every if moved[name] != base[name]]
+        about = [factor, level, sorted(pair.given.items()), reason, settings]
+        if self.kept is None or not all(map(self.kept.keys_of_model, (pair.first, pair.moved))):
+            return self.prove_by_steps(factor, level, pair, reason, settings)
+        free = self.free_key(pair, settings)
+        exact = [*about, self.seed, *map(self.kept.texts_key, (pair.first, pair.moved))]
+        keys = free and [*about, *free], exact
+        if (proof := self.kept.find_proof(*keys)) is None:
+            proof = self.prove_by_steps(factor, level, pair, reason, settings)
+            self.kept.keep_proof(*keys, proof)
+        return proof
+
+    def free_key(self, pair: Pair, settings: Sequence[str]) -> list[Any] | None:
+        """What a proof depends on beside the level and the encoder; None where the texts have a say in it.
+
+        They decide how many steps there are, and with these what the rates of a step are: whether they are 0,
+        and whether two schedules are one.
+        """
+        both = (pair.first, pair.moved)
+        reading = [self.canonicaliser.reading(recipe) for recipe in both]
+        if self.kept is None or not all(map(self.kept.is_plain, both)) or reading[0] != reading[1]:
+            return None
+        step, steps = self.step(pair, settings)
+        totals = [self.total(recipe) for recipe in both]
+        schedules = [
+            hash_rates(tuple(s for s in recipe.acting if s.overrides("rate_factor")), total)
+            for recipe, total in zip(both, totals, strict=True)
+        ]
+        moves = [
+            [rate_factor(recipe.acting, at, total) != 0 for at in range(step, step + steps)]
+            for recipe, total in zip(both, totals, strict=True)
+        ]
+        ends = pair.first.training.earliest_end == pair.moved.training.earliest_end
+        portions = [[r.training.batch_size, r.training.portion] for r in both]
+        same = [schedules[0] == schedules[1], totals[0] == totals[1], ends]
+        return [*map(self.kept.free_key, both), portions, same, moves]
+
+    def prove_by_steps(
+        self, factor: str, level: Level, pair: Pair, reason: str, settings: Sequence[str]
+    ) -> Proof:
         step, steps = self.step(pair, settings)
         a, b = (self.snapshot(recipe, step, steps) for recipe in (pair.first, pair.moved))
         found = consequences(a, b) if reason else differences(a, b)
@@ -100,7 +142,7 @@ class Prover:
 
         By default the middle of the run, where no rate is 0, and one.
         """
-        total = min(self.loaded.steps_per_epoch(r) * r.training.epochs for r in (pair.first, pair.moved))
+        total = min(map(self.total, (pair.first, pair.moved)))
         acting: list[Strategy] = []
         for part in dict.fromkeys(name.split(".")[0] for name in settings):
             both = (getattr(recipe, part) for recipe in (pair.moved, pair.first))
@@ -108,6 +150,10 @@ class Prover:
         if not acting:
             return total // 2, 1
         return max(one.acts_at(total) for one in acting), max(one.shows_after for one in acting)
+
+    def total(self, recipe: Recipe) -> int:
+        """The steps of a run."""
+        return self.loaded.steps_per_epoch(recipe) * recipe.training.epochs
 
     def snapshot(self, recipe: Recipe, step: int, steps: int) -> Snapshot:
         if (recipe, step, steps) not in self._taken:

@@ -12,7 +12,8 @@ from itertools import groupby
 import numpy as np
 from torch import nn
 
-from finegrid.audit.canonical import hash_gradients, hash_parameters, hash_values, own_schedule
+from finegrid.audit.canonical import own_schedule
+from finegrid.audit.hashes import hash_gradients, hash_initial, hash_parameters, hash_values
 from finegrid.model.classifier import Classifier
 from finegrid.recipe.recipe import Recipe
 from finegrid.streams import Streams
@@ -72,7 +73,7 @@ def take(loaded: LoadedStudy, recipe: Recipe, seed: int, step: int, steps: int =
     }
     schedule = [rate_factor(run.acting, at, run.total_steps) for at in range(run.total_steps)]
     held = loaded.rows(recipe)
-    initial = hash_parameters(run.model, held)
+    initial = hash_initial(run.model, loaded.checkpoint, held)
     loss, gradients = float("nan"), dict[str, str]()
     texts = loaded.training_texts(recipe)
     order = Streams(seed).permutation("order/0", len(texts))

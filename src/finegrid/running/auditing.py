@@ -19,6 +19,7 @@ from finegrid.study.audited import knows_texts
 from finegrid.study.folder import SCREEN_FILE
 from finegrid.study.lock import check_there
 from finegrid.study.study import Study
+from finegrid.user_cache import OFF, VARIABLE
 
 
 def audit_study(
@@ -79,11 +80,26 @@ def audit_anew(crew: Crew, worker: Worker, others: Sequence[Levels] = ()) -> Aud
     audit = crew.wait_for(worker, AuditDone).audit
     check_there(study.files)
     save_audit(study.folder, audit)
+    if any(cost.kept for cost in audit.costs) or any(proof.kept for proof in audit.proofs):
+        said(tell_kept(audit))
     for text in audit.warnings:
         said(warning(text))
     for factor, inert in audit.inert(study.rows).items():
         said(tell_inert(factor, inert))
     return audit
+
+
+def tell_kept(audit: Audit) -> Telling:
+    """What of an audit other studies have found out before."""
+    return telling(
+        "kept",
+        costs=sum(bool(cost.kept) for cost in audit.costs),
+        all_costs=len(audit.costs),
+        proofs=sum(bool(proof.kept) for proof in audit.proofs),
+        all_proofs=len(audit.proofs),
+        variable=VARIABLE,
+        off=OFF,
+    )
 
 
 def tell_changed(key: str, names: list[str]) -> Telling:

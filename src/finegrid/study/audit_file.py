@@ -72,6 +72,7 @@ class Cost(BaseModel):
     copies: int = COPIES  # how often these hold what the run trains
     texts: int = 0  # that such a run trains on; 0: those of the train split
     recomputes: bool = False  # whether layers were computed twice, and not kept
+    kept: str = ""  # the day on which another study measured it here, as 2026-11-28; empty: this one did
 
     def member(self, stacked: bool) -> int:
         """Bytes that one more member adds. Stacked runs have their activations at once, each its own."""
@@ -102,8 +103,11 @@ class Proof(BaseModel):
     changes: list[Change] = []  # what it may change, and does
     beyond: list[Change] = []  # what it changes without saying so
     loss: tuple[float | None, float | None] | None = None  # of the step at the first level, and at this one
-    gradients: int = 0  # tensors with another gradient
-    updated: int = 0  # tensors with other values after the step
+    gradients: int | None = 0  # tensors with another gradient
+    updated: int | None = 0  # tensors with other values after the step
+    # The day on which another study proved it here; empty: this one did. Where it had other texts, what its
+    # step came to is not told: neither losses nor counts.
+    kept: str = ""
 
     @property
     def subject(self) -> str:
@@ -321,7 +325,7 @@ def find_contradictions(audit: Audit) -> Iterator[str]:
         if split not in SCORED or len(groups) != audit.sizes[split]:
             yield f"groups.{split}: found {len(groups)}, expected one for each text"
     for cost in audit.costs:
-        spent = cost.model_dump(exclude={"shared"})
+        spent = cost.model_dump(exclude={"shared", "kept"})
         least = min(spent, key=spent.__getitem__)
         if spent[least] < 0 or cost.copies < 1:
             yield f"costs.{least}: found {spent[least]}, expected more"

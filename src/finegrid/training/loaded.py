@@ -147,13 +147,16 @@ class LoadedStudy:
         """Compare what the encoder makes of some training texts with what transformers does: once a tier."""
         if self._proof is not None and self._proof.tier == self.checkpoint.tier:
             return self._proof
+        self._proof = prove_tier(self.checkpoint, self.checkpoint.tier, self.pack_proving())
+        return self._proof
+
+    def pack_proving(self) -> Batch:
+        """The texts on which a tier is proved: some of each length."""
         lengths, model = self.tokens.train.lengths, self.study.baseline.model
         order = np.argsort(lengths, kind="stable")
         rows = order[np.unique(np.linspace(0, len(order) - 1, PROVED_TEXTS).astype(np.int64))]
         most = min(model.max_length, PROVED_TOKENS)
-        batch = pack(self.tokens.train, rows, most, self.device, model.keep)
-        self._proof = prove_tier(self.checkpoint, self.checkpoint.tier, batch)
-        return self._proof
+        return pack(self.tokens.train, rows, most, self.device, model.keep)
 
     @property
     def _mask(self) -> int | None:

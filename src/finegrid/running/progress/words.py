@@ -11,6 +11,8 @@ ENGLISH = {
     # before it trains
     "reading": "reading data and checkpoint",
     "auditing": "auditing: which levels do something, and what a step costs",
+    "kept": "kept from earlier studies on this machine: {costs} of {all_costs} costs, {proofs} of "
+    "{all_proofs} proofs. {variable}={off} makes all anew",
     "warning": "warning: {text}",
     "files changed": "changed since the last audit: {names}. Runs that read it are run anew.",
     "study changed": "changed since the last run: {names}. Finished runs stay in runs.jsonl, but belong to "
@@ -81,6 +83,8 @@ ENGLISH = {
 CHINESE = {
     "reading": "正在读取数据和检查点",
     "auditing": "正在检查：哪些水平起作用，每一步需要多久",
+    "kept": "沿用本机此前研究的结果：耗时 {costs}/{all_costs} 项，验证 {proofs}/{all_proofs} 项。"
+    "设置 {variable}={off} 可全部重做",
     "warning": "警告：{text}",
     "files changed": "上次检查之后有改动：{names}。读取它们的运行会重新训练。",
     "study changed": "上次运行之后有改动：{names}。已完成的运行留在 runs.jsonl 中，但属于改动前的研究；全部重"
