@@ -182,7 +182,7 @@ def drawn(model: Classifier, portions: list[Any], views: int) -> dict[str, list[
 
 @pytest.mark.parametrize("frozen", [0, 2])
 def test_a_family_in_portions_is_families_of_one(loaded: LoadedStudy, frozen: int) -> None:
-    common: dict[str, Any] = {"training__micro_batch": 3, "freeze__layers": frozen}
+    common: dict[str, Any] = {"training__micro_batch": 3, "freeze__layers": frozen, "training__epochs": 1}
     recipes = [
         recipe_of(loaded, **common),
         recipe_of(loaded, **common, reinit__layers=2),
