@@ -47,8 +47,17 @@ def copy_weights(layer: Layer, dtype: torch.dtype) -> Copies:
     return Copies(qkv, out, up, down, scaled)
 
 
-def forward_layer(layer: Layer, x: Tensor, layout: Layout, copies: Copies, recompute: bool = False) -> Tensor:
+def forward_layer(
+    layer: Layer,
+    x: Tensor,
+    layout: Layout,
+    copies: Copies,
+    recompute: bool = False,
+    low: Tensor | None = None,
+) -> tuple[Tensor, Tensor | None]:
     """One post-LayerNorm layer. ``[tokens, width]`` to ``[tokens, width]``.
+
+    Returns what comes out twice: in ``x``'s type, and in that of the products if that came for nothing.
 
     Of stacked runs, all weights and ``x`` have one more dimension, the first; they share dropout masks.
 
@@ -58,12 +67,13 @@ def forward_layer(layer: Layer, x: Tensor, layout: Layout, copies: Copies, recom
         layout: where the texts lie.
         copies: the weights in the type of products.
         recompute: keep nothing but ``x`` for the backward pass, which computes the layer once more.
+        low: ``x`` in the type of products, if it is there.
     """
     if recompute and torch.is_grad_enabled():
         again: Tensor = Recomputed.apply(  # type: ignore[no-untyped-call]
             x, layer, layout, copies, *parameters_of(layer)
         )
-        return again
+        return again, None
     attended, low = AttentionHalf.apply(  # type: ignore[no-untyped-call]
         x,
         layer.query.weight,
@@ -83,8 +93,9 @@ def forward_layer(layer: Layer, x: Tensor, layout: Layout, copies: Copies, recom
         layer,
         layout,
         copies,
+        low,
     )
-    out: Tensor = FeedForwardHalf.apply(  # type: ignore[no-untyped-call]
+    out, low = FeedForwardHalf.apply(  # type: ignore[no-untyped-call]
         attended,
         layer.up.weight,
         layer.up.bias,
@@ -98,7 +109,7 @@ def forward_layer(layer: Layer, x: Tensor, layout: Layout, copies: Copies, recom
         copies,
         low,
     )
-    return out
+    return out, low
 
 
 def parameters_of(layer: Layer) -> list[Tensor]:
@@ -115,7 +126,7 @@ class Recomputed(torch.autograd.Function):
         layer, layout, copies, *_ = rest
         ctx.notes = Notes()
         with ctx.notes.note_down():
-            out = forward_layer(layer, x, layout, copies)
+            out, _ = forward_layer(layer, x, layout, copies)
         ctx.save_for_backward(x)
         ctx.rest = layer, layout, copies
         return out
@@ -126,7 +137,7 @@ class Recomputed(torch.autograd.Function):
         layer, layout, copies = ctx.rest
         x = ctx.saved_tensors[0].detach().requires_grad_(ctx.needs_input_grad[0])
         with torch.enable_grad(), ctx.notes.replay():
-            out = forward_layer(layer, x, layout, copies)
+            out, _ = forward_layer(layer, x, layout, copies)
         needed = (ctx.needs_input_grad[0], *ctx.needs_input_grad[4:])
         pairs = zip((x, *parameters_of(layer)), needed, strict=True)
         grads = iter(torch.autograd.grad(out, [t for t, needs in pairs if needs], grad_out))
@@ -142,11 +153,11 @@ class AttentionHalf(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, *rest: Any) -> tuple[Tensor, Tensor | None]:
-        layer, layout, copies = rest[-3:]
+        layer, layout, copies, low = rest[-4:]
         ops = operations(x, copies.qkv[0].dtype)
         of_weights = layer.attention_dropout.draw(layout.weights // layout.runs, x.device, layout.before)
         dropped = layer.hidden_dropout.draw(x.shape[-2:].numel(), x.device)
-        h = x.to(copies.qkv[0].dtype)
+        h = x.to(copies.qkv[0].dtype) if low is None else low
         context, attended = ops.attend(*ops.linear(h, *copies.qkv), layout, of_weights)
         y, bias = ops.linear(context, *copies.attention_out)
         out, low, joined = ops.join(layer.attention_norm, x, y, bias, dropped)
@@ -178,28 +189,31 @@ class AttentionHalf(torch.autograd.Function):
         pairs.append(grad_factors(grad_y, context, copies.scaled.get("attention_out"), dtype))
         factors = [grad for pair in pairs for grad in pair]
         grad_x = add_grad_input_(grad_total, grad_qkv, copies.qkv[0]) if needs[0] else None
-        return (grad_x, *thirds, out, out_bias, *norm, *factors, None, None, None)
+        return (grad_x, *thirds, out, out_bias, *norm, *factors, None, None, None, None)
 
 
 class FeedForwardHalf(torch.autograd.Function):
-    """``norm(x + dropout(down(activation(up(x)))))``."""
+    """``norm(x + dropout(down(activation(up(x)))))``. Returns it as `AttentionHalf` does."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, *rest: Any) -> Tensor:
+    def forward(ctx: Any, x: Tensor, *rest: Any) -> tuple[Tensor, Tensor | None]:
         layer, copies, low = rest[-3:]
         ops = operations(x, copies.up[0].dtype)
         dropped = layer.output_dropout.draw(x.shape[-2:].numel(), x.device)
         h = x.to(copies.up[0].dtype) if low is None else low
         active, activated = ops.activate(layer.activation, *ops.linear(h, *copies.up))
         y, bias = ops.linear(active, *copies.down)
-        out, _, joined = ops.join(layer.output_norm, x, y, bias, dropped)
+        out, low, joined = ops.join(layer.output_norm, x, y, bias, dropped)
         ctx.save_for_backward(h, *joined)
         ctx.rest = ops, layer, copies, dropped, active, activated
-        return out
+        ctx.set_materialize_grads(False)  # none for `low`
+        if low is not None:
+            ctx.mark_non_differentiable(low)
+        return out, low
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad_out: Tensor, _: None) -> tuple[Tensor | None, ...]:
         h, *joined = ctx.saved_tensors
         ops, layer, copies, dropped, active, activated = ctx.rest
         ctx.rest = None

@@ -99,10 +99,12 @@ class HandEngine:
                 visit(0, hidden)
         layers = range(start, len(self.layers) if end is None else end)
         skipped = skipped_layers(self.skips, layers)
+        low: Tensor | None = None
         for index in layers:
             if index not in skipped:
                 layer, copies = self._read(index, compute)
-                hidden = forward_layer(layer, hidden, batch.layout(layer.heads), copies, self.recompute)
+                layout = batch.layout(layer.heads)
+                hidden, low = forward_layer(layer, hidden, layout, copies, self.recompute, low)
             if index + 1 in wanted and index + 1 != end:
                 visit(index + 1, hidden)
         return hidden

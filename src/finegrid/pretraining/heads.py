@@ -58,9 +58,9 @@ class Pretrainer(nn.Module):
         """
         self.clock.turn_to_(step)
         batch, parts, head = masked.batch, self.parts, self.model.cls
-        hidden = parts.embed(batch.ids, batch.positions, batch.types)
+        hidden, low = parts.embed(batch.ids, batch.positions, batch.types), None
         for layer, copies in zip(parts.layers, weights, strict=True):
-            hidden = forward_layer(layer, hidden, batch.layout(layer.heads), copies)
+            hidden, low = forward_layer(layer, hidden, batch.layout(layer.heads), copies, low=low)
         h = head.predictions.transform(hidden.index_select(0, masked.places))
         nats, correct = TiedCrossEntropy.apply(  # type: ignore[no-untyped-call]
             h, self.table, head.predictions.bias, masked.targets, masked.counts, self.compute

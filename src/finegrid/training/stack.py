@@ -44,13 +44,13 @@ class Stack:
         for model in self.models:
             model.clock.turn_to_(step, batch.portion)
         prefixes = [batch.prefix or model.prefix(batch, step) for model in self.models]
-        hidden = torch.stack([prefix.hidden for prefix in prefixes])
+        hidden, low = torch.stack([prefix.hidden for prefix in prefixes]), None
         below = [[*prefix.below] for prefix in prefixes]
         dtype, recompute = self.models[0].compute or hidden.dtype, self.models[0].engine.recompute
         for index, layer in enumerate(self.layers, start=self.frozen_layers):
             layout = batch.layout(layer.heads, len(self.runs))
             read = with_weights(layer, self._mix) if any(self.mixings) else layer
-            hidden = forward_layer(read, hidden, layout, copy_weights(read, dtype), recompute)
+            hidden, low = forward_layer(read, hidden, layout, copy_weights(read, dtype), recompute, low)
             if index + 1 in self.models[0].head.pool.levels:
                 for model, own, kept in zip(self.models, hidden, below, strict=True):
                     kept += model.read(index + 1, own, batch)
