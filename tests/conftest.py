@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,12 @@ import torch
 from support.hosted import save_hosted
 from support.studies import LoadedOf, make_lesson_, open_study, save_checkpoint, studies_of, write_study
 
+from finegrid.planning import rough
+from finegrid.statistics.power import detectable
+from finegrid.statistics.variance import Components
 from finegrid.training.loaded import LoadedStudy
 from finegrid.user_cache import OFF, VARIABLE
+from finegrid.verdict.budget import budget
 
 if TYPE_CHECKING:
     from support.command_line import Call
@@ -52,6 +57,26 @@ def user_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "user-cache"
     monkeypatch.setenv(VARIABLE, str(folder))
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forecast_once() -> Iterator[None]:
+    """How fast this machine is, and what a study of some size can find: `init` and `plan` ask for each anew.
+
+    They ask for the latter of a hundred designs at a time, and tests for the same ones again and again.
+    """
+    found: dict[tuple[object, ...], float] = {}
+
+    def find(components: Components, *sizes: int, df_seed: float | None = None) -> float:
+        asked = (*map(float, (components.seed, components.text, components.seed_text)), *sizes, df_seed)
+        if asked not in found:
+            found[asked] = detectable(components, *sizes, df_seed=df_seed)
+        return found[asked]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rough, "time_products", cache(rough.time_products))
+        patch.setattr(budget, "detectable", find)
+        yield
 
 
 @pytest.fixture(scope="session")

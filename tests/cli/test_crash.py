@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("home")
     write_data(folder / "data")
     save_word_checkpoint(folder / "model")
-    recipe = {"training.epochs": 24, "training.batch_size": 4}
+    recipe = {"training.epochs": 16, "training.batch_size": 4}
     write_word_study(
         folder / "study",
         Path("../model"),
@@ -76,20 +76,23 @@ def nobody_is_left(study: Path) -> bool:
     return not workers_of(study)
 
 
+def some_run_has_ended(study: Path) -> bool:
+    return (study / "runs.jsonl").exists() and any(readable(study))
+
+
 def some_epochs_are_saved(study: Path) -> bool:
     return any(len(epochs) >= 3 for epochs in saved_epochs(study).values())
 
 
-def test_a_study_killed_in_every_way_equals_one_that_was_never_killed(
-    study: Path, undisturbed: dict[str, Any]
-) -> None:
-    # The parent alone, while its worker starts.
+def kill_parent_while_its_worker_starts(study: Path) -> None:
     with started("run", study) as parent:
         wait_until(lambda: workers_of(study))
         parent.kill()
         wait_until(lambda: nobody_is_left(study), 3)
 
-    # Ctrl-C while it trains; before that, a second run is refused and the first goes on.
+
+def press_ctrl_c_while_it_trains(study: Path) -> None:
+    """Before that, a second run is refused and the first goes on."""
     with started("run", study, "--workers", "1") as parent:
         wait_until(lambda: (study / "audit.json").exists())
         (worker,) = workers_of(study)
@@ -104,31 +107,64 @@ def test_a_study_killed_in_every_way_equals_one_that_was_never_killed(
         assert parent.stderr is not None and "the same command goes on" in parent.stderr.read()
         wait_until(lambda: nobody_is_left(study), 3)
 
-    # Parent and worker together, in the middle of a run.
+
+def kill_both_in_the_middle_of(study: Path, moment: Callable[[], bool]) -> dict[str, list[dict[str, Any]]]:
+    """The epochs that were saved."""
     with started("run", study, "--workers", "1") as parent:
-        wait_until(lambda: some_epochs_are_saved(study))
+        wait_until(moment)
         os.killpg(parent.pid, signal.SIGKILL)
         wait_until(lambda: nobody_is_left(study), 3)
-    saved = saved_epochs(study)
+    return saved_epochs(study)
 
-    # The parent alone, while two workers train.
+
+def kill_parent_while_two_workers_train(study: Path) -> None:
     with started("run", study, "--workers", "2") as parent:
         # A line longer than a page of memory is seen half written: ask for a whole one.
-        wait_until(lambda: (study / "runs.jsonl").exists() and any(readable(study)))
+        wait_until(lambda: some_run_has_ended(study))
         parent.kill()
         wait_until(lambda: nobody_is_left(study), 3)
 
-    # The last record half written.
+
+def write_the_last_record_half(study: Path) -> None:
     ledger = study / "runs.jsonl"
     ledger.write_bytes(ledger.read_bytes()[:-200])
 
-    done = finegrid("run", study, "--workers", "1")
+
+def check_that_it_ends_as(
+    study: Path, undisturbed: dict[str, Any], saved: dict[str, list[dict[str, Any]]]
+) -> None:
+    """Where nobody kills it any more, all is as if nobody ever had; some of the ``saved`` runs went on."""
+    with command_line() as call:
+        done = call("run", study, "--workers", "1")
     assert done.returncode == 0, done.stderr
     assert finished(study) == undisturbed
     assert len(undisturbed) == RUNS
     assert not list((study / "state").iterdir())
     went_on = [epochs_went_on(record, saved) for record in readable(study) if record["run_id"] in saved]
     assert any(went_on)
+
+
+def test_a_study_killed_in_several_ways_equals_one_that_was_never_killed(
+    study: Path, undisturbed: dict[str, Any]
+) -> None:
+    press_ctrl_c_while_it_trains(study)
+    saved = kill_both_in_the_middle_of(
+        study, lambda: some_run_has_ended(study) and some_epochs_are_saved(study)
+    )
+    write_the_last_record_half(study)
+    check_that_it_ends_as(study, undisturbed, saved)
+
+
+@pytest.mark.slow
+def test_a_study_killed_in_every_way_equals_one_that_was_never_killed(
+    study: Path, undisturbed: dict[str, Any]
+) -> None:
+    kill_parent_while_its_worker_starts(study)
+    press_ctrl_c_while_it_trains(study)
+    saved = kill_both_in_the_middle_of(study, lambda: some_epochs_are_saved(study))
+    kill_parent_while_two_workers_train(study)
+    write_the_last_record_half(study)
+    check_that_it_ends_as(study, undisturbed, saved)
 
 
 def epochs_went_on(record: dict[str, Any], saved: dict[str, list[dict[str, Any]]]) -> bool:

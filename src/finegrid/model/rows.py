@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -142,10 +143,17 @@ def copy_encoder(encoder: Any, rows: Rows | None) -> Any:
         encoder: of transformers.
         rows: to hold; None: all.
     """
+    empty = [each for part in encoder.modules() for each in vars(part).values() if is_empty(each)]
+    copied: dict[int, Any] = {id(each): OrderedDict() for each in empty}
     if rows is None:
-        return copy.deepcopy(encoder)
+        return copy.deepcopy(encoder, copied)
     weight = encoder.get_input_embeddings().weight
     some = nn.Parameter(take_rows(weight.detach(), rows), requires_grad=weight.requires_grad)
-    twin = copy.deepcopy(encoder, {id(weight): some})
+    twin = copy.deepcopy(encoder, {**copied, id(weight): some})
     become_(twin.get_input_embeddings(), some.data, rows)
     return twin
+
+
+def is_empty(value: Any) -> bool:
+    """A module has a dozen ordered dicts for its hooks, and copying these took most of the time of a copy."""
+    return type(value) is OrderedDict and not value
