@@ -8,7 +8,6 @@ from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from threading import Thread
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -114,9 +113,13 @@ def train_as_designed(
 
 def plan_seeds(study: Study, seeds: int | None) -> Study:
     """Make the seeds that are asked for those of the study, while nothing could have been decided."""
-    from finegrid.verdict.brief import tells_nothing
 
-    return keep_asked_seeds(study, seeds, partial(tells_nothing, study.folder))
+    def decides_nothing() -> bool:
+        from finegrid.verdict.brief import tells_nothing
+
+        return tells_nothing(study.folder)
+
+    return keep_asked_seeds(study, seeds, decides_nothing)
 
 
 def say_end(study: Study, margin: float | None, status: StudyStatus, lang: Lang) -> None:
@@ -140,8 +143,6 @@ def train_priced(
     place: Place,
 ) -> None:
     """Train what is missing. First say what that costs and can decide, unless single rows are asked for."""
-    # Imports statistics: meanwhile the first worker loads data and model.
-    Thread(target=import_module, args=("finegrid.verdict.budget.price",), daemon=True).start()
 
     def tell_price(study: Study) -> list[str]:
         from finegrid.verdict.budget.price import describe_price
@@ -149,7 +150,10 @@ def train_priced(
         status = study_status(study, settings, seeds, workers, place.offer(study, settings))
         return describe_price(status, lang) if rows is None else []
 
-    launch.train(study, settings, workers, seeds, rows, mix, tell_price, ends, show_in(lang), place)
+    meanwhile = partial(import_module, "finegrid.verdict.budget.price")  # with all of statistics
+    launch.train(
+        study, settings, workers, seeds, rows, mix, tell_price, ends, show_in(lang), place, meanwhile
+    )
 
 
 def find_end(text: str | None) -> float:
