@@ -10,8 +10,9 @@ demo: .venv/installed
 # A file's tests share what it has made, and stay together. In the order of their names: sorted by how many tests
 # they hold, the files that start processes, few and slow, would come last, and one core would wait for the other.
 # A worker has a core of its own: with threads of linear algebra besides, the two would wait for each other.
+# What Python has compiled is kept, whatever the environment says: two workers and a hundred processes import it.
 test: .venv/dev-installed
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: .venv/dev-installed test-faults test-cluster
 	$(BIN)/pytest -m slow --ignore tests/faults --ignore tests/running/test_ray.py

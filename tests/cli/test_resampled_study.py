@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import stats
-from support.command_line import Call
+from support.command_line import Call, command_line
 from support.studies import draw_texts, save_word_checkpoint, write_tsv, write_word_study
 
 from finegrid.planning.runs import plan_runs
@@ -47,11 +47,19 @@ def make(folder: Path, pool: Path, checkpoint: Path, design: str = DESIGN, data:
     return write_word_study(folder / "study", checkpoint, FACTORS, "", train + data, recipe, design)
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, pool: Path, checkpoint: Path) -> Path:
+    """Where a study lies that has run, beside its data."""
+    home = tmp_path_factory.mktemp("trained")
+    with command_line() as call:
+        assert call("run", make(home, pool, checkpoint)).returncode == 0
+    return home
+
+
 @pytest.fixture
-def ran(tmp_path: Path, pool: Path, checkpoint: Path, call: Call) -> Path:
-    study = make(tmp_path, pool, checkpoint)
-    assert call("run", study).returncode == 0
-    return study
+def ran(tmp_path: Path, trained: Path) -> Path:
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "study"
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from support.reported import audited_study, fill
 from support.studies import save_word_checkpoint, write_data, write_study
 
 from finegrid.results.load import load_results
+from finegrid.study.load import load_study
 from finegrid.study.study import Study
 from finegrid.verdict.diagnose import diagnose
 from finegrid.verdict.diagnose_words import describe
@@ -66,12 +68,17 @@ def test_a_score_that_has_texts_is_planned(study: Path, call: Call, score: str) 
     assert call("plan", study).returncode == 0
 
 
-@pytest.fixture
-def finished(tmp_path: Path, bert: Path) -> Study:
-    """Of 300 texts in test, which `rewrite_gold` may take from a label."""
-    study = audited_study(tmp_path / "finished", bert, head='score = "f1:z"\n')
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, bert: Path) -> Path:
+    study = audited_study(tmp_path_factory.mktemp("whole") / "study", bert, head='score = "f1:z"\n')
     fill(study)
-    return study
+    return study.folder
+
+
+@pytest.fixture
+def finished(tmp_path: Path, whole: Path) -> Study:
+    """Of 300 texts in test, which `rewrite_gold` may take from a label."""
+    return load_study(shutil.copytree(whole, tmp_path / "finished"))
 
 
 def rewrite_gold(study: Study, kept: int) -> None:

@@ -54,7 +54,7 @@ def close(ours: Tensor, theirs: Tensor) -> None:
 
 
 GROUPED = [*product([4, 2, 1], SIGHTS, [True, False])]
-OFTEN = [*((2, sight, True) for sight in SIGHTS), (1, "causal", True), (4, "all", True), (4, "window", False)]
+OFTEN = [(2, "all", True), (4, "window", True), (1, "causal", True), (2, "causal window", False)]
 
 
 @pytest.mark.parametrize(("key_heads", "sight", "masked"), rare(GROUPED, OFTEN))

@@ -48,7 +48,7 @@ def sequences(shards: list[MaskedBatch], epoch: PairedEpoch) -> dict[int, tuple[
 @pytest.mark.parametrize("masking", MASKINGS)
 @pytest.mark.parametrize("share", [0.15, 0.4])
 def test_the_promised_share_is_hidden(masking: str, share: float) -> None:
-    examples = random_examples(documents=2000)
+    examples = random_examples(documents=1000)
     epoch = epoch_of(examples, batch_tokens=2**40)
     shards = packed(examples, epoch, share=share, masking=masking)
     hidden = sum(shard.hidden for shard in shards)

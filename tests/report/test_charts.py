@@ -16,7 +16,7 @@ from typing import Any
 import altair as alt
 import pytest
 import vl_convert
-from support.reported import HOSTILE_LABELS, HOSTILE_NAME, Facts, audited_study, fill
+from support.reported import HOSTILE_LABELS, HOSTILE_NAME, Facts, audited_study, chart, fill
 
 from finegrid.errors import InputError
 from finegrid.report.chart.charts import DRAW, captions, charts
@@ -152,7 +152,7 @@ def test_every_number_drawn_is_a_fact(facts: Facts, published: Facts) -> None:
 
 
 def test_numbers_are_written_as_the_verdict_has_them(facts: Facts) -> None:
-    drawn = charts(facts)["forest"]["datasets"]["rows"]
+    drawn = chart(facts, "forest")["datasets"]["rows"]
 
     for row, one in zip(drawn, facts["verdict"]["factors"], strict=True):
         assert row["effect_text"] == format_signed(one["effect"])
@@ -192,7 +192,7 @@ def test_hostile_names_are_drawn_as_text(hostile: Facts, name: str) -> None:
 def test_long_names_are_cut_in_the_figure_and_whole_in_the_tip(facts: Facts) -> None:
     name = "x" * 100
     facts["verdict"]["factors"][0] |= {"factor": name, "levels": [0, "y" * 300]}
-    row = charts(facts)["forest"]["datasets"]["rows"][0]
+    row = chart(facts, "forest")["datasets"]["rows"][0]
 
     assert len(row["label"]) < 300 and row["label"].endswith("…")
     assert name in row["full"]
@@ -200,7 +200,7 @@ def test_long_names_are_cut_in_the_figure_and_whole_in_the_tip(facts: Facts) -> 
 
 def test_where_no_interval_is_known_nothing_is_drawn_and_no_number_stands(facts: Facts) -> None:
     facts["verdict"]["factors"][0] |= {"low": None, "high": None, "adjusted": [None, None]}
-    drawn = charts(facts)["forest"]
+    drawn = chart(facts, "forest")
     name = drawn["datasets"]["rows"][0]["label"]
 
     assert name not in [row["label"] for row in drawn["datasets"]["known"]]
@@ -229,7 +229,7 @@ def test_a_study_without_any_interval_has_no_forest(facts: Facts) -> None:
     for one in facts["verdict"]["factors"]:
         one |= {"low": None, "high": None, "adjusted": [None, None]}
 
-    assert "forest" not in charts(facts)
+    assert not charts(facts, names=["forest"])
     with pytest.raises(InputError, match=r"no facts for forest\. It has frontier"):
         figure(facts, "forest", "svg")
 
@@ -249,7 +249,7 @@ def test_what_did_not_run_is_said(facts: Facts) -> None:
 def test_a_recipe_that_never_finished_stands_last_with_the_reason(facts: Facts) -> None:
     facts["recipes"][1] |= {"test": None, "test_interval": [None, None]}
     facts["recipes"][1]["runs"] = [{"seed": 0, "status": "diverged", "reason": "nan"}]
-    last = charts(facts)["seeds"]["datasets"]["rows"][-1]
+    last = chart(facts, "seeds")["datasets"]["rows"][-1]
 
     assert last["rows"] == ", ".join(map(str, facts["recipes"][1]["rows"]))
     assert last["interval_text"] == "diverged" and last["test_text"] == ""
@@ -257,25 +257,25 @@ def test_a_recipe_that_never_finished_stands_last_with_the_reason(facts: Facts) 
 
 def test_effects_measured_together_are_marked(facts: Facts) -> None:
     facts["verdict"]["factors"][0]["aliases"] = ["a x b"]
-    drawn = charts(facts)["forest"]
+    drawn = chart(facts, "forest")
 
     assert [row["label"].endswith("†") for row in drawn["datasets"]["rows"]] == [True, False, False]
     assert "a x b" in drawn["datasets"]["rows"][0]["told"] and "†" in drawn["description"]
 
 
 def test_the_forest_says_what_its_intervals_are_adjusted_for(facts: Facts) -> None:
-    assert "all 3 decisions together" in charts(facts)["forest"]["description"]
+    assert "all 3 decisions together" in chart(facts, "forest")["description"]
 
 
 def test_intervals_that_leave_the_axis_have_arrows(facts: Facts) -> None:
     facts["verdict"]["factors"][0]["adjusted"] = [-1000.0, 1000.0]
-    data = charts(facts)["forest"]["datasets"]
+    data = chart(facts, "forest")["datasets"]
 
     assert [row["row"] for row in data["below"]] == [row["row"] for row in data["above"]] == [0]
 
 
 def test_recipes_are_drawn_at_their_own_seconds(published: Facts) -> None:
-    spec = charts(published)["frontier"]
+    spec = chart(published, "frontier")
     drawn = spec["datasets"]["recipes"]
 
     assert len({row["seconds"] for row in drawn}) == 2 and len(drawn) == 32
@@ -285,7 +285,7 @@ def test_recipes_are_drawn_at_their_own_seconds(published: Facts) -> None:
 def test_words_of_the_frontier_are_inside_its_axes(facts: Facts) -> None:
     for recipe in facts["recipes"]:
         recipe["test_interval"] = [0.0, 100.0]
-    spec = charts(facts)["frontier"]
+    spec = chart(facts, "frontier")
     (low, high), *_ = [each["encoding"]["y"]["scale"]["domain"] for each in spec["layer"][1:2]]
 
     words = spec["datasets"]["above"] + spec["datasets"]["below"]
@@ -296,12 +296,12 @@ def test_words_of_the_frontier_are_inside_its_axes(facts: Facts) -> None:
 def test_names_and_decisions_of_the_forest_are_whole_where_there_is_little_room(facts: Facts) -> None:
     name = "augmentation.share_of_tokens_to_drop"
     facts["verdict"]["factors"][0] |= {"factor": name, "levels": [0, 0.125]}
-    spoken = charts(facts)["forest"]["datasets"]["spoken"]
+    spoken = chart(facts, "forest")["datasets"]["spoken"]
     lines = [one["name"] for one in spoken if one["row"] == 0 and one["name"]]
 
     assert "".join(lines) == f"{name}= 0.125" and len(lines) > 1
     assert all(len(line) <= ROOM / (0.53 * 14) for line in lines)
-    assert {one["words"] for one in charts(facts, "zh")["forest"]["datasets"]["spoken"]} > {"使用"}
+    assert {one["words"] for one in chart(facts, "forest", "zh")["datasets"]["spoken"]} > {"使用"}
 
 
 def with_ladder(facts: Facts, levels: list[Any]) -> Facts:
@@ -325,7 +325,7 @@ def with_ladder(facts: Facts, levels: list[Any]) -> Facts:
 def test_levels_stand_where_their_numbers_are(
     facts: Facts, levels: list[Any], places: list[float], scale: str
 ) -> None:
-    drawn = charts(with_ladder(facts, levels))["levels"]["datasets"]
+    drawn = chart(with_ladder(facts, levels), "levels")["datasets"]
 
     assert [row["x"] for row in drawn["points"]] == pytest.approx(places)
     assert [head["unit"] for head in drawn["heads"]] == [scale]
@@ -335,9 +335,9 @@ def test_levels_stand_where_their_numbers_are(
 
 
 def test_a_factor_of_several_levels_has_the_numbers_of_the_verdict(facts: Facts) -> None:
-    assert charts(with_ladder(facts, [1, 2])).get("levels") is None
+    assert not charts(with_ladder(facts, [1, 2]), names=["levels"])
     facts = with_ladder(facts, [1, 2, 3, 4])
-    drawn = [row for row in charts(facts)["levels"]["datasets"]["points"] if not row["first"]]
+    drawn = [row for row in chart(facts, "levels")["datasets"]["points"] if not row["first"]]
     told = facts["verdict"]["factors"][-3:]
 
     assert [row["effect"] for row in drawn] == [one["effect"] for one in told]
@@ -356,7 +356,7 @@ def test_of_many_recipes_the_best_are_shown_and_counted(facts: Facts) -> None:
         for n in range(255)
     ]
     facts |= {"recipes": [baseline | {"test": 10.0}, *others], "curves": []}
-    drawn = charts(facts)["seeds"]
+    drawn = chart(facts, "seeds")
     tests = [row["test"] for row in drawn["datasets"]["rows"]]
 
     assert len(tests) == MOST_RECIPES + 1
@@ -368,14 +368,14 @@ def test_of_many_runs_some_curves_are_drawn_and_counted(facts: Facts) -> None:
     other = next(one for one in facts["recipes"] if not one["recommended"] and not one["baseline"])["rows"][0]
     one = next(each for each in facts["curves"] if each["row"] == other)
     facts["curves"] += [{**one, "seed": 9}] * 1000
-    drawn = charts(facts)["curves"]
+    drawn = chart(facts, "curves")
 
     assert len({row["run"] for row in drawn["datasets"]["others"]}) <= MOST_CURVES
     assert "runs of other recipes are drawn" in drawn["description"]
 
 
 def test_interactions_that_matter_come_first_then_the_largest(published: Facts) -> None:
-    shown_ = [row["name"] for row in charts(published)["interactions"]["datasets"]["heads"]]
+    shown_ = [row["name"] for row in chart(published, "interactions")["datasets"]["heads"]]
     all_ = sorted(
         published["verdict"]["interactions"], key=lambda one: (-one["matters"], -abs(one["effect"]))
     )
@@ -389,7 +389,7 @@ def test_interactions_that_matter_come_first_then_the_largest(published: Facts) 
 def test_an_interaction_is_headed_by_what_its_effects_are_told_apart_by(
     published: Facts, lang: Lang, head: str
 ) -> None:
-    heads = charts(published, lang)["interactions"]["datasets"]["heads"]
+    heads = chart(published, "interactions", lang)["datasets"]["heads"]
 
     assert heads and all(re.fullmatch(rf"{head}( †)?", row["name"]) for row in heads)
 

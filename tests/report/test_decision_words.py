@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.reported import Facts
+from support.reported import Facts, chart
 
 from finegrid.facts.decision_words import (
     as_recorded,
@@ -22,7 +22,6 @@ from finegrid.facts.decision_words import (
     from_recorded,
     recorded_words,
 )
-from finegrid.report.chart.charts import charts
 from finegrid.report.facts.facts import report_facts
 from finegrid.report.markdown import markdown
 from finegrid.report.page import sentences
@@ -116,7 +115,7 @@ def on_the_page(facts: Facts, lang: Lang) -> str:
 
 def in_the_figure(facts: Facts, lang: Lang) -> tuple[str, str]:
     """In its tooltip, and in its lines."""
-    data = charts(facts, lang)["forest"]["datasets"]
+    data = chart(facts, "forest", lang)["datasets"]
     rows = data["rows"]
     (row,) = [row for row in rows if row["label"].startswith("freeze.layers")]
     lines = [one["words"] for one in data["spoken"] if one["row"] == row["row"]]
@@ -152,7 +151,7 @@ def test_a_decision_on_an_interaction_is_told_in_the_same_words(
     pill = sentences.decision(told["verdict"], told["verdict"]["interactions"][0])
 
     assert str(pill.in_(lang)) == words
-    for head in charts(told, lang)["interactions"]["datasets"]["heads"]:
+    for head in chart(told, "interactions", lang)["datasets"]["heads"]:
         assert head["told"].endswith((", " if lang == "en" else "，") + words)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from support.pretend import ended_badly
-from support.reported import HOSTILE_NAME, SCRIPT, Facts, audited_study, fill, hostile_study
+from support.reported import HOSTILE_NAME, SCRIPT, Facts, audited_study, chart, fill, hostile_study
 
 from finegrid.facts.decision_words import factor_words
 from finegrid.recipe.card import card
@@ -377,7 +377,7 @@ def test_while_runs_are_missing_nothing_is_decided_or_recommended(
         }
 
     whole, half = (render_page(one, lang, figures=NO_FIGURES) for one in (facts, half_done))
-    drawn = charts(half_done, lang)["forest"]["datasets"]["rows"]
+    drawn = chart(half_done, "forest", lang)["datasets"]["rows"]
     words = said(half_done, lang)
 
     assert {row["kind"] for row in drawn} == {"open"}

@@ -6,7 +6,7 @@ from itertools import product
 from pathlib import Path
 
 import pytest
-from support.reported import Facts
+from support.reported import Facts, chart
 
 from finegrid.report.chart.charts import charts
 from finegrid.report.facts.facts import report_facts
@@ -38,7 +38,7 @@ def losses(tmp_path_factory: pytest.TempPathFactory) -> Facts:
 
 def test_recipes_with_the_least_loss_come_first_wherever_they_are_listed(losses: Facts) -> None:
     tests = [one["test"] or 0.0 for one in best_first(losses)]
-    rows = charts(losses, "en")["seeds"]["datasets"]["rows"]
+    rows = chart(losses, "seeds")["datasets"]["rows"]
 
     assert 0.0 not in tests and tests == sorted(tests)
     assert [row["test"] for row in rows] == tests

@@ -11,13 +11,16 @@ from typing import Any
 
 from finegrid.audit.costs import make_audit
 from finegrid.planning.runs import PlannedRun
+from finegrid.report.chart.charts import charts
 from finegrid.report.facts.facts import report_facts
+from finegrid.spelling import Lang
 from finegrid.study.audit_file import load_audit, save_audit
 from finegrid.study.load import load_study
 from finegrid.study.study import Study
 from support.pretend import TEXTS, pretend
 from support.studies import open_study, save_tokenizer, write_study, write_texts
 
+AUDITED: dict[tuple[Path, str, str], dict[Path, bytes]] = {}  # their files, by what was asked for
 Facts = Any  # report.json: tests change it at will
 SEEDS = 3
 SETTINGS = """[design]
@@ -56,11 +59,23 @@ HOSTILE_NAME = "<img src=x onerror=alert(2)> {{7*7}} \u202e'$(reboot)'"
 
 
 def audited_study(folder: Path, checkpoint: Path, settings: str = SETTINGS, head: str = "") -> Study:
-    """One that has not run, whose dev and test texts are those that `pretend` scores."""
-    write_study(folder, checkpoint, settings, head or 'score = "accuracy"\n')
-    for number, part in enumerate(("dev", "test")):
-        write_texts(folder / f"{part}.tsv", TEXTS, 10 + number)
-    return audited(folder)
+    """One that has not run, whose dev and test texts are those that `pretend` scores.
+
+    Whoever asks for such a study later gets its files: an audit takes most of the time of many a test.
+    """
+    asked = checkpoint, settings, head
+    if asked not in AUDITED:
+        there = {*folder.rglob("*")}
+        write_study(folder, checkpoint, settings, head or 'score = "accuracy"\n')
+        for number, part in enumerate(("dev", "test")):
+            write_texts(folder / f"{part}.tsv", TEXTS, 10 + number)
+        audited(folder)
+        made = [path for path in folder.rglob("*") if path.is_file() and path not in there]
+        AUDITED[asked] = {path.relative_to(folder): path.read_bytes() for path in made}
+    for name, content in AUDITED[asked].items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return load_study(folder)
 
 
 def audited(folder: Path) -> Study:
@@ -105,6 +120,11 @@ epochs = 2
 def hostile_text(part: int, row: int) -> str:
     """Texts differ, lest one be found in two files."""
     return f"{HOSTILE_TEXTS[row % len(HOSTILE_TEXTS)]} {part}.{row}"
+
+
+def chart(facts: Facts, name: str, lang: Lang = "en") -> Any:
+    """The specification of one figure."""
+    return charts(facts, lang, names=[name])[name]
 
 
 def hits(run: PlannedRun) -> int:

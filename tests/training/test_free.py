@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from support.rarity import rare
 from support.stacks import draw_by_counter_
 from support.studies import (
     assert_same_run,
@@ -394,7 +395,7 @@ def family_of(loaded: LoadedStudy, **levels: Any) -> list[Recipe]:
     ]
 
 
-@pytest.mark.parametrize("frozen", [0, 2])
+@pytest.mark.parametrize("frozen", rare([0, 2], [2]))
 def test_a_family_is_scored_as_its_runs_alone(loaded: LoadedStudy, frozen: int) -> None:
     recipes = family_of(loaded, freeze__layers=frozen)
     together = train_free(loaded, *recipes)
@@ -509,30 +510,25 @@ def test_what_they_take_is_told_apart(scored: Run) -> None:
     assert scored.progress.free_seconds > 0
 
 
-def test_a_kept_level_says_what_the_level_said(loaded: LoadedStudy, tmp_path: Path) -> None:
+@pytest.mark.parametrize("key", rare(scorings(), [*scorings()][::2]))
+def test_a_kept_level_says_what_the_level_said(key: str, loaded: LoadedStudy, tmp_path: Path) -> None:
     """Averages to the bit; what is done to logits, in the head's last layer, to rounding."""
-    for levels in LEVELS:
-        (key,) = free = scorings(levels)
-        (run,) = train_free(loaded, unlike(loaded), free=free)
-        choice = choices_of(run)[key]
-        record = record_of(loaded, run, "family", 0.0)
-        keep(
-            loaded,
-            run,
-            fitted_of(loaded, unlike(loaded).at(levels), record),
-            tmp_path / key,
-            title_model(loaded, "study"),
-        )
-        fitted = load_fitted(tmp_path / key)
-        kept = load_model(tmp_path / key, fitted, loaded.device)
-        batches = loaded.evaluation_batches(loaded.tokens.test, run.recipe)
-        (logits,) = predict([kept], batches, len(loaded.tokens.test))
+    levels = next(levels for levels in LEVELS if key_of_free(levels) == key)
+    (run,) = train_free(loaded, unlike(loaded), free=scorings(levels))
+    choice = choices_of(run)[key]
+    record = record_of(loaded, run, "family", 0.0)
+    recipe = unlike(loaded).at(levels)
+    keep(loaded, run, fitted_of(loaded, recipe, record), tmp_path / "kept", title_model(loaded, "study"))
+    fitted = load_fitted(tmp_path / "kept")
+    kept = load_model(tmp_path / "kept", fitted, loaded.device)
+    batches = loaded.evaluation_batches(loaded.tokens.test, run.recipe)
+    (logits,) = predict([kept], batches, len(loaded.tokens.test))
 
-        assert fitted.recipe == {**unlike(loaded).moved(), **levels}
-        if set(levels) & {"posthoc.tau", "posthoc.temperature"}:
-            np.testing.assert_allclose(logits, choice.logits["test"], rtol=1e-4, atol=1e-5)
-        else:
-            assert np.array_equal(logits, choice.logits["test"]), key
+    assert fitted.recipe == {**unlike(loaded).moved(), **levels}
+    if set(levels) & {"posthoc.tau", "posthoc.temperature"}:
+        np.testing.assert_allclose(logits, choice.logits["test"], rtol=1e-4, atol=1e-5)
+    else:
+        assert np.array_equal(logits, choice.logits["test"])
 
 
 def test_every_kind_of_head_takes_in_the_adjustment(loaded: LoadedStudy) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from support.hosted import save_hosted
 from support.levels import GIVEN, ON
+from support.rarity import rare
 from support.stacks import batches, runs_of
 from support.studies import (
+    LoadedOf,
     assert_same_run,
     open_study,
     put_strategies,
@@ -67,26 +70,39 @@ def gap(one: Run, other: Run) -> float:
     return max(float((ours[name] - theirs[name]).norm() / theirs[name].norm()) for name in names)
 
 
-@pytest.mark.parametrize(
-    "levels",
-    [
-        {},
-        {"model__pooling": "cls"},
-        {"training__batch_size": 7},  # the last batch has three texts
-        {"freeze__layers": 2, "model__pooling": "first-last-mean"},
-        {"freeze__layers": 2, "freeze__dropout": False, "model__pooling": "first-last-mean"},
-        {"head__samples": 3},
-        {"clip__norm": 0.1, "loss__focal_gamma": 2.0},
-    ],
-    ids=lambda levels: "+".join(levels) or "plain",
-)
-def test_portions_give_what_whole_batches_give(loaded: LoadedStudy, levels: dict[str, Any]) -> None:
-    whole, losses = walk(loaded, 0, **LOUD, **levels)
-    for cut in CUTS:
-        cut_up, theirs = walk(loaded, cut, **LOUD, **levels)
+WALKS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "one layer read": {"model__pooling": "cls"},
+    "a last batch of three": {"training__batch_size": 7},
+    "frozen": {"freeze__layers": 2, "model__pooling": "first-last-mean"},
+    "frozen without dropout": {
+        "freeze__layers": 2,
+        "freeze__dropout": False,
+        "model__pooling": "first-last-mean",
+    },
+    "head samples": {"head__samples": 3},
+    "clipped and focal": {"clip__norm": 0.1, "loss__focal_gamma": 2.0},
+}
 
-        assert theirs == pytest.approx(losses, rel=1e-6)
-        assert 0 < gap(cut_up, whole) < 1e-6
+
+@cache
+def walk_whole(loaded: LoadedStudy, name: str) -> tuple[Run, list[float]]:
+    """Once for all cuts."""
+    return walk(loaded, 0, **LOUD, **WALKS[name])
+
+
+@pytest.mark.parametrize(
+    ("name", "cut"),
+    rare(
+        product(WALKS, CUTS), [*((name, 3) for name in WALKS), *(("plain", cut) for cut in CUTS if cut != 3)]
+    ),
+)
+def test_portions_give_what_whole_batches_give(loaded: LoadedStudy, name: str, cut: int) -> None:
+    whole, losses = walk_whole(loaded, name)
+    cut_up, theirs = walk(loaded, cut, **LOUD, **WALKS[name])
+
+    assert theirs == pytest.approx(losses, rel=1e-6)
+    assert 0 < gap(cut_up, whole) < 1e-6
 
 
 @pytest.mark.parametrize("layers", [1, 2])
@@ -102,7 +118,7 @@ def test_fewer_layers_do_too(tmp_path: Path, layers: int) -> None:
 
 def test_pairs_of_texts_do_too(pairs: LoadedStudy) -> None:
     whole, losses = walk(pairs, 0, **LOUD)
-    for cut in CUTS:
+    for cut in (1, 3):
         cut_up, theirs = walk(pairs, cut, **LOUD)
 
         assert theirs == pytest.approx(losses, rel=1e-6)
@@ -166,7 +182,7 @@ def drawn(model: Classifier, portions: list[Any], views: int) -> dict[str, list[
 
 @pytest.mark.parametrize("frozen", [0, 2])
 def test_a_family_in_portions_is_families_of_one(loaded: LoadedStudy, frozen: int) -> None:
-    common: dict[str, Any] = {"training__micro_batch": 3, "freeze__layers": frozen}
+    common: dict[str, Any] = {"training__micro_batch": 3, "freeze__layers": frozen, "training__epochs": 1}
     recipes = [
         recipe_of(loaded, **common),
         recipe_of(loaded, **common, reinit__layers=2),
@@ -220,24 +236,28 @@ def test_second_passes_and_views_are_in_portions(
 ) -> None:
     put_strategies(monkeypatch, lambda recipe: [recipe.optimizer, recipe.schedule, Twice()])
     whole, losses = walk(loaded, 0, **LOUD)
-    for cut in CUTS:
+    for cut in (1, 3):
         cut_up, theirs = walk(loaded, cut, **LOUD)
 
         assert theirs == pytest.approx(losses, rel=1e-6)
         assert 0 < gap(cut_up, whole) < 1e-6
 
 
-@pytest.mark.parametrize("family", ["modernbert", "deberta-v2", "albert"])
-def test_hosted_encoders_read_portions(tmp_path: Path, family: str) -> None:
-    loaded = open_study(write_study(tmp_path / "study", save_hosted(tmp_path / "model", family)))
-    whole, losses = walk(loaded, 0, **LOUD)
-    for cut in (1, 3):
-        cut_up, theirs = walk(loaded, cut, **LOUD)
+HOSTED = [*product(["modernbert", "deberta-v2", "albert"], (1, 3))]
 
-        assert theirs == pytest.approx(losses, rel=1e-5)
-        first = batches(loaded, whole.recipe)[0]
-        assert gradient_gap(loaded, cut, first) < 2e-6
-        assert cut_up.progress.status == "running"
+
+@pytest.mark.parametrize(
+    ("family", "cut"), rare(HOSTED, [("modernbert", 1), ("deberta-v2", 3), ("albert", 3)])
+)
+def test_hosted_encoders_read_portions(hosted: LoadedOf, family: str, cut: int) -> None:
+    loaded = hosted(family)
+    whole, losses = walk(loaded, 0, **LOUD)
+    cut_up, theirs = walk(loaded, cut, **LOUD)
+
+    assert theirs == pytest.approx(losses, rel=1e-5)
+    first = batches(loaded, whole.recipe)[0]
+    assert gradient_gap(loaded, cut, first) < 2e-6
+    assert cut_up.progress.status == "running"
 
 
 def gradient_gap(loaded: LoadedStudy, cut: int, batch: Any) -> float:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from support.rarity import rare
 from support.stacks import assert_runs_alike, batches, draw_by_counter_, gradients, kill_and_resume, runs_of
 from support.studies import assert_same_run, open_study, recipe_of, train, write_study
 
@@ -32,6 +33,9 @@ LEVELS: dict[str, dict[str, Any]] = {
 }
 
 
+OFTEN = ["head+tail", "extra", "noise", "probe", "biases over frozen"]
+
+
 def pair(loaded: LoadedStudy, name: str) -> list[Recipe]:
     """Two recipes that one family may have."""
     levels = LEVELS[name]
@@ -43,7 +47,7 @@ def plain(loaded: LoadedStudy, name: str) -> Run:
     return train(loaded, pair(loaded, name)[0])[0]
 
 
-@pytest.mark.parametrize("name", LEVELS)
+@pytest.mark.parametrize("name", rare(LEVELS, OFTEN))
 def test_a_stack_computes_what_each_run_computes_alone(loaded: LoadedStudy, name: str) -> None:
     recipes = pair(loaded, name)
     stacked, alone = (runs_of(loaded, recipes, torch.float64) for _ in range(2))
@@ -57,7 +61,7 @@ def test_a_stack_computes_what_each_run_computes_alone(loaded: LoadedStudy, name
     assert_runs_alike(stacked, alone, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", LEVELS)
+@pytest.mark.parametrize("name", rare(LEVELS, OFTEN))
 def test_captured_steps_walk_through_an_epoch_as_ordinary_ones(loaded: LoadedStudy, name: str) -> None:
     recipes = pair(loaded, name)
     ordinary, captured = runs_of(loaded, recipes), runs_of(loaded, recipes)
@@ -77,12 +81,12 @@ def test_captured_steps_walk_through_an_epoch_as_ordinary_ones(loaded: LoadedStu
     assert_runs_alike(captured, ordinary, rtol=1e-3)
 
 
-@pytest.mark.parametrize("name", LEVELS)
+@pytest.mark.parametrize("name", rare(LEVELS, OFTEN))
 def test_a_family_of_two_has_the_bits_of_each_run_alone(loaded: LoadedStudy, name: str) -> None:
     assert_same_run(train(loaded, *pair(loaded, name))[0], plain(loaded, name))
 
 
-@pytest.mark.parametrize("name", LEVELS)
+@pytest.mark.parametrize("name", rare(LEVELS, OFTEN))
 def test_who_is_killed_goes_on_to_the_same_bits(loaded: LoadedStudy, name: str, tmp_path: Path) -> None:
     recipe = pair(loaded, name)[0]
     resumed = kill_and_resume(loaded, recipe, tmp_path, loaded.steps_per_epoch(recipe) + 1)

@@ -149,7 +149,7 @@ LEVELS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize(
     ("levels", "dropout"),
-    rare(product(LEVELS, [False, True]), [("plain", True), ("frozen", False), ("matrices and warmup", True)]),
+    rare(product(LEVELS, [False, True]), [("frozen", False), ("matrices and warmup", True)]),
 )
 def test_fifty_steps_follow_the_plain_loop(
     loaded: LoadedStudy,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from support.rarity import rare
 from support.stacks import assert_runs_alike, kill_and_resume, runs_of, step_captured, step_stacked
 from support.studies import assert_same_run, recipe_of, train
 
@@ -51,14 +53,16 @@ def test_they_share_families_and_every_fast_path(loaded: LoadedStudy, name: str)
     assert can_capture(runs_of(loaded, recipes), 2)
 
 
-@pytest.mark.parametrize("frozen", [0, 2])
-@pytest.mark.parametrize("name", LEVELS)
+@pytest.mark.parametrize(
+    ("name", "frozen"),
+    rare(product(LEVELS, [0, 2]), [(name, 2 * (place % 2)) for place, name in enumerate(LEVELS)]),
+)
 def test_a_stack_computes_each_runs_own_step(loaded: LoadedStudy, name: str, frozen: int) -> None:
     stacked, alone = step_stacked(loaded, recipes_of(loaded, name, freeze__layers=frozen))
     assert_runs_alike(stacked, alone, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", LEVELS)
+@pytest.mark.parametrize("name", rare(LEVELS, ["rates", "wsd", *SOME]))
 def test_a_captured_step_computes_each_runs_own_step(loaded: LoadedStudy, name: str) -> None:
     captured, ordinary = step_captured(loaded, recipes_of(loaded, name))
     assert_runs_alike(captured, ordinary, rtol=1e-3)

@@ -28,9 +28,9 @@ def serve(app: Starlette, port: int, ready: Callable[[str], None]) -> None:
         InputError: the port cannot be had.
         KeyboardInterrupt: in the end.
     """
+    listener = listen(port)
     if hasattr(os, "nice"):
         os.nice(NICE)
-    listener = listen(port)
     ready(f"http://{LOOPBACK}:{listener.getsockname()[1]}/")
     make_server(app).run(sockets=[listener])
 

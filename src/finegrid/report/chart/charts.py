@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from altair.utils.schemapi import debug_mode
 
@@ -35,7 +35,11 @@ DRAW: dict[str, Callable[[Facts, Look], Drawn | None]] = {
 
 
 def charts(
-    facts: Facts, lang: Lang = "en", theme: Theme = "light", width: Width = "container"
+    facts: Facts,
+    lang: Lang = "en",
+    theme: Theme = "light",
+    width: Width = "container",
+    names: Collection[str] = tuple(DRAW),
 ) -> dict[str, Spec]:
     """Those figures for which there are facts, by name.
 
@@ -44,9 +48,10 @@ def charts(
         lang: of all words.
         theme: of all colours.
         width: pixels, for a file, which then has a title and notes; a page has its own (`captions`).
+        names: of those that are asked for.
     """
     look = Look(lang, theme, width, compared=facts["kind"] == "comparison")
-    return {name: spec_of(figure, look) for name, figure in draw_all(facts, look).items()}
+    return {name: spec_of(figure, look) for name, figure in draw_all(facts, look, names).items()}
 
 
 def template_of_a_recipe(facts: Facts, lang: Lang, theme: Theme) -> dict[str, Spec]:
@@ -63,12 +68,12 @@ def captions(facts: Facts, lang: Lang = "en") -> dict[str, tuple[str, tuple[str,
     return {name: (figure.title, figure.notes) for name, figure in draw_all(facts, look).items()}
 
 
-def draw_all(facts: Facts, look: Look) -> dict[str, Drawn]:
+def draw_all(facts: Facts, look: Look, names: Collection[str] = tuple(DRAW)) -> dict[str, Drawn]:
     """Those figures for which there are facts.
 
     Altair would check every piece that is made: two thirds of the time. As with `figure.layer_of`, tests hold
     every figure against the schema, and a user cannot mend it.
     """
     with debug_mode(False):
-        drawn = {name: draw(facts, look) for name, draw in DRAW.items()}
+        drawn = {name: draw(facts, look) for name, draw in DRAW.items() if name in names}
     return {name: figure for name, figure in drawn.items() if figure is not None}

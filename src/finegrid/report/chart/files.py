@@ -29,9 +29,10 @@ def figure(
     """
     if name not in DRAW:
         raise input_error("command line", "--figure", f'found "{name}", expected one of {", ".join(DRAW)}.')
-    drawn = charts(facts, lang, theme, width)
-    if name not in drawn:
-        there = f"It has {', '.join(drawn)}." if drawn else "It has none yet."
+    drawn = charts(facts, lang, theme, width, names=[name])
+    if not drawn:
+        others = charts(facts, lang, theme, width)
+        there = f"It has {', '.join(others)}." if others else "It has none yet."
         raise input_error("command line", "--figure", f"this study has no facts for {name}. {there}")
     return svg(drawn[name]).encode() if style == "svg" else png(drawn[name])
 
