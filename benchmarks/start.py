@@ -6,7 +6,8 @@
 
 Each command runs in a process of its own; user and system time are added, and the median counts. The first
 call of each is left out: it compiles what an installed package comes compiled. A goal is missed where the
-last column says so; seconds of a busy machine are longer than those of an idle one.
+last column says so; seconds of a busy machine are longer than those of an idle one. What `finegrid run` takes
+until it trains, `benchmarks/first_step.py` measures.
 """
 
 from __future__ import annotations

@@ -166,8 +166,8 @@ def test_no_checkpoint_brings_code_or_asks_the_network() -> None:
 
 
 def test_only_anatomy_spells_attribute_paths_of_models() -> None:
-    """And the layout, how the same tensors are called in files."""
-    assert find_model_paths(SOURCE) == ["encoders/layout.py", "model/anatomy.py"]
+    """And the layout, how the same tensors are called in files; and who makes a model with these paths."""
+    assert find_model_paths(SOURCE) == ["encoders/layout.py", "model/anatomy.py", "model/bare.py"]
 
 
 def strategy_files() -> list[Path]:

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.levels import ON, base, on
-from support.studies import SYLLABLES, open_study, save_checkpoint, write_study, write_texts, write_tsv
+from support.studies import (
+    SYLLABLES,
+    LoadedOf,
+    open_study,
+    save_checkpoint,
+    write_study,
+    write_texts,
+    write_tsv,
+)
 
 from finegrid.audit import costs, kept, proof
 from finegrid.audit.canonical import Canonicaliser
@@ -26,6 +35,7 @@ FACTORS = """[factors]
 "reinit.pooler" = [false, true]
 "schedule.warmup_ratio" = [0.0, 0.2]
 """
+GAPS = ("against_padded", "alone", "alone_padded")  # which are of the texts
 PAIRS = [*product(SYLLABLES[:6], SYLLABLES[6:12])]
 MEASURED = Measured(
     sizes=SizesOfTexts(tokens=1.0, longest=1, rows=1),
@@ -83,7 +93,7 @@ def note(done: list[str], name: str, function: Callable[..., Any]) -> Callable[.
 
 def decided(audit: Audit) -> Any:
     """All that an audit says, but seconds, bytes, what a step came to, and where it has them from."""
-    told = audit.model_dump(exclude={"costs", "proofs"})
+    told = audit.model_dump(exclude={"costs": True, "proofs": True, "tier": {*GAPS, "kept"}})
     told["proofs"] = [*map(said, audit.proofs)]
     return told, [(cost.shared, cost.texts, cost.copies, cost.recomputes) for cost in audit.costs]
 
@@ -122,8 +132,8 @@ def test_other_texts_have_the_levels_and_proofs_that_they_have_when_nothing_is_k
     others = open_anew(seed=7, texts=27)
     audit = make_audit(others)
 
-    # The tier is proved on the study's own texts. What an optimizer makes of a step is rounded as they are.
-    assert set(work) == {"prove_tier", "take"}
+    # What an optimizer makes of a step is rounded as the texts are.
+    assert {*work} == {"take"}
     assert {one.factor for one in audit.proofs if not one.kept} == {"optimizer.bias_correction"}
     monkeypatch.setenv("FINEGRID_CACHE", "off")
     assert decided(audit) == decided(make_audit(open_study(others.study.folder)))
@@ -252,6 +262,31 @@ def test_what_is_damaged_is_as_none(
         path.write_text(damage(path.read_text()))
 
     assert {*find_all(KeptAudits(loaded, 0))} == {None}
+
+
+def test_a_tier_that_was_proved_on_shorter_texts_is_proved_anew(
+    loaded: LoadedStudy, user_cache: Path
+) -> None:
+    batch, proof = loaded.pack_proving(), loaded.prove_tier()
+    others = replace(batch, ids=batch.ids + 1)
+    shorter = replace(others, lengths=batch.lengths - 1)
+    much_longer = replace(others, lengths=2 * batch.lengths)
+    for proved, found in ((batch, True), (others, True), (shorter, False), (much_longer, False)):
+        keeping = KeptAudits(loaded, 0)
+        keeping.keep_tier(proved, proof)
+        assert (keeping.find_tier(batch) is not None) is found
+
+
+def test_tiers_of_encoders_that_transformers_computes_are_kept_for_their_texts_alone(
+    hosted: LoadedOf, user_cache: Path
+) -> None:
+    loaded = hosted("modernbert")
+    keeping, batch = KeptAudits(loaded, 0), loaded.pack_proving()
+    keeping.keep_tier(replace(batch, ids=batch.ids + 1), loaded.prove_tier())
+    assert keeping.find_tier(batch) is None
+
+    keeping.keep_tier(batch, loaded.prove_tier())
+    assert keeping.find_tier(batch) is not None
 
 
 def test_numbers_that_a_seed_draws_are_its_own(loaded: LoadedStudy, user_cache: Path) -> None:

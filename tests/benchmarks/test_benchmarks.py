@@ -16,6 +16,7 @@ from finegrid.verdict.verdict import judge
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import classes
+import first_step
 import gpu
 import lengths
 import memory
@@ -152,3 +153,23 @@ def test_a_version_is_measured_by_its_own_benchmarks(tmp_path: Path) -> None:
         one.measure_(contenders)
 
     assert entry.speeds[0] > 0 and entry.per_processor[0] > 0 and entry.gib[0] > 0
+
+
+def test_the_benchmark_of_the_first_step_has_as_many_texts_as_it_says() -> None:
+    texts = first_step.mix_titles(7000)
+    turned = {first_step.turn(text) for text, _ in texts}
+
+    assert len({text for text, _ in texts}) == 7000
+    assert turned != {text for text, _ in texts} and {*map(len, turned)} == {len(text) for text, _ in texts}
+    assert first_step.turn("a good film") == "film good a"
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_the_first_step_runs_until_there(tmp_path: Path) -> None:
+    texts = first_step.mix_titles(60)
+    first_step.init_study(tmp_path / "study", texts, "mini-zh", seeds=1, rate="0.00002")
+    clock, spent = first_step.measure(tmp_path / "study", "cpu", tmp_path / "cache")
+
+    assert clock > 0 and spent > 0
+    assert "rate = 0.00002" in (tmp_path / "study" / "study.toml").read_text()
+    assert {path.name.partition("-")[0] for path in (tmp_path / "cache").iterdir()} >= {"costs", "proofs"}

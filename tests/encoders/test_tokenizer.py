@@ -8,11 +8,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.checkpoints import POINTER, refusal, set_config
 from support.studies import BERT_SPECIALS, SYLLABLES
 
+from finegrid.encoders import tokenizer as tokenizer_module
 from finegrid.encoders.families import embedded_checkpoint
 from finegrid.encoders.tokenizer import check_pair, load_any, load_tokenizer
 
@@ -205,3 +207,41 @@ def test_the_class_of_a_config_counts_too(checkpoint_of: CheckpointOf, tmp_path:
     set_config(folder, tokenizer_class="BertTokenizer")
 
     assert load_tokenizer(folder).encode("ba be").ids == [2, 5, 6, 3]
+
+
+def test_a_tokenizer_that_transformers_has_made_is_recalled(
+    bert: Path, user_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it was made, for as long as the files and the libraries are the same."""
+    made: list[Path] = []
+    read = tokenizer_module.read_by_transformers
+
+    def note(folder: Path) -> Any:
+        made.append(folder)
+        return read(folder)
+
+    monkeypatch.setattr(tokenizer_module, "read_by_transformers", note)
+    folder = shutil.copytree(bert, tmp_path / "copy")
+    found = [load_tokenizer(one).to_str() for one in (bert, bert, folder)]
+    assert made == [bert] and found[0] == found[1] == found[2]
+
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps({**settings, "model_max_length": 7}))
+    load_tokenizer(folder)
+    assert made == [bert, folder]
+
+    monkeypatch.setattr(tokenizer_module, "versions", lambda: {"transformers": "0.1"})
+    load_tokenizer(folder)
+    assert made == [bert, folder, folder]
+
+
+@pytest.mark.parametrize("kept", ["", "{}", "no json"])
+def test_a_kept_tokenizer_that_is_none_is_made_anew(bert: Path, user_cache: Path, kept: str) -> None:
+    expected = load_tokenizer(bert).to_str()
+    for path in user_cache.glob("tokenizers-*"):
+        content = json.loads(path.read_text())
+        for entry in content["entries"].values():
+            entry["value"] = kept
+        path.write_text(json.dumps(content))
+
+    assert load_tokenizer(bert).to_str() == expected

@@ -163,7 +163,7 @@ def test_padded_texts_lose_what_they_lose_packed(
     from finegrid.model import hosted_engine
     from finegrid.model.kernels.layout import cut
 
-    folder = checkpoint_of("bert")
+    folder = checkpoint_of("ernie")  # whose modules are transformers'; a BERT's are made here
     batch = random_batch
     packed, padded = (hosted_classifier(folder, tier=tier).double() for tier in ("interface", "padded"))
     monkeypatch.setattr(

@@ -106,7 +106,8 @@ def audit_tier(loaded: LoadedStudy, kept: KeptAudits) -> AuditedTier:
         InputError: no run of it would be right, or could be repeated.
     """
     info, batch = loaded.checkpoint.info, loaded.pack_proving()
-    if (proof := kept.find_tier(batch)) is None:
+    proof, made = kept.find_tier(batch) or (None, "")
+    if proof is None:
         kept.keep_tier(batch, proof := loaded.prove_tier())
     if problem := proof.problem(info.family):
         raise input_error(str(info.folder), "config.json", problem)
@@ -122,7 +123,7 @@ def audit_tier(loaded: LoadedStudy, kept: KeptAudits) -> AuditedTier:
         recipe = loaded.study.baseline
         lengths = np.minimum(loaded.tokens.train.lengths, recipe.model.max_length)
         share = padded_share(lengths, recipe.training.batch_size)
-    return AuditedTier(**vars(proof), padded_share=share)
+    return AuditedTier(**vars(proof), padded_share=share, kept=made)
 
 
 def describe_checkpoint(info: CheckpointInfo) -> AuditedCheckpoint:

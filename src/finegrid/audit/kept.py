@@ -87,6 +87,15 @@ class Measured(BaseModel):
         )
 
 
+class ProvedTier(BaseModel):
+    """A proof of how an encoder is run, and the tokens of the longest text that it was made on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    proof: TierProof
+    longest: int
+
+
 class KeptAudits:
     """The shelves of one study."""
 
@@ -106,16 +115,30 @@ class KeptAudits:
         for shelf in (self._tiers, self._forms, self._proofs, self._costs):
             shelf.save()
 
-    # A tier, of the very tokens that it was proved on
+    # A tier, of the very tokens that it was proved on, or of layers whose code asks for lengths alone
 
-    def find_tier(self, batch: Batch) -> TierProof | None:
-        return parse_kept(TierProof, self._tiers.get(self._key_of_tier(batch)))
+    def find_tier(self, batch: Batch) -> tuple[TierProof, str] | None:
+        """A proof of these texts, else of others that are as long; with the day on which it was made."""
+        for key in (self._key_of_tier(batch), self._key_of_like(batch)):
+            entry = None if key is None else self._tiers.get(key)
+            found = parse_kept(ProvedTier, entry)
+            longest = int(batch.lengths.max())
+            if found is not None and entry is not None and longest <= found.longest <= NEAR * longest:
+                return found.proof, entry.made
+        return None
 
     def keep_tier(self, batch: Batch, proof: TierProof) -> None:
-        self._tiers.put(self._key_of_tier(batch), asdict(proof))
+        proved = {"proof": asdict(proof), "longest": int(batch.lengths.max())}
+        for key in (self._key_of_tier(batch), self._key_of_like(batch)):
+            if key is not None:
+                self._tiers.put(key, proved)
 
     def _key_of_tier(self, batch: Batch) -> object:
         return [hash_values(part) for part in (batch.ids, batch.types, torch.from_numpy(batch.lengths))]
+
+    def _key_of_like(self, batch: Batch) -> object:
+        """None of encoders that transformers computes, whose code is not ours to know."""
+        return ["like", bool(batch.types.any())] if self.of_hand else None
 
     # What a recipe makes of the model, of the seed's own numbers
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -77,8 +79,6 @@ def run(
     lang: Language = None,
 ) -> None:
     """Train what is still missing. Running again resumes."""
-    from finegrid.verdict.screening import train_phases
-
     ends, language = find_end(for_), parse_lang(lang)
     study, settings = load(folder, language, allow_code, device=device, precision=precision, memory=memory)
     check_together(until_decided, rows, seeds, for_, budget)
@@ -89,17 +89,37 @@ def run(
             return
         train = partial(train_priced, settings=settings, workers=workers, seeds=seeds, rows=chosen)
         train = partial(train, lang=language, mix=mix, ends=ends, place=place)
-        study = train_phases(plan_seeds(study, seeds), train, margin, sayer(language), chosen)
+        study = train_as_designed(plan_seeds(study, seeds), train, margin, language, chosen)
         status = study_status(study, settings, seeds, workers, place.offer(study, settings))
     exit_when_over(status, chosen, ends, language)
     say_end(study, margin, status, language)
 
 
+def train_as_designed(
+    study: Study,
+    train: Callable[[Study], None],
+    margin: float | None,
+    lang: Lang,
+    rows: set[int] | None,
+) -> Study:
+    """Train a study; of a screen both phases. What decides between them is imported for a screen alone."""
+    if study.head.design.kind != "screen":
+        train(study)
+        return study
+    from finegrid.verdict.screening import train_phases
+
+    return train_phases(study, train, margin, sayer(lang), rows)
+
+
 def plan_seeds(study: Study, seeds: int | None) -> Study:
     """Make the seeds that are asked for those of the study, while nothing could have been decided."""
-    from finegrid.verdict.brief import tells_nothing
 
-    return keep_asked_seeds(study, seeds, partial(tells_nothing, study.folder))
+    def decides_nothing() -> bool:
+        from finegrid.verdict.brief import tells_nothing
+
+        return tells_nothing(study.folder)
+
+    return keep_asked_seeds(study, seeds, decides_nothing)
 
 
 def say_end(study: Study, margin: float | None, status: StudyStatus, lang: Lang) -> None:
@@ -123,13 +143,17 @@ def train_priced(
     place: Place,
 ) -> None:
     """Train what is missing. First say what that costs and can decide, unless single rows are asked for."""
-    from finegrid.verdict.budget.price import describe_price
 
     def tell_price(study: Study) -> list[str]:
+        from finegrid.verdict.budget.price import describe_price
+
         status = study_status(study, settings, seeds, workers, place.offer(study, settings))
         return describe_price(status, lang) if rows is None else []
 
-    launch.train(study, settings, workers, seeds, rows, mix, tell_price, ends, show_in(lang), place)
+    meanwhile = partial(import_module, "finegrid.verdict.budget.price")  # with all of statistics
+    launch.train(
+        study, settings, workers, seeds, rows, mix, tell_price, ends, show_in(lang), place, meanwhile
+    )
 
 
 def find_end(text: str | None) -> float:

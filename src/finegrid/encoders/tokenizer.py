@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,10 @@ from finegrid.encoders.files import describe_stand_in, read_json
 from finegrid.encoders.sentence_pieces import SENTENCE_PIECES, check_sentence_pieces, find_sentence_pieces
 from finegrid.encoders.unusual import MOST_ADDED, has_unusual, try_out
 from finegrid.errors import InputError, Problem, first_line, input_error, refusing_panics
+from finegrid.machine import versions
 from finegrid.refusals import lacks_memory
 from finegrid.spelling import count_noun
+from finegrid.user_cache import Shelf
 
 # What a checkpoint may bring for its tokeniser. Copied, not written anew: it then reads texts just alike.
 TOKENIZER = (
@@ -136,12 +140,39 @@ def load_any(folder: Path) -> Any:
     check_settings(folder)
     for path in find_whole(folder):
         try_out(path)
-    if (model := find_sentence_pieces(folder)) is not None:
-        check_sentence_pieces(model)
+    if (model := find_sentence_pieces(folder)) is None:
+        return recall_tokenizer(folder)
+    check_sentence_pieces(model)
     tokenizer = read_by_transformers(folder)
-    if model is not None:
-        try_converted(model, tokenizer)
+    try_converted(model, tokenizer)
     return tokenizer
+
+
+def recall_tokenizer(folder: Path) -> Any:
+    """As `read_by_transformers` has made it of the same files before: importing these takes longer."""
+    from tokenizers import Tokenizer
+
+    files = sorted({*(folder / name for name in (*TOKENIZER, "config.json")), *find_whole(folder)})
+    hashes = {path.name: hash_file(path) for path in files if path.is_file()}
+    made_by = {
+        name: version for name, version in versions().items() if name in ("transformers", "tokenizers")
+    }
+    shelf = Shelf("tokenizers", {"files": hashes, "versions": made_by})
+    kept = shelf.get("tokenizer")
+    if kept is not None and isinstance(kept.value, str):
+        with suppress(Exception):  # a plain one, of whatever is no tokeniser
+            return Tokenizer.from_str(kept.value)
+    tokenizer = read_by_transformers(folder)
+    content = tokenizer.to_str()
+    if Tokenizer.from_str(content).to_str() == content:
+        shelf.put("tokenizer", content)
+        shelf.save()
+    return tokenizer
+
+
+def hash_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_by_transformers(folder: Path) -> Any:

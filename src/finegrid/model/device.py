@@ -17,7 +17,8 @@ def compute_repeatably() -> None:
     """Have torch compute the same bits every time, or refuse what it cannot."""
     # cuBLAS reads it when it is first used.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True)
+    # As `use_deterministic_algorithms(True)`, which imports torch's compiler: that takes a second.
+    torch.set_deterministic_debug_mode("error")
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # not in the stubs
     # Whatever the environment says: fp32 is no TF32, and sums of bf16 products stay in float32.
     torch.set_float32_matmul_precision("highest")

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from finegrid.encoders.layout import ROBERTA_LIKE
 from finegrid.model.anatomy import Anatomy
 from finegrid.model.dropout import Clock, Dropout
-from finegrid.model.pooling import Pool
+from finegrid.model.pooling import Pool, linear
 
 SITE, INPUT_SITE = "head", "head-input"  # of dropout: before the last layer, and where a head has two
 
@@ -59,9 +59,3 @@ def huggingface_head(pool: Pool, parts: Anatomy, classes: int, clock: Clock) -> 
     if parts.family == "distilbert":
         between = {"dense": linear(pool.width, pool.width), "activation": nn.ReLU()}
     return ClassifierHead(pool, {**between, "dropout": dropout(SITE), "linear": linear(pool.width, classes)})
-
-
-def linear(before: int, after: int) -> nn.Linear:
-    """A linear layer whose values are yet to be drawn."""
-    layer: nn.Linear = nn.utils.skip_init(nn.Linear, before, after)
-    return layer

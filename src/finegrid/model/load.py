@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from finegrid.encoders.hosted import plain_values
 from finegrid.encoders.tiers import Tier
 from finegrid.encoders.weights import CheckedWeights, check_weights
 from finegrid.errors import first_line, input_error
+from finegrid.model.bare import can_be_bare, load_bare
 from finegrid.model.rows import Rows, copy_encoder
 from finegrid.refusals import lacks_memory
 
@@ -61,9 +63,13 @@ def load_encoder(info: CheckpointInfo) -> tuple[nn.Module, list[str]]:
     Raises:
         InputError: unreadable weights, or weights that do not fit the config.
     """
-    from transformers import MODEL_MAPPING
+    if can_be_bare(info):
+        encoder: nn.Module
+        encoder, missing = load_bare(info, partial(make_config, info.folder, info.family))
+    else:
+        from transformers import MODEL_MAPPING
 
-    encoder, missing = load_pretrained(MODEL_MAPPING, info)
+        encoder, missing = load_pretrained(MODEL_MAPPING, info)
     lost = [name for name in missing if not name.startswith("pooler.")]
     if lost:
         what = f"no weights for {', '.join(lost[:3])}{' ...' if len(lost) > 3 else ''} ({len(lost)} tensors)."

@@ -38,8 +38,8 @@ class Pool(nn.Module):
         if pooling == "weighted":
             self.scores = nn.Parameter(torch.zeros(layers + 1))
         if pooling == "attention":
-            self.dense = nn.utils.skip_init(nn.Linear, width, width, bias=False)
-            self.score = nn.utils.skip_init(nn.Linear, width, 1, bias=False)
+            self.dense = linear(width, width, bias=False)
+            self.score = linear(width, 1, bias=False)
 
     @property
     def key(self) -> str:
@@ -148,3 +148,13 @@ class Maxima(torch.autograd.Function):
         owner = owners(ctx.layout).clamp(max=len(winners) - 1)
         tokens = torch.arange(len(owner), device=grad.device)[:, None]
         return torch.where(winners[owner] == tokens, grad[owner], 0.0), None
+
+
+def linear(before: int, after: int, bias: bool = True) -> nn.Linear:
+    """A linear layer whose values are yet to be drawn: as `skip_init`, which imports torch's compiler."""
+    with torch.device("meta"):
+        layer = nn.Linear(before, after, bias)
+    layer.weight = nn.Parameter(torch.empty(after, before))
+    if bias:
+        layer.bias = nn.Parameter(torch.empty(after))
+    return layer

@@ -64,6 +64,7 @@ class Crew:
     gpu: str = ""  # of the first worker, as its maker calls it
     failures: Counter[int] = field(default_factory=Counter)  # by index, families in a row with which one died
     left_out: set[int] = field(default_factory=set)  # indices of workers that are done without
+    meanwhile: Callable[[], object] = lambda: None  # done while the first worker loads data and model
 
     @property
     def gpus(self) -> list[str]:
@@ -118,6 +119,7 @@ class Crew:
         places = max(1, len(self.gpus))
         for index in range(places):
             worker = self.start(index)
+            self.meanwhile()
             try:
                 ready = self.wait_for(worker, Ready)
             except (InputError, WorkerBrokeError) as error:

@@ -55,6 +55,7 @@ def train(
     ends: float = math.inf,
     show: ShowProgress = show_on_terminal,
     place: Place | None = None,
+    meanwhile: Callable[[], object] = lambda: None,
 ) -> None:
     """Train what is still missing of a study.
 
@@ -69,6 +70,7 @@ def train(
         ends: when to stop, by `time.monotonic`.
         show: tells the progress.
         place: where; None: here.
+        meanwhile: done while the first worker loads data and model.
 
     Raises:
         InputError: bad data or model, a folder in use, or settings unlike those of finished runs.
@@ -78,7 +80,8 @@ def train(
     need_to_train()
     with show(study.head.score, study.folder) as watcher:
         telling = watcher_that_tells(watcher, lambda: tell_first(study))
-        Runner(study, settings, workers, numbers, mix, rows, telling, ends, place or ThisMachine()).run()
+        where = place or ThisMachine()
+        Runner(study, settings, workers, numbers, mix, rows, telling, ends, where, meanwhile).run()
 
 
 def watcher_that_tells(watcher: Watcher, lines: Callable[[], Sequence[str]]) -> Watcher:

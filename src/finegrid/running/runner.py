@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -45,10 +45,13 @@ class Runner:
     watcher: Watcher = field(default_factory=Watcher)
     ends: float = math.inf  # when to stop, by `time.monotonic`
     place: Place = field(default_factory=ThisMachine)
+    meanwhile: Callable[[], object] = lambda: None  # done while the first worker loads data and model
 
     def __post_init__(self) -> None:
         check_allowed({one.source: one.digest for one in self.study.own.descriptions})
-        self._crew = Crew(self.study, self.settings, self.watcher, self.place, self.mix)
+        self._crew = Crew(
+            self.study, self.settings, self.watcher, self.place, self.mix, meanwhile=self.meanwhile
+        )
         self.place.check(self.study, self.settings, self.workers)
 
     def audit(self, others: Sequence[Levels] = ()) -> Audit:

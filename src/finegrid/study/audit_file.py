@@ -183,6 +183,7 @@ class AuditedTier(BaseModel):
     draws_nothing: bool  # with all dropout silenced
     sees_ahead: bool  # the first token sees the last one
     padded_share: float = 1.0  # tokens of padded batches over those of their texts; 1: nothing is padded
+    kept: str = ""  # the day on which another study proved it here; empty: this one did
 
 
 class Audit(BaseModel):
