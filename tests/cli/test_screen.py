@@ -107,8 +107,10 @@ def test_what_helps_and_what_is_open_goes_on(study: Study) -> None:
     assert words[WARM] == "use, or its aliases" and words[FROZEN] == "do not use, or its aliases"
     assert words["reinit.layers"].startswith("no difference beyond 4")
     assert screen.factors[WARM].effect == pytest.approx(8, abs=0.5)
-    assert any(f"{FROZEN} = 2: dropped, stays at its first level; -7.9" in line for line in told)
-    assert any(f"{WARM} = 0.1: goes on; +8" in line for line in told)
+    assert screen.factors[FROZEN].effect == pytest.approx(-8, abs=0.5)
+    lost, won = (f"{screen.factors[name].effect:+.1f}" for name in (FROZEN, WARM))
+    assert any(f"{FROZEN} = 2: dropped, stays at its first level; {lost}" in line for line in told)
+    assert any(f"{WARM} = 0.1: goes on; {won}" in line for line in told)
     spelled = json.loads((study.folder / "screen.json").read_text(encoding="utf-8"))
     assert spelled["schema"] == 1 and spelled["survivors"] == [BIAS, WARM]
 

@@ -25,6 +25,7 @@ from finegrid.errors import InputError
 from finegrid.export import mlflow_runs
 from finegrid.export.content import load_content
 from finegrid.export.export import ExportOptions, export_study
+from finegrid.recipe.identity import ENGINE
 
 WITHOUT = "mlflow is not installed: pip install -e '.[mlflow]'"
 
@@ -80,7 +81,7 @@ def test_runs_have_the_ledgers_scores_levels_and_marks(probed: Path, tmp_path: P
         **{name: as_param(level) for name, level in study.rows[1].recipe.levels().items()},
     }
     assert tags["finegrid.run_id"] == planned_run.run_id and tags["finegrid.rows"] == "2 4"
-    assert (tags["finegrid.engine"], tags["finegrid.protocol"]) == ("3", "best-dev")
+    assert (tags["finegrid.engine"], tags["finegrid.protocol"]) == (str(ENGINE), "best-dev")
     assert tags["finegrid.fingerprint.data"] and tags["finegrid.version.torch"] == "2.13.0"
     assert (run.info.status, run.info.start_time) == ("FINISHED", round(1000 * STARTED))
 

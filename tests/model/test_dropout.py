@@ -194,8 +194,10 @@ def shares_dropped(folder: Path, batches: list[Batch], monkeypatch: pytest.Monke
     kept: dict[str, list[Tensor]] = {"attention": [], "tokens": []}
     draw = Dropout.draw
 
-    def recorded(self: Dropout, count: int, device: torch.device) -> Dropped | None:
-        dropped = draw(self, count, device)
+    def recorded(
+        self: Dropout, count: int, device: torch.device, before: int | None = None
+    ) -> Dropped | None:
+        dropped = draw(self, count, device, before)
         if dropped is not None and self.site != "head":
             part = "attention" if self.site.endswith("attention") else "tokens"
             kept[part].append(real_elements(self.site, dropped.keep, batch).flatten())

@@ -278,6 +278,11 @@ def test_the_audit_measures_every_kind_of_run(planned: tuple[Study, Audit]) -> N
 def test_an_audit_covers_the_rows_it_was_made_for(planned: tuple[Study, Audit]) -> None:
     study, audit = planned
     assert audit.covers(study.rows)
-    for changed in ({"rows": audit.rows[1:]}, {"engine": -1}):
-        assert not Audit.model_validate(audit.model_dump() | changed).covers(study.rows)
+    less, other = (
+        Audit.model_validate(audit.model_dump() | changed)
+        for changed in ({"rows": audit.rows[1:]}, {"engine": -1})
+    )
+    assert not less.covers(study.rows)
+    assert other.covers(study.rows) and not other.serves(study.rows)  # it is read, and nothing trains by it
+    assert audit.serves(study.rows)
     assert all(isinstance(row, RowAudit) for row in audit.rows)

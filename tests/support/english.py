@@ -11,7 +11,7 @@ NO_WORDS = re.compile(
     r"|finegrid [a-z]+(?: [\w/.-]*[/.-][\w/.-]*| \d+| FILE| OUT| STUDY)*|plan --probe"  # without quotes
     r"|[\w.]+ = [\w.-]*"  # a setting and its level
     r"|(?<=[a-z]: )[\w., -]+$"  # a factor's levels
-    r"|\[(?:design|CLS|SEP)\]|\b[IVX]+\b|\b(?:true|false)\b"
+    r"|\[(?:design|factors|CLS|SEP)\]|\b[IVX]+\b|\b(?:true|false)\b"
     r"|[\w./-]*[._/][\w./-]*"  # a factor, a file, a folder
     r"|--[a-z-]+"  # an option
     r"|U\+[0-9A-F]{4}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -43,7 +44,9 @@ def made(tmp_path_factory: pytest.TempPathFactory, bert: Path) -> tuple[Study, A
 
 
 def right_of(run: PlannedRun) -> int:
-    return 200 + int(run.run_id[:2], 16) % 40 + 10 * bool(run.levels.get("reinit.layers"))
+    """By chance, and by a factor. Not by its id: engines come and go."""
+    chance = zlib.crc32(f"{run.seed} {sorted(run.levels.items())}".encode())
+    return 200 + chance % 40 + 10 * bool(run.levels.get("reinit.layers"))
 
 
 def hits(record: Record, key: str) -> int:
@@ -135,7 +138,7 @@ def test_it_is_far_surer_than_a_difference_of_two_runs(study: Study) -> None:
     ema = level_of(verdict, "average.ema").effect
 
     assert ema is not None and ema.decision is not None and ema.decision.kind == "use"
-    assert ema.se < 0.5 * min(effect.se for effect in verdict.analysis.effects)
+    assert ema.se < 0.7 * min(effect.se for effect in verdict.analysis.effects)
 
 
 def test_what_moves_no_score_is_no_part_of_the_family(study: Study) -> None:
