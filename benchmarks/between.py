@@ -5,7 +5,9 @@
 One run, one thread, processor seconds, in processes that take turns: medians over the steps of all rounds.
 Of a step with the library: its matrix products; the library; the optimizer; conversions (weights to bf16,
 gradients to float32); all else, most of it Python. Parts are shares of steps under torch's profiler. *Bound*:
-the products alone, at the rate of products of 2048 x 2048.
+the products alone, at the rate of products of 2048 x 2048, as a share of the step, too.
+
+``--levers`` measures instead what a step takes where one part of the library is left to torch.
 """
 
 from __future__ import annotations
@@ -30,19 +32,30 @@ from speed import flops_per_token, make_base, product_rate
 
 from finegrid.encoders.families import embedded_checkpoint
 from finegrid.machine import fastest_precision
+from finegrid.model.kernels import plain
 from finegrid.model.kernels.compiling import VARIABLE
 from finegrid.model.kernels.operations import kernels
 from finegrid.running.process import ALLOCATOR
 from finegrid.study.demo import HEADLINES
 from finegrid.user_cache import OFF
 
+# Parts of the library, and its functions.
+LEVERS = {
+    "attention, with its masks": ("attend",),
+    "residual, dropout and LayerNorm, with masks": ("join", "join_backward"),
+    "the gradient of GELU, with the sum for its bias": ("activate", "activate_backward"),
+    "sums for biases of queries, keys and values": ("sum_tokens",),
+}
 PARTS = ("products", "library", "optimizer", "conversions", "rest")
 CONVERSIONS = ("copy_", "cat")
 WARM, PROFILED = 3, 5
 
 
-def measure(job: Job) -> dict[str, Any]:
-    """Seconds of every step, its real tokens, and the parts' shares of them."""
+def measure(job: Job, left: str) -> dict[str, Any]:
+    """Seconds of every step, its real tokens, and the parts' shares of them. ``left``: a lever for torch."""
+    native = kernels(torch.device("cpu"))
+    for name in LEVERS.get(left, ()):
+        setattr(native, name, getattr(plain, name))
     step = finegrid(job, Inside())
     for _ in range(WARM):
         step()
@@ -84,12 +97,12 @@ def timed_library() -> dict[str, float]:
     return spent
 
 
-def ask(job: Job, kernels: str | None) -> dict[str, Any]:
+def ask(job: Job, kernels: str | None, left: str = "") -> dict[str, Any]:
     """What `measure` finds in a process of its own."""
     environment = {**os.environ, **ALLOCATOR, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
     if kernels is not None:
         environment[VARIABLE] = kernels
-    command = [sys.executable, __file__, "--job", json.dumps(asdict(job))]
+    command = [sys.executable, __file__, "--job", json.dumps(asdict(job)), "--left", left]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
@@ -102,17 +115,17 @@ def main() -> None:
     parser.add_argument("--precisions", nargs="+", default=[fastest_precision("cpu")])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=8.0, help="of steps in a round")
+    parser.add_argument("--levers", action="store_true", help="what each part of the library gives")
     parser.add_argument("--job", help=argparse.SUPPRESS)
+    parser.add_argument("--left", default="", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.job:
-        print(json.dumps(measure(Job(**json.loads(arguments.job)))))
+        print(json.dumps(measure(Job(**json.loads(arguments.job)), arguments.left)))
         return
-    print(
-        "| step | torch's operations, ms | with the library, ms | times | "
-        + " | ".join(PARTS)
-        + " | bound, ms |"
-    )
-    print("| --- " * (len(PARTS) + 5) + "|")
+    columns = ["step", "torch's operations, ms", "with the library, ms", "times", *PARTS, "bound"]
+    if arguments.levers:
+        columns = ["step", "with the library, ms", *(f"without {name}, ms" for name in LEVERS)]
+    print(f"| {' | '.join(columns)} |\n{'| --- ' * len(columns)}|")
     with tempfile.TemporaryDirectory() as scratch:
         for shape, batch_size, precision in product(
             arguments.shapes, arguments.batches, arguments.precisions
@@ -130,8 +143,21 @@ def main() -> None:
                 seconds=arguments.seconds,
                 steps=4,
             )
+            name = f"{shape}, batch {batch_size}, {precision}"
+            if arguments.levers:
+                print(levers_of(name, job, arguments.rounds), flush=True)
+                continue
             rounds = [(ask(job, OFF), ask(job, None)) for _ in range(arguments.rounds)]
-            print(line_of(f"{shape}, batch {batch_size}, {precision}", shape, precision, rounds), flush=True)
+            print(line_of(name, shape, precision, rounds), flush=True)
+
+
+def levers_of(name: str, job: Job, rounds: int) -> str:
+    """A row of the table of levers."""
+    seconds: dict[str, list[float]] = {left: [] for left in ("", *LEVERS)}
+    for _ in range(rounds):
+        for left, own in seconds.items():
+            own += ask(job, None, left)["seconds"]
+    return f"| {name} | {' | '.join(f'{1000 * median(own):.1f}' for own in seconds.values())} |"
 
 
 def make_once(folder: Path) -> Path:
