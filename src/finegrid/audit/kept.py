@@ -281,7 +281,7 @@ def hash_code() -> str:
     """Of all of finegrid: whoever changes it finds nothing that the old code has proved."""
     digest = hashlib.sha256()
     folder = Path(finegrid.__file__).parent
-    for path in sorted(folder.rglob("*.py")):
+    for path in sorted([*folder.rglob("*.py"), *folder.rglob("*.cpp")]):
         content = path.read_bytes()
         digest.update(f"{path.relative_to(folder).as_posix()} {len(content)}\n".encode())
         digest.update(content)
