@@ -1,8 +1,8 @@
 // What lies between a layer's matrix products, on CPUs: one pass over memory each, masks drawn in passing.
 //
 // Compiled on the machine where it runs (compiling.py), called by native.py, and equal to plain.py but for
-// rounding. All arithmetic is float32. The order of every sum is written down here, vector by vector and block
-// of rows by block of rows: results do not depend on threads, alignment or company.
+// rounding. All arithmetic is float32. The order of every sum is written down here, vector by vector and
+// block of rows by block of rows: results do not depend on threads, alignment or company.
 
 #include <cmath>
 #include <cstdint>
@@ -91,14 +91,16 @@ static inline void store(bf16 *to, floats value) {
 #endif
 
 // The first `count` values; zeros behind them.
-template <typename T> static inline floats load(const T *from, int64_t count) {
+template <typename T>
+static inline floats load(const T *from, int64_t count) {
     if (count >= LANES) return load(from);
     T some[LANES] = {};
     memcpy(some, from, count * sizeof(T));
     return load(some);
 }
 
-template <typename T> static inline void store(T *to, floats value, int64_t count) {
+template <typename T>
+static inline void store(T *to, floats value, int64_t count) {
     if (count >= LANES) return store(to, value);
     T some[LANES];
     store(some, value);
@@ -117,7 +119,8 @@ static inline floats within(floats x, int64_t count, float otherwise = 0) {
 }
 
 // All values of a vector, by halves: always in this order.
-template <typename Join> static inline float reduce(floats x, Join join) {
+template <typename Join>
+static inline float reduce(floats x, Join join) {
 #if BYTES == 64
     x = join(x, __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7));
     x = join(x, __builtin_shufflevector(x, x, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3));
@@ -141,8 +144,8 @@ static inline float largest(floats x) {
     return reduce(x, [](floats a, floats b) { return b > a ? b : a; });
 }
 
-// e^x for x up to 88, to two units in the last place (Cody and Waite's reduction; Cephes' polynomial). What is
-// less than -87 counts as that; NaN stays NaN.
+// e^x for x up to 88, to two units in the last place (Cody and Waite's reduction; Cephes' polynomial). What
+// is less than -87 counts as that; NaN stays NaN.
 static inline floats exponential(floats x) {
     x = x < -87.f ? all(-87.f) : x;
     const floats shifted = x * 1.44269504f + 12582912.f;  // the whole number is in its lowest bits
@@ -250,14 +253,15 @@ static void add_to(float *total, int64_t at, floats value, int64_t count) {
 
 static int64_t blocks_of(int64_t rows) { return (rows + ROWS - 1) / ROWS; }
 
-#define BY_BLOCK(rows) for (int64_t first = block * ROWS, row = first; row < (rows) && row < first + ROWS; row++)
+#define BY_BLOCK(rows) \
+    for (int64_t first = block * ROWS, row = first; row < (rows) && row < first + ROWS; row++)
 
 // ---- LayerNorm over a residual ----
 
 template <typename T>
-static void join_rows(const float *x, const T *y, const float *weight, const float *bias, float *total, float *out,
-                      T *low, float *mean, float *rstd, int64_t rows, int64_t width, float eps, Dropout dropout,
-                      int threads) {
+static void join_rows(const float *x, const T *y, const float *weight, const float *bias, float *total,
+                      float *out, T *low, float *mean, float *rstd, int64_t rows, int64_t width, float eps,
+                      Dropout dropout, int threads) {
 #pragma omp parallel for num_threads(threads) if (threads > 1)
     for (int64_t block = 0; block < blocks_of(rows); block++) {
         int16_t *bits = (int16_t *)scratch.of(width / 2 + 64);
@@ -365,7 +369,8 @@ static void sum_rows(const T *x, float *parts, int64_t rows, int64_t width, int 
         float *sums = parts + block * width;
         memset(sums, 0, width * sizeof(float));
         BY_BLOCK(rows)
-        for (int64_t i = 0; i < width; i += LANES) add_to(sums, i, load(x + row * width + i, width - i), width - i);
+        for (int64_t i = 0; i < width; i += LANES)
+            add_to(sums, i, load(x + row * width + i, width - i), width - i);
     }
 }
 
@@ -379,15 +384,16 @@ struct Exact {
 
     static floats add(floats sums, floats left, floats right) { return sums + left * right; }
 
-    template <typename T> static void take(const T *from, int64_t row, int64_t length, int64_t width, float *to) {
+    template <typename T>
+    static void take(const T *from, int64_t row, int64_t length, int64_t width, float *to) {
         const int64_t room = padded(width);
         for (int64_t t = 0; t < length; t++)
             for (int64_t i = 0; i < width; i += LANES)
                 store(to + t * room + i, load(from + t * row + i, width - i));
     }
     template <typename T>
-    static const float *take_down(const T *from, int64_t row, int64_t length, int64_t width, const float *taken,
-                                  float *to) {
+    static const float *take_down(const T *from, int64_t row, int64_t length, int64_t width,
+                                  const float *taken, float *to) {
         if (taken) return taken;  // by row is the same
         take(from, row, length, width, to);
         return to;
@@ -439,22 +445,32 @@ struct Paired {
                 halves both[2];
                 store((bf16 *)both, load(upper));
                 store((bf16 *)(both + 1), second);
-                const words joined = __builtin_convertvector(both[0], words) | __builtin_convertvector(both[1], words) << 16;
+                const words joined =
+                    __builtin_convertvector(both[0], words) | __builtin_convertvector(both[1], words) << 16;
                 memcpy(to + row / 2 * across + i, &joined, sizeof joined);
             }
         return to;
     }
 };
-template <typename T> struct Kind { typedef Exact Slots; };
-template <> struct Kind<bf16> { typedef Paired Slots; };
+template <typename T>
+struct Kind {
+    typedef Exact Slots;
+};
+template <>
+struct Kind<bf16> {
+    typedef Paired Slots;
+};
 #else
-template <typename T> struct Kind { typedef Exact Slots; };
+template <typename T>
+struct Kind {
+    typedef Exact Slots;
+};
 #endif
 
 // rows x columns vectors of a @ b (+ c). A slot of `a` lies at row * down + k * across.
 template <typename Slots, int rows, int columns>
-static void block_product(const float *a, int64_t down, int64_t across, const float *b, int64_t b_row, float *c,
-                          int64_t c_row, int64_t inner, bool add) {
+static void block_product(const float *a, int64_t down, int64_t across, const float *b, int64_t b_row,
+                          float *c, int64_t c_row, int64_t inner, bool add) {
     floats sums[rows][columns];
     for (int r = 0; r < rows; r++)
         for (int v = 0; v < columns; v++) sums[r][v] = add ? load(c + r * c_row + v * LANES) : floats{};
@@ -471,11 +487,12 @@ static void block_product(const float *a, int64_t down, int64_t across, const fl
 }
 
 template <typename Slots, int columns>
-static void product_columns(const float *a, int64_t down, int64_t across, const float *b, int64_t b_row, float *c,
-                            int64_t c_row, int64_t rows, int64_t inner, bool add) {
-#define SOME_ROWS(count)                                                                            \
-    for (; r + count <= rows; r += count)                                                           \
-        block_product<Slots, count, columns>(a + r * down, down, across, b, b_row, c + r * c_row, c_row, inner, add)
+static void product_columns(const float *a, int64_t down, int64_t across, const float *b, int64_t b_row,
+                            float *c, int64_t c_row, int64_t rows, int64_t inner, bool add) {
+#define SOME_ROWS(count)                                                                                    \
+    for (; r + count <= rows; r += count)                                                                   \
+    block_product<Slots, count, columns>(a + r * down, down, across, b, b_row, c + r * c_row, c_row, inner, \
+                                         add)
     int64_t r = 0;
     if constexpr (columns <= 2) SOME_ROWS(TALL);
     SOME_ROWS(4);
@@ -574,8 +591,10 @@ struct Place {
     }
 };
 
-// Some rows of scores to attention weights, in place; `alpha` is above 0. A processor works on several at once.
-template <int count> static inline void softmax_some(float *scores, int64_t length, float alpha) {
+// Some rows of scores to attention weights, in place; `alpha` is above 0. A processor works on several at
+// once.
+template <int count>
+static inline void softmax_some(float *scores, int64_t length, float alpha) {
     const int64_t across = padded(length);
     floats top[count], sums[count];
     float most[count], each[count];
@@ -589,7 +608,8 @@ template <int count> static inline void softmax_some(float *scores, int64_t leng
     for (int r = 0; r < count; r++) most[r] = largest(top[r]);
     for (int64_t i = 0; i < length; i += LANES)
         for (int r = 0; r < count; r++) {
-            const floats value = within(exponential((load(scores + r * across + i) - most[r]) * alpha), length - i);
+            const floats value =
+                within(exponential((load(scores + r * across + i) - most[r]) * alpha), length - i);
             store(scores + r * across + i, value);
             sums[r] += value;
         }
@@ -615,7 +635,8 @@ static void attend_texts(const T *qkv, T *context, Texts texts, Dropout dropout)
     for (int64_t index = 0; index < texts.runs * texts.texts * texts.heads; index++) {
         const Place place(texts, index);
         const int64_t length = place.length, across = padded(length);
-        float *memory = scratch.of((room + 2 * taken) * (across + LANES) + ROWS * (2 * across + 2 * room) + 2 * across + 1024);
+        float *memory = scratch.of((room + 2 * taken) * (across + LANES) + ROWS * (2 * across + 2 * room) +
+                                   2 * across + 1024);
         float *k = cut(memory, length * taken), *turned = cut(memory, taken * across);
         float *v = cut(memory, length * room);
         float *scores = cut(memory, ROWS * across), *packed = cut(memory, ROWS * across);
@@ -640,8 +661,10 @@ static void attend_texts(const T *qkv, T *context, Texts texts, Dropout dropout)
                 }
             const float *weights = Slots::pack(scores, rows, across, packed);
             const int64_t inner = (length + Slots::per - 1) / Slots::per;
-            product<Slots>(weights, across / Slots::per, 1, values, room, out, room, rows, inner, room, false);
-            give(out, all_width, rows, width, 1.f, context + (place.token + first) * all_width + place.head * width);
+            product<Slots>(weights, across / Slots::per, 1, values, room, out, room, rows, inner, room,
+                           false);
+            give(out, all_width, rows, width, 1.f,
+                 context + (place.token + first) * all_width + place.head * width);
         }
     }
 }
@@ -655,7 +678,8 @@ static void attend_back_texts(const T *qkv, const T *grad, T *out, Texts texts, 
     for (int64_t index = 0; index < texts.runs * texts.texts * texts.heads; index++) {
         const Place place(texts, index);
         const int64_t length = place.length, across = padded(length);
-        float *memory = scratch.of((4 * room + 3 * taken) * (across + LANES) + ROWS * (4 * across + 5 * room) + 2 * across + 1024);
+        float *memory = scratch.of((4 * room + 3 * taken) * (across + LANES) +
+                                   ROWS * (4 * across + 5 * room) + 2 * across + 1024);
         float *k = cut(memory, length * room), *k_down = cut(memory, length * room);
         float *grad_k = cut(memory, length * room), *grad_v = cut(memory, length * room);
         float *turned_k = cut(memory, taken * across), *v = cut(memory, length * taken);
@@ -700,7 +724,8 @@ static void attend_back_texts(const T *qkv, const T *grad, T *out, Texts texts, 
                 const float mean = sum(part);
                 for (int64_t i = 0; i < across; i += LANES) store(b + i, load(p + i) * (load(b + i) - mean));
             }
-            const int64_t of_keys = (length + Slots::per - 1) / Slots::per, of_rows = (rows + Slots::per - 1) / Slots::per;
+            const int64_t of_keys = (length + Slots::per - 1) / Slots::per,
+                          of_rows = (rows + Slots::per - 1) / Slots::per;
             const float *a = Slots::pack(back, rows, across, packed);
             product<Slots>(a, across / Slots::per, 1, keys, room, grad_q, room, rows, of_keys, room, false);
             give(grad_q, three, rows, width, texts.alpha, to + first * three);
@@ -718,7 +743,6 @@ static void attend_back_texts(const T *qkv, const T *grad, T *out, Texts texts, 
 
 // ---- what Python calls: `low` says whether T is bf16, else float32 ----
 
-
 extern "C" {
 
 void finegrid_draw(uint8_t *keep, int64_t key, int64_t first, int64_t lowest, int64_t count) {
@@ -731,27 +755,32 @@ void finegrid_draw(uint8_t *keep, int64_t key, int64_t first, int64_t lowest, in
     }
 }
 
-void finegrid_join(int low, const float *x, const void *y, const float *weight, const float *bias, float *total,
-                   float *out, void *out_low, float *mean, float *rstd, int64_t rows, int64_t width, float eps,
-                   int64_t key, int64_t first, int64_t lowest, float scale, int threads) {
+void finegrid_join(int low, const float *x, const void *y, const float *weight, const float *bias,
+                   float *total, float *out, void *out_low, float *mean, float *rstd, int64_t rows,
+                   int64_t width, float eps, int64_t key, int64_t first, int64_t lowest, float scale,
+                   int threads) {
     Dropout dropout{key, first, lowest, scale};
     if (low)
         join_rows(x, (const bf16 *)y, weight, bias, total, out, (bf16 *)out_low, mean, rstd, rows, width, eps,
                   dropout, threads);
     else
-        join_rows(x, (const float *)y, weight, bias, total, out, (float *)nullptr, mean, rstd, rows, width, eps,
-                  dropout, threads);
+        join_rows(x, (const float *)y, weight, bias, total, out, (float *)nullptr, mean, rstd, rows, width,
+                  eps, dropout, threads);
 }
 
-// `parts`: [3, blocks, width], sums by block; `sums`: [3, width], of the norm's weight and bias, and of y's bias.
+// `parts`: [3, blocks, width], sums by block; `sums`: [3, width], of the norm's weight and bias, and of y's
+// bias.
 void finegrid_join_back(int low, const float *grad, const float *total, const float *mean, const float *rstd,
-                        const float *weight, float *grad_x, void *grad_y, float *parts, float *sums, int64_t rows,
-                        int64_t width, int64_t key, int64_t first, int64_t lowest, float scale, int threads) {
+                        const float *weight, float *grad_x, void *grad_y, float *parts, float *sums,
+                        int64_t rows, int64_t width, int64_t key, int64_t first, int64_t lowest, float scale,
+                        int threads) {
     Dropout dropout{key, first, lowest, scale};
     if (low)
-        join_back_rows(grad, total, mean, rstd, weight, grad_x, (bf16 *)grad_y, parts, rows, width, dropout, threads);
+        join_back_rows(grad, total, mean, rstd, weight, grad_x, (bf16 *)grad_y, parts, rows, width, dropout,
+                       threads);
     else
-        join_back_rows(grad, total, mean, rstd, weight, grad_x, (float *)grad_y, parts, rows, width, dropout, threads);
+        join_back_rows(grad, total, mean, rstd, weight, grad_x, (float *)grad_y, parts, rows, width, dropout,
+                       threads);
     const int64_t blocks = blocks_of(rows);
     for (int i = 0; i < 3; i++) add_up(parts + i * blocks * width, blocks, width, sums + i * width);
 }
@@ -765,7 +794,8 @@ void finegrid_gelu_back(int low, const void *wide, const void *grad, void *out, 
     add_up(parts, blocks_of(rows), width, sums);
 }
 
-void finegrid_sum(int low, const void *x, float *parts, float *sums, int64_t rows, int64_t width, int threads) {
+void finegrid_sum(int low, const void *x, float *parts, float *sums, int64_t rows, int64_t width,
+                  int threads) {
     if (low)
         sum_rows((const bf16 *)x, parts, rows, width, threads);
     else
@@ -775,8 +805,8 @@ void finegrid_sum(int low, const void *x, float *parts, float *sums, int64_t row
 
 void finegrid_attend(int low, const void *qkv, void *context, const int64_t *starts, const int64_t *lengths,
                      const int64_t *begins, const int64_t *sides, int64_t texts, int64_t runs, int64_t tokens,
-                     int64_t heads, int64_t width, float alpha, int64_t key, int64_t first, int64_t lowest, float scale,
-                     int threads) {
+                     int64_t heads, int64_t width, float alpha, int64_t key, int64_t first, int64_t lowest,
+                     float scale, int threads) {
     Texts all{starts, lengths, begins, sides, texts, runs, tokens, heads, width, alpha, threads};
     Dropout dropout{key, first, lowest, scale};
     if (low)
@@ -787,8 +817,8 @@ void finegrid_attend(int low, const void *qkv, void *context, const int64_t *sta
 
 void finegrid_attend_back(int low, const void *qkv, const void *grad, void *out, const int64_t *starts,
                           const int64_t *lengths, const int64_t *begins, const int64_t *sides, int64_t texts,
-                          int64_t runs, int64_t tokens, int64_t heads, int64_t width, float alpha, int64_t key,
-                          int64_t first, int64_t lowest, float scale, int threads) {
+                          int64_t runs, int64_t tokens, int64_t heads, int64_t width, float alpha,
+                          int64_t key, int64_t first, int64_t lowest, float scale, int threads) {
     Texts all{starts, lengths, begins, sides, texts, runs, tokens, heads, width, alpha, threads};
     Dropout dropout{key, first, lowest, scale};
     if (low)
