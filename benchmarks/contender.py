@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from finegrid.training.loaded import LoadedStudy
 
 WARM_STEPS, WARM_SECONDS = 3, 15.0  # whichever comes first, but one step
+# What compiles does so at the first shapes that it meets: it is warm once so many steps took about as long.
+STEADY, AS_LONG, COMPILING_SECONDS = 8, 4.0, 400.0
 PRODUCTS = ("mm", "addmm", "bmm", "baddbmm", "_linear_pointwise", "mkldnn_linear")
 
 
@@ -278,6 +280,17 @@ def peak_bytes() -> int:
     return 1024 * int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1])
 
 
+def warm_compiled(step: Step) -> None:
+    start = time.perf_counter()
+    last: list[float] = []
+    while len(last) < STEADY or max(last) > AS_LONG * min(last):
+        began = time.perf_counter()
+        step()
+        last = [*last[1 - STEADY :], time.perf_counter() - began]
+        if time.perf_counter() - start > COMPILING_SECONDS:
+            break
+
+
 def main() -> None:
     job = Job(**json.loads(sys.argv[1]))
     torch.set_num_threads(job.threads)
@@ -294,6 +307,8 @@ def main() -> None:
             "finegrid-pretrain": pretrainer,
         }[job.contender](job)
     )
+    if job.compiled:
+        warm_compiled(step)
     start = time.perf_counter()
     for _ in range(WARM_STEPS):
         step()
