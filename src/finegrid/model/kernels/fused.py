@@ -179,8 +179,7 @@ def join_backward(
     return (
         grad_x,
         grad_y,
-        weight if norm.weight.requires_grad else None,
-        shift if norm.bias.requires_grad else None,
+        *plain.of_trained(norm, weight, shift),
         bias if with_bias else None,
     )
 

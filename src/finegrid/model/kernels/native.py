@@ -78,7 +78,7 @@ def attend(
     qkv: Tensor, bias: None, layout: Layout, dropped: Dropped | None, sight: Sight = WHOLE
 ) -> tuple[Tensor, Any]:
     if not fits(layout, dropped, sight):
-        return plain.attend(qkv, None, layout, dropped)
+        return plain.attend(qkv, None, layout, dropped, sight)
     qkv = qkv.contiguous()
     out = qkv.new_empty(*qkv.shape[:-1], qkv.shape[-1] // 3)
     about = *text_arguments(layout, out, sight), *dropout_arguments(dropped), threads()
@@ -177,8 +177,7 @@ def join_backward(
     return (
         grad_x,
         grad_y,
-        weight if norm.weight.requires_grad else None,
-        shift if norm.bias.requires_grad else None,
+        *plain.of_trained(norm, weight, shift),
         bias if with_bias else None,
     )
 

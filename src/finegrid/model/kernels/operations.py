@@ -61,14 +61,14 @@ class Operations(Protocol):
 def operations(x: Tensor, dtype: torch.dtype) -> Operations:
     """Those for activations like ``x`` and products in ``dtype``."""
     known = x.dtype == torch.float32 and dtype in (torch.float32, torch.bfloat16)
-    fused = kernels(x.device) if known else None
-    return plain if fused is None else fused
+    found = kernels(x.device) if known else None
+    return plain if found is None else found
 
 
 def means_by_kernel(hidden: Tensor, starts: Tensor, lengths: Tensor) -> Tensor | None:
     """Means over the tokens of each text, ``[texts, width]``; None where there is no kernel for that."""
-    fused = kernels(hidden.device) if hidden.dtype == torch.float32 else None
-    return None if fused is None else fused.means(hidden, starts, lengths)
+    found = kernels(hidden.device) if hidden.dtype == torch.float32 else None
+    return None if found is None else found.means(hidden, starts, lengths)
 
 
 def name_kernels(device: torch.device) -> str:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from finegrid.model.kernels import attention, products
 from finegrid.model.kernels.attention import Attended
 from finegrid.model.kernels.layout import Dropped, Layout
+from finegrid.model.kernels.sight import WHOLE, Sight
 
 Joined = tuple[Tensor, Tensor, Tensor]  # what went into LayerNorm, its mean, its reciprocal deviation
 
@@ -19,8 +20,10 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, None]:
     return products.linear(x, weight, bias), None
 
 
-def attend(qkv: Tensor, bias: None, layout: Layout, dropped: Dropped | None) -> tuple[Tensor, Attended]:
-    context, attended = attention.attend(qkv.flatten(0, -2), layout, dropped)
+def attend(
+    qkv: Tensor, bias: None, layout: Layout, dropped: Dropped | None, sight: Sight = WHOLE
+) -> tuple[Tensor, Attended]:
+    context, attended = attention.attend(qkv.flatten(0, -2), layout, dropped, sight)
     return context.view(*qkv.shape[:-1], -1), attended
 
 
@@ -56,6 +59,14 @@ def activate_backward(
     wide, active = activated
     (back,) = torch.autograd.grad(active, wide, grad)
     return back, sum_tokens(back, dtype) if with_bias else None
+
+
+def of_trained(norm: Any, weight: Tensor, bias: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    """A norm's gradients, but for what is frozen."""
+    return (
+        weight if norm.weight.requires_grad else None,
+        bias if norm.bias.requires_grad else None,
+    )
 
 
 def is_gelu(activation: Any) -> bool:
