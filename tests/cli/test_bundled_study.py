@@ -245,7 +245,10 @@ def test_a_screen_decides_on_a_bundle_and_knows_its_settings(home: Path, call: C
 @pytest.mark.slow
 def test_a_confirmation_compares_a_level_of_a_bundle_with_the_first(home: Path, call: Call) -> None:
     """The first level's settings are the small study's baseline, and the other's those beyond it."""
-    slow, quick = "{optimizer.rate = 1e-6, reinit.layers = 1}", "{training.epochs = 12}"
+    slow, quick = (
+        "{optimizer.rate = 1e-6, reinit.layers = 1}",
+        "{training.epochs = 12, optimizer.rate = 5e-3}",
+    )
     tables = f"[factors.recipe]\nslow = {slow}\nquick = {quick}\n"
     folder = written(home, "confirmed", tables, {}, "seeds = 4")
     assert call("run", folder).returncode == 0
