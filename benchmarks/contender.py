@@ -201,6 +201,7 @@ def plan(job: Job, texts: int) -> tuple[int, int]:
 
     loaded = open_study(job)
     recipe = loaded.study.baseline
+    cost = make_cost(loaded, recipe, measure(loaded, recipe))
     audit = Audit(
         engine=ENGINE,
         fingerprints=loaded.fingerprints,
@@ -210,7 +211,7 @@ def plan(job: Job, texts: int) -> tuple[int, int]:
         majority={},
         warnings=[],
         rows=[],
-        costs=[make_cost(loaded, recipe, measure(loaded, recipe))],
+        costs=[cost.model_copy(update={"texts": texts})],
         versions={},
     )
     room = capacity(loaded.settings, audit)

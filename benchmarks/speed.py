@@ -198,6 +198,8 @@ def figures_of(contenders: Sequence[Contender]) -> list[dict[str, float]]:
         one.process.stdin.write("go\n")
         one.process.stdin.flush()
     lines = [one.told(one.process.communicate()[0]) for one in contenders]
+    for one in contenders:
+        one.errors.close()
     return [json.loads(line.splitlines()[0]) for line in lines]
 
 
