@@ -19,10 +19,11 @@ from torch import Tensor, nn
 
 from finegrid.machine import find_compiler
 from finegrid.model.dropout import LEVELS
-from finegrid.model.kernels import compiling, plain, varlen
+from finegrid.model.kernels import attention, compiling, plain, varlen
 from finegrid.model.kernels.counter import counter_words
 from finegrid.model.kernels.layout import Dropped, Layout, cut, lay_out
 from finegrid.model.kernels.operations import kernels, operations
+from finegrid.model.kernels.sight import Sight
 
 CPU = torch.device("cpu")
 native = kernels(CPU)
@@ -175,6 +176,15 @@ def test_attention_and_its_gradient_are_torchs(
     close(ours[..., :real, :], theirs[..., :real, :], dtype)
     close(native.attend_backward(grad, attended), plain.attend_backward(grad, plainly), dtype)
     assert not ours[..., real:, :].any()
+
+
+@pytest.mark.parametrize("sight", [Sight(window=5), Sight(causal=True), Sight(scale=0.1, causal=True)])
+def test_what_is_left_to_torch_sees_what_it_would_see(sight: Sight) -> None:
+    layout = layout_of([21, 40], 2)
+    qkv = random(layout.tokens, 3 * 32)
+    context, attended = native.attend(qkv, None, layout, None, sight)
+    assert not isinstance(attended, native.NativeAttended)
+    close(context, attention.attend(qkv, layout, None, sight)[0])
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
