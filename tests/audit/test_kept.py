@@ -139,6 +139,47 @@ def test_other_texts_have_the_levels_and_proofs_that_they_have_when_nothing_is_k
     assert decided(audit) == decided(make_audit(open_study(others.study.folder)))
 
 
+def test_with_another_rate_only_what_it_decides_is_found_anew(
+    open_anew: Open, work: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_audit(open_anew())
+    work.clear()
+    monkeypatch.setattr(Canonicaliser, "_reaching", note(work, "reach", Canonicaliser._reaching))
+    other = open_at_rate(open_anew().study.folder, 7e-4)
+    audit = make_audit(other)
+
+    assert {*work} == {"prepare", "take"}  # models are made, and nothing is computed with them
+    assert {one.factor for one in audit.proofs if not one.kept} == {"optimizer.bias_correction"}
+    monkeypatch.setenv("FINEGRID_CACHE", "off")
+    assert decided(audit) == decided(make_audit(open_study(other.study.folder)))
+
+
+def open_at_rate(folder: Path, rate: float) -> LoadedStudy:
+    settings = folder / "study.toml"
+    text = settings.read_text(encoding="utf-8")
+    assert "rate = 0.002" in text
+    settings.write_text(text.replace("rate = 0.002", f"rate = {rate}"), encoding="utf-8")
+    return open_study(folder)
+
+
+def test_a_rate_of_its_own_next_to_other_rates_is_proved_anew(
+    taught: LoadedStudy, user_cache: Path, bert: Path, tmp_path: Path
+) -> None:
+    """Where a level has the very rate that all have, it does nothing."""
+    scales = Canonicaliser(taught, 0).scales
+    assert scales(on(taught, "rates.layer_decay")) and scales(on(taught, "freeze.layers"))
+    assert not scales(on(taught, "train.rate")) and not scales(on(taught, "lora.rate"))
+
+    own = '[train]\nonly = "biases"\n[factors]\n"train.rate" = [0.0, 0.002]'
+    audits = []
+    for name, rate in (("same", 2e-3), ("other", 7e-4)):
+        folder = write_study(tmp_path / name, bert, own)
+        audits.append(make_audit(open_at_rate(folder, rate)))
+
+    assert audits[0].proofs[0].reason and audits[0].rows[1].inert
+    assert not audits[1].proofs[0].reason and audits[1].proofs[0].changes
+
+
 def test_seconds_go_with_the_tokens_and_memory_is_never_told_smaller(open_anew: Open) -> None:
     one, other = open_anew(), open_anew(seed=7, texts=27)
     recipe = one.study.baseline
@@ -210,7 +251,7 @@ def fill(keeping: KeptAudits) -> None:
     recipe = loaded.study.baseline
     keeping.keep_tier(loaded.pack_proving(), loaded.prove_tier())
     keeping.keep_words(["model"], "digest")
-    keeping.keep_proof(["free"], ["exact"], Proof(factor="freeze.layers", level=1, reason="nothing"))
+    keeping.keep_proof(Proof(factor="freeze.layers", level=1, reason="nothing"), ["exact"], ["free"])
     keeping.keep_cost(recipe, MEASURED.model_copy(update={"sizes": sizes_of(loaded, recipe)}))
     keeping.save()
 
@@ -221,8 +262,8 @@ def find_all(keeping: KeptAudits) -> list[object]:
     return [
         keeping.find_tier(loaded.pack_proving()),
         keeping.find_words(["model"]),
-        keeping.find_proof(["free"], []),
-        keeping.find_proof(None, ["exact"]),
+        keeping.find_proof([], ["free"]),
+        keeping.find_proof(["exact"]),
         keeping.find_cost(loaded.study.baseline),
     ]
 
@@ -294,7 +335,7 @@ def test_numbers_that_a_seed_draws_are_its_own(loaded: LoadedStudy, user_cache: 
     other = KeptAudits(loaded, 1)
 
     assert other.find_words(["model"]) is None
-    assert other.find_proof(["free"], []) is not None
+    assert other.find_proof([], ["free"]) is not None
 
 
 def test_what_the_texts_decide_is_found_anew(open_anew: Open) -> None:
@@ -337,12 +378,13 @@ def test_what_reads_texts_or_acts_in_steps_is_kept_for_these_texts_alone(
     assert {"reinit", "freeze", "optimizer", "rates", "schedule", "dropout", "lora", "train"} <= plain
 
 
-def test_kept_proofs_of_all_factors_are_those_that_other_texts_give(
-    taught: LoadedStudy, user_cache: Path, bert: Path, tmp_path: Path
+@pytest.mark.parametrize("rate", [2e-3, 1e-5])
+def test_kept_proofs_of_all_factors_are_those_that_other_texts_and_rates_give(
+    taught: LoadedStudy, user_cache: Path, bert: Path, tmp_path: Path, rate: float
 ) -> None:
     other = write_study(tmp_path / "other", bert)
     write_texts(other / "train.tsv", 24, seed=9)
-    unlike = open_study(other)
+    unlike = open_at_rate(other, rate)
     keeping = [KeptAudits(study, 0) for study in (taught, unlike)]
     factors = [factor for factor in ON if keeping[0].is_plain(on(taught, factor))]
     prove_all(taught, factors, keeping[0])

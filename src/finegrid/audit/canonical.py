@@ -18,7 +18,7 @@ import numpy as np
 from torch.nn import functional as F
 
 from finegrid.audit.hashes import LOADED, hash_initial
-from finegrid.audit.kept import KeptAudits
+from finegrid.audit.kept import KeptAudits, PreparedFacts
 from finegrid.errors import InputError
 from finegrid.model.classifier import Classifier
 from finegrid.model.packing.batches import pack
@@ -40,12 +40,10 @@ class Reduction:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a recipe makes of the model before training."""
+    """What a recipe makes of the model before training, and what is known of that."""
 
     model: Classifier
-    initial: dict[str, str]  # hash of the initial values of every parameter, or `LOADED`
-    reaching: frozenset[str]  # parameters that get a gradient if everything trains
-    sites: tuple[str, ...]  # active dropout sites
+    facts: PreparedFacts
 
 
 class Canonicaliser:
@@ -118,20 +116,19 @@ class Canonicaliser:
     def _hash_prepared(self, recipe: Recipe) -> tuple[str, bool]:
         """The same from the model itself, and whether the texts have a say in it."""
         prepared, steps = self.prepare(recipe), self._steps(recipe)
-        model = prepared.model
+        model, facts = prepared.model, prepared.facts
         every = build_groups(recipe, model)
+        reaching = {*facts.reaching}
         groups = [(group, hypers_of(group, steps)) for group in every]
         hypers = {p: those for group, those in groups for p in group["params"]}
         tensors = [
-            (name, prepared.initial[name], hypers.get(p) if p.requires_grad else None)
+            (name, facts.initial[name], hypers.get(p) if p.requires_grad else None)
             for name, p in model.named_parameters()
-            if name in prepared.reaching
+            if name in reaching
         ]
         rule = build_rule(recipe, model, self.loaded.setting(self.seed, recipe)).key
-        digest = hashlib.sha256(repr([model.pooling, tensors, prepared.sites, rule]).encode()).hexdigest()
-        words = {name for name, p in model.named_parameters() if p is model.parts.embedding_table.weight}
-        own_words = any(prepared.initial[name] != LOADED for name in words)  # of which rows are the texts'
-        return digest, own_words or any("factor" in group for group in every)
+        digest = hashlib.sha256(repr([model.pooling, tensors, facts.sites, rule]).encode()).hexdigest()
+        return digest, has_own_words(prepared) or any("factor" in group for group in every)
 
     def _form_in_steps(self, strategy: Strategy, recipe: Recipe) -> Hashable:
         """What a strategy comes to in the steps of the study's runs, over all splits; None: nothing."""
@@ -153,12 +150,18 @@ class Canonicaliser:
         key = (recipe.model.pooling, *preparing, *reading)
         if key not in self._prepared:
             model = build_model(self.loaded, recipe, self.seed)
-            initial = hash_initial(model, self.loaded.checkpoint, self.loaded.rows(recipe))
-            sites = tuple(f"{name} {site.dropped}" for name, site in model.dropouts.items() if site.active)
-            self._prepared[key] = Prepared(model, initial, self._reaching(model, recipe), sites)
+            facts = self.kept.find_prepared(recipe) if self.kept else None
+            self._prepared[key] = Prepared(model, facts or self._find_facts(model, recipe))
+            if self.kept and not facts and not has_own_words(self._prepared[key]):
+                self.kept.keep_prepared(recipe, self._prepared[key].facts)
         return self._prepared[key]
 
-    def _reaching(self, model: Classifier, recipe: Recipe) -> frozenset[str]:
+    def _find_facts(self, model: Classifier, recipe: Recipe) -> PreparedFacts:
+        initial = hash_initial(model, self.loaded.checkpoint, self.loaded.rows(recipe))
+        sites = tuple(f"{name} {site.dropped}" for name, site in model.dropouts.items() if site.active)
+        return PreparedFacts(initial=initial, reaching=self._reaching(model, recipe), sites=sites)
+
+    def _reaching(self, model: Classifier, recipe: Recipe) -> tuple[str, ...]:
         """One backward pass with everything trainable, and nothing dropped: no layer as a whole, either. What
         the recipe froze is frozen again afterwards.
         """
@@ -169,12 +172,19 @@ class Canonicaliser:
         batch = pack(self.loaded.tokens.train, rows, recipe.model.max_length, self.loaded.device)
         with model.evaluating():
             F.cross_entropy(model(batch), batch.labels).backward()
-        reaching = frozenset(name for name, p in model.named_parameters() if p.grad is not None)
+        reaching = tuple(name for name, p in model.named_parameters() if p.grad is not None)
         model.zero_grad(set_to_none=True)
         model.frozen_layers = frozen_layers
         for p in frozen:
             p.requires_grad_(False)
         return reaching
+
+    def scales(self, recipe: Recipe) -> bool:
+        """Whether all rates of a recipe are multiples of its own."""
+        model = self.prepare(recipe).model
+        groups, unit = (build_groups(one, model) for one in (recipe, recipe.at_unit_rate))
+        pairs = zip(groups, unit, strict=False)
+        return len(groups) == len(unit) and all(a["lr"] == recipe.rate * b["lr"] for a, b in pairs)
 
     def reason(self, recipe: Recipe, without: Recipe) -> str:
         """Why two recipes are one."""
@@ -188,7 +198,7 @@ class Canonicaliser:
 
     def find_reason(self, recipe: Recipe, without: Recipe) -> str:
         a, b = self.prepare(recipe), self.prepare(without)
-        changed = [name for name in a.initial if a.initial[name] != b.initial.get(name)]
+        changed = [name for name, found in a.facts.initial.items() if found != b.facts.initial.get(name)]
         if changed:
             tensors = ", ".join(name.removeprefix("encoder.") for name in changed[:2])
             never = "never reaches" if len(changed[:2]) == 1 else "never reach"
@@ -200,6 +210,13 @@ class Canonicaliser:
         if recipe.training.micro_batch != without.training.micro_batch:
             return "no batch has more texts"
         return "it changes no tensor, rate, decay or dropout site that reaches the loss"
+
+
+def has_own_words(prepared: Prepared) -> bool:
+    """Whether words start from other values than the checkpoint's. The texts decide which words there are."""
+    words = prepared.model.parts.embedding_table.weight
+    named = prepared.model.named_parameters()
+    return any(prepared.facts.initial[name] != LOADED for name, p in named if p is words)
 
 
 def hypers_of(group: ParamGroup, steps: int) -> tuple[object, ...]:

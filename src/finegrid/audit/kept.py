@@ -96,6 +96,22 @@ class ProvedTier(BaseModel):
     longest: int
 
 
+class PreparedFacts(BaseModel):
+    """What a recipe makes of the model before training, but for the model itself.
+
+    Attributes:
+        initial: hashes of the initial values of every parameter, or `hashes.LOADED`.
+        reaching: parameters that get a gradient if everything trains.
+        sites: active dropout sites.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    initial: dict[str, str]
+    reaching: tuple[str, ...]
+    sites: tuple[str, ...]
+
+
 class KeptAudits:
     """The shelves of one study."""
 
@@ -142,6 +158,21 @@ class KeptAudits:
 
     # What a recipe makes of the model, of the seed's own numbers
 
+    def find_prepared(self, recipe: Recipe) -> PreparedFacts | None:
+        """What is known of a model before its training, whatever the rates."""
+        key = self._key_of_prepared(recipe)
+        return None if key is None else parse_kept(PreparedFacts, self._forms.get(key))
+
+    def keep_prepared(self, recipe: Recipe, facts: PreparedFacts) -> None:
+        if (key := self._key_of_prepared(recipe)) is not None:
+            self._forms.put(key, facts.model_dump())
+
+    def _key_of_prepared(self, recipe: Recipe) -> Key | None:
+        if self.free_key(recipe) is None or type(recipe) is not Recipe:
+            return None
+        preparing = [one for one in recipe.acting if one.overrides("prepare_model")]
+        return ["prepared", recipe.model.pooling, *map(repr, preparing)]
+
     def keys_of_model(self, recipe: Recipe) -> list[Key]:
         """What decides on it: where the texts have no say in it, and where they have. The first under which
         something is kept is the right one. None of code of one's own.
@@ -181,22 +212,26 @@ class KeptAudits:
         plain = not any(strategy.overrides(seam) for strategy in acting for seam in changing)
         return plain and recipe.texts == OWN_TEXTS and self.free_key(recipe) is not None
 
-    def find_proof(self, free: Key | None, exact: Key) -> Proof | None:
-        """A proof of these texts; else one of others, where that says the same."""
-        for key in (exact, free):
-            entry = None if key is None else self._proofs.get(key)
+    def find_proof(self, exact: Key, *free: Key) -> Proof | None:
+        """A proof of these texts; else one of others, or with another rate, where that says the same."""
+        for key in (exact, *free):
+            entry = self._proofs.get(key)
             if entry is not None and (proof := parse_kept(Proof, entry)) is not None:
                 return proof.model_copy(update={"kept": entry.made})
         return None
 
-    def keep_proof(self, free: Key | None, exact: Key, proof: Proof) -> None:
-        """Of what a step computes, losses and counts are of its texts: other studies are not told of them."""
+    def keep_proof(self, proof: Proof, exact: Key, *free: Key) -> None:
+        """Of what a step computes, losses and counts are of its texts: other studies are not told of them.
+
+        Args:
+            proof: what was found.
+            exact: all that decides on it.
+            free: what decides on it in other studies; it must be `seen_before`.
+        """
         self._proofs.put(exact, proof.model_dump())
-        if free is not None and all(
-            change.aspect in SEEN_BEFORE for change in (*proof.changes, *proof.beyond)
-        ):
-            blank = {"loss": None, "gradients": None, "updated": None}
-            self._proofs.put(free, {**proof.model_dump(), **blank})
+        blank = {"loss": None, "gradients": None, "updated": None}
+        for key in free:
+            self._proofs.put(key, {**proof.model_dump(), **blank})
 
     # What a run costs, scaled to the texts
 
@@ -227,6 +262,11 @@ class KeptAudits:
         about = ("model.pooling", "training.batch_size", "training.micro_batch")
         norms = any(strategy.overrides("change_gradients_") for strategy in recipe.acting)
         return [sorted(priced.items()), [levels[name] for name in about], recipe.reads_table, norms]
+
+
+def seen_before(proof: Proof) -> bool:
+    """Whether all that a level changes is there before a step."""
+    return all(change.aspect in SEEN_BEFORE for change in (*proof.changes, *proof.beyond))
 
 
 def sizes_of(loaded: LoadedStudy, recipe: Recipe) -> SizesOfTexts:

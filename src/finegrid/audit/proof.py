@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from finegrid.audit.canonical import Canonicaliser, hash_rates
+from finegrid.audit.kept import seen_before
 from finegrid.audit.snapshot import Snapshot, take, whereabouts
 from finegrid.recipe.identity import Level, Levels
 from finegrid.recipe.recipe import Recipe
@@ -85,16 +86,32 @@ class Prover:
         about = [factor, level, sorted(pair.given.items()), reason, settings]
         if self.kept is None or not all(map(self.kept.keys_of_model, (pair.first, pair.moved))):
             return self.prove_by_steps(factor, level, pair, reason, settings)
-        free = self.free_key(pair, settings)
-        exact = [*about, self.seed, *map(self.kept.texts_key, (pair.first, pair.moved))]
-        keys = free and [*about, *free], exact
-        if (proof := self.kept.find_proof(*keys)) is None:
+        both = (pair.first, pair.moved)
+        exact = [*about, self.seed, *map(self.kept.texts_key, both)]
+        free = [[*about, *key] for key in self.free_keys(pair, settings)]
+        if (proof := self.kept.find_proof(exact, *free)) is None:
             proof = self.prove_by_steps(factor, level, pair, reason, settings)
-            self.kept.keep_proof(*keys, proof)
+            if not seen_before(proof):
+                free = []
+            elif not all(map(self.canonicaliser.scales, both)):
+                free = free[:1]
+            self.kept.keep_proof(proof, exact, *free)
         return proof
 
+    def free_keys(self, pair: Pair, settings: Sequence[str]) -> list[list[Any]]:
+        """What a proof depends on beside the level and the encoder: with these rates, and with any
+        rate of a recipe that all are multiples of. None where the texts have a say in it.
+        """
+        key, both = self.free_key(pair, settings), (pair.first, pair.moved)
+        if key is None or self.kept is None:
+            return []
+        rates = [recipe.rate for recipe in both]
+        found = [*map(self.kept.free_key, both)]
+        units = [self.kept.free_key(recipe.at_unit_rate) for recipe in both]
+        return [[*found, *key], [*units, rates[0] == rates[1], *key]]
+
     def free_key(self, pair: Pair, settings: Sequence[str]) -> list[Any] | None:
-        """What a proof depends on beside the level and the encoder; None where the texts have a say in it.
+        """What a proof depends on beside the two recipes; None where the texts have a say in it.
 
         They decide how many steps there are, and with these what the rates of a step are: whether they are 0,
         and whether two schedules are one.
@@ -116,7 +133,7 @@ class Prover:
         ends = pair.first.training.earliest_end == pair.moved.training.earliest_end
         portions = [[r.training.batch_size, r.training.portion] for r in both]
         same = [schedules[0] == schedules[1], totals[0] == totals[1], ends]
-        return [*map(self.kept.free_key, both), portions, same, moves]
+        return [portions, same, moves]
 
     def prove_by_steps(
         self, factor: str, level: Level, pair: Pair, reason: str, settings: Sequence[str]

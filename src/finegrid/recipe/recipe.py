@@ -148,6 +148,16 @@ class Recipe:
         return max((strategy.frozen_layers for strategy in self.acting), default=0)
 
     @property
+    def rate(self) -> float:
+        """The peak learning rate of what has none of its own."""
+        return self.optimizer.rate
+
+    @property
+    def at_unit_rate(self) -> Recipe:
+        """With a rate of 1, so that other rates are multiples of it."""
+        return self.at({"optimizer.rate": 1.0})
+
+    @property
     def copies(self) -> int:
         """How often a run keeps what it trains, beside weights, gradients, moments and the best weights."""
         return sum(strategy.copies for strategy in self.acting)
