@@ -305,7 +305,7 @@ def test_a_worker_asks_for_what_the_probe_has_measured(study: Study) -> None:
     place = Cluster("ray", _settings=RunSettings(threads=2))
 
     assert place.settle(RunSettings(threads=2), audit, [family])  # they were hired for nothing
-    assert place._resources() == {"num_cpus": 2, "memory": 10**9 + 2 * 10**8}
+    assert place._resources() == {"num_cpus": 2, "memory": 10**9 + 2 * 10**8 + 10**8 // 5}
     assert not place.settle(RunSettings(threads=2), audit, [family])
     assert session.describe_resources(place._resources()) == "2 CPU, 1.1 GiB"
     on_gpu = Cluster("ray", _settings=RunSettings(device="cuda"))

@@ -31,6 +31,7 @@ from finegrid.model.rows import held_rows
 from finegrid.recipe.recipe import Recipe
 from finegrid.running.records import record_of
 from finegrid.strategies.seams import Strategy
+from finegrid.study.audit_file import COPIES
 from finegrid.study.free import key_of_free
 from finegrid.study.settings import RunSettings
 from finegrid.training.build import build_model
@@ -231,7 +232,7 @@ def test_memory_of_the_table_falls_by_the_share_of_rows(loaded: LoadedStudy) -> 
     left_out = every.table.weight.numel() - some.table.weight.numel()
 
     assert left_out > every.table.weight.numel() / 3
-    assert member_memory(every) - member_memory(some) == 5 * 4 * left_out
+    assert member_memory(every) - member_memory(some) == COPIES * 4 * left_out
 
 
 def test_a_frozen_table_is_held_in_part_and_shared(loaded: LoadedStudy) -> None:

@@ -24,7 +24,7 @@ from finegrid.encoders.families import CheckpointInfo
 from finegrid.encoders.poolings import OF_FIRST_TOKENS
 from finegrid.errors import input_error
 from finegrid.machine import machine, versions
-from finegrid.model.device import name_gpu, peak_memory, reset_peak_memory, total_memory
+from finegrid.model.device import mapped_memory, name_gpu, peak_memory, reset_peak_memory, total_memory
 from finegrid.planning.capacity import room_of_a_run
 from finegrid.recipe.identity import ENGINE, Levels
 from finegrid.recipe.recipe import Recipe
@@ -231,9 +231,9 @@ def measure_as(loaded: LoadedStudy, recipe: Recipe, recompute: bool) -> Measured
         prefix_is_constant=run.model.prefix_is_constant,
         seconds_per_token=per_token,
         pretrain_seconds=start_seconds(run),
-        memory=peak_memory(loaded.device),
+        memory=peak_memory(loaded.device) - mapped_memory(loaded.device),
         member_memory=member_memory(run),
-        copies=COPIES + recipe.copies,
+        copies=held_copies(run),
         recomputes=recompute,
     )
 
@@ -271,7 +271,14 @@ def start_seconds(run: Run) -> float:
 def member_memory(run: Run) -> int:
     """Bytes of another member of a family of such runs."""
     trained = sum(p.numel() * p.element_size() for p in run.trained().values())
-    return (COPIES + run.recipe.copies) * trained
+    return held_copies(run) * trained
+
+
+def held_copies(run: Run) -> int:
+    """How often a member of a family holds what it trains while others step. A captured step has gradients of
+    its own; else one member at a time has them.
+    """
+    return COPIES + run.recipe.copies + captures_steps(run.loaded, [run])
 
 
 def seconds_per_token(loaded: LoadedStudy, run: Run) -> float:

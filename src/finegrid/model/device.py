@@ -51,16 +51,27 @@ def peak_memory(device: torch.device) -> int:
     """Most memory this process has used since `reset_peak_memory`, in bytes."""
     if device.type == "cuda":
         return torch.cuda.max_memory_reserved(device)  # that of graphs counts as free while they do not run
-    status = Path("/proc/self/status")
-    if status.exists():
-        for line in status.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
+    if (peak := read_status("VmHWM")) is not None:
+        return peak
     import resource  # not on Windows, and there only
     import sys
 
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def mapped_memory(device: torch.device) -> int:
+    """What of a process's memory are files that it maps, in bytes: the system may drop it, and processes that
+    map the same files share it. 0 of a GPU, and where it cannot be known.
+    """
+    return 0 if device.type == "cuda" else read_status("RssFile") or 0
+
+
+def read_status(name: str) -> int | None:
+    """Bytes of a line of this process's status on Linux; None where there is none."""
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:")), None)
 
 
 def name_gpu(device: torch.device) -> str:

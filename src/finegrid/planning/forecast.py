@@ -32,7 +32,7 @@ def family_seconds(family: Family, audit: Audit) -> float:
 def family_memory(family: Family, audit: Audit, stacked: bool = False) -> int:
     """Predicted peak bytes of a worker that trains the family; 0 where nothing was measured."""
     cost = audit.cost(family.runs[0].recipe)
-    return cost.memory + (len(family.runs) - 1) * cost.member(stacked) if cost else 0
+    return cost.of_family(len(family.runs), stacked) if cost else 0
 
 
 def makespan(families: Sequence[Family], audit: Audit, workers: int) -> float:

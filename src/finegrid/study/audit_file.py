@@ -43,7 +43,7 @@ CHINESE = {
 PROOF_WORDS: dict[Lang, dict[str, str]] = {"en": ENGLISH, "zh": CHINESE}
 assert ENGLISH.keys() == CHINESE.keys()
 SPLITS, SCORED = ("train", "dev", "test"), ("dev", "test")
-COPIES = 5  # of what a member trains: weights, gradients, two moments, the best epoch's weights
+COPIES = 4  # of what a member trains, between its steps: weights, two moments, the best epoch's weights
 
 
 class RowAudit(BaseModel):
@@ -66,13 +66,20 @@ class Cost(BaseModel):
     prefix_seconds: float  # of a step's frozen prefix, which a family shares
     evaluation_seconds: float  # dev, once
     test_seconds: float
-    memory: int  # peak bytes of a process that trains one such run, but for the best epoch's weights
+    # Peak bytes of a process that trains one such run, without the best epoch's weights and without mapped
+    # files, of which the system keeps one copy for all processes.
+    memory: int
     pretrain_seconds: float = 0.0  # of pre-training the encoder, for as many families as have it in common
     member_memory: int = 0  # bytes that one more member of its family adds
-    copies: int = COPIES  # how often these hold what the run trains
+    copies: int = 5  # how often these hold what the run trains; audits that do not say so counted gradients
     texts: int = 0  # that such a run trains on; 0: those of the train split
     recomputes: bool = False  # whether layers were computed twice, and not kept
     kept: str = ""  # the day on which another study measured it here, as 2026-11-28; empty: this one did
+
+    def of_family(self, members: int, stacked: bool) -> int:
+        """Bytes of a process that trains a family of so many."""
+        best = self.member_memory // self.copies
+        return self.memory + best + (members - 1) * self.member(stacked)
 
     def member(self, stacked: bool) -> int:
         """Bytes that one more member adds. Stacked runs have their activations at once, each its own."""

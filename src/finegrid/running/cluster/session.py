@@ -330,7 +330,7 @@ class Cluster(Place):
         if self._settings.device == "cuda":
             return 0
         stacked = self._settings.stack_size > 1
-        return max((cost.memory + (members - 1) * cost.member(stacked) for cost in costs), default=0)
+        return max((cost.of_family(members, stacked) for cost in costs), default=0)
 
     def _guess_memory(self, audit: Audit | None) -> int:
         """What the largest family takes, before it is known which are left; 0 where nothing was measured."""
