@@ -67,7 +67,8 @@ def pool_padded(pool: Pool, hidden: Sequence[Tensor], real: Tensor) -> Tensor:
             return mean((hidden[1] + last) / 2)
         case "last-token":
             ends = torch.arange(last.shape[1], device=last.device) * real[:, :, 0]
-            return last[torch.arange(len(last), device=last.device), ends.argmax(1)]
+            places = ends.argmax(1)[:, None, None].expand(-1, 1, last.shape[2])
+            return last.gather(1, places)[:, 0]  # `len(last)` would be fixed in an exported graph
         case "max":
             return last.masked_fill(real == 0, -torch.inf).amax(1)
         case "mean-of-last-4":
