@@ -126,8 +126,8 @@ class Canonicaliser:
             for name, p in model.named_parameters()
             if name in reaching
         ]
-        rule = build_rule(recipe, model, self.loaded.setting(self.seed, recipe)).key
-        digest = hashlib.sha256(repr([model.pooling, tensors, facts.sites, rule]).encode()).hexdigest()
+        read = [model.pooling, tensors, facts.sites, self.rule(recipe)]
+        digest = hashlib.sha256(repr(read).encode()).hexdigest()
         return digest, has_own_words(prepared) or any("factor" in group for group in every)
 
     def _form_in_steps(self, strategy: Strategy, recipe: Recipe) -> Hashable:
@@ -178,6 +178,11 @@ class Canonicaliser:
         for p in frozen:
             p.requires_grad_(False)
         return reaching
+
+    def rule(self, recipe: Recipe) -> str:
+        """What turns gradients into new values; equal keys update alike."""
+        setting = self.loaded.setting(self.seed, recipe)
+        return build_rule(recipe, self.prepare(recipe).model, setting).key
 
     def scales(self, recipe: Recipe) -> bool:
         """Whether all rates of a recipe are multiples of its own."""

@@ -91,8 +91,8 @@ class Prover:
         free = [[*about, *key] for key in self.free_keys(pair, settings)]
         if (proof := self.kept.find_proof(exact, *free)) is None:
             proof = self.prove_by_steps(factor, level, pair, reason, settings)
-            if not seen_before(proof):
-                free = []
+            if not seen_before(proof) or len({*map(self.canonicaliser.rule, both)}) > 1:
+                free = []  # nor what another rule makes of a step: it may be lost in rounding, here and now
             elif not all(map(self.canonicaliser.scales, both)):
                 free = free[:1]
             self.kept.keep_proof(proof, exact, *free)
