@@ -100,7 +100,7 @@ class Prover:
 
     def free_keys(self, pair: Pair, settings: Sequence[str]) -> list[list[Any]]:
         """What a proof depends on beside the level and the encoder: with these rates, and with any
-        rate of a recipe that all are multiples of. None where the texts have a say in it.
+        rate of a recipe that all are multiples of. Empty where the texts have a say in it.
         """
         key, both = self.free_key(pair, settings), (pair.first, pair.moved)
         if key is None or self.kept is None:

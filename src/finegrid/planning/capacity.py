@@ -75,9 +75,8 @@ class Capacity:
         if cost is None or not cost.member_memory:
             return self.family_size if frozen else 1
         most = self.family_size if frozen else min(self.family_size, self._in_a_short_epoch(cost))
-        stacked = self.stack_size > 1
         if self.worker_bytes:
-            most = min(most, 1 + (self.worker_bytes - cost.of_family(1, stacked)) // cost.member(stacked))
+            most = min(most, 1 + (self.worker_bytes - cost.alone) // cost.member(self.stack_size > 1))
         return max(1, most)
 
     def _in_a_short_epoch(self, cost: Cost) -> int:
@@ -101,7 +100,7 @@ def capacity(settings: RunSettings, audit: Audit, hardware: Hardware | None = No
         budget = settings.memory * GIB / devices if settings.memory else SHARE_CUDA * audit.device_memory
         return Capacity(audit, devices, int(budget), *shared)
     budget = settings.memory * GIB if settings.memory else SHARE * has.memory
-    largest = max((cost.of_family(1, stacked=False) for cost in audit.costs), default=0)
+    largest = max((cost.alone for cost in audit.costs), default=0)
     by_memory = int(budget / largest) if largest else has.cores
     workers = max(1, min(has.cores // settings.threads, by_memory))
     return Capacity(audit, workers, int(budget / workers), settings.family_size, settings.stack_size)

@@ -76,15 +76,18 @@ class Cost(BaseModel):
     recomputes: bool = False  # whether layers were computed twice, and not kept
     kept: str = ""  # the day on which another study measured it here, as 2026-11-28; empty: this one did
 
+    @property
+    def alone(self) -> int:
+        """Bytes of a process that trains one such run, with the best epoch's weights."""
+        return self.memory + self.member_memory // self.copies
+
     def of_family(self, members: int, stacked: bool) -> int:
         """Bytes of a process that trains a family of so many."""
-        best = self.member_memory // self.copies
-        return self.memory + best + (members - 1) * self.member(stacked)
+        return self.alone + (members - 1) * self.member(stacked)
 
     def member(self, stacked: bool) -> int:
         """Bytes that one more member adds. Stacked runs have their activations at once, each its own."""
-        best = self.member_memory // self.copies
-        return self.memory + best if stacked and self.member_memory else self.member_memory
+        return self.alone if stacked and self.member_memory else self.member_memory
 
 
 class Change(BaseModel):
