@@ -181,6 +181,24 @@ def test_a_rate_of_its_own_next_to_other_rates_is_proved_anew(
     assert not audits[1].proofs[0].reason and audits[1].proofs[0].changes
 
 
+def test_a_level_with_the_rate_of_all_is_proved_anew_beside_another_rate(
+    user_cache: Path, bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Biases that train alone have a rate of their own, which shows where that is not the rate of all."""
+    own = '[train]\nrate = 2e-3\n[factors]\n"train.only" = ["all", "biases"]'
+    same, other = (
+        open_at_rate(write_study(tmp_path / name, bert, own), rate)
+        for name, rate in (("same", 2e-3), ("other", 7e-4))
+    )
+    first = make_audit(same)
+    audit = make_audit(other)
+
+    monkeypatch.setenv("FINEGRID_CACHE", "off")
+    assert decided(audit) == decided(make_audit(open_study(other.study.folder)))
+    shown = [{change.aspect for change in each.proofs[0].changes} for each in (first, audit)]
+    assert "rates" not in shown[0] and "rates" in shown[1]
+
+
 def test_seconds_go_with_the_tokens_and_memory_is_never_told_smaller(open_anew: Open) -> None:
     one, other = open_anew(), open_anew(seed=7, texts=27)
     recipe = one.study.baseline
