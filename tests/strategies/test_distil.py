@@ -338,6 +338,16 @@ def test_what_a_teacher_says_is_worked_out_once(
     assert torch.equal(pupil().teachers.logits("models/best"), first)
 
 
+def test_a_machine_without_kernels_asks_a_teacher_anew(
+    pupil: Callable[[], LoadedStudy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pupil().teachers.logits("models/best")
+    monkeypatch.setattr("finegrid.model.kernels.operations.name_kernels", lambda device: "others")
+    pupil().teachers.logits("models/best")
+
+    assert len([*(pupil().study.folder / "cache").glob("teacher-*.npz")]) == 2
+
+
 def test_a_teacher_of_other_data_is_warned_of(pupil: Callable[[], LoadedStudy]) -> None:
     change_fitted_(pupil().study.folder / "models" / "best", fingerprints={"data": "another"})
 

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from support.stacks import go_plainly_
 from support.studies import assert_same_run, open_study, recipe_of, train, write_study
 from torch import Tensor
 
 from finegrid.errors import InputError
 from finegrid.model.classifier import Classifier
+from finegrid.model.kernels.operations import kernels
 from finegrid.training.frozen_prefix import FrozenPrefix, frozen_prefix
 from finegrid.training.loaded import LoadedStudy
 from finegrid.training.run import Run
@@ -100,6 +102,23 @@ def test_other_frozen_layers_and_other_lengths_have_prefixes_of_their_own(
     assert first is not None and second is not None
 
     assert first._key() != second._key()
+
+
+@pytest.mark.skipif(kernels(torch.device("cpu")) is None, reason="no C++ compiler here")
+def test_other_kernels_have_prefixes_of_their_own(
+    tmp_path: Path, bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = open_study(write_study(tmp_path / "study", bert))
+    (native,) = train(loaded, recipe_of(loaded, **SILENT))
+    alone = open_study(write_study(tmp_path / "alone", bert))
+
+    go_plainly_(monkeypatch)  # as on a machine without a compiler
+    (plain,) = train(loaded, recipe_of(loaded, **SILENT))
+    (expected,) = train(alone, recipe_of(alone, **SILENT))
+
+    assert (native.logits["dev"] != plain.logits["dev"]).any()  # or nothing is tested here
+    assert_same_run(plain, expected)
+    assert len(arrays(loaded)) == 2 * len(arrays(alone))
 
 
 @pytest.mark.parametrize("how", ["cut", "empty", "of another shape"])

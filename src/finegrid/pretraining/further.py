@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import torch
 from filelock import FileLock
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -18,6 +19,7 @@ from torch import Tensor
 from finegrid.data.tokens import TokenisedSplit
 from finegrid.encoders.tokenizer import load_tokenizer
 from finegrid.errors import input_error
+from finegrid.model.kernels.operations import describe_rounding
 from finegrid.pretraining.examples import SHORTEST, Documents, Vocabulary, cut_examples
 from finegrid.pretraining.loop import PretrainLoop, PretrainTexts
 from finegrid.pretraining.settings import PretrainSettings
@@ -73,7 +75,8 @@ class FurtherPretraining:
 
     def _path(self, tokens: int, rate: float, seed: int | None) -> Path:
         # Not of the threads: they change no bit.
-        about = (ENGINE, sorted(self.fingerprints.items()), self.precision, self.device, tokens, rate, seed)
+        rounding = self.precision, self.device, *describe_rounding(torch.device(self.device)).items()
+        about = (ENGINE, sorted(self.fingerprints.items()), *rounding, tokens, rate, seed)
         key = hashlib.sha256(repr(about).encode()).hexdigest()[:16]
         return self.cache / f"pretrained-{key}.safetensors"
 

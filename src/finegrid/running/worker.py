@@ -248,14 +248,13 @@ def last_digits(settings: RunSettings) -> dict[str, str]:
     """What decides on the last digits of a run, beside what its id holds."""
     import torch
 
-    from finegrid.model.kernels.operations import name_kernels
+    from finegrid.model.kernels.operations import describe_rounding
 
     return {
         "threads": str(settings.threads),
         "device": settings.device,
         "stack": str(settings.stack_size),
-        "torch": torch.__version__,
-        "kernels": name_kernels(torch.device(settings.device)),
+        **describe_rounding(torch.device(settings.device)),
     }
 
 

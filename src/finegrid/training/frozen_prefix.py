@@ -26,8 +26,8 @@ from torch import Tensor
 from finegrid.data.tokens import TokenisedSplit
 from finegrid.errors import input_error
 from finegrid.model.packing.batches import Batch, Prefix
-from finegrid.recipe.identity import ENGINE
 from finegrid.refusals import saving
+from finegrid.training.rounding import rounding_of
 from finegrid.training.run import Run
 
 GIB = 2**30
@@ -93,16 +93,13 @@ class FrozenPrefix:
         loaded, model = self.run.loaded, self.run.model
         digest = hashlib.sha256()
         about = (
-            ENGINE,
+            rounding_of(loaded.settings),
             loaded.fingerprints["data"],
             loaded.fingerprints["tokenizer"],
             loaded.texts.key(self.run.recipe),
             self.run.recipe.model.max_length,
             self.run.recipe.model.keep,
             model.frozen_layers,
-            loaded.precision,
-            loaded.settings.threads,
-            loaded.settings.device,
         )
         digest.update(repr(about).encode())
         for name, p in model.named_parameters():

@@ -12,7 +12,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from finegrid.data.tokens import TokenisedSplit, load_arrays, save_arrays_
-from finegrid.recipe.identity import ENGINE, key_of
+from finegrid.recipe.identity import key_of
 from finegrid.study.study import Study
 from finegrid.training.evaluate import Logits
 
@@ -73,7 +73,7 @@ class Guesser:
     def key(self, texts: TokenisedSplit) -> str:
         """16 hex digits of all that decides what is said of the texts."""
         teacher = self.study.first_recipe.without_unlabelled
-        told = ENGINE, key_of(teacher.moved()), self.study.head.protocol, self.study.head.score, self.seed
+        told = key_of(teacher.moved()), self.study.head.protocol, self.study.head.score, self.seed
         digest = hashlib.sha256(repr((*told, self.about())).encode())
         digest.update(texts.tokens.tobytes())
         digest.update(texts.bounds.tobytes())

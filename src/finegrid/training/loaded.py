@@ -31,7 +31,6 @@ from finegrid.model.packing.batches import Batch, evaluation_batches, pack, trai
 from finegrid.model.rows import Rows, choose_rows, take_rows
 from finegrid.model.tier_proof import TierProof, prove_tier
 from finegrid.pretraining.further import FurtherPretraining
-from finegrid.recipe.identity import ENGINE
 from finegrid.recipe.recipe import Recipe
 from finegrid.strategies.seams import Setting
 from finegrid.streams import Streams
@@ -42,6 +41,7 @@ from finegrid.study.settings import RunSettings
 from finegrid.study.study import Study
 from finegrid.training.features import TextFeatures
 from finegrid.training.guesses import Guess, Guesser
+from finegrid.training.rounding import rounding_of
 from finegrid.training.teachers import OpenModel, Teachers, refuse_models
 from finegrid.training.texts import OWN, TrainingTexts
 
@@ -187,7 +187,7 @@ class LoadedStudy:
         """The teacher of texts without labels."""
 
         def about() -> Hashable:
-            told = self.fingerprints, self.settings.alike, self.contents
+            told = self.fingerprints, rounding_of(self.settings), self.contents
             return tuple(tuple(sorted(each.items())) for each in told)
 
         return Guesser(self.study, self.seed, about, partial(self._teach, self))
@@ -334,8 +334,8 @@ class LoadedStudy:
         model = recipe.model
         key = (self.texts.key(recipe), model.max_length, model.keep)
         if key not in self._features:
-            made = (self.precision, self.settings.threads, self.settings.device)
-            about = (ENGINE, self.fingerprints["data"], self.fingerprints["tokenizer"], *key, *made)
+            read = self.fingerprints["data"], self.fingerprints["tokenizer"]
+            about = (repr(rounding_of(self.settings)), *read, *key)
             texts = self.training_texts(recipe)
             self._features[key] = TextFeatures(
                 self.study.files.cache,

@@ -18,13 +18,13 @@ from finegrid.data.probabilities import read_probabilities
 from finegrid.data.table import DataTable
 from finegrid.data.tokens import load_arrays, save_arrays_
 from finegrid.errors import InputError, Problem
-from finegrid.recipe.identity import ENGINE
 from finegrid.recipe.recipe import TEACHER_FACTORS
 from finegrid.spelling import expand_user
 from finegrid.strategies.part import COLUMNS
 from finegrid.study.settings import RunSettings
 from finegrid.study.study import Study
 from finegrid.training.evaluate import Logits
+from finegrid.training.rounding import rounding_of
 
 LEAST = 1e-7  # a column's probability that is smaller counts as this: `finegrid predict` writes six digits
 
@@ -145,7 +145,7 @@ class Teachers:
     def _read_by(self, teacher: str) -> Logits:
         """What a kept model says. The first process that asks works it out, others wait."""
         model = self._open(teacher, teacher)
-        about = (ENGINE, model.fingerprint, self.table.fingerprint(), sorted(self.settings.alike.items()))
+        about = (model.fingerprint, self.table.fingerprint(), rounding_of(self.settings))
         key = hashlib.sha256(repr(about).encode()).hexdigest()[:16]
         path = self.study.files.teacher(key)
         with FileLock(path.with_suffix(".lock")):

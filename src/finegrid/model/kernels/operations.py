@@ -77,6 +77,14 @@ def name_kernels(device: torch.device) -> str:
     return found.rpartition(".")[2]
 
 
+def describe_rounding(device: torch.device) -> dict[str, str]:
+    """What decides on the last digits of what is computed there, beside precision and threads.
+
+    Whatever is computed once and kept for others is kept under this, too.
+    """
+    return {"torch": torch.__version__, "kernels": name_kernels(device)}
+
+
 @cache
 def kernels(device: torch.device) -> Any:
     """The module with kernels for it: `fused` on a GPU, `native` on a CPU.
