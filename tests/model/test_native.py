@@ -22,6 +22,7 @@ from finegrid.model.dropout import LEVELS
 from finegrid.model.kernels import attention, compiling, plain, varlen
 from finegrid.model.kernels.counter import counter_words
 from finegrid.model.kernels.layout import Dropped, Layout, cut, lay_out
+from finegrid.model.kernels.native import NativeAttended
 from finegrid.model.kernels.operations import kernels, operations
 from finegrid.model.kernels.sight import Sight
 
@@ -141,6 +142,13 @@ def test_other_activations_are_left_to_torch() -> None:
     assert torch.equal(bias, of_bias)
 
 
+def kept_for_backward(context: Tensor) -> object:
+    """What attention left for its backward pass, which drops it."""
+    assert context.grad_fn is not None
+    of_attention: Any = context.grad_fn.next_functions[0][0]
+    return of_attention.attended
+
+
 def layout_of(lengths: list[int], heads: int, runs: int = 1, spare: int = 0, before: int = 0) -> Layout:
     """``spare`` tokens belong to no text."""
     sizes = torch.tensor(sorted(lengths))
@@ -209,11 +217,10 @@ def test_encoders_of_other_kinds_attend_as_by_torch(
         states = [random(layout.tokens, n, 16, dtype=dtype, seed=n) for n in (4, key_heads, key_heads)]
         q, k, v = (one.requires_grad_() for one in states)
         context = varlen.attend_varlen(q, k, v, layout, dropped, **about)
+        attended = kept_for_backward(context)
+        assert isinstance(attended, NativeAttended) is (ours and way is native)
         context.backward(grad)
         found.append([context.detach(), *(one.grad for one in (q, k, v))])
-        assert context.grad_fn is not None
-        by = type(context.grad_fn.next_functions[0][0]).__name__
-        assert (by == "NativeAttentionBackward") is (ours and way is native)
     for one, other in zip(*found, strict=True):
         close(one, other, dtype)
 

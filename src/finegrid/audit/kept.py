@@ -168,7 +168,7 @@ class KeptAudits:
             self._forms.put(key, facts.model_dump())
 
     def _key_of_prepared(self, recipe: Recipe) -> Key | None:
-        if self.free_key(recipe) is None or type(recipe) is not Recipe:
+        if self.free_key(recipe) is None:
             return None
         preparing = [one for one in recipe.acting if one.overrides("prepare_model")]
         return ["prepared", recipe.model.pooling, *map(repr, preparing)]
@@ -183,8 +183,11 @@ class KeptAudits:
         return [*([] if free is None else [free]), [*self.texts_key(recipe), self.seed]]
 
     def free_key(self, recipe: Recipe) -> Key | None:
-        """What decides on the model of a recipe that reads no texts before its first step; None of others."""
-        if not self.of_hand or any(strategy.reads_texts for strategy in recipe.acting):
+        """What decides on the model of a recipe that reads no texts before its first step; None of others,
+        and of code of one's own.
+        """
+        own_code = type(recipe) is not Recipe
+        if own_code or not self.of_hand or any(strategy.reads_texts for strategy in recipe.acting):
             return None
         return [recipe.model.pooling, *map(repr, recipe.acting)]
 

@@ -6,11 +6,13 @@ of them where that is cheaper than one more group. Long ones attend block by blo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from finegrid.model.kernels.blocks import attend_long_, attend_long_back_
 from finegrid.model.kernels.layout import Dropped, Group, Layout
@@ -80,6 +82,37 @@ def side_by_side(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     repeats = q.shape[1] // k.shape[1]
     k, v = (states if repeats == 1 else states.repeat_interleave(repeats, 1) for states in (k, v))
     return torch.cat([states.flatten(1) for states in (q, k, v)], 1)
+
+
+def differentiable(
+    qkv: Tensor,
+    attend: Callable[[Tensor], tuple[Tensor, Any]],
+    attend_backward: Callable[[Tensor, Any], Tensor],
+) -> Tensor:
+    """What ``attend`` makes of ``[tokens, 3 * width]``, for autograd."""
+    context: Tensor = PackedAttention.apply(qkv, attend, attend_backward)  # type: ignore[no-untyped-call]
+    return context
+
+
+class PackedAttention(torch.autograd.Function):
+    """See `differentiable`. ``attend`` returns what ``attend_backward`` needs as well."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        qkv: Tensor,
+        attend: Callable[[Tensor], tuple[Tensor, Any]],
+        attend_backward: Callable[[Tensor, Any], Tensor],
+    ) -> Tensor:
+        context, ctx.attended = attend(qkv)
+        ctx.attend_backward = attend_backward
+        return context
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        attended, ctx.attended = ctx.attended, None  # autograd frees only what it saved itself
+        return ctx.attend_backward(grad, attended), None, None
 
 
 def attend_by_group(

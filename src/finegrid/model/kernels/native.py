@@ -9,12 +9,11 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from finegrid.model.kernels import attention, plain, products
 from finegrid.model.kernels.compiling import load_library
@@ -234,23 +233,8 @@ def attend_varlen(
     if q.dtype not in (torch.float32, torch.bfloat16) or not fits(layout, dropped, sight):
         return None
     qkv = attention.side_by_side(q, k, v)
-    found: Tensor = NativeAttention.apply(qkv, layout, dropped, sight)  # type: ignore[no-untyped-call]
-    return found.view(q.shape)
-
-
-class NativeAttention(torch.autograd.Function):
-    """Of ``[tokens, 3 * width]``."""
-
-    @staticmethod
-    def forward(ctx: Any, qkv: Tensor, layout: Layout, dropped: Dropped | None, sight: Sight) -> Tensor:
-        context, ctx.attended = attend(qkv, None, layout, dropped, sight)
-        return context
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
-        attended, ctx.attended = ctx.attended, None  # autograd frees only what it saved itself
-        return attend_backward(grad, attended), None, None, None
+    computed = partial(attend, bias=None, layout=layout, dropped=dropped, sight=sight)
+    return attention.differentiable(qkv, computed, attend_backward).view(q.shape)
 
 
 def at(x: Tensor, row: int = 0) -> int:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from finegrid.model.kernels import attention
 from finegrid.model.kernels.layout import Dropped, Layout
@@ -51,23 +50,17 @@ def attend_varlen(
             if found is not None:
                 return found
         qkv = attention.side_by_side(q, k, v)
-        context: Tensor = PlainAttention.apply(qkv, layout, dropped, sight)  # type: ignore[no-untyped-call]
-    return context.view(q.shape)
+        computed = partial(attend, layout=layout, dropped=dropped, sight=sight)
+        return attention.differentiable(qkv, computed, attention.attend_backward).view(q.shape)
 
 
-class PlainAttention(torch.autograd.Function):
-    """Of ``[tokens, 3 * width]``."""
-
-    @staticmethod
-    def forward(ctx: Any, qkv: Tensor, layout: Layout, dropped: Dropped | None, sight: Sight) -> Tensor:
-        context, ctx.attended = attention.attend(qkv, layout, dropped, sight)
-        if layout.real_tokens is None:
-            return context.mul_(layout.indices.real)
+def attend(
+    qkv: Tensor, layout: Layout, dropped: Dropped | None, sight: Sight
+) -> tuple[Tensor, attention.Attended]:
+    """By torch's operations, and 0 for tokens that belong to no text."""
+    context, attended = attention.attend(qkv, layout, dropped, sight)
+    if layout.real_tokens is None:
+        context.mul_(layout.indices.real)
+    else:
         context.view(layout.runs, -1, context.shape[1])[:, layout.real_tokens :].zero_()
-        return context
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
-        attended, ctx.attended = ctx.attended, None  # autograd frees only what it saved itself
-        return attention.attend_backward(grad, attended), None, None, None
+    return context, attended
