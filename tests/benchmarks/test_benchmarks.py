@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.export_studies import audited, finished
 
+import finegrid as fg
 from finegrid.encoders.families import embedded_checkpoint
 from finegrid.results.load import load_results
 from finegrid.study.demo import HEADLINES
@@ -22,6 +24,7 @@ import lengths
 import memory
 import sharing
 import speed
+import verdicts
 from job import Job
 
 TITLES = HEADLINES / "train.tsv"  # 1,500
@@ -173,3 +176,29 @@ def test_the_benchmark_of_the_first_step_runs_until_there(tmp_path: Path) -> Non
     assert clock > 0 and spent > 0
     assert "rate = 0.00002" in (tmp_path / "study" / "study.toml").read_text()
     assert {path.name.partition("-")[0] for path in (tmp_path / "cache").iterdir()} >= {"costs", "proofs"}
+
+
+def test_tables_of_verdicts_have_the_effects_and_words_of_their_studies(
+    tmp_path: Path, bert: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = finished(audited(tmp_path / "audited", bert), tmp_path / "done").folder
+    verdicts.main([folder, folder])
+
+    printed = capsys.readouterr().out
+    verdict = fg.Study.load(folder).verdict()
+    for row in verdict.effects:
+        cells = f"{row['effect']:+.2f} ({row['low']:+.2f} to {row['high']:+.2f})"
+        star = "*" if row["low"] * row["high"] > 0 else ""
+        said = f"{cells}{star} | {row['verdict']}"
+        assert f"| {row['factor']} = {row['level']} | {said} | {said} |" in printed
+    baseline = next(row for row in verdict.recipes if row["baseline"])
+    assert printed.count(f"baseline, row {baseline['rows'][0]}: on test {baseline['test']:.2f} (") == 2
+
+
+def test_a_level_that_only_one_study_has_is_said_to_do_nothing_in_the_other() -> None:
+    row = {"effect": 1.5, "low": -0.25, "high": 3.25, "verdict": "cannot tell yet"}
+
+    assert verdicts.describe(row) == ["+1.50 (-0.25 to +3.25)", "cannot tell yet"]
+    assert verdicts.describe(row | {"low": 0.25})[0].endswith(")*")
+    assert verdicts.describe(row | {"effect": None, "verdict": ""})[1] == "cannot move the score"
+    assert verdicts.describe(None)[1] == "does nothing"
