@@ -47,6 +47,9 @@ def print_table(studies: list[dict[str, dict[str, Any]]], names: list[str], free
 
 def main(folders: list[Path]) -> None:
     found = [finegrid.Study.load(folder).verdict() for folder in folders]
+    for folder, verdict in zip(folders, found, strict=True):
+        if left := verdict.to_json()["missing"]["left"]:
+            raise SystemExit(f"{folder}: {left} runs are missing. `finegrid run {folder}` trains them.")
     studies = [{name_level(row): row for row in verdict.effects} for verdict in found]
     for free in (False, True):
         print_table(studies, [folder.name for folder in folders], free)
