@@ -29,7 +29,8 @@ def describe(row: dict[str, Any] | None) -> list[str]:
         return [NOTHING, row["verdict"] or "cannot move the score"]
     low, high = row["low"], row["high"]
     star = "*" if low > 0 or high < 0 else ""
-    return [f"{row['effect']:+.2f} ({low:+.2f} to {high:+.2f}){star}", row["verdict"]]
+    effect = round(row["effect"], 2) + 0.0  # no -0.00
+    return [f"{effect:+.2f} ({low:+.2f} to {high:+.2f}){star}", row["verdict"]]
 
 
 def print_table(studies: list[dict[str, dict[str, Any]]], names: list[str], free: bool) -> None:
