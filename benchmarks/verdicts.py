@@ -13,12 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import finegrid
+from finegrid.api.summary import format_effect, name_effect
 
 NOTHING = "–"
-
-
-def name_level(row: dict[str, Any]) -> str:
-    return f"{row['factor']} = {row['level']}"
 
 
 def describe(row: dict[str, Any] | None) -> list[str]:
@@ -27,10 +24,8 @@ def describe(row: dict[str, Any] | None) -> list[str]:
         return [NOTHING, "does nothing"]
     if row["effect"] is None:
         return [NOTHING, row["verdict"] or "cannot move the score"]
-    low, high = row["low"], row["high"]
-    star = "*" if low > 0 or high < 0 else ""
-    effect = round(row["effect"], 2) + 0.0  # no -0.00
-    return [f"{effect:+.2f} ({low:+.2f} to {high:+.2f}){star}", row["verdict"]]
+    star = "*" if row["low"] > 0 or row["high"] < 0 else ""
+    return [format_effect(row) + star, row["verdict"]]
 
 
 def print_table(studies: list[dict[str, dict[str, Any]]], names: list[str], free: bool) -> None:
@@ -51,7 +46,7 @@ def main(folders: list[Path]) -> None:
     for folder, verdict in zip(folders, found, strict=True):
         if left := verdict.to_json()["missing"]["left"]:
             raise SystemExit(f"{folder}: {left} runs are missing. `finegrid run {folder}` trains them.")
-    studies = [{name_level(row): row for row in verdict.effects} for verdict in found]
+    studies = [{name_effect(row): row for row in verdict.effects} for verdict in found]
     for free in (False, True):
         print_table(studies, [folder.name for folder in folders], free)
     for folder, verdict in zip(folders, found, strict=True):

@@ -17,6 +17,7 @@ from support.export_studies import LABELS, audited, finished, table_from_elsewhe
 from support.studies import draw_texts, save_word_checkpoint
 
 import finegrid as fg
+from finegrid.api.summary import format_effect
 from finegrid.export.export import ExportOptions, export_study
 from finegrid.planning.status import STATES
 from finegrid.running import worker
@@ -223,6 +224,10 @@ def test_what_it_says_in_text_and_html_is_the_verdict(done: fg.Study) -> None:
         assert verdict.recommendation.words[0] in " ".join(shown.split())
         assert all(f"{row['factor']} = {row['level']}" in shown for row in verdict.effects)
     assert all(len(line) <= 100 for line in str(verdict).splitlines())
+
+
+def test_an_effect_that_rounds_to_nothing_has_no_minus() -> None:
+    assert format_effect({"effect": -0.001, "low": -0.9, "high": 0.9}) == "+0.00 (-0.90 to +0.90)"
 
 
 def test_values_cannot_be_changed_by_mistake(done: fg.Study) -> None:

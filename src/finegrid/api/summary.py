@@ -6,6 +6,7 @@ from typing import Any
 
 from finegrid.api.showing import html_table
 from finegrid.api.table import Table
+from finegrid.spelling import format_points
 
 
 def effect_lines(effects: Table) -> list[str]:
@@ -37,8 +38,9 @@ def format_effect(row: dict[str, Any]) -> str:
     """``+1.20 (-0.40 to +2.80)``."""
     if row["effect"] is None:
         return "not known"
-    ends = "no interval" if row["low"] is None else f"{row['low']:+.2f} to {row['high']:+.2f}"
-    return f"{row['effect']:+.2f} ({ends})"
+    low, high = row["low"], row["high"]
+    ends = "no interval" if low is None else f"{format_points(low)} to {format_points(high)}"
+    return f"{format_points(row['effect'])} ({ends})"
 
 
 def describe_verdict(row: dict[str, Any]) -> str:

@@ -10,5 +10,8 @@ from finegrid.study.settings import RunSettings
 
 
 def rounding_of(settings: RunSettings) -> dict[str, str | int]:
-    """By name: engine, device, precision, threads, torch and kernels. A part of every key in the cache."""
+    """By name: engine, device, precision, threads, torch and kernels. A part of the cache's keys.
+
+    Further pre-training's has all but the threads, which change no bit of it.
+    """
     return {"engine": ENGINE, **settings.alike, **describe_rounding(torch.device(settings.device))}
