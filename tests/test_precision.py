@@ -8,7 +8,7 @@ import pytest
 from support.studies import write_study
 
 from finegrid import machine
-from finegrid.machine import fastest_precision
+from finegrid.machine import fastest_precision, processor, processor_kind
 from finegrid.study.load import load_study, override
 from finegrid.study.settings import RunSettings
 
@@ -38,6 +38,24 @@ def test_the_processor_decides(cpuinfo: Path, cpu: str) -> None:
 
 def test_a_system_that_does_not_tell_gets_the_reference(cpuinfo: Path) -> None:
     assert fastest_precision("cpu") == "fp32"
+
+
+HIDDEN = "model name\t: AMD EPYC\ncpu family\t: 25\nmodel\t\t: {}\nflags\t\t: fpu {}\n"
+
+
+def test_processors_of_one_name_are_told_apart(cpuinfo: Path) -> None:
+    def told(model: int, flags: str) -> tuple[str, str]:
+        cpuinfo.write_text(HIDDEN.format(model, flags))
+        return processor(), processor_kind.__wrapped__()
+
+    name, kind = told(17, "sse2 avx2")
+    assert name == "AMD EPYC (family 25, model 17)"
+    assert told(17, "sse2 avx2 lately_named") == (name, kind)
+    assert told(17, "sse2 avx2 avx512f")[0] == name
+    assert told(17, "sse2 avx2 avx512f")[1] != kind
+    assert told(1, "sse2 avx2")[0] != name
+    cpuinfo.unlink()
+    assert processor()
 
 
 def test_auto_is_resolved_in_study_toml_and_on_the_command_line(

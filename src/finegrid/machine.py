@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import re
 import shlex
 import shutil
 from contextlib import suppress
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from itertools import takewhile
 from pathlib import Path
@@ -28,6 +30,7 @@ Precision = Literal["fp32", "bf16"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")  # the reference first
 AUTO = "auto"
 WITH_BF16 = {"amx_bf16", "avx512_bf16"}  # as Linux spells them
+VECTORS = ("amx", "avx", "fma", "sse")  # what such flags begin with
 
 
 def machine(gpu: str | None = None) -> dict[str, str]:
@@ -42,12 +45,25 @@ def machine(gpu: str | None = None) -> dict[str, str]:
 
 
 def processor() -> str:
-    """The processor's name, from Linux where there is one, else as Python knows it."""
-    with suppress(OSError):
-        for line in CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    """The processor's name, from Linux where there is one, else as Python knows it.
+
+    With the numbers of its model where Linux tells them: virtual machines name many models alike.
+    """
+    facts = cpu_facts()
+    name = facts.get("model name") or platform.processor() or platform.machine()
+    if {"cpu family", "model"} <= facts.keys():
+        return f"{name} (family {facts['cpu family']}, model {facts['model']})"
+    return name
+
+
+@cache
+def processor_kind() -> str:
+    """The processor's name and a digest of what it can do with vectors, which decides on last digits.
+
+    A virtual machine may hide which model it has, and what that can do.
+    """
+    vectors = sorted(flag for flag in cpu_flags() if flag.startswith(VECTORS))
+    return f"{processor()} {hashlib.sha256(' '.join(vectors).encode()).hexdigest()[:8]}"
 
 
 def cores() -> int:
@@ -123,8 +139,14 @@ def fastest_precision(device: str) -> Precision:
 
 def cpu_flags() -> set[str]:
     """What the processor can do, as Linux lists it; nothing elsewhere."""
+    return set(cpu_facts().get("flags", "").split())
+
+
+def cpu_facts() -> dict[str, str]:
+    """What Linux says of the first processor, by its names; nothing elsewhere."""
     try:
-        lines = CPUINFO.read_text(encoding="ascii", errors="replace").splitlines()
+        told = CPUINFO.read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return set()
-    return set(next((line for line in lines if line.startswith("flags")), "").split())
+        return {}
+    lines = (line.partition(":") for line in reversed(told.splitlines()))  # the first of a name is kept
+    return {name.strip(): value.strip() for name, _, value in lines}

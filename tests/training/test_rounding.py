@@ -8,6 +8,7 @@ from support.stacks import go_plainly_
 from support.studies import open_study, recipe_of
 
 from finegrid.model.kernels.operations import kernels
+from finegrid.running.worker import last_digits
 from finegrid.training.frozen_prefix import frozen_prefix
 from finegrid.training.loaded import LoadedStudy
 from finegrid.training.rounding import rounding_of
@@ -48,7 +49,19 @@ def test_what_rounds_otherwise_has_another_name(loaded: LoadedStudy, monkeypatch
         rounding_of(settings.model_copy(update=change))
         for change in ({"threads": settings.threads + 1}, {"precision": "bf16"})
     ]
-    monkeypatch.setattr("torch.__version__", "1.0")
+    with monkeypatch.context() as patch:
+        patch.setattr("torch.__version__", "1.0")
+        others.append(rounding_of(settings))
+    monkeypatch.setattr("finegrid.model.kernels.operations.processor_kind", lambda: "another")
     others.append(rounding_of(settings))
 
     assert known not in others
+
+
+def test_a_state_of_another_processor_is_made_anew(
+    loaded: LoadedStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = last_digits(loaded.settings)
+    assert last_digits(loaded.settings) == known
+    monkeypatch.setattr("finegrid.model.kernels.operations.processor_kind", lambda: "another")
+    assert last_digits(loaded.settings) != known

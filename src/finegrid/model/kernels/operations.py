@@ -10,6 +10,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from finegrid.machine import processor_kind
+from finegrid.model.device import name_gpu
 from finegrid.model.kernels import plain
 from finegrid.model.kernels.layout import Dropped, Layout
 from finegrid.model.kernels.plain import Joined
@@ -82,7 +84,8 @@ def describe_rounding(device: torch.device) -> dict[str, str]:
 
     Whatever is computed once and kept for others is kept under this, too.
     """
-    return {"torch": torch.__version__, "kernels": name_kernels(device)}
+    hardware = name_gpu(device) or processor_kind()
+    return {"torch": torch.__version__, "kernels": name_kernels(device), "hardware": hardware}
 
 
 @cache
