@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from finegrid.machine import processor_kind
-from finegrid.model.device import name_gpu
 from finegrid.model.kernels import plain
 from finegrid.model.kernels.layout import Dropped, Layout
 from finegrid.model.kernels.plain import Joined
@@ -84,7 +83,7 @@ def describe_rounding(device: torch.device) -> dict[str, str]:
 
     Whatever is computed once and kept for others is kept under this, too.
     """
-    hardware = name_gpu(device) or processor_kind()
+    hardware = torch.cuda.get_device_name(device) if device.type == "cuda" else processor_kind()
     return {"torch": torch.__version__, "kernels": name_kernels(device), "hardware": hardware}
 
 
