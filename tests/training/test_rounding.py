@@ -49,11 +49,14 @@ def test_what_rounds_otherwise_has_another_name(loaded: LoadedStudy, monkeypatch
         rounding_of(settings.model_copy(update=change))
         for change in ({"threads": settings.threads + 1}, {"precision": "bf16"})
     ]
-    with monkeypatch.context() as patch:
-        patch.setattr("torch.__version__", "1.0")
-        others.append(rounding_of(settings))
-    monkeypatch.setattr("finegrid.model.kernels.operations.processor_kind", lambda: "another")
-    others.append(rounding_of(settings))
+    for name, value in (
+        ("torch.__version__", "1.0"),
+        ("torch.backends.cpu.get_cpu_capability", lambda: "another"),
+        ("finegrid.model.kernels.operations.processor_kind", lambda: "another"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(name, value)
+            others.append(rounding_of(settings))
 
     assert known not in others
 

@@ -24,7 +24,7 @@ from finegrid.audit.hashes import hash_values
 from finegrid.encoders.files import read_config
 from finegrid.machine import machine, versions
 from finegrid.model.device import name_gpu, total_memory
-from finegrid.model.kernels.operations import name_kernels
+from finegrid.model.kernels.operations import describe_rounding
 from finegrid.model.packing.batches import Batch
 from finegrid.model.tier_proof import TierProof
 from finegrid.recipe.identity import ENGINE
@@ -300,10 +300,9 @@ def describe_process(loaded: LoadedStudy) -> dict[str, Any]:
         "versions": versions(),
         "machine": machine(name_gpu(loaded.device) or None),
         "device_memory": total_memory(loaded.device),
-        "capability": torch.backends.cpu.get_cpu_capability(),
         "settings": loaded.settings.priced_by,
-        "kernels": name_kernels(loaded.device),
         "tier": loaded.checkpoint.tier,
+        **describe_rounding(loaded.device),
     }
 
 

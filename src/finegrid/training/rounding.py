@@ -10,7 +10,7 @@ from finegrid.study.settings import RunSettings
 
 
 def rounding_of(settings: RunSettings) -> dict[str, str | int]:
-    """By name: engine, device, precision, threads, torch and kernels. A part of the cache's keys.
+    """By name: engine, device, precision, threads, and `describe_rounding`. A part of the cache's keys.
 
     Further pre-training's has all but the threads, which change no bit of it.
     """

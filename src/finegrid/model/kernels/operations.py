@@ -83,8 +83,12 @@ def describe_rounding(device: torch.device) -> dict[str, str]:
 
     Whatever is computed once and kept for others is kept under this, too.
     """
-    hardware = torch.cuda.get_device_name(device) if device.type == "cuda" else processor_kind()
-    return {"torch": torch.__version__, "kernels": name_kernels(device), "hardware": hardware}
+    return {
+        "torch": torch.__version__,
+        "kernels": name_kernels(device),
+        "hardware": torch.cuda.get_device_name(device) if device.type == "cuda" else processor_kind(),
+        "capability": torch.backends.cpu.get_cpu_capability(),  # ATEN_CPU_CAPABILITY may ask for less
+    }
 
 
 @cache
